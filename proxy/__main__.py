@@ -1,0 +1,196 @@
+"""The command line: ``sluice serve | check | demo``.
+
+Imports wait until a command is known: the first answer is to come within a second of the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy import __version__
+
+if TYPE_CHECKING:
+    from proxy.config.loader import Loaded
+    from proxy.config.schema import Config, Provider
+
+DESCRIPTION = """\
+Sluice is a streaming LLM gateway: it takes OpenAI-style requests and relays each answer,
+token by token, from whichever provider serves the model.
+"""
+EPILOG = """\
+examples:
+  sluice serve                                  config/config.yaml, or the demo provider without any key
+  sluice serve --config my.yaml --port 9000
+  sluice serve --unix-socket /run/sluice.sock
+  sluice check --config my.yaml                 every mistake at once, or what would run
+  sluice demo --port 9100                       the built-in provider alone, to try clients against
+
+  curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
+       -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
+
+environment (the command line wins over it, and it wins over the file):
+  ROUTER_CONFIG_PATH    the configuration file
+  LISTEN_HOST           server.host
+  LISTEN_PORT           server.port
+  API_BASE_PATH         server.basePath
+  LOG_LEVEL             logging.level: debug, info, warning or error
+  HTTPS_PROXY, NO_PROXY how to reach providers
+  and every variable that the file refers to as ${NAME} or ${NAME:-default}
+
+A file .env in the working directory may hold all of these (NAME=value, one on a line); the process's own
+environment wins. Every key of the configuration is explained in config/config.yaml.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit status: 0, or 1 for a configuration with mistakes."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "demo":
+        from proxy.demo.server import main as demo
+
+        return demo(arguments.host, arguments.port)
+    return _check(arguments) if arguments.command == "check" else _serve(arguments)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    loaded = _load(arguments)
+    if loaded is None:
+        return 1
+    from proxy.app import run
+    from proxy.errors import ConfigError
+
+    try:
+        run(loaded, lambda line: print(line, flush=True), insecure=arguments.insecure)
+    except ConfigError as error:
+        print("\n".join(error.mistakes), file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"server: cannot listen on {_address(loaded.config)}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    loaded = _load(arguments)
+    if loaded is None:
+        return 1
+    config = loaded.config
+    print(f"configuration: {loaded.path or 'built-in defaults'}")
+    print(f"address: {_address(config)}")
+    print("providers:" if config.providers else "providers: none, so the built-in demo provider serves")
+    for name, provider in config.providers.items():
+        print(f"  {name}  {provider.base_url}  {_key(provider)}")
+    if config.providers:
+        print("models:" if config.models else "models: none listed, ask for provider/model")
+    for model in config.models:
+        upstream = f"  as {model.upstream_model}" if model.upstream_model != model.name else ""
+        available = "" if model.available else "  (not available)"
+        print(f"  {model.name}  at {model.provider}{upstream}{available}")
+    for notice in loaded.notices:
+        print(f"notice: {notice}")
+    return 0
+
+
+def _load(arguments: argparse.Namespace) -> Loaded | None:
+    """The configuration, or ``None`` after its mistakes have been told on stderr."""
+    import os
+
+    from proxy.config.loader import load
+    from proxy.errors import ConfigError
+
+    env_file = arguments.env_file
+    if env_file is None and Path(".env").is_file():
+        env_file = Path(".env")
+    try:
+        loaded = load(arguments.config, os.environ, env_file)
+    except ConfigError as error:
+        print("\n".join(error.mistakes), file=sys.stderr)
+        return None
+    return _overridden(loaded, arguments)
+
+
+def _overridden(loaded: Loaded, arguments: argparse.Namespace) -> Loaded:
+    """``loaded`` with the listener of the command line; a host or port there replaces a unix socket."""
+    from msgspec.structs import replace
+
+    chosen = {name: getattr(arguments, name) for name in ("host", "port", "unix_socket")}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    if chosen:
+        chosen.setdefault("unix_socket", "")
+    server = replace(loaded.config.server, **chosen)
+    return replace(loaded, config=replace(loaded.config, server=server))
+
+
+def _address(config: Config) -> str:
+    server = config.server
+    if server.unix_socket:
+        return f"unix:{server.unix_socket}"
+    return f"http://{f'[{server.host}]' if ':' in server.host else server.host}:{server.port}"
+
+
+def _key(provider: Provider) -> str:
+    from msgspec import UNSET
+
+    return "no key" if provider.api_key is UNSET else "key ********"
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("sluice", description=DESCRIPTION, epilog=EPILOG, formatter_class=shape)
+    parser.add_argument("--version", action="version", version=f"sluice {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | check | demo")
+    gateway = _gateway_options()
+    commands.add_parser(
+        "serve",
+        parents=[gateway],
+        epilog=EPILOG,
+        formatter_class=shape,
+        help="run the gateway",
+        description="Run the gateway until SIGTERM or SIGINT; running answers get server.drainSecs to end.",
+    )
+    commands.add_parser(
+        "check",
+        parents=[gateway],
+        formatter_class=shape,
+        help="validate the configuration and print what would run",
+        description="Validate the configuration and print what `serve` with the same options would run. "
+        "All mistakes are told at once, one on a line, and end in exit status 1.",
+    )
+    demo = commands.add_parser(
+        "demo",
+        help="run the demo provider alone",
+        description="Run the built-in OpenAI-compatible demo provider alone. Models named demo-429, "
+        "demo-500, demo-cut, demo-stall, ... fail on purpose.",
+    )
+    demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
+    return parser
+
+
+def _gateway_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--config", type=Path, metavar="FILE", help="configuration file (YAML)")
+    options.add_argument("--host", metavar="ADDRESS", help="instead of server.host")
+    options.add_argument("--port", type=_port, metavar="PORT", help="instead of server.port; 0: any free one")
+    options.add_argument("--unix-socket", metavar="PATH", help="listen on a unix socket instead")
+    options.add_argument("--env-file", type=Path, metavar="FILE", help="more variables (default: .env)")
+    options.add_argument(
+        "--insecure",
+        action="store_true",
+        help="allow an address beyond loopback without authentication: who reaches it can spend your keys",
+    )
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

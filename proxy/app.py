@@ -1,0 +1,218 @@
+"""The composition root: what the gateway is made of, in which order it starts, and in which it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from proxy import __version__
+from proxy.config.loader import Loaded
+from proxy.config.schema import Config, Model, Provider
+from proxy.control.pages import Pages
+from proxy.demo.server import MODELS as DEMO_MODELS
+from proxy.demo.server import Demo
+from proxy.errors import ConfigError
+from proxy.gateway import Gateway
+from proxy.hooks import load as load_hooks
+from proxy.observe.bridge import install
+from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics
+from proxy.routing.catalog import Catalog
+from proxy.transport.attempt import Surroundings
+from proxy.transport.body import Budget
+from proxy.transport.clocks import Ticker
+from proxy.transport.dial import Dialer
+from proxy.transport.pool import Pool
+from proxy.transport.server import Server
+
+BACKLOG = 2048
+MEGABYTE = 1024 * 1024
+CLEANUP_SECS = 2.0  # for aiohttp, after our own drain has ended every exchange
+
+
+class Application:
+    """One process, one gateway. ``start`` binds, ``stop`` drains and closes."""
+
+    def __init__(self, config: Config, *, environ: Mapping[str, str], log: Log | None = None) -> None:
+        self.config = config
+        self.log = log or Log(sys.stderr.buffer, config.logging.level, readable=sys.stderr.isatty())
+        self.metrics = Metrics(version=__version__)
+        self.port = 0
+        self.gateway: Gateway | None = None
+        self._environ = environ
+        self._runner: web.ServerRunner | None = None
+        self._pool: Pool | None = None
+        self._demo: Demo | None = None
+
+    async def start(self) -> None:
+        """Raises ConfigError, and OSError where the address cannot be had."""
+        call_hook, event_hook = load_hooks(self.config.hooks)
+        if not self.config.providers:
+            await self._bring_demo()
+        config, loop = self.config, asyncio.get_running_loop()
+        catalog = Catalog(config, version=__version__, created=int(time.time()))
+        self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
+        self.log.hide(secrets(config))
+        self.log.attach(loop)
+        self._pool = pool = Pool(Dialer(self._environ), config.pool, loop, self.metrics)
+        around = Surroundings(
+            loop=loop,
+            ticker=Ticker(loop),
+            pool=pool,
+            budget=Budget(int(config.server.max_buffered_mb * MEGABYTE)),
+            counters=self.metrics,
+            max_answer=int(config.server.max_answer_mb * MEGABYTE),
+            ping_after=config.server.ping_after,
+            event_hook=event_hook,
+        )
+        pages = Pages(self.metrics, __version__)
+        self.gateway = gateway = Gateway(
+            config.server, catalog, around, self.metrics, self.log, pages.table, call_hook=call_hook
+        )
+        pages.subject = gateway
+        self.metrics.upstream_connections = gateway.open_connections
+        await self._listen(gateway)
+
+    async def stop(self) -> None:
+        """Drain, then close everything; aiohttp's own cleanup refuses connections, so it comes last."""
+        if self.gateway is not None:
+            await self.gateway.drain(self.config.server.drain_secs)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._pool is not None:
+            self._pool.close()
+        if self._demo is not None:
+            await self._demo.stop()
+        self.log.attach(None)
+        self.log.flush(CLEANUP_SECS)
+
+    @property
+    def address(self) -> str:
+        settings = self.config.server
+        if settings.unix_socket:
+            return f"unix:{settings.unix_socket}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return f"http://{host}:{self.port}"
+
+    async def _listen(self, gateway: Gateway) -> None:
+        settings = self.config.server
+        server = Server(gateway.handle, settings, gateway.refuse_bytes)
+        self._runner = runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=CLEANUP_SECS)
+        await runner.setup()
+        if settings.unix_socket:
+            _remove_stale(settings.unix_socket)
+            await web.UnixSite(runner, settings.unix_socket, backlog=BACKLOG).start()
+            return
+        site = web.TCPSite(
+            runner, settings.host, settings.port, backlog=BACKLOG, reuse_port=settings.reuse_port or None
+        )
+        await site.start()
+        self.port = site.port
+
+    async def _bring_demo(self) -> None:
+        """No provider is configured: the built-in one serves, over a real socket like any other."""
+        self._demo = Demo()
+        port = await self._demo.start("127.0.0.1", 0)
+        models = [Model(name=model.name, provider="demo", type=model.type) for model in DEMO_MODELS]
+        provider = Provider(base_url=f"http://127.0.0.1:{port}/v1")
+        self.config = replace(self.config, providers={"demo": provider}, models=models)
+
+
+def run(loaded: Loaded, announce: Callable[[str], None], *, insecure: bool = False) -> None:
+    """Serve until a signal ends it; ``announce`` takes the start-up line once the address answers.
+
+    Raises ConfigError, and OSError where the address cannot be had.
+    """
+    server = loaded.config.server
+    if not (insecure or server.insecure or is_local(loaded.config)):
+        raise ConfigError(
+            [
+                f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
+                " listen on 127.0.0.1, or say --insecure if that is what you want"
+            ]
+        )
+    uvloop.run(_serve(loaded, announce))
+
+
+async def _serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
+    application = Application(loaded.config, environ=os.environ)
+    install(application.log)
+    # It warns about every malformed form; the exchange's own line says it once.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    for notice in loaded.notices:
+        application.log.warning(notice)
+    await application.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, _on_signal, stop, application.log)
+    announce(start_line(application))
+    await stop.wait()
+    application.log.info("Stopping: running requests may finish.", seconds=application.config.server.drain_secs)
+    await application.stop()
+
+
+def _on_signal(stop: asyncio.Event, log: Log) -> None:
+    if stop.is_set():  # the second one: now
+        log.flush()
+        os._exit(130)
+    stop.set()
+
+
+def start_line(application: Application) -> str:
+    """Address, providers, models, and what deserves a warning, on one line."""
+    config = application.config
+    names = list(dict.fromkeys(model.name for model in config.models))
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    providers = ", ".join(config.providers)
+    warning = "" if is_local(config) else " INSECURE: no authentication beyond this machine."
+    return (
+        f"Sluice {__version__} listens on {application.address} (no key asked)."
+        f" Providers: {providers}. Models: {shown or 'as the providers name them'}.{warning}"
+    )
+
+
+def is_local(config: Config) -> bool:
+    """Whether only this machine can reach the listener."""
+    host = config.server.host
+    if config.server.unix_socket or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def secrets(config: Config) -> list[str]:
+    """What must never appear in a log line."""
+    found = [str(p.api_key) for p in config.providers.values() if p.api_key is not UNSET]
+    found += [str(value) for p in config.providers.values() for value in p.headers.values()]
+    return [secret for secret in found if len(secret) >= 6]
+
+
+def _remove_stale(path: str) -> None:
+    """A socket file that nobody listens on is left from a process that died; anything else is an error of bind."""
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()

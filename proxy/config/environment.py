@@ -1,0 +1,92 @@
+"""The environment: the process's own, an optional ``.env`` beneath it, and ``${VAR}`` in values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from proxy.config.mistakes import Mistakes
+
+# Which variable overrides which setting. An empty one counts as unset, as in compose files.
+OVERRIDES = {
+    "LISTEN_HOST": ("server", "host"),
+    "LISTEN_PORT": ("server", "port"),
+    "API_BASE_PATH": ("server", "base_path"),
+    "LOG_LEVEL": ("logging", "level"),
+}
+CONFIG_PATH = "ROUTER_CONFIG_PATH"
+
+_REFERENCE = re.compile(
+    r"""
+    (?P<literal> \$\$\{ )                                                        # $${ is a plain ${
+    | \$\{ (?P<name> [A-Za-z_][A-Za-z0-9_]* ) ( :- (?P<default> [^}]* ) )? \}    # ${NAME}, ${NAME:-default}
+    | (?P<broken> \$\{ )
+    """,
+    re.VERBOSE,
+)
+
+
+class Text(Struct, frozen=True):
+    """A value after substitution. ``whole``: it is one reference and nothing else.
+
+    ``names`` are the variables that it refers to, ``unset`` those of them that are missing without a default.
+    """
+
+    text: str
+    whole: bool = False
+    names: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+
+
+def substitute(text: str, environment: Mapping[str, str]) -> Text:
+    """Put variables into ``text``, once: what comes out of the environment is not looked into again.
+
+    As in a shell, ``:-default`` holds for an empty variable too. Raises ``ValueError`` for a ``${`` that
+    opens no reference.
+    """
+    names: list[str] = []
+    unset: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        if match["literal"]:
+            return "${"
+        if match["broken"]:
+            raise ValueError('"${" must open ${NAME} or ${NAME:-default}; a literal "${" is written "$${"')
+        name, default = match["name"], match["default"]
+        names.append(name)
+        if default is not None:
+            return environment.get(name) or str(default)
+        if name not in environment:
+            unset.append(name)
+        return environment.get(name, "")
+
+    whole = _REFERENCE.fullmatch(text)
+    replaced = _REFERENCE.sub(replace, text)
+    return Text(replaced, bool(whole and whole["name"]), tuple(names), tuple(unset))
+
+
+def gather(environ: Mapping[str, str], env_file: Path | None, mistakes: Mistakes) -> dict[str, str]:
+    """Both sources as one; the process's own variables win over those of the file."""
+    return {**(_read(env_file, mistakes) if env_file is not None else {}), **environ}
+
+
+def _read(path: Path, mistakes: Mistakes) -> dict[str, str]:
+    # dotenv_values() would take variables from os.environ behind our back and only log what it cannot read.
+    from dotenv.parser import parse_stream
+
+    found: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            for binding in parse_stream(stream):
+                if binding.error:
+                    mistakes.add(str(path), f"line {binding.original.line}", "expected NAME=value")
+                elif binding.key is not None and binding.value is not None:
+                    found[binding.key] = binding.value
+    except OSError as error:
+        mistakes.add(str(path), "", f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        mistakes.add(str(path), "", "is not UTF-8 text")
+    return found

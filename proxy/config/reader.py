@@ -1,0 +1,246 @@
+"""From plain values to the schema's structs, leaf by leaf, so that every mistake is told and not the first.
+
+``msgspec.convert`` stops at the first one, and speaks to programmers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from msgspec import inspect
+
+from proxy.config import checks
+from proxy.config.environment import Text, substitute
+from proxy.config.mistakes import Mistakes, join, near, quoted, shown, sort
+
+_Number: TypeAlias = inspect.IntType | inspect.FloatType
+
+# Stands for a value that could not be read; the mistake has been told.
+BROKEN: Final[Any] = object()
+
+_TRUTH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+
+
+class Reader:
+    """Reads the values of one file; ``label`` is its name in messages.
+
+    ``forgiven`` are sections (their paths) in which unset variables are no mistake.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        mistakes: Mistakes,
+        environment: Mapping[str, str],
+        kinds: Mapping[str, Callable[[str], str]],
+        forgiven: frozenset[str] = frozenset(),
+    ) -> None:
+        self._label = label
+        self._mistakes = mistakes
+        self._environment = environment
+        self._kinds = kinds
+        self._forgiven = forgiven
+
+    def read(self, expected: inspect.Type, value: Any, path: str) -> Any:
+        """``value`` as ``expected``, or ``BROKEN``. Within lists and mappings what is broken is left out."""
+        match expected:
+            case inspect.Metadata(extra={"kind": kind}):
+                return self._text_of_kind(kind, expected.type, value, path)
+            case inspect.UnionType():
+                return self.read(_only(expected), value, path)
+            case inspect.StructType():
+                return self._struct(expected, value, path)
+            case inspect.DictType():
+                return self._dict(expected, value, path)
+            case inspect.ListType():
+                return self._list(expected, value, path)
+        return self._leaf(expected, value, path)
+
+    def override(self, expected: inspect.Type, text: str, path: str) -> Any:
+        """A text that stands for a value of any type, as environment variables do."""
+        if isinstance(expected, inspect.Metadata):
+            value = self._convert(expected.type, text, path, repr_=quoted(text))
+            return self._checked((expected.extra or {})["kind"], value, path)
+        return self._convert(expected, _from_text(expected, text), path, repr_=quoted(text))
+
+    # -- containers ---------------------------------------------------------------------------------
+
+    def _struct(self, expected: inspect.StructType, value: Any, path: str) -> Any:
+        if not isinstance(value, dict):
+            return self._refuse(path, f"expected a mapping, got {sort(value)}")
+        fields = {field.encode_name: field for field in expected.fields}
+        made: dict[str, Any] = {}
+        for key, item in value.items():
+            field = fields.get(key)
+            if field is None:
+                self._unknown(key, fields, path)
+            elif item is not None or _is_key(field.type):
+                made[field.name] = self.read(field.type, item, join(path, key))
+            # Nothing after the colon (everything below it is commented out) is the same as no such key.
+        for field in expected.fields:
+            if field.required and field.name not in made:
+                made[field.name] = self._refuse(join(path, field.encode_name), "is missing")
+        return self._built(expected, made, path)
+
+    def _built(self, expected: inspect.StructType, made: dict[str, Any], path: str) -> Any:
+        whole = {name: value for name, value in made.items() if value is not BROKEN}
+        if any(field.required and field.name not in whole for field in expected.fields):
+            return BROKEN
+        # Defaults stand in for what is broken, so that the rest can still be looked at.
+        struct = expected.cls(**whole)
+        if len(whole) == len(made) and (complaint := checks.section(struct)):
+            self._refuse(join(path, complaint[0]), complaint[1])
+        return struct
+
+    def _unknown(self, key: Any, fields: Mapping[str, object], path: str) -> None:
+        text = str(key)
+        hint = near(text, fields) or f" (known: {', '.join(fields)})"
+        self._refuse(path, f"unknown key {quoted(text)}{hint}")
+
+    def _dict(self, expected: inspect.DictType, value: Any, path: str) -> Any:
+        if not isinstance(value, dict):
+            return self._refuse(path, f"expected a mapping, got {sort(value)}")
+        made = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                self._refuse(path, f"expected text as a key, got {shown(key)}; put it in quotes")
+                continue
+            place = join(path, key)
+            name = self._key(expected.key_type, key, place)
+            result = self.read(expected.value_type, item, place)
+            if result is not BROKEN and name is not BROKEN:
+                made[name] = result
+        return made
+
+    def _key(self, expected: inspect.Type, key: str, path: str) -> Any:
+        # Keys are names, never substituted.
+        if isinstance(expected, inspect.Metadata):
+            checked = self._convert(expected.type, key, path, repr_=quoted(key))
+            return self._checked((expected.extra or {})["kind"], checked, path)
+        return self._convert(expected, key, path, repr_=quoted(key))
+
+    def _list(self, expected: inspect.ListType, value: Any, path: str) -> Any:
+        if not isinstance(value, list):
+            return self._refuse(path, f"expected a list, got {sort(value)}")
+        read = [self.read(expected.item_type, item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [item for item in read if item is not BROKEN]
+
+    # -- leaves -------------------------------------------------------------------------------------
+
+    def _text_of_kind(self, kind: str, expected: inspect.Type, value: Any, path: str) -> Any:
+        if kind == "key":
+            # Empty leaves the provider out, whatever made it empty: that is no mistake.
+            filled = self._filled("" if value is None else value, path)
+            if isinstance(filled, Text):
+                filled = "" if filled.unset else filled.text
+            read = filled if filled is BROKEN else self._convert(expected, filled, path, repr_=sort(value))
+        else:
+            read = self._leaf(expected, value, path)
+        return self._checked(kind, read, path)
+
+    def _checked(self, kind: str, value: Any, path: str) -> Any:
+        if value is BROKEN:
+            return BROKEN
+        try:
+            return self._kinds[kind](value)
+        except ValueError as error:
+            return self._refuse(path, str(error))
+
+    def _leaf(self, expected: Any, value: Any, path: str) -> Any:
+        filled = self._filled(value, path)
+        if not isinstance(filled, Text):
+            return filled if filled is BROKEN else self._convert(expected, filled, path, repr_=shown(value))
+        if filled.unset:
+            if not self._is_forgiven(path):
+                self._refuse(path, f"not set in the environment: {', '.join(filled.unset)}")
+            return BROKEN
+        text = _from_text(expected, filled.text) if filled.whole else filled.text
+        # What came out of the environment may be a secret in the wrong place.
+        return self._convert(expected, text, path, repr_=f"the value of {value}")
+
+    def _filled(self, value: Any, path: str) -> Any:
+        """``value``, as a ``Text`` if variables were put into it."""
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        try:
+            text = substitute(value, self._environment)
+        except ValueError as error:
+            return self._refuse(path, str(error))
+        return text if text.names else text.text
+
+    def _is_forgiven(self, path: str) -> bool:
+        return any(path.startswith(f"{section}.") for section in self._forgiven)
+
+    def _convert(self, expected: Any, value: Any, path: str, *, repr_: str) -> Any:
+        """``value`` as the leaf type ``expected``; ``repr_`` stands for it in messages."""
+        match expected:
+            case inspect.StrType():
+                return self._text(expected, value, path)
+            case inspect.LiteralType():
+                if isinstance(value, str) and value.lower() in expected.values:
+                    return value.lower()
+                choice = ", ".join(map(quoted, map(str, expected.values)))
+                return self._refuse(path, f"expected one of {choice}, got {repr_}")
+            case inspect.BoolType():
+                if isinstance(value, bool):
+                    return value
+                return self._refuse(path, f"expected true or false, got {repr_}")
+        return self._number(expected, value, path, repr_)
+
+    def _text(self, expected: inspect.StrType, value: Any, path: str) -> Any:
+        if not isinstance(value, str):
+            hint = "" if isinstance(value, list | dict) or value is None else "; put it in quotes"
+            return self._refuse(path, f"expected text, got {sort(value)}{hint}")
+        if len(value) < (expected.min_length or 0):
+            return self._refuse(path, "must not be empty")
+        if expected.max_length is not None and len(value) > expected.max_length:
+            return self._refuse(path, f"must not be longer than {expected.max_length} characters")
+        return value
+
+    def _number(self, expected: _Number, value: Any, path: str, repr_: str) -> Any:
+        whole = isinstance(expected, inspect.IntType)
+        if not _is_number(value, whole):
+            return self._refuse(path, f"expected a {'whole ' * whole}number, got {repr_}")
+        low, above, high = expected.ge, expected.gt, expected.le
+        if low is not None and value < low:
+            return self._refuse(path, f"must be at least {low}, got {repr_}")
+        if above is not None and value <= above:
+            return self._refuse(path, f"must be more than {above}, got {repr_}")
+        if high is not None and value > high:
+            return self._refuse(path, f"must be at most {high}, got {repr_}")
+        return int(value) if whole else float(value)
+
+    def _refuse(self, path: str, text: str) -> Any:
+        self._mistakes.add(self._label, path, text)
+        return BROKEN
+
+
+def _is_number(value: Any, whole: bool) -> bool:
+    if isinstance(value, float):
+        return value.is_integer() if whole else math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _only(expected: inspect.UnionType) -> inspect.Type:
+    """The one type of ``X | None``."""
+    return next(kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
+
+
+def _is_key(expected: inspect.Type) -> bool:
+    return isinstance(expected, inspect.Metadata) and (expected.extra or {}).get("kind") == "key"
+
+
+def _from_text(expected: inspect.Type, text: str) -> Any:
+    """``text`` as the number or truth it stands for where one is expected, else as it is."""
+    if isinstance(expected, inspect.BoolType):
+        return _TRUTH.get(text.strip().lower(), text)
+    try:
+        if isinstance(expected, inspect.IntType):
+            return int(text)
+        if isinstance(expected, inspect.FloatType):
+            return float(text)
+    except ValueError:
+        pass
+    return text

@@ -1,0 +1,212 @@
+"""The configuration's shape: what may stand in config.yaml and models.yaml.
+
+Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says
+otherwise. Every struct is frozen: a loaded configuration never changes, it is replaced.
+``kind`` names what a text has to be, over and above its type: ``checks`` says what that means.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+# The upper bounds only keep slips of the keyboard from becoming timers that never fire.
+PositiveInt = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
+Minutes = Annotated[float, Meta(gt=0, le=100_000)]
+Megabytes = Annotated[float, Meta(gt=0, le=1_000_000)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "name"})]
+NewProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "new provider"})]
+KnownProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "known provider"})]
+OptionalProvider = Annotated[str, Meta(max_length=200, extra={"kind": "optional provider"})]
+Key = Annotated[str, Meta(extra={"kind": "key"})]
+BaseUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "base url"})]
+BasePath = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "base path"})]
+ListenHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "listen host"})]
+AllowedHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "allowed host"})]
+Origin = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "origin"})]
+Header = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "header"})]
+ForwardHeader = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "forward header"})]
+HeaderValue = Annotated[str, Meta(max_length=8000, extra={"kind": "header value"})]
+Passthrough = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "passthrough"})]
+Hook = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "hook"})]
+File = Annotated[str, Meta(max_length=4000, extra={"kind": "file"})]  # relative to the file that names it
+
+
+class Section(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A mapping in the YAML; unknown keys are refused."""
+
+
+class Timeouts(Section, frozen=True):
+    """The six clocks in seconds; 0 switches one off, unset inherits (model, provider, top level, default).
+
+    connect: TCP, TLS and proxy handshake. headers: request sent to response head, streams only.
+    first_content: request sent to the first meaningful event, streams only. idle: between two reads.
+    total: the whole attempt. client_stall: the client takes nothing although bytes wait for it.
+    """
+
+    connect: Seconds | UnsetType = UNSET
+    headers: Seconds | UnsetType = UNSET
+    first_content: Seconds | UnsetType = UNSET
+    idle: Seconds | UnsetType = UNSET
+    total: Seconds | UnsetType = UNSET
+    client_stall: Seconds | UnsetType = UNSET
+
+
+class Tls(Section, frozen=True):
+    """How we meet a provider over TLS. ``verify: false`` is for experiments only."""
+
+    verify: bool = True
+    ca_file: File = ""
+    cert_file: File = ""
+    key_file: File = ""
+
+
+class Pool(Section, frozen=True):
+    """Keep-alive connections to each provider origin."""
+
+    max_connections: Count = 0  # 0: no maximum
+    wait_secs: Seconds = 5.0  # how long a request waits for a place below that maximum
+    idle_secs: Seconds = 50.0
+    max_age_secs: Seconds = 600.0
+
+
+class Provider(Section, frozen=True):
+    """Who answers, where, and with which credential.
+
+    ``api_key`` unset means that none is sent; set but empty leaves the provider out.
+    ``passthrough`` entries are ``METHOD /prefix``.
+    """
+
+    base_url: BaseUrl
+    enabled: bool = True
+    api_key: Key | UnsetType = UNSET
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    headers: dict[Header, HeaderValue] = {}
+    forward_headers: list[ForwardHeader] = []
+    tls: Tls = field(default_factory=Tls)
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    usage_in_stream: Literal["auto", "always", "never"] = "auto"
+    passthrough: list[Passthrough] = []
+
+    def __repr__(self) -> str:
+        """Without the credential and the header values: a repr ends up in logs and tracebacks."""
+        key = "none" if self.api_key is UNSET else "set" if self.api_key else "empty"
+        return f"Provider({self.base_url!r}, key {key}, headers {sorted(self.headers)})"
+
+
+class Fallback(Section, frozen=True):
+    """Where a request goes when nothing else is left; ``model`` may be the provider's own name for it."""
+
+    provider: KnownProvider
+    model: Name
+    enabled: bool = True
+
+
+class Routing(Section, frozen=True):
+    max_retries: Count = 3
+    rate_limit_retries: Count = 2
+    retry_delay: Count = 1000  # milliseconds
+    timeout_secs: Seconds | UnsetType = UNSET
+    fallback: Fallback | None = None
+
+
+class CircuitBreaker(Section, frozen=True):
+    failure_threshold: PositiveInt = 3
+    cooldown_period_secs: Seconds = 60.0
+    success_threshold: PositiveInt = 2
+    stats_window_size_mins: Minutes = 5.0
+
+
+class GlobalLimit(Section, frozen=True):
+    requests_per_minute: PositiveInt
+
+
+class ClientLimit(Section, frozen=True):
+    requests_per_minute: PositiveInt
+    enabled: bool = True
+    burst_size: PositiveInt | UnsetType = UNSET
+
+
+class ModelLimit(Section, frozen=True):
+    requests_per_minute: PositiveInt
+    enabled: bool = True
+
+
+class RateLimiting(Section, frozen=True):
+    enabled: bool = False
+    global_: GlobalLimit | None = field(default=None, name="global")
+    per_client: ClientLimit | None = None
+    per_model: ModelLimit | None = None
+
+
+class Server(Section, frozen=True):
+    """The listener and the bounds of the whole process."""
+
+    host: ListenHost = "127.0.0.1"
+    port: Port = 8080
+    unix_socket: str = ""
+    base_path: BasePath = "/api/v1"  # /v1 is always there
+    reuse_port: bool = False
+    insecure: bool = False  # listen beyond loopback without authentication
+    allowed_hosts: list[AllowedHost] = []
+    cors_origins: list[Origin] = []
+    max_body_mb: Megabytes = 50.0
+    max_answer_mb: Megabytes = 32.0
+    max_in_flight: PositiveInt = 10_000
+    max_buffered_mb: Megabytes = 1024.0
+    header_timeout_secs: Seconds = 15.0
+    body_timeout_secs: Seconds = 30.0
+    keep_alive_secs: Seconds = 75.0
+    ping_after: Seconds = 15.0
+    drain_secs: Seconds = 30.0
+
+
+class Logging(Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Model(Section, frozen=True):
+    """One deployment: a name that clients ask for, served by ``provider`` under its own name ``model``."""
+
+    name: Name
+    provider: KnownProvider
+    model: str = ""  # "": the same as name
+    type: Name = "chat"
+    context_size: Count = 0  # 0: unknown
+    max_output_tokens: Count = 0
+    speed_tier: Literal["fast", "medium", "slow"] = "medium"
+    tags: list[Name] = []
+    json_response: bool = False
+    available: bool = True
+    weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
+    max_concurrent: Count = 0  # 0: no bound
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    @property
+    def upstream_model(self) -> str:
+        return self.model or self.name
+
+
+class ModelsFile(Section, frozen=True):
+    models: list[Model] = []
+
+
+class Config(Section, frozen=True):
+    """Everything, loaded and checked. ``models`` has those of ``models_file`` as well."""
+
+    models_file: File = ""
+    default_provider: OptionalProvider = ""
+    hooks: list[Hook] = []  # package.module:attribute, see proxy/hooks.py
+    server: Server = field(default_factory=Server)
+    logging: Logging = field(default_factory=Logging)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    pool: Pool = field(default_factory=Pool)
+    providers: dict[NewProvider, Provider] = {}
+    routing: Routing = field(default_factory=Routing)
+    circuit_breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    rate_limiting: RateLimiting = field(default_factory=RateLimiting)
+    models: list[Model] = []

@@ -1,0 +1,50 @@
+"""Which of the six clocks holds for an attempt: the nearest place that says something wins."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from proxy.config.schema import Config, Model, Provider, Timeouts
+
+
+class Clocks(Struct, frozen=True):
+    """Seconds; 0 is off. What each one watches stands at ``schema.Timeouts``."""
+
+    connect: float = 10.0
+    headers: float = 0.0  # off: first_content covers it
+    first_content: float = 120.0
+    idle: float = 120.0
+    total: float = 0.0
+    client_stall: float = 60.0
+
+
+STREAM = Clocks()
+PLAIN = Clocks(headers=0.0, first_content=0.0, total=600.0)
+
+
+def resolve(config: Config, provider: Provider, model: Model | None, streaming: bool) -> Clocks:
+    """Model over provider over top level over ``routing.timeoutSecs`` over the defaults.
+
+    ``routing.timeoutSecs`` is ``first_content`` for a stream and ``total`` for any other answer. The clocks
+    ``headers`` and ``first_content`` watch streams only: other answers send their head when they are done.
+    """
+    limit = config.routing.timeout_secs
+    places = [
+        *([model.timeouts] if model is not None else []),
+        provider.timeouts,
+        config.timeouts,
+        Timeouts(first_content=limit) if streaming else Timeouts(total=limit),
+    ]
+    defaults = STREAM if streaming else PLAIN
+    clocks = {name: _nearest(places, name, getattr(defaults, name)) for name in Clocks.__struct_fields__}
+    if not streaming:
+        clocks["headers"] = clocks["first_content"] = 0.0
+    return Clocks(**clocks)
+
+
+def _nearest(places: list[Timeouts], name: str, default: float) -> float:
+    for place in places:
+        value: float | UnsetType = getattr(place, name)
+        if value is not UNSET:
+            return value
+    return default

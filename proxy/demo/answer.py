@@ -1,0 +1,107 @@
+"""An answer as a list of frames, so that pace and faults are decided apart from what is said."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+Kind = Literal[
+    "open",  # what comes before the first word
+    "word",  # paced: one per tick of the model's rate
+    "finish",  # the words that tell the end, e.g. the chunk with a finish_reason
+    "usage",
+    "done",  # data: [DONE]
+]
+
+
+class Frame(Struct, frozen=True):
+    """Bytes that are written at once."""
+
+    data: bytes
+    kind: Kind = "open"
+
+
+class Pause(Struct, frozen=True):
+    """Silence for that many seconds."""
+
+    seconds: float
+
+
+class Cut(Struct, frozen=True):
+    """The connection is closed here, in the middle of the body."""
+
+
+Part = Frame | Pause | Cut
+
+
+class Answer(Struct, frozen=True):
+    """What is sent and when: ``before`` seconds until the head, then frames, ``rate`` words per second."""
+
+    content_type: str
+    frames: list[Part]
+    status: int = 200
+    headers: dict[str, str] = {}
+    before: float = 0.0
+    rate: float = 0.0  # 0: as fast as possible
+    error: bytes = b""  # how this kind of answer tells an error after its head
+    sse: bool = False
+
+
+def encode(value: Any) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def event(value: Any, kind: Kind = "open", name: str = "") -> Frame:
+    """A server-sent event of JSON, with an ``event:`` line where it has a name."""
+    head = f"event: {name}\n".encode() if name else b""
+    return Frame(head + b"data: " + encode(value) + b"\n\n", kind)
+
+
+DONE = Frame(b"data: [DONE]\n\n", "done")
+
+
+def error_object(message: str, kind: str = "server_error", *, code: str | None = None, param: str | None = None) -> Any:
+    """The error object of https://platform.openai.com/docs/guides/error-codes."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+BROKEN = error_object("The demo broke on purpose while it was answering.", code="demo_broken")
+
+
+def json_answer(value: Any, *, before: float = 0.0) -> Answer:
+    """A JSON answer in four pieces, so that a fault finds a middle and an end in it."""
+    body = encode(value)
+    edge = len(body) // 4 + 1
+    pieces = [body[at : at + edge] for at in range(0, len(body), edge)]
+    frames: list[Part] = [*map(Frame, pieces[:-1]), Frame(pieces[-1], "finish")]
+    return Answer("application/json", frames, before=before, error=encode(BROKEN))
+
+
+def event_stream(frames: list[Frame], rate: float, error: Frame | None = None) -> Answer:
+    """An event stream; ``error`` is the dialect's error event, OpenAI's bare object by default."""
+    told = error or event(BROKEN)
+    return Answer("text/event-stream; charset=utf-8", list(frames), rate=rate, error=told.data, sse=True)
+
+
+class Refused(Exception):
+    """The request ends in an error status; ``answer`` is the whole of it."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def refusal(
+    status: int,
+    message: str,
+    kind: str = "invalid_request_error",
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """An error status with its error object."""
+    body = encode(error_object(message, kind, code=code, param=param))
+    return Answer("application/json", [Frame(body)], status=status, headers=headers or {})

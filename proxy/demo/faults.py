@@ -1,0 +1,105 @@
+"""What a broken provider does to an answer: each fault takes a good answer and gives a broken one.
+
+``number`` is the figure behind the model's name (``demo-slow-start-3``) or the model's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from proxy.demo.answer import Answer, Cut, Frame, Part, Pause, refusal
+
+Fault = Callable[[Answer, float], Answer]
+
+FOREVER = 3600.0 * 24
+FEW = 5  # frames that come through before a stall
+
+
+def status(code: int, message: str, kind: str, name: str | None, param: str | None = None) -> Fault:
+    """An error status instead of the answer."""
+    return lambda answer, number: refusal(code, message, kind, code=name, param=param)
+
+
+def rate_limited(answer: Answer, number: float) -> Answer:
+    """429 with a ``Retry-After`` of ``number`` seconds."""
+    headers = {"Retry-After": f"{number:.0f}", "x-ratelimit-remaining-requests": "0"}
+    message = f"Rate limit reached for the demo. Please try again in {number:g}s."
+    return refusal(429, message, "requests", code="rate_limit_exceeded", headers=headers)
+
+
+def cut(answer: Answer, number: float) -> Answer:
+    """The connection closes in the middle of the body, without its end."""
+    return replace(answer, frames=[*_first_half(answer), Cut()])
+
+
+def truncated(answer: Answer, number: float) -> Answer:
+    """The body ends in good order, but before whatever tells that the answer is complete."""
+    kept = [frame for frame in answer.frames if not _is(frame, "finish", "usage", "done")]
+    return replace(answer, frames=kept)
+
+
+def no_done(answer: Answer, number: float) -> Answer:
+    """The finish is told, and the closing ``[DONE]`` is not."""
+    return replace(answer, frames=[frame for frame in answer.frames if not _is(frame, "done")])
+
+
+def stall(answer: Answer, number: float) -> Answer:
+    """A few words and then silence."""
+    few = min(FEW, len(answer.frames) // 2)
+    return replace(answer, frames=[*answer.frames[:few], Pause(FOREVER)])
+
+
+def slow_start(answer: Answer, number: float) -> Answer:
+    """``number`` seconds before the first byte of content; the head of a stream comes at once."""
+    if not answer.sse:
+        return slow_headers(answer, number)
+    return replace(answer, frames=[Pause(number), *answer.frames])
+
+
+def slow_headers(answer: Answer, number: float) -> Answer:
+    """``number`` seconds before the head."""
+    return replace(answer, before=answer.before + number)
+
+
+def error_first(answer: Answer, number: float) -> Answer:
+    """200, and then an error instead of content."""
+    return replace(answer, frames=[Frame(answer.error)])
+
+
+def error_mid(answer: Answer, number: float) -> Answer:
+    """An error after half of the answer, and nothing after it; without a stream the error is all."""
+    return replace(answer, frames=[*(_first_half(answer) if answer.sse else []), Frame(answer.error)])
+
+
+def garbage(answer: Answer, number: float) -> Answer:
+    """Something that is no JSON in between; the rest is as it should be."""
+    middle = _first_half(answer)
+    noise = Frame(b"data: {this is no JSON\n\n" if answer.sse else b"{this is no JSON")
+    return replace(answer, frames=[*middle, noise, *answer.frames[len(middle) :]])
+
+
+def comments(answer: Answer, number: float) -> Answer:
+    """Keep-alives for ``number`` seconds before the answer: comments in a stream, else blank lines."""
+    sign = Frame(b": keep-alive\n\n" if answer.sse else b"\n")
+    return replace(answer, frames=[*[sign, Pause(number / 3)] * 3, *answer.frames])
+
+
+def empty(answer: Answer, number: float) -> Answer:
+    """200 and no body."""
+    return replace(answer, frames=[])
+
+
+def html(answer: Answer, number: float) -> Answer:
+    """200 and the page of some load balancer."""
+    page = b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>It works!</body></html>\n"
+    return replace(answer, content_type="text/html; charset=utf-8", frames=[Frame(page)], sse=False)
+
+
+def _first_half(answer: Answer) -> list[Part]:
+    return answer.frames[: (len(answer.frames) + 1) // 2]
+
+
+def _is(frame: Part, *kinds: str) -> bool:
+    return isinstance(frame, Frame) and frame.kind in kinds

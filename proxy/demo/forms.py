@@ -1,0 +1,74 @@
+"""Multipart requests: uploads are counted and let go, whatever their size.
+
+Sources: RFC 7578; https://platform.openai.com/docs/api-reference/audio and .../api-reference/images
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import BodyPartReader, web
+from msgspec import Struct
+
+from proxy.demo.answer import Answer, Refused, refusal
+from proxy.demo.audio import Upload, transcription
+from proxy.demo.images import ImageCall, images
+from proxy.demo.models import Model
+
+MAX_FIELD = 64 * 1024  # bytes of a form's text
+
+
+class Form(Struct):
+    """A multipart body: its texts, and the file as far as the demo looks at it."""
+
+    fields: dict[str, str] = {}
+    filename: str = ""
+    size: int = 0  # bytes of all files
+
+    @property
+    def model(self) -> str:
+        return self.fields.get("model", "")
+
+
+async def read_form(request: web.BaseRequest) -> Form:
+    """The multipart body, read to its end; ``Refused`` if it is none or holds no file."""
+    form = Form()
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader):
+                raise ValueError("a multipart body within the multipart body")
+            await _take_part(form, part)
+    except (ValueError, AssertionError, UnicodeDecodeError, web.RequestPayloadError):
+        raise Refused(refusal(400, "Could not parse the multipart form of your request.")) from None
+    if not form.filename and not form.size:
+        raise Refused(refusal(400, "The form holds no file.", param="file"))
+    return form
+
+
+async def _take_part(form: Form, part: BodyPartReader) -> None:
+    if part.filename is None:
+        text = await part.read(decode=True)
+        if len(text) > MAX_FIELD:
+            raise ValueError("a field of that size")
+        form.fields[part.name or ""] = text.decode()
+        return
+    form.filename = form.filename or part.filename
+    while piece := await part.read_chunk(65536):
+        form.size += len(piece)
+
+
+def _transcribed(form: Form, model: Model) -> Answer:
+    wanted = form.fields.get("response_format", "json")
+    return transcription(Upload(form.filename, form.size, wanted, form.fields.get("stream") == "true"), model)
+
+
+def _edited(form: Form, model: Model) -> Answer:
+    call = ImageCall(prompt=form.fields.get("prompt", ""), stream=form.fields.get("stream") == "true")
+    return images(call, model, f"(with {form.size} bytes of {form.filename})", "image_edit")
+
+
+FORM_ENDPOINTS: dict[str, Callable[[Form, Model], Answer]] = {
+    "/v1/audio/transcriptions": _transcribed,
+    "/v1/audio/translations": _transcribed,
+    "/v1/images/edits": _edited,
+}

@@ -1,0 +1,102 @@
+"""The one table of what the demo serves: name, type, description, behaviour."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from proxy.demo import faults
+from proxy.demo.faults import Fault
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """``rate`` is words per second, 0 as fast as possible; ``every`` n-th request fails, from the first.
+
+    ``number`` is the default figure of a fault; a model that has one takes another behind its name, as in
+    ``demo-slow-start-3``.
+    """
+
+    name: str
+    description: str
+    type: str = "chat"
+    rate: float = 30.0
+    sentences: int = 3
+    fault: Fault | None = None
+    number: float | None = None
+    every: int = 1
+
+
+def _good(name: str, description: str, kind: str = "chat", *, rate: float = 30.0, sentences: int = 3) -> Model:
+    return Model(name=name, description=description, type=kind, rate=rate, sentences=sentences)
+
+
+def _broken(name: str, fault: Fault, description: str, number: float | None = None, every: int = 1) -> Model:
+    return Model(name=name, description=description, fault=fault, number=number, every=every)
+
+
+_internal = faults.status(500, "The demo had an error on purpose.", "server_error", "server_error")
+_unavailable = faults.status(503, "The demo is overloaded on purpose.", "server_error", "service_unavailable")
+_wrong_key = faults.status(401, "Incorrect API key: demo****.", "invalid_request_error", "invalid_api_key")
+_unknown = faults.status(404, "The model does not exist.", "invalid_request_error", "model_not_found", "model")
+_too_long = faults.status(
+    400,
+    "This model's maximum context length is 8192 tokens. However, your messages resulted in 10000 tokens.",
+    "invalid_request_error",
+    "context_length_exceeded",
+    "messages",
+)
+
+MODELS: tuple[Model, ...] = (
+    _good("demo", "30 words per second; calls a tool that is offered if the prompt asks for it"),
+    _good("demo-fast", "200 words per second", rate=200.0),
+    _good("demo-slow", "4 words per second", rate=4.0),
+    _good("demo-instant", "no waiting between words", rate=0.0),
+    _good("demo-long", "a long answer at 30 words per second", sentences=120),
+    _good("demo-reasoning", "thinks aloud (reasoning_content) before it answers", "reasoning"),
+    _good("demo-embedding", "vectors that depend on the text alone", "embedding"),
+    _good("demo-moderation", "flags what speaks of violence", "moderation"),
+    _good("demo-image", "an image of one colour", "image"),
+    _good("demo-speech", "a hum as long as the text", "audio"),
+    _good("demo-transcribe", "tells the size of the file that it got", "audio"),
+    _broken("demo-429", faults.rate_limited, "429 with Retry-After: 2; demo-429-N: N seconds", 2.0),
+    _broken("demo-500", _internal, "500"),
+    _broken("demo-503", _unavailable, "503"),
+    _broken("demo-401", _wrong_key, "401, as for a wrong key"),
+    _broken("demo-404", _unknown, "404, as for an unknown model"),
+    _broken("demo-400-context", _too_long, "400, the context is too long"),
+    _broken("demo-flaky", _internal, "500 for every second request, from the first one on", every=2),
+    _broken("demo-cut", faults.cut, "the connection closes in the middle of the answer"),
+    _broken("demo-truncated", faults.truncated, "ends in good order without finish_reason and [DONE]"),
+    _broken("demo-no-done", faults.no_done, "finish_reason, but no [DONE]"),
+    _broken("demo-stall", faults.stall, "a few words and then silence"),
+    _broken("demo-slow-start", faults.slow_start, "content after 20 s; demo-slow-start-N: N seconds", 20.0),
+    _broken("demo-slow-headers", faults.slow_headers, "headers after 20 s; demo-slow-headers-N", 20.0),
+    _broken("demo-error-first", faults.error_first, "200 and then an error instead of content"),
+    _broken("demo-error-mid", faults.error_mid, "an error in the middle of the stream"),
+    _broken("demo-garbage", faults.garbage, "an event in between that is no JSON"),
+    _broken("demo-comments", faults.comments, "3 s of comments before content; demo-comments-N", 3.0),
+    _broken("demo-empty", faults.empty, "200 with an empty body"),
+    _broken("demo-html", faults.html, "200 with an HTML page"),
+)
+
+_BY_NAME = {model.name: model for model in MODELS}
+
+
+class Choice(NamedTuple):
+    """A model and the figure that its fault takes."""
+
+    model: Model
+    number: float
+
+
+def find(name: str) -> Choice | None:
+    """The model of that name, with the figure behind the name where the model takes one."""
+    if model := _BY_NAME.get(name):
+        return Choice(model, model.number or 0.0)
+    numbered = re.fullmatch(r"(.+)-(\d{1,4}(?:\.\d{1,3})?)", name)
+    model = _BY_NAME.get(numbered[1]) if numbered else None
+    if numbered is None or model is None or model.number is None:
+        return None
+    return Choice(model, float(numbered[2]))

@@ -1,0 +1,70 @@
+"""What the demo says to one prompt, before any dialect puts it on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from proxy.demo import tools, words
+from proxy.demo.answer import encode
+from proxy.demo.models import Model
+from proxy.demo.tools import Tool
+
+
+class Ask(Struct, frozen=True):
+    """A request in the demo's own words; ``text`` is all that counts as input, ``prompt`` the last of it."""
+
+    prompt: str
+    text: str
+    tools: list[Tool] = []
+    tool_choice: Any = None
+    tool_result: str | None = None  # the prompt is what a tool gave back
+    limit: int | None = None  # words
+    json: bool = False
+
+
+class Reply(Struct, frozen=True):
+    """``tool`` and ``text`` exclude each other."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool: Tool | None = None
+    arguments: str = ""
+    cut_short: bool = False
+    input_words: int = 0
+
+    @property
+    def output_words(self) -> int:
+        return words.count(self.text) + words.count(self.reasoning) + words.count(self.arguments)
+
+    @property
+    def reasoning_words(self) -> int:
+        return words.count(self.reasoning)
+
+
+def reply(model: Model, ask: Ask) -> Reply:
+    """The demo's answer."""
+    counted = words.count(ask.text)
+    reasoning = words.thoughts(ask.prompt) if model.type == "reasoning" else ""
+    if ask.tool_result is None and (tool := tools.chosen(ask.tools, ask.tool_choice, ask.prompt)):
+        return Reply("", reasoning, tool, tools.arguments(tool, ask.prompt), input_words=counted)
+    text = _text(model, ask)
+    shorter = _limited(text, ask.limit)
+    return Reply(shorter, reasoning, cut_short=shorter != text, input_words=counted)
+
+
+def seconds(model: Model, answer: Reply) -> float:
+    """How long the words take: an answer that does not stream comes after that."""
+    return answer.output_words / model.rate if model.rate else 0.0
+
+
+def _text(model: Model, ask: Ask) -> str:
+    if ask.tool_result is not None:
+        return f"The tool says “{words.shortened(ask.tool_result)}”, and the demo has nothing to add to that."
+    text = words.prose(ask.prompt, model.sentences)
+    return encode({"answer": text}).decode() if ask.json else text
+
+
+def _limited(text: str, limit: int | None) -> str:
+    return text if limit is None else "".join(words.pieces(text)[:limit])

@@ -1,0 +1,79 @@
+"""When the demo calls a tool, which one, and with which arguments."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from proxy.demo.answer import encode
+
+
+class Tool(Struct, frozen=True):
+    """A function on offer; ``parameters`` is its JSON schema."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+def chosen(tools: list[Tool], choice: Any, prompt: str) -> Tool | None:
+    """The tool to call, if any.
+
+    ``choice`` is ``tool_choice``: "none", "auto", "required" or an object that names a function. With "auto"
+    a tool is called if the prompt speaks of the weather, of a tool, or of the tool's own name.
+    """
+    if not tools or choice == "none":
+        return None
+    named = _named(choice)
+    if named:
+        return next((tool for tool in tools if tool.name == named), None)
+    spoken = set(re.findall(r"[a-z]+", prompt.lower()))
+    for tool in tools:
+        if spoken & {word for word in re.findall(r"[a-z]+", tool.name.lower()) if len(word) > 3}:
+            return tool
+    wanted = choice == "required" or spoken & {"weather", "tool", "tools"}
+    return tools[0] if wanted else None
+
+
+def arguments(tool: Tool, prompt: str) -> str:
+    """JSON arguments that fit the schema's required properties (all of them where none is required)."""
+    schema = tool.parameters
+    properties = schema.get("properties") or {}
+    names = schema.get("required") or list(properties)
+    return encode({name: _sample(properties.get(name, {}), prompt) for name in names}).decode()
+
+
+def _named(choice: Any) -> str:
+    # chat: {"type": "function", "function": {"name": ...}}; responses: {"type": "function", "name": ...}
+    if not isinstance(choice, dict):
+        return ""
+    function = choice.get("function", choice)
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _sample(schema: Any, prompt: str) -> Any:
+    if not isinstance(schema, dict):
+        return None
+    if schema.get("enum"):
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "integer" | "number":
+            return int(found[0]) if (found := re.findall(r"\d+", prompt)) else 1
+        case "boolean":
+            return True
+        case "array":
+            return []
+        case "object":
+            return {name: _sample(inner, prompt) for name, inner in (schema.get("properties") or {}).items()}
+        case "null":
+            return None
+    return _subject(prompt)
+
+
+def _subject(prompt: str) -> str:
+    """The last name in the prompt ("weather in Paris?" -> "Paris"), or its last word."""
+    words: list[str] = re.findall(r"\w+", prompt) or ["demo"]
+    names = [word for word in words[1:] if word[0].isupper()]
+    return names[-1] if names else words[-1]

@@ -1,0 +1,145 @@
+"""Every error type is a decision: whose fault it is, which status the client sees, what may follow.
+
+All of them carry what an OpenAI error object needs (``message``, ``type``, ``param``, ``code``) and an
+HTTP status. A type exists only where somebody branches on it.
+"""
+
+from __future__ import annotations
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; ``mistakes`` holds one readable line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class GatewayError(Exception):
+    """An exchange that ends in an error of our own making.
+
+    ``message`` is for the client: it never holds an address, a key or a byte of the request.
+    ``detail`` is for the log only.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
+        allow: str | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        self.allow = allow
+        self.detail = detail
+        if status is not None:
+            self.status = status
+        if code is not None:
+            self.code = code
+
+
+class ClientFault(GatewayError):
+    """The request is wrong; no provider was asked and none would answer otherwise."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = None
+
+
+class Overloaded(GatewayError):
+    """We are full, or stopping: the same request may succeed a little later."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after: int = 1, code: str | None = None) -> None:
+        super().__init__(message, retry_after=retry_after, code=code)
+
+
+class ShuttingDown(GatewayError):
+    """A running exchange was ended because the gateway stops."""
+
+    status = 503
+    type = "server_error"
+    code = "shutting_down"
+
+
+class ClientGone(Exception):
+    """The client closed its connection: nothing can be told to it any more."""
+
+
+class UpstreamFault(GatewayError):
+    """The provider failed us; another attempt may help.
+
+    ``sent`` tells whether request bytes left for the provider (it may have run the request),
+    ``heard`` whether response bytes came back.
+    """
+
+    status = 502
+    type = "upstream_error"
+    code = "upstream_error"
+    sent = False
+    heard = False
+
+
+class ConnectFailed(UpstreamFault):
+    """No connection: refused, unreachable, DNS, TLS, or the proxy on the way said no."""
+
+    code = "upstream_unreachable"
+
+
+class ConnectionBroken(UpstreamFault):
+    """The connection died before the answer was whole."""
+
+    code = "upstream_disconnected"
+
+
+class BrokenAnswer(UpstreamFault):
+    """The provider's bytes are not an answer: framing errors, oversized heads, empty or malformed bodies."""
+
+    code = "upstream_broken_answer"
+
+
+class StreamTruncated(UpstreamFault):
+    """An event stream ended without its terminal event."""
+
+    code = "upstream_stream_truncated"
+
+
+class ErrorInStream(UpstreamFault):
+    """The provider answered 200 and then told an error inside the body."""
+
+    code = "upstream_error_in_stream"
+
+
+class UpstreamAuthFailed(UpstreamFault):
+    """The provider refused our credential; its own words never reach the client."""
+
+    code = "upstream_auth_failed"
+
+
+class ClockExpired(UpstreamFault):
+    """One of the six clocks ran out; ``clock`` is its configuration name."""
+
+    status = 504
+    code = "upstream_timeout"
+
+    def __init__(self, clock: str, seconds: float, *, detail: str = "") -> None:
+        super().__init__(
+            f"The provider did not answer in time: the {clock} clock ({seconds:g} s) ran out.",
+            code=f"timeout_{clock}",
+            detail=detail,
+        )
+        self.clock = clock

@@ -1,0 +1,59 @@
+"""One client request with all its attempts: what happened, when, and how it ended.
+
+The exchange owns whatever has to be settled; the handler's coroutine only drives it. It does no I/O.
+All moments are seconds of the loop's clock, handed in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from proxy.routing.catalog import Catalog
+    from proxy.routing.endpoints import Endpoint
+    from proxy.wire.usage import Usage
+
+Outcome = Literal[
+    "ok",  # the whole answer was delivered
+    "error",  # the client got an error status, the provider's or ours
+    "broken",  # the answer broke after the content commit; the client was told in-band
+    "client_gone",  # the client left before the end
+    "cancelled",  # ended by our own shutdown
+]
+
+
+class Exchange(Struct, eq=False):
+    """Facts about one request. ``None`` and ``""`` mean not known (yet)."""
+
+    endpoint: Endpoint
+    catalog: Catalog
+    request_id: str
+    began: float
+    client: str = ""
+    model: str = ""  # as the client asked
+    provider: str = ""
+    request_model: str = ""  # as sent upstream
+    response_model: str = ""  # as the provider reported
+    stream: bool = False
+    attempts: int = 0
+    status: int = 0  # the HTTP status that the client saw; 0: none was sent
+    outcome: Outcome | Literal[""] = ""
+    error: str = ""  # the error's code, e.g. "timeout_idle"
+    error_detail: str = ""  # for the log only
+    first_content: float | None = None
+    ended: float | None = None
+    longest_gap: float = 0.0  # seconds between two reads of the content
+    events: int = 0
+    dropped_events: int = 0  # left out because no client could read them
+    bytes_in: int = 0
+    bytes_out: int = 0
+    usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request_id} {self.endpoint.path} {self.outcome or 'running'}>"
+
+    @property
+    def time_to_first_token(self) -> float | None:
+        return None if self.first_content is None else self.first_content - self.began

@@ -1,0 +1,380 @@
+"""The path of a request, top to bottom: from the client's head to the settled exchange.
+
+Once per request: ``handle`` and what it calls. Once per attempt: ``_ask``. Per token nothing here runs at
+all: the relay works from the provider's read callback (``transport/relay.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from itertools import count
+
+from proxy.config.schema import Server as Settings
+from proxy.delivery import Delivery, refuse
+from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown, UpstreamFault
+from proxy.exchange import Exchange
+from proxy.hooks import CallHook
+from proxy.hooks import Reply as HookReply
+from proxy.observe.bridge import place
+from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics
+from proxy.providers.openai import Provider
+from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.endpoints import OPAQUE, Endpoint
+from proxy.routing.routes import MODELS, Route, Routes
+from proxy.transport import headers as policy
+from proxy.transport.attempt import Ask, Attempt, Segments, Surroundings
+from proxy.transport.body import BodyReader
+from proxy.transport.collect import Answer
+from proxy.transport.dial import Origin
+from proxy.transport.edge import Edge
+from proxy.transport.reply import Reply
+from proxy.transport.server import Request
+from proxy.transport.upload import Form, chunked
+from proxy.wire.call import Call
+from proxy.wire.call import read as read_call
+
+Handler = Callable[[Delivery], Awaitable[None]]
+Middleware = Callable[[Handler], Handler]
+Page = Callable[[Request], Awaitable[None]]
+
+BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop may breathe in between
+
+_request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+_UNROUTED = Endpoint("-", "opaque", False, False, "opaque", "any")
+_STOPPING = "The gateway is shutting down."
+
+
+class Gateway:
+    """``handle`` is the server's handler. ``pages`` are answered before anything else and are no exchanges."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        around: Surroundings,
+        metrics: Metrics,
+        log: Log,
+        pages: Mapping[str, Page],
+        middleware: tuple[Middleware, ...] = (),
+        call_hook: CallHook | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self._settings = settings
+        self._around = around
+        self._loop = around.loop
+        self._metrics = metrics
+        self._log = log
+        self._pages = pages
+        self._call_hook = call_hook
+        self._edge = Edge(settings, local=bool(settings.unix_socket))
+        self._routes = Routes(("/v1", settings.base_path))
+        self._max_body = int(settings.max_body_mb * 1024 * 1024)
+        self._running: dict[Exchange, Request] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.stopping = False
+        self._origins: dict[Provider, Origin] = {}
+        # One process is one counter: unique with the random part, and half the price of a UUID.
+        self._id_prefix = os.urandom(6).hex()
+        self._ids = count(1)
+        handler: Handler = self._serve
+        for wrap in reversed(middleware):
+            handler = wrap(handler)
+        self._handler = handler
+
+    def __repr__(self) -> str:
+        return f"<Gateway running={len(self._running)}{' stopping' if self.stopping else ''}>"
+
+    # -- once per request -------------------------------------------------------------------------
+
+    async def handle(self, request: Request) -> None:
+        """Answer one request; never raises for what a client or a provider did."""
+        page = self._pages.get(request.path)
+        exchange = Exchange(_UNROUTED, self.catalog, self._name(request), self._loop.time())
+        delivery = Delivery(exchange, request)
+        try:
+            _refuse_other_protocols(request)
+            delivery.cors = self._edge.check(request)
+            if page is not None:
+                await page(request)
+                return
+            if delivery.cors and self._edge.preflight(request, delivery.cors):
+                return
+            self._admit(exchange, request)
+            await self._handler(delivery)
+        except ClientGone:
+            exchange.outcome = "client_gone"
+        except GatewayError as fault:
+            delivery.refuse(fault)
+        except asyncio.CancelledError:
+            exchange.outcome = "cancelled"
+            raise
+        except Exception as exc:
+            self._log.error(
+                "A request failed inside the gateway.", request_id=exchange.request_id, exception=place(exc)
+            )
+            delivery.refuse(GatewayError("The gateway failed to handle this request."))
+        finally:
+            if page is None:
+                self._settle(exchange, request)
+
+    def _name(self, request: Request) -> str:
+        given = request.headers.get("x-request-id")
+        if given is not None and _request_id(given):
+            return given
+        return f"{self._id_prefix}{next(self._ids):08x}"
+
+    def _admit(self, exchange: Exchange, request: Request) -> None:
+        if self.stopping:
+            request.reply.keep_alive = False
+            raise Overloaded(_STOPPING, code="shutting_down")
+        if len(self._running) >= self._settings.max_in_flight:
+            raise Overloaded("The gateway serves as many requests as it may.")
+        self._running[exchange] = request
+        self._metrics.in_flight += 1
+        self._idle.clear()
+
+    def _settle(self, exchange: Exchange, request: Request) -> None:
+        """Once per exchange, synchronously, whatever happened: nothing about it may be lost."""
+        reply = request.reply
+        exchange.ended = self._loop.time()
+        exchange.status = reply.status
+        exchange.bytes_out = reply.bytes_out
+        exchange.client = request.remote
+        if not exchange.outcome:
+            exchange.outcome = "ok" if reply.status < 400 else "error"
+        if self._running.pop(exchange, None) is not None:
+            self._metrics.in_flight -= 1
+            if not self._running:
+                self._idle.set()
+        self._metrics.settle(exchange)
+        if exchange.dropped_events:
+            self._log.warning(
+                "The provider sent events that no client could read; they were dropped.",
+                request_id=exchange.request_id,
+                provider=exchange.provider,
+                events=exchange.dropped_events,
+            )
+        self._log.exchange(exchange)
+
+    async def _serve(self, delivery: Delivery) -> None:
+        exchange, request = delivery.exchange, delivery.request
+        route = self._routes.find(request.method, request.path, exchange.catalog)
+        exchange.endpoint = endpoint = route.endpoint
+        if endpoint is MODELS:
+            delivery.models(exchange.catalog, route.path)
+            return
+        reader = BodyReader(
+            request,
+            limit=self._max_body,
+            timeout=self._settings.body_timeout_secs,
+            budget=self._around.budget,
+        )
+        reader.admit()
+        try:
+            if endpoint.body == "json":
+                await self._serve_call(delivery, route, reader)
+            elif endpoint.body == "multipart":
+                await self._serve_form(delivery, route, reader)
+            else:
+                await self._serve_opaque(delivery, route, reader)
+        finally:
+            exchange.bytes_in = reader.received
+            reader.release()
+
+    async def _serve_call(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
+        exchange = delivery.exchange
+        body = await reader.whole()
+        if len(body) > BIG_BODY:
+            await asyncio.sleep(0)
+        call = read_call(body)
+        if route.endpoint.force_stream:
+            call.stream = True
+        exchange.model = call.model or ""
+        exchange.stream = call.stream
+        if self._call_hook is not None:
+            result = await self._call_hook(exchange, call)
+            if isinstance(result, HookReply):
+                delivery.send(result.status, result.body)
+                return
+            call = result
+        deployment = exchange.catalog.plan(call.model, route.pinned)[0]
+        if len(body) > BIG_BODY:
+            await asyncio.sleep(0)
+        await self._dispatch_call(delivery, route.endpoint, deployment, call)
+
+    async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
+        form = Form(reader, delivery.request.headers.get("Content-Type", ""))
+        try:
+            model = await form.find_model()
+            delivery.exchange.model = model or ""
+            deployment = delivery.exchange.catalog.plan(model, route.pinned)[0]
+            upstream = deployment.upstream_model if model != deployment.upstream_model else None
+            ask = self._uploading(delivery, route, deployment, form.pieces(upstream), form.length(upstream))
+            delivery.deliver(await self._ask(delivery, deployment, ask))
+        finally:
+            form.close()
+
+    async def _serve_opaque(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
+        assert route.pinned is not None
+        deployment = delivery.exchange.catalog.any_model(route.pinned)
+        ask = self._uploading(delivery, route, deployment, reader.raw(), reader.declared)
+        delivery.deliver(await self._ask(delivery, deployment, ask))
+
+    # -- once per attempt -------------------------------------------------------------------------
+
+    async def _dispatch_call(self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call) -> None:
+        provider = deployment.provider
+        asks_usage = _may_ask_usage(endpoint, call) and provider.asks_usage
+        ask = self._calling(delivery, endpoint, deployment, call, asks_usage=asks_usage)
+        answer = await self._ask(delivery, deployment, ask)
+        if (
+            asks_usage
+            and answer is not None
+            and _refused_options(answer)
+            and provider.settings.usage_in_stream == "auto"
+        ):
+            # Ours, not the client's wish: ask without it, and not again if that was what the provider minded.
+            ask = self._calling(delivery, endpoint, deployment, call, asks_usage=False)
+            answer = await self._ask(delivery, deployment, ask)
+            provider.asks_usage = answer is not None and _refused_options(answer)
+        delivery.deliver(answer)
+
+    async def _ask(self, delivery: Delivery, deployment: Deployment, ask: Ask) -> Answer | None:
+        exchange, provider = delivery.exchange, deployment.provider
+        exchange.attempts += 1
+        exchange.provider = provider.name
+        exchange.request_model = deployment.upstream_model or exchange.model
+        delivery.chose(deployment)
+        origin = self._origin(provider)
+        try:
+            return await Attempt(self._around, delivery.request, exchange, deployment, origin, ask).run()
+        except UpstreamFault as fault:
+            exchange.error_detail = fault.detail
+            raise
+
+    def _calling(
+        self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call, *, asks_usage: bool
+    ) -> Ask:
+        """The provider's version of the call: changed only where it must be."""
+        changes: dict[str, bytes | None] = {}
+        if deployment.upstream_model is not None and call.model != deployment.upstream_model:
+            changes["model"] = deployment.model_json
+        if endpoint.force_stream:
+            changes["stream"] = b"true"
+        if asks_usage:
+            changes["stream_options"] = call.asking_usage()
+        body: Segments = call.segments(changes) if changes else (call.body,)
+        return Ask(
+            head=_call_head(delivery, deployment.provider, endpoint.path, sum(map(len, body))),
+            body=body,
+            replayable=endpoint.replayable,
+            clocks=deployment.stream_clocks if call.stream else deployment.clocks,
+            dialect=endpoint.dialect,
+            choices=call.choices,
+            swallow_usage=asks_usage,
+            collects=endpoint.answer == "json",
+            pings=call.stream,
+            lines=delivery.lines,
+        )
+
+    def _uploading(
+        self,
+        delivery: Delivery,
+        route: Route,
+        deployment: Deployment,
+        pieces: AsyncIterator[bytes],
+        length: int | None,
+    ) -> Ask:
+        """A request whose body streams through; ``length`` ``None`` means that only its end tells."""
+        opaque = route.endpoint is OPAQUE
+        upload: AsyncIterator[bytes] | None = pieces
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif "Transfer-Encoding" in delivery.request.headers:
+            framing, upload = b"Transfer-Encoding: chunked\r\n", chunked(pieces)
+        else:
+            framing, upload = b"", None
+        return Ask(
+            head=_upload_head(delivery, deployment.provider, route.path, framing, opaque=opaque),
+            body=(),
+            replayable=False,
+            clocks=deployment.clocks,
+            dialect=route.endpoint.dialect,
+            choices=1,
+            swallow_usage=False,
+            collects=route.endpoint.answer == "json",
+            pings=False,
+            lines=delivery.lines,
+            upload=upload,
+            no_body=delivery.request.method == "HEAD",
+        )
+
+    def _origin(self, provider: Provider) -> Origin:
+        origin = self._origins.get(provider)
+        if origin is None:
+            origin = self._origins[provider] = Origin.of(provider.settings.base_url, provider.settings.tls)
+        return origin
+
+    def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:
+        """Answer what never became a request: bytes that are no HTTP, a head that does not end."""
+        self._metrics.reject(fault.code or fault.type)
+        refuse(reply, fault)
+
+    def open_connections(self) -> dict[str, int]:
+        """Open upstream connections by provider, for the metrics."""
+        opened = self._around.pool.open_by_origin()
+        return {provider.name: opened.get(origin, 0) for provider, origin in self._origins.items()}
+
+    # -- stopping ---------------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs finish, then end each exchange cleanly. New requests get 503 from now on."""
+        self.stopping = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            for request in list(self._running.values()):
+                request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
+            await self._idle.wait()
+
+
+def _refuse_other_protocols(request: Request) -> None:
+    if request.method == "CONNECT":
+        raise ClientFault("The gateway is no forward proxy.", status=405, code="method_not_allowed", allow="GET, POST")
+    if request.upgrade and request.headers.get("Upgrade", "").lower() == "websocket":
+        raise GatewayError("The gateway does not relay WebSocket connections.", status=501, code="no_websocket")
+
+
+def _call_head(delivery: Delivery, provider: Provider, path: str, length: int) -> bytes:
+    """The head of a JSON call."""
+    request = delivery.request
+    head = provider.call_head(path, policy.safe_query(request.query) if request.query else "")
+    lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured_json)
+    return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (
+        head,
+        lines,
+        delivery.exchange.request_id.encode(),
+        length,
+    )
+
+
+def _upload_head(delivery: Delivery, provider: Provider, path: str, framing: bytes, *, opaque: bool) -> bytes:
+    """The head of a request whose body streams through, or that has none."""
+    request = delivery.request
+    head = provider.head(request.method, path, policy.safe_query(request.query) if request.query else "")
+    lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque)
+    return b"%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, delivery.exchange.request_id.encode(), framing)
+
+
+def _may_ask_usage(endpoint: Endpoint, call: Call) -> bool:
+    return call.stream and not call.wants_usage and endpoint.dialect in ("openai.chat", "openai.completions")
+
+
+def _refused_options(answer: Answer) -> bool:
+    return answer.status in (400, 422) and (b"stream_options" in answer.body or b"include_usage" in answer.body)

@@ -1,0 +1,66 @@
+"""The one table of what clients may ask for under the base paths (``/v1``, ``/api/v1``).
+
+``replayable``: the request may be sent again after its bytes left for a provider, because running it
+twice harms nobody but the bill. ``streams``: the answer may be an event stream. ``answer``: what else it
+may be; ``json`` answers are collected and checked before they are sent.
+Source: https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Dialect = Literal["openai.chat", "openai.completions", "openai.responses", "openai.other", "opaque"]
+
+
+class Endpoint(Struct, frozen=True):
+    """``path`` is relative to a base path and also what follows a provider's base URL."""
+
+    path: str
+    dialect: Dialect
+    streams: bool
+    replayable: bool
+    body: Literal["json", "multipart", "opaque"]
+    answer: Literal["json", "any"]
+    force_stream: bool = False
+    alias: str = ""  # what the client calls it, where that is not ``path``
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    #        path                    dialect               streams replay. body         answer
+    Endpoint("chat/completions",     "openai.chat",        True,   True,   "json",      "json"),
+    Endpoint("chat/completions",     "openai.chat",        True,   True,   "json",      "json",
+             force_stream=True, alias="chat/completions/stream"),
+    Endpoint("completions",          "openai.completions", True,   True,   "json",      "json"),
+    Endpoint("responses",            "openai.responses",   True,   False,  "json",      "json"),
+    Endpoint("embeddings",           "openai.other",       False,  True,   "json",      "json"),
+    Endpoint("moderations",          "openai.other",       False,  True,   "json",      "json"),
+    Endpoint("images/generations",   "openai.other",       True,   False,  "json",      "json"),
+    Endpoint("audio/speech",         "openai.other",       True,   False,  "json",      "any"),
+    Endpoint("audio/transcriptions", "openai.other",       True,   False,  "multipart", "any"),
+    Endpoint("audio/translations",   "openai.other",       False,  False,  "multipart", "any"),
+    Endpoint("images/edits",         "openai.other",       True,   False,  "multipart", "json"),
+)  # fmt: skip
+
+# Paths that belong to one provider as they are: never decoded, never sent twice.
+OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any")
+
+# What OpenAI keeps between requests. Only a provider named by ``defaultProvider`` can answer these:
+# https://platform.openai.com/docs/api-reference (files, batches, assistants, ...)
+STATEFUL = frozenset(
+    ("assistants", "batches", "chatkit", "containers", "content_provenance_checks", "conversations", "evals",
+     "files", "fine_tuning", "realtime", "skills", "threads", "uploads", "vector_stores", "videos")
+)  # fmt: skip
+STATEFUL_BELOW = (
+    "responses/",
+    "chat/completions/",
+    "audio/voices",
+    "audio/voice_consents",
+    "images/variations",
+    "models/",
+)
+
+# The account's own administration: no gateway client has business there.
+FORBIDDEN = frozenset(("organization", "projects"))

@@ -1,0 +1,119 @@
+"""From a request line to a route: which endpoint, which pinned provider, or a refusal that says why."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from proxy.errors import ClientFault
+from proxy.providers.openai import Provider
+from proxy.routing.catalog import Catalog
+from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, OPAQUE, STATEFUL, STATEFUL_BELOW, Endpoint
+
+_DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:/|$)")
+
+
+class Route(Struct, frozen=True):
+    """``path`` is what follows the provider's base URL; for ``models`` the id or ``""``."""
+
+    endpoint: Endpoint
+    path: str
+    pinned: Provider | None = None
+
+
+MODELS = Endpoint("models", "openai.other", False, True, "opaque", "json")
+
+
+class Routes:
+    """``find`` costs one dictionary lookup for what the table holds."""
+
+    def __init__(self, base_paths: tuple[str, ...]) -> None:
+        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys(base_paths))
+        self._by_name = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS}
+        self._exact = {
+            base + name: Route(endpoint, endpoint.path)
+            for base in self._bases
+            for name, endpoint in self._by_name.items()
+        }
+
+    def find(self, method: str, path: str, catalog: Catalog) -> Route:
+        """Raises ClientFault: 400, 403, 404, or 405 with ``allow``."""
+        route = self._exact.get(path)
+        if route is not None and method == "POST":
+            return route
+        check_path(path)
+        if path.startswith("/proxy/"):
+            return self._pinned(method, path[len("/proxy/") :], catalog)
+        for base in self._bases:
+            if path.startswith(base):
+                return self._below(method, path[len(base) :], route, catalog)
+        raise ClientFault(
+            f"There is nothing at this path; the API is under {self._bases[0]}.",
+            status=404,
+            code="unknown_path",
+        )
+
+    def _below(self, method: str, path: str, known: Route | None, catalog: Catalog) -> Route:
+        if path == "models" or path.startswith("models/"):
+            if method in ("GET", "HEAD"):
+                return Route(MODELS, unquote(path[len("models/") :]))
+            if path == "models":
+                raise _not_allowed("GET")
+        first = path.partition("/")[0]
+        if first in FORBIDDEN:
+            raise ClientFault(
+                "The administration of a provider's account is not reachable through the gateway.",
+                status=403,
+                code="forbidden_path",
+            )
+        if known is None and first not in STATEFUL and not path.startswith(STATEFUL_BELOW):
+            raise ClientFault("The API has no such path.", status=404, code="unknown_path")
+        provider = catalog.providers.get(catalog.config.default_provider)
+        if provider is not None:
+            return Route(OPAQUE, path, provider)
+        if known is not None:
+            raise _not_allowed("POST")
+        raise ClientFault(
+            "This path holds state at one provider; set defaultProvider in the configuration to relay it.",
+            status=404,
+            code="stateful_path",
+        )
+
+    def _pinned(self, method: str, path: str, catalog: Catalog) -> Route:
+        name, _, rest = path.partition("/")
+        provider = catalog.providers.get(name)
+        if provider is None:
+            raise ClientFault("There is no provider of that name.", status=404, code="unknown_provider")
+        endpoint = self._by_name.get(rest)
+        if endpoint is not None and method == "POST":
+            return Route(endpoint, endpoint.path, provider)
+        if provider.allows(method, rest):
+            return Route(OPAQUE, rest, provider)
+        if endpoint is not None:
+            raise _not_allowed("POST")
+        raise ClientFault(
+            "The provider's passthrough setting does not list this method and path.",
+            status=404,
+            code="unknown_path",
+        )
+
+
+def check_path(path: str) -> None:
+    """Refuse what two readers could resolve differently. Raises ClientFault (400)."""
+    decoded = unquote(path, errors="replace")
+    if (
+        not path.startswith("/")
+        or not path.isascii()
+        or "//" in decoded
+        or "\\" in decoded
+        or "#" in path
+        or _DOT_SEGMENT.search(decoded)
+        or any(ord(character) < 0x20 or character == "\x7f" for character in decoded)
+    ):
+        raise ClientFault("The path of the request is not acceptable.", code="bad_path")
+
+
+def _not_allowed(method: str) -> ClientFault:
+    return ClientFault(f"This path takes {method}.", status=405, code="method_not_allowed", allow=method)

@@ -1,0 +1,425 @@
+"""One try on one deployment: connect, send, hear the answer, under six clocks.
+
+The attempt stands between two sockets. From the provider's it hears ``head``, ``end`` and ``broken``; from
+the client's ``pause``, ``resume`` and ``client_gone``; whichever speaks last settles ``run``'s future. The body
+itself flows past it, from the connection to the relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proxy.config.timeouts import Clocks
+from proxy.errors import (
+    BrokenAnswer,
+    ClientGone,
+    ClockExpired,
+    ConnectionBroken,
+    GatewayError,
+)
+from proxy.exchange import Exchange
+from proxy.routing.catalog import Deployment
+from proxy.transport import headers as policy
+from proxy.transport.body import Budget
+from proxy.transport.clocks import Ticker, Watch
+from proxy.transport.collect import Answer, Collector, Pipe
+from proxy.transport.dial import Origin
+from proxy.transport.head import Head
+from proxy.transport.inflate import CODINGS, BadCompression, Inflater
+from proxy.transport.pool import Pool
+from proxy.transport.relay import PING, EventHook, EventRelay
+from proxy.transport.server import Request
+from proxy.transport.upstream import UpstreamConnection
+from proxy.wire.dialects import OPAQUE, tap_for
+from proxy.wire.tap import Mark, Tap
+
+PING_EVERY = 15.0
+DRAIN_SECS = 120.0  # how long an answer is read on for its usage after the client left
+AFTER_DONE_SECS = 5.0  # how long a provider may keep the connection open after [DONE]
+
+EVENT_STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\n"
+
+Segments = Sequence[bytes | memoryview]
+
+
+class Counters(Protocol):
+    """The counters that an attempt moves."""
+
+    possible_double_executions: int
+    dropped_events: int
+
+
+class Surroundings(Struct, frozen=True):
+    """What all attempts of the process share."""
+
+    loop: asyncio.AbstractEventLoop
+    ticker: Ticker
+    pool: Pool
+    budget: Budget
+    counters: Counters
+    max_answer: int
+    ping_after: float
+    event_hook: EventHook | None = None
+
+
+class Ask(Struct, frozen=True):
+    """What is sent, and how its answer is to be understood.
+
+    ``choices`` and ``swallow_usage`` are for the dialect's tap. ``collects``: whatever is no event stream is JSON.
+    ``lines`` makes the answer's header lines from its media type and the provider's lines. ``upload`` streams a
+    request body that is not held in memory. ``no_body``: the answer has none whatever its head says (HEAD).
+    """
+
+    head: bytes
+    body: Segments
+    replayable: bool
+    clocks: Clocks
+    dialect: str
+    choices: int
+    swallow_usage: bool
+    collects: bool
+    pings: bool
+    lines: Callable[[bytes, bytes], bytes]
+    upload: AsyncIterator[bytes] | None = None
+    no_body: bool = False
+
+
+class Body(Protocol):
+    """What becomes of the answer's bytes."""
+
+    def feed(self, chunk: bytes) -> None: ...
+    def end(self) -> None: ...
+    def broken(self, fault: GatewayError) -> None: ...
+    def ping(self) -> None: ...
+    def release(self) -> None: ...
+    @property
+    def committed(self) -> bool: ...
+    @property
+    def complete(self) -> bool: ...
+
+
+class Attempt:
+    """``run`` it once. It is the upstream's sink, the client's flow and the clocks' subject."""
+
+    __slots__ = (
+        "_answer",
+        "_around",
+        "_ask",
+        "_body",
+        "_connection",
+        "_detached",
+        "_dialling",
+        "_exchange",
+        "_head",
+        "_outcome",
+        "_provider",
+        "_request",
+        "_stopped",
+        "_tap",
+        "_watch",
+        "origin",
+    )
+
+    def __init__(
+        self,
+        around: Surroundings,
+        request: Request,
+        exchange: Exchange,
+        deployment: Deployment,
+        origin: Origin,
+        ask: Ask,
+    ) -> None:
+        self._around = around
+        self._request = request
+        self._exchange = exchange
+        self._provider = deployment.provider
+        self._ask = ask
+        self.origin = origin
+        self._head: Head | None = None
+        self._connection: UpstreamConnection | None = None
+        self._body: Body | None = None
+        self._tap: Tap | None = None
+        self._answer: Answer | None = None
+        self._watch: Watch | None = None
+        self._outcome: asyncio.Future[Answer | None] | None = None
+        self._dialling: asyncio.Task[UpstreamConnection] | None = None
+        self._detached = False  # the client left and the answer is read on for its usage
+        self._stopped: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self._provider.name} {self._head!r} {self._connection!r}>"
+
+    async def run(self) -> Answer | None:
+        """The collected answer, or ``None`` when it went to the client as it came.
+
+        Raises UpstreamFault while another attempt may still be made, ClientGone, or whatever ``interrupt`` brought.
+        """
+        self._request.flow = self
+        try:
+            connection = self._around.pool.take(self.origin)
+            reused = connection is not None
+            try:
+                return await self._try(connection or await self._connect())
+            except ConnectionBroken as fault:
+                # A kept-alive connection may die under a request that the provider never saw.
+                if not reused or fault.heard or not self._ask.replayable:
+                    raise
+                self._around.counters.possible_double_executions += 1
+                return await self._try(await self._connect())
+        finally:
+            self._request.flow = None
+            self._body = None  # it knows us: without this each request would leave a cycle to the collector
+
+    # -- driving ----------------------------------------------------------------------------------
+
+    async def _connect(self) -> UpstreamConnection:
+        clocks = self._ask.clocks
+        timeout = min(filter(None, (clocks.connect, clocks.total)), default=0.0)
+        self._dialling = self._around.loop.create_task(self._around.pool.open(self.origin, timeout))
+        try:
+            return await self._dialling
+        except asyncio.CancelledError:
+            if self._stopped is None:
+                self._dialling.cancel()
+                raise
+            raise self._stopped from None
+        finally:
+            self._dialling = None
+
+    async def _try(self, connection: UpstreamConnection) -> Answer | None:
+        if self._stopped is not None:
+            self._around.pool.release(connection)
+            raise self._stopped
+        around, ask = self._around, self._ask
+        self._connection = connection
+        self._outcome = outcome = around.loop.create_future()
+        connection.send((ask.head, *ask.body), self, no_body=ask.no_body)
+        self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired)
+        if ask.pings and around.ping_after:
+            watch.ping_with(self._ping, self._exchange.began + around.ping_after, PING_EVERY)
+        try:
+            if ask.upload is not None:
+                await self._upload(ask.upload, connection, outcome)
+            answer: Answer | None = await outcome
+            return answer
+        finally:
+            watch.stop()
+            if self._body is not None:
+                self._body.release()
+            if self._tap is not None:
+                self._exchange.usage = self._tap.usage
+                self._exchange.response_model = self._tap.response_model
+            if connection.sink is self:
+                connection.abort()
+            self._connection = self._watch = None
+
+    async def _upload(
+        self,
+        upload: AsyncIterator[bytes],
+        connection: UpstreamConnection,
+        outcome: asyncio.Future[Answer | None],
+    ) -> None:
+        connection.sending = True
+        async for piece in upload:
+            if outcome.done() or connection.sink is None:
+                return  # answered (or broken) before the whole request was there
+            connection.write((piece,))
+            await connection.drain()
+        connection.sending = False
+
+    # -- the provider's side (Sink) ---------------------------------------------------------------
+
+    def head(self, head: Head) -> Callable[[bytes], None]:
+        assert self._watch is not None
+        self._watch.head_seen()
+        self._head = head
+        if self._ask.dialect == OPAQUE:
+            body: Body = Pipe(self, self._request.reply, head.status, head.length)
+            self._body = body
+            return body.feed
+        if 300 <= head.status < 400:
+            raise BrokenAnswer(
+                "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
+            )
+        self._body = body = self._body_for(head)
+        return self._inflating(head.coding, body.feed) if head.coding else body.feed
+
+    def end(self) -> None:
+        connection, body = self._connection, self._body
+        assert connection is not None
+        # From the release on the connection may be somebody else's.
+        self._connection = None
+        try:
+            if body is not None:
+                body.end()
+        except GatewayError as fault:
+            self._settle(fault)
+        connection.resume_reading()
+        self._around.pool.release(connection)
+
+    def broken(self, fault: GatewayError) -> None:
+        if self._body is not None and self._body.committed and not self._detached:
+            self._body.broken(fault)
+        else:
+            self._settle(fault)
+
+    # -- the body's side --------------------------------------------------------------------------
+
+    def commit(self) -> bytes:
+        """The content commit."""
+        exchange, watch = self._exchange, self._watch
+        assert watch is not None
+        exchange.first_content = self._around.loop.time()
+        watch.committed()
+        # The request will not be sent again: a stream of an hour need not hold it.
+        self._ask = replace(self._ask, head=b"", body=(), upload=None)
+        if self._request.writing_paused:
+            self.pause()
+        opaque = self._ask.dialect == OPAQUE
+        head = self._head
+        assert head is not None
+        return self._ask.lines(head.kind, policy.to_client(head.headers, opaque=opaque))
+
+    def collected(self, body: bytes) -> None:
+        head = self._head
+        assert head is not None
+        self._settle(Answer(head.status, head.headers, head.kind, body))
+
+    def concluding(self) -> None:
+        if self._watch is not None:
+            self._watch.bound(AFTER_DONE_SECS)
+
+    def delivered(self) -> None:
+        self._settle(None)
+
+    def cut(self, fault: GatewayError) -> None:
+        self._exchange.outcome = "broken"
+        self._exchange.error = fault.code or ""
+        self._exchange.error_detail = fault.detail
+        self._settle(None)
+
+    def dropped(self, mark: Mark) -> None:
+        self._around.counters.dropped_events += 1
+        self._exchange.dropped_events += 1
+
+    # -- the client's side (Flow) -----------------------------------------------------------------
+
+    def pause(self) -> None:
+        if self._connection is not None and self._watch is not None and not self._detached:
+            self._connection.pause_reading()
+            self._watch.pause()
+
+    def resume(self) -> None:
+        if self._connection is not None and self._watch is not None:
+            self._watch.resume()
+            self._connection.resume_reading()
+
+    def client_gone(self) -> None:
+        if self._body is not None and self._body.complete:
+            self._exchange.outcome = "ok"  # SDKs close the connection right after [DONE]
+            self.interrupt(None)
+        elif self._provider.settings.on_disconnect == "drain" and self._connection is not None:
+            self._read_on()
+        else:
+            self.interrupt(ClientGone())
+
+    def interrupt(self, reason: BaseException | None) -> None:
+        """End the attempt from outside: in-band if the answer has begun, else by raising ``reason`` from ``run``."""
+        connection = self._connection
+        if connection is not None:
+            connection.abort()
+        if self._dialling is not None:
+            self._stopped = reason
+            self._dialling.cancel()
+        elif isinstance(reason, GatewayError):
+            self.broken(reason)
+        else:
+            self._settle(reason)
+
+    @property
+    def unsent(self) -> int:
+        return self._request.unsent
+
+    @property
+    def last_read(self) -> float:
+        return self._connection.last_read if self._connection is not None else 0.0
+
+    @last_read.setter
+    def last_read(self, moment: float) -> None:
+        if self._connection is not None:
+            self._connection.last_read = moment
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _body_for(self, head: Head) -> Body:
+        reply, connection = self._request.reply, self._connection
+        assert connection is not None
+        if 200 <= head.status < 300 and head.kind == b"text/event-stream":
+            ask = self._ask
+            self._tap = tap = tap_for(ask.dialect, choices=ask.choices, swallow_usage=ask.swallow_usage)
+            return EventRelay(self, connection, reply, self._exchange, tap, self._around.event_hook)
+        pipe = Pipe(self, reply, head.status, None if head.coding else head.length)
+        if head.status >= 400 or self._ask.collects or head.kind.endswith((b"/json", b"+json")):
+            return Collector(self, self._around.max_answer, self._around.budget, pipe)
+        return pipe
+
+    def _inflating(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """We asked for identity; a provider that compresses all the same is decoded."""
+        if coding not in CODINGS:
+            raise BrokenAnswer("The provider's answer is compressed in a way that was not asked for.", detail=coding)
+        inflater = Inflater(coding)
+
+        def inflate(data: bytes) -> None:
+            try:
+                for piece in inflater.feed(data):
+                    feed(piece)
+            except BadCompression as exc:
+                raise BrokenAnswer("The provider's compressed answer is damaged.", detail=str(exc)) from None
+
+        return inflate
+
+    def _ping(self) -> None:
+        if self._detached:
+            return
+        if self._body is not None and (self._body.committed or not isinstance(self._body, EventRelay)):
+            self._body.ping()
+            return
+        reply = self._request.reply
+        if reply.begun:
+            reply.write(PING)
+        else:  # the status commit: 200 now, the content later, or an error in-band
+            reply.begin(200, self._ask.lines(b"text/event-stream", EVENT_STREAM), PING)
+
+    def _read_on(self) -> None:
+        """The client left; the answer is read to its end for the usage, within bounds."""
+        self._detached = True
+        self._request.reply.detach()
+        if self._watch is not None:
+            self._watch.resume()
+            self._watch.bound(DRAIN_SECS)
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    def _expired(self, clock: str, seconds: float) -> None:
+        if clock == "clientStall":
+            self._exchange.error = "timeout_clientStall"
+            self._request.reply.abort()
+            self.interrupt(ClientGone())
+        else:
+            self.interrupt(ClockExpired(clock, seconds))
+
+    def _settle(self, result: Answer | BaseException | None) -> None:
+        outcome = self._outcome
+        if outcome is None or outcome.done():
+            return
+        if self._detached:
+            result = ClientGone()
+        if isinstance(result, BaseException):
+            outcome.set_exception(result)
+        else:
+            outcome.set_result(result)

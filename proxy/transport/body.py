@@ -1,0 +1,149 @@
+"""Taking in a request body: whole, bounded, in time, and decoded.
+
+A body that arrived together with its head costs no await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp.web_protocol import RequestPayloadError
+
+from proxy.errors import ClientFault, ClientGone, Overloaded
+from proxy.transport.inflate import CODINGS, BadCompression, Inflater
+from proxy.transport.server import Request
+
+MIN_RATE = 1024  # bytes per second that a body must keep up on the whole, beyond its first timeout
+
+
+class Budget:
+    """How many bytes of requests and answers the process holds at once."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def take(self, count: int) -> None:
+        """Raises Overloaded if the process would hold too much."""
+        if self.used + count > self.limit:
+            raise Overloaded("The gateway holds too much data at the moment.", code="buffers_full")
+        self.used += count
+
+    def give(self, count: int) -> None:
+        self.used -= count
+
+
+class BodyReader:
+    """Reads one request's body; ``held`` bytes are on the budget until ``release``."""
+
+    __slots__ = ("_budget", "_coding", "_limit", "_request", "_timeout", "held", "received")
+
+    def __init__(self, request: Request, *, limit: int, timeout: float, budget: Budget) -> None:
+        self._request = request
+        self._limit = limit
+        self._timeout = timeout
+        self._budget = budget
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        self._coding = "" if coding == "identity" else coding
+        self.held = 0
+        self.received = 0  # decoded bytes
+
+    @property
+    def declared(self) -> int | None:
+        """The Content-Length, or ``None`` if the body is chunked. aiohttp refused what is no number."""
+        length = self._request.headers.get("Content-Length")
+        return int(length) if length is not None else None
+
+    @property
+    def declared_plain(self) -> int | None:
+        """The length of the decoded body, where the client's head tells it."""
+        return None if self._coding else self.declared
+
+    def admit(self) -> None:
+        """Refuse before reading what is too large; let a client that asked go on. Raises ClientFault (413, 415)."""
+        declared = self.declared
+        if declared is not None and declared > self._limit:
+            raise self._too_large()
+        if self._coding and self._coding not in CODINGS:
+            raise ClientFault(
+                "Request bodies may be encoded with gzip or deflate.", status=415, code="content_encoding"
+            )
+        if self._request.http11 and self._request.headers.get("Expect", "").lower() == "100-continue":
+            self._request.send_continue()
+
+    async def whole(self) -> bytes:
+        """The decoded body. Raises ClientFault (400, 408, 413), Overloaded, ClientGone."""
+        payload = self._request.payload
+        if not self._coding and payload.is_eof() and payload.exception() is None:
+            data = payload.read_nowait(-1)
+            self._count(len(data))
+            return data
+        pieces = [piece async for piece in self.pieces()]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def pieces(self, *, hold: bool = True) -> AsyncIterator[bytes]:
+        """The decoded body as it arrives; ``hold=False`` leaves the budget alone: the piece goes straight on."""
+        if not self._coding:
+            async for piece in self.raw():
+                self._count(len(piece), hold=hold)
+                yield piece
+            return
+        inflater = Inflater(self._coding)
+        try:
+            async for raw in self.raw():
+                for piece in inflater.feed(raw):
+                    self._count(len(piece), hold=hold)
+                    yield piece
+        except BadCompression:
+            raise ClientFault("The compressed request body is damaged.", code="content_encoding") from None
+        if not inflater.finished:
+            raise ClientFault("The compressed request body is cut off.", code="content_encoding")
+
+    def release(self) -> None:
+        self._budget.give(self.held)
+        self.held = 0
+
+    def _count(self, size: int, *, hold: bool = True) -> None:
+        self.received += size
+        if self.received > self._limit:
+            raise self._too_large()
+        if hold:
+            self._budget.take(size)
+            self.held += size
+
+    def _too_large(self) -> ClientFault:
+        megabytes = self._limit / (1024 * 1024)
+        return ClientFault(f"The request body is larger than {megabytes:g} MB.", status=413, code="request_too_large")
+
+    async def raw(self) -> AsyncIterator[bytes]:
+        """The body as it came, not decoded, not counted. Raises ClientFault (400, 408), ClientGone."""
+        payload = self._request.payload
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        taken = 0
+        while not payload.at_eof():
+            # A body that trickles must not hold a place for ever, a large one on a slow line may take long.
+            deadline = began + self._timeout + taken / MIN_RATE if self._timeout else None
+            try:
+                async with asyncio.timeout_at(deadline):
+                    piece = await payload.readany()
+            except TimeoutError:
+                raise ClientFault("The request body did not arrive in time.", status=408, code="body_timeout") from None
+            except (RequestPayloadError, ConnectionError) as exc:
+                raise _broken(exc) from None
+            if piece:
+                taken += len(piece)
+                yield piece
+        broken = payload.exception()
+        if broken is not None:
+            raise _broken(broken)
+
+
+def _broken(cause: BaseException) -> BaseException:
+    """What the end of a body that is not whole means."""
+    if isinstance(cause, RequestPayloadError):
+        return ClientFault("The request body is not framed as HTTP/1.1.", code="malformed_request")
+    return ClientGone() if isinstance(cause, ConnectionError) else cause

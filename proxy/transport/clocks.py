@@ -1,0 +1,179 @@
+"""The six clocks of an attempt, and the ping, all looked after by one ticking timer.
+
+Nothing is scheduled per token, and no timer is made per request (in uvloop one costs more than the rest of
+the bookkeeping together): a watch knows the moment at which it next needs a look, and the ticker looks
+at all of them every ``TICK``. A clock therefore strikes up to ``TICK`` late, never early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from proxy.config.timeouts import Clocks
+
+NEVER = float("inf")
+TICK = 0.05
+
+
+class Subject(Protocol):
+    """The attempt that is watched."""
+
+    last_read: float
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client."""
+
+
+class Ticker:
+    """Looks at every watch whose moment has come; it rests while there is none."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.time = loop.time
+        self._loop = loop
+        self._watches: set[Watch] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def add(self, watch: Watch) -> None:
+        self._watches.add(watch)
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK, self._tick)
+
+    def discard(self, watch: Watch) -> None:
+        self._watches.discard(watch)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        try:
+            for watch in [watch for watch in self._watches if watch.due <= now]:
+                watch.look(now)
+        finally:  # whatever went wrong for one, the others' clocks go on
+            self._timer = self._loop.call_later(TICK, self._tick) if self._watches else None
+
+
+class Watch:
+    """Runs the clocks from its making until ``stop``. ``expired(name, seconds)`` is called at most once."""
+
+    __slots__ = (
+        "_begun",
+        "_clocks",
+        "_committed",
+        "_expired",
+        "_head_seen",
+        "_next_ping",
+        "_paused_at",
+        "_ping",
+        "_ping_every",
+        "_subject",
+        "_ticker",
+        "_unsent",
+        "due",
+    )
+
+    def __init__(self, ticker: Ticker, clocks: Clocks, subject: Subject, expired: Callable[[str, float], None]) -> None:
+        self._ticker = ticker
+        self._clocks = clocks
+        self._subject = subject
+        self._expired = expired
+        self._begun = ticker.time()
+        self._head_seen = False
+        self._committed = False
+        self._paused_at: float | None = None
+        self._unsent = 0
+        self._ping: Callable[[], None] | None = None
+        self._ping_every = 0.0
+        self._next_ping = NEVER
+        self.due = self._begun  # the first tick works out when it is really due
+        ticker.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Watch {'paused ' if self._paused_at is not None else ''}due {self.due}>"
+
+    def ping_with(self, ping: Callable[[], None], first: float, every: float) -> None:
+        """Call ``ping`` at the moment ``first`` and then after every silence of ``every`` seconds."""
+        self._ping = ping
+        self._ping_every = every
+        self._next_ping = first
+        self.due = self._begun
+
+    def head_seen(self) -> None:
+        """The response head is here: the idle clock starts, the headers clock has done its work."""
+        self._head_seen = True
+        self.due = self._begun
+
+    def committed(self) -> None:
+        """The content commit: the first-content clock has done its work."""
+        self._committed = True
+
+    def pause(self) -> None:
+        """We stopped reading: only the client's clock runs on."""
+        self._paused_at = self._ticker.time()
+        self._unsent = self._subject.unsent
+        self.due = self._begun
+
+    def resume(self) -> None:
+        """We read again: the clocks go on from where they stood."""
+        if self._paused_at is not None:
+            self._shift(self._ticker.time() - self._paused_at)
+            self._paused_at = None
+            self.due = self._begun
+
+    def bound(self, seconds: float) -> None:
+        """What matters is over: whatever still comes must end within ``seconds``; the client's clock stays."""
+        stall = self._clocks.client_stall
+        self._clocks = Clocks(connect=0.0, headers=0.0, first_content=0.0, idle=0.0, total=seconds, client_stall=stall)
+        self._begun = self.due = self._ticker.time()
+        self._ping = None
+
+    def stop(self) -> None:
+        self._ticker.discard(self)
+
+    def look(self, now: float) -> None:
+        """A clock may have run out, a ping may be due, or it is only time to work out the next moment."""
+        if self._paused_at is not None and self._subject.unsent < self._unsent:
+            # The client takes bytes, if slowly.
+            self._unsent = self._subject.unsent
+            self._shift(now - self._paused_at)
+            self._paused_at = now
+        moment, name, seconds = self._next_clock()
+        if moment <= now:
+            self.stop()
+            self._expired(name, seconds)
+            return
+        if self._ping is not None and self._ping_moment() <= now:
+            self._next_ping = now + self._ping_every
+            self._ping()
+        self.due = min(moment, self._ping_moment())
+
+    def _shift(self, waited: float) -> None:
+        self._begun += waited
+        self._subject.last_read += waited
+
+    def _next_clock(self) -> tuple[float, str, float]:
+        """(moment, name, seconds) of the clock that runs out first."""
+        clocks = self._clocks
+        if self._paused_at is not None:
+            stall = clocks.client_stall
+            return (self._paused_at + stall, "clientStall", stall) if stall else (NEVER, "", 0.0)
+        first = (NEVER, "", 0.0)
+        if clocks.total:
+            first = (self._begun + clocks.total, "total", clocks.total)
+        if clocks.headers and not self._head_seen:
+            first = min(first, (self._begun + clocks.headers, "headers", clocks.headers))
+        if clocks.first_content and not self._committed:
+            first = min(first, (self._begun + clocks.first_content, "firstContent", clocks.first_content))
+        if clocks.idle and self._head_seen:
+            first = min(first, (self._subject.last_read + clocks.idle, "idle", clocks.idle))
+        return first
+
+    def _ping_moment(self) -> float:
+        if self._ping is None or self._paused_at is not None:
+            return NEVER
+        if not self._committed:
+            return self._next_ping
+        return max(self._next_ping, self._subject.last_read + self._ping_every)

@@ -1,0 +1,132 @@
+"""Answers that are no event stream: JSON collected whole before it is sent, everything else piped through."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from proxy.errors import BrokenAnswer, GatewayError
+from proxy.transport.body import Budget
+from proxy.transport.head import Header
+from proxy.transport.reply import Reply
+
+
+class Answer(msgspec.Struct):
+    """A whole answer that nobody has sent yet."""
+
+    status: int
+    headers: list[Header]
+    kind: bytes  # the media type that the provider gave it
+    body: bytes
+
+
+class Owner(Protocol):
+    """The attempt whose answer this is."""
+
+    def commit(self) -> bytes:
+        """Nothing may move on after this. Returns the answer's header lines."""
+
+    def collected(self, body: bytes) -> None:
+        """The whole body is here; the client has nothing of it yet."""
+
+    def delivered(self) -> None:
+        """The client has the whole answer."""
+
+    def cut(self, fault: GatewayError) -> None:
+        """The answer broke after its first bytes went out; the client's connection was cut."""
+
+
+class Pipe:
+    """Bytes of any kind, passed on as they come; a cut is shown by cutting the client's connection."""
+
+    __slots__ = ("_length", "_owner", "_reply", "_status", "committed")
+
+    complete = False
+
+    def __init__(self, owner: Owner, reply: Reply, status: int, length: int | None) -> None:
+        self._owner = owner
+        self._reply = reply
+        self._status = status
+        self._length = length
+        self.committed = False
+
+    def feed(self, chunk: bytes) -> None:
+        if self.committed:
+            self._reply.write(chunk)
+        else:
+            self._begin(chunk)
+
+    def end(self) -> None:
+        if not self.committed:
+            self._begin(b"")
+        self._reply.end()
+        self._owner.delivered()
+
+    def broken(self, fault: GatewayError) -> None:
+        self._reply.abort()
+        self._owner.cut(fault)
+
+    def release(self) -> None:
+        """Nothing is held back."""
+
+    def ping(self) -> None:
+        """Nothing can be put between bytes that we do not understand."""
+
+    def _begin(self, chunk: bytes) -> None:
+        if self._reply.begun:  # by a ping: the client was promised an event stream
+            raise BrokenAnswer("The provider's answer is no event stream.")
+        self.committed = True
+        self._reply.begin(self._status, self._owner.commit(), chunk, length=self._length)
+
+
+class Collector:
+    """A body collected up to ``limit`` bytes and handed over whole; a larger one is piped."""
+
+    __slots__ = ("_budget", "_held", "_limit", "_owner", "_pieces", "_pipe")
+
+    complete = False
+
+    def __init__(self, owner: Owner, limit: int, budget: Budget, pipe: Pipe) -> None:
+        self._owner = owner
+        self._limit = limit
+        self._budget = budget
+        self._pipe = pipe
+        self._pieces: list[bytes] = []
+        self._held = 0
+
+    @property
+    def committed(self) -> bool:
+        return self._pipe.committed
+
+    def feed(self, chunk: bytes) -> None:
+        if self._pipe.committed:
+            self._pipe.feed(chunk)
+            return
+        self._budget.take(len(chunk))
+        self._held += len(chunk)
+        self._pieces.append(chunk)
+        if self._held > self._limit:
+            self._pipe.feed(b"".join(self._pieces))
+            self.release()
+
+    def end(self) -> None:
+        if self._pipe.committed:
+            self._pipe.end()
+            return
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self.release()
+        self._owner.collected(body)
+
+    def broken(self, fault: GatewayError) -> None:
+        self.release()
+        self._pipe.broken(fault)
+
+    def ping(self) -> None:
+        """A JSON answer has no room for comments."""
+
+    def release(self) -> None:
+        """Forget what was collected."""
+        self._pieces.clear()
+        self._budget.give(self._held)
+        self._held = 0

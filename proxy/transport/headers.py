@@ -1,0 +1,282 @@
+"""Which header lines cross the gateway, in both directions, as data with reasons.
+
+Hot path, once per request and once per answer: whether a name passes is decided once for each spelling and
+remembered, so a line costs one dictionary look-up. Everything is bytes as they came from the socket.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, unquote_plus
+
+Header = tuple[bytes, bytes]
+
+# In all tables: names in lower case, parted by blanks; one that ends with * is a prefix.
+
+# RFC 9110 section 7.6.1, and what proxies have invented beside it. Trailer: we relay none.
+_HOP_BY_HOP: Final = "connection keep-alive proxy-* te trailer transfer-encoding upgrade http2-settings"
+
+_CREDENTIALS: Final = "authorization cookie cookie2 x-api-key api-key x-goog-api-key"
+
+_NEVER_TO_PROVIDER: Final = {
+    "each connection has its own": _HOP_BY_HOP,
+    "the credential is the gateway's": _CREDENTIALS,
+    "the gateway frames the request anew": "content-length",
+    "the server has answered it": "expect",
+    "the gateway's own line stands in the head": "host user-agent accept-encoding x-request-id",
+}
+
+_TO_PROVIDER: Final = {
+    "what the content is, and in which form an answer is wanted": (
+        "content-type content-language accept accept-language"
+    ),
+    "options of the dialects": "openai-* anthropic-*",
+    "the SDKs tell providers about themselves": "x-stainless-*",
+    "OpenRouter's names for the calling application": "http-referer x-title",
+    "the client's protection against running twice": "idempotency-key",
+    "W3C Trace Context": "traceparent tracestate",
+}
+
+_ONLY_IF_CONFIGURED: Final = {
+    # They choose among the accounts of the caller's credential, and that one is not sent.
+    "the caller's own account": "openai-organization openai-project",
+}
+
+# Bodies under passthrough go on as they came; all others are decoded on the way.
+_NEVER_UNLESS_OPAQUE: Final = {"the gateway decodes bodies": "content-encoding"}
+
+_NEVER_OPAQUE: Final = {
+    # A provider refuses what comes from a foreign page, and need not know whose page it was.
+    "the browser's words to the gateway": "origin referer sec-* access-control-request-*",
+    "where the client is": (
+        "forwarded x-forwarded-* x-real-ip x-client-ip x-cluster-client-ip true-client-ip cf-* fastly-client-ip via"
+    ),
+    "the gateway's own words": "x-router-*",
+}
+
+_NEVER_TO_CLIENT: Final = {
+    "each connection has its own": _HOP_BY_HOP,
+    "the gateway frames the answer anew": "content-length",
+    "state between the provider and us": "set-cookie set-cookie2 clear-site-data",
+    "the provider's login is the gateway's affair": "www-authenticate authentication-info",
+    "the provider's account": (
+        "openai-organization openai-project anthropic-organization-id anthropic-priority-* anthropic-ratelimit-*"
+        " x-ratelimit-* x-rate-limit-* ratelimit ratelimit-* x-litellm-key-*"
+    ),
+    "the provider's machines and clouds": (
+        "cf-* x-envoy-* x-amz-* x-amzn-* x-ms-* apim-* azureml-* x-azure-* x-goog-* x-served-by x-cloud-trace-context"
+    ),
+    "told by the gateway itself": "x-request-id x-router-* x-content-type-options",
+    # A front proxy takes them as orders: nginx would serve a file of the provider's choice.
+    "orders to the server in front of us": "x-accel-* x-sendfile x-lighttpd-send-file x-litespeed-* x-reproxy-url",
+    # They would hold for the gateway's name, and for whatever else lives there.
+    "orders to browsers, meant for the provider's site": (
+        "access-control-* alt-svc strict-transport-security content-security-policy"
+        " content-security-policy-report-only cross-origin-* x-frame-options x-xss-protection permissions-policy"
+        " feature-policy referrer-policy origin-agent-cluster service-worker-allowed refresh accept-ch critical-ch"
+        " report-to reporting-endpoints nel expect-ct public-key-pins public-key-pins-report-only"
+        " speculation-rules x-dns-prefetch-control x-permitted-cross-domain-policies"
+    ),
+}
+# All else passes: Retry-After and x-should-retry steer the client's SDK, Date and Server belong to the origin
+# (RFC 9110 section 6.6.1), a provider's own processing times and versions harm nobody.
+
+_IS_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110 section 5.6.2
+
+_NAMES_A_CREDENTIAL: Final = re.compile(
+    rb"api-?key|access-?key|subscription-key|secret|passw|credential|cookie|authoriz|(?:^|-)(?:auth|token|jwt)(?:$|-)"
+).search
+
+
+class _Names:
+    """Exact names and prefixes, from a table."""
+
+    def __init__(self, *tables: Mapping[str, str]) -> None:
+        names = [name.encode() for table in tables for line in table.values() for name in line.split()]
+        self._exact = frozenset(name for name in names if not name.endswith(b"*"))
+        self._prefixes = tuple(name[:-1] for name in names if name.endswith(b"*"))
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._exact or name.startswith(self._prefixes)
+
+
+# Verdicts. LOOK: it depends on the value, or on other lines.
+DROP: Final = 0
+PASS: Final = 1
+LOOK: Final = 2
+
+_CONNECTION: Final = b"connection"
+_CACHE_CONTROL: Final = b"cache-control"
+_USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))  # they name no header
+
+
+class Verdicts(dict[bytes, int]):
+    """What ``judge`` says about a lower-case name, remembered for each spelling of it; bounded.
+
+    ``verdicts[name]`` never fails. Clients choose the names, so neither many nor long ones may fill the memory.
+    """
+
+    MAX_NAMES: Final = 1024
+    MAX_LENGTH: Final = 64
+
+    def __init__(self, judge: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self._judge = judge
+
+    def __missing__(self, name: bytes) -> int:
+        verdict = self._judge(name.lower()) if _IS_TOKEN(name) else DROP
+        if len(name) <= self.MAX_LENGTH:
+            if len(self) >= self.MAX_NAMES:
+                self.clear()
+            self[name] = verdict
+        return verdict
+
+
+@lru_cache(maxsize=256)
+def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool) -> Verdicts:
+    never = _Names(_NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE)
+    never_opaque = _Names(_NEVER_OPAQUE)
+    allowed, configured = _Names(_TO_PROVIDER), _Names(_ONLY_IF_CONFIGURED)
+
+    def judge(name: bytes) -> int:
+        if name == _CONNECTION:
+            return LOOK
+        if name in never or name in own:
+            return DROP
+        if name in forwarded:
+            return PASS
+        if name in configured or _NAMES_A_CREDENTIAL(name):
+            return DROP
+        return PASS if (name not in never_opaque if opaque else name in allowed) else DROP
+
+    return Verdicts(judge)
+
+
+@lru_cache(maxsize=4)
+def _inbound(opaque: bool, without_type: bool) -> Verdicts:
+    never = _Names(
+        _NEVER_TO_CLIENT,
+        {} if opaque else _NEVER_UNLESS_OPAQUE,
+        {"the caller writes its own": "content-type"} if without_type else {},
+    )
+
+    def judge(name: bytes) -> int:
+        if name in (_CONNECTION, _CACHE_CONTROL):
+            return LOOK
+        return DROP if name in never else PASS
+
+    return Verdicts(judge)
+
+
+def to_provider(
+    raw: Sequence[Header],
+    forwarded: frozenset[bytes] = frozenset(),
+    *,
+    own: frozenset[bytes] = frozenset(),
+    opaque: bool = False,
+) -> bytes:
+    """The client's header lines that a provider may see, serialised: ``Name: value CRLF`` each.
+
+    An allow-list, with the provider's ``forwardHeaders`` (lower case) as ``forwarded``; they cannot bring back
+    credentials, framing or what the gateway writes itself. ``own``: names (lower case) that the
+    configuration sets for this provider, so that none stands there twice. ``opaque`` (passthrough): everything
+    but these, what looks like a credential by its name, and where the client is.
+    """
+    return _serialise(raw, _outbound(forwarded, own, opaque))
+
+
+def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool = False) -> bytes:
+    """The provider's header lines that the client may see, serialised like those of ``to_provider``.
+
+    ``opaque``: the body goes on as it came, so its Content-Encoding does too. ``without_type``: the caller writes
+    its own Content-Type. An event stream loses Cache-Control, as the gateway has its own for these.
+    """
+    return _serialise(raw, _inbound(opaque, without_type))
+
+
+def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
+    lines = []
+    for name, value in raw:
+        verdict = verdicts[name]
+        if verdict == PASS:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif verdict == LOOK and value not in _USUAL_CONNECTION:
+            return _serialise_slowly(raw, verdicts)
+    block = b"".join(lines)
+    # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines) or b"\0" in block:
+        return b"".join(line for line in lines if not _breaks(line[:-2]))
+    return block
+
+
+def _serialise_slowly(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
+    """Where Connection names other headers, or Cache-Control is there."""
+    named: set[bytes] = set()
+    streams = False
+    for name, value in raw:
+        lower = name.lower()
+        if lower == _CONNECTION:
+            named.update(option.strip(b" \t").lower() for option in value.split(b","))
+        elif lower == b"content-type":
+            streams = streams or value.lstrip().lower().startswith(b"text/event-stream")
+    if streams:
+        named.add(_CACHE_CONTROL)
+    return b"".join(
+        b"%b: %b\r\n" % (name, value)
+        for name, value in raw
+        if (lower := name.lower()) not in named
+        and (verdicts[name] == PASS or (verdicts[name] == LOOK and lower == _CACHE_CONTROL))
+        and not _breaks(value)
+    )
+
+
+def _breaks(value: bytes) -> bool:
+    return b"\r" in value or b"\n" in value or b"\0" in value
+
+
+_SECRET_PARAMETER: Final = re.compile(
+    r"(x?goog|x)?(api)?key|subscriptionkey|ocpapimsubscriptionkey|accesskey(id)?|functionskey"
+    r"|(access|auth|bearer|id|oauth|refresh|security|session)?token"
+    r"|o?auth(orization|entication|key|user)?|bearer|jwt|cookie"
+    r"|(client|api)?secret|passw(or)?d|credentials?|sig|signature"
+    r"|x(amz|goog)(credential|signature|securitytoken)"
+).fullmatch
+
+
+def safe_query(query: str) -> str:
+    """A query string without parameters that are credentials by their name; the rest byte for byte.
+
+    Names are compared as a lenient server would read them: percent-decoded, without regard to case, ``-``, ``_``,
+    a ``[...]`` behind them and blanks around; ``;`` parts parameters as ``&`` does.
+    """
+    parts = re.split("([&;])", query)
+    kept = [(parts[i - 1] if i else "", parts[i]) for i in range(0, len(parts), 2) if not _is_secret(parts[i])]
+    if 2 * len(kept) == len(parts) + 1:
+        return query
+    return "".join(separator + part for separator, part in kept)[len(kept[0][0]) :] if kept else ""
+
+
+def _is_secret(parameter: str) -> bool:
+    name = unquote_plus(parameter.partition("=")[0]).partition("[")[0].strip().lower()
+    return _SECRET_PARAMETER(name.replace("-", "").replace("_", "").replace(".", "")) is not None
+
+
+_PLAIN: Final = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # all printable ASCII but "%", so that escapes can be undone
+
+
+def ascii_value(text: str, limit: int = 2048) -> bytes:
+    """A header value of printable ASCII: everything else, and ``%``, percent-encoded as UTF-8.
+
+    At most ``limit`` bytes: cut between characters.
+    """
+    size, kept = 0, []
+    for character in text:
+        piece = quote(character, safe=_PLAIN, errors="replace")
+        size += len(piece)
+        if size > limit:
+            break
+        kept.append(piece)
+    return "".join(kept).encode("ascii")

@@ -1,0 +1,400 @@
+"""The client's socket: aiohttp's parser and server below, our own request loop above.
+
+``Connection`` replaces the parts of aiohttp's ``RequestHandler`` that a gateway cannot live with: protocol
+errors echo the offending bytes, a partial head never times out, a client that leaves while reading is
+paused goes unnoticed, and every request costs a task, a ``StreamWriter`` and a ``BaseRequest``. Here a
+request costs one wake-up of the connection's own task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from multidict import CIMultiDictProxy
+
+from proxy.config.schema import Server as Settings
+from proxy.errors import ClientFault, ClientGone, GatewayError
+from proxy.transport.reply import Reply
+
+DEPARTURE_CHECK_SECS = 2.0  # how often a paused socket is asked whether its peer still lives
+LINGER_SECS = 5.0  # how long we take in what nobody wants, so that the client reads our answer
+MAX_LINE = 16 * 1024
+MAX_FIELD = 32 * 1024
+MAX_FIELDS = 200
+
+
+class Flow(Protocol):
+    """Whoever feeds a reply: it is told when the client takes no more, and when it left."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def client_gone(self) -> None: ...
+    def interrupt(self, reason: BaseException | None) -> None: ...
+
+
+class Request:
+    """One request as the client sent it; ``reply`` is where its answer goes."""
+
+    __slots__ = (
+        "_connection",
+        "_continued",
+        "flow",
+        "gone",
+        "headers",
+        "http11",
+        "method",
+        "path",
+        "payload",
+        "query",
+        "raw_headers",
+        "reply",
+        "upgrade",
+    )
+
+    def __init__(self, connection: Connection, message: RawRequestMessage, payload: StreamReader) -> None:
+        self._connection = connection
+        self.method: str = message.method
+        self.path, _, self.query = message.path.partition("?")
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
+        self.http11 = message.version >= HttpVersion11
+        self.payload = payload
+        self.upgrade: bool = message.upgrade
+        self._continued = False
+        self.gone = False
+        self.flow: Flow | None = None
+        transport = connection.transport
+        assert transport is not None
+        self.reply = Reply(
+            transport,
+            http10=not self.http11,
+            head_only=self.method == "HEAD",
+            keep_alive=not message.should_close and not message.upgrade,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
+    @property
+    def remote(self) -> str:
+        """The peer's address, ``""`` on a unix socket."""
+        peer = self._connection.peername
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
+    @property
+    def writing_paused(self) -> bool:
+        return self._connection.writing_paused
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the reply that the kernel did not take yet."""
+        transport = self._connection.transport
+        return 0 if transport is None else transport.get_write_buffer_size()
+
+    def send_continue(self) -> None:
+        """RFC 9110 10.1.1: the client waits for this before it sends its body."""
+        self._continued = True
+        transport = self._connection.transport
+        if transport is not None:
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    @property
+    def body_taken(self) -> bool:
+        """Whether the whole body has come."""
+        return self.payload.is_eof() and self.payload.exception() is None
+
+    @property
+    def body_withheld(self) -> bool:
+        """Whether the rest of the body may never come, so that what follows could be taken for it."""
+        if self.payload.exception() is not None:
+            return True
+        return not self.payload.is_eof() and "Expect" in self.headers and not self._continued
+
+    def cut_body(self, reason: BaseException) -> None:
+        """Whoever reads the body gets ``reason``, unless all of it has come."""
+        payload = self.payload
+        if not payload.is_eof():
+            payload.set_exception(reason)
+            # aiohttp's reader looks for an exception before it waits, not after: only the end surely wakes it.
+            payload.feed_eof()
+
+    def lost(self) -> None:
+        """The connection is gone (or half of it is, which counts as gone)."""
+        self.gone = True
+        self.cut_body(ClientGone())
+        if self.flow is not None:
+            self.flow.client_gone()
+
+    def interrupt(self, reason: GatewayError) -> None:
+        """End whatever is being done for this request; ``reason`` is told to the client."""
+        self.cut_body(reason)
+        if self.flow is not None:
+            self.flow.interrupt(reason)
+
+
+class Connection(RequestHandler):
+    """One client connection; requests on it are answered one after the other."""
+
+    __slots__ = ("_departure", "_head_clock", "_head_timeout", "_on_fault", "_request")
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=settings.keep_alive_secs,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None for "no access log"
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_FIELDS,
+            auto_decompress=False,
+        )
+        self._head_timeout = settings.header_timeout_secs
+        self._on_fault = server.on_fault
+        self._request: Request | None = None
+        self._head_clock: asyncio.TimerHandle | None = None
+        self._departure: asyncio.TimerHandle | None = None
+
+    # -- asyncio ----------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except HttpProcessingError:  # from bytes behind an upgrade that we declined
+            self.force_close()
+            return
+        messages = self._messages
+        if messages:
+            if isinstance(messages[-1][0], _ErrInfo):
+                self._break_body()
+            return
+        if self._request is not None or self._head_clock is not None or self._close or not self._head_timeout:
+            return
+        self._head_clock = self._loop.call_later(self._head_timeout, self._head_late)
+        # A head that has begun in time is not cut off by the clock of idle connections.
+        self._next_keepalive_close_time = self._loop.time() + self._head_timeout + 1.0
+
+    def eof_received(self) -> None:
+        # Closing alone would first wait until a client that has left takes what is buffered for it.
+        if self._request is not None and self.transport is not None:
+            self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_watching()
+        self._stop_head_clock()
+        super().connection_lost(exc)
+        if self._request is not None:
+            self._request.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._request is not None and self._request.flow is not None:
+            self._request.flow.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._request is not None and self._request.flow is not None:
+            self._request.flow.resume()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for every body that was read, and each time runs the parser over nothing.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def _pause_transport_reading(self) -> None:
+        super()._pause_transport_reading()
+        if self._departure is None and self.transport is not None:
+            self._departure = self._loop.call_later(DEPARTURE_CHECK_SECS, self._look_for_departure)
+
+    def _resume_transport_reading(self) -> None:
+        self._stop_watching()
+        super()._resume_transport_reading()
+
+    # -- the request loop -------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take requests off the queue until the connection ends (aiohttp runs this as a task)."""
+        server = cast("Server", self._manager)
+        try:
+            while not self._force_close:
+                if not self._messages:
+                    self._waiter = self._loop.create_future()
+                    try:
+                        await self._waiter
+                    finally:
+                        self._waiter = None
+                self._stop_head_clock()
+                message, payload = self._messages.popleft()
+                if self._parser is not None:
+                    self._parser.message_consumed()
+                if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+                    self._resume_reading_if_drained()
+                if self.transport is None:
+                    break
+                if isinstance(message, _ErrInfo) or (message.chunked and not _plainly_chunked(message)):
+                    self._tell(_fault_of(message))
+                    await self._linger()
+                    break
+                server.requests_count += 1
+                if not await self._answer(server, Request(self, message, payload)):
+                    break
+                self._await_next()
+        finally:  # whatever failed: no client is left waiting
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _answer(self, server: Server, request: Request) -> bool:
+        """Run the handler; tell whether another request may follow on this connection."""
+        self._request = request
+        try:
+            await server.request_handler(request)  # type: ignore[arg-type]  # our own Request, not BaseRequest
+        finally:
+            self._request = None
+        reply = request.reply
+        if not reply.ended and not request.gone:
+            reply.abort()
+        if self.transport is None or self._force_close or reply.aborted:
+            return False
+        if not request.body_taken:
+            if not reply.keep_alive:
+                await self._linger()
+                return False
+            await self._swallow(request.payload)
+        return reply.keep_alive and not self._close and not self._upgraded and request.body_taken
+
+    async def _swallow(self, payload: StreamReader) -> None:
+        """Read a body that nobody wants, for the sake of the request behind it."""
+        try:
+            async with asyncio.timeout(LINGER_SECS):
+                while not payload.is_eof():
+                    await payload.readany()
+        except (TimeoutError, ClientGone, OSError, web.RequestPayloadError):
+            pass
+
+    async def _linger(self) -> None:
+        """Close in stages (RFC 9112 9.6): closing with unread bytes in the socket makes the kernel send a reset,
+        which can overtake our answer on its way to the client."""
+        transport = self.transport
+        if transport is None:
+            return
+        self._close = True  # whatever still comes is forgotten unread
+        transport.write_eof()
+        self._resume_transport_reading()
+        self._waiter = self._loop.create_future()  # cancelled when the client closes
+        try:
+            async with asyncio.timeout(LINGER_SECS):
+                await self._waiter
+        except TimeoutError:
+            pass
+        finally:
+            self._waiter = None
+
+    def _await_next(self) -> None:
+        timeout = self._keepalive_timeout
+        if not timeout:
+            return
+        self._next_keepalive_close_time = self._loop.time() + timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    # -- what goes wrong below the request --------------------------------------------------------
+
+    def _break_body(self) -> None:
+        """The bytes of a body are no HTTP: whoever reads it would wait for an end that never comes."""
+        fault = web.RequestPayloadError()
+        if len(self._messages) > 1:  # its request has not been begun yet
+            payload = self._messages[-2][1]
+            if not payload.is_eof():
+                payload.set_exception(fault)
+        elif self._request is not None:
+            self._request.cut_body(fault)
+
+    def _head_late(self) -> None:
+        self._head_clock = None
+        if self._waiter is None or self._waiter.done():
+            return
+        self._tell(ClientFault("The request head did not arrive in time.", status=408, code="head_timeout"))
+        self.force_close()
+
+    def _tell(self, fault: GatewayError) -> None:
+        if self.transport is not None:
+            reply = Reply(self.transport, http10=False, head_only=False, keep_alive=False)
+            self._on_fault(reply, fault)
+
+    def _stop_head_clock(self) -> None:
+        if self._head_clock is not None:
+            self._head_clock.cancel()
+            self._head_clock = None
+
+    # -- a client that leaves while we do not read ------------------------------------------------
+
+    def _look_for_departure(self) -> None:
+        """Nobody reads a paused socket, so nobody sees its end: ask the kernel."""
+        self._departure = None
+        if self.transport is None:
+            return
+        if _peer_left(self.transport):
+            self.transport.abort()
+        else:
+            self._departure = self._loop.call_later(DEPARTURE_CHECK_SECS, self._look_for_departure)
+
+    def _stop_watching(self) -> None:
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
+
+
+def _fault_of(message: _ErrInfo | RawRequestMessage) -> ClientFault:
+    """Bytes that are no request: what we say of them repeats none."""
+    if not isinstance(message, _ErrInfo):
+        return ClientFault("The request has a transfer coding that we do not read.", status=501, code="transfer_coding")
+    cause = message.exc
+    if isinstance(cause, LineTooLong):
+        return ClientFault("The request line or a header field is too long.", status=431, code="headers_too_large")
+    if isinstance(cause, BadHttpMethod) and "HTTPS" in cause.message:
+        return ClientFault("This port speaks plain HTTP, not TLS.", code="tls_on_plain_port")
+    return ClientFault("The request is not valid HTTP/1.1.", code="malformed_request")
+
+
+def _plainly_chunked(message: RawRequestMessage) -> bool:
+    """Whether the body is framed as every server reads it.
+
+    RFC 9112 6.1: aiohttp removes the chunks of ``gzip, chunked`` and leaves the rest, and an HTTP/1.0 request must
+    not be chunked at all.
+    """
+    coding = message.headers["Transfer-Encoding"]
+    return message.version >= HttpVersion11 and coding.strip().lower() == "chunked"
+
+
+def _peer_left(transport: asyncio.Transport) -> bool:
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0 or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    # POLLRDHUP is Linux's; elsewhere only a reset is seen while reading is paused.
+    poll.register(sock.fileno(), getattr(select, "POLLRDHUP", 0))
+    return bool(poll.poll(0))
+
+
+class Server(web.Server):
+    """Makes a ``Connection`` for every client. ``on_fault`` writes an error for what never became a request."""
+
+    def __init__(
+        self,
+        handler: Callable[[Request], Awaitable[None]],
+        settings: Settings,
+        on_fault: Callable[[Reply, GatewayError], None],
+    ) -> None:
+        super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
+        self._settings = settings
+        self.on_fault = on_fault
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, self._loop, self._settings)

@@ -1,0 +1,304 @@
+"""One HTTP/1.1 connection to a provider: requests out, answer bytes in, nothing in between.
+
+httptools parses (RFC 9112); bounds and endings are kept here because it keeps none: header bytes, HEAD,
+1xx, bodies that end with the connection, bytes after the end. One read buffer serves all connections of a
+loop, since ``buffer_updated`` consumes it synchronously; a plain ``Protocol`` would cost uvloop's TLS
+reader a 256 KiB allocation per token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import httptools
+
+from proxy.errors import BrokenAnswer, ConnectionBroken, GatewayError, UpstreamFault
+from proxy.transport.dial import Origin
+from proxy.transport.head import Head, Header
+
+READ_BUFFER = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 256
+MAX_INFORMATIONAL = 8
+# Below this it is cheaper to copy the pieces of a request together than to hand them over one by one.
+JOIN_BELOW = 64 * 1024
+
+
+class Sink(Protocol):
+    """Who hears the answer. Calls come from the read callback and must not block."""
+
+    def head(self, head: Head) -> Callable[[bytes], None]:
+        """The final response head; returns what takes the body's bytes."""
+
+    def end(self) -> None:
+        """The answer is whole. The connection is not touched after this call."""
+
+    def broken(self, fault: GatewayError) -> None:
+        """The answer will not come, or not to its end; the connection is closed."""
+
+
+class UpstreamConnection(asyncio.BufferedProtocol):
+    """At most one request at a time; ``sink`` is set while one runs."""
+
+    __slots__ = (
+        "_complete",
+        "_consume",
+        "_drained",
+        "_head_bytes",
+        "_head_done",
+        "_headers",
+        "_informational",
+        "_keep_alive",
+        "_length_known",
+        "_loop",
+        "_no_body",
+        "_parser",
+        "_surplus",
+        "_view",
+        "born",
+        "heard",
+        "idle_since",
+        "last_read",
+        "on_lost",
+        "origin",
+        "sending",
+        "sink",
+        "transport",
+        "uses",
+    )
+
+    def __init__(
+        self,
+        origin: Origin,
+        loop: asyncio.AbstractEventLoop,
+        view: memoryview,
+        on_lost: Callable[[UpstreamConnection], None],
+    ) -> None:
+        self.origin = origin
+        self.on_lost = on_lost
+        self._loop = loop
+        self._view = view
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self.transport: asyncio.Transport | None = None
+        self.sink: Sink | None = None
+        self.sending = False  # a request body is still being written by somebody
+        self.heard = False  # a response byte came for the running request
+        self.uses = 0
+        self.born = self.idle_since = self.last_read = loop.time()
+        self._drained: asyncio.Future[None] | None = None
+        self._surplus = False
+        self._consume: Callable[[bytes], None] = _nowhere
+        self._reset()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.transport is None else "busy" if self.sink else "idle"
+        return f"<UpstreamConnection {self.origin.authority} {state} uses={self.uses}>"
+
+    def _reset(self) -> None:
+        self._headers: list[Header] = []
+        self._head_bytes = 0
+        self._head_done = False
+        self._length_known = False
+        self._complete = False
+        self._keep_alive = False
+        self._informational = 0
+        self._no_body = False
+
+    # -- what the attempt does ------------------------------------------------------------------
+
+    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, *, no_body: bool = False) -> None:
+        """Start a request. ``no_body``: the answer has none whatever its head says (HEAD)."""
+        assert self.sink is None
+        self.sink = sink
+        self.heard = False
+        self.uses += 1
+        self._reset()
+        self._no_body = no_body
+        self.last_read = self._loop.time()
+        self.write(segments)
+
+    def write(self, segments: Sequence[bytes | memoryview]) -> None:
+        """More bytes of the running request; ignored once the connection is closed."""
+        transport = self.transport
+        if transport is None:
+            return
+        if len(segments) == 1:
+            transport.write(segments[0])
+        elif sum(map(len, segments)) < JOIN_BELOW:
+            transport.write(b"".join(segments))
+        else:
+            transport.writelines(segments)
+
+    async def drain(self) -> None:
+        """Wait until the provider takes more of the request, or the connection is closed."""
+        if self._drained is not None:
+            await asyncio.shield(self._drained)
+
+    def pause_reading(self) -> None:
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.transport is not None:
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once and forget the sink: it is not told."""
+        self.sink = None
+        self._close()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the next request may use this connection: the last one ended exactly where it should."""
+        return (
+            self.transport is not None
+            and self.sink is None
+            and self._keep_alive
+            and not self._surplus
+            and not self.sending
+            and not self.transport.is_closing()
+        )
+
+    # -- asyncio ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # loops hand a Transport to stream protocols
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.sink is None:
+            # Nobody asked: bytes on an idle connection belong to no request.
+            self._close()
+            return
+        self.last_read = self._loop.time()
+        self.heard = True
+        if not self._head_done:
+            self._head_bytes += nbytes
+        parser = self._parser
+        assert parser is not None
+        try:
+            parser.feed_data(self._view[:nbytes])
+        except httptools.HttpParserError as exc:
+            cause = exc.__context__
+            if isinstance(cause, GatewayError):
+                self._fail(cause)
+            elif isinstance(exc, httptools.HttpParserCallbackError) and cause is not None:
+                # A mistake of our own (or of a hook) must not pass for one of the provider's.
+                self._fail(GatewayError("The gateway failed to handle the answer.", detail=type(cause).__name__))
+            elif not self._complete:
+                self._fail(BrokenAnswer("The provider's answer is not valid HTTP.", detail=str(exc)))
+            else:
+                self._surplus = True
+        if not self._head_done and self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(BrokenAnswer("The provider's response head is too large."))
+        if self._complete and self.sink is not None:
+            self._finish()
+
+    def eof_received(self) -> None:
+        return None  # close the transport: HTTP/1.1 providers do not half-close in earnest
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._release_drain()
+        if self.sink is not None:
+            if exc is None and self._head_done and not self._length_known and not self._complete:
+                self._complete = True  # RFC 9112 6.3: the body ends with the connection
+                self._finish()
+            else:
+                detail = "closed by the provider" if exc is None else str(exc)
+                self._fail(ConnectionBroken("The provider closed the connection early.", detail=detail))
+        self._parser = None
+        self.on_lost(self)
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._release_drain()
+
+    # -- httptools --------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_done:
+            # A trailer: RFC 9110 6.5.1 lets us discard it.
+            self._head_bytes += len(name) + len(value)
+            if self._head_bytes > 2 * MAX_HEAD_BYTES:
+                raise BrokenAnswer("The provider's trailers are too large.")
+            return
+        if len(self._headers) >= MAX_HEADERS:
+            raise BrokenAnswer("The provider's response head has too many fields.")
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        if self._complete or parser is None or self.sink is None:
+            return
+        status = parser.get_status_code()
+        if status < 200:
+            self._skip_informational(status)
+            return
+        if status > 599:
+            raise BrokenAnswer("The provider's answer has a status that HTTP does not know.")
+        head = Head(status, self._headers)
+        self._length_known = self._no_body or head.framed
+        self._head_done = True
+        self._consume = self.sink.head(head)
+        if self._no_body:
+            self._complete = True
+
+    def on_body(self, data: bytes) -> None:
+        if not self._complete:
+            self._consume(data)
+
+    def on_message_complete(self) -> None:
+        if self._complete or not self._head_done or self._parser is None:
+            return
+        self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()
+
+    # -- endings ----------------------------------------------------------------------------------
+
+    def _skip_informational(self, status: int) -> None:
+        self._informational += 1
+        if status == 101 or self._informational > MAX_INFORMATIONAL:
+            raise BrokenAnswer("The provider sent an interim response that was not asked for.")
+        self._headers = []
+
+    def _finish(self) -> None:
+        sink, self.sink = self.sink, None
+        self._consume = _nowhere
+        self.idle_since = self.last_read
+        if sink is not None:
+            sink.end()
+
+    def _fail(self, fault: GatewayError) -> None:
+        sink, self.sink = self.sink, None
+        self._consume = _nowhere
+        self._close()
+        if isinstance(fault, UpstreamFault):
+            fault.sent = True
+            fault.heard = self.heard
+        if sink is not None:
+            sink.broken(fault)
+
+    def _close(self) -> None:
+        self._keep_alive = False
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _release_drain(self) -> None:
+        waiter, self._drained = self._drained, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+def _nowhere(data: bytes) -> None:
+    """Takes the bytes of an answer that nobody waits for any more."""

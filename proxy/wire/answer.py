@@ -1,0 +1,54 @@
+"""A whole JSON answer: whether it is one, and what it says of model and usage."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.errors import BrokenAnswer
+from proxy.wire import document, openai_error, usage
+from proxy.wire.document import is_utf8
+from proxy.wire.usage import Usage, WireUsage
+
+
+class _Answer(msgspec.Struct, gc=False):
+    model: str | None = None
+    usage: WireUsage | None = None
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+_answer = msgspec.json.Decoder(_Answer).decode
+
+
+class Told(msgspec.Struct, frozen=True):
+    """``model`` as the provider reported it, ``""`` if it did not."""
+
+    model: str = ""
+    usage: Usage | None = None
+
+
+def check(body: bytes) -> Told:
+    """Read a 2xx answer. Raises BrokenAnswer (empty, not JSON) and ErrorInStream (an error in disguise)."""
+    if not body.strip():
+        raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
+    if not is_utf8(body):
+        raise BrokenAnswer("The provider's answer is not UTF-8.")
+    try:
+        answer = _answer(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _unusual(body)
+    if bytes(answer.error) not in (b"", b"null"):
+        return _unusual(body)
+    return Told(answer.model or "", answer.usage.usage() if answer.usage else None)
+
+
+def _unusual(body: bytes) -> Told:
+    """An error, or JSON of a shape that we do not know: the client may."""
+    try:
+        answer = document.decode(body)
+    except ValueError:
+        raise BrokenAnswer("The provider's answer is not JSON.") from None
+    error = openai_error.find(answer)
+    if error is not None:
+        raise openai_error.fault_of(error)
+    model = answer.get("model") if isinstance(answer, dict) else None
+    return Told(model if isinstance(model, str) else "", usage.find(answer))

@@ -1,0 +1,96 @@
+"""The decoded call: the few members of a JSON request body that the gateway reads, and how it changes them.
+
+Everything else in the body passes through byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from proxy.errors import ClientFault
+from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, parse
+
+READ = frozenset(("model", "stream", "messages", "stream_options", "n"))
+
+_text = msgspec.json.Decoder(str).decode
+_options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Call:
+    """``model`` is ``None`` where the client named none; ``stream`` is what it asked for."""
+
+    __slots__ = ("body", "choices", "members", "model", "stream", "wants_usage")
+
+    def __init__(self, body: bytes, members: Members) -> None:
+        self.body = body
+        self.members = members
+        self.model = _model(members)
+        self.stream = _flag(members, "stream")
+        self.choices = _choices(members)
+        self.wants_usage = _wants_usage(members)
+        if members.first_byte("messages") not in (None, b"["):
+            raise _wrong("messages", "an array")
+
+    def segments(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
+        """The body with those members replaced (JSON bytes), added, or removed (``None``)."""
+        return self.members.splice(changes)
+
+    def asking_usage(self) -> bytes:
+        """The ``stream_options`` that also ask for the usage, as JSON."""
+        raw = self.members.raw("stream_options")
+        options = _options(raw) if raw is not None and raw != b"null" else {}
+        return _encode({**options, "include_usage": True})
+
+
+def read(body: bytes) -> Call:
+    """The call in a JSON body. Raises ClientFault naming the field."""
+    try:
+        return Call(body, parse(body, READ))
+    except NotAnObject:
+        raise ClientFault("The request body must be a JSON object.", code="invalid_body") from None
+    except NotJSON as exc:
+        raise ClientFault(f"The request body is not valid JSON: {exc}.", code="invalid_json") from None
+    except DuplicateMember as exc:
+        raise ClientFault(
+            f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
+        ) from None
+
+
+def _model(members: Members) -> str | None:
+    raw = members.raw("model")
+    if raw is None or raw == b"null":
+        return None
+    if raw[:1] != b'"':
+        raise _wrong("model", "a string")
+    return _text(raw)
+
+
+def _flag(members: Members, name: str) -> bool:
+    raw = members.raw(name)
+    if raw is None or raw == b"false" or raw == b"null":
+        return False
+    if raw != b"true":
+        raise _wrong(name, "true or false")
+    return True
+
+
+def _choices(members: Members) -> int:
+    raw = members.raw("n")
+    return max(int(raw), 1) if raw is not None and raw.isdigit() and len(raw) < 5 else 1
+
+
+def _wants_usage(members: Members) -> bool:
+    raw = members.raw("stream_options")
+    if raw is None or raw == b"null":
+        return False
+    if raw[:1] != b"{":
+        raise _wrong("stream_options", "an object")
+    asked = _options(raw).get("include_usage")
+    return asked is not None and bytes(asked) == b"true"
+
+
+def _wrong(name: str, expected: str) -> ClientFault:
+    return ClientFault(f"{name!r} must be {expected}.", param=name, code="invalid_type")

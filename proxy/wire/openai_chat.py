@@ -1,0 +1,145 @@
+"""``openai.chat`` and ``openai.completions`` on the wire: the stream's tap.
+
+Source: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from proxy.errors import GatewayError
+from proxy.wire import document, openai_error
+from proxy.wire.document import is_utf8
+from proxy.wire.openai_error import ProviderError
+from proxy.wire.sse import parse
+from proxy.wire.tap import Mark, is_done, without_data
+from proxy.wire.usage import Usage, WireUsage, find_wire
+
+
+class _Choice(msgspec.Struct, gc=False):
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    """What ``plain`` must see of a chunk; everything else is skipped by the decoder."""
+
+    choices: list[_Choice] = []
+    usage: WireUsage | None = None
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class ChatTap:
+    """Listens to chat and completion chunks. ``choices`` is the request's ``n``: that many must finish."""
+
+    __slots__ = ("_choices", "_finished", "_swallow_usage", "_wire_usage", "done", "error", "response_model")
+
+    open_ended = False
+
+    def __init__(self, *, choices: int = 1, swallow_usage: bool = False) -> None:
+        self._choices = choices
+        self._finished: set[int] = set()
+        self._swallow_usage = swallow_usage
+        self._wire_usage: WireUsage | None = None
+        self.response_model = ""
+        self.error: ProviderError | None = None
+        self.done = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._wire_usage.usage() if self._wire_usage else None
+
+    @property
+    def complete(self) -> bool:
+        """[DONE], or a finish reason for every choice: several providers never send [DONE]."""
+        return self.done or len(self._finished) >= self._choices
+
+    # Once per token: one find, two comparisons and one typed decode (about 0.4 us for 300 bytes).
+    def plain(self, block: bytes) -> bool:
+        if (
+            block.find(b"\n") != len(block) - 2
+            or not block.startswith(b"data: {")
+            or not block.endswith(b"}\n\n")
+            or not (block.isascii() or is_utf8(block))
+            or b"\r" in block
+        ):
+            return False
+        try:
+            chunk = _chunk(block[6:])
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        choices = chunk.choices
+        if not choices or chunk.error:
+            return False
+        for choice in choices:
+            if choice.finish_reason:  # some providers say "" until it is time
+                return False
+        if chunk.usage is not None:  # some providers send a running total with every chunk
+            if chunk.usage.prompt_tokens is None:
+                return False
+            self._wire_usage = chunk.usage
+        return True
+
+    def read(self, block: bytes, *, first: bool = False) -> Mark:
+        event = parse(block, first=first)
+        if (nothing := without_data(event)) is not None:
+            return nothing
+        data = event.data or b""
+        if is_done(data):
+            self.done = True
+            return Mark.DONE
+        try:
+            chunk = document.decode(data)
+        except ValueError:
+            return Mark.GARBAGE
+        return self._understand(chunk, named_error=event.event == b"error")
+
+    def told(self, fault: GatewayError) -> bytes:
+        return b"data: %b\n\n" % openai_error.body(fault)
+
+    def _understand(self, chunk: Any, *, named_error: bool) -> Mark:
+        error = openai_error.find(chunk)
+        if error is not None or named_error:
+            self.error = error or ProviderError("The provider reported an error.")
+            return Mark.ERROR
+        if not isinstance(chunk, dict):
+            return Mark.CONTENT
+        model = chunk.get("model")
+        if isinstance(model, str) and not self.response_model:
+            self.response_model = model
+        choices = chunk.get("choices")
+        counted = self._note_usage(chunk)
+        if isinstance(choices, list) and choices:
+            return Mark.CONTENT if self._note_choices(choices) else Mark.QUIET
+        if counted:
+            return Mark.USAGE if self._swallow_usage and choices == [] else Mark.QUIET
+        return Mark.QUIET if choices == [] else Mark.CONTENT
+
+    def _note_usage(self, chunk: dict[str, Any]) -> bool:
+        wire = find_wire(chunk) or find_wire(chunk.get("x_groq"))  # Groq tells it in a member of its own
+        if wire is None:
+            return False
+        self._wire_usage = wire
+        return True
+
+    def _note_choices(self, choices: list[Any]) -> bool:
+        meaningful = False
+        for choice in choices:
+            if not isinstance(choice, dict):
+                return True
+            if choice.get("finish_reason"):
+                self._note_finish(choice.get("index"))
+                meaningful = True
+            delta = choice.get("delta")
+            if isinstance(delta, dict):
+                meaningful |= any(value for key, value in delta.items() if key != "role")
+            meaningful |= bool(choice.get("text"))
+        return meaningful
+
+    def _note_finish(self, index: object) -> None:
+        # By index: some providers repeat the reason in the event that tells the usage.
+        self._finished.add(index if isinstance(index, int) else 0)

@@ -1,0 +1,265 @@
+"""The top-level members of a JSON object, and changing some of them without touching the rest.
+
+A body is neither decoded nor encoded: msgspec checks its syntax in one pass and tells the length of each
+member's value, and a change is a list of segments, new bytes between slices of the old ones.
+https://www.rfc-editor.org/rfc/rfc8259
+"""
+
+from __future__ import annotations
+
+import codecs
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+# Far more than any request has, and what one can cost: each takes some 250 bytes and a microsecond.
+MAX_MEMBERS = 10_000
+
+# Below this size a body cannot hold so many members that counting them afterwards is too late.
+_SMALL = 64 * 1024
+_PIECE = 64 * 1024
+
+_QUOTE = 0x22
+_COLON = 0x3A
+_BACKSLASH = 0x5C
+_SPACE = 0x20
+_string = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"').match
+_space = re.compile(rb"[ \t\n\r]*").match
+
+
+class NotJSON(ValueError):
+    """The body is not JSON: syntax, UTF-8, half a surrogate pair, nested too deeply. Quotes none of it."""
+
+
+class NotAnObject(ValueError):
+    """The body is JSON, but no object, or one with more than MAX_MEMBERS members."""
+
+
+class DuplicateMember(ValueError):
+    """``name`` is a member that we read, and occurs more than once: readers would disagree on its value."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"more than one member {name!r}")
+        self.name = name
+
+
+class _Key:
+    """A member's name that equals no other, so that duplicates stay apart and in order in a dict."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+_Pairs = dict[_Key, msgspec.Raw]
+_decode = msgspec.json.Decoder(_Pairs, dec_hook=operator.call).decode
+_validate = msgspec.json.Decoder(msgspec.Raw).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(body: bytes, watched: frozenset[str] = frozenset()) -> Members:
+    """The members of the object that ``body`` is, which is not copied and must not change.
+
+    Escaped names count as what they mean. Duplicates are refused only among ``watched``: elsewhere they
+    are not our business. Raises NotJSON, NotAnObject, DuplicateMember.
+    """
+    if not _is_utf8(body):
+        raise NotJSON("invalid UTF-8")
+    try:
+        pairs = _decode(body) if len(body) < _SMALL else _decode_bounded(body)
+    except msgspec.ValidationError as exc:
+        _check(body)
+        raise NotAnObject(str(exc)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise NotJSON(_reason(exc)) from None
+    members = Members(body, pairs)
+    if members.repetitive:
+        _refuse_duplicates(pairs, watched)
+    return members
+
+
+class Members:
+    """The members of one body, by name; of unwatched duplicates the last counts, as for most readers."""
+
+    __slots__ = ("_body", "_pairs", "_spans", "_values")
+
+    def __init__(self, body: bytes, pairs: _Pairs) -> None:
+        self._body = body
+        self._pairs = pairs
+        self._values = {key.name: raw for key, raw in pairs.items()}
+        self._spans: list[tuple[str, int, int, int]] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    @property
+    def repetitive(self) -> bool:
+        """Whether any name occurs more than once."""
+        return len(self._values) != len(self._pairs)
+
+    def raw(self, name: str) -> bytes | None:
+        """The exact bytes of the member's value, ``None`` if there is no such member."""
+        value = self._values.get(name)
+        return None if value is None else bytes(value)
+
+    def first_byte(self, name: str) -> bytes | None:
+        """The first byte of the value, which tells its type, without a copy of the rest."""
+        value = self._values.get(name)
+        return None if value is None else bytes(memoryview(value)[:1])
+
+    def splice(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
+        """The body, in order, with new values (JSON bytes) for the members named in ``changes``.
+
+        Members that are not there yet are appended, those whose change is ``None`` go, each with one
+        comma. All else stays as it is to the byte, and the untouched parts are views of the body.
+        """
+        spans = self._located()
+        cuts: list[tuple[int, int, bytes]] = []  # begin, end, and what comes in their place
+        kept = False
+        for index, (name, begin, value, end) in enumerate(spans):
+            if name not in changes:
+                kept = True
+                continue
+            new = changes[name]
+            if new is not None:
+                cuts.append((value, end, new))
+                kept = True
+            elif kept:
+                cuts.append((spans[index - 1][3], end, b""))
+            else:
+                cuts.append((begin, spans[index + 1][1] if index + 1 < len(spans) else end, b""))
+        added = [
+            b"%b:%b" % (_encode(name), new)
+            for name, new in changes.items()
+            if new is not None and name not in self._values
+        ]
+        if added:
+            at = spans[-1][3] if spans else self._body.index(b"{") + 1
+            cuts.append((at, at, (b"," if kept else b"") + b",".join(added)))
+        return self._cut(cuts)
+
+    def _cut(self, cuts: list[tuple[int, int, bytes]]) -> list[bytes | memoryview]:
+        if not cuts:
+            return [self._body]
+        view = memoryview(self._body)
+        segments: list[bytes | memoryview] = []
+        done = 0
+        for begin, end, new in cuts:
+            if begin > done:
+                segments.append(view[done:begin])
+            if new:
+                segments.append(new)
+            done = end
+        segments.append(view[done:])  # at least the closing brace
+        return segments
+
+    def _located(self) -> list[tuple[str, int, int, int]]:
+        """Of each member in order: its name, where its key begins, where its value begins and ends.
+
+        Once per body, and only if something changes. The syntax is known to be right and the length of
+        every value is known, so only the few bytes between the values need a look.
+        """
+        if self._spans or not self._pairs:
+            return self._spans
+        body = self._body
+        spans = []
+        end = body.index(b"{")
+        for key, raw in self._pairs.items():
+            name = key.name
+            begin = end + 1
+            if body[begin] != _QUOTE:  # else nothing but one comma or brace was between
+                begin = body.index(b'"', begin)
+            value = begin + len(name) + 2
+            # A quote at that place ends the key, unless the key holds escapes, or text outside ASCII.
+            if body[value - 1] != _QUOTE or body[value - 2] == _BACKSLASH:
+                value = _end_of_string(body, begin)
+            if body[value] != _COLON:
+                value = body.index(b":", value)
+            value += 1
+            if body[value] <= _SPACE:
+                value += 1
+                if body[value] <= _SPACE:
+                    value = _end_of_space(body, value)
+            end = value + len(raw)
+            spans.append((name, begin, value, end))
+        self._spans = spans
+        return spans
+
+
+def size(segments: Iterable[bytes | memoryview]) -> int:
+    """How many bytes the segments are together."""
+    return sum(map(len, segments))
+
+
+def _is_utf8(body: bytes) -> bool:
+    """msgspec does not look into strings that it skips, so this is a pass of its own; ASCII is quick."""
+    if body.isascii():
+        return True
+    view = memoryview(body)
+    done = 0
+    try:
+        # In pieces: the text of a whole 50 MB body would cost twice the time, for its fresh pages.
+        while done < len(body):
+            end = done + _PIECE
+            done += codecs.utf_8_decode(view[done:end], "strict", end >= len(body))[1]
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_bounded(body: bytes) -> _Pairs:
+    """Like ``_decode``, but gives up at MAX_MEMBERS instead of taking many times the memory of the body."""
+    return msgspec.json.Decoder(_Pairs, dec_hook=_counting()).decode(body)
+
+
+def _counting() -> Callable[[type, str], _Key]:
+    count = 0
+
+    def key(_: type, name: str) -> _Key:
+        nonlocal count
+        count += 1
+        if count > MAX_MEMBERS:
+            raise ValueError(f"an object with more than {MAX_MEMBERS} members")
+        return _Key(name)
+
+    return key
+
+
+def _check(body: bytes) -> None:
+    """Tells apart what is JSON but of another type, and what is not even JSON further on."""
+    try:
+        _validate(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise NotJSON(_reason(exc)) from None
+
+
+def _refuse_duplicates(pairs: _Pairs, watched: frozenset[str]) -> None:
+    seen = set()
+    for key in pairs:
+        if key.name in watched:
+            if key.name in seen:
+                raise DuplicateMember(key.name)
+            seen.add(key.name)
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, RecursionError):
+        return "nested too deeply"
+    if isinstance(exc, UnicodeDecodeError):
+        return "invalid UTF-8"
+    return str(exc).removeprefix("JSON is malformed: ")
+
+
+def _end_of_string(body: bytes, begin: int) -> int:
+    found = _string(body, begin)
+    assert found is not None  # the syntax has been checked
+    return found.end()
+
+
+def _end_of_space(body: bytes, begin: int) -> int:
+    found = _space(body, begin)
+    assert found is not None  # it matches no space too
+    return found.end()

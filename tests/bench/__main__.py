@@ -1,0 +1,65 @@
+"""The benchmark's command line."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from tests.bench.child import apart
+from tests.bench.peers import FULL
+from tests.bench.run import Plan, bench
+from tests.bench.table import report
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+LIMIT = 300  # s, quick
+FULL_LIMIT = 3600
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="What a token and a request cost, here and in other proxies."
+    )
+    parser.add_argument("--full", action="store_true", help="more peers, TLS upstreams, 2,000 streams, a 50 MB body")
+    parser.add_argument("--save", action="store_true", help="write tests/bench/RESULTS.md")
+    parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (4; with --full 7)")
+    parser.add_argument(
+        "--peers", default="", metavar="A,B", help=f"only these: {', '.join(kind.name for kind in FULL)}"
+    )
+    chosen = parser.parse_args()
+    names = tuple(filter(None, chosen.peers.split(",")))
+    if unknown := set(names) - {kind.name for kind in FULL}:
+        parser.error(f"no such peer: {', '.join(sorted(unknown))}")
+    chosen.names = names
+    return chosen
+
+
+def overrun(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(f"bench: stopped by signal {number} (14: it took too long)")
+
+
+def main() -> int:
+    if not sys.platform.startswith("linux"):
+        raise SystemExit("bench: it reads CPU time and memory from Linux's /proc")
+    chosen = arguments()
+    apart()
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, overrun)
+    signal.alarm(FULL_LIMIT if chosen.full else LIMIT)
+    began = time.monotonic()
+    plan = Plan(chosen.full, max(1, chosen.rounds or (7 if chosen.full else 4)), chosen.names)
+    result = bench(plan)
+    signal.alarm(0)
+    page = report(result, " ".join(["scripts/bench", *sys.argv[1:]]))
+    print(page)
+    print(f"bench: took {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if chosen.save:
+        RESULTS.write_text(page)
+    return 1 if any(column.void for column in result.plain + result.tls) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

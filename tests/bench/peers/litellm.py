@@ -1,0 +1,37 @@
+"""LiteLLM's proxy with a bare configuration and no database. It is measured with fewer streams: it needs half a
+millisecond for each token."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.bench.peers.base import Peer, own_environment, version_in
+
+REQUIREMENT = "litellm[proxy]==1.106.2"  # never 1.82.7 or 1.82.8: those were published by a thief
+
+
+class LiteLlm(Peer):
+    name = "litellm"
+    verbatim = False
+    streams = 20
+    many = 100
+    patience = 90.0
+
+    def python(self) -> Path:
+        return own_environment("litellm", REQUIREMENT)
+
+    def version(self) -> str:
+        return version_in(self.python(), "litellm")
+
+    def command(self) -> list[str]:
+        config = self.folder / "litellm.yaml"
+        deployment = {"model": "openai/bench", "api_base": f"{self.origin}/v1", "api_key": "sk-bench"}
+        config.write_text(json.dumps({"model_list": [{"model_name": "bench", "litellm_params": deployment}]}))
+        binary = self.python().parent / "litellm"
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--num_workers", "1"]
+        return [str(binary), "--config", str(config), *options]
+
+    def environment(self) -> dict[str, str]:
+        # Nothing of ours leaves the machine: the price list comes from the package.
+        return {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True", "DO_NOT_TRACK": "1"}

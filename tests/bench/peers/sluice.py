@@ -1,0 +1,72 @@
+"""This gateway: the shipped configuration with its limits raised, nothing switched off."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.bench.peers.base import ROOT, Peer, Provider
+
+PLENTY = 1_000_000_000
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` wins, mapping by mapping."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def without_limits(value: Any) -> Any:
+    """Every limit of requests in the tree raised out of the way; the limiters themselves stay on."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: PLENTY if key in ("requestsPerMinute", "burstSize") else without_limits(child)
+        for key, child in value.items()
+    }
+
+
+class Sluice(Peer):
+    """``changes``: configuration to lay over the shipped one. ``tree``: another checkout to run."""
+
+    name = "sluice"
+
+    def __init__(
+        self,
+        provider: Provider,
+        folder: Path,
+        tls: bool = False,
+        changes: Mapping[str, Any] | None = None,
+        tree: Path = ROOT,
+    ) -> None:
+        super().__init__(provider, folder, tls)
+        self.changes = changes or {}
+        self.tree = tree
+
+    def version(self) -> str:
+        found = re.search(r'^__version__ = "(.+)"', (self.tree / "proxy" / "__init__.py").read_text(), re.MULTILINE)
+        return found[1] if found else ""
+
+    def command(self) -> list[str]:
+        shipped = self.tree / "config" / "config.yaml"
+        config = yaml.safe_load(shipped.read_text()) if shipped.exists() else {}
+        config = without_limits(config)
+        provider = {"baseUrl": f"{self.origin}/v1", "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}
+        config["providers"] = {"mock": provider}
+        config["modelsFile"] = "models.yaml"
+        config.get("routing", {}).pop("fallback", None)  # it names a provider of the shipped file
+        config = merged(config, self.changes)
+        models = {"models": [{"name": "bench", "provider": "mock", "model": "bench"}]}
+        (self.folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
+        (self.folder / "models.yaml").write_text(json.dumps(models))
+        place = ["--config", str(self.folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(self.port)]
+        return [sys.executable, "-m", "proxy", "serve", *place]

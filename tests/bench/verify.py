@@ -1,0 +1,97 @@
+"""Is this stream whole, in order and unchanged? And how late did its tokens come?"""
+
+from __future__ import annotations
+
+from array import array
+from zlib import crc32
+
+from tests.bench.traffic import EVENT_SIZE, PREFIX, SUFFIX, TAIL, TOKEN_AT, TOKEN_END, TOKEN_SIZE
+
+
+class Broken(Exception):
+    """The stream is not what the upstream sent."""
+
+
+class Samples:
+    """What all streams of a phase add up to. Times in ns; ``gaps`` fills only while ``recording``."""
+
+    __slots__ = ("first", "gaps", "longest", "recording", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.recording = False
+        self.gaps = array("q")  # how much longer than at the upstream the wait for a token was
+        self.first = array("q")  # time to first token, less the time that the upstream took
+        self.longest = 0  # the longest wait between two tokens of one stream
+
+
+class Stream:
+    """Checks one event stream. ``verbatim``: the proxy promises every byte, else only the tokens are compared."""
+
+    __slots__ = ("asked", "at", "crc", "events", "lag", "pending", "samples", "sequence", "tail", "verbatim")
+
+    def __init__(self, events: int, verbatim: bool, samples: Samples) -> None:
+        self.events = events
+        self.verbatim = verbatim
+        self.samples = samples
+        self.sequence = 0
+        self.crc = 0
+        self.pending = b""
+        self.tail = b""
+        self.asked = 0  # when the request was sent
+        self.at = 0  # when the last token came
+        self.lag = 0  # how long it had been on its way
+
+    def feed(self, body: bytes, now: int) -> None:
+        if self.pending:
+            body = self.pending + body
+        start = 0
+        while (end := body.find(b"\n\n", start) + 2) > 1:
+            self._event(body[start:end], now)
+            start = end
+        self.pending = body[start:]
+
+    def end(self) -> None:
+        """The body is over: raises Broken unless the stream was complete."""
+        if self.sequence != self.events:
+            raise Broken(f"ended after {self.sequence} of {self.events} tokens")
+        if self.verbatim:
+            if self.tail + self.pending != TAIL:
+                raise Broken(f"unexpected end {(self.tail + self.pending)[-200:]!r}")
+        elif not self.tail.endswith(b"data: [DONE]\n\n") or b'"stop"' not in self.tail:
+            raise Broken(f"no finish_reason or no [DONE]: {self.tail[-200:]!r}")
+
+    def _event(self, event: bytes, now: int) -> None:
+        if len(event) == EVENT_SIZE and event.startswith(PREFIX) and event.endswith(SUFFIX):
+            token = event[TOKEN_AT:TOKEN_END]
+        elif self.verbatim or (at := event.find(b"@")) < 0:
+            self.tail += event
+            if len(self.tail) > 10_000:
+                raise Broken(f"unexpected event {event[:200]!r}")
+            return
+        else:
+            token = event[at : at + TOKEN_SIZE]
+        try:
+            sequence, sent, held, crc = int(token[1:7]), int(token[8:24], 16), int(token[25:33], 16), token[34:42]
+        except ValueError:
+            raise Broken(f"unreadable token {token!r}") from None
+        if sequence != self.sequence + 1:
+            raise Broken(f"token {sequence} after {self.sequence}")
+        self.crc = crc32(token[:34], self.crc)
+        if crc != b"%08x" % self.crc:
+            raise Broken(f"wrong hash at token {sequence}")
+        if self.verbatim and self.tail:
+            raise Broken(f"unexpected event before token {sequence}: {self.tail[:200]!r}")
+        self.sequence = sequence
+        samples = self.samples
+        samples.tokens += 1
+        lag = now - sent
+        if sequence == 1:
+            samples.first.append(now - self.asked - held)
+        else:
+            if samples.recording:
+                samples.gaps.append(lag - self.lag)
+            if now - self.at > samples.longest:
+                samples.longest = now - self.at
+        self.lag = lag
+        self.at = now

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.config import checks
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("https://api.example.com", "https://api.example.com"),
+        ("https://api.example.com/v1/", "https://api.example.com/v1"),
+        ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("HTTPS://API.example.com", "HTTPS://API.example.com"),
+        ("http://local_model:80/a%20b", "http://local_model:80/a%20b"),
+    ],
+)
+def test_addresses_of_providers(text: str, normal: str) -> None:
+    assert checks.base_url(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("api.example.com/v1", "begins with http"),
+        ("ftp://api.example.com", "begins with http"),
+        ("http:/host", "begins with http"),
+        ("http://", "no host"),
+        ("http:///v1", "no host"),
+        ("https://host:port", "no valid"),
+        ("https://host:70000", "no valid"),
+        ("https://host:0", "no usable port"),
+        ("http://[::1", "no valid"),
+        ("https://user:secret@host/v1", "user or password"),
+        ("https://host/v1?key=secret", "without"),
+        ("https://host/v1?", "without"),
+        ("https://host/v1#part", "without"),
+        ("https://host/a b", "spaces"),
+        ("https://host/a\r\nb", "spaces"),
+        ("https://host\\@evil", "backslashes"),
+        ("https://host/v1/../v2", "dot segments"),
+        ("https://host/v1/%2e%2e/v2", "dot segments"),
+        ("https://host//v1", "empty or dot"),
+        ("https://host/é", "percent-encoded"),
+    ],
+)
+def test_addresses_that_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint) as caught:
+        checks.base_url(text)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"), [("/api/v1", "/api/v1"), ("/llm/", "/llm"), ("/a-b/c.d/~e", "/a-b/c.d/~e")]
+)
+def test_base_paths(text: str, normal: str) -> None:
+    assert checks.base_path(text) == normal
+
+
+@pytest.mark.parametrize(
+    "text", ["/", "", "api", "/a b", "/a//b", "/a/../b", "/a?b", "/a%2e", "/health", "/proxy/x", "//a"]
+)
+def test_base_paths_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.base_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("0.0.0.0", "0.0.0.0"),
+        ("::1", "::1"),
+        ("[::]", "::"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("gateway.local", "gateway.local"),
+    ],
+)
+def test_addresses_to_listen_on(text: str, normal: str) -> None:
+    assert checks.listen_host(text) == normal
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:80", "http://a", "a b", "a/b", "*"])
+def test_addresses_to_listen_on_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.listen_host(text)
+
+
+@pytest.mark.parametrize("text", ["gateway.example.org", "Gateway", "[::1]", "10.0.0.1"])
+def test_allowed_hosts(text: str) -> None:
+    assert checks.allowed_host(text) == text.lower()
+
+
+@pytest.mark.parametrize("text", ["https://a", "a:80", "a b", "*", "a/b", "::1"])
+def test_allowed_hosts_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.allowed_host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("https://Chat.example.org/", "https://chat.example.org"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("*", "*"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+    ],
+)
+def test_origins(text: str, normal: str) -> None:
+    assert checks.origin(text) == normal
+
+
+@pytest.mark.parametrize("text", ["chat.example.org", "https://a/b", "https://", "https://a b", "https://u@a", "**"])
+def test_origins_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.origin(text)
+
+
+@pytest.mark.parametrize("text", ["X-Team", "authorization", "x_y.z"])
+def test_headers(text: str) -> None:
+    assert checks.header(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "X Team", "X:Team", "X\r\nY", "Ümlaut", "Connection", "transfer-encoding", "HOST", "Content-Length"],
+)
+def test_headers_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.header(text)
+
+
+@pytest.mark.parametrize("text", ["Cookie", "authorization", "X-Api-Key", "Upgrade", "a b"])
+def test_headers_that_are_never_forwarded(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.forward_header(text)
+
+
+@pytest.mark.parametrize("text", ["a\r\nX: y", "a\nb", "\x00", "é", "a\x7f"])
+def test_header_values_and_keys_that_are_refused(text: str) -> None:
+    for check in (checks.header_value, checks.key):
+        with pytest.raises(ValueError) as caught:
+            check(text)
+        assert text not in str(caught.value)
+
+
+def test_space_around_a_key_is_no_part_of_it() -> None:
+    assert checks.key(" sk-1\n") == "sk-1"
+    assert checks.header_value(" a\tb ") == "a\tb"
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [("GET /files", "GET /files"), ("post  /v1/batches/", "POST /v1/batches/"), ("GET /", "GET /")],
+)
+def test_passthrough_entries(text: str, normal: str) -> None:
+    assert checks.passthrough(text) == normal
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/files",
+        "GET",
+        "GET files",
+        "GET /a?b",
+        "GET /a b",
+        "GET /a/../b",
+        "GET //a",
+        "CONNECT /x",
+        "GET,POST /x",
+        "GET /é",
+    ],
+)
+def test_passthrough_entries_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.passthrough(text)
+
+
+@pytest.mark.parametrize("text", ["openrouter", "my.local-1_b", "7b"])
+def test_names_of_providers(text: str) -> None:
+    assert checks.new_provider(text) == text
+
+
+@pytest.mark.parametrize("text", ["a/b", "a b", "-a", "..", "é"])
+def test_names_of_providers_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.new_provider(text)
+
+
+@pytest.mark.parametrize("text", [" a", "a ", "a\nb", "\x1b[1m"])
+def test_names_of_models_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.name(text)
+
+
+def test_hooks_name_an_attribute_of_a_module() -> None:
+    assert checks.hook("my.guard:hook") == "my.guard:hook"
+    for text in ("my.guard", "my.guard:", ":hook", "my..guard:hook", "my/guard.py:hook", "a:b.c"):
+        with pytest.raises(ValueError):
+            checks.hook(text)
+
+
+def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    file = checks.kinds(tmp_path, None)["file"]
+    assert file("ca.pem") == str(tmp_path / "ca.pem")
+    assert file(str(tmp_path / "ca.pem")) == str(tmp_path / "ca.pem")
+    assert file("") == ""
+    for missing in ("none.pem", "."):
+        with pytest.raises(ValueError, match="no such file"):
+            file(missing)
+
+
+def test_a_provider_that_nobody_configured_is_refused_with_the_nearest() -> None:
+    known = checks.kinds(Path(), {"openrouter": {}})["known provider"]
+    assert known("openrouter") == "openrouter"
+    with pytest.raises(ValueError, match='no provider "openruter"; did you mean "openrouter"\\?'):
+        known("openruter")

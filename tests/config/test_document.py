@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxy.config.document import read
+from proxy.config.mistakes import Mistakes
+
+
+def reading(folder: Path, content: str | bytes) -> tuple[object, list[str]]:
+    """The value and the mistakes, without the file's name."""
+    file = folder / "c.yaml"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    mistakes = Mistakes()
+    return read(file, mistakes), [line.removeprefix(f"{file}: ") for line in mistakes]
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "---\n", "{}", "null"])
+def test_an_empty_file_is_an_empty_mapping(tmp_path: Path, content: str) -> None:
+    assert reading(tmp_path, content) == ({}, [])
+
+
+def test_anchors_and_merges_work(tmp_path: Path) -> None:
+    value, mistakes = reading(tmp_path, "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
+    assert value == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 1, "y": 2}}
+    assert mistakes == []
+
+
+def test_every_duplicate_key_is_told_with_its_lines(tmp_path: Path) -> None:
+    content = "a: 1\nb:\n  - {c: 1, c: 2}\na: 2\nd: {e: 1,\n  e: 2}\na: 3\n"
+    _, mistakes = reading(tmp_path, content)
+    assert sorted(mistakes) == [
+        'line 3: duplicate key "c" (first on line 3)',
+        'line 4: duplicate key "a" (first on line 1)',
+        'line 6: duplicate key "e" (first on line 5)',
+        'line 7: duplicate key "a" (first on line 1)',
+    ]
+
+
+def test_the_same_key_in_two_mappings_is_no_duplicate(tmp_path: Path) -> None:
+    assert reading(tmp_path, "a: {x: 1}\nb: {x: 1}\n1: a\n'1': b\n")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("a: 1\n  b: 2\n", "line 2, column 4: "),
+        ("a: [1, 2\n", "line 2, column 1: "),
+        ("a: {b: c\n", "line 2, column 1: "),
+        ("\ta: 1\n", "line 1, column 1: "),
+        ("a: *nothing\n", "line 1, column 4: "),
+        ("a: !!python/object:os.system x\n", "line 1, column 4: "),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: "),
+        ("? [a]\n: b\n", "line 1, column 3: "),
+    ],
+)
+def test_broken_yaml_is_told_with_line_and_column(tmp_path: Path, content: str, place: str) -> None:
+    value, mistakes = reading(tmp_path, content)
+    assert value is None
+    assert [line for line in mistakes if not line.startswith(place)] == []
+    assert len(mistakes) == 1
+
+
+@pytest.mark.parametrize("content", ["apiKey: *sk-secret", "apiKey: !sk-secret x", "%sk-secret x\n---\n{}"])
+def test_what_stands_in_a_broken_file_is_not_repeated(tmp_path: Path, content: str) -> None:
+    _, mistakes = reading(tmp_path, content)
+    assert len(mistakes) == 1
+    assert "sk-secret" not in mistakes[0]
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "text", "12"])
+def test_a_file_that_is_no_mapping_is_a_mistake(tmp_path: Path, content: str) -> None:
+    assert reading(tmp_path, content) == (None, ["expected a mapping (key: value) at the top"])
+
+
+@pytest.mark.parametrize("content", [b"a: \xff\xff", b"a: \x00", b"a: 2024-99-99", b"a: " + b"9" * 5000])
+def test_bytes_and_values_that_are_no_yaml_are_one_mistake(tmp_path: Path, content: bytes) -> None:
+    value, mistakes = reading(tmp_path, content)
+    assert value is None
+    assert len(mistakes) == 1
+
+
+def test_a_missing_file_and_a_folder_are_mistakes(tmp_path: Path) -> None:
+    mistakes = Mistakes()
+    assert read(tmp_path / "none.yaml", mistakes) is None
+    assert read(tmp_path, mistakes) is None
+    assert mistakes == [f"{tmp_path}/none.yaml: no such file", f"{tmp_path}: cannot be read: Is a directory"]
+
+
+def test_an_alias_to_itself_ends(tmp_path: Path) -> None:
+    assert reading(tmp_path, "a: &a [*a]\nb: &b {b: *b}\n")[1] == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | st.text(alphabet="a:1 \n-[]{}&*!%#'\"|>?,\t$", max_size=60).map(str.encode))
+def test_no_bytes_raise(tmp_path: Path, content: bytes) -> None:
+    value, mistakes = reading(tmp_path, content)
+    assert isinstance(value, dict) or mistakes

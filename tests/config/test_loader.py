@@ -1,0 +1,463 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from proxy.config.loader import Loaded, load
+from proxy.config.schema import Fallback, Provider
+from proxy.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "sk-aVeryWellKeptSecret"
+PROVIDERS = "providers:\n  a: {baseUrl: http://a/v1, apiKey: k}\n  b: {baseUrl: http://b}\n"
+
+Files = Callable[..., Path]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Writes config.yaml, and models.yaml if it is given, and returns the first one's path."""
+
+    def write(config: str, models: str | None = None) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(config)
+        if models is not None:
+            (tmp_path / "models.yaml").write_text(models)
+        return path
+
+    return write
+
+
+def mistakes(path: Path | None, environ: Mapping[str, str] | None = None, **more: Path) -> list[str]:
+    """All mistakes; the folder's name is left out of them."""
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ or {}, **more)
+    folder = f"{path.parent}/" if path is not None else "\0"
+    return [line.replace(folder, "") for line in caught.value.mistakes]
+
+
+def loaded(path: Path, **environ: str) -> Loaded:
+    return load(path, environ)
+
+
+# -- the sample ---------------------------------------------------------------------------------------
+
+CONFIG = """\
+modelsFile: ./models.yaml
+providers:
+  openrouter: {enabled: true, apiKey: "${OPENROUTER_API_KEY}", baseUrl: https://openrouter.ai/api/v1}
+  deepseek: {enabled: true, apiKey: "${DEEPSEEK_API_KEY}", baseUrl: https://api.deepseek.com}
+routing:
+  maxRetries: 3
+  rateLimitRetries: 2
+  retryDelay: 1000          # ms
+  timeoutSecs: 30
+  fallback: {enabled: true, provider: deepseek, model: deepseek-chat}
+circuitBreaker: {failureThreshold: 3, cooldownPeriodSecs: 60, successThreshold: 2, statsWindowSizeMins: 5}
+rateLimiting:
+  enabled: true
+  global: {requestsPerMinute: 100}
+  perClient: {enabled: true, requestsPerMinute: 20, burstSize: 5}
+  perModel: {enabled: true, requestsPerMinute: 30}
+"""
+MODELS = """\
+models:
+  - {name: deepseek-r1, provider: openrouter, model: "deepseek/deepseek-r1:free", type: reasoning, contextSize: 64000, maxOutputTokens: 8000,
+     speedTier: slow, tags: [reasoning, code, math], jsonResponse: true, available: true, weight: 5, maxConcurrent: 3}
+"""
+
+
+def test_the_sample_loads_as_it_stands(files: Files) -> None:
+    found = loaded(files(CONFIG, MODELS), OPENROUTER_API_KEY="k1", DEEPSEEK_API_KEY="k2")
+    config = found.config
+    assert found.notices == []
+    assert {name: p.api_key for name, p in config.providers.items()} == {"openrouter": "k1", "deepseek": "k2"}
+    assert config.routing.fallback == Fallback("deepseek", "deepseek-chat")
+    assert (config.routing.timeout_secs, config.circuit_breaker.cooldown_period_secs) == (30, 60)
+    limits = config.rate_limiting
+    assert limits.global_ and limits.global_.requests_per_minute == 100  # noqa: PT018
+    assert limits.per_client and limits.per_client.burst_size == 5  # noqa: PT018
+    (model,) = config.models
+    assert (model.name, model.upstream_model) == ("deepseek-r1", "deepseek/deepseek-r1:free")
+    assert (model.weight, model.max_concurrent, model.tags) == (5, 3, ["reasoning", "code", "math"])
+
+
+def test_the_sample_without_keys_leaves_nobody_and_says_so(files: Files) -> None:
+    found = loaded(files(CONFIG, MODELS), DEEPSEEK_API_KEY=" \n")
+    assert (found.config.providers, found.config.models, found.config.routing.fallback) == ({}, [], None)
+    assert found.notices == [
+        'provider "openrouter" left out: its apiKey is empty (set OPENROUTER_API_KEY)',
+        'provider "deepseek" left out: its apiKey is empty (set DEEPSEEK_API_KEY)',
+        "models left out because their provider does not serve: openrouter (1)",
+        'routing.fallback left out: provider "deepseek" does not serve',
+    ]
+
+
+@pytest.mark.parametrize("keys", [{}, {"OPENROUTER_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}])
+def test_the_shipped_files_load_and_hold_the_sample(keys: Mapping[str, str]) -> None:
+    found = load(ROOT / "config/config.yaml", keys)
+    assert len(found.config.providers) == len(keys)
+    assert (len(found.config.models) > 3) is bool(keys)
+    shipped = (ROOT / "config/config.yaml").read_text()
+    for line in CONFIG.splitlines():
+        assert line.split("#")[0].strip() in shipped
+    for line in MODELS.splitlines()[1:]:
+        assert line in (ROOT / "config/models.yaml").read_text()
+
+
+# -- where it comes from ------------------------------------------------------------------------------
+
+
+def test_without_any_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = load(None, {})
+    assert (found.path, found.config.providers, found.config.server.port) == (None, {}, 8080)
+
+
+def test_the_file_named_wins_over_the_environment_over_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    for name, port in (("config/config.yaml", 1), ("env.yaml", 2), ("named.yaml", 3)):
+        (tmp_path / name).write_text(f"server: {{port: {port}}}")
+    environ = {"ROUTER_CONFIG_PATH": "env.yaml"}
+    assert load(None, {}).config.server.port == 1
+    assert load(None, {"ROUTER_CONFIG_PATH": ""}).config.server.port == 1
+    assert load(None, environ).config.server.port == 2
+    assert load(Path("named.yaml"), environ).config.server.port == 3
+    (tmp_path / ".env").write_text("ROUTER_CONFIG_PATH=named.yaml\n")
+    assert load(None, {}, tmp_path / ".env").config.server.port == 3
+
+
+def test_the_environment_overrides_the_file(files: Files) -> None:
+    path = files("server: {host: 10.0.0.1, port: 1, basePath: /a}\nlogging: {level: error}\n")
+    environ = {"LISTEN_HOST": "::1", "LISTEN_PORT": "9000", "API_BASE_PATH": "/llm/", "LOG_LEVEL": "DEBUG"}
+    config = loaded(path, **environ).config
+    server = config.server
+    assert (server.host, server.port, server.base_path, config.logging.level) == (
+        "::1",
+        9000,
+        "/llm",
+        "debug",
+    )
+    assert loaded(path, LISTEN_PORT="", LOG_LEVEL="").config.server.port == 1
+
+
+def test_overrides_that_do_not_parse_name_their_variable(files: Files) -> None:
+    environ = {"LISTEN_PORT": "abc", "LISTEN_HOST": "a b", "API_BASE_PATH": "x", "LOG_LEVEL": "loud"}
+    assert mistakes(files("{}"), environ) == [
+        "environment: LISTEN_HOST: expected an IP address or a host name, without a port",
+        'environment: LISTEN_PORT: expected a whole number, got "abc"',
+        "environment: API_BASE_PATH: expected a path such as /api/v1",
+        'environment: LOG_LEVEL: expected one of "debug", "error", "info", "warning", got "loud"',
+    ]
+    assert mistakes(files("{}"), {"LISTEN_PORT": "70000"}) == [
+        'environment: LISTEN_PORT: must be at most 65535, got "70000"'
+    ]
+
+
+def test_the_env_file_fills_variables_and_its_mistakes_are_told_with_the_others(files: Files, tmp_path: Path) -> None:
+    path = files("providers: {a: {baseUrl: http://a, apiKey: '${KEY}'}}")
+    env_file = tmp_path / "my.env"
+    env_file.write_text("KEY=from-file\nLISTEN_PORT=7\n")
+    config = load(path, {"LISTEN_PORT": "8"}, env_file).config
+    assert (config.providers["a"].api_key, config.server.port) == ("from-file", 8)
+    assert mistakes(files("oops: 1"), env_file=tmp_path / "none.env") == [
+        "none.env: cannot be read: No such file or directory",
+        mistakes(path.parent / "config.yaml")[0],
+    ]
+
+
+def test_models_come_from_both_files(files: Files) -> None:
+    path = files(
+        PROVIDERS + "modelsFile: models.yaml\nmodels: [{name: x, provider: a}]\n",
+        "models: [{name: y, provider: b}]\n",
+    )
+    assert [(m.name, m.provider) for m in loaded(path).config.models] == [("x", "a"), ("y", "b")]
+
+
+def test_models_yaml_is_read_only_where_it_is_named(files: Files) -> None:
+    assert loaded(files(PROVIDERS, "models: [{name: y, provider: b}]")).config.models == []
+
+
+# -- mistakes -----------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(files: Files) -> None:
+    path = files(
+        """\
+modelsFile: ./models.yaml
+providers:
+  openrouter: {apiKey: k, baseUrl: openrouter.ai, enable: true}
+  local: {apiKey: 12345}
+  bad name: {baseUrl: http://x}
+  empty:
+routing: {maxRetries: three, maxRetires: 1, timeoutSecs: -1, fallback: {provider: locale, model: m}}
+server: [1]
+rateLimiting: {global: {requestsPerMinute: 0}, perClient: {}}
+circuitBreaker: {failureThreshold: 2.5, statsWindowSizeMins: 0}
+timeouts: {idle: .inf, connect: true}
+logging: {level: loud}
+provider: {}
+zzz: 1
+""",
+        """\
+models:
+  - {name: m, provider: openruter}
+  - {name: 4, provider: local, tags: code, contextSize: 1e9999}
+  - {name: m2, provider: local}
+  - {name: m2, provider: local, weight: 2}
+  - just text
+""",
+    )
+    assert mistakes(path) == [
+        "config.yaml: providers.openrouter.baseUrl: expected an address that begins with http:// or https://",
+        'config.yaml: providers.openrouter: unknown key "enable"; did you mean "enabled"?',
+        "config.yaml: providers.local.apiKey: expected text, got a number; put it in quotes",
+        "config.yaml: providers.local.baseUrl: is missing",
+        'config.yaml: providers."bad name": a provider\'s name has letters, digits, dots, dashes and underscores only',
+        "config.yaml: providers.empty: expected a mapping, got nothing",
+        'config.yaml: routing.maxRetries: expected a whole number, got "three"',
+        'config.yaml: routing: unknown key "maxRetires"; did you mean "maxRetries"?',
+        "config.yaml: routing.timeoutSecs: must be at least 0, got -1",
+        'config.yaml: routing.fallback.provider: no provider "locale"; did you mean "local"?',
+        "config.yaml: server: expected a mapping, got a list",
+        "config.yaml: rateLimiting.global.requestsPerMinute: must be at least 1, got 0",
+        "config.yaml: rateLimiting.perClient.requestsPerMinute: is missing",
+        "config.yaml: circuitBreaker.failureThreshold: expected a whole number, got 2.5",
+        "config.yaml: circuitBreaker.statsWindowSizeMins: must be more than 0, got 0",
+        "config.yaml: timeouts.idle: expected a number, got inf",
+        "config.yaml: timeouts.connect: expected a number, got true",
+        'config.yaml: logging.level: expected one of "debug", "error", "info", "warning", got "loud"',
+        'config.yaml: unknown key "provider"; did you mean "providers"?',
+        'config.yaml: unknown key "zzz" (known: modelsFile, defaultProvider, hooks, server, logging, timeouts, pool, '
+        "providers, routing, circuitBreaker, rateLimiting, models)",
+        'models.yaml: models[0].provider: no provider "openruter"; did you mean "openrouter"?',
+        "models.yaml: models[1].name: expected text, got a number; put it in quotes",
+        "models.yaml: models[1].tags: expected a list, got text",
+        'models.yaml: models[1].contextSize: expected a whole number, got "1e9999"',
+        "models.yaml: models[4]: expected a mapping, got text",
+        "models.yaml: models[3]: the same name and provider as models[2]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("server: {max_body_mb: 5}", 'server: unknown key "max_body_mb"; did you mean "maxBodyMb"?'),
+        ("server: {port: 70000}", "server.port: must be at most 65535, got 70000"),
+        ("server: {reusePort: 1}", "server.reusePort: expected true or false, got 1"),
+        ("server: {host: ''}", "server.host: must not be empty"),
+        ("server: {allowedHosts: [a, 'b:80']}", "server.allowedHosts[1]: expected a host name as it stands in a URL, without scheme and port"),
+        ("1: x", 'unknown key "1" (known: '),
+        ("providers: {1: {baseUrl: http://a}}", "providers: expected text as a key, got 1; put it in quotes"),
+        ("providers: [a]", "providers: expected a mapping, got a list"),
+        ("providers: sk-1", "providers: expected a mapping, got text"),
+        ("providers: {a: {baseUrl: http://a, apiKey: 2024-01-01}}", "providers.a.apiKey: expected text, got a date; put it in quotes"),
+        ("providers: {a: {baseUrl: http://a, headers: {Host: x}}}", "providers.a.headers.Host: this header belongs to the connection and cannot be set"),
+        ('providers: {a: {baseUrl: http://a, headers: {X: "a\\r\\nb"}}}', "providers.a.headers.X: a header's value is printable ASCII text on one line"),
+        ("providers: {a: {baseUrl: http://a, forwardHeaders: [Cookie]}}", "providers.a.forwardHeaders[0]: Cookie carries a client's credential and is never passed on"),
+        ("providers: {a: {baseUrl: http://a, passthrough: [GET, GET /x]}}", 'providers.a.passthrough[0]: expected a method and a path prefix, such as "GET /files"'),
+        ("providers: {a: {baseUrl: http://a, onDisconnect: wait}}", 'providers.a.onDisconnect: expected one of "cancel", "drain", got "wait"'),
+        ("providers: {a: {baseUrl: http://a, tls: {caFile: no.pem}}}", "providers.a.tls.caFile: no such file: no.pem"),
+        ("providers: {a: {baseUrl: http://a, tls: {certFile: config.yaml}}}", "providers.a.tls.keyFile: is missing: certFile needs it (the same file, if it holds both)"),
+        ("providers: {a: {baseUrl: http://a, tls: {keyFile: config.yaml}}}", "providers.a.tls.certFile: is missing: keyFile needs it"),
+        ("defaultProvider: x", 'defaultProvider: no provider "x"'),
+        ("modelsFile: none.yaml", "modelsFile: no such file: none.yaml"),
+        ("pool: {maxConnections: 99999999999999999999999}", "pool.maxConnections: must be at most 1000000000, got a huge number"),
+        ("pool: {idleSecs: 1" + "0" * 400 + "}", "pool.idleSecs: must be at most 10000000, got a huge number"),
+        ("server: {host: '${NOBODY}'}", "server.host: not set in the environment: NOBODY"),
+        ("server: {host: '${'}", 'server.host: "${" must open ${NAME}'),
+        ("a: 1\na: 2", 'line 2: duplicate key "a" (first on line 1)'),
+        ("a: [", "line 2, column 1: "),
+        ("- a", "expected a mapping (key: value) at the top"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_readable_line(files: Files, config: str, expected: str) -> None:
+    assert mistakes(files(config))[0].startswith(f"config.yaml: {expected}")
+
+
+def test_mistakes_of_the_models_file_are_its_own(files: Files) -> None:
+    assert mistakes(files("modelsFile: models.yaml", "models: [{"))[0].startswith("models.yaml: line 2, column 1: ")
+    assert mistakes(files("modelsFile: models.yaml", "model: []")) == [
+        'models.yaml: unknown key "model"; did you mean "models"?'
+    ]
+
+
+def test_a_name_may_be_served_by_two_providers_but_once_by_each(files: Files) -> None:
+    models = "models: [{name: x, provider: a}, {name: x, provider: b}]"
+    path = files(PROVIDERS + "modelsFile: models.yaml\n", models)
+    assert len(loaded(path).config.models) == 2
+    both = files(PROVIDERS + "modelsFile: models.yaml\nmodels: [{name: x, provider: b}]", models)
+    assert mistakes(both) == ["models.yaml: models[1]: the same name and provider as config.yaml: models[0]"]
+
+
+def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "none.yaml") == ["none.yaml: no such file"]
+    assert mistakes(None, {"ROUTER_CONFIG_PATH": f"{tmp_path}/none.yaml"}) == [f"{tmp_path}/none.yaml: no such file"]
+
+
+# -- variables ----------------------------------------------------------------------------------------
+
+
+def test_one_reference_becomes_what_the_field_expects(files: Files) -> None:
+    path = files(
+        """\
+server: {port: "${PORT:-8081}", reusePort: "${REUSE:-yes}", pingAfter: "${PING:-1.5}", host: "${HOST:-0.0.0.0}"}
+pool: {maxConnections: "${MAX}"}
+logging: {level: "${LEVEL:-debug}"}
+"""
+    )
+    config = loaded(path, MAX="5", REUSE="false").config
+    server = config.server
+    assert (server.port, server.reuse_port, server.ping_after, server.host) == (8081, False, 1.5, "0.0.0.0")
+    assert (config.pool.max_connections, config.logging.level) == (5, "debug")
+
+
+def test_a_reference_among_text_is_no_number(files: Files) -> None:
+    assert mistakes(files("server: {port: '80${X}'}"), {"X": "80"}) == [
+        "config.yaml: server.port: expected a whole number, got the value of 80${X}"
+    ]
+
+
+def test_a_quoted_number_is_told_as_text(files: Files) -> None:
+    assert mistakes(files("server: {port: '8080'}")) == [
+        'config.yaml: server.port: expected a whole number, got "8080"'
+    ]
+
+
+def test_variables_are_not_put_into_keys_and_values_are_not_parsed_again(files: Files) -> None:
+    path = files("providers: {a: {baseUrl: http://a, headers: {X-A: '${V}'}}}")
+    assert loaded(path, V="{b: [1]} #c").config.providers["a"].headers == {"X-A": "{b: [1]} #c"}
+    assert len(mistakes(files("providers: {'${V}': {baseUrl: http://a}}"), {"V": "a"})) == 1
+
+
+# -- who is left out ----------------------------------------------------------------------------------
+
+
+def test_no_key_means_none_is_sent_and_an_empty_one_leaves_the_provider_out(files: Files) -> None:
+    path = files(
+        "providers:\n"
+        "  keyless: {baseUrl: http://a}\n"
+        "  blank: {baseUrl: http://b, apiKey: }\n"
+        "  empty: {baseUrl: http://c, apiKey: ''}\n"
+    )
+    found = loaded(path)
+    assert list(found.config.providers) == ["keyless"]
+    assert found.config.providers["keyless"].api_key is UNSET
+    assert found.notices == [
+        'provider "blank" left out: its apiKey is empty',
+        'provider "empty" left out: its apiKey is empty',
+    ]
+
+
+def test_a_key_of_several_variables_needs_them_all(files: Files) -> None:
+    path = files("providers: {a: {baseUrl: http://a, apiKey: '${ONE}-${TWO}'}}")
+    assert loaded(path, ONE="1", TWO="2").config.providers["a"].api_key == "1-2"
+    assert loaded(path, ONE="1").notices == ['provider "a" left out: its apiKey is empty (set ONE and TWO)']
+
+
+def test_a_disabled_provider_goes_silently_but_its_models_do_not(files: Files) -> None:
+    path = files(
+        "providers: {a: {enabled: '${ON:-false}', baseUrl: http://a}, b: {baseUrl: http://b}}\n"
+        "models: [{name: x, provider: a}, {name: y, provider: b}, {name: z, provider: a}]\n"
+        "defaultProvider: a\nrouting: {fallback: {enabled: false, provider: a, model: x}}\n"
+    )
+    found = loaded(path)
+    assert (list(found.config.providers), [m.name for m in found.config.models]) == (["b"], ["y"])
+    assert (found.config.default_provider, found.config.routing.fallback) == ("", None)
+    assert found.notices == [
+        "models left out because their provider does not serve: a (2)",
+        'defaultProvider left out: provider "a" does not serve',
+    ]
+    assert loaded(path, ON="true").config.default_provider == "a"
+
+
+def test_nobody_needs_variables_for_a_provider_that_does_not_serve(files: Files) -> None:
+    path = files(
+        "providers:\n"
+        "  unused: {enabled: false, baseUrl: 'https://${REGION}.example.com', headers: {X: '${NOBODY}'}}\n"
+        "  keyless: {apiKey: '${KEY}', baseUrl: 'https://${REGION}.example.com'}\n"
+    )
+    assert loaded(path).config.providers == {}
+    assert mistakes(path, {"KEY": "k"}) == [
+        "config.yaml: providers.keyless.baseUrl: not set in the environment: REGION"
+    ]
+
+
+def test_other_mistakes_of_a_provider_that_does_not_serve_are_told(files: Files) -> None:
+    assert mistakes(files("providers: {unused: {enabled: false, baseUrl: nowhere, tls: {verify: 3}}}")) == [
+        "config.yaml: providers.unused.baseUrl: expected an address that begins with http:// or https://",
+        "config.yaml: providers.unused.tls.verify: expected true or false, got 3",
+    ]
+
+
+# -- secrets ------------------------------------------------------------------------------------------
+
+
+def test_a_repr_shows_no_secret(files: Files) -> None:
+    path = files("providers: {a: {baseUrl: http://a, apiKey: '${K}', headers: {X-Key: '${K}'}}}")
+    found = loaded(path, K=SECRET)
+    assert found.config.providers["a"].headers == {"X-Key": SECRET}
+    assert SECRET not in repr(found)
+    assert SECRET not in f"{found.config.providers['a']}"
+    assert "X-Key" in repr(found.config.providers["a"])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "server: {port: '${K}', host: '${K} x', reusePort: '${K}', pingAfter: '${K}', basePath: '${K}'}",
+        "logging: {level: '${K}'}",
+        f"providers: {SECRET}",
+        f"providers: {{a: {SECRET}}}",
+        f"providers: {{a: {{baseUrl: http://a, apiKey: [{SECRET}]}}}}",
+        f'providers: {{a: {{baseUrl: http://a, apiKey: "{SECRET}\\u00e9"}}}}',
+        f'providers: {{a: {{baseUrl: http://a, headers: {{X: "{SECRET}\\nx"}}, tls: "{SECRET}"}}}}',
+        f"providers: {{a: {{baseUrl: 'https://u:{SECRET}@host'}}}}",
+        f"providers: {{a: {{baseUrl: 'https://host/?key={SECRET}'}}}}",
+        f"providers: {{a: {{baseUrl: http://a, apiKey: *{SECRET}}}}}",
+    ],
+)  # fmt: skip
+def test_no_mistake_repeats_a_secret(files: Files, config: str) -> None:
+    assert SECRET not in "\n".join(mistakes(files(config), {"K": SECRET}))
+
+
+# -- anything -----------------------------------------------------------------------------------------
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from(["${K}", "${K:-1}", "http://a", "${", "a"])
+)  # fmt: skip
+KEYS = st.sampled_from(
+    ["providers", "a", "baseUrl", "apiKey", "headers", "tls", "caFile", "timeouts", "idle", "routing", "fallback", "provider", "model", "models", "name", "server", "port", "host", "logging", "level", "enabled", "passthrough", "tags"]
+) | st.text(max_size=4)  # fmt: skip
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.dictionaries(KEYS, TREES, max_size=5))
+def test_whatever_the_file_holds_it_loads_or_the_mistakes_are_lines(files: Files, tree: dict[str, object]) -> None:
+    import yaml
+
+    path = files(yaml.safe_dump(tree, allow_unicode=True))
+    try:
+        config = load(path, {"K": SECRET}).config
+    except ConfigError as error:
+        lines = error.mistakes
+        config = None
+    else:
+        lines = []
+    assert bool(lines) is (config is None)
+    assert all(line and line.isprintable() and SECRET not in line for line in lines)
+    assert config is None or all(isinstance(provider, Provider) for provider in config.providers.values())

@@ -1,0 +1,31 @@
+"""What every test shares: uvloop as the event loop, and the recorded traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.support.recorded import MISSING, SHARED
+from tests.support.tls import Authority
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of the recorded traffic; the test is skipped without it."""
+    if not SHARED.is_dir():
+        pytest.skip(MISSING)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """A certificate authority of this run's own."""
+    return Authority()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from proxy.demo import faults
+from proxy.demo.answer import DONE, Answer, Cut, Frame, Pause, event, event_stream, json_answer
+
+WORDS = [event(index, "word") for index in range(6)]
+STREAM = event_stream([event("role"), *WORDS, event("stop", "finish"), event("count", "usage"), DONE], 30.0)
+PLAIN = json_answer({"text": "a longer text, so that it has pieces"})
+
+
+def body(answer: Answer) -> bytes:
+    return b"".join(frame.data for frame in answer.frames if isinstance(frame, Frame))
+
+
+def test_the_pieces_of_a_plain_answer_join_to_its_json() -> None:
+    for value in (1, {}, {"a": "b" * 100}, [1, 2, 3]):
+        assert json.loads(body(json_answer(value))) == value
+    assert len(PLAIN.frames) == 4
+
+
+def test_a_cut_keeps_the_first_half_alone() -> None:
+    for answer in (STREAM, PLAIN):
+        *kept, last = faults.cut(answer, 0).frames
+        assert kept == answer.frames[: len(answer.frames) // 2]
+        assert isinstance(last, Cut)
+
+
+def test_truncation_drops_every_sign_of_completeness() -> None:
+    assert faults.truncated(STREAM, 0).frames == STREAM.frames[:7]
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body(faults.truncated(PLAIN, 0)))
+
+
+def test_without_done_the_rest_is_whole() -> None:
+    assert faults.no_done(STREAM, 0).frames == STREAM.frames[:-1]
+    assert faults.no_done(PLAIN, 0).frames == PLAIN.frames
+
+
+def test_a_stall_is_silent_long_after_any_clock() -> None:
+    *few, silence = faults.stall(STREAM, 0).frames
+    assert few == STREAM.frames[:5]
+    assert isinstance(silence, Pause)
+    assert silence.seconds > 3600
+    assert len(faults.stall(PLAIN, 0).frames) == 3
+
+
+def test_a_slow_start_delays_content_in_a_stream_and_the_head_elsewhere() -> None:
+    assert faults.slow_start(STREAM, 3).frames == [Pause(3), *STREAM.frames]
+    assert faults.slow_start(STREAM, 3).before == 0
+    assert faults.slow_start(PLAIN, 3).before == 3
+    assert faults.slow_headers(STREAM, 3).before == 3
+
+
+def test_garbage_adds_and_takes_nothing_away() -> None:
+    frames = faults.garbage(STREAM, 0).frames
+    noise = [frame for frame in frames if frame not in STREAM.frames]
+    assert [frame for frame in frames if frame in STREAM.frames] == STREAM.frames
+    assert len(noise) == 1
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(noise[0].data.removeprefix(b"data: "))
+
+
+def test_comments_last_as_long_as_they_should() -> None:
+    pauses = [frame.seconds for frame in faults.comments(STREAM, 3).frames if isinstance(frame, Pause)]
+    assert sum(pauses) == 3
+    assert json.loads(body(faults.comments(PLAIN, 3))) == json.loads(body(PLAIN))
+
+
+def test_an_error_is_told_the_way_of_the_answer() -> None:
+    assert body(faults.error_first(STREAM, 0)).startswith(b'data: {"error"')
+    assert "error" in json.loads(body(faults.error_first(PLAIN, 0)))
+    assert "error" in json.loads(body(faults.error_mid(PLAIN, 0)))
+    assert body(faults.error_mid(STREAM, 0)) == body(faults.cut(STREAM, 0)) + STREAM.error
+
+
+def test_a_page_is_no_event_stream() -> None:
+    page = faults.html(STREAM, 0)
+    assert (page.content_type, page.sse) == ("text/html; charset=utf-8", False)
+    assert faults.empty(PLAIN, 0).frames == []
+
+
+def test_a_status_replaces_everything() -> None:
+    answer = faults.status(418, "No coffee.", "teapot", "short_and_stout", "cup")(STREAM, 0)
+    assert (answer.status, answer.sse, answer.before) == (418, False, 0)
+    assert json.loads(body(answer))["error"] == {
+        "message": "No coffee.", "type": "teapot", "param": "cup", "code": "short_and_stout",
+    }  # fmt: skip

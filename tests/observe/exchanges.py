@@ -1,0 +1,49 @@
+"""Exchanges that ended, as the gateway would hand them to be settled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from proxy.exchange import Exchange
+from proxy.routing.endpoints import ENDPOINTS
+from proxy.wire.usage import Usage
+
+if TYPE_CHECKING:
+    from proxy.routing.catalog import Catalog
+
+DEPLOYMENT = ("openrouter", "deepseek/deepseek-r1:free")
+
+
+def settled(**facts: Any) -> Exchange:
+    """A stream that went well; ``facts`` replace its fields."""
+    exchange = Exchange(ENDPOINTS[0], cast("Catalog", None), "req-1", began=100.0)
+    exchange.client = "127.0.0.1"
+    exchange.model = "deepseek-r1"
+    exchange.provider, exchange.request_model = DEPLOYMENT
+    exchange.stream = True
+    exchange.attempts = 1
+    exchange.status = 200
+    exchange.outcome = "ok"
+    exchange.first_content = 100.25
+    exchange.longest_gap = 0.125
+    exchange.ended = 103.0
+    exchange.bytes_in = 300
+    exchange.bytes_out = 5000
+    exchange.usage = Usage(input=10, cached=20, output=30, reasoning=None)
+    for name, value in facts.items():
+        setattr(exchange, name, value)
+    return exchange
+
+
+def refused(code: str, status: int) -> Exchange:
+    """An exchange that ended before a provider was asked."""
+    return settled(
+        provider="",
+        request_model="",
+        outcome="error",
+        error=code,
+        status=status,
+        attempts=0,
+        first_content=None,
+        usage=None,
+    )

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_async.aio import time
+
+from proxy.errors import StreamTruncated
+from proxy.observe.family import Family
+from proxy.observe.metrics import CONNECT, DURATION, FIRST_TOKEN, GAP, OUTCOMES, Metrics
+from proxy.wire.usage import Usage
+from tests.observe.exchanges import DEPLOYMENT, refused, settled
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    metrics = Metrics()
+    metrics.know([DEPLOYMENT])
+    return metrics
+
+
+def counted(family: Family[Any]) -> dict[tuple[str, ...], int]:
+    return {labels: cell.value for labels, cell in family.cells.items()}
+
+
+def observed(family: Family[Any]) -> dict[tuple[str, ...], tuple[int, float]]:
+    return {labels: (sum(cell.counts), cell.sum) for labels, cell in family.cells.items()}
+
+
+def test_a_stream_that_went_well_is_counted_once_in_each_metric(metrics: Metrics) -> None:
+    metrics.settle(settled())
+    assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 1}
+    assert observed(metrics.duration) == {DEPLOYMENT: (1, 3.0)}
+    assert observed(metrics.first_token) == {DEPLOYMENT: (1, 0.25)}
+    assert observed(metrics.longest_gap) == {DEPLOYMENT: (1, 0.125)}
+    assert counted(metrics.tokens) == {
+        (*DEPLOYMENT, "input"): 10,
+        (*DEPLOYMENT, "cached"): 20,
+        (*DEPLOYMENT, "output"): 30,
+    }
+    assert not metrics.errors.cells
+    assert not metrics.truncated.cells
+    assert metrics.client_disconnects == 0
+
+
+def test_counts_add_up_over_exchanges(metrics: Metrics) -> None:
+    metrics.settle(settled())
+    metrics.settle(settled(ended=101.0, usage=Usage(output=5)))
+    assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 2}
+    assert observed(metrics.duration) == {DEPLOYMENT: (2, 4.0)}
+    assert counted(metrics.tokens)[(*DEPLOYMENT, "output")] == 35
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_every_outcome_has_its_own_label_set(metrics: Metrics, outcome: str) -> None:
+    metrics.settle(settled(outcome=outcome))
+    assert counted(metrics.requests) == {(*DEPLOYMENT, outcome): 1}
+
+
+def test_only_streams_have_a_first_token_and_a_gap(metrics: Metrics) -> None:
+    metrics.settle(settled(stream=False))
+    assert not metrics.first_token.cells
+    assert not metrics.longest_gap.cells
+    assert metrics.duration.cells
+
+
+def test_a_stream_that_never_began_has_no_first_token(metrics: Metrics) -> None:
+    metrics.settle(settled(outcome="error", status=504, error="timeout_first_content", first_content=None))
+    assert not metrics.first_token.cells
+    assert not metrics.longest_gap.cells
+
+
+def test_unknown_tokens_are_not_zero_and_zero_is_not_unknown(metrics: Metrics) -> None:
+    metrics.settle(settled(usage=Usage(input=0, output=None)))
+    assert counted(metrics.tokens) == {(*DEPLOYMENT, "input"): 0}
+
+
+def test_no_usage_counts_no_tokens(metrics: Metrics) -> None:
+    metrics.settle(settled(usage=None))
+    assert not metrics.tokens.cells
+
+
+def test_a_negative_count_of_a_provider_does_not_turn_a_counter_back(metrics: Metrics) -> None:
+    metrics.settle(settled(usage=Usage(input=7, cached=7, output=7, reasoning=7)))
+    metrics.settle(settled(usage=Usage(input=-1, cached=-1, output=-1, reasoning=-1)))
+    assert set(counted(metrics.tokens).values()) == {7}
+
+
+def test_a_client_that_left_is_a_disconnect_and_no_error(metrics: Metrics) -> None:
+    metrics.settle(settled(outcome="client_gone"))
+    assert metrics.client_disconnects == 1
+    assert not metrics.errors.cells
+    assert not metrics.truncated.cells
+
+
+def test_errors_are_counted_by_their_code(metrics: Metrics) -> None:
+    metrics.settle(settled(outcome="error", status=504, error="timeout_idle"))
+    metrics.settle(settled(outcome="error", status=504, error="timeout_idle"))
+    metrics.settle(refused("model_not_found", 404))
+    assert counted(metrics.errors) == {("timeout_idle",): 2, ("model_not_found",): 1}
+
+
+def test_an_error_without_a_code_is_counted_by_the_class_of_its_status(metrics: Metrics) -> None:
+    metrics.settle(settled(outcome="error", status=422, error=""))
+    metrics.settle(settled(outcome="cancelled", status=0, error=""))
+    assert counted(metrics.errors) == {("status_4xx",): 1, ("cancelled",): 1}
+
+
+def test_the_code_of_an_attempt_that_was_made_good_is_no_error(metrics: Metrics) -> None:
+    metrics.settle(settled(error="upstream_disconnected"))
+    assert not metrics.errors.cells
+
+
+@pytest.mark.parametrize("code", ["sk-secret with spaces", "x" * 65, 'a"b', "a\nb", "ü"])
+def test_an_error_code_that_is_no_identifier_does_not_become_a_label(metrics: Metrics, code: str) -> None:
+    metrics.settle(settled(outcome="error", error=code))
+    assert counted(metrics.errors) == {("other",): 1}
+
+
+def test_the_kinds_of_errors_are_bounded(metrics: Metrics) -> None:
+    for number in range(1000):
+        metrics.settle(settled(outcome="error", error=f"code_{number}"))
+        metrics.reject(f"code_{number}")
+    assert len(metrics.errors.cells) == len(metrics.rejected.cells) == 100
+    assert sum(counted(metrics.errors).values()) == sum(counted(metrics.rejected).values()) == 1000
+
+
+def test_answers_that_broke_off_are_counted_as_truncated(metrics: Metrics) -> None:
+    metrics.settle(settled(outcome="broken", error="timeout_idle"))
+    metrics.settle(settled(outcome="error", status=502, error=str(StreamTruncated.code), first_content=None))
+    metrics.settle(settled(outcome="error", status=502, error="upstream_disconnected"))
+    assert counted(metrics.truncated) == {DEPLOYMENT: 2}
+
+
+def test_rejections_are_counted_by_reason(metrics: Metrics) -> None:
+    metrics.reject("overloaded")
+    metrics.reject("overloaded")
+    metrics.reject("invalid_json")
+    assert counted(metrics.rejected) == {("overloaded",): 2, ("invalid_json",): 1}
+
+
+def test_a_model_name_from_a_client_never_becomes_a_label(metrics: Metrics) -> None:
+    for number in range(50):
+        metrics.settle(settled(request_model=f"made-up-{number}"))
+    assert counted(metrics.requests) == {("openrouter", "other", "ok"): 50}
+
+
+def test_an_unknown_provider_is_counted_under_other(metrics: Metrics) -> None:
+    metrics.settle(settled(provider="made-up"))
+    assert counted(metrics.requests) == {("other", "other", "ok"): 1}
+
+
+def test_unknown_names_leave_nothing_behind(metrics: Metrics) -> None:
+    for number in range(100):
+        metrics.settle(settled(request_model=f"made-up-{number}"))
+        metrics.settle(settled(provider=f"made-up-{number}"))
+    assert len(metrics._series) == 2
+
+
+def test_an_exchange_without_a_provider_is_counted_under_none(metrics: Metrics) -> None:
+    metrics.settle(refused("model_not_found", 404))
+    assert counted(metrics.requests) == {("none", "none", "error"): 1}
+
+
+def test_counters_of_a_deployment_that_was_configured_away_stay(metrics: Metrics) -> None:
+    metrics.settle(settled())
+    metrics.know([("openai", "gpt-4o")])
+    metrics.settle(settled(provider="openai", request_model="gpt-4o"))
+    assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 1, ("openai", "gpt-4o", "ok"): 1}
+
+
+def test_ten_thousand_deployments_make_at_most_500_label_sets_in_each_metric() -> None:
+    metrics = Metrics()
+    deployments = [(f"provider-{number % 600}", f"model-{number}") for number in range(10_000)]
+    metrics.know(deployments)
+    metrics.upstream_connections = lambda: {f"provider-{number}": 1 for number in range(600)}
+    for provider, model in deployments:
+        for outcome in ("ok", "broken"):
+            metrics.settle(settled(provider=provider, request_model=model, outcome=outcome, error=model))
+    sizes = {family.name: len(family.cells) for family in metrics.families()}
+    assert max(sizes.values()) == 500
+    assert sum(counted(metrics.requests).values()) == 20_000
+    assert sum(count for count, _ in observed(metrics.duration).values()) == 20_000
+    open_connections = {family.name: family for family in metrics.families()}["llm_upstream_connections"]
+    assert sum(counted(open_connections).values()) == 600
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(OUTCOMES), st.none() | st.integers(0, 9))))
+def test_no_exchange_is_lost_whatever_the_bound(facts: list[tuple[str, str, int | None]]) -> None:
+    metrics = Metrics(max_label_sets=8)
+    metrics.know([(model, model) for model in "abcde"])
+    for model, outcome, tokens in facts:
+        usage = Usage(output=tokens)
+        metrics.settle(settled(provider=model, request_model=model, outcome=outcome, usage=usage))
+    assert sum(counted(metrics.requests).values()) == len(facts)
+    assert sum(counted(metrics.tokens).values()) == sum(tokens or 0 for _, _, tokens in facts)
+    assert all(len(family.cells) <= 8 for family in metrics.families())
+
+
+@pytest.mark.parametrize("bounds", [DURATION, FIRST_TOKEN, GAP, CONNECT])
+def test_bucket_bounds_rise_and_are_written_briefly(bounds: tuple[float, ...]) -> None:
+    assert list(bounds) == sorted(set(bounds))
+    assert all(len(repr(bound)) <= 6 for bound in bounds)
+
+
+async def test_a_dial_can_be_timed_by_prometheus_async(metrics: Metrics) -> None:
+    async def dial() -> str:
+        return "connected"
+
+    assert await time(metrics.connect_seconds, dial()) == "connected"
+    assert metrics.registry.get_sample_value("llm_upstream_connect_seconds_count") == 1

@@ -1,0 +1,142 @@
+"""An event relay without sockets: chunks of a provider's body in; out come the client's bytes and what is known.
+
+The tap, the relay and the reply are the real ones. Fast enough for every split of every stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from proxy.errors import GatewayError, UpstreamFault
+from proxy.exchange import Exchange
+from proxy.routing.catalog import Catalog
+from proxy.routing.endpoints import ENDPOINTS
+from proxy.transport.relay import EventHook, EventRelay
+from proxy.transport.reply import Reply
+from proxy.wire.dialects import tap_for
+from proxy.wire.tap import Mark
+from proxy.wire.usage import Usage
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """What became of a stream. ``fault``: what was raised before the content commit, when nothing has been sent."""
+
+    body: bytes
+    fault: tuple[type[GatewayError], int, str | None, str] | None
+    outcome: str
+    error: str
+    events: int
+    usage: Usage | None
+    response_model: str
+    dropped: tuple[Mark, ...]
+    concluding: bool
+
+
+class Outlet(asyncio.Transport):
+    """Where the client's socket would be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+
+class Pump:
+    """One relay with both its neighbours; also its owner and the connection that it reads the time from."""
+
+    def __init__(
+        self, dialect: str = "openai.chat", *, choices: int = 1, swallow: bool = False, hook: EventHook | None = None
+    ) -> None:
+        self.last_read = 0.0
+        self.outlet = Outlet()
+        # An HTTP/1.0 reply: no chunk framing between the bytes.
+        self.reply = Reply(self.outlet, http10=True, head_only=False, keep_alive=False)
+        self.exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
+        self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow)
+        self.relay = EventRelay(self, self, self.reply, self.exchange, self.tap, hook)
+        self.dropped_marks: list[Mark] = []
+        self.commits = self.conclusions = self.deliveries = 0
+        self.fault: UpstreamFault | None = None
+
+    # Owner
+
+    def commit(self) -> bytes:
+        self.commits += 1
+        return b""
+
+    def concluding(self) -> None:
+        self.conclusions += 1
+
+    def delivered(self) -> None:
+        self.deliveries += 1
+
+    def dropped(self, mark: Mark) -> None:
+        self.dropped_marks.append(mark)
+
+    # what the attempt does
+
+    def feed(self, *chunks: bytes) -> Pump:
+        try:
+            for chunk in chunks:
+                self.last_read += 1.0
+                self.relay.feed(chunk)
+        except UpstreamFault as fault:
+            self.broken(fault)
+        return self
+
+    def end(self) -> Pump:
+        try:
+            if self.fault is None and not self.reply.ended:
+                self.relay.end()
+        except UpstreamFault as fault:
+            self.fault = fault
+        return self
+
+    def broken(self, fault: UpstreamFault) -> Pump:
+        if self.relay.committed:
+            self.relay.broken(fault)
+        else:
+            self.fault = fault
+        return self
+
+    @property
+    def body(self) -> bytes:
+        """What the client has of the body."""
+        return b"".join(self.outlet.writes).partition(b"\r\n\r\n")[2]
+
+    @property
+    def relayed(self) -> Relayed:
+        fault, exchange = self.fault, self.exchange
+        return Relayed(
+            body=self.body,
+            fault=None if fault is None else (type(fault), fault.status, fault.code, fault.message),
+            outcome=exchange.outcome,
+            error=exchange.error,
+            events=exchange.events,
+            usage=self.tap.usage,
+            response_model=self.tap.response_model,
+            dropped=tuple(self.dropped_marks),
+            concluding=bool(self.conclusions),
+        )
+
+
+def relayed(
+    chunks: Iterable[bytes], dialect: str = "openai.chat", *, choices: int = 1, swallow: bool = False
+) -> Relayed:
+    """What becomes of a stream that arrives in these chunks and then ends as HTTP says it should."""
+    return Pump(dialect, choices=choices, swallow=swallow).feed(*chunks).end().relayed
+
+
+def split(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
+    """The data in pieces that end at these places; places beyond its end mean nothing."""
+    begin = 0
+    for end in sorted({*cuts, len(data)}):
+        if begin < end <= len(data):
+            yield data[begin:end]
+            begin = end

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from tests.support import chat_chunks, chat_events, completion, error_json, json_answer, sse
+
+
+def test_a_scripted_stream_is_valid_for_the_openai_package() -> None:
+    events = chat_events("Hello", " world", usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+    chunks = [ChatCompletionChunk.model_validate_json(event[6:]) for event in events[:-1]]
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "Hello world"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices] == [None, None, None, "stop"]
+    assert chunks[-1].usage is not None
+    assert events[-1] == b"data: [DONE]\n\n"
+
+
+def test_a_scripted_completion_is_valid_for_the_openai_package() -> None:
+    assert ChatCompletion.model_validate(completion("Hi", usage=None)).choices[0].message.content == "Hi"
+
+
+def test_endings_can_be_left_out() -> None:
+    assert b"[DONE]" not in chat_chunks("a", done=False)
+    assert b"stop" not in chat_chunks("a", finish=None)
+
+
+def test_events_are_data_json_or_as_they_stand() -> None:
+    assert sse("[DONE]", {"a": "é"}, b": ping\n\n") == 'data: [DONE]\n\ndata: {"a":"é"}\n\n: ping\n\n'.encode()
+
+
+def test_a_json_answer_names_its_length() -> None:
+    head, body = json_answer(error_json(), 500, [("X", "y")])
+    assert head.data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert head.data.endswith(b"Content-Length: %d\r\nX: y\r\n\r\n" % len(body.data))
+    assert json.loads(body.data)["error"]["type"] == "server_error"

@@ -1,0 +1,175 @@
+"""The command line as a user meets it: a process, its output and its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRET = "sk-aVeryWellKeptSecret"
+
+Sluice = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def sluice(tmp_path: Path) -> Sluice:
+    """Runs ``python -m proxy`` in an empty folder, with no environment but what is given."""
+
+    def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "proxy", *args]
+        return subprocess.run(
+            command, cwd=tmp_path, env=path | environ, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    return run
+
+
+CONFIG = """\
+providers:
+  up: {baseUrl: http://127.0.0.1:9/v1, apiKey: "${UP_KEY}", headers: {X-Key: "${UP_KEY}"}}
+  local: {baseUrl: http://127.0.0.1:11434/v1}
+  out: {baseUrl: http://out, apiKey: "${OUT_KEY}"}
+models:
+  - {name: m, provider: up, model: vendor/m}
+  - {name: n, provider: local, available: false}
+  - {name: o, provider: out}
+"""
+
+
+def test_check_prints_what_would_run_and_no_key(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    done = sluice("check", "--config", "c.yaml", UP_KEY=SECRET, LISTEN_PORT="9000")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "configuration: c.yaml",
+        "address: http://127.0.0.1:9000",
+        "providers:",
+        "  up  http://127.0.0.1:9/v1  key ********",
+        "  local  http://127.0.0.1:11434/v1  no key",
+        "models:",
+        "  m  at up  as vendor/m",
+        "  n  at local  (not available)",
+        'notice: provider "out" left out: its apiKey is empty (set OUT_KEY)',
+        "notice: models left out because their provider does not serve: out (1)",
+    ]
+    assert SECRET not in done.stdout
+
+
+def test_check_tells_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("routing: {maxRetries: three, maxRetires: 1}\n")
+    done = sluice("check", "--config", "c.yaml", LISTEN_PORT="abc")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        'environment: LISTEN_PORT: expected a whole number, got "abc"',
+        'c.yaml: routing.maxRetries: expected a whole number, got "three"',
+        'c.yaml: routing: unknown key "maxRetires"; did you mean "maxRetries"?',
+    ]
+
+
+def test_serve_with_mistakes_fails_in_the_same_words(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("server: {port: here}\n")
+    done = sluice("serve", "--config", "c.yaml")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'c.yaml: server.port: expected a whole number, got "here"\n'
+
+
+def test_check_without_any_file_says_that_the_demo_provider_serves(sluice: Sluice) -> None:
+    done = sluice("check")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "configuration: built-in defaults",
+        "address: http://127.0.0.1:8080",
+        "providers: none, so the built-in demo provider serves",
+    ]
+
+
+def test_a_dot_env_in_the_working_directory_is_read_unless_another_is_named(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LISTEN_PORT=1\n")
+    (tmp_path / "other").write_text("LISTEN_PORT=2\n")
+    assert "127.0.0.1:1\n" in sluice("check").stdout
+    assert "127.0.0.1:2\n" in sluice("check", "--env-file", "other").stdout
+    assert sluice("check", "--env-file", "none").stderr == "none: cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "address"),
+    [
+        (["--port", "0"], "http://10.0.0.1:0"),
+        (["--host", "::1"], "http://[::1]:1"),
+        (["--unix-socket", "/run/s"], "unix:/run/s"),
+        (["--unix-socket", "/run/s", "--port", "5"], "unix:/run/s"),
+    ],
+)
+def test_the_command_line_wins(
+    args: list[str], address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("server: {host: 10.0.0.1, port: 1}\n")
+    assert main(["check", "--config", str(config), *args]) == 0
+    assert f"address: {address}\n" in capsys.readouterr().out
+
+
+def test_an_address_on_the_command_line_wins_over_a_socket_in_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("server: {unixSocket: /run/s}\n")
+    assert main(["check", "--config", str(config)]) == 0
+    assert "address: unix:/run/s\n" in capsys.readouterr().out
+    assert main(["check", "--config", str(config), "--port", "5"]) == 0
+    assert "address: http://127.0.0.1:5\n" in capsys.readouterr().out
+
+
+def test_help_shows_commands_examples_and_variables(sluice: Sluice) -> None:
+    done = sluice("--help")
+    assert done.returncode == 0
+    for word in (
+        "serve",
+        "check",
+        "demo",
+        "curl -N",
+        "ROUTER_CONFIG_PATH",
+        "API_BASE_PATH",
+        "${NAME:-default}",
+    ):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "demo"])
+def test_every_command_has_its_help(sluice: Sluice, command: str) -> None:
+    done = sluice(command, "--help")
+    assert done.returncode == 0
+    assert "--port PORT" in done.stdout
+    assert ("--config" in done.stdout) is (command != "demo")
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["nothing"], ["serve", "--port", "70000"], ["serve", "--port", "-1"], ["check", "x"]]
+)
+def test_wrong_usage_ends_in_status_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    assert caught.value.code == 2
+    assert "usage: sluice" in capsys.readouterr().err
+
+
+def test_help_and_usage_load_nothing_heavy(tmp_path: Path) -> None:
+    # The first answer has to come within a second of the start, and what is not needed yet may not delay it.
+    code = "import sys, proxy.__main__; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"aiohttp", "asyncio", "yaml", "msgspec", "uvloop"} & set(done.stdout.split())

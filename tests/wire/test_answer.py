@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.errors import BrokenAnswer, ErrorInStream
+from proxy.wire.answer import Told, check
+from proxy.wire.usage import Usage
+from tests.support.answers import completion
+
+
+def test_a_completion_tells_model_and_usage() -> None:
+    assert check(json.dumps(completion()).encode()) == Told("up-model", Usage(9, None, 2, None))
+
+
+@pytest.mark.parametrize("body", [b'\n\n\r\n\t {"model":"m"}', b'{"model":"m"}\n\n', b'{"model":"m","error":null}', b'{"model":"m","error":{}}'])
+def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
+    assert check(body) == Told("m", None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"5", b'"text"', b"null", b'{"model":5}', b'{"usage":"much"}', b'{"model":null,"usage":null}', b'{"text":"\\ud83d"}'],
+)
+def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
+    assert check(body) == Told()
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({"usage": {"prompt_tokens": 5, "completion_tokens": 7}, "text": "\ud83d"}, Told("m", Usage(5, None, 7, None))),
+        ({"usage": {"prompt_tokens": 5}, "error": False}, Told("m", Usage(5, None, None, None))),
+        ({"usage": {"prompt_tokens": "5"}}, Told("m")),
+    ],
+)
+def test_an_odd_member_costs_only_itself(members: dict[str, Any], told: Told) -> None:
+    assert check(json.dumps({"model": "m"} | members).encode()) == told
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"\n\n\r\n"])
+def test_nothing_is_no_answer(body: bytes) -> None:
+    with pytest.raises(BrokenAnswer) as caught:
+        check(body)
+    assert (caught.value.status, caught.value.code) == (502, "upstream_empty_answer")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<!DOCTYPE html>", b"{", b'{"model":"m"', b'{"model":"m"}{"model":"m"}', b'{"a":"\xff"}', b'{"a":"\xff","error":{"message":"x"}}',
+     b"data: {}\n\n", b"[" * 100_000 + b"]" * 100_000, b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
+)  # fmt: skip
+def test_what_is_no_json_is_a_broken_answer(body: bytes) -> None:
+    with pytest.raises(BrokenAnswer) as caught:
+        check(body)
+    assert (caught.value.status, caught.value.code) == (502, "upstream_broken_answer")
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [({"error": {"message": "late", "code": 429}}, 429), ({"error": "late"}, 502), ([{"error": {"message": "late", "code": 503}}], 503),
+     ({"model": "m", "choices": [], "error": {"message": "late", "type": "server_error"}}, 500)],
+)  # fmt: skip
+def test_an_error_in_disguise_is_an_error(document: Any, status: int) -> None:
+    with pytest.raises(ErrorInStream) as caught:
+        check(json.dumps(document).encode())
+    assert (caught.value.status, caught.value.message) == (status, "late")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy.errors import ClientFault
+from proxy.wire.call import READ, Call, read
+
+
+def call(**members: Any) -> Call:
+    return read(json.dumps({"model": "m", "messages": []} | members).encode())
+
+
+def spliced(call: Call, **changes: bytes | None) -> bytes:
+    return b"".join(call.segments(changes))
+
+
+# What is read
+
+
+def test_a_call_tells_model_stream_choices_and_whether_usage_is_wanted() -> None:
+    seen = call(stream=True, n=3, stream_options={"include_usage": True})
+    assert (seen.model, seen.stream, seen.choices, seen.wants_usage) == ("m", True, 3, True)
+
+
+def test_everything_may_be_left_out() -> None:
+    seen = read(b"{}")
+    assert (seen.model, seen.stream, seen.choices, seen.wants_usage) == (None, False, 1, False)
+
+
+def test_null_is_as_good_as_absent() -> None:
+    seen = call(model=None, stream=None, n=None, stream_options=None)
+    assert (seen.model, seen.stream, seen.choices, seen.wants_usage) == (None, False, 1, False)
+
+
+@pytest.mark.parametrize("name", ['"m\\u002fx"', '"m/x"', '"m\\/x"'])
+def test_a_model_is_read_as_json_means_it(name: str) -> None:
+    assert read(b'{"model": %b}' % name.encode()).model == "m/x"
+
+
+@pytest.mark.parametrize(("n", "choices"), [(1, 1), (128, 128), (0, 1), (-1, 1), (1.0, 1), ("3", 1), ([], 1), (10**9, 1)])
+def test_a_strange_n_is_the_providers_to_refuse(n: Any, choices: int) -> None:
+    assert call(n=n).choices == choices
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [({}, False), ({"include_usage": False}, False), ({"include_usage": None}, False), ({"include_usage": "true"}, False),
+     ({"include_usage": 1}, False), ({"include_usage": True}, True), ({"include_obfuscation": False, "include_usage": True}, True)],
+)  # fmt: skip
+def test_only_true_asks_for_usage(options: dict[str, Any], wanted: bool) -> None:
+    assert call(stream_options=options).wants_usage is wanted
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [({"model": 5}, "model"), ({"model": ["m"]}, "model"), ({"model": {}}, "model"), ({"model": True}, "model"),
+     ({"stream": "true"}, "stream"), ({"stream": 1}, "stream"), ({"stream": {}}, "stream"),
+     ({"messages": "Hi"}, "messages"), ({"messages": {}}, "messages"), ({"messages": None}, "messages"), ({"messages": 5}, "messages"),
+     ({"stream_options": True}, "stream_options"), ({"stream_options": []}, "stream_options"), ({"stream_options": "x"}, "stream_options")],
+)  # fmt: skip
+def test_a_wrong_type_is_refused_with_the_name_of_the_field(members: dict[str, Any], param: str) -> None:
+    with pytest.raises(ClientFault) as caught:
+        call(**members)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (400, "invalid_type", param)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"model=m", b'{"model":"m",}', b"\xff", b'{"model":"\xff"}', b'{"model":"\\ud83d"}'])
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(ClientFault) as caught:
+        read(body)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"5", b'"text"', b"null"])
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(ClientFault) as caught:
+        read(body)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_body")
+
+
+@pytest.mark.parametrize("name", sorted(READ))
+def test_two_members_that_readers_could_take_differently_are_refused(name: str) -> None:
+    value = {"model": b'"m"', "messages": b"[]", "stream": b"true", "n": b"1", "stream_options": b"{}"}[name]
+    escaped = b"\\u%04x" % ord(name[0]) + name[1:].encode()
+    for second in (name.encode(), escaped):
+        with pytest.raises(ClientFault) as caught:
+            read(b'{"%b":%b,"%b":%b}' % (name.encode(), value, second, value))
+        assert (caught.value.status, caught.value.code, caught.value.param) == (400, "duplicate_member", name)
+
+
+@pytest.mark.parametrize("body", [b'{"stream_options":{"include_usage":tru}}', b'{"stream_options":{"\\ud83d":1}}'])
+def test_options_that_nobody_can_read_are_the_clients_mistake(body: bytes) -> None:
+    with pytest.raises(ClientFault):
+        read(body)
+
+
+# What is changed
+
+
+def test_asking_for_usage_keeps_the_other_options_to_the_byte() -> None:
+    seen = read(b'{"stream_options" : {"include_obfuscation":  false, "x":[1,  2.50], "include_usage":false}}')
+    assert seen.asking_usage() == b'{"include_obfuscation":false,"x":[1,  2.50],"include_usage":true}'
+    assert call().asking_usage() == call(stream_options=None).asking_usage() == b'{"include_usage":true}'
+
+
+def test_a_change_leaves_every_other_byte() -> None:
+    body = b' {\n "messages" : [ {"role":"user", "content":"a\\u00e9 \\"model\\":\\"m\\"" } ],\r\n\t"model":  "m" ,"n":1.0e0,"x":NULL}'
+    body = body.replace(b"NULL", b"null")
+    changed = spliced(read(body), model=b'"up/model"', stream_options=b'{"include_usage":true}')
+    assert changed == body.replace(b'"m" ', b'"up/model" ').replace(b"null}", b'null,"stream_options":{"include_usage":true}}')
+
+
+members = st.dictionaries(
+    st.sampled_from(["messages", "temperature", "stream_options", "x", "modél", 'mo"del', "n"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+
+
+@given(members, st.sampled_from([None, 0, 2]), st.booleans(), st.text(), st.booleans())
+@example({}, None, True, "", True)
+def test_a_spliced_body_is_what_decoding_changing_and_encoding_would_give(
+    members: dict[str, Any], indent: int | None, ascii_only: bool, model: str, named: bool
+) -> None:
+    document = members | {"messages": [members], "stream_options": {"x": 1}} | ({"model": "m"} if named else {})
+    seen = read(json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode())
+    changed = spliced(seen, model=json.dumps(model).encode(), stream=b"true", stream_options=seen.asking_usage())
+    expected = document | {"model": model, "stream": True, "stream_options": {"x": 1, "include_usage": True}}
+    assert json.loads(changed) == expected

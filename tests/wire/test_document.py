@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy.wire.document import decode, is_json, is_utf8
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(documents)
+@example("\ud83d")
+@example({"\ude00": [10**30, "\ud83d\ude00"]})
+def test_whatever_is_json_is_decoded(document: object) -> None:
+    text = json.dumps(document)
+    assert decode(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize("data", [b'{"a":1e999}', b"-1e999", b'"\\ud83d"', b'{"choices":[{"delta":{"content":"\\ude00"}}]}'])
+def test_json_that_our_types_cannot_hold_is_json_all_the_same(data: bytes) -> None:
+    assert is_json(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b" ", b"{", b"nothing", b"[1,]", b'{"a":1,}', b"{'a':1}", b"NaN", b'{"a":Infinity}', b"[-Infinity]", b'"\xff"',
+     b'{"a":"\xed\xa0\xbd"}', b'"a\nb"', b"1 2", b"[01]", b"\xef\xbb\xbf{}", b"[" * 100_000 + b"]" * 100_000,
+     b"1" * 5000, b'{"a":' * 100_000],
+)  # fmt: skip
+def test_what_no_client_could_read_is_not_json(data: bytes) -> None:
+    assert not is_json(data)
+    with pytest.raises(ValueError):
+        decode(data)
+
+
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_anything_is_json_or_a_value_error(data: bytes) -> None:
+    if is_json(data):
+        assert is_utf8(data)
+        json.loads(data)
+
+
+@given(st.binary())
+def test_utf8_is_what_python_decodes(data: bytes) -> None:
+    try:
+        data.decode()
+        assert is_utf8(data)
+    except UnicodeDecodeError:
+        assert not is_utf8(data)

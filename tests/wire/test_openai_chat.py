@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import StreamTruncated
+from proxy.wire.openai_chat import ChatTap
+from proxy.wire.tap import Mark
+from proxy.wire.usage import Usage
+from tests.support.answers import chat_events, compact, sse
+
+DONE = b"data: [DONE]\n\n"
+COUNTS = {"prompt_tokens": 9, "completion_tokens": 2}
+COUNTED = Usage(input=9, cached=None, output=2, reasoning=None)
+
+
+def chunk(delta: Any = None, finish: Any = None, *, index: int = 0, **members: Any) -> bytes:
+    choice = {"index": index, "delta": delta or {}, "finish_reason": finish}
+    return sse({"id": "c", "model": "up-model", "choices": [choice]} | members)
+
+
+def mark(block: bytes, **options: Any) -> Mark:
+    return ChatTap(**options).read(block)
+
+
+# What an event is to the relay
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"content": "a"}, {"content": " "}, {"content": [{"type": "thinking", "thinking": []}]}, {"refusal": "no"},
+     {"reasoning_content": "hm"}, {"reasoning": "hm"}, {"reasoning_details": [{"text": "hm"}]}, {"audio": {"id": "x"}},
+     {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}, {"function_call": {"name": "f"}},
+     {"role": "assistant", "content": "a"}],
+)  # fmt: skip
+def test_whatever_the_model_says_is_content(delta: dict[str, Any]) -> None:
+    assert mark(chunk(delta)) is Mark.CONTENT
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{}, {"role": "assistant"}, {"role": "assistant", "content": ""}, {"role": "assistant", "content": None, "refusal": None},
+     {"content": "", "tool_calls": [], "annotations": []}, {"reasoning": "", "reasoning_details": []}],
+)  # fmt: skip
+def test_a_role_or_an_empty_delta_tells_nothing_yet(delta: dict[str, Any]) -> None:
+    assert mark(chunk(delta)) is Mark.QUIET
+
+
+def test_azures_filter_results_tell_nothing_yet() -> None:
+    assert mark(sse({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})) is Mark.QUIET
+
+
+def test_a_finish_reason_is_worth_waiting_for() -> None:
+    assert mark(chunk({}, "stop")) is Mark.CONTENT
+
+
+def test_the_text_of_a_completion_is_content() -> None:
+    assert mark(sse({"choices": [{"index": 0, "text": "a", "finish_reason": None}]})) is Mark.CONTENT
+    assert mark(sse({"choices": [{"index": 0, "text": "", "finish_reason": None}]})) is Mark.QUIET
+
+
+@pytest.mark.parametrize("document", [{"object": "x"}, {"choices": None}, {"choices": {"0": {}}}, [1], "text", 5, None, {}])
+def test_json_of_a_shape_that_we_do_not_know_goes_on_as_content(document: Any) -> None:
+    assert mark(sse(compact_event(document))) is Mark.CONTENT
+
+
+def compact_event(document: Any) -> bytes:
+    return b"data: " + compact(document) + b"\n\n"
+
+
+@pytest.mark.parametrize("block", [b": ping\n\n", b":\n\n", b"\n", b"\r\n", b"nothing\n\n", b"error: {}\n\n", b": a\r\n: b\r\n\r\n"])
+def test_a_block_without_fields_is_a_comment(block: bytes) -> None:
+    assert mark(block) is Mark.COMMENT
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b"data:\n\n", b"data: \n\n", b"data\n\n", b"event: x\ndata:\n\n", b"id: 1\n\n", b"retry: 0\n\n", b"event: ping\n\n",
+     b": c\nretry: 5000\n\n", b"id: 1\r\rn"],
+)  # fmt: skip
+def test_fields_without_data_are_no_event_that_the_sdk_could_read(block: bytes) -> None:
+    assert mark(block) is Mark.EMPTY
+
+
+@pytest.mark.parametrize("block", [b"id:\n\n", b"event:\n\n", b"retry: soon\n\n"])
+def test_fields_that_mean_nothing_are_a_comment(block: bytes) -> None:
+    assert mark(block) is Mark.COMMENT
+
+
+@pytest.mark.parametrize(
+    "data", [b"{", b"nothing", b'{"choices":[}', b"[DONE", b"[DONE]x", b"NaN", b'{"a":"\xff"}', b"{}{}", b"[" * 100_000]
+)
+def test_data_that_is_neither_json_nor_done_is_garbage(data: bytes) -> None:
+    assert mark(b"data: " + data + b"\n\n") is Mark.GARBAGE
+
+
+def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
+    assert mark(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n') is Mark.CONTENT
+
+
+@pytest.mark.parametrize(
+    "block", [DONE, b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data: [DONE] \n\n", b": x\ndata: [DONE]\n\n", b"data: [DONE]\r\r"]
+)
+def test_done_ends_the_stream_however_it_is_spelt(block: bytes) -> None:
+    tap = ChatTap()
+    assert tap.read(block) is Mark.DONE
+    assert tap.complete
+
+
+def test_a_bom_is_no_part_of_the_first_field_and_only_of_the_first() -> None:
+    bom = b"\xef\xbb\xbf"
+    assert ChatTap().read(bom + chunk({"content": "a"}), first=True) is Mark.CONTENT
+    assert ChatTap().read(bom + chunk({"content": "a"})) is Mark.COMMENT
+
+
+def test_data_on_several_lines_is_one_document() -> None:
+    block = b'data: {"choices":\ndata: [{"delta":\ndata:{"content":"a"}}]}\n\n'
+    assert mark(block) is Mark.CONTENT
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("block", "message", "status"),
+    [
+        (sse({"error": {"message": "late", "type": "server_error"}}), "late", 500),
+        (sse({"error": "late"}), "late", 0),
+        (b'event: error\ndata: {"error":{"message":"late","code":"429"}}\n\n', "late", 429),
+        (b'event: error\ndata: {"unknown":1}\n\n', "The provider reported an error.", 0),
+        (b"event: error\ndata: 5\n\n", "The provider reported an error.", 0),
+        (chunk({"content": ""}, "error", error={"message": "late", "code": 502}), "late", 502),
+    ],
+)
+def test_an_error_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
+    tap = ChatTap()
+    assert not tap.plain(block)
+    assert tap.read(block) is Mark.ERROR
+    assert tap.error is not None
+    assert (tap.error.message, tap.error.status) == (message, status)
+    assert not tap.complete
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", False])
+def test_an_error_member_that_says_nothing_is_none(nothing: Any) -> None:
+    assert mark(chunk({"content": "a"}, error=nothing)) is Mark.CONTENT
+
+
+def test_an_error_of_ours_is_told_as_the_sdk_reads_it() -> None:
+    told = ChatTap().told(StreamTruncated("Cut."))
+    assert told.startswith(b"data: ")
+    assert told.endswith(b"\n\n")
+    assert json.loads(told[6:]) == {
+        "error": {"message": "Cut.", "type": "upstream_error", "param": None, "code": "upstream_stream_truncated"}
+    }
+
+
+# The end
+
+
+def test_one_finish_reason_completes_a_stream_of_one_choice() -> None:
+    tap = ChatTap()
+    tap.read(chunk({"content": "a"}))
+    assert not tap.complete
+    tap.read(chunk({}, "length"))
+    assert tap.complete
+
+
+def test_every_choice_has_to_finish() -> None:
+    tap = ChatTap(choices=3)
+    for index in (2, 0):
+        tap.read(chunk({}, "stop", index=index))
+        assert not tap.complete
+    tap.read(chunk({}, "stop", index=1))
+    assert tap.complete
+
+
+def test_a_choice_that_finishes_twice_does_not_count_for_another() -> None:
+    tap = ChatTap(choices=2)
+    tap.read(chunk({}, "stop"))
+    tap.read(chunk({}, "stop", usage=COUNTS))
+    assert not tap.complete
+
+
+def test_finish_reasons_may_come_in_one_event() -> None:
+    tap = ChatTap(choices=2)
+    tap.read(sse({"choices": [{"index": i, "delta": {}, "finish_reason": "stop"} for i in range(2)]}))
+    assert tap.complete
+
+
+@pytest.mark.parametrize("finish", ["", None])
+def test_an_empty_finish_reason_finishes_nothing(finish: str | None) -> None:
+    tap = ChatTap()
+    block = chunk({"content": "a"}, finish)
+    assert tap.plain(block)
+    assert tap.read(block) is Mark.CONTENT
+    assert not tap.complete
+
+
+# Usage and model
+
+
+def test_the_model_is_the_first_that_was_told() -> None:
+    tap = ChatTap()
+    tap.read(sse({"model": "first", "choices": []}))
+    tap.read(sse({"model": "second", "choices": []}))
+    assert tap.response_model == "first"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"usage": COUNTS}, {"x_groq": {"id": "req", "usage": COUNTS}}, {"usage": None, "x_groq": {"usage": COUNTS}},
+     {"usage": COUNTS | {"cost": 0.1, "details": None}}],
+)  # fmt: skip
+def test_usage_is_found_where_providers_put_it(members: dict[str, Any]) -> None:
+    tap = ChatTap()
+    tap.read(sse({"choices": []} | members))
+    assert tap.usage == COUNTED
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"usage": None}, {"usage": {}}, {"usage": 5}, {"usage": {"prompt_tokens": "many"}}, {"x_groq": "text"},
+     {"x_groq": ["usage"]}, {"x_groq": {"usage": 1}}, {"usage": {"cost": 0.1}}],
+)  # fmt: skip
+def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any]) -> None:
+    tap = ChatTap()
+    assert tap.read(sse({"choices": []} | members)) is Mark.QUIET
+    assert tap.usage is None
+    tap.read(sse({"choices": [], "usage": COUNTS}))
+    for block in (sse({"choices": []} | members), chunk({"content": "a"}, **members)):
+        if not tap.plain(block):
+            tap.read(block)
+        assert tap.usage == COUNTED
+
+
+def test_a_running_total_is_kept_from_plain_events_too() -> None:
+    tap = ChatTap()
+    assert tap.plain(chunk({"content": "a"}, usage={"prompt_tokens": 9, "completion_tokens": 1}))
+    assert tap.plain(chunk({"content": "b"}, usage=COUNTS))
+    assert tap.usage == COUNTED
+
+
+def test_the_usage_event_is_swallowed_only_if_nobody_asked_and_choices_is_empty() -> None:
+    usage = sse({"choices": [], "usage": COUNTS})
+    assert mark(usage, swallow_usage=True) is Mark.USAGE
+    assert mark(usage) is Mark.QUIET
+    assert mark(chunk({}, "stop", usage=COUNTS), swallow_usage=True) is Mark.CONTENT
+    assert mark(chunk({"content": "a"}, usage=COUNTS), swallow_usage=True) is Mark.CONTENT
+    assert mark(sse({"usage": COUNTS}), swallow_usage=True) is Mark.QUIET
+    assert mark(sse({"choices": None, "usage": COUNTS}), swallow_usage=True) is Mark.QUIET
+    assert mark(sse({"choices": [], "usage": None}), swallow_usage=True) is Mark.QUIET
+
+
+# The fast path
+
+
+def test_the_events_of_an_ordinary_stream_need_no_thought() -> None:
+    role, hello, world, stop, done = chat_events("Hello", " wörld")
+    tap = ChatTap()
+    assert [tap.plain(block) for block in (role, hello, world, stop, done)] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [chunk({"content": "a"})[:-1], chunk({"content": "a"})[:-1] + b"\r\n", chunk({"content": "a"}) + b"\n", b"\n" + chunk({}),
+     chunk({"content": "a"}) * 2, chunk({"content": "a"}).replace(b"data: ", b"data:"), b": c\n" + chunk({}), b"",
+     chunk({"content": "a"}).replace(b"{", b"\r{", 1), chunk({"content": "\xff"}).replace("\xff".encode(), b"\xff"),
+     b"event: x\n" + chunk({}), b"data: {}\n\n", b'data: {"choices":5}\n\n', b'data: {"choices":[{]}\n\n',
+     b'data: {"choices":[{}]}x\n\n', b'data: {"choices":[{}],"a":' + b"[" * 100_000 + b"}\n\n"],
+)  # fmt: skip
+def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
+    assert not ChatTap().plain(block)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["choices", "delta", "error", "usage", "x_groq", "model", "index", "finish_reason", "code", "message", "type",
+             "prompt_tokens", "completion_tokens_details", "reasoning_tokens", "content", "role", "status_code", "text"]
+        ),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(anything, st.booleans())
+def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any, named: bool) -> None:
+    block = (b"event: error\n" if named else b"") + b"data: " + json.dumps(document).encode() + b"\n\n"
+    vouching, reading = ChatTap(), ChatTap()
+    plain = vouching.plain(block)
+    read = reading.read(block)
+    assert read is not Mark.GARBAGE or b"Infinity" in block
+    if plain:
+        assert read in (Mark.CONTENT, Mark.QUIET)
+        assert vouching.usage == reading.usage
+        assert vouching.complete is reading.complete is False
+    reading.told(StreamTruncated("x"))
+
+
+@given(st.binary(max_size=80) | st.lists(st.sampled_from([b"data: ", b"{", b"}", b'"choices":[{}]', b"\n", b"\r", b"\xff"])).map(b"".join))
+def test_no_bytes_break_the_tap(block: bytes) -> None:
+    tap = ChatTap()
+    if tap.plain(block):
+        assert tap.read(block) in (Mark.CONTENT, Mark.QUIET)
+    else:
+        tap.read(block)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import ClockExpired
+from proxy.wire.openai_responses import QUIET, TERMINAL, ResponsesTap
+from proxy.wire.tap import Mark
+from proxy.wire.usage import Usage
+from tests.support.answers import compact
+
+COUNTS = {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
+          "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 14}  # fmt: skip
+
+
+def event(kind: str, **members: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"type": kind} | members))
+
+
+def delta(number: int = 4) -> bytes:
+    return event("response.output_text.delta", sequence_number=number, delta="a")
+
+
+@pytest.mark.parametrize("kind", sorted(QUIET))
+def test_what_comes_before_the_model_speaks_tells_nothing_yet(kind: str) -> None:
+    tap = ResponsesTap()
+    block = event(kind, response={"model": "up-model", "usage": None, "error": None})
+    assert not tap.plain(block)
+    assert tap.read(block) is Mark.QUIET
+    assert tap.response_model == "up-model"
+    assert not tap.complete
+
+
+@pytest.mark.parametrize("kind", ["response.output_item.added", "response.output_text.delta", "response.reasoning.done"])
+def test_every_other_event_is_content_and_plain(kind: str) -> None:
+    assert ResponsesTap().read(event(kind)) is Mark.CONTENT
+    assert ResponsesTap().plain(event(kind))
+
+
+@pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])
+def test_a_terminal_event_completes_the_stream_and_tells_the_usage(kind: str) -> None:
+    tap = ResponsesTap()
+    block = event(kind, response={"model": "up-model", "usage": COUNTS, "error": None})
+    assert not tap.plain(block)
+    assert tap.read(block) is Mark.CONTENT
+    assert tap.complete
+    assert tap.usage == Usage(input=5, cached=4, output=2, reasoning=3)
+
+
+def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
+    tap = ResponsesTap()
+    tap.read(event("response.completed", response={"usage": COUNTS}))
+    tap.read(event("response.completed", response={"usage": None}))
+    assert tap.usage is not None
+
+
+@pytest.mark.parametrize(
+    ("block", "message", "status"),
+    [
+        (event("error", code="rate_limit_exceeded", message="slow down", param=None), "slow down", 429),
+        (event("error", error={"type": "too_many_requests", "code": "rate_limit_exceeded", "message": "slow down"}), "slow down", 429),
+        (event("response.failed", response={"error": {"code": "server_error", "message": "down"}}), "down", 500),
+        (event("response.failed", response={"error": None}), "", 0),
+        (event("response.failed"), "", 0),
+        (event("response.output_text.delta", error={"message": "odd"}), "odd", 0),
+        (b'data: {"error":{"message":"not even typed","code":400}}\n\n', "not even typed", 400),
+    ],
+)
+def test_a_failure_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
+    tap = ResponsesTap()
+    assert not tap.plain(block)
+    assert tap.read(block) is Mark.ERROR
+    assert tap.error is not None
+    assert (tap.error.message, tap.error.status) == (message, status)
+
+
+def test_a_failed_response_is_a_terminal_event_and_keeps_the_first_error() -> None:
+    tap = ResponsesTap()
+    tap.read(event("error", message="first"))
+    assert not tap.complete
+    tap.read(event("response.failed", response={"error": {"message": "second"}}))
+    assert tap.complete
+    assert tap.error is not None
+    assert tap.error.message == "first"
+
+
+def test_done_does_not_complete_a_stream_of_responses() -> None:
+    tap = ResponsesTap()
+    assert tap.read(b"data: [DONE]\n\n") is Mark.DONE
+    assert not tap.complete
+
+
+@pytest.mark.parametrize(
+    ("block", "mark"),
+    [(b": x\n\n", Mark.COMMENT), (b"event: response.created\n\n", Mark.EMPTY), (b"data: {\n\n", Mark.GARBAGE), (b"data: [1]\n\n", Mark.CONTENT)],
+)
+def test_other_blocks_are_what_they_are_everywhere(block: bytes, mark: Mark) -> None:
+    assert ResponsesTap().read(block) is mark
+
+
+def test_an_error_of_ours_continues_the_numbering() -> None:
+    tap = ResponsesTap()
+    tap.read(event("response.created", sequence_number=3))
+    assert tap.plain(delta(4))
+    name, data = tap.told(ClockExpired("idle", 5)).split(b"\n", 1)
+    assert name == b"event: error"
+    assert data.endswith(b"\n\n")
+    assert json.loads(data.removeprefix(b"data: ")) == {
+        "type": "error",
+        "code": "timeout_idle",
+        "message": "The provider did not answer in time: the idle clock (5 s) ran out.",
+        "param": None,
+        "sequence_number": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b"", b"\n", delta()[:-1], delta() + b"\n", delta() * 2, delta().replace(b"event: ", b"event:"), delta().replace(b"\n", b"\r\n"),
+     delta().replace(b'"a"', b'"\xff"'), b'data: {"type":"response.x.delta"}\n\n', b": c\n" + delta(),
+     b'event: response.x\ndata: {"type":"error"}\n\n', b'event: response.x\ndata: {"type":"response.failed"}\n\n',
+     b'event: response.x\ndata: {"type":5}\n\n', b'event: response.x\ndata: {"a":}\n\n',
+     b'event: response.x\ndata: {"type":"response.x","a":' + b"[" * 100_000 + b"}\n\n"],
+)  # fmt: skip
+def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
+    assert not ResponsesTap().plain(block)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["error", *sorted(TERMINAL), *sorted(QUIET), "response.x"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["type", "response", "error", "usage", "model", "sequence_number", "code", "message", "input_tokens"]),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=20,
+)
+
+
+@given(anything)
+def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any) -> None:
+    block = b"event: response.x\ndata: " + json.dumps(document).encode() + b"\n\n"
+    vouching, reading = ResponsesTap(), ResponsesTap()
+    plain = vouching.plain(block)
+    read = reading.read(block)
+    assert read is not Mark.GARBAGE
+    if plain:
+        assert read is Mark.CONTENT
+        assert not reading.complete
+    json.loads(reading.told(ClockExpired("idle", 5)).partition(b"data: ")[2])
