@@ -174,7 +174,7 @@ class Gateway:
             timeout=self._settings.body_timeout_secs,
             budget=self._around.budget,
         )
-        reader.admit()
+        reader.admit(decode=endpoint.body != "opaque")
         try:
             if endpoint.body == "json":
                 await self._serve_call(delivery, route, reader)
@@ -222,7 +222,7 @@ class Gateway:
     async def _serve_opaque(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         assert route.pinned is not None
         deployment = delivery.exchange.catalog.any_model(route.pinned)
-        ask = self._uploading(delivery, route, deployment, reader.raw(), reader.declared)
+        ask = self._uploading(delivery, route, deployment, reader.untouched(), reader.declared)
         delivery.deliver(await self._ask(delivery, deployment, ask))
 
     # -- once per attempt -------------------------------------------------------------------------

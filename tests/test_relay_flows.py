@@ -333,7 +333,7 @@ async def test_dropped_events_are_counted_and_logged(up: Upstream) -> None:
         assert (warning["provider"], warning["events"]) == ("up", 2)
         assert warning["request_id"] == gw.exchanges[0]["request_id"]
         metrics = (await client.fetch("GET", "/metrics")).body
-        assert b"llm_events_dropped_total 2.0" in metrics
+        assert b"\nllm_events_dropped_total 2\n" in metrics
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

@@ -107,7 +107,6 @@ class Attempt:
     """``run`` it once. It is the upstream's sink, the client's flow and the clocks' subject."""
 
     __slots__ = (
-        "_answer",
         "_around",
         "_ask",
         "_body",
@@ -116,6 +115,7 @@ class Attempt:
         "_dialling",
         "_exchange",
         "_head",
+        "_inflater",
         "_outcome",
         "_provider",
         "_request",
@@ -144,7 +144,7 @@ class Attempt:
         self._connection: UpstreamConnection | None = None
         self._body: Body | None = None
         self._tap: Tap | None = None
-        self._answer: Answer | None = None
+        self._inflater: Inflater | None = None
         self._watch: Watch | None = None
         self._outcome: asyncio.Future[Answer | None] | None = None
         self._dialling: asyncio.Task[UpstreamConnection] | None = None
@@ -159,18 +159,21 @@ class Attempt:
 
         Raises UpstreamFault while another attempt may still be made, ClientGone, or whatever ``interrupt`` brought.
         """
+        if self._request.gone:
+            raise ClientGone  # it left while no flow was there to be told
         self._request.flow = self
         try:
-            connection = self._around.pool.take(self.origin)
-            reused = connection is not None
-            try:
-                return await self._try(connection or await self._connect())
-            except ConnectionBroken as fault:
-                # A kept-alive connection may die under a request that the provider never saw.
-                if not reused or fault.heard or not self._ask.replayable:
-                    raise
+            connection = self._around.pool.take(self.origin) or await self._connect()
+            while True:
+                kept = connection.uses > 0
+                try:
+                    return await self._try(connection)
+                except ConnectionBroken as fault:
+                    # A kept-alive connection may die under a request that the provider never saw.
+                    if not kept or fault.heard or not self._ask.replayable:
+                        raise
                 self._around.counters.possible_double_executions += 1
-                return await self._try(await self._connect())
+                connection = await self._connect()
         finally:
             self._request.flow = None
             self._body = None  # it knows us: without this each request would leave a cycle to the collector
@@ -183,6 +186,10 @@ class Attempt:
         self._dialling = self._around.loop.create_task(self._around.pool.open(self.origin, timeout))
         try:
             return await self._dialling
+        except ClockExpired as fault:
+            if timeout == clocks.connect:
+                raise
+            raise ClockExpired("total", timeout, detail=fault.detail) from None
         except asyncio.CancelledError:
             if self._stopped is None:
                 self._dialling.cancel()
@@ -202,9 +209,9 @@ class Attempt:
         self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired)
         if ask.pings and around.ping_after:
             watch.ping_with(self._ping, self._exchange.began + around.ping_after, PING_EVERY)
+        # Beside the answer: a provider that refuses early is heard while the client still uploads.
+        upload = None if ask.upload is None else around.loop.create_task(self._upload(ask.upload, connection))
         try:
-            if ask.upload is not None:
-                await self._upload(ask.upload, connection, outcome)
             answer: Answer | None = await outcome
             return answer
         finally:
@@ -217,20 +224,23 @@ class Attempt:
             if connection.sink is self:
                 connection.abort()
             self._connection = self._watch = None
+            if upload is not None:
+                upload.cancel()
+                await asyncio.wait((upload,))  # nobody else may read the client's body before
 
-    async def _upload(
-        self,
-        upload: AsyncIterator[bytes],
-        connection: UpstreamConnection,
-        outcome: asyncio.Future[Answer | None],
-    ) -> None:
+    async def _upload(self, upload: AsyncIterator[bytes], connection: UpstreamConnection) -> None:
         connection.sending = True
-        async for piece in upload:
-            if outcome.done() or connection.sink is None:
-                return  # answered (or broken) before the whole request was there
-            connection.write((piece,))
-            await connection.drain()
-        connection.sending = False
+        try:
+            async for piece in upload:
+                connection.write((piece,))
+                await connection.drain()
+        except (GatewayError, ClientGone) as reason:
+            self.interrupt(reason)
+        except Exception as mistake:
+            connection.abort()
+            self._settle(mistake)
+        else:
+            connection.sending = False
 
     # -- the provider's side (Sink) ---------------------------------------------------------------
 
@@ -255,7 +265,9 @@ class Attempt:
         # From the release on the connection may be somebody else's.
         self._connection = None
         try:
-            if body is not None:
+            if self._inflater is not None and self._inflater.cut:
+                self.broken(BrokenAnswer("The provider's compressed answer is cut off."))
+            elif body is not None:
                 body.end()
         except GatewayError as fault:
             self._settle(fault)
@@ -330,11 +342,11 @@ class Attempt:
 
     def interrupt(self, reason: BaseException | None) -> None:
         """End the attempt from outside: in-band if the answer has begun, else by raising ``reason`` from ``run``."""
+        self._stopped = reason
         connection = self._connection
         if connection is not None:
             connection.abort()
         if self._dialling is not None:
-            self._stopped = reason
             self._dialling.cancel()
         elif isinstance(reason, GatewayError):
             self.broken(reason)
@@ -372,7 +384,7 @@ class Attempt:
         """We asked for identity; a provider that compresses all the same is decoded."""
         if coding not in CODINGS:
             raise BrokenAnswer("The provider's answer is compressed in a way that was not asked for.", detail=coding)
-        inflater = Inflater(coding)
+        self._inflater = inflater = Inflater(coding)
 
         def inflate(data: bytes) -> None:
             try:

@@ -49,7 +49,7 @@ class BodyReader:
         coding = request.headers.get("Content-Encoding", "").strip().lower()
         self._coding = "" if coding == "identity" else coding
         self.held = 0
-        self.received = 0  # decoded bytes
+        self.received = 0  # bytes, decoded ones where the body is decoded
 
     @property
     def declared(self) -> int | None:
@@ -62,12 +62,15 @@ class BodyReader:
         """The length of the decoded body, where the client's head tells it."""
         return None if self._coding else self.declared
 
-    def admit(self) -> None:
-        """Refuse before reading what is too large; let a client that asked go on. Raises ClientFault (413, 415)."""
+    def admit(self, *, decode: bool) -> None:
+        """Refuse before reading what is too large or cannot be decoded; let a client that asked go on.
+
+        Raises ClientFault (413, 415).
+        """
         declared = self.declared
         if declared is not None and declared > self._limit:
             raise self._too_large()
-        if self._coding and self._coding not in CODINGS:
+        if decode and self._coding and self._coding not in CODINGS:
             raise ClientFault(
                 "Request bodies may be encoded with gzip or deflate.", status=415, code="content_encoding"
             )
@@ -101,6 +104,12 @@ class BodyReader:
             raise ClientFault("The compressed request body is damaged.", code="content_encoding") from None
         if not inflater.finished:
             raise ClientFault("The compressed request body is cut off.", code="content_encoding")
+
+    async def untouched(self) -> AsyncIterator[bytes]:
+        """The body as it came, within the limit."""
+        async for piece in self.raw():
+            self._count(len(piece), hold=False)
+            yield piece
 
     def release(self) -> None:
         self._budget.give(self.held)

@@ -9,6 +9,7 @@ PIECE = 256 * 1024
 
 CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
 _ANY_HEADER = 32 + zlib.MAX_WBITS  # zlib's "gzip or zlib, look yourself"
+_ONLY_GZIP = 16 + zlib.MAX_WBITS
 
 
 class BadCompression(ValueError):
@@ -18,10 +19,11 @@ class BadCompression(ValueError):
 class Inflater:
     """Decodes one body; ``finished`` once its end was seen."""
 
-    __slots__ = ("_raw_allowed", "_started", "_zlib")
+    __slots__ = ("_members", "_raw_allowed", "_started", "_zlib")
 
     def __init__(self, coding: str) -> None:
         self._zlib = zlib.decompressobj(_ANY_HEADER)
+        self._members = coding != "deflate"
         self._raw_allowed = coding == "deflate"
         self._started = False
 
@@ -29,12 +31,21 @@ class Inflater:
     def finished(self) -> bool:
         return self._zlib.eof
 
+    @property
+    def cut(self) -> bool:
+        """Something was decoded, but its end was not seen."""
+        return self._started and not self._zlib.eof
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decoded pieces of at most ``PIECE`` bytes, each made when it is asked for, so that whoever counts
         them stops a bomb early. Raises BadCompression."""
-        while data and not self._zlib.eof:
+        while data:
+            if self._zlib.eof:
+                if not self._members:
+                    raise BadCompression("bytes behind the end")
+                self._zlib = zlib.decompressobj(_ONLY_GZIP)  # RFC 1952 2.2: a file is a series of members
             piece = self._step(data)
-            data = self._zlib.unconsumed_tail
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
             if piece:
                 yield piece
 

@@ -123,7 +123,7 @@ def awake(folder: Path) -> Iterator[None]:
 @contextmanager
 def upstream(folder: Path) -> Iterator[Provider]:
     ca = trustme.CA()
-    cert = ca.issue_cert("127.0.0.1")
+    cert = ca.issue_cert("127.0.0.1", "localhost")
     ca.cert_pem.write_to_path(folder / "ca.pem")
     cert.private_key_pem.write_to_path(folder / "key.pem")
     with (folder / "cert.pem").open("wb") as chain:

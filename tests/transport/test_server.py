@@ -88,7 +88,7 @@ async def test_what_never_became_a_request_is_counted(gw: Gateway) -> None:
     await client.read_answer()
     assert await client.eof() == b""
     page = await (await gw.client()).fetch("GET", "/metrics")
-    assert b'kind="malformed_request"' in page.body, page.body.decode()
+    assert b'"malformed_request"} 1' in page.body
 
 
 @pytest.mark.parametrize("name", [b"X", b"X-" + b"a" * 40_000], ids=["value", "name"])

@@ -34,4 +34,8 @@ class LiteLlm(Peer):
 
     def environment(self) -> dict[str, str]:
         # Nothing of ours leaves the machine: the price list comes from the package.
-        return {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True", "DO_NOT_TRACK": "1"}
+        return {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # no keys: the others check none either
+            "DO_NOT_TRACK": "1",
+        }

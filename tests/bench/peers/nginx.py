@@ -44,7 +44,8 @@ http {{
     }}
 }}
 """
-TLS = "proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_name 127.0.0.1;"
+# It compares a certificate with host names only, never with addresses.
+TLS = "proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_name localhost;"
 
 
 class Nginx(Peer):

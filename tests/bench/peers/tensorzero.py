@@ -39,7 +39,8 @@ class TensorZero(Peer):
     def command(self) -> list[str]:
         config = self.folder / "tensorzero.toml"
         config.write_text(CONFIG.format(origin=self.origin))
-        return [str(self.python()), str(Path(__file__).with_name("tensorzero_gateway.py")), str(config)]
+        program = Path(__file__).with_name("tensorzero_gateway.py")
+        return [str(self.python()), "-P", str(program), str(config)]  # -P: this file is not the package of its name
 
     def listening(self, child: Child) -> int:
         # It takes no address; it prints the one that it took.

@@ -1,0 +1,400 @@
+"""Taking in a request body: bounded, in time, decoded, and asked for only when it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support import (
+    PauseReading,
+    RawClient,
+    ResumeReading,
+    Signal,
+    Upstream,
+    Wait,
+    completion,
+    json_answer,
+    until,
+    within,
+)
+from tests.support.gateway import Gateway, one_provider
+
+CHAT = "/v1/chat/completions"
+CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+BODY = json.dumps(CALL).encode()
+SENT_ON = json.dumps(CALL | {"model": "up-model"}).encode()
+LIMIT = 64 * 1024
+LOW = {"maxBodyMb": LIMIT / (1024 * 1024), "bodyTimeoutSecs": 0.15}
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        up.on(lambda request: json_answer(completion()))
+        yield up
+
+
+@pytest.fixture
+async def gw(up: Upstream) -> AsyncIterator[Gateway]:
+    async with Gateway(one_provider(up, server=LOW, provider={"passthrough": ["POST /files"]})) as gw:
+        yield gw
+        assert budget(gw) == 0
+
+
+def budget(gw: Gateway) -> int:
+    assert gw.app.gateway is not None
+    return gw.app.gateway._around.budget.used
+
+
+def head(*lines: str, path: str = CHAT) -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""]).encode()
+
+
+async def expect_error(client: RawClient, status: int, code: str) -> None:
+    answer = await client.read_answer()
+    assert (answer.status, answer.json["error"]["code"]) == (status, code)
+
+
+# -- size -----------------------------------------------------------------------------------------
+
+
+def padded(size: int) -> bytes:
+    start = b'{"model":"m","messages":[],"user":"'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
+
+
+async def test_a_body_of_exactly_the_limit_is_taken(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    assert (await client.fetch("POST", CHAT, body=padded(LIMIT))).status == 200
+    assert len((await up.request()).body) == LIMIT + len("up-model") - len("m")
+
+
+async def test_a_declared_length_beyond_the_limit_is_refused_before_a_byte_is_read(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head(f"Content-Length: {LIMIT + 1}"))
+    await expect_error(client, 413, "request_too_large")
+    assert await client.eof() == b""
+    assert (await gw.settled())["bytes_in"] == 0
+    assert up.connections == []
+
+
+async def test_a_chunked_body_beyond_the_limit_is_refused_where_it_passes_it(up: Upstream, gw: Gateway) -> None:
+    """Its end never comes; waiting for it would be reading it all."""
+    client = await gw.client()
+    await client.send(head("Transfer-Encoding: chunked") + b"%x\r\n" % (100 * LIMIT) + b"x" * (LIMIT + 1))
+    await expect_error(client, 413, "request_too_large")
+    assert await client.eof() == b""
+    assert up.connections == []
+
+
+async def test_a_client_that_goes_on_sending_still_reads_its_413(gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head(f"Content-Length: {200 * LIMIT}") + b"x" * (100 * LIMIT))
+    answer = await client.read_answer()
+    assert (answer.status, answer.header("connection")) == (413, "close")
+    assert await client.eof() == b""
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/images/edits"])
+async def test_the_limit_holds_for_forms_too(path: str, up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(
+        head("Transfer-Encoding: chunked", "Content-Type: multipart/form-data; boundary=b", path=path)
+        + b'20000\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n'
+        + b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    )
+    request = await up.head()
+    await client.send(b"x" * LIMIT)
+    await expect_error(client, 413, "request_too_large")
+    await within(request.gone.wait(), "the provider's connection to end")
+    assert not request.complete.is_set()
+
+
+async def test_an_empty_body_is_told_as_no_json(gw: Gateway) -> None:
+    client = await gw.client()
+    for lines in ([], ["Content-Length: 0"]):
+        await client.send(head(*lines))
+        await expect_error(client, 400, "invalid_json")
+
+
+async def test_a_body_may_come_byte_by_byte(up: Upstream) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        await client.send(head(f"Content-Length: {len(BODY)}"))
+        for byte in BODY:
+            await client.send(bytes([byte]))
+        assert (await client.read_answer()).status == 200
+        assert (await up.request()).body == SENT_ON
+
+
+# -- Expect: 100-continue -------------------------------------------------------------------------
+
+EXPECT = "Expect: 100-continue"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings", "/proxy/up/files"])
+async def test_a_client_that_waits_for_it_is_told_to_go_on(path: str, up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head(EXPECT, f"Content-Length: {len(BODY)}", path=path))
+    assert (await client.read_head()).status == 100
+    await client.send(BODY)
+    assert (await client.read_answer()).status == 200
+    request = await up.request()
+    assert request.body in (BODY, SENT_ON)
+    assert request.header("expect") is None
+
+
+async def test_the_interim_answer_comes_after_the_answer_before_it(up: Upstream, gw: Gateway) -> None:
+    hold = asyncio.Event()
+    up.queue([Wait(hold), *json_answer(completion())])
+    client = await gw.client()
+    await client.send(head(f"Content-Length: {len(BODY)}") + BODY + head(EXPECT, f"Content-Length: {len(BODY)}"))
+    await up.request()
+    hold.set()
+    assert (await client.read_answer()).status == 200
+    assert (await client.read_head()).status == 100
+    await client.send(BODY)
+    assert (await client.read_answer()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "status"),
+    [
+        ([f"Content-Length: {LIMIT + 1}"], CHAT, 413),
+        (["Content-Length: 5", "Content-Encoding: br"], CHAT, 415),
+        (["Content-Length: 5"], "/v1/nowhere", 404),
+        (["Content-Length: 5"], "/v1/files", 404),
+        (["Content-Length: 5"], "/v1/organization/users", 403),
+        (["Content-Length: 5"], "/v1/../models", 400),
+        (["Content-Length: 5"], "/v1/models", 405),
+        (["Content-Length: 5", "Origin: https://evil.example"], CHAT, 403),
+    ],
+)
+async def test_a_client_that_is_refused_is_not_told_to_go_on(
+    lines: list[str], path: str, status: int, gw: Gateway
+) -> None:
+    """And its connection ends: whether a body or a request comes next, nobody could tell."""
+    client = await gw.client()
+    await client.send(head(EXPECT, *lines, path=path))
+    answer = await client.read_answer()
+    assert b" 100 " not in client.received
+    assert (answer.status, answer.header("connection")) == (status, "close")
+    assert await client.eof() == b""
+
+
+# -- compressed bodies ----------------------------------------------------------------------------
+
+
+def raw_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+PACKED = {
+    "gzip": gzip.compress(BODY),
+    "x-gzip": gzip.compress(BODY),
+    "GZIP": gzip.compress(BODY),
+    "deflate": zlib.compress(BODY),
+    "Deflate": raw_deflate(BODY),
+    "identity": BODY,
+}
+
+
+@pytest.mark.parametrize("coding", PACKED)
+async def test_a_compressed_body_is_decoded_for_the_provider(coding: str, up: Upstream, gw: Gateway) -> None:
+    packed = PACKED[coding]
+    client = await gw.client()
+    await client.send(head(f"Content-Encoding: {coding}", f"Content-Length: {len(packed)}") + packed)
+    assert (await client.read_answer()).status == 200
+    request = await up.request()
+    assert request.body == SENT_ON
+    assert request.header("content-encoding") is None
+    assert request.header("content-length") == str(len(SENT_ON))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_compressed_body_may_be_cut_anywhere(coding: str, up: Upstream, gw: Gateway) -> None:
+    packed = PACKED[coding]
+    client = await gw.client()
+    await client.send(head(f"Content-Encoding: {coding}", "Transfer-Encoding: chunked"))
+    for byte in packed:
+        await client.send(b"1\r\n" + bytes([byte]) + b"\r\n")
+    await client.send(b"0\r\n\r\n")
+    assert (await client.read_answer()).status == 200
+    assert (await up.request()).body == SENT_ON
+
+
+async def test_gzip_in_several_members_is_one_body(up: Upstream, gw: Gateway) -> None:
+    """RFC 1952 section 2.2."""
+    packed = gzip.compress(BODY[:10]) + gzip.compress(BODY[10:])
+    client = await gw.client()
+    await client.send(head("Content-Encoding: gzip", f"Content-Length: {len(packed)}") + packed)
+    assert (await client.read_answer()).status == 200
+    assert (await up.request()).body == SENT_ON
+
+
+async def test_a_compressed_form_is_decoded_for_the_provider(up: Upstream, gw: Gateway) -> None:
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nsound\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n'
+    )
+    packed = gzip.compress(form)
+    client = await gw.client()
+    kind = "Content-Type: multipart/form-data; boundary=b"
+    await client.send(
+        head(kind, "Content-Encoding: gzip", f"Content-Length: {len(packed)}", path="/v1/audio/transcriptions") + packed
+    )
+    assert (await client.read_answer()).status == 200
+    request = await up.request()
+    assert request.body == form.replace(b"\r\n\r\nm\r\n", b"\r\n\r\nup-model\r\n")
+    assert request.header("content-encoding") is None
+
+
+async def test_under_passthrough_a_compressed_body_goes_on_as_it_came(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(
+        head("Content-Encoding: br", "Content-Length: 5", "Content-Type: a/b", path="/proxy/up/files")
+        + b"\x01\x02\x03\x04\x05"
+    )
+    assert (await client.read_answer()).status == 200
+    request = await up.request()
+    assert request.body == b"\x01\x02\x03\x04\x05"
+    assert request.header("content-encoding") == "br"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_bomb_is_refused_where_it_passes_the_limit(coding: str, up: Upstream, gw: Gateway) -> None:
+    """64 MB of blanks in 64 KB, of which the end never comes."""
+    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS + (16 if coding == "gzip" else 0))
+    packed = packer.compress(BODY + b" " * 64 * 1024 * 1024)
+    assert len(packed) < LIMIT
+    client = await gw.client()
+    await client.send(head(f"Content-Encoding: {coding}", f"Content-Length: {len(packed) + 10}") + packed)
+    await expect_error(client, 413, "request_too_large")
+    assert (await gw.settled())["bytes_in"] < LIMIT + 512 * 1024
+    assert up.connections == []
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(BODY)[:-1],
+        gzip.compress(BODY)[:15],
+        b"",
+        BODY,
+        gzip.compress(BODY)[:-8] + b"\0" * 8,
+        gzip.compress(BODY) + b"more",
+        gzip.compress(BODY) + gzip.compress(b"more")[:-3],
+    ],
+    ids=["cut", "cut early", "empty", "plain", "checksum", "more", "half a member"],
+)
+async def test_a_damaged_body_is_a_400(packed: bytes, up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head("Content-Encoding: gzip", f"Content-Length: {len(packed)}") + packed)
+    await expect_error(client, 400, "content_encoding")
+    assert up.connections == []
+
+
+async def test_bytes_behind_a_deflated_body_are_a_400(gw: Gateway) -> None:
+    packed = zlib.compress(BODY) + BODY
+    client = await gw.client()
+    await client.send(head("Content-Encoding: deflate", f"Content-Length: {len(packed)}") + packed)
+    await expect_error(client, 400, "content_encoding")
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "gzip, identity", "compress", "\xe9", "chunked"])
+async def test_other_codings_are_a_415(coding: str, up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(
+        f"POST {CHAT} HTTP/1.1\r\nHost: a.localhost\r\nContent-Encoding: {coding}\r\nContent-Length: 1\r\n\r\nx".encode()
+    )
+    await expect_error(client, 415, "content_encoding")
+    assert up.connections == []
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lines", [["Content-Length: 100"], ["Transfer-Encoding: chunked"]])
+async def test_a_body_that_does_not_come_is_a_408(lines: list[str], up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head(*lines))
+    answer = await client.read_answer()
+    assert (answer.status, answer.json["error"]["code"]) == (408, "body_timeout")
+    assert answer.header("connection") == "close"
+    assert await client.eof() == b""
+    assert (await gw.settled())["error"] == "body_timeout"
+    assert up.connections == []
+
+
+async def test_a_body_that_trickles_is_a_408(gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head("Content-Length: 10000"))
+
+    async def trickle() -> None:
+        while True:
+            await client.send(b" ")
+            await asyncio.sleep(0.02)
+
+    trickling = asyncio.ensure_future(trickle())
+    try:
+        await expect_error(client, 408, "body_timeout")
+    finally:
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+
+
+async def test_a_long_body_may_take_longer_than_a_short_one(up: Upstream) -> None:
+    """16 KB earn 16 s: a slow line is no stopped client."""
+    async with Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.1})) as gw:
+        client = await gw.client()
+        body = padded(32 * 1024)
+        await client.send(head(f"Content-Length: {len(body)}") + body[:16384])
+        await asyncio.sleep(0.25)
+        await client.send(body[16384:])
+        assert (await client.read_answer()).status == 200
+
+
+async def test_an_upload_that_stops_is_a_408_and_its_provider_is_left(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head("Content-Length: 100", path="/proxy/up/files") + b"x" * 50)
+    request = await up.head()
+    await expect_error(client, 408, "body_timeout")
+    await within(request.gone.wait(), "the provider's connection to end")
+    assert not request.complete.is_set()
+
+
+async def test_an_upload_that_the_provider_does_not_take_is_not_the_clients_fault(up: Upstream) -> None:
+    """The body's clock counts what we waited for the client, not what we made it wait."""
+    paused, go_on = asyncio.Event(), asyncio.Event()
+    up.on_head(lambda request: [PauseReading(), Signal(paused), Wait(go_on), ResumeReading()])
+    provider = {"passthrough": ["POST /files"]}
+    async with Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.15}, provider=provider)) as gw:
+        client = await gw.client()
+        size = 20_000_000
+        request = head(f"Content-Length: {size}", path="/proxy/up/files") + b"x" * size
+        sending = asyncio.ensure_future(client.send(request))
+        await within(paused.wait(), "the provider to stop reading")
+        await asyncio.sleep(0.4)  # beyond the body's clock
+        assert not sending.done()
+        go_on.set()
+        await sending
+        assert (await client.read_answer()).status == 200
+        assert len((await up.request()).body) == size
+
+
+# -- leaving --------------------------------------------------------------------------------------
+
+
+async def test_every_refusal_gives_back_what_was_held(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(head("Transfer-Encoding: chunked") + b"4000\r\n" + b"x" * 0x4000)
+    await until(lambda: budget(gw) == 0x4000, "the first part of the body to be held")
+    client.close()
+    assert (await gw.settled())["outcome"] == "client_gone"
+    assert budget(gw) == 0
