@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import os
@@ -68,7 +69,9 @@ class Application:
         self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
         self.log.hide(secrets(config))
         self.log.attach(loop)
-        self._pool = pool = Pool(Dialer(self._environ), config.pool, loop, self.metrics)
+        dialer = Dialer(self._environ)
+        _read_certificates(dialer, config)
+        self._pool = pool = Pool(dialer, config.pool, loop, self.metrics)
         around = Surroundings(
             loop=loop,
             ticker=Ticker(loop),
@@ -92,6 +95,8 @@ class Application:
         if self.gateway is not None:
             await self.gateway.drain(self.config.server.drain_secs)
         if self._runner is not None:
+            if self.config.server.unix_socket:  # while it is still ours
+                _remove(self.config.server.unix_socket)
             await self._runner.cleanup()
         if self._pool is not None:
             self._pool.close()
@@ -156,6 +161,7 @@ async def _serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     for notice in loaded.notices:
         application.log.warning(notice)
     await application.start()
+    _calm_collector()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -164,6 +170,27 @@ async def _serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     await stop.wait()
     application.log.info("Stopping: running requests may finish.", seconds=application.config.server.drain_secs)
     await application.stop()
+
+
+def _read_certificates(dialer: Dialer, config: Config) -> None:
+    """Now, and not while the first request waits. Raises ConfigError."""
+    mistakes = []
+    for name, provider in config.providers.items():
+        if provider.base_url.startswith("https:"):
+            try:
+                dialer.context(provider.tls)
+            except OSError as exc:
+                mistakes.append(f"providers.{name}.tls: the certificates cannot be used: {exc}")
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def _calm_collector() -> None:
+    """What lives since the start need not be looked at again, and requests leave no cycles behind: full
+    collections, which hold every stream for milliseconds, may be rare."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _on_signal(stop: asyncio.Event, log: Log) -> None:
@@ -202,6 +229,10 @@ def secrets(config: Config) -> list[str]:
     found = [str(p.api_key) for p in config.providers.values() if p.api_key is not UNSET]
     found += [str(value) for p in config.providers.values() for value in p.headers.values()]
     return [secret for secret in found if len(secret) >= 6]
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
 
 
 def _remove_stale(path: str) -> None:

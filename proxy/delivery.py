@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import json
 
-from proxy.errors import BrokenAnswer, GatewayError, ShuttingDown, UpstreamAuthFailed
+from proxy.config.timeouts import PLAIN
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, UpstreamAuthFailed
 from proxy.exchange import Exchange
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.transport import headers as policy
@@ -38,6 +39,11 @@ class Delivery:
         """The deployment that is being asked: the answer will name it."""
         self._deployment = deployment
 
+    @property
+    def client_stall(self) -> float:
+        """The clock of a client that takes nothing, in seconds."""
+        return (self._deployment.clocks if self._deployment is not None else PLAIN).client_stall
+
     def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
         """The header lines of a relayed answer; ``kind`` is its media type."""
         if kind == b"text/event-stream":
@@ -53,7 +59,10 @@ class Delivery:
         self.request.reply.send(status, b"".join((_JSON, lines, _NOSNIFF, self._router_lines(), self.cors)), body)
 
     def deliver(self, answer: Answer | None) -> None:
-        """A collected answer, or ``None`` if it is delivered already. Raises UpstreamFault for what is none."""
+        """A collected answer, or ``None`` if it is delivered already.
+
+        Raises UpstreamFault for what is none, ClientGone once its usage is noted if nobody takes it any more.
+        """
         if answer is None:
             return
         exchange = self.exchange
@@ -65,6 +74,8 @@ class Delivery:
         told = check(answer.body)
         exchange.usage = told.usage
         exchange.response_model = told.model
+        if self.request.gone:
+            raise ClientGone
         lines = policy.to_client(answer.headers)
         self.request.reply.send(answer.status, self.lines(answer.kind, lines), answer.body)
 
@@ -80,7 +91,10 @@ class Delivery:
         exchange, reply = self.exchange, self.request.reply
         exchange.error = fault.code or fault.type
         exchange.error_detail = fault.detail or exchange.error_detail
-        if self.request.gone or reply.ended:
+        if self.request.gone:
+            exchange.outcome = "client_gone"
+            return
+        if reply.ended:
             return
         if reply.begun:
             exchange.outcome = "broken"
@@ -95,7 +109,7 @@ class Delivery:
         error = openai_error.read(answer.body)
         if answer.status in (401, 402, 403):
             raise UpstreamAuthFailed("The provider refused the gateway's credential.", detail=f"status {answer.status}")
-        if self.request.reply.begun:
+        if self.request.reply.begun or self.request.gone:
             raise openai_error.fault_of(error)
         exchange = self.exchange
         exchange.outcome = "error"

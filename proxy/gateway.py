@@ -31,6 +31,7 @@ from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
 from proxy.transport.dial import Origin
 from proxy.transport.edge import Edge
+from proxy.transport.flush import Flush
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.transport.upload import Form, chunked
@@ -106,13 +107,17 @@ class Gateway:
                 return
             self._admit(exchange, request)
             await self._handler(delivery)
+            if request.writing_paused and not request.gone:
+                await self._flush(delivery)
         except ClientGone:
             exchange.outcome = "client_gone"
         except GatewayError as fault:
             delivery.refuse(fault)
         except asyncio.CancelledError:
-            exchange.outcome = "cancelled"
-            raise
+            if request.ended_by is None:
+                exchange.outcome = "cancelled"
+                raise
+            _end(delivery, request.ended_by)
         except Exception as exc:
             self._log.error(
                 "A request failed inside the gateway.", request_id=exchange.request_id, exception=place(exc)
@@ -137,6 +142,20 @@ class Gateway:
         self._running[exchange] = request
         self._metrics.in_flight += 1
         self._idle.clear()
+
+    async def _flush(self, delivery: Delivery) -> None:
+        """The client is slow to take the last of a large answer."""
+        exchange, around = delivery.exchange, self._around
+        flow = Flush(delivery.request, around.budget, self._loop)
+        try:
+            await flow.run(around.ticker, delivery.client_stall)
+        except ClientGone:
+            if flow.stalled:
+                exchange.error = "timeout_clientStall"
+            raise
+        except GatewayError:
+            exchange.outcome = "cancelled"
+            raise
 
     def _settle(self, exchange: Exchange, request: Request) -> None:
         """Once per exchange, synchronously, whatever happened: nothing about it may be lost."""
@@ -202,6 +221,8 @@ class Gateway:
                 delivery.send(result.status, result.body)
                 return
             call = result
+            call.stream |= route.endpoint.force_stream
+            exchange.stream = call.stream
         deployment = exchange.catalog.plan(call.model, route.pinned)[0]
         if len(body) > BIG_BODY:
             await asyncio.sleep(0)
@@ -295,7 +316,7 @@ class Gateway:
         upload: AsyncIterator[bytes] | None = pieces
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
-        elif "Transfer-Encoding" in delivery.request.headers:
+        elif not opaque or "Transfer-Encoding" in delivery.request.headers:  # a compressed form has no known length
             framing, upload = b"Transfer-Encoding: chunked\r\n", chunked(pieces)
         else:
             framing, upload = b"", None
@@ -342,6 +363,17 @@ class Gateway:
             for request in list(self._running.values()):
                 request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
             await self._idle.wait()
+
+
+def _end(delivery: Delivery, reason: BaseException) -> None:
+    """The request was cancelled, but not its connection's task: that one goes on."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    if isinstance(reason, GatewayError):
+        delivery.refuse(reason)
+    else:
+        delivery.exchange.outcome = "client_gone"
 
 
 def _refuse_other_protocols(request: Request) -> None:

@@ -48,6 +48,9 @@ def load(names: list[str]) -> tuple[CallHook | None, EventHook | None]:
             found.append(getattr(import_module(module), attribute))
         except (ImportError, AttributeError, ValueError) as exc:
             mistakes.append(f"hooks[{index}]: cannot load {name!r}: {exc}")
+        else:
+            if not (hasattr(found[-1], "on_call") or hasattr(found[-1], "on_event")):
+                mistakes.append(f"hooks[{index}]: {name!r} has neither on_call nor on_event")
     if mistakes:
         raise ConfigError(mistakes)
     calls = [hook.on_call for hook in found if hasattr(hook, "on_call")]

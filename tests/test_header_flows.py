@@ -56,7 +56,10 @@ async def ask(client: RawClient, headers: dict[str, str], target: str = CHAT, **
 
 async def test_a_json_call_arrives_with_exactly_these_headers(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
-        await ask(await gw.client(), {"X-Request-Id": "r-1", "User-Agent": "curl", "Accept-Encoding": "gzip, br", "X-Custom": "x"})
+        await ask(
+            await gw.client(),
+            {"X-Request-Id": "r-1", "User-Agent": "curl", "Accept-Encoding": "gzip, br", "X-Custom": "x"},
+        )
         request = await up.request()
         expected = {
             "host": f"127.0.0.1:{up.port}",
@@ -72,7 +75,9 @@ async def test_a_json_call_arrives_with_exactly_these_headers(up: Upstream) -> N
         assert (request.header("user-agent") or "").startswith("sluice/")
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8", None])
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8", None]
+)
 async def test_a_json_call_is_sent_as_json_whatever_the_client_calls_it(up: Upstream, kind: str | None) -> None:
     # `curl -d` says that it sends a form.
     headers = [("Content-Type", kind)] if kind else []
@@ -107,7 +112,9 @@ async def test_the_allowed_headers_arrive_as_they_were_spelt(up: Upstream) -> No
 async def test_no_credential_of_the_client_reaches_the_provider(up: Upstream, target: str, forward: list[str]) -> None:
     query = "?api_key=sk-client&a=1&%6Bey=sk-client&token=sk-client&b=%2F"
     async with Gateway(one_provider(up, provider=PASSTHROUGH | {"forwardHeaders": forward})) as gw:
-        answer = await ask(await gw.client(), SECRETS | {"Connection": "keep-alive, X-Title", "X-Title": "sk-client"}, target + query)
+        answer = await ask(
+            await gw.client(), SECRETS | {"Connection": "keep-alive, X-Title", "X-Title": "sk-client"}, target + query
+        )
         assert answer.status == 200
         request = await up.request()
         assert b"sk-client" not in request.raw_head
@@ -120,13 +127,21 @@ async def test_configured_headers_are_sent_once_and_forwarded_ones_as_they_came(
     async with Gateway(one_provider(up, provider=provider)) as gw:
         await ask(await gw.client(), {"X-Title": "theirs", "X-Org": "theirs", "X-Tenant": "t-1", "X-Other": "o"})
         request = await up.request()
-        assert (request.header("x-title"), request.header("x-org"), request.header("x-tenant")) == ("ours", "acme", "t-1")
+        assert (request.header("x-title"), request.header("x-org"), request.header("x-tenant")) == (
+            "ours",
+            "acme",
+            "t-1",
+        )
         assert request.header("x-other") is None
 
 
 async def test_passthrough_hands_on_all_but_credentials(up: Upstream) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
-        await ask(await gw.client(), {"X-Custom": "x", "Content-Type": "text/odd", "X-Forwarded-For": "10.0.0.7"}, "/proxy/up/raw")
+        await ask(
+            await gw.client(),
+            {"X-Custom": "x", "Content-Type": "text/odd", "X-Forwarded-For": "10.0.0.7"},
+            "/proxy/up/raw",
+        )
         request = await up.request()
         assert (request.header("x-custom"), request.header("content-type")) == ("x", "text/odd")
         assert request.header("x-forwarded-for") is None
@@ -141,7 +156,13 @@ HIDDEN = {
     "Strict-Transport-Security": "max-age=1", "Access-Control-Allow-Origin": "*", "X-Accel-Redirect": "/etc/passwd",
     "Keep-Alive": "timeout=5", "X-Hop": "named in Connection", "Connection": "keep-alive, X-Hop", "X-Content-Type-Options": "theirs",
 }  # fmt: skip
-SHOWN = {"openai-processing-ms": "12", "openai-version": "2020-10-01", "Retry-After": "3", "X-New": "1", "Server": "provider"}
+SHOWN = {
+    "openai-processing-ms": "12",
+    "openai-version": "2020-10-01",
+    "Retry-After": "3",
+    "X-New": "1",
+    "Server": "provider",
+}
 
 
 @pytest.mark.parametrize("kind", ["stream", "json", "error", "passthrough"])
@@ -151,9 +172,13 @@ async def test_what_describes_the_providers_account_stays_here(up: Upstream, kin
         up.queue(
             sse_answer(*chat_events("Hi"), headers=headers)
             if kind == "stream"
-            else json_answer(error_json() if kind == "error" else completion(), 500 if kind == "error" else 200, headers)
+            else json_answer(
+                error_json() if kind == "error" else completion(), 500 if kind == "error" else 200, headers
+            )
         )
-        answer = await ask(await gw.client(), {"X-Request-Id": "mine"}, "/proxy/up/raw" if kind == "passthrough" else CHAT)
+        answer = await ask(
+            await gw.client(), {"X-Request-Id": "mine"}, "/proxy/up/raw" if kind == "passthrough" else CHAT
+        )
         for name, value in HIDDEN.items():
             assert (name.lower(), value) not in answer.head.headers
         for name, value in SHOWN.items():
@@ -167,7 +192,9 @@ async def test_an_event_stream_is_never_buffered_on_its_way(up: Upstream) -> Non
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         client = await gw.client()
         for target in (CHAT, "/proxy/up/raw"):
-            up.queue(sse_answer(*chat_events("Hi"), headers=[("Cache-Control", "max-age=60"), ("X-Accel-Buffering", "yes")]))
+            up.queue(
+                sse_answer(*chat_events("Hi"), headers=[("Cache-Control", "max-age=60"), ("X-Accel-Buffering", "yes")])
+            )
             answer = await ask(client, {}, target, stream=True)
             assert answer.header("cache-control") == "no-cache, no-transform"
             assert answer.header("x-accel-buffering") == "no"
@@ -214,7 +241,9 @@ async def test_an_answer_without_a_content_type_is_sandboxed(up: Upstream) -> No
 async def test_every_answer_names_provider_model_and_attempts(up: Upstream) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         client = await gw.client()
-        up.queue(json_answer(completion()), json_answer(error_json(), 500), json_answer({}, 401), [Headers(200), Close()])
+        up.queue(
+            json_answer(completion()), json_answer(error_json(), 500), json_answer({}, 401), [Headers(200), Close()]
+        )
         up.queue(sse_answer(*chat_events("Hi")), sse_answer(b"data: [DONE]\n\n"))
         for number in range(6):
             answer = await ask(client, {}, stream=number > 3)
@@ -227,7 +256,11 @@ async def test_every_answer_names_provider_model_and_attempts(up: Upstream) -> N
 async def test_a_refusal_has_seen_no_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
-        for answer in (await ask(client, {}, model="nobody/none"), await client.fetch("GET", "/v1/nothing"), await client.fetch("GET", "/v1/models")):
+        for answer in (
+            await ask(client, {}, model="nobody/none"),
+            await client.fetch("GET", "/v1/nothing"),
+            await client.fetch("GET", "/v1/models"),
+        ):
             assert answer.header("x-router-provider") is None
             assert answer.header("x-router-attempts") == "0"
             assert answer.header("x-request-id")

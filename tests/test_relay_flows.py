@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -35,6 +36,7 @@ from tests.support import (
 )
 from tests.support.answers import DONE, SSE_HEADERS, USAGE, compact
 from tests.support.gateway import Gateway, one_provider
+from tests.support.pump import split
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 CHAT = "/v1/chat/completions"
@@ -122,7 +124,9 @@ async def test_azures_filter_results_do_not_commit_the_answer(up: Upstream) -> N
 async def test_nothing_reaches_the_client_until_there_is_content(up: Upstream) -> None:
     sent, go = asyncio.Event(), asyncio.Event()
     async with Gateway(one_provider(up)) as gw:
-        up.queue([Headers(200, SSE_HEADERS), Chunk(ROLE), Signal(sent), Wait(go), Chunk(HELLO), Chunk(STOP), LastChunk()])
+        up.queue(
+            [Headers(200, SSE_HEADERS), Chunk(ROLE), Signal(sent), Wait(go), Chunk(HELLO), Chunk(STOP), LastChunk()]
+        )
         client = await gw.client()
         await post(client, stream=True)
         await within(sent.wait(), "the role to be sent")
@@ -199,7 +203,11 @@ async def test_a_ping_commits_the_status_but_not_the_content(up: Upstream) -> No
         (200, compact(completion("whole")), "The provider's answer is no event stream."),
         (500, compact(error_json("Broken.")), "Broken."),
         (503, b"<html>", "The provider reported an error."),
-        (401, compact(error_json("Incorrect API key provided: sk-1")), "The provider refused the gateway's credential."),
+        (
+            401,
+            compact(error_json("Incorrect API key provided: sk-1")),
+            "The provider refused the gateway's credential.",
+        ),
     ],
 )
 async def test_after_a_ping_whatever_is_no_event_stream_is_told_in_band(
@@ -207,7 +215,13 @@ async def test_after_a_ping_whatever_is_no_event_stream_is_told_in_band(
 ) -> None:
     go = asyncio.Event()
     async with Gateway(one_provider(up, server={"pingAfter": 0.05})) as gw:
-        up.queue([Wait(go), Headers(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]), body])
+        up.queue(
+            [
+                Wait(go),
+                Headers(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]),
+                body,
+            ]
+        )
         client = await gw.client()
         await post(client, stream=True)
         assert (await client.read_head()).status == 200
@@ -236,7 +250,9 @@ BREAKS: dict[str, tuple[list[Any], str]] = {
 
 @pytest.mark.parametrize("ending", BREAKS)
 @pytest.mark.parametrize("endpoint", CALLS)
-async def test_a_stream_that_breaks_is_told_in_band_and_never_looks_complete(up: Upstream, endpoint: str, ending: str) -> None:
+async def test_a_stream_that_breaks_is_told_in_band_and_never_looks_complete(
+    up: Upstream, endpoint: str, ending: str
+) -> None:
     steps, code = BREAKS[ending]
     begun = asyncio.Event()
     async with Gateway(one_provider(up, timeouts={"idle": 0.1})) as gw:
@@ -284,7 +300,9 @@ async def test_without_done_every_choice_has_to_finish(up: Upstream) -> None:
     finishes = [sse({"choices": [{"index": i, "delta": {}, "finish_reason": "stop"}]}) for i in range(2)]
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
-        up.queue(sse_answer(HELLO, *finishes), sse_answer(HELLO, finishes[0]), sse_answer(HELLO, finishes[0], finishes[0]))
+        up.queue(
+            sse_answer(HELLO, *finishes), sse_answer(HELLO, finishes[0]), sse_answer(HELLO, finishes[0], finishes[0])
+        )
         assert (await fetch(client, stream=True, n=2)).body == HELLO + b"".join(finishes)
         for _ in range(2):
             body = (await fetch(client, stream=True, n=2)).body
@@ -329,7 +347,9 @@ async def test_dropped_events_are_counted_and_logged(up: Upstream) -> None:
         client = await gw.client()
         assert (await fetch(client, stream=True)).body == ROLE + HELLO + STOP + DONE
         await gw.settled()
-        [warning] = [line for line in map(json.loads, gw.log_lines) if line["event"] == "log" and line["level"] == "warning"]
+        [warning] = [
+            line for line in map(json.loads, gw.log_lines) if line["event"] == "log" and line["level"] == "warning"
+        ]
         assert (warning["provider"], warning["events"]) == ("up", 2)
         assert warning["request_id"] == gw.exchanges[0]["request_id"]
         metrics = (await client.fetch("GET", "/metrics")).body
@@ -343,7 +363,15 @@ async def test_a_stream_that_is_compressed_unasked_arrives_plain_and_event_by_ev
     go = asyncio.Event()
     async with Gateway(one_provider(up)) as gw:
         end = packer.compress(DONE) + packer.flush()
-        up.queue([Headers(200, [*SSE_HEADERS, ("Content-Encoding", coding)]), *map(Chunk, pieces), Wait(go), Chunk(end), LastChunk()])
+        up.queue(
+            [
+                Headers(200, [*SSE_HEADERS, ("Content-Encoding", coding)]),
+                *map(Chunk, pieces),
+                Wait(go),
+                Chunk(end),
+                LastChunk(),
+            ]
+        )
         client = await gw.client()
         await post(client, stream=True)
         head = await client.read_head()
@@ -385,7 +413,10 @@ async def test_usage_is_asked_for_and_kept_from_a_client_that_did_not(
         assert (await gw.settled())["tokens"]["input"] == 9
 
 
-@pytest.mark.parametrize(("endpoint", "members"), [("responses", {"stream": True}), ("chat/completions", {}), ("chat/completions", {"stream": False})])
+@pytest.mark.parametrize(
+    ("endpoint", "members"),
+    [("responses", {"stream": True}), ("chat/completions", {}), ("chat/completions", {"stream": False})],
+)
 async def test_usage_is_asked_for_only_where_it_has_to_be(up: Upstream, endpoint: str, members: dict[str, Any]) -> None:
     async with Gateway(one_provider(up, provider={"usageInStream": "always"})) as gw:
         up.queue(json_answer(completion()))
@@ -419,7 +450,9 @@ async def test_a_client_whose_own_options_are_refused_teaches_the_gateway_nothin
 
 @pytest.mark.parametrize("setting", ["always", "auto"])
 async def test_other_refusals_are_not_tried_again(up: Upstream, setting: str) -> None:
-    refusal = error_json("Unknown parameter: 'stream_options'." if setting == "always" else "No.", kind="invalid_request_error")
+    refusal = error_json(
+        "Unknown parameter: 'stream_options'." if setting == "always" else "No.", kind="invalid_request_error"
+    )
     async with Gateway(one_provider(up, provider={"usageInStream": setting})) as gw:
         up.queue(json_answer(refusal, 400))
         answer = await fetch(await gw.client(), stream=True)
@@ -438,7 +471,9 @@ async def test_a_spliced_request_keeps_every_other_byte(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, HELLO, STOP, DONE))
         await (await gw.client()).fetch("POST", CHAT, headers=[("Content-Type", "application/json")], body=body)
-        expected = body.replace(b'"\\u006d"', b'"up-model"').replace(b'"x":2 }', b'"x":2,"stream_options":{"include_usage":true} }')
+        expected = body.replace(b'"\\u006d"', b'"up-model"').replace(
+            b'"x":2 }', b'"x":2,"stream_options":{"include_usage":true} }'
+        )
         assert bytes((await up.request()).body) == expected
 
 
@@ -451,7 +486,9 @@ async def test_a_request_that_needs_no_change_is_sent_as_it_came(up: Upstream, s
         assert bytes((await up.request()).body) == body
 
 
-@pytest.mark.parametrize(("stream", "sent"), [({}, True), ({"stream": False}, True), ({"stream": None}, True), ({"stream": True}, True)])
+@pytest.mark.parametrize(
+    ("stream", "sent"), [({}, True), ({"stream": False}, True), ({"stream": None}, True), ({"stream": True}, True)]
+)
 async def test_the_streaming_path_forces_the_stream(up: Upstream, stream: dict[str, Any], sent: bool) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, HELLO, STOP, COUNT, DONE))
@@ -471,7 +508,13 @@ async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -
     body = blank + json.dumps(completion("ü\ud83d"), indent=2).encode() + b"\n"
     async with Gateway(one_provider(up)) as gw:
         pieces = [body[i : i + 7] for i in range(0, len(body), 7)]
-        up.queue([Headers(200, [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]), *map(Chunk, pieces), LastChunk()])
+        up.queue(
+            [
+                Headers(200, [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]),
+                *map(Chunk, pieces),
+                LastChunk(),
+            ]
+        )
         answer = await fetch(await gw.client())
         assert answer.body == body
         assert answer.header("content-length") == str(len(body))
@@ -494,7 +537,9 @@ async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -
     ],
 )
 @pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings"])
-async def test_a_200_that_is_no_answer_becomes_a_real_error(up: Upstream, endpoint: str, body: bytes, status: int, code: str) -> None:
+async def test_a_200_that_is_no_answer_becomes_a_real_error(
+    up: Upstream, endpoint: str, body: bytes, status: int, code: str
+) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]), Send(body)])
         answer = await fetch(await gw.client(), endpoint)
@@ -506,7 +551,9 @@ async def test_a_200_that_is_no_answer_becomes_a_real_error(up: Upstream, endpoi
 
 async def test_a_json_answer_that_is_cut_off_is_a_502(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
-        up.queue([Headers(200, [("Content-Type", "application/json"), ("Content-Length", "1000")]), b'{"choices":[', Close()])
+        up.queue(
+            [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "1000")]), b'{"choices":[', Close()]
+        )
         answer = await fetch(await gw.client())
         assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_disconnected")
 
@@ -533,7 +580,12 @@ async def test_a_process_that_holds_too_much_says_so(up: Upstream) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_providers_error_is_relayed_byte_for_byte(up: Upstream, status: int, stream: bool) -> None:
     error = json.dumps(error_json("Broken on purpose", code="c") | {"extra": [1.0]}, indent=1).encode()
-    headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(error))), ("Retry-After", "7"), ("x-should-retry", "true")]
+    headers = [
+        ("Content-Type", "application/octet-stream"),
+        ("Content-Length", str(len(error))),
+        ("Retry-After", "7"),
+        ("x-should-retry", "true"),
+    ]
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(status, headers, "Whatever"), Send(error)])
         answer = await fetch(await gw.client(), stream=stream)
@@ -544,7 +596,9 @@ async def test_a_providers_error_is_relayed_byte_for_byte(up: Upstream, status: 
         assert (line["outcome"], line["error"], line["detail"]) == ("error", f"upstream_{status}", "Broken on purpose")
 
 
-@pytest.mark.parametrize("body", [b"<html><body>Bad gateway at cdn-7.example</body></html>", b"", b"no healthy upstream", b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"<html><body>Bad gateway at cdn-7.example</body></html>", b"", b"no healthy upstream", b"\xff"]
+)
 @pytest.mark.parametrize("status", [400, 502, 503])
 async def test_an_error_page_of_a_cdn_becomes_an_error_object(up: Upstream, status: int, body: bytes) -> None:
     async with Gateway(one_provider(up)) as gw:
@@ -606,7 +660,11 @@ async def test_the_usage_of_a_json_answer_is_noted(
 async def test_the_usage_of_a_transcription_is_noted(up: Upstream, streamed: bool) -> None:
     done = {"type": "transcript.text.done", "text": "Hi", "usage": AUDIO}
     async with Gateway(one_provider(up)) as gw:
-        up.queue(sse_answer(sse({"type": "transcript.text.delta", "delta": "Hi"}), sse(done)) if streamed else json_answer({"text": "Hi", "usage": AUDIO}))
+        up.queue(
+            sse_answer(sse({"type": "transcript.text.delta", "delta": "Hi"}), sse(done))
+            if streamed
+            else json_answer({"text": "Hi", "usage": AUDIO})
+        )
         answer = await (await gw.client()).fetch(
             "POST", "/v1/audio/transcriptions", headers=[("Content-Type", "multipart/form-data; boundary=b")], body=FORM
         )
@@ -616,7 +674,9 @@ async def test_the_usage_of_a_transcription_is_noted(up: Upstream, streamed: boo
 
 
 @pytest.mark.parametrize("usage", [{"x_groq": {"usage": USAGE}, "choices": []}, {"usage": USAGE, "choices": []}])
-async def test_the_usage_of_a_stream_is_noted_wherever_the_provider_puts_it(up: Upstream, usage: dict[str, Any]) -> None:
+async def test_the_usage_of_a_stream_is_noted_wherever_the_provider_puts_it(
+    up: Upstream, usage: dict[str, Any]
+) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, HELLO, STOP, sse(usage), DONE))
         await fetch(await gw.client(), stream=True)
@@ -625,7 +685,9 @@ async def test_the_usage_of_a_stream_is_noted_wherever_the_provider_puts_it(up: 
 
 
 async def test_the_usage_of_a_stream_of_responses_is_noted(up: Upstream) -> None:
-    last = response("response.completed", response={"model": "up-model", "usage": {"input_tokens": 9, "output_tokens": 2}})
+    last = response(
+        "response.completed", response={"model": "up-model", "usage": {"input_tokens": 9, "output_tokens": 2}}
+    )
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(CREATED, DELTA, last))
         answer = await fetch(await gw.client(), "responses", stream=True)
@@ -650,7 +712,48 @@ async def test_usage_that_was_not_told_is_unknown_and_not_nothing(up: Upstream) 
 async def test_a_json_answer_that_is_compressed_unasked_arrives_plain(up: Upstream) -> None:
     packed = gzip.compress(compact(completion()))
     async with Gateway(one_provider(up)) as gw:
-        up.queue([Headers(200, [("Content-Type", "application/json"), ("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))]), packed])
+        up.queue(
+            [
+                Headers(
+                    200,
+                    [
+                        ("Content-Type", "application/json"),
+                        ("Content-Encoding", "gzip"),
+                        ("Content-Length", str(len(packed))),
+                    ],
+                ),
+                packed,
+            ]
+        )
         answer = await fetch(await gw.client())
         assert answer.body == compact(completion())
         assert answer.header("content-encoding") is None
+
+
+# Every split, over sockets (in-process there are thousands more: tests/transport/test_relay.py)
+
+
+async def test_however_the_network_cuts_a_stream_the_client_gets_the_same_bytes(up: Upstream) -> None:
+    big = sse({"choices": [{"index": 0, "delta": {"content": "ü" * 500_000}}]})
+    stream = (
+        b"\xef\xbb\xbf: waiting\r\n\r\n" + ROLE + HELLO.replace(b"\n", b"\r\n") + b"data: {\r\n\r\n" + WORLD.replace(b"\n", b"\r")
+        + b'data: {"choices":\ndata: [{"index":0,"delta":{"content":"two lines"}}]}\n\n' + b"event: x\ndata:\n\n" + big
+        + COUNT.replace(b"\n", b"\r\n") + STOP + b"data: [DONE]"
+    )  # fmt: skip
+    expected = (
+        stream.replace(b"data: {\r\n\r\n", b"")
+        .replace(b"event: x\ndata:\n\n", b"")
+        .replace(COUNT.replace(b"\n", b"\r\n"), b"")
+        + b"\n\n"
+    )
+    edges = [at for at, byte in enumerate(stream) if byte in b"\r\n\xbf"]
+    async with Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        for seed in range(20):
+            chance = random.Random(seed)
+            cuts = chance.sample(edges, 10) + chance.sample(range(len(stream)), 10)
+            up.queue([Headers(200, SSE_HEADERS), *map(Chunk, split(stream, cuts)), LastChunk()])
+            answer = await fetch(client, stream=True)
+            assert answer.body == expected
+        facts = [(line["outcome"], line["tokens"]) for line in gw.exchanges]
+        assert facts == [("ok", {"input": 9, "cached": None, "output": 2, "reasoning": None})] * 20

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import ClientGone, GatewayError
+from proxy.errors import GatewayError, ShuttingDown
 from proxy.transport.head import Head
 from proxy.transport.upstream import UpstreamConnection
 from tests.support import (
@@ -150,7 +150,9 @@ async def test_interim_answers_are_skipped() -> None:
 async def test_a_body_that_ends_with_the_connection_is_whole(call: dict[str, Any]) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
-        kind, body = ("text/event-stream", chat_chunks("Hello")) if "stream" in call else ("application/json", b'{"a":1}')
+        kind, body = (
+            ("text/event-stream", chat_chunks("Hello")) if "stream" in call else ("application/json", b'{"a":1}')
+        )
         up.queue([Headers(200, [("Content-Type", kind)]), Send(body[:7]), Send(body[7:]), Close()])
         answer = await client.fetch("POST", CHAT, json=call)
         assert (answer.status, answer.body) == (200, body)
@@ -198,9 +200,7 @@ DEATHS = pytest.mark.parametrize("death", [Close(), Reset()], ids=["close", "res
     ],
     ids=["before the head", "in the head", "before the body", "in the body", "in a chunked body"],
 )
-async def test_a_provider_that_dies_before_a_whole_json_answer_is_a_502(
-    begun: list[Any], death: Close | Reset
-) -> None:
+async def test_a_provider_that_dies_before_a_whole_json_answer_is_a_502(begun: list[Any], death: Close | Reset) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([*begun, death])
@@ -469,16 +469,30 @@ class Other:
         self.over.set()
 
 
-@pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_from_its_release_on_a_connection_is_out_of_the_former_attempts_reach(call: dict[str, Any]) -> None:
-    """Between the end of an answer and the wake-up of who waited for it, the next request may run already."""
+ENDINGS = {
+    "plain": (CHAT, CALL, json_answer(completion("Hello"))),
+    "stream": (CHAT, STREAM, sse_answer(*chat_events("Hello"))),
+    "binary": ("/v1/audio/speech", SPEECH, [Headers(200, [("Content-Length", "5")]), Send(b"sound")]),
+    "chunked": (
+        "/v1/audio/speech",
+        SPEECH,
+        [Headers(200, [("Transfer-Encoding", "chunked")]), Chunk(b"sound"), LastChunk()],
+    ),
+}
+
+
+@pytest.mark.parametrize("disturb", ["client gone", "stop", "clock", "pause"])
+@pytest.mark.parametrize(("path", "call", "script"), ENDINGS.values(), ids=ENDINGS.keys())
+async def test_between_the_end_of_an_answer_and_the_wake_up_of_its_attempt_nothing_can_go_wrong(
+    path: str, call: dict[str, Any], script: list[Any], disturb: str
+) -> None:
+    """The connection may run the next request by then, and whatever strikes now comes too late."""
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
-        pool = gw.app._pool
-        gateway = gw.app.gateway
+        pool, gateway, other = gw.app._pool, gw.app.gateway, Other()
         assert pool is not None
         assert gateway is not None
-        release, other = pool.release, Other()
-        up.queue(sse_answer(*chat_events("Hello")) if "stream" in call else json_answer(completion("Hello")))
+        release = pool.release
+        up.queue(script)
         up.queue([b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", Send(b"theirs")])
 
         def release_and_take(connection: UpstreamConnection) -> None:
@@ -486,17 +500,26 @@ async def test_from_its_release_on_a_connection_is_out_of_the_former_attempts_re
             release(connection)
             assert pool.take(connection.origin) is connection
             connection.send((b"GET /v1/x HTTP/1.1\r\nHost: up\r\n\r\n",), other)
-            for request in list(gateway._running.values()):
-                assert request.flow is not None
+            (request,) = gateway._running.values()
+            assert request.flow is not None
+            if disturb == "client gone":
+                request.flow.client_gone()
+            elif disturb == "stop":
+                request.flow.interrupt(ShuttingDown("Too late"))
+            elif disturb == "clock":
+                gateway._around.ticker._tick()
+            else:
                 request.flow.pause()
-                request.flow.interrupt(ClientGone())
 
         pool.release = release_and_take  # type: ignore[method-assign]
         client = await gw.client()
-        await client.request("POST", CHAT, json=call)
+        answer = await client.fetch("POST", path, json=call)
+        assert answer.status == 200
+        assert b"Hello" in answer.body or answer.body == b"sound"
         await within(other.over.wait(), "the other's answer", lambda: (other.body, other.fault))
         assert (other.body, other.fault) == (b"theirs", None)
         assert len(up.connections) == 1
+        assert (await gw.settled())["outcome"] == "ok"
 
 
 # -- no connection at all -------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Provider:
     def allows(self, method: str, path: str) -> bool:
         """Whether ``passthrough`` lists this request; ``path`` without a leading slash."""
         return any(
-            method == allowed and (path == prefix or path.startswith(prefix.rstrip("/") + "/"))
+            method == allowed and (not prefix or path == prefix or path.startswith(prefix.rstrip("/") + "/"))
             for allowed, prefix in self.passthrough
         )
 

@@ -66,20 +66,14 @@ class Catalog:
         self._usable = tuple(d for d in self.deployments if d.model is None or d.model.available)
         self._open = tuple(p for p in self.providers.values() if p.open)
         self._by_name: dict[str, list[Deployment]] = {}
-        for deployment in self._usable:
-            for name in self._names(deployment):
-                self._by_name.setdefault(name, []).append(deployment)
+        for named in (_own_names, _upstream_names):  # a model's own name goes before the same name at a provider
+            for deployment in self._usable:
+                for name in named(deployment):
+                    places = self._by_name.setdefault(name, [])
+                    if deployment not in places:
+                        places.append(deployment)
         self._any = {name: Deployment(config, p, "", None, None) for name, p in self.providers.items()}
         self.listing = _encode({"object": "list", "data": self._objects(), "models": self._rows()})
-
-    @staticmethod
-    def _names(deployment: Deployment) -> list[str]:
-        """The names that lead to a deployment, each once: its own, its provider's, both with the provider before."""
-        provider = deployment.provider.name
-        names = [deployment.name, f"{provider}/{deployment.name}"]
-        if deployment.upstream_model:
-            names += [deployment.upstream_model, f"{provider}/{deployment.upstream_model}"]
-        return list(dict.fromkeys(names))
 
     def plan(self, model: str | None, pinned: Provider | None = None) -> list[Deployment]:
         """Deployments for a name, best first. Raises ClientFault (404 ``model_not_found``)."""
@@ -163,3 +157,12 @@ class Catalog:
             for d in self.deployments
             if d.model is not None
         ]
+
+
+def _own_names(deployment: Deployment) -> tuple[str, str]:
+    return deployment.name, f"{deployment.provider.name}/{deployment.name}"
+
+
+def _upstream_names(deployment: Deployment) -> tuple[str, ...]:
+    name = deployment.upstream_model
+    return (name, f"{deployment.provider.name}/{name}") if name else ()

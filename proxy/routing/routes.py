@@ -12,7 +12,8 @@ from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, OPAQUE, STATEFUL, STATEFUL_BELOW, Endpoint
 
-_DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:/|$)")
+# With a parameter behind the dots, too: some servers strip it before they resolve them.
+_DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
 
 
 class Route(Struct, frozen=True):
@@ -60,7 +61,7 @@ class Routes:
             if method in ("GET", "HEAD"):
                 return Route(MODELS, unquote(path[len("models/") :]))
             if path == "models":
-                raise _not_allowed("GET")
+                raise _not_allowed("GET, HEAD")
         first = path.partition("/")[0]
         if first in FORBIDDEN:
             raise ClientFault(
@@ -68,7 +69,8 @@ class Routes:
                 status=403,
                 code="forbidden_path",
             )
-        if known is None and first not in STATEFUL and not path.startswith(STATEFUL_BELOW):
+        # Nothing ends with a slash, but a lenient provider would take "responses/" for "responses".
+        if known is None and (path.endswith("/") or not (first in STATEFUL or path.startswith(STATEFUL_BELOW))):
             raise ClientFault("The API has no such path.", status=404, code="unknown_path")
         provider = catalog.providers.get(catalog.config.default_provider)
         if provider is not None:
@@ -102,7 +104,7 @@ class Routes:
 
 def check_path(path: str) -> None:
     """Refuse what two readers could resolve differently. Raises ClientFault (400)."""
-    decoded = unquote(path, errors="replace")
+    decoded = unquote(unquote(path, errors="replace"), errors="replace")  # some servers decode twice
     if (
         not path.startswith("/")
         or not path.isascii()

@@ -5,7 +5,9 @@ DNS rebinding needs a name, so IP literals are always fine; names are fine if th
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault
@@ -13,12 +15,12 @@ from proxy.transport.server import Request
 
 REMEMBERED = 1000
 
-_PREFLIGHT = (
-    b"Access-Control-Allow-Methods: GET, POST, DELETE, OPTIONS\r\n"
-    b"Access-Control-Max-Age: 600\r\n"
-    b"Vary: Origin, Access-Control-Request-Headers\r\n"
-)
+# RFC 9110 7.2 and RFC 3986 3.2.2: a literal in brackets or a name, and a port.
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?").fullmatch
+
+_PREFLIGHT = b"Access-Control-Allow-Methods: GET, POST, DELETE, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
 _EXPOSED = (
+    b"Vary: Origin\r\n"
     b"Access-Control-Expose-Headers: x-request-id, x-router-provider, x-router-model, x-router-attempts,"
     b" retry-after\r\n"
 )
@@ -29,9 +31,10 @@ class Edge:
 
     def __init__(self, settings: Settings, *, local: bool) -> None:
         """``local``: the listener is a unix socket, which no web page reaches."""
-        names = {"localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts)}
-        self._names = frozenset(names)
-        self._any_host = local or "*" in names
+        self._names = frozenset(
+            ("localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts))
+        )
+        self._any_host = local
         self._origins = frozenset(origin.rstrip("/") for origin in settings.cors_origins)
         self._good: set[str] = set()  # Host values that passed, to spare the parsing
 
@@ -54,8 +57,7 @@ class Edge:
         return True
 
     def _check_host(self, host: str) -> None:
-        name = _name_of(host)
-        if not (self._any_host or name in self._names or name.endswith(".localhost") or _is_address(name)):
+        if not (self._any_host or self._is_ours(host)):
             raise ClientFault(
                 "The Host of this request is not one of the gateway's names; add it to server.allowedHosts.",
                 status=421,
@@ -63,6 +65,16 @@ class Edge:
             )
         if len(self._good) < REMEMBERED:
             self._good.add(host)
+
+    def _is_ours(self, host: str) -> bool:
+        found = _HOST(host)
+        if found is None:
+            return False
+        literal, name = found.groups()
+        if literal is not None:
+            return _is_address(literal, IPv6Address)
+        name = name.removesuffix(".").lower()
+        return name in self._names or name.endswith(".localhost") or _is_address(name, ip_address)
 
     def _check_origin(self, origin: str, host: str) -> bytes:
         if origin in self._origins or "*" in self._origins:
@@ -76,15 +88,9 @@ class Edge:
         )
 
 
-def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].rstrip(".").lower()
-
-
-def _is_address(name: str) -> bool:
+def _is_address(text: str, kind: Callable[[str], object]) -> bool:
     try:
-        ip_address(name)
+        kind(text)
     except ValueError:
         return False
     return True

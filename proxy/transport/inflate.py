@@ -19,13 +19,14 @@ class BadCompression(ValueError):
 class Inflater:
     """Decodes one body; ``finished`` once its end was seen."""
 
-    __slots__ = ("_members", "_raw_allowed", "_started", "_zlib")
+    __slots__ = ("_first", "_members", "_raw_allowed", "_started", "_zlib")
 
     def __init__(self, coding: str) -> None:
         self._zlib = zlib.decompressobj(_ANY_HEADER)
         self._members = coding != "deflate"
         self._raw_allowed = coding == "deflate"
         self._started = False
+        self._first = b""  # one byte does not tell yet whether a zlib header begins
 
     @property
     def finished(self) -> bool:
@@ -34,11 +35,16 @@ class Inflater:
     @property
     def cut(self) -> bool:
         """Something was decoded, but its end was not seen."""
-        return self._started and not self._zlib.eof
+        return bool(self._started or self._first) and not self._zlib.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decoded pieces of at most ``PIECE`` bytes, each made when it is asked for, so that whoever counts
         them stops a bomb early. Raises BadCompression."""
+        if self._raw_allowed and not self._started:
+            data = self._first + data
+            self._first = data[:1]
+            if len(data) < 2:
+                return
         while data:
             if self._zlib.eof:
                 if not self._members:

@@ -167,7 +167,7 @@ class EventRelay:
         return block if self._hook is None else self._hook(self._exchange, block)
 
     def _keep_comment(self, block: bytes) -> bytes:
-        if not self._committed:
+        if not self._meaningful:
             self._held_comments += len(block)
             if self._held_comments > HELD_COMMENTS:
                 return b""

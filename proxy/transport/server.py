@@ -46,6 +46,8 @@ class Request:
     __slots__ = (
         "_connection",
         "_continued",
+        "_task",
+        "ended_by",
         "flow",
         "gone",
         "headers",
@@ -69,7 +71,9 @@ class Request:
         self.payload = payload
         self.upgrade: bool = message.upgrade
         self._continued = False
+        self._task = connection._task_handler
         self.gone = False
+        self.ended_by: BaseException | None = None  # why the handler was cancelled, if we did it
         self.flow: Flow | None = None
         transport = connection.transport
         assert transport is not None
@@ -129,15 +133,27 @@ class Request:
     def lost(self) -> None:
         """The connection is gone (or half of it is, which counts as gone)."""
         self.gone = True
-        self.cut_body(ClientGone())
         if self.flow is not None:
+            self.cut_body(ClientGone())
             self.flow.client_gone()
+        else:
+            self._end(ClientGone())
 
     def interrupt(self, reason: GatewayError) -> None:
         """End whatever is being done for this request; ``reason`` is told to the client."""
-        self.cut_body(reason)
         if self.flow is not None:
+            self.cut_body(reason)
             self.flow.interrupt(reason)
+        else:
+            self._end(reason)
+
+    def _end(self, reason: BaseException) -> None:
+        """The handler waits for the body, or for something that knows no flow (a hook): there only this helps."""
+        if not self.body_taken:
+            self.cut_body(reason)
+        elif self._task is not None:
+            self.ended_by = reason
+            self._task.cancel()
 
 
 class Connection(RequestHandler):
@@ -282,7 +298,7 @@ class Connection(RequestHandler):
         """Close in stages (RFC 9112 9.6): closing with unread bytes in the socket makes the kernel send a reset,
         which can overtake our answer on its way to the client."""
         transport = self.transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             return
         self._close = True  # whatever still comes is forgotten unread
         transport.write_eof()

@@ -25,6 +25,7 @@ class Form:
         if boundary is None:
             raise ClientFault("This endpoint takes multipart/form-data with a boundary.", code="invalid_content_type")
         self._reader = reader
+        self._boundary = boundary
         self._source = reader.pieces(hold=False)
         self._scanner = FieldScanner(boundary)
         self._spool = SpooledTemporaryFile(SPOOL_IN_MEMORY)  # noqa: SIM115  closed by close()
@@ -47,20 +48,20 @@ class Form:
         declared = self._reader.declared_plain
         if declared is None:
             return None
-        return declared + self._growth(model)
+        start, end, value = self._change(model)
+        return declared + len(value) - (end - start)
 
     async def pieces(self, model: str | None) -> AsyncIterator[bytes]:
-        """The form with its model field replaced. Raises ClientFault if it turns out to be no clean form."""
-        span = self._scanner.span
-        if model is None or span is None:
-            span, value = (self._spooled, self._spooled), b""
-        else:
-            value = model.encode()
-        for piece in self._read_back(0, span[0]):
+        """The form with its model field replaced, or put first where there was none.
+
+        Raises ClientFault if it turns out to be no clean form.
+        """
+        start, end, value = self._change(model)
+        for piece in self._read_back(0, start):
             yield piece
         if value:
             yield value
-        for piece in self._read_back(span[1], self._spooled):
+        for piece in self._read_back(end, self._spooled):
             yield piece
         self.close()
         async for piece in self._source:
@@ -79,9 +80,14 @@ class Form:
             start += len(piece)
             yield piece
 
-    def _growth(self, model: str | None) -> int:
-        span = self._scanner.span
-        return 0 if model is None or span is None else len(model.encode()) - (span[1] - span[0])
+    def _change(self, model: str | None) -> tuple[int, int, bytes]:
+        """Between which offsets of the body stands what instead."""
+        if model is None:
+            return 0, 0, b""
+        if self._scanner.span is not None:
+            return *self._scanner.span, model.encode()
+        part = b'--%b\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n' % (self._boundary, model.encode())
+        return 0, self._scanner.preamble, part
 
     def _scan(self, piece: bytes) -> None:
         try:

@@ -12,15 +12,19 @@ import msgspec
 from proxy.errors import ClientFault
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, parse
 
-READ = frozenset(("model", "stream", "messages", "stream_options", "n"))
+READ = frozenset(("model", "stream", "messages", "stream_options", "n", "prompt"))
 
 _text = msgspec.json.Decoder(str).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Call:
-    """``model`` is ``None`` where the client named none; ``stream`` is what it asked for."""
+    """``model`` is ``None`` where the client named none; ``stream`` is what it asked for.
+
+    ``choices`` is how many finish reasons a stream of the answer has.
+    """
 
     __slots__ = ("body", "choices", "members", "model", "stream", "wants_usage")
 
@@ -79,7 +83,16 @@ def _flag(members: Members, name: str) -> bool:
 
 def _choices(members: Members) -> int:
     raw = members.raw("n")
-    return max(int(raw), 1) if raw is not None and raw.isdigit() and len(raw) < 5 else 1
+    n = max(int(raw), 1) if raw is not None and raw.isdigit() and len(raw) < 5 else 1
+    return n * _prompts(members)
+
+
+def _prompts(members: Members) -> int:
+    """A legacy completion may bring several prompts, each with choices of its own."""
+    raw = members.raw("prompt") if members.first_byte("prompt") == b"[" else None
+    items = _items(raw) if raw is not None else []
+    # An array of numbers is one prompt, in tokens.
+    return len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1
 
 
 def _wants_usage(members: Members) -> bool:

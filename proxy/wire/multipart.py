@@ -59,12 +59,14 @@ class FieldScanner:
 
     ``value`` and ``span``, the byte offsets of the value in the body, are ``None`` until the field has
     passed whole. ``ended`` tells whether the closing boundary has passed; what follows it is ignored.
+    ``preamble`` counts the bytes before the first boundary.
     """
 
     def __init__(self, boundary: bytes, name: str = "model", max_value: int = 1024) -> None:
         self.value: str | None = None
         self.span: tuple[int, int] | None = None
         self.ended = False
+        self.preamble = 0
         self._name = name.encode()
         self._max_value = max_value
         self._begun = False
@@ -97,6 +99,7 @@ class FieldScanner:
             preamble = len(chunk)
             chunk = chunk.lstrip(b"\r\n")
             self._fed += preamble - len(chunk)
+            self.preamble = self._fed
             self._begun = bool(chunk)
         if not chunk:
             return

@@ -102,24 +102,25 @@ class ChatTap:
         return b"data: %b\n\n" % openai_error.body(fault)
 
     def _understand(self, chunk: Any, *, named_error: bool) -> Mark:
+        counted = self._note(chunk) if isinstance(chunk, dict) else False
         error = openai_error.find(chunk)
         if error is not None or named_error:
             self.error = error or ProviderError("The provider reported an error.")
             return Mark.ERROR
         if not isinstance(chunk, dict):
             return Mark.CONTENT
-        model = chunk.get("model")
-        if isinstance(model, str) and not self.response_model:
-            self.response_model = model
         choices = chunk.get("choices")
-        counted = self._note_usage(chunk)
         if isinstance(choices, list) and choices:
             return Mark.CONTENT if self._note_choices(choices) else Mark.QUIET
         if counted:
             return Mark.USAGE if self._swallow_usage and choices == [] else Mark.QUIET
         return Mark.QUIET if choices == [] else Mark.CONTENT
 
-    def _note_usage(self, chunk: dict[str, Any]) -> bool:
+    def _note(self, chunk: dict[str, Any]) -> bool:
+        """Model and usage; tells whether there was any usage. Errors carry them too, and what was used is billed."""
+        model = chunk.get("model")
+        if isinstance(model, str) and not self.response_model:
+            self.response_model = model
         wire = find_wire(chunk) or find_wire(chunk.get("x_groq"))  # Groq tells it in a member of its own
         if wire is None:
             return False

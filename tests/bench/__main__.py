@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
 
 
 def overrun(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(f"bench: stopped by signal {number} (14: it took too long)")
+    raise SystemExit(f"bench: {'took too long' if number == signal.SIGALRM else 'stopped'}")
 
 
 def main() -> int:

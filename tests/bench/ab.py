@@ -60,7 +60,9 @@ def compare(variants: Sequence[Column], metrics: Sequence[str], rounds: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ab", description=__doc__.split("\n")[0])
     for name in "ab":
-        parser.add_argument(f"--{name}", type=json.loads, default={}, metavar="JSON", help="laid over the configuration")
+        parser.add_argument(
+            f"--{name}", type=json.loads, default={}, metavar="JSON", help="laid over the configuration"
+        )
         parser.add_argument(f"--{name}-tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
     parser.add_argument("--metric", action="append", choices=list(PHASES), help="may be repeated; all if not given")
     parser.add_argument("--rounds", type=int, default=8, metavar="N")
@@ -69,7 +71,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("it took too long"))
     signal.alarm(LIMIT)
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, awake(Path(name)), upstream(Path(name)) as provider:
+    with (
+        tempfile.TemporaryDirectory(prefix="sluice-bench-") as name,
+        awake(Path(name)),
+        upstream(Path(name)) as provider,
+    ):
         variants = []
         try:
             for title, changes, tree in (("A", chosen.a, chosen.a_tree), ("B", chosen.b, chosen.b_tree)):

@@ -59,7 +59,7 @@ class Child:
         def before_exec() -> None:
             _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             os.sched_setaffinity(0, {core})
-            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
         self.log = log

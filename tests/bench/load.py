@@ -78,6 +78,7 @@ class Crowd:
         self.running = 0
         self.idle: list[StreamClient] = []
         self.errors: list[str] = []
+        self.ended = asyncio.Event()  # one more has
 
     async def begin(self) -> None:
         """Starts one stream, on an idle connection if there is one."""
@@ -117,7 +118,8 @@ class Crowd:
 
     async def all_ended(self) -> None:
         while self.running:
-            await asyncio.sleep(0.02)
+            self.ended.clear()
+            await self.ended.wait()
         self.check()
 
     def check(self) -> None:
@@ -130,6 +132,7 @@ class Crowd:
 
     def _done(self, client: StreamClient, error: str | None) -> None:
         self.running -= 1
+        self.ended.set()
         if error is None:
             self.idle.append(client)
         else:
@@ -216,7 +219,7 @@ async def idle(target: Target) -> Metrics:
 async def crowded(target: Target, streams: int) -> Metrics:
     """Memory while that many streams are open, each with an event a second."""
     ramp = streams / 1000
-    crowd = Crowd(target, round(ramp) + 3, 1.0)
+    crowd = Crowd(target, round(ramp) + 4, 1.0)
     await crowd.ramp(streams, ramp)
     await crowd.all_started(streams)
     await asyncio.sleep(0.5)

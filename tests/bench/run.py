@@ -84,7 +84,11 @@ def say(text: str) -> None:
 def bench(plan: Plan) -> Result:
     """Runs it all. Everything started is ended before it returns or raises."""
     result = Result(plan)
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, awake(Path(name)), upstream(Path(name)) as provider:
+    with (
+        tempfile.TemporaryDirectory(prefix="sluice-bench-") as name,
+        awake(Path(name)),
+        upstream(Path(name)) as provider,
+    ):
         folder = Path(name)
         direct = Column("direct", None)
         try:
@@ -160,7 +164,7 @@ def begin(
             continue
         columns.append(column)
         if not tls:
-            many = min(peer.many, plan.many) if peer.many < 1000 else plan.many
+            many = plan.many if peer.many is None else peer.many
             play(column, [("idle", {}, {}), ("crowded", {"streams": many}, {})])
             idle, crowded = column.median("idle_mb"), column.median("crowded_mb")
             if idle is not None and crowded is not None:

@@ -103,18 +103,20 @@ def notes(result: Result) -> str:
             for column in result.plain + result.tls
             if metric not in column.void and (values := column.values.get(metric))
         ]
-        if spread:
+        if spread and result.plan.rounds > 1:
             notes.append(f"{metric} over the rounds: {', '.join(spread)}.")
     notes += [f"Left out: {each}" for each in result.missing]
     for column in result.plain + result.tls:
         notes += [f"Void: {column.title}, {why}" for why in dict.fromkeys(column.void.values())]
         if column.peer and column.peer.streams != 400:
             notes.append(
-                f"{column.title}: {column.peer.streams} streams instead of 400 and {column.peer.many} open ones for its memory, "
+                f"{column.title}: {column.peer.streams} streams instead of 400 and {column.peer.many or result.plan.many} open ones for its memory, "
                 "as it could not keep up with more."
             )
         if column.retried:
-            notes.append(f"{column.title}: tokens fell behind in {count(column.retried, 'window')}, which were measured again.")
+            notes.append(
+                f"{column.title}: tokens fell behind in {count(column.retried, 'window')}, which were measured again."
+            )
         if column.foreign > 5:
             notes.append(
                 f"Disturbed: others used up to {column.foreign:.0f} % of the proxies' core beside {column.title}."

@@ -22,11 +22,10 @@ TOKEN_SIZE = 1 + 6 + 1 + 16 + 1 + 8 + 1 + 8 + 1
 
 def _chunk(delta: dict[str, str], finish_reason: str | None) -> dict[str, object]:
     return {
-        "id": "chatcmpl-BvT5kQ2xW8nR4mY7pL1sD9fG3hJ6zC0a",
+        "id": "chatcmpl-BvT5kQ2xW8nR4mY",
         "object": "chat.completion.chunk",
         "created": 1750000000,
         "model": "gpt-4o-mini-2024-07-18",
-        "service_tier": "default",
         "system_fingerprint": "fp_34a54ae93c",
         "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
         "usage": None,
@@ -60,14 +59,18 @@ TAIL = FINISH + DONE
 
 ANSWER = json.dumps(
     {
-        "id": "chatcmpl-BvT5kQ2xW8nR4mY7pL1sD9fG3hJ6zC0a",
+        "id": "chatcmpl-BvT5kQ2xW8nR4mY",
         "object": "chat.completion",
         "created": 1750000000,
         "model": "gpt-4o-mini-2024-07-18",
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": "@?; A sluice is a gate for water.", "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": "@?; A sluice is a gate that lets water through, as much as is wanted and no more, and holds the rest.",
+                    "refusal": None,
+                },
                 "logprobs": None,
                 "finish_reason": "stop",
             }

@@ -51,4 +51,5 @@ if __name__ == "__main__":
     try:
         print(upload(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])))
     except (OSError, ValueError) as error:
-        sys.exit(print(error) or 1)  # type: ignore[func-returns-value]
+        print(error)
+        sys.exit(1)

@@ -206,9 +206,9 @@ async def serve(cert: str, key: str) -> None:
     tls = await loop.create_server(connection, "127.0.0.1", 0, backlog=4096, ssl=context)
     ports = [server.sockets[0].getsockname()[1] for server in (plain, tls)]
     print(json.dumps({"plain": ports[0], "tls": ports[1]}), flush=True)
-    over = loop.create_future()
-    loop.add_reader(0, lambda: over.done() or over.set_result(None))
-    await over
+    over = asyncio.Event()
+    loop.add_reader(0, over.set)  # nothing is ever written there: this is its end
+    await over.wait()
 
 
 if __name__ == "__main__":

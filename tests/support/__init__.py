@@ -8,6 +8,7 @@ gateway    the real gateway, in this process or as a process of its own (importe
            rest works while the gateway does not)
 blackhole  an address that never answers a connection attempt
 recorded   the recorded provider traffic
+pump       an event relay without sockets, for every split of a stream (imported by its own name, like gateway)
 tls        certificates for one test run
 """
 

@@ -23,6 +23,7 @@ from tests.support import (
     within,
 )
 from tests.support.gateway import Gateway, one_provider
+from tests.support.steps import Step
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -372,7 +373,8 @@ async def test_an_upload_that_stops_is_a_408_and_its_provider_is_left(up: Upstre
 async def test_an_upload_that_the_provider_does_not_take_is_not_the_clients_fault(up: Upstream) -> None:
     """The body's clock counts what we waited for the client, not what we made it wait."""
     paused, go_on = asyncio.Event(), asyncio.Event()
-    up.on_head(lambda request: [PauseReading(), Signal(paused), Wait(go_on), ResumeReading()])
+    stop: list[Step | bytes] = [PauseReading(), Signal(paused), Wait(go_on), ResumeReading()]
+    up.on_head(lambda request: [*stop, Wait(request.complete), *json_answer(completion())])
     provider = {"passthrough": ["POST /files"]}
     async with Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.15}, provider=provider)) as gw:
         client = await gw.client()
@@ -398,3 +400,18 @@ async def test_every_refusal_gives_back_what_was_held(up: Upstream, gw: Gateway)
     client.close()
     assert (await gw.settled())["outcome"] == "client_gone"
     assert budget(gw) == 0
+
+
+async def test_a_stop_while_a_body_is_read_ends_it_with_a_503(up: Upstream) -> None:
+    async with Gateway(one_provider(up, server={"drainSecs": 0.05})) as gw:
+        client = await gw.client()
+        await client.send(head("Transfer-Encoding: chunked") + b"5\r\nhello\r\n")
+        await until(lambda: budget(gw), "the body to be begun")
+        stopping = asyncio.ensure_future(gw.app.stop())
+        head_told = await client.read_head()
+        await client.send(b"5\r\nhello\r\n" * 100)  # it had not heard yet
+        assert (head_told.status, head_told.header("connection")) == (503, "close")
+        assert b"shutting down" in await client.read_body()
+        await within(stopping, "the gateway to stop")
+        assert (await gw.settled())["outcome"] == "cancelled"
+        assert up.connections == []

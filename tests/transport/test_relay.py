@@ -65,6 +65,11 @@ def test_half_an_event_waits_for_its_other_half() -> None:
     assert pump.feed(WORLD[20:]).body == ROLE + HELLO + WORLD
 
 
+@pytest.mark.parametrize("begun", [b": note\n", b"event: chunk\n", b'data: {"a":\n', b"data: 1,\n"])
+def test_what_looks_like_an_event_is_none_while_another_has_begun(begun: bytes) -> None:
+    assert relayed([ROLE, HELLO, begun, WORLD, STOP, DONE]) == relayed([ROLE, HELLO, begun + WORLD, STOP, DONE])
+
+
 def test_many_events_in_one_read_leave_in_one_write() -> None:
     pump = Pump().feed(ROLE, HELLO)
     writes = len(pump.outlet.writes)
@@ -84,7 +89,10 @@ def test_the_longest_gap_is_between_two_reads_of_content() -> None:
 # The content commit
 
 
-@pytest.mark.parametrize("quiet", [ROLE, b": waiting\n\n", sse({"choices": [], "prompt_filter_results": [{}]}), b"\xef\xbb\xbf" + ROLE, b"\n"])
+@pytest.mark.parametrize(
+    "quiet",
+    [ROLE, b": waiting\n\n", sse({"choices": [], "prompt_filter_results": [{}]}), b"\xef\xbb\xbf" + ROLE, b"\n"],
+)
 def test_nothing_is_sent_before_the_first_content(quiet: bytes) -> None:
     pump = Pump().feed(quiet)
     assert pump.outlet.writes == []
@@ -146,7 +154,9 @@ def test_an_error_in_the_same_read_as_the_first_content_is_told_in_band() -> Non
 # What is left out
 
 
-@pytest.mark.parametrize("block", [b"data: {nothing\n\n", b"data: <html>\r\n\r\n", b"data: [DONE\n\n", b'data: {"a":"\xff"}\n\n'])
+@pytest.mark.parametrize(
+    "block", [b"data: {nothing\n\n", b"data: <html>\r\n\r\n", b"data: [DONE\n\n", b'data: {"a":"\xff"}\n\n']
+)
 def test_an_event_that_no_client_could_read_is_left_out_and_counted(block: bytes) -> None:
     for stream in ([ROLE, block, HELLO, STOP, DONE], [ROLE, HELLO, block, STOP, DONE]):
         result = relayed(stream)
@@ -155,7 +165,9 @@ def test_an_event_that_no_client_could_read_is_left_out_and_counted(block: bytes
         assert (result.outcome, result.events) == ("ok", 4)
 
 
-@pytest.mark.parametrize("block", [b"data:\n\n", b"data: \r\n\r\n", b"id: 7\n\n", b"retry: 100\n\n", b"event: ping\n\n"])
+@pytest.mark.parametrize(
+    "block", [b"data:\n\n", b"data: \r\n\r\n", b"id: 7\n\n", b"retry: 100\n\n", b"event: ping\n\n"]
+)
 def test_an_event_without_data_is_left_out_and_counted(block: bytes) -> None:
     result = relayed([ROLE, HELLO, block, STOP, DONE])
     assert result.body == ROLE + HELLO + STOP + DONE
@@ -177,9 +189,10 @@ def test_usage_that_comes_with_choices_stays() -> None:
 
 def test_comments_before_the_first_event_are_kept_up_to_16_kib() -> None:
     comment = b": " + b"x" * 1020 + b"\n\n"
-    result = relayed([*[comment] * 20, HELLO, comment * 20, STOP, DONE])
+    stream = [*[comment] * 20, HELLO, comment * 20, STOP, DONE]
     assert len(comment) * 16 == HELD_COMMENTS
-    assert result.body == comment * 16 + HELLO + comment * 20 + STOP + DONE
+    for chunks in (stream, [b"".join(stream)]):
+        assert relayed(chunks).body == comment * 16 + HELLO + comment * 20 + STOP + DONE
 
 
 def test_a_line_end_cut_in_two_by_the_network_belongs_to_what_is_left_out() -> None:
@@ -204,7 +217,8 @@ def test_finish_reasons_for_all_choices_end_a_stream_without_done(choices: int) 
 
 
 @pytest.mark.parametrize(
-    ("dialect", "stream"), [("openai.chat", [ROLE, HELLO]), ("openai.completions", [sse({"choices": [{"index": 0, "text": "a"}]})])]
+    ("dialect", "stream"),
+    [("openai.chat", [ROLE, HELLO]), ("openai.completions", [sse({"choices": [{"index": 0, "text": "a"}]})])],
 )
 def test_a_cut_stream_is_told_in_band_and_never_looks_complete(dialect: str, stream: list[bytes]) -> None:
     result = relayed(stream, dialect)
@@ -242,9 +256,15 @@ def test_a_stream_of_responses_is_not_ended_by_done() -> None:
 @pytest.mark.parametrize("fault", [CUT, ClockExpired("idle", 5)])
 @pytest.mark.parametrize(
     ("dialect", "stream"),
-    [("openai.chat", [ROLE, HELLO]), ("openai.responses", [CREATED, DELTA]), ("openai.other", [sse({"type": "speech.audio.delta"})])],
+    [
+        ("openai.chat", [ROLE, HELLO]),
+        ("openai.responses", [CREATED, DELTA]),
+        ("openai.other", [sse({"type": "speech.audio.delta"})]),
+    ],
 )
-def test_a_stream_that_breaks_is_told_once_whatever_its_dialect(dialect: str, stream: list[bytes], fault: UpstreamFault) -> None:
+def test_a_stream_that_breaks_is_told_once_whatever_its_dialect(
+    dialect: str, stream: list[bytes], fault: UpstreamFault
+) -> None:
     pump = Pump(dialect).feed(*stream, HELLO[:10]).broken(fault).end()
     body = b"".join(stream)
     assert pump.body.startswith(body)
@@ -256,7 +276,9 @@ def test_a_stream_that_breaks_is_told_once_whatever_its_dialect(dialect: str, st
     assert pump.deliveries == 1
 
 
-@pytest.mark.parametrize(("dialect", "stream"), [("openai.chat", [HELLO, STOP, DONE]), ("openai.responses", [CREATED, DELTA, COMPLETED])])
+@pytest.mark.parametrize(
+    ("dialect", "stream"), [("openai.chat", [HELLO, STOP, DONE]), ("openai.responses", [CREATED, DELTA, COMPLETED])]
+)
 def test_what_breaks_after_the_terminal_event_is_no_news(dialect: str, stream: list[bytes]) -> None:
     pump = Pump(dialect).feed(*stream).broken(CUT)
     assert pump.body == b"".join(stream)
@@ -272,7 +294,13 @@ def test_a_schema_without_terminal_event_ends_where_http_ends_it() -> None:
 
 
 @pytest.mark.parametrize("done", [b"", DONE])
-@pytest.mark.parametrize("error", [sse({"error": {"message": "late", "code": "c"}}), b'event: error\ndata: {"error":{"message":"late","code":"c"}}\n\n'])
+@pytest.mark.parametrize(
+    "error",
+    [
+        sse({"error": {"message": "late", "code": "c"}}),
+        b'event: error\ndata: {"error":{"message":"late","code":"c"}}\n\n',
+    ],
+)
 def test_a_providers_own_error_is_enough(error: bytes, done: bytes) -> None:
     result = relayed([ROLE, HELLO, error, done])
     assert result.body == ROLE + HELLO + error + done
@@ -389,7 +417,9 @@ deltas = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 def chunk_event(delta: dict[str, Any], finish: str | None = None, index: int = 0, **members: Any) -> bytes:
-    return compact({"model": "up-model", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]} | members)
+    return compact(
+        {"model": "up-model", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]} | members
+    )
 
 
 documents = st.one_of(
@@ -401,7 +431,9 @@ documents = st.one_of(
     st.just(compact({"model": "up-model", "choices": [], "x_groq": {"usage": USAGE}})),
     st.just(compact({"choices": [], "prompt_filter_results": []})),
     st.just(compact({"error": {"message": "late", "code": 500}})),
-    st.sampled_from([b"[DONE]", b"", b"nothing", b"{", b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', b"5", b'"\xff"']),
+    st.sampled_from(
+        [b"[DONE]", b"", b"nothing", b"{", b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', b"5", b'"\xff"']
+    ),
 )
 
 
@@ -410,7 +442,9 @@ def blocks(draw: st.DrawFn) -> bytes:
     """One block of any shape that the specification of event streams knows."""
     end = draw(st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"]))
     lines: list[bytes] = []
-    before = st.sampled_from([b": ping", b":", b"event: error", b"event: chunk", b"id: 7", b"retry: 10", b"unknown: x", b"data"])
+    before = st.sampled_from(
+        [b": ping", b":", b"event: error", b"event: chunk", b"id: 7", b"retry: 10", b"unknown: x", b"data"]
+    )
     if draw(st.integers(0, 3)) == 0:
         lines += draw(st.lists(before, max_size=2))
     if draw(st.integers(0, 5)):
@@ -444,6 +478,11 @@ def test_every_split_gives_the_client_the_same_bytes_and_the_exchange_the_same_f
     whole = in_pieces(stream, [], swallow=swallow, choices=choices)
     assert in_pieces(stream, cuts, swallow=swallow, choices=choices) == whole
     assert in_pieces(stream, range(len(stream)), swallow=swallow, choices=choices) == whole
+    # Where a line ends a chunk can look like an event of its own although it is a part of one.
+    lines = [at + 1 for at, byte in enumerate(stream) if byte in b"\r\n"]
+    assert in_pieces(stream, lines, swallow=swallow, choices=choices) == whole
+    for cut in lines:
+        assert in_pieces(stream, [cut], swallow=swallow, choices=choices) == whole
 
 
 @settings(deadline=None)
@@ -455,7 +494,9 @@ def test_the_same_holds_for_the_other_dialects(stream: bytes, dialect: str, cuts
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(deltas, st.just("ü" * 300)), min_size=1, max_size=6), st.lists(st.integers(0, 3000), max_size=12))
+@given(
+    st.lists(st.one_of(deltas, st.just("ü" * 300)), min_size=1, max_size=6), st.lists(st.integers(0, 3000), max_size=12)
+)
 def test_a_stream_with_nothing_wrong_in_it_is_the_same_to_the_byte(texts: list[str], cuts: list[int]) -> None:
     stream = b"".join(chat_events(*texts, usage=USAGE))
     result = in_pieces(stream, cuts)

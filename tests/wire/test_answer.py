@@ -15,14 +15,26 @@ def test_a_completion_tells_model_and_usage() -> None:
     assert check(json.dumps(completion()).encode()) == Told("up-model", Usage(9, None, 2, None))
 
 
-@pytest.mark.parametrize("body", [b'\n\n\r\n\t {"model":"m"}', b'{"model":"m"}\n\n', b'{"model":"m","error":null}', b'{"model":"m","error":{}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b'\n\n\r\n\t {"model":"m"}', b'{"model":"m"}\n\n', b'{"model":"m","error":null}', b'{"model":"m","error":{}}'],
+)
 def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
     assert check(body) == Told("m", None)
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b"5", b'"text"', b"null", b'{"model":5}', b'{"usage":"much"}', b'{"model":null,"usage":null}', b'{"text":"\\ud83d"}'],
+    [
+        b"[]",
+        b"5",
+        b'"text"',
+        b"null",
+        b'{"model":5}',
+        b'{"usage":"much"}',
+        b'{"model":null,"usage":null}',
+        b'{"text":"\\ud83d"}',
+    ],
 )
 def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
     assert check(body) == Told()

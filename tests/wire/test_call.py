@@ -42,9 +42,28 @@ def test_a_model_is_read_as_json_means_it(name: str) -> None:
     assert read(b'{"model": %b}' % name.encode()).model == "m/x"
 
 
-@pytest.mark.parametrize(("n", "choices"), [(1, 1), (128, 128), (0, 1), (-1, 1), (1.0, 1), ("3", 1), ([], 1), (10**9, 1)])
+@pytest.mark.parametrize(
+    ("n", "choices"), [(1, 1), (128, 128), (0, 1), (-1, 1), (1.0, 1), ("3", 1), ([], 1), (10**9, 1)]
+)
 def test_a_strange_n_is_the_providers_to_refuse(n: Any, choices: int) -> None:
     assert call(n=n).choices == choices
+
+
+@pytest.mark.parametrize(
+    ("prompt", "choices"),
+    [
+        ("one", 2),
+        (["one"], 2),
+        (["one", "two", "three"], 6),
+        ([[1, 2], [3]], 4),
+        ([1, 2, 3], 2),
+        ([], 2),
+        ([None], 2),
+        (5, 2),
+    ],
+)
+def test_every_prompt_of_a_legacy_completion_gets_its_own_choices(prompt: Any, choices: int) -> None:
+    assert call(prompt=prompt, n=2).choices == choices
 
 
 @pytest.mark.parametrize(
@@ -69,7 +88,9 @@ def test_a_wrong_type_is_refused_with_the_name_of_the_field(members: dict[str, A
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "invalid_type", param)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"model=m", b'{"model":"m",}', b"\xff", b'{"model":"\xff"}', b'{"model":"\\ud83d"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"model=m", b'{"model":"m",}', b"\xff", b'{"model":"\xff"}', b'{"model":"\\ud83d"}']
+)
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(ClientFault) as caught:
         read(body)
@@ -85,7 +106,14 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("name", sorted(READ))
 def test_two_members_that_readers_could_take_differently_are_refused(name: str) -> None:
-    value = {"model": b'"m"', "messages": b"[]", "stream": b"true", "n": b"1", "stream_options": b"{}"}[name]
+    value = {
+        "model": b'"m"',
+        "messages": b"[]",
+        "stream": b"true",
+        "n": b"1",
+        "prompt": b'""',
+        "stream_options": b"{}",
+    }[name]
     escaped = b"\\u%04x" % ord(name[0]) + name[1:].encode()
     for second in (name.encode(), escaped):
         with pytest.raises(ClientFault) as caught:
@@ -112,7 +140,9 @@ def test_a_change_leaves_every_other_byte() -> None:
     body = b' {\n "messages" : [ {"role":"user", "content":"a\\u00e9 \\"model\\":\\"m\\"" } ],\r\n\t"model":  "m" ,"n":1.0e0,"x":NULL}'
     body = body.replace(b"NULL", b"null")
     changed = spliced(read(body), model=b'"up/model"', stream_options=b'{"include_usage":true}')
-    assert changed == body.replace(b'"m" ', b'"up/model" ').replace(b"null}", b'null,"stream_options":{"include_usage":true}}')
+    assert changed == body.replace(b'"m" ', b'"up/model" ').replace(
+        b"null}", b'null,"stream_options":{"include_usage":true}}'
+    )
 
 
 members = st.dictionaries(

@@ -23,7 +23,9 @@ def test_whatever_is_json_is_decoded(document: object) -> None:
     assert decode(text.encode()) == json.loads(text)
 
 
-@pytest.mark.parametrize("data", [b'{"a":1e999}', b"-1e999", b'"\\ud83d"', b'{"choices":[{"delta":{"content":"\\ude00"}}]}'])
+@pytest.mark.parametrize(
+    "data", [b'{"a":1e999}', b"-1e999", b'"\\ud83d"', b'{"choices":[{"delta":{"content":"\\ude00"}}]}']
+)
 def test_json_that_our_types_cannot_hold_is_json_all_the_same(data: bytes) -> None:
     assert is_json(data)
 

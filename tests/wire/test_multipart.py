@@ -72,9 +72,7 @@ CONTENTS = (
     .map(b"".join)
     .filter(lambda content: b"\r\n--" + BOUNDARY not in b"\r\n" + content + b"\r\n")
 )
-VALUES = st.sampled_from(
-    [b"", b"whisper-1", b"\r\n", b"\r", b"-\r\n--\r\n---", "größe".encode(), b"\r\n------b0"]
-)
+VALUES = st.sampled_from([b"", b"whisper-1", b"\r\n", b"\r", b"-\r\n--\r\n---", "größe".encode(), b"\r\n------b0"])
 OTHERS = st.builds(lambda content: (FILE, content), CONTENTS)
 HEADS = st.sampled_from(
     [
@@ -150,9 +148,7 @@ ANYTHING = st.lists(
 
 
 @given(ANYTHING | st.binary(max_size=60), st.lists(st.integers(0, 300), max_size=4))
-def test_garbage_gives_no_other_error_and_the_same_one_however_it_is_cut(
-    body: bytes, cuts: list[int]
-) -> None:
+def test_garbage_gives_no_other_error_and_the_same_one_however_it_is_cut(body: bytes, cuts: list[int]) -> None:
     whole = outcome([body])
     assert outcome([body[at : at + 1] for at in range(len(body))]) == whole
     assert outcome(split(body, [cut % (len(body) + 1) for cut in cuts])) == whole
@@ -236,9 +232,7 @@ def test_another_field_can_be_looked_for() -> None:
     assert scanner.value == "true"
 
 
-@pytest.mark.parametrize(
-    "disposition", [b'; filename="m.txt"', b'; filename=""', b"; filename*=utf-8''m.txt"]
-)
+@pytest.mark.parametrize("disposition", [b'; filename="m.txt"', b'; filename=""', b"; filename*=utf-8''m.txt"])
 def test_a_file_of_that_name_is_not_the_field(disposition: bytes) -> None:
     scanner = scan([body_of((MODEL + disposition, b"x" * 5000), (MODEL, b"whisper-1"))])
     assert scanner.value == "whisper-1"
@@ -340,9 +334,7 @@ def test_a_value_that_never_ends_is_refused_before_it_has_been_taken_in() -> Non
         ("", None),
     ],
 )
-def test_the_boundary_is_read_from_the_content_type(
-    content_type: bytes | str, boundary: bytes | None
-) -> None:
+def test_the_boundary_is_read_from_the_content_type(content_type: bytes | str, boundary: bytes | None) -> None:
     assert boundary_of(content_type) == boundary
 
 

@@ -63,7 +63,9 @@ def test_the_text_of_a_completion_is_content() -> None:
     assert mark(sse({"choices": [{"index": 0, "text": "", "finish_reason": None}]})) is Mark.QUIET
 
 
-@pytest.mark.parametrize("document", [{"object": "x"}, {"choices": None}, {"choices": {"0": {}}}, [1], "text", 5, None, {}])
+@pytest.mark.parametrize(
+    "document", [{"object": "x"}, {"choices": None}, {"choices": {"0": {}}}, [1], "text", 5, None, {}]
+)
 def test_json_of_a_shape_that_we_do_not_know_goes_on_as_content(document: Any) -> None:
     assert mark(sse(compact_event(document))) is Mark.CONTENT
 
@@ -72,7 +74,9 @@ def compact_event(document: Any) -> bytes:
     return b"data: " + compact(document) + b"\n\n"
 
 
-@pytest.mark.parametrize("block", [b": ping\n\n", b":\n\n", b"\n", b"\r\n", b"nothing\n\n", b"error: {}\n\n", b": a\r\n: b\r\n\r\n"])
+@pytest.mark.parametrize(
+    "block", [b": ping\n\n", b":\n\n", b"\n", b"\r\n", b"nothing\n\n", b"error: {}\n\n", b": a\r\n: b\r\n\r\n"]
+)
 def test_a_block_without_fields_is_a_comment(block: bytes) -> None:
     assert mark(block) is Mark.COMMENT
 
@@ -103,7 +107,15 @@ def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
 
 
 @pytest.mark.parametrize(
-    "block", [DONE, b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data: [DONE] \n\n", b": x\ndata: [DONE]\n\n", b"data: [DONE]\r\r"]
+    "block",
+    [
+        DONE,
+        b"data:[DONE]\n\n",
+        b"data: [DONE]\r\n\r\n",
+        b"data: [DONE] \n\n",
+        b": x\ndata: [DONE]\n\n",
+        b"data: [DONE]\r\r",
+    ],
 )
 def test_done_ends_the_stream_however_it_is_spelt(block: bytes) -> None:
     tap = ChatTap()
@@ -238,6 +250,12 @@ def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any])
         assert tap.usage == COUNTED
 
 
+def test_an_error_may_tell_what_was_used_before_it() -> None:
+    tap = ChatTap()
+    assert tap.read(chunk({}, "error", error={"message": "late"}, usage=COUNTS)) is Mark.ERROR
+    assert (tap.usage, tap.response_model) == (COUNTED, "up-model")
+
+
 def test_a_running_total_is_kept_from_plain_events_too() -> None:
     tap = ChatTap()
     assert tap.plain(chunk({"content": "a"}, usage={"prompt_tokens": 9, "completion_tokens": 1}))
@@ -306,7 +324,10 @@ def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any, 
     reading.told(StreamTruncated("x"))
 
 
-@given(st.binary(max_size=80) | st.lists(st.sampled_from([b"data: ", b"{", b"}", b'"choices":[{}]', b"\n", b"\r", b"\xff"])).map(b"".join))
+@given(
+    st.binary(max_size=80)
+    | st.lists(st.sampled_from([b"data: ", b"{", b"}", b'"choices":[{}]', b"\n", b"\r", b"\xff"])).map(b"".join)
+)
 def test_no_bytes_break_the_tap(block: bytes) -> None:
     tap = ChatTap()
     if tap.plain(block):

@@ -87,10 +87,17 @@ def test_the_words_of_a_provider_are_bounded() -> None:
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["\ud83d", 10**4000, "rate_limit", "４２９"]),
-    lambda inner: st.lists(inner, max_size=2)
-    | st.dictionaries(
-        st.sampled_from(["error", "message", "type", "code", "param", "status", "status_code"]), inner, max_size=5
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["\ud83d", 10**4000, "rate_limit", "４２９"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "type", "code", "param", "status", "status_code"]), inner, max_size=5
+        )
     ),
     max_leaves=12,
 )

@@ -35,7 +35,9 @@ def test_what_comes_before_the_model_speaks_tells_nothing_yet(kind: str) -> None
     assert not tap.complete
 
 
-@pytest.mark.parametrize("kind", ["response.output_item.added", "response.output_text.delta", "response.reasoning.done"])
+@pytest.mark.parametrize(
+    "kind", ["response.output_item.added", "response.output_text.delta", "response.reasoning.done"]
+)
 def test_every_other_event_is_content_and_plain(kind: str) -> None:
     assert ResponsesTap().read(event(kind)) is Mark.CONTENT
     assert ResponsesTap().plain(event(kind))
@@ -62,7 +64,11 @@ def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
     ("block", "message", "status"),
     [
         (event("error", code="rate_limit_exceeded", message="slow down", param=None), "slow down", 429),
-        (event("error", error={"type": "too_many_requests", "code": "rate_limit_exceeded", "message": "slow down"}), "slow down", 429),
+        (
+            event("error", error={"type": "too_many_requests", "code": "rate_limit_exceeded", "message": "slow down"}),
+            "slow down",
+            429,
+        ),
         (event("response.failed", response={"error": {"code": "server_error", "message": "down"}}), "down", 500),
         (event("response.failed", response={"error": None}), "", 0),
         (event("response.failed"), "", 0),
@@ -96,7 +102,12 @@ def test_done_does_not_complete_a_stream_of_responses() -> None:
 
 @pytest.mark.parametrize(
     ("block", "mark"),
-    [(b": x\n\n", Mark.COMMENT), (b"event: response.created\n\n", Mark.EMPTY), (b"data: {\n\n", Mark.GARBAGE), (b"data: [1]\n\n", Mark.CONTENT)],
+    [
+        (b": x\n\n", Mark.COMMENT),
+        (b"event: response.created\n\n", Mark.EMPTY),
+        (b"data: {\n\n", Mark.GARBAGE),
+        (b"data: [1]\n\n", Mark.CONTENT),
+    ],
 )
 def test_other_blocks_are_what_they_are_everywhere(block: bytes, mark: Mark) -> None:
     assert ResponsesTap().read(block) is mark
@@ -131,12 +142,20 @@ def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["error", *sorted(TERMINAL), *sorted(QUIET), "response.x"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["type", "response", "error", "usage", "model", "sequence_number", "code", "message", "input_tokens"]),
-        inner,
-        max_size=5,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.sampled_from(["error", *sorted(TERMINAL), *sorted(QUIET), "response.x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "response", "error", "usage", "model", "sequence_number", "code", "message", "input_tokens"]
+            ),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=20,
 )

@@ -22,9 +22,7 @@ def decode(body: bytes) -> Any:
         raise ValueError(constant)
 
     # Numbers stay text: 1e400 is not 2e400, and 1.0 is not 1.
-    document = json.loads(
-        body.decode(), object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=refuse
-    )
+    document = json.loads(body.decode(), object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=refuse)
     json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     return document
 
@@ -38,9 +36,7 @@ def changed(pairs: Pairs, changes: Change) -> Pairs:
         elif (new := changes[name]) is not None:
             result.append((name, decode(new)))
     present = {name for name, _ in pairs}
-    result += [
-        (name, decode(new)) for name, new in changes.items() if new is not None and name not in present
-    ]
+    result += [(name, decode(new)) for name, new in changes.items() if new is not None and name not in present]
     return result
 
 
@@ -75,9 +71,7 @@ NAMES = st.sampled_from(
         "\n",
     ]
 )
-NUMBERS = st.sampled_from(
-    ["0", "-0", "1", "12", "123456789012345678901234567890", "1e400", "-1.5E-3", "0.10"]
-)
+NUMBERS = st.sampled_from(["0", "-0", "1", "12", "123456789012345678901234567890", "1e400", "-1.5E-3", "0.10"])
 
 
 @st.composite
@@ -117,9 +111,7 @@ def objects(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
 
 
 VALUES = st.recursive(SCALARS, lambda inner: arrays(inner) | objects(inner), max_leaves=8)
-BODIES = st.builds(
-    lambda before, text, after: (before + text + after).encode(), SPACE, objects(VALUES), SPACE
-)
+BODIES = st.builds(lambda before, text, after: (before + text + after).encode(), SPACE, objects(VALUES), SPACE)
 CHANGES = st.dictionaries(NAMES, st.none() | VALUES.map(str.encode), max_size=4)
 
 
@@ -173,22 +165,16 @@ def assembled(parts: list[tuple[str, str, str, str]]) -> bytes:
 
 
 @given(dismantled(), CHANGES)
-def test_only_the_values_change_and_no_other_byte(
-    parts: list[tuple[str, str, str, str]], changes: Change
-) -> None:
+def test_only_the_values_change_and_no_other_byte(parts: list[tuple[str, str, str, str]], changes: Change) -> None:
     new = {name: value.decode() for name, value in changes.items() if value is not None}
     present = {name for name, *_ in parts}
-    expected = assembled(
-        [(name, before, new.get(name, value), after) for name, before, value, after in parts]
-    )
+    expected = assembled([(name, before, new.get(name, value), after) for name, before, value, after in parts])
     replaced: Change = {name: value.encode() for name, value in new.items() if name in present}
     assert joined(parse(assembled(parts)).splice(replaced)) == expected
 
 
 @given(dismantled(), st.sets(NAMES))
-def test_what_remains_after_a_deletion_keeps_its_bytes(
-    parts: list[tuple[str, str, str, str]], gone: set[str]
-) -> None:
+def test_what_remains_after_a_deletion_keeps_its_bytes(parts: list[tuple[str, str, str, str]], gone: set[str]) -> None:
     rest = joined(parse(assembled(parts)).splice(dict.fromkeys(gone)))
     at = 0
     for name, before, value, _ in parts:

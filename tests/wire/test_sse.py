@@ -141,9 +141,7 @@ VALUES = st.sampled_from(
         "007",
     ]
 )
-FIELDS = st.sampled_from(
-    ["data", "data", "data", "event", "id", "retry", "", "data ", "Data", "other", "\ufeffdata"]
-)
+FIELDS = st.sampled_from(["data", "data", "data", "event", "id", "retry", "", "data ", "Data", "other", "\ufeffdata"])
 LINES = st.one_of(
     st.builds(
         lambda field, colon, value: field + colon + (value if colon else ""),
@@ -180,9 +178,7 @@ def test_events_are_those_of_the_specification(stream: bytes) -> None:
 @given(streams() | RAW, st.data())
 @example(b"data: a\r\n\r\ndata: b\r\n\r\n", None)
 @example(b"\xef\xbb\xbf\r\r\n\n\r", None)
-def test_every_split_gives_the_same_blocks_and_loses_no_byte(
-    stream: bytes, data: st.DataObject | None
-) -> None:
+def test_every_split_gives_the_same_blocks_and_loses_no_byte(stream: bytes, data: st.DataObject | None) -> None:
     whole, rest = cut([stream])
     assert b"".join(whole) + rest == stream
     splits = [[stream[at : at + 1] for at in range(len(stream))]]
@@ -331,9 +327,7 @@ def test_a_huge_event_in_small_chunks_arrives_whole(end: bytes) -> None:
     [b"data: 12345\n\n", b"data: 12345\n\ndata: 1\n\n", b"data: 1234\r\n\r\n", b"data: 1234567890123"],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_block_beyond_the_limit_is_an_error_that_hands_over_the_blocks_before_it(
-    stream: bytes, size: int
-) -> None:
+def test_a_block_beyond_the_limit_is_an_error_that_hands_over_the_blocks_before_it(stream: bytes, size: int) -> None:
     framer = Framer(max_block=12)
     received: list[bytes] = []
     whole = b"data: 1\n\n" + stream
@@ -384,9 +378,7 @@ def test_fields_are_read_by_the_letter(block: bytes, event: Event) -> None:
 @pytest.mark.parametrize(
     ("stream", "data"), [(b"\xef\xbb\xbfdata: x\n\n", b"x"), (b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\n", None)]
 )
-def test_one_bom_is_stripped_at_the_start_of_the_stream_and_no_other(
-    stream: bytes, data: bytes | None
-) -> None:
+def test_one_bom_is_stripped_at_the_start_of_the_stream_and_no_other(stream: bytes, data: bytes | None) -> None:
     assert parse(stream, first=True).data == data
     assert payload(stream, first=True) == data
     assert parse(stream).data is None

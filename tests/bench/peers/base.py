@@ -35,7 +35,7 @@ class Peer(ABC):
     """One proxy, one worker. Subclasses say how; nothing is started before ``start``.
 
     ``verbatim``: an event leaves it byte for byte as it came. ``streams``: how many at 20 ms it is measured with;
-    ``many``: how many open ones for its memory, at least. ``patience``: seconds until its first answer.
+    ``many``: how many open ones for its memory, ``None`` as many as planned. ``patience``: seconds until its first answer.
     """
 
     name = ""
@@ -43,7 +43,7 @@ class Peer(ABC):
     model = "bench"
     verbatim = True
     streams = 400
-    many = 1000
+    many: int | None = None
     patience = 15.0
     tree = ROOT  # where it is started
 
@@ -126,4 +126,3 @@ def own_environment(name: str, requirement: str) -> Path:
 def version_in(python: Path, package: str) -> str:
     code = f"from importlib.metadata import version; print(version({package!r}))"
     return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-

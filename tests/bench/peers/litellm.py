@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tests.bench.peers.base import Peer, own_environment, version_in
 
-REQUIREMENT = "litellm[proxy]==1.106.2"  # never 1.82.7 or 1.82.8: those were published by a thief
+REQUIREMENT = "litellm[proxy]==1.106.2"  # never 1.82.7 or 1.82.8
 
 
 class LiteLlm(Peer):
     name = "litellm"
     verbatim = False
     streams = 20
-    many = 100
+    many = 50
     patience = 90.0
 
     def python(self) -> Path:

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from tests.bench.peers.base import ROOT, Peer, Provider
+from tests.bench.child import ROOT
+from tests.bench.peers.base import Peer, Provider
 
 PLENTY = 1_000_000_000
 

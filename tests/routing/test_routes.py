@@ -1,0 +1,323 @@
+"""From a request line to a route, or to a refusal that says why."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.errors import ClientFault
+from proxy.routing.catalog import Catalog
+from proxy.routing.endpoints import ENDPOINTS, OPAQUE
+from proxy.routing.routes import MODELS, Route, Routes, check_path
+from tests.support.gateway import to_config
+
+ROUTES = Routes(("/v1", "/api/v1"))
+CLIENT_PATHS = [endpoint.alias or endpoint.path for endpoint in ENDPOINTS]
+
+
+def catalog(passthrough: list[str] | None = None, **sections: Any) -> Catalog:
+    provider = {"baseUrl": "http://127.0.0.1:1/v1", "passthrough": passthrough or []}
+    config = to_config({"providers": {"up": provider, "other": {"baseUrl": "http://127.0.0.1:2"}}} | sections)
+    return Catalog(config, version="1", created=0)
+
+
+PLAIN = catalog()
+DEFAULT = catalog(defaultProvider="up")
+LISTED = catalog(["GET /files", "DELETE /files", "POST /v2/rerank", "GET /a%2Fb"])
+
+
+def refusal(method: str, path: str, known: Catalog = PLAIN, routes: Routes = ROUTES) -> tuple[int, str | None]:
+    with pytest.raises(ClientFault) as caught:
+        routes.find(method, path, known)
+    return caught.value.status, caught.value.code
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["/v1/", "/api/v1/"])
+@pytest.mark.parametrize("name", CLIENT_PATHS)
+def test_every_endpoint_is_found_under_both_base_paths(base: str, name: str) -> None:
+    for known in (PLAIN, DEFAULT):
+        route = ROUTES.find("POST", base + name, known)
+        assert route.endpoint in ENDPOINTS
+        assert route.pinned is None
+        assert route.path == route.endpoint.path
+        assert route.endpoint.force_stream == name.endswith("/stream")
+
+
+@pytest.mark.parametrize("name", CLIENT_PATHS)
+def test_every_endpoint_is_found_with_its_provider_pinned(name: str) -> None:
+    route = ROUTES.find("POST", f"/proxy/up/{name}", PLAIN)
+    assert route.endpoint in ENDPOINTS
+    assert route.pinned is PLAIN.providers["up"]
+
+
+def test_the_forced_stream_is_asked_of_the_provider_at_its_plain_path() -> None:
+    assert ROUTES.find("POST", "/v1/chat/completions/stream", PLAIN).path == "chat/completions"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/api/v1/chat/completions", "/proxy/up/responses"])
+def test_another_method_is_a_405_that_says_which(method: str, path: str) -> None:
+    with pytest.raises(ClientFault) as caught:
+        ROUTES.find(method, path, PLAIN)
+    assert (caught.value.status, caught.value.allow) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("bases", "path"),
+    [
+        (("/v1", "/llm"), "/llm/chat/completions"),
+        (("/v1", "/llm/"), "/llm/chat/completions"),
+        (("/v1", "/llm"), "/v1/chat/completions"),
+        (("/v1", "/a/b"), "/a/b/chat/completions"),
+        (("/v1", "/v1"), "/v1/chat/completions"),
+        (("/v1", "/"), "/chat/completions"),
+    ],
+)
+def test_the_base_path_is_a_matter_of_configuration(bases: tuple[str, str], path: str) -> None:
+    assert Routes(bases).find("POST", path, PLAIN).path == "chat/completions"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/models",
+        "/chat/completions",
+        "/api/chat/completions",
+        "/v1x/models",
+        "/V1/models",
+        "/proxy",
+        "/proxyup/models",
+    ],
+)
+def test_what_is_under_no_base_path_is_a_404(path: str) -> None:
+    for known in (PLAIN, DEFAULT):
+        assert refusal("POST", path, known) == (404, "unknown_path")
+
+
+# -- models ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("models", ""),
+        ("models/", ""),
+        ("models/gpt", "gpt"),
+        ("models/deepseek/deepseek-r1:free", "deepseek/deepseek-r1:free"),
+        ("models/deepseek%2Fdeepseek-r1%3Afree", "deepseek/deepseek-r1:free"),
+        ("models/caf%C3%A9", "café"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("known", [PLAIN, DEFAULT])
+def test_models_are_our_own_affair_whoever_is_the_default(method: str, path: str, name: str, known: Catalog) -> None:
+    route = ROUTES.find(method, f"/v1/{path}", known)
+    assert (route.endpoint, route.path, route.pinned) == (MODELS, name, None)
+
+
+def test_models_take_no_other_method() -> None:
+    for known in (PLAIN, DEFAULT):
+        with pytest.raises(ClientFault) as caught:
+            ROUTES.find("POST", "/v1/models", known)
+        assert (caught.value.status, caught.value.allow) == (405, "GET, HEAD")
+
+
+def test_a_model_is_deleted_where_it_was_made() -> None:
+    assert refusal("DELETE", "/v1/models/ft:gpt") == (404, "stateful_path")
+    assert ROUTES.find("DELETE", "/v1/models/ft:gpt", DEFAULT).endpoint is OPAQUE
+
+
+# -- state ----------------------------------------------------------------------------------------
+
+STATEFUL = [
+    ("GET", "files"),
+    ("POST", "files"),
+    ("DELETE", "files/abc"),
+    ("GET", "chat/completions/abc"),
+    ("GET", "chat/completions/abc/messages"),
+    ("GET", "responses/abc"),
+    ("POST", "responses/abc/cancel"),
+    ("POST", "vector_stores/abc/search"),
+    ("POST", "images/variations"),
+    ("POST", "realtime/calls"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), STATEFUL)
+def test_what_holds_state_is_relayed_to_the_default_provider_as_it_is(method: str, path: str) -> None:
+    assert ROUTES.find(method, f"/v1/{path}", DEFAULT) == Route(OPAQUE, path, DEFAULT.providers["up"])
+
+
+@pytest.mark.parametrize(("method", "path"), STATEFUL)
+def test_without_a_default_provider_it_is_a_404_that_says_so(method: str, path: str) -> None:
+    with pytest.raises(ClientFault, match="defaultProvider") as caught:
+        ROUTES.find(method, f"/v1/{path}", PLAIN)
+    assert caught.value.status == 404
+
+
+def test_a_stored_completion_is_listed_at_the_default_provider() -> None:
+    assert ROUTES.find("GET", "/v1/chat/completions", DEFAULT).endpoint is OPAQUE
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["nothing", "filesystem", "Files", "chat", "chat/", "chat/nothing", "audio", "audio/nothing", "images", "model",
+     "embeddings/abc", "completions/abc", "chat%2Fcompletions", "%66iles", "chat/completions%2Fabc"],
+)  # fmt: skip
+def test_what_openai_does_not_have_is_a_404_with_a_default_provider_too(path: str) -> None:
+    for known in (PLAIN, DEFAULT):
+        assert refusal("GET", f"/v1/{path}", known) == (404, "unknown_path")
+
+
+@pytest.mark.parametrize("name", CLIENT_PATHS)
+def test_a_slash_behind_an_endpoint_does_not_lead_around_the_pipeline(name: str) -> None:
+    """A default provider may well answer it, with whatever model the body names."""
+    for known in (PLAIN, DEFAULT):
+        assert refusal("POST", f"/v1/{name}/", known)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["organization", "organization/users", "projects", "projects/abc/users/def/roles"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("base", ["/v1/", "/api/v1/"])
+def test_an_accounts_administration_is_a_403(base: str, method: str, path: str) -> None:
+    for known in (PLAIN, DEFAULT):
+        assert refusal(method, base + path, known) == (403, "forbidden_path")
+
+
+@pytest.mark.parametrize("path", ["%6frganization/users", "Organization/users", "organization%2Fusers", "project%73"])
+def test_another_spelling_does_not_lead_there(path: str) -> None:
+    for known in (PLAIN, DEFAULT):
+        assert refusal("GET", f"/v1/{path}", known)[0] in (403, 404)
+
+
+# -- passthrough ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "files"),
+        ("GET", "files/"),
+        ("GET", "files/abc/content"),
+        ("DELETE", "files/abc"),
+        ("POST", "v2/rerank"),
+        ("POST", "v2/rerank/x"),
+        ("GET", "a%2Fb"),
+        ("GET", "files/caf%C3%A9"),
+    ],
+)
+def test_passthrough_relays_what_it_lists(method: str, path: str) -> None:
+    assert ROUTES.find(method, f"/proxy/up/{path}", LISTED) == Route(OPAQUE, path, LISTED.providers["up"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "files"),
+        ("HEAD", "files"),
+        ("get", "files"),
+        ("GET", "filesystem"),
+        ("GET", "Files"),
+        ("GET", "fil"),
+        ("GET", "v1/files"),
+        ("GET", "v2/rerank"),
+        ("GET", "a/b"),
+        ("GET", "a%2fb"),
+        ("GET", "%66iles"),
+        ("GET", "files%2Fabc"),
+        ("GET", "files%3Fx"),
+        ("GET", ""),
+        ("GET", "organization/users"),
+        ("GET", "models"),
+    ],
+)
+def test_passthrough_relays_nothing_else(method: str, path: str) -> None:
+    assert refusal(method, f"/proxy/up/{path}", LISTED) == (404, "unknown_path")
+
+
+def test_passthrough_belongs_to_its_provider() -> None:
+    assert refusal("GET", "/proxy/other/files", LISTED) == (404, "unknown_path")
+
+
+def test_a_slash_lists_everything_of_its_method() -> None:
+    for path in ("files", "a/b/c", ""):
+        assert ROUTES.find("GET", f"/proxy/up/{path}", EVERYTHING).endpoint is OPAQUE
+    assert refusal("DELETE", "/proxy/up/files", EVERYTHING) == (404, "unknown_path")
+
+
+def test_an_endpoint_goes_before_passthrough() -> None:
+    assert ROUTES.find("POST", "/proxy/up/chat/completions", EVERYTHING).endpoint in ENDPOINTS
+    assert ROUTES.find("GET", "/proxy/up/chat/completions", EVERYTHING).endpoint is OPAQUE
+
+
+@pytest.mark.parametrize(
+    "path", ["/proxy/", "/proxy/nobody/files", "/proxy/nobody", "/proxy/UP/files", "/proxy/u%70/files"]
+)
+def test_a_provider_that_does_not_exist_is_a_404(path: str) -> None:
+    assert refusal("GET", path, LISTED) == (404, "unknown_provider")
+
+
+# -- paths that two readers could resolve differently ---------------------------------------------
+
+BAD = [
+    "..", ".", "../models", "a/../b", "a/./b", "a/..", "./a", "files/../organization/users",
+    "%2e%2e/a", "a/%2E%2e/b", ".%2e/a", "%2e./a", "a/%2e/b", "a%2f..%2fb", "a%2F%2E%2E",
+    "%252e%252e/a", "a%252f..%252fb", "..;/a", "a/..;x=y/b", ".;/a", "%2e%2e%3b/a",
+    "a//b", "/a", "a/%2fb", "a%2f/b", "a%2f%2fb", "a/%252fb",
+    "a\\b", "..\\a", "a%5cb", "a%5Cb", "%5c%5ca", "a%255cb",
+    "a%00b", "a%0ab", "a%0d%0aX: y", "a%09b", "a%7fb", "a%250ab", "a\tb", "a#b", "é", "\x85",
+]  # fmt: skip
+
+
+EVERYTHING = catalog(["GET /", "POST /"])
+
+
+@pytest.mark.parametrize("path", BAD)
+def test_dot_segments_backslashes_double_slashes_and_their_escapes_are_a_400(path: str) -> None:
+    for prefix in ("/v1/", "/v1/files/", "/api/v1/", "/proxy/up/", "/proxy/up/files/", "/"):
+        for method in ("GET", "POST"):
+            for known in (PLAIN, DEFAULT, EVERYTHING):
+                assert refusal(method, prefix + path, known) == (400, "bad_path")
+
+
+@pytest.mark.parametrize("target", ["*", "", "http://127.0.0.1/v1/models", "example.com:443", "v1/models"])
+def test_only_origin_form_is_taken(target: str) -> None:
+    assert refusal("GET", target) == (400, "bad_path")
+
+
+@pytest.mark.parametrize(
+    "path", ["a.b", "a..b", "...", "a/...", "..a", "a..", ".well-known", "a%2eb", "%25", "a%20b", "a;b", "a:b@c"]
+)
+def test_dots_that_are_no_segments_are_fine(path: str) -> None:
+    check_path(f"/v1/{path}")
+    check_path(f"/v1/{path}/c")
+
+
+def normal(path: str) -> bool:
+    """What a strict reader makes of a path that may be relayed: nothing to resolve in it."""
+    return not any(part in (".", "..", "") for part in path[1:].split("/")[:-1]) and path.rpartition("/")[2] not in (
+        ".",
+        "..",
+    )
+
+
+@given(st.lists(st.sampled_from(["a", ".", "..", "/", "\\", ";", "%"]), max_size=12).map("".join), st.booleans())
+@settings(deadline=None)
+def test_no_path_that_passes_holds_anything_to_resolve_plain_or_escaped(text: str, escape: bool) -> None:
+    path = "/" + (quote(text, safe="") if escape else text)
+    try:
+        check_path(path)
+    except ClientFault:
+        return
+    assert normal("/" + text if escape else path)
+    assert "\\" not in text

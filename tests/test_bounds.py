@@ -1,0 +1,229 @@
+"""The bounds of the whole process: how many requests at once, how many bytes held, and that both return to zero."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support import (
+    Answer,
+    Chunk,
+    Close,
+    Headers,
+    LastChunk,
+    Stall,
+    Upstream,
+    Wait,
+    chat_events,
+    completion,
+    json_answer,
+    sse_answer,
+    until,
+)
+from tests.support.answers import SSE_HEADERS
+from tests.support.gateway import Gateway, one_provider
+
+CHAT = "/v1/chat/completions"
+CALL: dict[str, Any] = {"model": "m", "messages": []}
+MB = 1024 * 1024
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        up.on(lambda request: json_answer(completion()))
+        yield up
+
+
+def used(gw: Gateway) -> int:
+    assert gw.app.gateway is not None
+    return gw.app.gateway._around.budget.used
+
+
+def running(gw: Gateway) -> int:
+    assert gw.app.gateway is not None
+    assert len(gw.app.gateway._running) == gw.app.metrics.in_flight
+    return gw.app.metrics.in_flight
+
+
+def assert_full(answer: Answer, code: str) -> None:
+    assert (answer.status, answer.json["error"]["code"]) == (503, code)
+    assert answer.json["error"]["type"] == "overloaded_error"
+    assert int(answer.header("retry-after") or 0) >= 1
+
+
+# -- maxInFlight ----------------------------------------------------------------------------------
+
+
+async def test_one_request_too_many_is_a_503_and_the_next_may_come(up: Upstream) -> None:
+    hold = asyncio.Event()
+    up.on(lambda request: [Wait(hold), *json_answer(completion())])
+    async with Gateway(one_provider(up, server={"maxInFlight": 2})) as gw:
+        first, second, third = [await gw.client() for _ in range(3)]
+        for client in (first, second):
+            await client.request("POST", CHAT, json=CALL)
+            await up.request()
+        assert running(gw) == 2
+        assert_full(await third.fetch("POST", CHAT, json=CALL), "overloaded")
+        assert_full(await third.fetch("GET", "/v1/models"), "overloaded")
+        assert running(gw) == 2
+        hold.set()
+        for client in (first, second):
+            assert (await client.read_answer()).status == 200
+        assert (await third.fetch("POST", CHAT, json=CALL)).status == 200
+        assert running(gw) == 0
+        assert len(up.requests) == 3
+
+
+async def test_a_request_that_sends_nothing_of_its_body_takes_a_place_too(up: Upstream) -> None:
+    async with Gateway(one_provider(up, server={"maxInFlight": 1, "bodyTimeoutSecs": 0.1})) as gw:
+        slow, quick = await gw.client(), await gw.client()
+        await slow.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
+        await until(lambda: running(gw), "the request to be begun")
+        assert_full(await quick.fetch("POST", CHAT, json=CALL), "overloaded")
+        assert (await slow.read_answer()).status == 408
+        assert (await quick.fetch("POST", CHAT, json=CALL)).status == 200
+
+
+def every_ending() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """A script of the provider and the members of the call that go with it."""
+    events = chat_events("Hello", "world")
+    cut = [Headers(200, SSE_HEADERS), Chunk(b"".join(events[:2])), Close()]
+    error = b'data: {"error":{"message":"no"}}\n\n'
+    stream = {"stream": True}
+    return {
+        "answer": (json_answer(completion()), {}),
+        "stream": (sse_answer(*events), stream),
+        "error": (json_answer({"error": {"message": "no"}}, 500), {}),
+        "error in a stream": (sse_answer(error), stream),
+        "cut before": ([Close()], {}),
+        "cut within": (cut, stream),
+        "cut length": (
+            [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "99")]), b"{", Close()],
+            {},
+        ),
+        "no JSON": ([Headers(200, [("Content-Type", "application/json"), ("Content-Length", "1")]), b"{"], {}),
+        "no HTTP": ([b"hello\r\n\r\n", Close()], {}),
+        "clock": ([Stall()], {}),
+        "clock in a stream": ([*cut[:2], Stall()], stream),
+    }
+
+
+@pytest.mark.parametrize("ending", every_ending())
+async def test_after_every_ending_both_counts_are_zero(ending: str, up: Upstream) -> None:
+    script, members = every_ending()[ending]
+    up.on(lambda request: script)
+    async with Gateway(one_provider(up, timeouts={"total": 0.1})) as gw:
+        client = await gw.client()
+        await client.fetch("POST", CHAT, json=CALL | members)
+        await gw.settled()
+        assert (running(gw), used(gw)) == (0, 0)
+
+
+@pytest.mark.parametrize("phase", ["body", "head", "stream", "answer"])
+async def test_after_a_client_that_left_both_counts_are_zero(phase: str, up: Upstream) -> None:
+    events = chat_events("Hello")
+    scripts: dict[str, Any] = {
+        "body": [],
+        "head": [Stall()],
+        "stream": [Headers(200, SSE_HEADERS), Chunk(b"".join(events[:2])), Stall()],
+        "answer": [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "999")]), b"{}", Stall()],
+    }
+    up.on(lambda request: scripts[phase])
+    async with Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        request = client.encode("POST", CHAT, value=CALL | {"stream": phase == "stream", "user": "x" * 1000})
+        await client.send(request[:-10] if phase == "body" else request)
+        await until(lambda: used(gw) > 900, "the body to be held")
+        if phase != "body":
+            await up.request()
+        if phase == "stream":
+            await client.read_head()
+        if phase == "answer":
+            body = 1000 + 2
+            await until(lambda: used(gw) > body, "the answer to be held as well")
+        client.close()
+        assert (await gw.settled())["outcome"] == "client_gone"
+        assert (running(gw), used(gw)) == (0, 0)
+
+
+# -- maxBufferedMb --------------------------------------------------------------------------------
+
+
+async def test_a_body_that_would_be_too_much_to_hold_is_a_503(up: Upstream) -> None:
+    hold = asyncio.Event()
+    up.on(lambda request: [Wait(hold), *json_answer(completion())])
+    async with Gateway(one_provider(up, server={"maxBufferedMb": 1})) as gw:
+        first, second = await gw.client(), await gw.client()
+        large = CALL | {"user": "x" * (MB * 2 // 3)}
+        await first.request("POST", CHAT, json=large)
+        await up.request()
+        assert used(gw) > MB * 2 // 3
+        assert_full(await second.fetch("POST", CHAT, json=large), "buffers_full")
+        await second.request("POST", CHAT, json=CALL)  # a small one still fits
+        await up.request()
+        hold.set()
+        assert (await first.read_answer()).status == 200
+        assert (await second.read_answer()).status == 200
+        assert (await second.fetch("POST", CHAT, json=large)).status == 200
+        assert (running(gw), used(gw)) == (0, 0)
+
+
+async def test_an_answer_that_would_be_too_much_to_hold_is_a_503(up: Upstream) -> None:
+    up.on(lambda request: json_answer(completion("x" * MB)))
+    async with Gateway(one_provider(up, server={"maxBufferedMb": 0.5})) as gw:
+        client = await gw.client()
+        assert_full(await client.fetch("POST", CHAT, json=CALL), "buffers_full")
+        assert (await gw.settled())["error"] == "buffers_full"
+        assert (running(gw), used(gw)) == (0, 0)
+
+
+async def test_a_stream_holds_no_part_of_its_answer(up: Upstream) -> None:
+    events = chat_events(*["x" * 10_000] * 50)
+    up.on(lambda request: sse_answer(*events))
+    async with Gateway(one_provider(up, server={"maxBufferedMb": 0.05})) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=CALL | {"stream": True})
+        await client.read_head()
+        assert await client.read_events() == events
+
+
+async def test_an_answer_beyond_its_own_bound_streams_and_is_held_no_more(up: Upstream) -> None:
+    body = completion("x" * MB)
+    go_on = asyncio.Event()
+    raw = json_answer(body)
+    payload = raw[1].data  # type: ignore[union-attr]
+    up.on(
+        lambda request: [
+            Headers(200, [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]),
+            Chunk(payload[: MB // 2]),
+            Wait(go_on),
+            Chunk(payload[MB // 2 :]),
+            LastChunk(),
+        ]
+    )
+    async with Gateway(one_provider(up, server={"maxAnswerMb": 0.25, "maxBufferedMb": 1})) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=CALL)
+        assert (await client.read_head()).status == 200  # before the provider has sent the second half
+        assert used(gw) < MB // 4
+        go_on.set()
+        assert await client.read_body() == payload
+
+
+async def test_an_upload_that_passes_through_is_not_held(up: Upstream) -> None:
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * MB + b"\r\n--b--\r\n"
+    )
+    up.on(lambda request: json_answer({"text": "hi"}))
+    async with Gateway(one_provider(up, server={"maxBufferedMb": 0.1})) as gw:
+        client = await gw.client()
+        answer = await client.fetch(
+            "POST", "/v1/audio/transcriptions", headers=[("Content-Type", "multipart/form-data; boundary=b")], body=form
+        )
+        assert answer.status == 200
+        assert used(gw) == 0

@@ -1,0 +1,351 @@
+"""The six clocks over real sockets: which one strikes, what the client is told, and that the provider is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.support import (
+    Answer,
+    Blackhole,
+    Chunk,
+    Headers,
+    Send,
+    Stall,
+    Upstream,
+    Wait,
+    chat_events,
+    completion,
+    json_answer,
+    sse_answer,
+    within,
+)
+from tests.support.answers import DONE, SSE_HEADERS
+from tests.support.gateway import Gateway, one_provider
+from tests.support.steps import Script, Step
+
+CHAT = "/v1/chat/completions"
+CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+STREAM = CALL | {"stream": True}
+SPEECH = {"model": "m", "input": "Hi", "voice": "v"}
+OFF = {"connect": 0, "headers": 0, "firstContent": 0, "idle": 0, "total": 0, "clientStall": 0}
+EVENTS = chat_events("Hello", " world")
+BOTH = pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
+
+
+def only(**clocks: float) -> dict[str, float]:
+    """These clocks and no other."""
+    return OFF | clocks
+
+
+def told(answer: Answer, clock: str) -> None:
+    assert answer.status == 504
+    error = answer.json["error"]
+    assert error["code"] == f"timeout_{clock}"
+    assert f"the {clock} clock" in error["message"]
+    assert "127.0.0.1" not in error["message"]
+
+
+def dripping(step: Step, every: float) -> Script:
+    """That step again and again, until the peer is gone."""
+
+    def drip() -> Any:
+        while True:
+            yield step
+            yield Wait(after(every))
+
+    return drip()
+
+
+def after(seconds: float) -> asyncio.Event:
+    event = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, event.set)
+    return event
+
+
+# -- before the answer ------------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_connect(call: dict[str, Any]) -> None:
+    with Blackhole() as hole:
+        config = {"providers": {"up": {"baseUrl": hole.url}}, "models": [{"name": "m", "provider": "up"}]}
+        async with Gateway(config | {"timeouts": only(connect=0.1)}) as gw:
+            told(await (await gw.client()).fetch("POST", CHAT, json=call), "connect")
+            line = await gw.settled()
+            assert (line["error"], line["status"]) == ("timeout_connect", 504)
+            assert str(hole.port) in line["detail"]
+
+
+async def test_total_holds_while_connecting_too_and_is_named() -> None:
+    with Blackhole() as hole:
+        config = {"providers": {"up": {"baseUrl": hole.url}}, "models": [{"name": "m", "provider": "up"}]}
+        async with Gateway(config | {"timeouts": only(connect=9, total=0.1)}) as gw:
+            told(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")
+
+
+async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script, path: str = CHAT) -> Answer:
+    """The answer; the provider has been left, and the connection is not used again."""
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=clocks)) as gw:
+        up.queue(script)
+        client = await gw.client()
+        answer = await client.fetch("POST", path, json=call)
+        await within(up.requests[0].gone.wait(), "the provider to be left")
+        code = answer.json["error"]["code"] if answer.status != 200 else None
+        line = await gw.settled()
+        assert code in (None, line["error"])
+        up.queue(json_answer(completion("again")))
+        assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
+        assert len(up.connections) == 2
+        return answer
+
+
+async def test_headers() -> None:
+    told(await failed(STREAM, only(headers=0.1), [Stall()]), "headers")
+
+
+async def test_headers_and_first_content_watch_streams_only() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(headers=0.05, firstContent=0.05))) as gw:
+        up.queue([Wait(after(0.3)), *json_answer(completion("slow"))])
+        assert (await (await gw.client()).fetch("POST", CHAT, json=CALL)).status == 200
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        [],
+        [Headers(200, SSE_HEADERS)],
+        [Headers(200, SSE_HEADERS), Chunk(EVENTS[0])],
+    ],
+    ids=["before the head", "after the head", "after the role"],
+)
+async def test_first_content(begun: list[Any]) -> None:
+    told(await failed(STREAM, only(firstContent=0.1), [*begun, Stall()]), "firstContent")
+
+
+async def test_comments_do_not_reset_the_first_content_clock() -> None:
+    comments = dripping(Chunk(b": still thinking\n\n"), 0.02)
+    script = (step for steps in ([Headers(200, SSE_HEADERS)], comments) for step in steps)
+    told(await failed(STREAM, only(firstContent=0.2, idle=5), script), "firstContent")
+
+
+async def test_first_content_lets_the_rest_take_its_time() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(firstContent=0.1))) as gw:
+        head, *chunks = sse_answer(*EVENTS)
+        up.queue([head, *chunks[:2], Wait(after(0.3)), *chunks[2:]])
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        assert answer.body == b"".join(EVENTS)
+
+
+@BOTH
+async def test_idle_before_anything_is_out_is_a_504(call: dict[str, Any]) -> None:
+    script = [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "99")]), b'{"id": ', Stall()]
+    if "stream" in call:
+        script = [Headers(200, SSE_HEADERS), Chunk(EVENTS[0]), Stall()]
+    told(await failed(call, only(idle=0.1), script), "idle")
+
+
+async def test_idle_does_not_run_before_the_head() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.05))) as gw:
+        up.queue([Wait(after(0.3)), *json_answer(completion("slow"))])
+        assert (await (await gw.client()).fetch("POST", CHAT, json=CALL)).status == 200
+
+
+async def test_bytes_keep_the_idle_clock_from_striking() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.25))) as gw:
+        body = json_answer(completion("x" * 100))[1].data  # type: ignore[union-attr]
+        pieces = [body[at : at + 40] for at in range(0, len(body), 40)]
+        head = Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+
+        def script() -> Any:
+            yield head
+            for piece in pieces:
+                yield Wait(after(0.05))
+                yield Send(piece)
+
+        up.queue(script())
+        assert (await (await gw.client()).fetch("POST", CHAT, json=CALL)).body == body
+
+
+@BOTH
+async def test_total_before_anything_is_out_is_a_504(call: dict[str, Any]) -> None:
+    told(await failed(call, only(total=0.1), [Stall()]), "total")
+
+
+# -- within the answer ----------------------------------------------------------------------------------------
+
+
+def in_band(event: bytes) -> dict[str, Any]:
+    error: dict[str, Any] = json.loads(event.removeprefix(b"data: "))["error"]
+    return error
+
+
+async def test_idle_after_the_content_is_told_in_band() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.15))) as gw:
+        up.queue([Headers(200, SSE_HEADERS), *map(Chunk, EVENTS[:2]), Stall()])
+        client = await gw.client()
+        answer = await client.fetch("POST", CHAT, json=STREAM)
+        assert answer.status == 200
+        assert answer.body.startswith(b"".join(EVENTS[:2]))
+        rest = answer.body[len(b"".join(EVENTS[:2])) :]
+        assert in_band(rest)["code"] == "timeout_idle"
+        assert DONE not in answer.body
+        await within(up.requests[0].gone.wait(), "the provider to be left")
+        line = await gw.settled()
+        assert (line["outcome"], line["error"]) == ("broken", "timeout_idle")
+
+
+async def test_total_ends_a_stream_that_goes_on_and_on() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=0.3))) as gw:
+        endless = dripping(Chunk(EVENTS[1]), 0.01)
+        up.queue(step for steps in ([Headers(200, SSE_HEADERS)], endless) for step in steps)
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        assert (await client.read_head()).status == 200
+        *events, last = await client.read_events()
+        assert set(events) == {EVENTS[1]}
+        assert in_band(last)["code"] == "timeout_total"
+        assert (await gw.settled())["outcome"] == "broken"
+
+
+async def test_idle_in_a_binary_answer_cuts_the_client() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.1))) as gw:
+        up.queue([Headers(200, [("Content-Type", "audio/mpeg"), ("Content-Length", "99")]), b"sound", Stall()])
+        client = await gw.client()
+        await client.request("POST", "/v1/audio/speech", json=SPEECH)
+        assert (await client.read_head()).status == 200
+        assert await client.eof() == b"sound"
+        line = await gw.settled()
+        assert (line["outcome"], line["error"]) == ("broken", "timeout_idle")
+
+
+async def test_a_provider_that_does_not_end_after_done_does_not_keep_the_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.transport.attempt.AFTER_DONE_SECS", 0.1)
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only())) as gw:
+        up.queue([*sse_answer(*EVENTS)[:-1], Stall()])
+        client = await gw.client()
+        answer = await client.fetch("POST", CHAT, json=STREAM)
+        assert answer.body == b"".join(EVENTS)
+        assert (await gw.settled())["outcome"] == "ok"
+        await within(up.requests[0].gone.wait(), "the provider to be left")
+
+
+# -- the client's clock, and the others while we wait for the client -----------------------------------------------
+
+BIG = chat_events(*["x" * 100_000] * 300)  # 30 MB: no buffer of any kernel holds that
+SMALL_WINDOW = 64 * 1024
+
+
+async def test_a_client_that_takes_nothing_is_left_after_its_clock() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2, idle=0.1))) as gw:
+        up.queue(sse_answer(*BIG))
+        client = await gw.client(receive_buffer=SMALL_WINDOW)
+        await client.request("POST", CHAT, json=STREAM)
+        await within((await up.request(0)).gone.wait(), "the provider to be left")
+        line = await gw.settled()
+        assert (line["outcome"], line["error"]) == ("client_gone", "timeout_clientStall")
+        assert DONE not in await client.eof()
+
+
+async def test_a_client_that_is_slow_but_takes_something_is_served_to_the_end() -> None:
+    """It rests for longer than any clock; they stand still while we do not read, and its own sees progress."""
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=1.5, idle=0.3))) as gw:
+        up.queue(sse_answer(*BIG))
+        client = await gw.client(receive_buffer=SMALL_WINDOW)
+        await client.request("POST", CHAT, json=STREAM)
+        await client.read_head()
+        body = b""
+        for _ in range(3):
+            await asyncio.sleep(0.6)  # twice the idle clock
+            for _ in range(20):
+                body += await client.read_some()
+        body += await client.read_body()
+        assert body == b"".join(BIG)
+        assert (await gw.settled())["outcome"] == "ok"
+
+
+async def test_a_client_that_takes_nothing_of_a_collected_answer_is_left_too() -> None:
+    value = completion("x" * 20_000_000)
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2))) as gw:
+        up.queue(json_answer(value))
+        client = await gw.client(receive_buffer=SMALL_WINDOW)
+        await client.request("POST", CHAT, json=CALL)
+        line = await gw.settled()
+        assert (line["outcome"], line["error"]) == ("client_gone", "timeout_clientStall")
+        assert len(await client.eof()) < 20_000_000
+
+
+async def test_a_client_that_takes_a_collected_answer_slowly_gets_it_all() -> None:
+    value = completion("x" * 8_000_000)
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.5))) as gw:
+        up.queue(json_answer(value))
+        client = await gw.client(receive_buffer=SMALL_WINDOW)
+        await client.request("POST", CHAT, json=CALL)
+        await client.read_head()
+        await asyncio.sleep(0.2)
+        assert gw.exchanges == []  # what is not delivered is not settled
+        body = await client.read_body()
+        assert json.loads(body) == value
+        line = await gw.settled()
+        assert (line["outcome"], line["bytes_out"]) == ("ok", len(body))
+
+
+async def test_a_client_that_leaves_a_collected_answer_half_read_is_gone() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only())) as gw:
+        up.queue(json_answer(completion("x" * 20_000_000)))
+        client = await gw.client(receive_buffer=SMALL_WINDOW)
+        await client.request("POST", CHAT, json=CALL)
+        await client.read_head()
+        client.close()
+        assert (await gw.settled())["outcome"] == "client_gone"
+
+
+async def test_a_client_that_stalls_after_the_last_event_is_left_although_the_provider_never_ends() -> None:
+    events = [*BIG[:200], DONE]
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2))) as gw:
+        up.queue([Headers(200, SSE_HEADERS), Chunk(b"".join(events)), Stall()])
+        client = await gw.client(receive_buffer=SMALL_WINDOW)
+        await client.request("POST", CHAT, json=STREAM)
+        line = await gw.settled()
+        assert line["error"] == "timeout_clientStall"
+
+
+# -- where the clocks are set ----------------------------------------------------------------------------------------
+
+
+async def test_the_routings_timeout_is_first_content_for_streams_and_total_for_others() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, routing={"timeoutSecs": 0.1})) as gw:
+        up.on(lambda request: [Stall()])
+        client = await gw.client()
+        told(await client.fetch("POST", CHAT, json=STREAM), "firstContent")
+        told(await client.fetch("POST", CHAT, json=CALL), "total")
+
+
+async def test_the_nearest_setting_wins() -> None:
+    async with Upstream() as up:
+        config = one_provider(
+            up,
+            provider={"timeouts": {"total": 0.1}},
+            timeouts={"total": 60},
+            routing={"timeoutSecs": 60},
+        )
+        config["models"].append({"name": "slow", "provider": "up", "timeouts": {"total": 60, "idle": 0.1}})
+        async with Gateway(config) as gw:
+            up.on(lambda request: [Headers(200, [("Content-Type", "application/json")]), b"{", Stall()])
+            client = await gw.client()
+            told(await client.fetch("POST", CHAT, json=CALL), "total")
+            told(await client.fetch("POST", CHAT, json=CALL | {"model": "slow"}), "idle")
+
+
+async def test_a_clock_holds_for_each_request_of_a_connection_anew() -> None:
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=0.4))) as gw:
+        client = await gw.client()
+        for _ in range(3):
+            up.queue([Wait(after(0.2)), *json_answer(completion("slow"))])
+            assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
+        assert len(up.connections) == 1

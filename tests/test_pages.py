@@ -1,0 +1,131 @@
+"""Health, readiness and metrics: beside the API, and no exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support import Upstream, Wait, completion, json_answer, until
+from tests.support.gateway import Gateway, one_provider
+
+CALL = {"model": "m", "messages": []}
+PAGES = ["/health", "/ready", "/metrics"]
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        up.on(lambda request: json_answer(completion()))
+        yield up
+
+
+@pytest.fixture
+async def gw(up: Upstream) -> AsyncIterator[Gateway]:
+    async with Gateway(one_provider(up)) as gw:
+        yield gw
+
+
+async def test_health_tells_that_the_process_answers_and_which_version(gw: Gateway) -> None:
+    client = await gw.client()
+    answer = await client.fetch("GET", "/health")
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+    assert answer.json["version"]
+    assert answer.header("cache-control") == "no-store"
+
+
+async def test_ready_turns_503_when_the_gateway_stops_and_health_does_not(up: Upstream) -> None:
+    hold = asyncio.Event()
+    up.on(lambda request: [Wait(hold), *json_answer(completion())])
+    async with Gateway(one_provider(up, server={"drainSecs": 5})) as gw:
+        running, asking = await gw.client(), await gw.client()
+        assert (await asking.fetch("GET", "/ready")).json == {"status": "ready"}
+        await running.request("POST", "/v1/chat/completions", json=CALL)
+        await up.request()
+        stopping = asyncio.ensure_future(gw.app.stop())
+        await until(lambda: gw.app.gateway is not None and gw.app.gateway.stopping, "the stop to begin")
+        answer = await asking.fetch("GET", "/ready")
+        assert (answer.status, answer.json) == (503, {"status": "stopping"})
+        assert (await asking.fetch("GET", "/health")).status == 200
+        hold.set()
+        assert (await running.read_answer()).status == 200
+        await stopping
+
+
+async def test_metrics_are_prometheus_text_with_what_happened(gw: Gateway) -> None:
+    client = await gw.client()
+    assert (await client.fetch("POST", "/v1/chat/completions", json=CALL)).status == 200
+    assert (await client.fetch("POST", "/v1/chat/completions", json=CALL | {"model": "x"})).status == 404
+    answer = await client.fetch("GET", "/metrics")
+    assert answer.status == 200
+    assert (answer.header("content-type") or "").startswith("text/plain; version=0.0.4")
+    lines = answer.body.decode().splitlines()
+    assert "llm_requests_in_flight 0.0" in lines or "llm_requests_in_flight 0" in lines
+    assert any(line.startswith("llm_requests_total{") and line.split()[-1] in ("1", "1.0") for line in lines)
+    assert any('"model_not_found"' in line for line in lines)
+
+
+async def test_a_scraper_that_asks_for_it_gets_openmetrics(gw: Gateway) -> None:
+    client = await gw.client()
+    answer = await client.fetch("GET", "/metrics", headers=[("Accept", "application/openmetrics-text; version=1.0.0")])
+    assert (answer.header("content-type") or "").startswith("application/openmetrics-text")
+    assert answer.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_head_is_get_without_its_body(path: str, gw: Gateway) -> None:
+    client = await gw.client()
+    whole = await client.fetch("GET", path)
+    bare = await client.fetch("HEAD", path)
+    assert (bare.status, bare.body) == (whole.status, b"")
+    assert bare.header("content-type") == whole.header("content-type")
+    assert (await client.fetch("GET", path)).status == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+async def test_other_methods_are_a_405_that_says_which(method: str, path: str, gw: Gateway) -> None:
+    client = await gw.client()
+    answer = await client.fetch(method, path, body=b"{}")
+    assert (answer.status, answer.header("allow")) == (405, "GET, HEAD")
+    assert answer.json["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/", "/healthz", "/Health", "//health", "/v1/health", "/health%2f", "/metrics/x"]
+)
+async def test_only_the_exact_path_is_a_page(path: str, gw: Gateway) -> None:
+    client = await gw.client()
+    assert (await client.fetch("GET", path)).status in (400, 404)
+
+
+async def test_a_query_changes_nothing(gw: Gateway) -> None:
+    client = await gw.client()
+    for path in PAGES:
+        assert (await client.fetch("GET", f"{path}?a=b")).status == 200
+
+
+async def test_pages_are_no_exchanges(gw: Gateway) -> None:
+    client = await gw.client()
+    for path in PAGES:
+        await client.fetch("GET", path)
+        await client.fetch("POST", path)
+    assert gw.exchanges == []
+    page = await client.fetch("GET", "/metrics")
+    assert not [line for line in page.body.splitlines() if line.startswith(b"llm_requests_total{")]
+
+
+async def test_pages_are_served_where_no_more_requests_are(up: Upstream) -> None:
+    """What watches the gateway must see it in its worst hour."""
+    hold = asyncio.Event()
+    up.on(lambda request: [Wait(hold), *json_answer(completion())])
+    async with Gateway(one_provider(up, server={"maxInFlight": 1})) as gw:
+        running, asking = await gw.client(), await gw.client()
+        await running.request("POST", "/v1/chat/completions", json=CALL)
+        await up.request()
+        assert (await asking.fetch("POST", "/v1/chat/completions", json=CALL)).status == 503
+        for path in PAGES:
+            assert (await asking.fetch("GET", path)).status == 200
+        hold.set()
+        assert (await running.read_answer()).status == 200
