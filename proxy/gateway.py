@@ -208,9 +208,11 @@ class Gateway:
     async def _serve_call(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         exchange = delivery.exchange
         body = await reader.whole()
-        if len(body) > BIG_BODY:
+        big = len(body) > BIG_BODY
+        if big:
             await asyncio.sleep(0)
         call = read_call(body)
+        del body  # the call has it, and lets it go
         if route.endpoint.force_stream:
             call.stream = True
         exchange.model = call.model or ""
@@ -224,9 +226,14 @@ class Gateway:
             call.stream |= route.endpoint.force_stream
             exchange.stream = call.stream
         deployment = exchange.catalog.plan(call.model, route.pinned)[0]
-        if len(body) > BIG_BODY:
+        if big:
             await asyncio.sleep(0)
-        await self._dispatch_call(delivery, route.endpoint, deployment, call)
+
+        def release() -> None:
+            call.release()
+            reader.release()
+
+        await self._dispatch_call(delivery, route.endpoint, deployment, call, release)
 
     async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))
@@ -248,10 +255,13 @@ class Gateway:
 
     # -- once per attempt -------------------------------------------------------------------------
 
-    async def _dispatch_call(self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call) -> None:
+    async def _dispatch_call(
+        self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call, release: Callable[[], None]
+    ) -> None:
         provider = deployment.provider
         asks_usage = _may_ask_usage(endpoint, call) and provider.asks_usage
         ask = self._calling(delivery, endpoint, deployment, call, asks_usage=asks_usage)
+        ask.release = release
         answer = await self._ask(delivery, deployment, ask)
         if (
             asks_usage
@@ -261,6 +271,7 @@ class Gateway:
         ):
             # Ours, not the client's wish: ask without it, and not again if that was what the provider minded.
             ask = self._calling(delivery, endpoint, deployment, call, asks_usage=False)
+            ask.release = release
             answer = await self._ask(delivery, deployment, ask)
             provider.asks_usage = answer is not None and _refused_options(answer)
         delivery.deliver(answer)

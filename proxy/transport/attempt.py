@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from proxy.config.timeouts import Clocks
 from proxy.errors import (
@@ -69,7 +68,7 @@ class Surroundings(Struct, frozen=True):
     event_hook: EventHook | None = None
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct):
     """What is sent, and how its answer is to be understood.
 
     ``choices`` and ``swallow_usage`` are for the dialect's tap. ``collects``: whatever is no event stream is JSON.
@@ -89,6 +88,13 @@ class Ask(Struct, frozen=True):
     lines: Callable[[bytes, bytes], bytes]
     upload: AsyncIterator[bytes] | None = None
     no_body: bool = False
+    release: Callable[[], None] | None = None  # whoever made the body may forget it, too
+
+    def forget(self) -> None:
+        """It will not be sent again. In place, because every frame up to the handler knows this object."""
+        self.head, self.body, self.upload = b"", (), None
+        if self.release is not None:
+            self.release()
 
 
 class Body(Protocol):
@@ -298,7 +304,7 @@ class Attempt:
         exchange.first_content = self._around.loop.time()
         watch.committed()
         # The request will not be sent again: a stream of an hour need not hold it.
-        self._ask = replace(self._ask, head=b"", body=(), upload=None)
+        self._ask.forget()
         if self._request.writing_paused:
             self.pause()
         opaque = self._ask.dialect == OPAQUE

@@ -19,6 +19,8 @@ _options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
+_NOTHING = parse(b"{}")
+
 
 class Call:
     """``model`` is ``None`` where the client named none; ``stream`` is what it asked for.
@@ -37,6 +39,11 @@ class Call:
         self.wants_usage = _wants_usage(members)
         if members.first_byte("messages") not in (None, b"["):
             raise _wrong("messages", "an array")
+
+    def release(self) -> None:
+        """Forget the body, not what was read of it."""
+        self.body = b"{}"
+        self.members = _NOTHING
 
     def segments(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
         """The body with those members replaced (JSON bytes), added, or removed (``None``)."""

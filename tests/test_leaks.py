@@ -1,0 +1,267 @@
+"""Ten thousand exchanges of every kind leave no object, connection, task, timer or file behind.
+
+The client and the provider here are the leanest that will do: what is measured is the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from itertools import cycle, islice
+from typing import Any, cast
+
+import pytest
+import uvloop
+
+from proxy.app import Application
+from proxy.observe.log import Log
+from tests.support import chat_chunks, chat_events, completion, until
+from tests.support.answers import compact
+from tests.support.gateway import to_config
+
+EXCHANGES = 10_000
+CLIENTS = 50
+
+Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+LOOPS: Loops = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+def answer(status: str, kind: str, body: bytes) -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        status.encode(),
+        kind.encode(),
+        len(body),
+        body,
+    )
+
+
+def chunked(*pieces: bytes) -> bytes:
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+
+
+END = b"0\r\n\r\n"
+WHOLE = chunked(*chat_events("Hello", " world")) + END
+CUT = chunked(*chat_events("Hello", done=False, finish=None))
+
+# What the provider does, by the word in the request: the bytes, and whether it hangs up after them.
+SCENES: dict[bytes, tuple[bytes, bool]] = {
+    b"plain": (answer("200 OK", "application/json", compact(completion("Hello"))), False),
+    b"closes": (answer("200 OK", "application/json", compact(completion("Hello"))), True),
+    b"stream": (WHOLE, False),
+    b"leaves": (chunked(chat_chunks("Hello", done=False, finish=None)), False),
+    b"early": (b"", False),
+    b"error": (answer("500 Oops", "application/json", b'{"error":{"message":"No"}}'), False),
+    b"told": (chunked(b'data: {"error":{"message":"No"}}\n\n') + END, False),
+    b"cut": (CUT, True),
+    b"short": (CUT + END, False),
+    b"broken": (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", False),
+    b"dies": (b"", True),
+    b"surplus": (answer("200 OK", "application/json", b"{}") + b"surplus", False),
+    b"moved": (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", False),
+    b"binary": (answer("200 OK", "audio/mpeg", bytes(5000)), False),
+    b"upload": (answer("200 OK", "application/json", b'{"text":"Hello"}'), False),
+}
+
+
+class Provider(asyncio.Protocol):
+    """Answers as the word in the request's body says."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._seen = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        head, _, body = self._seen.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if length is None or len(body) < int(length[1]):
+            return
+        self._seen = b""
+        word = re.search(rb"scene-(\w+)", body)
+        assert word is not None
+        data, hang_up = SCENES[word[1]]
+        if data:
+            self._transport.write(data)
+        if hang_up:
+            self._transport.close()
+
+
+def request(scene: bytes) -> bytes:
+    path, kind = b"/v1/chat/completions", b"application/json"
+    body = {"model": "m", "messages": [{"role": "user", "content": f"scene-{scene.decode()}"}]}
+    if scene in (b"stream", b"leaves", b"told", b"cut", b"short"):
+        body["stream"] = True
+    data = json.dumps(body).encode()
+    if scene == b"binary":
+        path, data = b"/v1/audio/speech", json.dumps({"model": "m", "input": "scene-binary", "voice": "v"}).encode()
+    if scene == b"upload":
+        path, kind = b"/v1/audio/transcriptions", b"multipart/form-data; boundary=b"
+        data = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b\r\n'
+        data += b'Content-Disposition: form-data; name="file"; filename="f"\r\n\r\nscene-upload\r\n--b--\r\n'
+    head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (path, kind, len(data)) + data
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scene: bytes) -> bool:
+    """One request, and its answer read to the end; False if the connection is over."""
+    writer.write(request(scene))
+    if scene == b"early":
+        return False
+    head = await reader.readuntil(b"\r\n\r\n")
+    if scene == b"leaves":
+        return False
+    if b"chunked" in head:
+        tail = b""
+        while not tail.endswith(END):
+            data = await reader.read(65536)
+            assert data, f"{scene!r} was cut"
+            tail = tail[-5:] + data
+    else:
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        assert length is not None, head
+        await reader.readexactly(int(length[1]))
+    return b"Connection: close" not in head
+
+
+async def load(port: int, count: int, kinds: Iterable[bytes] = SCENES) -> None:
+    """``count`` exchanges of these kinds over ``CLIENTS`` connections, some of which leave and come again."""
+    scenes = [*islice(cycle(kinds), count)]
+
+    async def one(mine: list[bytes]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for scene in mine:
+            if not await exchange(reader, writer, scene):
+                writer.transport.abort()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.transport.abort()
+
+    async with asyncio.timeout(120):
+        await asyncio.gather(*(one(scenes[number::CLIENTS]) for number in range(CLIENTS)))
+
+
+def census() -> Counter[str]:
+    """How many objects of each type there are."""
+    gc.collect()
+    gc.collect()
+    return Counter(map(named, gc.get_objects()))
+
+
+def named(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def timers(loop: asyncio.AbstractEventLoop) -> int:
+    """The timers that are still to fire. uvloop keeps no list of them: there its handles are counted."""
+    if isinstance(loop, asyncio.BaseEventLoop):
+        return sum(not handle.cancelled() for handle in loop._scheduled)  # type: ignore[attr-defined]
+    return sum(type(thing).__name__ in ("TimerHandle", "UVTimer") for thing in gc.get_objects())
+
+
+class Nowhere(io.BytesIO):
+    """A log that keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_ten_thousand_exchanges_leave_nothing_behind(name: str) -> None:
+    count = EXCHANGES if name == "uvloop" else EXCHANGES // 5
+    with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
+        runner.run(measured(count))
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Application]:
+    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    config = to_config({"providers": {"up": {"baseUrl": url}}, "models": [{"name": "m", "provider": "up"}]})
+    app = Application(config, environ={}, log=Log(Nowhere(), "info", readable=False))
+    await app.start()
+    try:
+        yield app
+    finally:
+        await app.stop()
+        server.close()
+        await server.wait_closed()
+
+
+async def measured(count: int) -> None:
+    async with running() as app:
+        await compare(app, count)
+
+
+async def compare(app: Application, count: int) -> None:
+    loop = asyncio.get_running_loop()
+    gateway, pool = app.gateway, app._pool
+    assert gateway is not None
+    assert pool is not None
+
+    async def at_rest() -> tuple[Counter[str], int, int, int]:
+        """Everybody has left, and the provider's connections have been closed by the limit for idle ones."""
+        await until(lambda: app.metrics.in_flight == 0, "every exchange to be settled")
+        for place in pool._places.values():
+            for connection in list(place.idle):
+                connection.abort()
+        await until(lambda: not len(pool), "the pool to be empty")
+        await until(lambda: not len(gateway._around.ticker), "every clock to have been stopped")
+        runner = app._runner
+        assert runner is not None
+        await until(lambda: not cast(Any, runner.server).connections, "every client's connection to be forgotten")
+        await asyncio.sleep(0.2)  # the ticker's last tick, and closing handshakes
+        return census(), len(asyncio.all_tasks()), timers(loop), open_files()
+
+    await load(app.port, 500)  # caches, metrics and free lists fill up once
+    objects, tasks, waiting, files = await at_rest()
+    await load(app.port, count)
+    after, tasks_after, waiting_after, files_after = await at_rest()
+    assert app.metrics.in_flight == 0
+    settled = sum(cell.value for cell in app.metrics.requests.cells.values())
+    assert settled == count + 500
+    assert tasks_after == tasks
+    assert waiting_after <= waiting
+    assert files_after == files
+    # What belongs to us may not grow at all; of the rest nothing by as much as one of the kinds of exchange would
+    # leave (caches of the interpreter fill up by some dozens when they like).
+    grown = {kind: more for kind, more in (after - objects).items() if more > count // 50}
+    assert not grown
+    ours = {
+        kind: more for kind, more in (after - objects).items() if kind.startswith(("proxy.", "aiohttp.", "httptools"))
+    }
+    assert not ours
+    assert gateway._around.budget.used == 0
+
+
+def test_what_goes_well_leaves_no_work_to_the_garbage_collector() -> None:
+    """A collector that has to free each request stops all streams while it does."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(uncollected())
+
+
+async def uncollected() -> None:
+    async with running() as app:
+        for scene in (b"plain", b"stream", b"error", b"binary", b"short"):
+            await load(app.port, 2 * CLIENTS, [scene])
+            before = census()
+            gc.disable()
+            try:
+                await load(app.port, 6 * CLIENTS, [scene])
+                await until(lambda: app.metrics.in_flight == 0, "every exchange to be settled")
+                after = Counter(map(named, gc.get_objects()))
+            finally:
+                gc.enable()
+            # The clients' connections end with the load, and those may be cycles.
+            kinds = ("proxy.exchange.Exchange", "proxy.transport.attempt.Attempt", "proxy.transport.server.Request")
+            assert {kind: after[kind] - before[kind] for kind in kinds} == dict.fromkeys(kinds, 0), scene
