@@ -42,6 +42,7 @@ Handler = Callable[[Delivery], Awaitable[None]]
 Middleware = Callable[[Handler], Handler]
 Page = Callable[[Request], Awaitable[None]]
 
+END_SECS = 5.0  # for what does not heed its interruption, a hook for example
 BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop may breathe in between
 
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
@@ -114,10 +115,15 @@ class Gateway:
         except GatewayError as fault:
             delivery.refuse(fault)
         except asyncio.CancelledError:
-            if request.ended_by is None:
+            task = asyncio.current_task()
+            if request.ended_by is None or task is None or task.uncancel() > 0:
                 exchange.outcome = "cancelled"
                 raise
-            _end(delivery, request.ended_by)
+            # Only the request was ended, its connection goes on.
+            if isinstance(request.ended_by, GatewayError):
+                delivery.refuse(request.ended_by)
+            else:
+                exchange.outcome = "client_gone"
         except Exception as exc:
             self._log.error(
                 "A request failed inside the gateway.", request_id=exchange.request_id, exception=place(exc)
@@ -367,24 +373,21 @@ class Gateway:
     async def drain(self, seconds: float) -> None:
         """Let what runs finish, then end each exchange cleanly. New requests get 503 from now on."""
         self.stopping = True
+        if await self._rests_within(seconds):
+            return
+        for request in list(self._running.values()):
+            request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
+        if not await self._rests_within(END_SECS):
+            self._log.warning("Some requests could not be ended in good order.", requests=len(self._running))
+
+    async def _rests_within(self, seconds: float) -> bool:
+        """Whether nothing runs any more, at the latest after ``seconds``."""
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            for request in list(self._running.values()):
-                request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
-            await self._idle.wait()
-
-
-def _end(delivery: Delivery, reason: BaseException) -> None:
-    """The request was cancelled, but not its connection's task: that one goes on."""
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()
-    if isinstance(reason, GatewayError):
-        delivery.refuse(reason)
-    else:
-        delivery.exchange.outcome = "client_gone"
+            return False
+        return True
 
 
 def _refuse_other_protocols(request: Request) -> None:

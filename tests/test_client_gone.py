@@ -84,6 +84,7 @@ async def assert_left(gw: Gateway, request: Request | None, *, attempts: int = 1
     """The exchange ended as it should; its log line."""
     line = await gw.settled()
     assert (line["outcome"], line["attempts"]) == ("client_gone", attempts)
+    assert line["client"] == "127.0.0.1"
     if request is not None:
         await within(request.gone.wait(), "the connection to the provider to be closed")
     assert len(gw.exchanges) == 1

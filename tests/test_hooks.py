@@ -255,6 +255,33 @@ async def test_a_stop_while_a_hook_runs_ends_the_request_cleanly(install: Instal
         assert up.connections == []
 
 
+async def test_a_hook_that_will_not_end_does_not_hold_the_process(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.gateway.END_SECS", 0.1)
+
+    class Stubborn(Slow):
+        async def on_call(self, exchange: Exchange, call: Call) -> Call | Reply:
+            while not self.go.is_set():
+                self.begun.set()
+                try:
+                    await self.go.wait()
+                except asyncio.CancelledError:
+                    self.ended.set()
+            return Reply(b"{}")
+
+    hook = Stubborn()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook), server={"drainSecs": 0.1})) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=CALL)
+        await within(hook.begun.wait(), "the hook to begin")
+        await within(gw.app.gateway.drain(0.1), "the end")  # type: ignore[union-attr]
+        assert hook.ended.is_set()
+        assert "could not be ended" in "".join(gw.log_lines)
+        hook.go.set()
+        await gw.settled()
+
+
 async def test_the_connection_serves_on_after_a_slow_hook(install: Install) -> None:
     hook = Slow()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:

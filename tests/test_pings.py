@@ -180,6 +180,21 @@ async def test_what_fails_after_the_status_commit_is_told_in_band_once(script: l
         assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
 
 
+async def test_a_binary_answer_does_not_end_up_in_a_stream_of_pings() -> None:
+    go = asyncio.Event()
+    async with Upstream() as up, Gateway(config(up)) as gw:
+        up.queue([Wait(go), Headers(200, [("Content-Type", "audio/mpeg"), ("Content-Length", "5")]), Send(b"sound")])
+        client = await gw.client()
+        await client.request("POST", "/v1/audio/speech", json={"model": "m", "input": "Hi", "stream": True})
+        await client.read_head()
+        await pinged(client)
+        go.set()
+        body = await client.read_body()
+        assert b"sound" not in body
+        assert b'"upstream_broken_answer"' in body
+        assert (await gw.settled())["outcome"] == "broken"
+
+
 async def test_a_kept_connection_that_dies_behind_a_status_commit_is_still_replaced() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up)) as gw:

@@ -47,9 +47,9 @@ class Inflater:
                 return
         while data:
             if self._zlib.eof:
+                self._zlib = zlib.decompressobj(_ONLY_GZIP)  # RFC 1952 2.2: a file is a series of members
                 if not self._members:
                     raise BadCompression("bytes behind the end")
-                self._zlib = zlib.decompressobj(_ONLY_GZIP)  # RFC 1952 2.2: a file is a series of members
             piece = self._step(data)
             data = self._zlib.unconsumed_tail or self._zlib.unused_data
             if piece:

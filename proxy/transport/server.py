@@ -90,8 +90,7 @@ class Request:
     @property
     def remote(self) -> str:
         """The peer's address, ``""`` on a unix socket."""
-        peer = self._connection.peername
-        return str(peer[0]) if isinstance(peer, tuple) else ""
+        return self._connection.remote
 
     @property
     def writing_paused(self) -> bool:
@@ -159,7 +158,7 @@ class Request:
 class Connection(RequestHandler):
     """One client connection; requests on it are answered one after the other."""
 
-    __slots__ = ("_departure", "_head_clock", "_head_timeout", "_on_fault", "_request")
+    __slots__ = ("_departure", "_head_clock", "_head_timeout", "_on_fault", "_request", "remote")
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         super().__init__(
@@ -177,8 +176,14 @@ class Connection(RequestHandler):
         self._request: Request | None = None
         self._head_clock: asyncio.TimerHandle | None = None
         self._departure: asyncio.TimerHandle | None = None
+        self.remote = ""
 
     # -- asyncio ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = self.peername  # noted now: of a client that has left, nobody can tell it
+        self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -59,10 +59,9 @@ def test_a_cut_body_is_never_taken_for_whole(way: str, data: bytes, draw: st.Dat
 def test_junk_ends_in_one_kind_of_error(coding: str, junk: bytes) -> None:
     inflater = Inflater(coding)
     try:
-        for _ in inflater.feed(junk):
-            pass
+        assert all(inflater.feed(junk))
     except BadCompression:
-        assert not inflater.finished
+        pass
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))

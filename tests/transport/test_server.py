@@ -177,16 +177,15 @@ async def test_an_idle_connection_is_closed_without_a_word(up: Upstream) -> None
 
 
 async def test_a_head_in_two_parts_is_taken_and_its_clock_stopped(up: Upstream) -> None:
-    async with Gateway(one_provider(up, server={"headerTimeoutSecs": 0.15})) as gw:
-        hold = asyncio.Event()
-        up.queue([Wait(hold), *json_answer(completion())])
+    async with Gateway(one_provider(up, server={"headerTimeoutSecs": 0.2})) as gw:
         client = await gw.client()
         await client.send(POST[:20])
+        [connection] = gw.app._runner.server.connections  # type: ignore[union-attr]
+        await until(lambda: connection._head_clock, "the clock to be started")  # type: ignore[attr-defined]
         await client.send(POST[20:])
-        await up.request()
-        await asyncio.sleep(0.3)  # past the clock that must no longer run
-        hold.set()
         assert (await client.read_answer()).status == 200
+        await asyncio.sleep(0.4)  # past the clock that must no longer run
+        assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
 
 
 # -- keep-alive and pipelining --------------------------------------------------------------------

@@ -287,6 +287,7 @@ BROKEN = {
     "a space before the colon": OK + b"X-A : a\r\nContent-Length: 2\r\n\r\nok",
     "a nameless field": OK + b": a\r\nContent-Length: 2\r\n\r\nok",
     "protocols switched unasked": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nframes",
+    "protocols switched without a word": b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + length(b"ok"),
     "nothing but interim answers": b"HTTP/1.1 102 Processing\r\n\r\n" * 20 + length(b"ok"),
     "too many fields": OK + b"X-A: a\r\n" * (MAX_HEADERS + 1) + b"Content-Length: 2\r\n\r\nok",
     "too large a field": OK + b"X-A: " + b"a" * (MAX_HEAD_BYTES + READ_BUFFER) + b"\r\nContent-Length: 2\r\n\r\nok",
