@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 
+from proxy.asking import calling, may_ask_usage, refused_options, uploading
 from proxy.config.schema import Server as Settings
 from proxy.delivery import Delivery, refuse
 from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown, UpstreamFault
@@ -23,10 +24,9 @@ from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog, Deployment
-from proxy.routing.endpoints import OPAQUE, Endpoint
+from proxy.routing.endpoints import Endpoint
 from proxy.routing.routes import MODELS, Route, Routes
-from proxy.transport import headers as policy
-from proxy.transport.attempt import Ask, Attempt, Segments, Surroundings
+from proxy.transport.attempt import Ask, Attempt, Surroundings
 from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
 from proxy.transport.dial import Origin
@@ -34,7 +34,7 @@ from proxy.transport.edge import Edge
 from proxy.transport.flush import Flush
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
-from proxy.transport.upload import Form, chunked
+from proxy.transport.upload import Form
 from proxy.wire.call import Call
 from proxy.wire.call import read as read_call
 
@@ -248,7 +248,7 @@ class Gateway:
             delivery.exchange.model = model or ""
             deployment = delivery.exchange.catalog.plan(model, route.pinned)[0]
             upstream = deployment.upstream_model if model != deployment.upstream_model else None
-            ask = self._uploading(delivery, route, deployment, form.pieces(upstream), form.length(upstream))
+            ask = uploading(delivery, route, deployment, form.pieces(upstream), form.length(upstream))
             delivery.deliver(await self._ask(delivery, deployment, ask))
         finally:
             form.close()
@@ -256,7 +256,7 @@ class Gateway:
     async def _serve_opaque(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         assert route.pinned is not None
         deployment = delivery.exchange.catalog.any_model(route.pinned)
-        ask = self._uploading(delivery, route, deployment, reader.untouched(), reader.declared)
+        ask = uploading(delivery, route, deployment, reader.untouched(), reader.declared)
         delivery.deliver(await self._ask(delivery, deployment, ask))
 
     # -- once per attempt -------------------------------------------------------------------------
@@ -265,21 +265,21 @@ class Gateway:
         self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call, release: Callable[[], None]
     ) -> None:
         provider = deployment.provider
-        asks_usage = _may_ask_usage(endpoint, call) and provider.asks_usage
-        ask = self._calling(delivery, endpoint, deployment, call, asks_usage=asks_usage)
+        asks_usage = may_ask_usage(endpoint, call) and provider.asks_usage
+        ask = calling(delivery, endpoint, deployment, call, asks_usage=asks_usage)
         ask.release = release
         answer = await self._ask(delivery, deployment, ask)
         if (
             asks_usage
             and answer is not None
-            and _refused_options(answer)
+            and refused_options(answer)
             and provider.settings.usage_in_stream == "auto"
         ):
             # Ours, not the client's wish: ask without it, and not again if that was what the provider minded.
-            ask = self._calling(delivery, endpoint, deployment, call, asks_usage=False)
+            ask = calling(delivery, endpoint, deployment, call, asks_usage=False)
             ask.release = release
             answer = await self._ask(delivery, deployment, ask)
-            provider.asks_usage = answer is not None and _refused_options(answer)
+            provider.asks_usage = answer is not None and refused_options(answer)
         delivery.deliver(answer)
 
     async def _ask(self, delivery: Delivery, deployment: Deployment, ask: Ask) -> Answer | None:
@@ -294,63 +294,6 @@ class Gateway:
         except UpstreamFault as fault:
             exchange.error_detail = fault.detail
             raise
-
-    def _calling(
-        self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call, *, asks_usage: bool
-    ) -> Ask:
-        """The provider's version of the call: changed only where it must be."""
-        changes: dict[str, bytes | None] = {}
-        if deployment.upstream_model is not None and call.model != deployment.upstream_model:
-            changes["model"] = deployment.model_json
-        if endpoint.force_stream:
-            changes["stream"] = b"true"
-        if asks_usage:
-            changes["stream_options"] = call.asking_usage()
-        body: Segments = call.segments(changes) if changes else (call.body,)
-        return Ask(
-            head=_call_head(delivery, deployment.provider, endpoint.path, sum(map(len, body))),
-            body=body,
-            replayable=endpoint.replayable,
-            clocks=deployment.stream_clocks if call.stream else deployment.clocks,
-            dialect=endpoint.dialect,
-            choices=call.choices,
-            swallow_usage=asks_usage,
-            collects=endpoint.answer == "json",
-            pings=call.stream,
-            lines=delivery.lines,
-        )
-
-    def _uploading(
-        self,
-        delivery: Delivery,
-        route: Route,
-        deployment: Deployment,
-        pieces: AsyncIterator[bytes],
-        length: int | None,
-    ) -> Ask:
-        """A request whose body streams through; ``length`` ``None`` means that only its end tells."""
-        opaque = route.endpoint is OPAQUE
-        upload: AsyncIterator[bytes] | None = pieces
-        if length is not None:
-            framing = b"Content-Length: %d\r\n" % length
-        elif not opaque or "Transfer-Encoding" in delivery.request.headers:  # a compressed form has no known length
-            framing, upload = b"Transfer-Encoding: chunked\r\n", chunked(pieces)
-        else:
-            framing, upload = b"", None
-        return Ask(
-            head=_upload_head(delivery, deployment.provider, route.path, framing, opaque=opaque),
-            body=(),
-            replayable=False,
-            clocks=deployment.clocks,
-            dialect=route.endpoint.dialect,
-            choices=1,
-            swallow_usage=False,
-            collects=route.endpoint.answer == "json",
-            pings=False,
-            lines=delivery.lines,
-            upload=upload,
-            no_body=delivery.request.method == "HEAD",
-        )
 
     def _origin(self, provider: Provider) -> Origin:
         origin = self._origins.get(provider)
@@ -395,32 +338,3 @@ def _refuse_other_protocols(request: Request) -> None:
         raise ClientFault("The gateway is no forward proxy.", status=405, code="method_not_allowed", allow="GET, POST")
     if request.upgrade and request.headers.get("Upgrade", "").lower() == "websocket":
         raise GatewayError("The gateway does not relay WebSocket connections.", status=501, code="no_websocket")
-
-
-def _call_head(delivery: Delivery, provider: Provider, path: str, length: int) -> bytes:
-    """The head of a JSON call."""
-    request = delivery.request
-    head = provider.call_head(path, policy.safe_query(request.query) if request.query else "")
-    lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured_json)
-    return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (
-        head,
-        lines,
-        delivery.exchange.request_id.encode(),
-        length,
-    )
-
-
-def _upload_head(delivery: Delivery, provider: Provider, path: str, framing: bytes, *, opaque: bool) -> bytes:
-    """The head of a request whose body streams through, or that has none."""
-    request = delivery.request
-    head = provider.head(request.method, path, policy.safe_query(request.query) if request.query else "")
-    lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque)
-    return b"%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, delivery.exchange.request_id.encode(), framing)
-
-
-def _may_ask_usage(endpoint: Endpoint, call: Call) -> bool:
-    return call.stream and not call.wants_usage and endpoint.dialect in ("openai.chat", "openai.completions")
-
-
-def _refused_options(answer: Answer) -> bool:
-    return answer.status in (400, 422) and (b"stream_options" in answer.body or b"include_usage" in answer.body)
