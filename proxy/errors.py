@@ -83,14 +83,12 @@ class ClientGone(Exception):
 class UpstreamFault(GatewayError):
     """The provider failed us; another attempt may help.
 
-    ``sent`` tells whether request bytes left for the provider (it may have run the request),
-    ``heard`` whether response bytes came back.
+    ``heard`` tells whether response bytes came back before it.
     """
 
     status = 502
     type = "upstream_error"
     code = "upstream_error"
-    sent = False
     heard = False
 
 

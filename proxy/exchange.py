@@ -53,7 +53,3 @@ class Exchange(Struct, eq=False):
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request_id} {self.endpoint.path} {self.outcome or 'running'}>"
-
-    @property
-    def time_to_first_token(self) -> float | None:
-        return None if self.first_content is None else self.first_content - self.began

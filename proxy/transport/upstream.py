@@ -284,7 +284,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._consume = _nowhere
         self._close()
         if isinstance(fault, UpstreamFault):
-            fault.sent = True
             fault.heard = self.heard
         if sink is not None:
             sink.broken(fault)
