@@ -103,18 +103,20 @@ class _Names:
         return name in self._exact or name.startswith(self._prefixes)
 
 
-# Verdicts. LOOK: it depends on the value, or on other lines.
-DROP: Final = 0
-PASS: Final = 1
-LOOK: Final = 2
+# Verdicts: DROP, LOOK (it depends on the value, or on other lines), or the beginning of the line that goes on.
+DROP: Final = b""
+LOOK: Final = None
+Verdict = bytes | None
 
 _CONNECTION: Final = b"connection"
 _CACHE_CONTROL: Final = b"cache-control"
 _USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))  # they name no header
 
 
-class Verdicts(dict[bytes, int]):
+class Verdicts(dict[bytes, Verdict]):
     """What ``judge`` says about a lower-case name, remembered for each spelling of it; bounded.
+
+    ``judge`` tells whether the name passes, ``None`` where that takes a look.
 
     ``verdicts[name]`` never fails. Clients choose the names, so neither many nor long ones may fill the memory.
     """
@@ -122,12 +124,13 @@ class Verdicts(dict[bytes, int]):
     MAX_NAMES: Final = 1024
     MAX_LENGTH: Final = 64
 
-    def __init__(self, judge: Callable[[bytes], int]) -> None:
+    def __init__(self, judge: Callable[[bytes], bool | None]) -> None:
         super().__init__()
         self._judge = judge
 
-    def __missing__(self, name: bytes) -> int:
-        verdict = self._judge(name.lower()) if _IS_TOKEN(name) else DROP
+    def __missing__(self, name: bytes) -> Verdict:
+        passes = _IS_TOKEN(name) is not None and self._judge(name.lower())
+        verdict = LOOK if passes is None else name + b": " if passes else DROP
         if len(name) <= self.MAX_LENGTH:
             if len(self) >= self.MAX_NAMES:
                 self.clear()
@@ -141,16 +144,16 @@ def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool) 
     never_opaque = _Names(_NEVER_OPAQUE)
     allowed, configured = _Names(_TO_PROVIDER), _Names(_ONLY_IF_CONFIGURED)
 
-    def judge(name: bytes) -> int:
+    def judge(name: bytes) -> bool | None:
         if name == _CONNECTION:
-            return LOOK
+            return None
         if name in never or name in own:
-            return DROP
+            return False
         if name in forwarded:
-            return PASS
+            return True
         if name in configured or _NAMES_A_CREDENTIAL(name):
-            return DROP
-        return PASS if (name not in never_opaque if opaque else name in allowed) else DROP
+            return False
+        return name not in never_opaque if opaque else name in allowed
 
     return Verdicts(judge)
 
@@ -163,10 +166,8 @@ def _inbound(opaque: bool, without_type: bool) -> Verdicts:
         {"the caller writes its own": "content-type"} if without_type else {},
     )
 
-    def judge(name: bytes) -> int:
-        if name in (_CONNECTION, _CACHE_CONTROL):
-            return LOOK
-        return DROP if name in never else PASS
+    def judge(name: bytes) -> bool | None:
+        return None if name in (_CONNECTION, _CACHE_CONTROL) else name not in never
 
     return Verdicts(judge)
 
@@ -200,15 +201,17 @@ def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool
 def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
     lines = []
     for name, value in raw:
-        verdict = verdicts[name]
-        if verdict == PASS:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif verdict == LOOK and value not in _USUAL_CONNECTION:
+        beginning = verdicts[name]
+        if beginning:
+            lines.append(beginning + value)
+        elif beginning is LOOK and value not in _USUAL_CONNECTION:
             return _serialise_slowly(raw, verdicts)
-    block = b"".join(lines)
+    lines.append(b"")
+    block = b"\r\n".join(lines)
+    ends = len(lines) - 1
     # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines) or b"\0" in block:
-        return b"".join(line for line in lines if not _breaks(line[:-2]))
+    if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
+        return b"\r\n".join(line for line in lines if not _breaks(line))
     return block
 
 
@@ -228,7 +231,7 @@ def _serialise_slowly(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
         b"%b: %b\r\n" % (name, value)
         for name, value in raw
         if (lower := name.lower()) not in named
-        and (verdicts[name] == PASS or (verdicts[name] == LOOK and lower == _CACHE_CONTROL))
+        and (verdicts[name] or (verdicts[name] is LOOK and lower == _CACHE_CONTROL))
         and not _breaks(value)
     )
 

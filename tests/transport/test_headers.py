@@ -233,25 +233,25 @@ def test_no_spelling_of_a_credential_passes(chosen: list[str], data: st.DataObje
 def test_the_memory_of_verdicts_is_bounded_in_number_and_length() -> None:
     asked: list[bytes] = []
 
-    def judge(name: bytes) -> int:
+    def judge(name: bytes) -> bool:
         asked.append(name)
-        return policy.PASS
+        return True
 
     verdicts = Verdicts(judge)
     for number in range(5 * Verdicts.MAX_NAMES):
-        assert verdicts[b"X-%d" % number] == policy.PASS
+        assert verdicts[b"X-%d" % number] == b"X-%d: " % number
         assert len(verdicts) <= Verdicts.MAX_NAMES
     kept = len(verdicts)
-    assert verdicts[b"X" * (Verdicts.MAX_LENGTH + 1)] == policy.PASS
+    assert verdicts[b"X" * (Verdicts.MAX_LENGTH + 1)]
     assert len(verdicts) == kept
 
 
 def test_a_spelling_is_judged_once() -> None:
     asked: list[bytes] = []
 
-    def judge(name: bytes) -> int:
+    def judge(name: bytes) -> bool:
         asked.append(name)
-        return policy.PASS
+        return True
 
     verdicts = Verdicts(judge)
     for name in (b"Accept", b"Accept", b"ACCEPT", b"Accept", b"bad name"):
