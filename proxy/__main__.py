@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from proxy import __version__
 if TYPE_CHECKING:
     from proxy.config.loader import Loaded
     from proxy.config.schema import Config, Provider
+    from proxy.config.source import Source
 
 DESCRIPTION = """\
 Sluice is a streaming LLM gateway: it takes OpenAI-style requests and relays each answer,
@@ -38,6 +40,7 @@ environment (the command line wins over it, and it wins over the file):
   LISTEN_PORT           server.port
   API_BASE_PATH         server.basePath
   LOG_LEVEL             logging.level: debug, info, warning or error
+  XDG_CACHE_HOME        where the last good list of a modelsFile URL is kept (default: ~/.cache)
   HTTPS_PROXY, NO_PROXY how to reach providers
   and every variable that the file refers to as ${NAME} or ${NAME:-default}
 
@@ -57,14 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    loaded = _load(arguments)
+    source = _source(arguments)
+    loaded = _load(source)
     if loaded is None:
         return 1
     from proxy.app import run
     from proxy.errors import ConfigError
 
     try:
-        run(loaded, lambda line: print(line, flush=True), insecure=arguments.insecure)
+        run(loaded, source, lambda line: print(line, flush=True), insecure=arguments.insecure)
     except ConfigError as error:
         print("\n".join(error.mistakes), file=sys.stderr)
         return 1
@@ -75,7 +79,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    loaded = _load(arguments)
+    loaded = _load(_source(arguments))
     if loaded is None:
         return 1
     config = loaded.config
@@ -83,7 +87,7 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"address: {_address(config)}")
     print("providers:" if config.providers else "providers: none, so the built-in demo provider serves")
     for name, provider in config.providers.items():
-        print(f"  {name}  {provider.base_url}  {_key(provider)}")
+        print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}")
     if config.providers:
         print("models:" if config.models else "models: none listed, ask for provider/model")
     for model in config.models:
@@ -95,25 +99,28 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(arguments: argparse.Namespace) -> Loaded | None:
-    """The configuration, or ``None`` after its mistakes have been told on stderr."""
+def _source(arguments: argparse.Namespace) -> Source:
     import os
 
-    from proxy.config.loader import load
+    from proxy.config.source import Source
+
+    return Source(arguments.config, os.environ, arguments.env_file, partial(_overridden, arguments))
+
+
+def _load(source: Source) -> Loaded | None:
+    """The configuration, or ``None`` after its mistakes have been told on stderr."""
+    import asyncio
+
     from proxy.errors import ConfigError
 
-    env_file = arguments.env_file
-    if env_file is None and Path(".env").is_file():
-        env_file = Path(".env")
     try:
-        loaded = load(arguments.config, os.environ, env_file)
+        return asyncio.run(source.load())
     except ConfigError as error:
         print("\n".join(error.mistakes), file=sys.stderr)
         return None
-    return _overridden(loaded, arguments)
 
 
-def _overridden(loaded: Loaded, arguments: argparse.Namespace) -> Loaded:
+def _overridden(arguments: argparse.Namespace, loaded: Loaded) -> Loaded:
     """``loaded`` with the listener of the command line; a host or port there replaces a unix socket."""
     from msgspec.structs import replace
 
@@ -133,9 +140,9 @@ def _address(config: Config) -> str:
 
 
 def _key(provider: Provider) -> str:
-    from msgspec import UNSET
-
-    return "no key" if provider.api_key is UNSET else "key ********"
+    if provider.keyless:
+        return "no key"
+    return "key ********" if len(provider.keys) == 1 else f"{len(provider.keys)} keys ********"
 
 
 def _port(text: str) -> int:

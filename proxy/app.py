@@ -14,18 +14,22 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 
 import uvloop
 from aiohttp import web
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from proxy import __version__
+from proxy.config.follow import Follow
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config, Model, Provider
+from proxy.config.source import Source
+from proxy.config.standing import differences, standing
 from proxy.control.pages import Pages
 from proxy.demo.server import MODELS as DEMO_MODELS
 from proxy.demo.server import Demo
+from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.errors import ConfigError
 from proxy.gateway import Gateway
 from proxy.hooks import load as load_hooks
@@ -33,7 +37,8 @@ from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.routing.catalog import Catalog
-from proxy.transport.attempt import Surroundings
+from proxy.routing.live import Registry, policy_of, window_of
+from proxy.transport.attempt import PING_EVERY, Surroundings
 from proxy.transport.body import Budget
 from proxy.transport.clocks import Ticker
 from proxy.transport.dial import Dialer
@@ -46,32 +51,50 @@ CLEANUP_SECS = 2.0  # for aiohttp, after our own drain has ended every exchange
 
 
 class Application:
-    """One process, one gateway. ``start`` binds, ``stop`` drains and closes."""
+    """One process, one gateway. ``start`` binds, ``stop`` drains and closes.
 
-    def __init__(self, config: Config, *, environ: Mapping[str, str], log: Log | None = None) -> None:
+    With a source that it ``follows`` it stays at what stands there; ``follow.wake`` is for who cannot wait. ``clock``
+    and ``chance`` are time and dice for whatever is decided about candidates.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        environ: Mapping[str, str],
+        log: Log | None = None,
+        follows: Source | None = None,
+        clock: Clock | None = None,
+        chance: Random | None = None,
+    ) -> None:
+        self._clock = clock
+        self._chance = chance
         self.config = config
         self.log = log or Log(sys.stderr.buffer, config.logging.level, readable=sys.stderr.isatty())
         self.metrics = Metrics(version=__version__)
         self.port = 0
         self.gateway: Gateway | None = None
-        self._environ = environ
+        self.follow = Follow(follows, self, config) if follows is not None else None
+        self._following: asyncio.Task[None] | None = None
+        self._secrets: set[str] = set()
+        self._created = int(time.time())
+        self._dialer = Dialer(environ)
         self._runner: web.ServerRunner | None = None
         self._pool: Pool | None = None
         self._demo: Demo | None = None
+        self._demo_port = 0
 
     async def start(self) -> None:
         """Raises ConfigError, and OSError where the address cannot be had."""
         call_hook, event_hook = load_hooks(self.config.hooks)
-        if not self.config.providers:
-            await self._bring_demo()
-        config, loop = self.config, asyncio.get_running_loop()
-        catalog = Catalog(config, version=__version__, created=int(time.time()))
-        self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
-        self.log.hide(secrets(config))
+        self.config = config = await self._served(self.config)
+        loop = asyncio.get_running_loop()
+        self._hide(config)
         self.log.attach(loop)
-        dialer = Dialer(self._environ)
-        _read_certificates(dialer, config)
-        self._pool = pool = Pool(dialer, config.pool, loop, self.metrics)
+        _read_certificates(self._dialer, config)
+        self._registry = Registry.of(config.circuit_breaker)
+        catalog = self._compiled(config)
+        self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics)
         around = Surroundings(
             loop=loop,
             ticker=Ticker(loop),
@@ -80,18 +103,24 @@ class Application:
             counters=self.metrics,
             max_answer=int(config.server.max_answer_mb * MEGABYTE),
             ping_after=config.server.ping_after,
+            ping_every=PING_EVERY,
             event_hook=event_hook,
         )
         pages = Pages(self.metrics, __version__)
+        dispatcher = Dispatcher(around, self._clock, self._chance)
         self.gateway = gateway = Gateway(
-            config.server, catalog, around, self.metrics, self.log, pages.table, call_hook=call_hook
+            config.server, catalog, dispatcher, self.metrics, self.log, pages.table, call_hook=call_hook
         )
         pages.subject = gateway
-        self.metrics.upstream_connections = gateway.open_connections
+        self.metrics.upstream_connections = dispatcher.open_connections
         await self._listen(gateway)
+        if self.follow is not None:
+            self._following = asyncio.create_task(self.follow.run())
 
     async def stop(self) -> None:
         """Drain, then close everything; aiohttp's own cleanup refuses connections, so it comes last."""
+        if self._following is not None:
+            self._following.cancel()
         if self.gateway is not None:
             await self.gateway.drain(self.config.server.drain_secs)
         if self._runner is not None:
@@ -128,18 +157,73 @@ class Application:
         await site.start()
         self.port = site.port
 
-    async def _bring_demo(self) -> None:
-        """No provider is configured: the built-in one serves, over a real socket like any other."""
-        self._demo = Demo()
-        port = await self._demo.start("127.0.0.1", 0)
-        models = [Model(name=model.name, provider="demo", type=model.type) for model in DEMO_MODELS]
-        provider = Provider(base_url=f"http://127.0.0.1:{port}/v1")
-        self.config = replace(self.config, providers={"demo": provider}, models=models)
+    # -- what the files say now (``Runner``) --------------------------------------------------------
+
+    async def take(self, loaded: Loaded, why: str) -> None:
+        """Swap what can be swapped at run time; running exchanges keep what they began with.
+
+        Raises ConfigError; then nothing has changed.
+        """
+        assert self.gateway is not None
+        if not loaded.config.providers and self._demo is None:
+            # At a start the demo provider would serve. Here it would answer for those that clients rely on.
+            raise ConfigError([*loaded.notices, "providers: none would be left"])
+        told = differences(self.config, loaded.config)
+        config = await self._served(standing(self.config, loaded.config))
+        await asyncio.to_thread(_read_certificates, self._dialer, config)
+        self._hide(config)
+        catalog = self._compiled(config)
+        circuit = config.circuit_breaker
+        self._registry.adopt(policy_of(circuit), window_of(circuit), asyncio.get_running_loop().time())
+        self.gateway.adopt(catalog)
+        self.config = config
+        self.log.admit(config.logging.level)
+        for notice in loaded.notices:
+            self.log.warning(notice)
+        if told:
+            self.log.warning("These changes wait for the next start.", keys=told)
+        self.log.info(
+            "The configuration was loaded again.", why=why, providers=len(config.providers), models=len(config.models)
+        )
+
+    def keep(self, why: str, mistakes: list[str]) -> None:
+        self.log.error("The configuration cannot be loaded again; what runs stays.", why=why)
+        for mistake in mistakes:
+            self.log.error(mistake)
+
+    def notice(self, line: str) -> None:
+        self.log.warning(line)
+
+    def _compiled(self, config: Config) -> Catalog:
+        catalog = Catalog(config, self._registry, version=__version__, created=self._created)
+        self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
+        return catalog
+
+    def _hide(self, config: Config) -> None:
+        """The old secrets stay hidden: running exchanges still go by them."""
+        self._secrets.update(secrets(config))
+        self.log.hide(self._secrets)
+
+    async def _served(self, config: Config) -> Config:
+        """``config``; without a provider the built-in one serves, over a real socket like any other."""
+        if config.providers:
+            return config
+        if self._demo is None:
+            self._demo = Demo()
+            self._demo_port = await self._demo.start("127.0.0.1", 0)
+        # Who asks for any model does not mean one that fails on purpose: those have no weight.
+        models = [
+            Model(name=model.name, provider="demo", type=model.type, weight=0.0 if model.fault else 1.0)
+            for model in DEMO_MODELS
+        ]
+        provider = Provider(base_url=f"http://127.0.0.1:{self._demo_port}/v1")
+        return replace(config, providers={"demo": provider}, models=models)
 
 
-def run(loaded: Loaded, announce: Callable[[str], None], *, insecure: bool = False) -> None:
+def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, insecure: bool = False) -> None:
     """Serve until a signal ends it; ``announce`` takes the start-up line once the address answers.
 
+    ``source`` is where ``loaded`` came from: it is followed, and loaded again at SIGHUP.
     Raises ConfigError, and OSError where the address cannot be had.
     """
     server = loaded.config.server
@@ -150,11 +234,11 @@ def run(loaded: Loaded, announce: Callable[[str], None], *, insecure: bool = Fal
                 " listen on 127.0.0.1, or say --insecure if that is what you want"
             ]
         )
-    uvloop.run(_serve(loaded, announce))
+    uvloop.run(_serve(loaded, source, announce))
 
 
-async def _serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
-    application = Application(loaded.config, environ=os.environ)
+async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]) -> None:
+    application = Application(loaded.config, environ=os.environ, follows=source)
     install(application.log)
     # It warns about every malformed form; the exchange's own line says it once.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -166,6 +250,7 @@ async def _serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, _on_signal, stop, application.log)
+    loop.add_signal_handler(signal.SIGHUP, _on_hangup, stop, application, sys.stderr.isatty())
     announce(start_line(application))
     await stop.wait()
     application.log.info("Stopping: running requests may finish.", seconds=application.config.server.drain_secs)
@@ -176,7 +261,7 @@ def _read_certificates(dialer: Dialer, config: Config) -> None:
     """Now, and not while the first request waits. Raises ConfigError."""
     mistakes = []
     for name, provider in config.providers.items():
-        if provider.base_url.startswith("https:"):
+        if any(address.startswith("https:") for address in provider.addresses):
             try:
                 dialer.context(provider.tls)
             except OSError as exc:
@@ -198,6 +283,14 @@ def _on_signal(stop: asyncio.Event, log: Log) -> None:
         log.flush()
         os._exit(130)
     stop.set()
+
+
+def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool) -> None:
+    """The word to load again, unless it is the terminal that hangs up: then nobody is there to stop us later."""
+    if on_terminal and not sys.stderr.isatty():
+        stop.set()
+    elif application.follow is not None:
+        application.follow.wake()
 
 
 def start_line(application: Application) -> str:
@@ -226,8 +319,9 @@ def is_local(config: Config) -> bool:
 
 def secrets(config: Config) -> list[str]:
     """What must never appear in a log line."""
-    found = [str(p.api_key) for p in config.providers.values() if p.api_key is not UNSET]
+    found = [key for p in config.providers.values() for key in p.keys]
     found += [str(value) for p in config.providers.values() for value in p.headers.values()]
+    found.append(config.models_file.partition("?")[2])
     return [secret for secret in found if len(secret) >= 6]
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from msgspec import json
 
+from proxy import truth
 from proxy.config.timeouts import PLAIN
-from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, UpstreamAuthFailed
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown
 from proxy.exchange import Exchange
-from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.catalog import Catalog
+from proxy.routing.deployment import Deployment
 from proxy.transport import headers as policy
 from proxy.transport.collect import Answer
+from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.wire import openai_error
-from proxy.wire.answer import check
+from proxy.wire.answer import Told, check
 from proxy.wire.dialects import told_in
 from proxy.wire.document import is_json
 
+_EVENT_STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
@@ -27,17 +31,26 @@ _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r
 class Delivery:
     """One exchange together with the client's request: whoever handles it answers here."""
 
-    __slots__ = ("_deployment", "cors", "exchange", "request")
+    __slots__ = ("_deployment", "cors", "decision", "exchange", "request")
 
     def __init__(self, exchange: Exchange, request: Request) -> None:
         self.exchange = exchange
         self.request = request
         self._deployment: Deployment | None = None
         self.cors = b""
+        self.decision = b""  # the header line that explains the choice, where the client asked for it
 
     def chose(self, deployment: Deployment) -> None:
         """The deployment that is being asked: the answer will name it."""
+        exchange = self.exchange
+        exchange.provider = deployment.provider.name
+        exchange.request_model = deployment.upstream_model or exchange.model
         self._deployment = deployment
+
+    @property
+    def explains(self) -> bool:
+        """Whether the client wants the choice explained."""
+        return self.request.headers.get("x-router-decision", "").lower() == "true"
 
     @property
     def client_stall(self) -> float:
@@ -58,26 +71,45 @@ class Delivery:
         """A JSON answer of our own making."""
         self.request.reply.send(status, b"".join((_JSON, lines, _NOSNIFF, self._router_lines(), self.cors)), body)
 
-    def deliver(self, answer: Answer | None) -> None:
-        """A collected answer, or ``None`` if it is delivered already.
-
-        Raises UpstreamFault for what is none, ClientGone once its usage is noted if nobody takes it any more.
-        """
-        if answer is None:
-            return
-        exchange = self.exchange
-        if answer.status >= 400:
-            self._deliver_error(answer)
-            return
+    def checked(self, answer: Answer) -> Told:
+        """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
         if self.request.reply.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
-        told = check(answer.body)
+        return check(answer.body)
+
+    def deliver(self, answer: Answer, told: Told) -> None:
+        """An answer that was ``checked``. Raises ClientGone once its usage is noted if nobody takes it any more."""
+        exchange, deployment = self.exchange, self._deployment
         exchange.usage = told.usage
         exchange.response_model = told.model
         if self.request.gone:
             raise ClientGone
+        assert deployment is not None
+        body = truth.spliced(answer.body, truth.member(exchange, deployment))
         lines = policy.to_client(answer.headers)
-        self.request.reply.send(answer.status, self.lines(answer.kind, lines), answer.body)
+        self.request.reply.send(answer.status, self.lines(answer.kind, lines), body)
+
+    def ping(self) -> None:
+        """Tell a client that waits for a stream's content that we wait, too.
+
+        The first one is the status commit: 200 now, the content later, or an error in-band.
+        """
+        reply = self.request.reply
+        if reply.begun:
+            reply.write(PING)
+        else:
+            self.commit_status(PING)
+
+    def commit_status(self, first: bytes = b"") -> None:
+        """Promise an event stream, before it is known whose."""
+        self.exchange.early_status = True
+        self.request.reply.begin(200, self.lines(b"text/event-stream", _EVENT_STREAM), first)
+
+    def epilogue(self) -> bytes:
+        """What goes before the terminal event of a stream: who answered, where the head could not or should not say."""
+        exchange, deployment = self.exchange, self._deployment
+        wanted = exchange.early_status or self.request.headers.get("x-router-metadata", "").lower() == "true"
+        return truth.comment(exchange, deployment) if wanted and deployment is not None else b""
 
     def models(self, catalog: Catalog, name: str) -> None:
         """GET models and models/{id}."""
@@ -105,10 +137,9 @@ class Delivery:
             reply.keep_alive = False
         refuse(reply, fault, self._router_lines() + self.cors)
 
-    def _deliver_error(self, answer: Answer) -> None:
+    def relay_error(self, answer: Answer) -> None:
+        """The provider's own error, which is the client's affair."""
         error = openai_error.read(answer.body)
-        if answer.status in (401, 402, 403):
-            raise UpstreamAuthFailed("The provider refused the gateway's credential.", detail=f"status {answer.status}")
         if self.request.reply.begun or self.request.gone:
             raise openai_error.fault_of(error)
         exchange = self.exchange
@@ -124,12 +155,10 @@ class Delivery:
         self.request.reply.send(answer.status, _JSON + self.lines(b"application/json", lines), body)
 
     def _router_lines(self) -> bytes:
-        exchange, deployment = self.exchange, self._deployment
-        named = b"" if deployment is None else _named(deployment)
-        return b"x-request-id: %b\r\n%bx-router-attempts: %d\r\n" % (
-            exchange.request_id.encode(),
-            named,
-            exchange.attempts,
+        return b"x-request-id: %b\r\n%b%b" % (
+            self.exchange.request_id.encode(),
+            truth.lines(self.exchange, self._deployment),
+            self.decision,
         )
 
 
@@ -138,16 +167,6 @@ def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
     retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
     reply.send(fault.status, b"".join((_JSON, retry, allow, _NOSNIFF, lines)), _document(fault))
-
-
-def _named(deployment: Deployment) -> bytes:
-    lines = deployment.router_lines
-    if not lines:
-        lines = deployment.router_lines = b"x-router-provider: %b\r\nx-router-model: %b\r\n" % (
-            policy.ascii_value(deployment.provider.name),
-            policy.ascii_value(deployment.name),
-        )
-    return lines
 
 
 def _document(fault: GatewayError) -> bytes:

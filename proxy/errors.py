@@ -93,9 +93,16 @@ class UpstreamFault(GatewayError):
 
 
 class ConnectFailed(UpstreamFault):
-    """No connection: refused, unreachable, DNS, TLS, or the proxy on the way said no."""
+    """No connection: refused, unreachable, DNS, TLS, or the proxy on the way said no.
+
+    ``again``: the network was unreachable or the connection reset, which the same address may get over in a moment.
+    """
 
     code = "upstream_unreachable"
+
+    def __init__(self, message: str, *, code: str | None = None, again: bool = False, detail: str = "") -> None:
+        super().__init__(message, code=code, detail=detail)
+        self.again = again
 
 
 class ConnectionBroken(UpstreamFault):

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from proxy.breakers.breaker import Entry
+    from proxy.errors import GatewayError
+    from proxy.providers.keys import Key
     from proxy.routing.catalog import Catalog
+    from proxy.routing.deployment import Deployment
     from proxy.routing.endpoints import Endpoint
     from proxy.wire.usage import Usage
 
@@ -22,6 +26,25 @@ Outcome = Literal[
     "client_gone",  # the client left before the end
     "cancelled",  # ended by our own shutdown
 ]
+
+
+class Trial(Struct, eq=False):
+    """One attempt: which candidate was asked, when, and what became of it.
+
+    ``failure`` is the kind of the rule that it fell under (``routing/rules.py``), ``""`` as long as nothing failed;
+    ``reason`` says it in words that a client may read: no address, no key.
+    """
+
+    deployment: Deployment
+    entry: Entry
+    key: Key
+    began: float
+    decision: bytes = b""  # the header line that explains the choice, where the client asked for it
+    asks_usage: bool = False  # the wish for a stream's usage is the gateway's own
+    first_content: float | None = None
+    ended: float | None = None
+    failure: str = ""
+    reason: str = ""
 
 
 class Exchange(Struct, eq=False):
@@ -38,10 +61,14 @@ class Exchange(Struct, eq=False):
     response_model: str = ""  # as the provider reported
     stream: bool = False
     attempts: int = 0
+    trials: list[Trial] = []
+    fallback_used: bool = False
+    early_status: bool = False  # 200 was told by a ping, before it was known who answers
     status: int = 0  # the HTTP status that the client saw; 0: none was sent
     outcome: Outcome | Literal[""] = ""
     error: str = ""  # the error's code, e.g. "timeout_idle"
     error_detail: str = ""  # for the log only
+    fault: GatewayError | None = None  # why the answer broke after its content commit
     first_content: float | None = None
     ended: float | None = None
     longest_gap: float = 0.0  # seconds between two reads of the content

@@ -9,33 +9,31 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from itertools import count
 
-from proxy.asking import calling, may_ask_usage, refused_options, uploading
 from proxy.config.schema import Server as Settings
 from proxy.delivery import Delivery, refuse
-from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown, UpstreamFault
-from proxy.exchange import Exchange
+from proxy.dispatch.choice import dispatch_of
+from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.planning import plan_call, plan_form
+from proxy.dispatch.uploading import Uploading
+from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown
+from proxy.exchange import Exchange, Trial
 from proxy.hooks import CallHook
 from proxy.hooks import Reply as HookReply
 from proxy.observe.bridge import place
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
-from proxy.providers.openai import Provider
-from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import Endpoint
 from proxy.routing.routes import MODELS, Route, Routes
-from proxy.transport.attempt import Ask, Attempt, Surroundings
 from proxy.transport.body import BodyReader
-from proxy.transport.collect import Answer
-from proxy.transport.dial import Origin
 from proxy.transport.edge import Edge
 from proxy.transport.flush import Flush
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.transport.upload import Form
-from proxy.wire.call import Call
 from proxy.wire.call import read as read_call
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -57,17 +55,18 @@ class Gateway:
         self,
         settings: Settings,
         catalog: Catalog,
-        around: Surroundings,
+        dispatcher: Dispatcher,
         metrics: Metrics,
         log: Log,
         pages: Mapping[str, Page],
         middleware: tuple[Middleware, ...] = (),
         call_hook: CallHook | None = None,
     ) -> None:
-        self.catalog = catalog
         self._settings = settings
-        self._around = around
+        self._dispatcher = dispatcher
+        self._around = around = dispatcher.around
         self._loop = around.loop
+        self.adopt(catalog)
         self._metrics = metrics
         self._log = log
         self._pages = pages
@@ -79,7 +78,6 @@ class Gateway:
         self._idle = asyncio.Event()
         self._idle.set()
         self.stopping = False
-        self._origins: dict[Provider, Origin] = {}
         # One process is one counter: unique with the random part, and half the price of a UUID.
         self._id_prefix = os.urandom(6).hex()
         self._ids = count(1)
@@ -90,6 +88,11 @@ class Gateway:
 
     def __repr__(self) -> str:
         return f"<Gateway running={len(self._running)}{' stopping' if self.stopping else ''}>"
+
+    def adopt(self, catalog: Catalog) -> None:
+        """New requests go by this catalog; those that run keep theirs."""
+        self.catalog = catalog
+        self._dispatcher.adopt(catalog)
 
     # -- once per request -------------------------------------------------------------------------
 
@@ -213,12 +216,13 @@ class Gateway:
 
     async def _serve_call(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         exchange = delivery.exchange
-        body = await reader.whole()
+        body = reader.taken()
+        if body is None:
+            body = await reader.whole()
         big = len(body) > BIG_BODY
         if big:
             await asyncio.sleep(0)
         call = read_call(body)
-        del body  # the call has it, and lets it go
         if route.endpoint.force_stream:
             call.stream = True
         exchange.model = call.model or ""
@@ -231,7 +235,8 @@ class Gateway:
             call = result
             call.stream |= route.endpoint.force_stream
             exchange.stream = call.stream
-        deployment = exchange.catalog.plan(call.model, route.pinned)[0]
+        del body  # the call has it, and lets it go
+        plan = plan_call(self._dispatcher, delivery, call, route.pinned)
         if big:
             await asyncio.sleep(0)
 
@@ -239,77 +244,35 @@ class Gateway:
             call.release()
             reader.release()
 
-        await self._dispatch_call(delivery, route.endpoint, deployment, call, release)
+        await dispatch_of(self._dispatcher, delivery, plan, call, release).run()
 
     async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))
         try:
             model = await form.find_model()
             delivery.exchange.model = model or ""
-            deployment = delivery.exchange.catalog.plan(model, route.pinned)[0]
-            upstream = deployment.upstream_model if model != deployment.upstream_model else None
-            ask = uploading(delivery, route, deployment, form.pieces(upstream), form.length(upstream))
-            delivery.deliver(await self._ask(delivery, deployment, ask))
+            plan = plan_form(self._dispatcher, delivery, model, route.pinned)
+
+            def body(trial: Trial) -> tuple[AsyncIterator[bytes], int | None]:
+                upstream = trial.deployment.upstream_model
+                changed = upstream if model != upstream else None
+                return form.pieces(changed), form.length(changed)
+
+            await Uploading(self._dispatcher, delivery, plan, route, body).run()
         finally:
             form.close()
 
     async def _serve_opaque(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         assert route.pinned is not None
-        deployment = delivery.exchange.catalog.any_model(route.pinned)
-        ask = uploading(delivery, route, deployment, reader.untouched(), reader.declared)
-        delivery.deliver(await self._ask(delivery, deployment, ask))
-
-    # -- once per attempt -------------------------------------------------------------------------
-
-    async def _dispatch_call(
-        self, delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call, release: Callable[[], None]
-    ) -> None:
-        provider = deployment.provider
-        asks_usage = may_ask_usage(endpoint, call) and provider.asks_usage
-        ask = calling(delivery, endpoint, deployment, call, asks_usage=asks_usage)
-        ask.release = release
-        answer = await self._ask(delivery, deployment, ask)
-        if (
-            asks_usage
-            and answer is not None
-            and refused_options(answer)
-            and provider.settings.usage_in_stream == "auto"
-        ):
-            # Ours, not the client's wish: ask without it, and not again if that was what the provider minded.
-            ask = calling(delivery, endpoint, deployment, call, asks_usage=False)
-            ask.release = release
-            answer = await self._ask(delivery, deployment, ask)
-            provider.asks_usage = answer is not None and refused_options(answer)
-        delivery.deliver(answer)
-
-    async def _ask(self, delivery: Delivery, deployment: Deployment, ask: Ask) -> Answer | None:
-        exchange, provider = delivery.exchange, deployment.provider
-        exchange.attempts += 1
-        exchange.provider = provider.name
-        exchange.request_model = deployment.upstream_model or exchange.model
-        delivery.chose(deployment)
-        origin = self._origin(provider)
-        try:
-            return await Attempt(self._around, delivery.request, exchange, deployment, origin, ask).run()
-        except UpstreamFault as fault:
-            exchange.error_detail = fault.detail
-            raise
-
-    def _origin(self, provider: Provider) -> Origin:
-        origin = self._origins.get(provider)
-        if origin is None:
-            origin = self._origins[provider] = Origin.of(provider.settings.base_url, provider.settings.tls)
-        return origin
+        plan = delivery.exchange.catalog.opaque_plan(route.pinned, self._dispatcher.random)
+        await Uploading(
+            self._dispatcher, delivery, plan, route, lambda trial: (reader.untouched(), reader.declared)
+        ).run()
 
     def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:
         """Answer what never became a request: bytes that are no HTTP, a head that does not end."""
         self._metrics.reject(fault.code or fault.type)
         refuse(reply, fault)
-
-    def open_connections(self) -> dict[str, int]:
-        """Open upstream connections by provider, for the metrics."""
-        opened = self._around.pool.open_by_origin()
-        return {provider.name: opened.get(origin, 0) for provider, origin in self._origins.items()}
 
     # -- stopping ---------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ async def test_json_that_is_no_object_is_a_400(body: bytes, up: Upstream, gw: Ga
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("model", [1, 1.5, True, False, [], ["m"], {}, {"name": "m"}]),
+        ("model", [1, 1.5, True, False, [1], ["m", None], [["m"]], {}, {"name": "m"}]),
         ("stream", [0, 1, "true", "", [], {}, "null"]),
         ("messages", ["hi", {}, {"role": "user"}, 1, True, "", None]),
         ("stream_options", [True, "include_usage", [], 1]),
@@ -111,6 +111,13 @@ async def test_a_field_of_the_wrong_type_is_a_400_that_names_it(
         body = json.dumps({"model": "m", "messages": []} | {field: value}).encode()
         message = assert_error(await post(gw, body, target), 400, "invalid_type", field)
         assert repr(field) in message
+    assert up.connections == []
+
+
+@pytest.mark.parametrize("models", [[], [""], ["m", ""], ["m"] * 51, ["auto", "m"], ["auto", "auto"]])
+async def test_a_list_of_models_that_cannot_be_followed_is_a_400(models: list[str], up: Upstream, gw: Gateway) -> None:
+    body = json.dumps({"model": models, "messages": []}).encode()
+    assert_error(await post(gw, body), 400, "invalid_value", "model")
     assert up.connections == []
 
 

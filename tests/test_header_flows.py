@@ -13,11 +13,13 @@ from tests.support import (
     RawClient,
     Send,
     Upstream,
+    answered_by,
     chat_events,
     completion,
     error_json,
     json_answer,
     sse_answer,
+    unspliced,
 )
 from tests.support.answers import compact
 from tests.support.gateway import Gateway, one_provider
@@ -173,7 +175,7 @@ async def test_what_describes_the_providers_account_stays_here(up: Upstream, kin
             sse_answer(*chat_events("Hi"), headers=headers)
             if kind == "stream"
             else json_answer(
-                error_json() if kind == "error" else completion(), 500 if kind == "error" else 200, headers
+                error_json() if kind == "error" else completion(), 422 if kind == "error" else 200, headers
             )
         )
         answer = await ask(
@@ -183,6 +185,19 @@ async def test_what_describes_the_providers_account_stays_here(up: Upstream, kin
             assert (name.lower(), value) not in answer.head.headers
         for name, value in SHOWN.items():
             assert answer.header(name) == value
+        assert answer.header("set-cookie") is None
+        assert answer.header("x-content-type-options") == "nosniff"
+        assert answer.header("x-request-id") == "mine"
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+async def test_of_a_failure_that_is_not_relayed_only_the_time_to_wait_goes_on(up: Upstream, status: int) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        up.queue(json_answer(error_json(), status, [*HIDDEN.items(), *SHOWN.items()]))
+        answer = await ask(await gw.client(), {"X-Request-Id": "mine"})
+        given = {*HIDDEN.items(), *SHOWN.items()} - {("Retry-After", "3")}
+        assert not {(name.lower(), value) for name, value in given} & {*answer.head.headers}
+        assert answer.header("retry-after") == (None if status == 401 else "3")
         assert answer.header("set-cookie") is None
         assert answer.header("x-content-type-options") == "nosniff"
         assert answer.header("x-request-id") == "mine"
@@ -222,7 +237,8 @@ async def test_relayed_content_never_runs_as_a_page_of_ours(
         up.queue([Headers(200, [("Content-Type", kind), ("Content-Length", str(len(body))),
                                 ("Content-Security-Policy", "script-src *")]), Send(body)])  # fmt: skip
         answer = await ask(await gw.client(), {}, target, input="x", voice="y")
-        assert (answer.status, answer.body) == (200, body)
+        assert answer.status == 200
+        assert (unspliced(answer.body) if target == CHAT else (answer.body, answered_by())) == (body, answered_by())
         assert answer.header("content-type") == kind
         assert answer.header("x-content-type-options") == "nosniff"
         assert answer.header("content-security-policy") == ("sandbox" if sandboxed else None)
@@ -242,15 +258,17 @@ async def test_every_answer_names_provider_model_and_attempts(up: Upstream) -> N
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         client = await gw.client()
         up.queue(
-            json_answer(completion()), json_answer(error_json(), 500), json_answer({}, 401), [Headers(200), Close()]
+            json_answer(completion()), json_answer(error_json(), 500), json_answer({}, 422), [Headers(200), Close()]
         )
-        up.queue(sse_answer(*chat_events("Hi")), sse_answer(b"data: [DONE]\n\n"))
-        for number in range(6):
-            answer = await ask(client, {}, stream=number > 3)
-            assert answer.status == (200, 500, 502, 502, 200, 502)[number]
+        up.queue(sse_answer(*chat_events("Hi")), sse_answer(b"data: [DONE]\n\n"), json_answer({}), json_answer({}, 401))
+        for number in range(8):
+            if number == 6:
+                answer = await client.fetch("GET", "/proxy/up/raw")
+                assert (answer.header("x-router-provider"), answer.header("x-router-attempts")) == ("up", "1")
+                continue
+            answer = await ask(client, {}, stream=number in (4, 5))
+            assert answer.status == (200, 502, 422, 502, 200, 502, 200, 502)[number]
             assert [answer.header(f"x-router-{name}") for name in ("provider", "model", "attempts")] == ["up", "m", "1"]
-        answer = await client.fetch("GET", "/proxy/up/raw")
-        assert (answer.header("x-router-provider"), answer.header("x-router-attempts")) == ("up", "1")
 
 
 async def test_a_refusal_has_seen_no_provider(up: Upstream) -> None:

@@ -20,6 +20,7 @@ from tests.support import (
     Chunk,
     Stall,
     Upstream,
+    answered_by,
     chat_events,
     completion,
     json_answer,
@@ -87,7 +88,7 @@ async def test_a_call_hook_sees_the_decoded_call_and_may_let_it_pass(install: In
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(json_answer(completion("Hello")))
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL, headers=[("x-request-id", "r-1")])
-        assert answer.json == completion("Hello")
+        assert answer.json == completion("Hello") | {"_router": answered_by()}
         ((exchange, call),) = hook.seen
         assert (call.model, call.stream, json.loads(call.body)) == ("m", False, CALL)
         assert (exchange.request_id, exchange.endpoint.path) == ("r-1", "chat/completions")

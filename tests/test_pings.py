@@ -19,6 +19,7 @@ from tests.support import (
     Stall,
     Upstream,
     Wait,
+    answered_by,
     chat_events,
     completion,
     error_json,
@@ -26,7 +27,7 @@ from tests.support import (
     sse_answer,
     within,
 )
-from tests.support.answers import DONE, SSE_HEADERS
+from tests.support.answers import DONE, SSE_HEADERS, compact
 from tests.support.gateway import Gateway, one_provider
 
 CHAT = "/v1/chat/completions"
@@ -34,15 +35,24 @@ CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = CALL | {"stream": True}
 PING = b": ping\n\n"
 EVENTS = chat_events("Hello", " world")
+# What a ping could not tell yet, as the status was out before anybody had answered, stands before the end.
+TOLD = [*EVENTS[:-1], b": _router " + compact(answered_by()) + b"\n\n", EVENTS[-1]]
 
 
 @pytest.fixture(autouse=True)
 def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.transport.attempt.PING_EVERY", 0.1)
+    monkeypatch.setattr("proxy.app.PING_EVERY", 0.1)
 
 
 def config(up: Upstream, ping_after: float = 0.1, **sections: Any) -> dict[str, Any]:
     return one_provider(up, server={"pingAfter": ping_after}, **sections)
+
+
+def with_spare(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same with a model ``n`` at a provider of its own, which serves on while the first one or its key rests."""
+    spare = settings["providers"]["up"]
+    models = [*settings["models"], {"name": "n", "provider": "spare", "model": "up-model"}]
+    return settings | {"providers": settings["providers"] | {"spare": spare}, "models": models}
 
 
 async def pinged(client: RawClient, count: int = 1) -> None:
@@ -66,7 +76,7 @@ async def test_a_long_thought_becomes_a_200_with_pings_and_then_the_untouched_st
         await pinged(client, 3)
         go.set()
         events = [event for event in await client.read_events() if event != PING]
-        assert events == EVENTS
+        assert events == TOLD
         line = await gw.settled()
         assert (line["outcome"], line["status"]) == ("ok", 200)
 
@@ -90,7 +100,7 @@ async def test_what_came_before_the_first_content_waits_for_it(begun: list[Any])
         await client.read_head()
         await pinged(client)
         go.set()
-        assert [event for event in await client.read_events() if event != PING] == EVENTS
+        assert [event for event in await client.read_events() if event != PING] == TOLD
 
 
 async def test_a_silence_within_the_answer_is_filled_between_events_only() -> None:
@@ -117,7 +127,7 @@ async def test_a_plain_answer_is_never_pinged() -> None:
         await client.request("POST", CHAT, json=CALL)
         asyncio.get_running_loop().call_later(0.3, go.set)
         answer = await client.read_answer()
-        assert (answer.status, answer.json) == (200, completion("slow"))
+        assert (answer.status, answer.json) == (200, completion("slow") | {"_router": answered_by()})
         assert answer.header("content-length") is not None
 
 
@@ -138,9 +148,13 @@ PLAIN_CHUNKED = [("Content-Type", "application/json"), ("Transfer-Encoding", "ch
 LATE = {
     "an error status": (
         json_answer(error_json("Too many", kind="rate_limit_error", code="slow_down"), 429),
-        "slow_down",
+        "rate_limit_exceeded",
     ),
-    "an error page": ([Headers(500, [("Content-Type", "text/html"), ("Content-Length", "4")]), Send(b"oops")], None),
+    "a refusal": (json_answer(error_json("Too odd", kind="invalid_request_error", code="odd"), 422), "odd"),
+    "an error page": (
+        [Headers(500, [("Content-Type", "text/html"), ("Content-Length", "4")]), Send(b"oops")],
+        "upstream_server_error",
+    ),
     "a wrong key": (json_answer(error_json("Bad key sk-123"), 401), "upstream_auth_failed"),
     "a closed connection": ([Close()], "upstream_disconnected"),
     "a reset": ([Reset()], "upstream_disconnected"),
@@ -158,9 +172,9 @@ LATE = {
 
 
 @pytest.mark.parametrize(("script", "code"), LATE.values(), ids=LATE.keys())
-async def test_what_fails_after_the_status_commit_is_told_in_band_once(script: list[Any], code: str | None) -> None:
+async def test_what_fails_after_the_status_commit_is_told_in_band_once(script: list[Any], code: str) -> None:
     go = asyncio.Event()
-    async with Upstream() as up, Gateway(config(up, timeouts={"firstContent": 0.6})) as gw:
+    async with Upstream() as up, Gateway(with_spare(config(up, timeouts={"firstContent": 0.6}))) as gw:
         up.queue([Wait(go), *script])
         client = await gw.client()
         await client.request("POST", CHAT, json=STREAM)
@@ -171,13 +185,14 @@ async def test_what_fails_after_the_status_commit_is_told_in_band_once(script: l
         assert len(told) == 1, told
         error = json.loads(told[0].removeprefix(b"data: "))["error"]
         assert set(error) >= {"message", "type", "code"}
-        assert code is None or error["code"] == code
+        assert error["code"] == code
+        assert "oops" not in str(error)
         assert "sk-123" not in str(error)
         line = await gw.settled()
         assert (line["outcome"], line["status"]) == ("broken", 200)
         # The answer ended in good order: the client's connection serves on.
         up.queue(json_answer(completion("again")))
-        assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
+        assert (await client.fetch("POST", CHAT, json=CALL | {"model": "n"})).status == 200
 
 
 async def test_a_binary_answer_does_not_end_up_in_a_stream_of_pings() -> None:
@@ -205,7 +220,7 @@ async def test_a_kept_connection_that_dies_behind_a_status_commit_is_still_repla
         await client.read_head()
         await pinged(client)
         go.set()
-        assert [event for event in await client.read_events() if event != PING] == EVENTS
+        assert [event for event in await client.read_events() if event != PING] == TOLD
 
 
 async def test_a_client_that_leaves_between_pings_takes_the_provider_along() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import Answer, Chunk, Close, Headers, LastChunk, Upstream
+from tests.support.answers import answered_by, unspliced
 from tests.support.gateway import Gateway, one_provider
 from tests.support.pump import relayed, split
 from tests.support.recorded import MISSING, Case, cases
@@ -100,6 +101,21 @@ def hidden(case: Case, answer: Answer) -> None:
     assert error_of(case.response)["message"].encode() not in answer.body
 
 
+def busy(case: Case, answer: Answer) -> None:
+    """Where everybody is rate-limited the client hears it from us, with the provider's time to wait."""
+    [wait] = [value for name, value in case.headers if name.lower() == "retry-after"]
+    assert (answer.status, answer.header("retry-after")) == (429, wait)
+    assert error_of(answer.body)["code"] == "rate_limit_exceeded"
+    assert error_of(case.response)["message"].encode() not in answer.body
+
+
+def unknown(case: Case, answer: Answer) -> None:
+    """A model that the provider does not know is no mistake of a client that named one of ours."""
+    assert (case.status, answer.status) == (404, 502)
+    assert error_of(answer.body)["code"] == "upstream_model_missing"
+    assert error_of(case.response)["message"].encode() not in answer.body
+
+
 def refused(case: Case, answer: Answer) -> None:
     """A 200 that tells an error before the first content becomes the status that it should have had."""
     assert (answer.status, answer.header("content-type")) == (429, "application/json")
@@ -117,6 +133,8 @@ def told_cut(case: Case, answer: Answer) -> None:
 
 SPECIAL: dict[str, Callable[[Case, Answer], None]] = {
     "openai/responses-json-error-401": hidden,
+    "azure/chat-error-429-retry-after": busy,
+    "openai/chat-error-404-model": unknown,
     "openai/responses-stream-ratelimit-error": refused,
     "llamabox/chat-stream-bare-error-line": told_cut,
 }
@@ -145,7 +163,11 @@ async def test_a_recorded_exchange_goes_through_byte_for_byte(case: Case) -> Non
     if special := SPECIAL.get(str(case)):
         special(case, answer)
         return
-    assert (answer.status, answer.body) == (case.status, case.response)
+    if case.status == 200 and not case.streamed:
+        [model] = {json.loads(body)["model"]} if body != FORM else {"whisper-1"}
+        assert (answer.status, unspliced(answer.body)) == (200, (case.response, answered_by(model)))
+    else:
+        assert (answer.status, answer.body) == (case.status, case.response)
     # Errors of OpenAI's shape are JSON, whatever a provider calls them (DeepSeek: application/octet-stream).
     assert answer.header("content-type") == ("application/json" if case.status >= 400 else content_type(case))
     assert line["outcome"] == ("error" if case.status >= 400 else "broken" if str(case) in BROKEN else "ok")

@@ -26,12 +26,14 @@ from tests.support import (
     Stall,
     Upstream,
     Wait,
+    answered_by,
     chat_events,
     completion,
     error_json,
     json_answer,
     sse,
     sse_answer,
+    unspliced,
     within,
 )
 from tests.support.answers import DONE, SSE_HEADERS, USAGE, compact
@@ -92,8 +94,10 @@ def last_error(body: bytes) -> dict[str, Any]:
     ("error", "status", "code"),
     [
         ({"message": "Slow down.", "type": "requests", "code": "rate_limit_exceeded"}, 429, "rate_limit_exceeded"),
-        ({"message": "Slow down.", "code": 503}, 503, "503"),
-        ({"message": "Slow down.", "type": "overloaded_error"}, 503, "upstream_error_in_stream"),
+        ({"message": "Slow down.", "code": 503}, 502, "503"),
+        ({"message": "Slow down.", "code": 403}, 502, "upstream_auth_failed"),
+        ({"message": "Slow down.", "type": "overloaded_error"}, 502, "upstream_error_in_stream"),
+        ({"message": "Slow down.", "code": "context_length_exceeded"}, 502, "context_length_exceeded"),
         ({"message": "Slow down."}, 502, "upstream_error_in_stream"),
     ],
 )
@@ -105,7 +109,9 @@ async def test_an_error_before_the_first_content_becomes_a_real_status(
         answer = await fetch(await gw.client(), endpoint, stream=True)
         assert answer.status == status
         assert answer.header("content-type") == "application/json"
-        assert (answer.json["error"]["message"], answer.json["error"]["code"]) == ("Slow down.", code)
+        auth = code == "upstream_auth_failed"
+        message = "The provider refused the gateway's credential." if auth else "Slow down."
+        assert (answer.json["error"]["message"], answer.json["error"]["code"]) == (message, code)
         assert answer.header("x-router-provider") == "up"
         line = await gw.settled()
         assert (line["outcome"], line["error"], line["status"]) == ("error", code, status)
@@ -201,12 +207,15 @@ async def test_a_ping_commits_the_status_but_not_the_content(up: Upstream) -> No
     ("status", "body", "message"),
     [
         (200, compact(completion("whole")), "The provider's answer is no event stream."),
-        (500, compact(error_json("Broken.")), "Broken."),
-        (503, b"<html>", "The provider reported an error."),
+        (422, compact(error_json("Broken.")), "Broken."),
+        (400, b"<html>", "The provider reported an error."),
+        (500, compact(error_json("Broken.")), "The provider failed: status 500."),
+        (503, b"<html>", "The provider failed: status 503."),
+        (404, compact(error_json("The model does not exist.")), "The provider failed: status 404."),
         (
             401,
             compact(error_json("Incorrect API key provided: sk-1")),
-            "The provider refused the gateway's credential.",
+            "The provider failed: status 401.",
         ),
     ],
 )
@@ -516,8 +525,8 @@ async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -
             ]
         )
         answer = await fetch(await gw.client())
-        assert answer.body == body
-        assert answer.header("content-length") == str(len(body))
+        assert unspliced(answer.body) == (body, answered_by())
+        assert answer.header("content-length") == str(len(answer.body))
         line = await gw.settled()
         assert (line["outcome"], line["tokens"]["input"], line["tokens"]["output"]) == ("ok", 9, 2)
 
@@ -531,7 +540,7 @@ async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -
         (b'{"choices":[', 502, "upstream_broken_answer"),
         (b'{"text":"\xff"}', 502, "upstream_broken_answer"),
         (b"[" * 50_000, 502, "upstream_broken_answer"),
-        (compact(error_json("Late.", code="c")), 500, "c"),
+        (compact(error_json("Late.", code="c")), 502, "c"),
         (compact({"error": "Late."}), 502, "upstream_error_in_stream"),
         (compact(error_json("Incorrect API key provided: sk-1", code="401")), 502, "upstream_auth_failed"),
     ],
@@ -576,7 +585,7 @@ async def test_a_process_that_holds_too_much_says_so(up: Upstream) -> None:
         assert (await fetch(client)).status == 200
 
 
-@pytest.mark.parametrize("status", [400, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 415, 422, 451])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_providers_error_is_relayed_byte_for_byte(up: Upstream, status: int, stream: bool) -> None:
     error = json.dumps(error_json("Broken on purpose", code="c") | {"extra": [1.0]}, indent=1).encode()
@@ -597,16 +606,72 @@ async def test_a_providers_error_is_relayed_byte_for_byte(up: Upstream, status: 
 
 
 @pytest.mark.parametrize(
+    ("status", "told", "code"),
+    [(408, 502, "upstream_server_error"), (425, 502, "upstream_server_error"), (429, 429, "rate_limit_exceeded")]
+    + [(status, 502, "upstream_server_error") for status in (500, 502, 503, 504, 520, 529)],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_providers_own_trouble_becomes_an_error_of_ours(
+    up: Upstream, status: int, told: int, code: str, stream: bool
+) -> None:
+    error = compact(error_json("Broken at 10.1.2.3 on purpose for secret-key", kind="account_x", code="c"))
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(error))),
+        ("Retry-After", "7"),
+        ("x-should-retry", "false"),
+    ]
+    async with Gateway(one_provider(up)) as gw:
+        up.queue([Headers(status, headers, "Whatever"), Send(error)])
+        answer = await fetch(await gw.client(), stream=stream)
+        assert answer.status == told
+        assert answer.json["error"] == {
+            "message": f"The provider failed: status {status}.",
+            "type": "rate_limit_error" if told == 429 else "upstream_error",
+            "param": None,
+            "code": code,
+        }
+        assert (answer.header("retry-after"), answer.header("x-should-retry")) == ("7", None)
+        for secret in ("secret-key", "10.1.2.3", "account_x", up.url):
+            assert secret not in str(answer)
+        assert len(up.requests) == 1
+        line = await gw.settled()
+        assert (line["outcome"], line["error"], line["status"]) == ("error", code, told)
+        assert line["detail"].startswith("Broken at 10.1.2.3 on purpose")
+
+
+async def test_a_404_that_means_the_model_becomes_an_error_of_ours(up: Upstream) -> None:
+    missing = error_json("The model `up-model` does not exist.", kind="invalid_request_error", code="model_not_found")
+    async with Gateway(one_provider(up)) as gw:
+        up.queue(json_answer(missing, 404))
+        client = await gw.client()
+        answer = await fetch(client)
+        assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_model_missing")
+        assert "up-model" not in str(answer)
+        # It is not asked again at this endpoint.
+        again = await fetch(client)
+        assert (again.status, again.json["error"]["code"]) == (502, "no_candidate")
+        assert again.json["error"]["message"] == "No model could answer (up/m: unavailable)."
+        assert len(up.requests) == 1
+
+
+@pytest.mark.parametrize(
     "body", [b"<html><body>Bad gateway at cdn-7.example</body></html>", b"", b"no healthy upstream", b"\xff"]
 )
-@pytest.mark.parametrize("status", [400, 502, 503])
-async def test_an_error_page_of_a_cdn_becomes_an_error_object(up: Upstream, status: int, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("status", "told", "code"),
+    [(400, 400, "upstream_400"), (502, 502, "upstream_server_error"), (503, 502, "upstream_server_error")],
+)
+async def test_an_error_page_of_a_cdn_becomes_an_error_object(
+    up: Upstream, status: int, told: int, code: str, body: bytes
+) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(status, [("Content-Type", "text/html"), ("Content-Length", str(len(body)))]), Send(body)])
         answer = await fetch(await gw.client())
-        assert (answer.status, answer.header("content-type")) == (status, "application/json")
-        assert answer.json["error"]["code"] == f"upstream_{status}"
+        assert (answer.status, answer.header("content-type")) == (told, "application/json")
+        assert answer.json["error"]["code"] == code
         assert b"cdn" not in answer.body
+        assert b"healthy" not in answer.body
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
@@ -622,6 +687,8 @@ async def test_what_a_provider_says_of_our_credential_stays_here(up: Upstream, s
         for secret in (b"secret-key", b"account_x", b"invalid_api_key", b"realm"):
             assert secret not in answer.body
             assert secret not in str(answer.head).encode()
+        assert (await gw.settled())["error"] == "upstream_auth_failed"
+        assert "Incorrect API key" not in "".join(gw.log_lines)  # it may quote the key
 
 
 # What was used
@@ -651,7 +718,7 @@ async def test_the_usage_of_a_json_answer_is_noted(
 ) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(json_answer(answer))
-        assert (await fetch(await gw.client(), endpoint)).json == answer
+        assert unspliced((await fetch(await gw.client(), endpoint)).body) == (compact(answer), answered_by())
         line = await gw.settled()
         assert tuple(line["tokens"].values()) == tokens
 
@@ -726,7 +793,7 @@ async def test_a_json_answer_that_is_compressed_unasked_arrives_plain(up: Upstre
             ]
         )
         answer = await fetch(await gw.client())
-        assert answer.body == compact(completion())
+        assert unspliced(answer.body) == (compact(completion()), answered_by())
         assert answer.header("content-encoding") is None
 
 

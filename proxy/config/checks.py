@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from proxy.config.mistakes import near, quoted
-from proxy.config.schema import Tls
+from proxy.config.schema import Provider, Tls
 
 Check = Callable[[str], str]
 
@@ -52,6 +52,23 @@ def base_url(text: str) -> str:
     if complaint:
         raise ValueError(complaint)
     return text.rstrip("/")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text that may name a file or an address is an address."""
+    return text.lower().startswith(("http://", "https://"))
+
+
+def list_url(text: str) -> str:
+    # Unlike a provider's address it may have a query: signed links do.
+    address, _, query = text.partition("?")
+    if "@" in address:
+        raise ValueError("must not hold a user or password")
+    if "#" in text or " " in query or not query.isascii() or not query.isprintable():
+        raise ValueError("must be printable ASCII text without spaces and #")
+    if complaint := _not_an_address(address):
+        raise ValueError(complaint)
+    return text
 
 
 def _not_an_address(text: str) -> str:
@@ -175,6 +192,7 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "optional provider": lambda text: known_provider(text) if text else "",
         "key": key,
         "base url": base_url,
+        "optional base url": lambda text: base_url(text) if text else "",
         "base path": base_path,
         "listen host": listen_host,
         "allowed host": allowed_host,
@@ -185,11 +203,14 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "passthrough": passthrough,
         "hook": hook,
         "file": file,
+        "file or url": lambda text: list_url(text) if is_url(text) else file(text),
     }
 
 
 def section(value: Any) -> tuple[str, str] | None:
     """What is wrong with a section whose fields are right one by one: the missing key and the complaint."""
+    if isinstance(value, Provider) and not value.addresses:
+        return "baseUrl", "is missing"
     if isinstance(value, Tls) and value.cert_file and not value.key_file:
         return "keyFile", "is missing: certFile needs it (the same file, if it holds both)"
     if isinstance(value, Tls) and value.key_file and not value.cert_file:

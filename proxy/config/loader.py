@@ -11,9 +11,9 @@ from msgspec import Struct, inspect
 from msgspec.structs import replace
 
 from proxy.config import document
-from proxy.config.checks import kinds
+from proxy.config.checks import is_url, kinds
 from proxy.config.environment import CONFIG_PATH, OVERRIDES, gather, substitute
-from proxy.config.mistakes import Mistakes, join, quoted
+from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.reader import BROKEN, Reader
 from proxy.config.schema import Config, Key, ModelsFile
 from proxy.errors import ConfigError
@@ -23,6 +23,7 @@ DEFAULT_PATH = Path("config/config.yaml")
 _CONFIG = inspect.type_info(Config)
 _MODELS = inspect.type_info(ModelsFile)
 _KEY = inspect.type_info(Key)
+_KEYS = inspect.type_info(list[Key])
 
 
 class Loaded(Struct, frozen=True):
@@ -36,28 +37,75 @@ class Loaded(Struct, frozen=True):
     path: Path | None = None
 
 
+class Draft(Struct, frozen=True):
+    """A configuration file that was read and not looked at yet; ``mistakes`` are those of the reading.
+
+    ``models`` is where it says that more models are: a file, an http(s) URL, or ``""``.
+    """
+
+    path: Path | None
+    raw: dict[Any, Any]
+    environment: Mapping[str, str]
+    mistakes: list[str]
+    models: str
+
+    @property
+    def models_url(self) -> str:
+        return self.models if is_url(self.models) else ""
+
+
 def load(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     """Load ``path``, else ``ROUTER_CONFIG_PATH``, else ``config/config.yaml`` if it exists, else defaults.
 
-    Variables come from ``environ``, then from ``env_file``. Raises ``ConfigError`` with every mistake.
+    Variables come from ``environ``, then from ``env_file``. Raises ``ConfigError`` with every mistake. A list of
+    models at a URL is not asked for: that is for ``Source``.
     """
+    return check(read(path, environ, env_file))
+
+
+def read(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Draft:
+    """The first half of ``load``. Raises ``ConfigError`` where nothing can be read at all."""
     mistakes = Mistakes()
     environment = gather(environ, env_file, mistakes)
     if path is None:
         path = _default_path(environment)
     raw = document.read(path, mistakes) if path is not None else {}
-    overrides = _overrides(environment, mistakes)
     if raw is None:
+        _overrides(environment, mistakes)
         raise ConfigError(mistakes)
-    absent = _absent(raw.get("providers"), environment)
-    config = _config(raw, path, absent, environment, mistakes)
+    return Draft(path, raw, environment, mistakes, _models_at(raw, path, environment))
+
+
+def check(draft: Draft, listed: bytes | None = None) -> Loaded:
+    """The second half of ``load``; ``listed`` is what the URL for models gave. Raises ``ConfigError``."""
+    mistakes = Mistakes(draft.mistakes)
+    overrides = _overrides(draft.environment, mistakes)
+    absent, notices = _absent(draft.raw.get("providers"), draft.environment)
+    config = _config(draft, listed, absent, notices, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
     for (section, name), value in overrides.items():
         changed = replace(getattr(config, section), **{name: value})
         config = replace(config, **{section: changed})
-    notices = [notice for notice in absent.values() if notice]
-    return Loaded(_without(config, absent, notices), notices, path)
+    return Loaded(_without(config, absent, notices), notices, draft.path)
+
+
+def bare(url: str) -> str:
+    """A URL for messages: its query may be a credential."""
+    return url.partition("?")[0]
+
+
+def _models_at(raw: dict[Any, Any], path: Path | None, environment: Mapping[str, str]) -> str:
+    folder = path.parent if path is not None else Path()
+
+    def place(text: str) -> str:
+        return text if is_url(text) or not text else str(folder / text)
+
+    # Mistakes are told when all is read, that there is no such file too.
+    reader = Reader("", Mistakes(), environment, kinds(folder, None) | {"file or url": place})
+    expected = next(field.type for field in cast(Any, _CONFIG).fields if field.name == "models_file")
+    found = reader.read(expected, raw.get("modelsFile"), "")
+    return "" if found is BROKEN else str(found)
 
 
 def _default_path(environment: Mapping[str, str]) -> Path | None:
@@ -85,36 +133,50 @@ def _type_of(section: str, name: str) -> inspect.Type:
     return cast(inspect.Type, found)
 
 
-def _absent(providers: Any, environment: Mapping[str, str]) -> dict[str, str]:
-    """Who is not to serve, by name, with the notice that says why ("" for who was switched off)."""
+def _absent(providers: Any, environment: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
+    """The names of those who are not to serve, and the notices about whose keys are empty."""
+    absent: set[str] = set()
+    notices: list[str] = []
     if not isinstance(providers, dict):
-        return {}
+        return frozenset(), notices
     reader = Reader("", Mistakes(), environment, kinds(Path(), None))  # mistakes are told when all is read
-    absent = {}
     for name, raw in providers.items():
         if not isinstance(raw, dict):
             continue
         if reader.read(inspect.BoolType(), raw.get("enabled"), "") is False:
-            absent[name] = ""
-        elif "apiKey" in raw and reader.read(_KEY, raw["apiKey"], "") == "":
-            hint = _what_to_set(raw["apiKey"])
-            absent[name] = f"provider {quoted(str(name))} left out: its apiKey is empty{hint}"
-    return absent
+            absent.add(name)
+            continue
+        wanted = [(place, key) for place, key in _keys(raw) if reader.read(_KEY, key, "") == ""]
+        full = len(_keys(raw)) - len(wanted)
+        if full and wanted:
+            places = " and ".join(place for place, _ in wanted)
+            notices.append(f"provider {quoted(str(name))} goes without {places}: empty{_what_to_set(wanted)}")
+        elif not full and ("apiKey" in raw or "apiKeys" in raw):
+            absent.add(name)
+            which = " and ".join(key for key in ("apiKey", "apiKeys") if key in raw)
+            verb = "is" if which == "apiKey" else "are"
+            notices.append(f"provider {quoted(str(name))} left out: its {which} {verb} empty{_what_to_set(wanted)}")
+    return frozenset(absent), notices
 
 
-def _what_to_set(key: Any) -> str:
-    names = substitute(key, {}).names if isinstance(key, str) else ()
+def _keys(provider: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    """Every key of a provider as it stands in the file, with its place; what is no list is told elsewhere."""
+    more = provider.get("apiKeys")
+    listed = [(f"apiKeys[{number}]", key) for number, key in enumerate(more if isinstance(more, list) else [])]
+    return [("apiKey", provider["apiKey"]), *listed] if "apiKey" in provider else listed
+
+
+def _what_to_set(wanted: list[tuple[str, Any]]) -> str:
+    found = [substitute(key, {}).names for _, key in wanted if isinstance(key, str)]
+    names = dict.fromkeys(name for names in found for name in names)
     return f" (set {' and '.join(names)})" if names else ""
 
 
 def _config(
-    raw: dict[Any, Any],
-    path: Path | None,
-    absent: Mapping[str, str],
-    environment: Mapping[str, str],
-    mistakes: Mistakes,
+    draft: Draft, fetched: bytes | None, absent: frozenset[str], notices: list[str], mistakes: Mistakes
 ) -> Config:
     """All that the files say, with the models of both; defaults stand where a mistake is."""
+    raw, path, environment = draft.raw, draft.path, draft.environment
     label = str(path or "")
     folder = path.parent if path is not None else Path()
     providers = raw.get("providers") or {}
@@ -123,13 +185,56 @@ def _config(
     forgiven = frozenset(join("providers", name) for name in absent)
     config: Config = Reader(label, mistakes, environment, checks, forgiven).read(_CONFIG, raw, "")
     listed = [(label, raw.get("models"))]
+    whole = bool(config.models_file) or not raw.get("modelsFile")
     if config.models_file:
-        more = document.read(Path(config.models_file), mistakes) or {}
-        reader = Reader(config.models_file, mistakes, environment, checks)
-        config = replace(config, models=config.models + reader.read(_MODELS, more, "").models)
-        listed.append((config.models_file, more.get("models")))
+        # What a URL gave may hold neither variables of ours nor what blows up when it is read.
+        url = draft.models_url
+        place = bare(config.models_file)
+        if not url:
+            more = document.read(Path(place), mistakes)
+        elif fetched is not None:
+            more = document.parse(fetched, place, mistakes, aliases=False)
+        else:
+            more = None
+            notices.append(f"modelsFile: the list at {place} was not asked for")
+        whole = more is not None
+        reader = Reader(place, mistakes, None if url else environment, checks)
+        config = replace(config, models=config.models + reader.read(_MODELS, more or {}, "").models)
+        listed.append((place, (more or {}).get("models")))
     _refuse_duplicates(listed, mistakes)
+    if whole:
+        _check_strategies(config, label, listed, notices if draft.models_url else None, mistakes)
     return config
+
+
+def _check_strategies(
+    config: Config,
+    label: str,
+    listed: list[tuple[str, Any]],
+    notices: list[str] | None,
+    mistakes: Mistakes,
+) -> None:
+    """``routing.strategies`` is about models that there are, else a slip would go unnoticed.
+
+    A list at a URL comes and goes without this file: then it is a notice, and no reason to refuse the list.
+    """
+    names = {"auto"}
+    for _, models in listed:
+        found = [model.get("name") for model in _listed(models)]
+        names.update(name for name in found if isinstance(name, str))
+    for name in config.routing.strategies:
+        if name in names:
+            continue
+        place, text = join("routing.strategies", name), f"no model {quoted(name)}"
+        if notices is None:
+            mistakes.add(label, place, text + near(name, names))
+        else:
+            notices.append(f"{place} has no effect: {text}")
+
+
+def _listed(models: Any) -> list[dict[Any, Any]]:
+    """The entries of a list of models as they stand in the file; what is none is told elsewhere."""
+    return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
 
 
 def _refuse_duplicates(listed: list[tuple[str, Any]], mistakes: Mistakes) -> None:
@@ -148,7 +253,7 @@ def _refuse_duplicates(listed: list[tuple[str, Any]], mistakes: Mistakes) -> Non
                 first[name, provider] = f"{label}: {place}"
 
 
-def _without(config: Config, absent: Mapping[str, str], notices: list[str]) -> Config:
+def _without(config: Config, absent: frozenset[str], notices: list[str]) -> Config:
     """``config`` without the absent and all that refers to them; ``notices`` gains what was lost."""
     lost = Counter(model.provider for model in config.models if model.provider in absent)
     if lost:

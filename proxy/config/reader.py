@@ -26,6 +26,7 @@ _TRUTH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false
 class Reader:
     """Reads the values of one file; ``label`` is its name in messages.
 
+    ``environment`` fills references to variables; with ``None`` they are text like any other.
     ``forgiven`` are sections (their paths) in which unset variables are no mistake.
     """
 
@@ -33,7 +34,7 @@ class Reader:
         self,
         label: str,
         mistakes: Mistakes,
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | None,
         kinds: Mapping[str, Callable[[str], str]],
         forgiven: frozenset[str] = frozenset(),
     ) -> None:
@@ -42,6 +43,7 @@ class Reader:
         self._environment = environment
         self._kinds = kinds
         self._forgiven = forgiven
+        self._fields: dict[type, dict[str, inspect.Field]] = {}  # of the structs that were read, by key
 
     def read(self, expected: inspect.Type, value: Any, path: str) -> Any:
         """``value`` as ``expected``, or ``BROKEN``. Within lists and mappings what is broken is left out."""
@@ -70,14 +72,16 @@ class Reader:
     def _struct(self, expected: inspect.StructType, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             return self._refuse(path, f"expected a mapping, got {sort(value)}")
-        fields = {field.encode_name: field for field in expected.fields}
+        fields = self._fields.get(expected.cls)
+        if fields is None:
+            fields = self._fields[expected.cls] = {field.encode_name: field for field in expected.fields}
         made: dict[str, Any] = {}
         for key, item in value.items():
             field = fields.get(key)
             if field is None:
                 self._unknown(key, fields, path)
-            elif item is not None or _is_key(field.type):
-                made[field.name] = self.read(field.type, item, join(path, key))
+            elif item is not None or _holds_keys(field.type):
+                made[field.name] = self.read(field.type, item, f"{path}.{key}" if path else key)
             # Nothing after the colon (everything below it is commented out) is the same as no such key.
         for field in expected.fields:
             if field.required and field.name not in made:
@@ -90,8 +94,11 @@ class Reader:
             return BROKEN
         # Defaults stand in for what is broken, so that the rest can still be looked at.
         struct = expected.cls(**whole)
-        if len(whole) == len(made) and (complaint := checks.section(struct)):
-            self._refuse(join(path, complaint[0]), complaint[1])
+        if complaint := checks.section(struct):
+            place = join(path, complaint[0])
+            broken = made.get(self._fields[expected.cls][complaint[0]].name) is BROKEN
+            if not broken and not any(place in mistake for mistake in self._mistakes):  # that would be told twice
+                self._refuse(place, complaint[1])
         return struct
 
     def _unknown(self, key: Any, fields: Mapping[str, object], path: str) -> None:
@@ -122,6 +129,8 @@ class Reader:
         return self._convert(expected, key, path, repr_=quoted(key))
 
     def _list(self, expected: inspect.ListType, value: Any, path: str) -> Any:
+        if value is None and _holds_keys(expected):
+            return []
         if not isinstance(value, list):
             return self._refuse(path, f"expected a list, got {sort(value)}")
         read = [self.read(expected.item_type, item, f"{path}[{index}]") for index, item in enumerate(value)]
@@ -151,7 +160,7 @@ class Reader:
     def _leaf(self, expected: Any, value: Any, path: str) -> Any:
         filled = self._filled(value, path)
         if not isinstance(filled, Text):
-            return filled if filled is BROKEN else self._convert(expected, filled, path, repr_=shown(value))
+            return filled if filled is BROKEN else self._convert(expected, filled, path, repr_=None)
         if filled.unset:
             if not self._is_forgiven(path):
                 self._refuse(path, f"not set in the environment: {', '.join(filled.unset)}")
@@ -162,7 +171,7 @@ class Reader:
 
     def _filled(self, value: Any, path: str) -> Any:
         """``value``, as a ``Text`` if variables were put into it."""
-        if not isinstance(value, str) or "${" not in value:
+        if not isinstance(value, str) or "${" not in value or self._environment is None:
             return value
         try:
             text = substitute(value, self._environment)
@@ -173,8 +182,8 @@ class Reader:
     def _is_forgiven(self, path: str) -> bool:
         return any(path.startswith(f"{section}.") for section in self._forgiven)
 
-    def _convert(self, expected: Any, value: Any, path: str, *, repr_: str) -> Any:
-        """``value`` as the leaf type ``expected``; ``repr_`` stands for it in messages."""
+    def _convert(self, expected: Any, value: Any, path: str, *, repr_: str | None) -> Any:
+        """``value`` as the leaf type ``expected``; ``repr_`` stands for it in messages (``None``: itself)."""
         match expected:
             case inspect.StrType():
                 return self._text(expected, value, path)
@@ -182,11 +191,11 @@ class Reader:
                 if isinstance(value, str) and value.lower() in expected.values:
                     return value.lower()
                 choice = ", ".join(map(quoted, map(str, expected.values)))
-                return self._refuse(path, f"expected one of {choice}, got {repr_}")
+                return self._refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
             case inspect.BoolType():
                 if isinstance(value, bool):
                     return value
-                return self._refuse(path, f"expected true or false, got {repr_}")
+                return self._refuse(path, f"expected true or false, got {repr_ or shown(value)}")
         return self._number(expected, value, path, repr_)
 
     def _text(self, expected: inspect.StrType, value: Any, path: str) -> Any:
@@ -199,18 +208,24 @@ class Reader:
             return self._refuse(path, f"must not be longer than {expected.max_length} characters")
         return value
 
-    def _number(self, expected: _Number, value: Any, path: str, repr_: str) -> Any:
+    def _number(self, expected: _Number, value: Any, path: str, repr_: str | None) -> Any:
+        complaint = self._not_the_number(expected, value)
+        if complaint:
+            return self._refuse(path, f"{complaint}, got {repr_ or shown(value)}")
+        return int(value) if isinstance(expected, inspect.IntType) else float(value)
+
+    def _not_the_number(self, expected: _Number, value: Any) -> str:
         whole = isinstance(expected, inspect.IntType)
         if not _is_number(value, whole):
-            return self._refuse(path, f"expected a {'whole ' * whole}number, got {repr_}")
+            return f"expected a {'whole ' * whole}number"
         low, above, high = expected.ge, expected.gt, expected.le
         if low is not None and value < low:
-            return self._refuse(path, f"must be at least {low}, got {repr_}")
+            return f"must be at least {low}"
         if above is not None and value <= above:
-            return self._refuse(path, f"must be more than {above}, got {repr_}")
+            return f"must be more than {above}"
         if high is not None and value > high:
-            return self._refuse(path, f"must be at most {high}, got {repr_}")
-        return int(value) if whole else float(value)
+            return f"must be at most {high}"
+        return ""
 
     def _refuse(self, path: str, text: str) -> Any:
         self._mistakes.add(self._label, path, text)
@@ -228,7 +243,10 @@ def _only(expected: inspect.UnionType) -> inspect.Type:
     return next(kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
 
 
-def _is_key(expected: inspect.Type) -> bool:
+def _holds_keys(expected: inspect.Type) -> bool:
+    """A key or a list of them: nothing after the colon is an empty one, and not the wish to send none."""
+    if isinstance(expected, inspect.ListType):
+        expected = expected.item_type
     return isinstance(expected, inspect.Metadata) and (expected.extra or {}).get("kind") == "key"
 
 

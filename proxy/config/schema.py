@@ -17,6 +17,7 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
 Minutes = Annotated[float, Meta(gt=0, le=100_000)]
 Megabytes = Annotated[float, Meta(gt=0, le=1_000_000)]
+Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "name"})]
 NewProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "new provider"})]
@@ -24,6 +25,8 @@ KnownProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind":
 OptionalProvider = Annotated[str, Meta(max_length=200, extra={"kind": "optional provider"})]
 Key = Annotated[str, Meta(extra={"kind": "key"})]
 BaseUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "base url"})]
+OptionalBaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "optional base url"})]
+OptionalName = Annotated[str, Meta(max_length=200, extra={"kind": "name"})]
 BasePath = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "base path"})]
 ListenHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "listen host"})]
 AllowedHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "allowed host"})]
@@ -34,6 +37,7 @@ HeaderValue = Annotated[str, Meta(max_length=8000, extra={"kind": "header value"
 Passthrough = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "passthrough"})]
 Hook = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "hook"})]
 File = Annotated[str, Meta(max_length=4000, extra={"kind": "file"})]  # relative to the file that names it
+FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
 
 
 class Section(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -77,13 +81,17 @@ class Pool(Section, frozen=True):
 class Provider(Section, frozen=True):
     """Who answers, where, and with which credential.
 
-    ``api_key`` unset means that none is sent; set but empty leaves the provider out.
-    ``passthrough`` entries are ``METHOD /prefix``.
+    One address or several, which share the load; one key or several, of which those rest that are refused or
+    rate-limited. No key at all means that none is sent; keys that are all empty leave the provider out.
+    ``quota_group``: 429 from one of its models rests all of them. ``passthrough`` entries are ``METHOD /prefix``.
     """
 
-    base_url: BaseUrl
+    base_url: OptionalBaseUrl = ""
+    base_urls: list[BaseUrl] = []
     enabled: bool = True
     api_key: Key | UnsetType = UNSET
+    api_keys: list[Key] | UnsetType = UNSET
+    quota_group: OptionalName = ""
     timeouts: Timeouts = field(default_factory=Timeouts)
     headers: dict[Header, HeaderValue] = {}
     forward_headers: list[ForwardHeader] = []
@@ -93,9 +101,26 @@ class Provider(Section, frozen=True):
     passthrough: list[Passthrough] = []
 
     def __repr__(self) -> str:
-        """Without the credential and the header values: a repr ends up in logs and tracebacks."""
-        key = "none" if self.api_key is UNSET else "set" if self.api_key else "empty"
-        return f"Provider({self.base_url!r}, key {key}, headers {sorted(self.headers)})"
+        """Without the credentials and the header values: a repr ends up in logs and tracebacks."""
+        key = "none" if self.keyless else "set" if self.keys else "empty"
+        return f"Provider({', '.join(map(repr, self.addresses))}, key {key}, headers {sorted(self.headers)})"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every base URL, once."""
+        return tuple(dict.fromkeys(filter(None, (self.base_url, *self.base_urls))))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that is not empty, once."""
+        one = () if self.api_key is UNSET else (self.api_key,)
+        more = () if self.api_keys is UNSET else tuple(self.api_keys)
+        return tuple(dict.fromkeys(filter(None, (*one, *more))))
+
+    @property
+    def keyless(self) -> bool:
+        """Whether no key is wanted, as for a server on this machine."""
+        return self.api_key is UNSET and self.api_keys is UNSET
 
 
 class Fallback(Section, frozen=True):
@@ -106,12 +131,30 @@ class Fallback(Section, frozen=True):
     enabled: bool = True
 
 
+Strategy = Literal["smart", "round_robin", "weighted_round_robin", "least_connections", "lowest_latency", "lowest_cost"]
+Recovery = Literal["fail", "hold", "continue"]
+
+
 class Routing(Section, frozen=True):
-    max_retries: Count = 3
-    rate_limit_retries: Count = 2
-    retry_delay: Count = 1000  # milliseconds
+    """Which deployment is asked, and which next.
+
+    ``strategy`` holds for every name, ``strategies`` for single ones (a model's name, or ``auto``); where neither
+    says anything, ``auto`` is smart and a name that several deployments serve rotates over them.
+    """
+
+    max_retries: Count = 3  # switches to another candidate
+    rate_limit_retries: Count = 2  # the same candidate again
+    retry_delay: Count = 1000  # milliseconds, doubled each time
+    deadline_secs: Seconds = 0.0  # over all attempts, up to the first content; 0: only the clocks
     timeout_secs: Seconds | UnsetType = UNSET
     fallback: Fallback | None = None
+    strategy: Strategy | UnsetType = UNSET
+    strategies: dict[Name, Strategy] = {}
+    affinity: Literal["off", "session", "prefix"] = "off"
+    affinity_header: Header = "x-session-id"
+    on_auth_error: Literal["next", "fail"] = "next"
+    stream_recovery: Recovery = "fail"
+    hedge_after_ms: Count = 0  # 0: never
 
 
 class CircuitBreaker(Section, frozen=True):
@@ -184,6 +227,10 @@ class Model(Section, frozen=True):
     available: bool = True
     weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
     max_concurrent: Count = 0  # 0: no bound
+    input_price: Price | UnsetType = UNSET  # USD for a million tokens
+    output_price: Price | UnsetType = UNSET
+    prefill: bool = False  # it continues from an assistant message at the end
+    quota_group: OptionalName = ""
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     @property
@@ -192,13 +239,16 @@ class Model(Section, frozen=True):
 
 
 class ModelsFile(Section, frozen=True):
+    """What a file of models may hold, or the list at a URL: no address and no credential."""
+
     models: list[Model] = []
 
 
 class Config(Section, frozen=True):
     """Everything, loaded and checked. ``models`` has those of ``models_file`` as well."""
 
-    models_file: File = ""
+    models_file: FileOrUrl = ""
+    models_refresh_secs: Seconds = 300.0  # how often a URL there is asked again; 0: only at a reload
     default_provider: OptionalProvider = ""
     hooks: list[Hook] = []  # package.module:attribute, see proxy/hooks.py
     server: Server = field(default_factory=Server)

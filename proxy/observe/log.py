@@ -46,6 +46,8 @@ class Line(msgspec.Struct, gc=False):
     error: str
     detail: str
     attempts: int
+    failures: list[str] | msgspec.UnsetType
+    fallback: bool | msgspec.UnsetType
     stream: bool
     ttft_ms: float | None
     duration_ms: float | None
@@ -76,6 +78,10 @@ class Log:
         """Gather lines on this loop; ``None``: write each at once, as before there was one."""
         self._sink.attach(loop)
 
+    def admit(self, level: Level) -> None:
+        """From now on lines of at least ``level``."""
+        self._rank = RANKS[level]
+
     def hide(self, secrets: Iterable[str]) -> None:
         """From now on these, and only these, are struck out of messages, details and fields."""
         self._mask = Mask(secrets)
@@ -102,6 +108,8 @@ class Log:
             _short(exchange.error),
             self._text(exchange.error_detail) if exchange.error_detail else "",
             exchange.attempts,
+            _failures(exchange) or msgspec.UNSET if exchange.attempts > 1 or exchange.outcome != "ok" else msgspec.UNSET,
+            exchange.fallback_used or msgspec.UNSET,
             exchange.stream,
             _ms(exchange.first_content, began),
             _ms(exchange.ended, began),
@@ -186,6 +194,11 @@ def _level(exchange: Exchange) -> Level:
     if exchange.outcome == "error" and not 400 <= exchange.status < 500:
         return "warning"
     return "info"
+
+
+def _failures(exchange: Exchange) -> list[str]:
+    """What was tried in vain, in order."""
+    return [f"{trial.deployment.label} {trial.failure}" for trial in exchange.trials if trial.failure]
 
 
 def _ms(moment: float | None, since: float = 0.0) -> float | None:

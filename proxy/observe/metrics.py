@@ -145,6 +145,16 @@ class Metrics:
             bound=max_label_sets,
         )
 
+        self.attempts = Family(
+            "llm_upstream_attempts_total",
+            "counter",
+            "Attempts at providers, by why they failed; ok if they did not.",
+            ("provider", "reason"),
+            Count,
+            bound=max_label_sets,
+        )
+        self.fallbacks = 0
+
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         Info("sluice_build", "The version that runs.", registry=self.registry).info({"version": version})
@@ -183,6 +193,11 @@ class Metrics:
             series.longest_gap.observe(exchange.longest_gap)
         if exchange.usage is not None:
             _count_tokens(series.tokens, exchange.usage)
+        for trial in exchange.trials:
+            labels = (trial.deployment.provider.name, trial.failure or "ok")
+            (self.attempts.cells.get(labels) or self.attempts.cell(*labels)).value += 1
+        if exchange.fallback_used:
+            self.fallbacks += 1
         if outcome != "ok":
             self._count_failure(series, exchange)
 
@@ -200,6 +215,8 @@ class Metrics:
         yield self.first_token
         yield self.longest_gap
         yield self.tokens
+        yield self.attempts
+        yield single("llm_fallbacks_total", "counter", "Exchanges that came to the fallback.", self.fallbacks)
         yield self._open_connections()
         yield single(
             "llm_upstream_connections_opened_total",

@@ -1,4 +1,4 @@
-"""A provider that speaks the OpenAI API: where it is, with which credential, and what it may be sent.
+"""A provider that speaks the OpenAI API: where it is, with which credentials, and what it may be sent.
 
 Compiled once from the configuration; the request heads are templates, so that a request costs one
 concatenation.
@@ -6,10 +6,10 @@ concatenation.
 
 from __future__ import annotations
 
-from msgspec import UNSET
 from yarl import URL
 
 from proxy.config.schema import Provider as Settings
+from proxy.providers.keys import Key, KeyRing
 
 _JSON = b"Content-Type: application/json\r\n"
 
@@ -18,18 +18,16 @@ class Provider:
     """``settings`` with everything that does not change from request to request worked out."""
 
     __slots__ = (
-        "_calls",
-        "_lines",
-        "_path",
         "asks_usage",
         "configured",
         "configured_json",
         "forwarded",
+        "keys",
         "name",
         "open",
         "passthrough",
-        "secrets",
         "settings",
+        "sites",
     )
 
     def __init__(self, name: str, settings: Settings, *, version: str, open_: bool) -> None:
@@ -43,30 +41,12 @@ class Provider:
         # What the client may not send as well: a header must not stand there twice.
         self.configured = frozenset(name.lower().encode() for name in settings.headers)
         self.configured_json = self.configured | {b"content-type"}
-        url = URL(settings.base_url)
-        self._path = url.raw_path.rstrip("/")
-        self._lines = self._head_lines(url.host_port_subcomponent or "", version)
-        self._calls: dict[str, bytes] = {}
+        # A configured Authorization header is the credential, whatever keys there are beside it.
+        self.keys = KeyRing(() if b"authorization" in self.configured else settings.keys)
+        self.sites = tuple(Site(self, address, version) for address in settings.addresses)
 
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
-
-    def head(self, method: str, path: str, query: str = "") -> bytes:
-        """Request line and our own header lines; the client's, the framing and the blank line follow.
-
-        ``path`` is relative to the base URL, without a leading slash.
-        """
-        target = f"{self._path}/{path}?{query}" if query else f"{self._path}/{path}"
-        return b"%b %b HTTP/1.1\r\n%b" % (method.encode(), target.encode("ascii"), self._lines)
-
-    def call_head(self, path: str, query: str) -> bytes:
-        """The same for a JSON call; without a query it is made once per path of the endpoint table."""
-        head = None if query else self._calls.get(path)
-        if head is None:
-            head = self.head("POST", path, query) + (b"" if b"content-type" in self.configured else _JSON)
-            if not query:
-                self._calls[path] = head
-        return head
 
     def allows(self, method: str, path: str) -> bool:
         """Whether ``passthrough`` lists this request; ``path`` without a leading slash."""
@@ -75,20 +55,54 @@ class Provider:
             for allowed, prefix in self.passthrough
         )
 
-    def _head_lines(self, authority: str, version: str) -> bytes:
-        settings = self.settings
-        lines = {
-            "Host": authority,
-            "User-Agent": f"sluice/{version}",
-            # Compressed events would arrive in lumps and cost us an inflater per stream.
-            "Accept-Encoding": "identity",
-        }
-        if settings.api_key is not UNSET and settings.api_key:
-            lines["Authorization"] = f"Bearer {settings.api_key}"
-        names = {name.lower(): name for name in lines}
-        for name, value in settings.headers.items():
-            lines[names.get(name.lower(), name)] = value
-        return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
+
+class Site:
+    """One address of a provider, with the heads of the requests that go there."""
+
+    __slots__ = ("_calls", "_lines", "_path", "base_url", "provider")
+
+    def __init__(self, provider: Provider, base_url: str, version: str) -> None:
+        self.provider = provider
+        self.base_url = base_url
+        url = URL(base_url)
+        self._path = url.raw_path.rstrip("/")
+        self._lines = _own_lines(url.host_port_subcomponent or "", version, provider.settings)
+        self._calls: dict[tuple[str, int], bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<Site {self.base_url} of {self.provider.name}>"
+
+    def head(self, method: str, path: str, key: Key, query: str = "") -> bytes:
+        """Request line and our own header lines; the client's, the framing and the blank line follow.
+
+        ``path`` is relative to the base URL, without a leading slash.
+        """
+        target = f"{self._path}/{path}?{query}" if query else f"{self._path}/{path}"
+        return b"%b %b HTTP/1.1\r\n%b%b" % (method.encode(), target.encode("ascii"), self._lines, key.line)
+
+    def call_head(self, path: str, key: Key, query: str = "") -> bytes:
+        """The same for a JSON call; without a query it is made once per key and path of the endpoint table."""
+        head = None if query else self._calls.get((path, key.number))
+        if head is None:
+            head = self.head("POST", path, key, query)
+            if b"content-type" not in self.provider.configured:
+                head += _JSON
+            if not query:
+                self._calls[path, key.number] = head
+        return head
+
+
+def _own_lines(authority: str, version: str, settings: Settings) -> bytes:
+    lines = {
+        "Host": authority,
+        "User-Agent": f"sluice/{version}",
+        # Compressed events would arrive in lumps and cost us an inflater per stream.
+        "Accept-Encoding": "identity",
+    }
+    names = {name.lower(): name for name in lines}
+    for name, value in settings.headers.items():
+        lines[names.get(name.lower(), name)] = value
+    return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
 
 
 def _rule(entry: str) -> tuple[str, str]:

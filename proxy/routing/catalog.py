@@ -1,168 +1,277 @@
-"""What can be asked for, compiled from the configuration: names to deployments.
+"""What can be asked for, compiled from the configuration: names to steps of deployments.
 
-A catalog never changes; a reload makes a new one, and an exchange keeps the one that it began with.
+What a catalog holds never changes; a reload makes a new one, and an exchange keeps the one that it began with.
+Whose turn it is, and what was compiled for which criteria, is remembered here; what is known of a deployment is
+not (``routing/live.py``).
 """
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from proxy.config.schema import Config, Model
+from proxy.config.schema import Config, Fallback, Model, Strategy, Timeouts
 from proxy.config.timeouts import Clocks, resolve
 from proxy.errors import ClientFault
-from proxy.providers.openai import Provider
+from proxy.providers.openai import Provider, Site
+from proxy.routing import listing
+from proxy.routing.deployment import Deployment
+from proxy.routing.endpoints import OPAQUE
+from proxy.routing.live import Registry
+from proxy.routing.plan import Plan
+from proxy.routing.recent import Recent
+from proxy.routing.selection import Selection, no_match, nothing_left
+from proxy.routing.spec import Spec
+from proxy.routing.strategies import STRATEGIES, RoundRobin, Step
+from proxy.wire.call import AUTO
+from proxy.wire.criteria import NONE, Criteria
 
-_encode = msgspec.json.Encoder().encode
+if TYPE_CHECKING:
+    from random import Random
 
+__all__ = ["Catalog", "Deployment"]
 
-class Deployment:
-    """One provider's model under one name. ``upstream_model`` is ``None`` where the body's own name goes on."""
+MOST_PASSING = 1000  # names that clients made up
+LONGEST_PASSING = 500  # characters of one; they are remembered
+_DEFAULT: Strategy = "round_robin"
+_OPAQUE = Spec(endpoint=OPAQUE.path)
 
-    __slots__ = (
-        "clocks",
-        "model",
-        "model_json",
-        "name",
-        "provider",
-        "router_lines",
-        "stream_clocks",
-        "upstream_model",
-    )
-
-    def __init__(
-        self, config: Config, provider: Provider, name: str, upstream: str | None, model: Model | None
-    ) -> None:
-        self.name = name
-        self.provider = provider
-        self.upstream_model = upstream
-        self.model_json = _encode(upstream) if upstream is not None else b""
-        self.model = model
-        self.router_lines = b""  # the answer's header lines that name this deployment, made when first needed
-        self.clocks: Clocks = resolve(config, provider.settings, model, False)
-        self.stream_clocks: Clocks = resolve(config, provider.settings, model, True)
-
-    def __repr__(self) -> str:
-        return f"<Deployment {self.provider.name}/{self.name}>"
+Steps = tuple[Step, ...]
 
 
 class Catalog:
-    """``plan`` proposes deployments for a model name; ``listing`` is the body of GET models."""
+    """``plan`` proposes deployments; ``listing`` is the body of GET models; ``fallback`` is the configured one's."""
 
-    def __init__(self, config: Config, *, version: str, created: int) -> None:
+    def __init__(self, config: Config, registry: Registry, *, version: str, created: int) -> None:
         self.config = config
+        self._registry = registry
         self._created = created
+        self._clocks: dict[tuple[str, Timeouts | None], tuple[Clocks, Clocks]] = {}
         listed = {model.provider for model in config.models}
         self.providers = {
             name: Provider(name, settings, version=version, open_=name not in listed)
             for name, settings in config.providers.items()
         }
         self.deployments = tuple(
-            Deployment(config, self.providers[model.provider], model.name, model.upstream_model, model)
+            self._deployment(site, model.name, model.upstream_model, model)
             for model in config.models
             if model.provider in self.providers
+            for site in self.providers[model.provider].sites
         )
-        self._usable = tuple(d for d in self.deployments if d.model is None or d.model.available)
-        self._open = tuple(p for p in self.providers.values() if p.open)
-        self._by_name: dict[str, list[Deployment]] = {}
-        for named in (_own_names, _upstream_names):  # a model's own name goes before the same name at a provider
-            for deployment in self._usable:
-                for name in named(deployment):
-                    places = self._by_name.setdefault(name, [])
-                    if deployment not in places:
-                        places.append(deployment)
-        self._any = {name: Deployment(config, p, "", None, None) for name, p in self.providers.items()}
-        self.listing = _encode({"object": "list", "data": self._objects(), "models": self._rows()})
+        usable = [deployment for deployment in self.deployments if listing.available(deployment)]
+        self._own: dict[str, list[Deployment]] = {}  # by the name in the configuration
+        self._upstream: dict[str, list[Deployment]] = {}  # by the provider's name for it
+        for deployment in usable:
+            _enter(self._own, deployment.name, deployment)
+            if deployment.upstream_model is not None and deployment.upstream_model != deployment.name:
+                _enter(self._upstream, deployment.upstream_model, deployment)
+        self._open = tuple(provider for provider in self.providers.values() if provider.open)
+        self._any = {
+            name: RoundRobin([self._deployment(provider.sites[0], "", None, None)])
+            for name, provider in self.providers.items()
+        }
+        self._steps: dict[str, Steps] = {}  # of known names, made when first asked for
+        self._pinned: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
+        self._passing: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
+        self._selection = Selection(self.deployments)
+        self._auto = self._auto_steps(usable) or tuple(self._any[provider.name] for provider in self._open[:1])
+        self._auto_at = {
+            provider.name: self._auto_steps(d for d in usable if d.provider is provider) or (self._any[provider.name],)
+            for provider in self.providers.values()
+        }
+        if config.routing.affinity != "off":
+            for step in self._auto:
+                step.homes()  # the largest: the first who asks shall not wait for it
+        self.fallback = self._fallback(config.routing.fallback)
+        self._last = RoundRobin(self.fallback) if self.fallback else None
+        self.listing = listing.listing(self.deployments, created)
 
-    def plan(self, model: str | None, pinned: Provider | None = None) -> list[Deployment]:
-        """Deployments for a name, best first. Raises ClientFault (404 ``model_not_found``)."""
-        if pinned is not None:
-            return [self._at(pinned, model)]
-        if model is None:
-            return [self._first()]
-        found = self._by_name.get(model)
-        if found is not None:
-            return found
-        prefix, slash, rest = model.partition("/")
-        provider = self.providers.get(prefix) if slash else None
-        if provider is not None and provider.open and rest:
-            return [self._handing_on(provider, rest)]
-        if provider is None and self._open:
-            return [self._handing_on(self._open[0], model)]
-        raise self.unknown(model)
+    # -- once per request -------------------------------------------------------------------------
+
+    def plan(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
+        """The candidates for what is asked, at nobody but the provider ``pinned`` if there is one.
+
+        Raises ClientFault: 404 ``model_not_found`` if no name is known, 404 ``no_model_matches`` if the criteria leave
+        nobody.
+        """
+        names = spec.names
+        if pinned is None and len(names) == 1 and not spec.auto and spec.criteria is NONE:  # the usual case
+            steps = self._steps.get(names[0])
+            if steps is not None:
+                return Plan(steps, spec, random, self._last)
+        return self._composed(spec, pinned, now, random)
+
+    def opaque_plan(self, provider: Provider, random: Random) -> Plan:
+        """For requests without a model, on paths of one provider."""
+        return Plan((self._any[provider.name],), _OPAQUE, random)
 
     def any_model(self, provider: Provider) -> Deployment:
-        """The deployment for requests without a model: opaque paths of one provider."""
-        return self._any[provider.name]
+        """The deployment of what names no model."""
+        return self._any[provider.name].deployments[0]
+
+    def _composed(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
+        steps: list[Step] = []
+        unknown = []
+        for name in dict.fromkeys(spec.names):
+            found = self._named(name) if pinned is None else self._named_at(pinned, name)
+            if found is None:
+                unknown.append(name)
+            else:
+                steps += found
+        if spec.auto:
+            steps += self._auto if pinned is None else self._auto_at[pinned.name]
+        if not steps:
+            raise self.unknown(spec.names[0]) if spec.names else _nobody()
+        left = tuple(steps) if spec.criteria is NONE else self._selected(steps, spec.criteria, now)
+        return Plan(left, spec, random, self._last if pinned is None else None, tuple(unknown))
+
+    def _selected(self, steps: list[Step], criteria: Criteria, now: float) -> Steps:
+        left = self._selection.of(steps, criteria)
+        if not left:
+            raise nothing_left(steps, criteria)
+        least = criteria.min_success_rate
+        if least and not any(_succeeds(each, least, now) for step in left for each in step.deployments):
+            raise no_match("min_success_rate", least)
+        return left
+
+    def _named(self, name: str) -> Steps | None:
+        found = self._steps.get(name) or self._known(name)
+        if found:
+            return found
+        prefix, slash, rest = name.partition("/")
+        provider = self.providers.get(prefix) if slash else None
+        if provider is not None:
+            return self._handed_on(provider, rest) if provider.open and rest else None
+        return self._handed_on(self._open[0], name) if self._open else None
+
+    def _known(self, name: str) -> Steps:
+        """Of a name that the configuration knows, else ``()``."""
+        own, upstream = self._own.get(name, []), self._upstream.get(name, [])
+        prefix, slash, rest = name.partition("/")
+        if slash and prefix in self.providers:
+            own = own + _at(prefix, self._own.get(rest, []))
+            upstream = upstream + _at(prefix, self._upstream.get(rest, []))
+        steps = self._named_steps(name, own, upstream)
+        if steps:
+            self._steps[name] = steps
+        return steps
+
+    def _named_at(self, provider: Provider, name: str) -> Steps | None:
+        found = self._pinned.get((provider.name, name))
+        if found is None:
+            rest = name.removeprefix(f"{provider.name}/")
+            own, upstream = (
+                [each for known in dict.fromkeys((name, rest)) for each in _at(provider.name, names.get(known, []))]
+                for names in (self._own, self._upstream)
+            )
+            found = self._named_steps(name, own, upstream)
+            if not found:
+                return self._handed_on(provider, rest)
+            self._pinned.put((provider.name, name), found)
+        return found
+
+    def _handed_on(self, provider: Provider, model: str) -> Steps | None:
+        """A name that we do not know, and its provider may."""
+        if len(model) > LONGEST_PASSING:
+            return None
+        found = self._passing.get((provider.name, model))
+        if found is None:
+            found = (RoundRobin(self._deployment(s, model, model, None, passing=True) for s in provider.sites),)
+            self._passing.put((provider.name, model), found)
+        return found
+
+    # -- what is told of the models ---------------------------------------------------------------
 
     def find(self, name: str) -> bytes | None:
         """The OpenAI model object of GET models/{id}, as JSON."""
-        found = self._by_name.get(name)
-        return _encode(self._object(found[0])) if found else None
-
-    def _first(self) -> Deployment:
-        if self._usable:
-            return self._usable[0]
-        if self._open:
-            return self._any[self._open[0].name]
-        raise ClientFault("No model is available.", status=404, param="model", code="model_not_found")
-
-    def _at(self, provider: Provider, model: str | None) -> Deployment:
-        if model is None:
-            return next((d for d in self._usable if d.provider is provider), self._any[provider.name])
-        candidates = self._by_name.get(model, [])
-        found = next((d for d in candidates if d.provider is provider), None)
-        return found or self._handing_on(provider, model.removeprefix(f"{provider.name}/"))
-
-    def _handing_on(self, provider: Provider, model: str) -> Deployment:
-        return Deployment(self.config, provider, model, model, None)
+        steps = self._steps.get(name) or self._known(name)
+        return listing.one(steps[0].deployments[0], self._created) if steps else None
 
     def unknown(self, model: str) -> ClientFault:
         """The 404 for a name that leads nowhere, with the names that it may have meant."""
-        names = {d.name for d in self._usable}
-        near = difflib.get_close_matches(model[:200], [*self._by_name], n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        if not hint and names:
-            hint = f" Known models: {', '.join(sorted(names)[:10])}."
-        return ClientFault(
-            f"The model {model[:200]!r} does not exist.{hint}",
-            status=404,
-            param="model",
-            code="model_not_found",
+        return listing.unknown(model, [*self._own, *self._upstream], self._own)
+
+    # -- compiling --------------------------------------------------------------------------------
+
+    def _deployment(
+        self, site: Site, name: str, upstream: str | None, model: Model | None, *, passing: bool = False
+    ) -> Deployment:
+        provider = site.provider
+        label = f"{provider.name}/{name}"
+        # By what stays the same at a reload. Another upstream model is another deployment, whatever its name.
+        key = f"{label}@{site.base_url}" if upstream in (None, name) else f"{label}={upstream}@{site.base_url}"
+        quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
+        if len(provider.sites) > 1:
+            label = f"{label}#{provider.sites.index(site) + 1}"
+        return Deployment(
+            site,
+            self._registry.live(key, quota, passing=passing),
+            self._clocks_of(provider, model),
+            name=name,
+            upstream_model=upstream,
+            model=model,
+            label=label,
         )
 
-    def _objects(self) -> list[dict[str, object]]:
-        unique = {deployment.name: deployment for deployment in reversed(self._usable)}
-        return [self._object(unique[name]) for name in dict.fromkeys(d.name for d in self._usable)]
+    def _clocks_of(self, provider: Provider, model: Model | None) -> tuple[Clocks, Clocks]:
+        """For plain answers and for streams; the same for many, so they are made once."""
+        key = provider.name, model.timeouts if model is not None else None
+        found = self._clocks.get(key)
+        if found is None:
+            found = self._clocks[key] = (
+                resolve(self.config, provider.settings, model, False),
+                resolve(self.config, provider.settings, model, True),
+            )
+        return found
 
-    def _object(self, deployment: Deployment) -> dict[str, object]:
-        return {
-            "id": deployment.name,
-            "object": "model",
-            "created": self._created,
-            "owned_by": deployment.provider.name,
-        }
+    def _named_steps(self, name: str, own: Iterable[Deployment], upstream: Iterable[Deployment]) -> Steps:
+        """A model of that name goes before those that only their providers call so."""
+        first = dict.fromkeys(own)
+        second = [deployment for deployment in dict.fromkeys(upstream) if deployment not in first]
+        return tuple(step for equals in (first, second) for step in self._tiers(name, list(equals)))
 
-    def _rows(self) -> list[dict[str, object]]:
-        return [
-            {
-                "name": d.name,
-                "provider": d.provider.name,
-                "type": d.model.type,
-                "contextSize": d.model.context_size or None,
-                "tags": d.model.tags,
-                "available": d.model.available,
-            }
-            for d in self.deployments
-            if d.model is not None
-        ]
+    def _tiers(self, name: str, equals: list[Deployment]) -> list[Step]:
+        """Those of weight 0 are asked when nothing else is left."""
+        if not equals:
+            return []
+        routing = self.config.routing
+        named = routing.strategies.get(name) or routing.strategies.get(equals[0].name) or routing.strategy or _DEFAULT
+        return _split(STRATEGIES[named], equals)
+
+    def _auto_steps(self, usable: Iterable[Deployment]) -> Steps:
+        routing = self.config.routing
+        return tuple(_split(STRATEGIES[routing.strategies.get(AUTO) or routing.strategy or "smart"], list(usable)))
+
+    def _fallback(self, wanted: Fallback | None) -> tuple[Deployment, ...]:
+        provider = self.providers.get(wanted.provider) if wanted is not None and wanted.enabled else None
+        if wanted is None or provider is None:
+            return ()
+        at_home = [deployment for deployment in self.deployments if deployment.provider is provider]
+        found = [deployment for deployment in at_home if deployment.name == wanted.model]
+        found = found or [deployment for deployment in at_home if deployment.upstream_model == wanted.model]
+        if found:
+            return tuple(filter(listing.available, found))
+        return tuple(self._deployment(site, wanted.model, wanted.model, None) for site in provider.sites)
 
 
-def _own_names(deployment: Deployment) -> tuple[str, str]:
-    return deployment.name, f"{deployment.provider.name}/{deployment.name}"
+def _split(kind: type[Step], equals: list[Deployment]) -> list[Step]:
+    weighty = [deployment for deployment in equals if deployment.weight]
+    weightless = [deployment for deployment in equals if not deployment.weight]
+    return [kind(tier) for tier in (weighty, weightless) if tier]
 
 
-def _upstream_names(deployment: Deployment) -> tuple[str, ...]:
-    name = deployment.upstream_model
-    return (name, f"{deployment.provider.name}/{name}") if name else ()
+def _at(provider: str, deployments: Iterable[Deployment]) -> list[Deployment]:
+    return [deployment for deployment in deployments if deployment.provider.name == provider]
+
+
+def _enter(names: dict[str, list[Deployment]], name: str, deployment: Deployment) -> None:
+    names.setdefault(name, []).append(deployment)
+
+
+def _succeeds(deployment: Deployment, least: float, now: float) -> bool:
+    rate = deployment.live.statistics.success_rate(now)
+    return rate is None or rate >= least
+
+
+def _nobody() -> ClientFault:
+    return ClientFault("No model is available.", status=404, param="model", code="model_not_found")

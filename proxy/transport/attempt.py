@@ -25,13 +25,14 @@ from proxy.exchange import Exchange
 from proxy.routing.catalog import Deployment
 from proxy.transport import headers as policy
 from proxy.transport.body import Budget
-from proxy.transport.clocks import Ticker, Watch
+from proxy.transport.clocks import NEVER, Ticker, Watch
 from proxy.transport.collect import Answer, Collector, Pipe
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head
 from proxy.transport.inflate import CODINGS, BadCompression, Inflater
 from proxy.transport.pool import Pool
-from proxy.transport.relay import PING, EventHook, EventRelay
+from proxy.transport.relay import EventHook, EventRelay
+from proxy.transport.reply import Outlet
 from proxy.transport.server import Request
 from proxy.transport.upstream import UpstreamConnection
 from proxy.wire.dialects import OPAQUE, tap_for
@@ -43,9 +44,8 @@ BIG_BODY = 1024 * 1024
 SLICE = 256 * 1024
 AFTER_DONE_SECS = 5.0  # how long a provider may keep the connection open after [DONE]
 
-EVENT_STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\n"
-
 Segments = Sequence[bytes | memoryview]
+Listener = Callable[[bytes, bool], bytes]
 
 
 class Counters(Protocol):
@@ -65,6 +65,7 @@ class Surroundings(Struct, frozen=True):
     counters: Counters
     max_answer: int
     ping_after: float
+    ping_every: float
     event_hook: EventHook | None = None
 
 
@@ -72,8 +73,12 @@ class Ask(Struct):
     """What is sent, and how its answer is to be understood.
 
     ``choices`` and ``swallow_usage`` are for the dialect's tap. ``collects``: whatever is no event stream is JSON.
-    ``lines`` makes the answer's header lines from its media type and the provider's lines. ``upload`` streams a
-    request body that is not held in memory. ``no_body``: the answer has none whatever its head says (HEAD).
+    ``ping`` tells the client of a stream that it is still waited for; ``lines`` makes the answer's header lines from
+    its media type and the provider's lines; ``epilogue`` the bytes before a stream's terminal event; ``committed`` is
+    called at the content commit, before any byte of it goes out. ``deadline``: the moment at which the content commit
+    must have been, whatever the clocks allow. ``listener`` hears every event before it goes to the client, and whether
+    the provider has told an error by then; what it gives back goes on. ``upload`` streams a request body that is not
+    held in memory. ``no_body``: the answer has none whatever its head says (HEAD).
     """
 
     head: bytes
@@ -84,8 +89,12 @@ class Ask(Struct):
     choices: int
     swallow_usage: bool
     collects: bool
-    pings: bool
+    ping: Callable[[], None] | None
     lines: Callable[[bytes, bytes], bytes]
+    epilogue: Callable[[], bytes]
+    committed: Callable[[], None]
+    deadline: float = NEVER
+    listener: Listener | None = None
     upload: AsyncIterator[bytes] | None = None
     no_body: bool = False
     release: Callable[[], None] | None = None  # whoever made the body may forget it, too
@@ -112,7 +121,10 @@ class Body(Protocol):
 
 
 class Attempt:
-    """``run`` it once. It is the upstream's sink, the client's flow and the clocks' subject."""
+    """``run`` it once, as the request's flow. It is the upstream's sink and the clocks' subject, too.
+
+    ``reply`` takes the answer: the request's own, or one that holds it back.
+    """
 
     __slots__ = (
         "_around",
@@ -126,6 +138,7 @@ class Attempt:
         "_inflater",
         "_outcome",
         "_provider",
+        "_reply",
         "_request",
         "_stopped",
         "_tap",
@@ -141,9 +154,11 @@ class Attempt:
         deployment: Deployment,
         origin: Origin,
         ask: Ask,
+        reply: Outlet,
     ) -> None:
         self._around = around
         self._request = request
+        self._reply = reply
         self._exchange = exchange
         self._provider = deployment.provider
         self._ask = ask
@@ -169,50 +184,64 @@ class Attempt:
         """
         if self._request.gone:
             raise ClientGone  # it left while no flow was there to be told
-        self._request.flow = self
         try:
             connection = self._around.pool.take(self.origin) or await self._connect()
             while True:
                 kept = connection.uses > 0
+                outcome: asyncio.Future[Answer | None] = self._around.loop.create_future()
+                self._outcome = outcome
+                upload = self._begin(connection)
                 try:
-                    return await self._try(connection)
+                    return await outcome
                 except ConnectionBroken as fault:
                     # A kept-alive connection may die under a request that the provider never saw.
                     if not kept or fault.heard or not self._ask.replayable:
                         raise
+                finally:
+                    self._finish(connection)
+                    if upload is not None:
+                        upload.cancel()
+                        await asyncio.wait((upload,))  # nobody else may read the client's body before
                 self._around.counters.possible_double_executions += 1
                 connection = await self._connect()
         finally:
-            self._request.flow = None
             self._body = None  # it knows us: without this each request would leave a cycle to the collector
 
     # -- driving ----------------------------------------------------------------------------------
 
     async def _connect(self) -> UpstreamConnection:
         clocks = self._ask.clocks
-        timeout = min(filter(None, (clocks.connect, clocks.total)), default=0.0)
+        left = self._ask.deadline - self._around.loop.time()
+        if left <= 0:
+            raise ClockExpired("deadline", 0.0)
+        timeout = min(filter(None, (clocks.connect, clocks.total, left if left < NEVER else 0.0)), default=0.0)
         self._dialling = self._around.loop.create_task(self._around.pool.open(self.origin, timeout))
         try:
             return await self._dialling
         except ClockExpired as fault:
             if timeout == clocks.connect:
                 raise
-            raise ClockExpired("total", timeout, detail=fault.detail) from None
+            raise ClockExpired("deadline" if timeout == left else "total", timeout, detail=fault.detail) from None
         except asyncio.CancelledError:
             if self._stopped is None:
-                self._dialling.cancel()
+                self._abandon(self._dialling)
                 raise
             raise self._stopped from None
         finally:
             self._dialling = None
 
-    async def _try(self, connection: UpstreamConnection) -> Answer | None:
+    def _abandon(self, dialling: asyncio.Task[UpstreamConnection]) -> None:
+        """Nobody waits for the connection any more, which may have come in this very turn of the loop."""
+        if not dialling.cancel() and not dialling.cancelled() and dialling.exception() is None:
+            self._around.pool.release(dialling.result())
+
+    def _begin(self, connection: UpstreamConnection) -> asyncio.Task[None] | None:
+        """Send the request; its body in a task of its own if that takes time."""
         if self._stopped is not None:
             self._around.pool.release(connection)
             raise self._stopped
         around, ask = self._around, self._ask
         self._connection = connection
-        self._outcome = outcome = around.loop.create_future()
         source: AsyncIterator[bytes | memoryview] | None = ask.upload
         if sum(map(len, ask.body)) > BIG_BODY:
             source = _slices(ask.body)
@@ -220,27 +249,26 @@ class Attempt:
         else:
             connection.send((ask.head, *ask.body), self, no_body=ask.no_body)
         self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired)
-        if ask.pings and around.ping_after:
-            watch.ping_with(self._ping, self._exchange.began + around.ping_after, PING_EVERY)
+        if ask.ping is not None and around.ping_after:
+            watch.ping_with(self._ping, self._exchange.began + around.ping_after, around.ping_every)
+        if ask.deadline < NEVER:
+            watch.commit_before(ask.deadline)
         # Beside the answer: a provider that refuses early is heard while the client still uploads.
         connection.sending = source is not None
-        upload = None if source is None else around.loop.create_task(self._upload(source, connection))
-        try:
-            answer: Answer | None = await outcome
-            return answer
-        finally:
-            watch.stop()
-            if self._body is not None:
-                self._body.release()
-            if self._tap is not None:
-                self._exchange.usage = self._tap.usage
-                self._exchange.response_model = self._tap.response_model
-            if connection.sink is self:
-                connection.abort()
-            self._connection = self._watch = None
-            if upload is not None:
-                upload.cancel()
-                await asyncio.wait((upload,))  # nobody else may read the client's body before
+        return None if source is None else around.loop.create_task(self._upload(source, connection))
+
+    def _finish(self, connection: UpstreamConnection) -> None:
+        """The answer is over, or nobody wants it any more."""
+        if self._watch is not None:
+            self._watch.stop()
+        if self._body is not None:
+            self._body.release()
+        if self._tap is not None:
+            self._exchange.usage = self._tap.usage
+            self._exchange.response_model = self._tap.response_model
+        if connection.sink is self:
+            connection.abort()
+        self._connection = self._watch = None
 
     async def _upload(self, source: AsyncIterator[bytes | memoryview], connection: UpstreamConnection) -> None:
         try:
@@ -262,7 +290,7 @@ class Attempt:
         self._watch.head_seen()
         self._head = head
         if self._ask.dialect == OPAQUE:
-            body: Body = Pipe(self, self._request.reply, head.status, head.length)
+            body: Body = Pipe(self, self._reply, head.status, head.length)
             self._body = body
             return body.feed
         if 300 <= head.status < 400:
@@ -301,7 +329,9 @@ class Attempt:
         """The content commit."""
         exchange, watch = self._exchange, self._watch
         assert watch is not None
-        exchange.first_content = self._around.loop.time()
+        if exchange.first_content is None:
+            exchange.first_content = self._around.loop.time()
+        self._ask.committed()
         watch.committed()
         # The request will not be sent again: a stream of an hour need not hold it.
         self._ask.forget()
@@ -317,9 +347,10 @@ class Attempt:
         assert head is not None
         self._settle(Answer(head.status, head.headers, head.kind, body))
 
-    def concluding(self) -> None:
+    def concluding(self) -> bytes:
         if self._watch is not None:
             self._watch.bound(AFTER_DONE_SECS)
+        return self._ask.epilogue()
 
     def delivered(self) -> None:
         self._settle(None)
@@ -328,6 +359,7 @@ class Attempt:
         self._exchange.outcome = "broken"
         self._exchange.error = fault.code or ""
         self._exchange.error_detail = fault.detail
+        self._exchange.fault = fault
         self._settle(None)
 
     def dropped(self, mark: Mark) -> None:
@@ -386,12 +418,15 @@ class Attempt:
     # -- inside -----------------------------------------------------------------------------------
 
     def _body_for(self, head: Head) -> Body:
-        reply, connection = self._request.reply, self._connection
+        reply, connection = self._reply, self._connection
         assert connection is not None
         if 200 <= head.status < 300 and head.kind == b"text/event-stream":
             ask = self._ask
             self._tap = tap = tap_for(ask.dialect, choices=ask.choices, swallow_usage=ask.swallow_usage)
-            return EventRelay(self, connection, reply, self._exchange, tap, self._around.event_hook)
+            hook = self._around.event_hook
+            if ask.listener is not None:
+                hook = _overheard(hook, ask.listener, tap)
+            return EventRelay(self, connection, reply, self._exchange, tap, hook)
         pipe = Pipe(self, reply, head.status, None if head.coding else head.length)
         if head.status >= 400 or self._ask.collects or head.kind.endswith((b"/json", b"+json")):
             return Collector(self, self._around.max_answer, self._around.budget, pipe)
@@ -417,12 +452,8 @@ class Attempt:
             return
         if self._body is not None and (self._body.committed or not isinstance(self._body, EventRelay)):
             self._body.ping()
-            return
-        reply = self._request.reply
-        if reply.begun:
-            reply.write(PING)
-        else:  # the status commit: 200 now, the content later, or an error in-band
-            reply.begin(200, self._ask.lines(b"text/event-stream", EVENT_STREAM), PING)
+        elif self._ask.ping is not None:
+            self._ask.ping()
 
     def _is_sent(self) -> bool:
         """Whether the provider has the whole request: half of one is worth no answer."""
@@ -431,7 +462,7 @@ class Attempt:
     def _read_on(self) -> None:
         """The client left; the answer is read to its end for the usage, within bounds."""
         self._detached = True
-        self._request.reply.detach()
+        self._reply.detach()
         if self._watch is not None:
             self._watch.resume()
             self._watch.bound(DRAIN_SECS)
@@ -465,3 +496,13 @@ async def _slices(body: Segments) -> AsyncIterator[memoryview]:
         for start in range(0, len(view), SLICE):
             yield view[start : start + SLICE]
             await asyncio.sleep(0)
+
+
+def _overheard(hook: EventHook | None, listener: Listener, tap: Tap) -> EventHook:
+    """An event hook that lets ``listener`` hear what ``hook`` made of each event."""
+
+    def hear(exchange: Exchange, block: bytes) -> bytes:
+        kept = block if hook is None else hook(exchange, block)
+        return listener(kept, tap.error is not None) if kept else b""
+
+    return hear

@@ -68,23 +68,29 @@ class BodyReader:
 
         Raises ClientFault (413, 415).
         """
-        declared = self.declared
-        if declared is not None and declared > self._limit:
-            raise self._too_large()
         if decode and self._coding and self._coding not in CODINGS:
             raise ClientFault(
                 "Request bodies may be encoded with gzip or deflate.", status=415, code="content_encoding"
             )
+        if self._request.payload.is_eof():
+            return  # all of it came with the head: counted when it is taken, and nobody waits to go on
+        declared = self.declared
+        if declared is not None and declared > self._limit:
+            raise self._too_large()
         if self._request.http11 and self._request.headers.get("Expect", "").lower() == "100-continue":
             self._request.send_continue()
 
+    def taken(self) -> bytes | None:
+        """The body if all of it is here and plain, else ``None``. Raises ClientFault (413), Overloaded."""
+        payload = self._request.payload
+        if self._coding or not payload.is_eof() or payload.exception() is not None:
+            return None
+        data = payload.read_nowait(-1)
+        self._count(len(data))
+        return data
+
     async def whole(self) -> bytes:
         """The decoded body. Raises ClientFault (400, 408, 413), Overloaded, ClientGone."""
-        payload = self._request.payload
-        if not self._coding and payload.is_eof() and payload.exception() is None:
-            data = payload.read_nowait(-1)
-            self._count(len(data))
-            return data
         # Not joined at the end: 50 MB of fresh pages at once would hold every stream for 30 ms.
         gathered = BytesIO()
         async for piece in self.pieces():

@@ -63,6 +63,7 @@ class Watch:
         "_begun",
         "_clocks",
         "_committed",
+        "_deadline",
         "_expired",
         "_head_seen",
         "_next_ping",
@@ -88,6 +89,7 @@ class Watch:
         self._ping: Callable[[], None] | None = None
         self._ping_every = 0.0
         self._next_ping = NEVER
+        self._deadline = NEVER
         self.due = self._begun  # the first tick works out when it is really due
         ticker.add(self)
 
@@ -99,6 +101,11 @@ class Watch:
         self._ping = ping
         self._ping_every = every
         self._next_ping = first
+        self.due = self._begun
+
+    def commit_before(self, deadline: float) -> None:
+        """Let the clock named deadline run out at that moment, unless ``committed`` was called."""
+        self._deadline = deadline
         self.due = self._begun
 
     def head_seen(self) -> None:
@@ -126,6 +133,7 @@ class Watch:
     def bound(self, seconds: float) -> None:
         """What matters is over: whatever still comes must end within ``seconds``; the client's clock stays."""
         stall = self._clocks.client_stall
+        self._deadline = NEVER
         self._clocks = Clocks(connect=0.0, headers=0.0, first_content=0.0, idle=0.0, total=seconds, client_stall=stall)
         self._begun = self.due = self._ticker.time()
         self._ping = None
@@ -163,6 +171,8 @@ class Watch:
         first = (NEVER, "", 0.0)
         if clocks.total:
             first = (self._begun + clocks.total, "total", clocks.total)
+        if self._deadline < NEVER and not self._committed:
+            first = min(first, (self._deadline, "deadline", max(self._deadline - self._begun, 0.0)))
         if clocks.headers and not self._head_seen:
             first = min(first, (self._begun + clocks.headers, "headers", clocks.headers))
         if clocks.first_content and not self._committed:

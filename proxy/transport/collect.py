@@ -9,7 +9,7 @@ import msgspec
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.transport.body import Budget
 from proxy.transport.head import Header
-from proxy.transport.reply import Reply
+from proxy.transport.reply import Outlet
 
 
 class Answer(msgspec.Struct):
@@ -44,7 +44,7 @@ class Pipe:
 
     complete = False
 
-    def __init__(self, owner: Owner, reply: Reply, status: int, length: int | None) -> None:
+    def __init__(self, owner: Owner, reply: Outlet, status: int, length: int | None) -> None:
         self._owner = owner
         self._reply = reply
         self._status = status

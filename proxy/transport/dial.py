@@ -6,6 +6,7 @@ Runs once per connection, not per request. Works the same under asyncio's own lo
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -207,5 +208,15 @@ def _blame(code: str, where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, ConnectFailed) as cause:
-        why = cause.detail if isinstance(cause, ConnectFailed) else repr(cause)
-        raise ConnectFailed(MESSAGES[code], code=code, detail=f"{where}: {why}") from cause
+        if isinstance(cause, ConnectFailed):
+            why, again = cause.detail, cause.again
+        else:
+            why, again = repr(cause), _passes(cause)
+        raise ConnectFailed(MESSAGES[code], code=code, again=again, detail=f"{where}: {why}") from cause
+
+
+def _passes(cause: Exception) -> bool:
+    """Whether the same dial may succeed a moment later: it was reset, or there was no network to ask through."""
+    return isinstance(cause, ConnectionResetError) or (
+        isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.ENETDOWN)
+    )

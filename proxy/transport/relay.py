@@ -12,7 +12,7 @@ from typing import Protocol
 
 from proxy.errors import BrokenAnswer, GatewayError, StreamTruncated
 from proxy.exchange import Exchange
-from proxy.transport.reply import Reply
+from proxy.transport.reply import Outlet
 from proxy.wire.openai_error import fault_of
 from proxy.wire.sse import BlockTooLarge, Framer
 from proxy.wire.tap import Mark, Tap
@@ -36,8 +36,8 @@ class Owner(Protocol):
     def commit(self) -> bytes:
         """The content commit: nothing may move on after it. Returns the answer's header lines."""
 
-    def concluding(self) -> None:
-        """The terminal event came: the rest of the body should be over in a moment."""
+    def concluding(self) -> bytes:
+        """The terminal event came: the rest of the body should be over in a moment. Returns what goes before it."""
 
     def delivered(self) -> None:
         """The client has the whole answer, or was told in-band that it has not."""
@@ -73,7 +73,7 @@ class EventRelay:
         self,
         owner: Owner,
         connection: Connection,
-        reply: Reply,
+        reply: Outlet,
         exchange: Exchange,
         tap: Tap,
         hook: EventHook | None,
@@ -159,12 +159,13 @@ class EventRelay:
             return b""
         if mark is Mark.USAGE:
             return b""
-        if mark is Mark.DONE:
-            self._owner.concluding()
+        epilogue = self._owner.concluding() if mark is Mark.DONE else b""
         if not self._meaningful:
             self._look_for_content(mark, block)
         self._exchange.events += 1
-        return block if self._hook is None else self._hook(self._exchange, block)
+        if self._hook is not None:
+            block = self._hook(self._exchange, block)
+        return epilogue + block if epilogue else block
 
     def _keep_comment(self, block: bytes) -> bytes:
         if not self._meaningful:
@@ -221,7 +222,10 @@ class EventRelay:
             return
         exchange = self._exchange
         exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", fault.detail
-        self._reply.end(last + self._tap.told(fault))
+        exchange.fault = fault
+        if last:
+            self._write(last)
+        self._reply.break_off(fault, self._tap.told(fault))
         self._owner.delivered()
 
     def release(self) -> None:
@@ -249,14 +253,14 @@ class EventRelay:
     def _conclude(self, last: bytes) -> None:
         """All is said: the answer, or the provider's own word that there is none."""
         exchange, error = self._exchange, self._tap.error
-        exchange.outcome = "ok"
-        if error is not None:
-            exchange.outcome, exchange.error, exchange.error_detail = (
-                "broken",
-                fault_of(error).code or "",
-                error.message,
-            )
-        self._reply.end(last)
+        if error is None:
+            exchange.outcome = "ok"
+            self._reply.end(last)
+        else:
+            fault = fault_of(error)
+            exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", error.message
+            exchange.fault = fault
+            self._reply.break_off(fault, last)
         self._owner.delivered()
 
     def _finish_last_event(self) -> bytes:

@@ -9,6 +9,9 @@ import socket
 import struct
 from asyncio import Transport
 from http import HTTPStatus
+from typing import Protocol
+
+from proxy.errors import GatewayError
 
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(100, 600)}
 _STATUS_LINES.update({int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus})
@@ -34,6 +37,21 @@ class _Nowhere(Transport):
 
 
 _NOWHERE = _Nowhere()
+
+
+class Outlet(Protocol):
+    """Where the bytes of an attempt's answer go: the client's ``Reply``, or what stands in for it."""
+
+    @property
+    def begun(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None: ...
+    def write(self, data: bytes) -> None: ...
+    def end(self, last: bytes = b"") -> None: ...
+    def break_off(self, fault: GatewayError, last: bytes) -> None: ...
+    def abort(self) -> None: ...
+    def detach(self) -> None: ...
 
 
 class Reply:
@@ -118,6 +136,10 @@ class Reply:
             self._transport.write(tail)
         if self._remaining:  # fewer bytes than the head promised: the client must not take it as whole
             self.abort()
+
+    def break_off(self, fault: GatewayError, last: bytes) -> None:
+        """The body broke because of ``fault``, as the client can tell by ``last``, or by what it has already."""
+        self.end(last)
 
     def abort(self) -> None:
         """Cut the connection, so that a body without its end cannot look complete."""

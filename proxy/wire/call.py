@@ -10,12 +10,17 @@ from collections.abc import Mapping
 import msgspec
 
 from proxy.errors import ClientFault
+from proxy.wire.criteria import FIELDS, NONE, of_members, stated
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, parse
 
-READ = frozenset(("model", "stream", "messages", "stream_options", "n", "prompt"))
+READ = FIELDS | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
+
+AUTO = "auto"  # in place of a model's name: choose one
+MOST_NAMES = 50
 
 _text = msgspec.json.Decoder(str).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_names_of = msgspec.json.Decoder(list[str]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -23,22 +28,63 @@ _NOTHING = parse(b"{}")
 
 
 class Call:
-    """``model`` is ``None`` where the client named none; ``stream`` is what it asked for.
+    """What the client asked for.
 
-    ``choices`` is how many finish reasons a stream of the answer has.
+    ``model`` is its text, for people to read: ``None`` where the client named none, a list with commas between.
+    ``names`` are the models to try in order, and ``auto`` says that any other may follow (or is meant at all).
+    ``verbatim``: the body's member ``model`` is absent or one name; a list and ``auto`` are words for us, which no
+    provider may see. ``criteria`` and ``router_fields``: what else is for us, and which members of the body say it.
+    ``choices`` is how many finish reasons a stream of the answer has. ``stateless``: the provider shall store nothing.
     """
 
-    __slots__ = ("body", "choices", "members", "model", "stream", "wants_usage")
+    __slots__ = (
+        "auto",
+        "body",
+        "choices",
+        "criteria",
+        "members",
+        "model",
+        "names",
+        "router_fields",
+        "stateless",
+        "stream",
+        "verbatim",
+        "wants_usage",
+    )
 
     def __init__(self, body: bytes, members: Members) -> None:
         self.body = body
         self.members = members
-        self.model = _model(members)
+        self.model: str | None
+        self.names: tuple[str, ...]
+        self._read_model(members.raw("model"))
+        self.router_fields = stated(members)
+        self.criteria = of_members(members, self.router_fields) if self.router_fields else NONE
+        self.stateless = members.raw("store") == b"false"
         self.stream = _flag(members, "stream")
         self.choices = _choices(members)
         self.wants_usage = _wants_usage(members)
         if members.first_byte("messages") not in (None, b"["):
             raise _wrong("messages", "an array")
+
+    def _read_model(self, raw: bytes | None) -> None:
+        self.auto = False
+        self.verbatim = True
+        if raw is None or raw == b"null":
+            self.model, self.names, self.auto = None, (), True
+        elif raw[:1] == b'"':
+            self.model = name = _text(raw)
+            self.names = (name,)
+            if name == AUTO:
+                self.names, self.auto, self.verbatim = (), True, False
+        elif raw[:1] == b"[":
+            names = _listed(raw)
+            self.model = ",".join(names)
+            self.auto = names[-1] == AUTO
+            self.names = names[:-1] if self.auto else names
+            self.verbatim = False
+        else:
+            raise _wrong("model", "a string, or an array of strings")
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""
@@ -70,13 +116,16 @@ def read(body: bytes) -> Call:
         ) from None
 
 
-def _model(members: Members) -> str | None:
-    raw = members.raw("model")
-    if raw is None or raw == b"null":
-        return None
-    if raw[:1] != b'"':
-        raise _wrong("model", "a string")
-    return _text(raw)
+def _listed(raw: bytes) -> tuple[str, ...]:
+    try:
+        names = tuple(_names_of(raw))
+    except msgspec.ValidationError:
+        raise _wrong("model", "a string, or an array of strings") from None
+    if not 0 < len(names) <= MOST_NAMES or not all(names):
+        raise _wrong("model", f"a name, or an array of 1 to {MOST_NAMES} names, none of them empty", "invalid_value")
+    if AUTO in names[:-1]:
+        raise ClientFault(f"{AUTO!r} must be the last of the models.", param="model", code="invalid_value")
+    return names
 
 
 def _flag(members: Members, name: str) -> bool:
@@ -112,5 +161,5 @@ def _wants_usage(members: Members) -> bool:
     return asked is not None and bytes(asked) == b"true"
 
 
-def _wrong(name: str, expected: str) -> ClientFault:
-    return ClientFault(f"{name!r} must be {expected}.", param=name, code="invalid_type")
+def _wrong(name: str, expected: str, code: str = "invalid_type") -> ClientFault:
+    return ClientFault(f"{name!r} must be {expected}.", param=name, code=code)

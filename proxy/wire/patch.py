@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -95,6 +95,10 @@ class Members:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether there is a member of any of these names."""
+        return not names.isdisjoint(self._values)
+
     @property
     def repetitive(self) -> bool:
         """Whether any name occurs more than once."""
@@ -116,6 +120,10 @@ class Members:
         Members that are not there yet are appended, those whose change is ``None`` go, each with one
         comma. All else stays as it is to the byte, and the untouched parts are views of the body.
         """
+        if len(changes) == 1 and not self.repetitive:
+            (name, new), *_ = changes.items()
+            if new is not None and name in self._values:
+                return self._replaced(name, new)
         spans = self._located()
         cuts: list[tuple[int, int, bytes]] = []  # begin, end, and what comes in their place
         kept = False
@@ -141,6 +149,14 @@ class Members:
             cuts.append((at, at, (b"," if kept else b"") + b",".join(added)))
         return self._cut(cuts)
 
+    def _replaced(self, name: str, new: bytes) -> list[bytes | memoryview]:
+        """The usual change: one member that is there gets another value; what is behind it need not be found."""
+        view = memoryview(self._body)
+        for found, _, value, end in self._spans or self._walk():
+            if found == name:
+                return [view[:value], new, view[end:]]
+        raise KeyError(name)
+
     def _cut(self, cuts: list[tuple[int, int, bytes]]) -> list[bytes | memoryview]:
         if not cuts:
             return [self._body]
@@ -157,15 +173,18 @@ class Members:
         return segments
 
     def _located(self) -> list[tuple[str, int, int, int]]:
+        """All that ``_walk`` finds, once per body."""
+        if not self._spans and self._pairs:
+            self._spans = list(self._walk())
+        return self._spans
+
+    def _walk(self) -> Iterator[tuple[str, int, int, int]]:
         """Of each member in order: its name, where its key begins, where its value begins and ends.
 
-        Once per body, and only if something changes. The syntax is known to be right and the length of
-        every value is known, so only the few bytes between the values need a look.
+        Only if something changes. The syntax is known to be right and the length of every value is known, so only
+        the few bytes between the values need a look.
         """
-        if self._spans or not self._pairs:
-            return self._spans
         body = self._body
-        spans = []
         end = body.index(b"{")
         for key, raw in self._pairs.items():
             name = key.name
@@ -184,9 +203,7 @@ class Members:
                 if body[value] <= _SPACE:
                     value = _end_of_space(body, value)
             end = value + len(raw)
-            spans.append((name, begin, value, end))
-        self._spans = spans
-        return spans
+            yield name, begin, value, end
 
 
 def size(segments: Iterable[bytes | memoryview]) -> int:

@@ -236,7 +236,7 @@ models:
         "config.yaml: timeouts.connect: expected a number, got true",
         'config.yaml: logging.level: expected one of "debug", "error", "info", "warning", got "loud"',
         'config.yaml: unknown key "provider"; did you mean "providers"?',
-        'config.yaml: unknown key "zzz" (known: modelsFile, defaultProvider, hooks, server, logging, timeouts, pool, '
+        'config.yaml: unknown key "zzz" (known: modelsFile, modelsRefreshSecs, defaultProvider, hooks, server, logging, timeouts, pool, '
         "providers, routing, circuitBreaker, rateLimiting, models)",
         'models.yaml: models[0].provider: no provider "openruter"; did you mean "openrouter"?',
         "models.yaml: models[1].name: expected text, got a number; put it in quotes",
@@ -361,6 +361,120 @@ def test_a_key_of_several_variables_needs_them_all(files: Files) -> None:
     path = files("providers: {a: {baseUrl: http://a, apiKey: '${ONE}-${TWO}'}}")
     assert loaded(path, ONE="1", TWO="2").config.providers["a"].api_key == "1-2"
     assert loaded(path, ONE="1").notices == ['provider "a" left out: its apiKey is empty (set ONE and TWO)']
+
+
+def test_empty_keys_of_several_are_dropped_with_a_notice(files: Files) -> None:
+    path = files(
+        "providers: {a: {baseUrl: http://a, apiKey: '${ONE}', apiKeys: ['${TWO}', three, '${FOUR:-}', three]}}"
+    )
+    found = loaded(path, TWO="two")
+    assert found.config.providers["a"].keys == ("two", "three")
+    assert found.notices == ['provider "a" goes without apiKey and apiKeys[2]: empty (set ONE and FOUR)']
+    assert loaded(path, ONE="1", TWO="2", FOUR="4").notices == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "notice"),
+    [
+        ("apiKeys: ['${ONE}', '${TWO}']", "its apiKeys are empty (set ONE and TWO)"),
+        ("apiKey: '${ONE}', apiKeys: ['${ONE}', '']", "its apiKey and apiKeys are empty (set ONE)"),
+        ("apiKeys: []", "its apiKeys are empty"),
+        ("apiKeys: ", "its apiKeys are empty"),
+        ("apiKey: , apiKeys: []", "its apiKey and apiKeys are empty"),
+    ],
+)
+def test_a_provider_whose_keys_are_all_empty_is_left_out(files: Files, keys: str, notice: str) -> None:
+    found = loaded(files(f"providers: {{a: {{baseUrl: 'https://${{NOBODY}}', {keys}}}}}"))
+    assert (found.config.providers, found.notices) == ({}, [f'provider "a" left out: {notice}'])
+
+
+def test_an_empty_key_beside_a_full_list_leaves_nobody_out(files: Files) -> None:
+    found = loaded(files("providers: {a: {baseUrl: http://a, apiKey: '', apiKeys: [k]}}"))
+    assert found.config.providers["a"].keys == ("k",)
+
+
+def test_a_provider_may_have_several_addresses(files: Files) -> None:
+    path = files(
+        "providers:\n"
+        "  a: {baseUrl: http://a/, baseUrls: [http://b/v1/, 'http://${B}', http://a]}\n"
+        "  b: {baseUrls: [http://c]}\n"
+    )
+    providers = loaded(path, B="b2").config.providers
+    assert providers["a"].addresses == ("http://a", "http://b/v1", "http://b2")
+    assert providers["b"].addresses == ("http://c",)
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ("baseUrls: []", ["baseUrl: is missing"]),
+        ("baseUrl: ''", ["baseUrl: is missing"]),
+        ("apiKeys: [k]", ["baseUrl: is missing"]),
+        ("baseUrls: [x]", ["baseUrls[0]: expected an address that begins with http:// or https://"]),
+        ("baseUrls: http://a", ["baseUrls: expected a list, got text"]),
+        ("baseUrls: ['${B}', '']", ["baseUrls[0]: not set in the environment: B", "baseUrls[1]: must not be empty"]),
+        ("baseUrl: http://a, apiKeys: k", ["apiKeys: expected a list, got text"]),
+        ("baseUrl: http://a, apiKeys: [1]", ["apiKeys[0]: expected text, got a number; put it in quotes"]),
+    ],
+)
+def test_mistakes_in_addresses_and_keys_are_told_once(files: Files, provider: str, expected: list[str]) -> None:
+    assert mistakes(files(f"providers: {{a: {{{provider}}}}}")) == [
+        f"config.yaml: providers.a.{line}" for line in expected
+    ]
+
+
+# -- strategies and the list at a URL -------------------------------------------------------------------
+
+
+def test_strategies_are_for_models_that_there_are(files: Files) -> None:
+    head = PROVIDERS + "modelsFile: models.yaml\nmodels: [{name: one, provider: a}, {name: 1}]\n"
+    models = "models: [{name: two, provider: b, weight: x}]"
+    good = PROVIDERS + "modelsFile: models.yaml\nrouting: {strategies: {auto: smart, two: round_robin}}\n"
+    strategies = loaded(files(good, "models: [{name: two, provider: b}]")).config.routing.strategies
+    assert strategies == {"auto": "smart", "two": "round_robin"}
+    # A model with mistakes is a model; one that nobody listed is none.
+    told = mistakes(files(head + "routing: {strategies: {one: smart, two: smart, onee: smart, auto: best}}", models))
+    assert [line for line in told if "strategies" in line] == [
+        'config.yaml: routing.strategies.auto: expected one of "least_connections", "lowest_cost", "lowest_latency", '
+        '"round_robin", "smart", "weighted_round_robin", got "best"',
+        'config.yaml: routing.strategies.onee: no model "onee"; did you mean "one"?',
+    ]
+
+
+def test_a_file_of_models_that_cannot_be_read_hides_what_is_wrong_with_strategies(files: Files) -> None:
+    path = files("modelsFile: none.yaml\nrouting: {strategies: {one: smart}}")
+    assert mistakes(path) == ["config.yaml: modelsFile: no such file: none.yaml"]
+
+
+def test_a_url_for_models_is_left_to_others(files: Files) -> None:
+    found = loaded(files("modelsFile: 'HTTPS://${HOST}/m?token=${T}'"), HOST="h", T=SECRET)
+    assert found.config.models_file == f"HTTPS://h/m?token={SECRET}"
+    assert found.notices == ["modelsFile: the list at HTTPS://h/m was not asked for"]
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("http://", "names no host"),
+        ("https://u:p@h/m", "must not hold a user or password"),
+        ("https://h/m#x", "must be printable ASCII text without spaces and #"),
+        ("https://h/m?a b", "must be printable ASCII text without spaces and #"),
+        ("https://h/ä", "the path must be percent-encoded"),
+        ("ftp://h/m", "no such file: ftp:/h/m"),
+    ],
+)
+def test_urls_for_models_that_are_refused(files: Files, url: str, complaint: str) -> None:
+    assert mistakes(files(f"modelsFile: '{url}'")) == [f"config.yaml: modelsFile: {complaint}"]
+
+
+def test_ten_thousand_models_go_the_fast_way(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        f"{{name: m{n}, provider: a, model: v/m{n}, tags: [x, y], contextSize: 8000, weight: {n % 7}}}"
+        for n in range(10_000)
+    ]
+    path = files(PROVIDERS + "modelsFile: models.yaml", "models:\n  - " + "\n  - ".join(rows))
+    monkeypatch.setattr("proxy.config.document._slowly", None)
+    assert len(loaded(path).config.models) == 10_000
 
 
 def test_a_disabled_provider_goes_silently_but_its_models_do_not(files: Files) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from proxy.errors import ClientFault
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS, OPAQUE
+from proxy.routing.live import Registry
 from proxy.routing.routes import MODELS, Route, Routes, check_path
 from tests.support.gateway import to_config
 
@@ -22,7 +23,7 @@ CLIENT_PATHS = [endpoint.alias or endpoint.path for endpoint in ENDPOINTS]
 def catalog(passthrough: list[str] | None = None, **sections: Any) -> Catalog:
     provider = {"baseUrl": "http://127.0.0.1:1/v1", "passthrough": passthrough or []}
     config = to_config({"providers": {"up": provider, "other": {"baseUrl": "http://127.0.0.1:2"}}} | sections)
-    return Catalog(config, version="1", created=0)
+    return Catalog(config, Registry.of(config.circuit_breaker), version="1", created=0)
 
 
 PLAIN = catalog()

@@ -8,11 +8,14 @@ gateway    the real gateway, in this process or as a process of its own (importe
            rest works while the gateway does not)
 blackhole  an address that never answers a connection attempt
 recorded   the recorded provider traffic
+clock      time in the test's own hands
+lives      what a gateway knows of its deployments, and whether it holds on to anything (imported by its own name)
 pump       an event relay without sockets, for every split of a stream (imported by its own name, like gateway)
 tls        certificates for one test run
 """
 
 from tests.support.answers import (
+    answered_by,
     chat_chunks,
     chat_events,
     completion,
@@ -20,6 +23,7 @@ from tests.support.answers import (
     json_answer,
     sse,
     sse_answer,
+    unspliced,
 )
 from tests.support.blackhole import Blackhole
 from tests.support.client import Answer, Head, RawClient
@@ -64,6 +68,7 @@ __all__ = [
     "Tunnel",
     "Upstream",
     "Wait",
+    "answered_by",
     "chat_chunks",
     "chat_events",
     "completion",
@@ -71,6 +76,7 @@ __all__ = [
     "json_answer",
     "sse",
     "sse_answer",
+    "unspliced",
     "until",
     "within",
 ]

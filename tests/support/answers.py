@@ -94,3 +94,32 @@ def json_answer(value: Any, status: int = 200, headers: Iterable[tuple[str, str]
 def sse_answer(*events: bytes, headers: Iterable[tuple[str, str]] = ()) -> list[Step | bytes]:
     """A script: a chunked event stream, each event in a chunk and a write of its own."""
     return [Headers(200, [*SSE_HEADERS, *headers]), *(Chunk(event) for event in events), LastChunk()]
+
+
+ROUTER = b'"_router":'
+
+
+def unspliced(body: bytes) -> tuple[bytes, dict[str, Any]]:
+    """The gateway's JSON answer as the provider's bytes and the member that was put at their end.
+
+    An AssertionError if the member is not exactly there, once and compact.
+    """
+    before, _, after = body.rpartition(ROUTER)
+    member, length = json.JSONDecoder().raw_decode(after.decode())
+    rest = after[len(after.decode()[:length].encode()) :]
+    assert before.rstrip()[-1:] in (b",", b"{"), body
+    assert compact(member) == after[: len(after) - len(rest)]
+    assert rest.startswith(b"}"), rest
+    assert rest[1:].strip() == b"", rest
+    return before.removesuffix(b",") + rest, member
+
+
+def answered_by(model: str = "m", provider: str = "up", **members: Any) -> dict[str, Any]:
+    """The member ``_router`` where the first attempt was the answer; ``members`` say what was otherwise."""
+    return {
+        "provider": provider,
+        "model_name": model,
+        "attempts": 1,
+        "fallback_used": False,
+        "errors": [],
+    } | members

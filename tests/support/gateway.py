@@ -32,9 +32,11 @@ _ADDRESS = re.compile(r"http://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
 def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:
     """A configuration: ``up`` as provider ``up`` with key ``secret-key``, serving model ``m`` as ``up-model``.
 
-    ``provider`` adds to the provider, ``sections`` to the top level (camelCase).
+    ``provider`` adds to the provider, ``sections`` to the top level (camelCase). Nothing is tried twice unless
+    ``routing`` says so.
     """
     return {
+        "routing": {"maxRetries": 0, "rateLimitRetries": 0},
         "providers": {"up": {"baseUrl": up.url, "apiKey": "secret-key"} | (provider or {})},
         "models": [{"name": "m", "provider": "up", "model": "up-model"}],
     } | sections

@@ -2,9 +2,20 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from tests.support import chat_chunks, chat_events, completion, error_json, json_answer, sse
+from tests.support import (
+    answered_by,
+    chat_chunks,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse,
+    unspliced,
+)
+from tests.support.answers import compact
 
 
 def test_a_scripted_stream_is_valid_for_the_openai_package() -> None:
@@ -34,3 +45,20 @@ def test_a_json_answer_names_its_length() -> None:
     assert head.data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert head.data.endswith(b"Content-Length: %d\r\nX: y\r\n\r\n" % len(body.data))
     assert json.loads(body.data)["error"]["type"] == "server_error"
+
+
+def test_an_answer_comes_apart_into_the_providers_bytes_and_the_member() -> None:
+    member = b'"_router":' + compact(answered_by())
+    assert unspliced(b'\n{ "a":1 ,%b}\n' % member) == (b'\n{ "a":1 }\n', answered_by())
+    assert unspliced(b"{%b}" % member) == (b"{}", answered_by())
+    told = answered_by("mé", attempts=2)
+    assert unspliced(b'{"a":1,"_router":%b}' % compact(told)) == (b'{"a":1}', told)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"a":1,"_router":{} }', b'{"a":1,"_router":{ }}', b'{"a":1,"_router":{},"b":2}', b'{"a":1 "_router":{}}'],
+)
+def test_a_member_that_is_not_exactly_there_is_a_failure(body: bytes) -> None:
+    with pytest.raises((AssertionError, ValueError)):
+        unspliced(body)

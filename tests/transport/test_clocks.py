@@ -215,6 +215,64 @@ def test_what_is_over_is_bounded_by_one_clock_and_the_clients() -> None:
     strikes(scene, "clientStall", 3.0)
 
 
+def test_the_deadline_strikes_at_its_moment_and_names_the_seconds_that_were_left() -> None:
+    scene = Scene()
+    scene.watch.commit_before(scene.day.now + 10.0)
+    strikes(scene, "deadline", 10.0)
+    assert scene.struck[0][1] == 10.0
+
+
+def test_the_deadline_runs_through_the_head_and_through_reads() -> None:
+    scene = Scene(idle=5.0)
+    scene.watch.commit_before(scene.day.now + 10.0)
+    scene.watch.head_seen()
+    for _ in range(3):
+        scene.go(3.0)
+        scene.read()
+    assert not scene.struck
+    strikes(scene, "deadline", 1.0)
+
+
+def test_the_content_commit_is_in_time_for_the_deadline_whatever_the_end_takes() -> None:
+    scene = Scene(total=100.0)
+    scene.watch.commit_before(scene.day.now + 10.0)
+    scene.go(9.9)
+    scene.watch.committed()
+    assert scene.quiet_for(80.0)
+    strikes(scene, "total", 10.1)
+
+
+@pytest.mark.parametrize(("deadline", "first"), [(5.0, "deadline"), (9.0, "headers")])
+def test_between_the_deadline_and_the_clocks_the_first_strikes(deadline: float, first: str) -> None:
+    scene = Scene(headers=7.0, first_content=8.0, total=20.0)
+    scene.watch.commit_before(scene.day.now + deadline)
+    strikes(scene, first, min(deadline, 7.0))
+
+
+def test_a_deadline_that_is_past_strikes_at_once_and_names_no_seconds_below_zero() -> None:
+    scene = Scene(total=10.0)
+    scene.watch.commit_before(scene.day.now - 3.0)
+    strikes(scene, "deadline", 0.001)
+    assert scene.struck[0][1] == 0.0
+
+
+def test_the_deadline_is_no_matter_of_how_much_the_client_takes() -> None:
+    scene = Scene(client_stall=60.0)
+    scene.watch.commit_before(scene.day.now + 10.0)
+    scene.watch.pause()
+    assert scene.quiet_for(50.0)  # what is paused is watched by the client's clock alone
+    scene.watch.resume()
+    scene.go(2 * TICK)
+    assert [struck for struck, _ in scene.struck] == ["deadline"]  # its moment is not moved by a pause
+
+
+def test_what_is_over_has_no_deadline() -> None:
+    scene = Scene()
+    scene.watch.commit_before(scene.day.now + 10.0)
+    scene.watch.bound(100.0)
+    strikes(scene, "total", 100.0)
+
+
 def test_a_stopped_watch_strikes_no_more_and_leaves_nothing_behind() -> None:
     scene = Scene(total=10.0)
     scene.go(1.0)

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import functools
 import inspect
 import os
 import pty
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -334,6 +336,52 @@ def unused_port() -> int:
 async def test_a_refused_port_is_unreachable() -> None:
     fault = await failure(Dialer({}), http(unused_port()))
     assert fault.code == "upstream_unreachable"
+    assert not fault.again
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("numbers", "again"),
+    [
+        ([errno.ENETUNREACH], True),
+        ([errno.ENETDOWN], True),
+        ([errno.ECONNRESET], True),
+        ([errno.ENETUNREACH, errno.ENETUNREACH], True),
+        ([errno.ENETUNREACH, errno.ECONNREFUSED], False),
+        ([errno.ECONNREFUSED], False),
+        ([errno.EHOSTUNREACH], False),
+        ([errno.ETIMEDOUT], False),
+    ],
+)
+async def test_only_a_reset_or_a_network_that_is_gone_is_worth_the_same_dial_again(
+    numbers: list[int], again: bool
+) -> None:
+    left = list(numbers)
+
+    async def fails(sock: socket.socket, address: tuple[str, int]) -> None:
+        raise OSError(left.pop(0), f"no way to {address}")
+
+    asyncio.get_running_loop().sock_connect = fails  # type: ignore[method-assign]
+    resolve_to(*((f"127.0.0.{place + 1}", 1) for place in range(len(numbers))))
+    fault = await failure(Dialer({}), http(1, "far.example"))
+    assert fault.code == "upstream_unreachable"
+    assert fault.again is again
+
+
+@on_both_loops
+@pytest.mark.parametrize("way", ["direct", "tunnelled"])
+async def test_a_reset_during_the_handshake_is_worth_the_same_dial_again(way: str, ca: Signer) -> None:
+    async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: Host) -> None:
+        await reader.read(1)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with listening(scripted(ESTABLISHED, resets) if way == "tunnelled" else resets) as host:
+        dialer = Dialer({}) if way == "direct" else through(host)
+        fault = await failure(dialer, https(host.port if way == "direct" else 1, ca.tls, "localhost"))
+        assert fault.code == "upstream_tls"
+        assert fault.again
 
 
 @on_both_loops
@@ -341,6 +389,7 @@ async def test_a_refused_port_is_unreachable() -> None:
 async def test_a_name_without_an_address_is_a_dns_fault(name: str) -> None:
     fault = await failure(Dialer({}), http(80, name))
     assert fault.code == "upstream_dns"
+    assert not fault.again
 
 
 # TLS
@@ -372,6 +421,7 @@ async def test_a_certificate_of_a_stranger_is_refused(ca: Signer, stranger: Sign
     async with listening(answers, stranger.serving("localhost")) as host:
         fault = await failure(Dialer({}), https(host.port, ca.tls, "localhost"))
         assert fault.code == "upstream_tls"
+        assert not fault.again
         assert "certificate verify failed" in fault.detail
 
 

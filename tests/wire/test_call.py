@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import ClientFault
 from proxy.wire.call import READ, Call, read
+from proxy.wire.criteria import NONE, Criteria
 
 
 def call(**members: Any) -> Call:
@@ -77,7 +78,7 @@ def test_only_true_asks_for_usage(options: dict[str, Any], wanted: bool) -> None
 
 @pytest.mark.parametrize(
     ("members", "param"),
-    [({"model": 5}, "model"), ({"model": ["m"]}, "model"), ({"model": {}}, "model"), ({"model": True}, "model"),
+    [({"model": 5}, "model"), ({"model": [5]}, "model"), ({"model": ["m", None]}, "model"), ({"model": [["m"]]}, "model"), ({"model": {}}, "model"), ({"model": True}, "model"),
      ({"stream": "true"}, "stream"), ({"stream": 1}, "stream"), ({"stream": {}}, "stream"),
      ({"messages": "Hi"}, "messages"), ({"messages": {}}, "messages"), ({"messages": None}, "messages"), ({"messages": 5}, "messages"),
      ({"stream_options": True}, "stream_options"), ({"stream_options": []}, "stream_options"), ({"stream_options": "x"}, "stream_options")],
@@ -113,7 +114,7 @@ def test_two_members_that_readers_could_take_differently_are_refused(name: str) 
         "n": b"1",
         "prompt": b'""',
         "stream_options": b"{}",
-    }[name]
+    }.get(name, b"null")
     escaped = b"\\u%04x" % ord(name[0]) + name[1:].encode()
     for second in (name.encode(), escaped):
         with pytest.raises(ClientFault) as caught:
@@ -125,6 +126,78 @@ def test_two_members_that_readers_could_take_differently_are_refused(name: str) 
 def test_options_that_nobody_can_read_are_the_clients_mistake(body: bytes) -> None:
     with pytest.raises(ClientFault):
         read(body)
+
+
+# Which model
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "names", "auto", "verbatim"),
+    [
+        ("m", "m", ("m",), False, True),
+        ("p/m", "p/m", ("p/m",), False, True),
+        (
+            "openrouter/deepseek/deepseek-r1",
+            "openrouter/deepseek/deepseek-r1",
+            ("openrouter/deepseek/deepseek-r1",),
+            False,
+            True,
+        ),
+        ("", "", ("",), False, True),
+        ("AUTO", "AUTO", ("AUTO",), False, True),
+        ("auto", "auto", (), True, False),
+        (None, None, (), True, True),
+        (["m"], "m", ("m",), False, False),
+        (["a", "p/b"], "a,p/b", ("a", "p/b"), False, False),
+        (["a", "b", "auto"], "a,b,auto", ("a", "b"), True, False),
+        (["auto"], "auto", (), True, False),
+    ],
+)
+def test_every_form_of_a_model(
+    model: Any, text: str | None, names: tuple[str, ...], auto: bool, verbatim: bool
+) -> None:
+    seen = call(model=model)
+    assert (seen.model, seen.names, seen.auto, seen.verbatim) == (text, names, auto, verbatim)
+
+
+def test_no_model_at_all_means_any() -> None:
+    seen = read(b"{}")
+    assert (seen.names, seen.auto, seen.verbatim) == ((), True, True)
+
+
+@pytest.mark.parametrize("model", [[], [""], ["a", ""], ["auto", "a"], ["auto", "auto"], ["m"] * 51])
+def test_a_list_that_cannot_be_followed_is_refused(model: list[str]) -> None:
+    with pytest.raises(ClientFault) as caught:
+        call(model=model)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (400, "invalid_value", "model")
+
+
+def test_fifty_names_are_a_list() -> None:
+    assert len(call(model=["m"] * 50).names) == 50
+
+
+# What else is for us
+
+
+def test_router_fields_are_read_and_told_so_that_they_can_be_removed() -> None:
+    seen = call(tags=["code"], prefer_fast=True, type=None)
+    assert seen.criteria == Criteria(tags=("code",), prefer_fast=True)
+    assert set(seen.router_fields) == {"tags", "prefer_fast", "type"}
+    left = json.loads(spliced(seen, **dict.fromkeys(seen.router_fields)))
+    assert left == {"model": "m", "messages": []}
+
+
+def test_without_router_fields_there_are_no_criteria() -> None:
+    assert call().criteria is NONE
+    assert call().router_fields == ()
+
+
+@pytest.mark.parametrize(
+    ("store", "stateless"), [(False, True), (True, False), (None, False), (0, False), ("false", False)]
+)
+def test_only_false_means_that_nothing_shall_be_stored(store: Any, stateless: bool) -> None:
+    assert call(store=store).stateless is stateless
+    assert not call().stateless
 
 
 # What is changed

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from proxy.delivery import Delivery
+from proxy.exchange import Trial
 from proxy.providers.openai import Provider
-from proxy.routing.catalog import Deployment
 from proxy.routing.endpoints import OPAQUE, Endpoint
 from proxy.routing.routes import Route
 from proxy.transport import headers as policy
 from proxy.transport.attempt import Ask, Segments
+from proxy.transport.clocks import NEVER
 from proxy.transport.collect import Answer
 from proxy.transport.upload import chunked
 from proxy.wire.call import Call
 
 
-def calling(delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call: Call, *, asks_usage: bool) -> Ask:
-    """The provider's version of the call: changed only where it must be."""
-    changes: dict[str, bytes | None] = {}
-    if deployment.upstream_model is not None and call.model != deployment.upstream_model:
-        changes["model"] = deployment.model_json
+def calling(
+    delivery: Delivery,
+    endpoint: Endpoint,
+    trial: Trial,
+    call: Call,
+    committed: Callable[[], None],
+    release: Callable[[], None] | None,
+    changes: dict[str, bytes | None],
+    *,
+    asks_usage: bool,
+    deadline: float = NEVER,
+) -> Ask:
+    """The provider's version of the call: changed only where it must be, ``changes`` among it."""
+    deployment = trial.deployment
+    if not call.verbatim or call.model != deployment.upstream_model:
+        changes["model"] = deployment.model_json or None
     if endpoint.force_stream:
         changes["stream"] = b"true"
     if asks_usage:
         changes["stream_options"] = call.asking_usage()
+    for field in call.router_fields:
+        changes[field] = None
     body: Segments = call.segments(changes) if changes else (call.body,)
     return Ask(
-        head=_call_head(delivery, deployment.provider, endpoint.path, sum(map(len, body))),
+        head=_call_head(delivery, trial, endpoint.path, sum(map(len, body))),
         body=body,
         replayable=endpoint.replayable,
         clocks=deployment.stream_clocks if call.stream else deployment.clocks,
@@ -35,17 +49,23 @@ def calling(delivery: Delivery, endpoint: Endpoint, deployment: Deployment, call
         choices=call.choices,
         swallow_usage=asks_usage,
         collects=endpoint.answer == "json",
-        pings=call.stream,
+        ping=delivery.ping if call.stream else None,
         lines=delivery.lines,
+        epilogue=delivery.epilogue,
+        committed=committed,
+        deadline=deadline,
+        release=release,
     )
 
 
 def uploading(
     delivery: Delivery,
     route: Route,
-    deployment: Deployment,
+    trial: Trial,
     pieces: AsyncIterator[bytes],
     length: int | None,
+    committed: Callable[[], None],
+    deadline: float = NEVER,
 ) -> Ask:
     """A request whose body streams through; ``length`` ``None`` means that only its end tells."""
     opaque = route.endpoint is OPAQUE
@@ -57,25 +77,29 @@ def uploading(
     else:
         framing, upload = b"", None
     return Ask(
-        head=_upload_head(delivery, deployment.provider, route.path, framing, opaque=opaque),
+        head=_upload_head(delivery, trial, route.path, framing, opaque=opaque),
         body=(),
         replayable=False,
-        clocks=deployment.clocks,
+        clocks=trial.deployment.clocks,
         dialect=route.endpoint.dialect,
         choices=1,
         swallow_usage=False,
         collects=route.endpoint.answer == "json",
-        pings=False,
+        ping=None,
         lines=delivery.lines,
+        epilogue=delivery.epilogue,
+        committed=committed,
+        deadline=deadline,
         upload=upload,
         no_body=delivery.request.method == "HEAD",
     )
 
 
-def _call_head(delivery: Delivery, provider: Provider, path: str, length: int) -> bytes:
+def _call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:
     """The head of a JSON call."""
-    request = delivery.request
-    head = provider.call_head(path, policy.safe_query(request.query) if request.query else "")
+    request, site = delivery.request, trial.deployment.site
+    provider = site.provider
+    head = site.call_head(path, trial.key, policy.safe_query(request.query) if request.query else "")
     lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured_json)
     return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (
         head,
@@ -85,17 +109,26 @@ def _call_head(delivery: Delivery, provider: Provider, path: str, length: int) -
     )
 
 
-def _upload_head(delivery: Delivery, provider: Provider, path: str, framing: bytes, *, opaque: bool) -> bytes:
+def _upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, opaque: bool) -> bytes:
     """The head of a request whose body streams through, or that has none."""
-    request = delivery.request
-    head = provider.head(request.method, path, policy.safe_query(request.query) if request.query else "")
+    request, site = delivery.request, trial.deployment.site
+    provider = site.provider
+    query = policy.safe_query(request.query) if request.query else ""
+    head = site.head(request.method, path, trial.key, query)
     lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque)
     return b"%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, delivery.exchange.request_id.encode(), framing)
 
 
-def may_ask_usage(endpoint: Endpoint, call: Call) -> bool:
-    return call.stream and not call.wants_usage and endpoint.dialect in ("openai.chat", "openai.completions")
+def may_ask_usage(endpoint: Endpoint, call: Call, provider: Provider) -> bool:
+    """Whether we add the wish for a stream's usage to what the client asked."""
+    return (
+        call.stream
+        and not call.wants_usage
+        and provider.asks_usage
+        and endpoint.dialect in ("openai.chat", "openai.completions")
+    )
 
 
 def refused_options(answer: Answer) -> bool:
+    """Whether it was our own wish that the provider minded."""
     return answer.status in (400, 422) and (b"stream_options" in answer.body or b"include_usage" in answer.body)

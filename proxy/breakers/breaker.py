@@ -1,0 +1,235 @@
+"""The circuit breaker of one deployment: consulted before each attempt, told how the attempt went.
+
+``table.py`` says what follows from what; here outcomes become events of that table. Who enters gets an ``Entry``
+and hands it back with exactly one of ``succeed``, ``fail``, ``leave`` and ``missing``; after ``succeed`` only ``fail``
+may follow, for a stream that broke after its commit. Moments are seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from msgspec import Struct
+
+from proxy.breakers.table import TABLE, Action, Event
+from proxy.breakers.table import State as State
+
+
+class Policy(Struct, frozen=True):
+    """The thresholds: failures in a row, seconds of rest, successes in a row."""
+
+    failure_threshold: int
+    cooldown: float
+    success_threshold: int
+
+
+class Entry(int):
+    """What ``enter`` answers: ``REFUSED`` (falsy), ``NORMAL``, or a probe's number, ``PROBE`` or larger.
+
+    Probes are numbered because their verdicts may come in any order: the slot that is freed has to be their own.
+    """
+
+    __slots__ = ()
+
+    REFUSED: ClassVar[Entry]
+    NORMAL: ClassVar[Entry]
+    PROBE: ClassVar[Entry]
+
+    @property
+    def probe(self) -> bool:
+        return self >= 2
+
+    def __repr__(self) -> str:
+        return f"probe {self - 1}" if self.probe else "normal" if self else "refused"
+
+
+Entry.REFUSED = Entry(0)
+Entry.NORMAL = Entry(1)
+Entry.PROBE = Entry(2)
+
+OnChange = Callable[["Breaker", State, float], None]
+
+
+class Breaker:
+    """``state`` and ``failures`` tell how it stands, ``since`` and ``why`` how it came to that.
+
+    ``policy`` may be replaced at any time and holds at once. ``probing`` is the probe in the slot, ``REFUSED`` if it
+    is free; ``why`` is the code of the last failure that counted, ``""`` if there was none.
+    ``on_change(breaker, old state, now)`` hears of every change of ``state``. In state ``closed`` every endpoint is
+    admitted; where one has no such model, ``state_at`` tells more than ``state``.
+    """
+
+    __slots__ = (
+        "_earliest",
+        "_latest",
+        "failures",
+        "held",
+        "key",
+        "missing_at",
+        "on_change",
+        "policy",
+        "probing",
+        "since",
+        "state",
+        "successes",
+        "why",
+    )
+
+    def __init__(self, policy: Policy, key: str = "", on_change: OnChange | None = None) -> None:
+        self.policy = policy
+        self.key = key
+        self.on_change = on_change
+        self.state: State = "closed"
+        self.since = 0.0
+        self.failures = 0
+        self.successes = 0
+        self.why = ""
+        self.held = False
+        self.missing_at: frozenset[str] = frozenset()
+        self.probing = Entry.REFUSED
+        self._latest = 1  # the number of the latest probe
+        self._earliest = 2  # the number of the first probe since the breaker opened
+
+    def __repr__(self) -> str:
+        return f"<Breaker {self.key} {self.state}, {self.failures} failures, {self.successes} successes>"
+
+    # -- before an attempt ------------------------------------------------------------------------
+
+    def state_at(self, endpoint: str) -> State:
+        """The state as one endpoint sees it."""
+        if endpoint in self.missing_at:
+            return "unavailable"
+        return "closed" if self.state == "unavailable" else self.state
+
+    def admits(self, endpoint: str, now: float) -> bool:
+        """Whether ``enter`` would let an attempt in; nothing changes."""
+        if self.state == "closed":
+            return True
+        if endpoint in self.missing_at:
+            return False
+        if self.state == "open":
+            return not self.held and now >= self.since + self.policy.cooldown
+        return self.state == "unavailable" or not self.probing
+
+    def enter(self, endpoint: str, now: float) -> Entry:
+        """Let an attempt in, or not. In half-open it takes the probe's slot."""
+        if self.state == "closed":
+            return Entry.NORMAL
+        if not self.admits(endpoint, now):
+            return Entry.REFUSED
+        if self.state == "unavailable":
+            return Entry.NORMAL
+        if self.state == "open":
+            self._step("cooled", now)
+        self._latest += 1
+        self.probing = Entry(self._latest)
+        return self.probing
+
+    @property
+    def retry_at(self) -> float | None:
+        """When a refused endpoint may ask again; ``None``: never by itself. It is past where a probe is waited for."""
+        if self.held or self.state == "unavailable":
+            return None
+        return self.since + self.policy.cooldown if self.state == "open" else self.since
+
+    # -- after it ---------------------------------------------------------------------------------
+
+    def succeed(self, entry: Entry, now: float) -> None:
+        """The content commit. A probe's slot is free again."""
+        if self.state == "closed" and not self.failures:
+            return  # nothing to clear: the usual case
+        probed = self._free(entry)
+        if self.state in ("open", "half_open") and not probed:
+            self._step("late", now)
+        elif self.state != "half_open" or self.successes + 1 < self.policy.success_threshold:
+            self._step("success", now)
+        else:
+            self._step("partly_recovered" if self.missing_at else "recovered", now)
+
+    def fail(self, entry: Entry, now: float, why: str) -> None:
+        """One failure, before the commit or after it; ``why`` is its code."""
+        self._free(entry)
+        if self.state == "open" or (self.state == "half_open" and entry < self._earliest):
+            self._step("late", now)
+            return
+        self.why = why
+        reached = self.state != "half_open" and self.failures + 1 >= self.policy.failure_threshold
+        self._step("limit" if reached else "failure", now)
+
+    def leave(self, entry: Entry, now: float) -> None:
+        """No verdict, since the client is gone. A probe's slot is free again."""
+        self._free(entry)
+
+    def missing(self, entry: Entry, endpoint: str, now: float) -> None:
+        """The provider has no such model: the endpoint is unavailable until ``reset`` or ``reload``."""
+        self._free(entry)
+        self._step("missing", now, endpoint)
+
+    # -- from outside -----------------------------------------------------------------------------
+
+    def trip(self, now: float, why: str) -> None:
+        """The operator opens it: it stays open until ``reset``, also beyond its cooldown."""
+        self.why = why
+        self._step("trip", now)
+
+    def reset(self, now: float) -> None:
+        """The operator closes it: everything that is held against the deployment is forgotten."""
+        self._step("reset", now)
+
+    def reload(self, now: float) -> None:
+        """The configuration was read again: every endpoint may have its model now."""
+        self._step("reload", now)
+
+    # -- the table at work ------------------------------------------------------------------------
+
+    def _free(self, entry: Entry) -> bool:
+        """Whether the slot was this probe's; now it is free."""
+        if not entry.probe or entry != self.probing:
+            return False
+        self.probing = Entry.REFUSED
+        return True
+
+    def _step(self, event: Event, now: float, endpoint: str = "") -> None:
+        old = self.state
+        self.state, action = TABLE[old, event]
+        self._act(action, endpoint)
+        if self.state == old:
+            return
+        self.since = now
+        if self.on_change is not None:
+            self.on_change(self, old, now)
+
+    def _act(self, action: Action, endpoint: str) -> None:
+        match action:
+            case "nothing":
+                pass
+            case "clear":
+                self.failures = self.successes = 0
+            case "count_failure":
+                self.failures += 1
+            case "count_success":
+                self.failures = 0
+                self.successes += 1
+            case "cool":
+                self.failures += 1
+                self._stop_probing()
+            case "probe":
+                self._earliest = self._latest + 1
+            case "hold":
+                self.held = True
+                self._stop_probing()
+            case "mark":
+                self.missing_at |= {endpoint}
+            case "forget":
+                self.missing_at = frozenset()
+            case "forget_all":
+                self.failures = 0
+                self.why = ""
+                self.held = False
+                self.missing_at = frozenset()
+                self._stop_probing()
+
+    def _stop_probing(self) -> None:
+        self.successes = 0
+        self.probing = Entry.REFUSED

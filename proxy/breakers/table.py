@@ -1,0 +1,78 @@
+"""What a circuit breaker does, as a table: a state and an event give the next state and an action.
+
+Which event an outcome is, ``breaker.py`` decides. A pair that is not here cannot come to pass.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+State = Literal[
+    "closed",  # everybody is admitted
+    "open",  # nobody is, until the cooldown is over
+    "half_open",  # one probe at a time
+    "unavailable",  # closed, but for the endpoints where the provider has no such model
+]
+Event = Literal[
+    "success",  # the content commit of an attempt
+    "failure",  # an attempt failed, or its stream broke after the commit
+    "limit",  # the failure that reaches the failure threshold
+    "cooled",  # somebody asks to enter when the cooldown is over
+    "recovered",  # the success that reaches the success threshold
+    "partly_recovered",  # the same, where an endpoint stays without the model
+    "late",  # the verdict on an attempt that began before the breaker opened
+    "missing",  # the provider has no such model for one endpoint
+    "reload",  # the configuration was read again: the model may be there now
+    "trip",  # the operator opens the breaker
+    "reset",  # the operator closes it
+]
+Action = Literal[
+    "nothing",
+    "clear",  # no failures, no successes in a row
+    "count_failure",
+    "count_success",
+    "cool",  # count the failure; the cooldown begins, a probe that runs is late from now on
+    "probe",  # the first probe of this time
+    "hold",  # open until the operator says otherwise, however long the cooldown is
+    "mark",  # the endpoint is closed for good
+    "forget",  # no endpoint is
+    "forget_all",  # as if new
+]
+
+# fmt: off
+TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
+    ("closed",      "success"):          ("closed",      "clear"),
+    ("closed",      "failure"):          ("closed",      "count_failure"),
+    ("closed",      "limit"):            ("open",        "cool"),
+    ("closed",      "missing"):          ("unavailable", "mark"),
+    ("closed",      "reload"):           ("closed",      "nothing"),
+    ("closed",      "trip"):             ("open",        "hold"),
+    ("closed",      "reset"):            ("closed",      "forget_all"),
+
+    ("open",        "cooled"):           ("half_open",   "probe"),
+    ("open",        "late"):             ("open",        "nothing"),
+    ("open",        "missing"):          ("open",        "mark"),
+    ("open",        "reload"):           ("open",        "forget"),
+    ("open",        "trip"):             ("open",        "hold"),
+    ("open",        "reset"):            ("closed",      "forget_all"),
+
+    ("half_open",   "success"):          ("half_open",   "count_success"),
+    ("half_open",   "recovered"):        ("closed",      "clear"),
+    ("half_open",   "partly_recovered"): ("unavailable", "clear"),
+    ("half_open",   "failure"):          ("open",        "cool"),
+    ("half_open",   "late"):             ("half_open",   "nothing"),
+    ("half_open",   "missing"):          ("half_open",   "mark"),
+    ("half_open",   "reload"):           ("half_open",   "forget"),
+    ("half_open",   "trip"):             ("open",        "hold"),
+    ("half_open",   "reset"):            ("closed",      "forget_all"),
+
+    # What its other endpoints go through is what a closed one goes through.
+    ("unavailable", "success"):          ("unavailable", "clear"),
+    ("unavailable", "failure"):          ("unavailable", "count_failure"),
+    ("unavailable", "limit"):            ("open",        "cool"),
+    ("unavailable", "missing"):          ("unavailable", "mark"),
+    ("unavailable", "reload"):           ("closed",      "forget"),
+    ("unavailable", "trip"):             ("open",        "hold"),
+    ("unavailable", "reset"):            ("closed",      "forget_all"),
+}
+# fmt: on

@@ -1,0 +1,126 @@
+"""A list of models at a URL: how it is fetched, and its last good copy on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # documented, not in typeshed
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+MAX_BYTES = 8 * 1024 * 1024
+TIMEOUT_SECS = 10.0  # for all of it, redirects included: a start may have to wait for it
+MAX_REDIRECTS = 5
+
+
+class FetchFailed(Exception):
+    """The list could not be had; the text says why, without the address."""
+
+
+async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
+    """What stands at ``url``, at most ``MAX_BYTES`` of it. Raises ``FetchFailed``.
+
+    ``environ`` gives HTTPS_PROXY and NO_PROXY, for https as on the way to providers. Redirects are followed
+    within their scheme only: an answer over TLS must not be replaced by one without.
+    """
+    # Only who names a URL pays for this import.
+    from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout
+    from yarl import URL
+
+    here = URL(url, encoded=True)
+    proxy = _proxy(here.scheme, here.host or "", environ)
+    timeout = ClientTimeout(total=TIMEOUT_SECS)
+    try:
+        async with ClientSession(timeout=timeout, headers={"Accept-Encoding": "identity"}) as session:
+            for _ in range(MAX_REDIRECTS + 1):
+                async with session.get(here, proxy=proxy, allow_redirects=False) as response:
+                    if response.status not in (301, 302, 303, 307, 308):
+                        return await _bounded(response)
+                    there = here.join(URL(response.headers.get("Location", "")))
+                if there.scheme != here.scheme:
+                    raise FetchFailed(f"redirects from {here.scheme} to {there.scheme or 'nowhere'}")
+                here = there
+    except TimeoutError:
+        raise FetchFailed(f"was not complete within {TIMEOUT_SECS:g} s") from None
+    except ClientSSLError:
+        raise FetchFailed("cannot be reached: TLS failed, or its certificate is not valid") from None
+    except ClientConnectorError as error:
+        raise FetchFailed(f"cannot be reached: {error.os_error.strerror or 'no connection'}") from None
+    except (ClientError, ValueError) as error:  # its text may repeat the address
+        raise FetchFailed(f"cannot be fetched: {type(error).__name__}") from None
+    raise FetchFailed(f"redirects more than {MAX_REDIRECTS} times")
+
+
+async def _bounded(response: ClientResponse) -> bytes:
+    if response.status != 200:
+        raise FetchFailed(f"answers with status {response.status}")
+    found = bytearray()
+    async for piece in response.content.iter_any():
+        found += piece
+        if len(found) > MAX_BYTES:
+            raise FetchFailed(f"is larger than {MAX_BYTES // 1024 // 1024} MB")
+    return bytes(found)
+
+
+def _proxy(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
+    named = environ.get("https_proxy", environ.get("HTTPS_PROXY", "")).strip()
+    exempt = {"no": environ.get("no_proxy", environ.get("NO_PROXY", ""))}
+    return None if scheme != "https" or proxy_bypass_environment(host, exempt) else named or None
+
+
+class Copy:
+    """The last good list of ``url``, for the day when it is down.
+
+    It lies in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``; ``None`` where neither is known) and
+    not beside the configuration, which is often mounted read-only or kept under version control.
+    """
+
+    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
+        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+        folder = _caches(environ)
+        self.path = None if folder is None else folder / "sluice" / f"models-{name}.yaml"
+
+    def read(self) -> bytes | None:
+        """The copy, or ``None`` where none can be had."""
+        if self.path is None:
+            return None
+        try:
+            with self.path.open("rb") as stream:
+                found = stream.read(MAX_BYTES + 1)
+        except OSError:
+            return None
+        return found if len(found) <= MAX_BYTES else None
+
+    def write(self, content: bytes) -> str:
+        """Put ``content`` in its place, whole or not at all, for its owner's eyes only; ``""``, or why not."""
+        if self.path is None:
+            return "neither XDG_CACHE_HOME nor HOME is set"
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, made = tempfile.mkstemp(dir=self.path.parent)  # mode 0600
+            try:
+                with open(handle, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(made, self.path)
+            except BaseException:
+                os.unlink(made)
+                raise
+        except OSError as error:
+            return f"{self.path.parent}: {error.strerror}"
+        return ""
+
+
+def _caches(environ: Mapping[str, str]) -> Path | None:
+    # The XDG base directory specification: a relative path there is to be ignored.
+    named = environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(named):
+        return Path(named)
+    home = environ.get("HOME", "")
+    return Path(home, ".cache") if os.path.isabs(home) else None

@@ -1,0 +1,371 @@
+"""One exchange on its way through the candidates: ask, hear what went wrong, look the rule up, ask the next.
+
+The rules are the table in ``routing/rules.py``; which candidate comes next is the plan's affair
+(``routing/plan.py``). Here is the order in which both are consulted, and the account of every attempt.
+Once per attempt: ``_try``. What follows a setback is allowed to cost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from proxy import truth
+from proxy.delivery import Delivery
+from proxy.dispatch.exhausted import exhausted
+from proxy.dispatch.race import Lost
+from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
+from proxy.exchange import Trial
+from proxy.providers import refusal
+from proxy.routing import rules
+from proxy.routing.deployment import Deployment
+from proxy.routing.plan import Plan
+from proxy.routing.rules import Kind, Next
+from proxy.transport.attempt import Ask, Attempt
+from proxy.transport.clocks import NEVER
+from proxy.transport.collect import Answer
+from proxy.transport.reply import Outlet
+from proxy.wire import openai_error
+from proxy.wire.answer import Told
+
+if TYPE_CHECKING:
+    from proxy.dispatch.dispatcher import Dispatcher
+
+MAX_WAIT = 60.0  # seconds; how long one exchange waits for a deployment that rests
+_TELLING = (Next.TELL, Next.NEXT_OR_TELL, Next.LARGER_OR_TELL)
+KEY_REST = 60.0  # seconds; for a key that was refused
+
+
+class Setback(Struct):
+    """An attempt that brought nothing: why, and what could be told if nothing else helps."""
+
+    trial: Trial
+    kind: Kind
+    retry_after: float | None = None
+    answer: Answer | None = None  # the provider's own error
+    fault: UpstreamFault | None = None
+
+
+class Dispatch:
+    """``run`` it once. ``_ask`` makes the request for one attempt."""
+
+    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan) -> None:
+        self._dispatcher = dispatcher
+        self._now = dispatcher.now
+        self._delivery = delivery
+        self._exchange = delivery.exchange
+        self._plan = plan
+        self._path = delivery.exchange.endpoint.path
+        self._routing = routing = delivery.exchange.catalog.config.routing
+        self._deadline = delivery.exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
+        self._repeats = False  # twice harms nobody but the bill
+        self._pings = False  # the client waits for a stream
+        self._fault: UpstreamFault | None = None  # of the last attempt
+        self._switches = 0
+        self._resort: Deployment | None = None  # the fallback, once it was its turn
+        self._keyless: list[Deployment] = []  # every key of theirs rests
+        self._waited = 0.0
+
+    def _ask(self, trial: Trial) -> Ask:
+        raise NotImplementedError
+
+    def _repeatable(self, setback: Setback) -> bool:
+        """Whether another attempt can do no harm after this one: the provider has not run the request."""
+        return self._repeats or not rules.may_have_run(setback.kind, setback.fault)
+
+    async def run(self) -> None:
+        """Bring the client an answer. Raises GatewayError when nothing helped, ClientGone."""
+        setback: Setback | None = None
+        deployment = self._plan.next(self._now()) or self._last_resort()
+        while deployment is not None:
+            trial = self._begin(deployment)
+            if trial is None:
+                deployment = self._instead_of(deployment)
+                continue
+            setback = await self._try(trial)
+            if setback is None:
+                return
+            deployment = await self._after(setback)
+        self._conclude(setback)
+
+    # -- once per attempt -------------------------------------------------------------------------
+
+    def _begin(self, deployment: Deployment) -> Trial | None:
+        """The trial, or ``None`` if every key of the provider rests, or the breaker opened at the attempt before."""
+        now = self._now()
+        key = deployment.provider.keys.take(now)
+        if key is None:
+            self._keyless.append(deployment)
+            return None
+        entry = deployment.live.breaker.enter(self._path, now)
+        if not entry:
+            return None
+        exchange = self._exchange
+        trial = Trial(deployment, entry, key, now)
+        exchange.attempts += 1
+        exchange.trials.append(trial)
+        if deployment is self._resort:
+            exchange.fallback_used = True
+        self._delivery.chose(deployment)
+        if self._delivery.explains:
+            self._delivery.decision = trial.decision = truth.decision(self._plan.explain())
+        return trial
+
+    async def _try(self, trial: Trial) -> Setback | None:
+        """``None`` when the client has its answer, or was told in-band that it broke."""
+        delivery, live = self._delivery, trial.deployment.live
+        attempt = self._dispatcher.attempt(delivery, trial, self._ask(trial), self._reply())
+        live.in_flight += 1
+        self._enter(trial, attempt)
+        try:
+            answer = await attempt.run()
+            if answer is None:
+                return self._streamed(trial)
+            if answer.status >= 400:
+                return self._refused(trial, answer)
+            delivery.deliver(answer, self._claim(trial, answer))
+            self._answered(trial)
+            return None
+        except UpstreamFault as fault:
+            self._exchange.error_detail = fault.detail
+            return self._failed(trial, fault)
+        except BaseException as end:
+            trial.failure = _cut_short(end).value
+            if trial.first_content is None:
+                live.breaker.leave(trial.entry, self._now())
+            raise
+        finally:
+            self._leave(trial, attempt)
+            live.in_flight -= 1
+            trial.ended = self._now()
+
+    def _reply(self) -> Outlet:
+        """Where the attempt's answer goes."""
+        return self._delivery.request.reply
+
+    def _enter(self, trial: Trial, attempt: Attempt) -> None:
+        """The attempt runs: what happens to the client is its affair."""
+        self._delivery.request.flow = attempt
+
+    def _leave(self, trial: Trial, attempt: Attempt) -> None:
+        self._delivery.request.flow = None
+
+    def _claim(self, trial: Trial, answer: Answer) -> Told:
+        """A collected answer is about to go to the client. Raises UpstreamFault if it is none."""
+        return self._delivery.checked(answer)
+
+    def _committed(self, trial: Trial) -> None:
+        """The content commit of a stream: the answer is this deployment's, whatever comes of it."""
+        now = self._now()
+        trial.first_content = now
+        live = trial.deployment.live
+        live.breaker.succeed(trial.entry, now)
+        live.statistics.first_token(now - trial.began, now)
+
+    def _streamed(self, trial: Trial) -> Setback | None:
+        """What went out as it came has ended, well or not; ``None``: nothing can follow."""
+        now, live, fault = self._now(), trial.deployment.live, self._exchange.fault
+        if fault is None:
+            live.statistics.ended(True, now)
+            return None
+        kind = rules.of_fault(fault)
+        trial.failure, trial.reason = kind.value, _in_our_words(fault)
+        if kind is not Kind.OURS:
+            live.breaker.fail(trial.entry, now, self._exchange.error)
+            live.statistics.ended(False, now)
+        return None
+
+    def _answered(self, trial: Trial) -> None:
+        """A collected answer was good."""
+        now, live = self._now(), trial.deployment.live
+        live.breaker.succeed(trial.entry, now)
+        live.statistics.ended(True, now)
+        if live.statistics.latency is None:  # a first guess; streams know better
+            live.statistics.first_token(now - trial.began, now)
+
+    # -- after a setback --------------------------------------------------------------------------
+
+    def _refused(self, trial: Trial, answer: Answer) -> Setback:
+        found = refusal.read(answer.status, answer.headers, answer.body, self._dispatcher.wall())
+        setback = Setback(trial, rules.of_refusal(found), found.retry_after, answer)
+        error = openai_error.read(answer.body) if setback.kind is not Kind.AUTH else None  # which may quote the key
+        self._exchange.error_detail = error.message if error is not None else ""
+        self._fault = None
+        return self._account(setback, f"status {answer.status}")
+
+    def _failed(self, trial: Trial, fault: UpstreamFault) -> Setback:
+        self._fault = fault
+        return self._account(Setback(trial, rules.of_fault(fault), fault=fault), _in_our_words(fault))
+
+    def _account(self, setback: Setback, reason: str) -> Setback:
+        """What the breaker, the statistics, and everybody who would ask the same make of it."""
+        trial, kind, now = setback.trial, setback.kind, self._now()
+        trial.failure, trial.reason = kind.value, reason
+        live, verdict = trial.deployment.live, rules.RULES[kind].breaker
+        self._heed(setback, now)
+        if verdict == "unavailable":
+            live.breaker.missing(trial.entry, self._path, now)
+        elif verdict == "failure" and self._counts(trial):
+            live.breaker.fail(trial.entry, now, kind.value)
+            live.statistics.ended(False, now)
+        else:
+            live.breaker.leave(trial.entry, now)
+        return setback
+
+    def _counts(self, trial: Trial) -> bool:
+        """Whether its failure is one: an exchange counts at most one per deployment."""
+        live = trial.deployment.live
+        # Where it broke after its content commit, that has cleared what was counted before.
+        return trial.first_content is not None or not any(
+            _counted(t) for t in self._exchange.trials if t is not trial and t.deployment.live is live
+        )
+
+    def _heed(self, setback: Setback, now: float) -> None:
+        """What holds whoever is asked next: a key that was refused rests, or the deployment that was rate-limited."""
+        trial, deployment = setback.trial, setback.trial.deployment
+        keys = deployment.provider.keys
+        if setback.kind is Kind.AUTH:
+            keys.rest(trial.key, now + KEY_REST)
+        elif setback.kind is Kind.RATE_LIMITED:
+            delay = setback.retry_after
+            if delay is None:
+                retry = self._asked(deployment) - 1
+                delay = rules.backoff(self._routing.retry_delay, retry, self._dispatcher.random)
+            until = now + delay
+            if len(keys) > 1:  # the only key goes on for the provider's other models
+                keys.rest(trial.key, until, limited=True)
+                until = keys.free_at()
+            if until > now:
+                deployment.live.quota.rest(until)
+        elif setback.kind is Kind.CONTEXT_LENGTH:
+            self._plan.demand_context(deployment.context_size)
+
+    async def _after(self, setback: Setback) -> Deployment | None:
+        """Who is asked next; ``None``: nobody."""
+        trial, deployment, following = setback.trial, setback.trial.deployment, rules.RULES[setback.kind].next
+        if self._now() >= self._deadline or not self._repeatable(setback):
+            return None
+        match following:
+            case Next.NEXT_OR_TELL:
+                return self._switch(fallback=False)
+            case Next.SAME_NOW:
+                return deployment
+            case Next.KEY:
+                return self._another_key(deployment)
+            case Next.REST:
+                return await self._rested(deployment)
+            case Next.SAME:
+                return await self._again(trial) or self._switch()
+            case Next.NEXT_OR_SAME:
+                return self._switch(fallback=False) or await self._once_more(trial) or self._last_resort()
+            case Next.TELL | Next.STOP:
+                return None
+        return self._switch()
+
+    def _switch(self, *, fallback: bool = True) -> Deployment | None:
+        """Another candidate, within the budget of switches, else the fallback."""
+        found = None
+        if self._switches < self._routing.max_retries:
+            found = self._plan.next(self._now())
+        if found is not None:
+            self._switches += 1
+            return found
+        return self._last_resort() if fallback else None
+
+    def _last_resort(self) -> Deployment | None:
+        self._resort = self._plan.fallback(self._now())
+        return self._resort
+
+    def _instead_of(self, passed: Deployment) -> Deployment | None:
+        """Another for one that could not be asked after all, which is no switch unless it was asked before."""
+        if self._asked(passed):
+            return self._switch()
+        found = None if passed is self._resort else self._plan.next(self._now())
+        return found or self._last_resort()
+
+    async def _rested(self, deployment: Deployment) -> Deployment | None:
+        """After a 429: another key, an equal candidate, the same when it has rested, another candidate."""
+        now, retry, keys = self._now(), self._asked(deployment) - 1, deployment.provider.keys
+        if len(keys) > 1 and keys.free_at() <= now:
+            return deployment
+        equal = self._plan.equal(now) if self._switches < self._routing.max_retries else None
+        if equal is not None:
+            self._switches += 1
+            return equal
+        again = retry < self._routing.rate_limit_retries and await self._has_rested(deployment)
+        return deployment if again and self._plan.may_ask(deployment, self._now()) else self._switch()
+
+    async def _has_rested(self, deployment: Deployment) -> bool:
+        """Wait until it has; ``False`` if the time is not there. Meanwhile others may have made the rest longer, and
+        the loop's timers, which count whole milliseconds, may wake us a moment early."""
+        while (left := deployment.live.quota.rests_until - self._now()) > 0:
+            if not await self._wait(left):
+                return False
+        return True
+
+    async def _again(self, trial: Trial) -> Deployment | None:
+        """After a reset: the same, a moment later."""
+        retry = self._asked(trial.deployment) - 1
+        if retry >= self._routing.rate_limit_retries:
+            return None
+        return await self._later(trial.deployment, retry)
+
+    async def _once_more(self, trial: Trial) -> Deployment | None:
+        """After a 5xx with nobody else left: the same once more, unless nothing is to be tried twice."""
+        if self._asked(trial.deployment) > 1 or not self._routing.max_retries:
+            return None
+        return await self._later(trial.deployment, 0)
+
+    async def _later(self, deployment: Deployment, retry: int) -> Deployment | None:
+        delay = rules.backoff(self._routing.retry_delay, retry, self._dispatcher.random)
+        if await self._wait(delay) and self._plan.may_ask(deployment, self._now()):
+            return deployment
+        return None
+
+    def _another_key(self, deployment: Deployment) -> Deployment | None:
+        if deployment.provider.keys.free_at() <= self._now():
+            return deployment
+        return None if self._routing.on_auth_error == "fail" else self._switch()
+
+    async def _wait(self, seconds: float) -> bool:
+        """Whether the time was there; pings meanwhile where they are due."""
+        now = self._now()
+        if self._waited + seconds > MAX_WAIT or now + seconds >= self._deadline:
+            return False
+        self._waited += seconds
+        await self._dispatcher.wait(seconds, self._delivery, pings=self._pings)
+        return True
+
+    def _asked(self, deployment: Deployment) -> int:
+        return sum(trial.deployment is deployment for trial in self._exchange.trials)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def _conclude(self, setback: Setback | None) -> None:
+        """Nothing helped: the client hears the provider's own words where they are its affair, else the reasons."""
+        if setback is None or rules.RULES[setback.kind].next not in _TELLING:
+            if self._delivery.explains:
+                self._delivery.decision = truth.decision(self._plan.explain())
+            retry_after = None if setback is None or setback.kind is Kind.AUTH else setback.retry_after
+            raise exhausted(self._exchange, self._plan, self._fault, self._now(), retry_after, self._keyless)
+        if setback.answer is not None:
+            self._delivery.relay_error(setback.answer)
+        elif setback.fault is not None:
+            raise setback.fault
+
+
+def _cut_short(end: BaseException) -> Kind:
+    """What an attempt came to that others ended."""
+    if isinstance(end, Lost):
+        return Kind.OUTRUN
+    return rules.of_fault(end) if isinstance(end, (GatewayError, ClientGone)) else Kind.OURS
+
+
+def _in_our_words(fault: GatewayError) -> str:
+    return "the provider told an error instead of an answer" if isinstance(fault, ErrorInStream) else fault.message
+
+
+def _counted(trial: Trial) -> bool:
+    """Whether the breaker was told of a failure."""
+    return bool(trial.failure) and rules.RULES[Kind(trial.failure)].breaker == "failure"

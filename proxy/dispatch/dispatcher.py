@@ -1,0 +1,82 @@
+"""What all dispatches of the process share: the time, the dice, and how an attempt is made."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Protocol
+
+from proxy.delivery import Delivery
+from proxy.exchange import Trial
+from proxy.providers.openai import Site
+from proxy.routing.catalog import Catalog
+from proxy.transport.attempt import Ask, Attempt, Surroundings
+from proxy.transport.dial import Origin
+from proxy.transport.reply import Outlet
+
+
+class Clock(Protocol):
+    """Time as the dispatches know it; a test hands in its own."""
+
+    def now(self) -> float: ...
+    def wall(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class LoopClock:
+    """The loop's clock."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now = loop.time
+        self.wall = time.time
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Dispatcher:
+    """Makes attempts, tells the time, rolls the dice."""
+
+    def __init__(self, around: Surroundings, clock: Clock | None = None, chance: random.Random | None = None) -> None:
+        clock = clock or LoopClock(around.loop)
+        self.around = around
+        self.random = chance or random.Random()
+        self.now = clock.now
+        self.wall = clock.wall
+        self._sleep = clock.sleep
+        self._origins: dict[Site, Origin] = {}
+
+    def adopt(self, catalog: Catalog) -> None:
+        """The sites of this catalog are asked from now on."""
+        self._origins = {site: _origin(site) for provider in catalog.providers.values() for site in provider.sites}
+
+    def open_connections(self) -> dict[str, int]:
+        """Open upstream connections by provider, for the metrics."""
+        opened = self.around.pool.open_by_origin()
+        found: dict[str, int] = {}
+        for site, origin in self._origins.items():
+            name = site.provider.name
+            found[name] = found.get(name, 0) + opened.pop(origin, 0)
+        return found
+
+    def attempt(self, delivery: Delivery, trial: Trial, ask: Ask, reply: Outlet) -> Attempt:
+        site = trial.deployment.site
+        origin = self._origins.get(site) or _origin(site)  # a running exchange keeps the catalog it began with
+        return Attempt(self.around, delivery.request, delivery.exchange, trial.deployment, origin, ask, reply)
+
+    async def wait(self, seconds: float, delivery: Delivery, *, pings: bool) -> None:
+        """Let the time pass; a client that waits for a stream hears pings meanwhile."""
+        until, first = self.now() + seconds, delivery.exchange.began + self.around.ping_after
+        if not pings or not self.around.ping_after:
+            await self._sleep(seconds)
+            return
+        while (left := until - self.now()) > 0:
+            ahead = first - self.now() if first > self.now() else self.around.ping_every
+            await self._sleep(min(left, ahead))
+            if until > self.now() >= first:
+                delivery.ping()
+
+
+def _origin(site: Site) -> Origin:
+    return Origin.of(site.base_url, site.provider.settings.tls)

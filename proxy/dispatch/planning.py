@@ -1,0 +1,48 @@
+"""What a request asks of the catalog: names and criteria, in its body or its headers, and with whom it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxy.config.schema import Routing
+from proxy.delivery import Delivery
+from proxy.dispatch.dispatcher import Dispatcher
+from proxy.providers.openai import Provider
+from proxy.routing.plan import Plan
+from proxy.routing.spec import Spec
+from proxy.wire.call import AUTO, Call
+from proxy.wire.criteria import of_headers
+
+PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from 1,024 on
+
+
+def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None) -> Plan:
+    """The candidates for a JSON call. Raises ClientFault (400, 404)."""
+    exchange, headers = delivery.exchange, delivery.request.headers
+    catalog = exchange.catalog
+    spec = Spec(
+        call.names,
+        call.auto,
+        of_headers(headers, call.criteria, call.router_fields),
+        exchange.endpoint.path,
+        _affinity(catalog.config.routing, headers, call),
+    )
+    return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
+
+
+def plan_form(dispatcher: Dispatcher, delivery: Delivery, model: str | None, pinned: Provider | None) -> Plan:
+    """The candidates for a form that names ``model``. Raises ClientFault (400, 404)."""
+    exchange = delivery.exchange
+    names = () if model is None or model == AUTO else (model,)
+    spec = Spec(names, not names, of_headers(delivery.request.headers), exchange.endpoint.path)
+    return exchange.catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
+
+
+def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes:
+    """The same for requests that should go to the same deployment, because its caches are warm for them."""
+    if routing.affinity == "session":
+        return headers.get(routing.affinity_header, "").encode("utf-8", "surrogateescape")
+    if routing.affinity == "prefix":
+        prompt = call.members.raw("messages") or call.members.raw("prompt") or call.members.raw("input") or b""
+        return prompt[:PREFIX]
+    return b""

@@ -1,0 +1,219 @@
+"""What may be done for a stream beyond failing over before its content: ``routing.streamRecovery``.
+
+``hold`` tells the client 200 at once and pings it, collects the answer whole, failing over as often as it takes,
+and then sends it as a stream. ``continue`` lets another model go on from where a broken stream stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from proxy.delivery import Delivery
+from proxy.dispatch.calling import Calling
+from proxy.dispatch.dispatch import Setback
+from proxy.dispatch.dispatcher import Dispatcher
+from proxy.errors import ClientGone, GatewayError, UpstreamFault
+from proxy.exchange import Exchange, Trial
+from proxy.routing.deployment import Deployment
+from proxy.routing.plan import Plan
+from proxy.routing.rules import RULES, Next
+from proxy.transport.attempt import Ask
+from proxy.transport.held import Held
+from proxy.transport.relay import PING
+from proxy.transport.reply import Reply
+from proxy.wire.call import Call
+from proxy.wire.transcript import Transcript
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Holding(Calling):
+    """The client sees nothing of an answer but pings until it is whole."""
+
+    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
+        super().__init__(dispatcher, delivery, plan, call, None)
+        self._pings = False  # ``run`` sees to them all
+        self._held = self._reply()
+
+    async def run(self) -> None:
+        around = self._dispatcher.around
+        self._delivery.commit_status(PING if around.ping_after else b"")
+        pings = around.loop.create_task(self._ping()) if around.ping_after else None
+        try:
+            await super().run()
+        finally:
+            if pings is not None:
+                pings.cancel()
+            self._held.release()
+
+    async def _ping(self) -> None:
+        request = self._delivery.request
+        while not request.gone:
+            await asyncio.sleep(self._dispatcher.around.ping_every)
+            self._delivery.ping()
+
+    def _reply(self) -> Held:
+        around = self._dispatcher.around
+        self._held = Held(around.max_answer, around.budget)
+        return self._held
+
+    def _ask(self, trial: Trial) -> Ask:
+        ask = super()._ask(trial)
+        ask.ping = None  # an attempt would write them into what is held
+        return ask
+
+    def _committed(self, trial: Trial) -> None:
+        """No success yet: that is an answer which is whole."""
+        now = self._now()
+        trial.deployment.live.statistics.first_token(now - trial.began, now)
+
+    def _streamed(self, trial: Trial) -> Setback | None:
+        fault = self._held.fault
+        if isinstance(fault, UpstreamFault):
+            self._exchange.first_content = None
+            _forget(self._exchange)
+            return self._failed(trial, fault)
+        if fault is not None:  # it is our own: too much to hold, or we stop
+            raise fault
+        if self._delivery.request.gone:
+            raise ClientGone
+        trial.deployment.live.breaker.succeed(trial.entry, self._now())
+        super()._streamed(trial)
+        self._exchange.first_content = self._dispatcher.around.loop.time()
+        self._delivery.request.reply.end(self._held.take())
+        return None
+
+
+class Continuing(Calling):
+    """A stream that breaks after its content commit is gone on with by a model that knows prefilling."""
+
+    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
+        super().__init__(dispatcher, delivery, plan, call, None)
+        self._said = Transcript()
+        self._bridge = Bridge(delivery.request.reply, self._said)
+
+    def _reply(self) -> Bridge:
+        return self._bridge
+
+    def _ask(self, trial: Trial) -> Ask:
+        ask = super()._ask(trial)
+        ask.listener = self._bridge.hear
+        ask.epilogue = self._epilogue
+        return ask
+
+    def _epilogue(self) -> bytes:
+        return b"" if self._bridge.keeps else self._delivery.epilogue()
+
+    def _changes(self) -> dict[str, bytes | None]:
+        text = self._said.text
+        if not text:
+            return {}
+        messages = (self._call.members.raw("messages") or b"[]").rstrip()[:-1]
+        comma = b"" if messages.strip() == b"[" else b","
+        return {"messages": b"%b%b%b]" % (messages, comma, _encode({"role": "assistant", "content": text}))}
+
+    def _streamed(self, trial: Trial) -> Setback | None:
+        fault = self._bridge.fault
+        if isinstance(fault, UpstreamFault) and self._said.continuable and self._call.choices == 1:
+            return self._failed(trial, fault)
+        if fault is not None:
+            self._bridge.tell()
+        return super()._streamed(trial)
+
+    async def _after(self, setback: Setback) -> Deployment | None:
+        if not self._said.text:
+            return await super()._after(setback)
+        self._plan.demand_prefill()
+        if self._bridge.fault is None:
+            return await super()._after(setback)
+        # The deadline is for waiting: while content came, nobody waited.
+        self._deadline += self._now() - setback.trial.began
+        found = await self._successor(setback)
+        if found is not None:
+            _forget(self._exchange)
+            self._bridge.go_on()
+        return found
+
+    async def _successor(self, setback: Setback) -> Deployment | None:
+        if setback.trial.deployment.prefills:
+            return await super()._after(setback)
+        return None if RULES[setback.kind].next in (Next.TELL, Next.STOP) else self._switch()
+
+    def _conclude(self, setback: Setback | None) -> None:
+        if self._bridge.fault is None:
+            super()._conclude(setback)
+        else:
+            self._bridge.tell()
+
+
+class Bridge:
+    """The client's reply while an answer may yet be gone on with: how one broke is kept back.
+
+    ``fault`` is why the last one broke, ``None`` from the moment on at which somebody goes on.
+    """
+
+    __slots__ = ("_goes_on", "_kept", "_reply", "_said", "fault")
+
+    def __init__(self, reply: Reply, said: Transcript) -> None:
+        self._reply = reply
+        self._said = said
+        self._kept: list[bytes] = []
+        self._goes_on = False
+        self.fault: GatewayError | None = None
+
+    def hear(self, block: bytes, failed: bool) -> bytes:
+        """What goes to the client of an event; ``failed`` from the provider's own error on."""
+        if failed:
+            self._kept.append(block)
+            return b""
+        opening = self._said.hear(block)
+        return b"" if opening and self._goes_on else block  # SDKs would join a second role to the first
+
+    def go_on(self) -> None:
+        """Forget how the last one broke."""
+        self._kept.clear()
+        self._goes_on = True
+        self.fault = None
+
+    def tell(self) -> None:
+        """Nobody goes on: the answer ends as it broke."""
+        self._reply.end(b"".join(self._kept))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the provider's own error, or what followed it, is kept back."""
+        return bool(self._kept)
+
+    @property
+    def begun(self) -> bool:
+        return self._reply.begun
+
+    @property
+    def ended(self) -> bool:
+        return self._reply.ended
+
+    def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
+        self._reply.begin(status, lines, first, length=length)
+
+    def write(self, data: bytes) -> None:
+        self._reply.write(data)
+
+    def end(self, last: bytes = b"") -> None:
+        self._reply.end(last)
+
+    def break_off(self, fault: GatewayError, last: bytes) -> None:
+        self.fault = fault
+        self._kept.append(last)
+
+    def abort(self) -> None:
+        self._reply.abort()
+
+    def detach(self) -> None:
+        self._reply.detach()
+
+
+def _forget(exchange: Exchange) -> None:
+    """A stream broke, and the client will not be told."""
+    exchange.outcome, exchange.error, exchange.fault = "", "", None

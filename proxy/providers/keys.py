@@ -1,0 +1,63 @@
+"""The API keys of one provider: they take turns, and one that was refused or rate-limited rests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Key:
+    """One credential. ``line`` is its whole header line, ``b""`` where none is sent; ``number`` its place in the
+    configuration, from 0. It rests while ``rests_until`` (monotonic seconds) lies ahead; ``limited``: because it was
+    used too much, and not because it was refused."""
+
+    __slots__ = ("limited", "line", "number", "rests_until")
+
+    def __init__(self, number: int, line: bytes) -> None:
+        self.number = number
+        self.line = line
+        self.rests_until = 0.0
+        self.limited = False
+
+    def __repr__(self) -> str:  # never the line: it is a secret
+        return f"<Key {self.number}>"
+
+
+class KeyRing:
+    """The keys in turn; of a provider without keys one ``Key`` that sends nothing, so that nobody need ask."""
+
+    __slots__ = ("_keys", "_turn")
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        lines = [f"Authorization: Bearer {key}\r\n".encode("latin-1") for key in keys] or [b""]
+        self._keys = tuple(Key(number, line) for number, line in enumerate(lines))
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def take(self, now: float) -> Key | None:
+        """The next key in turn that does not rest; ``None`` if all do."""
+        keys, turn = self._keys, self._turn
+        if len(keys) == 1:  # the usual case
+            return keys[0] if keys[0].rests_until <= now else None
+        for place in range(turn, turn + len(keys)):
+            key = keys[place % len(keys)]
+            if key.rests_until <= now:
+                self._turn = (place + 1) % len(keys)
+                return key
+        return None
+
+    def rest(self, key: Key, until: float, *, limited: bool = False) -> None:
+        """No request uses ``key`` before ``until``; an earlier moment than it rests to already changes nothing."""
+        if until > key.rests_until:
+            key.rests_until = until
+            key.limited = limited
+
+    @property
+    def limited(self) -> bool:
+        """Of keys that all rest: whether time alone gives one back that works."""
+        return any(key.limited for key in self._keys)
+
+    def free_at(self) -> float:
+        """The moment from which on ``take`` gives a key; it may be past."""
+        return min(key.rests_until for key in self._keys)

@@ -1,0 +1,239 @@
+"""What a provider means by an error: read from status, headers and body, in each provider's own words.
+
+Only the provider's own sentences are read (the members in ``_TOLD``), never the rest of a body: validation errors
+quote the client's prompt, and a prompt may say anything.
+
+The wordings below are substrings or patterns of messages that were seen; beside each stands where. ``wire`` means
+the recorded traffic that the tests replay. Add a wording with its source, and a case to the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from proxy.wire import document
+from proxy.wire.openai_error import ProviderError
+
+Meaning = Literal[
+    "rate_limited",  # too much for now: the same request may succeed later
+    "server_error",  # the provider's own trouble
+    "model_missing",  # it does not know the model
+    "not_found",  # it does not know something else
+    "context_length",  # the prompt, or what it asks for, does not fit the model
+    "content_filter",  # it does not want to answer this
+    "auth",  # it refuses our credential, or our account
+    "other",  # the request's own fault
+]
+
+
+class Refusal(Struct, frozen=True):
+    """``retry_after``: seconds from now, 0 to ``LONGEST``; ``None`` where the provider named no time."""
+
+    kind: Meaning
+    retry_after: float | None = None
+
+
+LONGEST: Final = 86_400.0  # one wrong header must not retire a deployment for years
+LIMIT: Final = 2000  # characters of one sentence
+SENTENCES: Final = 24
+TOGETHER: Final = 4000  # characters that are searched: reading an error must not hold the loop
+
+CONTEXT_LENGTH: Final = (
+    # Codes and types
+    r"context[_ ]length[_ ]exceeded",  # OpenAI, Azure, Groq: wire openai/responses-json-error-context
+    r"exceed_context_size_error",  # llama.cpp, the type that goes with its sentence below
+    r"model_context_window_exceeded",  # Z.ai: sst/opencode packages/llm/src/provider-error.ts
+    # Sentences
+    r"maximum context length",  # OpenAI, vLLM, DeepSeek and OpenRouter (both wire chat-error-400-context)
+    r"exceeds? the context (?:window|length|limit)",  # OpenAI's responses (wire), Ollama's embeddings
+    r"exceed context limit",  # Anthropic, prompt and max_tokens together: BerriAI/litellm exception_mapping_utils.py
+    r"prompt is too long",  # Anthropic (wire messages-error-400-context), Bedrock strands-agents/harness-sdk#1663
+    r"input is too long",  # Bedrock, Replicate: continuedev/continue#9592, BerriAI/litellm#21647
+    r"too many input tokens",  # Bedrock: BerriAI/litellm#21647
+    r"too many tokens: ",  # Cohere, "total number of tokens in the prompt": docs.cohere.com/reference/errors
+    r"reduce the length of the (?:messages|prompt|input)",  # Groq: thepersonalaicompany/amurex-backend#51
+    r"input token count.{0,40} exceeds the maximum",  # Gemini: badlogic/pi-mono packages/ai/src/utils/overflow.ts
+    r"too large for model with \d+ maximum context",  # Mistral: BerriAI/litellm#21647
+    r"maximum prompt length is \d",  # xAI: badlogic/pi-mono overflow.ts
+    r"exceeds the available context size",  # llama.cpp: badlogic/pi-mono overflow.ts
+    r"greater than the context length",  # LM Studio: badlogic/pi-mono overflow.ts
+    r"prompt too long; exceeded (?:max )?context length",  # Ollama: sst/opencode provider-error.ts
+    r"context length is only \d",  # vLLM: sst/opencode provider-error.ts
+    r"longer than the maximum model length",  # vLLM: hiyouga/LlamaFactory#7723
+    r"is too long to fit into the model",  # vLLM: vllm-project/vllm#12165
+    r"longer than the model's context length",  # SGLang: BerriAI/litellm exception_mapping_utils.py
+    r"`inputs` tokens \+ `max_new_tokens` must be",  # Together, TGI: BerriAI/litellm exception_mapping_utils.py
+    r"context window exceeds limit",  # MiniMax: badlogic/pi-mono overflow.ts
+    r"exceeded model token limit",  # Moonshot: badlogic/pi-mono overflow.ts
+    r"current length is \d+ while limit is",  # Cerebras: BerriAI/litellm exception_mapping_utils.py
+    r"length of all messages is too long",  # Perplexity: BerriAI/litellm#21647
+    r"range of input length should be \[",  # DashScope: QwenLM/qwen-code#98
+)
+
+CONTENT_FILTER: Final = (
+    # Codes and types
+    r"content_filter",  # Azure: compl-ai/compl-ai#20
+    r"responsibleaipolicyviolation",  # Azure's inner error: microsoft/TinyTroupe#85
+    r"content_policy_violation",  # OpenAI's images, OpenRouter: developersdigest.tech, OpenRouter 403
+    r"moderation_blocked",  # OpenAI's images: "rejected as a result of our safety system"
+    r"data_?inspection_?failed",  # DashScope: QwenLM/qwen-code#3145
+    # Sentences
+    r"content management policy",  # Azure: openai/openai-python#331
+    r"content filtering policy",  # Anthropic: anthropics/claude-code#6195
+    r"our safety system",  # OpenAI's images: "Your request was rejected as a result of our safety system."
+    r"violating our usage policy",  # OpenAI's reasoning models, code invalid_prompt
+    r"content exists risk",  # DeepSeek: deepseek-ai/awesome-deepseek-integration#13
+    r"violates usage guidelines",  # xAI, with a 403: UKGovernmentBEIS/inspect_ai#2267
+    r"input was flagged",  # OpenRouter, with a 403: openrouter.ai/docs/errors
+    r"inappropriate content",  # DashScope: QwenLM/qwen-code#2905
+)
+
+MODEL_MISSING: Final = (
+    # Codes
+    r"model_not_found",  # OpenAI, Groq, Cerebras: wire openai/chat-error-404-model
+    r"deploymentnotfound",  # Azure: chatboxai/chatbox#739
+    r"unknown_model",  # GitHub Models, Azure: GitHubSecurityLab/seclab-taskflows#80
+    # Sentences
+    # OpenAI, vLLM and Groq "The model `x` does not exist": continuedev/continue#10166; xAI the same:
+    # yihong0618/bilingual_book_maker#464; Ollama: netease-youdao/QAnything#555; Cohere: BerriAI/litellm#2515;
+    # Fireworks: warpdotdev/warp#15107; DeepSeek: deepwn/addi#13
+    r"\bmodel\b.{0,120}?\b(?:does not exist|not exist|not found)\b",
+    r"^model: \S+",  # Anthropic, the whole message, type not_found_error
+    r"\bmodels/\S+ is not found",  # Gemini: wwardaww/gnome-gemini-ai#21
+    r"deployment for this resource does not exist",  # Azure: Azure-Samples/azure-search-openai-demo#391
+    # OpenRouter: vyancharuk/nodejs-api-boilerplate#16, infiniflow/ragflow#2359; not "... that support tool use"
+    r"no endpoints found for (?:this model|\S+/\S+)",
+    r"is not a valid model id",  # OpenRouter, "<name> is not a valid model ID"
+    r"invalid model: ",  # Mistral: tmc/langchaingo#1233
+    r"unable to access (?:non-serverless )?model ",  # Together: HeyPuter/puter#3168
+    r"model identifier is invalid",  # Bedrock, "The provided model identifier is invalid."
+)
+
+RATE_LIMITED: Final = (
+    r"rate.?limit",  # OpenAI, Anthropic, Azure: wire openai/responses-stream-ratelimit-error
+    r"resource_exhausted",  # Gemini: wire gemini/json-429-quota
+    r"too.?many.?requests",  # the reason phrase of RFC 6585, as a code
+)
+
+
+def _any(wordings: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(wordings), re.IGNORECASE | re.MULTILINE)
+
+
+_CONTEXT = _any(CONTEXT_LENGTH)
+_FILTER = _any(CONTENT_FILTER)
+_MISSING = _any(MODEL_MISSING)
+_RATE = _any(RATE_LIMITED)
+
+# The members that hold a provider's own sentences; `raw` is another provider's whole error inside OpenRouter's.
+_TOLD = ("error", "message", "type", "code", "status", "detail", "msg", "error_type", "innererror", "metadata", "raw")
+_DEEPEST = 4
+_RETRY_SOON = (408, 425)
+_OURS = (401, 402, 403)
+_TOO_LONG = (400, 413, 422)
+
+
+def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall: float) -> Refusal:
+    """The meaning of an answer with an error status. ``wall`` is the time of day in Unix seconds: Retry-After may be
+    a date. Header names in any case; a body of any kind."""
+    return Refusal(_meaning(status, body), _retry_after(headers, wall))
+
+
+def of_error(error: ProviderError | None) -> Refusal:
+    """The meaning of an error that came with a 200; ``None`` is one without a word.
+
+    What is none of the four that have rules of their own is the provider's trouble, whatever it calls it: it had
+    taken the request.
+    """
+    if error is None:
+        return Refusal("server_error")
+    told = f"{error.code}\n{error.type}\n{error.message}"
+    if error.status == 429 or (not error.status and _RATE.search(told)):
+        return Refusal("rate_limited")
+    if _FILTER.search(told):
+        return Refusal("content_filter")
+    if _CONTEXT.search(told):
+        return Refusal("context_length")
+    if error.status in (0, 404) and _MISSING.search(told):
+        return Refusal("model_missing")
+    return Refusal("server_error")
+
+
+def _meaning(status: int, body: bytes) -> Meaning:
+    if status == 429:
+        return "rate_limited"
+    if status >= 500 or status in _RETRY_SOON:
+        return "server_error"
+    told = "\n".join(_sentences(body))[:TOGETHER]
+    if status == 404:
+        return "model_missing" if _MISSING.search(told) else "not_found"
+    if _FILTER.search(told) and status not in (401, 402):
+        return "content_filter"
+    if status in _OURS:
+        return "auth"
+    if status in _TOO_LONG and _CONTEXT.search(told):
+        return "context_length"
+    return "other"
+
+
+def _sentences(body: bytes) -> list[str]:
+    """What the provider says in its own words; of a body that is no JSON, its beginning."""
+    try:
+        found = document.decode(body)
+    except ValueError:
+        return [body[:LIMIT].decode("utf-8", "replace")]
+    return [text[:LIMIT] for text, _ in zip(_told(found, 0), range(SENTENCES), strict=False)]
+
+
+def _told(found: Any, depth: int) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    elif depth == _DEEPEST:
+        return
+    elif isinstance(found, list):  # Gemini wraps its errors so, FastAPI lists what is wrong
+        for entry in found[:SENTENCES]:
+            yield from _told(entry, depth + 1)
+    elif isinstance(found, dict):
+        for name in _TOLD:
+            value = found.get(name)
+            if name == "raw" and isinstance(value, str):
+                yield from _sentences(value.encode("utf-8", "replace"))
+            elif value is not None:
+                yield from _told(value, depth + 1)
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]], wall: float) -> float | None:
+    """Retry-After (RFC 9110 section 10.2.3); where it is absent or unreadable, Azure's ``retry-after-ms``."""
+    seconds = milliseconds = None
+    for name, value in headers:
+        match name.lower():
+            case b"retry-after":
+                seconds = _number(value)
+                if seconds is None:
+                    seconds = _until(value, wall)
+            case b"retry-after-ms":
+                milliseconds = _number(value)
+    if seconds is None and milliseconds is not None:
+        seconds = milliseconds / 1000
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST)
+
+
+_is_number = re.compile(rb"\d{1,12}(?:\.\d{1,9})?").fullmatch  # a fraction is not allowed, and sent all the same
+
+
+def _number(value: bytes) -> float | None:
+    value = value.strip()
+    return float(value) if _is_number(value) else None
+
+
+def _until(value: bytes, wall: float) -> float | None:
+    """Seconds until an HTTP date, less than 0 for a past one."""
+    try:
+        return parsedate_to_datetime(value.decode("ascii")).timestamp() - wall
+    except (ValueError, OverflowError):
+        return None

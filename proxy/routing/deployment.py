@@ -1,0 +1,74 @@
+"""One provider's model at one address under one name: what a plan proposes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.config.schema import Model
+from proxy.config.timeouts import Clocks
+from proxy.providers.openai import Site
+from proxy.routing.live import Live
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Deployment:
+    """``upstream_model`` is ``None`` where the body's own name goes on; ``model`` where nothing is configured for it.
+
+    ``label`` names it for people, without an address; ``key`` finds its ``live``.
+    """
+
+    __slots__ = (
+        "clocks",
+        "context_size",
+        "key",
+        "label",
+        "live",
+        "max_concurrent",
+        "model",
+        "model_json",
+        "name",
+        "provider",
+        "router_lines",
+        "router_member",
+        "site",
+        "stream_clocks",
+        "upstream_model",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        site: Site,
+        live: Live,
+        clocks: tuple[Clocks, Clocks],
+        *,
+        name: str,
+        upstream_model: str | None,
+        model: Model | None,
+        label: str,
+    ) -> None:
+        self.name = name
+        self.site = site
+        self.provider = site.provider
+        self.live = live
+        self.key = live.key
+        self.label = label
+        self.upstream_model = upstream_model
+        self.model_json = _encode(upstream_model) if upstream_model is not None else b""
+        self.model = model
+        self.weight = 1.0 if model is None else model.weight
+        self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
+        self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
+        self.clocks, self.stream_clocks = clocks
+        # What the client is told of this deployment, made when first needed: header lines, a member of the body.
+        self.router_lines = b""
+        self.router_member = b""
+
+    @property
+    def prefills(self) -> bool:
+        """Whether its model goes on with the text of a last message of the assistant's."""
+        return self.model is not None and self.model.prefill
+
+    def __repr__(self) -> str:
+        return f"<Deployment {self.label}>"

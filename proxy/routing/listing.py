@@ -1,0 +1,71 @@
+"""What is told of the models: the body of GET models, one model's object, and which names come near an unknown one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from proxy.errors import ClientFault
+from proxy.routing.deployment import Deployment
+
+_encode = msgspec.json.Encoder().encode
+
+# Comparing a name with so many others takes some milliseconds; among more only those that begin like it are compared.
+MOST_COMPARED = 500
+
+
+def listing(deployments: Sequence[Deployment], created: int) -> bytes:
+    """OpenAI's objects, one per name that can be asked for, and rows of our own, one per entry of the configuration."""
+    first = {deployment.name: deployment for deployment in reversed(deployments) if available(deployment)}
+    names = dict.fromkeys(deployment.name for deployment in deployments if available(deployment))
+    return _encode(
+        {"object": "list", "data": [_object(first[name], created) for name in names], "models": _rows(deployments)}
+    )
+
+
+def one(deployment: Deployment, created: int) -> bytes:
+    """The OpenAI model object, as JSON."""
+    return _encode(_object(deployment, created))
+
+
+def available(deployment: Deployment) -> bool:
+    return deployment.model is None or deployment.model.available
+
+
+def unknown(model: str, known: Collection[str], own: Iterable[str]) -> ClientFault:
+    """The 404 for a name that leads nowhere, with the names that it may have meant."""
+    near = difflib.get_close_matches(model[:200], _comparable(model, known), n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if not hint and (names := sorted(set(own))[:10]):
+        hint = f" Known models: {', '.join(names)}."
+    return ClientFault(
+        f"The model {model[:200]!r} does not exist.{hint}", status=404, param="model", code="model_not_found"
+    )
+
+
+def _comparable(model: str, known: Collection[str]) -> list[str]:
+    if len(known) <= MOST_COMPARED:
+        return list(known)
+    begin = model[:3].lower()
+    return [name for name in known if name[:3].lower() == begin][:MOST_COMPARED]
+
+
+def _object(deployment: Deployment, created: int) -> dict[str, object]:
+    return {"id": deployment.name, "object": "model", "created": created, "owned_by": deployment.provider.name}
+
+
+def _rows(deployments: Iterable[Deployment]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": deployment.name,
+            "provider": deployment.provider.name,
+            "type": model.type,
+            "contextSize": model.context_size or None,
+            "tags": model.tags,
+            "available": model.available,
+        }
+        for deployment in deployments
+        if (model := deployment.model) is not None and deployment.site is deployment.provider.sites[0]
+    ]

@@ -1,0 +1,127 @@
+"""What is known of a deployment while the process lives: breaker, statistics, requests in flight, quota.
+
+A ``Catalog`` is replaced at a reload; this is not. A ``Live`` is found by its deployment's key, and shared by every
+catalog that has such a deployment. Pure: ``now`` is seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final
+
+from proxy.breakers.breaker import Breaker, OnChange, Policy
+from proxy.config.schema import CircuitBreaker
+from proxy.routing.statistics import Statistics
+
+MOST_PASSING: Final = 1000
+
+
+class Quota:
+    """A limit of a provider's account, of one deployment or of all in a group; it rests after a 429."""
+
+    __slots__ = ("group", "rests_until")
+
+    def __init__(self, group: str = "") -> None:
+        self.group = group  # "": one deployment's own
+        self.rests_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Quota {self.group or 'of its own'}, rests until {self.rests_until}>"
+
+    def rest(self, until: float) -> None:
+        """Nobody is asked before ``until``; a longer rest is never made shorter."""
+        if until > self.rests_until:
+            self.rests_until = until
+
+
+class Live:
+    """One deployment's live state. ``in_flight`` counts the attempts that run now."""
+
+    __slots__ = ("breaker", "in_flight", "key", "quota", "statistics")
+
+    def __init__(self, key: str, breaker: Breaker, statistics: Statistics, quota: Quota) -> None:
+        self.key = key
+        self.breaker = breaker
+        self.statistics = statistics
+        self.quota = quota
+        self.in_flight = 0
+
+    def __repr__(self) -> str:
+        return f"<Live {self.key} {self.breaker.state}, {self.in_flight} in flight>"
+
+
+class Registry:
+    """Every ``Live``, by key. Iterating gives them all, those of passing names last."""
+
+    def __init__(self, policy: Policy, window: float, on_change: OnChange | None = None) -> None:
+        self._policy = policy
+        self._window = window
+        self._on_change = on_change
+        self._lives: dict[str, Live] = {}
+        self._passing: dict[str, Live] = {}  # the one asked for longest ago is the first
+        self._quotas: dict[str, Quota] = {}
+
+    @classmethod
+    def of(cls, circuit: CircuitBreaker, on_change: OnChange | None = None) -> Registry:
+        return cls(policy_of(circuit), window_of(circuit), on_change)
+
+    def __len__(self) -> int:
+        return len(self._lives) + len(self._passing)
+
+    def __iter__(self) -> Iterator[Live]:
+        return chain(self._lives.values(), self._passing.values())
+
+    def live(self, key: str, quota: str = "", *, passing: bool = False) -> Live:
+        """The same object for the same key for ever, now in the quota group ``quota`` (``""``: on its own).
+
+        ``passing``: for a name that a client made up. Of these at most ``MOST_PASSING`` are kept.
+        """
+        found = self._lives.get(key)
+        if found is None:
+            found = self._passing.pop(key, None) or self._make(key)
+            self._keep(found, passing)
+        if found.quota.group != quota:
+            found.quota = self._quota(quota)
+        return found
+
+    def adopt(self, policy: Policy, window: float, now: float) -> None:
+        """After a reload: new thresholds everywhere, no endpoint unavailable; all else stays as it is."""
+        self._policy = policy
+        self._window = window
+        for live in self:
+            live.breaker.policy = policy
+            live.breaker.reload(now)
+            live.statistics.resize(window)
+
+    def _make(self, key: str) -> Live:
+        return Live(key, Breaker(self._policy, key, self._on_change), Statistics(self._window), Quota())
+
+    def _keep(self, live: Live, passing: bool) -> None:
+        if not passing:
+            self._lives[live.key] = live
+            return
+        if len(self._passing) >= MOST_PASSING:
+            del self._passing[self._dispensable()]
+        self._passing[live.key] = live
+
+    def _dispensable(self) -> str:
+        """The oldest that is idle, else the oldest: attempts that run keep their ``Live`` all the same."""
+        return next((key for key, live in self._passing.items() if not live.in_flight), next(iter(self._passing)))
+
+    def _quota(self, group: str) -> Quota:
+        if not group:
+            return Quota()
+        found = self._quotas.get(group)
+        if found is None:
+            found = self._quotas[group] = Quota(group)
+        return found
+
+
+def policy_of(circuit: CircuitBreaker) -> Policy:
+    return Policy(circuit.failure_threshold, circuit.cooldown_period_secs, circuit.success_threshold)
+
+
+def window_of(circuit: CircuitBreaker) -> float:
+    """Seconds."""
+    return circuit.stats_window_size_mins * 60.0

@@ -1,0 +1,209 @@
+"""The candidates of one exchange, proposed one at a time.
+
+Nothing is worked out that is not asked for: a plan is a tuple of steps that others share, and what was proposed.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, Literal
+
+from proxy.routing.deployment import Deployment
+from proxy.routing.spec import Spec
+from proxy.routing.strategies import NAMES, Step
+
+if TYPE_CHECKING:
+    from random import Random
+
+Reason = Literal["breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"]
+
+# So many candidates are explained; a header line has no room for more.
+MOST_EXPLAINED: Final = 20
+
+
+class Plan:
+    """``steps`` in order, each of deployments that are equal; ``last`` is the fallback, if any.
+
+    ``unknown`` holds the asked names that nobody has.
+    """
+
+    __slots__ = (
+        "_asked_at",
+        "_context",
+        "_demanding",
+        "_endpoint",
+        "_last",
+        "_prefill",
+        "_proposed",
+        "_rate",
+        "_skipped",
+        "_step",
+        "_steps",
+        "affinity",
+        "random",
+        "unknown",
+    )
+
+    def __init__(
+        self,
+        steps: tuple[Step, ...],
+        spec: Spec,
+        random: Random,
+        last: Step | None = None,
+        unknown: tuple[str, ...] = (),
+    ) -> None:
+        self._steps = steps
+        self._last = last
+        self.random = random
+        self.unknown = unknown
+        self.affinity = b"" if spec.criteria.prefer_fast else spec.affinity
+        self._endpoint = spec.endpoint
+        self._rate = spec.criteria.min_success_rate
+        self._demanding = False  # whether there is any of the next two demands
+        self._context = -1  # larger than so many tokens must a candidate's context be
+        self._prefill = False  # it must be able to go on with a text
+        self._step: Step | None = None
+        self._proposed: list[Deployment] = []
+        self._skipped: dict[Deployment, Reason] = {}
+        self._asked_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self._steps)} steps, {len(self._proposed)} proposed>"
+
+    # -- proposing --------------------------------------------------------------------------------
+
+    def next(self, now: float) -> Deployment | None:
+        """The next candidate that may be asked now, never one that was proposed before."""
+        # From the first step each time: who rested a moment ago goes before those that are worse.
+        for step in self._steps:
+            found = step.choose(self, now)
+            if found is not None:
+                return self._propose(found, step, now)
+        return None
+
+    def equal(self, now: float) -> Deployment | None:
+        """The same from nowhere but the step that the last one came from."""
+        step = self._step
+        found = None if step is None else step.choose(self, now)
+        return None if found is None or step is None else self._propose(found, step, now)
+
+    def fallback(self, now: float) -> Deployment | None:
+        """The configured fallback, unless it was proposed before or may not be asked now. No criteria are for it."""
+        if self._last is None:
+            return None
+        self._rate = 0.0
+        found = self._last.choose(self, now)
+        return None if found is None else self._propose(found, self._last, now)
+
+    def may_ask(self, deployment: Deployment, now: float) -> bool:
+        """Whether one that was proposed may be asked again now."""
+        return self._obstacle(deployment, now) is None
+
+    def demand_context(self, size: int) -> None:
+        """From now on only candidates with a context known to be larger than ``size`` tokens, the fallback included."""
+        self._demanding = True
+        self._context = max(self._context, size)
+
+    def demand_prefill(self) -> None:
+        """From now on only candidates whose model goes on with the text it is given, the fallback included."""
+        self._demanding = self._prefill = True
+
+    def admits(self, deployment: Deployment, now: float) -> bool:
+        """For the steps: whether it was not proposed yet and may be asked now; notes why if it may not."""
+        if deployment in self._proposed:
+            return False
+        reason = self._obstacle(deployment, now)
+        if reason is None and (not self._rate or self._succeeds(deployment, now)):
+            return True
+        self._skipped[deployment] = reason or "success_rate"
+        return False
+
+    def _propose(self, deployment: Deployment, step: Step, now: float) -> Deployment:
+        self._proposed.append(deployment)
+        self._step = step
+        self._asked_at = now
+        if self._skipped:
+            self._skipped.pop(deployment, None)
+        return deployment
+
+    def _obstacle(self, deployment: Deployment, now: float) -> Reason | None:
+        live = deployment.live
+        breaker = live.breaker
+        if breaker.state != "closed" and not breaker.admits(self._endpoint, now):
+            return "unavailable" if breaker.state_at(self._endpoint) == "unavailable" else "breaker_open"
+        if live.quota.rests_until > now:
+            return "resting"
+        if deployment.max_concurrent and live.in_flight >= deployment.max_concurrent:
+            return "busy"
+        return self._unfit(deployment) if self._demanding else None
+
+    def _unfit(self, deployment: Deployment) -> Reason | None:
+        if deployment.context_size <= self._context:
+            return "context"
+        return "prefill" if self._prefill and not deployment.prefills else None
+
+    def _succeeds(self, deployment: Deployment, now: float) -> bool:
+        rate = deployment.live.statistics.success_rate(now)
+        return rate is None or rate >= self._rate
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    @property
+    def skipped(self) -> list[tuple[Deployment, Reason]]:
+        """Who was looked at and passed over, and why the last time."""
+        return list(self._skipped.items())
+
+    def rest_secs(self, now: float) -> float | None:
+        """In how many seconds the first of those that rest, or whose breaker is open, may be asked again.
+
+        Of those passed over and those proposed; ``None`` if there is none whose time is known.
+        """
+        moments = [moment for each in chain(self._skipped, self._proposed) for moment in self._free_at(each, now)]
+        return min(moments) - now if moments else None
+
+    def _free_at(self, deployment: Deployment, now: float) -> list[float]:
+        live, breaker = deployment.live, deployment.live.breaker
+        moments = [live.quota.rests_until] if live.quota.rests_until > now else []
+        if breaker.state == "open" and not breaker.admits(self._endpoint, now):
+            if breaker.retry_at is None or breaker.state_at(self._endpoint) == "unavailable":
+                return []
+            moments.append(breaker.retry_at)
+        return [max(moments)] if moments else []
+
+    def explain(self) -> dict[str, object]:
+        """How the last proposal came about, for ``x-router-decision``: JSON-able, without addresses.
+
+        ``scores`` are those of the candidates of its step, where the strategy makes any.
+        """
+        told: dict[str, object] = {}
+        step, now = self._step, self._asked_at
+        if step is not None:
+            told["chosen"] = self._proposed[-1].label
+            told["strategy"] = "affinity" if self.affinity and len(step.deployments) > 1 else NAMES[type(step)]
+        if self.unknown:
+            told["unknown"] = list(self.unknown)
+        passed_over = self._passed_over(now)
+        if passed_over:
+            told["skipped"] = passed_over
+        told["candidates"] = [each.label for each in islice(self._candidates(), MOST_EXPLAINED)]
+        scores = self._scores(now)
+        if scores:
+            told["scores"] = scores
+        return told
+
+    def _candidates(self) -> dict[Deployment, None]:
+        return dict.fromkeys(chain.from_iterable(step.deployments for step in self._steps))
+
+    def _passed_over(self, now: float) -> dict[str, Reason]:
+        """Those that were looked at first, then those that would have been passed over."""
+        found = {each.label: reason for each, reason in islice(self._skipped.items(), MOST_EXPLAINED)}
+        for each in islice(self._candidates(), MOST_EXPLAINED):
+            if each not in self._proposed and (reason := self._obstacle(each, now)):
+                found.setdefault(each.label, reason)
+        return found
+
+    def _scores(self, now: float) -> dict[str, float]:
+        if self._step is None or self.affinity:
+            return {}
+        scores = {each.label: self._step.score(each, now) for each in islice(self._step.deployments, MOST_EXPLAINED)}
+        return {label: round(score, 4) for label, score in scores.items() if score is not None}

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+
+from proxy.breakers.breaker import Breaker, Entry, Policy, State
+
+POLICY = Policy(failure_threshold=3, cooldown=60.0, success_threshold=2)
+CHAT, EMBEDDINGS, MODERATIONS = "chat/completions", "embeddings", "moderations"
+
+
+class Stage:
+    """A breaker on a stage: a script of single words drives it, attempts are called by their letters.
+
+    ``a+`` attempt a enters; ``aS`` ``aF`` ``aL`` ``aM`` it succeeds, fails, leaves, misses its model (for chat);
+    ``aX`` it asks and is refused; ``+60`` seconds pass; ``trip`` ``reset`` ``reload``.
+    """
+
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.now = 1000.0
+        self.changes: list[tuple[State, State, float]] = []
+        self.breaker = Breaker(policy, "openai/gpt", self.changed)
+        self.entries: dict[str, Entry] = {}
+
+    def changed(self, breaker: Breaker, old: State, now: float) -> None:
+        self.changes.append((old, breaker.state, now))
+
+    def play(self, script: str) -> Breaker:
+        for word in script.split():
+            self.word(word)
+        return self.breaker
+
+    def word(self, word: str) -> None:
+        breaker, now = self.breaker, self.now
+        if word[0] == "+":
+            self.now += float(word)
+        elif word in ("reset", "reload"):
+            getattr(breaker, word)(now)
+        elif word == "trip":
+            breaker.trip(now, "operator")
+        elif word[1] in "+X":
+            admitted = breaker.admits(CHAT, now)
+            self.entries[word[0]] = entry = breaker.enter(CHAT, now)
+            assert bool(entry) is admitted is (word[1] == "+"), word
+        else:
+            self.settle(self.entries[word[0]], word[1])
+
+    def settle(self, entry: Entry, verdict: str) -> None:
+        if verdict == "S":
+            self.breaker.succeed(entry, self.now)
+        elif verdict == "F":
+            self.breaker.fail(entry, self.now, "status_500")
+        elif verdict == "L":
+            self.breaker.leave(entry, self.now)
+        else:
+            self.breaker.missing(entry, CHAT, self.now)
+
+
+OPENED = "a+ aF b+ bF c+ cF"
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [
+        pytest.param("", "closed", id="new"),
+        pytest.param("a+ aS b+ bL", "closed", id="nothing went wrong"),
+        pytest.param("a+ aF b+ bF", "closed", id="one below the threshold"),
+        pytest.param("a+ aF b+ bF c+ cF", "open", id="the threshold"),
+        pytest.param("a+ b+ c+ aF bF cF", "open", id="at the same time"),
+        pytest.param("a+ aF b+ bF c+ cS d+ dF e+ eF", "closed", id="a success between: they are not consecutive"),
+        pytest.param("a+ aF b+ bF c+ cL d+ dF", "open", id="a client that leaves is no success"),
+        pytest.param("a+ aS b+ bS c+ cS aF bF cF", "open", id="streams that break after their commits"),
+        pytest.param(f"{OPENED} +59 dX", "open", id="cooling"),
+        pytest.param(f"{OPENED} +60", "open", id="nobody asked after the cooldown"),
+        pytest.param(f"{OPENED} +60 d+", "half_open", id="the first after the cooldown"),
+        pytest.param(f"{OPENED} +60 d+ eX +600 fX", "half_open", id="one probe at a time, however long"),
+        pytest.param(f"{OPENED} +60 d+ dS", "half_open", id="one success of two"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ eS", "closed", id="two successes"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ eS f+ g+ gF h+ hF", "closed", id="begins anew after recovery"),
+        pytest.param(f"{OPENED} +60 d+ dF eX", "open", id="a probe that fails"),
+        pytest.param(f"{OPENED} +60 d+ dF +59 eX +1 e+", "half_open", id="and a whole cooldown after it"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ eF", "open", id="the second probe fails"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ eF +60 f+ fS", "half_open", id="successes are not carried over"),
+        pytest.param(f"{OPENED} +60 d+ dL e+ eS f+ fS", "closed", id="a probe whose client leaves frees its slot"),
+        pytest.param(f"{OPENED} +60 d+ dL", "half_open", id="and that is no verdict"),
+        pytest.param(f"{OPENED} +60 d+ dS dF", "open", id="a probe's stream that breaks after its commit"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ dF eS", "open", id="while another one runs, which is late then"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ eS dF f+", "closed", id="after recovery it is one failure"),
+    ],
+)
+def test_a_breaker_goes_through_its_states(script: str, state: State) -> None:
+    assert Stage().play(script).state == state
+
+
+@pytest.mark.parametrize("verdict", ["S", "F", "L"])
+def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_cooldown(verdict: str) -> None:
+    stage = Stage()
+    breaker = stage.play(f"z+ {OPENED} +30 z{verdict} +29 dX")
+    assert (breaker.state, breaker.failures, breaker.retry_at) == ("open", 3, 1060.0)
+    stage.play("+1 d+")
+
+
+@pytest.mark.parametrize("verdict", ["S", "F", "L"])
+def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_probes(verdict: str) -> None:
+    stage = Stage()
+    breaker = stage.play(f"z+ y+ {OPENED} +60 d+ z{verdict} eX dS y{verdict}")
+    assert (breaker.state, breaker.successes) == ("half_open", 1)
+    assert stage.play("e+ eS").state == "closed"
+
+
+@pytest.mark.parametrize("verdict", ["S", "F", "L"])
+def test_a_probe_of_an_earlier_time_does_not_free_the_slot_of_a_later_one(verdict: str) -> None:
+    stage = Stage()
+    stage.play(f"{OPENED} +60 d+ dS e+ dF")  # d's stream broke: open again, with e on its way
+    breaker = stage.play(f"+60 f+ e{verdict} gX")
+    assert (breaker.state, breaker.successes, breaker.probing) == ("half_open", 0, stage.entries["f"])
+
+
+def test_a_stream_of_an_earlier_time_that_breaks_does_not_open_the_breaker_again() -> None:
+    breaker = Stage().play(f"{OPENED} +60 d+ dS e+ eF +60 f+ dF")
+    assert breaker.state == "half_open"
+    assert breaker.probing
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [
+        ("a+ aM bX", "unavailable"),
+        ("a+ aM +9999 bX", "unavailable"),
+        ("a+ b+ aM bS cX", "unavailable"),
+        ("a+ aM reset b+", "closed"),
+        ("a+ aM reload b+", "closed"),
+        (f"z+ {OPENED} zM +60 dX", "open"),
+        (f"{OPENED} +60 d+ dM eX", "half_open"),
+        (f"{OPENED} +60 d+ dM reload e+", "half_open"),
+    ],
+)
+def test_an_endpoint_without_the_model_stays_shut_until_reset_or_reload(script: str, state: State) -> None:
+    assert Stage().play(script).state == state
+
+
+def test_a_missing_model_at_one_endpoint_leaves_the_others_as_they_are() -> None:
+    stage = Stage()
+    breaker = stage.play("a+ aM")
+    assert breaker.enter(EMBEDDINGS, stage.now) is Entry.NORMAL
+    assert breaker.state_at(EMBEDDINGS) == "closed"
+    assert breaker.state_at(CHAT) == "unavailable"
+
+
+def test_a_breaker_with_a_missing_model_opens_and_recovers_for_the_other_endpoints() -> None:
+    stage = Stage()
+    breaker = stage.play("a+ aM")
+    for _ in range(3):
+        breaker.fail(breaker.enter(EMBEDDINGS, stage.now), stage.now, "status_500")
+    assert breaker.state_at(EMBEDDINGS) == "open"
+    for _ in range(2):
+        entry = breaker.enter(EMBEDDINGS, stage.now + 60)
+        assert entry.probe
+        breaker.succeed(entry, stage.now + 60)
+    assert breaker.state == "unavailable"
+    assert not breaker.admits(CHAT, stage.now + 60)
+    assert breaker.failures == 0
+
+
+@pytest.mark.parametrize("before", ["", "a+ aF", OPENED, f"{OPENED} +60 d+", "a+ aM"])
+def test_a_tripped_breaker_stays_open_until_it_is_reset(before: str) -> None:
+    stage = Stage()
+    breaker = stage.play(f"{before} trip +9999 xX reload xX")
+    assert (breaker.state, breaker.why, breaker.retry_at) == ("open", "operator", None)
+    stage.play("reset x+")
+    assert (breaker.state, breaker.why, breaker.failures) == ("closed", "", 0)
+
+
+def test_a_reset_in_half_open_makes_the_probe_an_attempt_like_any_other() -> None:
+    breaker = Stage().play(f"{OPENED} +60 d+ reset dF e+ f+")
+    assert (breaker.state, breaker.failures, breaker.probing) == ("closed", 1, Entry.REFUSED)
+
+
+def test_a_change_of_policy_holds_at_once() -> None:
+    stage = Stage()
+    breaker = stage.play("a+ aF b+ bF")
+    breaker.policy = Policy(failure_threshold=2, cooldown=5.0, success_threshold=1)
+    assert breaker.state == "closed"
+    stage.play("c+ cF +5 d+ dS")
+    assert breaker.state == "closed"
+    assert [new for _, new, _ in stage.changes] == ["open", "half_open", "closed"]
+
+
+def test_a_threshold_of_one_opens_at_the_first_failure() -> None:
+    assert Stage(Policy(1, 60.0, 1)).play("a+ aF +60 b+ bS").state == "closed"
+
+
+def test_a_cooldown_of_nothing_makes_the_next_attempt_a_probe() -> None:
+    assert Stage(Policy(1, 0.0, 1)).play("a+ aF b+ cX").state == "half_open"
+
+
+def test_every_change_of_state_is_told_once_with_its_moment() -> None:
+    stage = Stage()
+    stage.play(f"{OPENED} +60 d+ dF +60 e+ eS f+ fS g+ gM reset reset")
+    assert stage.changes == [
+        ("closed", "open", 1000.0),
+        ("open", "half_open", 1060.0),
+        ("half_open", "open", 1060.0),
+        ("open", "half_open", 1120.0),
+        ("half_open", "closed", 1120.0),
+        ("closed", "unavailable", 1120.0),
+        ("unavailable", "closed", 1120.0),
+    ]
+    assert stage.breaker.since == 1120.0
+
+
+def test_the_code_of_the_last_failure_that_counted_is_kept() -> None:
+    stage = Stage()
+    breaker = stage.play("z+ a+ aF b+ bF c+")
+    breaker.fail(stage.entries["c"], stage.now, "timeout_headers")
+    stage.play("zF")
+    assert breaker.why == "timeout_headers"
+
+
+def test_it_tells_when_it_may_be_asked_again() -> None:
+    stage = Stage()
+    breaker = stage.play(OPENED)
+    assert breaker.retry_at == 1060.0
+    stage.play("+60 d+ +1")
+    assert breaker.retry_at == 1060.0  # past: at any moment, when the probe is back
+    stage.play("dM")
+    assert Stage().play("a+ aM").retry_at is None
+
+
+def test_entries_say_what_they_are() -> None:
+    stage = Stage()
+    stage.play(f"{OPENED} +60 d+ eX")
+    assert not Entry.REFUSED
+    assert stage.entries["a"] is Entry.NORMAL
+    assert stage.entries["d"] >= Entry.PROBE
+    assert [repr(stage.entries[name]) for name in "ade"] == ["normal", "probe 1", "refused"]
+    assert repr(stage.breaker) == "<Breaker openai/gpt half_open, 3 failures, 0 successes>"
+
+
+# --- the same in other words: what the order says, read from the story so far, without a table --------------
+
+
+class Try:
+    """One attempt: it remembers how often the breaker had opened when it began."""
+
+    def __init__(self, endpoint: str, openings: int, entry: Entry) -> None:
+        self.endpoint = endpoint
+        self.openings = openings
+        self.entry = entry
+
+
+class Account:
+    """What is held against a deployment."""
+
+    def __init__(self) -> None:
+        self.openings = 0
+        self.shut_at: float | None = None  # when it opened, if it has not closed since
+        self.by_hand = False
+        self.asked = False  # since it opened, somebody came after the cooldown
+        self.probe: Try | None = None
+        self.bad = 0
+        self.good = 0
+        self.gone: set[str] = set()
+
+    def state(self) -> str:
+        if self.shut_at is not None:
+            return "half_open" if self.asked else "open"
+        return "unavailable" if self.gone else "closed"
+
+    def lets_in(self, endpoint: str, now: float, policy: Policy) -> bool:
+        if endpoint in self.gone or self.by_hand:
+            return False
+        if self.shut_at is None:
+            return True
+        return self.probe is None if self.asked else now >= self.shut_at + policy.cooldown
+
+    def comes(self, attempt: Try) -> None:
+        if self.shut_at is not None:
+            if not self.asked:
+                self.asked, self.good = True, 0
+            self.probe = attempt
+
+    def over(self, attempt: Try) -> None:
+        if self.probe is attempt:
+            self.probe = None
+
+    def counts(self, attempt: Try) -> bool:
+        return self.shut_at is None or attempt.openings == self.openings
+
+    def shut(self, now: float) -> None:
+        self.openings += 1
+        self.shut_at, self.asked, self.probe, self.good = now, False, None, 0
+
+    def succeeds(self, attempt: Try, policy: Policy) -> None:
+        self.over(attempt)
+        if not self.counts(attempt):
+            return
+        self.bad = 0
+        if self.shut_at is not None:
+            self.good += 1
+            if self.good >= policy.success_threshold:
+                self.shut_at, self.asked, self.good = None, False, 0
+
+    def fails(self, attempt: Try, now: float, policy: Policy) -> None:
+        self.over(attempt)
+        if not self.counts(attempt):
+            return
+        self.bad += 1
+        if self.shut_at is not None or self.bad >= policy.failure_threshold:
+            self.shut(now)
+
+    def forget_everything(self) -> None:
+        openings = self.openings
+        self.__init__()  # type: ignore[misc]
+        self.openings = openings
+
+
+ENDPOINTS = st.sampled_from([CHAT, EMBEDDINGS, MODERATIONS])
+POLICIES = st.builds(Policy, st.integers(1, 3), st.sampled_from([0.0, 5.0, 10.0, 20.0]), st.integers(1, 3))
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    running = Bundle("running")
+    streaming = Bundle("streaming")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.policy = Policy(2, 10.0, 2)
+        self.told: State = "closed"
+        self.breaker = Breaker(self.policy, "k", self.changed)
+        self.account = Account()
+        self.calm = 0  # how many asked since somebody interfered
+
+    def changed(self, breaker: Breaker, old: State, now: float) -> None:
+        assert old == self.told != breaker.state
+        assert now == self.now == breaker.since
+        self.told = breaker.state
+
+    # Half-open is reached by few paths and left by many: chance alone hardly ever gets to its second probe.
+
+    @rule(seconds=st.sampled_from([1.0, 5.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.account.shut_at is None)
+    @rule(endpoint=ENDPOINTS)
+    def everything_fails_for_a_while(self, endpoint: str) -> None:
+        for _ in range(self.policy.failure_threshold):
+            attempt = self.asks(endpoint)
+            if attempt is not None:
+                self.it_fails_before_or_after_its_commit(attempt)
+
+    @precondition(lambda self: self.account.state() == "open")
+    @rule(target=running, endpoint=ENDPOINTS)
+    def somebody_asks_after_the_cooldown(self, endpoint: str) -> object:
+        self.now += self.policy.cooldown
+        return self.somebody_asks(endpoint)
+
+    @precondition(lambda self: self.calm > 10 or self.account.by_hand)
+    @rule(event=st.sampled_from(["reload", "reset", "trip"]), policy=POLICIES)
+    def somebody_interferes(self, event: str, policy: Policy) -> None:
+        self.calm = 0
+        if event == "reload":
+            self.the_configuration_is_read_again(policy)
+        elif event == "reset" or self.account.by_hand:
+            self.breaker.reset(self.now)
+            self.account.forget_everything()
+        else:
+            self.the_operator_trips()
+
+    def the_configuration_is_read_again(self, policy: Policy) -> None:
+        self.breaker.policy = self.policy = policy
+        self.breaker.reload(self.now)
+        self.account.gone.clear()
+
+    def the_operator_trips(self) -> None:
+        self.breaker.trip(self.now, "operator")
+        if self.account.state() != "open":
+            self.account.shut(self.now)
+        self.account.by_hand = True
+
+    def asks(self, endpoint: str) -> Try | None:
+        expected = self.account.lets_in(endpoint, self.now, self.policy)
+        entry = self.breaker.enter(endpoint, self.now)
+        assert bool(entry) is expected
+        self.calm += 1
+        if not expected:
+            return None
+        attempt = Try(endpoint, self.account.openings, entry)
+        self.account.comes(attempt)
+        assert entry.probe is (self.account.probe is attempt)
+        return attempt
+
+    @rule(target=running, endpoint=ENDPOINTS)
+    def somebody_asks(self, endpoint: str) -> object:
+        attempt = self.asks(endpoint)
+        return multiple() if attempt is None else attempt
+
+    @rule(target=streaming, attempt=consumes(running))
+    def it_commits(self, attempt: Try) -> Try:
+        self.breaker.succeed(attempt.entry, self.now)
+        self.account.succeeds(attempt, self.policy)
+        return attempt
+
+    @rule(attempt=consumes(running) | consumes(streaming))
+    def it_fails_before_or_after_its_commit(self, attempt: Try) -> None:
+        self.breaker.fail(attempt.entry, self.now, "why")
+        self.account.fails(attempt, self.now, self.policy)
+
+    @rule(attempt=consumes(running))
+    def its_client_leaves(self, attempt: Try) -> None:
+        self.breaker.leave(attempt.entry, self.now)
+        self.account.over(attempt)
+
+    @rule(attempt=consumes(running))
+    def its_model_is_missing(self, attempt: Try) -> None:
+        self.breaker.missing(attempt.entry, attempt.endpoint, self.now)
+        self.account.over(attempt)
+        self.account.gone.add(attempt.endpoint)
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        breaker, account = self.breaker, self.account
+        assert breaker.state == account.state() == self.told
+        assert (breaker.failures, breaker.successes) == (account.bad, account.good)
+        assert bool(breaker.probing) is (account.probe is not None)
+        assert breaker.missing_at == account.gone
+
+    @invariant()
+    def both_admit_the_same(self) -> None:
+        for endpoint in (CHAT, EMBEDDINGS, MODERATIONS):
+            assert self.breaker.admits(endpoint, self.now) is self.account.lets_in(endpoint, self.now, self.policy)
+
+    @invariant()
+    def an_open_breaker_admits_from_the_moment_that_it_names(self) -> None:
+        if self.breaker.state == "open":
+            moment = self.breaker.retry_at
+            assert (moment is None) is self.account.by_hand
+            if moment is not None and CHAT not in self.account.gone:
+                assert self.breaker.admits(CHAT, moment)
+                assert not self.breaker.admits(CHAT, moment - 0.5)
+
+
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=200, stateful_step_count=60)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from proxy.dispatch.race import Lost, Race
+from proxy.exchange import Trial
+
+
+class Runner:
+    """An attempt that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def pause(self) -> None:
+        self.heard.append("pause")
+
+    def resume(self) -> None:
+        self.heard.append("resume")
+
+    def client_gone(self) -> None:
+        self.heard.append("client_gone")
+
+    def interrupt(self, reason: BaseException | None) -> None:
+        self.heard.append(reason)
+
+
+def trial() -> Trial:
+    return Trial(cast(Any, None), cast(Any, None), cast(Any, None), 0.0)
+
+
+def pair() -> tuple[Race, tuple[Trial, Runner], tuple[Trial, Runner]]:
+    race, one, two = Race(), (trial(), Runner()), (trial(), Runner())
+    race.enter(*one)
+    race.enter(*two)
+    return race, one, two
+
+
+def test_the_first_to_win_ends_the_other_and_hears_nothing_itself() -> None:
+    race, (one, first), (two, second) = pair()
+    race.goes_on_for(one)
+    race.goes_on_for(two)
+    race.won_by(two)
+    assert race.winner is two
+    assert [type(told) for told in first.heard] == [Lost]
+    assert second.heard == []
+
+
+def test_whoever_comes_second_has_lost_and_changes_nothing() -> None:
+    race, (one, first), (two, second) = pair()
+    race.won_by(one)
+    with pytest.raises(Lost):
+        race.goes_on_for(two)
+    with pytest.raises(Lost):
+        race.won_by(two)
+    assert race.winner is one
+    assert first.heard == []
+    assert len(second.heard) == 1
+
+
+def test_a_winner_may_win_again() -> None:
+    race, (one, first), (two, second) = pair()
+    race.won_by(one)
+    race.goes_on_for(one)
+    race.leave(two)
+    race.won_by(one)
+    assert (first.heard, len(second.heard)) == ([], 1)
+
+
+def test_what_the_client_does_is_told_to_all_who_run() -> None:
+    race, (one, first), (_, second) = pair()
+    race.pause()
+    race.resume()
+    assert not race.leave(one)
+    race.client_gone()
+    reason = RuntimeError()
+    race.interrupt(reason)
+    assert first.heard == ["pause", "resume"]
+    assert second.heard == ["pause", "resume", "client_gone", reason]
+
+
+def test_the_race_is_over_when_the_last_has_left() -> None:
+    race, (one, _), (two, _) = pair()
+    assert not race.leave(two)
+    assert race.leave(one)
+    assert race.leave(one)
+    race.client_gone()  # nobody is told
+
+
+def test_one_that_leaves_while_it_is_told_is_no_trouble() -> None:
+    race = Race()
+    mine = trial()
+
+    class Leaver(Runner):
+        def interrupt(self, reason: BaseException | None) -> None:
+            race.leave(mine)
+
+    race.enter(mine, Leaver())
+    race.enter(trial(), other := Runner())
+    race.interrupt(None)
+    assert other.heard == [None]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.providers.keys import KeyRing
+
+
+def test_keys_take_turns() -> None:
+    ring = KeyRing(["a", "b", "c"])
+    taken = [ring.take(0.0) for _ in range(4)]
+    assert [key.line for key in taken if key] == [
+        b"Authorization: Bearer a\r\n",
+        b"Authorization: Bearer b\r\n",
+        b"Authorization: Bearer c\r\n",
+        b"Authorization: Bearer a\r\n",
+    ]
+    assert [key.number for key in taken if key] == [0, 1, 2, 0]
+
+
+def test_a_provider_without_keys_has_one_that_sends_nothing() -> None:
+    ring = KeyRing([])
+    key = ring.take(0.0)
+    assert key is not None
+    assert (key.number, key.line, len(ring)) == (0, b"", 1)
+
+
+def test_a_resting_key_is_passed_over_until_its_moment_has_come() -> None:
+    ring = KeyRing(["a", "b"])
+    first = ring.take(0.0)
+    assert first is not None
+    ring.rest(first, 10.0)
+    assert {key.number for key in (ring.take(9.9), ring.take(9.9)) if key} == {1}
+    assert {key.number for key in (ring.take(10.0), ring.take(10.0)) if key} == {0, 1}
+
+
+def test_resting_again_never_shortens_the_rest() -> None:
+    ring = KeyRing(["a"])
+    key = ring.take(0.0)
+    assert key is not None
+    ring.rest(key, 10.0)
+    ring.rest(key, 5.0)
+    assert ring.take(9.0) is None
+    assert ring.free_at() == 10.0
+
+
+def test_no_key_is_given_while_all_rest() -> None:
+    ring = KeyRing(["a", "b"])
+    for until in (10.0, 20.0):
+        key = ring.take(0.0)
+        assert key is not None
+        ring.rest(key, until)
+    assert ring.take(9.0) is None
+    assert ring.free_at() == 10.0
+
+
+def test_a_key_never_shows_its_secret() -> None:
+    key = KeyRing(["sk-hunter2"]).take(0.0)
+    assert repr(key) == "<Key 0>"
+
+
+@given(st.integers(1, 5), st.lists(st.tuples(st.floats(0, 10), st.integers(0, 4), st.floats(0, 20)), max_size=40))
+def test_a_ring_gives_a_key_exactly_when_one_is_free(count: int, steps: list[tuple[float, int, float]]) -> None:
+    ring = KeyRing([f"k{number}" for number in range(count)])
+    keys = [key for _ in range(count) if (key := ring.take(0.0))]
+    rests = [0.0] * count
+    for now, which, until in steps:
+        number = which % count
+        ring.rest(keys[number], until)
+        rests[number] = max(rests[number], until)
+        taken = ring.take(now)
+        assert (taken is None) is all(rest > now for rest in rests)
+        assert taken is None or rests[taken.number] <= now
+        assert ring.free_at() == min(rests)
+
+
+def test_it_is_known_whether_keys_rest_for_too_much_use_or_because_they_were_refused() -> None:
+    ring = KeyRing(["a", "b"])
+    first, second = ring.take(0.0), ring.take(0.0)
+    assert first is not None
+    assert second is not None
+    ring.rest(first, 10.0)
+    assert not ring.limited
+    ring.rest(second, 10.0, limited=True)
+    assert ring.limited
+    ring.rest(second, 20.0)  # refused meanwhile
+    assert not ring.limited

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.providers import refusal
+from proxy.providers.refusal import LONGEST, Refusal
+from proxy.wire import openai_error
+from proxy.wire.openai_error import ProviderError
+from tests.support.recorded import MISSING, Case, cases
+
+NOON = 1_800_000_000.0
+
+
+def read(status: int, body: object = b"", **headers: str) -> Refusal:
+    lines = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return refusal.read(status, lines, body if isinstance(body, bytes) else json.dumps(body).encode(), NOON)
+
+
+def says(message: str, **members: object) -> dict[str, Any]:
+    return {"error": {"message": message, **members}}
+
+
+# Status alone
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (429, "rate_limited"),
+        (408, "server_error"),
+        (425, "server_error"),
+        (500, "server_error"),
+        (502, "server_error"),
+        (503, "server_error"),
+        (529, "server_error"),
+        (599, "server_error"),
+        (401, "auth"),
+        (402, "auth"),
+        (403, "auth"),
+        (404, "not_found"),
+        (400, "other"),
+        (405, "other"),
+        (413, "other"),
+        (422, "other"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", b"{", b"null", b'{"error":null}', b'{"error":{"message":"No."}}']
+)
+def test_a_status_has_its_meaning_without_a_word(status: int, kind: str, body: bytes) -> None:
+    assert read(status, body).kind == kind
+
+
+# What providers say
+
+
+CONTEXT: list[tuple[str, int, object]] = [
+    ("OpenAI chat", 400, says("This model's maximum context length is 128000 tokens. However, your messages resulted in 204308 tokens. Please reduce the length of the messages.", type="invalid_request_error", param="messages", code="context_length_exceeded")),
+    ("a code without a sentence", 400, says("Too long.", code="context_length_exceeded")),
+    ("Anthropic with max_tokens", 400, says("input length and `max_tokens` exceed context limit: 199211 + 8192 > 200000, decrease input length or `max_tokens` and try again", type="invalid_request_error")),
+    ("Gemini", 400, [says("The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).", code=400, status="INVALID_ARGUMENT")]),
+    ("Mistral", 400, {"object": "error", "message": "Prompt contains 65673 tokens and 0 draft tokens, too large for model with 32768 maximum context length", "type": "invalid_request_prompt", "code": "3051"}),
+    ("Groq", 400, says("Please reduce the length of the messages or completion.", type="invalid_request_error", param="messages", code="context_length_exceeded")),
+    ("xAI", 400, {"code": "invalid-argument", "error": "This model's maximum prompt length is 131072 but the request contains 537812 tokens."}),
+    ("Together", 422, says("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. Given: 9000 `inputs` tokens and 512 `max_new_tokens`", type="invalid_request_error")),
+    ("Fireworks", 400, says("The prompt is too long: 216000, model maximum context length: 131071", type="invalid_request_error")),
+    ("vLLM's flat body", 400, {"object": "error", "message": "This model's maximum context length is 131072 tokens. However, you requested 156632 tokens (152536 in the messages, 4096 in the completion). Please reduce the length of the messages or completion.", "type": "BadRequestError", "param": None, "code": 400}),
+    ("vLLM, the output is too long", 400, says("'max_tokens' or 'max_completion_tokens' is too large: 2000. This model's maximum context length is 4096 tokens and your request has 2104 input tokens (2000 > 4096 - 2104).")),
+    ("vLLM's newer words", 400, says("You passed 9000 input tokens and requested 1 output tokens. However, the model's context length is only 8192 tokens.")),
+    ("vLLM's engine", 400, says("The decoder prompt (length 5016) is longer than the maximum model length of 4096.")),
+    ("vLLM's engine, otherwise", 400, says("The prompt (total length 25938) is too long to fit into the model (context length 4096).")),
+    ("SGLang", 400, {"object": "error", "message": "The input (9000 tokens) is longer than the model's context length (8192 tokens)."}),
+    ("llama.cpp", 400, says("request (9412 tokens) exceeds the available context size (8192 tokens), try increasing it", code=400, type="exceed_context_size_error", n_ctx=8192)),
+    ("Ollama", 400, says("prompt too long; exceeded max context length by 12 tokens", type="invalid_request_error")),
+    ("Ollama's embeddings", 400, says("the input length exceeds the context length", type="api_error")),
+    ("LM Studio", 400, {"error": "Trying to keep the first 9000 tokens when tokens to keep from the initial prompt is greater than the context length."}),
+    ("Cohere", 400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292. Try using a shorter prompt."}),
+    ("Bedrock", 400, {"message": "Input is too long for requested model."}),
+    ("Bedrock, Claude's words", 400, {"message": "The model returned the following errors: prompt is too long: 903884 tokens > 200000 maximum"}),
+    ("Bedrock, otherwise", 400, {"message": "Too many input tokens. Max input tokens: 8192, request input token count: 9000"}),
+    ("Moonshot", 400, says("Invalid request: Your request exceeded model token limit: 131072 (requested: 200000)", type="invalid_request_error")),
+    ("MiniMax", 400, says("invalid params, context window exceeds limit (2013)")),
+    ("Cerebras", 400, {"message": "Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192", "code": "context_length_exceeded"}),
+    ("Perplexity", 400, says("The total length of all messages is too long.", code=400)),
+    ("DashScope", 400, says("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]", code="invalid_parameter_error")),
+    ("OpenRouter, of a provider's own error", 400, says("Provider returned error", code=400, metadata={"raw": '{"error":{"message":"prompt is too long: 213462 tokens > 200000 maximum"}}', "provider_name": "Anthropic"})),
+    ("OpenRouter, of a provider's plain words", 400, says("Provider returned error", code=400, metadata={"raw": "ERROR: Input is too long for requested model."})),
+    ("a payload that is too large in the provider's words", 413, says("prompt is too long")),
+    ("plain text", 400, b"maximum context length exceeded"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "status", "body"), CONTEXT, ids=[case[0] for case in CONTEXT])
+def test_each_providers_words_for_a_prompt_that_does_not_fit_are_known(
+    provider: str, status: int, body: object
+) -> None:
+    assert read(status, body).kind == "context_length"
+
+
+FILTER: list[tuple[str, int, object]] = [
+    ("Azure", 400, says("The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry.", type=None, param="prompt", code="content_filter", status=400, innererror={"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": False}}})),
+    ("Azure's inner error alone", 400, says("Bad request", innererror={"code": "ResponsibleAIPolicyViolation"})),
+    ("Anthropic", 400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}}),
+    ("OpenAI's images", 400, says("Your request was rejected as a result of our safety system.", type="user_error", code="moderation_blocked")),
+    ("OpenAI's older images", 400, says("Your request was rejected.", code="content_policy_violation")),
+    ("OpenAI's reasoning models", 400, says("Invalid prompt: your prompt was flagged as potentially violating our usage policy.", code="invalid_prompt")),
+    ("DeepSeek", 400, says("Content Exists Risk", type="invalid_request_error")),
+    ("DashScope", 400, says("<400> InternalError.Algo.DataInspectionFailed: Input text data may contain inappropriate content.", code="data_inspection_failed")),
+    ("xAI", 403, {"code": "The caller does not have permission to execute the specified operation", "error": "Content violates usage guidelines. Team: t, Model: grok-4-0709, Failed check: SAFETY_CHECK_TYPE_BIO"}),
+    ("OpenRouter", 403, says("openai/gpt-4 requires moderation on OpenInference. Your input was flagged for \"violence\". No credits were charged.", code=403, metadata={"reasons": ["violence"], "flagged_input": "..."})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "status", "body"), FILTER, ids=[case[0] for case in FILTER])
+def test_each_providers_words_for_content_that_it_refuses_are_known(provider: str, status: int, body: object) -> None:
+    assert read(status, body).kind == "content_filter"
+
+
+UNKNOWN: list[tuple[str, object]] = [
+    ("OpenAI", says("The model `gpt-4.1-nano-wrong` does not exist or you do not have access to it.", code="model_not_found")),
+    ("a code without a sentence", says("No.", code="model_not_found")),
+    ("Azure", {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."}}),
+    ("GitHub Models", {"error": {"code": "unknown_model", "message": "Unknown model: /gpt-5.2", "details": "Unknown model: /gpt-5.2"}}),
+    ("Anthropic", {"type": "error", "error": {"type": "not_found_error", "message": "model: claude-3-5-sonnet-20241022"}}),
+    ("Gemini", [says("models/gemini-1.0-pro is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models.", code=404, status="NOT_FOUND")]),
+    ("xAI", {"code": "Some requested entity was not found", "error": "The model grok-beta does not exist or your team bdc397fa does not have access to it."}),
+    ("Fireworks", {"message": "Model not found, inaccessible, and/or not deployed", "param": "model", "code": "NOT_FOUND", "type": "error"}),
+    ("Cohere", {"message": "model 'command-xlarge-beta' not found, make sure the correct model ID was used and that you have access to the model."}),
+    ("vLLM", {"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "param": None, "code": 404}),
+    ("Ollama", says('model "qwen3:0.6b" not found, try pulling it first', type="api_error", param=None, code=None)),
+    ("Ollama's own API", {"error": "model 'llama2' not found"}),
+    ("OpenRouter", says("No endpoints found for stepfun/step-3.5-flash:free.", code=404)),
+    ("OpenRouter, otherwise", says("No endpoints found for this model.", code=404)),
+    ("OpenRouter, of a name", says("nothing/at-all is not a valid model ID", code=404)),
+    ("Mistral", {"object": "error", "message": "Invalid model: mistral-huge", "type": "invalid_model", "param": None, "code": "1500"}),
+    ("DeepSeek", says("Model Not Exist", type="invalid_request_error")),
+    ("Together", says("Unable to access non-serverless model mistralai/Mistral-Small. Please visit the site to start an endpoint.", code="model_not_available")),
+    ("Bedrock", {"message": "The provided model identifier is invalid."}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "body"), UNKNOWN, ids=[case[0] for case in UNKNOWN])
+def test_each_providers_words_for_a_model_that_it_does_not_have_are_known(provider: str, body: object) -> None:
+    assert read(404, body).kind == "model_missing"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": "Not Found"},
+        {"error": {"code": "404", "message": "Resource not found"}},
+        b"404 page not found",
+        says("Invalid URL (POST /v1/chat/completion)", type="invalid_request_error"),
+        says(
+            "No endpoints found that support tool use. To learn more about provider routing, visit: https://openrouter.ai/docs",
+            code=404,
+        ),
+        says("No endpoints available matching your guardrail restrictions and data policy.", code=404),
+        says("Previous response with id 'resp_1' not found.", code="previous_response_not_found"),
+        says("No file found with id 'file-1'.", param="id"),
+        says("File Not Found", code=404, type="not_found_error"),
+    ],
+)
+def test_any_other_404_is_not_about_the_model(body: object) -> None:
+    assert read(404, body).kind == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        # Not a word counts where the status says it all.
+        (429, says("maximum context length", code="context_length_exceeded"), "rate_limited"),
+        (503, says("The model `x` does not exist"), "server_error"),
+        (400, says("The model `x` does not exist", code="model_not_found"), "other"),
+        (401, says("content_filter"), "auth"),
+        (402, says("Prompt tokens limit exceeded: 9000 > 1000. Add credits.", code=402), "auth"),
+        (403, says("Project `p` does not have access to model `m`", code="model_not_found"), "auth"),
+        # Limits of something else than the context.
+        (400, says("max_tokens is too large: 100000. This model supports at most 16384 completion tokens."), "other"),
+        (400, says("Invalid 'user': string too long. Expected a string with maximum length 64.", code="string_above_max_length"), "other"),
+        (413, says("Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9014", type="tokens", code="rate_limit_exceeded"), "other"),
+    ],
+)  # fmt: skip
+def test_words_count_only_where_the_rule_asks_for_them(status: int, body: object, kind: str) -> None:
+    assert read(status, body).kind == kind
+
+
+def test_a_quoted_prompt_is_not_the_providers_word() -> None:
+    prompt = "Explain: prompt is too long; content_filter; the model does not exist"
+    body = {
+        "detail": [{"type": "missing", "loc": ["body"], "msg": "Field required", "input": {"messages": [{"content": prompt}]}}],
+        "error": {"message": "Invalid", "failed_generation": prompt, "metadata": {"flagged_input": prompt}},
+    }  # fmt: skip
+    assert read(422, body).kind == "other"
+    assert read(404, body).kind == "not_found"
+
+
+# Retry-After
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry_after": "7"}, 7.0),
+        ({"Retry_After": " 7 "}, 7.0),
+        ({"retry_after": "0"}, 0.0),
+        ({"retry_after": "1.5"}, 1.5),
+        ({"retry_after": formatdate(NOON + 90, usegmt=True)}, 90.0),
+        ({"retry_after": formatdate(NOON - 90, usegmt=True)}, 0.0),
+        ({"retry_after": "Sun, 06 Nov 1994 08:49:37 GMT"}, 0.0),
+        ({"retry_after": "Sunday, 06-Nov-94 08:49:37 GMT"}, 0.0),
+        ({"retry_after": "99999999999"}, LONGEST),
+        ({"retry_after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST),
+        ({"retry_after": "-1"}, None),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "inf"}, None),
+        ({"retry_after": ""}, None),
+        ({"retry_after": "Fri, 99 Dec 2026 23:59:59 GMT"}, None),
+        ({"retry_after_ms": "1204"}, 1.204),
+        ({"retry_after": "1", "retry_after_ms": "0"}, 1.0),
+        ({"retry_after_ms": "1204", "retry_after": "soon"}, 1.204),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], seconds: float | None) -> None:
+    assert read(429, **headers).retry_after == seconds
+    assert read(503, **headers).retry_after == seconds
+
+
+# Errors that came with a 200
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (says("Rate limit reached", code="rate_limit_exceeded", type="tokens"), "rate_limited"),
+        (says("Slow down", code=429), "rate_limited"),
+        (says("You exceeded your current quota", code="insufficient_quota"), "rate_limited"),
+        (says("Rate limit exceeded: free-models-per-day"), "rate_limited"),
+        (says("This model's maximum context length is 8192 tokens.", code=400), "context_length"),
+        (says("Too long", code="context_length_exceeded"), "context_length"),
+        (says("flagged", code="content_filter"), "content_filter"),
+        (says("Your input was flagged", code=403), "content_filter"),
+        (says("The model `x` does not exist", code="model_not_found"), "model_missing"),
+        (says("model 'x' not found"), "model_missing"),
+        (says("Overloaded", type="overloaded_error"), "server_error"),
+        (says("Internal error", code=500), "server_error"),
+        (says("Invalid key", code=401), "server_error"),
+        (says("Tool choice is required, but model did not call a tool", code="tool_use_failed", status_code=400), "server_error"),
+        ({"error": "something"}, "server_error"),
+    ],
+)  # fmt: skip
+def test_an_error_inside_a_200_means_what_it_says_else_the_providers_trouble(body: object, kind: str) -> None:
+    assert refusal.of_error(openai_error.find(body)).kind == kind
+
+
+def test_an_error_without_a_word_is_the_providers_trouble() -> None:
+    assert refusal.of_error(None) == refusal.of_error(ProviderError()) == Refusal("server_error")
+
+
+# Recorded
+
+RECORDED = {
+    "anthropic/messages-error-400-context": Refusal("context_length"),
+    "azure/chat-error-429-retry-after": Refusal("rate_limited", 1.0),
+    "deepseek/chat-error-400-context": Refusal("context_length"),
+    "gemini/json-429-quota": Refusal("rate_limited"),
+    "openai/chat-error-400": Refusal("other"),
+    "openai/chat-error-404-model": Refusal("model_missing"),
+    "openai/responses-json-error-401": Refusal("auth"),
+    "openai/responses-json-error-context": Refusal("context_length"),
+    "openrouter/chat-error-400-context": Refusal("context_length"),
+}
+IN_STREAM = {
+    "composed/anthropic-overloaded-midstream": "server_error",
+    "groq/chat-stream-error-event": "server_error",
+    "openai/responses-stream-ratelimit-error": "rate_limited",
+    "openrouter/chat-stream-midstream-error": "server_error",
+}
+ALL = cases()
+recorded = pytest.mark.skipif(not ALL, reason=MISSING)
+
+
+@recorded
+def test_every_recorded_error_is_read_for_what_it_is() -> None:
+    refused = {str(case): case for case in ALL if case.status >= 400}
+    found = {name: _read(case) for name, case in refused.items()}
+    assert found == RECORDED
+
+
+def _read(case: Case) -> Refusal:
+    headers = [(name.encode(), value.encode()) for name, value in case.headers]
+    return refusal.read(case.status, headers, case.response, NOON)
+
+
+@recorded
+@pytest.mark.parametrize(("name", "kind"), IN_STREAM.items())
+def test_every_recorded_error_in_a_stream_is_read_for_what_it_is(name: str, kind: str) -> None:
+    (case,) = [case for case in ALL if str(case) == name]
+    events = [line.partition(b":")[2] for line in case.response.splitlines() if line.startswith(b"data:")]
+    told = [error for event in events if (error := openai_error.read(event))]
+    assert [refusal.of_error(error).kind for error in told] == [kind]
+
+
+# Whatever else comes
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "code", "metadata", "raw", "detail", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.integers(400, 599), json_like.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
+def test_no_body_is_too_strange_to_read(status: int, body: bytes) -> None:
+    assert refusal.read(status, [(b"retry-after", body[:20])], body, NOON).kind
+
+
+def test_a_body_of_any_depth_and_length_is_read_within_bounds() -> None:
+    nested = b'{"error":' * 3000 + b"1" + b"}" * 3000
+    assert read(400, nested).kind == "other"
+    assert read(400, says("x" * 5_000_000 + " prompt is too long")).kind == "other"
+    assert read(400, {"detail": [{"msg": "x"}] * 100_000}).kind == "other"
+    raw: object = {"metadata": {"raw": "prompt is too long"}}
+    for _ in range(10):
+        raw = {"metadata": {"raw": json.dumps(raw)}}
+    assert read(400, raw).kind in ("other", "context_length")

@@ -1,0 +1,102 @@
+"""The same affinity finds the same deployment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from proxy.routing.affinity import seed
+from proxy.routing.catalog import Catalog
+from proxy.wire.criteria import Criteria
+from tests.support.catalogs import asked, every, rivals
+
+SESSIONS = [b"session-%d" % number for number in range(2000)]
+
+
+@cache
+def many(count: int) -> Catalog:
+    return rivals(count)
+
+
+def home(known: Catalog, session: bytes) -> str:
+    found = asked(known, "m", affinity=session).next(0.0)
+    assert found is not None
+    return found.label
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_a_session_keeps_its_home_and_others_have_other_homes(count: int) -> None:
+    for session in SESSIONS[:20]:
+        assert home(many(count), session) == home(rivals(count) if count < 10 else many(count), session)
+    homes = Counter(home(many(count), session) for session in SESSIONS)
+    assert len(homes) == count
+    assert max(homes.values()) < 2000 / count * 2.2
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_only_those_at_home_at_one_that_is_gone_move(count: int) -> None:
+    known = rivals(count)
+    before = {session: home(known, session) for session in SESSIONS[:500]}
+    gone = known.deployments[0]
+    gone.live.quota.rest(1.0)
+    after = {session: home(known, session) for session in SESSIONS[:500]}
+    moved = {session for session in before if before[session] != after[session]}
+    assert moved == {session for session in before if before[session] == gone.label}
+    assert len({after[session] for session in moved}) > 1
+
+
+def test_a_new_deployment_takes_its_share_and_moves_nobody_else() -> None:
+    for session in SESSIONS[:300]:
+        assert home(many(6), session) in (home(many(5), session), "p5/m")
+
+
+def test_homes_are_shared_out_by_weight() -> None:
+    known = rivals(2, {"weight": 3}, {"weight": 1})
+    homes = Counter(home(known, session) for session in SESSIONS)
+    assert 0.72 < homes["p0/m"] / len(SESSIONS) < 0.78
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_who_has_more_than_its_share_in_flight_is_passed_over(count: int) -> None:
+    known = rivals(count)
+    label = home(known, b"s")
+    [busy] = [deployment for deployment in known.deployments if deployment.label == label]
+    busy.live.in_flight = 1
+    assert home(known, b"s") == label  # one is no load
+    busy.live.in_flight = 10
+    assert home(known, b"s") != label
+    for deployment in known.deployments:
+        deployment.live.in_flight = 10
+    assert home(known, b"s") == label  # nobody has more than others
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_in_the_end_everyone_is_proposed_once(count: int) -> None:
+    known = rivals(count)
+    known.deployments[0].live.in_flight = 1000
+    found = every(asked(known, "m", affinity=b"s"))
+    assert len(found) == len(set(found)) == count
+
+
+def test_a_preference_for_speed_goes_before_habit() -> None:
+    known = rivals(3)
+    for latency, deployment in zip((3.0, 1.0, 2.0), known.deployments, strict=True):
+        deployment.live.statistics.first_token(latency, 0.0)
+    for session in SESSIONS[:10]:
+        found = asked(known, "m", affinity=session, criteria=Criteria(prefer_fast=True)).next(0.0)
+        assert found is known.deployments[1]
+
+
+def test_affinity_stays_among_the_cheapest() -> None:
+    known = rivals(3, {"inputPrice": 1}, {"inputPrice": 1}, {"inputPrice": 2}, strategy="lowest_cost")
+    homes = {home(known, session) for session in SESSIONS[:50]}
+    assert homes == {"p0/m", "p1/m"}
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    assert seed(b"sluice") == seed(b"sluice") == int.from_bytes(SLUICE, "big")
+
+
+SLUICE = bytes.fromhex("5145f8a6d6bab0bd")

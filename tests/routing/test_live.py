@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from proxy.breakers.breaker import Breaker, Policy, State
+from proxy.config.schema import CircuitBreaker
+from proxy.routing.live import MOST_PASSING, Live, Quota, Registry, policy_of, window_of
+
+POLICY = Policy(failure_threshold=1, cooldown=60.0, success_threshold=1)
+
+
+def registry() -> Registry:
+    return Registry(POLICY, 300.0)
+
+
+def passing(lives: Registry, number: int) -> Live:
+    return lives.live(f"made-up-{number}", passing=True)
+
+
+def test_a_key_leads_to_the_same_object_for_ever() -> None:
+    lives = registry()
+    first = lives.live("openai/gpt")
+    assert lives.live("openai/gpt") is first
+    assert lives.live("other/gpt") is not first
+    assert first.key == first.breaker.key == "openai/gpt"
+    assert [live.key for live in lives] == ["openai/gpt", "other/gpt"]
+    assert len(lives) == 2
+
+
+def test_deployments_of_a_quota_group_rest_together() -> None:
+    lives = registry()
+    one, two, alone = lives.live("one", "account"), lives.live("two", "account"), lives.live("alone")
+    one.quota.rest(50.0)
+    assert (one.quota.rests_until, two.quota.rests_until, alone.quota.rests_until) == (50.0, 50.0, 0.0)
+
+
+def test_deployments_without_a_group_rest_alone() -> None:
+    lives = registry()
+    lives.live("one").quota.rest(50.0)
+    assert lives.live("two").quota.rests_until == 0.0
+    assert lives.live("one").quota.rests_until == 50.0
+
+
+def test_a_rest_is_never_made_shorter() -> None:
+    quota = Quota()
+    quota.rest(50.0)
+    quota.rest(20.0)
+    assert quota.rests_until == 50.0
+    quota.rest(51.0)
+    assert quota.rests_until == 51.0
+
+
+def test_a_deployment_that_changes_its_group_stays_the_same_otherwise() -> None:
+    lives = registry()
+    live, member = lives.live("one"), lives.live("two", "account")
+    member.quota.rest(50.0)
+    assert lives.live("one", "account") is live
+    assert live.quota is member.quota
+    assert lives.live("one").quota.rests_until == 0.0
+    assert member.quota.rests_until == 50.0
+
+
+def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
+    lives = registry()
+    live = lives.live("openai/gpt")
+    live.in_flight = 3
+    live.breaker.fail(live.breaker.enter("chat", 10.0), 10.0, "status_500")
+    live.statistics.ended(False, 10.0)
+    live.statistics.first_token(0.5, 10.0)
+    live.quota.rest(99.0)
+    policy = Policy(failure_threshold=5, cooldown=30.0, success_threshold=2)
+    lives.adopt(policy, 600.0, 20.0)
+    assert lives.live("openai/gpt") is live
+    assert (live.breaker.state, live.breaker.failures, live.breaker.retry_at) == ("open", 1, 40.0)
+    assert (live.statistics.window, live.statistics.counts(20.0), live.statistics.latency) == (600.0, (1, 1), 0.5)
+    assert (live.in_flight, live.quota.rests_until) == (3, 99.0)
+    assert lives.live("new").breaker.policy is live.breaker.policy is policy
+    assert lives.live("new").statistics.window == 600.0
+
+
+def test_a_reload_forgets_what_was_unavailable() -> None:
+    lives = registry()
+    breaker = lives.live("openai/gpt").breaker
+    breaker.missing(breaker.enter("chat", 10.0), "chat", 10.0)
+    assert not breaker.admits("chat", 11.0)
+    lives.adopt(POLICY, 300.0, 12.0)
+    assert breaker.admits("chat", 12.0)
+    assert (breaker.state, breaker.since) == ("closed", 12.0)
+
+
+def test_every_breakers_changes_are_told_to_one_listener() -> None:
+    heard: list[tuple[str, State, State, float]] = []
+
+    def listen(breaker: Breaker, old: State, now: float) -> None:
+        heard.append((breaker.key, old, breaker.state, now))
+
+    lives = Registry(POLICY, 300.0, listen)
+    lives.live("one").breaker.trip(5.0, "operator")
+    passing(lives, 1).breaker.trip(6.0, "operator")
+    assert heard == [("one", "closed", "open", 5.0), ("made-up-1", "closed", "open", 6.0)]
+
+
+def test_names_that_clients_made_up_are_bounded_and_the_oldest_goes_first() -> None:
+    lives = registry()
+    configured = lives.live("configured")
+    first = passing(lives, 0)
+    for number in range(1, MOST_PASSING):
+        passing(lives, number)
+    assert passing(lives, 0) is first  # asked for again: no longer the oldest
+    for number in range(MOST_PASSING, MOST_PASSING + 5):
+        passing(lives, number)
+    keys = {live.key for live in lives}
+    assert len(lives) == MOST_PASSING + 1
+    assert passing(lives, 0) is first
+    assert keys.isdisjoint(f"made-up-{number}" for number in range(1, 6))
+    assert lives.live("configured") is configured
+
+
+def test_a_made_up_name_in_flight_is_not_forgotten_while_another_is_idle() -> None:
+    lives = registry()
+    busy = passing(lives, 0)
+    busy.in_flight = 1
+    for number in range(1, MOST_PASSING + 1):
+        passing(lives, number)
+    keys = [live.key for live in lives]
+    assert busy.key in keys
+    assert "made-up-1" not in keys
+
+
+def test_the_bound_holds_even_if_every_made_up_name_is_in_flight() -> None:
+    lives = registry()
+    for number in range(MOST_PASSING + 3):
+        passing(lives, number).in_flight = 1
+    assert len(lives) == MOST_PASSING
+
+
+def test_a_made_up_name_that_gets_configured_keeps_its_past() -> None:
+    lives = registry()
+    live = passing(lives, 0)
+    assert lives.live(live.key) is live
+    assert passing(lives, 0) is live
+    for number in range(1, MOST_PASSING + 2):
+        passing(lives, number)
+    assert lives.live(live.key) is live
+
+
+def test_the_configuration_gives_thresholds_in_seconds() -> None:
+    circuit = CircuitBreaker(
+        failure_threshold=4, cooldown_period_secs=7.5, success_threshold=3, stats_window_size_mins=2.0
+    )
+    assert policy_of(circuit) == Policy(4, 7.5, 3)
+    assert window_of(circuit) == 120.0
+    live = Registry.of(circuit).live("one")
+    assert live.breaker.policy == Policy(4, 7.5, 3)
+    assert live.statistics.window == 120.0
+
+
+def test_a_live_tells_its_state() -> None:
+    live = registry().live("one", "account")
+    assert repr(live) == "<Live one closed, 0 in flight>"
+    assert repr(live.quota) == "<Quota account, rests until 0.0>"
+    assert repr(live.statistics) == "<Statistics 0 ended, 0 of them failed, latency None>"

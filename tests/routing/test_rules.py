@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import random
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import (
+    BrokenAnswer,
+    ClientFault,
+    ClientGone,
+    ClockExpired,
+    ConnectFailed,
+    ConnectionBroken,
+    ErrorInStream,
+    GatewayError,
+    ShuttingDown,
+    StreamTruncated,
+    UpstreamAuthFailed,
+    UpstreamFault,
+)
+from proxy.providers.refusal import Meaning, Refusal
+from proxy.routing.rules import RULES, Kind, Next, backoff, of_fault, of_refusal, verdict
+from proxy.wire import openai_error
+
+
+def heard(fault: UpstreamFault) -> UpstreamFault:
+    fault.heard = True
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("outcome", "following", "breaker"),
+    [
+        (Refusal("rate_limited"), Next.REST, "failure"),
+        (ConnectionBroken("reset"), Next.SAME, "failure"),
+        (ConnectFailed("network unreachable", again=True), Next.SAME, "failure"),
+        (ConnectFailed("refused"), Next.NEXT, "failure"),
+        (ConnectFailed("no such name", code="upstream_dns"), Next.NEXT, "failure"),
+        (ConnectFailed("a stranger's certificate", code="upstream_tls"), Next.NEXT, "failure"),
+        (ConnectFailed("the proxy said no", code="upstream_proxy"), Next.NEXT, "failure"),
+        (ClockExpired("connect", 1.0), Next.NEXT, "failure"),
+        (ClockExpired("headers", 1.0), Next.NEXT, "failure"),
+        (ClockExpired("firstContent", 1.0), Next.NEXT, "failure"),
+        (ClockExpired("idle", 1.0), Next.NEXT, "failure"),
+        (ClockExpired("total", 1.0), Next.NEXT, "failure"),
+        (Refusal("server_error"), Next.NEXT_OR_SAME, "failure"),
+        (ErrorInStream("oh"), Next.NEXT_OR_SAME, "failure"),
+        (BrokenAnswer("empty", code="upstream_empty_answer"), Next.NEXT_OR_SAME, "failure"),
+        (StreamTruncated("cut"), Next.NEXT_OR_SAME, "failure"),
+        (heard(ConnectionBroken("cut")), Next.NEXT_OR_SAME, "failure"),
+        (UpstreamFault("whatever"), Next.NEXT_OR_SAME, "failure"),
+        (Refusal("model_missing"), Next.NEXT, "unavailable"),
+        (Refusal("not_found"), Next.NEXT_OR_TELL, "nothing"),
+        (Refusal("context_length"), Next.LARGER_OR_TELL, "nothing"),
+        (Refusal("content_filter"), Next.TELL, "nothing"),
+        (Refusal("other"), Next.TELL, "nothing"),
+        (Refusal("auth"), Next.KEY, "nothing"),
+        (UpstreamAuthFailed("no"), Next.KEY, "nothing"),
+        (ConnectFailed("all in use", code="upstream_busy"), Next.NEXT, "nothing"),
+        (ClockExpired("deadline", 1.0), Next.STOP, "failure"),
+        (ClientGone(), Next.STOP, "nothing"),
+        (ClockExpired("clientStall", 1.0), Next.STOP, "nothing"),
+        (ShuttingDown("stopping"), Next.STOP, "nothing"),
+        (ClientFault("too large"), Next.STOP, "nothing"),
+        (GatewayError("a mistake of ours"), Next.STOP, "nothing"),
+    ],
+)
+def test_every_outcome_has_its_rule(
+    outcome: Refusal | GatewayError | ClientGone, following: Next, breaker: str
+) -> None:
+    kind = of_refusal(outcome) if isinstance(outcome, Refusal) else of_fault(outcome)
+    assert RULES[kind] == (following, breaker)
+
+
+def test_the_table_has_a_row_for_every_kind_and_every_meaning() -> None:
+    assert set(RULES) == set(Kind)
+    assert {of_refusal(Refusal(meaning)) for meaning in get_args(Meaning)} < set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "slow down", "code": "rate_limit_exceeded"}, Kind.RATE_LIMITED),
+        ({"message": "Rate limit exceeded"}, Kind.RATE_LIMITED),
+        ({"message": "prompt is too long", "code": 400}, Kind.CONTEXT_LENGTH),
+        ({"message": "no", "code": "content_filter"}, Kind.CONTENT_FILTER),
+        ({"message": "no", "code": "model_not_found"}, Kind.MODEL_MISSING),
+        ({"message": "no", "code": 401}, Kind.SERVER_ERROR),
+        ({"message": "no"}, Kind.SERVER_ERROR),
+    ],
+)
+def test_an_error_that_came_with_a_200_has_the_rule_of_what_it_says(error: dict[str, object], kind: Kind) -> None:
+    assert of_fault(openai_error.fault_of(openai_error.find({"error": error}))) is kind
+
+
+# Backing off
+
+
+@given(st.integers(0, 3_600_000), st.integers(0, 10), st.integers())
+def test_a_retry_waits_twice_as_long_as_the_one_before_with_jitter_from_half_to_whole(
+    delay_ms: int, retry: int, seed: int
+) -> None:
+    whole = delay_ms / 1000 * 2**retry
+    assert whole * 0.499 <= backoff(delay_ms, retry, random.Random(seed)) <= whole * 1.001
+
+
+def test_the_jitter_is_spread_evenly() -> None:
+    dice = random.Random(7)
+    waits = [backoff(1000, 0, dice) for _ in range(10_000)]
+    assert abs(sum(waits) / len(waits) - 0.75) < 0.005
+    assert min(waits) < 0.51
+    assert max(waits) > 0.99
+
+
+def test_no_number_of_retries_overflows() -> None:
+    assert backoff(1000, 10_000, random.Random(1)) == backoff(1000, 20, random.Random(1))
+
+
+# The end
+
+
+@pytest.mark.parametrize(
+    ("kinds", "last", "status"),
+    [
+        ([Kind.RATE_LIMITED], Kind.RATE_LIMITED, 429),
+        ([Kind.RATE_LIMITED, Kind.RATE_LIMITED], None, 429),
+        ([Kind.RATE_LIMITED, Kind.SERVER_ERROR], Kind.RATE_LIMITED, 502),
+        ([Kind.RATE_LIMITED, Kind.TIMEOUT], Kind.TIMEOUT, 504),
+        ([Kind.TIMEOUT, Kind.RATE_LIMITED], Kind.RATE_LIMITED, 502),
+        ([Kind.SERVER_ERROR, Kind.DEADLINE], Kind.DEADLINE, 504),
+        ([Kind.TIMEOUT, Kind.UNREACHABLE], Kind.UNREACHABLE, 502),
+        ([Kind.AUTH], Kind.AUTH, 502),
+        ([Kind.MODEL_MISSING], Kind.MODEL_MISSING, 502),
+        ([], None, 502),
+    ],
+)
+def test_the_final_status_tells_the_client_what_to_do(kinds: list[Kind], last: Kind | None, status: int) -> None:
+    assert verdict(kinds, last) == status

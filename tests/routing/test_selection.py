@@ -1,0 +1,110 @@
+"""The criteria as filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.errors import ClientFault
+from proxy.routing.selection import MOST_KEPT
+from proxy.wire.criteria import Criteria
+from tests.support.catalogs import asked, build, every
+
+PROVIDERS = {"p": {"baseUrl": "http://127.0.0.1:1"}, "open": {"baseUrl": "http://127.0.0.1:2"}}
+MODELS: list[dict[str, Any]] = [
+    {"name": "quick", "provider": "p", "speedTier": "fast", "contextSize": 8000, "tags": ["code", "general"]},
+    {
+        "name": "deep",
+        "provider": "p",
+        "type": "reasoning",
+        "contextSize": 64000,
+        "tags": ["code", "math"],
+        "jsonResponse": True,
+    },
+    {"name": "plain", "provider": "p", "speedTier": "slow", "jsonResponse": True},
+    {"name": "typed", "provider": "p", "type": "fast", "tags": ["general"]},
+]
+KNOWN = build(MODELS, PROVIDERS)
+EVERY = {model["name"] for model in MODELS}
+
+
+@pytest.mark.parametrize(
+    ("criteria", "left"),
+    [
+        (Criteria(), EVERY),
+        (Criteria(tags=("code",)), {"quick", "deep"}),
+        (Criteria(tags=("code", "math")), {"deep"}),
+        (Criteria(type="reasoning"), {"deep"}),
+        (Criteria(type="chat"), {"quick", "plain"}),
+        (Criteria(type="fast"), {"quick", "typed"}),
+        (Criteria(min_context_size=8000), {"quick", "deep"}),
+        (Criteria(min_context_size=8001), {"deep"}),
+        (Criteria(min_context_size=1), {"quick", "deep"}),
+        (Criteria(json_response=True), {"deep", "plain"}),
+        (Criteria(prefer_fast=True), EVERY),
+        (Criteria(min_success_rate=0.9), EVERY),
+        (Criteria(tags=("code",), json_response=True, prefer_fast=True), {"deep"}),
+    ],
+)
+def test_each_criterion_leaves_those_that_satisfy_it(criteria: Criteria, left: set[str]) -> None:
+    for _ in range(2):
+        assert {each.name for each in every(asked(KNOWN, "auto", criteria=criteria))} == left
+
+
+@pytest.mark.parametrize(
+    ("criteria", "field"),
+    [
+        (Criteria(tags=("cooking",)), "tags"),
+        (Criteria(type="poetry"), "type"),
+        (Criteria(min_context_size=64001), "min_context_size"),
+        (Criteria(tags=("general",), json_response=True), "json_response"),
+        (Criteria(tags=("math",), type="chat"), "tags"),
+        (Criteria(type="fast", min_context_size=9000, prefer_fast=True, min_success_rate=1.0), "min_context_size"),
+    ],
+)
+@pytest.mark.parametrize("names", [("auto",), ("quick", "deep", "plain", "typed")])
+def test_the_criterion_that_leaves_nobody_is_named(criteria: Criteria, field: str, names: tuple[str, ...]) -> None:
+    with pytest.raises(ClientFault) as caught:
+        asked(KNOWN, *names, criteria=criteria)
+    fault = caught.value
+    assert (fault.status, fault.code, fault.param) == (404, "no_model_matches", field)
+    assert field in fault.message
+
+
+def test_a_list_keeps_its_order_and_loses_those_that_do_not_match() -> None:
+    found = every(asked(KNOWN, "plain", "quick", "deep", criteria=Criteria(json_response=True)))
+    assert [each.name for each in found] == ["plain", "deep"]
+
+
+def test_of_a_model_that_is_not_configured_nothing_is_known() -> None:
+    assert len(every(asked(KNOWN, "open/made-up", criteria=Criteria(prefer_fast=True)))) == 1
+    with pytest.raises(ClientFault) as caught:
+        asked(KNOWN, "open/made-up", criteria=Criteria(min_context_size=1))
+    assert caught.value.code == "no_model_matches"
+
+
+def test_the_criteria_hold_for_a_pinned_provider_too() -> None:
+    found = every(asked(KNOWN, "auto", pinned="p", criteria=Criteria(type="reasoning")))
+    assert [each.name for each in found] == ["deep"]
+
+
+def test_a_preference_for_speed_takes_the_lowest_latency_whatever_the_strategy() -> None:
+    known = build(MODELS, PROVIDERS, strategy="lowest_cost")
+    for latency, deployment in zip((3.0, 1.0, 2.0, 4.0), known.deployments, strict=True):
+        deployment.live.statistics.first_token(latency, 0.0)
+    found = every(asked(known, "auto", criteria=Criteria(prefer_fast=True)))
+    assert [each.name for each in found] == ["deep", "plain", "quick", "typed"]
+
+
+def test_turns_go_on_among_those_that_match() -> None:
+    known = build(MODELS, PROVIDERS, strategies={"auto": "round_robin"})
+    first = [asked(known, "auto", criteria=Criteria(tags=("code",))).next(0.0) for _ in range(4)]
+    assert [each.name for each in first if each] == ["quick", "deep", "quick", "deep"]
+
+
+def test_wishes_that_differ_in_nothing_but_numbers_take_no_room() -> None:
+    known = build(MODELS, PROVIDERS)
+    for size in range(1, 2 * MOST_KEPT):
+        asked(known, "auto", criteria=Criteria(min_context_size=size))
+    assert len(known._selection._kept) == 1

@@ -1,0 +1,263 @@
+"""Who is chosen how often, with a fixed seed; small steps (scanned) and large ones (sampled) alike."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from proxy.config.schema import Strategy
+from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.strategies import LEAST_RATE, STRATEGIES
+from tests.support.catalogs import ENDPOINT, asked, every, rivals
+
+LARGE = 200
+
+
+def shares(known: Catalog, rounds: int = 4000, seed: int = 7) -> Counter[str]:
+    """How often each provider is the first that is proposed."""
+    chance = random.Random(seed)
+    found: Counter[str] = Counter()
+    for _ in range(rounds):
+        first = asked(known, "m", chance=chance).next(0.0)
+        assert first is not None
+        found[first.provider.name] += 1
+    return found
+
+
+def history(deployment: Deployment, *, good: int = 0, bad: int = 0, latency: float | None = None) -> None:
+    for ok in [True] * good + [False] * bad:
+        deployment.live.statistics.ended(ok, 0.0)
+    if latency is not None:
+        deployment.live.statistics.first_token(latency, 0.0)
+
+
+def near(part: float, expected: float, tolerance: float = 0.025) -> bool:
+    return abs(part - expected) < tolerance
+
+
+def test_every_strategy_of_the_configuration_is_there() -> None:
+    assert set(STRATEGIES) == set(Strategy.__args__)  # type: ignore[attr-defined]
+
+
+# smart
+
+
+def test_smart_chooses_in_proportion_to_the_weights() -> None:
+    found = shares(rivals(3, {"weight": 5}, {"weight": 3}, {"weight": 2}, strategy="smart"))
+    assert near(found["p0"] / 4000, 0.5)
+    assert near(found["p1"] / 4000, 0.3)
+    assert near(found["p2"] / 4000, 0.2)
+
+
+def test_smart_multiplies_weight_success_rate_and_latency_factor() -> None:
+    known = rivals(3, {"weight": 1}, {"weight": 2}, {"weight": 4}, strategy="smart")
+    one, two, three = known.deployments
+    history(one, good=10, latency=0.0)  # 1 x 1.0 x 1
+    history(two, good=5, bad=5, latency=0.0)  # 2 x 0.5 x 1
+    history(three, good=10, latency=3.0)  # 4 x 1.0 x 1/4
+    assert all(near(count / 4000, 1 / 3) for count in shares(known).values())
+
+
+@pytest.mark.parametrize("count", [4, LARGE])
+def test_smart_explores_those_without_statistics_as_if_they_were_the_best(count: int) -> None:
+    known = rivals(count, strategy="smart")
+    half = count // 2
+    for deployment in known.deployments[:half]:
+        history(deployment, good=1, bad=1, latency=1.0)  # 1 x 0.5 x 0.5
+    found = shares(known)
+    unexplored = sum(found[f"p{number}"] for number in range(half, count))
+    assert near(unexplored / 4000, 0.8)  # 1 to 0.25
+
+
+def test_in_a_large_step_the_shares_are_the_same() -> None:
+    settings: list[dict[str, Any]] = [{"weight": 1 + number % 3} for number in range(LARGE)]
+    known = rivals(LARGE, *settings, strategy="smart")
+    for number, deployment in enumerate(known.deployments):
+        history(deployment, good=1 + number % 2, bad=1, latency=float(number % 5))
+    step = known._steps.get("m") or asked(known, "m")._steps
+    scores = {each.provider.name: step[0].score(each, 0.0) or 0.0 for each in known.deployments}
+    total = sum(scores.values())
+    found = shares(known, 6000)
+    # Chi square with 199 degrees of freedom stays below 260 with p = 0.998.
+    chi = sum((found[name] - 6000 * score / total) ** 2 / (6000 * score / total) for name, score in scores.items())
+    assert chi < 260
+
+
+def test_where_luck_fails_in_a_large_step_somebody_is_chosen_all_the_same() -> None:
+    known = rivals(LARGE, strategy="smart")
+    for deployment in known.deployments:
+        history(deployment, bad=2, latency=1000.0)
+    assert len(shares(known, 200)) > 50
+
+
+@pytest.mark.parametrize("strategy", ["smart", "weighted_round_robin", "round_robin", "least_connections"])
+def test_weight_zero_is_for_when_nothing_else_is_left(strategy: str) -> None:
+    known = rivals(4, {"weight": 0}, {"weight": 0}, strategy=strategy)
+    assert set(shares(known, 200)) == {"p2", "p3"}
+    assert [each.provider.name in ("p0", "p1") for each in every(asked(known, "m"))] == [False, False, True, True]
+
+
+def test_who_failed_always_is_asked_now_and_then() -> None:
+    known = rivals(2, strategy="smart")
+    history(known.deployments[0], bad=2)
+    assert 0 < shares(known, 4000)["p0"] < 4000 * LEAST_RATE * 2
+
+
+def test_when_the_cooldown_is_over_a_probe_is_as_likely_as_any() -> None:
+    known = rivals(2, strategy="smart")
+    deployment = known.deployments[0]
+    for _ in range(3):
+        deployment.live.breaker.fail(deployment.live.breaker.enter(ENDPOINT, 0.0), 0.0, "test")
+        history(deployment, bad=1)
+    assert set(shares(known, 100)) == {"p1"}
+    chance = random.Random(5)
+    firsts = [asked(known, "m", chance=chance).next(60.0) for _ in range(1000)]
+    assert near(firsts.count(deployment) / 1000, 0.5, 0.05)
+
+
+def test_the_same_seed_gives_the_same_choices() -> None:
+    assert shares(rivals(5, strategy="smart"), 50, 1) == shares(rivals(5, strategy="smart"), 50, 1)
+
+
+# In turn
+
+
+def test_round_robin_gives_everyone_the_same_and_passes_over_who_is_down() -> None:
+    known = rivals(3, strategy="round_robin")
+    known.deployments[0].live.breaker.trip(0.0, "test")
+    assert shares(known, 100) == {"p1": 50, "p2": 50}
+
+
+def test_weighted_round_robin_is_exact_and_even() -> None:
+    known = rivals(3, {"weight": 3}, {"weight": 1}, {"weight": 1}, strategy="weighted_round_robin")
+    firsts = [asked(known, "m").next(0.0) for _ in range(50)]
+    names = [each.provider.name for each in firsts if each]
+    for begin in range(0, 50, 5):
+        assert Counter(names[begin : begin + 5]) == {"p0": 3, "p1": 1, "p2": 1}
+    assert "p0" in {*names[:2]} & {*names[2:4]}
+
+
+def test_weighted_round_robin_of_many_is_as_even_as_can_be() -> None:
+    known = rivals(LARGE, *[{"weight": 9}] * 100, *[{"weight": 1}] * 100, strategy="weighted_round_robin")
+    found = shares(known, 1000)
+    heavy = sum(found[f"p{number}"] for number in range(100))
+    assert near(heavy / 1000, 0.9, 0.005)
+    assert max(found.values()) - min(found[f"p{number}"] for number in range(100)) <= 3
+
+
+# The best
+
+
+@pytest.mark.parametrize("count", [4, LARGE])
+def test_least_connections_takes_the_least_busy_and_turns_among_the_idle(count: int) -> None:
+    known = rivals(count, strategy="least_connections")
+    assert set(shares(known, count).values()) == {1}
+    for number, deployment in enumerate(known.deployments):
+        deployment.live.in_flight = 5 if number % 2 else 2
+    assert all(int(name[1:]) % 2 == 0 for name in shares(known, count))
+
+
+@pytest.mark.parametrize("count", [4, LARGE])
+def test_lowest_latency_explores_the_unknown_one_request_at_a_time(count: int) -> None:
+    known = rivals(count, strategy="lowest_latency")
+    chosen = []
+    for _ in range(count):
+        first = asked(known, "m").next(0.0)
+        assert first is not None
+        first.live.in_flight += 1
+        chosen.append(first)
+    assert len(set(chosen)) == count
+    assert asked(known, "m").next(0.0) is not None  # all are being explored: any is better than none
+    history(chosen[0], latency=30.0)
+    assert set(shares(known, 20)) == {chosen[0].provider.name}  # the only one that is known
+
+
+@pytest.mark.parametrize("count", [4, LARGE])
+def test_lowest_latency_takes_the_fastest_and_notices_changes(count: int) -> None:
+    known = rivals(count, strategy="lowest_latency")
+    for number, deployment in enumerate(known.deployments):
+        history(deployment, latency=1.0 + number)
+    assert set(shares(known, 20)) == {"p0"}
+    known.deployments[0].live.statistics.latency = 50.0
+    assert set(shares(known, 20)) == {"p1"}
+    known.deployments[-1].live.statistics.latency = 0.1  # found out by others
+    shares(known, 20)
+    assert set(shares(known, 20)) == {f"p{count - 1}"}
+    known.deployments[-1].live.breaker.trip(0.0, "test")
+    assert set(shares(known, 20)) == {"p1"}
+
+
+@pytest.mark.parametrize("count", [4, LARGE])
+def test_latencies_that_are_too_old_are_explored_anew(count: int) -> None:
+    known = rivals(count, strategy="lowest_latency")
+    for deployment in known.deployments:
+        history(deployment, latency=1.0)
+    fastest = asked(known, "m").next(0.0)
+    assert fastest is not None
+    later = 10_000.0
+    found = set()
+    for _ in range(count):
+        first = asked(known, "m").next(later)
+        assert first is not None
+        first.live.statistics.first_token(5.0, later)
+        found.add(first)
+    assert found == set(known.deployments)
+
+
+@pytest.mark.parametrize("count", [6, LARGE])
+def test_lowest_cost_takes_turns_among_the_cheapest_and_unknown_prices_come_last(count: int) -> None:
+    prices: list[dict[str, Any]] = [
+        {},
+        {"inputPrice": 2, "outputPrice": 3},
+        {"inputPrice": 1, "outputPrice": 4},
+        {"inputPrice": 0, "outputPrice": 9},
+        {"inputPrice": 6},
+    ]
+    known = rivals(count, *prices, strategy="lowest_cost")
+    assert shares(known, 100) == {"p1": 50, "p2": 50}
+    order = [each.provider.name for each in every(asked(known, "m"))]
+    assert order[2:4] == ["p4", "p3"]
+    assert len(order) == count
+
+
+# Which strategy
+
+
+@pytest.mark.parametrize(
+    ("routing", "named", "auto"),
+    [
+        ({}, "round_robin", "smart"),
+        ({"strategy": "lowest_cost"}, "lowest_cost", "lowest_cost"),
+        ({"strategies": {"m": "least_connections"}}, "least_connections", "smart"),
+        ({"strategies": {"auto": "round_robin"}, "strategy": "smart"}, "smart", "round_robin"),
+    ],
+)
+def test_the_strategy_is_the_names_or_the_defaults(routing: dict[str, Any], named: str, auto: str) -> None:
+    known = rivals(2, **routing)
+    for name, strategy in (("m", named), ("auto", auto)):
+        plan = asked(known, name)
+        plan.next(0.0)
+        assert plan.explain()["strategy"] == strategy
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("count", [1, 5, LARGE])
+def test_whatever_the_strategy_everyone_is_proposed_once_and_nobody_who_is_down(strategy: str, count: int) -> None:
+    known = rivals(count, strategy=strategy)
+    down = {deployment for number, deployment in enumerate(known.deployments) if number % 3 == 1}
+    for deployment in down:
+        deployment.live.breaker.trip(0.0, "test")
+    found = every(asked(known, "m", chance=random.Random(3)))
+    assert len(found) == len(set(found))
+    assert set(found) == set(known.deployments) - down
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_the_last_of_many_that_is_up_is_found(strategy: str) -> None:
+    known = rivals(LARGE, strategy=strategy)
+    for deployment in known.deployments[:-1]:
+        deployment.live.breaker.trip(0.0, "test")
+    assert set(shares(known, 5)) == {f"p{LARGE - 1}"}

@@ -1,0 +1,44 @@
+"""A gateway with several candidates, each an upstream of its own, that leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from tests.support.clock import FakeClock
+from tests.support.gateway import Gateway
+from tests.support.lives import at_rest
+from tests.support.upstream import Upstream
+
+
+@asynccontextmanager
+async def candidates(
+    names: str,
+    *,
+    prefill: Iterable[str] = (),
+    provider: dict[str, Any] | None = None,
+    routing: dict[str, Any] | None = None,
+    **sections: Any,
+) -> AsyncIterator[tuple[Gateway, list[Upstream], FakeClock]]:
+    """For each letter of ``names`` a model of that name at a provider of that name. The clock is the test's.
+
+    At the end nothing may be in flight, held or leased. ``provider`` adds to each provider, ``prefill`` names models.
+    """
+    clock = FakeClock()
+    async with AsyncExitStack() as stack:
+        ups = [await stack.enter_async_context(Upstream()) for _ in names]
+        providers = {
+            name: {"baseUrl": up.url, "apiKey": f"key-{name}"} | (provider or {})
+            for name, up in zip(names, ups, strict=True)
+        }
+        config = {
+            "routing": {"rateLimitRetries": 0} | (routing or {}),
+            "providers": providers,
+            "models": [
+                {"name": name, "provider": name, "model": f"up-{name}", "prefill": name in prefill} for name in names
+            ],
+        } | sections
+        gw = await stack.enter_async_context(Gateway(config, clock=clock))
+        yield gw, ups, clock
+        await at_rest(gw)

@@ -1,0 +1,61 @@
+"""Catalogs for tests, and what they propose."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.live import Registry
+from proxy.routing.plan import Plan
+from proxy.routing.spec import Spec
+from proxy.wire.call import AUTO
+from proxy.wire.criteria import NONE, Criteria
+from tests.support.gateway import to_config
+
+ENDPOINT = "chat/completions"
+
+
+def build(
+    models: list[dict[str, Any]],
+    providers: dict[str, Any],
+    *,
+    registry: Registry | None = None,
+    **routing: Any,
+) -> Catalog:
+    """``routing`` as in the configuration (camelCase)."""
+    config = to_config({"providers": providers, "models": models, "routing": routing})
+    registry = registry or Registry.of(config.circuit_breaker)
+    return Catalog(config, registry, version="1", created=1_700_000_000)
+
+
+def rivals(count: int, *settings: dict[str, Any], **routing: Any) -> Catalog:
+    """One model ``m`` at ``count`` providers ``p0``, ``p1``, ...; ``settings`` are of the models, in the same order."""
+    providers = {f"p{number}": {"baseUrl": f"http://127.0.0.1:{number + 1}"} for number in range(count)}
+    own = [*settings, *[{}] * (count - len(settings))]
+    return build([{"name": "m", "provider": f"p{n}"} | own[n] for n in range(count)], providers, **routing)
+
+
+def asked(
+    known: Catalog,
+    *names: str | None,
+    auto: bool = False,
+    pinned: str | None = None,
+    criteria: Criteria = NONE,
+    affinity: bytes = b"",
+    now: float = 0.0,
+    chance: random.Random | None = None,
+) -> Plan:
+    """The plan for these names, of which ``None`` and ``auto`` mean any model."""
+    named = tuple(name for name in names if name not in (None, AUTO))
+    spec = Spec(named, auto or not named, criteria, ENDPOINT, affinity)
+    provider = None if pinned is None else known.providers[pinned]
+    return known.plan(spec, provider, now, chance or random.Random(0))
+
+
+def every(plan: Plan, now: float = 0.0) -> list[Deployment]:
+    """All that the plan proposes, in order."""
+    found = []
+    while (deployment := plan.next(now)) is not None:
+        found.append(deployment)
+    return found

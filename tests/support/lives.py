@@ -1,0 +1,32 @@
+"""What a running gateway knows of its deployments, and whether it holds on to anything that it should not."""
+
+from __future__ import annotations
+
+from proxy.routing.live import Live
+from tests.support.gateway import Gateway
+from tests.support.patience import until
+
+
+def live(gw: Gateway, label: str) -> Live:
+    """Of the deployment ``provider/name`` (``provider/name#2`` where the provider has several addresses)."""
+    assert gw.app.gateway is not None
+    catalog = gw.app.gateway.catalog
+    found = {deployment.label: deployment for deployment in [*catalog.deployments, *catalog.fallback]}
+    return found[label].live
+
+
+async def at_rest(gw: Gateway) -> None:
+    """Once every exchange is settled: nothing in flight, no probe's slot taken, no connection leased, no byte held."""
+    gateway = gw.app.gateway
+    assert gateway is not None
+    around = gateway._around
+    await until(lambda: not gateway._running, "the exchanges to be settled")
+    await until(lambda: not around.budget.used, f"{around.budget.used} bytes to be given back")
+    await until(lambda: _idle(gw) == len(around.pool), f"leased connections of {around.pool!r}")
+    assert [each for each in gw.app._registry if each.in_flight or each.breaker.probing] == []
+    assert gw.app.metrics.in_flight == 0
+
+
+def _idle(gw: Gateway) -> int:
+    assert gw.app.gateway is not None
+    return sum(len(place.idle) for place in gw.app.gateway._around.pool._places.values())

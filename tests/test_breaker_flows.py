@@ -1,0 +1,426 @@
+"""Breakers at work: who is down is left alone, and found again; what is known outlives a reload."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.config.source import Source
+from tests.support import (
+    Answer,
+    Chunk,
+    Headers,
+    Reset,
+    Signal,
+    Stall,
+    Upstream,
+    Wait,
+    chat_chunks,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+    until,
+    within,
+)
+from tests.support.answers import SSE_HEADERS
+from tests.support.clock import FakeClock
+from tests.support.gateway import Gateway
+from tests.support.lives import at_rest, live
+from tests.support.steps import Script
+from tests.support.upstream import Request
+
+CHAT = "/v1/chat/completions"
+CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+STREAM = CALL | {"stream": True}
+MISSING = json_answer(error_json("The model `m` does not exist.", code="model_not_found"), 404)
+BREAKER = {"failureThreshold": 3, "cooldownPeriodSecs": 60, "successThreshold": 2}
+
+
+class Flapping:
+    """An upstream that is down, or not."""
+
+    def __init__(self, upstream: Upstream, name: str) -> None:
+        self.upstream = upstream
+        self.name = name
+        self.down = False
+        upstream.on(self._answer)
+
+    def _answer(self, request: Request) -> Script:
+        if self.down:
+            return json_answer(error_json(), 503)
+        if request.json.get("stream"):
+            return sse_answer(*chat_events(self.name))
+        return json_answer(completion(self.name))
+
+    @property
+    def asked(self) -> int:
+        return len(self.upstream.requests)
+
+
+@pytest.fixture
+async def one() -> AsyncIterator[Flapping]:
+    async with Upstream() as upstream:
+        yield Flapping(upstream, "one")
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Flapping]:
+    async with Upstream() as upstream:
+        yield Flapping(upstream, "other")
+
+
+@pytest.fixture
+async def clock() -> FakeClock:
+    return FakeClock()
+
+
+def house(*flapping: Flapping, **sections: Any) -> dict[str, Any]:
+    return {
+        "providers": {each.name: {"baseUrl": each.upstream.url} for each in flapping},
+        "models": [{"name": "m", "provider": each.name} for each in flapping],
+        "circuitBreaker": BREAKER,
+        "routing": {"maxRetries": 1, "rateLimitRetries": 0},
+    } | sections
+
+
+async def ask(gw: Gateway, call: dict[str, Any] = CALL) -> Answer:
+    client = await gw.client()
+    answer = await client.fetch("POST", CHAT, json=call)
+    client.close()
+    return answer
+
+
+async def who(gw: Gateway, call: dict[str, Any] = CALL) -> str | None:
+    answer = await ask(gw, call)
+    assert answer.status == 200
+    return answer.header("x-router-provider")
+
+
+# -- down, and back -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["smart", "round_robin", "weighted_round_robin", "least_connections"])
+@pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
+async def test_a_flapping_upstream_is_left_alone_while_it_is_down_and_asked_again_when_it_is_back(
+    one: Flapping, other: Flapping, clock: FakeClock, call: dict[str, Any], strategy: str
+) -> None:
+    config = house(one, other, routing={"strategy": strategy})
+    async with Gateway(config, clock=clock, chance=random.Random(11)) as gw:
+        breaker = live(gw, "one/m").breaker
+        for _ in range(20):
+            await who(gw, call)
+        assert one.asked > 0
+        one.down, before = True, one.asked
+        for _ in range(200):  # ten minutes
+            assert await who(gw, call) == "other"
+            clock.advance(3)
+        # Three failures open it; then one probe for each cooldown, and no more.
+        assert breaker.state in ("open", "half_open")
+        assert 3 < one.asked - before <= 3 + 10
+        one.down, before = False, one.asked
+        clock.advance(60)
+        served = [await who(gw, call) for _ in range(40)]
+        assert (breaker.state, breaker.failures) == ("closed", 0)
+        assert served.count("one") >= BREAKER["successThreshold"]
+        assert one.asked - before == served.count("one")
+        assert "one" in [await who(gw, call) for _ in range(10)]
+        await at_rest(gw)
+
+
+async def test_back_on_the_only_deployment_right_when_the_cooldown_is_over(one: Flapping, clock: FakeClock) -> None:
+    async with Gateway(house(one, routing={"maxRetries": 0}), clock=clock) as gw:
+        breaker, one.down = live(gw, "one/m").breaker, True
+        for _ in range(3):
+            assert (await ask(gw)).status == 502
+        for seconds in (0, 30, 29):
+            clock.advance(seconds)
+            answer = await ask(gw)
+            assert (answer.status, one.asked) == (502, 3)
+            assert answer.json["error"]["code"] == "no_candidate"
+        assert answer.header("retry-after") == "1"
+        clock.advance(1)
+        assert ((await ask(gw)).status, one.asked, breaker.state) == (502, 4, "open")
+        one.down = False
+        clock.advance(60)
+        for state in ("half_open", "closed"):
+            assert (await who(gw), breaker.state) == ("one", state)
+
+
+async def test_with_a_fallback_the_fallback_serves_meanwhile(one: Flapping, other: Flapping, clock: FakeClock) -> None:
+    config = house(one, other)
+    config["models"] = [{"name": "m", "provider": "one"}, {"name": "spare", "provider": "other"}]
+    config["routing"] = {"maxRetries": 0, "fallback": {"provider": "other", "model": "spare"}}
+    async with Gateway(config, clock=clock) as gw:
+        one.down = True
+        for number in range(10):
+            answer = await ask(gw)
+            assert answer.json["_router"]["fallback_used"] is True
+            assert answer.json["_router"]["attempts"] == (2 if number < 3 else 1)
+        assert one.asked == 3
+        one.down = False
+        clock.advance(60)
+        assert [await who(gw) for _ in range(3)] == ["one"] * 3
+
+
+# -- probes -------------------------------------------------------------------------------------------
+
+
+async def test_probes_come_one_at_a_time(one: Flapping, other: Flapping, clock: FakeClock) -> None:
+    gate = asyncio.Event()
+    async with Gateway(house(one, other), clock=clock) as gw:
+        breaker, one.down = live(gw, "one/m").breaker, True
+        while breaker.state == "closed":
+            await who(gw)
+        clock.advance(60)
+        before = one.asked
+        one.upstream.on(lambda request: [Wait(gate), *json_answer(completion("one"))])
+        asking = [asyncio.create_task(who(gw)) for _ in range(30)]
+        await until(lambda: sum(task.done() for task in asking) == 29, "all but the probe")
+        assert (one.asked - before, breaker.state, bool(breaker.probing)) == (1, "half_open", True)
+        gate.set()
+        served = await asyncio.gather(*asking)
+        assert Counter(served) == {"one": 1, "other": 29}
+        assert (breaker.successes, bool(breaker.probing)) == (1, False)
+
+
+async def test_a_probe_of_a_stream_is_over_at_its_content_and_the_slot_is_free_while_it_runs(
+    one: Flapping, other: Flapping, clock: FakeClock
+) -> None:
+    gate = asyncio.Event()
+    async with Gateway(house(one, other), clock=clock) as gw:
+        breaker, one.down = live(gw, "one/m").breaker, True
+        while breaker.state == "closed":
+            await who(gw)
+        clock.advance(60)
+        begun = Chunk(chat_chunks("one", finish=None, done=False))
+        one.upstream.on(lambda request: [Headers(200, SSE_HEADERS), begun, Wait(gate), Reset()])
+        clients = [await gw.client() for _ in range(8)]
+        for client in clients:
+            await client.request("POST", CHAT, json=STREAM)
+            assert (await client.read_head()).status == 200
+        assert breaker.state == "closed"
+        gate.set()
+        for client in clients:
+            await client.read_body()
+        await at_rest(gw)
+        # What broke after its commit counts all the same.
+        assert breaker.failures >= 1
+
+
+async def test_a_probe_that_fails_opens_for_a_whole_cooldown_again(
+    one: Flapping, other: Flapping, clock: FakeClock
+) -> None:
+    async with Gateway(house(one, other), clock=clock) as gw:
+        breaker, one.down = live(gw, "one/m").breaker, True
+        while breaker.state == "closed":
+            await who(gw)
+        clock.advance(60)
+        one.upstream.queue(json_answer(completion("one")))  # one good probe is not enough
+        for _ in range(4):
+            await who(gw)
+        assert (breaker.state, one.asked) == ("open", 5)
+        clock.advance(59)
+        for _ in range(4):
+            assert await who(gw) == "other"
+        assert one.asked == 5
+
+
+@pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
+async def test_a_client_that_leaves_frees_the_slot_without_a_verdict(
+    one: Flapping, other: Flapping, clock: FakeClock, call: dict[str, Any]
+) -> None:
+    arrived = asyncio.Event()
+    async with Gateway(house(one, other), clock=clock) as gw:
+        breaker, one.down = live(gw, "one/m").breaker, True
+        while breaker.state == "closed":
+            await who(gw)
+        clock.advance(60)
+        counts = live(gw, "one/m").statistics.counts(clock.now())
+        one.upstream.on(lambda request: [Signal(arrived), Stall()])
+        leaving = []
+        while not breaker.probing:  # the rotation may begin with the other
+            client = await gw.client()
+            leaving.append(client)
+            await client.request("POST", CHAT, json=call)
+            await until(lambda: breaker.probing or len(gw.exchanges) > 3, "the request to be on its way")
+            if not breaker.probing:
+                await client.read_answer()
+        await within(arrived.wait(), "the probe upstream")
+        assert await who(gw) == "other"
+        for client in leaving:
+            client.close()
+        await at_rest(gw)
+        assert (breaker.state, breaker.successes) == ("half_open", 0)
+        assert live(gw, "one/m").statistics.counts(clock.now()) == counts
+        one.down = False
+        one.upstream.on(one._answer)
+        assert "one" in [await who(gw) for _ in range(2)]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+async def test_an_answer_without_a_verdict_frees_the_slot(
+    one: Flapping, other: Flapping, clock: FakeClock, status: int
+) -> None:
+    config = house(one, other)
+    config["providers"]["one"]["apiKeys"] = ["key-one", "key-two", "key-three"]
+    async with Gateway(config, clock=clock) as gw:
+        breaker, one.down = live(gw, "one/m").breaker, True
+        while breaker.state == "closed":
+            await who(gw)
+        clock.advance(60)
+        before = one.asked
+        one.down = False
+        one.upstream.queue(json_answer(error_json(), status))
+        while one.asked == before:
+            await ask(gw)
+        assert (breaker.state, bool(breaker.probing)) == ("half_open", False)
+        for _ in range(4):
+            await who(gw)
+        assert breaker.state == "closed"
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_breaker_that_opens_at_the_first_key_keeps_the_second_from_being_asked(
+    one: Flapping, other: Flapping, clock: FakeClock, retries: int
+) -> None:
+    routing = {"maxRetries": retries, "rateLimitRetries": 0}
+    config = house(one, other, routing=routing, circuitBreaker=BREAKER | {"failureThreshold": 1})
+    config["providers"]["one"]["apiKeys"] = ["key-one", "key-two"]
+    async with Gateway(config, clock=clock) as gw:
+        one.upstream.on(lambda request: json_answer(error_json(), 429, [("Retry-After", "5")]))
+        answer = await ask(gw)
+        assert (answer.status, one.asked, other.asked) == (200 if retries else 429, 1, retries)
+        assert live(gw, "one/m").breaker.state == "open"
+
+
+async def test_a_refused_key_and_then_a_failure_are_one_failure(one: Flapping, clock: FakeClock) -> None:
+    config = house(one, routing={"maxRetries": 0})
+    config["providers"]["one"]["apiKeys"] = ["key-one", "key-two"]
+    async with Gateway(config, clock=clock) as gw:
+        one.upstream.queue(json_answer(error_json(), 401), json_answer(error_json(), 500))
+        assert ((await ask(gw)).status, one.asked, live(gw, "one/m").breaker.failures) == (502, 2, 1)
+
+
+# -- permanently unavailable --------------------------------------------------------------------------
+
+
+async def test_a_missing_model_is_unavailable_for_that_endpoint_however_long(
+    one: Flapping, other: Flapping, clock: FakeClock
+) -> None:
+    async with Gateway(house(one, other), clock=clock) as gw:
+        one.upstream.queue(MISSING)
+        assert [await who(gw) for _ in range(5)] == ["other"] * 5
+        assert (one.asked, live(gw, "one/m").breaker.state) == (1, "unavailable")
+        clock.advance(100_000)
+        assert [await who(gw) for _ in range(5)] == ["other"] * 5
+        assert one.asked == 1
+        client = await gw.client()
+        one.upstream.on(lambda request: json_answer({"object": "list", "data": [], "model": "m"}))
+        other.upstream.on(lambda request: json_answer({"object": "list", "data": [], "model": "m"}))
+        for _ in range(2):
+            assert (await client.fetch("POST", "/v1/embeddings", json={"model": "m", "input": "Hi"})).status == 200
+        assert [request.target for request in one.upstream] == [CHAT, "/v1/embeddings"]
+
+
+async def test_a_model_that_nobody_has_is_told_each_time_and_asked_for_once(one: Flapping, clock: FakeClock) -> None:
+    async with Gateway(house(one, routing={"maxRetries": 0}), clock=clock) as gw:
+        one.upstream.queue(MISSING)
+        for _ in range(3):
+            answer = await ask(gw)
+            assert (answer.status, answer.header("retry-after")) == (502, None)
+        assert "unavailable" in answer.json["error"]["message"]
+        assert one.asked == 1
+
+
+# -- a reload -----------------------------------------------------------------------------------------
+
+
+class Follower:
+    """A gateway on files that may change."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], clock: FakeClock) -> None:
+        self.path = folder / "config.yaml"
+        self.config = {"server": {"port": 0, "drainSecs": 1}} | config
+        self.clock = clock
+        env_file = folder / "empty.env"
+        env_file.touch()
+        self.source = Source(self.path, {"XDG_CACHE_HOME": str(folder)}, env_file)
+
+    def write(self, **sections: Any) -> None:
+        self.config |= sections
+        self.path.write_bytes(msgspec.yaml.encode(self.config))
+
+    async def open(self) -> Gateway:
+        self.write()
+        loaded = await self.source.load()
+        return Gateway(loaded.config, follows=self.source, clock=self.clock)
+
+
+async def reload(gw: Gateway) -> None:
+    assert gw.app.follow is not None
+    assert await gw.app.follow.reload("test"), gw.log_lines
+
+
+async def test_breakers_statistics_rests_and_counts_survive_a_reload_and_missing_models_are_forgotten(
+    one: Flapping, other: Flapping, clock: FakeClock, tmp_path: Path
+) -> None:
+    config = house(one, other)
+    config["models"] += [{"name": name, "provider": "one"} for name in ("gone", "resting", "slow")]
+    follower = Follower(tmp_path, config, clock)
+    async with await follower.open() as gw:
+        gate = asyncio.Event()
+        one.upstream.queue(MISSING)
+        assert (await ask(gw, CALL | {"model": "gone"})).status == 502
+        one.upstream.queue(json_answer(error_json(), 429, [("Retry-After", "100")]))
+        assert (await ask(gw, CALL | {"model": "resting"})).status == 429
+        one.upstream.queue([Wait(gate), *json_answer(completion("late"))])
+        slow = asyncio.create_task(ask(gw, CALL | {"model": "slow"}))
+        await until(lambda: live(gw, "one/slow").in_flight, "the slow one")
+        one.down = True
+        while live(gw, "one/m").breaker.state == "closed":
+            await who(gw)
+        before = {label: live(gw, label) for label in ("one/m", "other/m", "one/gone", "one/resting", "one/slow")}
+        counts = {label: each.statistics.counts(clock.now()) for label, each in before.items()}
+        asked = one.asked
+
+        follower.write(models=[*config["models"], {"name": "new", "provider": "other"}])
+        await reload(gw)
+        after = {label: live(gw, label) for label in before}
+        assert all(after[label] is before[label] for label in before)
+        assert {label: each.statistics.counts(clock.now()) for label, each in after.items()} == counts
+        assert (after["one/m"].breaker.state, after["one/gone"].breaker.state) == ("open", "closed")
+        assert (await who(gw), one.asked) == ("other", asked)
+        assert ((await ask(gw, CALL | {"model": "resting"})).status, one.asked) == (429, asked)
+        assert after["one/slow"].in_flight == 1
+        gate.set()
+        assert (await slow).status == 200
+        assert (after["one/slow"].in_flight, after["one/slow"].statistics.counts(clock.now())) == (0, (1, 0))
+        one.down = False
+        assert await who(gw, CALL | {"model": "gone"}) == "one"
+        clock.advance(60)
+        assert "one" in [await who(gw) for _ in range(2)]
+        await at_rest(gw)
+
+
+async def test_new_thresholds_hold_at_once(one: Flapping, other: Flapping, clock: FakeClock, tmp_path: Path) -> None:
+    follower = Follower(tmp_path, house(one, other), clock)
+    async with await follower.open() as gw:
+        one.down = True
+        while live(gw, "one/m").breaker.state == "closed":
+            await who(gw)
+        asked = one.asked
+        follower.write(circuitBreaker=BREAKER | {"cooldownPeriodSecs": 5, "successThreshold": 1})
+        await reload(gw)
+        one.down = False
+        clock.advance(5)
+        assert "one" in [await who(gw) for _ in range(2)]
+        assert (live(gw, "one/m").breaker.state, one.asked) == ("closed", asked + 1)

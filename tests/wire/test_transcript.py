@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.wire.transcript import MAX_TEXT, Transcript
+from tests.support.answers import DONE, chat_events, sse
+
+
+def heard(*blocks: bytes) -> Transcript:
+    transcript = Transcript()
+    for block in blocks:
+        transcript.hear(block)
+    return transcript
+
+
+def delta(content: Any = None, *, index: int = 0, finish: str | None = None, **members: Any) -> bytes:
+    said = members if content is None else {"content": content, **members}
+    return sse({"choices": [{"index": index, "delta": said, "finish_reason": finish}]})
+
+
+def test_where_nothing_was_said_there_is_nothing_to_go_on_from() -> None:
+    transcript = Transcript()
+    assert (transcript.text, transcript.continuable) == ("", False)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"))))
+def test_what_the_assistant_said_is_known_word_for_word(words: list[str]) -> None:
+    transcript = heard(*chat_events(*words, finish=None, done=False))
+    assert (transcript.text, transcript.continuable) == ("".join(words), any(words))
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls"])
+def test_after_a_finish_reason_nothing_is_left_to_say(reason: str) -> None:
+    transcript = heard(delta("Hello"), delta(finish=reason))
+    assert (transcript.text, transcript.continuable) == ("Hello", False)
+    assert not heard(*chat_events("Hello", usage={"prompt_tokens": 1})).continuable
+    assert not heard(delta("Hello", finish=reason)).continuable
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b": ping\n\n", b"\n\n", b"event: x\n\n", b"data:\n\n", DONE, b"data: {\n\n", b"data: 5\n\n", b"data: []\n\n", b"data: \xff\n\n",
+     sse({}), sse({"choices": None}), sse({"choices": {}}), sse({"choices": "Hello"}), sse({"choices": []}),
+     sse({"choices": [], "usage": {"prompt_tokens": 1}}), delta(role="assistant"), delta(7), delta(["Hello"]),
+     delta(reasoning_content="Hm."), delta("", tool_calls=[], refusal=None), sse({"error": {"message": "x"}})],
+)  # fmt: skip
+def test_what_is_no_text_says_nothing_and_harms_nothing(block: bytes) -> None:
+    transcript = heard(delta("a"), block, delta("b"))
+    assert (transcript.text, transcript.continuable) == ("ab", True)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [delta("Hello", index=1), delta(index=1, finish="stop"), delta(tool_calls=[{"index": 0}]), delta(function_call={"name": "f"}),
+     delta(audio={"data": ""}), delta(refusal="No."), sse({"choices": [5]}), sse({"choices": [{"index": 0}]}),
+     sse({"choices": [{"index": 0, "delta": None}]}), sse({"choices": [{"text": "Hello"}]})],
+)  # fmt: skip
+def test_where_text_alone_does_not_tell_the_state_nobody_may_go_on(block: bytes) -> None:
+    transcript = heard(delta("a"), block)
+    assert (transcript.text, transcript.continuable) == ("a", False)
+    transcript.hear(delta("b"))  # and nothing more is kept
+    assert (transcript.text, transcript.continuable) == ("a", False)
+
+
+def test_several_choices_in_one_chunk_are_noticed_too() -> None:
+    both = [{"index": number, "delta": {"content": "x"}} for number in range(2)]
+    assert not heard(sse({"choices": both})).continuable
+    assert not heard(sse({"choices": both[::-1]})).continuable
+
+
+def test_an_index_may_be_left_out() -> None:
+    assert heard(sse({"choices": [{"delta": {"content": "x"}}]})).text == "x"
+
+
+def test_a_chunk_may_come_in_any_form_that_an_event_may_have() -> None:
+    crlf = delta("a").replace(b"\n", b"\r\n")
+    assert (
+        heard(crlf, b"id: 1\n" + delta("b"), b'data: {"choices":\ndata: [{"delta":{"content":"c"}}]}\n\n').text == "abc"
+    )
+
+
+def test_too_much_of_it_is_not_kept_to_go_on_from() -> None:
+    half = delta("x" * (MAX_TEXT // 2))
+    transcript = heard(half, half)
+    assert transcript.continuable
+    assert len(transcript.text) == MAX_TEXT
+    transcript.hear(delta("x"))
+    transcript.hear(delta("x"))
+    assert not transcript.continuable
+    assert len(transcript.text) == MAX_TEXT + 1
+
+
+@pytest.mark.parametrize(
+    ("block", "opens"),
+    [(chat_events()[0], True), (delta(role="assistant"), True), (delta("", role="assistant", refusal=None), True),
+     (delta("Hi", role="assistant"), False), (delta("Hi"), False), (delta(""), False), (delta(finish="stop"), False),
+     (delta(role="assistant", tool_calls=[{"index": 0}]), False), (delta(role="assistant", reasoning_content="Hm."), False),
+     (delta(role="assistant", finish="stop"), False), (sse({"choices": []}), False), (b": ping\n\n", False), (DONE, False)],
+)  # fmt: skip
+def test_an_event_that_only_opens_an_answer_is_known(block: bytes, opens: bool) -> None:
+    assert Transcript().hear(block) is opens
