@@ -95,6 +95,8 @@ class Delivery:
         The first one is the status commit: 200 now, the content later, or an error in-band.
         """
         reply = self.request.reply
+        if self.request.gone:
+            return  # whoever waits for it may hear so a moment later than we
         if reply.begun:
             reply.write(PING)
         else:

@@ -10,52 +10,11 @@ from proxy.providers.openai import Provider
 from proxy.routing.endpoints import OPAQUE, Endpoint
 from proxy.routing.routes import Route
 from proxy.transport import headers as policy
-from proxy.transport.attempt import Ask, Segments
+from proxy.transport.attempt import Ask
 from proxy.transport.clocks import NEVER
 from proxy.transport.collect import Answer
 from proxy.transport.upload import chunked
 from proxy.wire.call import Call
-
-
-def calling(
-    delivery: Delivery,
-    endpoint: Endpoint,
-    trial: Trial,
-    call: Call,
-    committed: Callable[[], None],
-    release: Callable[[], None] | None,
-    changes: dict[str, bytes | None],
-    *,
-    asks_usage: bool,
-    deadline: float = NEVER,
-) -> Ask:
-    """The provider's version of the call: changed only where it must be, ``changes`` among it."""
-    deployment = trial.deployment
-    if not call.verbatim or call.model != deployment.upstream_model:
-        changes["model"] = deployment.model_json or None
-    if endpoint.force_stream:
-        changes["stream"] = b"true"
-    if asks_usage:
-        changes["stream_options"] = call.asking_usage()
-    for field in call.router_fields:
-        changes[field] = None
-    body: Segments = call.segments(changes) if changes else (call.body,)
-    return Ask(
-        head=_call_head(delivery, trial, endpoint.path, sum(map(len, body))),
-        body=body,
-        replayable=endpoint.replayable,
-        clocks=deployment.stream_clocks if call.stream else deployment.clocks,
-        dialect=endpoint.dialect,
-        choices=call.choices,
-        swallow_usage=asks_usage,
-        collects=endpoint.answer == "json",
-        ping=delivery.ping if call.stream else None,
-        lines=delivery.lines,
-        epilogue=delivery.epilogue,
-        committed=committed,
-        deadline=deadline,
-        release=release,
-    )
 
 
 def uploading(
@@ -95,7 +54,7 @@ def uploading(
     )
 
 
-def _call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:
+def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:
     """The head of a JSON call."""
     request, site = delivery.request, trial.deployment.site
     provider = site.provider

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 from proxy.delivery import Delivery
-from proxy.dispatch.asking import calling, may_ask_usage, refused_options
+from proxy.dispatch.asking import call_head, may_ask_usage, refused_options
 from proxy.dispatch.dispatch import Dispatch, Setback
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.exchange import Trial
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind
-from proxy.transport.attempt import Ask
+from proxy.transport.attempt import Ask, Segments
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
 
@@ -30,22 +30,39 @@ class Calling(Dispatch):
         self._repeats = delivery.exchange.endpoint.replayable or call.stateless
 
     def _ask(self, trial: Trial) -> Ask:
-        endpoint, call = self._exchange.endpoint, self._call
-        trial.asks_usage = may_ask_usage(endpoint, call, trial.deployment.provider)
-        return calling(
-            self._delivery,
-            endpoint,
-            trial,
-            call,
-            partial(self._committed, trial),
-            self._release,
-            self._changes(),
-            asks_usage=trial.asks_usage,
+        """The provider's version of the call: changed only where it must be."""
+        delivery, call, deployment = self._delivery, self._call, trial.deployment
+        endpoint = self._exchange.endpoint
+        changes = self._changes()
+        if not call.verbatim or call.model != deployment.upstream_model:
+            changes["model"] = deployment.model_json or None
+        if endpoint.force_stream:
+            changes["stream"] = b"true"
+        if call.stream and may_ask_usage(endpoint, call, deployment.provider):
+            trial.asks_usage = True
+            changes["stream_options"] = call.asking_usage()
+        for field in call.router_fields:
+            changes[field] = None
+        body: Segments = call.segments(changes) if changes else (call.body,)
+        return Ask(
+            head=call_head(delivery, trial, endpoint.path, sum(map(len, body))),
+            body=body,
+            replayable=endpoint.replayable,
+            clocks=deployment.stream_clocks if call.stream else deployment.clocks,
+            dialect=endpoint.dialect,
+            choices=call.choices,
+            swallow_usage=trial.asks_usage,
+            collects=endpoint.answer == "json",
+            ping=delivery.ping if call.stream else None,
+            lines=delivery.lines,
+            epilogue=delivery.epilogue,
+            committed=partial(self._committed, trial),
             deadline=self._deadline,
+            release=self._release,
         )
 
     def _changes(self) -> dict[str, bytes | None]:
-        """What else is changed in the body."""
+        """What is changed in the body for reasons that do not lie in the call."""
         return {}
 
     def _refused(self, trial: Trial, answer: Answer) -> Setback:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from proxy import truth
 from proxy.delivery import Delivery
 from proxy.dispatch.exhausted import exhausted
-from proxy.dispatch.race import Lost
+from proxy.dispatch.race import Lost, Race
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
 from proxy.exchange import Trial
 from proxy.providers import refusal
@@ -22,7 +22,7 @@ from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind, Next
-from proxy.transport.attempt import Ask, Attempt
+from proxy.transport.attempt import Ask
 from proxy.transport.clocks import NEVER
 from proxy.transport.collect import Answer
 from proxy.transport.reply import Outlet
@@ -50,22 +50,24 @@ class Setback(Struct):
 class Dispatch:
     """``run`` it once. ``_ask`` makes the request for one attempt."""
 
+    _repeats = False  # twice harms nobody but the bill
+    _pings = False  # the client waits for a stream
+    _race: Race | None = None  # another attempt runs beside (hedging.py)
+    # What only setbacks change; most exchanges have none.
+    _fault: UpstreamFault | None = None  # of the last attempt
+    _resort: Deployment | None = None  # the fallback, once it was its turn
+    _keyless: tuple[Deployment, ...] = ()  # every key of theirs rests
+    _switches = 0
+    _waited = 0.0
+
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan) -> None:
         self._dispatcher = dispatcher
         self._now = dispatcher.now
         self._delivery = delivery
         self._exchange = delivery.exchange
         self._plan = plan
-        self._path = delivery.exchange.endpoint.path
         self._routing = routing = delivery.exchange.catalog.config.routing
         self._deadline = delivery.exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
-        self._repeats = False  # twice harms nobody but the bill
-        self._pings = False  # the client waits for a stream
-        self._fault: UpstreamFault | None = None  # of the last attempt
-        self._switches = 0
-        self._resort: Deployment | None = None  # the fallback, once it was its turn
-        self._keyless: list[Deployment] = []  # every key of theirs rests
-        self._waited = 0.0
 
     def _ask(self, trial: Trial) -> Ask:
         raise NotImplementedError
@@ -96,12 +98,12 @@ class Dispatch:
         now = self._now()
         key = deployment.provider.keys.take(now)
         if key is None:
-            self._keyless.append(deployment)
-            return None
-        entry = deployment.live.breaker.enter(self._path, now)
-        if not entry:
+            self._keyless += (deployment,)
             return None
         exchange = self._exchange
+        entry = deployment.live.breaker.enter(exchange.endpoint.path, now)
+        if not entry:
+            return None
         trial = Trial(deployment, entry, key, now)
         exchange.attempts += 1
         exchange.trials.append(trial)
@@ -117,7 +119,8 @@ class Dispatch:
         delivery, live = self._delivery, trial.deployment.live
         attempt = self._dispatcher.attempt(delivery, trial, self._ask(trial), self._reply())
         live.in_flight += 1
-        self._enter(trial, attempt)
+        race, request = self._race, delivery.request
+        request.flow = attempt if race is None else race.entered_by(trial, attempt)
         try:
             answer = await attempt.run()
             if answer is None:
@@ -136,20 +139,14 @@ class Dispatch:
                 live.breaker.leave(trial.entry, self._now())
             raise
         finally:
-            self._leave(trial, attempt)
+            if race is None or race.left_by(trial):
+                request.flow = None
             live.in_flight -= 1
             trial.ended = self._now()
 
     def _reply(self) -> Outlet:
         """Where the attempt's answer goes."""
         return self._delivery.request.reply
-
-    def _enter(self, trial: Trial, attempt: Attempt) -> None:
-        """The attempt runs: what happens to the client is its affair."""
-        self._delivery.request.flow = attempt
-
-    def _leave(self, trial: Trial, attempt: Attempt) -> None:
-        self._delivery.request.flow = None
 
     def _claim(self, trial: Trial, answer: Answer) -> Told:
         """A collected answer is about to go to the client. Raises UpstreamFault if it is none."""
@@ -205,7 +202,7 @@ class Dispatch:
         live, verdict = trial.deployment.live, rules.RULES[kind].breaker
         self._heed(setback, now)
         if verdict == "unavailable":
-            live.breaker.missing(trial.entry, self._path, now)
+            live.breaker.missing(trial.entry, self._exchange.endpoint.path, now)
         elif verdict == "failure" and self._counts(trial):
             live.breaker.fail(trial.entry, now, kind.value)
             live.statistics.ended(False, now)

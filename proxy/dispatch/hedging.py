@@ -12,7 +12,6 @@ from proxy.dispatch.dispatch import Setback
 from proxy.dispatch.race import Lost, Race
 from proxy.exchange import Trial
 from proxy.routing.rules import RULES, Next
-from proxy.transport.attempt import Attempt
 from proxy.transport.collect import Answer
 from proxy.wire.answer import Told
 
@@ -20,7 +19,6 @@ from proxy.wire.answer import Told
 class Hedging(Calling):
     """Only the first attempt of an exchange is hedged, and only where asking twice harms nobody."""
 
-    _race: Race | None = None
     _rival: asyncio.Task[Setback | None] | None = None
 
     async def _try(self, trial: Trial) -> Setback | None:
@@ -83,17 +81,6 @@ class Hedging(Calling):
         if setback is not None and self._race is not None and RULES[setback.kind].next is Next.TELL:
             self._race.won_by(trial)  # it is the client's affair, and must not be routed around
         return setback
-
-    def _enter(self, trial: Trial, attempt: Attempt) -> None:
-        if self._race is None:
-            super()._enter(trial, attempt)
-        else:
-            self._race.enter(trial, attempt)
-            self._delivery.request.flow = self._race
-
-    def _leave(self, trial: Trial, attempt: Attempt) -> None:
-        if self._race is None or self._race.leave(trial):
-            super()._leave(trial, attempt)
 
     def _claim(self, trial: Trial, answer: Answer) -> Told:
         if self._race is not None:

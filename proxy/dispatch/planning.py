@@ -20,12 +20,13 @@ def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Pr
     """The candidates for a JSON call. Raises ClientFault (400, 404)."""
     exchange, headers = delivery.exchange, delivery.request.headers
     catalog = exchange.catalog
+    routing = catalog.config.routing
     spec = Spec(
         call.names,
         call.auto,
         of_headers(headers, call.criteria, call.router_fields),
         exchange.endpoint.path,
-        _affinity(catalog.config.routing, headers, call),
+        b"" if routing.affinity == "off" else _affinity(routing, headers, call),
     )
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
@@ -42,7 +43,5 @@ def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes
     """The same for requests that should go to the same deployment, because its caches are warm for them."""
     if routing.affinity == "session":
         return headers.get(routing.affinity_header, "").encode("utf-8", "surrogateescape")
-    if routing.affinity == "prefix":
-        prompt = call.members.raw("messages") or call.members.raw("prompt") or call.members.raw("input") or b""
-        return prompt[:PREFIX]
-    return b""
+    prompt = call.members.raw("messages") or call.members.raw("prompt") or call.members.raw("input") or b""
+    return prompt[:PREFIX]

@@ -14,7 +14,7 @@ class Lost(Exception):
 
 
 class Race:
-    """The request's flow while it lasts. ``enter`` an attempt before it runs, ``leave`` when it ended."""
+    """The request's flow while it lasts. An attempt enters before it runs, and leaves when it ended."""
 
     __slots__ = ("_running", "winner")
 
@@ -25,10 +25,12 @@ class Race:
     def __repr__(self) -> str:
         return f"<Race {len(self._running)} running, {'won' if self.winner else 'open'}>"
 
-    def enter(self, trial: Trial, attempt: Flow) -> None:
+    def entered_by(self, trial: Trial, attempt: Flow) -> Race:
+        """Itself, for it is the request's flow from now on."""
         self._running[trial] = attempt
+        return self
 
-    def leave(self, trial: Trial) -> bool:
+    def left_by(self, trial: Trial) -> bool:
         """Whether nobody runs any more."""
         self._running.pop(trial, None)
         return not self.running

@@ -116,6 +116,8 @@ class Continuing(Calling):
 
     def _streamed(self, trial: Trial) -> Setback | None:
         fault = self._bridge.fault
+        if self._bridge.keeps and self._delivery.request.gone:
+            raise ClientGone  # it left before it was told
         if isinstance(fault, UpstreamFault) and self._said.continuable and self._call.choices == 1:
             return self._failed(trial, fault)
         if fault is not None:

@@ -108,7 +108,7 @@ class Log:
             _short(exchange.error),
             self._text(exchange.error_detail) if exchange.error_detail else "",
             exchange.attempts,
-            _failures(exchange) or msgspec.UNSET if exchange.attempts > 1 or exchange.outcome != "ok" else msgspec.UNSET,
+            _failures(exchange) if exchange.attempts > 1 or exchange.outcome != "ok" else msgspec.UNSET,
             exchange.fallback_used or msgspec.UNSET,
             exchange.stream,
             _ms(exchange.first_content, began),
@@ -196,9 +196,10 @@ def _level(exchange: Exchange) -> Level:
     return "info"
 
 
-def _failures(exchange: Exchange) -> list[str]:
+def _failures(exchange: Exchange) -> list[str] | msgspec.UnsetType:
     """What was tried in vain, in order."""
-    return [f"{trial.deployment.label} {trial.failure}" for trial in exchange.trials if trial.failure]
+    found = [f"{trial.deployment.label} {trial.failure}" for trial in exchange.trials if trial.failure]
+    return found or msgspec.UNSET
 
 
 def _ms(moment: float | None, since: float = 0.0) -> float | None:

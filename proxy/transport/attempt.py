@@ -116,8 +116,6 @@ class Body(Protocol):
     def release(self) -> None: ...
     @property
     def committed(self) -> bool: ...
-    @property
-    def complete(self) -> bool: ...
 
 
 class Attempt:
@@ -379,8 +377,8 @@ class Attempt:
             self._connection.resume_reading()
 
     def client_gone(self) -> None:
-        if self._body is not None and self._body.complete:
-            self._exchange.outcome = "ok"  # SDKs close the connection right after [DONE]
+        if isinstance(self._body, EventRelay) and self._body.complete:
+            self._body.concluded()  # SDKs close the connection right after [DONE], or an error
             self.interrupt(None)
         elif self._provider.settings.on_disconnect == "drain" and self._is_sent():
             self._read_on()
@@ -448,7 +446,7 @@ class Attempt:
         return inflate
 
     def _ping(self) -> None:
-        if self._detached:
+        if self._detached or self._request.gone:
             return
         if self._body is not None and (self._body.committed or not isinstance(self._body, EventRelay)):
             self._body.ping()

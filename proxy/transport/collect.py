@@ -42,8 +42,6 @@ class Pipe:
 
     __slots__ = ("_length", "_owner", "_reply", "_status", "committed")
 
-    complete = False
-
     def __init__(self, owner: Owner, reply: Outlet, status: int, length: int | None) -> None:
         self._owner = owner
         self._reply = reply
@@ -84,8 +82,6 @@ class Collector:
     """A body collected up to ``limit`` bytes and handed over whole; a larger one is piped."""
 
     __slots__ = ("_budget", "_held", "_limit", "_owner", "_pieces", "_pipe")
-
-    complete = False
 
     def __init__(self, owner: Owner, limit: int, budget: Budget, pipe: Pipe) -> None:
         self._owner = owner

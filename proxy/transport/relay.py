@@ -243,23 +243,29 @@ class EventRelay:
 
     @property
     def complete(self) -> bool:
-        """Whether the client has all that matters, its terminal event included."""
-        return self._committed and self._tap.complete
+        """Whether the client has all that matters: the terminal event, or the provider's error."""
+        return self._committed and (self._tap.complete or self._tap.error is not None)
+
+    def concluded(self) -> GatewayError | None:
+        """Note how it ended, as all that matters is said; the provider's own word that there is no answer, if so."""
+        exchange, error = self._exchange, self._tap.error
+        if error is None:
+            exchange.outcome = "ok"
+            return None
+        fault = fault_of(error)
+        exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", error.message
+        exchange.fault = fault
+        return fault
 
     @property
     def tap(self) -> Tap:
         return self._tap
 
     def _conclude(self, last: bytes) -> None:
-        """All is said: the answer, or the provider's own word that there is none."""
-        exchange, error = self._exchange, self._tap.error
-        if error is None:
-            exchange.outcome = "ok"
+        fault = self.concluded()
+        if fault is None:
             self._reply.end(last)
         else:
-            fault = fault_of(error)
-            exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", error.message
-            exchange.fault = fault
             self._reply.break_off(fault, last)
         self._owner.delivered()
 

@@ -135,7 +135,7 @@ class Request:
         if self.flow is not None:
             self.cut_body(ClientGone())
             self.flow.client_gone()
-        else:
+        elif not (self.reply.ended and self.body_taken):  # it may well leave once it has its answer
             self._end(ClientGone())
 
     def interrupt(self, reason: GatewayError) -> None:

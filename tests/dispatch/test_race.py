@@ -33,8 +33,8 @@ def trial() -> Trial:
 
 def pair() -> tuple[Race, tuple[Trial, Runner], tuple[Trial, Runner]]:
     race, one, two = Race(), (trial(), Runner()), (trial(), Runner())
-    race.enter(*one)
-    race.enter(*two)
+    race.entered_by(*one)
+    race.entered_by(*two)
     return race, one, two
 
 
@@ -64,7 +64,7 @@ def test_a_winner_may_win_again() -> None:
     race, (one, first), (two, second) = pair()
     race.won_by(one)
     race.goes_on_for(one)
-    race.leave(two)
+    race.left_by(two)
     race.won_by(one)
     assert (first.heard, len(second.heard)) == ([], 1)
 
@@ -73,7 +73,7 @@ def test_what_the_client_does_is_told_to_all_who_run() -> None:
     race, (one, first), (_, second) = pair()
     race.pause()
     race.resume()
-    assert not race.leave(one)
+    assert not race.left_by(one)
     race.client_gone()
     reason = RuntimeError()
     race.interrupt(reason)
@@ -83,9 +83,9 @@ def test_what_the_client_does_is_told_to_all_who_run() -> None:
 
 def test_the_race_is_over_when_the_last_has_left() -> None:
     race, (one, _), (two, _) = pair()
-    assert not race.leave(two)
-    assert race.leave(one)
-    assert race.leave(one)
+    assert not race.left_by(two)
+    assert race.left_by(one)
+    assert race.left_by(one)
     race.client_gone()  # nobody is told
 
 
@@ -95,9 +95,9 @@ def test_one_that_leaves_while_it_is_told_is_no_trouble() -> None:
 
     class Leaver(Runner):
         def interrupt(self, reason: BaseException | None) -> None:
-            race.leave(mine)
+            race.left_by(mine)
 
-    race.enter(mine, Leaver())
-    race.enter(trial(), other := Runner())
+    race.entered_by(mine, Leaver())
+    race.entered_by(trial(), other := Runner())
     race.interrupt(None)
     assert other.heard == [None]

@@ -1,0 +1,144 @@
+"""The providers: raw servers that note every request, and answer it well or in one of the ways to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from msgspec import Struct
+
+from tests.storm.faults import GOOD, NO_KEY, NO_MODEL, PLAIN, STREAM, Fault, Peer
+from tests.storm.shapes import shape_of
+from tests.storm.traffic import KEYS, vault_opens
+
+ROUTER_FIELDS = {"tags", "type", "min_context_size", "json_response", "prefer_fast", "min_success_rate"}
+KNOWN = {"one": {"m-one"}, "two": {"m-two"}, "healthy": {"solid"}}
+
+
+class Heard(Struct, eq=False):
+    """One request as a provider saw it. ``kinds``: what the gateway may call its own account of the answer."""
+
+    number: int  # over all providers, in order
+    name: str
+    provider: str
+    model: str
+    path: str
+    fault: Fault
+    kinds: frozenset[str]
+    kept: bool  # over a connection that had served before
+    last: bool = True  # nothing came over its connection afterwards
+    closed: bool = False  # its connection has ended
+    hung: bool = False
+
+    @property
+    def maybe_repeated(self) -> bool:
+        """Whether the gateway may believe that it was not heard at all."""
+        return self.fault.mute and self.kept
+
+
+class Provider:
+    """``rate``: how many of the answers are faulty. ``vault``: it has many names and looks at keys."""
+
+    def __init__(self, name: str, order: count[int], seed: int = 0, rate: float = 0.0) -> None:
+        self.heard: list[Heard] = []
+        self.mistakes: list[str] = []
+        self.url = ""
+        self._name = name
+        self._order = order
+        self._rate = rate
+        self._dice = random.Random(f"{name} {seed}")
+        self._decks: dict[bool, list[Fault]] = {False: [], True: []}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener.setblocking(False)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    async def stop(self) -> None:
+        """Once nobody is connected any more."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+        await asyncio.gather(*self._tasks)
+
+    def _accept(self) -> None:
+        """All that wait: uvloop's own servers take one in each turn of the loop, and a busy one has long turns."""
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            task = asyncio.ensure_future(self._connected(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _connected(self, connection: socket.socket) -> None:
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+        transport, protocol = await loop.connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader), connection
+        )
+        await self._serve(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served: list[Heard] = []
+        peer = Peer(reader, writer, self._dice)
+        try:
+            while await self._turn(reader, peer, served):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except Exception as mistake:
+            self.mistakes.append(f"{self._name}: {mistake!r}")
+        finally:
+            if served:
+                served[-1].closed, served[-1].hung = True, peer.hung
+            writer.close()
+
+    async def _turn(self, reader: asyncio.StreamReader, peer: Peer, served: list[Heard]) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *lines = head[:-4].split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        path = line.split(" ")[1].removeprefix("/v1/")
+        heard = self._hear(path, headers, body, bool(served))
+        if served:
+            served[-1].last = False
+        served.append(heard)
+        return await heard.fault.play(peer, shape_of(heard.path, body, heard.name))
+
+    def _hear(self, path: str, headers: dict[str, str], body: dict[str, Any], kept: bool) -> Heard:
+        name, provider = headers["x-request-id"], self._name
+        if provider == "vault":
+            number, _, path = path.partition("/")
+            provider += number
+        if extra := ROUTER_FIELDS & body.keys():
+            self.mistakes.append(f"{name}: {provider} was sent {extra}")
+        fault = self._fault(provider, body, headers.get("authorization", ""))
+        kinds = fault.kinds_for(shape_of(path, body, name))
+        heard = Heard(next(self._order), name, provider, body["model"], path, fault, kinds, kept)
+        self.heard.append(heard)
+        return heard
+
+    def _fault(self, provider: str, body: dict[str, Any], key: str) -> Fault:
+        if provider.startswith("vault"):
+            number = int(provider.removeprefix("vault"))
+            return GOOD if vault_opens(number) and key == f"Bearer key-{number}-{KEYS - 1}" else NO_KEY
+        if body["model"] not in KNOWN[provider]:
+            return NO_MODEL
+        if self._dice.random() >= self._rate:
+            return GOOD
+        return self._drawn(bool(body.get("stream")))
+
+    def _drawn(self, stream: bool) -> Fault:
+        """From a shuffled deck, so that each comes as often as the others."""
+        deck = self._decks[stream]
+        if not deck:
+            every: Sequence[Fault] = STREAM if stream else PLAIN
+            deck += self._dice.sample(every, len(every))
+        return deck.pop()

@@ -1,0 +1,110 @@
+"""The answers of the three dialects, whole and as pieces that a fault can stop between."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from msgspec import Struct
+
+from tests.storm.words import numbers_of, pieces, text_of
+
+
+class Shape(Struct, frozen=True):
+    """``whole``: the answer as JSON. Of a stream: what opens it, what it says, its finish, its last event."""
+
+    whole: bytes
+    stream: bool = False
+    opening: bytes = b""
+    content: tuple[bytes, ...] = ()
+    finish: bytes = b""
+    last: bytes = b""
+    error: bytes = b""  # an error event
+
+
+ERROR = {"error": {"message": "provider's own words", "type": "server_error", "param": None, "code": "boom"}}
+DONE = b"data: [DONE]\n\n"
+
+
+def shape_of(path: str, body: dict[str, Any], name: str) -> Shape:
+    """The good answer to this request."""
+    stream = bool(body.get("stream"))
+    model = body["model"]
+    if path == "embeddings":
+        entry = {"object": "embedding", "index": 0, "embedding": numbers_of(name)}
+        return Shape(_json({"object": "list", "data": [entry], "model": model}))
+    if path == "responses":
+        return _response(text_of(name), model, stream)
+    text = text_of(name)
+    if path == "completions":
+        return _completion(text, model, stream)
+    return _chat(text.removeprefix(_said(body)), text, model, stream)
+
+
+def _said(body: dict[str, Any]) -> str:
+    """What somebody else said before, and broke off."""
+    last = body["messages"][-1]
+    return str(last["content"]) if last["role"] == "assistant" else ""
+
+
+def _chat(rest: str, text: str, model: str, stream: bool) -> Shape:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    whole = _json({"id": "c", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]})
+    if not stream:
+        return Shape(whole)
+
+    def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+        return _event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": choices})
+
+    return Shape(
+        whole,
+        True,
+        event({"role": "assistant", "content": ""}),
+        tuple(event({"content": piece}) for piece in pieces(rest)),
+        event({}, "stop"),
+        DONE,
+        _event(ERROR),
+    )
+
+
+def _completion(text: str, model: str, stream: bool) -> Shape:
+    def told(piece: str, finish: str | None) -> dict[str, Any]:
+        choice = {"index": 0, "text": piece, "finish_reason": finish}
+        return {"id": "c", "object": "text_completion", "created": 1, "model": model, "choices": [choice]}
+
+    whole = _json(told(text, "stop"))
+    if not stream:
+        return Shape(whole)
+    content = tuple(_event(told(piece, None)) for piece in pieces(text))
+    return Shape(whole, True, b"", content, _event(told("", "stop")), DONE, _event(ERROR))
+
+
+def _response(text: str, model: str, stream: bool) -> Shape:
+    output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}]
+    done = {"id": "r", "object": "response", "status": "completed", "model": model, "output": output}
+    if not stream:
+        return Shape(_json(done))
+    begun = {"id": "r", "object": "response", "status": "in_progress", "model": model, "output": []}
+    return Shape(
+        _json(done),
+        True,
+        _named("response.created", 0, response=begun),
+        tuple(_named("response.output_text.delta", n, delta=piece) for n, piece in enumerate(pieces(text), 1)),
+        b"",
+        _named("response.completed", 99, response=done),
+        _named("error", 98, code="boom", message="provider's own words", param=None),
+    )
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _event(value: Any) -> bytes:
+    return b"data: " + _json(value) + b"\n\n"
+
+
+def _named(kind: str, number: int, **members: Any) -> bytes:
+    return b"event: " + kind.encode() + b"\n" + _event({"type": kind, "sequence_number": number, **members})
