@@ -102,7 +102,8 @@ class Gateway:
         exchange = Exchange(_UNROUTED, self.catalog, self._name(request), self._loop.time())
         delivery = Delivery(exchange, request)
         try:
-            _refuse_other_protocols(request)
+            if request.upgrade or request.method == "CONNECT":
+                _refuse_other_protocols(request)
             delivery.cors = self._edge.check(request)
             if page is not None:
                 await page(request)
@@ -202,13 +203,14 @@ class Gateway:
             timeout=self._settings.body_timeout_secs,
             budget=self._around.budget,
         )
-        reader.admit(decode=endpoint.body != "opaque")
         try:
             if endpoint.body == "json":
                 await self._serve_call(delivery, route, reader)
             elif endpoint.body == "multipart":
+                reader.admit()
                 await self._serve_form(delivery, route, reader)
             else:
+                reader.admit(decode=False)
                 await self._serve_opaque(delivery, route, reader)
         finally:
             exchange.bytes_in = reader.received
@@ -218,6 +220,7 @@ class Gateway:
         exchange = delivery.exchange
         body = reader.taken()
         if body is None:
+            reader.admit()
             body = await reader.whole()
         big = len(body) > BIG_BODY
         if big:
@@ -299,5 +302,5 @@ class Gateway:
 def _refuse_other_protocols(request: Request) -> None:
     if request.method == "CONNECT":
         raise ClientFault("The gateway is no forward proxy.", status=405, code="method_not_allowed", allow="GET, POST")
-    if request.upgrade and request.headers.get("Upgrade", "").lower() == "websocket":
+    if request.headers.get("Upgrade", "").lower() == "websocket":
         raise GatewayError("The gateway does not relay WebSocket connections.", status=501, code="no_websocket")

@@ -88,7 +88,7 @@ class Log:
 
     def exchange(self, exchange: Exchange) -> None:
         """The line of an exchange that was settled."""
-        level = _level(exchange)
+        level = "info" if exchange.outcome == "ok" else _level(exchange)
         if RANKS[level] < self._rank:
             return
         began = exchange.began

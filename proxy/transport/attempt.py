@@ -312,7 +312,8 @@ class Attempt:
                 body.end()
         except GatewayError as fault:
             self._settle(fault)
-        connection.resume_reading()
+        if connection.paused:
+            connection.resume_reading()
         self._around.pool.release(connection)
 
     def broken(self, fault: GatewayError) -> None:

@@ -63,7 +63,7 @@ class BodyReader:
         """The length of the decoded body, where the client's head tells it."""
         return None if self._coding else self.declared
 
-    def admit(self, *, decode: bool) -> None:
+    def admit(self, *, decode: bool = True) -> None:
         """Refuse before reading what is too large or cannot be decoded; let a client that asked go on.
 
         Raises ClientFault (413, 415).

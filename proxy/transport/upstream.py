@@ -63,6 +63,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "last_read",
         "on_lost",
         "origin",
+        "paused",
         "sending",
         "sink",
         "transport",
@@ -83,6 +84,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self.sink: Sink | None = None
+        self.paused = False
         self.sending = False  # a request body is still being written by somebody
         self.heard = False  # a response byte came for the running request
         self.uses = 0
@@ -139,10 +141,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def pause_reading(self) -> None:
         if self.transport is not None:
             self.transport.pause_reading()
+            self.paused = True
 
     def resume_reading(self) -> None:
-        if self.transport is not None:
+        if self.transport is not None and self.paused:
             self.transport.resume_reading()
+            self.paused = False
 
     def abort(self) -> None:
         """Close at once and forget the sink: it is not told."""
