@@ -15,6 +15,7 @@ from itertools import count
 from proxy.config.schema import Server as Settings
 from proxy.delivery import Delivery, refuse
 from proxy.dispatch.choice import dispatch_of
+from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.planning import plan_call, plan_form
 from proxy.dispatch.uploading import Uploading
@@ -34,6 +35,7 @@ from proxy.transport.flush import Flush
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.transport.upload import Form
+from proxy.wire.call import Call
 from proxy.wire.call import read as read_call
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -75,8 +77,7 @@ class Gateway:
         self._routes = Routes(("/v1", settings.base_path))
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
         self._running: dict[Exchange, Request] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle = asyncio.Event()  # while it stops: nothing runs any more
         self.stopping = False
         # One process is one counter: unique with the random part, and half the price of a UUID.
         self._id_prefix = os.urandom(6).hex()
@@ -151,7 +152,6 @@ class Gateway:
             raise Overloaded("The gateway serves as many requests as it may.")
         self._running[exchange] = request
         self._metrics.in_flight += 1
-        self._idle.clear()
 
     async def _flush(self, delivery: Delivery) -> None:
         """The client is slow to take the last of a large answer."""
@@ -178,7 +178,7 @@ class Gateway:
             exchange.outcome = "ok" if reply.status < 400 else "error"
         if self._running.pop(exchange, None) is not None:
             self._metrics.in_flight -= 1
-            if not self._running:
+            if self.stopping and not self._running:
                 self._idle.set()
         self._metrics.settle(exchange)
         if exchange.dropped_events:
@@ -205,7 +205,11 @@ class Gateway:
         )
         try:
             if endpoint.body == "json":
-                await self._serve_call(delivery, route, reader)
+                body = reader.taken()
+                if body is None or len(body) > BIG_BODY or self._call_hook is not None:
+                    await self._serve_slowly(delivery, route, reader, body)
+                else:  # the usual case
+                    await self._dispatch(delivery, route, read_call(body), reader).run()
             elif endpoint.body == "multipart":
                 reader.admit()
                 await self._serve_form(delivery, route, reader)
@@ -216,9 +220,9 @@ class Gateway:
             exchange.bytes_in = reader.received
             reader.release()
 
-    async def _serve_call(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
+    async def _serve_slowly(self, delivery: Delivery, route: Route, reader: BodyReader, body: bytes | None) -> None:
+        """A call whose body is still on its way, or large, or that a hook wants to see."""
         exchange = delivery.exchange
-        body = reader.taken()
         if body is None:
             reader.admit()
             body = await reader.whole()
@@ -226,28 +230,32 @@ class Gateway:
         if big:
             await asyncio.sleep(0)
         call = read_call(body)
-        if route.endpoint.force_stream:
-            call.stream = True
-        exchange.model = call.model or ""
-        exchange.stream = call.stream
+        del body  # the call has it, and lets it go
         if self._call_hook is not None:
+            call.stream |= route.endpoint.force_stream
+            exchange.model, exchange.stream = call.model or "", call.stream
             result = await self._call_hook(exchange, call)
             if isinstance(result, HookReply):
                 delivery.send(result.status, result.body)
                 return
             call = result
-            call.stream |= route.endpoint.force_stream
-            exchange.stream = call.stream
-        del body  # the call has it, and lets it go
-        plan = plan_call(self._dispatcher, delivery, call, route.pinned)
         if big:
             await asyncio.sleep(0)
+        await self._dispatch(delivery, route, call, reader).run()
+
+    def _dispatch(self, delivery: Delivery, route: Route, call: Call, reader: BodyReader) -> Dispatch:
+        exchange = delivery.exchange
+        if route.endpoint.force_stream:
+            call.stream = True
+        exchange.model = call.model or ""
+        exchange.stream = call.stream
+        plan = plan_call(self._dispatcher, delivery, call, route.pinned)
 
         def release() -> None:
             call.release()
             reader.release()
 
-        await dispatch_of(self._dispatcher, delivery, plan, call, release).run()
+        return dispatch_of(self._dispatcher, delivery, plan, call, release)
 
     async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))
@@ -291,6 +299,8 @@ class Gateway:
 
     async def _rests_within(self, seconds: float) -> bool:
         """Whether nothing runs any more, at the latest after ``seconds``."""
+        if not self._running:
+            return True
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()

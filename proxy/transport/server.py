@@ -264,31 +264,38 @@ class Connection(RequestHandler):
                     await self._linger()
                     break
                 server.requests_count += 1
-                if not await self._answer(server, Request(self, message, payload)):
+                self._request = request = Request(self, message, payload)
+                try:
+                    await server.request_handler(request)  # type: ignore[arg-type]  # ours, not BaseRequest
+                finally:
+                    self._request = None
+                if not request.body_taken:
+                    await self._clear_away(request)
+                if not self._serves_on(request):
                     break
                 self._await_next()
         finally:  # whatever failed: no client is left waiting
             if self.transport is not None:
                 self.transport.close()
 
-    async def _answer(self, server: Server, request: Request) -> bool:
-        """Run the handler; tell whether another request may follow on this connection."""
-        self._request = request
-        try:
-            await server.request_handler(request)  # type: ignore[arg-type]  # our own Request, not BaseRequest
-        finally:
-            self._request = None
+    def _serves_on(self, request: Request) -> bool:
+        """Whether another request may follow on this connection."""
         reply = request.reply
         if not reply.ended and not request.gone:
             reply.abort()
         if self.transport is None or self._force_close or reply.aborted:
             return False
-        if not request.body_taken:
-            if not reply.keep_alive:
-                await self._linger()
-                return False
-            await self._swallow(request.payload)
         return reply.keep_alive and not self._close and not self._upgraded and request.body_taken
+
+    async def _clear_away(self, request: Request) -> None:
+        """The request was answered before all of its body came."""
+        reply = request.reply
+        if self.transport is None or self._force_close or reply.aborted or not reply.ended:
+            return
+        if reply.keep_alive:
+            await self._swallow(request.payload)
+        else:
+            await self._linger()
 
     async def _swallow(self, payload: StreamReader) -> None:
         """Read a body that nobody wants, for the sake of the request behind it."""
