@@ -205,7 +205,10 @@ async def test_every_client_gets_a_whole_answer_or_an_honest_error_and_nothing_i
             assert sum(found.values()) == CLIENTS * TURNS
             assert found["whole"] > CLIENTS * TURNS / 8
             await at_rest(gw)
-            await until(lambda: len(gw.exchanges) == CLIENTS * TURNS, "a line for every request")
+            # A line for every request, but where the client was gone before the gateway had read it.
+            everybody = CLIENTS * TURNS
+            await until(lambda: len(gw.exchanges) >= everybody - found["left"], "a line for every request")
+            assert len(gw.exchanges) <= everybody
             # Each attempt is one request upstream; those whose client left, or that lost a race, may have sent none.
             seen = sum(len(upstream.requests) for upstream in (one, two, healthy))
             tried = sum(line["attempts"] for line in gw.exchanges)

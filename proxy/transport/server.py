@@ -273,6 +273,7 @@ class Connection(RequestHandler):
                     await self._clear_away(request)
                 if not self._serves_on(request):
                     break
+                del request  # it would live on as long as the client has no other
                 self._await_next()
         finally:  # whatever failed: no client is left waiting
             if self.transport is not None:
