@@ -1,11 +1,12 @@
 """Sluice: a streaming LLM gateway. A map, from the outside in:
 
 app        what it is made of; start and stop           control/    pages beside the API
-gateway    the path of a request                        asking      what a provider is asked
-delivery   how an answer leaves                         hooks       where guardrails and caches attach
-transport/ the two sockets, and the relay between them  observe/    metrics and log
-exchange   what happened to one client request          routing/    names to deployments
-providers/ who answers, and where                       wire/       bytes to meaning, no I/O
+gateway    the path of a request                        dispatch/   the attempts of one exchange, and what follows each
+delivery   how an answer leaves                         truth       what the client is told of who answered
+transport/ the two sockets, and the relay between them  hooks       where guardrails and caches attach
+exchange   what happened to one client request          observe/    metrics and log
+routing/   names to candidates, and the rules           breakers/   who is left alone for a while
+providers/ who answers, where, and what an error means  wire/       bytes to meaning, no I/O
 config/    YAML to one frozen Config                    demo/       an upstream to try it with
 """
 

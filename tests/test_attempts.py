@@ -757,3 +757,19 @@ async def test_a_context_that_nobody_has_is_told_in_the_providers_words() -> Non
             assert answer.json == error_json(
                 "This model's maximum context length is 1000 tokens.", code="context_length_exceeded"
             )
+
+
+@pytest.mark.parametrize("method", ["DELETE", "POST"])
+async def test_what_passes_untouched_is_never_sent_twice_even_without_a_body(method: str) -> None:
+    async with Upstream() as up:
+        config = {
+            "providers": {"up": {"baseUrl": up.url, "passthrough": [f"{method} /files"]}},
+            "models": [{"name": "m", "provider": "up"}],
+            "routing": {"retryDelay": 1},
+        }
+        async with Gateway(config, clock=FakeClock()) as gw:
+            up.on(lambda request: [Reset()])
+            client = await gw.client()
+            await client.request(method, "/proxy/up/files/1")
+            assert (await client.read_answer()).status == 502
+            assert len(up.requests) == 1

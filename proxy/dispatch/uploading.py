@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from proxy.delivery import Delivery
-from proxy.dispatch.asking import uploading
+from proxy.dispatch.asking import upload_head
 from proxy.dispatch.dispatch import Dispatch, Setback
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.exchange import Trial
 from proxy.routing.plan import Plan
+from proxy.routing.endpoints import OPAQUE
 from proxy.routing.routes import Route
 from proxy.transport.attempt import Ask
+from proxy.transport.upload import chunked
 
 # Of a deployment: the pieces of the body for it, and their length where it is known.
 Body = Callable[[Trial], tuple[AsyncIterator[bytes], int | None]]
@@ -28,12 +30,38 @@ class Uploading(Dispatch):
         self._begun = False
 
     def _ask(self, trial: Trial) -> Ask:
-        pieces, length = self._body(trial)
-        committed = partial(self._committed, trial)
-        return uploading(self._delivery, self._route, trial, self._watched(pieces), length, committed, self._deadline)
+        delivery, route = self._delivery, self._route
+        body, length = self._body(trial)
+        pieces = self._watched(body)
+        upload: AsyncIterator[bytes] | None = pieces
+        opaque = route.endpoint is OPAQUE
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif not opaque or "Transfer-Encoding" in delivery.request.headers:  # a compressed form has no known length
+            framing, upload = b"Transfer-Encoding: chunked\r\n", chunked(pieces)
+        else:
+            framing, upload = b"", None
+        return Ask(
+            head=upload_head(delivery, trial, route.path, framing, opaque=opaque),
+            body=(),
+            replayable=False,
+            clocks=trial.deployment.clocks,
+            dialect=route.endpoint.dialect,
+            choices=1,
+            swallow_usage=False,
+            collects=route.endpoint.answer == "json",
+            ping=None,
+            lines=delivery.lines,
+            epilogue=delivery.epilogue,
+            committed=partial(self._committed, trial),
+            deadline=self._deadline,
+            upload=upload,
+            no_body=delivery.request.method == "HEAD",
+        )
 
     def _repeatable(self, setback: Setback) -> bool:
-        return not self._begun
+        # A request without a body has nothing to begin with, and may have run all the same.
+        return not self._begun and super()._repeatable(setback)
 
     async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         self._begun = True

@@ -105,10 +105,6 @@ class Catalog:
         """For requests without a model, on paths of one provider."""
         return Plan((self._any[provider.name],), _OPAQUE, random)
 
-    def any_model(self, provider: Provider) -> Deployment:
-        """The deployment of what names no model."""
-        return self._any[provider.name].deployments[0]
-
     def _composed(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
         steps: list[Step] = []
         unknown = []

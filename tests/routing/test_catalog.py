@@ -157,7 +157,7 @@ def test_what_clients_made_up_is_kept_within_bounds() -> None:
 def test_with_nothing_but_open_providers_a_call_without_a_model_goes_to_the_first_as_it_is() -> None:
     known = build([], {"a": {"baseUrl": "http://127.0.0.1:3/v1"}, "b": {"baseUrl": "http://127.0.0.1:4"}})
     assert planned(known, None) == [("a", None)]
-    assert every(asked(known, None)) == [known.any_model(known.providers["a"])]
+    assert every(asked(known, None)) == [known.opaque_plan(known.providers["a"], random.Random(0)).next(0.0)]
 
 
 def test_without_a_usable_model_there_is_nothing_to_ask() -> None:
