@@ -10,8 +10,8 @@ from proxy.dispatch.asking import upload_head
 from proxy.dispatch.dispatch import Dispatch, Setback
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.exchange import Trial
-from proxy.routing.plan import Plan
 from proxy.routing.endpoints import OPAQUE
+from proxy.routing.plan import Plan
 from proxy.routing.routes import Route
 from proxy.transport.attempt import Ask
 from proxy.transport.upload import chunked
