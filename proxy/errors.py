@@ -57,6 +57,20 @@ class ClientFault(GatewayError):
     code = None
 
 
+class Unauthorised(GatewayError):
+    """Nobody proved who asks: the same words for a missing, an unknown, a wrong and an expired credential."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+    realm = "sluice"
+
+    def __init__(self, *, detail: str = "", realm: str | None = None) -> None:
+        super().__init__("The credential is missing or not valid.", detail=detail)
+        if realm is not None:
+            self.realm = realm
+
+
 class Overloaded(GatewayError):
     """We are full, or stopping: the same request may succeed a little later."""
 

@@ -37,6 +37,13 @@ HeaderValue = Annotated[str, Meta(max_length=8000, extra={"kind": "header value"
 Passthrough = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "passthrough"})]
 Hook = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "hook"})]
 File = Annotated[str, Meta(max_length=4000, extra={"kind": "file"})]  # relative to the file that names it
+RedisUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "redis url"})]
+RedisPrefix = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "redis prefix"})]
+DatabaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "database url"})]
+KeyHash = Annotated[str, Meta(extra={"kind": "key hash"})]
+Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
+Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
+Folder = Annotated[str, Meta(min_length=1, max_length=4000)]
 FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
 
 
@@ -162,28 +169,117 @@ class CircuitBreaker(Section, frozen=True):
     cooldown_period_secs: Seconds = 60.0
     success_threshold: PositiveInt = 2
     stats_window_size_mins: Minutes = 5.0
+    shared: bool = False  # replicas tell each other, through Redis, what is open or unavailable
 
 
-class GlobalLimit(Section, frozen=True):
-    requests_per_minute: PositiveInt
+class Limits(Section, frozen=True):
+    """What one level allows each of its members; what is unset has no bound.
 
+    ``burst_size``: so many requests may come at once (unset: a minute's worth, or an hour's).
+    """
 
-class ClientLimit(Section, frozen=True):
-    requests_per_minute: PositiveInt
     enabled: bool = True
+    requests_per_minute: PositiveInt | UnsetType = UNSET
+    requests_per_hour: PositiveInt | UnsetType = UNSET
+    tokens_per_minute: PositiveInt | UnsetType = UNSET
+    concurrent: PositiveInt | UnsetType = UNSET
     burst_size: PositiveInt | UnsetType = UNSET
 
 
-class ModelLimit(Section, frozen=True):
-    requests_per_minute: PositiveInt
-    enabled: bool = True
+class TokenEstimate(Section, frozen=True):
+    """What is reserved for parts of a request that have no text, and for an answer of unknown length."""
+
+    per_image: Count = 1000
+    per_audio: Count = 1000
+    output: Count = 1000  # where neither the request nor the model bounds it
 
 
 class RateLimiting(Section, frozen=True):
+    """``per_address`` bounds all clients of one address where nobody proves who he is; unset: ten clients' worth."""
+
     enabled: bool = False
-    global_: GlobalLimit | None = field(default=None, name="global")
-    per_client: ClientLimit | None = None
-    per_model: ModelLimit | None = None
+    store: Literal["memory", "redis"] = "memory"
+    on_store_failure: Literal["local", "open", "closed"] = "local"
+    max_clients: PositiveInt = 1_000_000  # so many are told apart in memory
+    global_: Limits | None = field(default=None, name="global")
+    per_client: Limits | None = None
+    per_address: Limits | None = None
+    per_model: Limits | None = None
+    per_provider: Limits | None = None
+    token_estimate: TokenEstimate = field(default_factory=TokenEstimate)
+
+
+class Redis(Section, frozen=True):
+    """Where replicas share limits and breakers."""
+
+    url: RedisUrl = "redis://127.0.0.1:6379/0"
+    prefix: RedisPrefix = "sluice"
+    timeout_secs: Annotated[float, Meta(gt=0, le=60)] = 0.5
+
+
+class Database(Section, frozen=True):
+    """Where keys made at run time are kept: ``""`` is a SQLite file in ``data_dir``."""
+
+    enabled: bool = True
+    url: DatabaseUrl = ""
+
+
+class ConfiguredKey(Section, frozen=True):
+    """An API key by its hash, as ``sluice key new`` prints it. ``()`` of models or providers: all of them."""
+
+    name: Name
+    hash: KeyHash
+    owner: OptionalName = ""
+    enabled: bool = True
+    expires: Moment = ""  # ISO 8601; "": never
+    models: list[Name] = []
+    providers: list[KnownProvider] = []
+    scopes: list[Literal["passthrough"]] = []
+    limits: Limits | None = None
+
+
+class JwtClaims(Section, frozen=True):
+    """Which claims say what; dots lead into objects."""
+
+    client: Name = "sub"
+    models: Name = "models"
+    providers: Name = "providers"
+    limits: Name = "limits"
+    scope: Name = "scope"
+
+
+class Jwt(Section, frozen=True):
+    """Exactly one source of keys: a secret, a public key (file) or a JWKS URL. ``algorithms`` says what is accepted."""
+
+    algorithms: list[Literal["HS256", "RS256", "ES256", "EdDSA"]] = []
+    secret: Key = ""
+    public_key_file: File = ""
+    jwks_url: OptionalBaseUrl = ""
+    jwks_refresh_secs: Seconds = 300.0
+    issuer: str = ""
+    audience: list[str] = []
+    leeway_secs: Seconds = 30.0
+    claims: JwtClaims = field(default_factory=JwtClaims)
+
+
+class Auth(Section, frozen=True):
+    mode: Literal["none", "keys", "jwt", "any"] = "none"
+    keys: list[ConfiguredKey] = []
+    jwt: Jwt | None = None
+
+
+class Admin(Section, frozen=True):
+    """``token`` unset: one is made at the first start and kept in ``data_dir``."""
+
+    token: Key = ""
+    protect_metrics: bool = False
+
+
+class ListenTls(Section, frozen=True):
+    """The certificate that clients see; both files are read again at SIGHUP."""
+
+    cert_file: File
+    key_file: File = ""  # "": the same file
 
 
 class Server(Section, frozen=True):
@@ -206,6 +302,11 @@ class Server(Section, frozen=True):
     keep_alive_secs: Seconds = 75.0
     ping_after: Seconds = 15.0
     drain_secs: Seconds = 30.0
+    tls: ListenTls | None = None
+    max_connections: PositiveInt = 20_000
+    max_connections_per_address: Count = 0  # 0: no bound
+    max_handshakes: PositiveInt = 200  # TLS handshakes at once
+    trusted_proxies: list[Network] = []  # whose X-Forwarded-For is believed
 
 
 class Logging(Section, frozen=True):
@@ -259,4 +360,9 @@ class Config(Section, frozen=True):
     routing: Routing = field(default_factory=Routing)
     circuit_breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     rate_limiting: RateLimiting = field(default_factory=RateLimiting)
+    auth: Auth = field(default_factory=Auth)
+    admin: Admin = field(default_factory=Admin)
+    redis: Redis = field(default_factory=Redis)
+    database: Database = field(default_factory=Database)
+    data_dir: Folder = "data"  # of the working directory
     models: list[Model] = []

@@ -1,0 +1,22 @@
+"""Who asks, and what that allows: found out once per request, before anything else of it is read."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from proxy.config.schema import Limits
+from proxy.routing.access import ALL, Access
+
+
+class Client(Struct, frozen=True):
+    """``id`` is unique over all kinds of identity: ``key:…``, ``jwt:…``, ``client:…`` (a header's word), ``address:…``.
+
+    ``limits`` override the configuration's level ``perClient`` member by member; ``access`` says which models.
+    ``passthrough``: paths that are relayed untouched, and those that hold state at a provider, are open to it.
+    """
+
+    id: str
+    name: str = ""  # for people
+    access: Access = ALL
+    limits: Limits | None = None
+    passthrough: bool = True
