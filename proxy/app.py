@@ -8,29 +8,31 @@ import ipaddress
 import logging
 import os
 import signal
-import socket
-import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from random import Random
+from urllib.parse import urlsplit
 
 import uvloop
-from aiohttp import web
 from msgspec.structs import replace
 
 from proxy import __version__
+from proxy.admission import Admission
+from proxy.admission import State as Fares
+from proxy.breakers.breaker import Breaker, OnChange, State
 from proxy.config.follow import Follow
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config, Model, Provider
 from proxy.config.source import Source
 from proxy.config.standing import differences, standing
-from proxy.control.pages import Pages
+from proxy.control.pages import Component
+from proxy.control.plane import Plane, Subjects
 from proxy.demo.server import MODELS as DEMO_MODELS
 from proxy.demo.server import Demo
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.errors import ConfigError
+from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import load as load_hooks
 from proxy.observe.bridge import install
@@ -42,12 +44,12 @@ from proxy.transport.attempt import PING_EVERY, Surroundings
 from proxy.transport.body import Budget
 from proxy.transport.clocks import Ticker
 from proxy.transport.dial import Dialer
+from proxy.transport.listener import CLEANUP_SECS, Listener
 from proxy.transport.pool import Pool
 from proxy.transport.server import Server
 
-BACKLOG = 2048
 MEGABYTE = 1024 * 1024
-CLEANUP_SECS = 2.0  # for aiohttp, after our own drain has ended every exchange
+ASKED = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
 
 class Application:
@@ -78,9 +80,14 @@ class Application:
         self._following: asyncio.Task[None] | None = None
         self._secrets: set[str] = set()
         self._created = int(time.time())
+        self._environ = environ
         self._dialer = Dialer(environ)
-        self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
         self._pool: Pool | None = None
+        self.admission: Admission | None = None
+        self._shared: SharedBreakers | None = None
+        self._on_change: list[OnChange] = []  # who hears of breakers
+        self.plane: Plane | None = None
         self._demo: Demo | None = None
         self._demo_port = 0
 
@@ -92,7 +99,9 @@ class Application:
         self._hide(config)
         self.log.attach(loop)
         _read_certificates(self._dialer, config)
-        self._registry = Registry.of(config.circuit_breaker)
+        self.admission = admission = Admission(config, self._environ, warn=self.log.warning, info=self.log.info)
+        await admission.start()
+        self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
         catalog = self._compiled(config)
         self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics)
         around = Surroundings(
@@ -106,12 +115,21 @@ class Application:
             ping_every=PING_EVERY,
             event_hook=event_hook,
         )
-        pages = Pages(self.metrics, __version__)
         dispatcher = Dispatcher(around, self._clock, self._chance)
+        if config.circuit_breaker.shared:
+            self._shared = await self._sharing(config, dispatcher)
+        self.plane = plane = Plane(self._subjects(admission, around.budget), __version__)
         self.gateway = gateway = Gateway(
-            config.server, catalog, dispatcher, self.metrics, self.log, pages.table, call_hook=call_hook
+            config.server,
+            catalog,
+            dispatcher,
+            self.metrics,
+            self.log,
+            plane.find,
+            admission.middleware,
+            call_hook=call_hook,
         )
-        pages.subject = gateway
+        self._hide(config)
         self.metrics.upstream_connections = dispatcher.open_connections
         await self._listen(gateway)
         if self.follow is not None:
@@ -123,10 +141,12 @@ class Application:
             self._following.cancel()
         if self.gateway is not None:
             await self.gateway.drain(self.config.server.drain_secs)
-        if self._runner is not None:
-            if self.config.server.unix_socket:  # while it is still ours
-                _remove(self.config.server.unix_socket)
-            await self._runner.cleanup()
+        if self._listener is not None:
+            await self._listener.stop()
+        if self._shared is not None:
+            await self._shared.close()
+        if self.admission is not None:
+            await self.admission.close()
         if self._pool is not None:
             self._pool.close()
         if self._demo is not None:
@@ -140,22 +160,57 @@ class Application:
         if settings.unix_socket:
             return f"unix:{settings.unix_socket}"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if settings.tls is not None else 'http'}://{host}:{self.port}"
+
+    def _subjects(self, admission: Admission, budget: Budget) -> Subjects:
+        return Subjects(
+            config=lambda: self.config,
+            metrics=self.metrics,
+            budget=budget,
+            address=admission.authenticator.address,
+            keys=admission.keys,
+            configured=admission.configured,
+            changed=admission.changed,
+            components=self._components,
+            stopping=lambda: self.gateway is not None and self.gateway.stopping,
+            warn=self.log.warning,
+        )
+
+    def _components(self) -> dict[str, Component]:
+        """What the gateway leans on, and how it fares."""
+        found: dict[str, Fares] = dict(self.admission.components) if self.admission is not None else {}
+        if self._shared is not None:
+            found["breakers"] = self._shared.state
+        return {name: Component(state.up, state.since, state.latency) for name, state in found.items()}
+
+    async def _sharing(self, config: Config, dispatcher: Dispatcher) -> SharedBreakers:
+        """Breakers that the replicas tell each other of."""
+        redis = config.redis
+        shared = SharedBreakers(
+            redis.url,
+            redis.prefix,
+            redis.timeout_secs,
+            self._registry.breaker,
+            dispatcher.wall,
+            dispatcher.now,
+            self.log.warning,
+            self.log.info,
+            self.log.debug,
+        )
+        await shared.start()
+        self._on_change.append(shared.changed)
+        return shared
+
+    def _breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
+        for tell in self._on_change:
+            tell(breaker, old, now)
 
     async def _listen(self, gateway: Gateway) -> None:
         settings = self.config.server
-        server = Server(gateway.handle, settings, gateway.refuse_bytes)
-        self._runner = runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=CLEANUP_SECS)
-        await runner.setup()
-        if settings.unix_socket:
-            _remove_stale(settings.unix_socket)
-            await web.UnixSite(runner, settings.unix_socket, backlog=BACKLOG).start()
-            return
-        site = web.TCPSite(
-            runner, settings.host, settings.port, backlog=BACKLOG, reuse_port=settings.reuse_port or None
-        )
-        await site.start()
-        self.port = site.port
+        server = Server(gateway.handle, settings, gateway.refuse_bytes, self.metrics.reject)
+        self._listener = listener = Listener(server, settings)
+        await listener.start()
+        self.port = listener.port
 
     # -- what the files say now (``Runner``) --------------------------------------------------------
 
@@ -171,11 +226,17 @@ class Application:
         told = differences(self.config, loaded.config)
         config = await self._served(standing(self.config, loaded.config))
         await asyncio.to_thread(_read_certificates, self._dialer, config)
+        if self._listener is not None:
+            self._listener.reload_certificates()
+        if self.admission is not None:
+            self.admission.adopt(config)
         self._hide(config)
         catalog = self._compiled(config)
         circuit = config.circuit_breaker
         self._registry.adopt(policy_of(circuit), window_of(circuit), asyncio.get_running_loop().time())
         self.gateway.adopt(catalog)
+        if self._shared is not None:
+            self._shared.refresh()
         self.config = config
         self.log.admit(config.logging.level)
         for notice in loaded.notices:
@@ -202,6 +263,8 @@ class Application:
     def _hide(self, config: Config) -> None:
         """The old secrets stay hidden: running exchanges still go by them."""
         self._secrets.update(secrets(config))
+        if self.plane is not None:
+            self._secrets.add(self.plane.credential.token)
         self.log.hide(self._secrets)
 
     async def _served(self, config: Config) -> Config:
@@ -227,11 +290,11 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
     Raises ConfigError, and OSError where the address cannot be had.
     """
     server = loaded.config.server
-    if not (insecure or server.insecure or is_local(loaded.config)):
+    if not (insecure or server.insecure or is_local(loaded.config) or loaded.config.auth.mode != "none"):
         raise ConfigError(
             [
                 f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
-                " listen on 127.0.0.1, or say --insecure if that is what you want"
+                " set auth.mode, listen on 127.0.0.1, or say --insecure if that is what you want"
             ]
         )
     uvloop.run(_serve(loaded, source, announce))
@@ -299,11 +362,21 @@ def start_line(application: Application) -> str:
     names = list(dict.fromkeys(model.name for model in config.models))
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     providers = ", ".join(config.providers)
-    warning = "" if is_local(config) else " INSECURE: no authentication beyond this machine."
+    mode = config.auth.mode
+    warning = "" if is_local(config) or mode != "none" else " INSECURE: no authentication beyond this machine."
     return (
-        f"Sluice {__version__} listens on {application.address} (no key asked)."
-        f" Providers: {providers}. Models: {shown or 'as the providers name them'}.{warning}"
+        f"Sluice {__version__} listens on {application.address} ({ASKED[mode]})."
+        f" Providers: {providers}. Models: {shown or 'as the providers name them'}.{_admin_link(application)}{warning}"
     )
+
+
+def _admin_link(application: Application) -> str:
+    """Where the operator looks, with the token in it if nobody else knows it."""
+    plane = application.plane
+    if plane is None or application.config.server.unix_socket:
+        return ""
+    path = plane.credential.login_path if plane.credential.generated else "/"
+    return f" Admin: {application.address}{path}"
 
 
 def is_local(config: Config) -> bool:
@@ -321,23 +394,8 @@ def secrets(config: Config) -> list[str]:
     """What must never appear in a log line."""
     found = [key for p in config.providers.values() for key in p.keys]
     found += [str(value) for p in config.providers.values() for value in p.headers.values()]
-    found.append(config.models_file.partition("?")[2])
+    found += [config.models_file.partition("?")[2], config.admin.token]
+    found += [urlsplit(url).password or "" for url in (config.redis.url, config.database.url)]
+    if config.auth.jwt is not None:
+        found.append(config.auth.jwt.secret)
     return [secret for secret in found if len(secret) >= 6]
-
-
-def _remove(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
-
-
-def _remove_stale(path: str) -> None:
-    """A socket file that nobody listens on is left from a process that died; anything else is an error of bind."""
-    try:
-        if not stat.S_ISSOCK(Path(path).stat().st_mode):
-            return
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            Path(path).unlink()

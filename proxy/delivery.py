@@ -6,7 +6,7 @@ from msgspec import json
 
 from proxy import truth
 from proxy.config.timeouts import PLAIN
-from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorised
 from proxy.exchange import Exchange
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
@@ -115,7 +115,8 @@ class Delivery:
 
     def models(self, catalog: Catalog, name: str) -> None:
         """GET models and models/{id}."""
-        body = catalog.find(name) if name else catalog.listing
+        access = self.exchange.access
+        body = catalog.find(name, access) if name else catalog.listed(access)
         if body is None:
             raise catalog.unknown(name)
         self.send(200, body)
@@ -157,9 +158,11 @@ class Delivery:
         self.request.reply.send(answer.status, _JSON + self.lines(b"application/json", lines), body)
 
     def _router_lines(self) -> bytes:
-        return b"x-request-id: %b\r\n%b%b" % (
-            self.exchange.request_id.encode(),
-            truth.lines(self.exchange, self._deployment),
+        exchange = self.exchange
+        return b"x-request-id: %b\r\n%b%b%b" % (
+            exchange.request_id.encode(),
+            truth.lines(exchange, self._deployment),
+            b"" if exchange.hold is None else exchange.hold.lines(),
             self.decision,
         )
 
@@ -168,7 +171,9 @@ def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
     """An error answer in OpenAI's shape."""
     retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
-    reply.send(fault.status, b"".join((_JSON, retry, allow, _NOSNIFF, lines)), _document(fault))
+    # RFC 9110 11.6.1: a 401 says how to prove who one is.
+    ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorised) else b""
+    reply.send(fault.status, b"".join((_JSON, retry, allow, ask, _NOSNIFF, lines)), _document(fault))
 
 
 def _document(fault: GatewayError) -> bytes:

@@ -71,6 +71,19 @@ class Unauthorised(GatewayError):
             self.realm = realm
 
 
+class RateLimited(GatewayError):
+    """A limit of ours refuses; ``limit`` is its level (``client``) and ``unit`` what it counts."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, limit: str, unit: str, *, retry_after: int) -> None:
+        super().__init__("Rate limit exceeded", retry_after=retry_after)
+        self.limit = limit
+        self.unit = unit
+
+
 class Overloaded(GatewayError):
     """We are full, or stopping: the same request may succeed a little later."""
 

@@ -6,17 +6,21 @@ All moments are seconds of the loop's clock, handed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
+
+from proxy.routing.access import ALL, Access
 
 if TYPE_CHECKING:
     from proxy.breakers.breaker import Entry
     from proxy.errors import GatewayError
+    from proxy.identity import Client
     from proxy.providers.keys import Key
     from proxy.routing.catalog import Catalog
     from proxy.routing.deployment import Deployment
     from proxy.routing.endpoints import Endpoint
+    from proxy.wire.call import Call
     from proxy.wire.usage import Usage
 
 Outcome = Literal[
@@ -41,10 +45,34 @@ class Trial(Struct, eq=False):
     began: float
     decision: bytes = b""  # the header line that explains the choice, where the client asked for it
     asks_usage: bool = False  # the wish for a stream's usage is the gateway's own
+    connected: float | None = None  # when the request went out
+    headers: float | None = None  # when the head of the answer came
     first_content: float | None = None
     ended: float | None = None
     failure: str = ""
     reason: str = ""
+
+
+class Hold(Protocol):
+    """What an exchange was granted of the limits, as far as those see it who do not know how limits work."""
+
+    def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
+        """The call is known, so that tokens can be estimated; ``None``: it is not read."""
+
+    async def enter(self, deployment: Deployment) -> bool:
+        """Whether the limits of this deployment's model and provider let the exchange ask it. Costs nothing twice.
+
+        Raises RateLimited where no other deployment would help.
+        """
+
+    def refusal(self) -> GatewayError | None:
+        """Why ``enter`` said no, if it did."""
+
+    def lines(self) -> bytes:
+        """The header lines that tell the client how it stands."""
+
+    def settle(self, exchange: Exchange) -> None:
+        """Synchronously, once: what was not used is given back."""
 
 
 class Exchange(Struct, eq=False):
@@ -54,7 +82,9 @@ class Exchange(Struct, eq=False):
     catalog: Catalog
     request_id: str
     began: float
-    client: str = ""
+    client: str = ""  # the address that it came from
+    caller: Client | None = None  # who asks, once that is known
+    hold: Hold | None = None  # what it was granted, where there are limits
     model: str = ""  # as the client asked
     provider: str = ""
     request_model: str = ""  # as sent upstream
@@ -77,6 +107,10 @@ class Exchange(Struct, eq=False):
     bytes_in: int = 0
     bytes_out: int = 0
     usage: Usage | None = None
+
+    @property
+    def access(self) -> Access:
+        return ALL if self.caller is None else self.caller.access
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request_id} {self.endpoint.path} {self.outcome or 'running'}>"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 
 from proxy.config.schema import Server as Settings
@@ -41,6 +41,7 @@ from proxy.wire.call import read as read_call
 Handler = Callable[[Delivery], Awaitable[None]]
 Middleware = Callable[[Handler], Handler]
 Page = Callable[[Request], Awaitable[None]]
+Observer = Callable[[Exchange], None]  # sees each exchange when it is settled; must neither wait nor fail
 
 END_SECS = 5.0  # for what does not heed its interruption, a hook for example
 BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop may breathe in between
@@ -51,7 +52,7 @@ _STOPPING = "The gateway is shutting down."
 
 
 class Gateway:
-    """``handle`` is the server's handler. ``pages`` are answered before anything else and are no exchanges."""
+    """``handle`` is the server's handler. What ``page_at`` finds for a path is answered first, and is no exchange."""
 
     def __init__(
         self,
@@ -60,9 +61,10 @@ class Gateway:
         dispatcher: Dispatcher,
         metrics: Metrics,
         log: Log,
-        pages: Mapping[str, Page],
+        page_at: Callable[[str], Page | None],
         middleware: tuple[Middleware, ...] = (),
         call_hook: CallHook | None = None,
+        observers: tuple[Observer, ...] = (),
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -71,8 +73,9 @@ class Gateway:
         self.adopt(catalog)
         self._metrics = metrics
         self._log = log
-        self._pages = pages
+        self._page_at = page_at
         self._call_hook = call_hook
+        self._observers = observers
         self._edge = Edge(settings, local=bool(settings.unix_socket))
         self._routes = Routes(("/v1", settings.base_path))
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -99,7 +102,7 @@ class Gateway:
 
     async def handle(self, request: Request) -> None:
         """Answer one request; never raises for what a client or a provider did."""
-        page = self._pages.get(request.path)
+        page = self._page_at(request.path)
         exchange = Exchange(_UNROUTED, self.catalog, self._name(request), self._loop.time())
         delivery = Delivery(exchange, request)
         try:
@@ -173,13 +176,15 @@ class Gateway:
         exchange.ended = self._loop.time()
         exchange.status = reply.status
         exchange.bytes_out = reply.bytes_out
-        exchange.client = request.remote
+        exchange.client = exchange.client or request.remote
         if not exchange.outcome:
             exchange.outcome = "ok" if reply.status < 400 else "error"
         if self._running.pop(exchange, None) is not None:
             self._metrics.in_flight -= 1
             if self.stopping and not self._running:
                 self._idle.set()
+        if exchange.hold is not None:
+            exchange.hold.settle(exchange)
         self._metrics.settle(exchange)
         if exchange.dropped_events:
             self._log.warning(
@@ -189,6 +194,8 @@ class Gateway:
                 events=exchange.dropped_events,
             )
         self._log.exchange(exchange)
+        for observe in self._observers:
+            observe(exchange)
 
     async def _serve(self, delivery: Delivery) -> None:
         exchange, request = delivery.exchange, delivery.request
@@ -250,6 +257,8 @@ class Gateway:
         exchange.model = call.model or ""
         exchange.stream = call.stream
         plan = plan_call(self._dispatcher, delivery, call, route.pinned)
+        if exchange.hold is not None:
+            exchange.hold.weigh(route.endpoint, call)
 
         def release() -> None:
             call.release()
@@ -261,8 +270,11 @@ class Gateway:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))
         try:
             model = await form.find_model()
-            delivery.exchange.model = model or ""
+            exchange = delivery.exchange
+            exchange.model = model or ""
             plan = plan_form(self._dispatcher, delivery, model, route.pinned)
+            if exchange.hold is not None:
+                exchange.hold.weigh(route.endpoint, None)
 
             def body(trial: Trial) -> tuple[AsyncIterator[bytes], int | None]:
                 upstream = trial.deployment.upstream_model
@@ -275,7 +287,14 @@ class Gateway:
 
     async def _serve_opaque(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         assert route.pinned is not None
-        plan = delivery.exchange.catalog.opaque_plan(route.pinned, self._dispatcher.random)
+        exchange = delivery.exchange
+        if exchange.caller is not None and not exchange.caller.passthrough:
+            raise ClientFault(
+                "Paths that are relayed untouched need a credential with the scope passthrough.",
+                status=403,
+                code="scope_missing",
+            )
+        plan = exchange.catalog.opaque_plan(route.pinned, exchange.access, self._dispatcher.random)
         await Uploading(
             self._dispatcher, delivery, plan, route, lambda trial: (reader.untouched(), reader.declared)
         ).run()

@@ -17,6 +17,7 @@ class Client(Struct, frozen=True):
 
     id: str
     name: str = ""  # for people
+    address: str = ""  # where ``id`` proves nothing: from where it comes, as the limits tell addresses apart
     access: Access = ALL
     limits: Limits | None = None
     passthrough: bool = True

@@ -93,9 +93,8 @@ async def assert_left(gw: Gateway, request: Request | None, *, attempts: int = 1
 
 def connections(gw: Gateway) -> list[Any]:
     """The clients' connections, as the gateway has them."""
-    assert gw.app._runner is not None
-    assert gw.app._runner.server is not None
-    return list(gw.app._runner.server.connections)
+    assert gw.app._listener is not None
+    return list(gw.app._listener.server.connections)
 
 
 async def noticed(gw: Gateway) -> None:

@@ -217,9 +217,9 @@ async def compare(app: Application, count: int) -> None:
                 connection.abort()
         await until(lambda: not len(pool), "the pool to be empty")
         await until(lambda: not len(gateway._around.ticker), "every clock to have been stopped")
-        runner = app._runner
-        assert runner is not None
-        await until(lambda: not cast(Any, runner.server).connections, "every client's connection to be forgotten")
+        listener = app._listener
+        assert listener is not None
+        await until(lambda: not listener.server.connections, "every client's connection to be forgotten")
         await asyncio.sleep(0.2)  # the ticker's last tick, and closing handshakes
         return census(), len(asyncio.all_tasks()), timers(loop), open_files()
 

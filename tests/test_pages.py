@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +131,35 @@ async def test_pages_are_served_where_no_more_requests_are(up: Upstream) -> None
             assert (await asking.fetch("GET", path)).status == 200
         hold.set()
         assert (await running.read_answer()).status == 200
+
+
+async def test_the_link_of_the_start_leads_in_and_no_line_of_the_log_holds_the_token(
+    up: Upstream, tmp_path: Path
+) -> None:
+    async with Gateway(one_provider(up, dataDir=str(tmp_path), logging={"level": "debug"})) as gw:
+        token = (tmp_path / "admin-token").read_text().strip()
+        client = await gw.client()
+        for path in (f"/admin/login?token={token}", f"/admin/login?token={token}x", f"/admin/x?token={token}"):
+            await client.fetch("GET", path)
+        assert (await client.fetch("GET", f"/admin/login?token={token}")).status == 303
+        assert gw.exchanges == []
+        assert not re.search(re.escape(token), "\n".join(gw.log_lines))
+
+
+async def test_the_control_plane_is_closed_to_other_origins_even_where_the_api_is_open_to_all(
+    up: Upstream, tmp_path: Path
+) -> None:
+    async with Gateway(one_provider(up, dataDir=str(tmp_path), server={"corsOrigins": ["*"]})) as gw:
+        client = await gw.client()
+        origin = [("Origin", "https://chat.example")]
+        assert (await client.fetch("POST", "/v1/chat/completions", headers=origin, json=CALL)).status == 200
+        preflight = [*origin, ("Access-Control-Request-Method", "GET")]
+        for method, path, headers in (
+            ("GET", "/auth/api-keys", origin),
+            ("OPTIONS", "/auth/api-keys", preflight),
+            ("POST", "/admin/login", origin),
+            ("OPTIONS", "/admin/login", preflight),
+        ):
+            answer = await client.fetch(method, path, headers=headers, body=b"{}")
+            assert answer.status in (401, 403), (method, path)
+            assert not [name for name, _ in answer.head.headers if name.startswith("access-control-allow")]

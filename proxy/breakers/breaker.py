@@ -8,7 +8,7 @@ may follow, for a stream that broke after its commit. Moments are seconds of a m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
@@ -48,6 +48,18 @@ Entry.REFUSED = Entry(0)
 Entry.NORMAL = Entry(1)
 Entry.PROBE = Entry(2)
 
+# What another replica tells: it opened, an operator tripped it, an endpoint has no such model, an operator reset it.
+Told = Literal["open", "held", "unavailable", "closed"]
+
+
+class Change(Struct, frozen=True):
+    """Why ``on_change`` is called. ``endpoint`` is that of ``missing``; ``learned``: another replica told it."""
+
+    event: Event
+    endpoint: str = ""
+    learned: bool = False
+
+
 OnChange = Callable[["Breaker", State, float], None]
 
 
@@ -56,8 +68,9 @@ class Breaker:
 
     ``policy`` may be replaced at any time and holds at once. ``probing`` is the probe in the slot, ``REFUSED`` if it
     is free; ``why`` is the code of the last failure that counted, ``""`` if there was none.
-    ``on_change(breaker, old state, now)`` hears of every change of ``state``. In state ``closed`` every endpoint is
-    admitted; where one has no such model, ``state_at`` tells more than ``state``.
+    ``on_change(breaker, old state, now)`` hears of every change of ``state`` and ``missing_at``, and of every trip and
+    reset, which other replicas may need although they change nothing here; ``last`` is what it heard of last. In state
+    ``closed`` every endpoint is admitted; where one has no such model, ``state_at`` tells more than ``state``.
     """
 
     __slots__ = (
@@ -66,6 +79,7 @@ class Breaker:
         "failures",
         "held",
         "key",
+        "last",
         "missing_at",
         "on_change",
         "policy",
@@ -87,6 +101,7 @@ class Breaker:
         self.why = ""
         self.held = False
         self.missing_at: frozenset[str] = frozenset()
+        self.last: Change | None = None
         self.probing = Entry.REFUSED
         self._latest = 1  # the number of the latest probe
         self._earliest = 2  # the number of the first probe since the breaker opened
@@ -181,6 +196,28 @@ class Breaker:
         """The configuration was read again: every endpoint may have its model now."""
         self._step("reload", now)
 
+    def learn(self, told: Told, now: float, since: float, why: str, endpoint: str = "") -> None:
+        """Another replica tells what is so since ``since``; nobody needs to find it out by failing again.
+
+        Opened elsewhere it opens here, and its cooldown ends when the other's does, unless that is over, what happened
+        here is newer, or an operator holds it. How it recovers is its own affair.
+        """
+        match told:
+            case "open" if not self.held and self._is_news(since) and now < since + self.policy.cooldown:
+                self.why = why
+                self._step("opened_elsewhere", now, since=since)
+            case "held" if not self.held:
+                self.why = why
+                self._step("trip", now, since=since)
+            case "unavailable":
+                self._step("missing", now, endpoint, since=since)
+            case "closed":
+                self._step("reset", now, since=since)
+
+    def _is_news(self, since: float) -> bool:
+        """An endpoint without the model says nothing of the others, however new it is."""
+        return self.last is None or self.state == "unavailable" or self.since <= since
+
     # -- the table at work ------------------------------------------------------------------------
 
     def _free(self, entry: Entry) -> bool:
@@ -190,13 +227,16 @@ class Breaker:
         self.probing = Entry.REFUSED
         return True
 
-    def _step(self, event: Event, now: float, endpoint: str = "") -> None:
-        old = self.state
+    def _step(self, event: Event, now: float, endpoint: str = "", *, since: float | None = None) -> None:
+        """``since`` is when it happened at another replica; ``None``: here and now."""
+        old, missing_at = self.state, self.missing_at
         self.state, action = TABLE[old, event]
         self._act(action, endpoint)
-        if self.state == old:
+        if self.state != old or action in ("hold", "follow"):
+            self.since = now if since is None else since
+        if self.state == old and self.missing_at == missing_at and event not in ("trip", "reset"):
             return
-        self.since = now
+        self.last = Change(event, endpoint, since is not None)
         if self.on_change is not None:
             self.on_change(self, old, now)
 
@@ -213,6 +253,8 @@ class Breaker:
                 self.successes += 1
             case "cool":
                 self.failures += 1
+                self._stop_probing()
+            case "follow":
                 self._stop_probing()
             case "probe":
                 self._earliest = self._latest + 1

@@ -23,6 +23,7 @@ Event = Literal[
     "late",  # the verdict on an attempt that began before the breaker opened
     "missing",  # the provider has no such model for one endpoint
     "reload",  # the configuration was read again: the model may be there now
+    "opened_elsewhere",  # another replica's breaker opened
     "trip",  # the operator opens the breaker
     "reset",  # the operator closes it
 ]
@@ -32,6 +33,7 @@ Action = Literal[
     "count_failure",
     "count_success",
     "cool",  # count the failure; the cooldown begins, a probe that runs is late from now on
+    "follow",  # the cooldown is the other replica's, a probe that runs is late from now on
     "probe",  # the first probe of this time
     "hold",  # open until the operator says otherwise, however long the cooldown is
     "mark",  # the endpoint is closed for good
@@ -46,6 +48,7 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("closed",      "limit"):            ("open",        "cool"),
     ("closed",      "missing"):          ("unavailable", "mark"),
     ("closed",      "reload"):           ("closed",      "nothing"),
+    ("closed",      "opened_elsewhere"): ("open",        "follow"),
     ("closed",      "trip"):             ("open",        "hold"),
     ("closed",      "reset"):            ("closed",      "forget_all"),
 
@@ -53,6 +56,7 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("open",        "late"):             ("open",        "nothing"),
     ("open",        "missing"):          ("open",        "mark"),
     ("open",        "reload"):           ("open",        "forget"),
+    ("open",        "opened_elsewhere"): ("open",        "follow"),
     ("open",        "trip"):             ("open",        "hold"),
     ("open",        "reset"):            ("closed",      "forget_all"),
 
@@ -63,6 +67,7 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("half_open",   "late"):             ("half_open",   "nothing"),
     ("half_open",   "missing"):          ("half_open",   "mark"),
     ("half_open",   "reload"):           ("half_open",   "forget"),
+    ("half_open",   "opened_elsewhere"): ("open",        "follow"),
     ("half_open",   "trip"):             ("open",        "hold"),
     ("half_open",   "reset"):            ("closed",      "forget_all"),
 
@@ -72,6 +77,7 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("unavailable", "limit"):            ("open",        "cool"),
     ("unavailable", "missing"):          ("unavailable", "mark"),
     ("unavailable", "reload"):           ("closed",      "forget"),
+    ("unavailable", "opened_elsewhere"): ("open",        "follow"),
     ("unavailable", "trip"):             ("open",        "hold"),
     ("unavailable", "reset"):            ("closed",      "forget_all"),
 }

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from ipaddress import IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from proxy.config.backends import database_url, redis_prefix, redis_url
 from proxy.config.mistakes import near, quoted
-from proxy.config.schema import Provider, Tls
 
 Check = Callable[[str], str]
 
@@ -22,6 +23,9 @@ _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LISTEN = re.compile(r"[A-Za-z0-9._-]+|\[?(?=.*:.*:)[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@\\]+")
+_KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 as IPv6 (RFC 4291, section 2.5.5.2)
 
 # RFC 9110, section 7.6.1, and what the connection itself writes.
 CONNECTION_HEADERS = frozenset(
@@ -31,7 +35,7 @@ CONNECTION_HEADERS = frozenset(
 CREDENTIAL_HEADERS = frozenset(
     {"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key"}
 )
-RESERVED_PATHS = frozenset({"health", "ready", "metrics", "proxy"})
+RESERVED_PATHS = frozenset({"admin", "auth", "docs", "health", "metrics", "proxy", "ready", "redoc"})
 
 
 def name(text: str) -> str:
@@ -171,6 +175,49 @@ def hook(text: str) -> str:
     return text
 
 
+def key_hash(text: str) -> str:
+    hash_ = text.strip().lower()
+    if not _KEY_HASH.fullmatch(hash_):
+        # It may be the key itself, so not a word of it.
+        raise ValueError("expected sha256: and 64 hexadecimal digits, as `sluice key hash` prints them")
+    return hash_
+
+
+def moment(text: str) -> str:
+    """``""``, or ISO 8601 in UTC. A date is its first moment."""
+    if not text:
+        return ""
+    complete = f"{text}T00:00:00+00:00" if _DATE.fullmatch(text) else text
+    try:
+        found = datetime.fromisoformat(complete)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        raise ValueError("expected a date, or a time such as 2030-12-31T18:00:00Z") from None
+    raise ValueError("says no time zone: end it with Z for UTC, or with one such as +02:00")
+
+
+def network(text: str) -> str:
+    """``unix``, an address or a network in its shortest form; IPv4 within IPv6 is IPv4, as peers are."""
+    if text.lower() == "unix":
+        return "unix"
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError('expected an IP address, a network such as 10.0.0.0/8, or "unix"') from None
+    if isinstance(found, IPv6Network) and found.subnet_of(_MAPPED):
+        found = ip_network((int(found.network_address) & 0xFFFFFFFF, found.prefixlen - 96))
+    return str(found.network_address if found.num_addresses == 1 else found)
+
+
+def working_folder(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold control characters")
+    if Path(text).exists() and not Path(text).is_dir():
+        raise ValueError(f"is no folder: {text}")
+    return text
+
+
 def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Check]:
     """Every kind's check, for a file in ``folder`` and these providers (``None``: not known, any will do)."""
 
@@ -203,16 +250,12 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "passthrough": passthrough,
         "hook": hook,
         "file": file,
+        "folder": working_folder,
+        "redis url": redis_url,
+        "redis prefix": redis_prefix,
+        "database url": database_url,
+        "key hash": key_hash,
+        "moment": moment,
+        "network": network,
         "file or url": lambda text: list_url(text) if is_url(text) else file(text),
     }
-
-
-def section(value: Any) -> tuple[str, str] | None:
-    """What is wrong with a section whose fields are right one by one: the missing key and the complaint."""
-    if isinstance(value, Provider) and not value.addresses:
-        return "baseUrl", "is missing"
-    if isinstance(value, Tls) and value.cert_file and not value.key_file:
-        return "keyFile", "is missing: certFile needs it (the same file, if it holds both)"
-    if isinstance(value, Tls) and value.key_file and not value.cert_file:
-        return "certFile", "is missing: keyFile needs it"
-    return None

@@ -16,6 +16,7 @@ from proxy.config.environment import CONFIG_PATH, OVERRIDES, gather, substitute
 from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.reader import BROKEN, Reader
 from proxy.config.schema import Config, Key, ModelsFile
+from proxy.config.sections import between, idle
 from proxy.errors import ConfigError
 
 DEFAULT_PATH = Path("config/config.yaml")
@@ -204,7 +205,20 @@ def _config(
     _refuse_duplicates(listed, mistakes)
     if whole:
         _check_strategies(config, label, listed, notices if draft.models_url else None, mistakes)
+    for complaint in between(config):
+        if not any(f": {key}" in mistake for mistake in mistakes for key in complaint.reads):
+            mistakes.add(label, complaint.key, complaint.text)
+    notices += _admission(config, raw)
     return config
+
+
+def _admission(config: Config, raw: dict[Any, Any]) -> list[str]:
+    """Notices about who may ask and who may govern."""
+    found = [f"{complaint.key}: {complaint.text}" for complaint in idle(config)]
+    admin = raw.get("admin")
+    if isinstance(admin, dict) and "token" in admin and not config.admin.token:
+        found.append(f"admin.token is empty{_what_to_set([('token', admin['token'])])}: one is made at the first start")
+    return found
 
 
 def _check_strategies(

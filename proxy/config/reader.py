@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, Final, TypeAlias
 
 from msgspec import inspect
 
-from proxy.config import checks
+from proxy.config import sections
 from proxy.config.environment import Text, substitute
 from proxy.config.mistakes import Mistakes, join, near, quoted, shown, sort
 
@@ -94,12 +95,16 @@ class Reader:
             return BROKEN
         # Defaults stand in for what is broken, so that the rest can still be looked at.
         struct = expected.cls(**whole)
-        if complaint := checks.section(struct):
-            place = join(path, complaint[0])
-            broken = made.get(self._fields[expected.cls][complaint[0]].name) is BROKEN
-            if not broken and not any(place in mistake for mistake in self._mistakes):  # that would be told twice
-                self._refuse(place, complaint[1])
+        fields = self._fields[expected.cls]
+        for complaint in sections.complaints(struct):
+            told = (made.get(fields[key].name) is BROKEN or self._told(join(path, key)) for key in complaint.reads)
+            if not any(told):
+                self._refuse(join(path, complaint.key), complaint.text)
         return struct
+
+    def _told(self, path: str) -> bool:
+        """Whether anything was refused that stands there or within."""
+        return any(path in mistake for mistake in self._mistakes)
 
     def _unknown(self, key: Any, fields: Mapping[str, object], path: str) -> None:
         text = str(key)
@@ -146,7 +151,9 @@ class Reader:
                 filled = "" if filled.unset else filled.text
             read = filled if filled is BROKEN else self._convert(expected, filled, path, repr_=sort(value))
         else:
-            read = self._leaf(expected, value, path)
+            # YAML has dates of its own, for those who leave the quotes out.
+            text = value.isoformat() if kind == "moment" and isinstance(value, date) else value
+            read = self._leaf(expected, text, path)
         return self._checked(kind, read, path)
 
     def _checked(self, kind: str, value: Any, path: str) -> Any:
@@ -188,8 +195,9 @@ class Reader:
             case inspect.StrType():
                 return self._text(expected, value, path)
             case inspect.LiteralType():
-                if isinstance(value, str) and value.lower() in expected.values:
-                    return value.lower()
+                spelled = {str(each).lower(): each for each in expected.values}
+                if isinstance(value, str) and value.lower() in spelled:
+                    return spelled[value.lower()]
                 choice = ", ".join(map(quoted, map(str, expected.values)))
                 return self._refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
             case inspect.BoolType():

@@ -33,7 +33,7 @@ async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
     from yarl import URL
 
     here = URL(url, encoded=True)
-    proxy = _proxy(here.scheme, here.host or "", environ)
+    proxy = proxy_for(here.scheme, here.host or "", environ)
     timeout = ClientTimeout(total=TIMEOUT_SECS)
     try:
         async with ClientSession(timeout=timeout, headers={"Accept-Encoding": "identity"}) as session:
@@ -67,7 +67,7 @@ async def _bounded(response: ClientResponse) -> bytes:
     return bytes(found)
 
 
-def _proxy(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
+def proxy_for(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
     named = environ.get("https_proxy", environ.get("HTTPS_PROXY", "")).strip()
     exempt = {"no": environ.get("no_proxy", environ.get("NO_PROXY", ""))}
     return None if scheme != "https" or proxy_bypass_environment(host, exempt) else named or None

@@ -43,7 +43,7 @@ DatabaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "database url"
 KeyHash = Annotated[str, Meta(extra={"kind": "key hash"})]
 Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
 Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
-Folder = Annotated[str, Meta(min_length=1, max_length=4000)]
+Folder = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "folder"})]
 FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
 
 
@@ -216,12 +216,20 @@ class Redis(Section, frozen=True):
     prefix: RedisPrefix = "sluice"
     timeout_secs: Annotated[float, Meta(gt=0, le=60)] = 0.5
 
+    def __repr__(self) -> str:
+        """Without the address, in which a password may stand."""
+        return f"Redis(prefix {self.prefix!r}, timeout {self.timeout_secs} s)"
+
 
 class Database(Section, frozen=True):
     """Where keys made at run time are kept: ``""`` is a SQLite file in ``data_dir``."""
 
     enabled: bool = True
     url: DatabaseUrl = ""
+
+    def __repr__(self) -> str:
+        """Without the address, in which a password may stand."""
+        return f"Database({'enabled' if self.enabled else 'disabled'}, {self.url.partition(':')[0] or 'sqlite'})"
 
 
 class ConfiguredKey(Section, frozen=True):
@@ -261,6 +269,11 @@ class Jwt(Section, frozen=True):
     leeway_secs: Seconds = 30.0
     claims: JwtClaims = field(default_factory=JwtClaims)
 
+    def __repr__(self) -> str:
+        """Without the secret."""
+        source = self.public_key_file or self.jwks_url or "a secret"
+        return f"Jwt({source}, algorithms {self.algorithms}, issuer {self.issuer!r}, audience {self.audience})"
+
 
 class Auth(Section, frozen=True):
     mode: Literal["none", "keys", "jwt", "any"] = "none"
@@ -273,6 +286,10 @@ class Admin(Section, frozen=True):
 
     token: Key = ""
     protect_metrics: bool = False
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Admin(token {'set' if self.token else 'unset'}, protect metrics {self.protect_metrics})"
 
 
 class ListenTls(Section, frozen=True):
@@ -307,6 +324,41 @@ class Server(Section, frozen=True):
     max_connections_per_address: Count = 0  # 0: no bound
     max_handshakes: PositiveInt = 200  # TLS handshakes at once
     trusted_proxies: list[Network] = []  # whose X-Forwarded-For is believed
+
+
+class Probes(Section, frozen=True):
+    """Asks providers for their list of models now and then, which may cost money, and tells how they answer."""
+
+    enabled: bool = False
+    every_secs: Annotated[float, Meta(ge=1, le=100_000)] = 60.0
+    timeout_secs: Annotated[float, Meta(gt=0, le=60)] = 5.0
+
+
+class Tracing(Section, frozen=True):
+    """OpenTelemetry spans over OTLP (HTTP), the extra ``otel``."""
+
+    enabled: bool = False
+    endpoint: BaseUrl = "http://127.0.0.1:4318/v1/traces"
+    headers: dict[Header, Key] = {}
+    service_name: Name = "sluice"
+    sample_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+
+
+class Sentry(Section, frozen=True):
+    """Where unexpected errors are reported, the extra ``sentry``."""
+
+    dsn: Key = ""
+    environment: OptionalName = ""
+
+
+class Observe(Section, frozen=True):
+    """What is kept and told for who watches. ``capture_prompts``: the admin sees what clients asked."""
+
+    keep_requests: Annotated[int, Meta(ge=0, le=100_000)] = 500
+    capture_prompts: bool = False
+    probes: Probes = field(default_factory=Probes)
+    tracing: Tracing = field(default_factory=Tracing)
+    sentry: Sentry = field(default_factory=Sentry)
 
 
 class Logging(Section, frozen=True):
@@ -362,6 +414,7 @@ class Config(Section, frozen=True):
     rate_limiting: RateLimiting = field(default_factory=RateLimiting)
     auth: Auth = field(default_factory=Auth)
     admin: Admin = field(default_factory=Admin)
+    observe: Observe = field(default_factory=Observe)
     redis: Redis = field(default_factory=Redis)
     database: Database = field(default_factory=Database)
     data_dir: Folder = "data"  # of the working directory

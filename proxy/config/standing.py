@@ -6,19 +6,32 @@ from typing import Any
 
 from msgspec.structs import fields, replace
 
-from proxy.config.schema import Config
+from proxy.config.schema import Auth, Config
 
-# All else is swapped. server.drain_secs is looked at when the gateway stops, and so may change.
-STANDING = ("server", "pool", "hooks")
+# Sections, and single keys of others; all else is swapped. What the gateway looks at only when it stops may change.
+STANDING = ("server", "pool", "hooks", "redis", "database", "admin", "data_dir", "observe")
+STANDING_KEYS = (
+    ("auth", "mode"),
+    ("rate_limiting", "store"),
+    ("rate_limiting", "on_store_failure"),
+    ("rate_limiting", "max_clients"),
+    ("circuit_breaker", "shared"),
+)
 _SWAPPED = frozenset({"server.drainSecs"})
 
 
 def differences(running: Config, wanted: Config) -> list[str]:
     """The keys, as they stand in the file, whose change waits for the next start."""
+    keys = {field.name: field.encode_name for field in fields(Config)}
     found = []
-    for field in fields(Config):
-        if field.name in STANDING:
-            found += _differences(getattr(running, field.name), getattr(wanted, field.name), field.encode_name)
+    for name in STANDING:
+        found += _differences(getattr(running, name), getattr(wanted, name), keys[name])
+    for section, name in STANDING_KEYS:
+        before, after = getattr(running, section), getattr(wanted, section)
+        if getattr(before, name) != getattr(after, name):
+            found.append(f"{keys[section]}.{name}")
+    if _jwt_waits(running.auth, wanted.auth):
+        found.append("auth.jwt")
     return [key for key in found if key not in _SWAPPED]
 
 
@@ -36,5 +49,16 @@ def _differences(running: Any, wanted: Any, key: str) -> list[str]:
 
 def standing(running: Config, wanted: Config) -> Config:
     """``wanted`` as far as it can be had without a start; the rest is as it runs."""
-    server = replace(running.server, drain_secs=wanted.server.drain_secs)
-    return replace(wanted, server=server, pool=running.pool, hooks=running.hooks)
+    kept = {name: getattr(running, name) for name in STANDING}
+    for section, name in STANDING_KEYS:
+        changed = kept.get(section, getattr(wanted, section))
+        kept[section] = replace(changed, **{name: getattr(getattr(running, section), name)})
+    kept["server"] = replace(running.server, drain_secs=wanted.server.drain_secs)
+    if _jwt_waits(running.auth, wanted.auth):
+        kept["auth"] = replace(kept["auth"], jwt=running.auth.jwt)
+    return replace(wanted, **kept)
+
+
+def _jwt_waits(running: Auth, wanted: Auth) -> bool:
+    """Whether the mode that runs on needs what is gone, as the mode that is wanted does not need it."""
+    return wanted.jwt is None and running.mode in ("jwt", "any") and running.jwt is not None

@@ -1,60 +1,82 @@
-"""What is served beside the API: health, readiness and metrics. None of it is an exchange."""
+"""What is served for who watches the gateway: health, readiness and metrics. None of it is an exchange."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from msgspec import json
+from msgspec import Struct
 
-from proxy.errors import ClientFault
+from proxy.control.replies import moment, send
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Metrics
 from proxy.transport.server import Request
 
-_JSON = b"Content-Type: application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 
+class Component(Struct, frozen=True):
+    """How something stands that the gateway leans on.
 
-class Subject(Protocol):
-    """The gateway, as far as its health goes."""
+    ``since`` when, in Unix seconds; ``latency``: how long it last took, in seconds. ``vital``: without it no request
+    is served.
+    """
 
-    stopping: bool
+    up: bool
+    since: float
+    latency: float | None = None
+    vital: bool = False
 
 
 class Pages:
-    """``table`` maps exact paths to what answers them. ``subject`` is set before the first request."""
+    """``components`` tells by name how each stands now, ``stopping`` whether the gateway takes no more requests."""
 
-    def __init__(self, metrics: Metrics, version: str) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        version: str,
+        components: Callable[[], Mapping[str, Component]],
+        stopping: Callable[[], bool],
+    ) -> None:
         self._metrics = metrics
         self._version = version
-        self.subject: Subject | None = None
-        self.table: dict[str, Callable[[Request], Awaitable[None]]] = {
-            "/health": self.health,
-            "/ready": self.ready,
-            "/metrics": self.metrics,
-        }
+        self._components = components
+        self._stopping = stopping
 
     async def health(self, request: Request) -> None:
-        """200 as long as the process answers at all: what restarts it should look here."""
-        _only_get(request)
-        request.reply.send(200, _JSON, json.encode({"status": "ok", "version": self._version}))
+        """200 as long as the process answers and serves, ``degraded`` where something is down that it can do without.
+
+        ``components`` names only what is down: this page is open to anybody.
+        """
+        standing = self._components()
+        down = {name: _told(each) for name, each in standing.items() if not each.up}
+        self._tell(request, standing, {"components": down} if down else {})
+
+    async def detailed(self, request: Request) -> None:
+        """The same with every component."""
+        standing = self._components()
+        self._tell(request, standing, {"components": {name: _told(each) for name, each in standing.items()}})
 
     async def ready(self, request: Request) -> None:
         """503 from the moment that the gateway is told to stop: what sends it traffic should look here."""
-        _only_get(request)
-        ready = self.subject is not None and not self.subject.stopping
-        body = json.encode({"status": "ready" if ready else "stopping"})
-        request.reply.send(200 if ready else 503, _JSON, body)
+        ready = not self._stopping()
+        send(request, 200 if ready else 503, {"status": "ready" if ready else "stopping"})
 
     async def metrics(self, request: Request) -> None:
         """The Prometheus exposition."""
-        _only_get(request)
         body, content_type = await render(self._metrics, request.headers.get("Accept"))
         request.reply.send(
             200, b"Content-Type: %b\r\nX-Content-Type-Options: nosniff\r\n" % content_type.encode(), body
         )
 
+    def _tell(self, request: Request, standing: Mapping[str, Component], more: dict[str, Any]) -> None:
+        dead = any(each.vital and not each.up for each in standing.values())
+        well = all(each.up for each in standing.values())
+        status = "down" if dead else "ok" if well else "degraded"
+        send(request, 503 if dead else 200, {"status": status, "version": self._version, **more})
 
-def _only_get(request: Request) -> None:
-    if request.method not in ("GET", "HEAD"):
-        raise ClientFault("This path takes GET.", status=405, code="method_not_allowed", allow="GET, HEAD")
+
+def _told(component: Component) -> dict[str, Any]:
+    """A component as JSON; the latency in milliseconds, where it is known."""
+    told: dict[str, Any] = {"status": "up" if component.up else "down", "since": moment(component.since)}
+    if component.latency is not None:
+        told["latencyMs"] = round(component.latency * 1000, 3)
+    return told

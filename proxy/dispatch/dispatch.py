@@ -16,7 +16,7 @@ from proxy.delivery import Delivery
 from proxy.dispatch.exhausted import exhausted
 from proxy.dispatch.race import Lost, Race
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
-from proxy.exchange import Trial
+from proxy.exchange import Hold, Trial
 from proxy.providers import refusal
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
@@ -57,6 +57,7 @@ class Dispatch:
     _fault: UpstreamFault | None = None  # of the last attempt
     _resort: Deployment | None = None  # the fallback, once it was its turn
     _keyless: tuple[Deployment, ...] = ()  # every key of theirs rests
+    _limited: tuple[Deployment, ...] = ()  # our own limits hold them back
     _switches = 0
     _waited = 0.0
 
@@ -65,6 +66,7 @@ class Dispatch:
         self._now = dispatcher.now
         self._delivery = delivery
         self._exchange = delivery.exchange
+        self._hold = delivery.exchange.hold
         self._plan = plan
         self._routing = routing = delivery.exchange.catalog.config.routing
         self._deadline = delivery.exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
@@ -81,7 +83,8 @@ class Dispatch:
         setback: Setback | None = None
         deployment = self._plan.next(self._now()) or self._last_resort()
         while deployment is not None:
-            trial = self._begin(deployment)
+            admitted = self._hold is None or await self._enter(deployment, self._hold)
+            trial = self._begin(deployment) if admitted else None
             if trial is None:
                 deployment = self._instead_of(deployment)
                 continue
@@ -92,6 +95,13 @@ class Dispatch:
         self._conclude(setback)
 
     # -- once per attempt -------------------------------------------------------------------------
+
+    async def _enter(self, deployment: Deployment, hold: Hold) -> bool:
+        """Whether our own limits for it leave room. Raises RateLimited where they leave none for the exchange."""
+        if await hold.enter(deployment):
+            return True
+        self._limited += (deployment,)
+        return False
 
     def _begin(self, deployment: Deployment) -> Trial | None:
         """The trial, or ``None`` if every key of the provider rests, or the breaker opened at the attempt before."""
@@ -142,7 +152,7 @@ class Dispatch:
             if race is None or race.left_by(trial):
                 request.flow = None
             live.in_flight -= 1
-            trial.ended = self._now()
+            trial.connected, trial.headers, trial.ended = attempt.sent_at, attempt.headed_at, self._now()
 
     def _reply(self) -> Outlet:
         """Where the attempt's answer goes."""
@@ -341,11 +351,17 @@ class Dispatch:
 
     def _conclude(self, setback: Setback | None) -> None:
         """Nothing helped: the client hears the provider's own words where they are its affair, else the reasons."""
+        if setback is None and self._limited and self._hold is not None:
+            refusal = self._hold.refusal()
+            if refusal is not None:
+                raise refusal
         if setback is None or rules.RULES[setback.kind].next not in _TELLING:
             if self._delivery.explains:
                 self._delivery.decision = truth.decision(self._plan.explain())
             retry_after = None if setback is None or setback.kind is Kind.AUTH else setback.retry_after
-            raise exhausted(self._exchange, self._plan, self._fault, self._now(), retry_after, self._keyless)
+            raise exhausted(
+                self._exchange, self._plan, self._fault, self._now(), retry_after, self._keyless, self._limited
+            )
         if setback.answer is not None:
             self._delivery.relay_error(setback.answer)
         elif setback.fault is not None:

@@ -25,18 +25,21 @@ def exhausted(
     now: float,
     told: float | None = None,
     keyless: Sequence[Deployment] = (),
+    limited: Sequence[Deployment] = (),
 ) -> UpstreamFault:
     """429 if every candidate was rate-limited, 504 if the last failure was a clock, else 502; never our 401 to 403.
 
     ``last`` is the fault of the last attempt, ``None`` if that was an answer, or if nobody could be asked; ``told``
-    the seconds after which that answer's provider wants to be asked again. ``keyless`` are those whose keys all rest.
+    the seconds after which that answer's provider wants to be asked again. ``keyless`` are those whose keys all
+    rest, ``limited`` those that our own limits hold back.
     """
     kinds = [Kind(trial.failure) for trial in exchange.trials if trial.failure]
     waiting = [Kind.RATE_LIMITED if reason in WAITS else Kind.UNREACHABLE for _, reason in plan.skipped]
     refused = [Kind.RATE_LIMITED if each.provider.keys.limited else Kind.AUTH for each in keyless]
+    refused += [Kind.RATE_LIMITED for _ in limited]
     status = rules.verdict([*kinds, *waiting, *refused], kinds[-1] if kinds else None)
     error = UpstreamFault(
-        _message(exchange, plan, last, keyless),
+        _message(exchange, plan, last, keyless, limited),
         status=status,
         code=_code(exchange, last, status),
         retry_after=_retry_after([plan.rest_secs(now), told, *_waits(keyless, now)], status),
@@ -47,13 +50,20 @@ def exhausted(
     return error
 
 
-def _message(exchange: Exchange, plan: Plan, last: UpstreamFault | None, keyless: Sequence[Deployment]) -> str:
+def _message(
+    exchange: Exchange,
+    plan: Plan,
+    last: UpstreamFault | None,
+    keyless: Sequence[Deployment],
+    limited: Sequence[Deployment],
+) -> str:
     failed = truth.failures(exchange)
-    if len(failed) == 1 and not plan.skipped and not keyless:
+    if len(failed) == 1 and not plan.skipped and not keyless and not limited:
         return last.message if last is not None else f"The provider failed: {failed[0].message}."
     reasons = [f"{failure.provider}/{failure.model_name}: {failure.message.rstrip('.')}" for failure in failed]
     reasons += [f"{deployment.label}: {reason}" for deployment, reason in plan.skipped]
     reasons += [f"{deployment.label}: every key rests" for deployment in keyless]
+    reasons += [f"{deployment.label}: its limit here is reached" for deployment in limited]
     told = "; ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in Counter(reasons).items())[:MESSAGE]
     return f"No model could answer ({told})." if told else "No model could answer."
 

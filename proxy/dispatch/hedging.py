@@ -70,7 +70,9 @@ class Hedging(Calling):
             found = self._plan.next(self._now())
             if found is None:
                 break
-            trial = self._begin(found)
+            admitted = self._hold is None or await self._enter(found, self._hold)
+            if admitted and self._race.winner is None:
+                trial = self._begin(found)
         if trial is None:
             raise Lost
         self._switches += 1

@@ -27,6 +27,7 @@ def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Pr
         of_headers(headers, call.criteria, call.router_fields),
         exchange.endpoint.path,
         b"" if routing.affinity == "off" else _affinity(routing, headers, call),
+        exchange.access,
     )
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
@@ -35,7 +36,8 @@ def plan_form(dispatcher: Dispatcher, delivery: Delivery, model: str | None, pin
     """The candidates for a form that names ``model``. Raises ClientFault (400, 404)."""
     exchange = delivery.exchange
     names = () if model is None or model == AUTO else (model,)
-    spec = Spec(names, not names, of_headers(delivery.request.headers), exchange.endpoint.path)
+    criteria = of_headers(delivery.request.headers)
+    spec = Spec(names, not names, criteria, exchange.endpoint.path, access=exchange.access)
     return exchange.catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 

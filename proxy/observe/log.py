@@ -58,6 +58,7 @@ class Line(msgspec.Struct, gc=False):
     bytes_in: int
     bytes_out: int
     client: str
+    caller: str | msgspec.UnsetType
 
 
 class Log:
@@ -95,7 +96,7 @@ class Log:
             return
         began = exchange.began
         streamed = exchange.stream and exchange.first_content is not None
-        # By position: a call with 21 names costs as much again.
+        # By position: a call with 22 names costs as much again.
         line = Line(
             self._stamp(),
             level,
@@ -120,6 +121,7 @@ class Log:
             exchange.bytes_in,
             exchange.bytes_out,
             exchange.client,
+            _caller(exchange),
         )
         self._sink.put(_readable_exchange(line) if self._readable else self._encode(line))
 
@@ -202,6 +204,12 @@ def _failures(exchange: Exchange) -> list[str] | msgspec.UnsetType:
     """What was tried in vain, in order."""
     found = [f"{trial.deployment.label} {trial.failure}" for trial in exchange.trials if trial.failure]
     return found or msgspec.UNSET
+
+
+def _caller(exchange: Exchange) -> str | msgspec.UnsetType:
+    """Who asked, beyond the address: a key's id, a token's subject, or the name that a client gave itself."""
+    caller = exchange.caller
+    return msgspec.UNSET if caller is None or caller.id.startswith("address:") else _short(caller.id)
 
 
 def _ms(moment: float, since: float = 0.0) -> float:

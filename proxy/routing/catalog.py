@@ -15,6 +15,7 @@ from proxy.config.timeouts import Clocks, resolve
 from proxy.errors import ClientFault
 from proxy.providers.openai import Provider, Site
 from proxy.routing import listing
+from proxy.routing.access import ALL, Access, Allowed, forbidden
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import OPAQUE
 from proxy.routing.live import Registry
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalog", "Deployment"]
 
 MOST_PASSING = 1000  # names that clients made up
+MOST_LISTINGS = 100
 LONGEST_PASSING = 500  # characters of one; they are remembered
 _DEFAULT: Strategy = "round_robin"
 _OPAQUE = Spec(endpoint=OPAQUE.path)
@@ -74,6 +76,7 @@ class Catalog:
         self._pinned: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
         self._passing: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
         self._selection = Selection(self.deployments)
+        self._allowed = Allowed()
         self._auto = self._auto_steps(usable) or tuple(self._any[provider.name] for provider in self._open[:1])
         self._auto_at = {
             provider.name: self._auto_steps(d for d in usable if d.provider is provider) or (self._any[provider.name],)
@@ -85,24 +88,27 @@ class Catalog:
         self.fallback = self._fallback(config.routing.fallback)
         self._last = RoundRobin(self.fallback) if self.fallback else None
         self.listing = listing.listing(self.deployments, created)
+        self._listings: Recent[Access, bytes] = Recent(MOST_LISTINGS)
 
     # -- once per request -------------------------------------------------------------------------
 
     def plan(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
         """The candidates for what is asked, at nobody but the provider ``pinned`` if there is one.
 
-        Raises ClientFault: 404 ``model_not_found`` if no name is known, 404 ``no_model_matches`` if the criteria leave
-        nobody.
+        Raises ClientFault: 404 ``model_not_found`` if no name is known, 403 ``model_not_allowed`` if whoever asks may
+        use none of them, 404 ``no_model_matches`` if the criteria leave nobody.
         """
         names = spec.names
         if pinned is None and len(names) == 1 and not spec.auto and spec.criteria is NONE:  # the usual case
             steps = self._steps.get(names[0])
-            if steps is not None:
+            if steps is not None and spec.access is ALL:
                 return Plan(steps, spec, random, self._last)
         return self._composed(spec, pinned, now, random)
 
-    def opaque_plan(self, provider: Provider, random: Random) -> Plan:
-        """For requests without a model, on paths of one provider."""
+    def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
+        """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
+        if not access.reaches(provider):
+            raise forbidden(())
         return Plan((self._any[provider.name],), _OPAQUE, random)
 
     def _composed(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
@@ -118,8 +124,14 @@ class Catalog:
             steps += self._auto if pinned is None else self._auto_at[pinned.name]
         if not steps:
             raise self.unknown(spec.names[0]) if spec.names else _nobody()
+        last: Step | None = self._last if pinned is None else None
+        if spec.access is not ALL:
+            steps = list(self._allowed.of(steps, spec.access))
+            if not steps:
+                raise forbidden(spec.names)
+            last = next(iter(self._allowed.of((last,), spec.access)), None) if last is not None else None
         left = tuple(steps) if spec.criteria is NONE else self._selected(steps, spec.criteria, now)
-        return Plan(left, spec, random, self._last if pinned is None else None, tuple(unknown))
+        return Plan(left, spec, random, last, tuple(unknown))
 
     def _selected(self, steps: list[Step], criteria: Criteria, now: float) -> Steps:
         left = self._selection.of(steps, criteria)
@@ -178,10 +190,22 @@ class Catalog:
 
     # -- what is told of the models ---------------------------------------------------------------
 
-    def find(self, name: str) -> bytes | None:
-        """The OpenAI model object of GET models/{id}, as JSON."""
+    def find(self, name: str, access: Access = ALL) -> bytes | None:
+        """The OpenAI model object of GET models/{id}, as JSON; ``None``: there is none for whoever asks."""
         steps = self._steps.get(name) or self._known(name)
+        if access is not ALL:
+            steps = self._allowed.of(steps, access)
         return listing.one(steps[0].deployments[0], self._created) if steps else None
+
+    def listed(self, access: Access) -> bytes:
+        """The body of GET models for whoever may use that much."""
+        if access is ALL:
+            return self.listing
+        found = self._listings.get(access)
+        if found is None:
+            found = listing.listing([each for each in self.deployments if access.allows(each)], self._created)
+            self._listings.put(access, found)
+        return found
 
     def unknown(self, model: str) -> ClientFault:
         """The 404 for a name that leads nowhere, with the names that it may have meant."""

@@ -85,6 +85,11 @@ class Registry:
             found.quota = self._quota(quota)
         return found
 
+    def breaker(self, key: str) -> Breaker | None:
+        """Of a configured deployment."""
+        live = self._lives.get(key)
+        return None if live is None else live.breaker
+
     def adopt(self, policy: Policy, window: float, now: float) -> None:
         """After a reload: new thresholds everywhere, no endpoint unavailable; all else stays as it is."""
         self._policy = policy

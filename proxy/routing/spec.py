@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from proxy.routing.access import ALL, Access
 from proxy.wire.criteria import NONE, Criteria
 
 
@@ -12,6 +13,7 @@ class Spec(Struct, frozen=True):
 
     ``endpoint`` is the path that is asked for, by which breakers tell what is unavailable. Requests with the same
     ``affinity`` belong together (a session, a prompt's prefix); ``b""``: it does not matter who answers.
+    ``access`` is what whoever asks may use.
     """
 
     names: tuple[str, ...] = ()
@@ -19,3 +21,4 @@ class Spec(Struct, frozen=True):
     criteria: Criteria = NONE
     endpoint: str = ""
     affinity: bytes = b""
+    access: Access = ALL

@@ -141,7 +141,9 @@ class Attempt:
         "_stopped",
         "_tap",
         "_watch",
+        "headed_at",
         "origin",
+        "sent_at",
     )
 
     def __init__(
@@ -171,6 +173,8 @@ class Attempt:
         self._dialling: asyncio.Task[UpstreamConnection] | None = None
         self._detached = False  # the client left and the answer is read on for its usage
         self._stopped: BaseException | None = None
+        self.sent_at: float | None = None  # when there was a connection
+        self.headed_at: float | None = None  # when the head of the answer came
 
     def __repr__(self) -> str:
         return f"<Attempt {self._provider.name} {self._head!r} {self._connection!r}>"
@@ -247,6 +251,7 @@ class Attempt:
         else:
             connection.send((ask.head, *ask.body), self, no_body=ask.no_body)
         self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired)
+        self.sent_at = watch.begun
         if ask.ping is not None and around.ping_after:
             watch.ping_with(self._ping, self._exchange.began + around.ping_after, around.ping_every)
         if ask.deadline < NEVER:
@@ -286,6 +291,7 @@ class Attempt:
     def head(self, head: Head) -> Callable[[bytes], None]:
         assert self._watch is not None
         self._watch.head_seen()
+        self.headed_at = self.last_read
         self._head = head
         if self._ask.dialect == OPAQUE:
             body: Body = Pipe(self, self._reply, head.status, head.length)

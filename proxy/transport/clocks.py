@@ -60,7 +60,6 @@ class Watch:
     """Runs the clocks from its making until ``stop``. ``expired(name, seconds)`` is called at most once."""
 
     __slots__ = (
-        "_begun",
         "_clocks",
         "_committed",
         "_deadline",
@@ -73,6 +72,7 @@ class Watch:
         "_subject",
         "_ticker",
         "_unsent",
+        "begun",
         "due",
     )
 
@@ -81,7 +81,7 @@ class Watch:
         self._clocks = clocks
         self._subject = subject
         self._expired = expired
-        self._begun = ticker.time()
+        self.begun = ticker.time()
         self._head_seen = False
         self._committed = False
         self._paused_at: float | None = None
@@ -90,7 +90,7 @@ class Watch:
         self._ping_every = 0.0
         self._next_ping = NEVER
         self._deadline = NEVER
-        self.due = self._begun  # the first tick works out when it is really due
+        self.due = self.begun  # the first tick works out when it is really due
         ticker.add(self)
 
     def __repr__(self) -> str:
@@ -101,17 +101,17 @@ class Watch:
         self._ping = ping
         self._ping_every = every
         self._next_ping = first
-        self.due = self._begun
+        self.due = self.begun
 
     def commit_before(self, deadline: float) -> None:
         """Let the clock named deadline run out at that moment, unless ``committed`` was called."""
         self._deadline = deadline
-        self.due = self._begun
+        self.due = self.begun
 
     def head_seen(self) -> None:
         """The response head is here: the idle clock starts, the headers clock has done its work."""
         self._head_seen = True
-        self.due = self._begun
+        self.due = self.begun
 
     def committed(self) -> None:
         """The content commit: the first-content clock has done its work."""
@@ -121,21 +121,21 @@ class Watch:
         """We stopped reading: only the client's clock runs on."""
         self._paused_at = self._ticker.time()
         self._unsent = self._subject.unsent
-        self.due = self._begun
+        self.due = self.begun
 
     def resume(self) -> None:
         """We read again: the clocks go on from where they stood."""
         if self._paused_at is not None:
             self._shift(self._ticker.time() - self._paused_at)
             self._paused_at = None
-            self.due = self._begun
+            self.due = self.begun
 
     def bound(self, seconds: float) -> None:
         """What matters is over: whatever still comes must end within ``seconds``; the client's clock stays."""
         stall = self._clocks.client_stall
         self._deadline = NEVER
         self._clocks = Clocks(connect=0.0, headers=0.0, first_content=0.0, idle=0.0, total=seconds, client_stall=stall)
-        self._begun = self.due = self._ticker.time()
+        self.begun = self.due = self._ticker.time()
         self._ping = None
 
     def stop(self) -> None:
@@ -159,7 +159,7 @@ class Watch:
         self.due = min(moment, self._ping_moment())
 
     def _shift(self, waited: float) -> None:
-        self._begun += waited
+        self.begun += waited
         self._subject.last_read += waited
 
     def _next_clock(self) -> tuple[float, str, float]:
@@ -170,13 +170,13 @@ class Watch:
             return (self._paused_at + stall, "clientStall", stall) if stall else (NEVER, "", 0.0)
         first = (NEVER, "", 0.0)
         if clocks.total:
-            first = (self._begun + clocks.total, "total", clocks.total)
+            first = (self.begun + clocks.total, "total", clocks.total)
         if self._deadline < NEVER and not self._committed:
-            first = min(first, (self._deadline, "deadline", max(self._deadline - self._begun, 0.0)))
+            first = min(first, (self._deadline, "deadline", max(self._deadline - self.begun, 0.0)))
         if clocks.headers and not self._head_seen:
-            first = min(first, (self._begun + clocks.headers, "headers", clocks.headers))
+            first = min(first, (self.begun + clocks.headers, "headers", clocks.headers))
         if clocks.first_content and not self._committed:
-            first = min(first, (self._begun + clocks.first_content, "firstContent", clocks.first_content))
+            first = min(first, (self.begun + clocks.first_content, "firstContent", clocks.first_content))
         if clocks.idle and self._head_seen:
             first = min(first, (self._subject.last_read + clocks.idle, "idle", clocks.idle))
         return first

@@ -1,5 +1,7 @@
 """Who may speak to us from where: Host and Origin, so that no web page and no rebound name uses a local gateway.
 
+The API answers the origins that are configured (CORS), the control plane none but its own.
+
 DNS rebinding needs a name, so IP literals are always fine; names are fine if they are ours or configured.
 """
 
@@ -11,6 +13,7 @@ from ipaddress import IPv6Address, ip_address
 
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault
+from proxy.transport.security import NOSNIFF
 from proxy.transport.server import Request
 
 REMEMBERED = 1000
@@ -18,12 +21,22 @@ REMEMBERED = 1000
 # RFC 9110 7.2 and RFC 3986 3.2.2: a literal in brackets or a name, and a port.
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?").fullmatch
 
-_PREFLIGHT = b"Access-Control-Allow-Methods: GET, POST, DELETE, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
+# RFC 9110 5.6.1 and 5.6.2: what a browser lists there. It goes back as it came, so nothing else may.
+_FIELD_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*").fullmatch
+MAX_ASKED = 4096
+
+# Fetch 3.2.2. Which origin may ask does not hang on whose credential it brings, and a preflight brings none.
+_PREFLIGHT = (
+    b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
+)
+_PRIVATE_NETWORK = b"Access-Control-Allow-Private-Network: true\r\n"  # WICG: a page of the internet, a gateway at home
 _EXPOSED = (
     b"Vary: Origin\r\n"
     b"Access-Control-Expose-Headers: x-request-id, x-router-provider, x-router-model, x-router-attempts,"
-    b" retry-after\r\n"
+    b" x-router-fallback-used, x-router-errors, x-router-decision, retry-after, x-ratelimit-limit,"
+    b" x-ratelimit-remaining, x-ratelimit-reset\r\n"
 )
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Edge:
@@ -35,7 +48,9 @@ class Edge:
             ("localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts))
         )
         self._any_host = local
-        self._origins = frozenset(origin.rstrip("/") for origin in settings.cors_origins)
+        self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end before us
+        self._any_origin = b"" if "*" not in settings.cors_origins else _allowed(b"*")
+        self._origins = {origin: _allowed(origin.encode()) for origin in map(_plain, settings.cors_origins)}
         self._good: set[str] = set()  # Host values that passed, to spare the parsing
 
     def check(self, request: Request) -> bytes:
@@ -44,16 +59,24 @@ class Edge:
         host = headers.get("Host", "")
         if host not in self._good:
             self._check_host(host)
+        private = _is_private(request.path)
+        if private and headers.get("Sec-Fetch-Site") == "cross-site":
+            raise _foreign("The control plane takes no requests from other sites.")
         origin = headers.get("Origin")
-        return b"" if origin is None else self._check_origin(origin, host)
+        return b"" if origin is None else self._check_origin(origin, host, private)
 
     def preflight(self, request: Request, cors: bytes) -> bool:
         """Answer a CORS preflight; ``False`` if this is none."""
-        if request.method != "OPTIONS" or not cors or "Access-Control-Request-Method" not in request.headers:
+        headers = request.headers
+        if request.method != "OPTIONS" or not cors or "Access-Control-Request-Method" not in headers:
             return False
-        asked = request.headers.get("Access-Control-Request-Headers", "")
-        allowed = b"Access-Control-Allow-Headers: %b\r\n" % asked.encode("ascii", "ignore") if asked else b""
-        request.reply.send(204, cors + allowed + _PREFLIGHT)
+        asked = headers.get("Access-Control-Request-Headers", "")
+        lines = [cors, _PREFLIGHT, NOSNIFF]
+        if len(asked) <= MAX_ASKED and _FIELD_NAMES(asked):
+            lines.append(b"Access-Control-Allow-Headers: %b\r\n" % asked.encode())
+        if headers.get("Access-Control-Request-Private-Network") == "true":
+            lines.append(_PRIVATE_NETWORK)
+        request.reply.send(204, b"".join(lines))
         return True
 
     def _check_host(self, host: str) -> None:
@@ -76,16 +99,37 @@ class Edge:
         name = name.removesuffix(".").lower()
         return name in self._names or name.endswith(".localhost") or _is_address(name, ip_address)
 
-    def _check_origin(self, origin: str, host: str) -> bytes:
-        if origin in self._origins or "*" in self._origins:
-            return b"Access-Control-Allow-Origin: %b\r\n%b" % (origin.encode("ascii", "ignore"), _EXPOSED)
-        if origin.partition("://")[2] == host:
+    def _check_origin(self, origin: str, host: str, private: bool) -> bytes:
+        scheme, _, place = origin.partition("://")
+        own = place == host and scheme in self._own_schemes
+        if private:
+            if not own:
+                raise _foreign("The control plane takes no requests from other web origins.")
             return b""
-        raise ClientFault(
-            "Requests from this web origin are not allowed; add it to server.corsOrigins.",
-            status=403,
-            code="origin_not_allowed",
-        )
+        cors = self._origins.get(origin) or self._any_origin
+        if not cors and not own:
+            raise _foreign("Requests from this web origin are not allowed; add it to server.corsOrigins.")
+        return cors
+
+
+def _is_private(path: str) -> bool:
+    """Whether it is the control plane's, which serves its own pages alone. It knows no other spelling of its paths."""
+    return path.startswith(("/admin/", "/auth/")) or path in ("/admin", "/auth")
+
+
+def _plain(origin: str) -> str:
+    """As a browser writes it (RFC 6454 6.1): without a default port."""
+    origin = origin.lower().rstrip("/")
+    return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition("://")[0], "/"))
+
+
+def _allowed(origin: bytes) -> bytes:
+    # Without Access-Control-Allow-Credentials: no origin may use what a browser sends of its own accord.
+    return b"Access-Control-Allow-Origin: %b\r\n%b" % (origin, _EXPOSED)
+
+
+def _foreign(message: str) -> ClientFault:
+    return ClientFault(message, status=403, code="origin_not_allowed")
 
 
 def _is_address(text: str, kind: Callable[[str], object]) -> bool:

@@ -22,7 +22,9 @@ from multidict import CIMultiDictProxy
 
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault, ClientGone, GatewayError
+from proxy.transport.doorman import Doorman, address_of
 from proxy.transport.reply import Reply
+from proxy.transport.security import SecureReply
 
 DEPARTURE_CHECK_SECS = 2.0  # how often a paused socket is asked whether its peer still lives
 LINGER_SECS = 5.0  # how long we take in what nobody wants, so that the client reads our answer
@@ -77,7 +79,7 @@ class Request:
         self.flow: Flow | None = None
         transport = connection.transport
         assert transport is not None
-        self.reply = Reply(
+        self.reply = connection.reply_type(
             transport,
             http10=not self.http11,
             head_only=self.method == "HEAD",
@@ -91,6 +93,11 @@ class Request:
     def remote(self) -> str:
         """The peer's address, ``""`` on a unix socket."""
         return self._connection.remote
+
+    @property
+    def secure(self) -> bool:
+        """Whether it came to us over TLS; of a proxy before us it tells nothing."""
+        return self._connection.secure
 
     @property
     def writing_paused(self) -> bool:
@@ -156,11 +163,23 @@ class Request:
 
 
 class Connection(RequestHandler):
-    """One client connection; requests on it are answered one after the other."""
+    """One client connection; requests on it are answered one after the other.
 
-    __slots__ = ("_departure", "_head_clock", "_head_timeout", "_on_fault", "_request", "remote")
+    ``secure``: over TLS; then whoever made it has let it in, and will note that it left.
+    """
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
+    __slots__ = (
+        "_departure",
+        "_head_clock",
+        "_head_timeout",
+        "_on_fault",
+        "_request",
+        "remote",
+        "reply_type",
+        "secure",
+    )
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings, *, secure: bool) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -177,13 +196,20 @@ class Connection(RequestHandler):
         self._head_clock: asyncio.TimerHandle | None = None
         self._departure: asyncio.TimerHandle | None = None
         self.remote = ""
+        self.secure = secure
+        self.reply_type: type[Reply] = SecureReply if secure else Reply
 
     # -- asyncio ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.remote = address_of(transport)  # noted now: of a client that has left, nobody can tell it
+        if not self.secure:
+            doorman = cast("Server", self._manager).doorman
+            refusal = doorman.enter(self.remote)
+            if refusal is not None:  # of this object nothing more is heard
+                doorman.turn_away(cast("asyncio.Transport", transport), refusal)
+                return
         super().connection_made(transport)
-        peer = self.peername  # noted now: of a client that has left, nobody can tell it
-        self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -208,6 +234,8 @@ class Connection(RequestHandler):
             self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self._manager is not None and not self.secure:
+            cast("Server", self._manager).doorman.leave(self.remote)
         self._stop_watching()
         self._stop_head_clock()
         super().connection_lost(exc)
@@ -354,7 +382,7 @@ class Connection(RequestHandler):
 
     def _tell(self, fault: GatewayError) -> None:
         if self.transport is not None:
-            reply = Reply(self.transport, http10=False, head_only=False, keep_alive=False)
+            reply = self.reply_type(self.transport, http10=False, head_only=False, keep_alive=False)
             self._on_fault(reply, fault)
 
     def _stop_head_clock(self) -> None:
@@ -413,17 +441,27 @@ def _peer_left(transport: asyncio.Transport) -> bool:
 
 
 class Server(web.Server):
-    """Makes a ``Connection`` for every client. ``on_fault`` writes an error for what never became a request."""
+    """Makes a ``Connection`` for every client.
+
+    ``on_fault`` writes an error for what never became a request, and counts it; ``rejected`` only counts, by the
+    reason, those whom nothing is told.
+    """
 
     def __init__(
         self,
         handler: Callable[[Request], Awaitable[None]],
         settings: Settings,
         on_fault: Callable[[Reply, GatewayError], None],
+        rejected: Callable[[str], None],
     ) -> None:
         super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
         self._settings = settings
         self.on_fault = on_fault
+        self.doorman = Doorman(settings, on_fault, rejected)
 
-    def __call__(self) -> RequestHandler:
-        return Connection(self, self._loop, self._settings)
+    def __call__(self) -> Connection:
+        return Connection(self, self._loop, self._settings, secure=False)
+
+    def secured(self) -> Connection:
+        """The same over TLS, for a client that was let in."""
+        return Connection(self, self._loop, self._settings, secure=True)

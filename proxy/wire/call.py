@@ -13,7 +13,12 @@ from proxy.errors import ClientFault
 from proxy.wire.criteria import FIELDS, NONE, of_members, stated
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, parse
 
-READ = FIELDS | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
+READ = (
+    FIELDS
+    | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
+    | {"input", "instructions", "tools", "functions"}  # what wire/estimate counts, and what bounds the answer
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
+)
 
 AUTO = "auto"  # in place of a model's name: choose one
 MOST_NAMES = 50

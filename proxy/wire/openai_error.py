@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.errors import ErrorInStream, GatewayError
+from proxy.errors import ErrorInStream, GatewayError, RateLimited
 from proxy.wire import document
 
 _encode = msgspec.json.Encoder().encode
@@ -30,7 +30,10 @@ class ProviderError(msgspec.Struct):
 
 def body(fault: GatewayError) -> bytes:
     """The JSON of an error of ours."""
-    return _encode({"error": {"message": fault.message, "type": fault.type, "param": fault.param, "code": fault.code}})
+    error = {"message": fault.message, "type": fault.type, "param": fault.param, "code": fault.code}
+    if isinstance(fault, RateLimited):
+        error |= {"limit_type": fault.limit, "limit_unit": fault.unit}
+    return _encode({"error": error})
 
 
 def read(body: bytes) -> ProviderError | None:

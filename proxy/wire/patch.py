@@ -114,6 +114,16 @@ class Members:
         value = self._values.get(name)
         return None if value is None else bytes(memoryview(value)[:1])
 
+    def size(self, name: str) -> int:
+        """How many bytes the value has; 0 if there is no such member."""
+        value = self._values.get(name)
+        return 0 if value is None else len(value)
+
+    def span(self, name: str) -> tuple[int, int]:
+        """Where the value of a member that is there begins and ends in the body, for values too large to copy."""
+        *_, found = [(value, end) for key, _, value, end in self._spans or self._walk() if key == name]
+        return found
+
     def splice(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
         """The body, in order, with new values (JSON bytes) for the members named in ``changes``.
 

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from proxy.breakers.breaker import Breaker, Entry, Policy, State
+from proxy.breakers.breaker import Breaker, Change, Entry, Policy, State, Told
 
 POLICY = Policy(failure_threshold=3, cooldown=60.0, success_threshold=2)
 CHAT, EMBEDDINGS, MODERATIONS = "chat/completions", "embeddings", "moderations"
@@ -196,9 +196,9 @@ def test_a_cooldown_of_nothing_makes_the_next_attempt_a_probe() -> None:
     assert Stage(Policy(1, 0.0, 1)).play("a+ aF b+ cX").state == "half_open"
 
 
-def test_every_change_of_state_is_told_once_with_its_moment() -> None:
+def test_every_change_of_state_is_told_once_with_its_moment_and_every_word_of_the_operator() -> None:
     stage = Stage()
-    stage.play(f"{OPENED} +60 d+ dF +60 e+ eS f+ fS g+ gM reset reset")
+    stage.play(f"{OPENED} +60 d+ dF +60 e+ eS f+ fS g+ gM reset reset trip trip")
     assert stage.changes == [
         ("closed", "open", 1000.0),
         ("open", "half_open", 1060.0),
@@ -207,8 +207,127 @@ def test_every_change_of_state_is_told_once_with_its_moment() -> None:
         ("half_open", "closed", 1120.0),
         ("closed", "unavailable", 1120.0),
         ("unavailable", "closed", 1120.0),
+        ("closed", "closed", 1120.0),
+        ("closed", "open", 1120.0),
+        ("open", "open", 1120.0),
     ]
     assert stage.breaker.since == 1120.0
+
+
+def test_every_endpoint_without_the_model_is_told_once_whatever_the_state() -> None:
+    stage = Stage()
+    breaker = stage.play("a+")
+    told = []
+    for endpoint in (CHAT, CHAT, EMBEDDINGS):
+        before = len(stage.changes)
+        breaker.missing(stage.entries["a"], endpoint, stage.now)
+        told += [breaker.last] * (len(stage.changes) - before)
+    assert told == [Change("missing", CHAT), Change("missing", EMBEDDINGS)]
+    stage.play("reload reload")
+    assert (len(stage.changes), breaker.last) == (3, Change("reload"))
+
+
+def test_a_trip_of_an_open_breaker_is_what_it_is_open_for_from_then_on() -> None:
+    breaker = Stage().play(f"{OPENED} +30 trip")
+    assert (breaker.since, breaker.why) == (1030.0, "operator")
+
+
+# --- what another replica tells -----------------------------------------------------------------------------
+
+
+def learn(stage: Stage, told: Told, ago: float, endpoint: str = "") -> Breaker:
+    stage.breaker.learn(told, stage.now, stage.now - ago, "elsewhere", endpoint)
+    return stage.breaker
+
+
+@pytest.mark.parametrize("before", ["", "a+ aF", "a+ aM", f"{OPENED} +60 d+", f"{OPENED} +60 d+ dS"])
+def test_what_opened_elsewhere_opens_here_and_cools_down_at_the_same_moment(before: str) -> None:
+    stage = Stage()
+    failures = stage.play(f"+60 {before} +20").failures
+    breaker = learn(stage, "open", 15.0)
+    assert (breaker.state, breaker.why, breaker.failures, breaker.successes) == ("open", "elsewhere", failures, 0)
+    assert (breaker.last, breaker.probing) == (Change("opened_elsewhere", learned=True), Entry.REFUSED)
+    assert breaker.retry_at == stage.now + 45.0
+    breaker.missing_at = frozenset()
+    stage.play("+44 xX +1 y+ yS z+ zS")
+    assert breaker.state == "closed"
+
+
+def test_a_probe_that_runs_while_it_opens_elsewhere_is_late() -> None:
+    stage = Stage()
+    stage.play(f"{OPENED} +60 d+ +5")
+    learn(stage, "open", 1.0)
+    assert stage.play("dS").state == "open"
+    assert stage.play("+60 e+ dF").state == "half_open"
+
+
+@pytest.mark.parametrize(
+    ("before", "ago", "retry_at"),
+    [
+        pytest.param(f"{OPENED} +30", 10.0, 1080.0, id="it opened later there"),
+        pytest.param(f"{OPENED} +30", 40.0, 1060.0, id="it opened earlier there"),
+        pytest.param(f"{OPENED} +70", 10.0, 1120.0, id="a probe failed there that nobody has tried here"),
+        pytest.param(f"{OPENED} +30 trip", 0.0, None, id="an operator holds it"),
+    ],
+)
+def test_of_two_openings_the_later_counts_and_a_hold_more_than_either(
+    before: str, ago: float, retry_at: float | None
+) -> None:
+    stage = Stage()
+    stage.play(before)
+    assert learn(stage, "open", ago).retry_at == retry_at
+
+
+@pytest.mark.parametrize(
+    ("before", "ago"),
+    [
+        pytest.param("", 60.0, id="its cooldown is over"),
+        pytest.param("trip reset +5", 6.0, id="it was reset since then"),
+        pytest.param(f"{OPENED} +60 d+ dS e+ eS +5", 6.0, id="it recovered since then"),
+    ],
+)
+def test_an_opening_of_the_past_is_no_news(before: str, ago: float) -> None:
+    stage = Stage()
+    stage.play(before)
+    told = len(stage.changes)
+    assert learn(stage, "open", ago).state == "closed"
+    assert len(stage.changes) == told
+
+
+def test_it_opens_as_of_a_moment_before_this_clock_began() -> None:
+    stage = Stage()
+    stage.now = 5.0
+    assert learn(stage, "open", 20.0).retry_at == 45.0
+
+
+def test_an_endpoint_that_has_no_model_elsewhere_has_none_here() -> None:
+    stage = Stage()
+    breaker = learn(stage, "unavailable", 900.0, CHAT)
+    assert (breaker.state, breaker.last) == ("unavailable", Change("missing", CHAT, learned=True))
+    learn(stage, "unavailable", 800.0, CHAT)
+    learn(stage, "unavailable", 800.0, EMBEDDINGS)
+    assert len(stage.changes) == 2
+    assert stage.play("aX reload a+").state == "closed"
+
+
+@pytest.mark.parametrize("before", ["", OPENED, f"{OPENED} +60 d+", "a+ aM"])
+def test_an_operator_elsewhere_holds_it_and_frees_it(before: str) -> None:
+    stage = Stage()
+    stage.play(before)
+    breaker = learn(stage, "held", 3.0)
+    assert (breaker.state, breaker.held, breaker.why) == ("open", True, "elsewhere")
+    assert (breaker.since, breaker.last) == (stage.now - 3.0, Change("trip", learned=True))
+    stage.play("+9999 xX")
+    breaker = learn(stage, "closed", 1.0)
+    assert (breaker.state, breaker.held, breaker.why, breaker.failures) == ("closed", False, "", 0)
+    assert breaker.last == Change("reset", learned=True)
+
+
+def test_a_hold_that_is_known_is_not_told_again() -> None:
+    stage = Stage()
+    stage.play("trip +5")
+    learn(stage, "held", 0.0)
+    assert (stage.breaker.why, len(stage.changes)) == ("operator", 1)
 
 
 def test_the_code_of_the_last_failure_that_counted_is_kept() -> None:
@@ -333,10 +452,16 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker = Breaker(self.policy, "k", self.changed)
         self.account = Account()
         self.calm = 0  # how many asked since somebody interfered
+        self.changed_at: float | None = None
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
-        assert old == self.told != breaker.state
-        assert now == self.now == breaker.since
+        assert old == self.told
+        assert breaker.last is not None
+        assert old != breaker.state or breaker.last.event in ("missing", "reload", "trip", "reset")
+        assert now == self.now
+        if old != breaker.state:
+            assert now - 15.0 <= breaker.since <= now if breaker.last.learned else breaker.since == now
+            self.changed_at = breaker.since
         self.told = breaker.state
 
     # Half-open is reached by few paths and left by many: chance alone hardly ever gets to its second probe.
@@ -381,6 +506,20 @@ class BreakerMachine(RuleBasedStateMachine):
         if self.account.state() != "open":
             self.account.shut(self.now)
         self.account.by_hand = True
+
+    @precondition(lambda self: self.calm > 5)
+    @rule(ago=st.sampled_from([0.0, 1.0, 5.0, 15.0]), endpoint=ENDPOINTS)
+    def another_replica_finds_something_out(self, ago: float, endpoint: str) -> None:
+        since, account = self.now - ago, self.account
+        if endpoint == MODERATIONS:
+            self.breaker.learn("unavailable", self.now, since, "elsewhere", endpoint)
+            account.gone.add(endpoint)
+            return
+        begun = account.shut_at if account.state() == "open" else self.changed_at
+        stale = begun is not None and since < begun and account.state() != "unavailable"
+        self.breaker.learn("open", self.now, since, "elsewhere")
+        if not account.by_hand and not stale and ago < self.policy.cooldown:
+            account.shut(since)
 
     def asks(self, endpoint: str) -> Try | None:
         expected = self.account.lets_in(endpoint, self.now, self.policy)

@@ -36,6 +36,11 @@ def test_a_trip_opens_from_every_state(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", get_args(State))
+def test_what_opens_elsewhere_opens_from_every_state_without_counting_as_a_failure_of_our_own(state: State) -> None:
+    assert TABLE[state, "opened_elsewhere"] == ("open", "follow")
+
+
+@pytest.mark.parametrize("state", get_args(State))
 def test_late_verdicts_and_reloads_never_end_a_cooldown_or_a_probe(state: State) -> None:
     if state in ("open", "half_open"):
         assert TABLE[state, "late"] == (state, "nothing")

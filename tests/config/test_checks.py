@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,24 @@ def test_base_paths(text: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["/", "", "api", "/a b", "/a//b", "/a/../b", "/a?b", "/a%2e", "/health", "/proxy/x", "//a"]
+    "text",
+    [
+        "/",
+        "",
+        "api",
+        "/a b",
+        "/a//b",
+        "/a/../b",
+        "/a?b",
+        "/a%2e",
+        "/health",
+        "/proxy/x",
+        "//a",
+        "/admin",
+        "/auth/v1",
+        "/docs",
+        "/redoc",
+    ],
 )
 def test_base_paths_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
@@ -219,3 +237,89 @@ def test_a_provider_that_nobody_configured_is_refused_with_the_nearest() -> None
     assert known("openrouter") == "openrouter"
     with pytest.raises(ValueError, match='no provider "openruter"; did you mean "openrouter"\\?'):
         known("openruter")
+
+
+HASH = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("text", [f"sha256:{HASH}", f"SHA256:{HASH.upper()}", f" sha256:{HASH}\n"])
+def test_hashes_of_keys(text: str) -> None:
+    assert checks.key_hash(text) == f"sha256:{HASH}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", HASH, f"sha256:{HASH}0", f"sha256:{HASH[1:]}", f"sha1:{HASH}", "sk-secret", f"sha256:{'g' * 64}"]
+)
+def test_hashes_of_keys_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        checks.key_hash(text)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("", ""),
+        ("2030-12-31", "2030-12-31T00:00:00+00:00"),
+        ("2030-12-31T18:00:00Z", "2030-12-31T18:00:00+00:00"),
+        ("2030-12-31 18:00:00+02:00", "2030-12-31T16:00:00+00:00"),
+        ("2030-12-31T18:00:00.5Z", "2030-12-31T18:00:00.500000+00:00"),
+    ],
+)
+def test_moments(text: str, normal: str) -> None:
+    assert checks.moment(text) == normal
+    assert checks.moment(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("2030-12-31T18:00:00", "no time zone"),
+        ("2030-02-30", "expected a date"),
+        ("tomorrow", "expected a date"),
+        ("0001-01-01T00:00:00+14:00", "expected a date"),
+    ],
+)
+def test_moments_that_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        checks.moment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("unix", "unix"),
+        ("UNIX", "unix"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("10.0.0.1/8", "10.0.0.0/8"),
+        ("10.0.0.1/32", "10.0.0.1"),
+        ("2001:DB8::/32", "2001:db8::/32"),
+        ("0:0::1", "::1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_networks(text: str, normal: str) -> None:
+    assert checks.network(text) == normal
+    assert checks.network(normal) == normal
+
+
+@pytest.mark.parametrize("text", ["localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "[::1]", "*", " 10.0.0.1"])
+def test_networks_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        checks.network(text)
+
+
+def test_a_working_folder_may_be_missing_but_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for text in (str(tmp_path), str(tmp_path / "new"), "data"):
+        assert checks.working_folder(text) == text
+    for text in (str(tmp_path / "file"), "a\x00b"):
+        with pytest.raises(ValueError):
+            checks.working_folder(text)
+
+
+def test_every_kind_of_the_schema_has_its_check() -> None:
+    schema = (Path(checks.__file__).parent / "schema.py").read_text()
+    assert set(re.findall(r'"kind": "([^"]+)"', schema)) == set(checks.kinds(Path(), None))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from proxy.config.loader import Loaded, load
-from proxy.config.schema import Fallback, Provider
+from proxy.config.schema import Config, Fallback, Provider
 from proxy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,15 +229,14 @@ models:
         'config.yaml: routing.fallback.provider: no provider "locale"; did you mean "local"?',
         "config.yaml: server: expected a mapping, got a list",
         "config.yaml: rateLimiting.global.requestsPerMinute: must be at least 1, got 0",
-        "config.yaml: rateLimiting.perClient.requestsPerMinute: is missing",
+        "config.yaml: rateLimiting.perClient: bounds nothing: set requestsPerMinute, requestsPerHour, tokensPerMinute or concurrent, or enabled: false",
         "config.yaml: circuitBreaker.failureThreshold: expected a whole number, got 2.5",
         "config.yaml: circuitBreaker.statsWindowSizeMins: must be more than 0, got 0",
         "config.yaml: timeouts.idle: expected a number, got inf",
         "config.yaml: timeouts.connect: expected a number, got true",
         'config.yaml: logging.level: expected one of "debug", "error", "info", "warning", got "loud"',
         'config.yaml: unknown key "provider"; did you mean "providers"?',
-        'config.yaml: unknown key "zzz" (known: modelsFile, modelsRefreshSecs, defaultProvider, hooks, server, logging, timeouts, pool, '
-        "providers, routing, circuitBreaker, rateLimiting, models)",
+        f'config.yaml: unknown key "zzz" (known: {", ".join(Config.__struct_encode_fields__)})',
         'models.yaml: models[0].provider: no provider "openruter"; did you mean "openrouter"?',
         "models.yaml: models[1].name: expected text, got a number; put it in quotes",
         "models.yaml: models[1].tags: expected a list, got text",

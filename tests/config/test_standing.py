@@ -1,7 +1,26 @@
 from __future__ import annotations
 
-from proxy.config.schema import Config, Logging, Pool, Server
+from msgspec.structs import replace
+
+from proxy.config.schema import (
+    Admin,
+    Auth,
+    CircuitBreaker,
+    Config,
+    ConfiguredKey,
+    Database,
+    Jwt,
+    Limits,
+    Logging,
+    Pool,
+    RateLimiting,
+    Redis,
+    Server,
+)
 from proxy.config.standing import differences, standing
+
+KEY = ConfiguredKey("k", "sha256:" + "0" * 64)
+JWT = Jwt(secret="s" * 32)
 
 
 def test_what_waits_for_the_next_start_is_named_as_in_the_file() -> None:
@@ -28,3 +47,49 @@ def test_all_else_is_taken_over() -> None:
     taken = standing(running, wanted)
     assert (taken.server.port, taken.server.drain_secs, taken.pool.idle_secs, taken.hooks) == (1, 3, 1, [])
     assert (taken.logging.level, taken.default_provider) == ("debug", "p")
+
+
+def test_where_state_is_kept_and_how_one_is_known_waits() -> None:
+    wanted = Config(
+        redis=Redis(url="redis://other", timeout_secs=1),
+        database=Database(url="postgresql://other/db"),
+        admin=Admin(token="t" * 16),
+        data_dir="elsewhere",
+        auth=Auth(mode="keys"),
+        rate_limiting=RateLimiting(store="redis"),
+        circuit_breaker=CircuitBreaker(shared=True),
+    )
+    running = Config()
+    assert sorted(differences(running, wanted)) == [
+        "admin.token",
+        "auth.mode",
+        "circuitBreaker.shared",
+        "dataDir",
+        "database.url",
+        "rateLimiting.store",
+        "redis.timeoutSecs",
+        "redis.url",
+    ]
+    assert standing(running, wanted) == running
+    assert differences(running, standing(running, wanted)) == []
+
+
+def test_limits_and_keys_are_taken_over_at_once() -> None:
+    wanted = Config(
+        auth=Auth(mode="keys", keys=[KEY], jwt=JWT),
+        rate_limiting=RateLimiting(enabled=True, store="redis", per_client=Limits(requests_per_minute=1)),
+        circuit_breaker=CircuitBreaker(failure_threshold=7, shared=True),
+    )
+    taken = standing(Config(), wanted)
+    assert (taken.auth, taken.rate_limiting.store) == (replace(wanted.auth, mode="none"), "memory")
+    assert taken.rate_limiting == replace(wanted.rate_limiting, store="memory")
+    assert (taken.circuit_breaker.failure_threshold, taken.circuit_breaker.shared) == (7, False)
+
+
+def test_a_key_that_is_gone_is_gone_although_the_mode_waits() -> None:
+    running = Config(auth=Auth(mode="any", keys=[KEY], jwt=JWT))
+    wanted = Config(auth=Auth(mode="keys"))
+    assert standing(running, wanted).auth == Auth(mode="any", jwt=JWT)
+    assert differences(running, wanted) == ["auth.mode", "auth.jwt"]
+    other = Jwt(secret="o" * 32)
+    assert standing(running, Config(auth=Auth(mode="any", jwt=other))).auth.jwt == other

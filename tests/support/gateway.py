@@ -26,6 +26,7 @@ from tests.support.patience import until, within
 from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
+ADMIN = "the-admin-token-of-a-test"  # unless named, so that nobody has to keep one
 _ADDRESS = re.compile(r"http://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
 
 
@@ -45,10 +46,11 @@ def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sect
 def to_config(source: str | Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
     """What the real loader makes of YAML text or a mapping, in which ``models`` may stand too.
 
-    Unless named: a free port, and at most 1 s to drain.
+    Unless named: a free port, at most 1 s to drain, and the admin token ``ADMIN``.
     """
     mapping = _mapping(source)
     mapping["server"] = {"port": 0, "drainSecs": 1} | mapping.get("server", {})
+    mapping["admin"] = {"token": ADMIN} | mapping.get("admin", {})
     with tempfile.TemporaryDirectory() as folder:
         return load(_write(mapping, Path(folder)), environ or {}).config
 
@@ -223,7 +225,9 @@ class GatewayProcess(Process):
 
     async def start(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            path = _write(_mapping(self._source), Path(folder))
+            mapping = _mapping(self._source)
+            mapping["admin"] = {"token": ADMIN} | mapping.get("admin", {})
+            path = _write(mapping, Path(folder))
             self.args = ["serve", "--config", str(path), "--port", "0", *self._more]
             await super().start()
 

@@ -41,3 +41,11 @@ class Authority:
             blob.write_to_path(str(chain), append=index > 0)
         issued.private_key_pem.write_to_path(str(key))
         return chain, key
+
+    def server_files(self, folder: Path, *names: str) -> tuple[Path, Path]:
+        """A new server certificate for ``names`` (default: as above): the paths of its chain and of its key."""
+        issued = self._ca.issue_cert(*(names or ("localhost", "127.0.0.1", "::1")))
+        chain, key = folder / "server.pem", folder / "server.key"
+        chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        key.write_bytes(issued.private_key_pem.bytes())
+        return chain, key

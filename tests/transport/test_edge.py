@@ -8,13 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from proxy.config.schema import ListenTls
 from proxy.config.schema import Server as Settings
-from proxy.errors import ClientFault
+from proxy.delivery import Delivery
+from proxy.errors import ClientFault, GatewayError, Unauthorised
 from proxy.transport.edge import Edge
-from tests.support import Answer, RawClient, Upstream, completion, json_answer
+from tests.support import Answer, RawClient, Upstream, chat_events, completion, json_answer, sse_answer
 from tests.support.gateway import Gateway, one_provider
 
 BODY = b'{"model":"m","messages":[]}'
+STREAM = {"model": "m", "messages": [], "stream": True}
 ALLOWED = "https://chat.example"
 SETTINGS = {
     "allowedHosts": ["gateway.example", "Sluice.Internal"],
@@ -38,6 +41,12 @@ async def gw(up: Upstream) -> AsyncIterator[Gateway]:
 async def post(gw: Gateway, host: str, *headers: tuple[str, str], target: str = "/v1/chat/completions") -> Answer:
     client = await gw.client()
     return await client.fetch("POST", target, headers=[("Host", host), *headers], body=BODY)
+
+
+def checked(settings: Settings, path: str, **headers: str) -> bytes:
+    """What an edge with these settings says to a request with these headers (``_`` for ``-``)."""
+    given = {"Host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return Edge(settings, local=False).check(SimpleNamespace(path=path, headers=given))  # type: ignore[arg-type]
 
 
 # -- Host -----------------------------------------------------------------------------------------
@@ -114,10 +123,10 @@ async def test_a_host_that_was_refused_stays_refused_and_a_good_one_good(gw: Gat
 
 
 def test_the_host_that_it_listens_on_is_a_name_of_ours() -> None:
-    edge = Edge(Settings(host="my-machine"), local=False)
-    assert edge.check(SimpleNamespace(headers={"Host": "My-Machine:80"})) == b""  # type: ignore[arg-type]
+    settings = Settings(host="my-machine")
+    assert checked(settings, "/v1/models", Host="My-Machine:80") == b""
     with pytest.raises(ClientFault):
-        edge.check(SimpleNamespace(headers={"Host": "its-machine:80"}))  # type: ignore[arg-type]
+        checked(settings, "/v1/models", Host="its-machine:80")
 
 
 async def test_a_request_of_http_1_0_without_a_host_is_refused(gw: Gateway) -> None:
@@ -199,10 +208,140 @@ async def test_a_listed_origin_may_read_our_refusals_too(target: str, gw: Gatewa
     assert answer.header("access-control-allow-origin") == ALLOWED
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [Unauthorised(), ClientFault("Rate limit exceeded", status=429, code="rate_limit", retry_after=7)],
+    ids=["401", "429"],
+)
+async def test_what_a_middleware_refuses_can_be_read_too(fault: GatewayError, gw: Gateway) -> None:
+    async def refuse(delivery: Delivery) -> None:
+        raise fault
+
+    assert gw.app.gateway is not None
+    gw.app.gateway._handler = refuse
+    answer = await post(gw, "127.0.0.1", ("Origin", ALLOWED))
+    assert answer.status == fault.status
+    assert answer.header("access-control-allow-origin") == ALLOWED
+    exposed = (answer.header("access-control-expose-headers") or "").split(", ")
+    assert {"retry-after", "x-request-id", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} <= {
+        *exposed
+    }
+    # A preflight brings no credential, and is asked for none.
+    assert (await preflight(gw, ALLOWED)).status == 204
+
+
+async def test_every_header_of_our_own_can_be_read(gw: Gateway, up: Upstream) -> None:
+    answer = await post(gw, "127.0.0.1", ("Origin", ALLOWED), ("x-router-decision", "true"))
+    exposed = (answer.header("access-control-expose-headers") or "").split(", ")
+    ours = [name for name, _ in answer.head.headers if name.startswith("x-r")]
+    assert len(ours) >= 4
+    assert {*ours} <= {*exposed}
+
+
+async def test_a_stream_can_be_read_too(up: Upstream, gw: Gateway) -> None:
+    up.on(lambda request: sse_answer(*chat_events("Hello")))
+    client = await gw.client()
+    await client.request("POST", "/v1/chat/completions", headers=[("Origin", ALLOWED)], json=STREAM)
+    head = await client.read_head()
+    assert (head.status, head.header("access-control-allow-origin")) == (200, ALLOWED)
+    assert await client.read_events() == chat_events("Hello")
+
+
+# -- the control plane ----------------------------------------------------------------------------
+
+PRIVATE = ["/admin", "/admin/", "/admin/login", "/auth/api-keys", "/auth", "/auth/api-keys/1/rotate"]
+OURS = "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("target", PRIVATE)
+@pytest.mark.parametrize("origins", [[ALLOWED], ["*"]], ids=["listed", "any"])
+async def test_the_control_plane_takes_no_foreign_origin_whatever_is_configured(
+    target: str, origins: list[str], up: Upstream
+) -> None:
+    async with Gateway(one_provider(up, server={"corsOrigins": origins})) as gw:
+        for answer in (
+            await post(gw, "127.0.0.1:8080", ("Origin", ALLOWED), target=target),
+            await preflight(gw, ALLOWED, target),
+            await post(gw, "127.0.0.1:8080", ("Origin", "null"), target=target),
+        ):
+            assert (answer.status, answer.json["error"]["code"]) == (403, "origin_not_allowed")
+            assert not [name for name, _ in answer.head.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("target", PRIVATE)
+def test_the_control_plane_takes_no_request_of_another_site_even_without_an_origin(target: str) -> None:
+    """A link, an image, a form of GET: those send no Origin."""
+    settings = Settings(cors_origins=["*"])
+    with pytest.raises(ClientFault, match="other sites"):
+        checked(settings, target, Sec_Fetch_Site="cross-site")
+    for site in ("same-origin", "none", "same-site"):
+        assert checked(settings, target, Sec_Fetch_Site=site) == b""
+
+
+@pytest.mark.parametrize("target", PRIVATE)
+def test_the_control_planes_own_pages_may_use_it(target: str) -> None:
+    settings = Settings(cors_origins=["*", OURS])
+    assert checked(settings, target, Host="127.0.0.1:8080", Origin=OURS, Sec_Fetch_Site="same-origin") == b""
+
+
+@pytest.mark.parametrize("target", ["/v1/models", "/administrators", "/authors/1", "/health", "/api/v1/admin"])
+def test_other_paths_are_not_the_control_planes(target: str) -> None:
+    settings = Settings(cors_origins=["*"])
+    assert checked(settings, target, Origin=ALLOWED, Sec_Fetch_Site="cross-site")
+
+
 async def test_a_star_allows_every_origin(up: Upstream) -> None:
     async with Gateway(one_provider(up, server={"corsOrigins": ["*"]})) as gw:
-        answer = await post(gw, "127.0.0.1", ("Origin", "https://any.example"))
-        assert (answer.status, answer.header("access-control-allow-origin")) == (200, "https://any.example")
+        for origin in ("https://any.example", "null"):
+            answer = await post(gw, "127.0.0.1", ("Origin", origin))
+            assert (answer.status, answer.header("access-control-allow-origin")) == (200, "*")
+            assert answer.header("access-control-allow-credentials") is None
+
+
+def test_no_origin_may_use_what_a_browser_sends_of_its_own_accord() -> None:
+    """Cookies and client certificates: an answer that allows them would have to name them."""
+    for origins in ([ALLOWED], ["*"]):
+        lines = checked(Settings(cors_origins=origins), "/v1/models", Origin=ALLOWED)
+        assert b"allow-credentials" not in lines.lower()
+
+
+@pytest.mark.parametrize("written", ["https://chat.example:443", "https://Chat.Example/", "https://chat.example"])
+def test_an_origin_is_known_however_the_configuration_writes_it(written: str) -> None:
+    assert b"Access-Control-Allow-Origin: https://chat.example\r\n" in checked(
+        Settings(cors_origins=[written]), "/v1/models", Origin=ALLOWED
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        ("http://localhost:80", "http://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
+        ("https://localhost:80", "https://localhost:80"),
+    ],
+)
+def test_only_the_ports_own_scheme_makes_it_a_default(given: str, called: str) -> None:
+    assert checked(Settings(cors_origins=[given]), "/v1/models", Host="127.0.0.1", Origin=called)
+
+
+@pytest.mark.parametrize(
+    ("tls", "origin", "good"),
+    [
+        (None, "http://localhost:8080", True),
+        (None, "https://localhost:8080", True),  # TLS ends at a proxy before us
+        (None, "ftp://localhost:8080", False),
+        (ListenTls("c"), "https://localhost:8080", True),
+        (ListenTls("c"), "http://localhost:8080", False),
+        (ListenTls("c"), "localhost:8080", False),
+    ],
+)
+def test_our_own_origin_is_that_of_the_listener(tls: ListenTls | None, origin: str, good: bool) -> None:
+    settings = Settings(tls=tls)
+    if good:
+        assert checked(settings, "/v1/models", Host="localhost:8080", Origin=origin) == b""
+    else:
+        with pytest.raises(ClientFault):
+            checked(settings, "/v1/models", Host="localhost:8080", Origin=origin)
 
 
 async def test_a_rebound_name_is_refused_although_its_origin_is_its_own(up: Upstream, gw: Gateway) -> None:
@@ -235,6 +374,31 @@ async def test_a_listed_origin_may_ask_what_it_may_send(gw: Gateway) -> None:
     assert "POST" in (answer.header("access-control-allow-methods") or "")
     assert answer.header("access-control-allow-headers") == "authorization,content-type"
     assert answer.header("vary") == "Origin"
+    assert answer.header("access-control-max-age") == "600"
+    assert answer.header("x-content-type-options") == "nosniff"
+
+
+async def test_a_preflight_reaches_no_provider_and_is_no_exchange(up: Upstream, gw: Gateway) -> None:
+    await preflight(gw, ALLOWED)
+    assert up.connections == []
+    assert gw.app.metrics.in_flight == 0
+
+
+@pytest.mark.parametrize("asked", ["", "x: y", "x;y", "<script>", "a,,b", "é", "x-" + "a" * 5000])
+async def test_what_is_no_list_of_header_names_is_not_sent_back(asked: str, gw: Gateway) -> None:
+    client = await gw.client()
+    headers = [("Origin", ALLOWED), ASKING[0], ("Access-Control-Request-Headers", asked)]
+    answer = await client.fetch("OPTIONS", "/v1/models", headers=headers)
+    assert answer.status == 204
+    assert answer.header("access-control-allow-headers") is None
+
+
+async def test_a_page_of_the_internet_may_ask_for_a_gateway_at_home_if_it_is_listed(gw: Gateway) -> None:
+    client = await gw.client()
+    wanted = ("Access-Control-Request-Private-Network", "true")
+    for extra, answered in (([wanted], "true"), ([], None)):
+        answer = await client.fetch("OPTIONS", "/v1/models", headers=[("Origin", ALLOWED), ASKING[0], *extra])
+        assert answer.header("access-control-allow-private-network") == answered
 
 
 async def test_a_foreign_origin_is_refused_at_its_preflight(gw: Gateway) -> None:

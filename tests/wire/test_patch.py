@@ -141,7 +141,13 @@ def test_members_are_those_of_a_json_reader_and_their_bytes_are_exact(body: byte
         assert raw.strip() == raw
         assert decode(raw) == value
         assert members.first_byte(name) == raw[:1]
+        assert members.size(name) == len(raw)
+        for _ in range(2):  # before and after the places of all members are known
+            begin, end = members.span(name)
+            assert body[begin:end] == raw
+            members.splice({name: None})
     assert "absent" not in members
+    assert members.size("absent") == 0
     assert members.raw("absent") is None
     assert members.first_byte("absent") is None
 

@@ -1,0 +1,96 @@
+"""The authentication middleware: who asks, from the head of the request alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+
+from proxy.auth.address import TrustedProxies, key_of, peer_of
+from proxy.auth.apikey import ApiKey, digest_of, hash_from
+from proxy.auth.cache import KeyCache
+from proxy.auth.jwt import Verifier
+from proxy.auth.presented import presented
+from proxy.delivery import Delivery
+from proxy.errors import Unauthorised
+from proxy.identity import Client
+from proxy.transport.server import Request
+
+Handler = Callable[[Delivery], Awaitable[None]]
+Find = Callable[[bytes], Awaitable[ApiKey | None]]
+
+LONGEST_ID = 64  # characters of an X-Client-ID that is taken as it is
+
+
+class Authenticator:
+    """``around`` makes the middleware. ``keys`` and ``verifier`` are there where the mode has them.
+
+    ``find`` looks a key up by its digest (``apikey.digest_of``) beyond the cache. ``wall`` tells Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: KeyCache | None,
+        find: Find,
+        trusted: TrustedProxies,
+        wall: Callable[[], float],
+    ) -> None:
+        self._keys = keys
+        self._find = find
+        self._trusted = trusted
+        self._wall = wall
+        self.verifier: Verifier | None = None
+
+    def around(self, handler: Handler) -> Handler:
+        # No coroutine of its own: a credential that is known costs no more than looking at it.
+        def authenticated(delivery: Delivery) -> Awaitable[None]:
+            exchange, request = delivery.exchange, delivery.request
+            exchange.client = address = self.address(request)
+            if self._keys is None and self.verifier is None:
+                exchange.caller = _unproven(request, address)
+                return handler(delivery)
+            secret = presented(request.headers)
+            if secret is None:
+                raise Unauthorised(detail="no credential")
+            client = self._known(secret)
+            if client is None:
+                return self._later(delivery, handler, secret)
+            exchange.caller = client
+            return handler(delivery)
+
+        return authenticated
+
+    def address(self, request: Request) -> str:
+        """Where a request comes from, ``""`` on a unix socket; other proxies than ours are not believed."""
+        remote = request.remote
+        return peer_of(request.headers, remote, self._trusted) if self._trusted else remote
+
+    def _known(self, secret: str) -> Client | None:
+        client = self._keys.check(secret) if self._keys is not None else None
+        return client or (self.verifier.known(secret) if self.verifier is not None else None)
+
+    async def _later(self, delivery: Delivery, handler: Handler, secret: str) -> None:
+        """The first time that somebody shows it, or somebody who has no business here. Raises Unauthorised."""
+        delivery.exchange.caller = await self._looked_up(secret)
+        await handler(delivery)
+
+    async def _looked_up(self, secret: str) -> Client:
+        if self.verifier is not None and (self._keys is None or secret.count(".") == 2):  # RFC 7519: three parts
+            return await self.verifier.verify(secret)
+        keys, digest = self._keys, digest_of(secret)
+        assert keys is not None
+        # One that is known and did not pass is expired or disabled: nobody needs to be asked about it.
+        key = await self._find(digest) if keys.get(digest) is None and not keys.unknown(digest) else None
+        if key is None or not key.usable(self._wall(), hash_from(digest)):
+            raise Unauthorised(detail="unknown, expired or disabled key")
+        return key.client()
+
+
+def _unproven(request: Request, address: str) -> Client:
+    """A client that says who it is and proves nothing, or an address: names are free, so theirs nest under it."""
+    name = request.headers.get("X-Client-ID")
+    if not name:
+        return Client(f"address:{key_of(address)}")
+    if len(name) > LONGEST_ID or not name.isprintable():
+        name = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return Client(f"client:{name}", address=key_of(address))

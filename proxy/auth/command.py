@@ -1,0 +1,145 @@
+"""``sluice key``: keys for the configuration, where they stand by their hashes."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any, TextIO
+
+from proxy.auth.apikey import PASSTHROUGH, hash_of, new_key
+from proxy.config import checks
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SHORTEST = 20  # characters: what is shorter was made up, and can be guessed from its hash
+LONGEST_NAME = 200
+
+
+def add_parsers(commands: Commands) -> None:
+    """``key new`` and ``key hash``; what they parse is for ``main``."""
+    shape = argparse.RawDescriptionHelpFormatter
+    key = commands.add_parser("key", help="make API keys for the configuration", formatter_class=shape)
+    kinds = key.add_subparsers(dest="key_command", required=True, metavar="new | hash")
+    made = kinds.add_parser(
+        "new",
+        help="make a key",
+        description="Make an API key. It is printed once, with the lines that belong under auth.keys; only its hash "
+        "stands there, so nobody can show the key again.",
+    )
+    _add_options(made)
+    kinds.add_parser(
+        "hash",
+        help="print the hash of a key that there is",
+        description="Read a key from standard input, or ask for it without showing it, and print its hash.",
+    )
+
+
+def _add_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--name", type=_name, help="what it is called (default: made up)")
+    made.add_argument("--owner", type=_name, help="whose it is")
+    made.add_argument("--expires", type=_moment, metavar="ISO", help="a date, or a time with its zone (default: never)")
+    made.add_argument(
+        "--model",
+        type=_name,
+        action="append",
+        metavar="PATTERN",
+        help="a model that it may use, * stands for any text; again for more (default: all)",
+    )
+    made.add_argument(
+        "--provider",
+        type=_name,
+        action="append",
+        metavar="NAME",
+        help="a provider that it may use; again for more (default: all)",
+    )
+    made.add_argument(
+        "--passthrough",
+        action="store_true",
+        help="open the paths that are relayed untouched, and those that hold state at a provider",
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run what ``add_parsers`` has parsed. Returns the exit status."""
+    if arguments.key_command == "new":
+        return new(arguments, sys.stdout)
+    return hash_(arguments, sys.stdin, sys.stdout)
+
+
+def new(arguments: argparse.Namespace, out: TextIO) -> int:
+    """Print a new key and its entry for the configuration."""
+    secret, hash_text = new_key()
+    out.write(f"The key, which is shown this once:\n\n  {secret}\n\n")
+    out.write("For the configuration, under auth.keys:\n\n")
+    out.write(textwrap.indent(_yaml(_entry(arguments, hash_text)), "    "))
+    return 0
+
+
+def hash_(arguments: argparse.Namespace, source: TextIO, out: TextIO) -> int:
+    """Print the hash of the key on the first line of ``source``; at a terminal it is asked for without echo."""
+    del arguments
+    secret = (getpass.getpass("Key: ") if source.isatty() else source.readline()).strip()
+    complaint = _complaint(secret)
+    if complaint:
+        sys.stderr.write(f"sluice key hash: {complaint}\n")
+        return 1
+    out.write(f"{hash_of(secret)}\n")
+    return 0
+
+
+def _complaint(secret: str) -> str:
+    if not secret:
+        return "there is no key on standard input"
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        return "a key is printable ASCII text without spaces"
+    if len(secret) < SHORTEST:
+        return f"a key of less than {SHORTEST} characters can be guessed from its hash; make one with `sluice key new`"
+    return ""
+
+
+def _entry(arguments: argparse.Namespace, hash_text: str) -> dict[str, Any]:
+    """As ``ConfiguredKey`` is written; what says nothing is left out."""
+    entry = {
+        "name": arguments.name or f"key-{hash_text[-8:]}",
+        "hash": hash_text,
+        "owner": arguments.owner,
+        "expires": arguments.expires,
+        "models": arguments.model,
+        "providers": arguments.provider,
+        "scopes": [PASSTHROUGH] if arguments.passthrough else [],
+    }
+    return {name: _literal(value) for name, value in entry.items() if value}
+
+
+def _literal(value: Any) -> Any:
+    """In configuration files ``${`` opens a reference to the environment unless it is written ``$${``."""
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return value.replace("${", "$${")
+
+
+def _yaml(entry: dict[str, Any]) -> str:
+    import yaml
+
+    # It quotes what would be read as something else, such as the name `no`; no text is folded.
+    return yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _name(text: str) -> str:
+    if not text or len(text) > LONGEST_NAME:
+        raise argparse.ArgumentTypeError(f"must have from 1 to {LONGEST_NAME} characters")
+    return _checked(checks.name, text)
+
+
+def _moment(text: str) -> str:
+    return _checked(checks.moment, text)
+
+
+def _checked(check: checks.Check, text: str) -> str:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

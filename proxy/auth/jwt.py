@@ -1,0 +1,136 @@
+"""JSON Web Tokens as credentials (RFC 7519), with the care that RFC 8725 asks for."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from proxy.auth import publickey
+from proxy.auth.cache import Expiring
+from proxy.auth.claims import client_of, good_until
+from proxy.auth.jwks import Jwks
+from proxy.config.schema import Jwt
+from proxy.errors import ConfigError, Unauthorised
+from proxy.identity import Client
+
+if TYPE_CHECKING:
+    from proxy.auth.publickey import PublicKey
+
+MAX_CHARACTERS = 8192
+SHORTEST_SECRET = 32  # bytes: RFC 7518, section 3.2
+KEPT_SECS = 60.0  # how long a token that was verified is not looked at again
+MOST_KEPT = 10_000
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, section 7.1; unsigned is none
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str | None = None
+
+
+class Verifier:
+    """Says who asks with a token. ``known`` for one that was seen before, ``verify`` for any."""
+
+    def __init__(self, settings: Jwt, wall: Callable[[], float], jwks: Jwks | None = None) -> None:
+        """``wall`` tells Unix seconds; ``jwks`` is there where ``settings`` name its URL. Raises ``ConfigError``."""
+        publickey.require_library()
+        from jwt import PyJWS
+
+        self._settings = settings
+        self._wall = wall
+        self._jwks = jwks
+        self._keys = {} if jwks is not None else _keys(settings)
+        fitting = publickey.ASYMMETRIC if jwks is not None else tuple(self._keys)
+        self._accepted = _accepted(settings, fitting)
+        self._jws = PyJWS(sorted(self._accepted))  # it knows no other algorithm, `none` least of all
+        self._kept: Expiring[bytes, Client] = Expiring(MOST_KEPT)
+
+    def known(self, token: str) -> Client | None:
+        """Who asks, if that was found out less than ``KEPT_SECS`` ago and the token has not ended since."""
+        return self._kept.get(_digest(token), self._wall())
+
+    async def verify(self, token: str) -> Client:
+        """Who asks. Waits only where the token names a key that is not known yet.
+
+        Raises ``Unauthorised``, and GatewayError (503) where keys could not be fetched at all.
+        """
+        header = _header(token)
+        if header.alg not in self._accepted:
+            raise Unauthorised(detail="the token's alg is not accepted")
+        key = await self._key(header)
+        if key is None:
+            raise Unauthorised(detail="the token's kid is not known")
+        claims = self._claims(token, header.alg, key)
+        now = self._wall()
+        end = good_until(claims, self._settings, now)
+        client = client_of(claims, self._settings)
+        self._kept.put(_digest(token), client, min(end, now + KEPT_SECS))
+        return client
+
+    async def _key(self, header: _Header) -> PublicKey | bytes | None:
+        if self._jwks is not None:
+            return await self._jwks.find(header.kid, header.alg)
+        return self._keys.get(header.alg)
+
+    def _claims(self, token: str, algorithm: str, key: PublicKey | bytes) -> dict[str, Any]:
+        from jwt import PyJWTError
+
+        try:
+            found = self._jws.decode_complete(token, key, [algorithm])
+        except PyJWTError as error:
+            raise Unauthorised(detail=f"the token cannot be verified: {type(error).__name__}") from None
+        # PyJWT puts up with the one extension that it knows, which no access token uses.
+        if "crit" in found["header"]:
+            raise Unauthorised(detail="the token wants an extension (crit)")
+        try:
+            return msgspec.json.decode(found["payload"], type=dict[str, Any])
+        except (ValueError, RecursionError):
+            raise Unauthorised(detail="the token's payload is no JSON object") from None
+
+
+def _header(token: str) -> _Header:
+    """What it takes to choose a key; it proves nothing yet."""
+    if len(token) > MAX_CHARACTERS:
+        raise Unauthorised(detail=f"the token is longer than {MAX_CHARACTERS} characters")
+    parts = _COMPACT.fullmatch(token)
+    if parts is None:
+        raise Unauthorised(detail="the credential is no token in three parts")
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(parts[1] + "=="), type=_Header)
+    except (ValueError, RecursionError):  # msgspec's and base64's errors are ValueErrors
+        raise Unauthorised(detail="the token's header cannot be read") from None
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _keys(settings: Jwt) -> dict[str, PublicKey | bytes]:
+    if not settings.secret:
+        algorithm, key = publickey.read(settings.public_key_file, "auth.jwt.publicKeyFile")
+        return {algorithm: key}
+    from jwt import InvalidKeyError
+    from jwt.algorithms import HMACAlgorithm
+
+    secret = settings.secret.encode()
+    if len(secret) < SHORTEST_SECRET:
+        raise ConfigError([f"auth.jwt.secret: must have at least {SHORTEST_SECRET} bytes"])
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+    except InvalidKeyError:
+        # Whoever knows a public key could sign with it.
+        raise ConfigError(["auth.jwt.secret: is a public key; put it into publicKeyFile"]) from None
+    return {"HS256": secret}
+
+
+def _accepted(settings: Jwt, fitting: tuple[str, ...]) -> frozenset[str]:
+    accepted = frozenset(settings.algorithms or fitting) & frozenset(fitting)
+    if not accepted:
+        raise ConfigError([f"auth.jwt.algorithms: the configured key verifies {' or '.join(fitting)} only"])
+    return accepted

@@ -1,0 +1,20 @@
+"""The credential that a request shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def presented(headers: Mapping[str, str]) -> str | None:
+    """``Authorization: Bearer`` (RFC 6750 2.1), else ``x-api-key`` or ``api-key``, which some clients send instead.
+
+    ``None``: there is none. Other schemes are not ours.
+    """
+    value = headers.get("Authorization")
+    if value is not None:
+        if value.startswith("Bearer "):  # as nearly everybody writes it
+            return value[7:].strip()
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+    return headers.get("x-api-key") or headers.get("api-key")

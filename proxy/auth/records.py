@@ -1,0 +1,65 @@
+"""API keys as a table keeps them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from msgspec import ValidationError, convert, to_builtins
+
+from proxy.auth.apikey import ApiKey
+from proxy.config.schema import Limits
+
+Record = Mapping[str, Any]
+
+
+class Wish(TypedDict, total=False):
+    """What can be chosen of a key. ``expires_at``: Unix seconds, ``None`` is never."""
+
+    name: str
+    owner: str
+    enabled: bool
+    expires_at: float | None
+    models: Sequence[str]
+    providers: Sequence[str]
+    scopes: Sequence[str]
+    limits: Limits | None
+
+
+DEFAULTS: Wish = {
+    "owner": "",
+    "enabled": True,
+    "expires_at": None,
+    "models": (),
+    "providers": (),
+    "scopes": (),
+    "limits": None,
+}
+
+
+def columns(wish: Wish) -> dict[str, Any]:
+    """The columns that it names."""
+    return {name: to_builtins(value) for name, value in wish.items()}
+
+
+class Reader:
+    """``warn`` hears, once, of a row that cannot be read: until that is put right its key is one that is off."""
+
+    def __init__(self, warn: Callable[[str], object]) -> None:
+        self._warn = warn
+        self._told: set[tuple[str, int]] = set()
+
+    def key(self, record: Record) -> ApiKey:
+        try:
+            return convert(record, ApiKey)
+        except ValidationError as error:
+            # Limits, say, that only a newer version understands: to leave them out would be to lift them.
+            self._tell(record, str(error))
+            kept = {name: record[name] for name in ("id", "name", "hash", "previous_hash", "revision")}
+            return ApiKey(**kept, enabled=False)
+
+    def _tell(self, record: Record, why: str) -> None:
+        version = (record["id"], record["revision"])
+        if version not in self._told:
+            self._told.add(version)
+            self._warn(f"the API key {record['id']} cannot be read and is off: {why}")

@@ -1,0 +1,62 @@
+"""Where replicas share what they know: the texts that name Redis and the database.
+
+A password may stand in each of them, so that no complaint repeats any of it.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_PREFIX = re.compile(r"[A-Za-z0-9._:-]+")
+_REDIS_NUMBER = re.compile(r"/?|/[0-9]{1,5}")
+
+
+def redis_url(text: str) -> str:
+    parts = _split(text, "redis://, rediss:// or unix://", ("redis", "rediss", "unix"))
+    if parts.scheme == "unix":
+        if len(parts.path) < 2:
+            raise ValueError("expected the socket's path, as in unix:///run/redis/redis.sock")
+        return text
+    if not parts.hostname:
+        raise ValueError("names no host (what is special in a password is percent-encoded)")
+    if not _REDIS_NUMBER.fullmatch(parts.path):
+        raise ValueError("the path is the database's number, as in redis://127.0.0.1:6379/0")
+    return text
+
+
+def redis_prefix(text: str) -> str:
+    # Braces would be a second hash tag: all keys have to be in one slot of a cluster.
+    if not _PREFIX.fullmatch(text):
+        raise ValueError("a prefix has letters, digits and . _ - : only")
+    return text
+
+
+def database_url(text: str) -> str:
+    if not text:
+        return ""
+    parts = _split(text, "sqlite:///, postgresql:// or postgres://", ("sqlite", "postgresql", "postgres"))
+    if parts.scheme != "sqlite":
+        return text
+    if parts.netloc or len(parts.path) < 2 or not text.startswith("sqlite:///"):
+        raise ValueError("expected a file, as in sqlite:///data/sluice.db (sqlite://// for a path from the root)")
+    if ":memory:" in text or parts.query:
+        raise ValueError("expected a file: what is in memory only is lost with the process")
+    return text
+
+
+def _split(text: str, expected: str, schemes: tuple[str, ...]) -> SplitResult:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII text without spaces")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("is no valid address (what is special in a password is percent-encoded)") from None
+    if parts.scheme not in schemes or not text.startswith(f"{parts.scheme}://"):
+        raise ValueError(f"expected an address that begins with {expected}")
+    if parts.fragment or "#" in text:
+        raise ValueError("must not hold a #: in a password it is %23")
+    if port == 0:
+        raise ValueError("names no usable port")
+    return parts

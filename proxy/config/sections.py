@@ -1,0 +1,144 @@
+"""What is wrong with a section whose fields are right one by one, and with sections that have to fit together.
+
+Each complaint comes with the key that it is about, within the section. None of them repeats a secret.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from proxy.config.mistakes import quoted
+from proxy.config.schema import Admin, Auth, Config, Jwt, Limits, Provider, RateLimiting, Tls
+
+SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
+SHORTEST_TOKEN = 16  # characters of the admin token
+
+_LEVELS = {
+    "global": "global_",
+    "perClient": "per_client",
+    "perAddress": "per_address",
+    "perModel": "per_model",
+    "perProvider": "per_provider",
+}
+
+
+class Complaint(Struct, frozen=True):
+    """``reads`` are the keys that it rests on: where one of them has a mistake already, it may be wrong."""
+
+    key: str
+    text: str
+    reads: tuple[str, ...] = ()
+
+
+def complaints(value: Any) -> Iterable[Complaint]:
+    """What is wrong within one section."""
+    check = _CHECKS.get(type(value))
+    return check(value) if check is not None else ()
+
+
+def between(config: Config) -> Iterator[Complaint]:
+    """What is wrong between sections; the keys are whole paths."""
+    if config.auth.mode == "keys" and not config.auth.keys and not config.database.enabled:
+        text = "is missing: without the database (database.enabled) there can be no other key"
+        yield Complaint("auth.keys", text, ("auth.keys", "database"))
+
+
+def idle(config: Config) -> Iterator[Complaint]:
+    """What is right and has no effect; the keys are whole paths."""
+    auth = config.auth
+    if auth.keys and auth.mode not in ("keys", "any"):
+        yield Complaint("auth.keys", f"has no effect: auth.mode is {auth.mode}")
+    if auth.jwt is not None and auth.mode not in ("jwt", "any"):
+        yield Complaint("auth.jwt", f"has no effect: auth.mode is {auth.mode}")
+    limited = [quoted(key.name) for key in auth.keys if key.limits is not None and key.limits.enabled]
+    if limited and not config.rate_limiting.enabled:
+        who = f"{limited[0]} and {len(limited) - 1} more" if len(limited) > 1 else limited[0]
+        yield Complaint("auth.keys", f"the limits of {who} have no effect: rateLimiting is not enabled")
+
+
+def _provider(provider: Provider) -> Iterator[Complaint]:
+    if not provider.addresses:
+        yield Complaint("baseUrl", "is missing", ("baseUrl", "baseUrls"))
+
+
+def _tls(tls: Tls) -> Iterator[Complaint]:
+    if tls.cert_file and not tls.key_file:
+        yield Complaint("keyFile", "is missing: certFile needs it (the same file, if it holds both)", ("keyFile",))
+    if tls.key_file and not tls.cert_file:
+        yield Complaint("certFile", "is missing: keyFile needs it", ("certFile",))
+
+
+def _rate_limiting(settings: RateLimiting) -> Iterator[Complaint]:
+    for key, name in _LEVELS.items():
+        limits: Limits | None = getattr(settings, name)
+        if limits is not None and limits.enabled and (text := _boundless(limits)):
+            yield Complaint(key, text, (key,))
+
+
+def _boundless(limits: Limits) -> str:
+    if limits.requests_per_minute is not UNSET or limits.requests_per_hour is not UNSET:
+        return ""
+    if limits.burst_size is not UNSET:
+        return "burstSize needs requestsPerMinute or requestsPerHour"
+    if limits.tokens_per_minute is not UNSET or limits.concurrent is not UNSET:
+        return ""
+    bounds = "requestsPerMinute, requestsPerHour, tokensPerMinute or concurrent"
+    return f"bounds nothing: set {bounds}, or enabled: false"
+
+
+def _auth(auth: Auth) -> Iterator[Complaint]:
+    if auth.jwt is None and auth.mode in ("jwt", "any"):
+        yield Complaint("jwt", f"is missing: mode {auth.mode} needs it", ("jwt",))
+    # By their names: an entry that could not be read is not in the list, so that its place would mislead.
+    for name, number in Counter(key.name for key in auth.keys).items():
+        if number > 1:
+            yield Complaint("keys", f"{number} keys have the name {quoted(name)}")
+    holders: dict[str, str] = {}
+    for key in auth.keys:
+        if (first := holders.setdefault(key.hash, key.name)) != key.name:
+            yield Complaint("keys", f"{quoted(first)} and {quoted(key.name)} have the same hash")
+
+
+_SOURCES = ("secret", "publicKeyFile", "jwksUrl")
+
+
+def _jwt(jwt: Jwt) -> Iterator[Complaint]:
+    texts = (jwt.secret, jwt.public_key_file, jwt.jwks_url)
+    sources = [name for name, text in zip(_SOURCES, texts, strict=True) if text]
+    if not sources:
+        text = "is missing or empty, and so are publicKeyFile and jwksUrl: one of them is needed"
+        yield Complaint("secret", text, _SOURCES)
+    elif len(sources) > 1:
+        yield Complaint(sources[1], f"only one of {' and '.join(sources)} can say which tokens are good")
+    else:
+        yield from _algorithms(jwt)
+    if jwt.secret and len(jwt.secret) < SHORTEST_SECRET:  # a key is ASCII
+        yield Complaint("secret", f"must have at least {SHORTEST_SECRET} bytes")
+
+
+def _algorithms(jwt: Jwt) -> Iterator[Complaint]:
+    # Never both from one source: a public key that is taken for a secret is what forgers hope for.
+    for name in dict.fromkeys(jwt.algorithms):
+        if name == "HS256" and not jwt.secret:
+            yield Complaint("algorithms", "HS256 needs a secret", ("secret",))
+        if name != "HS256" and jwt.secret:
+            yield Complaint("algorithms", f"{name} needs publicKeyFile or jwksUrl, not a secret", _SOURCES)
+
+
+def _admin(admin: Admin) -> Iterator[Complaint]:
+    if 0 < len(admin.token) < SHORTEST_TOKEN:
+        yield Complaint("token", f"must have at least {SHORTEST_TOKEN} characters")
+
+
+_CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
+    Provider: _provider,
+    Tls: _tls,
+    RateLimiting: _rate_limiting,
+    Auth: _auth,
+    Jwt: _jwt,
+    Admin: _admin,
+}

@@ -1,0 +1,49 @@
+// The admin API as the page uses it. Errors are told in the words of the API.
+
+export class ApiError extends Error {
+  constructor(status, message, body = null) {
+    super(message);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** `over` is told that the session has ended, once for every answer that says so. */
+export const session = new EventTarget();
+
+const UNREACHABLE = "The gateway does not answer. Is it running?";
+
+/** The answer itself; ApiError for whatever is no success (status 0: there was none). */
+export async function ask(method, path, body, { signal } = {}) {
+  const request = { method, signal, headers: {}, cache: "no-store" };
+  if (body !== undefined) {
+    request.headers["Content-Type"] = "application/json";
+    request.body = JSON.stringify(body);
+  }
+  let answer;
+  try {
+    answer = await fetch(path, request);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, UNREACHABLE);
+  }
+  if (!answer.ok) throw await failure(answer, path);
+  return answer;
+}
+
+export async function failure(answer, path) {
+  const body = await answer.json().catch(() => null);
+  const error = new ApiError(answer.status, body?.error?.message ?? `The gateway answered with status ${answer.status}.`, body);
+  error.retryAfter = Number(answer.headers.get("Retry-After")) || 0;
+  if (answer.status === 401 && path !== "/admin/login") session.dispatchEvent(new Event("over"));
+  return error;
+}
+
+export async function get(path, options) {
+  return (await ask("GET", path, undefined, options)).json();
+}
+
+export async function post(path, body) {
+  const answer = await ask("POST", path, body);
+  return answer.status === 204 ? null : answer.json();
+}

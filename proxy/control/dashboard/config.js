@@ -1,0 +1,93 @@
+// The configuration in force, with its secrets masked, and the word to load it again.
+
+import { get, post } from "./api.js";
+import { toast } from "./dialog.js";
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+import { copyButton, heading, loading, select, trouble } from "./parts.js";
+import { store } from "./store.js";
+
+const LEVELS = ["debug", "info", "warning", "error"].map((level) => [level, `Log: ${level}`]);
+const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+/** JSON as text nodes with a class for each kind of token. */
+function tinted(value) {
+  const words = JSON.stringify(value, null, 2);
+  const parts = [];
+  let place = 0;
+  for (const found of words.matchAll(TOKEN)) {
+    const [token, string, colon] = found;
+    parts.push(words.slice(place, found.index), h("span", { class: colon ? "key" : string ? "string" : "literal" }, colon ? string : token), colon ?? "");
+    place = found.index + token.length;
+  }
+  return [...parts, words.slice(place)];
+}
+
+const size = (value) => (Array.isArray(value) ? value.length : value && typeof value === "object" ? Object.keys(value).length : null);
+
+function section([name, value]) {
+  const entries = size(value);
+  if (entries === null) return h("div", { class: "setting" }, h("span", { class: "key" }, name), h("code", {}, tinted(value)));
+  return h("details", { class: "setting", open: entries > 0 && entries <= 24 },
+    h("summary", {}, h("span", { class: "key" }, name), h("span", { class: "quiet" }, `${entries} ${entries === 1 ? "entry" : "entries"}`)),
+    h("pre", { tabindex: "0" }, h("code", {}, tinted(value))));
+}
+
+function mistakes(error) {
+  const found = error.body?.error?.mistakes ?? error.body?.mistakes ?? [];
+  return h("div", { class: "notice", "data-tone": "bad", role: "alert" },
+    h("strong", {}, error.message), found.length > 0 && h("ul", {}, found.map((each) => h("li", {}, each))), h("p", {}, "What runs stays as it is."));
+}
+
+function notices(found) {
+  return h("div", { class: "notice", "data-tone": found.length ? "warn" : "ok", role: "status" },
+    h("strong", {}, "The configuration was loaded."), found.length > 0 && h("ul", {}, found.map((each) => h("li", {}, each))));
+}
+
+export const title = "Config";
+
+export function show(root, { signal }) {
+  let shown = null;
+  const level = select("Log level", LEVELS, setLevel);
+  const again = h("button", { class: "button", onclick: reload }, icon("again"), "Reload");
+  const head = heading(title, level, copyButton(() => JSON.stringify(shown?.config, null, 2)), again);
+  const told = h("div");
+  const waits = h("div");
+  const body = h("div", { class: "settings" }, loading(8));
+  root.append(head.element, told, waits, body);
+
+  async function look() {
+    try {
+      shown = await get("/admin/config", { signal });
+    } catch (error) {
+      if (error.name !== "AbortError") body.replaceChildren(trouble(error, look));
+      return;
+    }
+    head.note(shown.path ? `From ${shown.path}. Secrets are masked.` : "Secrets are masked.");
+    level.value = shown.config.logging?.level ?? "info";
+    waits.replaceChildren(...(shown.waitsForStart?.length ? [h("p", { class: "notice", "data-tone": "warn" }, "Changed, but in force only after the next start: ", h("code", {}, shown.waitsForStart.join(", ")))] : []));
+    body.replaceChildren(...Object.entries(shown.config).map(section));
+  }
+
+  async function reload() {
+    again.disabled = true;
+    try {
+      told.replaceChildren(notices((await post("/admin/reload")).notices ?? []));
+      await look();
+    } catch (error) {
+      told.replaceChildren(mistakes(error));
+    }
+    again.disabled = false;
+  }
+
+  async function setLevel() {
+    try {
+      toast(`The log level is ${(await post("/admin/log-level", { level: level.value })).level}.`);
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+  }
+
+  store.live.addEventListener("reload", look, { signal });
+  look();
+}

@@ -1,0 +1,39 @@
+// Questions, notices and sheets. The browser's own dialog keeps the focus where it belongs.
+
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+
+/** Whether the answer was yes. */
+export function confirm({ title, text, yes, grave = false }) {
+  return new Promise((resolve) => {
+    const dialog = h("dialog", { class: "ask", "aria-labelledby": "ask-title", onclose: () => (dialog.remove(), resolve(dialog.returnValue === "yes")) },
+      h("form", { method: "dialog" },
+        h("h2", { id: "ask-title" }, title),
+        h("p", {}, text),
+        h("div", { class: "actions" },
+          h("button", { class: "button", value: "no", autofocus: true }, "Cancel"),
+          h("button", { class: `button primary ${grave ? "grave" : ""}`, value: "yes" }, yes))));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** A sheet at the right edge; `closed` is called when it is left in whatever way. */
+export function sheet(title, content, closed) {
+  const dialog = h("dialog", { class: "sheet", "aria-labelledby": "sheet-title", onclose: () => (dialog.remove(), closed()) },
+    h("header", {},
+      h("h2", { id: "sheet-title" }, title),
+      h("button", { class: "button quiet square", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),
+    content);
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** A line at the foot of the page that goes by itself; screen readers hear it. */
+export function toast(words, tone = "ok") {
+  const element = h("div", { class: "toast", "data-tone": tone }, icon(tone === "bad" ? "alert" : "done"), h("span", {}, words));
+  document.getElementById("toasts").append(element);
+  setTimeout(() => element.remove(), tone === "bad" ? 8000 : 4000);
+}

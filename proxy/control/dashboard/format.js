@@ -1,0 +1,66 @@
+// Figures in words: three significant digits, a unit, and a dash for what is not known.
+
+export const NONE = "\u2013";
+const THIN = "\u202f";
+const grouped = new Intl.NumberFormat("en-GB");
+const clockTime = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayTime = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+
+function digits(value) {
+  const size = Math.abs(value);
+  return size >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(size >= 10 ? 1 : 2);
+}
+
+export const count = (value) => (known(value) ? grouped.format(value).replaceAll(",", THIN) : NONE);
+
+/** 950, 12.3k, 4.56M */
+export function short(value) {
+  if (!known(value)) return NONE;
+  if (Math.abs(value) < 10_000) return count(Math.round(value));
+  return value < 1e6 ? `${digits(value / 1e3)}k` : value < 1e9 ? `${digits(value / 1e6)}M` : `${digits(value / 1e9)}G`;
+}
+
+export function rate(value) {
+  return !known(value) ? NONE : value >= 1000 ? short(value) : value === 0 ? "0" : value >= 100 ? digits(value) : value.toFixed(1);
+}
+
+/** Milliseconds: 0.4 ms, 812 ms, 2.10 s, 3 min 4 s */
+export function ms(value) {
+  if (!known(value)) return NONE;
+  if (value < 10) return `${Number(value.toFixed(1))}${THIN}ms`;
+  if (value < 999.5) return `${Math.round(value)}${THIN}ms`;
+  return value < 60_000 ? `${digits(value / 1000)}${THIN}s` : span(value / 1000);
+}
+
+/** Seconds: 43 s, 3 min 4 s, 2 h 5 min, 3 d 4 h */
+export function span(seconds) {
+  if (!known(seconds)) return NONE;
+  const whole = Math.max(0, Math.ceil(seconds));
+  const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"], [Math.floor(whole / 60) % 60, "min"], [whole % 60, "s"]];
+  const first = parts.findIndex(([value]) => value > 0);
+  if (first < 0) return `0${THIN}s`;
+  return parts.slice(first, first + 2).filter(([value], place) => place === 0 || value > 0).map(([value, unit]) => `${value}${THIN}${unit}`).join(" ");
+}
+
+/** A part of 1: 100%, 99.2%, 0% */
+export function percent(value) {
+  if (!known(value)) return NONE;
+  const shown = value >= 1 ? 100 : Math.min(99.9, value * 100);
+  return `${Number(shown.toFixed(1))}%`;
+}
+
+export function bytes(value) {
+  if (!known(value)) return NONE;
+  return value < 1000 ? `${value}${THIN}B` : value < 1e6 ? `${digits(value / 1e3)}${THIN}kB` : `${digits(value / 1e6)}${THIN}MB`;
+}
+
+/** A moment in Unix seconds: the time, with its day where that is not today. */
+export function moment(at) {
+  if (!known(at)) return NONE;
+  const then = new Date(at * 1000);
+  return (then.toDateString() === new Date().toDateString() ? clockTime : dayTime).format(then);
+}
+
+export const exactly = (at) => new Date(at * 1000).toISOString();

@@ -1,0 +1,79 @@
+// Who has used how much of what is allowed.
+
+import { get } from "./api.js";
+import { h, match, text } from "./dom.js";
+import { NONE, count, ms, rate, span } from "./format.js";
+import { empty, heading, loading, pill, row, table, trouble } from "./parts.js";
+import { plain } from "./words.js";
+
+const EVERY = 2000;
+const LIMITS = [["Level", ""], ["Unit", ""], ["Capacity", "num"], ["Refill per minute", "num"]];
+const BUCKETS = [["Whose", "name"], ["Level", ""], ["Unit", ""], ["Used", "fill"], ["", "num"], ["Empty again in", "num"]];
+const FAILING = { local: "counts on its own", open: "lets everything through", closed: "refuses everything" };
+const EXAMPLE = "rateLimiting:\n  enabled: true\n  perClient: {requestsPerMinute: 60, tokensPerMinute: 100000}\n";
+
+/** requestsPerMinute -> requests per minute */
+const unit = (name) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replaceAll("_", " ");
+
+function bucketRow(bucket) {
+  const meter = h("span", { class: "meter", role: "meter", "aria-valuemin": 0, "aria-label": `${bucket.key}, ${unit(bucket.unit)}` }, h("i"));
+  const [used, reset] = [h("span"), h("span")];
+  const element = row(BUCKETS, [h("strong", {}, bucket.key || "everybody"), plain(bucket.level), unit(bucket.unit), meter, used, reset]);
+  return { element, update(now) {
+    const part = now.capacity ? Math.min(1, now.used / now.capacity) : 0;
+    meter.firstChild.style.setProperty("width", `${(part * 100).toFixed(1)}%`);
+    meter.dataset.tone = part >= 1 ? "bad" : part >= 0.8 ? "warn" : "ok";
+    meter.setAttribute("aria-valuemax", now.capacity);
+    meter.setAttribute("aria-valuenow", now.used.toFixed(1));
+    text(used, `${rate(now.used)} of ${count(now.capacity)}`);
+    text(reset, now.resetAfter ? span(now.resetAfter) : NONE);
+  } };
+}
+
+function storePill({ store: name, storeState }) {
+  if (!storeState) return pill([name === "memory" ? "In memory" : plain(name), "idle"]);
+  return pill(storeState.status === "up" ? [`Redis answers in ${ms(storeState.latencyMs)}`, "ok"] : [`Redis is ${storeState.status}`, "bad"]);
+}
+
+export const title = "Rate limits";
+
+export function show(root, { signal }) {
+  const head = heading(title);
+  const body = h("div", {}, loading(5));
+  const settings = h("div", { class: "verdict" });
+  const limits = table("What is allowed", LIMITS);
+  const buckets = table("Buckets in use, the fullest first", BUCKETS);
+  const none = empty("Nothing is used up", "No bucket has anything taken from it. They appear as requests come.");
+  const content = [settings, h("h2", {}, "Buckets in use"), none, buckets.element, h("h2", {}, "What is allowed"), limits.element];
+  const kept = [new Map(), new Map()];
+  root.append(head.element, body);
+
+  function draw(found) {
+    if (!found.enabled) {
+      head.note("Nobody is limited.");
+      return body.replaceChildren(empty("Rate limiting is off", "Switch it on in the configuration, for example:", h("pre", {}, EXAMPLE)));
+    }
+    if (body.firstChild !== settings) body.replaceChildren(...content);
+    head.note(`When the store fails, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.`);
+    settings.replaceChildren(storePill(found));
+    none.hidden = found.buckets.length > 0;
+    buckets.element.hidden = !found.buckets.length;
+    match(buckets.body, kept[0], found.buckets, (each) => `${each.level} ${each.unit} ${each.key}`, bucketRow);
+    match(limits.body, kept[1], found.limits, (each) => JSON.stringify(each), (each) => ({
+      element: row(LIMITS, [h("strong", {}, plain(each.level)), unit(each.unit), count(each.capacity), each.perSecond ? rate(each.perSecond * 60) : NONE]),
+    }));
+  }
+
+  async function look() {
+    if (document.hidden) return;
+    try {
+      draw(await get("/admin/rate-limits", { signal }));
+    } catch (error) {
+      if (error.name !== "AbortError" && body.firstChild !== settings) body.replaceChildren(trouble(error, look));
+    }
+  }
+
+  look();
+  const timer = setInterval(look, EVERY);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}

@@ -1,0 +1,137 @@
+// Every deployment: how it stands and why, how fast it answers, and the three things that can be done about it.
+
+import { ask } from "./api.js";
+import { spark } from "./chart.js";
+import { confirm, toast } from "./dialog.js";
+import { attribute, h, match, text } from "./dom.js";
+import { NONE, count, ms, percent, rate, span, moment } from "./format.js";
+import { icon } from "./icons.js";
+import { empty, heading, loading, row, table, trouble } from "./parts.js";
+import { everySecond, follow, store } from "./store.js";
+import { plain, standing, why } from "./words.js";
+
+const COLUMNS = [["Model", "name"], ["State", "state"], ["Success", "num"], ["Latency", "spark-cell"], ["First token", "num"], ["Tokens/s", "num"], ["In flight", "num"], ["Weight", "num"], ["Tags", "tags"], ["", "acts"]];
+const ACTIONS = { reset: "Reset", open: "Open", close: "Close" };
+const DONE = { reset: "was reset", open: "takes no requests until you close it", close: "is closed: it takes requests again" };
+
+async function act(action, deployment) {
+  const { id } = deployment;
+  if (action === "open" && !(await confirm({ title: `Open the breaker of ${id}?`, text: "No request goes to it until you close the breaker or reset the model. Requests that run are not touched.", yes: "Open", grave: true }))) return;
+  try {
+    const found = await (await ask("POST", `/admin/state/${encodeURIComponent(id)}/${action}`)).json();
+    for (const each of found.deployments ?? [found]) store.put(each);
+    toast(`${id} ${DONE[action]}.`);
+  } catch (error) {
+    toast(error.message, "bad");
+  }
+}
+
+/** When it comes back, as far as that is known. */
+function until({ breaker, quotaRestsUntil }, now) {
+  const at = breaker.state === "open" && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? quotaRestsUntil : null;
+  if (!at) return "";
+  return at > now ? `until ${moment(at)}, in ${span(at - now)}` : "is probed with the next request";
+}
+
+function since({ breaker }, now) {
+  return breaker.since && breaker.state !== "closed" ? `for ${span(now - breaker.since)}` : "";
+}
+
+class Row {
+  constructor(deployment) {
+    const { id } = deployment;
+    this.cells = {};
+    const cell = (name, tag = "span") => (this.cells[name] = h(tag));
+    this.spark = spark("Latency");
+    this.buttons = Object.entries(ACTIONS).map(([action, words]) => h("button", { class: "button small", "data-action": action, "aria-label": `${words} ${id}`, onclick: () => act(action, this.deployment) }, words));
+    const name = [h("strong", {}, deployment.name), h("small", {}, h("span", {}, id), cell("type"))];
+    const state = [cell("pill"), cell("why", "small"), cell("until", "small"), cell("error", "small")];
+    const latency = h("span", { class: "with-spark" }, this.spark.element, cell("latency"));
+    this.element = row(COLUMNS, [name, state, [cell("success"), cell("requests", "small")], latency, [cell("first"), cell("firstTail", "small")], cell("tokens"), cell("flight"), cell("weight"), cell("tags"), h("div", { class: "acts" }, this.buttons)], { id: `model-${id}`, "data-id": id });
+    this.cells.pill.className = "pill";
+  }
+
+  update(deployment) {
+    this.deployment = deployment;
+    const { cells } = this;
+    const { breaker } = deployment;
+    const { p50, p95 } = deployment.latencyMs ?? {};
+    text(cells.type, [deployment.type, deployment.contextSize ? `${count(deployment.contextSize)} tokens` : ""].filter(Boolean).join(" \u00b7 "));
+    text(cells.success, percent(deployment.successRate));
+    text(cells.requests, `${count(deployment.requests)} ${deployment.requests === 1 ? "request" : "requests"}`);
+    text(cells.latency, ms(p50));
+    this.spark.draw(deployment.latencySparkMs, p50 === undefined ? "not known" : `p50 ${ms(p50)}, p95 ${ms(p95)}`);
+    attribute(cells.latency, "title", p50 === undefined ? null : `p50 ${ms(p50)}, p95 ${ms(p95)}`);
+    text(cells.first, ms(deployment.timeToFirstTokenMs?.p50));
+    text(cells.firstTail, deployment.timeToFirstTokenMs ? `p95 ${ms(deployment.timeToFirstTokenMs.p95)}` : "");
+    text(cells.tokens, deployment.tokensPerSecond === null ? NONE : rate(deployment.tokensPerSecond));
+    text(cells.flight, deployment.maxConcurrent ? `${deployment.inFlight} / ${deployment.maxConcurrent}` : String(deployment.inFlight));
+    text(cells.weight, String(deployment.weight));
+    const tags = deployment.tags.join(" ");
+    if (cells.tags.dataset.tags !== tags) {
+      cells.tags.dataset.tags = tags;
+      cells.tags.replaceChildren(...deployment.tags.map((each) => h("span", { class: "tag" }, each)));
+    }
+    for (const button of this.buttons) button.hidden = button.dataset.action === (breaker.state === "closed" ? "close" : breaker.held ? "open" : "");
+    this.tell();
+  }
+
+  /** What changes with time alone. */
+  tell() {
+    const { cells, deployment } = this;
+    const now = store.now;
+    const [words, tone] = standing(deployment, now);
+    const out = tone === "bad" || tone === "warn";
+    text(cells.pill, words);
+    attribute(cells.pill, "data-tone", tone);
+    attribute(this.element, "data-tone", tone);
+    text(cells.why, [why(deployment), since(deployment, now)].filter(Boolean).join(" "));
+    text(cells.until, until(deployment, now));
+    const error = out ? deployment.lastError : null;
+    const key = error ? `${error.requestId} ${error.reason}` : "";
+    if (cells.error.dataset.key === key) return;
+    cells.error.dataset.key = key;
+    cells.error.replaceChildren(...(error ? [h("a", { href: `#/requests/${encodeURIComponent(error.requestId)}` }, error.reason || plain(error.kind))] : []));
+  }
+}
+
+const FILTERS = [["all", "All", () => true], ["ok", "In service", (tone) => tone === "ok"], ["warn", "Impaired", (tone) => tone === "warn"], ["bad", "Out", (tone) => tone === "bad"]];
+
+const contains = (deployment, words) => [deployment.id, deployment.name, deployment.provider, deployment.upstreamModel, ...deployment.tags].some((each) => each?.toLowerCase().includes(words));
+
+export const title = "Models";
+
+export function show(root, { signal, param }) {
+  let chosen = "all";
+  const search = h("input", { type: "search", placeholder: "Find a model, provider or tag", "aria-label": "Find a model", oninput: () => draw() });
+  const chips = FILTERS.map(([value, words]) => h("button", { class: "chip", "aria-pressed": String(value === chosen), "data-value": value, onclick: () => ((chosen = value), draw()) }, words, h("b")));
+  const head = heading(title, h("span", { class: "search" }, icon("search"), search));
+  const list = table("Models and how they stand", COLUMNS);
+  list.element.classList.add("models");
+  const instead = h("div");
+  const kept = new Map();
+  root.append(head.element, h("div", { class: "chips", role: "group", "aria-label": "Filter by state" }, chips), instead, list.element);
+
+  function draw() {
+    const known = store.deployments;
+    list.element.hidden = !known;
+    if (!known) return instead.replaceChildren(store.error ? trouble(store.error, () => store.refresh()) : loading(6));
+    const now = store.now;
+    const tones = new Map([...known.values()].map((each) => [each.id, standing(each, now)[1]]));
+    const words = search.value.trim().toLowerCase();
+    const wanted = FILTERS.find(([value]) => value === chosen)[2];
+    const found = [...known.values()].filter((each) => wanted(tones.get(each.id)) && contains(each, words));
+    chips.forEach((chip, place) => {
+      chip.setAttribute("aria-pressed", String(chip.dataset.value === chosen));
+      text(chip.lastChild, String([...tones.values()].filter(FILTERS[place][2]).length));
+    });
+    list.element.hidden = !found.length;
+    instead.replaceChildren(...(found.length ? [] : [known.size ? empty("No model matches", "Nothing here has that name, provider, tag or state.") : empty("No models", "The configuration names none. Add some to the models file: they appear here within seconds.")]));
+    match(list.body, kept, found, (each) => each.id, (each) => new Row(each));
+  }
+
+  follow(["state", "error"], draw, signal);
+  everySecond(() => kept.forEach((each) => each.tell()), signal);
+  if (param) search.value = param;
+  draw();
+}

@@ -1,0 +1,164 @@
+// Everything at a glance: how it goes now, over the last five minutes, and what needs somebody's attention.
+
+import { chart } from "./chart.js";
+import { h, match, text } from "./dom.js";
+import { NONE, count, ms, percent, rate, short, span } from "./format.js";
+import { heading, loading, pill, trouble } from "./parts.js";
+import { follow, store } from "./store.js";
+import { requestLine } from "./request.js";
+import { standing, why } from "./words.js";
+
+const RECENT = 10; // seconds that "now" means for a rate
+const LATEST = 60; // seconds for which the last percentiles still count
+
+const sum = (seconds, of) => seconds.reduce((total, each) => total + of(each), 0);
+const within = (seconds, now, length) => seconds.filter((each) => each.at > now - length);
+const perSecond = (seconds, now, of) => sum(within(seconds, now, RECENT), of) / RECENT;
+
+/** The part of requests that went well; null without a request. */
+function success(seconds) {
+  const requests = sum(seconds, (each) => each.requests);
+  return requests ? 1 - sum(seconds, (each) => each.errors) / requests : null;
+}
+
+/** The seconds, each with the success of the ten up to it: a single second is too few to be a rate. */
+function withSuccess(seconds) {
+  return seconds.map((each, place) => ({ ...each, success: success(seconds.slice(Math.max(0, place - RECENT + 1), place + 1)) }));
+}
+
+const percentiles = (of) => [
+  { name: "p95", of: (each) => of(each)?.p95 ?? null, tone: "second" },
+  { name: "p50", of: (each) => of(each)?.p50 ?? null, tone: "accent" },
+];
+
+function tellPercentiles(of) {
+  return (seconds, now) => {
+    const found = within(seconds, now, LATEST).map(of).findLast((each) => each);
+    return found ? [[ms(found.p50), "p50"], [ms(found.p95), "p95"]] : [[NONE, "p50"], [NONE, "p95"]];
+  };
+}
+
+const one = (name, of, tone = "accent") => [{ name, of, tone }];
+
+const CARDS = [
+  { id: "requests", title: "Requests per second", size: "half", options: { series: [...one("requests", (s) => s.requests), ...one("errors", (s) => s.errors || null, "bad")], format: rate, least: 2 },
+    tell: (seconds, now) => [[rate(perSecond(seconds, now, (each) => each.requests)), "per second"]] },
+  { id: "tokens", title: "Tokens per second", size: "half", options: { series: one("tokens", (s) => s.tokens), format: short, least: 10 },
+    tell: (seconds, now) => [[short(perSecond(seconds, now, (each) => each.tokens)), "per second"]] },
+  { id: "latency", title: "Latency", size: "half", options: { series: percentiles((s) => s.latencyMs), format: ms, least: 10 }, legend: true,
+    tell: tellPercentiles((each) => each.latencyMs) },
+  { id: "first-token", title: "Time to first token", size: "half", options: { series: percentiles((s) => s.timeToFirstTokenMs), format: ms, least: 10 }, legend: true,
+    tell: tellPercentiles((each) => each.timeToFirstTokenMs) },
+  { id: "success", title: "Success rate", size: "third", options: { series: one("success", (s) => s.success), format: percent, fixed: 1 },
+    tell: (seconds) => [[percent(success(seconds)), "of 5 minutes"]] },
+  { id: "active", title: "Active streams", size: "third", options: { series: one("active", (s) => s.active), format: rate, least: 2 },
+    tell: (seconds) => [[count(seconds.at(-1)?.active ?? 0), "now"]] },
+  { id: "fallbacks", title: "Fallbacks", size: "third", options: { series: one("fallbacks", (s) => s.fallbacks), format: rate, least: 2, bars: true },
+    tell: (seconds) => [[count(sum(seconds, (each) => each.fallbacks)), "in 5 minutes"]] },
+];
+
+function card({ id, title, size, options, tell, legend }) {
+  const figures = h("p", { class: "figures", id: `figure-${id}` });
+  const drawn = chart({ label: title, ...options });
+  const keys = legend && h("span", { class: "legend", "aria-hidden": "true" }, h("i", { class: "accent" }), "p50", h("i", { class: "second" }), "p95");
+  const element = h("section", { class: `card ${size}`, "aria-labelledby": `card-${id}` },
+    h("header", {}, h("h2", { id: `card-${id}` }, title), keys), figures, drawn.element);
+  return { element, draw(seconds, now) {
+    const told = tell(seconds, now);
+    const words = told.map((each) => each.join(" ")).join(", ");
+    if (figures.dataset.words !== words) {
+      figures.dataset.words = words;
+      figures.replaceChildren(...told.map(([value, unit]) => h("span", {}, h("b", {}, value), ` ${unit}`)));
+    }
+    drawn.describe(words);
+    drawn.draw(seconds, now);
+  } };
+}
+
+const TOTALS = [
+  ["Uptime", (m) => span(m.uptime)],
+  ["Requests", (m) => count(m.totalRequests)],
+  ["Successful", (m) => count(m.successfulRequests)],
+  ["Failed", (m) => count(m.failedRequests)],
+  ["Fallbacks", (m) => count(m.fallbacksUsed)],
+  ["Mean latency", (m) => ms(m.avgLatency)],
+  ["Models", (m) => count(m.modelsAvailable)],
+  ["Tokens in", (m) => short(m.tokens.input + m.tokens.cached)],
+  ["Tokens out", (m) => short(m.tokens.output + m.tokens.reasoning)],
+];
+
+function totals() {
+  const values = TOTALS.map(() => h("dd", {}, NONE));
+  const element = h("dl", { class: "totals", "aria-label": "Since the start" }, TOTALS.map(([words], place) => h("div", {}, h("dt", {}, words), values[place])));
+  return { element, draw: (metrics) => metrics && TOTALS.forEach(([, of], place) => text(values[place], of(metrics))) };
+}
+
+/** What is not as it should be, the worst first. */
+function attention() {
+  const list = h("ul", { class: "list" });
+  const kept = new Map();
+  const none = h("p", { class: "quiet" }, "Every model answers.");
+  const element = h("section", { class: "card half", "aria-labelledby": "card-attention" }, h("header", {}, h("h2", { id: "card-attention" }, "Needs attention"), h("a", { href: "#/models" }, "All models")), none, list);
+  return { element, draw(deployments) {
+    const now = store.now;
+    const out = [...deployments.values()].filter((each) => each.available !== false && standing(each, now)[1] !== "ok");
+    none.hidden = out.length > 0;
+    match(list, kept, out.slice(0, 6), (each) => `${each.id} ${standing(each, now)} ${why(each)}`, (each) => ({
+      element: h("li", {}, pill(standing(each, now)), h("a", { href: `#/models/${encodeURIComponent(each.id)}` }, each.id), h("span", { class: "quiet" }, why(each))),
+    }));
+  } };
+}
+
+function failures() {
+  const list = h("ul", { class: "list" });
+  const kept = new Map();
+  const none = h("p", { class: "quiet" }, "None among the last requests.");
+  const element = h("section", { class: "card half", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Last failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
+  return { element, draw(requests) {
+    const failed = requests.filter((each) => each.outcome === "error" || each.outcome === "broken").slice(0, 6);
+    none.hidden = failed.length > 0;
+    match(list, kept, failed, (each) => each.sequence, (each) => ({ element: requestLine(each) }));
+  } };
+}
+
+function sentence(deployments) {
+  const all = [...deployments.values()].filter((each) => each.available !== false);
+  const out = all.filter((each) => ["open", "unavailable"].includes(each.breaker.state));
+  if (!all.length) return "No model is configured.";
+  return out.length ? `${out.length} of ${all.length} deployments ${out.length === 1 ? "is" : "are"} out.` : `All ${all.length} deployments are in service.`;
+}
+
+export const title = "Overview";
+
+export function show(root, { signal }) {
+  const head = heading(title);
+  const strip = totals();
+  const cards = CARDS.map(card);
+  const lists = [attention(), failures()];
+  const grid = h("div", { class: "cards" }, cards.map((each) => each.element), lists.map((each) => each.element));
+  const waiting = loading(3);
+  const failed = h("div");
+  root.append(head.element, failed, strip.element, waiting, grid);
+  grid.hidden = true;
+
+  follow(["seconds", "link"], () => {
+    if (!store.seconds) return;
+    waiting.hidden = true;
+    grid.hidden = false;
+    const now = Math.max(store.now - 1, store.seconds.at(-1)?.at ?? 0);
+    const seconds = withSuccess(store.seconds);
+    for (const each of cards) each.draw(seconds, now);
+  }, signal);
+  follow(["state"], () => {
+    strip.draw(store.metrics);
+    if (!store.deployments) return;
+    head.note(sentence(store.deployments));
+    lists[0].draw(store.deployments);
+  }, signal);
+  follow(["requests"], () => store.requests && lists[1].draw(store.requests), signal);
+  follow(["error"], () => {
+    const lost = store.error && !store.seconds;
+    waiting.hidden = lost || Boolean(store.seconds);
+    failed.replaceChildren(...(lost ? [trouble(store.error, () => store.refresh())] : []));
+  }, signal);
+}

@@ -1,0 +1,81 @@
+// Parts that several pages are made of.
+
+import { h, text } from "./dom.js";
+import { icon } from "./icons.js";
+
+/** The head of a page: its title, a sentence that may change, and what can be done. */
+export function heading(title, ...tools) {
+  const note = h("p", { class: "note" });
+  return { element: h("header", { class: "page-head" }, h("div", {}, h("h1", {}, title), note), h("div", { class: "tools" }, tools)), note: (words) => text(note, words) };
+}
+
+/** Colour and words: never colour alone. */
+export function pill([words, tone]) {
+  return h("span", { class: "pill", "data-tone": tone }, words);
+}
+
+export function empty(title, ...words) {
+  return h("div", { class: "empty" }, h("h2", {}, title), words.map((each) => (typeof each === "string" ? h("p", {}, each) : each)));
+}
+
+export function loading(rows = 4) {
+  return h("div", { class: "loading", role: "status" }, h("span", { class: "hidden" }, "Loading"), Array.from({ length: rows }, () => h("div", { class: "bone" })));
+}
+
+export function trouble(error, again) {
+  return h("div", { class: "empty trouble", role: "alert" }, icon("alert"), h("h2", {}, "This could not be loaded"), h("p", {}, error.message),
+    again && h("button", { class: "button", onclick: again }, "Try again"));
+}
+
+/** A table; `columns` are `[words, class]`. Roles are explicit, since narrow screens show rows as cards. */
+export function table(caption, columns) {
+  const body = h("tbody", { role: "rowgroup" });
+  const heads = columns.map(([words, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, words || h("span", { class: "hidden" }, "Actions")));
+  const element = h("div", { class: "table" },
+    h("table", { role: "table" }, h("caption", { class: "hidden" }, caption), h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body));
+  return { element, body };
+}
+
+export function row(columns, cells, attributes = {}) {
+  return h("tr", { role: "row", ...attributes },
+    cells.map((cell, place) => h("td", { role: "cell", class: columns[place][1], "data-label": columns[place][0] }, cell)));
+}
+
+export function field(label, control, hint) {
+  const id = `f-${label.toLowerCase().replaceAll(/[^a-z]+/g, "-")}`;
+  control.id ||= id;
+  const told = hint && h("span", { class: "hint", id: `${control.id}-hint` }, hint);
+  if (told) control.setAttribute("aria-describedby", told.id);
+  return h("div", { class: "field" }, h("label", { for: control.id }, label), control, told);
+}
+
+/** A select of `[value, words]`, with a label that only screen readers need. */
+export function select(label, options, onchange) {
+  return h("select", { "aria-label": label, onchange }, options.map(([value, words]) => h("option", { value }, words)));
+}
+
+/** A button that copies what `content` returns. */
+export function copyButton(content, label = "Copy") {
+  const words = h("span", {}, label);
+  const button = h("button", { class: "button small", type: "button", onclick: async () => {
+    const done = await copy(content());
+    text(words, done ? "Copied" : "Press Ctrl+C");
+    setTimeout(() => text(words, label), 2000);
+  } }, icon("copy"), words);
+  return button;
+}
+
+/** The clipboard exists only on secure origins: elsewhere a selection has to do. */
+async function copy(content) {
+  try {
+    await navigator.clipboard.writeText(content);
+    return true;
+  } catch {
+    const area = h("textarea", { class: "hidden", "aria-hidden": "true", value: content });
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}

@@ -1,0 +1,61 @@
+// One request in full, in a sheet beside whatever page it was opened from.
+
+import { get } from "./api.js";
+import { sheet } from "./dialog.js";
+import { h } from "./dom.js";
+import { NONE, bytes, count, exactly, moment, ms } from "./format.js";
+import { copyButton, loading, pill, trouble } from "./parts.js";
+import { waterfall } from "./waterfall.js";
+import { outcome, plain } from "./words.js";
+
+export const address = (request) => `#/requests/${encodeURIComponent(request.id)}`;
+
+/** A line of a list: when, which model, what went wrong. */
+export function requestLine(request) {
+  return h("li", {}, h("time", { datetime: exactly(request.at) }, moment(request.at)), h("a", { href: address(request) }, request.model || request.endpoint),
+    h("span", { class: "quiet" }, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 ")));
+}
+
+const FACTS = [
+  ["Time", (r) => moment(r.at)],
+  ["Endpoint", (r) => r.endpoint],
+  ["Asked for", (r) => r.model],
+  ["Answered by", (r) => [r.provider, r.responseModel].filter(Boolean).join(" \u00b7 ")],
+  ["Client", (r) => r.client || r.address],
+  ["Status", (r) => [r.status || NONE, r.stream ? "stream" : "whole answer"].join(" \u00b7 ")],
+  ["Time to first token", (r) => ms(r.timeToFirstTokenMs)],
+  ["Duration", (r) => ms(r.durationMs)],
+  ["Longest gap", (r) => (r.stream ? ms(r.longestGapMs) : "")],
+  ["Tokens in", (r) => (r.tokens ? [count(r.tokens.input), r.tokens.cached ? `${count(r.tokens.cached)} cached` : ""].filter(Boolean).join(" + ") : NONE)],
+  ["Tokens out", (r) => (r.tokens ? [count(r.tokens.output), r.tokens.reasoning ? `${count(r.tokens.reasoning)} of reasoning` : ""].filter(Boolean).join(" + ") : NONE)],
+  ["Bytes in, out", (r) => `${bytes(r.bytesIn)}, ${bytes(r.bytesOut)}`],
+  ["Events", (r) => (r.stream ? [count(r.events), r.droppedEvents ? `${count(r.droppedEvents)} left out` : ""].filter(Boolean).join(", ") : "")],
+];
+
+function detail(request) {
+  const facts = FACTS.map(([words, of]) => [words, String(of(request) ?? "")]).filter(([, value]) => value);
+  return [
+    h("div", { class: "verdict" }, pill(outcome(request.outcome)), request.fallbackUsed && pill(["Fallback used", "warn"]), request.error && h("code", {}, request.error)),
+    h("p", { class: "ident" }, h("code", {}, request.id), copyButton(() => request.id, "Copy id")),
+    request.errorDetail && h("p", { class: "notice", "data-tone": "bad" }, request.errorDetail),
+    h("h3", {}, request.trials.length === 1 ? "1 attempt" : `${request.trials.length} attempts`),
+    request.trials.length ? waterfall(request) : h("p", { class: "quiet" }, "No provider was asked."),
+    h("h3", {}, "Facts"),
+    h("dl", { class: "facts" }, facts.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
+    request.prompt && [h("h3", {}, "Prompt"), h("pre", { tabindex: "0" }, request.prompt)],
+  ].flat().filter(Boolean);
+}
+
+/** Opens the sheet; `closed` is called when it is left. Ends with `signal`. */
+export async function open(id, signal, closed) {
+  const body = h("div", { class: "sheet-body" }, loading(5));
+  const dialog = sheet("Request", body, () => !signal.aborted && closed());
+  signal.addEventListener("abort", () => dialog.close());
+  try {
+    body.replaceChildren(...detail(await get(`/admin/requests/${encodeURIComponent(id)}`, { signal })));
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    if (error.status === 404) error.message = "It is not kept any more: only the last requests are.";
+    body.replaceChildren(trouble(error));
+  }
+}

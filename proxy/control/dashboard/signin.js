@@ -1,0 +1,36 @@
+// The way in: the admin token for a session. Nothing else of the page is there before.
+
+import { post } from "./api.js";
+import { h, text } from "./dom.js";
+import { span } from "./format.js";
+import { field } from "./parts.js";
+
+const WRONG = "That is not the admin token.";
+
+export function show(root, { entered, over }) {
+  const token = h("input", { type: "password", id: "token", name: "token", autocomplete: "current-password", required: true });
+  const problem = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
+  const button = h("button", { class: "button primary", type: "submit" }, "Sign in");
+
+  async function enter(event) {
+    event.preventDefault();
+    button.disabled = true;
+    problem.hidden = true;
+    try {
+      await post("/admin/login", { token: token.value.trim() });
+      entered();
+    } catch (error) {
+      text(problem, error.status === 401 ? WRONG : error.status === 429 ? `Too many attempts. Try again in ${span(error.retryAfter || 5)}.` : error.message);
+      problem.hidden = false;
+      button.disabled = false;
+      token.select();
+    }
+  }
+
+  root.append(h("div", { class: "signin" },
+    h("h1", {}, "Sign in"),
+    h("p", { class: "quiet" }, over ? "Your session has ended." : "This page shows what the gateway is doing."),
+    h("form", { class: "card", onsubmit: enter }, field("Admin token", token), problem, button),
+    h("p", { class: "hint" }, "It is ", h("code", {}, "admin.token"), " of the configuration. Where none is set, the gateway made one at its first start: it stands in the file ", h("code", {}, "admin-token"), " of the data folder, and the start prints a link that signs you in.")));
+  token.focus();
+}

@@ -1,0 +1,289 @@
+// A prompt through the gateway's own path: the answer token by token, who gave it, and how fast.
+
+import { failure, get } from "./api.js";
+import { h, text } from "./dom.js";
+import { NONE, count, ms, rate } from "./format.js";
+import { icon } from "./icons.js";
+import { copyButton, field, heading, pill } from "./parts.js";
+import { curl, openai } from "./snippets.js";
+import { events } from "./sse.js";
+import { plain } from "./words.js";
+
+const REMEMBERED = "sluice-try";
+const HEADERS = { "x-router-metadata": "true", "x-router-decision": "true" };
+
+/** Commas make a list; one name is a name, none lets the gateway choose. */
+function spec(words) {
+  const names = list(words);
+  return names.length > 1 ? names : (names[0] ?? "auto");
+}
+
+const list = (words) => words.split(",").map((each) => each.trim()).filter(Boolean);
+
+class Form {
+  constructor(changed) {
+    const input = (attributes) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
+    this.model = input({ id: "try-model", list: "try-models", placeholder: "auto" });
+    this.tags = input({ placeholder: "code, german" });
+    this.type = input({ list: "try-types", placeholder: "any" });
+    this.context = input({ type: "number", min: 0, step: 1, inputmode: "numeric", placeholder: "any" });
+    this.fast = h("input", { type: "checkbox", id: "try-fast" });
+    this.temperature = input({ type: "number", min: 0, max: 2, step: 0.1, inputmode: "decimal", placeholder: "default" });
+    this.most = input({ type: "number", min: 1, step: 1, inputmode: "numeric", placeholder: "default" });
+    this.stream = h("input", { type: "checkbox", id: "try-stream", role: "switch", checked: true });
+    this.system = h("textarea", { rows: 2, placeholder: "Optional" });
+    this.user = h("textarea", { rows: 4 });
+    this.names = h("datalist", { id: "try-models" });
+    this.types = h("datalist", { id: "try-types" });
+    this.send = h("button", { class: "button primary", type: "submit" }, icon("tryit"), "Send");
+    this.stop = h("button", { class: "button", type: "button", hidden: true }, icon("close"), "Stop");
+    this.element = h("form", { class: "card try-form", "aria-label": "Request", oninput: changed },
+      this.names, this.types,
+      field("Model", this.model, "A name, several with commas between them, or auto"),
+      h("details", { class: "filters" }, h("summary", {}, "Filters"),
+        h("div", { class: "fields" }, field("Tags", this.tags), field("Type", this.type), field("Least context", this.context),
+          h("label", { class: "check" }, this.fast, "Prefer the quickest first token"))),
+      h("div", { class: "fields" }, field("Temperature", this.temperature), field("Max tokens", this.most), h("label", { class: "check" }, this.stream, "Stream")),
+      field("System prompt", this.system), field("Prompt", this.user),
+      h("div", { class: "actions" }, this.send, this.stop, h("span", { class: "hint keys" }, "Ctrl + Enter sends")));
+    this.element.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && this.element.requestSubmit());
+    this.#restore();
+  }
+
+  /** What the gateway knows, to choose from. */
+  async suggest(signal) {
+    const found = await get("/admin/models", { signal }).catch(() => null);
+    if (!found) return;
+    const names = new Set(["auto", ...found.data.map((each) => each.id), ...(found.models ?? []).map((each) => `${each.provider}/${each.name}`)]);
+    const types = new Set(["fast", ...(found.models ?? []).map((each) => each.type)]);
+    this.names.replaceChildren(...[...names].map((value) => h("option", { value })));
+    this.types.replaceChildren(...[...types].map((value) => h("option", { value })));
+  }
+
+  get body() {
+    const number = (control) => (control.value === "" || Number.isNaN(control.valueAsNumber) ? undefined : control.valueAsNumber);
+    const messages = [["system", this.system.value.trim()], ["user", this.user.value]].filter(([role, content]) => content || role === "user");
+    const tags = list(this.tags.value);
+    const body = {
+      model: spec(this.model.value),
+      messages: messages.map(([role, content]) => ({ role, content })),
+      temperature: number(this.temperature),
+      max_tokens: number(this.most),
+      stream: this.stream.checked || undefined,
+      stream_options: this.stream.checked ? { include_usage: true } : undefined,
+      tags: tags.length ? tags : undefined,
+      type: this.type.value.trim() || undefined,
+      min_context_size: number(this.context),
+      prefer_fast: this.fast.checked || undefined,
+    };
+    return JSON.parse(JSON.stringify(body)); // without what is undefined
+  }
+
+  remember() {
+    try {
+      const { model, system, user } = this;
+      sessionStorage.setItem(REMEMBERED, JSON.stringify([model.value, system.value, user.value]));
+    } catch {
+      // Storage may be forbidden: then nothing is remembered.
+    }
+  }
+
+  #restore() {
+    let kept = null;
+    try {
+      kept = JSON.parse(sessionStorage.getItem(REMEMBERED));
+    } catch {
+      // The same.
+    }
+    [this.model.value, this.system.value, this.user.value] = kept ?? ["", "", "Explain in three sentences how a sluice works."];
+  }
+}
+
+/** What is measured and told of one answer, in words. */
+class Meter {
+  constructor() {
+    this.begun = performance.now();
+    this.first = null;
+    this.pieces = 0;
+    this.usage = null;
+  }
+
+  piece() {
+    this.pieces += 1;
+    this.first ??= performance.now();
+  }
+
+  figures(ended) {
+    const tokens = this.usage?.completion_tokens ?? null;
+    const seconds = (ended - (this.first ?? ended)) / 1000;
+    const speed = (tokens ?? this.pieces) / seconds;
+    return [
+      ["Time to first token", this.first === null ? NONE : ms(this.first - this.begun)],
+      ["Tokens per second", this.pieces > 1 && seconds > 0 ? `${tokens === null ? "about " : ""}${rate(speed)}` : NONE],
+      ["Duration", ms(ended - this.begun)],
+      ["Tokens", this.usage ? `${count(this.usage.prompt_tokens)} in, ${count(tokens)} out` : NONE],
+    ];
+  }
+}
+
+class Answer {
+  constructor() {
+    this.state = pill(["Ready", "idle"]);
+    this.figures = h("dl", { class: "totals figures-row" });
+    this.thoughts = h("p", { class: "thoughts" });
+    this.thinking = h("details", { hidden: true, open: true }, h("summary", {}, "Reasoning"), this.thoughts);
+    this.words = h("p", { class: "answer", tabindex: "0", "aria-label": "Answer", role: "region" });
+    this.notice = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
+    this.router = h("div", { class: "router" });
+    this.said = h("p", { class: "hidden", role: "status" });
+    this.element = h("section", { class: "card try-answer", "aria-labelledby": "try-answer" },
+      h("header", {}, h("h2", { id: "try-answer" }, "Answer"), this.state), this.figures, this.thinking, this.words, this.notice, this.router, this.said);
+    this.tell(new Meter(), null);
+    text(this.words, "");
+    this.words.dataset.empty = "The answer appears here, token by token.";
+  }
+
+  begin() {
+    for (const each of [this.words, this.thoughts, this.notice]) text(each, "");
+    this.notice.hidden = this.thinking.hidden = true;
+    this.router.replaceChildren();
+    this.words.dataset.empty = "";
+    this.stand("Waiting", "warn");
+  }
+
+  stand(words, tone) {
+    text(this.state, words);
+    this.state.dataset.tone = tone;
+  }
+
+  tell(meter, ended) {
+    const told = ended === null ? meter.figures(meter.begun).map(([words]) => [words, NONE]) : meter.figures(ended);
+    this.figures.replaceChildren(...told.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
+  }
+
+  add(delta) {
+    if (delta.reasoning_content) {
+      this.thinking.hidden = false;
+      this.thoughts.append(delta.reasoning_content);
+    }
+    if (delta.content) this.words.append(delta.content);
+  }
+
+  fail(words) {
+    this.notice.hidden = false;
+    text(this.notice, words);
+  }
+
+  /** `_router`, or what the header lines say where there is none. */
+  route(router, id) {
+    const errors = (router.errors ?? []).map((each) => `${each.provider}/${each.model_name}: ${plain(each.error)}${each.message ? `, ${each.message}` : ""}`);
+    const rows = [
+      ["Provider", router.provider],
+      ["Model", router.model_name],
+      ["Attempts", String(router.attempts ?? "")],
+      ["Fallback", router.fallback_used ? "used" : "not used"],
+    ].filter(([, value]) => value);
+    this.router.replaceChildren(
+      h("h3", {}, h("code", {}, "_router")),
+      h("dl", { class: "facts" }, rows.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
+      ...(errors.length ? [h("ul", { class: "list" }, errors.map((each) => h("li", {}, each)))] : []),
+      ...(id ? [h("a", { href: `#/requests/${encodeURIComponent(id)}` }, "See the waterfall of this request")] : []));
+  }
+}
+
+function ofHeaders(answer) {
+  const of = (name) => answer.headers.get(`x-router-${name}`);
+  return { provider: of("provider"), model_name: of("model"), attempts: of("attempts"), fallback_used: of("fallback-used") === "true" };
+}
+
+/** Reads the answer into `shown` and `meter`; throws what went wrong, in words. */
+async function read(answer, shown, meter) {
+  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return whole(await answer.json(), shown, meter);
+  let router = null;
+  for await (const event of events(answer.body)) {
+    if (event.comment?.startsWith("_router ")) router = JSON.parse(event.comment.slice(8));
+    if (event.data === undefined || event.data === "[DONE]") continue;
+    const chunk = JSON.parse(event.data);
+    if (chunk.error) throw new Error(chunk.error.message);
+    meter.usage = chunk.usage ?? meter.usage;
+    const delta = chunk.choices?.[0]?.delta;
+    if (delta?.content || delta?.reasoning_content) {
+      meter.piece();
+      shown.stand("Streaming", "warn");
+      shown.add(delta);
+      shown.tell(meter, performance.now());
+    }
+  }
+  return router;
+}
+
+function whole(body, shown, meter) {
+  meter.usage = body.usage ?? null;
+  shown.add(body.choices?.[0]?.message ?? { content: JSON.stringify(body, null, 2) });
+  return body._router ?? null;
+}
+
+async function run(body, shown, signal) {
+  const meter = new Meter();
+  shown.begin();
+  let [words, tone, router, id, told] = ["Done", "ok", null, null, null];
+  try {
+    const request = { path: "chat/completions", body, headers: HEADERS };
+    const answer = await fetch("/admin/try", { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
+    id = answer.headers.get("x-request-id");
+    told = ofHeaders(answer);
+    if (!answer.ok) throw await failure(answer, "/admin/try");
+    router = await read(answer, shown, meter);
+  } catch (error) {
+    [words, tone] = error.name === "AbortError" ? ["Stopped", "idle"] : ["Failed", "bad"];
+    if (tone === "bad") shown.fail(error instanceof TypeError ? "The gateway does not answer. Is it running?" : error.message);
+  }
+  shown.stand(words, tone);
+  shown.tell(meter, performance.now());
+  text(shown.said, `${words}.`);
+  if (router ?? (told?.attempts && told)) shown.route(router ?? told, id);
+}
+
+const LANGUAGES = [["curl", curl], ["Python", openai]];
+
+function snippets(body) {
+  let write = curl;
+  const code = h("code");
+  const draw = () => {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.write === write));
+    text(code, write(body(), location.origin));
+  };
+  const buttons = LANGUAGES.map(([words, of]) => Object.assign(h("button", { class: "chip", type: "button", onclick: () => ((write = of), draw()) }, words), { write: of }));
+  const element = h("section", { class: "card snippets", "aria-labelledby": "try-code" },
+    h("header", {}, h("h2", { id: "try-code" }, "The same from elsewhere"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, buttons), copyButton(() => code.textContent)),
+    h("pre", { tabindex: "0" }, code));
+  return { element, draw };
+}
+
+export const title = "Try it";
+
+export function show(root, { signal }) {
+  let running = null;
+  const form = new Form(() => (form.remember(), same.draw()));
+  const shown = new Answer();
+  const same = snippets(() => form.body);
+  const head = heading(title);
+  head.note("Runs through the gateway like any request, without limits.");
+  root.append(head.element, h("div", { class: "try" }, form.element, h("div", { class: "column" }, shown.element, same.element)));
+
+  form.element.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (running) return;
+    running = new AbortController();
+    const started = running;
+    form.send.disabled = true;
+    form.stop.hidden = false;
+    await run(form.body, shown, AbortSignal.any([running.signal, signal]));
+    if (running === started) running = null;
+    form.send.disabled = false;
+    form.stop.hidden = true;
+  });
+  form.stop.addEventListener("click", () => running?.abort());
+  same.draw();
+  form.suggest(signal);
+}

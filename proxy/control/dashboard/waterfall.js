@@ -1,0 +1,60 @@
+// Where the time of a request went: a bar for each attempt, from the moment the request came.
+
+import { h } from "./dom.js";
+import { NONE, ms } from "./format.js";
+import { ceiling } from "./chart.js";
+import { pill } from "./parts.js";
+import { plain } from "./words.js";
+
+/** The phases of an attempt in order: where each ends, for those that came to pass. */
+const PHASES = [
+  ["queued", "Queued", (trial) => trial.startedMs],
+  ["connect", "Connect", (trial) => trial.connectedMs],
+  ["headers", "Headers", (trial) => trial.headersMs],
+  ["first", "First token", (trial) => trial.firstContentMs],
+  ["stream", "Stream", (trial) => trial.endedMs],
+];
+
+/** `[{kind, words, from, to, cut}]`. What failed in a phase ends there; an answer that is no stream has no first token. */
+export function phases(trial) {
+  let from = 0;
+  const found = [];
+  for (const [kind, words, endOf] of PHASES) {
+    let to = endOf(trial);
+    const missing = to === null || to === undefined;
+    if (missing && kind !== "stream") {
+      if (!trial.failure) continue;
+      to = trial.endedMs ?? from;
+      found.push({ kind, words, from, to, cut: true });
+      break;
+    }
+    if (!missing) found.push({ kind, words, from, to, cut: false });
+    from = to;
+  }
+  return found;
+}
+
+function bar(phase, total) {
+  const part = (value) => `${Math.max(0, Math.min(100, (value / total) * 100)).toFixed(2)}%`;
+  return h("span", { class: `phase ${phase.kind}`, style: { left: part(phase.from), width: part(phase.to - phase.from) } });
+}
+
+function attempt(trial, number, total) {
+  const found = phases(trial);
+  const failed = Boolean(trial.failure);
+  return h("li", { "data-failed": failed },
+    h("div", { class: "who" }, h("b", {}, `${number}`), h("span", {}, trial.deployment), failed ? pill([plain(trial.failure), trial.failure === "outrun" ? "idle" : "bad"]) : pill(["answered", "ok"])),
+    h("div", { class: "track", "aria-hidden": "true" }, found.map((phase) => bar(phase, total)), failed && h("span", { class: "end", style: { left: `${Math.min(99.5, (trial.endedMs / total) * 100)}%` } })),
+    h("dl", { class: "phases" }, found.map((phase) => h("div", { "data-cut": phase.cut }, h("dt", { class: phase.kind }, phase.words), h("dd", {}, phase.to === null ? NONE : ms(Math.max(0, phase.to - phase.from)))))),
+    trial.reason && h("p", { class: "reason" }, trial.reason),
+    trial.decision && h("details", {}, h("summary", {}, "Why this one was chosen"), h("pre", {}, JSON.stringify(trial.decision, null, 2))));
+}
+
+export function waterfall(request) {
+  const longest = Math.max(1, request.durationMs ?? 0, ...request.trials.map((trial) => trial.endedMs ?? 0));
+  const step = ceiling(longest / 4);
+  const ticks = Array.from({ length: Math.floor(longest / step) + 1 }, (_, place) => place * step);
+  return h("div", { class: "waterfall" },
+    h("div", { class: "axis", "aria-hidden": "true" }, ticks.map((tick) => h("span", { style: { left: `${(tick / longest) * 100}%` } }, tick ? ms(tick) : "0"))),
+    h("ol", {}, request.trials.map((trial, place) => attempt(trial, place + 1, longest))));
+}

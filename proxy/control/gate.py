@@ -1,0 +1,94 @@
+"""Who may use a route of the control plane, and how guessing at the admin token is made slow.
+
+Nothing is ever granted for where a request comes from: one over loopback proves itself like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from math import ceil
+
+from proxy.auth.presented import presented
+from proxy.control.credential import AdminCredential, session_of
+from proxy.errors import ClientFault, RateLimited, Unauthorised
+from proxy.limits.base import Limit, Want
+from proxy.limits.memory import Memory
+from proxy.transport.server import Request
+
+REALM = "sluice-admin"
+FAILURE_SECS = 0.3  # how long a wrong guess waits for its answer
+REMEMBERED = 10_000  # addresses that guessed wrong
+
+# Five wrong guesses at once, then one in five seconds.
+_GUESSES = Limit("address", "requestsPerMinute", "admin:guesses", 5.0, 0.2)
+_SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
+
+
+class SessionOver(Unauthorised):
+    """The cookie is not valid (any more): the browser is told to forget it, or it would go on guessing with it."""
+
+
+class Attempts:
+    """Counts wrong guesses by address, which ``address`` tells of a request; ``now`` and ``sleep`` are in seconds."""
+
+    def __init__(
+        self, address: Callable[[Request], str], now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._address = address
+        self._sleep = sleep
+        self._store = Memory(now, REMEMBERED)
+
+    async def passes(self, request: Request, right: bool) -> bool:
+        """``right``, but what is wrong takes its time. Raises RateLimited, for a right one as well, after too many.
+
+        A guess is taken before it is judged and given back if it was right: many at once win nothing.
+        """
+        guess = Want(_GUESSES, self._address(request))
+        verdict = self._store.take((guess,), 0)
+        if not verdict.admitted:
+            raise RateLimited("login", "attempts", retry_after=max(1, ceil(verdict.retry_after)))
+        if right:
+            self._store.settle((Want(_GUESSES, guess.key, -1.0),), (), 0)
+            return True
+        await self._sleep(FAILURE_SECS)
+        return False
+
+
+class Gate:
+    """Asks for the admin's credential."""
+
+    def __init__(self, credential: AdminCredential, attempts: Attempts) -> None:
+        self._credential = credential
+        self._attempts = attempts
+
+    async def admit(self, request: Request) -> None:
+        """Raises Unauthorised, RateLimited, and ClientFault (403) for what another site made the browser do."""
+        token = presented(request.headers)
+        if token:
+            if not await self._attempts.passes(request, self._credential.is_token(token)):
+                raise Unauthorised(realm=REALM)
+            return
+        session = session_of(request)
+        if session is None:
+            raise Unauthorised(realm=REALM)
+        found = self._credential.judge(session)
+        # A token that can be guessed could be guessed by signing with it, too. The session itself is no guess:
+        # who has a valid one is not kept waiting by what others try from the same address.
+        if found == "over" or not (found == "valid" or await self._attempts.passes(request, False)):
+            raise SessionOver(realm=REALM)
+        check_site(request)
+
+
+def check_site(request: Request) -> None:
+    """A browser adds the cookie whoever made it ask: changes must come from our own page. Raises ClientFault (403).
+
+    SameSite knows sites, and all ports of a host are one site: hence Sec-Fetch-Site, and Origin for those without it.
+    """
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and origin.partition("://")[2].lower() != request.headers.get("Host", "").lower()
+    if foreign or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise ClientFault(
+            "Changes by cookie are taken from the gateway's own pages only.", status=403, code="cross_site_request"
+        )

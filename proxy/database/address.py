@@ -1,0 +1,71 @@
+"""Where the database is: a URL of the configuration, or the file beside the gateway's other files."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from msgspec import Struct
+
+from proxy.config.schema import Database
+from proxy.errors import ConfigError
+
+FILE = "sluice.db"
+
+# libpq's own options that asyncpg would send to the server as settings, which refuses them by their names.
+_LIBPQ_ONLY = frozenset(
+    {"channel_binding", "connect_timeout", "gssencmode", "keepalives", "keepalives_count", "keepalives_idle"}
+    | {"keepalives_interval", "require_auth", "sslcompression", "sslsni", "tcp_user_timeout"}
+)
+
+_MODULES = {
+    "sqlite": (("sqlalchemy.ext.asyncio", "greenlet", "aiosqlite", "alembic"), "database"),
+    "postgresql": (("sqlalchemy.ext.asyncio", "greenlet", "asyncpg", "alembic"), "postgres"),
+}
+
+
+class Address(Struct, frozen=True):
+    """``target`` is a file's path, or a URL that asyncpg understands (and in which a password may stand)."""
+
+    kind: Literal["sqlite", "postgresql"]
+    target: str
+
+    def __repr__(self) -> str:
+        """Without the password: a repr ends up in logs and tracebacks."""
+        return f"Address({self})"
+
+    def __str__(self) -> str:
+        """For people: what follows ``database`` in a sentence."""
+        if self.kind == "sqlite":
+            return self.target
+        parts = urlsplit(self.target)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def address_of(settings: Database, data_dir: str | Path) -> Address:
+    """The database of a configuration that was checked (``config.backends.database_url``)."""
+    url = settings.url
+    if not url:
+        return Address("sqlite", str(Path(data_dir) / FILE))
+    if url.startswith("sqlite:///"):
+        return Address("sqlite", unquote(url.removeprefix("sqlite:///")))
+    parts = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in _LIBPQ_ONLY]
+    return Address("postgresql", parts._replace(scheme="postgresql", query=urlencode(query)).geturl())
+
+
+def require(address: Address) -> None:
+    """Raises ``ConfigError`` where a package is missing that this kind of database needs."""
+    modules, extra = _MODULES[address.kind]
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            package = module.partition(".")[0]
+            text = f"database: {package} is not installed; {_NAMES[address.kind]} needs sluice-gateway[{extra}]"
+            raise ConfigError([text]) from None
+
+
+_NAMES = {"sqlite": "the SQLite file", "postgresql": "PostgreSQL"}

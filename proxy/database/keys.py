@@ -1,0 +1,103 @@
+"""The statements about API keys. A record is a row by its columns' names; what it means is for others to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Update, false, insert, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from proxy.database.engine import Engine
+from proxy.database.tables import API_KEYS, Now
+
+Record = Mapping[str, Any]
+
+_ROW = API_KEYS.c
+_NAMES = tuple(str(name) for name in _ROW.keys())  # plain text, unlike those in a row  # noqa: SIM118
+_LIVE = _ROW.deleted == false()
+
+
+class KeyTable:
+    """Deleted keys are not there, but for ``changed``. Every method raises ``health.Unreachable``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    async def found(self, hashes: Sequence[str]) -> list[Record]:
+        """Those that have one of the hashes, be it as the one before."""
+        some = or_(_ROW.hash.in_(hashes), _ROW.previous_hash.in_(hashes))
+
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(select(API_KEYS).where(some, _LIVE)))
+
+        return await self.engine.read(work)
+
+    async def get(self, id: str) -> Record | None:  # noqa: A002 - the column's name
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(select(API_KEYS).where(_ROW.id == id, _LIVE)))
+
+        return _one(await self.engine.read(work))
+
+    async def page(self, limit: int, after: str) -> list[Record]:
+        """The oldest first, behind the one with the id ``after`` (deleted or not); ``""``: from the beginning."""
+        query = select(API_KEYS).where(_LIVE).order_by(_ROW.created_at, _ROW.id).limit(limit)
+        if after:
+            place = select(_ROW.created_at).where(_ROW.id == after).scalar_subquery()
+            query = query.where(tuple_(_ROW.created_at, _ROW.id) > tuple_(place, after))
+
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(query))
+
+        return await self.engine.read(work)
+
+    async def now(self) -> float:
+        """The database's clock."""
+
+        async def work(connection: AsyncConnection) -> float:
+            return (await connection.execute(select(Now()))).scalar_one()
+
+        return await self.engine.read(work)
+
+    async def changed(self, since: float, behind: str, limit: int) -> list[Record]:
+        """Those changed after the moment ``since``, or at it with an id above ``behind``, in order."""
+        query = select(API_KEYS).where(tuple_(_ROW.changed_at, _ROW.id) > tuple_(since, behind))
+        query = query.order_by(_ROW.changed_at, _ROW.id).limit(limit)
+
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(query))
+
+        return await self.engine.read(work)
+
+    async def insert(self, values: Mapping[str, Any]) -> Record:
+        new = {**values, "created_at": Now(), "changed_at": Now(), "deleted": False, "revision": 1}
+
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(insert(API_KEYS).values(new).returning(API_KEYS)))
+
+        return (await self.engine.write(work))[0]
+
+    async def update(self, id: str, values: Mapping[str, Any]) -> Record | None:  # noqa: A002 - the column's name
+        """As it is now; ``None``: there is no such key."""
+        return await self._change(id, update(API_KEYS).values(dict(values)))
+
+    async def rotate(self, id: str, hash: str, grace: float) -> Record | None:  # noqa: A002 - the columns' names
+        """A new hash; the one before is good for another ``grace`` seconds, 0 is not at all."""
+        before, until = (_ROW.hash, Now() + grace) if grace > 0 else (None, None)
+        return await self._change(id, update(API_KEYS).values(hash=hash, previous_hash=before, previous_until=until))
+
+    async def _change(self, id: str, change: Update) -> Record | None:  # noqa: A002 - the column's name
+        change = change.values(changed_at=Now(), revision=_ROW.revision + 1).where(_ROW.id == id, _LIVE)
+
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(change.returning(API_KEYS)))
+
+        return _one(await self.engine.write(work))
+
+
+def _records(rows: Iterable[Row[Any]]) -> list[Record]:
+    return [dict(zip(_NAMES, row, strict=True)) for row in rows]
+
+
+def _one(records: list[Record]) -> Record | None:
+    return records[0] if records else None

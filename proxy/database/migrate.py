@@ -1,0 +1,94 @@
+"""Brings the tables up to date. The migrations lie in ``migrations/versions``, one file each, numbered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from msgspec import Struct
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from proxy.database import drivers
+from proxy.database.address import Address
+from proxy.errors import ConfigError
+
+FOLDER = Path(__file__).with_name("migrations")
+# Not Alembic's own name for it: an application that shares the database may have its table already.
+VERSION_TABLE = "sluice_revision"
+PATIENCE = 60.0  # seconds, for another replica that is at it
+
+_LOCK = int.from_bytes(b"sluice", "big")  # among the advisory locks of one PostgreSQL database
+
+
+class Revisions(Struct, frozen=True):
+    """Which one it was, and is; ``None``: there were no tables."""
+
+    before: str | None
+    after: str
+
+
+async def upgrade(address: Address) -> Revisions:
+    """Run the migrations that are missing, all or none of them; of several replicas that try at once, one does.
+
+    Raises ``ConfigError`` where the database is of a revision that this code does not know, and what
+    ``drivers.failures`` says where it cannot be reached.
+    """
+    engine = drivers.open_single(address, PATIENCE)
+    try:
+        # A look first: usually there is nothing to do, and who has nothing to do needs no lock and no right to write.
+        async with engine.begin() as connection:
+            before = await connection.run_sync(_revision)
+        if before == _head():
+            return Revisions(before, before)
+        async with engine.execution_options(**drivers.ALONE).begin() as connection:
+            await _take_turns(connection)
+            before = await connection.run_sync(_revision)
+            await connection.run_sync(_run)
+            return Revisions(before, _head())
+    finally:
+        await engine.dispose()
+
+
+async def _take_turns(connection: AsyncConnection) -> None:
+    """Until the end of the transaction; SQLite's begins with it."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE:g}s'"))
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def _revision(connection: Connection) -> str | None:
+    current = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if current is not None and current not in _known():
+        complaint = f"database: its revision is {current}, which this version of Sluice does not know (the newest it"
+        complaint += f" knows is {_head()}): a newer version has upgraded it, and is needed to go on with it"
+        raise ConfigError([complaint])
+    return current
+
+
+def _run(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _head() -> str:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _config() -> Config:
+    config = Config()
+    # `%` begins an interpolation there.
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["version_table"] = VERSION_TABLE
+    return config

@@ -1,0 +1,111 @@
+"""What one call of ``script.lua`` carries, and what its answer means. The wire's form is told there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.bucket import BOUND, refill
+
+MICROSECONDS = 1e6
+
+Slot = tuple[str, str]  # a set of slots by the name of its limit and the key
+
+_answers = msgspec.msgpack.Decoder(list[float])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Batch:
+    """Filled once, sent once. ``prefix`` begins all keys, as the one hash tag that they share."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._buckets: dict[tuple[str, str], int] = {}
+        self._sets: dict[Slot, int] = {}
+        self._corrections: list[float] = []
+        self._released: dict[int, list[int]] = {}
+        self._renewed: dict[int, list[int]] = {}
+        self._takes: list[list[float]] = []
+
+    def take(self, wants: Sequence[Want], lease: int) -> None:
+        entry: list[float] = [lease]
+        for want in wants:
+            limit = want.limit
+            if limit.rate:
+                entry += self._bucket(limit, want.key), want.amount / limit.rate * MICROSECONDS, _room(limit)
+            else:
+                entry += self._set((limit.name, want.key)), 1, limit.capacity
+        self._takes.append(entry)
+
+    def correct(self, want: Want) -> None:
+        limit = want.limit
+        self._corrections += (
+            self._bucket(limit, want.key),
+            want.amount / limit.rate * MICROSECONDS,
+            _room(limit),
+        )
+
+    def release(self, slot: Slot, lease: int) -> None:
+        number = self._set(slot)
+        self._released.setdefault(number, [number]).append(lease)
+
+    def renew(self, slot: Slot, lease: int) -> None:
+        number = self._set(slot)
+        self._renewed.setdefault(number, [number]).append(lease)
+
+    def keys(self) -> list[bytes]:
+        return [self._key(*named) for named in (*self._buckets, *self._sets)]
+
+    def argument(self, now: float | None, owner: str, life: float, spare: float) -> bytes:
+        """``now`` and ``life`` of a lease in seconds; ``spare`` seconds that a bucket's key outlives its being full."""
+        return _encode(
+            (
+                False if now is None else now * MICROSECONDS,
+                owner,
+                life * MICROSECONDS,
+                spare * 1e3,
+                BOUND,
+                len(self._buckets),
+                self._corrections,
+                list(self._released.values()),
+                list(self._renewed.values()),
+                self._takes,
+            )
+        )
+
+    def _bucket(self, limit: Limit, key: str) -> int:
+        return self._buckets.setdefault((limit.name, key), len(self._buckets) + 1)
+
+    def _set(self, slot: Slot) -> int:
+        return self._sets.setdefault(slot, -len(self._sets) - 1)
+
+    def _key(self, name: str, key: str) -> bytes:
+        # A client's own word may hold what no UTF-8 can say.
+        return f"{{{self._prefix}}}:{name}:{key}".encode("utf-8", "surrogatepass")
+
+
+def answers(reply: bytes) -> list[tuple[int, float]]:
+    """For each take which want is told of, from 1 (negative: it refused), and how much of its room is taken.
+
+    Raises msgspec.MsgspecError.
+    """
+    numbers = _answers.decode(reply)
+    return [(int(which), used) for which, used in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def verdict(wants: Sequence[Want], which: int, used: float) -> Verdict:
+    want = wants[abs(which) - 1]
+    limit = want.limit
+    if not limit.rate:
+        return Verdict(which > 0, limit, max(limit.capacity - used, 0.0), 0.0, 0.0 if which > 0 else 1.0)
+    reset_after = used / MICROSECONDS
+    remaining = max(limit.capacity - reset_after * limit.rate, 0.0)
+    if which > 0:
+        return Verdict(True, limit, remaining, reset_after, 0.0)
+    return Verdict(False, limit, remaining, reset_after, reset_after + want.amount / limit.rate - refill(limit))
+
+
+def _room(limit: Limit) -> float:
+    return refill(limit) * MICROSECONDS

@@ -1,0 +1,270 @@
+"""What one exchange was granted of the limits, from the first bucket to the account at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from proxy.errors import RateLimited
+from proxy.exchange import Exchange, Trial
+from proxy.identity import Client
+from proxy.limits.base import Limit, Store, Verdict, Want
+from proxy.limits.rules import Rules
+from proxy.routing.deployment import Deployment
+from proxy.routing.endpoints import Endpoint
+from proxy.wire.call import Call
+from proxy.wire.estimate import output_tokens, prompt_tokens
+
+ROUNDING = 1e-3  # of a request or token: what floating point makes of 68 is 67.9999999
+EVERYONE = "all"  # whose bucket it is where all share one
+GENERATING = ("openai.chat", "openai.completions", "openai.responses")  # the others' answers are no tokens of a model
+
+
+class Grant(Struct):
+    """What was taken for one deployment; ``asked`` is how many attempts the exchange had made before.
+
+    It has a lease of its own: two attempts that run side by side at one provider hold two of its slots.
+    """
+
+    wants: tuple[Want, ...]
+    asked: int
+    lease: int
+
+
+class Hold:
+    """One exchange's ``proxy.exchange.Hold``. ``lease`` is its name at the store, ``leases`` makes more of them."""
+
+    __slots__ = (
+        "_above",
+        "_call",
+        "_client",
+        "_endpoint",
+        "_grants",
+        "_leases",
+        "_prompt",
+        "_refused",
+        "_requests",
+        "_rules",
+        "_store",
+        "_trials",
+        "_verdict",
+        "_wall",
+        "lease",
+    )
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        client: Client | None,
+        trials: list[Trial],
+        leases: Iterator[int],
+        wall: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._client = client
+        self._trials = trials
+        self._wall = wall
+        self._leases = leases
+        self.lease = next(leases)
+        self._requests: tuple[Want, ...] = ()  # taken before the body was read
+        self._above: tuple[Want, ...] | None = None  # tokens of the levels that all deployments share
+        self._grants: dict[Deployment, Grant] = {}
+        self._endpoint: Endpoint | None = None
+        self._call: Call | None = None
+        self._prompt: int | None = None  # tokens of the request, once estimated
+        self._verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused
+        self._refused = False  # after something had been granted
+
+    # -- taking -----------------------------------------------------------------------------------
+
+    def begin(self, wants: tuple[Want, ...], verdict: Verdict) -> None:
+        """What the store said before the body was read. Raises RateLimited."""
+        self._verdict = verdict
+        if not verdict.admitted:
+            raise _told(verdict)
+        self._requests = wants
+
+    def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
+        """What tokens are estimated from is known now; there is no call in what is not read."""
+        if self._rules.counts_tokens:
+            self._endpoint, self._call = endpoint, call
+
+    async def enter(self, deployment: Deployment) -> bool:
+        """Whether its model and its provider have room. Raises RateLimited where nobody else's would help."""
+        if deployment in self._grants:
+            return True
+        if self._grants:
+            self._leave()
+        own, above = self._needs(deployment)
+        lease = next(self._leases) if self._rules.has_slots else 0
+        if own or above:
+            verdict = self._store.take(own + above, lease)
+            if not isinstance(verdict, Verdict):
+                verdict = await verdict
+            if not self._granted(verdict):
+                return False
+        self._grants[deployment] = Grant(own, len(self._trials), lease)
+        self._above = self._above or above
+        return True
+
+    def _granted(self, verdict: Verdict) -> bool:
+        if verdict.limit is None:
+            return True
+        if not verdict.admitted:
+            self._verdict = verdict
+            if verdict.limit.level not in ("model", "provider"):
+                self._refused = True
+                raise _told(verdict)
+        elif self._verdict is None or _left(verdict) < _left(self._verdict):
+            self._verdict = verdict
+        return verdict.admitted
+
+    def refusal(self) -> RateLimited | None:
+        """Why the last deployment had no room, where that ends the exchange."""
+        verdict = self._verdict
+        if verdict is None or verdict.admitted:
+            return None
+        self._refused = True
+        return _told(verdict)
+
+    # -- what is needed ---------------------------------------------------------------------------
+
+    def _needs(self, deployment: Deployment) -> tuple[tuple[Want, ...], tuple[Want, ...]]:
+        """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
+        rules, model, provider = self._rules, deployment.name, deployment.provider.name
+        own = [Want(limit, model) for limit in rules.model.requests]
+        own += [Want(limit, provider) for limit in rules.provider.requests]
+        if not rules.counts_tokens:
+            return tuple(own), ()
+        tokens = self._estimate(deployment)
+        own += _reserved(((rules.model.tokens, model), (rules.provider.tokens, provider)), tokens)
+        return tuple(own), tuple(_reserved(self._shared(), tokens)) if self._above is None else ()
+
+    def _shared(self) -> list[tuple[Limit | None, str]]:
+        """The token limits above the deployment's, and whose bucket it is."""
+        rules, client = self._rules, self._client
+        found = [(rules.everyone.tokens, EVERYONE)]
+        if client is not None:
+            found.append((rules.client(client.limits).tokens, client.id))
+            if client.address:
+                found.append((rules.address.tokens, client.address))
+        return found
+
+    def _estimate(self, deployment: Deployment) -> int:
+        call, estimate = self._call, self._rules.estimates
+        if self._prompt is None and call is not None:
+            self._prompt = prompt_tokens(call, estimate.per_image, estimate.per_audio)
+        elif self._prompt is None:
+            self._prompt = self._unread()
+        if call is None or self._endpoint is None or self._endpoint.dialect not in GENERATING:
+            return self._prompt
+        most = deployment.model.max_output_tokens if deployment.model is not None else 0
+        return self._prompt + output_tokens(call, most, estimate.output)
+
+    def _unread(self) -> int:
+        """The tokens of a form, of which only the kind is known."""
+        path = self._endpoint.path if self._endpoint is not None else ""
+        if path.startswith("audio/"):
+            return self._rules.estimates.per_audio
+        return self._rules.estimates.per_image if path.startswith("images/") else 0
+
+    # -- giving back ------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """Another deployment is asked: those whose attempts have ended hold back nobody any more."""
+        running = [trial.deployment for trial in self._trials if trial.ended is None]
+        for deployment, grant in self._grants.items():
+            if grant.wants and deployment not in running:
+                self._give(self._unused(deployment, grant), grant.wants, grant.lease)
+                grant.wants = ()
+
+    def _give(self, corrections: list[Want], wants: tuple[Want, ...], lease: int) -> None:
+        """Correct what was taken, and free whatever slots are among the wants."""
+        slots = [want for want in wants if not want.limit.rate] if self._rules.has_slots else []
+        if corrections or slots:
+            self._store.settle(corrections, slots, lease)
+
+    def _unused(self, deployment: Deployment, grant: Grant) -> list[Want]:
+        """Of a deployment that brought nothing: its tokens, and the request too if it was not even asked."""
+        asked = any(trial.deployment is deployment for trial in self._trials[grant.asked :])
+        return [_back(want) for want in grant.wants if want.limit.rate and (_is_tokens(want) or not asked)]
+
+    def settle(self, exchange: Exchange) -> None:
+        """Synchronously, once. A request that a later limit refused has used nothing."""
+        rules = self._rules
+        if not (self._refused or rules.counts_tokens or rules.has_slots):
+            return
+        answering = _answering(exchange.trials)
+        used = self._used(exchange)
+        for deployment, grant in self._grants.items():
+            brought = deployment is answering and used != 0
+            corrections = _corrected(grant.wants, used) if brought else self._unused(deployment, grant)
+            self._give(corrections, grant.wants, grant.lease)
+        corrections = _corrected(self._above or (), used)
+        if self._refused:
+            corrections += [_back(want) for want in self._requests if want.limit.rate]
+        self._give(corrections, self._requests, self.lease)
+
+    def _used(self, exchange: Exchange) -> int | None:
+        """Tokens; ``None`` where the estimate is the best that is known."""
+        usage = exchange.usage
+        if usage is not None:
+            return (usage.total_input or 0) + (usage.total_output or 0)
+        if exchange.events:  # a stream that does not say: mostly an event is a token
+            return (self._prompt or 0) + exchange.events
+        return None if exchange.outcome == "ok" else 0
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    def lines(self) -> bytes:
+        """``X-RateLimit-...`` of the tightest bucket; the reset is when it is full again, in unix seconds."""
+        verdict = self._verdict
+        if verdict is None or verdict.limit is None:
+            return b""
+        return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
+            verdict.limit.capacity,
+            verdict.remaining + ROUNDING,
+            math.ceil(self._wall() + verdict.reset_after),
+        )
+
+
+def _told(verdict: Verdict) -> RateLimited:
+    limit = verdict.limit
+    assert limit is not None
+    return RateLimited(limit.level, limit.unit, retry_after=max(1, math.ceil(verdict.retry_after)))
+
+
+def _answering(trials: list[Trial]) -> Deployment | None:
+    """Whose tokens the exchange has used: who did not fail, else the last one."""
+    found = next((trial for trial in reversed(trials) if not trial.failure), trials[-1] if trials else None)
+    return None if found is None else found.deployment
+
+
+def _left(verdict: Verdict) -> float:
+    """The part of the bucket that is left."""
+    return 1.0 if verdict.limit is None else verdict.remaining / verdict.limit.capacity
+
+
+def _is_tokens(want: Want) -> bool:
+    return want.limit.unit == "tokensPerMinute"
+
+
+def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> list[Want]:
+    """As much as is estimated, but never more than a bucket can hold: that could never be granted."""
+    return [Want(limit, key, min(float(tokens), limit.capacity)) for limit, key in limits if limit is not None]
+
+
+def _corrected(wants: Iterable[Want], used: int | None) -> list[Want]:
+    """The difference between what was reserved and what was used."""
+    if used is None:
+        return []
+    found = [Want(want.limit, want.key, used - want.amount) for want in wants if _is_tokens(want)]
+    return [want for want in found if want.amount]
+
+
+def _back(want: Want) -> Want:
+    return Want(want.limit, want.key, -want.amount)

@@ -1,0 +1,66 @@
+"""The limiter middleware: before the body is read, a request takes from the buckets of everyone and of its client.
+
+What depends on the call (models, providers, tokens) the exchange's ``Hold`` takes, later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+from proxy.delivery import Delivery
+from proxy.limits.base import Store, Verdict, Want
+from proxy.limits.hold import EVERYONE, Hold
+from proxy.limits.rules import Rules
+
+Handler = Callable[[Delivery], Awaitable[None]]
+
+
+class Limiter:
+    """``around`` makes the middleware; ``adopt`` swaps the rules, and the buckets stay."""
+
+    def __init__(self, store: Store, rules: Rules, wall: Callable[[], float]) -> None:
+        self.store = store
+        self._wall = wall
+        self._leases = count(1)
+        self.adopt(rules)
+
+    def adopt(self, rules: Rules) -> None:
+        self.rules = rules
+        self._everyone = tuple(Want(limit, EVERYONE) for limit in rules.everyone.requests)
+
+    def around(self, handler: Handler) -> Handler:
+        # No coroutine of its own: where the store answers at once, being asked costs no more than the asking.
+        def limited(delivery: Delivery) -> Awaitable[None]:
+            rules, exchange = self.rules, delivery.exchange
+            if not rules.enabled:
+                return handler(delivery)
+            client = exchange.caller
+            wants = self._everyone
+            if client is not None:
+                for limit in rules.client(client.limits).requests:
+                    wants += (Want(limit, client.id),)
+                if client.address:
+                    for limit in rules.address.requests:
+                        wants += (Want(limit, client.address),)
+            hold = Hold(self.store, rules, client, exchange.trials, self._leases, self._wall)
+            exchange.hold = hold
+            if not wants:
+                return handler(delivery)
+            verdict = self.store.take(wants, hold.lease)
+            if not isinstance(verdict, Verdict):
+                return _later(delivery, handler, hold, wants, verdict)
+            hold.begin(wants, verdict)
+            return handler(delivery)
+
+        return limited
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+async def _later(
+    delivery: Delivery, handler: Handler, hold: Hold, wants: tuple[Want, ...], verdict: Awaitable[Verdict]
+) -> None:
+    hold.begin(wants, await verdict)
+    await handler(delivery)

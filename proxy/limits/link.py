@@ -1,0 +1,102 @@
+"""One connection to Redis, on which one script is called."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from proxy.errors import ConfigError
+from proxy.limits.failover import StoreDown
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
+_RESTED = 1.0  # seconds
+
+
+class Link:
+    """Connects when it is first called, and again after it broke. One call at a time.
+
+    ``timeout`` bounds a call, connecting included. Raises ConfigError where redis-py is missing or cannot use ``url``.
+    """
+
+    def __init__(self, url: str, timeout: float, script: str) -> None:
+        try:
+            from redis.asyncio import ConnectionPool
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
+            from redis.exceptions import NoScriptError
+        except ImportError:
+            missing = "a Redis store needs what is not installed: pip install 'sluice-gateway[redis]'"
+            raise ConfigError([missing]) from None
+        self._no_script = NoScriptError
+        self._timeout = timeout
+        self._script = script.encode()
+        self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
+        try:
+            # Our own timeout is the only one, and whoever asks knows what to do instead of trying again. RESP2 is
+            # spoken by everything, and saves the handshake of RESP3.
+            self._pool: Any = ConnectionPool.from_url(
+                url, socket_timeout=None, socket_connect_timeout=None, retry=Retry(NoBackoff(), 0), protocol=2
+            )
+        except (ValueError, TypeError):
+            raise ConfigError(["redis.url is not understood by redis-py"]) from None  # without it: a password
+        self._connection: AbstractConnection | None = None
+        self._used = 0.0
+
+    async def call(self, keys: Sequence[bytes], argument: bytes) -> bytes:
+        """The script's reply. Raises StoreDown."""
+        sent = False
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = await self._connected()
+                sent = True
+                reply = await self._evaluated(connection, keys, argument)
+        except Exception as error:  # of redis-py, of the system, or of what answers as if it were Redis
+            await self._drop()
+            raise StoreDown(_reason(error, self._timeout), sent=sent) from None
+        self._used = asyncio.get_running_loop().time()
+        return reply
+
+    async def close(self) -> None:
+        await self._drop()
+        await self._pool.disconnect()
+
+    async def _connected(self) -> AbstractConnection:
+        now = asyncio.get_running_loop().time()
+        if self._connection is not None and now - self._used > _RESTED:
+            # It may have been closed meanwhile, which the pool finds out before it gives it out again.
+            connection, self._connection = self._connection, None
+            await self._pool.release(connection)
+        if self._connection is None:
+            self._connection = await self._pool.get_connection()
+        return self._connection
+
+    async def _evaluated(self, connection: AbstractConnection, keys: Sequence[bytes], argument: bytes) -> bytes:
+        rest: tuple[int | bytes, ...] = (len(keys), *keys, argument)
+        try:
+            return await _asked(connection, "EVALSHA", self._sha, *rest)
+        except self._no_script:  # a new server, or one whose scripts were flushed; this loads it as well
+            return await _asked(connection, "EVAL", self._script, *rest)
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
+
+async def _asked(connection: AbstractConnection, *command: str | int | bytes) -> bytes:
+    await connection.send_packed_command(connection.pack_command(*command), check_health=False)
+    reply = await connection.read_response()
+    if not isinstance(reply, bytes):
+        raise TypeError(f"the script answered {type(reply).__name__}")
+    return reply
+
+
+def _reason(error: BaseException, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:g} s"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,159 @@
+"""The store of one process: what it holds is in dictionaries, and every answer is there at once.
+
+``take`` runs twice per request, so the arithmetic of ``bucket.py`` is written out within its loop; all that is rarer
+calls it by its names.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+
+from proxy.limits import bucket
+from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.bucket import BOUND, FULL
+from proxy.limits.generations import Generations
+from proxy.limits.slots import Slots
+
+_NOTHING_ASKED = Verdict(True, None, 0.0, 0.0, 0.0)
+_SLOT_WAIT = 1.0  # seconds; nobody knows when one gets free
+
+
+class Memory:
+    """A ``proxy.limits.base.Store``. ``now`` tells seconds that are never negative and never go back.
+
+    Of each limit's name at most twice ``max_keys`` keys are kept, with 150 bytes each where a key has 40 letters
+    (see ``Generations``). Beyond that those that have not been asked for the longest are forgotten, which gives their
+    owners full buckets: only made-up clients are that many, and what bounds them is the limit of their address.
+    """
+
+    __slots__ = ("_buckets", "_max_keys", "_now", "_slots")
+
+    def __init__(self, now: Callable[[], float], max_keys: int) -> None:
+        self._now = now
+        self._max_keys = max_keys
+        self._buckets: dict[str, Generations] = {}
+        self._slots = Slots()
+
+    def __repr__(self) -> str:
+        return f"<Memory {self._buckets} {self._slots}>"
+
+    def take(self, wants: Sequence[Want], lease: int) -> Verdict:
+        now = self._now()
+        taken: list[tuple[dict[str, float], str, float]] = []
+        slots: list[Want] = []
+        tightest: Limit | None = None
+        tightest_ahead = most = -1.0
+        for want in wants:
+            limit = want.limit
+            if limit.rate:
+                refill = limit.capacity / limit.rate
+                keys = self._keys(limit.name, refill, now)
+                full_at = keys.young.get(want.key)
+                if full_at is None:
+                    full_at = keys.recall(want.key, now)
+                ahead = want.amount / limit.rate
+                if full_at > now:
+                    ahead += full_at - now
+                part = ahead / refill
+                if part > BOUND:
+                    return self._refusal(wants, lease, now)
+                taken.append((keys.young, want.key, now + ahead))
+            else:
+                ahead = self._slots.held_with(limit.name, want.key, lease)
+                if ahead > limit.capacity:
+                    return self._refusal(wants, lease, now)
+                slots.append(want)
+                part = ahead / limit.capacity
+            if part > most:
+                tightest, tightest_ahead, most = limit, ahead, part
+        for young, key, full_at in taken:
+            young[key] = full_at  # if a later want has turned its generation, it is found in the old one
+        for want in slots:
+            self._slots.hold(want.limit.name, want.key, lease)
+        return _granted(tightest, tightest_ahead)
+
+    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+        now = self._now()
+        for want in corrections:
+            limit, key = want.limit, want.key
+            keys = self._keys(limit.name, bucket.refill(limit), now)
+            full_at = keys.young.get(key)
+            if full_at is None:
+                full_at = keys.recall(key, now)
+            keys.young[key] = bucket.corrected(limit, full_at, now, want.amount)
+        for want in slots:
+            self._slots.release(want.limit.name, want.key, lease)
+
+    async def close(self) -> None:
+        """Nothing is queued, and what it holds goes with it."""
+
+    # -- for the operator's eyes ------------------------------------------------------------------
+
+    @property
+    def kept(self) -> int:
+        """How many buckets there are, slots aside."""
+        return sum(map(len, self._buckets.values()))
+
+    def usage(self, limit: Limit, key: str) -> float:
+        """What is left in a bucket, below 0 where it is in debt; of slots, how many are free."""
+        if not limit.rate:
+            return limit.capacity - self._slots.held(limit.name, key)
+        return bucket.level(limit, self._full_at(limit, key), self._now())
+
+    def snapshot(self, limit: Limit, most: int) -> list[tuple[str, float]]:
+        """The keys that have used the largest parts of ``limit``, in that order and ``most`` of them at most.
+
+        A part is 1 where nothing is left, and up to 2 in debt; keys that have used nothing are left out. To be asked
+        by a person and not by a request: it looks at every key once, which takes 0.1 s for a million.
+        """
+        if not limit.rate:
+            held = heapq.nlargest(most, self._slots.items(limit.name), key=itemgetter(1))
+            return [(key, count / limit.capacity) for key, count in held]
+        keys = self._buckets.get(limit.name)
+        latest = heapq.nlargest(most, keys.items(), key=itemgetter(1)) if keys is not None else []
+        now, refill = self._now(), bucket.refill(limit)
+        return [(key, (full_at - now) / refill) for key, full_at in latest if full_at > now]
+
+    # -- within -----------------------------------------------------------------------------------
+
+    def _keys(self, name: str, refill: float, now: float) -> Generations:
+        keys = self._buckets.get(name)
+        if keys is None:
+            keys = self._buckets[name] = Generations(self._max_keys, refill, now)
+        elif now >= keys.turns_at or refill > keys.longest:
+            keys.prepare(refill, now)
+        return keys
+
+    def _full_at(self, limit: Limit, key: str) -> float:
+        keys = self._buckets.get(limit.name)
+        return FULL if keys is None else keys.peek(key)
+
+    def _refusal(self, wants: Sequence[Want], lease: int, now: float) -> Verdict:
+        """Of the one that has to be waited for the longest: before that no other answer is to be had."""
+        waits = [self._retry_after(want, lease, now) for want in wants]
+        retry_after = max(waits)
+        want = wants[waits.index(retry_after)]
+        limit = want.limit
+        if not limit.rate:
+            return Verdict(False, limit, 0.0, 0.0, retry_after)
+        full_at = self._full_at(limit, want.key)
+        remaining = max(bucket.level(limit, full_at, now), 0.0)
+        return Verdict(False, limit, remaining, bucket.reset_after(full_at, now), retry_after)
+
+    def _retry_after(self, want: Want, lease: int, now: float) -> float:
+        limit = want.limit
+        if limit.rate:
+            return bucket.retry_after(limit, self._full_at(limit, want.key), now, want.amount)
+        return _SLOT_WAIT if self._slots.held_with(limit.name, want.key, lease) > limit.capacity else 0.0
+
+
+def _granted(tightest: Limit | None, ahead: float) -> Verdict:
+    """``ahead`` is how long the bucket takes to be full, or how many of the slots are held."""
+    if tightest is None:
+        return _NOTHING_ASKED
+    if not tightest.rate:
+        return Verdict(True, tightest, tightest.capacity - ahead, 0.0, 0.0)
+    remaining = tightest.capacity - ahead * tightest.rate
+    return Verdict(True, tightest, remaining if remaining > 0.0 else 0.0, ahead, 0.0)

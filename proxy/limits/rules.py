@@ -1,0 +1,140 @@
+"""The configuration's bounds as limits, compiled once, so that a request costs attribute lookups."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from proxy.config.schema import Limits, RateLimiting, TokenEstimate
+from proxy.limits.base import Level, Limit, Unit
+
+MINUTE, HOUR = 60.0, 3600.0
+ADDRESS_WORTH = 10  # an address gets so many clients' worth, unless the configuration says otherwise
+MOST_OVERRIDES = 1024  # limits of keys that are kept compiled
+
+_BOUNDS = ("requests_per_minute", "requests_per_hour", "tokens_per_minute", "concurrent", "burst_size")
+
+
+class Bounds(Struct, frozen=True, eq=False):
+    """What one level bounds: what is taken before the body is read, and what when the call is known."""
+
+    requests: tuple[Limit, ...] = ()  # requests, and slots last
+    tokens: Limit | None = None
+
+
+UNBOUNDED = Bounds()
+
+
+class Rules:
+    """Every level's bounds; ``everyone`` is the level ``global``. ``address`` is meant for clients that prove
+    nothing: theirs nest under it.
+
+    ``counts_tokens``: whether any bound so far is one of tokens, so that a call needs an estimate; ``has_slots``:
+    whether any is ``concurrent``, so that something has to be given back.
+    """
+
+    __slots__ = (
+        "_base",
+        "_client",
+        "_known",
+        "address",
+        "counts_tokens",
+        "enabled",
+        "estimates",
+        "everyone",
+        "has_slots",
+        "model",
+        "provider",
+    )
+
+    def __init__(self, settings: RateLimiting) -> None:
+        self.enabled = settings.enabled
+        self._base = _effective(settings, settings.per_client)
+        self._known: dict[Limits, Bounds] = {}
+        self.estimates: TokenEstimate = settings.token_estimate
+        self.everyone = _bounds("global", _effective(settings, settings.global_))
+        self._client = _bounds("client", self._base)
+        self.address = _bounds("address", _of_addresses(settings))
+        self.model = _bounds("model", _effective(settings, settings.per_model))
+        self.provider = _bounds("provider", _effective(settings, settings.per_provider))
+        levels = (self.everyone, self._client, self.address, self.model, self.provider)
+        self.counts_tokens = any(level.tokens is not None for level in levels)
+        self.has_slots = any(map(_has_slots, levels))
+
+    @classmethod
+    def of(cls, settings: RateLimiting) -> Rules:
+        """Where ``settings`` are not enabled nothing is bounded, whatever a key says."""
+        return cls(settings)
+
+    def client(self, overrides: Limits | None) -> Bounds:
+        """The bounds of a client whose own limits, if any, come before the configuration's, member by member.
+
+        Own limits with ``enabled: false`` lift all bounds of this level.
+        """
+        if overrides is None:
+            return self._client
+        found = self._known.get(overrides)
+        return found if found is not None else self._compiled(overrides)
+
+    def _compiled(self, overrides: Limits) -> Bounds:
+        bounds = UNBOUNDED
+        if self.enabled and overrides.enabled:
+            bounds = _bounds("client", _merged(self._base, overrides))
+        if len(self._known) >= MOST_OVERRIDES:
+            # Tokens bring limits of their own: who invents many must not fill the memory.
+            del self._known[next(iter(self._known))]
+        self._known[overrides] = bounds
+        self.counts_tokens = self.counts_tokens or bounds.tokens is not None
+        self.has_slots = self.has_slots or _has_slots(bounds)
+        return bounds
+
+
+def _has_slots(bounds: Bounds) -> bool:
+    return any(not limit.rate for limit in bounds.requests)
+
+
+def _effective(settings: RateLimiting, level: Limits | None) -> Limits | None:
+    """The level as far as it bounds anything."""
+    return level if settings.enabled and level is not None and level.enabled else None
+
+
+def _of_addresses(settings: RateLimiting) -> Limits | None:
+    if settings.per_address is not None:
+        return _effective(settings, settings.per_address)
+    level = _effective(settings, settings.per_client)
+    return replace(level, **{name: _times(getattr(level, name)) for name in _BOUNDS}) if level is not None else None
+
+
+def _times(bound: int | UnsetType) -> int | UnsetType:
+    return bound if bound is UNSET else bound * ADDRESS_WORTH
+
+
+def _merged(base: Limits | None, overrides: Limits) -> Limits:
+    if base is None:
+        return overrides
+    own = {name: getattr(overrides, name) for name in _BOUNDS}
+    return replace(base, **{name: bound for name, bound in own.items() if bound is not UNSET})
+
+
+def _bounds(level: Level, limits: Limits | None) -> Bounds:
+    if limits is None:
+        return UNBOUNDED
+    minute, hour, burst = limits.requests_per_minute, limits.requests_per_hour, limits.burst_size
+    requests = []
+    if minute is not UNSET:
+        requests.append(_limit(level, "requestsPerMinute", minute if burst is UNSET else burst, minute / MINUTE))
+    if hour is not UNSET:
+        # The burst belongs to the minute's bucket, if there is one: an hour's bound would admit no more than it.
+        capacity = hour if burst is UNSET or minute is not UNSET else burst
+        requests.append(_limit(level, "requestsPerHour", capacity, hour / HOUR))
+    if limits.concurrent is not UNSET:
+        requests.append(_limit(level, "concurrent", limits.concurrent, 0.0))
+    tokens = limits.tokens_per_minute
+    return Bounds(
+        tuple(requests),
+        _limit(level, "tokensPerMinute", tokens, tokens / MINUTE) if tokens is not UNSET else None,
+    )
+
+
+def _limit(level: Level, unit: Unit, capacity: float, rate: float) -> Limit:
+    return Limit(level=level, unit=unit, name=f"{level}:{unit}", capacity=float(capacity), rate=rate)

@@ -1,0 +1,47 @@
+"""Who holds slots in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class Slots:
+    """The leases that hold a slot, by the limit's name and the key. Of a bucket a lease holds one slot or none.
+
+    The leases themselves are kept and not their number: what is given back twice, or by a stranger, then cannot
+    make it wrong. A key whose slots are all free is not kept.
+    """
+
+    __slots__ = ("_holders",)
+
+    def __init__(self) -> None:
+        self._holders: dict[str, dict[str, set[int]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Slots {', '.join(f'{name} of {len(keys)} keys' for name, keys in self._holders.items())}>"
+
+    def held(self, name: str, key: str) -> int:
+        keys = self._holders.get(name)
+        return len(keys.get(key, ())) if keys is not None else 0
+
+    def held_with(self, name: str, key: str, lease: int) -> int:
+        """How many slots are held once ``lease`` holds one too."""
+        keys = self._holders.get(name)
+        leases = keys.get(key) if keys is not None else None
+        return 1 if leases is None else len(leases) + (lease not in leases)
+
+    def hold(self, name: str, key: str, lease: int) -> None:
+        self._holders.setdefault(name, {}).setdefault(key, set()).add(lease)
+
+    def release(self, name: str, key: str, lease: int) -> None:
+        keys = self._holders.get(name, {})
+        leases = keys.get(key)
+        if leases is None:
+            return
+        leases.discard(lease)
+        if not leases:
+            del keys[key]
+
+    def items(self, name: str) -> Iterator[tuple[str, int]]:
+        for key, leases in self._holders.get(name, {}).items():
+            yield key, len(leases)

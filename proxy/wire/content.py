@@ -1,0 +1,111 @@
+"""What of messages, and of the items of an input, is text, and what is an image or sound.
+
+https://platform.openai.com/docs/api-reference (chat, responses, moderations)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+# What a ``type`` stands for; without one it is a message, or a function of a tool.
+_TEXTS = frozenset(
+    {"text", "input_text", "output_text", "summary_text", "reasoning_text", "refusal", "message", "reasoning"}
+    | {"function", "function_call", "function_call_output", "item_reference", "computer_call_output"}
+    | {"custom", "custom_tool_call", "custom_tool_call_output"}
+)
+_IMAGES = frozenset(
+    {"image", "image_url", "input_image", "computer_screenshot", "image_generation_call", "video_url"}
+    | {"file", "input_file"}  # its pages are shown to the model
+)
+_AUDIO = frozenset({"audio_url", "input_audio"})
+
+
+class Unknown(ValueError):
+    """It has a type that stands in no table, or a member of another type than it should have."""
+
+
+class Content(Struct, gc=False):
+    """How much was found: bytes of UTF-8, tokens that the client made of a text himself, parts."""
+
+    text: int = 0
+    tokens: int = 0
+    images: int = 0
+    audio: int = 0
+
+
+class _Node(Struct, gc=False):
+    """A message, an item of an input, a part of a content or a call of a tool: whatever of it is text."""
+
+    type: str | None = None
+    content: str | list[str | _Node] | None = None
+    text: str | None = None
+    refusal: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+    output: str | list[str | _Node] | _Node | None = None
+    summary: list[_Node] | None = None
+    tool_calls: list[_Node] | None = None
+    function: _Node | None = None
+    custom: _Node | None = None
+    function_call: _Node | None = None
+
+
+_nodes_of = msgspec.json.Decoder(list[str | _Node]).decode
+
+
+def of_list(raw: bytes) -> Content:
+    """What a JSON array of messages, items or strings holds. Raises Unknown; costs about 0.5 us for each of them."""
+    content = Content()
+    try:
+        _add_list(_nodes_of(raw), content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise Unknown from exc
+    return content
+
+
+def size(text: str) -> int:
+    """Its bytes in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _add_list(nodes: Sequence[str | _Node], content: Content) -> None:
+    for node in nodes:
+        if isinstance(node, str):
+            content.text += size(node)
+        else:
+            _add_node(node, content)
+
+
+def _add_node(node: _Node, content: Content) -> None:
+    kind = node.type
+    if kind is None or kind in _TEXTS:
+        _add_texts(node, content)
+    elif kind in _IMAGES:
+        content.images += 1
+    elif kind in _AUDIO:
+        content.audio += 1
+    else:
+        raise Unknown
+
+
+def _add_texts(node: _Node, content: Content) -> None:
+    for text in (node.text, node.refusal, node.name, node.arguments, node.input):
+        if text:
+            content.text += size(text)
+    for within in (node.content, node.output):
+        if isinstance(within, str):
+            content.text += size(within)
+        elif isinstance(within, list):
+            _add_list(within, content)
+        elif within is not None:
+            _add_node(within, content)
+    for nodes in (node.summary, node.tool_calls):
+        if nodes:
+            _add_list(nodes, content)
+    for part in (node.function, node.custom, node.function_call):
+        if part is not None:
+            _add_node(part, content)

@@ -1,0 +1,117 @@
+"""How many tokens a call will use, before anybody knows: four bytes of text are one.
+
+It reserves room in a bucket until the real usage is known, so it has to be fair and quick, not right. Members of
+usual size are read for the texts they hold. What is larger, of another shape or of too many pieces counts by its bytes
+as they stand in the body, so that nobody can send what holds the loop.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.wire import content
+from proxy.wire.call import Call
+from proxy.wire.content import Content
+from proxy.wire.patch import Members
+from proxy.wire.payloads import payloads
+
+BYTES_PER_TOKEN = 4
+MOST_BYTES = 1024 * 1024  # of a member that is read
+MOST_PIECES = 5_000  # commas in it: one for every message, part and element beyond the first, and those of texts
+LONGEST_NUMBER = 32  # characters
+MOST_TOKENS = 10**12
+
+_SPOKEN = ("messages", "prompt", "input", "instructions")
+_DEFINED = ("tools", "functions")  # the model sees them as the JSON that they are
+_BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+_text_of = msgspec.json.Decoder(str).decode
+
+
+def prompt_tokens(call: Call, per_image: int, per_audio: int) -> int:
+    """Tokens of what the model is given to read: texts, token arrays, and so many for each image and audio part.
+
+    Never raises: what is not understood counts by its bytes.
+    """
+    found = Content()
+    for name in _SPOKEN:
+        if size := call.members.size(name):
+            _add_member(call, name, size, found)
+    for name in _DEFINED:
+        if call.members.first_byte(name) == b"[":
+            found.text += call.members.size(name)
+    text = -(-found.text // BYTES_PER_TOKEN)
+    return text + found.tokens + found.images * per_image + found.audio * per_audio
+
+
+def output_tokens(call: Call, model_max: int, default: int) -> int:
+    """Tokens that a generated answer may have, all choices together.
+
+    As many as the call allows, else as the model can (``model_max``; 0: unknown), else ``default``. Embeddings and
+    the like generate none, which the caller knows and the call does not say.
+    """
+    most = -1
+    for name in _BOUNDS:
+        if size := call.members.size(name):
+            most = max(most, _bound(call.members, name, size))
+    return (most if most >= 0 else model_max or default) * call.choices
+
+
+def _bound(members: Members, name: str, size: int) -> int:
+    """The number there; -1 for what bounds nothing (some servers take -1 itself as no bound)."""
+    if size > LONGEST_NUMBER:
+        return -1
+    raw = members.raw(name) or b""
+    return int(min(float(raw), MOST_TOKENS)) if raw[:1].isdigit() else -1
+
+
+# -- one member -----------------------------------------------------------------------------------
+
+
+def _add_member(call: Call, name: str, size: int, found: Content) -> None:
+    members = call.members
+    if size > MOST_BYTES:
+        if members.first_byte(name) == b'"':
+            found.text += size - 2
+        else:
+            _add_bytes(call.body, *members.span(name), found)
+        return
+    raw = members.raw(name) or b""
+    first = raw[:1]
+    if first == b'"':
+        found.text += _size_of_string(raw)
+    elif first == b"[" and b'"' not in raw:
+        found.tokens += _numbers(raw)
+    elif raw != b"null" and not (first == b"[" and _add_list(raw, found)):
+        _add_bytes(raw, 0, size, found)
+
+
+def _add_list(raw: bytes, found: Content) -> bool:
+    """``False``, and nothing is added, where it is not what we know or too much of it."""
+    if raw.count(b",") > MOST_PIECES:
+        return False
+    try:
+        more = content.of_list(raw)
+    except content.Unknown:
+        return False
+    found.text += more.text
+    found.images += more.images
+    found.audio += more.audio
+    return True
+
+
+def _size_of_string(raw: bytes) -> int:
+    return content.size(_text_of(raw)) if b"\\" in raw else len(raw) - 2
+
+
+def _numbers(raw: bytes) -> int:
+    """How many an array of numbers has, or an array of such arrays."""
+    return raw.count(b",") + 1 if raw[1:-1].strip(b" \t\r\n") else 0
+
+
+def _add_bytes(body: bytes, begin: int, end: int, found: Content) -> None:
+    found.text += end - begin
+    for kind, size in payloads(body, begin, end):
+        found.text -= size
+        found.images += kind == "image"
+        found.audio += kind == "audio"

@@ -1,0 +1,59 @@
+"""A server of key sets on loopback, which can change them, fail and go away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+
+class KeyServer:
+    """Answers every GET with ``document``, ``status`` and ``headers``; ``asked`` counts. ``gate`` closed: it waits."""
+
+    def __init__(self) -> None:
+        self.document = b""
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.asked = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.port = 0
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/keys"
+
+    def show(self, *keys: Any) -> None:
+        self.document = json.dumps({"keys": keys}).encode()
+
+    async def start(self) -> None:
+        """On the port that it had before, if it had one."""
+        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> KeyServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.gate.set()
+        await self.stop()
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        self.asked += 1
+        await self.gate.wait()
+        return web.Response(body=self.document, status=self.status, headers=self.headers)

@@ -1,0 +1,201 @@
+"""The cached keys follow the database: what is revoked at one replica stops at every other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.auth.apikey import digest_from, new_key
+from proxy.auth.cache import KeyCache
+from proxy.auth.follower import Follower
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
+from proxy.config.schema import Database, Limits
+from tests.database.databases import KINDS, Forwarder, new_database
+from tests.support.patience import until
+
+
+class Replica:
+    """What a gateway process has of it: a store, a cache and who keeps it up."""
+
+    def __init__(self, url: str) -> None:
+        self.told: list[str] = []
+        self.keys = open_store(Database(url=url), "", warn=self.told.append, info=self.told.append)
+        self.cache = KeyCache(time.time)
+        self.follower = Follower(self.keys, self.cache, every=0.01, warn=self.told.append)
+
+    async def admits(self, secret: str, hash_: str) -> bool:
+        """As a request does: the cache, and the database for what it does not know."""
+        if self.cache.check(secret) is None and self.cache.get(digest_from(hash_)) is None:
+            key = await self.keys.find(hash_)
+            if key is None:
+                self.cache.put_unknown(digest_from(hash_))
+            else:
+                self.cache.put(key)
+        return self.cache.check(secret) is not None
+
+
+@pytest.fixture(params=KINDS)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    async with new_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+async def here(url: str) -> AsyncIterator[Replica]:
+    replica = Replica(url)
+    yield replica
+    await replica.keys.close()
+
+
+@pytest.fixture
+async def there(url: str) -> AsyncIterator[DatabaseKeys]:
+    keys = open_store(Database(url=url), "")
+    yield keys
+    await keys.close()
+
+
+async def test_a_key_deleted_elsewhere_stops_within_a_step(here: Replica, there: DatabaseKeys) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    assert await here.admits(secret, hash_)
+    await here.follower.step()
+    await there.delete(key.id)
+    assert here.cache.check(secret) is not None
+    await here.follower.step()
+    assert here.cache.check(secret) is None
+    assert not await here.admits(secret, hash_)
+
+
+async def test_a_key_disabled_elsewhere_stops_within_a_step_and_is_back_after_another(
+    here: Replica, there: DatabaseKeys
+) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    assert await here.admits(secret, hash_)
+    await there.update(key.id, enabled=False)
+    await here.follower.step()
+    assert here.cache.check(secret) is None
+    await there.update(key.id, enabled=True)
+    await here.follower.step()
+    assert here.cache.check(secret) is not None
+
+
+async def test_changed_limits_are_in_force_without_a_query_of_the_request(here: Replica, there: DatabaseKeys) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    assert await here.admits(secret, hash_)
+    await there.update(key.id, limits=Limits(concurrent=1))
+    await here.follower.step()
+    client = here.cache.check(secret)
+    assert client is not None
+    assert client.limits == Limits(concurrent=1)
+
+
+async def test_a_key_that_was_unknown_here_works_as_soon_as_it_is_made_elsewhere(
+    here: Replica, there: DatabaseKeys
+) -> None:
+    secret, hash_ = new_key()
+    await here.follower.step()
+    assert not await here.admits(secret, hash_)
+    assert here.cache.unknown(digest_from(hash_))
+    await there.create(hash=hash_, name="one")
+    await here.follower.step()
+    assert not here.cache.unknown(digest_from(hash_))
+    assert here.cache.check(secret) is not None
+
+
+async def test_a_secret_that_two_rotations_ended_stops_although_only_the_last_was_seen(
+    here: Replica, there: DatabaseKeys
+) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    assert await here.admits(secret, hash_)
+    await here.follower.step()
+    (second, second_hash), (third, third_hash) = new_key(), new_key()
+    await there.rotate(key.id, second_hash, 3600)
+    await there.rotate(key.id, third_hash, 3600)
+    await here.follower.step()
+    assert here.cache.check(secret) is None
+    assert here.cache.check(second) is not None
+    assert here.cache.check(third) is not None
+
+
+async def test_an_answer_from_before_a_change_does_not_outlive_it(here: Replica, there: DatabaseKeys) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    found = await here.keys.find(hash_)
+    assert found is not None
+    await there.delete(key.id)
+    await here.follower.step()
+    here.cache.put(found)  # the request that had asked for it comes late
+    assert here.cache.check(secret) is None
+
+
+async def test_the_follower_goes_on_by_itself(here: Replica, there: DatabaseKeys) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    assert await here.admits(secret, hash_)
+    following = asyncio.create_task(here.follower.run())
+    await there.delete(key.id)
+    await until(lambda: here.cache.check(secret) is None, "the key to stop")
+    following.cancel()
+    await asyncio.wait((following,))
+    assert following.cancelled()
+
+
+async def test_nothing_unexpected_ends_the_following(
+    here: Replica, there: DatabaseKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, hash_ = new_key()
+    key = await there.create(hash=hash_, name="one")
+    assert await here.admits(secret, hash_)
+    ask, failed = here.keys.changes, 0
+
+    async def changes(since: float | None) -> object:
+        nonlocal failed
+        failed += 1
+        if failed < 4:
+            raise KeyError("oops")
+        return await ask(since)
+
+    monkeypatch.setattr(here.keys, "changes", changes)
+    await there.delete(key.id)
+    following = asyncio.create_task(here.follower.run())
+    await until(lambda: here.cache.check(secret) is None, "the key to stop")
+    assert here.told == ["changes of API keys cannot be followed: unexpected KeyError"]
+    following.cancel()
+    await asyncio.wait((following,))
+
+
+async def test_while_the_database_is_down_cached_keys_work_and_afterwards_all_is_made_up_for(tmp_path: Path) -> None:
+    async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
+        here, there = Replica(way.url), open_store(Database(url=url), "")
+        pairs = [new_key() for _ in range(2)]
+        ids = [(await there.create(hash=hash_, name="one")).id for _, hash_ in pairs]
+        assert [await here.admits(*pair) for pair in pairs] == [True, True]
+        await here.follower.step()
+
+        await way.cut()
+        await there.delete(ids[0])
+        for _ in range(3):
+            with pytest.raises(DatabaseDown):
+                await here.follower.step()
+        assert [await here.admits(*pair) for pair in pairs] == [True, True]
+        with pytest.raises(DatabaseDown):
+            await here.admits(*new_key())
+        assert not here.keys.state.up
+
+        await way.restore()
+        await here.follower.step()
+        assert [await here.admits(*pair) for pair in pairs] == [False, True]
+        assert not await here.admits(*new_key())
+        assert here.keys.state.up
+        assert len(here.told) == 2
+        assert here.told[0].startswith("the database does not answer: ")
+        assert here.told[1].startswith("the database answers again after ")
+        await here.keys.close()
+        await there.close()

@@ -1,0 +1,345 @@
+"""API keys in a database: the same on a SQLite file and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from proxy.auth import keystore
+from proxy.auth.apikey import ApiKey, new_key
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
+from proxy.auth.lookups import MOST
+from proxy.config.schema import Database, Limits
+from proxy.database import drivers
+from proxy.database.engine import Engine
+from proxy.database.health import Health
+from proxy.database.keys import KeyTable
+from proxy.database.tables import API_KEYS, Now
+from tests.database.databases import KINDS, Forwarder, address, new_database
+from tests.support.patience import within
+
+Opener = Callable[[str], DatabaseKeys]
+
+WISH: dict[str, Any] = {
+    "name": "Söl's key",
+    "owner": "sol@example.org",
+    "enabled": False,
+    "expires_at": 1_900_000_000.25,
+    "models": ("gpt-*", "local/llama"),
+    "providers": ("openai",),
+    "scopes": ("passthrough",),
+    "limits": Limits(requests_per_minute=5, concurrent=2),
+}
+
+
+class CountedTable(KeyTable):
+    """Tells how often it was asked for hashes."""
+
+    queries = 0
+
+    async def found(self, hashes: Sequence[str]) -> list[Any]:
+        self.queries += 1
+        return await super().found(hashes)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opener]:
+    async with AsyncExitStack() as stack:
+
+        def store(url: str) -> DatabaseKeys:
+            keys = open_store(Database(url=url), "")
+            stack.push_async_callback(keys.close)
+            return keys
+
+        yield store
+
+
+@pytest.fixture(params=KINDS)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    async with new_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def keys(url: str, opened: Opener) -> DatabaseKeys:
+    return opened(url)
+
+
+async def made(keys: DatabaseKeys, name: str = "one", **wish: Any) -> ApiKey:
+    return await keys.create(hash=new_key()[1], name=name, **wish)
+
+
+async def test_a_new_key_is_found_by_its_hash_and_by_its_id(keys: DatabaseKeys) -> None:
+    hash_ = new_key()[1]
+    key = await keys.create(hash=hash_, **WISH)
+    assert {name: getattr(key, name) for name in WISH} == WISH
+    assert (key.hash, key.revision, key.previous_hash) == (hash_, 1, None)
+    assert key.created_at > 1_600_000_000
+    assert await keys.find(hash_) == await keys.get(key.id) == key
+    assert await keys.list() == [key]
+
+
+async def test_what_is_not_chosen_allows_everything(keys: DatabaseKeys) -> None:
+    key = await made(keys)
+    plain = (key.owner, key.enabled, key.expires_at, key.models, key.providers, key.scopes, key.limits)
+    assert plain == ("", True, None, (), (), (), None)
+
+
+async def test_ids_tell_nothing_and_never_repeat(keys: DatabaseKeys) -> None:
+    ids = {(await made(keys)).id for _ in range(20)}
+    assert len(ids) == 20
+    assert {len(id_) for id_ in ids} == {24}
+
+
+async def test_a_change_concerns_what_it_names_and_is_counted(keys: DatabaseKeys) -> None:
+    key = await keys.create(hash=new_key()[1], **WISH)
+    changed = await keys.update(key.id, limits=None, models=("other",), expires_at=None)
+    assert changed is not None
+    assert (changed.limits, changed.models, changed.expires_at, changed.revision) == (None, ("other",), None, 2)
+    assert (changed.name, changed.owner, changed.scopes, changed.hash) == (key.name, key.owner, key.scopes, key.hash)
+    assert await keys.get(key.id) == changed
+    again = await keys.update(key.id, enabled=True)
+    assert again is not None
+    assert (again.enabled, again.revision, again.models) == (True, 3, ("other",))
+
+
+async def test_a_deleted_key_is_not_there_any_more(keys: DatabaseKeys) -> None:
+    key, other = await made(keys), await made(keys, "other")
+    deleted = await keys.delete(key.id)
+    assert deleted is not None
+    assert deleted.hashes == key.hashes
+    assert await keys.find(key.hash) is None
+    assert await keys.get(key.id) is None
+    assert await keys.update(key.id, enabled=True) is None
+    assert await keys.rotate(key.id, new_key()[1], 60) is None
+    assert await keys.delete(key.id) is None
+    assert await keys.list() == [other]
+
+
+@pytest.mark.parametrize("id_", ["", "-", "key_0", "no such key", "zero \x00 byte", "half \ud800 pair", "x" * 100_000])
+async def test_an_id_that_nobody_has_is_no_key_and_no_error(keys: DatabaseKeys, id_: str) -> None:
+    await made(keys)
+    assert await keys.get(id_) is None
+    assert await keys.update(id_, enabled=True) is None
+    assert await keys.rotate(id_, new_key()[1], 60) is None
+    assert await keys.delete(id_) is None
+    assert not id_ or await keys.list(after=id_) == []
+    assert keys.state.up
+
+
+async def test_a_rotated_key_is_found_by_both_hashes_until_the_old_one_ends(keys: DatabaseKeys) -> None:
+    key, hash_ = await made(keys), new_key()[1]
+    rotated = await keys.rotate(key.id, hash_, 60.0)
+    assert rotated is not None
+    assert (rotated.id, rotated.hash, rotated.previous_hash, rotated.revision) == (key.id, hash_, key.hash, 2)
+    assert await keys.find(key.hash) == await keys.find(hash_) == rotated
+    assert rotated.previous_until is not None
+    assert 59 < rotated.previous_until - rotated.created_at < 120
+    assert rotated.usable(rotated.previous_until - 1, key.hash)
+    assert not rotated.usable(rotated.previous_until, key.hash)
+    assert rotated.usable(rotated.previous_until, hash_)
+
+
+async def test_without_grace_the_old_secret_ends_at_once(keys: DatabaseKeys) -> None:
+    key, hash_ = await made(keys), new_key()[1]
+    rotated = await keys.rotate(key.id, hash_, 0)
+    assert rotated is not None
+    assert rotated.hashes == (hash_,)
+    assert await keys.find(key.hash) is None
+
+
+async def test_a_second_rotation_ends_the_first_secret_at_once(keys: DatabaseKeys) -> None:
+    key, second, third = await made(keys), new_key()[1], new_key()[1]
+    await keys.rotate(key.id, second, 3600)
+    rotated = await keys.rotate(key.id, third, 3600)
+    assert rotated is not None
+    assert rotated.hashes == (third, second)
+    assert await keys.find(key.hash) is None
+
+
+async def test_a_thousand_keys_come_in_pages_each_once_and_the_oldest_first(keys: DatabaseKeys, url: str) -> None:
+    wanted = await imported(keys, url, 999, created_at="created_at + i / 10")  # integers: ten at a time are equal
+    found: list[ApiKey] = []
+    after = ""
+    while page := await keys.list(limit=130, after=after):
+        assert len(page) <= 130
+        found += page
+        after = page[-1].id
+    assert len(found) == 1000
+    assert {key.id for key in found} == wanted
+    assert [key.created_at for key in found] == sorted(key.created_at for key in found)
+
+
+async def test_a_page_goes_on_behind_a_key_that_was_deleted_meanwhile(keys: DatabaseKeys) -> None:
+    for number in range(6):
+        await made(keys, str(number))
+    first = await keys.list(limit=3)
+    await keys.delete(first[-1].id)
+    rest = await keys.list(limit=10, after=first[-1].id)
+    assert sorted(key.name for key in [*first, *rest]) == list("012345")
+
+
+async def test_many_who_ask_for_the_same_key_make_one_query(url: str) -> None:
+    table = CountedTable(Engine(address(url), Health()))
+    keys = DatabaseKeys(table)
+    key = await made(keys)
+    found = await asyncio.gather(*(keys.find(key.hash) for _ in range(200)))
+    assert found == [key] * 200
+    assert table.queries == 1
+    await keys.close()
+
+
+async def test_a_thousand_made_up_keys_at_once_cost_a_few_queries(url: str) -> None:
+    table = CountedTable(Engine(address(url), Health()))
+    keys = DatabaseKeys(table)
+    key = await made(keys)
+    hashes = [key.hash, *(new_key()[1] for _ in range(1000))]
+    assert await asyncio.gather(*(keys.find(hash_) for hash_ in hashes)) == [key, *[None] * 1000]
+    assert table.queries == math.ceil(1001 / MOST)
+    await keys.close()
+
+
+# changes
+
+
+async def test_changes_are_told_from_a_watermark_on_and_deleted_keys_with_them(keys: DatabaseKeys) -> None:
+    changed, deleted = await made(keys, "changed"), await made(keys, "deleted")
+    _, mark = await keys.changes(None)
+    await keys.update(changed.id, enabled=False)
+    await keys.delete(deleted.id)
+    changes, _ = await keys.changes(mark)
+    assert {change.key.name: (change.key.enabled, change.deleted) for change in changes} == {
+        "changed": (False, False),
+        "deleted": (True, True),
+    }
+
+
+async def test_what_changed_long_before_the_watermark_is_not_told_again(keys: DatabaseKeys, url: str) -> None:
+    old = await made(keys, "old")
+    await made(keys, "young")
+    await tell(url, f"UPDATE api_keys SET changed_at = changed_at - 60 WHERE id = '{old.id}'")
+    changes, mark = await keys.changes(None)
+    assert [change.key.name for change in changes] == ["young"]
+    changes, _ = await keys.changes(mark - 60)
+    assert [change.key.name for change in changes] == ["old", "young"]
+
+
+async def test_more_changes_than_a_query_tells_are_told_completely(keys: DatabaseKeys, url: str) -> None:
+    await keys.ready()
+    _, mark = await keys.changes(None)
+    wanted = await imported(keys, url, 1700)  # all at the same moment
+    changes, _ = await keys.changes(mark)
+    assert len(changes) == 1701
+    assert {change.key.id for change in changes} == wanted
+
+
+async def test_a_transaction_that_commits_late_is_not_missed(tmp_path: Path, opened: Opener) -> None:
+    async with new_database("postgresql", tmp_path) as url:
+        keys = opened(url)
+        late, early = await made(keys, "late"), await made(keys, "early")
+        await tell(url, "UPDATE api_keys SET changed_at = changed_at - 60")
+        _, mark = await keys.changes(None)
+        database = Engine(address(url), Health())
+        changed, commit = asyncio.Event(), asyncio.Event()
+
+        async def work(connection: AsyncConnection) -> None:
+            values = {"changed_at": Now(), "enabled": False}
+            await connection.execute(update(API_KEYS).where(API_KEYS.c.id == late.id).values(values))
+            changed.set()
+            await commit.wait()
+
+        writing = asyncio.create_task(database.write(work))
+        await within(changed.wait(), "the change")
+        await keys.update(early.id, enabled=False)
+        changes, mark = await keys.changes(mark)
+        assert [change.key.name for change in changes] == ["early"]
+        commit.set()
+        await writing
+        changes, _ = await keys.changes(mark)
+        assert sorted(change.key.name for change in changes) == ["early", "late"]
+        await database.close()
+
+
+async def test_a_row_that_only_a_newer_version_can_read_is_off_here(url: str) -> None:
+    told: list[str] = []
+    keys = open_store(Database(url=url), "", warn=told.append)
+    key = await made(keys, limits=Limits(concurrent=1))
+    await tell(url, """UPDATE api_keys SET limits = '{"concurrent": 1, "requestsPerFortnight": 1}'""")
+    found = await keys.find(key.hash)
+    assert found is not None
+    assert not found.enabled
+    assert [change.key.enabled for change in (await keys.changes(None))[0]] == [False]
+    assert len(told) == 1
+    await keys.close()
+
+
+# the database goes away
+
+
+async def test_a_database_that_is_down_is_a_503_that_tells_no_address(tmp_path: Path, opened: Opener) -> None:
+    async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
+        keys = opened(way.url)
+        key = await made(keys)
+        await way.cut()
+        with pytest.raises(DatabaseDown) as caught:
+            await keys.find(key.hash)
+        error = caught.value
+        assert (error.status, error.type, error.code) == (503, "server_error", "key_store_unavailable")
+        assert error.retry_after == 1
+        assert "127.0.0.1" not in error.message
+        assert error.detail
+        assert not keys.state.up
+        for asking in (keys.get(key.id), keys.list(), keys.changes(None), keys.delete(key.id), made(keys)):
+            with pytest.raises(DatabaseDown):
+                await asking
+        await way.restore()
+        assert await keys.find(key.hash) == key
+        assert keys.state.up
+
+
+async def test_a_database_that_hangs_holds_no_lookup_for_long(
+    tmp_path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
+        keys = opened(way.url)
+        key = await made(keys)
+        monkeypatch.setattr(keystore, "TIME_LIMIT", 0.1)
+        way.hold()
+        asking = [asyncio.create_task(keys.find(hash_)) for hash_ in (key.hash, "sha256:made up")]
+        results = await within(asyncio.gather(*asking, return_exceptions=True), "answers")
+        assert [type(each) for each in results] == [DatabaseDown] * 2
+        await way.restore()
+
+
+async def test_a_hash_that_is_there_already_is_refused_and_nobodys_fault(keys: DatabaseKeys) -> None:
+    key = await made(keys)
+    with pytest.raises(IntegrityError):
+        await keys.create(hash=key.hash, name="twice")
+    assert keys.state.up
+
+
+async def imported(keys: DatabaseKeys, url: str, count: int, created_at: str = "created_at") -> set[str]:
+    """The ids of a key and so many copies of it, which were made in one transaction."""
+    key = await made(keys)
+    columns = "name, owner, enabled, models, providers, scopes, changed_at, deleted, revision"
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+    source = f"SELECT id || '-' || i, hash || '-' || i, {created_at}, {columns} FROM api_keys, n"
+    await tell(url, f"INSERT INTO api_keys (id, hash, created_at, {columns}) {numbers} {source}")
+    return {key.id, *(f"{key.id}-{number}" for number in range(1, count + 1))}
+
+
+async def tell(url: str, statement: str) -> None:
+    """As somebody else, beside the gateway."""
+    engine = drivers.open_single(address(url), 5.0)
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()

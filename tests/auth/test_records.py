@@ -1,0 +1,88 @@
+"""API keys as a table keeps them, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from proxy.auth.apikey import ApiKey
+from proxy.auth.records import DEFAULTS, Reader, Wish, columns
+from proxy.config.schema import Limits
+
+ROW: dict[str, Any] = {
+    "id": "key_1",
+    "name": "one",
+    "hash": "sha256:00",
+    **columns(DEFAULTS),
+    "created_at": 1.5,
+    "changed_at": 2.5,
+    "previous_hash": None,
+    "previous_until": None,
+    "deleted": False,
+    "revision": 3,
+}
+
+counts = st.integers(1, 1_000_000_000) | st.just(UNSET)
+names = st.lists(st.text(min_size=1), max_size=3).map(tuple)
+limits = st.builds(
+    Limits,
+    enabled=st.booleans(),
+    requests_per_minute=counts,
+    requests_per_hour=counts,
+    tokens_per_minute=counts,
+    concurrent=counts,
+    burst_size=counts,
+)
+wishes = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(),
+        "owner": st.text(),
+        "enabled": st.booleans(),
+        "expires_at": st.none() | st.floats(0, 1e11),
+        "models": names,
+        "providers": names,
+        "scopes": names,
+        "limits": st.none() | limits,
+    },
+)
+
+
+@given(wishes)
+def test_what_was_chosen_comes_back_from_a_row_of_json(wish: Wish) -> None:
+    row = msgspec.json.decode(msgspec.json.encode({**ROW, **columns(wish)}))
+    told: list[str] = []
+    key = Reader(told.append).key(row)
+    assert {name: getattr(key, name) for name in wish} == wish
+    assert (key.id, key.created_at, key.revision) == ("key_1", 1.5, 3)
+    assert told == []
+
+
+def test_limits_are_kept_as_the_configuration_writes_them() -> None:
+    assert columns({"limits": Limits(requests_per_minute=5)}) == {"limits": {"enabled": True, "requestsPerMinute": 5}}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"limits": {"requestsPerMinute": 5, "requestsPerFortnight": 1}},
+        {"limits": {"requestsPerMinute": -5}},
+        {"limits": [1]},
+        {"models": None},
+        {"models": [1]},
+    ],
+)
+def test_a_row_that_cannot_be_read_is_a_key_that_is_off_and_told_of_once(broken: dict[str, Any]) -> None:
+    told: list[str] = []
+    reader = Reader(told.append)
+    off = ApiKey(id="key_1", name="one", hash="sha256:00", enabled=False, revision=3)
+    assert [reader.key({**ROW, **broken}) for _ in range(2)] == [off, off]
+    assert len(told) == 1
+    assert told[0].startswith("the API key key_1 cannot be read and is off: ")
+    reader.key({**ROW, **broken, "revision": 4})
+    assert len(told) == 2

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from proxy.config import schema
+from proxy.config.loader import load
+from proxy.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+HASH = "sha256:" + "0" * 64
+OTHER = "sha256:" + "1" * 64
+SECRET = "a-very-well-kept-secret-of-enough-bytes"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "key.pem").touch()
+    return tmp_path / "config.yaml"
+
+
+def mistakes(path: Path, config: Any, **environ: str) -> list[str]:
+    """What is wrong with a configuration, without the file's name; ``[]`` for nothing."""
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    try:
+        load(path, environ)
+    except ConfigError as error:
+        return [line.replace(f"{path}: ", "").replace(f"{path.parent}/", "") for line in error.mistakes]
+    return []
+
+
+def notices(path: Path, config: Any, **environ: str) -> list[str]:
+    path.write_text(yaml.safe_dump(config))
+    return load(path, environ).notices
+
+
+def key(**more: Any) -> dict[str, Any]:
+    return {"name": "k", "hash": HASH} | more
+
+
+# -- limits -------------------------------------------------------------------------------------------
+
+NOTHING = "bounds nothing: set requestsPerMinute, requestsPerHour, tokensPerMinute or concurrent, or enabled: false"
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ({}, [NOTHING]),
+        ({"enabled": True}, [NOTHING]),
+        ({"enabled": False}, []),
+        ({"burstSize": 5}, ["burstSize needs requestsPerMinute or requestsPerHour"]),
+        ({"burstSize": 5, "concurrent": 1}, ["burstSize needs requestsPerMinute or requestsPerHour"]),
+        ({"burstSize": 5, "requestsPerHour": 1}, []),
+        ({"concurrent": 1}, []),
+        ({"tokensPerMinute": 1}, []),
+    ],
+)
+@pytest.mark.parametrize("name", ["global", "perClient", "perAddress", "perModel", "perProvider"])
+def test_a_level_has_to_bound_something(path: Path, name: str, level: Any, expected: list[str]) -> None:
+    told = [f"rateLimiting.{name}: {text}" for text in expected]
+    assert mistakes(path, {"rateLimiting": {name: level}}) == told
+
+
+def test_a_mistake_within_a_level_is_told_once(path: Path) -> None:
+    levels = {"global": {"requestsPerMinute": 0}, "perClient": {"burstSize": 2, "requestPerMinute": 3}}
+    assert mistakes(path, {"rateLimiting": levels}) == [
+        "rateLimiting.global.requestsPerMinute: must be at least 1, got 0",
+        'rateLimiting.perClient: unknown key "requestPerMinute"; did you mean "requestsPerMinute"?',
+    ]
+
+
+def test_a_keys_own_limits_may_be_a_part_of_them(path: Path) -> None:
+    assert mistakes(path, {"auth": {"mode": "keys", "keys": [key(limits={"burstSize": 5})]}}) == []
+
+
+# -- who may ask --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["jwt", "any"])
+def test_tokens_have_to_be_checked_by_something(path: Path, mode: str) -> None:
+    assert mistakes(path, {"auth": {"mode": mode}}) == [f"auth.jwt: is missing: mode {mode} needs it"]
+    assert mistakes(path, {"auth": {"mode": mode, "jwt": 5}}) == ["auth.jwt: expected a mapping, got a number"]
+    assert mistakes(path, {"auth": {"mode": mode, "jwt": {"secret": SECRET}}}) == []
+
+
+SOURCE = "jwt.secret: is missing or empty, and so are publicKeyFile and jwksUrl: one of them is needed"
+PEM, URL = {"publicKeyFile": "key.pem"}, {"jwksUrl": "https://id.example.org/jwks.json"}
+
+
+@pytest.mark.parametrize(
+    ("jwt", "expected"),
+    [
+        ({}, [SOURCE]),
+        ({"secret": ""}, [SOURCE]),
+        ({"secret": "${NOBODY}"}, [SOURCE]),
+        ({"secret": "${EMPTY}"}, [SOURCE]),
+        ({"secret": "${EMPTY}", **URL}, []),
+        ({"secret": SECRET}, []),
+        (PEM, []),
+        (URL, []),
+        ({"publicKeyFile": "none.pem"}, ["jwt.publicKeyFile: no such file: none.pem"]),
+        ({"publicKeyFile": "none.pem", "algorithms": ["HS256"]}, ["jwt.publicKeyFile: no such file: none.pem"]),
+        ({"secret": SECRET, **URL}, ["jwt.jwksUrl: only one of secret and jwksUrl can say which tokens are good"]),
+        (
+            {"secret": SECRET, **PEM, **URL},
+            ["jwt.publicKeyFile: only one of secret and publicKeyFile and jwksUrl can say which tokens are good"],
+        ),
+        ({"secret": "x" * 31}, ["jwt.secret: must have at least 32 bytes"]),
+        ({"secret": "x" * 32}, []),
+        ({"secret": SECRET, "algorithms": ["HS256"]}, []),
+        ({**PEM, "algorithms": ["HS256"]}, ["jwt.algorithms: HS256 needs a secret"]),
+        ({**URL, "algorithms": ["RS256", "HS256"]}, ["jwt.algorithms: HS256 needs a secret"]),
+        (
+            {"secret": "short", "algorithms": ["RS256", "ES256", "HS256"]},
+            [
+                "jwt.algorithms: RS256 needs publicKeyFile or jwksUrl, not a secret",
+                "jwt.algorithms: ES256 needs publicKeyFile or jwksUrl, not a secret",
+                "jwt.secret: must have at least 32 bytes",
+            ],
+        ),
+        ({**URL, "algorithms": ["RS256", "ES256", "EdDSA"]}, []),
+        (
+            {**URL, "algorithms": ["none"]},
+            ['jwt.algorithms[0]: expected one of "ES256", "EdDSA", "HS256", "RS256", got "none"'],
+        ),
+    ],
+)
+def test_tokens_are_checked_with_one_source_of_keys(path: Path, jwt: Any, expected: list[str]) -> None:
+    found = mistakes(path, {"auth": {"mode": "jwt", "jwt": jwt}}, EMPTY="")
+    assert found == [f"auth.{line}" for line in expected]
+    assert SECRET not in str(found)
+
+
+def test_algorithms_are_known_in_any_case(path: Path) -> None:
+    path.write_text(yaml.safe_dump({"auth": {"jwt": {**URL, "algorithms": ["eddsa", "rs256"]}}}))
+    jwt = load(path, {}).config.auth.jwt
+    assert jwt is not None
+    assert jwt.algorithms == ["EdDSA", "RS256"]
+
+
+def test_keys_are_told_apart_by_name_and_by_hash(path: Path) -> None:
+    keys = [key(), key(hash=OTHER), key(name="l", hash=OTHER.upper()), {"name": "m"}, key(name="n")]
+    assert mistakes(path, {"auth": {"mode": "keys", "keys": keys}}) == [
+        "auth.keys[3].hash: is missing",
+        'auth.keys: 2 keys have the name "k"',
+        'auth.keys: "k" and "l" have the same hash',
+        'auth.keys: "k" and "n" have the same hash',
+    ]
+
+
+def test_a_key_may_expire_on_a_date_without_quotes(path: Path) -> None:
+    path.write_text(f"auth: {{mode: keys, keys: [{{name: k, hash: '{HASH}', expires: 2030-12-31}}]}}")
+    assert load(path, {}).config.auth.keys[0].expires == "2030-12-31T00:00:00+00:00"
+    path.write_text(f"auth: {{mode: keys, keys: [{{name: k, hash: '{HASH}', expires: 2030-12-31T18:00:00+01:00}}]}}")
+    assert load(path, {}).config.auth.keys[0].expires == "2030-12-31T17:00:00+00:00"
+
+
+def test_somebody_must_be_able_to_ask(path: Path) -> None:
+    closed = {"auth": {"mode": "keys"}, "database": {"enabled": False}}
+    assert mistakes(path, closed) == [
+        "auth.keys: is missing: without the database (database.enabled) there can be no other key"
+    ]
+    assert mistakes(path, closed | {"auth": {"mode": "keys", "keys": [key()]}}) == []
+    assert mistakes(path, closed | {"auth": {"mode": "keys", "keys": [{"name": "k", "hash": "x"}]}}) == [
+        "auth.keys[0].hash: expected sha256: and 64 hexadecimal digits, as `sluice key hash` prints them"
+    ]
+    assert mistakes(path, {"auth": {"mode": "keys"}}) == []
+
+
+def test_what_has_no_effect_is_told(path: Path) -> None:
+    auth = {"keys": [key(limits={"concurrent": 1}), key(name="l", hash=OTHER, limits={"concurrent": 1})]}
+    assert notices(path, {"auth": auth | {"jwt": {"secret": SECRET}}}) == [
+        "auth.keys: has no effect: auth.mode is none",
+        "auth.jwt: has no effect: auth.mode is none",
+        'auth.keys: the limits of "k" and 1 more have no effect: rateLimiting is not enabled',
+    ]
+    assert notices(path, {"auth": auth | {"mode": "any", "jwt": URL}, "rateLimiting": {"enabled": True}}) == []
+
+
+# -- who may govern, and where things are -------------------------------------------------------------
+
+
+def test_a_short_token_is_refused_and_an_empty_one_told(path: Path) -> None:
+    assert mistakes(path, {"admin": {"token": "s3cret-of-15-ch"}}) == ["admin.token: must have at least 16 characters"]
+    assert mistakes(path, {"admin": {"token": "s3cret-of-16-chs"}}) == []
+    admin = {"admin": {"token": "${ADMIN_TOKEN}"}}
+    told = ["admin.token is empty (set ADMIN_TOKEN): one is made at the first start"]
+    assert notices(path, admin) == notices(path, admin, ADMIN_TOKEN=" ") == told
+    assert notices(path, admin, ADMIN_TOKEN="x" * 16) == notices(path, {"admin": {}}) == []
+
+
+def test_all_mistakes_of_admission_are_told_at_once(path: Path) -> None:
+    config = {
+        "rateLimiting": {"store": "memcached", "perClient": {}, "perModel": {"burstSize": 1}},
+        "auth": {"mode": "jwt", "jwt": {"secret": "hunter2"}, "keys": [key(expires="soon")]},
+        "redis": {"url": "redis://:hunter2@", "prefix": "{a}", "timeoutSecs": 0},
+        "database": {"url": "mysql://u:hunter2@h/n"},
+        "admin": {"token": "hunter2"},
+        "dataDir": "config.yaml\n",
+        "server": {"trustedProxies": ["10.0.0.0/8", "lan"], "tls": {"certFile": "no.pem"}},
+    }
+    found = mistakes(path, config)
+    assert [line.split(": ")[0] for line in found] == [
+        "rateLimiting.store",
+        "rateLimiting.perClient",
+        "rateLimiting.perModel",
+        "auth.jwt.secret",
+        "auth.keys[0].expires",
+        "redis.url",
+        "redis.prefix",
+        "redis.timeoutSecs",
+        "database.url",
+        "admin.token",
+        "dataDir",
+        "server.trustedProxies[1]",
+        "server.tls.certFile",
+    ]
+    assert "hunter2" not in str(found)
+
+
+def test_secrets_of_admission_are_not_in_a_repr(path: Path) -> None:
+    config = {
+        "auth": {"mode": "jwt", "jwt": {"secret": SECRET}},
+        "redis": {"url": f"redis://:{SECRET}@host"},
+        "database": {"url": f"postgresql://u:{SECRET}@host/n"},
+        "admin": {"token": SECRET},
+    }
+    path.write_text(yaml.safe_dump(config))
+    assert SECRET not in repr(load(path, {}).config)
+
+
+# -- the shipped file ---------------------------------------------------------------------------------
+
+
+ADMISSION = (
+    *(schema.RateLimiting, schema.Limits, schema.TokenEstimate),
+    *(schema.Auth, schema.ConfiguredKey, schema.Jwt, schema.JwtClaims, schema.Admin),
+    *(schema.Redis, schema.Database, schema.Server, schema.ListenTls, schema.CircuitBreaker),
+)
+
+
+@pytest.mark.parametrize("section", ADMISSION)
+def test_the_shipped_file_explains_every_key(section: type[schema.Section]) -> None:
+    shipped = (ROOT / "config/config.yaml").read_text()
+    for name in section.__struct_encode_fields__:
+        assert f"{name}:" in shipped
+
+
+def test_what_the_shipped_file_explains_is_accepted(path: Path) -> None:
+    lines = (ROOT / "config/config.yaml").read_text().splitlines()
+    first = lines.index("# auth:")
+    last = next(number for number, line in enumerate(lines) if line.startswith("# The six clocks"))
+    shown = [line.removeprefix("# ") for line in lines[first:last] if not line.startswith("# Wh")]
+    config = yaml.safe_load("\n".join(shown))
+    assert set(config) == {"auth", "admin", "dataDir", "database", "redis"}
+    config["auth"]["keys"][0]["hash"] = HASH
+    assert mistakes(path, config, JWT_SECRET="") == ["auth.jwt.publicKeyFile: no such file: jwt.pem"]

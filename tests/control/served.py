@@ -1,0 +1,93 @@
+"""Routes of the control plane on a free port, over real sockets, with time in the test's own hands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from proxy.config.schema import Admin
+from proxy.config.schema import Server as Settings
+from proxy.control.bodies import Bodies
+from proxy.control.credential import AdminCredential
+from proxy.control.gate import Attempts, Gate
+from proxy.control.router import Route, Router
+from proxy.delivery import refuse
+from proxy.errors import ClientFault, ClientGone
+from proxy.transport.body import Budget
+from proxy.transport.listener import Listener
+from proxy.transport.server import Request, Server
+from tests.support import Answer, RawClient, within
+from tests.support.clock import FakeClock
+
+TOKEN = "the-admin-token-of-the-tests"
+BEARER = ("Authorization", f"Bearer {TOKEN}")
+
+
+class Served:
+    """``async with Served(lambda plane: [Route(...), ...]) as plane``. What it has no page for is a 404 ``not_ours``.
+
+    A request's address is what it says in ``x-test-address``.
+    """
+
+    def __init__(
+        self,
+        routes: Callable[[Served], Iterable[Route]],
+        *,
+        token: str = TOKEN,
+        body_timeout: float = 5.0,
+        **settings: object,
+    ) -> None:
+        self._settings = Settings(host="127.0.0.1", port=0, **settings)
+        self.clock = clock = FakeClock()
+        self.credential = AdminCredential(Admin(token=token), "", clock.wall)
+        self.attempts = Attempts(lambda request: request.headers.get("x-test-address", ""), clock.now, clock.sleep)
+        self.budget = Budget(10_000_000)
+        self.bodies = Bodies(self.budget, body_timeout)
+        self.router = Router(routes(self), Gate(self.credential, self.attempts))
+        self._clients: list[RawClient] = []
+
+    async def __aenter__(self) -> Served:
+        server = Server(self._handle, self._settings, refuse, lambda reason: None)
+        self._listener = Listener(server, self._settings)
+        await self._listener.start()
+        self.port = self._listener.port
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        await within(self._listener.stop(), "the server to stop")
+        assert self.budget.used == 0
+
+    async def _handle(self, request: Request) -> None:
+        page = self.router.find(request.path)
+        if page is None:
+            refuse(request.reply, ClientFault("Not ours.", status=404, code="not_ours"))
+            return
+        try:
+            await page(request)
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if request.ended_by is None or task is None or task.uncancel() > 0:
+                raise
+
+    async def client(self) -> RawClient:
+        client = await RawClient(self.port).connect()
+        self._clients.append(client)
+        return client
+
+    async def fetch(self, method: str, path: str, *headers: tuple[str, str], **request: object) -> Answer:
+        """One request on a connection of its own, without a credential unless ``headers`` hold one."""
+        client = await self.client()
+        answer = await client.fetch(method, path, headers=headers, **request)
+        client.close()
+        return answer
+
+    async def ask(self, method: str, path: str, *headers: tuple[str, str], **request: object) -> Answer:
+        """The same as the admin."""
+        return await self.fetch(method, path, BEARER, *headers, **request)

@@ -1,0 +1,233 @@
+"""A bound on every wait for the database, and how it fares."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from proxy.database import drivers
+from proxy.database.engine import Engine
+from proxy.database.health import Health, Unreachable
+from proxy.errors import ConfigError
+from tests.database.databases import KINDS, Forwarder, address, new_database
+from tests.support.patience import within
+
+Opener = Callable[..., Engine]
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opener]:
+    async with AsyncExitStack() as stack:
+
+        def engine(url: str, **options: float) -> Engine:
+            made = Engine(address(url), Health(), **options)
+            stack.push_async_callback(made.close)
+            return made
+
+        yield engine
+
+
+@pytest.fixture(params=KINDS)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    async with new_database(request.param, tmp_path) as url:
+        yield url
+
+
+async def one(connection: AsyncConnection) -> object:
+    return (await connection.execute(text("SELECT 1"))).scalar_one()
+
+
+def running(statement: str) -> Callable[[AsyncConnection], object]:
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(text(statement))
+
+    return work
+
+
+async def test_the_first_use_brings_the_tables_up_to_date(url: str, opened: Opener) -> None:
+    engine = opened(url)
+    await asyncio.gather(*(engine.read(running("SELECT * FROM api_keys")) for _ in range(10)))
+    assert engine.state.up
+    assert engine.state.latency is not None
+
+
+async def test_a_transaction_that_fails_leaves_nothing_behind(url: str, opened: Opener) -> None:
+    engine = opened(url)
+    await engine.write(running("CREATE TABLE notes (word TEXT PRIMARY KEY)"))
+
+    async def twice(connection: AsyncConnection) -> None:
+        for _ in range(2):
+            await connection.execute(text("INSERT INTO notes VALUES ('same')"))
+
+    with pytest.raises(IntegrityError):
+        await engine.write(twice)
+
+    async def count(connection: AsyncConnection) -> object:
+        return (await connection.execute(text("SELECT count(*) FROM notes"))).scalar_one()
+
+    assert await engine.read(count) == 0
+    assert engine.state.up
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+
+
+async def test_nobody_waits_longer_than_the_limit(url: str, opened: Opener) -> None:
+    engine = opened(url, time_limit=1.0)
+    await engine.ready()
+
+    async def stuck(_connection: AsyncConnection) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Unreachable, match="no answer within 1 s"):
+        await engine.read(stuck)
+    assert not engine.state.up
+    assert await engine.read(one) == 1
+    assert engine.state.up
+
+
+async def test_whoever_gives_up_gives_the_connection_back(url: str, opened: Opener) -> None:
+    engine = opened(url)
+    await engine.ready()
+    for _ in range(2 * drivers.CONNECTIONS):
+        begun = asyncio.Event()
+
+        async def stuck(_connection: AsyncConnection, begun: asyncio.Event = begun) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        asking = asyncio.create_task(engine.read(stuck))
+        await within(begun.wait(), "a connection")
+        asking.cancel()
+        await asyncio.wait((asking,))
+        assert asking.cancelled()
+    assert await engine.read(one) == 1
+
+
+async def test_more_queries_than_connections_wait_for_each_other(url: str, opened: Opener) -> None:
+    engine = opened(url, time_limit=8.0)
+    assert await asyncio.gather(*(engine.read(one) for _ in range(10 * drivers.CONNECTIONS))) == [1] * 50
+
+
+async def test_closing_does_not_wait_for_what_is_stuck(url: str) -> None:
+    engine = Engine(address(url), Health(), time_limit=8.0)
+    begun = asyncio.Event()
+
+    async def stuck(_connection: AsyncConnection) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    asking = asyncio.create_task(engine.read(stuck))
+    await within(begun.wait(), "a connection")
+    asking.cancel()
+    await within(engine.close(), "the end of all connections")
+
+
+async def test_a_database_that_was_away_at_the_start_is_brought_up_to_date_at_its_return(
+    tmp_path: Path, opened: Opener
+) -> None:
+    async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
+        await way.cut()
+        engine = opened(way.url)
+        with pytest.raises(Unreachable):
+            await engine.ready()
+        with pytest.raises(Unreachable):
+            await engine.read(one)
+        assert not engine.state.up
+        await way.restore()
+        await engine.read(running("SELECT * FROM api_keys"))
+        assert engine.state.up
+
+
+async def test_connections_that_broke_while_nobody_used_them_are_not_noticed(tmp_path: Path, opened: Opener) -> None:
+    async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
+        engine = opened(way.url)
+        await engine.ready()
+        await asyncio.gather(*(engine.read(one) for _ in range(3)))
+        await way.cut()
+        await way.restore()
+        assert await asyncio.gather(*(engine.read(one) for _ in range(3))) == [1, 1, 1]
+
+
+async def test_a_server_that_hangs_is_given_up_and_comes_back(tmp_path: Path, opened: Opener) -> None:
+    async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
+        engine = opened(way.url, time_limit=1.0)
+        await engine.ready()
+        assert await engine.read(one) == 1
+        way.hold()
+        with pytest.raises(Unreachable, match="no answer within"):
+            await engine.read(one)
+        await way.restore()
+
+        async def asked_until_it_answers() -> object:
+            while True:  # connections that were being made while it hung take their time to end
+                try:
+                    return await engine.read(one)
+                except Unreachable:
+                    pass
+
+        assert await within(asked_until_it_answers(), "the server to answer") == 1
+        assert engine.state.up
+
+
+async def test_a_wrong_database_is_told_in_the_servers_words(tmp_path: Path, opened: Opener) -> None:
+    async with new_database("postgresql", tmp_path) as url:
+        with pytest.raises(Unreachable, match=r'database "[a-z_0-9]+_gone" does not exist'):
+            await opened(f"{url}_gone").ready()
+
+
+async def test_a_newer_database_is_a_mistake_at_the_start_and_unreachable_later(url: str, opened: Opener) -> None:
+    await opened(url).write(running("UPDATE sluice_revision SET version_num = '0815'"))
+    engine = opened(url)
+    with pytest.raises(ConfigError, match="0815"):
+        await engine.ready()
+    with pytest.raises(Unreachable, match="0815"):
+        await engine.read(one)
+
+
+async def test_the_file_and_its_folder_are_the_gateways_alone(tmp_path: Path, opened: Opener) -> None:
+    engine = opened(f"sqlite:///{tmp_path}/data/sluice.db")
+    await engine.write(running("CREATE TABLE notes (word TEXT)"))
+    modes = await asyncio.to_thread(modes_below, tmp_path)
+    assert modes == {"data": 0o700, "sluice.db": 0o600, "sluice.db-wal": 0o600, "sluice.db-shm": 0o600}
+
+
+async def test_a_file_that_another_process_keeps_to_itself_can_still_be_read(tmp_path: Path, opened: Opener) -> None:
+    engine = opened(f"sqlite:///{tmp_path}/keys.db", time_limit=1.0)
+    await engine.ready()
+    await engine.write(running("CREATE TABLE notes (word TEXT)"))
+    with closing(sqlite3.connect(tmp_path / "keys.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        await engine.read(running("SELECT * FROM notes"))
+        with pytest.raises(Unreachable, match="database is locked"):
+            await engine.write(running("INSERT INTO notes VALUES ('late')"))
+        other.execute("COMMIT")
+    await engine.write(running("INSERT INTO notes VALUES ('in time')"))
+
+
+async def test_writers_of_one_file_that_read_first_take_turns(tmp_path: Path, opened: Opener) -> None:
+    url = f"sqlite:///{tmp_path}/keys.db"
+    one_process, another = opened(url, time_limit=8.0), opened(url, time_limit=8.0)
+    await one_process.write(running("CREATE TABLE counter (value INTEGER)"))
+    await one_process.write(running("INSERT INTO counter VALUES (0)"))
+
+    async def count(connection: AsyncConnection) -> None:
+        value = (await connection.execute(text("SELECT value FROM counter"))).scalar_one()
+        await connection.execute(text("UPDATE counter SET value = :value"), {"value": value + 1})
+
+    await asyncio.gather(*(engine.write(count) for engine in (one_process, another) for _ in range(20)))
+
+    async def value(connection: AsyncConnection) -> object:
+        return (await connection.execute(text("SELECT value FROM counter"))).scalar_one()
+
+    assert await another.read(value) == 40

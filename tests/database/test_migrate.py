@@ -1,0 +1,124 @@
+"""The tables are brought up to date, by one at a time, and all at once or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from proxy.database import drivers, migrate
+from proxy.database.migrate import FOLDER, VERSION_TABLE, Revisions, upgrade
+from proxy.database.tables import METADATA
+from proxy.errors import ConfigError
+from tests.database.databases import KINDS, address, new_database
+from tests.support.patience import within
+
+REPOSITORY = Path(__file__).parents[2]
+
+# As each of several replicas does at its start.
+UPGRADE = """
+import asyncio, sys
+from tests.database.databases import address
+from proxy.database.migrate import upgrade
+sys.stdin.readline()
+print(asyncio.run(upgrade(address(sys.argv[1]))).before)
+"""
+
+
+@pytest.fixture(params=KINDS)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    async with new_database(request.param, tmp_path) as url:
+        yield url
+
+
+async def ask(url: str, statement: str) -> None:
+    engine = drivers.open_single(address(url), 5.0)
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+async def tables(url: str) -> set[str]:
+    engine = drivers.open_single(address(url), 5.0)
+    async with engine.connect() as connection:
+        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    await engine.dispose()
+    return set(names)
+
+
+async def test_an_empty_database_gets_every_table_and_a_second_upgrade_does_nothing(url: str) -> None:
+    assert await upgrade(address(url)) == Revisions(None, "0001")
+    assert await tables(url) == {"api_keys", VERSION_TABLE}
+    assert await upgrade(address(url)) == Revisions("0001", "0001")
+
+
+async def test_the_migrations_lead_to_the_tables_of_the_code(url: str) -> None:
+    await upgrade(address(url))
+
+    def differences(connection: Connection) -> list[object]:
+        options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+        return [*compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)]
+
+    engine = drivers.open_single(address(url), 5.0)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_of_replicas_that_start_at_once_one_upgrades_and_the_others_find_it_done(url: str) -> None:
+    replicas = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", UPGRADE, url, stdin=-1, stdout=-1, stderr=-1, cwd=REPOSITORY
+        )
+        for _ in range(3)
+    ]
+    heard = await within(asyncio.gather(*(each.communicate(b"go\n") for each in replicas)), "three upgrades")
+    assert [each.returncode for each in replicas] == [0, 0, 0], heard
+    assert sorted(out.strip() for out, _ in heard) == [b"0001", b"0001", b"None"]
+
+
+async def test_upgrades_of_one_process_take_turns_too(url: str) -> None:
+    found = await asyncio.gather(*(upgrade(address(url)) for _ in range(5)))
+    assert sorted(str(each.before) for each in found) == ["0001"] * 4 + ["None"]
+
+
+async def test_a_database_of_a_newer_version_is_refused_in_words(url: str) -> None:
+    await upgrade(address(url))
+    await ask(url, f"UPDATE {VERSION_TABLE} SET version_num = '0815'")
+    with pytest.raises(ConfigError, match=r"its revision is 0815, which this version of Sluice does not know.*0001"):
+        await upgrade(address(url))
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "100% migrations"
+    shutil.copytree(FOLDER, folder)
+    broken = 'import sqlalchemy as sa\nfrom alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'
+    broken += (
+        'def upgrade():\n    op.create_table("half", sa.Column("id", sa.Text))\n    raise RuntimeError("broken")\n'
+    )
+    (folder / "versions" / "0002_broken.py").write_text(broken)
+    monkeypatch.setattr(migrate, "FOLDER", folder)
+    with pytest.raises(RuntimeError, match="broken"):
+        await upgrade(address(url))
+    assert await tables(url) == set()
+
+
+async def test_the_version_table_of_another_application_is_left_alone(url: str) -> None:
+    await ask(url, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    await ask(url, "INSERT INTO alembic_version VALUES ('theirs')")
+    assert (await upgrade(address(url))).after == "0001"
+
+
+async def test_who_has_nothing_to_do_needs_no_right_to_write(tmp_path: Path) -> None:
+    async with new_database("postgresql", tmp_path) as url:
+        await upgrade(address(url))
+        assert (await upgrade(address(f"{url}?default_transaction_read_only=on"))).before == "0001"

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.breakers.breaker import Told
+from proxy.errors import ConfigError
+from proxy.fleet.board import Board, stands
+from proxy.fleet.news import News, Word, decode
+from tests.support.patience import within
+from tests.support.services import redis_prefix, redis_url
+
+redis = pytest.importorskip("redis.asyncio")
+
+
+class Corner:
+    """A board in a corner of Redis of its own."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self.board = Board(url, prefix, 5.0, "me")
+        self.hash = f"{{{prefix}}}:breakers"
+        self.client = redis.Redis.from_url(url, decode_responses=True)
+
+    async def write(self, *words: Word, now: float = 0.0) -> None:
+        await self.board.write(words, now)
+
+    async def stands(self) -> dict[tuple[str, str], Told]:
+        """By deployment and endpoint."""
+        found = [stands(age, message) for age, message in await self.board.read()]
+        return {(news.key, news.endpoint): news.told for news in found if news is not None}
+
+    async def close(self) -> None:
+        await self.board.disconnect()
+        await self.client.aclose()
+
+
+@pytest.fixture
+async def corner() -> AsyncIterator[Corner]:
+    url = redis_url()
+    async with redis_prefix(url) as prefix:
+        corner = Corner(url, prefix)
+        yield corner
+        await corner.close()
+
+
+def opened(key: str = "one", moment: float = 0.0, until: float = 60.0) -> Word:
+    return Word(key, "open", moment, until, "status_500")
+
+
+def marked(endpoint: str, key: str = "one") -> Word:
+    return Word(key, "unavailable", 0.0, 3600.0, "", endpoint)
+
+
+HELD, CLOSED, RELOADED = Word("one", "held", 0.0, None, "operator"), Word("one", "closed", 0.0), Word("one", "reloaded", 0.0)  # fmt: skip
+
+
+async def test_what_is_written_stands_with_its_age_at_the_time_of_reading(corner: Corner) -> None:
+    await corner.write(opened(), now=20.0)
+    [(age, message)] = await corner.board.read()
+    assert age >= 20.0  # however long it took
+    assert decode(message) == News("me", "one", "open", 20.0, "status_500")
+    assert stands(age, message) == News("me", "one", "open", age, "status_500")
+
+
+async def test_what_is_over_is_neither_written_nor_told(corner: Corner) -> None:
+    async with corner.board.subscription() as subscription:
+        await corner.write(opened(), opened("two", until=90.0), now=60.0)
+        assert (await corner.stands()) == {("two", ""): "open"}
+        news = decode(await within(subscription.next(), "news"))
+        assert news is not None
+        assert news.key == "two"
+
+
+async def test_what_is_over_in_redis_is_read_no_more_and_cleared_away(corner: Corner) -> None:
+    await corner.write(HELD, opened("two"), now=59.999)
+
+    async def one_is_gone() -> None:
+        while len(await corner.board.read()) == 2:
+            pass
+
+    await within(one_is_gone(), "an opening to be over")
+    assert await corner.client.hkeys(corner.hash) == ["\none"]
+
+
+async def test_nothing_is_left_of_what_nobody_reads(corner: Corner) -> None:
+    await corner.write(opened())
+    assert 0 < await corner.client.pttl(corner.hash) <= 60_000
+    await corner.write(marked("a"))
+    assert 60_000 < await corner.client.pttl(corner.hash) <= 3_600_000
+    await corner.write(opened("two"))
+    assert await corner.client.pttl(corner.hash) > 60_000
+    await corner.write(HELD)
+    assert await corner.client.pttl(corner.hash) == -1
+    await corner.write(opened("two"))
+    assert await corner.client.pttl(corner.hash) == -1
+
+
+async def test_a_reset_clears_the_deployment_and_no_other(corner: Corner) -> None:
+    await corner.write(opened(), marked("a"), marked("b"), opened("two"), opened("not one"), marked("a", "two"))
+    await corner.write(CLOSED)
+    assert await corner.stands() == {("two", ""): "open", ("not one", ""): "open", ("two", "a"): "unavailable"}
+
+
+async def test_a_reload_clears_the_marks_of_the_deployment_and_no_other(corner: Corner) -> None:
+    await corner.write(opened(), marked("a"), marked("b"), marked("a", "two"), RELOADED)
+    assert await corner.stands() == {("one", ""): "open", ("two", "a"): "unavailable"}
+
+
+async def test_a_hold_is_not_undone_by_an_opening_that_comes_later(corner: Corner) -> None:
+    await corner.write(opened(), HELD, opened())
+    assert await corner.stands() == {("one", ""): "held"}
+    await corner.write(CLOSED, opened())
+    assert await corner.stands() == {("one", ""): "open"}
+
+
+async def test_everything_but_a_reload_is_told_in_order(corner: Corner) -> None:
+    async with corner.board.subscription() as subscription:
+        await corner.write(opened(), RELOADED, marked("a"), HELD, CLOSED, now=7.0)
+        heard = [decode(await within(subscription.next(), "news")) for _ in range(4)]
+    assert heard == [
+        News("me", "one", "open", 7.0, "status_500"),
+        News("me", "one", "unavailable", 7.0, "", "a"),
+        News("me", "one", "held", 7.0, "operator"),
+        News("me", "one", "closed", 7.0),
+    ]
+
+
+async def test_fields_that_others_left_there_are_passed_over(corner: Corner) -> None:
+    await corner.client.hset(corner.hash, mapping={"no line": "1:0:x", "a\nb": "junk", "c\nd": "1:0:junk"})
+    await corner.write(opened(), CLOSED, opened())
+    read = await corner.board.read()
+    assert sorted(message for _, message in read)[:2] == [b"junk", b"x"]
+    assert await corner.stands() == {("one", ""): "open"}
+
+
+async def test_names_and_codes_of_any_characters_come_through(corner: Corner) -> None:
+    word = Word('ü"\n\\one', "open", 0.0, 60.0, "a\nb:\0")
+    await corner.write(word)
+    [(age, message)] = await corner.board.read()
+    news = stands(age, message)
+    assert news is not None
+    assert (news.key, news.why) == (word.key, word.why)
+    await corner.write(Word(word.key, "closed", 0.0))
+    assert await corner.board.read() == []
+
+
+async def test_a_board_of_another_prefix_or_database_is_another_board(corner: Corner) -> None:
+    url = redis_url()
+    async with redis_prefix(url) as prefix:
+        other = Board(url, prefix, 5.0, "me")
+        elsewhere = Board(f"{url.rpartition('/')[0]}/1", prefix, 5.0, "me")
+        try:
+            async with other.subscription() as here, elsewhere.subscription() as there:
+                await corner.write(opened())
+                await elsewhere.write([opened("two")], 0.0)
+                await other.write([opened("three")], 0.0)
+                heard = [decode(await within(each.next(), "news")) for each in (here, there)]
+            assert [news.key for news in heard if news is not None] == ["three", "two"]
+            await elsewhere.write([Word("two", "closed", 0.0)], 0.0)
+        finally:
+            await other.disconnect()
+            await elsewhere.disconnect()
+
+
+async def test_a_silent_channel_is_asked_whether_it_lives(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.001)
+    async with corner.board.subscription() as subscription:
+        waiting = asyncio.ensure_future(subscription.next())
+        pings = (await corner.client.info("commandstats")).get("cmdstat_ping", {"calls": 0})["calls"]
+
+        async def more_pings() -> None:
+            while (await corner.client.info("commandstats")).get("cmdstat_ping", {"calls": 0})["calls"] < pings + 3:
+                pass
+
+        await within(more_pings(), "pings")
+        await corner.write(opened())
+        assert decode(await within(waiting, "news"))
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigError, match=r"sluice-gateway\[redis\]"):
+        Board("redis://127.0.0.1:6379/0", "sluice", 0.5, "me")
+
+
+def test_a_url_that_redis_py_does_not_understand_is_not_repeated() -> None:
+    with pytest.raises(ConfigError, match=r"redis\.url") as told:
+        Board("redis://:secret@127.0.0.1:port/0", "sluice", 0.5, "me")
+    assert "secret" not in str(told.value)

@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+
+from proxy.breakers.breaker import Change
+from proxy.fleet.board import Board
+from proxy.fleet.breakers import Link
+from proxy.fleet.news import Word, decode
+from tests.fleet.replica import CHAT, EMBEDDINGS, Replica
+from tests.support.clock import MIDNIGHT
+from tests.support.patience import PATIENCE, until, within
+from tests.support.services import OwnRedis, redis_prefix, redis_url
+
+redis = pytest.importorskip("redis.asyncio")
+
+
+class Corner(NamedTuple):
+    """Where in Redis a test's replicas meet."""
+
+    url: str
+    prefix: str
+
+
+@pytest.fixture
+async def corner() -> AsyncIterator[Corner]:
+    url = redis_url()
+    async with redis_prefix(url) as prefix:
+        yield Corner(url, prefix)
+
+
+@pytest.fixture
+async def pair(corner: Corner) -> AsyncIterator[tuple[Replica, Replica]]:
+    async with Replica(*corner) as a, Replica(*corner, ahead=5000.0) as b:
+        yield a, b
+
+
+Pair = tuple[Replica, Replica]
+
+
+async def learned(*replicas: Replica, key: str = "one", state: str = "open") -> None:
+    await until(lambda: all(each[key].state == state for each in replicas), f"{key} to be {state}")
+
+
+async def over(a: Replica, b: Replica) -> None:
+    """Whatever ``a`` had to say, ``b`` has heard it: words come in order, of which this is the last."""
+    word = secrets.token_hex(4)
+    a.miss("two", word)
+    await until(lambda: word in b["two"].missing_at, "the last word")
+
+
+# --- what travels -----------------------------------------------------------------------------------
+
+
+async def test_what_opens_at_one_replica_opens_at_the_other_and_both_cooldowns_end_together(pair: Pair) -> None:
+    a, b = pair
+    a.fail("one")
+    await learned(b)
+    assert not b["one"].admits(CHAT, b.now)
+    assert (b["one"].why, b["one"].failures) == ("status_500", 0)
+    assert b.rest("one") == pytest.approx(60.0)
+    a.clock.advance(60.0)
+    b.clock.advance(60.5)
+    assert a["one"].enter(CHAT, a.now).probe
+    assert b["one"].enter(CHAT, b.now).probe
+
+
+async def test_an_opening_that_waited_to_be_sent_ends_no_later_for_it(corner: Corner) -> None:
+    a = Replica(*corner)
+    a.fail("one")
+    a.clock.advance(20.0)
+    async with Replica(*corner) as b, a:
+        await learned(b)
+        assert b.rest("one") == pytest.approx(40.0)
+
+
+async def test_an_opening_whose_cooldown_is_over_is_nobodys_news(corner: Corner) -> None:
+    a = Replica(*corner)
+    a.fail("one")
+    a.clock.advance(60.0)
+    async with Replica(*corner) as b, a:
+        await over(a, b)
+        assert b["one"].state == "closed"
+
+
+async def test_a_probe_that_fails_elsewhere_keeps_the_others_from_trying(pair: Pair) -> None:
+    a, b = pair
+    a.fail("one")
+    await learned(b)
+    for each in pair:
+        each.clock.advance(60.0)
+    assert b["one"].enter(CHAT, b.now).probe
+    a.fail("one", times=1)
+    await until(lambda: b["one"].state == "open", "the news of the probe")
+    assert b.rest("one") == pytest.approx(60.0)
+
+
+async def test_recovery_is_each_replicas_own_affair(pair: Pair) -> None:
+    a, b = pair
+    a.fail("one")
+    await learned(b)
+    a.clock.advance(60.0)
+    for _ in range(2):
+        a["one"].succeed(a["one"].enter(CHAT, a.now), a.now)
+    assert a["one"].state == "closed"
+    await over(a, b)
+    assert b["one"].state == "open"
+
+
+async def test_an_endpoint_without_the_model_is_known_to_both_and_so_is_the_next(pair: Pair) -> None:
+    a, b = pair
+    a.miss("one", CHAT)
+    await learned(b, state="unavailable")
+    assert not b["one"].admits(CHAT, b.now)
+    assert b["one"].admits(EMBEDDINGS, b.now)
+    a.miss("one", EMBEDDINGS)
+    await until(lambda: b["one"].missing_at == {CHAT, EMBEDDINGS}, "the second endpoint")
+
+
+async def test_what_both_find_out_adds_up(pair: Pair) -> None:
+    a, b = pair
+    a.miss("one", CHAT)
+    b.miss("one", EMBEDDINGS)
+    for each in pair:
+        await until(lambda each=each: each["one"].missing_at == {CHAT, EMBEDDINGS}, "both endpoints")  # type: ignore[misc]
+
+
+async def test_an_operator_holds_and_frees_a_deployment_at_any_replica_for_all(pair: Pair) -> None:
+    a, b = pair
+    a.trip("one")
+    await until(lambda: b["one"].held, "the hold")
+    b.clock.advance(9999.0)
+    assert not b["one"].admits(CHAT, b.now)
+    assert (b["one"].why, b["one"].retry_at) == ("operator", None)
+    b.reset("one")
+    await learned(*pair, state="closed")
+    assert not a["one"].held
+
+
+async def test_an_operators_hold_is_told_where_the_breaker_was_open_already(pair: Pair) -> None:
+    a, b = pair
+    a.fail("one")
+    await learned(b)
+    a.trip("one")
+    await until(lambda: b["one"].held, "the hold")
+
+
+async def test_a_reset_clears_the_others_even_if_there_was_nothing_to_clear_where_it_was_said(pair: Pair) -> None:
+    a, b = pair
+    a.fail("one")
+    a.miss("two", CHAT)
+    await learned(b)
+    await learned(b, key="two", state="unavailable")
+    b.reset("one")
+    b.reset("two")
+    await learned(*pair, state="closed")
+    await learned(*pair, key="two", state="closed")
+    b.reset("one")
+    a.fail("one")
+    await learned(b)
+
+
+async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> None:
+    a, b = pair
+    witness = Board(*corner, 5.0, "witness")
+    async with witness.subscription() as subscription:
+        a.fail("one")
+        a.miss("one", CHAT)
+        await until(lambda: b["one"].missing_at, "what a has to say")
+        b.trip("one")
+        await until(lambda: a["one"].held, "what b has to say")
+        a.reset("one")
+        await learned(b, state="closed")
+        await over(a, b)
+        await over(b, a)  # after it nothing of b's can be under way
+        heard = []
+        while len(heard) < 6:
+            news = decode(await within(subscription.next(), "the next word", lambda: heard))
+            assert news is not None
+            heard.append((news.key, news.told))
+    await witness.disconnect()
+    assert heard[:4] == [("one", "open"), ("one", "unavailable"), ("one", "held"), ("one", "closed")]
+    assert heard[4:] == [("two", "unavailable")] * 2
+
+
+async def test_a_replica_does_not_learn_from_itself(pair: Pair) -> None:
+    a, b = pair
+    a.reset("one")
+    await over(a, b)
+    b.reset("two")
+    await learned(a, key="two", state="closed")  # and before it a has heard its own words
+    assert a["one"].last == Change("reset")
+
+
+async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: Corner, pair: Pair) -> None:
+    a, b = pair
+    for each in pair:
+        each.registry.live("made-up", passing=True)
+    made_up = a.registry.live("made-up", passing=True).breaker
+    made_up.missing(made_up.enter(CHAT, a.now), CHAT, a.now)
+    await over(a, b)
+    assert b.registry.live("made-up", passing=True).breaker.state == "closed"
+    board = Board(*corner, 5.0, "another")
+    assert len(await board.read()) == 1
+    await board.write([Word("made-up", "held", 0.0, None, "operator")], 0.0)
+    await board.disconnect()
+    await over(b, a)
+    assert made_up.state == "unavailable"
+
+
+async def test_a_deployment_that_is_not_known_yet_is_learned_of_after_a_reload(corner: Corner) -> None:
+    async with Replica(*corner, keys=("one", "two", "new")) as a, Replica(*corner) as b:
+        a.fail("new")
+        await over(a, b)
+        b.configure("new")
+        b.reload()
+        await learned(b, key="new")
+
+
+async def test_after_a_reload_a_model_that_was_missing_may_be_tried_again(corner: Corner, pair: Pair) -> None:
+    a, b = pair
+    a.miss("one", CHAT)
+    await learned(b, state="unavailable")
+    b.reload()
+    await over(b, a)
+    assert b["one"].admits(CHAT, b.now)
+    assert not a["one"].admits(CHAT, a.now)  # its configuration was not read again
+    async with Replica(*corner) as c:
+        assert c["one"].admits(CHAT, c.now)
+
+
+# --- who comes late ---------------------------------------------------------------------------------
+
+
+async def test_a_process_that_starts_knows_what_stands_before_it_serves(corner: Corner) -> None:
+    a = Replica(*corner, keys=("one", "two", "three"))
+    a.fail("one")
+    a.miss("two", CHAT)
+    a.trip("three")
+    a.clock.advance(25.0)
+    async with a:
+        pass
+    async with Replica(*corner, keys=("one", "two", "three"), ahead=5000.0) as b:
+        assert b["one"].state == "open"
+        rest = b.rest("one")  # 35 s, less the time in Redis
+        assert rest is not None
+        assert 35.0 - PATIENCE < rest <= 35.0 + 1e-6
+        assert b["two"].missing_at == {CHAT}
+        assert b["three"].held
+
+
+async def test_a_process_that_starts_is_told_nothing_of_what_was_reset(corner: Corner) -> None:
+    async with Replica(*corner) as a:
+        a.trip("one")
+        a.miss("one", CHAT)
+        a.reset("one")
+    async with Replica(*corner) as b:
+        assert b["one"].state == "closed"
+
+
+async def test_what_waits_is_sent_when_a_process_ends(corner: Corner) -> None:
+    async with Replica(*corner) as b:
+        async with Replica(*corner) as a:
+            a.trip("one")  # and it closes at once
+        await until(lambda: b["one"].held, "the last word of a")
+
+
+# --- Redis comes and goes ---------------------------------------------------------------------------
+
+
+async def test_without_redis_a_replica_goes_by_what_it_sees_itself() -> None:
+    async with OwnRedis() as own:
+        await own.kill()
+        async with Replica(own.url, "sluice", timeout=3600.0) as a:
+            assert a.shared.state == Link(False, MIDNIGHT)
+            a.fail("one")
+            assert a["one"].state == "open"
+            await until(lambda: a.heard["warning"], "a warning")
+    assert len(a.heard["warning"]) == 1
+    assert a.heard["warning"][0].startswith("Redis is away")
+    assert a.heard["info"] == []
+
+
+async def test_redis_is_killed_and_comes_back_and_what_happened_meanwhile_travels() -> None:
+    async with OwnRedis() as own, Replica(own.url, "sluice") as a, Replica(own.url, "sluice") as b:
+        assert a.shared.state.up
+        await own.kill()
+        await until(lambda: not a.shared.state.up and not b.shared.state.up, "the loss to be noticed")
+        a.fail("one")
+        a.trip("two")
+        b.miss("one", CHAT)
+        a.clock.advance(10.0)
+        assert a.shared.state.latency is None
+        await own.start()
+        await until(lambda: b["two"].held and CHAT in a["one"].missing_at, "everything to be known")
+        rest = b.rest("one")  # less the time in Redis, if it was not told but read
+        assert rest is not None
+        assert 50.0 - PATIENCE < rest <= 50.0 + 1e-6
+        await until(lambda: a.heard["info"] and b.heard["info"], "the return to be told")
+        assert a.shared.state.up
+        assert a.shared.state.latency is not None
+        assert [len(each.heard[level]) for each in (a, b) for level in ("warning", "info", "debug")] == [1, 1, 0] * 2
+
+
+async def test_what_another_told_while_this_replica_was_cut_off_is_read_on_return() -> None:
+    async with OwnRedis() as own, Replica(own.url, "sluice") as a:
+        board = Board(own.url, "sluice", 5.0, "another")
+        own_client = redis.Redis.from_url(own.url)
+        await board.write([Word("one", "open", 0.0, 60.0, "status_500")], 0.0)
+        await learned(a)
+        a.reset("one")
+        await over_board(own_client, "{sluice}:breakers")
+        await own_client.client_kill_filter(_type="pubsub")
+        await board.write([Word("two", "held", 0.0, None, "operator")], 0.0)
+        await until(lambda: a["two"].held, "the hold")
+        assert a["one"].state == "closed"
+        await board.disconnect()
+        await own_client.aclose()
+
+
+async def over_board(client: redis.Redis, key: str) -> None:
+    async def empty() -> None:
+        while await client.hlen(key):
+            pass
+
+    await within(empty(), "the board to be cleared")
+
+
+async def test_a_redis_that_does_not_answer_holds_up_neither_start_nor_end_nor_a_breaker() -> None:
+    async with OwnRedis() as own:
+        own.hold()
+        async with Replica(own.url, "sluice", timeout=0.02) as a:
+            assert not a.shared.state.up
+            a.fail("one")
+            assert not a["one"].admits(CHAT, a.now)
+        own.resume()
+
+
+async def test_a_redis_that_stops_answering_is_noticed_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.01)
+    async with OwnRedis() as own, Replica(own.url, "sluice", timeout=0.2) as a, Replica(own.url, "sluice") as b:
+        await until(lambda: a.shared.state.up, "a to be there")
+        own.hold()
+        await until(lambda: not a.shared.state.up, "the silence to be noticed")
+        a.trip("one")
+        own.resume()
+        await until(lambda: b["one"].held, "the word that waited")
+
+
+async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.01)
+    async with OwnRedis() as own, Replica(own.url, "sluice", timeout=0.2) as a:
+        await until(lambda: a.shared.state.up, "a to be there")
+        board = Board(own.url, "sluice", 5.0, "another")
+        await board.write([Word("one", "unavailable", 0.0, 3600.0, "", CHAT)], 0.0)
+        await board.disconnect()
+        await learned(a, state="unavailable")
+        own.hold()
+        await until(lambda: not a.shared.state.up, "the silence to be noticed")
+        a.reload()
+        own.resume()
+        await until(lambda: a.shared.state.up, "Redis to be back")
+        assert a["one"].state == "closed"
+
+
+async def test_what_makes_no_sense_is_counted_and_passed_over(corner: Corner, pair: Pair) -> None:
+    a, b = pair
+    client = redis.Redis.from_url(corner.url)
+    key = f"{{{corner.prefix}}}:breakers"
+    await client.publish(f"{key}:{client.connection_pool.connection_kwargs.get('db', 0)}", b"\xff")
+    await client.hset(key, "a\nb", "1:0:junk")
+    await client.aclose()
+    a.fail("one")
+    await learned(b)
+    assert b.shared.malformed == 1
+    assert len(b.heard["debug"]) == 1
+    b.shared.refresh()
+    await until(lambda: b.shared.malformed == 2, "the field to be read")
+    assert b.heard["warning"] == b.heard["info"] == []

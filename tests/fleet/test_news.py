@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy.breakers.breaker import Breaker, Policy, State
+from proxy.fleet.news import MOST_WAITING, UNAVAILABLE_SECS, News, Outbox, Word, decode, encode, word_of
+
+POLICY = Policy(failure_threshold=1, cooldown=60.0, success_threshold=1)
+
+
+class Ear:
+    """A breaker, and the words that its changes make."""
+
+    def __init__(self) -> None:
+        self.words: list[Word] = []
+        self.breaker = Breaker(POLICY, "one", self.changed)
+
+    def changed(self, breaker: Breaker, old: State, now: float) -> None:
+        if (word := word_of(breaker, now)) is not None:
+            self.words.append(word)
+
+    def fail(self, now: float) -> None:
+        self.breaker.fail(self.breaker.enter("chat", now), now, "status_500")
+
+    @property
+    def told(self) -> list[tuple[str, float, float | None, str, str]]:
+        assert {word.key for word in self.words} <= {"one"}
+        return [(word.what, word.moment, word.until, word.why, word.endpoint) for word in self.words]
+
+
+# --- what is worth a word -----------------------------------------------------------------------
+
+
+def test_what_opens_is_told_with_the_end_of_its_cooldown_and_so_is_a_probe_that_fails() -> None:
+    ear = Ear()
+    ear.fail(10.0)
+    ear.fail(70.0)
+    assert ear.told == [("open", 10.0, 70.0, "status_500", ""), ("open", 70.0, 130.0, "status_500", "")]
+
+
+def test_recovery_is_told_to_nobody() -> None:
+    ear = Ear()
+    ear.fail(10.0)
+    entry = ear.breaker.enter("chat", 70.0)
+    ear.breaker.succeed(entry, 70.0)
+    assert ear.breaker.state == "closed"
+    assert [what for what, *_ in ear.told] == ["open"]
+
+
+def test_each_endpoint_without_the_model_is_told_in_whatever_state_it_is_found() -> None:
+    ear = Ear()
+    normal = ear.breaker.enter("a", 1.0)
+    for endpoint in ("a", "b", "a"):
+        ear.breaker.missing(normal, endpoint, 1.0)
+    ear.fail(2.0)
+    ear.breaker.missing(normal, "c", 3.0)
+    marks = [(endpoint, until) for what, _, until, _, endpoint in ear.told if what == "unavailable"]
+    assert marks == [("a", 1.0 + UNAVAILABLE_SECS), ("b", 1.0 + UNAVAILABLE_SECS), ("c", 3.0 + UNAVAILABLE_SECS)]
+
+
+def test_an_operators_word_is_told_even_where_it_changes_nothing_here() -> None:
+    ear = Ear()
+    ear.breaker.reset(1.0)
+    ear.fail(2.0)
+    ear.breaker.trip(3.0, "x" * 5000)
+    ear.breaker.trip(4.0, "operator")
+    ear.breaker.reset(5.0)
+    assert ear.told == [
+        ("closed", 1.0, None, "", ""),
+        ("open", 2.0, 62.0, "status_500", ""),
+        ("held", 3.0, None, "x" * 200, ""),
+        ("held", 4.0, None, "operator", ""),
+        ("closed", 5.0, None, "", ""),
+    ]
+
+
+def test_a_reload_is_worth_a_word_only_where_it_forgets_something() -> None:
+    ear = Ear()
+    ear.breaker.reload(1.0)
+    ear.breaker.missing(ear.breaker.enter("a", 2.0), "a", 2.0)
+    ear.breaker.reload(3.0)
+    assert [what for what, *_ in ear.told] == ["unavailable", "reloaded"]
+
+
+def test_what_was_learned_is_told_to_nobody() -> None:
+    ear = Ear()
+    ear.breaker.learn("open", 10.0, 5.0, "status_500")
+    ear.breaker.learn("unavailable", 10.0, 5.0, "", "a")
+    ear.breaker.learn("held", 10.0, 5.0, "operator")
+    ear.breaker.learn("closed", 10.0, 5.0, "")
+    assert ear.told == []
+
+
+# --- what waits -----------------------------------------------------------------------------------
+
+
+def word(what: str, key: str = "one", endpoint: str = "", moment: float = 0.0) -> Word:
+    return Word(key, what, moment, None, "", endpoint)  # type: ignore[arg-type]
+
+
+def waiting(*words: Word) -> list[tuple[str, str, str]]:
+    box = Outbox()
+    for each in words:
+        box.put(each)
+    return [each.subject for each in box.waiting()]
+
+
+def test_of_one_subject_the_latest_word_waits_behind_those_of_others() -> None:
+    box = Outbox()
+    first, other, latest = word("open"), word("open", "two"), word("open", moment=5.0)
+    for each in (first, other, latest):
+        box.put(each)
+    assert box.waiting() == [other, latest]
+
+
+def test_a_reset_makes_void_whatever_was_said_of_its_deployment_before() -> None:
+    said = [word("open"), word("unavailable", endpoint="a"), word("held"), word("open", "two")]
+    assert waiting(*said, word("closed")) == [("two", "open", ""), ("one", "closed", "")]
+    assert waiting(word("closed"), word("open")) == [("one", "closed", ""), ("one", "open", "")]
+
+
+def test_a_reload_makes_void_only_what_was_said_of_endpoints() -> None:
+    said = [word("open"), word("unavailable", endpoint="a"), word("unavailable", "two", "a")]
+    assert waiting(*said, word("reloaded")) == [
+        ("one", "open", ""),
+        ("two", "unavailable", "a"),
+        ("one", "reloaded", ""),
+    ]
+
+
+def test_a_word_that_changed_while_it_was_sent_waits_on() -> None:
+    box = Outbox()
+    box.put(word("open"))
+    box.put(word("open", "two"))
+    sent = box.waiting()
+    box.put(later := word("open", moment=5.0))
+    box.sent(sent)
+    assert box.waiting() == [later]
+
+
+def test_of_too_many_words_the_oldest_are_lost() -> None:
+    box = Outbox()
+    for number in range(MOST_WAITING + 2):
+        box.put(word("open", str(number)))
+    assert len(box) == MOST_WAITING
+    assert box.waiting()[0].key == "2"
+
+
+@pytest.mark.parametrize(("until", "now", "left"), [(None, 1e9, 0.0), (60.0, 10.0, 50.0), (60.0, 60.0, -1.0)])
+def test_a_word_knows_how_long_it_stands(until: float | None, now: float, left: float) -> None:
+    assert Word("one", "open", 0.0, until).left(now) == left
+
+
+# --- what travels -----------------------------------------------------------------------------------
+
+
+@given(
+    what=st.sampled_from(["open", "held", "unavailable", "closed"]),
+    texts=st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=50)] * 4),
+    age=st.floats(0, 1e10),
+)
+def test_what_is_encoded_is_decoded(what: str, texts: tuple[str, str, str, str], age: float) -> None:
+    origin, key, why, endpoint = texts
+    message = encode(Word(key, what, 3.0, None, why, endpoint), origin, age)  # type: ignore[arg-type]
+    assert decode(message) == News(origin, key, what, age, why, endpoint)  # type: ignore[arg-type]
+
+
+def test_no_moment_travels() -> None:
+    message = encode(Word("one", "open", 123456.0, 123516.0, "status_500"), "me", 7.5)
+    told = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""}
+    assert msgspec.json.decode(message) == told
+    assert encode(word("reloaded"), "me", 0.0) == b""
+
+
+VALID = {"origin": "me", "key": "one", "told": "open", "age": 1.0}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"age": -1},
+        {"age": "1"},
+        {"age": None},
+        {"age": 1e300},
+        {"told": "half_open"},
+        {"told": "reloaded"},
+        {"key": 1},
+        {"why": "x" * 4001},
+    ],
+)
+def test_news_with_a_member_that_makes_no_sense_is_none(changed: dict[str, object]) -> None:
+    assert decode(msgspec.json.encode(VALID)) is not None
+    assert decode(msgspec.json.encode(VALID | changed)) is None
+
+
+def test_members_of_a_later_version_are_passed_over() -> None:
+    assert decode(msgspec.json.encode(VALID | {"mood": ["bad"]})) == News("me", "one", "open", 1.0)
+
+
+@given(st.binary(max_size=200))
+@example(b"")
+@example(b'{"origin":"\xff"}')
+@example(b"[" * 100_000)
+@example(b'{"x":' + b"[" * 100_000)
+@example(b'{"origin":"a","key":"b","told":"open","age":1e999}')
+def test_no_bytes_are_too_strange_to_be_refused(message: bytes) -> None:
+    assert decode(message) is None

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from proxy.limits.base import Limit, Want
+from proxy.limits.batch import Batch, Slot
+from proxy.limits.leases import Leases
+from proxy.limits.pending import Pending, Told
+
+TOKENS = Limit("model", "tokensPerMinute", "model:tokensPerMinute", 1000.0, 10.0)
+SLOT: Slot = ("model:concurrent", "gpt")
+
+
+def tokens(amount: float, key: str = "gpt") -> Want:
+    return Want(TOKENS, key, amount)
+
+
+def told(pending: Pending) -> Told:
+    return pending.fill(Batch("p"), Leases())
+
+
+def amounts(corrections: list[Want]) -> dict[str, float]:
+    assert len({want.key for want in corrections}) == len(corrections)
+    return {want.key: want.amount for want in corrections}
+
+
+def test_what_is_told_is_pending_no_more() -> None:
+    pending = Pending()
+    assert not pending
+    pending.correct(tokens(5))
+    pending.release(SLOT, 1)
+    assert len(pending) == 2
+    assert told(pending).released == [(SLOT, 1)]
+    assert not pending
+
+
+def test_one_call_carries_a_thousand_of_each() -> None:
+    pending = Pending()
+    for number in range(2500):
+        pending.correct(tokens(number))
+    pieces = [told(pending).corrections for _ in range(3)]
+    assert [len(piece) for piece in pieces] == [1000, 1000, 500]
+    assert [want.amount for piece in pieces for want in piece] == list(range(2500))
+
+
+def test_beyond_the_bound_corrections_of_a_bucket_are_one() -> None:
+    pending = Pending(100)
+    for number in range(1001):
+        pending.correct(tokens(1.0, str(number % 10)))
+    assert len(pending) <= 100
+    sums: dict[str, float] = {}
+    for want in told(pending).corrections:
+        sums[want.key] = sums.get(want.key, 0.0) + want.amount
+    assert sum(sums.values()) == 1001.0
+    assert sums["0"] == 101.0
+
+
+def test_corrections_under_different_limits_are_not_added_up() -> None:
+    other = Limit("model", "tokensPerMinute", TOKENS.name, 2000.0, 20.0)
+    pending = Pending(4)
+    for _ in range(2):
+        pending.correct(tokens(1.0))
+        pending.correct(Want(other, "gpt", 7.0))
+    pending.correct(tokens(1.0))
+    assert [(want.limit, want.amount) for want in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
+
+
+def test_of_too_many_buckets_the_oldest_are_forgotten() -> None:
+    pending = Pending(100)
+    for number in range(101):
+        pending.correct(tokens(1.0, str(number)))
+    assert list(amounts(told(pending).corrections)) == [str(number) for number in range(51, 101)]
+
+
+def test_of_too_many_released_slots_the_oldest_are_left_to_expire() -> None:
+    pending = Pending(3)
+    for lease in range(5):
+        pending.release(SLOT, lease)
+    assert told(pending).released == [(SLOT, 2), (SLOT, 3), (SLOT, 4)]
+
+
+@pytest.mark.parametrize("corrections", [True, False])
+def test_after_a_failure_it_is_told_again_in_the_same_order(corrections: bool) -> None:
+    pending = Pending()
+    for number in range(3):
+        pending.correct(tokens(number))
+        pending.release(SLOT, number)
+    failed = told(pending)
+    pending.correct(tokens(3))
+    pending.release(SLOT, 3)
+    pending.put_back(failed, corrections=corrections)
+    again = told(pending)
+    assert [want.amount for want in again.corrections] == ([0, 1, 2, 3] if corrections else [3])
+    assert [lease for _, lease in again.released] == [0, 1, 2, 3]
+
+
+def test_released_slots_that_come_back_do_not_break_the_bound() -> None:
+    pending = Pending(3)
+    for lease in range(3):
+        pending.release(SLOT, lease)
+    failed = told(pending)
+    pending.release(SLOT, 3)
+    pending.release(SLOT, 4)
+    pending.put_back(failed, corrections=True)
+    assert len(told(pending).released) == 3
+
+
+def test_what_was_released_meanwhile_is_not_renewed() -> None:
+    leases, pending, batch = Leases(), Pending(), Batch("p")
+    leases.add(SLOT, 1)
+    leases.add(("model:concurrent", "other"), 2)
+    pending.renew(leases)
+    leases.remove(SLOT, 1)
+    pending.fill(batch, leases)
+    assert batch.keys() == [b"{p}:model:concurrent:other"]
+    assert not pending

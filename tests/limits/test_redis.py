@@ -1,0 +1,446 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from proxy.errors import ConfigError
+from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.failover import StoreDown
+from proxy.limits.redis import RedisStore
+from tests.limits import neighbour
+from tests.limits.contract import Advance, Contract
+from tests.limits.neighbour import HALF, ONCE, SLOT
+from tests.support import Blackhole, Close, Upstream, until, within
+from tests.support.patience import PATIENCE
+from tests.support.services import OwnRedis, redis_prefix, redis_url
+
+redis = pytest.importorskip("redis.asyncio")
+
+
+@pytest.fixture
+async def prefix() -> AsyncIterator[str]:
+    async with redis_prefix(redis_url()) as own:
+        yield own
+
+
+ANY = Want(Limit("global", "requestsPerMinute", "any", 1e6, 1e6), "any")
+
+
+class Timed(RedisStore):
+    """By a clock of the test's own, and with everything settled at the very moment, where it really may take 20 ms."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(redis_url(), prefix, 5.0, lease_secs=1e8, now=lambda: self.seconds)
+        self.seconds = 0.0
+        self.happened: list[float | tuple[Sequence[Want], Sequence[Want], int]] = []  # in order: waited, or settled
+
+    async def take(self, wants: Sequence[Want], lease: int) -> Verdict:
+        for event in self.happened:
+            if isinstance(event, tuple):
+                super().settle(*event)
+            else:
+                await super().take([ANY], 0)  # what is queued goes with it
+                self.seconds += event
+        self.happened.clear()
+        return await super().take(wants, lease)
+
+    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+        self.happened.append((corrections, slots, lease))
+
+
+class TestContract(Contract):
+    @pytest.fixture
+    async def store(self, prefix: str) -> AsyncIterator[Timed]:
+        store = Timed(prefix)
+        yield store
+        await store.close()
+
+    @pytest.fixture
+    def advance(self, store: Timed) -> Advance:
+        return store.happened.append
+
+
+@pytest.fixture
+async def own() -> AsyncIterator[OwnRedis]:
+    async with OwnRedis() as server:
+        yield server
+
+
+@asynccontextmanager
+async def opened(
+    url: str, prefix: str = "sluice", timeout: float = PATIENCE, **options: float
+) -> AsyncIterator[RedisStore]:
+    store = RedisStore(url, prefix, timeout, **options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def level(store: RedisStore, want: Want) -> float:
+    verdict = await store.take([Want(want.limit, want.key, 0.0)], 0)
+    return verdict.remaining if verdict.admitted else -verdict.retry_after * want.limit.rate
+
+
+async def free(store: RedisStore, lease: int = 99) -> bool:
+    """Whether the one slot is free; it is so again afterwards."""
+    admitted = (await store.take([SLOT], lease)).admitted
+    store.settle([], [SLOT], lease)
+    return admitted
+
+
+async def until_free(store: RedisStore) -> None:
+    async def look() -> None:
+        while not await free(store):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    await within(look(), "a free slot")
+
+
+async def taken_under_way(store: RedisStore, wants: Sequence[Want], lease: int = 1) -> asyncio.Task[Verdict]:
+    """A take that has been sent, or at least belongs to the call that is under way."""
+    task = asyncio.ensure_future(store.take(wants, lease))
+    await until(lambda: store._asking, "a call under way")
+    return task
+
+
+# -- many at once -------------------------------------------------------------------------------
+
+
+async def test_two_processes_are_granted_together_exactly_what_is_there(prefix: str) -> None:
+    neighbours = [await neighbour.start(redis_url(), prefix, "hammer", "1000") for _ in range(2)]
+    answers = [await within(each.communicate(), "a neighbour") for each in neighbours]
+    granted = [int(output) for output, _ in answers]
+    assert sum(granted) == 500
+    async with opened(redis_url(), prefix) as store:
+        assert await level(store, ONCE) == pytest.approx(0.0, abs=0.01)
+        assert await level(store, HALF) == pytest.approx(100_000 - 500 * 137.5, abs=1.0)
+
+
+async def test_takes_that_come_together_share_a_call(own: OwnRedis) -> None:
+    async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
+        await store.take([ONCE], 1)
+        for _ in range(3):
+            before = await calls(client)
+            verdicts = await asyncio.gather(*(store.take([ONCE], lease) for lease in range(100)))
+            assert all(verdict.admitted for verdict in verdicts)
+            assert await calls(client) == before + 1
+        assert await level(store, ONCE) == pytest.approx(500 - 301, abs=0.01)
+
+
+async def calls(client: Any) -> int:
+    return int((await client.info("commandstats")).get("cmdstat_evalsha", {}).get("calls", 0))
+
+
+async def test_more_than_one_call_carries_are_answered_all(own: OwnRedis) -> None:
+    async with opened(own.url) as store:
+        verdicts = await asyncio.gather(*(store.take([HALF, Want(ONCE.limit, f"{n}")], n) for n in range(1700)))
+        assert sum(verdict.admitted for verdict in verdicts) == int(100_000 / 137.5)
+        assert {verdict.limit for verdict in verdicts if not verdict.admitted} == {HALF.limit}
+
+
+# -- what stands in Redis -----------------------------------------------------------------------
+
+
+async def test_all_keys_share_a_hash_tag_and_go_when_they_say_nothing_any_more(own: OwnRedis) -> None:
+    slow = Want(Limit("client", "requestsPerHour", "client:requestsPerHour", 10.0, 0.01), "client:ann")
+    async with opened(own.url, "here") as store, redis.Redis.from_url(own.url) as client:
+        await store.take([slow, SLOT], 1)
+        keys = {key: await client.pttl(key) for key in await client.keys()}
+        assert set(keys) == {b"{here}:client:requestsPerHour:client:ann", b"{here}:model:concurrent:gpt"}
+        assert 50_000 < keys[b"{here}:client:requestsPerHour:client:ann"] <= 100_000
+        assert 5_000 < keys[b"{here}:model:concurrent:gpt"] <= 15_000
+        store.settle([Want(slow.limit, slow.key, -1.0)], [SLOT], 1)
+        assert await free(store)
+        await store.take([Want(slow.limit, slow.key, 0.0)], 1)
+        assert await client.keys() == []
+
+
+async def test_prefixes_are_strangers_to_each_other(own: OwnRedis) -> None:
+    async with opened(own.url, "a") as one, opened(own.url, "b") as other:
+        assert (await one.take([SLOT], 1)).admitted
+        assert (await other.take([SLOT], 1)).admitted
+
+
+@pytest.mark.parametrize("key", ["", "ä", "a b\r\n{c}:*", "\ud800\udc80", "\x00", "x" * 5000])
+async def test_a_key_may_be_any_text(own: OwnRedis, key: str) -> None:
+    async with opened(own.url) as store:
+        for left in (499, 498):
+            verdict = await store.take([Want(ONCE.limit, key)], 1)
+            assert verdict.remaining == pytest.approx(left, abs=0.01)
+
+
+async def test_what_stands_there_and_is_no_bucket_counts_as_a_full_one(own: OwnRedis) -> None:
+    async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
+        await client.set("{sluice}:global:requestsPerHour:", "nonsense")
+        assert (await store.take([ONCE], 1)).remaining == pytest.approx(499.0, abs=0.01)
+
+
+async def test_a_server_whose_clock_is_set_back_gives_and_takes_nothing(own: OwnRedis) -> None:
+    moment = [1000.0]
+    store = RedisStore(own.url, "sluice", PATIENCE, now=lambda: moment[0])
+    want = Want(Limit("model", "tokensPerMinute", "model:tokensPerMinute", 100.0, 1.0), "gpt", 50.0)
+    await store.take([want], 1)
+    moment[0] = 10.0
+    assert await level(store, want) == 50.0
+    await store.take([Want(want.limit, want.key, 10.0)], 1)
+    moment[0] = 20.0
+    assert await level(store, want) == 50.0
+    await store.close()
+
+
+# -- settlements --------------------------------------------------------------------------------
+
+
+async def test_settlements_go_by_themselves(own: OwnRedis) -> None:
+    async with opened(own.url) as store, opened(own.url) as other:
+        await store.take([SLOT, HALF], 1)
+        assert not await free(other)
+        store.settle([Want(HALF.limit, HALF.key, 1000.0)], [SLOT], 1)
+        await until_free(other)
+        assert await level(other, HALF) == pytest.approx(100_000 - 1137.5, abs=1.0)
+
+
+async def test_what_is_queued_is_sent_at_the_end_and_what_is_held_released(own: OwnRedis) -> None:
+    async with opened(own.url) as other:
+        async with opened(own.url) as store:
+            await store.take([SLOT, HALF], 1)
+            store.settle([Want(HALF.limit, HALF.key, 1000.0)], [], 1)
+        assert await free(other)
+        assert await level(other, HALF) == pytest.approx(100_000 - 1137.5, abs=1.0)
+
+
+async def test_settlements_wait_for_redis_to_be_back(own: OwnRedis) -> None:
+    async with opened(own.url) as store:
+        await store.take([HALF], 1)
+        await own.kill()
+        with pytest.raises(StoreDown):
+            await store.take([HALF], 2)
+        store.settle([Want(HALF.limit, HALF.key, 1000.0)], [], 1)
+        with pytest.raises(StoreDown) as caught:
+            await store.take([HALF], 3)  # it had them with it
+        assert not caught.value.sent
+        await own.start()
+        assert await level(store, HALF) == pytest.approx(99_000, abs=1.0)
+
+
+async def test_closing_does_not_wait_for_a_redis_that_is_away(own: OwnRedis) -> None:
+    async with opened(own.url) as store:
+        await store.take([SLOT], 1)
+        await own.kill()
+        await within(store.close(), "the store to close")
+        with pytest.raises(StoreDown, match="closed"):
+            await store.take([SLOT], 1)
+
+
+async def test_a_take_that_waits_when_the_store_is_closed_hears_of_it(
+    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.limits.redis._GOODBYE", 0.0)
+    async with opened(own.url) as store:
+        await store.take([ONCE], 1)
+        own.hold()
+        task = await taken_under_way(store, [ONCE])
+        await store.close()
+        with pytest.raises(StoreDown, match="closed"):
+            await task
+
+
+# -- leases -------------------------------------------------------------------------------------
+
+
+async def test_a_lease_lives_on_while_its_process_does_and_ends_after_it_was_killed(prefix: str) -> None:
+    async with opened(redis_url(), prefix, lease_secs=neighbour.LEASE) as store:
+        holder = await neighbour.start(redis_url(), prefix, "hold")
+        assert holder.stdout is not None
+        assert await within(holder.stdout.readline(), "a neighbour") == b"held\n"
+        async with redis.Redis.from_url(redis_url()) as client:
+            expiries = {await expiry(client, prefix)}
+            while len(expiries) < 6:  # it was renewed beyond its first life
+                assert not await free(store)
+                await asyncio.sleep(0.01)
+                expiries.add(await expiry(client, prefix))
+        holder.kill()
+        await holder.wait()
+        assert not await free(store)
+        await until_free(store)
+
+
+async def expiry(client: Any, prefix: str) -> float:
+    [(_, score)] = await client.zrange(f"{{{prefix}}}:model:concurrent:gpt", 0, -1, withscores=True)
+    return float(score)
+
+
+async def test_leases_that_a_new_redis_does_not_know_are_told_to_it(own: OwnRedis) -> None:
+    async with opened(own.url) as store, opened(own.url) as other:
+        await store.take([SLOT], 1)
+        await own.kill()
+        with pytest.raises(StoreDown):
+            await store.take([ONCE], 2)
+        await own.start()
+        await store.take([ONCE], 2)
+        await store.take([ONCE], 2)  # with what the first answer made it tell
+        assert not await free(other)
+
+
+async def test_a_slot_released_while_redis_is_away_is_not_told_to_it_again(own: OwnRedis) -> None:
+    async with opened(own.url) as store, opened(own.url) as other:
+        await store.take([SLOT], 1)
+        own.hold()
+        task = await taken_under_way(store, [ONCE])
+        store.settle([], [SLOT], 1)
+        own.resume()
+        await task
+        await store.take([ONCE], 2)
+        assert await free(other)
+
+
+# -- takes that are given up --------------------------------------------------------------------
+
+
+async def test_a_take_that_is_given_up_on_its_way_takes_nothing(own: OwnRedis) -> None:
+    async with opened(own.url) as store:
+        await store.take([ONCE], 1)
+        own.hold()
+        task = await taken_under_way(store, [HALF, SLOT])
+        queued = asyncio.ensure_future(store.take([HALF, SLOT], 2))
+        await until(lambda: store._takes, "a take that waits for its turn")
+        await cancelled(task)
+        await cancelled(queued)
+        own.resume()
+        assert await level(store, ONCE) == pytest.approx(499, abs=0.01)  # the answers have come by now
+        assert await level(store, HALF) == pytest.approx(100_000)
+        assert await free(store)
+
+
+async def test_a_take_that_is_given_up_when_its_answer_has_just_come_takes_nothing(
+    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(own.url) as store:
+        task = asyncio.ensure_future(store.take([HALF, SLOT], 1))
+        answered = store._answered
+
+        def and_cancel(found: list[tuple[int, float]]) -> None:
+            answered(found)
+            task.cancel()
+
+        monkeypatch.setattr(store, "_answered", and_cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        monkeypatch.undo()
+        assert await level(store, HALF) == pytest.approx(100_000)
+        assert await free(store)
+
+
+async def test_a_take_that_is_given_up_keeps_the_slot_that_its_lease_had_before(own: OwnRedis) -> None:
+    async with opened(own.url) as store:
+        await store.take([SLOT], 1)
+        own.hold()
+        task = await taken_under_way(store, [HALF, SLOT])
+        await cancelled(task)
+        own.resume()
+        assert await level(store, HALF) == pytest.approx(100_000)
+        assert not await free(store)
+
+
+async def cancelled(task: asyncio.Task[Verdict]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# -- a Redis that is in trouble -----------------------------------------------------------------
+
+
+async def test_a_flushed_script_is_loaded_again(own: OwnRedis) -> None:
+    async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
+        for left in (499, 498):
+            await client.script_flush()
+            assert (await store.take([ONCE], 1)).remaining == pytest.approx(left, abs=0.01)
+
+
+async def test_a_redis_that_does_not_answer_is_waited_for_as_long_as_told(own: OwnRedis) -> None:
+    async with opened(own.url, timeout=0.1) as store:
+        own.hold()
+        with pytest.raises(StoreDown, match=r"no answer within 0\.1 s"):
+            await store.take([ONCE], 1)
+        own.resume()
+
+
+async def test_an_address_that_never_connects_is_waited_for_as_long_as_told() -> None:
+    with Blackhole() as hole:
+        async with opened(f"redis://127.0.0.1:{hole.port}/0", timeout=0.1) as store:
+            with pytest.raises(StoreDown, match=r"no answer within 0\.1 s") as caught:
+                await store.take([ONCE], 1)
+            assert not caught.value.sent
+
+
+async def test_failures_without_end_use_up_nothing() -> None:
+    with Blackhole() as hole:
+        async with opened(f"redis://127.0.0.1:{hole.port}/0", timeout=0.001) as store:
+            for _ in range(250):
+                with pytest.raises(StoreDown, match="no answer"):
+                    await store.take([ONCE], 1)
+
+
+async def test_all_who_wait_hear_of_a_failure_at_once(own: OwnRedis) -> None:
+    async with opened(own.url) as store:
+        await store.take([ONCE], 1)
+        own.hold()
+        tasks = [await taken_under_way(store, [ONCE])]
+        tasks += [asyncio.ensure_future(store.take([ONCE], lease)) for lease in range(2, 10)]
+        await until(lambda: len(store._takes) == 8, "takes that wait for their turn")
+        await own.kill()
+        failures = await within(asyncio.gather(*tasks, return_exceptions=True), "answers")
+        assert {type(failure) for failure in failures} == {StoreDown}
+        await own.start()
+        assert (await store.take([ONCE], 1)).admitted
+
+
+async def test_a_connection_that_was_closed_while_it_rested_is_no_failure(
+    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.limits.link._RESTED", 0.0)
+    async with opened(own.url) as store:
+        await store.take([ONCE], 1)
+        await own.kill()
+        await own.start()
+        await store.take([ONCE], 1)
+
+
+async def test_a_redis_that_may_not_write_is_down(own: OwnRedis) -> None:
+    async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
+        await client.config_set("maxmemory", 1)
+        with pytest.raises(StoreDown, match="memory"):
+            await store.take([ONCE], 1)
+        await client.config_set("maxmemory", 0)
+        assert (await store.take([ONCE], 1)).admitted
+
+
+async def test_what_is_no_redis_is_down() -> None:
+    async with Upstream() as web:
+        web.on_connect(b"HTTP/1.1 400 Bad Request\r\n\r\n", Close())
+        async with opened(f"redis://127.0.0.1:{web.port}/0") as store:
+            with pytest.raises(StoreDown):
+                await store.take([ONCE], 1)
+
+
+async def test_a_password_is_never_told(own: OwnRedis) -> None:
+    async with opened(own.url.replace("unix://", "unix://someone:hunter2@")) as store:
+        with pytest.raises(StoreDown) as caught:
+            await store.take([ONCE], 1)
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(ConfigError) as refused:
+        RedisStore("redis://:hunter2@127.0.0.1:port/0", "sluice", 1.0)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigError, match=r"sluice-gateway\[redis\]"):
+        RedisStore("redis://127.0.0.1:6379/0", "sluice", 1.0)

@@ -1,0 +1,112 @@
+"""The listener with the simplest handler that there is: what the tests of the front stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from types import TracebackType
+from typing import Any
+
+from proxy.config.schema import ListenTls
+from proxy.config.schema import Server as Settings
+from proxy.delivery import refuse
+from proxy.errors import GatewayError
+from proxy.transport.doorman import Doorman
+from proxy.transport.listener import Listener
+from proxy.transport.reply import Reply
+from proxy.transport.server import Request, Server
+from proxy.transport.termination import Termination
+from tests.support.client import RawClient
+from tests.support.patience import until, within
+from tests.support.secure import SecureClient
+
+
+class Front:
+    """``async with Front(max_connections=2) as front``; every request is answered with its path.
+
+    ``rejected`` holds the reasons for which clients were turned away, told or not. At the end of the block
+    nothing may be left.
+    """
+
+    def __init__(self, *, tls: ListenTls | None = None, **settings: Any) -> None:
+        self.settings = Settings(**{"port": 0, "tls": tls} | settings)
+        self.rejected: list[str] = []
+        self.hold: asyncio.Event | None = None  # requests wait for it
+        self.problems: list[str] = []  # what the loop's exception handler was told
+        self._clients: list[RawClient | socket.socket] = []
+
+    async def __aenter__(self) -> Front:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.problems.append(repr(context)))
+        self.server = Server(self._answer, self.settings, self._on_fault, self.rejected.append)
+        self.listener = Listener(self.server, self.settings)
+        await self.listener.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        await within(self.listener.stop(), "the listener to stop")
+        if error is None:
+            await until(lambda: not self.doorman.connections, f"every connection to be gone: {self.listener}")
+            await until(lambda: not self.doorman._farewells, "those turned away to be gone")
+            assert self.doorman._of_address == {}
+            assert not self.settings.tls or self.termination.handshakes == set()
+            assert self.problems == []
+
+    async def _answer(self, request: Request) -> None:
+        if self.hold is not None:
+            await self.hold.wait()
+        if not request.gone:
+            request.reply.send(200, b"", request.path.encode())
+
+    def _on_fault(self, reply: Reply, fault: GatewayError) -> None:
+        self.rejected.append(fault.code or fault.type)
+        refuse(reply, fault)
+
+    @property
+    def doorman(self) -> Doorman:
+        return self.server.doorman
+
+    @property
+    def termination(self) -> Termination:
+        assert self.listener._termination is not None
+        return self.listener._termination
+
+    @property
+    def port(self) -> int:
+        return self.listener.port
+
+    async def client(self, **options: Any) -> RawClient:
+        client = await RawClient(self.port, **options).connect()
+        self._clients.append(client)
+        return client
+
+    async def secure(self, context: ssl.SSLContext, **options: Any) -> SecureClient:
+        client = await SecureClient(self.port, context, **options).connect()
+        self._clients.append(client)
+        return client
+
+    def silent(self, address: str = "127.0.0.1") -> socket.socket:
+        """A connection from ``address`` that says nothing."""
+        made = socket.create_connection(("127.0.0.1", self.port), source_address=(address, 0))
+        made.setblocking(False)
+        self._clients.append(made)
+        return made
+
+
+async def ended(connection: socket.socket) -> bytes:
+    """What still comes over ``connection`` until its end; a reset is one."""
+    loop, rest = asyncio.get_running_loop(), bytearray()
+
+    async def take() -> None:
+        try:
+            while piece := await loop.sock_recv(connection, 65536):
+                rest.extend(piece)
+        except ConnectionError:
+            pass
+
+    await within(take(), "the connection's end", lambda: bytes(rest))
+    return bytes(rest)

@@ -1,0 +1,234 @@
+"""Redis, PostgreSQL and RabbitMQ for tests: those that are there, or a Redis of the test's own.
+
+A service's URL comes from the environment (``SLUICE_TEST_REDIS_URL``, ``SLUICE_TEST_POSTGRES_URL``,
+``SLUICE_TEST_RABBITMQ_URL``), else it is the standard port on loopback, where a service that is installed but down is
+started with its own command. Where there is none the test is skipped with the reason, and fails if ``CI`` is true.
+
+Nobody's service is ever emptied: ``redis_prefix`` and ``postgres_database`` are a test's own corner of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from tests.support.patience import PATIENCE, within
+
+REDIS_SERVERS = ("redis-server", "valkey-server")
+
+
+class Service(NamedTuple):
+    """``commands`` tells how it is started, ``None`` if it is not installed."""
+
+    name: str
+    variable: str
+    url: str
+    port: int
+    command: Callable[[], list[str] | None]
+    patience: float = PATIENCE
+
+
+def redis_url() -> str:
+    """``redis://127.0.0.1:6379/0`` unless told otherwise; asks for nothing but a TCP connection."""
+    return _url(Service("Redis", "SLUICE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0", 6379, _redis))
+
+
+def postgres_url() -> str:
+    """``postgresql://postgres@127.0.0.1:5432/postgres`` unless told otherwise; see ``postgres_database``."""
+    default = "postgresql://postgres@127.0.0.1:5432/postgres"
+    return _url(Service("PostgreSQL", "SLUICE_TEST_POSTGRES_URL", default, 5432, _postgres, 30.0))
+
+
+def rabbitmq_url() -> str:
+    """``amqp://guest:guest@127.0.0.1:5672/`` unless told otherwise."""
+    default = "amqp://guest:guest@127.0.0.1:5672/"
+    return _url(Service("RabbitMQ", "SLUICE_TEST_RABBITMQ_URL", default, 5672, _rabbitmq, 60.0))
+
+
+@asynccontextmanager
+async def redis_prefix(url: str) -> AsyncIterator[str]:
+    """A prefix for keys that nobody else uses; what is there under it (also as a hash tag) is removed at the end."""
+    redis = pytest.importorskip("redis.asyncio")
+    prefix = f"test-{secrets.token_hex(8)}"
+    try:
+        yield prefix
+    finally:
+        async with redis.Redis.from_url(url) as client:
+            async for key in client.scan_iter(match=f"*{prefix}*", count=1000):
+                await client.unlink(key)
+
+
+@asynccontextmanager
+async def postgres_database() -> AsyncIterator[str]:
+    """The URL (``postgresql://...``) of a new and empty database, which is dropped at the end, whoever still uses it."""
+    asyncpg = pytest.importorskip("asyncpg")
+    url, name = postgres_url(), f"sluice_test_{secrets.token_hex(8)}"
+    await _postgres_command(asyncpg, url, f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    finally:
+        await _postgres_command(asyncpg, url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class OwnRedis:
+    """A Redis server (or Valkey) of the test's own, on a Unix socket, to be killed, restarted and held up.
+
+    ``async with OwnRedis() as redis``: ``redis.url`` stays the same over restarts; nothing survives them.
+    """
+
+    def __init__(self) -> None:
+        program = _first(*REDIS_SERVERS)
+        if program is None:
+            _missing(f"none of {', '.join(REDIS_SERVERS)} is installed")
+        self._program = program
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        assert self._process is None
+        options = {"port": "0", "unixsocket": self._socket, "save": "", "appendonly": "no", "dir": self._folder.name}
+        arguments = [text for option, value in options.items() for text in (f"--{option}", value)]
+        self._process = await asyncio.create_subprocess_exec(
+            self._program, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+        )
+        await within(self._answers(), f"{self._program} to answer")
+
+    async def kill(self) -> None:
+        """At once and without a word, as the kernel does; connections are reset."""
+        assert self._process is not None
+        self._process.kill()
+        await within(self._process.wait(), f"{self._program} to end")
+        self._process = None
+
+    def hold(self) -> None:
+        """It stays connected and accepts connections, but answers nothing until ``resume``."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def _answers(self) -> None:
+        while not await self._pong():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    async def _pong(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._socket)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False  # no socket yet, or the one before, whose server was killed
+        writer.write(b"PING\r\n")
+        answer = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        return answer == b"+PONG\r\n"
+
+    async def __aenter__(self) -> OwnRedis:
+        self._folder = tempfile.TemporaryDirectory(prefix="sluice-")
+        self._socket = f"{self._folder.name}/redis.sock"
+        self.url = f"unix://{self._socket}"
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            await self.kill()
+        self._folder.cleanup()
+
+
+# what is there, and how it is started
+
+
+def _url(service: Service) -> str:
+    if given := os.environ.get(service.variable):
+        if not _listens(given, service.port):
+            _missing(f"nothing answers where {service.variable} says that {service.name} is")
+        return given
+    if not _listens(service.url, service.port):
+        _start(service)
+    return service.url
+
+
+def _start(service: Service) -> None:
+    command = service.command()
+    if command is None:
+        _missing(f"{service.name} is neither running nor installed")
+    # Into a file: a pipe that the service inherits would never end. In a session of its own: Ctrl-C is not for it.
+    with tempfile.TemporaryFile("w+") as words:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True)
+        deadline = time.monotonic() + service.patience
+        while not _listens(service.url, service.port):
+            if time.monotonic() > deadline:
+                words.seek(0)
+                _missing(f"{service.name} does not start: {words.read().strip()[-500:]}")
+            time.sleep(0.05)
+
+
+def _redis() -> list[str] | None:
+    program = _first(*REDIS_SERVERS)
+    if program is None:
+        return None
+    listen = ("--daemonize", "yes", "--bind", "127.0.0.1", "-::1", "--port", "6379")
+    return [program, *listen, "--save", "", "--appendonly", "no"]
+
+
+def _postgres() -> list[str] | None:
+    # Debian's clusters, of which the newest: etc/postgresql/<version>/main.
+    versions = sorted(Path("/etc/postgresql").glob("*/main"), key=lambda path: int(path.parent.name))
+    program = _first("pg_ctlcluster")
+    if program is None or not versions:
+        return None
+    return [program, "--skip-systemctl-redirect", versions[-1].parent.name, "main", "start"]
+
+
+def _rabbitmq() -> list[str] | None:
+    program = _first("rabbitmq-server")
+    return [program, "-detached"] if program else None
+
+
+def _first(*programs: str) -> str | None:
+    return next(filter(None, map(shutil.which, programs)), None)
+
+
+def _listens(url: str, port: int) -> bool:
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == "unix":
+            with closing(socket.socket(socket.AF_UNIX)) as client:
+                client.connect(parts.path)
+        else:
+            socket.create_connection((parts.hostname, parts.port or port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{reason}, and in CI it has to be there")
+    pytest.skip(reason)
+
+
+async def _postgres_command(asyncpg: Any, url: str, command: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(command)
+    finally:
+        await connection.close()

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.services import OwnRedis, postgres_database, redis_prefix, redis_url
+
+redis = pytest.importorskip("redis.asyncio")
+
+
+async def test_what_a_test_leaves_under_its_prefix_is_removed_and_nothing_else() -> None:
+    async with OwnRedis() as own, redis.Redis.from_url(own.url) as client:
+        await client.set("kept", 1)
+        async with redis_prefix(own.url) as prefix:
+            await client.set(f"{{{prefix}}}:a", 1)
+            await client.set(f"{prefix}:b", 1)
+        assert await client.keys() == [b"kept"]
+
+
+async def test_a_redis_of_ones_own_keeps_its_address_when_it_is_killed_and_started_again() -> None:
+    async with OwnRedis() as own:
+        await own.kill()
+        await own.start()
+        async with redis.Redis.from_url(own.url) as client:
+            assert await client.ping()
+
+
+async def test_a_redis_that_is_held_answers_once_it_may() -> None:
+    async with OwnRedis() as own, redis.Redis.from_url(own.url, socket_timeout=0.05, retry=None) as client:
+        await client.ping()
+        own.hold()
+        with pytest.raises(redis.TimeoutError):
+            await client.ping()
+        own.resume()
+    async with redis_prefix(redis_url()) as prefix:
+        assert prefix
+
+
+async def test_a_database_of_ones_own_is_gone_afterwards() -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+    async with postgres_database() as url:
+        connection = await asyncpg.connect(url)  # left open: the database is dropped all the same
+        assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(url)
+    connection.terminate()
+
+
+def test_a_service_that_is_missing_fails_in_ci_and_is_skipped_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_TEST_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="SLUICE_TEST_REDIS_URL"):
+        redis_url()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="SLUICE_TEST_REDIS_URL"):
+        redis_url()

@@ -1,0 +1,518 @@
+"""Who may ask, and how much: keys, tokens and limits as a client meets them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from proxy.admission import Admission
+from proxy.app import secrets
+from proxy.auth.apikey import new_key
+from proxy.config.loader import Loaded
+from proxy.limits.memory import Memory
+from tests.support import (
+    Chunk,
+    Close,
+    Headers,
+    RawClient,
+    Stall,
+    Upstream,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+    until,
+)
+from tests.support.answers import SSE_HEADERS
+from tests.support.gateway import ADMIN, Gateway, one_provider, to_config
+
+CHAT = "/v1/chat/completions"
+ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}]}
+SECRET, HASH = new_key()
+OTHER, OTHER_HASH = new_key()
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as upstream:
+        upstream.on(lambda request: sse_answer(*chat_events("Hi")) if request.json.get("stream") else _plain())
+        yield upstream
+
+
+def _plain(**usage: Any) -> Any:
+    return json_answer(completion("Hi", **usage))
+
+
+def keys(*entries: dict[str, Any], **auth: Any) -> dict[str, Any]:
+    """The sections for API keys from the configuration alone."""
+    return {"auth": {"mode": "keys", "keys": list(entries), **auth}, "database": {"enabled": False}}
+
+
+def limits(**levels: Any) -> dict[str, Any]:
+    return {"rateLimiting": {"enabled": True, **levels}}
+
+
+@asynccontextmanager
+async def sdk(gw: Gateway, key: str = SECRET, **options: Any) -> AsyncIterator[AsyncOpenAI]:
+    options = {"max_retries": 0, "timeout": 10.0} | options
+    async with AsyncOpenAI(base_url=f"{gw.url}/v1", api_key=key, **options) as client:
+        yield client
+
+
+async def ask(client: RawClient, *headers: tuple[str, str], **members: Any) -> Any:
+    return await client.fetch("POST", CHAT, json=ASK | members, headers=headers)
+
+
+def bearer(secret: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {secret}"
+
+
+def admission(gw: Gateway) -> Admission:
+    assert gw.app.admission is not None
+    return gw.app.admission
+
+
+def store_of(gw: Gateway) -> Memory:
+    store = admission(gw).limiter.store
+    assert isinstance(store, Memory)
+    return store
+
+
+# Keys, by the openai package
+
+
+async def test_the_openai_package_streams_with_a_key_and_gets_its_own_errors_without(up: Upstream) -> None:
+    own = {"name": "a", "hash": HASH, "models": ["m"], "limits": {"requestsPerHour": 2}}
+    both = one_provider(up, **keys(own), **limits())
+    both["models"].append({"name": "other", "provider": "up"})
+    async with Gateway(both) as gw:
+        async with sdk(gw, "sk-wrong") as client:
+            with pytest.raises(openai.AuthenticationError) as refused:
+                await client.chat.completions.create(**ASK)
+            assert refused.value.code == "invalid_api_key"
+            assert refused.value.response.headers["www-authenticate"] == 'Bearer realm="sluice"'
+        async with sdk(gw) as client:
+            text = [
+                chunk.choices[0].delta.content or ""
+                async for chunk in await client.chat.completions.create(**ASK, stream=True)
+            ]
+            assert "".join(text) == "Hi"
+            with pytest.raises(openai.PermissionDeniedError, match="'other'") as forbidden:
+                await client.chat.completions.create(**ASK | {"model": "other"})
+            assert forbidden.value.code == "model_not_allowed"
+            with pytest.raises(openai.RateLimitError) as limited:
+                await client.chat.completions.create(**ASK)
+            assert limited.value.response.headers["retry-after"] == "1800"
+            assert limited.value.body["limit_type"] == "client"
+
+
+async def test_the_openai_package_waits_as_long_as_it_is_told(up: Upstream) -> None:
+    async with (
+        Gateway(one_provider(up, **limits(**{"global": {"requestsPerMinute": 60, "burstSize": 1}}))) as gw,
+        sdk(gw, max_retries=1) as client,
+    ):
+        begun = time.monotonic()
+        for _ in range(2):
+            await client.chat.completions.create(**ASK)
+        assert time.monotonic() - begun >= 0.9  # without a pause both would have been asked at once, and one refused
+        assert [line["status"] for line in gw.exchanges] == [200, 429, 200]
+
+
+async def test_missing_unknown_expired_disabled_and_malformed_keys_read_the_same(up: Upstream) -> None:
+    _, expired = (past := new_key())
+    _, disabled = (off := new_key())
+    entries = (
+        {"name": "a", "hash": HASH},
+        {"name": "expired", "hash": expired, "expires": "2020-01-01"},
+        {"name": "off", "hash": disabled, "enabled": False},
+    )
+    async with Gateway(one_provider(up, **keys(*entries))) as gw:
+        client = await gw.client()
+        answers = [
+            await ask(client, *headers)
+            for headers in (
+                (),
+                (bearer("sk-unknown"),),
+                (bearer(past[0]),),
+                (bearer(off[0]),),
+                (bearer(""),),
+                (("Authorization", "Basic c2s="),),
+                (bearer("sk-" + "ä" * 9),),
+            )
+        ]
+        assert {answer.status for answer in answers} == {401}
+        assert len({answer.body for answer in answers}) == 1
+        assert (await ask(client, bearer(SECRET))).status == 200
+        assert (await ask(client, ("x-api-key", SECRET))).status == 200
+        assert not up.requests[-1].header("x-api-key")
+
+
+async def test_no_key_is_ever_logged(up: Upstream) -> None:
+    async with Gateway(one_provider(up, **keys({"name": "a", "hash": HASH}))) as gw:
+        client = await gw.client()
+        await ask(client, bearer(SECRET))
+        await ask(client, bearer(OTHER))
+        text = "\n".join(gw.log_lines)
+        assert SECRET not in text
+        assert OTHER not in text
+        assert ADMIN not in text
+
+
+async def test_a_preflight_health_and_metrics_need_no_key(up: Upstream) -> None:
+    async with Gateway(one_provider(up, **keys({"name": "a", "hash": HASH}))) as gw:
+        client = await gw.client()
+        for path in ("/health", "/ready", "/metrics"):
+            assert (await client.fetch("GET", path)).status == 200
+        assert (await client.fetch("GET", "/v1/models")).status == 401
+
+
+async def test_a_key_sees_and_reaches_its_own_models_only(up: Upstream) -> None:
+    source = one_provider(up, **keys({"name": "a", "hash": HASH, "models": ["m", "fast-*"]}))
+    source["models"] += [{"name": "fast-1", "provider": "up"}, {"name": "secret", "provider": "up"}]
+    source["routing"] |= {"fallback": {"provider": "up", "model": "secret"}}
+    up.on(lambda request: json_answer(error_json("no"), 500))
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        listed = (await client.fetch("GET", "/v1/models", headers=[bearer(SECRET)])).json
+        assert [model["id"] for model in listed["data"]] == ["m", "fast-1"]
+        assert [model["name"] for model in listed["models"]] == ["m", "fast-1"]
+        assert (await client.fetch("GET", "/v1/models/secret", headers=[bearer(SECRET)])).status == 404
+        assert (await ask(client, bearer(SECRET), model="secret")).status == 403
+        await ask(client, bearer(SECRET))
+        await ask(client, bearer(SECRET), model=["secret", "m"])
+        await ask(client, bearer(SECRET), model="auto")
+        assert {request.json["model"] for request in up.requests} <= {"up-model", "fast-1"}
+
+
+async def test_untouched_paths_want_their_scope(up: Upstream) -> None:
+    source = one_provider(
+        up,
+        provider={"passthrough": ["GET /files"]},
+        **keys({"name": "a", "hash": HASH}, {"name": "b", "hash": OTHER_HASH, "scopes": ["passthrough"]}),
+        defaultProvider="up",
+    )
+    up.on(lambda request: json_answer({"ok": True}))
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        for path in ("/proxy/up/files", "/v1/files"):
+            refused = await client.fetch("GET", path, headers=[bearer(SECRET)])
+            assert (refused.status, refused.json["error"]["code"]) == (403, "scope_missing")
+            assert (await client.fetch("GET", path, headers=[bearer(OTHER)])).status == 200
+
+
+async def test_keys_made_at_run_time_work_at_once_and_stop_at_once(up: Upstream, tmp_path: Path) -> None:
+    source = one_provider(up, auth={"mode": "keys"}, dataDir=str(tmp_path))
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        admin = [bearer(ADMIN)]
+        made = await client.fetch("POST", "/auth/api-keys", json={"name": "new"}, headers=admin)
+        assert made.status == 201
+        secret, id_ = made.json["key"], made.json["id"]
+        assert (await ask(client, bearer(secret))).status == 200
+        assert (await gw.settled(1))["caller"] == f"key:{id_}"
+        rotated = await client.fetch("POST", f"/auth/api-keys/{id_}/rotate", json={"graceSecs": 0}, headers=admin)
+        assert rotated.status == 201
+        assert (await ask(client, bearer(secret))).status == 401
+        assert (await ask(client, bearer(rotated.json["key"]))).status == 200
+        assert (await client.fetch("DELETE", f"/auth/api-keys/{id_}", headers=admin)).status == 204
+        assert (await ask(client, bearer(rotated.json["key"]))).status == 401
+        assert (await client.fetch("GET", "/auth/api-keys")).status == 401
+
+
+# JSON Web Tokens
+
+
+async def test_a_token_says_who_asks_what_he_may_and_how_much(up: Upstream) -> None:
+    settings = {"secret": "s" * 32, "issuer": "https://id.example", "audience": ["sluice"]}
+    source = one_provider(up, auth={"mode": "any", "jwt": settings}, database={"enabled": False}, **limits())
+    claims = {"sub": "ann", "iss": "https://id.example", "aud": "sluice", "exp": time.time() + 60}
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        good = jwt.encode(claims | {"models": ["m"], "limits": {"requestsPerHour": 1}}, "s" * 32, "HS256")
+        assert (await ask(client, bearer(good))).status == 200
+        assert (await ask(client, bearer(good))).json["error"]["limit_type"] == "client"
+        elsewhere = jwt.encode(claims | {"sub": "bob", "models": ["n"]}, "s" * 32, "HS256")
+        assert (await ask(client, bearer(elsewhere))).status == 403
+        for wrong in (claims | {"aud": "x"}, claims | {"exp": time.time() - 60}, {"sub": "ann"}):
+            assert (await ask(client, bearer(jwt.encode(wrong, "s" * 32, "HS256")))).status == 401
+        assert (await ask(client, bearer(jwt.encode(claims, "t" * 32, "HS256")))).status == 401
+        assert (await gw.settled(1))["caller"] == "jwt:ann"
+
+
+# Limits of requests
+
+
+async def test_the_tightest_bucket_is_told_and_a_refusal_names_the_level(up: Upstream) -> None:
+    levels = {"global": {"requestsPerHour": 100}, "perClient": {"requestsPerHour": 20, "burstSize": 2}}
+    async with Gateway(one_provider(up, **limits(**levels))) as gw:
+        client = await gw.client()
+        told = []
+        for _ in range(3):
+            answer = await ask(client)
+            told.append((answer.status, answer.header("X-RateLimit-Limit"), answer.header("X-RateLimit-Remaining")))
+        assert told == [(200, "2", "1"), (200, "2", "0"), (429, "2", "0")]
+        assert answer.header("Retry-After") == "180"
+        assert abs(int(answer.header("X-RateLimit-Reset")) - time.time() - 360) < 20
+        assert answer.json["error"] == {
+            "message": "Rate limit exceeded",
+            "type": "rate_limit_error",
+            "param": None,
+            "code": "rate_limit_exceeded",
+            "limit_type": "client",
+            "limit_unit": "requestsPerHour",
+        }
+        assert len(up.requests) == 2
+
+
+async def test_a_refused_client_takes_nothing_from_the_others(up: Upstream) -> None:
+    levels = {"global": {"requestsPerHour": 3}, "perClient": {"requestsPerHour": 1}}
+    async with Gateway(one_provider(up, **limits(**levels))) as gw:
+        client = await gw.client()
+        statuses = [(await ask(client, ("X-Client-ID", name))).status for name in "aaabc"]
+        assert statuses == [200, 429, 429, 200, 200]
+        assert (await ask(client, ("X-Client-ID", "d"))).json["error"]["limit_type"] == "global"
+
+
+async def test_names_that_anybody_can_make_up_nest_under_their_address(up: Upstream) -> None:
+    levels = {"perClient": {"requestsPerHour": 1}, "perAddress": {"requestsPerHour": 3}}
+    async with Gateway(one_provider(up, **limits(**levels))) as gw:
+        client = await gw.client()
+        answers = [await ask(client, ("X-Client-ID", f"made-up-{number}")) for number in range(4)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].json["error"]["limit_type"] == "address"
+
+
+async def test_a_forwarded_address_counts_only_where_the_proxy_is_trusted(up: Upstream) -> None:
+    levels = limits(perClient={"requestsPerHour": 1})
+    for trusted, expected in (([], [200, 429]), (["127.0.0.1"], [200, 200])):
+        async with Gateway(one_provider(up, **levels, server={"trustedProxies": trusted})) as gw:
+            client = await gw.client()
+            statuses = [(await ask(client, ("X-Forwarded-For", f"192.0.2.{n}"))).status for n in (1, 2)]
+            assert statuses == expected
+
+
+async def test_a_models_limit_moves_on_to_another_and_refuses_where_there_is_none(up: Upstream) -> None:
+    source = one_provider(up, **limits(perModel={"requestsPerHour": 1}))
+    source["models"].append({"name": "n", "provider": "up", "model": "second"})
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        first = await ask(client)
+        assert (first.status, first.header("X-RateLimit-Remaining")) == (200, "0")
+        refused = await ask(client)
+        assert (refused.status, refused.json["error"]["limit_type"]) == (429, "model")
+        assert (await ask(client, model=["m", "n"])).status == 200
+        assert [request.json["model"] for request in up.requests] == ["up-model", "second"]
+        assert (await ask(client, model="auto")).status == 429
+
+
+async def test_what_a_later_limit_refuses_is_given_back_to_the_earlier_ones(up: Upstream) -> None:
+    levels = limits(**{"global": {"requestsPerHour": 10}}, perModel={"requestsPerHour": 1})
+    async with Gateway(one_provider(up, **levels)) as gw:
+        client = await gw.client()
+        for _ in range(5):
+            await ask(client)
+        everyone = admission(gw).limiter.rules.everyone.requests[0]
+        assert store_of(gw).usage(everyone, "all") == pytest.approx(9, abs=0.1)
+
+
+async def test_a_provider_that_is_limited_here_is_asked_no_more(up: Upstream) -> None:
+    async with Gateway(one_provider(up, **limits(perProvider={"requestsPerHour": 2}))) as gw:
+        client = await gw.client()
+        answers = [await ask(client) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert answers[-1].json["error"]["limit_type"] == "provider"
+
+
+async def test_limits_change_at_a_reload_and_what_was_taken_stays_taken(up: Upstream, tmp_path: Path) -> None:
+    async with Gateway(one_provider(up, **limits(perClient={"requestsPerHour": 2}))) as gw:
+        client = await gw.client()
+        assert (await ask(client)).status == 200
+        changed = one_provider(up, **limits(perClient={"requestsPerHour": 1}))
+        await gw.app.take(Loaded(to_config(changed), []), "test")
+        assert (await ask(client)).status == 429
+        await gw.app.take(Loaded(to_config(one_provider(up)), []), "test")
+        assert (await ask(client)).status == 200
+
+
+# Limits of tokens
+
+
+def level(gw: Gateway, name: str, key: str) -> float:
+    rules = admission(gw).limiter.rules
+    bounds = {"client": rules.client(None), "model": rules.model, "global": rules.everyone}[name]
+    assert bounds.tokens is not None
+    return store_of(gw).usage(bounds.tokens, key)
+
+
+TOKENS = limits(
+    **{"global": {"tokensPerMinute": 60_000_000}},
+    perClient={"tokensPerMinute": 60_000},
+    perModel={"tokensPerMinute": 6_000_000},
+)
+
+
+async def test_an_estimate_is_reserved_and_corrected_by_what_was_used(up: Upstream) -> None:
+    seen: list[float] = []
+    async with Gateway(one_provider(up, **TOKENS)) as gw:
+        client = await gw.client()
+
+        def answer(request: Any) -> Any:
+            seen.append(level(gw, "client", "address:127.0.0.1"))
+            return _plain(usage={"prompt_tokens": 300, "completion_tokens": 200, "total_tokens": 500})
+
+        up.on(answer)
+        await ask(client, max_tokens=7000)
+        await gw.settled()
+        assert seen[0] == pytest.approx(60_000 - 7000 - 3, abs=200)
+        assert level(gw, "client", "address:127.0.0.1") == pytest.approx(60_000 - 500, abs=200)
+
+
+async def test_tokens_that_nobody_has_left_refuse_before_a_provider_is_asked(up: Upstream) -> None:
+    up.on(lambda request: _plain(usage={"prompt_tokens": 59_000, "completion_tokens": 11_000, "total_tokens": 70_000}))
+    async with Gateway(one_provider(up, **TOKENS)) as gw:
+        client = await gw.client()
+        assert (await ask(client, max_tokens=100)).status == 200
+        await gw.settled()
+        refused = await ask(client, max_tokens=100)
+        assert refused.status == 429
+        assert (refused.json["error"]["limit_type"], refused.json["error"]["limit_unit"]) == (
+            "client",
+            "tokensPerMinute",
+        )
+        assert int(refused.header("Retry-After")) >= 9  # the debt is waited off, too
+        assert len(up.requests) == 1
+
+
+async def test_a_request_that_failed_gives_its_tokens_back(up: Upstream) -> None:
+    up.on(lambda request: json_answer(error_json("no"), 500))
+    async with Gateway(one_provider(up, **TOKENS)) as gw:
+        client = await gw.client()
+        await ask(client, max_tokens=50_000)
+        await gw.settled()
+        assert level(gw, "client", "address:127.0.0.1") == pytest.approx(60_000, abs=200)
+        assert level(gw, "model", "m") == pytest.approx(6_000_000, abs=2000)
+
+
+async def test_a_stream_whose_client_left_pays_for_what_it_got(up: Upstream) -> None:
+    events = chat_events(*["token "] * 100)[:-2]
+    up.on(lambda request: [Headers(200, SSE_HEADERS), *_chunks(events), Stall()])
+    async with Gateway(one_provider(up, **TOKENS)) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=ASK | {"stream": True, "max_tokens": 50_000})
+        await client.read_head()
+        for _ in range(50):
+            await client.read_event()
+        client.close()
+        await gw.settled()
+        left = level(gw, "client", "address:127.0.0.1")
+        assert 60_000 - 400 < left < 60_000 - 20
+
+
+def _chunks(events: list[bytes]) -> list[Any]:
+    return [Chunk(event) for event in events]
+
+
+# Slots
+
+
+def slots(gw: Gateway) -> float:
+    rules = admission(gw).limiter.rules
+    limit = next(limit for limit in rules.everyone.requests if not limit.rate)
+    return store_of(gw).usage(limit, "all")
+
+
+CONCURRENT = limits(
+    **{"global": {"concurrent": 2}},
+    perModel={"concurrent": 2},
+    perProvider={"concurrent": 2},
+    perClient={"concurrent": 2},
+)
+
+
+async def test_more_at_once_than_may_be_are_refused(up: Upstream) -> None:
+    up.on(lambda request: [Headers(200, SSE_HEADERS), *_chunks(chat_events("Hi")[:2]), Stall()])
+    async with Gateway(one_provider(up, **CONCURRENT)) as gw:
+        streams = [await gw.client() for _ in range(2)]
+        for client in streams:
+            await client.request("POST", CHAT, json=ASK | {"stream": True})
+            await client.read_head()
+        third = await gw.client()
+        refused = await ask(third)
+        assert (refused.status, refused.json["error"]["limit_unit"]) == (429, "concurrent")
+        assert refused.header("Retry-After") == "1"
+        streams[0].close()
+        await until(lambda: slots(gw) == 1, "a free slot")
+        up.on(lambda request: _plain())
+        assert (await ask(third)).status == 200
+
+
+@pytest.mark.parametrize(
+    "end", ["answered", "refused by the provider", "cut", "no such model", "no JSON", "broken stream", "client gone"]
+)
+async def test_however_an_exchange_ends_its_slots_are_free(up: Upstream, end: str) -> None:
+    scripts: dict[str, Any] = {
+        "refused by the provider": json_answer(error_json("no"), 500),
+        "cut": [Close()],
+        "broken stream": [Headers(200, SSE_HEADERS), *_chunks(chat_events("Hi")[:2]), Close()],
+        "client gone": [Headers(200, SSE_HEADERS), *_chunks(chat_events("Hi")[:2]), Stall()],
+    }
+    if end in scripts:
+        up.on(lambda request: scripts[end])
+    async with Gateway(one_provider(up, **CONCURRENT)) as gw:
+        client = await gw.client()
+        if end in ("broken stream", "client gone"):
+            await client.request("POST", CHAT, json=ASK | {"stream": True})
+            await client.read_head()
+            client.close() if end == "client gone" else await client.read_body()
+        elif end == "no JSON":
+            await client.fetch("POST", CHAT, body=b"{", headers=[("Content-Type", "application/json")])
+        else:
+            await ask(client, model="nobody" if end == "no such model" else "m")
+        await gw.settled()
+        limiter = admission(gw).limiter
+        assert slots(gw) == 2
+        for bounds, key in (
+            (limiter.rules.model, "m"),
+            (limiter.rules.provider, "up"),
+            (limiter.rules.client(None), "address:127.0.0.1"),
+        ):
+            assert store_of(gw).usage(bounds.requests[0], key) == 2
+
+
+async def test_a_candidate_that_failed_holds_no_slot_while_the_next_is_asked(up: Upstream) -> None:
+    async with Upstream() as second:
+        source = one_provider(up, **limits(perProvider={"concurrent": 1}))
+        source["routing"] = {"maxRetries": 1, "rateLimitRetries": 0}
+        source["providers"]["second"] = {"baseUrl": second.url, "apiKey": "other-secret"}
+        source["models"].append({"name": "m", "provider": "second", "model": "second-model"})
+        up.on(lambda request: json_answer(error_json("no"), 500))
+        second.on(lambda request: [Headers(200, SSE_HEADERS), *_chunks(chat_events("Hi")[:2]), Stall()])
+        async with Gateway(source) as gw:
+            client = await gw.client()
+            await client.request("POST", CHAT, json=ASK | {"stream": True, "model": ["up/m", "second/m"]})
+            await client.read_head()
+            limit = admission(gw).limiter.rules.provider.requests[0]
+            assert store_of(gw).usage(limit, "up") == 1
+            assert store_of(gw).usage(limit, "second") == 0
+
+
+def test_secrets_of_admission_are_among_those_that_are_masked() -> None:
+    config = to_config(
+        {
+            "providers": {"p": {"baseUrl": "http://127.0.0.1:1"}},
+            "admin": {"token": "admin-token-of-this"},
+            "redis": {"url": "redis://:redis-secret@127.0.0.1:6379/0"},
+            "database": {"url": "postgresql://u:pg-secret@127.0.0.1/x"},
+            "auth": {"mode": "jwt", "jwt": {"secret": "jwt-secret-" * 4}},
+        }
+    )
+    assert {"admin-token-of-this", "redis-secret", "pg-secret", "jwt-secret-" * 4} <= set(secrets(config))
