@@ -1,4 +1,4 @@
-"""The command line: ``sluice serve | check | demo``.
+"""The command line: ``sluice serve | check | demo | key | db``.
 
 Imports wait until a command is known: the first answer is to come within a second of the start.
 """
@@ -30,6 +30,8 @@ examples:
   sluice serve --unix-socket /run/sluice.sock
   sluice check --config my.yaml                 every mistake at once, or what would run
   sluice demo --port 9100                       the built-in provider alone, to try clients against
+  sluice key new --name alice                   a new API key, and its entry for auth.keys
+  sluice db upgrade                             bring the database of API keys up to date
 
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
        -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
@@ -56,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from proxy.demo.server import main as demo
 
         return demo(arguments.host, arguments.port)
+    if arguments.command == "key":
+        from proxy.auth.command import main as key
+
+        return key(arguments)
+    if arguments.command == "db":
+        return _upgrade(arguments)
     return _check(arguments) if arguments.command == "check" else _serve(arguments)
 
 
@@ -94,8 +102,53 @@ def _check(arguments: argparse.Namespace) -> int:
         upstream = f"  as {model.upstream_model}" if model.upstream_model != model.name else ""
         available = "" if model.available else "  (not available)"
         print(f"  {model.name}  at {model.provider}{upstream}{available}")
+    print(f"clients: {_clients(config)}")
+    print(f"limits: {_limits(config)}")
     for notice in loaded.notices:
         print(f"notice: {notice}")
+    return 0
+
+
+def _clients(config: Config) -> str:
+    auth = config.auth
+    if auth.mode == "none":
+        return "anybody who can reach the address"
+    kinds = []
+    if auth.mode in ("keys", "any"):
+        kept = " and those in the database" if config.database.enabled else ""
+        kinds.append(f"API keys ({len(auth.keys)} in the configuration{kept})")
+    if auth.mode in ("jwt", "any"):
+        kinds.append("JSON Web Tokens")
+    return " or ".join(kinds)
+
+
+def _limits(config: Config) -> str:
+    settings = config.rate_limiting
+    if not settings.enabled:
+        return "none"
+    levels = ("global", "perClient", "perAddress", "perModel", "perProvider")
+    set_ = (settings.global_, settings.per_client, settings.per_address, settings.per_model, settings.per_provider)
+    named = [level for level, limits in zip(levels, set_, strict=True) if limits is not None and limits.enabled]
+    return f"{', '.join(named) or 'those of keys'}, kept in {settings.store}"
+
+
+def _upgrade(arguments: argparse.Namespace) -> int:
+    loaded = _load(_source(arguments))
+    if loaded is None:
+        return 1
+    import asyncio
+
+    from proxy.database.opening import upgrade
+    from proxy.errors import ConfigError
+
+    try:
+        revisions = asyncio.run(upgrade(loaded.config.database, loaded.config.data_dir))
+    except ConfigError as error:
+        print("\n".join(error.mistakes), file=sys.stderr)
+        return 1
+    was = revisions.before or "empty"
+    same = revisions.before == revisions.after
+    print(f"database: up to date at {revisions.after}" if same else f"database: {was} -> {revisions.after}")
     return 0
 
 
@@ -152,10 +205,12 @@ def _port(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from proxy.auth.command import add_parsers as add_key_parsers
+
     shape = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("sluice", description=DESCRIPTION, epilog=EPILOG, formatter_class=shape)
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | check | demo")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | check | demo | key | db")
     gateway = _gateway_options()
     commands.add_parser(
         "serve",
@@ -172,6 +227,15 @@ def _parser() -> argparse.ArgumentParser:
         help="validate the configuration and print what would run",
         description="Validate the configuration and print what `serve` with the same options would run. "
         "All mistakes are told at once, one on a line, and end in exit status 1.",
+    )
+    add_key_parsers(commands)
+    database = commands.add_parser("db", help="look after the database of API keys")
+    steps = database.add_subparsers(dest="db_command", required=True, metavar="upgrade")
+    steps.add_parser(
+        "upgrade",
+        parents=[gateway],
+        help="bring its tables up to date",
+        description="Bring the tables up to date, as each start does. Several may do so at once.",
     )
     demo = commands.add_parser(
         "demo",

@@ -19,7 +19,7 @@ from proxy.auth.authenticate import Authenticator
 from proxy.auth.cache import KeyCache
 from proxy.auth.follower import Follower
 from proxy.auth.jwt import Verifier
-from proxy.auth.keystore import DatabaseKeys, open_store
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
 from proxy.config.schema import Auth, Config, Jwt
 from proxy.delivery import Delivery
 from proxy.limits.base import Store
@@ -84,8 +84,13 @@ class Admission:
 
     async def start(self) -> None:
         """Raises ConfigError where the database belongs to a newer version."""
+        if isinstance(self.limiter.store, Failover):
+            await self.limiter.store.start()
         if self._config.auth.mode in ("keys", "any") and self._config.database.enabled:
-            await self.keys()
+            try:
+                await (await self.keys()).ready()
+            except DatabaseDown:  # which it has told; it is tried again when somebody asks
+                pass
 
     async def keys(self) -> DatabaseKeys:
         """The keys in the database, which is opened if that is not done yet. Raises ConfigError, DatabaseDown."""

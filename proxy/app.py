@@ -92,7 +92,14 @@ class Application:
         self._demo_port = 0
 
     async def start(self) -> None:
-        """Raises ConfigError, and OSError where the address cannot be had."""
+        """Raises ConfigError, and OSError where the address cannot be had; then everything is closed again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         call_hook, event_hook = load_hooks(self.config.hooks)
         self.config = config = await self._served(self.config)
         loop = asyncio.get_running_loop()

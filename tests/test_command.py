@@ -57,6 +57,8 @@ def test_check_prints_what_would_run_and_no_key(sluice: Sluice, tmp_path: Path) 
         "models:",
         "  m  at up  as vendor/m",
         "  n  at local  (not available)",
+        "clients: anybody who can reach the address",
+        "limits: none",
         'notice: provider "out" left out: its apiKey is empty (set OUT_KEY)',
         "notice: models left out because their provider does not serve: out (1)",
     ]
@@ -88,6 +90,8 @@ def test_check_without_any_file_says_that_the_demo_provider_serves(sluice: Sluic
         "configuration: built-in defaults",
         "address: http://127.0.0.1:8080",
         "providers: none, so the built-in demo provider serves",
+        "clients: anybody who can reach the address",
+        "limits: none",
     ]
 
 
@@ -173,3 +177,28 @@ def test_help_and_usage_load_nothing_heavy(tmp_path: Path) -> None:
         check=True,
     )
     assert not {"aiohttp", "asyncio", "yaml", "msgspec", "uvloop"} & set(done.stdout.split())
+
+
+def test_check_says_who_may_ask_and_how_much(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "auth: {mode: any, jwt: {secret: " + "s" * 32 + "}}\n"
+        "rateLimiting: {enabled: true, global: {requestsPerMinute: 9}, perModel: {concurrent: 2}}\n"
+    )
+    lines = sluice("check", "--config", "c.yaml").stdout.splitlines()
+    assert "clients: API keys (0 in the configuration and those in the database) or JSON Web Tokens" in lines
+    assert "limits: global, perModel, kept in memory" in lines
+
+
+def test_the_tables_of_keys_are_brought_up_to_date_by_a_command(sluice: Sluice, tmp_path: Path) -> None:
+    first, second = sluice("db", "upgrade"), sluice("db", "upgrade")
+    assert first.stdout.startswith("database: empty -> ")
+    assert second.stdout.startswith("database: up to date at ")
+    assert (tmp_path / "data" / "sluice.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_is_made_and_its_hash_is_what_the_configuration_takes(sluice: Sluice, tmp_path: Path) -> None:
+    made = sluice("key", "new", "--name", "alice").stdout
+    secret = next(line.strip() for line in made.splitlines() if line.strip().startswith("sk-"))
+    assert secret not in made.split("auth.keys")[1]
+    (tmp_path / "c.yaml").write_text("auth:\n  mode: keys\n  keys:\n" + made.split("auth.keys:\n\n")[1])
+    assert "clients: API keys (1 in the configuration" in sluice("check", "--config", "c.yaml").stdout

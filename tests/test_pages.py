@@ -136,7 +136,7 @@ async def test_pages_are_served_where_no_more_requests_are(up: Upstream) -> None
 async def test_the_link_of_the_start_leads_in_and_no_line_of_the_log_holds_the_token(
     up: Upstream, tmp_path: Path
 ) -> None:
-    async with Gateway(one_provider(up, dataDir=str(tmp_path), logging={"level": "debug"})) as gw:
+    async with Gateway(one_provider(up, dataDir=str(tmp_path), admin={"token": ""}, logging={"level": "debug"})) as gw:
         token = (tmp_path / "admin-token").read_text().strip()
         client = await gw.client()
         for path in (f"/admin/login?token={token}", f"/admin/login?token={token}x", f"/admin/x?token={token}"):

@@ -104,11 +104,11 @@ class ApiKeys:
     # -- where keys are kept ------------------------------------------------------------------------
 
     def _lacking(self) -> str:
-        """What keeps keys from being made here, and how to change that; ``""``: nothing does."""
-        config = self._config()
-        if config.auth.mode not in ("keys", "any"):
-            return "Nobody is asked for an API key: set auth.mode to keys (or any) in the configuration."
-        if not config.database.enabled:
+        """What keeps keys from being made here, and how to change that; ``""``: nothing does.
+
+        They can be made before ``auth.mode`` asks for them, so that nobody is locked out on the day when it does.
+        """
+        if not self._config().database.enabled:
             return "There is no database for API keys: set database.enabled to true in the configuration."
         return ""
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, NullPool, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from proxy.database.address import Address
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 CONNECTIONS = 5
 
@@ -60,11 +63,14 @@ def reason(error: Exception) -> str:
 
 
 def _sqlite(path: str, patience: float, options: dict[str, Any]) -> AsyncEngine:
+    def set_up(connection: Any, _entry: object) -> None:
+        connection.run_async(lambda driver: _set_up(driver, patience))
+
     arguments = {"timeout": patience, "isolation_level": None}  # no transactions of the driver's own making
     url = URL.create("sqlite+aiosqlite", database=path)
     engine = create_async_engine(url, connect_args=arguments, **options, **_common())
     event.listen(engine.sync_engine, "do_connect", lambda *_: _make_private(Path(path)))
-    event.listen(engine.sync_engine, "connect", _set_up)
+    event.listen(engine.sync_engine, "connect", set_up)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
@@ -105,12 +111,20 @@ def _make_private(file: Path) -> None:
     os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
-def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    # Readers do not wait for the writer. What a power failure takes away is never half of a transaction.
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+async def _set_up(connection: aiosqlite.Connection, patience: float) -> None:
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):  # a power failure never takes half of a transaction
+        await (await connection.execute(f"PRAGMA {pragma}")).close()
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            # Readers do not wait for the writer. The file keeps it: all but the first find it done.
+            await (await connection.execute("PRAGMA journal_mode = WAL")).close()
+            return
+        except sqlite3.OperationalError as error:
+            # Two who do it at once: SQLite tells one so without its usual wait, as each holds what the other needs.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:

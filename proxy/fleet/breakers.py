@@ -88,9 +88,9 @@ class SharedBreakers:
             if up and self._outbox:
                 async with asyncio.timeout(CLOSE_SECS):
                     await self._board.write(self._outbox.waiting(), self._now())
-                    await self._board.disconnect()
         except Exception as error:
             self._debug(f"The last words on breakers were not sent: {_told(error)}.")
+        await self._board.disconnect()
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         """Queue what others should know of it."""

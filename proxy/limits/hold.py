@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -33,51 +34,35 @@ class Grant(Struct):
     lease: int
 
 
+class Source(Protocol):
+    """Where a hold takes from: the store, and what makes names for leases at it. ``wall`` tells Unix seconds."""
+
+    store: Store
+    wall: Callable[[], float]
+    leases: Iterator[int]
+
+
 class Hold:
-    """One exchange's ``proxy.exchange.Hold``. ``lease`` is its name at the store, ``leases`` makes more of them."""
+    """One exchange's ``proxy.exchange.Hold``; ``lease`` is its name at the store, where there are slots."""
 
-    __slots__ = (
-        "_above",
-        "_call",
-        "_client",
-        "_endpoint",
-        "_grants",
-        "_leases",
-        "_prompt",
-        "_refused",
-        "_requests",
-        "_rules",
-        "_store",
-        "_trials",
-        "_verdict",
-        "_wall",
-        "lease",
-    )
+    # What most exchanges never change costs them nothing here: one is made for each request.
+    lease = 0
+    _requests: tuple[Want, ...] = ()  # taken before the body was read
+    _above: tuple[Want, ...] | None = None  # tokens of the levels that all deployments share
+    _endpoint: Endpoint | None = None
+    _call: Call | None = None
+    _prompt: int | None = None  # tokens of the request, once estimated
+    _verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused
+    _refused = False  # after something had been granted
 
-    def __init__(
-        self,
-        store: Store,
-        rules: Rules,
-        client: Client | None,
-        trials: list[Trial],
-        leases: Iterator[int],
-        wall: Callable[[], float],
-    ) -> None:
-        self._store = store
+    def __init__(self, source: Source, rules: Rules, client: Client | None, trials: list[Trial]) -> None:
+        self._source = source
         self._rules = rules
         self._client = client
         self._trials = trials
-        self._wall = wall
-        self._leases = leases
-        self.lease = next(leases)
-        self._requests: tuple[Want, ...] = ()  # taken before the body was read
-        self._above: tuple[Want, ...] | None = None  # tokens of the levels that all deployments share
         self._grants: dict[Deployment, Grant] = {}
-        self._endpoint: Endpoint | None = None
-        self._call: Call | None = None
-        self._prompt: int | None = None  # tokens of the request, once estimated
-        self._verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused
-        self._refused = False  # after something had been granted
+        if rules.has_slots:
+            self.lease = next(source.leases)
 
     # -- taking -----------------------------------------------------------------------------------
 
@@ -100,9 +85,9 @@ class Hold:
         if self._grants:
             self._leave()
         own, above = self._needs(deployment)
-        lease = next(self._leases) if self._rules.has_slots else 0
+        lease = next(self._source.leases) if self._rules.has_slots else 0
         if own or above:
-            verdict = self._store.take(own + above, lease)
+            verdict = self._source.store.take(own + above, lease)
             if not isinstance(verdict, Verdict):
                 verdict = await verdict
             if not self._granted(verdict):
@@ -136,13 +121,16 @@ class Hold:
     def _needs(self, deployment: Deployment) -> tuple[tuple[Want, ...], tuple[Want, ...]]:
         """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
         rules, model, provider = self._rules, deployment.name, deployment.provider.name
-        own = [Want(limit, model) for limit in rules.model.requests]
-        own += [Want(limit, provider) for limit in rules.provider.requests]
+        own: tuple[Want, ...] = ()
+        for limit in rules.model.requests:
+            own += (Want(limit, model),)
+        for limit in rules.provider.requests:
+            own += (Want(limit, provider),)
         if not rules.counts_tokens:
-            return tuple(own), ()
+            return own, ()
         tokens = self._estimate(deployment)
         own += _reserved(((rules.model.tokens, model), (rules.provider.tokens, provider)), tokens)
-        return tuple(own), tuple(_reserved(self._shared(), tokens)) if self._above is None else ()
+        return own, _reserved(self._shared(), tokens) if self._above is None else ()
 
     def _shared(self) -> list[tuple[Limit | None, str]]:
         """The token limits above the deployment's, and whose bucket it is."""
@@ -186,7 +174,7 @@ class Hold:
         """Correct what was taken, and free whatever slots are among the wants."""
         slots = [want for want in wants if not want.limit.rate] if self._rules.has_slots else []
         if corrections or slots:
-            self._store.settle(corrections, slots, lease)
+            self._source.store.settle(corrections, slots, lease)
 
     def _unused(self, deployment: Deployment, grant: Grant) -> list[Want]:
         """Of a deployment that brought nothing: its tokens, and the request too if it was not even asked."""
@@ -228,7 +216,7 @@ class Hold:
         return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
             verdict.limit.capacity,
             verdict.remaining + ROUNDING,
-            math.ceil(self._wall() + verdict.reset_after),
+            math.ceil(self._source.wall() + verdict.reset_after),
         )
 
 
@@ -253,9 +241,9 @@ def _is_tokens(want: Want) -> bool:
     return want.limit.unit == "tokensPerMinute"
 
 
-def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> list[Want]:
+def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> tuple[Want, ...]:
     """As much as is estimated, but never more than a bucket can hold: that could never be granted."""
-    return [Want(limit, key, min(float(tokens), limit.capacity)) for limit, key in limits if limit is not None]
+    return tuple(Want(limit, key, min(float(tokens), limit.capacity)) for limit, key in limits if limit is not None)
 
 
 def _corrected(wants: Iterable[Want], used: int | None) -> list[Want]:

@@ -5,7 +5,7 @@ What depends on the call (models, providers, tokens) the exchange's ``Hold`` tak
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
 from proxy.delivery import Delivery
@@ -21,8 +21,8 @@ class Limiter:
 
     def __init__(self, store: Store, rules: Rules, wall: Callable[[], float]) -> None:
         self.store = store
-        self._wall = wall
-        self._leases = count(1)
+        self.wall = wall
+        self.leases: Iterator[int] = count(1)
         self.adopt(rules)
 
     def adopt(self, rules: Rules) -> None:
@@ -38,13 +38,13 @@ class Limiter:
             client = exchange.caller
             wants = self._everyone
             if client is not None:
-                for limit in rules.client(client.limits).requests:
+                bounds = rules.own if client.limits is None else rules.client(client.limits)
+                for limit in bounds.requests:
                     wants += (Want(limit, client.id),)
                 if client.address:
                     for limit in rules.address.requests:
                         wants += (Want(limit, client.address),)
-            hold = Hold(self.store, rules, client, exchange.trials, self._leases, self._wall)
-            exchange.hold = hold
+            hold = exchange.hold = Hold(self, rules, client, exchange.trials)
             if not wants:
                 return handler(delivery)
             verdict = self.store.take(wants, hold.lease)

@@ -92,7 +92,8 @@ class RedisStore:
 
     def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
         for want in corrections:
-            self._pending.correct(want)
+            if want.limit.rate:  # slots are taken or not
+                self._pending.correct(want)
         for want in slots:
             slot = (want.limit.name, want.key)
             if self._leases.remove(slot, lease):
@@ -140,9 +141,9 @@ class RedisStore:
         batch = Batch(self._prefix)
         told = self._pending.fill(batch, self._leases)
         self._asking = [self._takes.popleft() for _ in range(min(len(self._takes), _TOGETHER))]
-        for take in self._asking:
-            batch.take(take.wants, take.lease)
         try:
+            for take in self._asking:
+                batch.take(take.wants, take.lease)
             self._answered(answers(await self._link.call(batch.keys(), self._argument(batch))))
         except asyncio.CancelledError:
             self._failed(told, StoreDown("closed"))

@@ -26,8 +26,8 @@ UNBOUNDED = Bounds()
 
 
 class Rules:
-    """Every level's bounds; ``everyone`` is the level ``global``. ``address`` is meant for clients that prove
-    nothing: theirs nest under it.
+    """Every level's bounds; ``everyone`` is the level ``global``, ``own`` that of a client without limits of its own.
+    ``address`` is meant for clients that prove nothing: theirs nest under it.
 
     ``counts_tokens``: whether any bound so far is one of tokens, so that a call needs an estimate; ``has_slots``:
     whether any is ``concurrent``, so that something has to be given back.
@@ -35,7 +35,6 @@ class Rules:
 
     __slots__ = (
         "_base",
-        "_client",
         "_known",
         "address",
         "counts_tokens",
@@ -44,6 +43,7 @@ class Rules:
         "everyone",
         "has_slots",
         "model",
+        "own",
         "provider",
     )
 
@@ -53,11 +53,11 @@ class Rules:
         self._known: dict[Limits, Bounds] = {}
         self.estimates: TokenEstimate = settings.token_estimate
         self.everyone = _bounds("global", _effective(settings, settings.global_))
-        self._client = _bounds("client", self._base)
+        self.own = _bounds("client", self._base)
         self.address = _bounds("address", _of_addresses(settings))
         self.model = _bounds("model", _effective(settings, settings.per_model))
         self.provider = _bounds("provider", _effective(settings, settings.per_provider))
-        levels = (self.everyone, self._client, self.address, self.model, self.provider)
+        levels = (self.everyone, self.own, self.address, self.model, self.provider)
         self.counts_tokens = any(level.tokens is not None for level in levels)
         self.has_slots = any(map(_has_slots, levels))
 
@@ -72,7 +72,7 @@ class Rules:
         Own limits with ``enabled: false`` lift all bounds of this level.
         """
         if overrides is None:
-            return self._client
+            return self.own
         found = self._known.get(overrides)
         return found if found is not None else self._compiled(overrides)
 

@@ -476,7 +476,7 @@ class BreakerMachine(RuleBasedStateMachine):
         for _ in range(self.policy.failure_threshold):
             attempt = self.asks(endpoint)
             if attempt is not None:
-                self.it_fails_before_or_after_its_commit(attempt)
+                self.it_fails(attempt)
 
     @precondition(lambda self: self.account.state() == "open")
     @rule(target=running, endpoint=ENDPOINTS)
@@ -544,10 +544,19 @@ class BreakerMachine(RuleBasedStateMachine):
         self.account.succeeds(attempt, self.policy)
         return attempt
 
-    @rule(attempt=consumes(running) | consumes(streaming))
-    def it_fails_before_or_after_its_commit(self, attempt: Try) -> None:
+    def it_fails(self, attempt: Try) -> None:
         self.breaker.fail(attempt.entry, self.now, "why")
         self.account.fails(attempt, self.now, self.policy)
+
+    # Two rules: one for both bundles would be tried, in vain, while either is empty.
+
+    @rule(attempt=consumes(running))
+    def it_fails_before_its_commit(self, attempt: Try) -> None:
+        self.it_fails(attempt)
+
+    @rule(attempt=consumes(streaming))
+    def its_stream_breaks(self, attempt: Try) -> None:
+        self.it_fails(attempt)
 
     @rule(attempt=consumes(running))
     def its_client_leaves(self, attempt: Try) -> None:

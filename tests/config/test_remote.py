@@ -110,7 +110,7 @@ async def test_a_server_that_is_silent_or_cuts_or_is_not_there_is_told_without_i
     ],
 )
 def test_the_proxy_is_the_one_on_the_way_to_providers(scheme: str, environ: dict[str, str], proxy: str | None) -> None:
-    assert remote._proxy(scheme, "models.example.org", environ) == proxy
+    assert remote.proxy_for(scheme, "models.example.org", environ) == proxy
 
 
 def test_a_copy_is_its_owners_alone_and_replaced_as_a_whole(tmp_path: Path) -> None:

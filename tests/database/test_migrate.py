@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,30 @@ REPOSITORY = Path(__file__).parents[2]
 # As each of several replicas does at its start.
 UPGRADE = """
 import asyncio, sys
-from tests.database.databases import address
+from proxy.config.schema import Database
+from proxy.database.address import address_of
 from proxy.database.migrate import upgrade
+address = address_of(Database(url=sys.argv[1]), "")
+print("ready", flush=True)
 sys.stdin.readline()
-print(asyncio.run(upgrade(address(sys.argv[1]))).before)
+print(asyncio.run(upgrade(address)).before)
 """
+
+
+@asynccontextmanager
+async def replica(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is about to upgrade, as soon as it is told to."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", UPGRADE, url, stdin=-1, stdout=-1, cwd=REPOSITORY
+    )
+    try:
+        assert process.stdout is not None
+        assert await within(process.stdout.readline(), "a replica") == b"ready\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 @pytest.fixture(params=KINDS)
@@ -73,15 +93,10 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(url: str) -> None:
 
 
 async def test_of_replicas_that_start_at_once_one_upgrades_and_the_others_find_it_done(url: str) -> None:
-    replicas = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", UPGRADE, url, stdin=-1, stdout=-1, stderr=-1, cwd=REPOSITORY
-        )
-        for _ in range(3)
-    ]
-    heard = await within(asyncio.gather(*(each.communicate(b"go\n") for each in replicas)), "three upgrades")
-    assert [each.returncode for each in replicas] == [0, 0, 0], heard
-    assert sorted(out.strip() for out, _ in heard) == [b"0001", b"0001", b"None"]
+    async with AsyncExitStack() as stack:
+        replicas = [await stack.enter_async_context(replica(url)) for _ in range(3)]
+        heard = await within(asyncio.gather(*(each.communicate(b"go\n") for each in replicas)), "three upgrades")
+    assert sorted(out for out, _ in heard) == [b"0001\n", b"0001\n", b"None\n"]
 
 
 async def test_upgrades_of_one_process_take_turns_too(url: str) -> None:

@@ -337,6 +337,10 @@ async def test_a_redis_that_does_not_answer_holds_up_neither_start_nor_end_nor_a
             a.fail("one")
             assert not a["one"].admits(CHAT, a.now)
         own.resume()
+        async with Replica(own.url, "sluice", timeout=0.2) as a:
+            await until(lambda: a.shared.state.up, "a to be there")
+            own.hold()
+            a.fail("one")
 
 
 async def test_a_redis_that_stops_answering_is_noticed_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:

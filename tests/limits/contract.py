@@ -79,6 +79,10 @@ class Asker:
         return pytest.approx(expected, abs=self.slack)
 
 
+# Several stores inherit the same test, and their fixtures live for a test, not for an example.
+SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
+
+
 class Contract:
     @pytest.fixture
     def slack(self) -> float:
@@ -373,7 +377,7 @@ class Contract:
         """A name for each example's buckets, since they share a store."""
         return (str(number) for number in itertools.count())
 
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    @settings(max_examples=60, suppress_health_check=SUPPRESSED)
     @given(script=steps())
     async def test_a_store_agrees_with_exact_arithmetic(
         self, ask: Asker, advance: Advance, names: Iterator[str], script: list[Step]

@@ -136,7 +136,8 @@ class Exact:
             for want in wants:
                 self.commit(want, lease)
             least = min(map(self.part, wants), default=Fraction(1))
-            told = [want for want in wants if self.part(want) <= least + self.blur(want)]
+            blur = max(map(self.blur, wants), default=Fraction(0))
+            told = [want for want in wants if self.part(want) <= least + blur]
             retry_after = 0.0
         else:
             told = [want for want in wants if missing[bucket(want)] >= most - Fraction(self.slack)]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import ClientFault
+from proxy.routing.access import ALL
 from proxy.routing.catalog import LONGEST_PASSING, MOST_PASSING, Catalog, Deployment
 from proxy.routing.live import MOST_PASSING as MOST_LIVES
 from tests.support.catalogs import asked, build, every
@@ -157,7 +158,7 @@ def test_what_clients_made_up_is_kept_within_bounds() -> None:
 def test_with_nothing_but_open_providers_a_call_without_a_model_goes_to_the_first_as_it_is() -> None:
     known = build([], {"a": {"baseUrl": "http://127.0.0.1:3/v1"}, "b": {"baseUrl": "http://127.0.0.1:4"}})
     assert planned(known, None) == [("a", None)]
-    assert every(asked(known, None)) == [known.opaque_plan(known.providers["a"], random.Random(0)).next(0.0)]
+    assert every(asked(known, None)) == [known.opaque_plan(known.providers["a"], ALL, random.Random(0)).next(0.0)]
 
 
 def test_without_a_usable_model_there_is_nothing_to_ask() -> None:
@@ -280,7 +281,7 @@ def test_a_fallback_that_is_not_enabled_is_none() -> None:
 
 def test_an_opaque_path_asks_its_provider_once() -> None:
     known = catalog()
-    plan = known.opaque_plan(known.providers["deepseek"], random.Random(0))
+    plan = known.opaque_plan(known.providers["deepseek"], ALL, random.Random(0))
     assert told(every(plan)) == [("deepseek", None)]
     assert plan.fallback(0.0) is None
 

@@ -1,0 +1,107 @@
+"""``python -m tests.bench.admission [--rounds N]``: what admission costs a request, in microseconds of CPU.
+
+In one process, without sockets: a request with an API key goes through the middleware of the gateway, enters its
+deployment, gets its header lines and is settled; beside it the same request through a gateway that asks nobody
+anything. Rounds are interleaved; told are the mean of the differences and the upper bound of its 95 % interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import uvloop
+from multidict import CIMultiDict
+
+from proxy.admission import Admission
+from proxy.auth.apikey import new_key
+from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, Model, Provider, RateLimiting
+from proxy.delivery import Delivery
+from proxy.exchange import Exchange
+from proxy.routing.catalog import Catalog
+from proxy.routing.endpoints import ENDPOINTS
+from proxy.routing.live import Registry
+
+REQUESTS = 20_000
+LIMIT_US = 6.0
+T_95 = 1.729  # Student's t, one side, 19 degrees of freedom
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.admission", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    return uvloop.run(_measure(parser.parse_args().rounds))
+
+
+async def _measure(rounds: int) -> int:
+    secret, hash_ = new_key()
+    plenty = 1_000_000_000
+    config = Config(
+        providers={"p": Provider(base_url="http://127.0.0.1:9/v1")},
+        models=[Model(name="m", provider="p")],
+        auth=Auth(mode="keys", keys=[ConfiguredKey(name="bench", hash=hash_)]),
+        database=Database(enabled=False),
+        rate_limiting=RateLimiting(
+            enabled=True,
+            global_=Limits(requests_per_minute=plenty),
+            per_client=Limits(requests_per_minute=plenty, burst_size=plenty),
+            per_model=Limits(requests_per_minute=plenty),
+        ),
+    )
+    admission = Admission(config, {}, warn=print, info=print)
+    catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
+    request = SimpleNamespace(
+        headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}), remote="127.0.0.1"
+    )
+    guarded, open_ = _handled(admission), _nothing
+    with_, without = [], []
+    for number in range(rounds + 1):
+        order = ((with_, guarded), (without, open_)) if number % 2 else ((without, open_), (with_, guarded))
+        for found, handler in order:
+            spent = await _round(handler, catalog, request)
+            if number:  # the first is for warming up
+                found.append(spent)
+    await admission.close()
+    differences = [a - b for a, b in zip(with_, without, strict=True)]
+    mean = statistics.mean(differences)
+    bound = mean + T_95 * statistics.stdev(differences) / len(differences) ** 0.5
+    print(f"admission: {mean:.2f} us a request, at most {bound:.2f} us (95 %), in {rounds} rounds of {REQUESTS}")
+    print(f"target: {LIMIT_US:.0f} us, {'reached' if bound <= LIMIT_US else 'not reached'}")
+    return 0 if bound <= LIMIT_US else 1
+
+
+def _handled(admission: Admission) -> Callable[[Delivery], Awaitable[None]]:
+    async def served(delivery: Delivery) -> None:
+        exchange = delivery.exchange
+        hold = exchange.hold
+        assert hold is not None
+        await hold.enter(exchange.catalog.deployments[0])
+        hold.lines()
+        hold.settle(exchange)
+
+    handler: Any = served
+    for wrap in reversed(admission.middleware):
+        handler = wrap(handler)
+    return cast("Callable[[Delivery], Awaitable[None]]", handler)
+
+
+async def _nothing(delivery: Delivery) -> None:
+    pass
+
+
+async def _round(handler: Callable[[Delivery], Awaitable[None]], catalog: Catalog, request: Any) -> float:
+    """Microseconds of CPU a request."""
+    endpoint = ENDPOINTS[0]
+    begun = time.process_time()
+    for _ in range(REQUESTS):
+        await handler(Delivery(Exchange(endpoint, catalog, "bench", 0.0), request))
+    return (time.process_time() - begun) / REQUESTS * 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

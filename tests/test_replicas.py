@@ -1,0 +1,127 @@
+"""Two gateways on one Redis and one PostgreSQL: keys and limits are the same on both, exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from tests.support import Chunk, Headers, RawClient, Stall, Upstream, chat_events, completion, json_answer
+from tests.support.answers import SSE_HEADERS
+from tests.support.gateway import ADMIN, GatewayProcess, one_provider
+from tests.support.services import postgres_database, redis_prefix, redis_url
+
+CHAT = "/v1/chat/completions"
+ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}]}
+BEARER = [("Authorization", f"Bearer {ADMIN}")]
+
+
+@asynccontextmanager
+async def replicas(up: Upstream, count: int = 2, **sections: Any) -> AsyncIterator[list[GatewayProcess]]:
+    """So many gateways that share everything which can be shared."""
+    up.on(lambda request: json_answer(completion("Hi")))
+    redis = redis_url()
+    async with postgres_database() as database, redis_prefix(redis) as prefix, AsyncExitStack() as stack:
+        source = one_provider(
+            up,
+            auth={"mode": "keys"},
+            redis={"url": redis, "prefix": prefix},
+            database={"url": database},
+            **sections,
+        )
+        yield [await stack.enter_async_context(GatewayProcess(source)) for _ in range(count)]
+
+
+async def ask(client: RawClient, key: str) -> int:
+    answer = await client.fetch("POST", CHAT, json=ASK, headers=[("Authorization", f"Bearer {key}")])
+    return answer.status
+
+
+async def told(client: RawClient, key: str, wanted: Callable[[int], bool], *, secs: float) -> list[int]:
+    """The statuses until the wanted one; none if that did not come in time."""
+    statuses: list[int] = []
+    for _ in range(int(secs / 0.1)):
+        statuses.append(await ask(client, key))
+        if wanted(statuses[-1]):
+            return statuses
+        await asyncio.sleep(0.1)
+    return []
+
+
+async def make_key(gw: GatewayProcess, **members: Any) -> dict[str, Any]:
+    client = await gw.client()
+    body = {"name": secrets.token_hex(4), **members}
+    made = await client.fetch("POST", "/auth/api-keys", json=body, headers=BEARER)
+    assert made.status == 201, made.body
+    found: dict[str, Any] = made.json
+    return found
+
+
+async def test_a_key_made_at_one_replica_works_at_the_other_and_stops_there_too() -> None:
+    async with Upstream() as up, replicas(up) as (first, second):
+        key = await make_key(first)
+        client = await second.client()
+        assert await ask(client, key["key"]) == 200
+        await (await first.client()).fetch("DELETE", f"/auth/api-keys/{key['id']}", headers=BEARER)
+
+        # The promise is 2 s; a busy machine is forgiven some more.
+        assert await told(client, key["key"], lambda status: status == 401, secs=5)
+
+
+async def test_a_limit_is_one_limit_over_all_replicas() -> None:
+    limits = {
+        "enabled": True,
+        "store": "redis",
+        "global": {"requestsPerHour": 200},
+        "perClient": {"requestsPerHour": 60},
+    }
+    async with Upstream() as up, replicas(up, rateLimiting=limits) as gateways:
+        keys = [(await make_key(gateways[0]))["key"] for _ in range(3)]
+        told: Counter[tuple[str, int]] = Counter()
+
+        async def hammer(gw: GatewayProcess, key: str) -> None:
+            client = await gw.client()
+            for _ in range(50):
+                told[key, await ask(client, key)] += 1
+
+        await asyncio.gather(*(hammer(gw, key) for gw in gateways for key in keys))
+        # 100 asked for each key, of which an hour's worth is admitted; 0.017 a second come back meanwhile.
+        for key in keys:
+            assert 60 <= told[key, 200] <= 61
+            assert told[key, 200] + told[key, 429] == 100
+        assert len(up.requests) == sum(told[key, 200] for key in keys)
+
+
+async def test_slots_are_shared_and_those_of_a_killed_replica_come_back() -> None:
+    limits = {"enabled": True, "store": "redis", "perModel": {"concurrent": 2}}
+    async with Upstream() as up, replicas(up, rateLimiting=limits) as (first, second):
+        key = (await make_key(first))["key"]
+        up.on(lambda request: [Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hi")[:2]), Stall()])
+        for gw in (first, first):
+            client = await gw.client()
+            headers = [("Authorization", f"Bearer {key}")]
+            await client.request("POST", CHAT, json=ASK | {"stream": True}, headers=headers)
+            await client.read_head()
+        other = await second.client()
+        assert await ask(other, key) == 429
+        await first.kill()
+        up.on(lambda request: json_answer(completion("Hi")))
+        assert await told(other, key, lambda status: status == 200, secs=20)  # a lease lives for 15 s
+
+
+async def test_a_replica_learns_of_an_open_breaker_without_failing_itself() -> None:
+    circuit = {"failureThreshold": 1, "cooldownPeriodSecs": 60, "shared": True}
+    async with Upstream() as up, replicas(up, circuitBreaker=circuit) as (first, second):
+        key = (await make_key(first))["key"]
+        other = await second.client()
+        assert await ask(other, key) == 200
+        up.on(lambda request: json_answer({"error": {"message": "down"}}, 500))
+        assert await ask(await first.client(), key) == 502
+        asked = len(up.requests)
+        up.on(lambda request: json_answer(completion("Hi")))
+        statuses = await told(other, key, lambda status: status != 200, secs=10)
+        assert statuses
+        assert len(up.requests) - asked == len(statuses) - 1
