@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from proxy.auth import jwks
-from proxy.auth.address import TrustedProxies
+from proxy.transport.address import TrustedProxies
 from proxy.auth.apikey import ApiKey, digest_from, hash_from, of_configuration
 from proxy.auth.authenticate import Authenticator
 from proxy.auth.cache import KeyCache

@@ -233,12 +233,11 @@ class Application:
         told = differences(self.config, loaded.config)
         config = await self._served(standing(self.config, loaded.config))
         await asyncio.to_thread(_read_certificates, self._dialer, config)
-        if self._listener is not None:
-            self._listener.reload_certificates()
-        if self.admission is not None:
-            self.admission.adopt(config)
         self._hide(config)
         catalog = self._compiled(config)
+        if self.admission is not None:
+            self.admission.adopt(config)
+        self._renew_certificate()
         circuit = config.circuit_breaker
         self._registry.adopt(policy_of(circuit), window_of(circuit), asyncio.get_running_loop().time())
         self.gateway.adopt(catalog)
@@ -253,6 +252,15 @@ class Application:
         self.log.info(
             "The configuration was loaded again.", why=why, providers=len(config.providers), models=len(config.models)
         )
+
+    def _renew_certificate(self) -> None:
+        """Of the listener. Where it cannot be used the one before stays, and all else goes on."""
+        try:
+            if self._listener is not None:
+                self._listener.reload_certificates()
+        except ConfigError as error:
+            for mistake in error.mistakes:
+                self.log.error(mistake)
 
     def keep(self, why: str, mistakes: list[str]) -> None:
         self.log.error("The configuration cannot be loaded again; what runs stays.", why=why)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
@@ -28,7 +30,7 @@ from tests.support import (
     within,
 )
 from tests.support.answers import DONE, SSE_HEADERS
-from tests.support.gateway import Gateway, one_provider
+from tests.support.gateway import Gateway, Process, one_provider
 from tests.support.secure import SecureClient
 
 CHAT = "/v1/chat/completions"
@@ -312,6 +314,32 @@ async def test_new_certificates_cut_no_stream(
     assert fresh.tls.getpeercert() != client.tls.getpeercert()
     go.set()
     assert events + await client.read_events() == chat_events("Hello", " world")
+
+
+async def test_a_hangup_makes_a_process_read_its_certificates_again(
+    up: Upstream, files: dict[str, str], authority: Authority, tmp_path: Path, trusting: ssl.SSLContext
+) -> None:
+    async def shown() -> Any:
+        async with SecureClient(gw.port, trusting) as client:
+            return client.tls.getpeercert()
+
+    path = tmp_path / "config.yaml"
+    path.write_bytes(msgspec.yaml.encode(one_provider(up, server={"tls": files})))
+    args = ["serve", "--config", str(path), "--port", "0"]
+    async with Process(args) as gw, SecureClient(gw.port, trusting) as kept:
+        assert any(f"https://127.0.0.1:{gw.port}" in line for line in gw.lines)
+        first = kept.tls.getpeercert()
+        authority.server_files(tmp_path)
+        gw.signal(signal.SIGHUP)
+        await until(lambda: any("was loaded again" in line for line in gw.lines), "it to say that it has loaded")
+        second = await shown()
+        assert second != first
+        (tmp_path / "server.key").write_text("")
+        gw.signal(signal.SIGHUP)
+        await until(lambda: any("server.tls: " in line for line in gw.lines), "it to say that it cannot")
+        assert await shown() == second
+        up.on(lambda request: json_answer(completion("Hello")))
+        assert (await kept.fetch("POST", CHAT, json=CALL)).status == 200
 
 
 async def test_who_is_turned_away_is_counted_by_the_reason(

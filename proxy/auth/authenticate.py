@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
-from proxy.auth.address import TrustedProxies, key_of, peer_of
+from proxy.transport.address import TrustedProxies, key_of, peer_of
 from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
 from proxy.auth.jwt import Verifier

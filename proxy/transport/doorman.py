@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from proxy.config.schema import Server as Settings
 from proxy.errors import GatewayError, Overloaded
+from proxy.transport.address import TrustedProxies, key_of
 from proxy.transport.reply import Reply
 
 FAREWELLS = 64  # so many may be on their way out at once; a flood beyond that is cut without a word
@@ -32,7 +32,7 @@ class Doorman:
         self._on_fault = on_fault
         self._most = settings.max_connections
         self._most_of_address = settings.max_connections_per_address
-        self._proxies = [ip_network(network, strict=False) for network in settings.trusted_proxies]
+        self._proxies = TrustedProxies(settings.trusted_proxies)
         self._of_address: dict[str, int] = {}
         self._farewells: set[Farewell] = set()
 
@@ -82,11 +82,8 @@ class Doorman:
             farewell.transport.abort()
 
     def _counted_as(self, address: str) -> str:
-        """Whose connections add up: an IPv6 customer has a /64, a trusted proxy (``""``) speaks for many."""
-        literal = ip_address(address.partition("%")[0])
-        if any(literal in network for network in self._proxies):
-            return ""
-        return literal.packed[:8].hex() if isinstance(literal, IPv6Address) else address
+        """Whose connections add up; ``""`` is a trusted proxy, which speaks for many."""
+        return "" if self._proxies.trusts(address) else key_of(address)
 
 
 class Farewell(asyncio.Protocol):

@@ -45,6 +45,8 @@ _ONLY_IF_CONFIGURED: Final = {
     "the caller's own account": "openai-organization openai-project",
 }
 
+_NEVER_IF_TRACED: Final = {"each attempt writes its own": "traceparent tracestate"}
+
 # Bodies under passthrough go on as they came; all others are decoded on the way.
 _NEVER_UNLESS_OPAQUE: Final = {"the gateway decodes bodies": "content-encoding"}
 
@@ -139,8 +141,10 @@ class Verdicts(dict[bytes, Verdict]):
 
 
 @lru_cache(maxsize=256)
-def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool) -> Verdicts:
-    never = _Names(_NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE)
+def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool, traced: bool) -> Verdicts:
+    never = _Names(
+        _NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE, _NEVER_IF_TRACED if traced else {}
+    )
     never_opaque = _Names(_NEVER_OPAQUE)
     allowed, configured = _Names(_TO_PROVIDER), _Names(_ONLY_IF_CONFIGURED)
 
@@ -178,15 +182,17 @@ def to_provider(
     *,
     own: frozenset[bytes] = frozenset(),
     opaque: bool = False,
+    traced: bool = False,
 ) -> bytes:
     """The client's header lines that a provider may see, serialised: ``Name: value CRLF`` each.
 
     An allow-list, with the provider's ``forwardHeaders`` (lower case) as ``forwarded``; they cannot bring back
     credentials, framing or what the gateway writes itself. ``own``: names (lower case) that the
     configuration sets for this provider, so that none stands there twice. ``opaque`` (passthrough): everything
-    but these, what looks like a credential by its name, and where the client is.
+    but these, what looks like a credential by its name, and where the client is. ``traced``: the caller writes the
+    lines of W3C Trace Context.
     """
-    return _serialise(raw, _outbound(forwarded, own, opaque))
+    return _serialise(raw, _outbound(forwarded, own, opaque, traced))
 
 
 def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool = False) -> bytes:

@@ -207,6 +207,7 @@ class Connection(RequestHandler):
             doorman = cast("Server", self._manager).doorman
             refusal = doorman.enter(self.remote)
             if refusal is not None:  # of this object nothing more is heard
+                self._parser = None  # they hold each other
                 doorman.turn_away(cast("asyncio.Transport", transport), refusal)
                 return
         super().connection_made(transport)

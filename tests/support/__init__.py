@@ -12,6 +12,9 @@ clock      time in the test's own hands
 lives      what a gateway knows of its deployments, and whether it holds on to anything (imported by its own name)
 pump       an event relay without sockets, for every split of a stream (imported by its own name, like gateway)
 tls        certificates for one test run
+secure     the raw client over TLS (imported by its own name)
+front      the listener with the simplest handler that there is (imported by its own name)
+browser    a real browser (imported by its own name)
 """
 
 from tests.support.answers import (

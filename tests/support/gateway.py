@@ -27,7 +27,7 @@ from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "the-admin-token-of-a-test"  # unless named, so that nobody has to keep one
-_ADDRESS = re.compile(r"http://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
+_ADDRESS = re.compile(r"https?://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
 
 
 def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.config.schema import Server as Settings
 from proxy.transport.doorman import FAREWELLS, Doorman
+from proxy.transport.server import Connection
 from tests.support import until
 from tests.support.front import Front, ended
 
@@ -83,6 +85,17 @@ def test_a_trusted_proxy_speaks_for_many(network: str) -> None:
     assert door.connections == 1
 
 
+def test_neighbours_on_a_link_are_told_apart() -> None:
+    door = doorman(max_connections_per_address=1)
+    assert [code(door, "fe80::1"), code(door, "fe80::2"), code(door, "::1"), code(door, "::2")] == [""] * 4
+
+
+def test_ipv4_within_ipv6_is_ipv4() -> None:
+    door = doorman(max_connections_per_address=1, trusted_proxies=["unix", "10.1.0.0/16"])
+    assert [code(door, "10.0.0.1"), code(door, "::ffff:10.0.0.1")] == ["", "too_many_connections_of_address"]
+    assert [code(door, "::ffff:10.1.0.1"), code(door, "10.1.0.1")] == ["", ""]
+
+
 def test_the_peers_of_a_unix_socket_have_no_address_to_count() -> None:
     door = doorman(max_connections=3, max_connections_per_address=1)
     assert [code(door, "") for _ in range(4)] == ["", "", "", "too_many_connections"]
@@ -145,6 +158,25 @@ async def test_of_a_flood_only_some_are_told_and_all_are_counted() -> None:
         assert FAREWELLS <= len(told) < len(flood)
         assert set(answers) - set(told) == {b""}
         assert front.doorman.connections == 1
+
+
+def alive() -> int:
+    return sum(isinstance(each, Connection) for each in gc.get_objects())
+
+
+async def test_who_was_turned_away_leaves_no_object_behind() -> None:
+    async with Front(max_connections=1) as front:
+        front.silent()
+        await until(lambda: front.doorman.connections == 1, "the first to be in")
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            for _ in range(20):
+                await ended(front.silent())
+            await until(lambda: alive() <= before, "all of them to be forgotten")
+        finally:
+            gc.enable()
 
 
 async def test_a_stop_does_not_wait_for_those_on_their_way_out() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from proxy.auth.address import TrustedProxies, key_of, parsed, peer_of
+from proxy.transport.address import TrustedProxies, key_of, parsed, peer_of
 
 TRUSTED = TrustedProxies(["10.0.0.0/8", "192.0.2.7", "2001:db8:ffff::/48"])
 
