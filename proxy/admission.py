@@ -13,7 +13,6 @@ from functools import partial
 from typing import Protocol
 
 from proxy.auth import jwks
-from proxy.transport.address import TrustedProxies
 from proxy.auth.apikey import ApiKey, digest_from, hash_from, of_configuration
 from proxy.auth.authenticate import Authenticator
 from proxy.auth.cache import KeyCache
@@ -27,6 +26,7 @@ from proxy.limits.failover import Failover
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
+from proxy.transport.address import TrustedProxies
 
 Handler = Callable[[Delivery], Awaitable[None]]
 

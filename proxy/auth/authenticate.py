@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
-from proxy.transport.address import TrustedProxies, key_of, peer_of
 from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
 from proxy.auth.jwt import Verifier
@@ -13,6 +12,7 @@ from proxy.auth.presented import presented
 from proxy.delivery import Delivery
 from proxy.errors import Unauthorised
 from proxy.identity import Client
+from proxy.transport.address import TrustedProxies, key_of, peer_of
 from proxy.transport.server import Request
 
 Handler = Callable[[Delivery], Awaitable[None]]
