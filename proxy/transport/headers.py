@@ -142,9 +142,7 @@ class Verdicts(dict[bytes, Verdict]):
 
 @lru_cache(maxsize=256)
 def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool, traced: bool) -> Verdicts:
-    never = _Names(
-        _NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE, _NEVER_IF_TRACED if traced else {}
-    )
+    never = _Names(_NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE, _NEVER_IF_TRACED if traced else {})
     never_opaque = _Names(_NEVER_OPAQUE)
     allowed, configured = _Names(_TO_PROVIDER), _Names(_ONLY_IF_CONFIGURED)
 
