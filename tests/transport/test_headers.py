@@ -260,15 +260,25 @@ def test_a_spelling_is_judged_once() -> None:
     assert verdicts[b"bad name"] == policy.DROP
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize("forwarded", [frozenset(), frozenset({b"traceparent", b"tracestate"})])
+def test_of_a_traced_request_the_clients_place_in_the_trace_does_not_go_on(
+    opaque: bool, forwarded: frozenset[bytes]
+) -> None:
+    raw = [(b"TraceParent", b"a"), (b"Accept", b"b"), (b"tracestate", b"c")]
+    assert to_provider(raw, forwarded, opaque=opaque, traced=True) == b"Accept: b\r\n"
+    assert to_provider(raw, forwarded, opaque=opaque) == b"TraceParent: a\r\nAccept: b\r\ntracestate: c\r\n"
+
+
 def test_many_distinct_names_do_not_change_what_passes() -> None:
     for number in range(2 * Verdicts.MAX_NAMES):
         to_provider([(b"X-Filler-%d" % number, b""), (b"Accept", b"a")])
     assert to_provider([(b"Accept", b"a"), (b"Authorization", b"b")]) == b"Accept: a\r\n"
-    assert len(policy._outbound(frozenset(), frozenset(), False)) <= Verdicts.MAX_NAMES
+    assert len(policy._outbound(frozenset(), frozenset(), False, False)) <= Verdicts.MAX_NAMES
 
 
 @pytest.mark.parametrize("table", [policy._NEVER_TO_PROVIDER, policy._TO_PROVIDER, policy._NEVER_TO_CLIENT,
-                                   policy._NEVER_OPAQUE, policy._ONLY_IF_CONFIGURED])  # fmt: skip
+                                   policy._NEVER_OPAQUE, policy._ONLY_IF_CONFIGURED, policy._NEVER_IF_TRACED])  # fmt: skip
 def test_the_tables_are_in_lower_case(table: dict[str, str]) -> None:
     assert all(names == names.lower() for names in table.values())
 
