@@ -23,6 +23,7 @@ from proxy.config.schema import Auth, Config, Jwt
 from proxy.delivery import Delivery
 from proxy.limits.base import Store
 from proxy.limits.failover import Failover
+from proxy.limits.hold import Tally
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
@@ -46,7 +47,13 @@ class Admission:
     """``middleware`` is for the gateway. ``start`` before the first request, ``adopt`` at a reload, ``close`` last."""
 
     def __init__(
-        self, config: Config, environ: Mapping[str, str], *, warn: Callable[[str], None], info: Callable[[str], None]
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        tally: Tally,
+        *,
+        warn: Callable[[str], None],
+        info: Callable[[str], None],
     ) -> None:
         """Raises ConfigError where a package is missing, or a key cannot be read."""
         self._config = config
@@ -65,7 +72,7 @@ class Admission:
             wall=time.time,
         )
         self._authenticate(config.auth)
-        self.limiter = Limiter(self._limits(config), Rules.of(config.rate_limiting), time.time)
+        self.limiter = Limiter(self._limits(config), Rules.of(config.rate_limiting), time.time, tally)
 
     @property
     def middleware(self) -> tuple[Callable[[Handler], Handler], ...]:

@@ -24,10 +24,14 @@ from proxy.breakers.breaker import Breaker, OnChange, State
 from proxy.config.follow import Follow
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config, Model, Provider
+from proxy.config.schema import Server as Settings
 from proxy.config.source import Source
 from proxy.config.standing import differences, standing
-from proxy.control.pages import Component
+from proxy.control.front import Front, only_shared, settings_of
+from proxy.control.healthview import Component
+from proxy.control.operator import Engine
 from proxy.control.plane import Plane, Subjects
+from proxy.control.reload import Reloaded
 from proxy.demo.server import MODELS as DEMO_MODELS
 from proxy.demo.server import Demo
 from proxy.dispatch.dispatcher import Clock, Dispatcher
@@ -38,6 +42,10 @@ from proxy.hooks import load as load_hooks
 from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
+from proxy.observe.sentry import Sentry
+from proxy.observe.sentry import opened as open_sentry
+from proxy.observe.tracing import Tracing
+from proxy.observe.tracing import opened as open_tracing
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry, policy_of, window_of
 from proxy.transport.attempt import PING_EVERY, Surroundings
@@ -76,6 +84,7 @@ class Application:
         self.metrics = Metrics(version=__version__)
         self.port = 0
         self.gateway: Gateway | None = None
+        self._source = follows
         self.follow = Follow(follows, self, config) if follows is not None else None
         self._following: asyncio.Task[None] | None = None
         self._secrets: set[str] = set()
@@ -83,11 +92,16 @@ class Application:
         self._environ = environ
         self._dialer = Dialer(environ)
         self._listener: Listener | None = None
+        self._admin_listener: Listener | None = None  # where the control plane has an address of its own
         self._pool: Pool | None = None
         self.admission: Admission | None = None
         self._shared: SharedBreakers | None = None
         self._on_change: list[OnChange] = []  # who hears of breakers
         self.plane: Plane | None = None
+        self._tracing: Tracing | None = None
+        self._sentry: Sentry | None = None
+        self._waits: list[str] = []  # keys whose change waits for the next start
+        self._reloaded = Reloaded(False)  # what became of the last reload
         self._demo: Demo | None = None
         self._demo_port = 0
 
@@ -106,7 +120,9 @@ class Application:
         self._hide(config)
         self.log.attach(loop)
         _read_certificates(self._dialer, config)
-        self.admission = admission = Admission(config, self._environ, warn=self.log.warning, info=self.log.info)
+        self.admission = admission = Admission(
+            config, self._environ, self.metrics, warn=self.log.warning, info=self.log.info
+        )
         await admission.start()
         self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
         catalog = self._compiled(config)
@@ -125,17 +141,25 @@ class Application:
         dispatcher = Dispatcher(around, self._clock, self._chance)
         if config.circuit_breaker.shared:
             self._shared = await self._sharing(config, dispatcher)
-        self.plane = plane = Plane(self._subjects(admission, around.budget), __version__)
+        self._open_reporting(config, loop)
+        self.plane = plane = Plane(self._subjects(admission, dispatcher), __version__)
+        self._on_change += [plane.operator.breaker_changed, plane.vitals.breaker_changed]
+        tracing = self._tracing
         self.gateway = gateway = Gateway(
             config.server,
             catalog,
             dispatcher,
             self.metrics,
             self.log,
-            plane.find,
+            only_shared(plane.find) if config.admin.listen else plane.find,
             admission.middleware,
             call_hook=call_hook,
+            observers=(plane.operator.settle,) if tracing is None else (plane.operator.settle, tracing.settle),
+            capture=plane.operator.capture,
+            trace=None if tracing is None else tracing.begin,
+            report=None if self._sentry is None else self._sentry.report,
         )
+        plane.vitals.adopt(config)
         self._hide(config)
         self.metrics.upstream_connections = dispatcher.open_connections
         await self._listen(gateway)
@@ -148,8 +172,14 @@ class Application:
             self._following.cancel()
         if self.gateway is not None:
             await self.gateway.drain(self.config.server.drain_secs)
-        if self._listener is not None:
-            await self._listener.stop()
+        if self.plane is not None:
+            self.plane.close()
+        for listener in (self._listener, self._admin_listener):
+            if listener is not None:
+                await listener.stop()
+        for reporting in (self._tracing, self._sentry):
+            if reporting is not None:
+                await reporting.close()
         if self._shared is not None:
             await self._shared.close()
         if self.admission is not None:
@@ -163,17 +193,51 @@ class Application:
 
     @property
     def address(self) -> str:
-        settings = self.config.server
-        if settings.unix_socket:
-            return f"unix:{settings.unix_socket}"
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        return f"{'https' if settings.tls is not None else 'http'}://{host}:{self.port}"
+        return _address(self.config.server, self.port)
 
-    def _subjects(self, admission: Admission, budget: Budget) -> Subjects:
+    @property
+    def admin_address(self) -> str:
+        """Where the control plane is."""
+        listener = self._admin_listener
+        if listener is None:
+            return self.address
+        return _address(settings_of(self.config.admin, self.config.server), listener.port)
+
+    def _open_reporting(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        observe = config.observe
+        if observe.tracing.enabled:
+            self._tracing = open_tracing(
+                observe.tracing, loop, version=__version__, warn=self.log.warning, info=self.log.info
+            )
+        if observe.sentry.dsn:
+            self._sentry = open_sentry(observe.sentry, version=__version__)
+
+    def _engine(self, admission: Admission, dispatcher: Dispatcher) -> Engine:
+        return Engine(
+            catalog=lambda: self._running_gateway.catalog,
+            registry=self._registry,
+            limiter=admission.limiter,
+            now=dispatcher.now,
+            wall=dispatcher.wall,
+            active=lambda: self._running_gateway.running,
+            serve_as=lambda request, client, lines: self._running_gateway.handle(request, client, lines),
+            admit_log=self.log.admit,
+            secrets=lambda: self._secrets,
+            reload=self._reload if self.follow is not None else None,
+            path=lambda: str(self._source.path or "") if self._source is not None else "",
+            waits=lambda: self._waits,
+        )
+
+    @property
+    def _running_gateway(self) -> Gateway:
+        assert self.gateway is not None
+        return self.gateway
+
+    def _subjects(self, admission: Admission, dispatcher: Dispatcher) -> Subjects:
         return Subjects(
             config=lambda: self.config,
             metrics=self.metrics,
-            budget=budget,
+            budget=dispatcher.around.budget,
             address=admission.authenticator.address,
             keys=admission.keys,
             configured=admission.configured,
@@ -181,6 +245,9 @@ class Application:
             components=self._components,
             stopping=lambda: self.gateway is not None and self.gateway.stopping,
             warn=self.log.warning,
+            engine=self._engine(admission, dispatcher),
+            context=self._dialer.context,
+            environ=self._environ,
         )
 
     def _components(self) -> dict[str, Component]:
@@ -218,6 +285,13 @@ class Application:
         self._listener = listener = Listener(server, settings)
         await listener.start()
         self.port = listener.port
+        if self.config.admin.listen and self.plane is not None:
+            apart = settings_of(self.config.admin, settings)
+            front = Front(apart, self.plane.find, self.log)
+            self._admin_listener = Listener(
+                Server(front.handle, apart, gateway.refuse_bytes, self.metrics.reject), apart
+            )
+            await self._admin_listener.start()
 
     # -- what the files say now (``Runner``) --------------------------------------------------------
 
@@ -244,11 +318,15 @@ class Application:
         if self._shared is not None:
             self._shared.refresh()
         self.config = config
+        self._waits = told
+        if self.plane is not None:
+            self.plane.vitals.adopt(config)
         self.log.admit(config.logging.level)
         for notice in loaded.notices:
             self.log.warning(notice)
         if told:
             self.log.warning("These changes wait for the next start.", keys=told)
+        self._tell(Reloaded(True, why, loaded.notices, [], told))
         self.log.info(
             "The configuration was loaded again.", why=why, providers=len(config.providers), models=len(config.models)
         )
@@ -256,8 +334,9 @@ class Application:
     def _renew_certificate(self) -> None:
         """Of the listener. Where it cannot be used the one before stays, and all else goes on."""
         try:
-            if self._listener is not None:
-                self._listener.reload_certificates()
+            for listener in (self._listener, self._admin_listener):
+                if listener is not None:
+                    listener.reload_certificates()
         except ConfigError as error:
             for mistake in error.mistakes:
                 self.log.error(mistake)
@@ -266,6 +345,21 @@ class Application:
         self.log.error("The configuration cannot be loaded again; what runs stays.", why=why)
         for mistake in mistakes:
             self.log.error(mistake)
+        self._tell(Reloaded(False, why, [], mistakes, self._waits))
+
+    async def _reload(self) -> Reloaded:
+        """At the operator's wish."""
+        assert self.follow is not None
+        # Where the models' URL does not answer, neither ``take`` nor ``keep`` is called, and all stays.
+        failure = "modelsFile: the list could not be fetched; the log says why"
+        self._reloaded = Reloaded(False, "", [], [failure], self._waits)
+        await self.follow.reload("asked to by the operator")
+        return self._reloaded
+
+    def _tell(self, what: Reloaded) -> None:
+        self._reloaded = what
+        if self.plane is not None:
+            self.plane.operator.reloaded(what)
 
     def notice(self, line: str) -> None:
         self.log.warning(line)
@@ -388,10 +482,17 @@ def start_line(application: Application) -> str:
 def _admin_link(application: Application) -> str:
     """Where the operator looks, with the token in it if nobody else knows it."""
     plane = application.plane
-    if plane is None or application.config.server.unix_socket:
+    address = application.admin_address
+    if plane is None or address.startswith("unix:"):
         return ""
-    path = plane.credential.login_path if plane.credential.generated else "/"
-    return f" Admin: {application.address}{path}"
+    return f" Admin: {address}{plane.credential.login_path if plane.credential.generated else '/'}"
+
+
+def _address(settings: Settings, port: int) -> str:
+    if settings.unix_socket:
+        return f"unix:{settings.unix_socket}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{'https' if settings.tls is not None else 'http'}://{host}:{port}"
 
 
 def is_local(config: Config) -> bool:
@@ -413,4 +514,5 @@ def secrets(config: Config) -> list[str]:
     found += [urlsplit(url).password or "" for url in (config.redis.url, config.database.url)]
     if config.auth.jwt is not None:
         found.append(config.auth.jwt.secret)
+    found += [config.observe.sentry.dsn, *config.observe.tracing.headers.values()]
     return [secret for secret in found if len(secret) >= 6]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proxy.routing.deployment import Deployment
     from proxy.routing.endpoints import Endpoint
     from proxy.wire.call import Call
+    from proxy.wire.trace_context import Trace
     from proxy.wire.usage import Usage
 
 Outcome = Literal[
@@ -51,6 +52,8 @@ class Trial(Struct, eq=False):
     ended: float | None = None
     failure: str = ""
     reason: str = ""
+    status: int = 0  # the HTTP status that the provider refused it with
+    span: str = ""  # its id, where the exchange is traced
 
 
 class Hold(Protocol):
@@ -107,6 +110,7 @@ class Exchange(Struct, eq=False):
     bytes_in: int = 0
     bytes_out: int = 0
     usage: Usage | None = None
+    trace: Trace | None = None  # where it is to be traced
 
     @property
     def access(self) -> Access:

@@ -12,6 +12,8 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 
+from multidict import CIMultiDictProxy
+
 from proxy.config.schema import Server as Settings
 from proxy.delivery import Delivery, refuse
 from proxy.dispatch.choice import dispatch_of
@@ -23,6 +25,7 @@ from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, Shut
 from proxy.exchange import Exchange, Trial
 from proxy.hooks import CallHook
 from proxy.hooks import Reply as HookReply
+from proxy.identity import Client
 from proxy.observe.bridge import place
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
@@ -65,6 +68,9 @@ class Gateway:
         middleware: tuple[Middleware, ...] = (),
         call_hook: CallHook | None = None,
         observers: tuple[Observer, ...] = (),
+        capture: Callable[[Exchange, Call], None] | None = None,
+        trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
+        report: Callable[[BaseException, str], None] | None = None,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -76,6 +82,9 @@ class Gateway:
         self._page_at = page_at
         self._call_hook = call_hook
         self._observers = observers
+        self._capture = capture  # sees each call, where prompts may be kept
+        self._trace = trace  # gives an exchange its place in a trace
+        self._report = report  # hears of defects of ours, and in which request they showed
         self._edge = Edge(settings, local=bool(settings.unix_socket))
         self._routes = Routes(("/v1", settings.base_path))
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -93,6 +102,11 @@ class Gateway:
     def __repr__(self) -> str:
         return f"<Gateway running={len(self._running)}{' stopping' if self.stopping else ''}>"
 
+    @property
+    def running(self) -> int:
+        """How many exchanges run now."""
+        return len(self._running)
+
     def adopt(self, catalog: Catalog) -> None:
         """New requests go by this catalog; those that run keep theirs."""
         self.catalog = catalog
@@ -100,22 +114,32 @@ class Gateway:
 
     # -- once per request -------------------------------------------------------------------------
 
-    async def handle(self, request: Request) -> None:
-        """Answer one request; never raises for what a client or a provider did."""
-        page = self._page_at(request.path)
+    async def handle(self, request: Request, client: Client | None = None, lines: bytes = b"") -> None:
+        """Answer one request; never raises for what a client or a provider did.
+
+        ``client`` is who asks where that is settled already: a request that the control plane made of one of its own,
+        and that nothing limits. Its answer has the header ``lines`` as well.
+        """
+        page = self._page_at(request.path) if client is None else None
         exchange = Exchange(_UNROUTED, self.catalog, self._name(request), self._loop.time())
         delivery = Delivery(exchange, request)
+        handler = self._handler
         try:
-            if request.upgrade or request.method == "CONNECT":
-                _refuse_other_protocols(request)
-            delivery.cors = self._edge.check(request)
-            if page is not None:
-                await page(request)
-                return
-            if delivery.cors and self._edge.preflight(request, delivery.cors):
-                return
+            if client is None:
+                if request.upgrade or request.method == "CONNECT":
+                    _refuse_other_protocols(request)
+                delivery.cors = self._edge.check(request)
+                if page is not None:
+                    await page(request)
+                    return
+                if delivery.cors and self._edge.preflight(request, delivery.cors):
+                    return
+            else:
+                exchange.caller, delivery.cors, handler = client, lines, self._serve
             self._admit(exchange, request)
-            await self._handler(delivery)
+            if self._trace is not None:
+                self._trace(exchange, request.headers)
+            await handler(delivery)
             if request.writing_paused and not request.gone:
                 await self._flush(delivery)
         except ClientGone:
@@ -136,6 +160,8 @@ class Gateway:
             self._log.error(
                 "A request failed inside the gateway.", request_id=exchange.request_id, exception=place(exc)
             )
+            if self._report is not None:
+                self._report(exc, exchange.request_id)
             delivery.refuse(GatewayError("The gateway failed to handle this request."))
         finally:
             if page is None:
@@ -259,6 +285,8 @@ class Gateway:
         plan = plan_call(self._dispatcher, delivery, call, route.pinned)
         if exchange.hold is not None:
             exchange.hold.weigh(route.endpoint, call)
+        if self._capture is not None:
+            self._capture(exchange, call)
 
         def release() -> None:
             call.release()

@@ -210,6 +210,18 @@ def network(text: str) -> str:
     return str(found.network_address if found.num_addresses == 1 else found)
 
 
+def listen_address(text: str) -> str:
+    """``host:port`` or ``unix:path``."""
+    if text.startswith("unix:"):
+        if len(text) == len("unix:"):
+            raise ValueError("unix: wants a path behind it")
+        return text
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected host:port, such as 127.0.0.1:9090, or unix:/path")
+    return f"{listen_host(host)}:{int(port)}"
+
+
 def working_folder(text: str) -> str:
     if not text.isprintable():
         raise ValueError("must not hold control characters")
@@ -257,5 +269,6 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "key hash": key_hash,
         "moment": moment,
         "network": network,
+        "listen address": lambda text: listen_address(text) if text else "",
         "file or url": lambda text: list_url(text) if is_url(text) else file(text),
     }

@@ -41,6 +41,7 @@ RedisUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "re
 RedisPrefix = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "redis prefix"})]
 DatabaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "database url"})]
 KeyHash = Annotated[str, Meta(extra={"kind": "key hash"})]
+ListenAddress = Annotated[str, Meta(max_length=1000, extra={"kind": "listen address"})]
 Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
 Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
 Folder = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "folder"})]
@@ -286,6 +287,7 @@ class Admin(Section, frozen=True):
 
     token: Key = ""
     protect_metrics: bool = False
+    listen: ListenAddress = ""  # host:port, or unix:path; "": the address of the API
 
     def __repr__(self) -> str:
         """Without the token."""

@@ -45,6 +45,11 @@ class Source:
         self._heard: bytes | None = None  # from the URL, good or not
         self._good: tuple[str, bytes] | None = None  # a URL and the list that was last taken from it
 
+    @property
+    def path(self) -> Path | None:
+        """Of the file that was read last, or is to be read."""
+        return self._path or self._found
+
     async def load(self) -> Loaded:
         """Raises ``ConfigError`` with every mistake. Works in a thread, so that streams go on meanwhile."""
         draft = await self._read()

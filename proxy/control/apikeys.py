@@ -48,7 +48,7 @@ class ApiKeys:
         key = await store.create(hash=hash_, **wish)
         self._changed(key.hashes)
         location = f"Location: /auth/api-keys/{quote(key.id, safe='')}\r\n".encode("ascii")
-        send(request, 201, {"key": secret, **keyview.view(key)}, location)
+        send(request, 201, keyview.new(key, secret), location)
 
     async def list(self, request: Request) -> None:
         """GET /auth/api-keys?limit=&after=: those of the configuration first, then the others."""
@@ -99,7 +99,7 @@ class ApiKeys:
         if before is None or after is None:
             raise _unknown()
         self._changed([*before.hashes, *after.hashes])
-        send(request, 201, {"key": secret, **keyview.view(after)})
+        send(request, 201, keyview.new(after, secret))
 
     # -- where keys are kept ------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,17 +12,26 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.auth.apikey import ApiKey
-from proxy.config.schema import Admin, Config
+from proxy.config.schema import Admin, Config, Tls
 from proxy.control.apikeys import ApiKeys
+from proxy.control.assets import Assets
 from proxy.control.bodies import Bodies
 from proxy.control.credential import AdminCredential
+from proxy.control.docs import Docs
 from proxy.control.gate import Attempts, Gate
+from proxy.control.healthview import Component
 from proxy.control.login import Login
-from proxy.control.pages import Component, Pages
+from proxy.control.openapi.document import Description
+from proxy.control.operator import Engine, Operator
+from proxy.control.pages import Pages
+from proxy.control.roster import Roster
 from proxy.control.router import Page, Router
-from proxy.control.routes import routes
+from proxy.control.routes import description_routes, health_routes, operator_routes, page_routes, routes
+from proxy.control.stateview import Clock
+from proxy.control.vitals import Machine, Vitals
 from proxy.errors import ConfigError
 from proxy.observe.metrics import Metrics
+from proxy.transport import tls
 from proxy.transport.body import Budget
 from proxy.transport.server import Request
 
@@ -30,7 +40,11 @@ if TYPE_CHECKING:  # with it comes SQLAlchemy
 
 
 class Subjects(Struct, frozen=True):
-    """What the control plane looks at and acts on. ``address`` tells where a request comes from."""
+    """What the control plane looks at and acts on.
+
+    ``address`` tells where a request comes from; ``context`` makes a provider's TLS, ``environ`` names the proxy on
+    the way to it.
+    """
 
     config: Callable[[], Config]
     metrics: Metrics
@@ -42,23 +56,43 @@ class Subjects(Struct, frozen=True):
     components: Callable[[], Mapping[str, Component]]
     stopping: Callable[[], bool]
     warn: Callable[[str], None]
+    engine: Engine
+    context: Callable[[Tls], ssl.SSLContext] = tls.context
+    environ: Mapping[str, str] = {}
 
 
 class Plane:
-    """``find`` is for the gateway."""
+    """``find`` is for the gateway; ``operator`` and ``vitals`` have more. ``close`` before the listener stops."""
 
     def __init__(self, subjects: Subjects, version: str) -> None:
         config = subjects.config()
         self.credential = _credential(config, subjects.warn)
         attempts = Attempts(subjects.address, asyncio.get_running_loop().time, asyncio.sleep)
         bodies = Bodies(subjects.budget, config.server.body_timeout_secs)
-        pages = Pages(subjects.metrics, version, subjects.components, subjects.stopping)
+        pages = Pages(subjects.metrics)
         login = Login(self.credential, attempts, bodies)
         keys = ApiKeys(subjects.keys, subjects.config, subjects.configured, subjects.changed, bodies)
-        self._router = Router(routes(config.admin, pages, login, keys), Gate(self.credential, attempts))
+        table = routes(config.admin, pages, login, keys)
+        self.operator = Operator(subjects.engine, subjects.config, bodies, version)
+        self.vitals = _vitals(subjects, subjects.engine, version)
+        table += operator_routes(self.operator) + health_routes(self.vitals.health) + page_routes(Assets())
+        table += description_routes(Description(lambda: self.routes, version), Docs())
+        self.routes = table
+        self._router = Router(table, Gate(self.credential, attempts))
 
     def find(self, path: str) -> Page | None:
         return self._router.find(path)
+
+    def close(self) -> None:
+        """Streams of the control plane end."""
+        self.operator.close()
+        self.vitals.close()
+
+
+def _vitals(subjects: Subjects, engine: Engine, version: str) -> Vitals:
+    machine = Machine(subjects.components, subjects.stopping, subjects.context, subjects.environ)
+    roster, clock = Roster(engine.catalog, engine.registry, engine.now), Clock(engine.now, engine.wall)
+    return Vitals(machine, roster, clock, subjects.metrics, version)
 
 
 def _credential(config: Config, warn: Callable[[str], None]) -> AdminCredential:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from proxy.control.credential import cookie
 from proxy.control.gate import Gate, SessionOver
+from proxy.control.openapi.operation import Operation
 from proxy.control.replies import refuse
 from proxy.errors import ClientFault, GatewayError
 from proxy.transport.server import Request
@@ -18,7 +19,7 @@ from proxy.transport.server import Request
 Page = Callable[[Request], Awaitable[None]]
 
 # All of it is ours, whatever the table holds: nothing here is ever taken for a path of the API.
-BELOW = ("/admin/", "/auth/", "/health/")
+BELOW = ("/admin/", "/auth/", "/health/", "/docs/")
 EXACTLY = ("/admin", "/auth", "/health", "/ready", "/metrics")
 GUARDED = ("/admin", "/auth")
 
@@ -27,12 +28,14 @@ class Route(Struct, frozen=True):
     """``path`` may hold ``{parameters}``, a segment each; ``handler`` takes the request and their decoded values.
 
     ``wants`` is the credential: ``open`` for anybody, ``admin`` for the admin token, or its session below /admin.
+    ``operation`` is what the API description tells of it; a page for people has none.
     """
 
     method: str
     path: str
     wants: Literal["open", "admin"]
     handler: Callable[..., Awaitable[None]]
+    operation: Operation | None = None
 
 
 _Methods = dict[str, Route]

@@ -9,14 +9,21 @@ from proxy.routing.endpoints import Endpoint
 from proxy.transport import headers as policy
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
+from proxy.wire.trace_context import Trace
+
+TRACE_LINES = frozenset((b"traceparent", b"tracestate"))
 
 
 def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:
     """The head of a JSON call."""
-    request, site = delivery.request, trial.deployment.site
+    request, site, trace = delivery.request, trial.deployment.site, delivery.exchange.trace
     provider = site.provider
     head = site.call_head(path, trial.key, policy.safe_query(request.query) if request.query else "")
-    lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured_json)
+    lines = policy.to_provider(
+        request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
+    )
+    if trace is not None:
+        lines += _traced(trace, trial)
     return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (
         head,
         lines,
@@ -27,12 +34,22 @@ def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes
 
 def upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, opaque: bool) -> bytes:
     """The head of a request whose body streams through, or that has none."""
-    request, site = delivery.request, trial.deployment.site
+    request, site, trace = delivery.request, trial.deployment.site, delivery.exchange.trace
     provider = site.provider
     query = policy.safe_query(request.query) if request.query else ""
     head = site.head(request.method, path, trial.key, query)
-    lines = policy.to_provider(request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque)
+    lines = policy.to_provider(
+        request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque, traced=trace is not None
+    )
+    if trace is not None:
+        lines += _traced(trace, trial)
     return b"%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, delivery.exchange.request_id.encode(), framing)
+
+
+def _traced(trace: Trace, trial: Trial) -> bytes:
+    """The lines by which the provider's spans hang on this attempt's, unless the configuration has its own."""
+    trial.span = trace.new_span()
+    return trace.lines(trial.span) if TRACE_LINES.isdisjoint(trial.deployment.provider.configured) else b""
 
 
 def may_ask_usage(endpoint: Endpoint, call: Call, provider: Provider) -> bool:

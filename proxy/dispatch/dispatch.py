@@ -136,6 +136,7 @@ class Dispatch:
             if answer is None:
                 return self._streamed(trial)
             if answer.status >= 400:
+                trial.status = answer.status
                 return self._refused(trial, answer)
             delivery.deliver(answer, self._claim(trial, answer))
             self._answered(trial)

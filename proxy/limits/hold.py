@@ -34,12 +34,18 @@ class Grant(Struct):
     lease: int
 
 
+class Tally(Protocol):
+    def admitted(self) -> None: ...
+    def limited(self, level: str) -> None: ...
+
+
 class Source(Protocol):
     """Where a hold takes from: the store, and what makes names for leases at it. ``wall`` tells Unix seconds."""
 
     store: Store
     wall: Callable[[], float]
     leases: Iterator[int]
+    tally: Tally
 
 
 class Hold:
@@ -53,6 +59,7 @@ class Hold:
     _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
     _verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused
+    _level = ""  # whose limit refused the exchange
     _refused = False  # after something had been granted
 
     def __init__(self, source: Source, rules: Rules, client: Client | None, trials: list[Trial]) -> None:
@@ -70,7 +77,7 @@ class Hold:
         """What the store said before the body was read. Raises RateLimited."""
         self._verdict = verdict
         if not verdict.admitted:
-            raise _told(verdict)
+            raise self._told(verdict)
         self._requests = wants
 
     def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
@@ -103,7 +110,7 @@ class Hold:
             self._verdict = verdict
             if verdict.limit.level not in ("model", "provider"):
                 self._refused = True
-                raise _told(verdict)
+                raise self._told(verdict)
         elif self._verdict is None or _left(verdict) < _left(self._verdict):
             self._verdict = verdict
         return verdict.admitted
@@ -114,7 +121,7 @@ class Hold:
         if verdict is None or verdict.admitted:
             return None
         self._refused = True
-        return _told(verdict)
+        return self._told(verdict)
 
     # -- what is needed ---------------------------------------------------------------------------
 
@@ -181,8 +188,17 @@ class Hold:
         asked = any(trial.deployment is deployment for trial in self._trials[grant.asked :])
         return [_back(want) for want in grant.wants if want.limit.rate and (_is_tokens(want) or not asked)]
 
+    def _told(self, verdict: Verdict) -> RateLimited:
+        told = _told(verdict)
+        self._level = told.limit
+        return told
+
     def settle(self, exchange: Exchange) -> None:
         """Synchronously, once. A request that a later limit refused has used nothing."""
+        if self._level:
+            self._source.tally.limited(self._level)
+        elif exchange.error != "limiter_unavailable":
+            self._source.tally.admitted()
         rules = self._rules
         if not (self._refused or rules.counts_tokens or rules.has_slots):
             return

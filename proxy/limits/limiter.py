@@ -10,7 +10,7 @@ from itertools import count
 
 from proxy.delivery import Delivery
 from proxy.limits.base import Store, Verdict, Want
-from proxy.limits.hold import EVERYONE, Hold
+from proxy.limits.hold import EVERYONE, Hold, Tally
 from proxy.limits.rules import Rules
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -19,7 +19,8 @@ Handler = Callable[[Delivery], Awaitable[None]]
 class Limiter:
     """``around`` makes the middleware; ``adopt`` swaps the rules, and the buckets stay."""
 
-    def __init__(self, store: Store, rules: Rules, wall: Callable[[], float]) -> None:
+    def __init__(self, store: Store, rules: Rules, wall: Callable[[], float], tally: Tally) -> None:
+        self.tally = tally
         self.store = store
         self.wall = wall
         self.leases: Iterator[int] = count(1)

@@ -51,7 +51,12 @@ async def _render(metrics: Metrics, accept: str) -> tuple[bytes, str]:
 
 
 def slices(metrics: Metrics, *, openmetrics_names: bool) -> Iterator[bytes]:
-    """The text of our own families, at most ``SLICE`` lines at a time; a cell is never divided."""
+    """The text of our own families, at most ``SLICE`` lines at a time; a cell is never divided.
+
+    First comes an empty one for each portion of the deployments that were looked at.
+    """
+    for _ in metrics.gather():
+        yield b""
     lines: list[str] = []
     for family in metrics.families():
         for piece in _pieces(family, openmetrics_names):
@@ -79,12 +84,13 @@ def _pieces(family: Family[Count] | Family[Spread], openmetrics_names: bool) -> 
 
 def _histogram(name: str, labels: str, cell: Spread) -> list[str]:
     totals = list(accumulate(cell.counts))
+    also, own = (f"{labels},", f"{{{labels}}}") if labels else ("", "")
     lines = [
-        f'{name}_bucket{{{labels},le="{bound}"}} {total}\n'
+        f'{name}_bucket{{{also}le="{bound}"}} {total}\n'
         for bound, total in zip(_edges(cell.bounds), totals, strict=True)
     ]
-    lines.append(f"{name}_count{{{labels}}} {totals[-1]}\n")
-    lines.append(f"{name}_sum{{{labels}}} {cell.sum}\n")
+    lines.append(f"{name}_count{own} {totals[-1]}\n")
+    lines.append(f"{name}_sum{own} {cell.sum}\n")
     return lines
 
 

@@ -20,7 +20,7 @@ class Count:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: int = 0) -> None:
+    def __init__(self, value: float = 0) -> None:
         self.value = value
 
 
@@ -86,7 +86,7 @@ class Family(Generic[Cell]):
         return cell
 
 
-def single(name: str, kind: Literal["counter", "gauge"], documentation: str, value: int) -> Family[Count]:
+def single(name: str, kind: Literal["counter", "gauge"], documentation: str, value: float) -> Family[Count]:
     """A family without labels, made from a plain number when it is asked for."""
     family = Family(name, kind, documentation, (), Count, bound=1)
     family.cells[()] = Count(value)

@@ -1,40 +1,36 @@
 """What the gateway counts: settled once per exchange, read at a scrape.
 
-Labels are names from the configuration or of our own making, never what a client wrote, and a metric has
-at most ``max_label_sets`` of them: what comes later is counted under ``other``. An exchange that no
-provider was asked for has provider and model ``none``.
+Labels are names from the configuration or of our own making, never what a client wrote or who it is, and a metric
+has at most ``max_label_sets`` of them: what comes later is counted under ``other``. An exchange that no provider was
+asked for has provider and model ``none``. What is only looked at when somebody scrapes is in ``gauges.py``.
 """
 
 from __future__ import annotations
 
+import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import get_args
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector
 
 from proxy.errors import StreamTruncated
 from proxy.exchange import Exchange, Outcome
+from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
+from proxy.observe.facts import own_share, streamed_tokens
 from proxy.observe.family import OTHER, Count, Family, Row, Spread, single
+from proxy.observe.gauges import Standing, breaker_states, components_up, lag, open_connections
+from proxy.observe.lag import Lag
 from proxy.wire.usage import Usage
 
 NONE = "none"
 
-# Doubling from 10 ms as OpenTelemetry advises for gen_ai.client.operation.duration, and two steps further:
-# reasoning models run for minutes (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/).
-DURATION = tuple(0.01 * 2**step for step in range(16))
-# The same page's gen_ai.server.time_to_first_token without what no network reaches (under 20 ms), and up to
-# where load balancers give up on a silent answer (30, 60, 120 s).
-FIRST_TOKEN = (0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0)
-# From "fluent" (a token each 20 to 100 ms) over "it stutters" (1 s) to the clocks that can end a stream:
-# 15 s is our ping, 60 s the usual idle clock.
-GAP = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0)
-# A dial is one to four round trips: 1 ms in the same place, 10 s the usual connect clock.
-CONNECT = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 DIRECTIONS = ("input", "cached", "output", "reasoning")
+# Whose limits can refuse a request (``limits.base.Level``), and what stands for all of them where none did.
+LEVELS = ("global", "client", "address", "model", "provider")
+EVERY_LEVEL: Final = "all"
 
 # A kind is the code of an error, and a provider may have had a hand in that.
 _KIND = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -61,6 +57,10 @@ class Series:
         return self._metrics.first_token.cell(*self.labels)
 
     @cached_property
+    def inter_token(self) -> Spread:
+        return self._metrics.inter_token.cell(*self.labels)
+
+    @cached_property
     def longest_gap(self) -> Spread:
         return self._metrics.longest_gap.cell(*self.labels)
 
@@ -72,14 +72,18 @@ class Series:
 class Metrics:
     """All counters of one process.
 
-    The plain numbers are for their owners to move; ``upstream_connections`` is asked at a scrape for the
-    open connections by provider; ``registry`` holds what prometheus_client measures itself, among it
+    The plain numbers are for their owners to move. Asked at a scrape: ``upstream_connections`` for the open connections
+    by provider, ``breakers`` for the state of each, ``components`` for whether each thing that the gateway leans on is
+    up, ``lag`` for how late the event loop is. ``registry`` holds what prometheus_client measures itself, among it
     ``connect_seconds`` for ``prometheus_async.aio.time`` around a dial.
     """
 
     def __init__(self, *, max_label_sets: int = 500, version: str = "unknown") -> None:
         self.in_flight = 0
         self.upstream_connections: Callable[[], Mapping[str, int]] = dict
+        self.breakers: Callable[[], Iterable[Standing]] = tuple
+        self.components: Callable[[], Mapping[str, bool]] = dict
+        self.lag: Lag | None = None
         self.upstream_connections_opened = 0
         self.upstream_connections_reused = 0
         self.client_disconnects = 0
@@ -90,6 +94,7 @@ class Metrics:
         self._known: frozenset[tuple[str, str]] = frozenset()
         self._providers: frozenset[str] = frozenset()
         self._series: dict[tuple[str, str], Series] = {}
+        self._standing: Family[Count] | None = None  # the breakers, as of the last ``gather``
 
         self.requests = Family(
             "llm_requests_total",
@@ -124,6 +129,11 @@ class Metrics:
             "From the request's head to the first content of a streamed answer.",
             FIRST_TOKEN,
         )
+        self.inter_token = self._histogram(
+            "llm_inter_token_seconds",
+            "From one token to the next: the mean of each streamed answer that came to its end.",
+            INTER_TOKEN,
+        )
         self.longest_gap = self._histogram(
             "llm_stream_longest_gap_seconds", "The longest silence within each streamed answer.", GAP
         )
@@ -154,10 +164,33 @@ class Metrics:
             bound=max_label_sets,
         )
         self.fallbacks = 0
+        self.limits = Family(
+            "rate_limit_requests_total",
+            "counter",
+            "Requests that the limits of the gateway let through, or refused, by the level whose limit it was.",
+            ("level", "outcome"),
+            Count,
+            bound=len(LEVELS) + 3,
+        )
+        # There from the beginning, so that the first refusal is a rise.
+        self._admitted = self.limits.cell(EVERY_LEVEL, "admitted")
+        self._refused = {level: self.limits.cell(level, "refused") for level in LEVELS}
+        overhead = Family(
+            "gateway_overhead_seconds",
+            "histogram",
+            "The gateway's own share of an exchange: before a provider was asked, and after the last had answered.",
+            (),
+            partial(Spread, OVERHEAD),
+            bound=1,
+        )
+        self.overhead: Family[Spread] = overhead
+        self._overhead = overhead.cell()
 
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        Info("sluice_build", "The version that runs.", registry=self.registry).info({"version": version})
+        Info("gateway_build", "What runs.", registry=self.registry).info(
+            {"version": version, "python": platform.python_version()}
+        )
         self.connect_seconds = Histogram(
             "llm_upstream_connect_seconds",
             "Name resolution, TCP, TLS and proxy handshake of each upstream connection.",
@@ -180,7 +213,7 @@ class Metrics:
         self._providers = frozenset(provider for provider, _ in self._known)
 
     def settle(self, exchange: Exchange) -> None:
-        """Count one exchange that ended; every field is final. Once per exchange, about 1 us."""
+        """Count one exchange that ended; every field is final. Once per exchange, about 1.5 us."""
         series = self._series.get((exchange.provider, exchange.request_model))
         if series is None:
             series = self._find(exchange.provider, exchange.request_model)
@@ -191,33 +224,59 @@ class Metrics:
         if exchange.stream and exchange.first_content is not None:
             series.first_token.observe(exchange.first_content - exchange.began)
             series.longest_gap.observe(exchange.longest_gap)
+            if outcome == "ok" and exchange.ended is not None and (tokens := streamed_tokens(exchange)) > 1:
+                series.inter_token.observe((exchange.ended - exchange.first_content) / (tokens - 1))
         if exchange.usage is not None:
             _count_tokens(series.tokens, exchange.usage)
-        for trial in exchange.trials:
-            labels = (trial.deployment.provider.name, trial.failure or "ok")
-            (self.attempts.cells.get(labels) or self.attempts.cell(*labels)).value += 1
+        trials = exchange.trials
+        if trials:
+            for trial in trials:
+                labels = (trial.deployment.provider.name, trial.failure or "ok")
+                (self.attempts.cells.get(labels) or self.attempts.cell(*labels)).value += 1
+            self._overhead.observe(own_share(exchange))
         if exchange.fallback_used:
             self.fallbacks += 1
         if outcome != "ok":
             self._count_failure(series, exchange)
 
+    def admitted(self) -> None:
+        """Count a request that every limit let through; once per exchange."""
+        self._admitted.value += 1
+
+    def limited(self, level: str) -> None:
+        """Count a request that a limit of this level refused; once per exchange."""
+        cell = self._refused.get(level)
+        (cell if cell is not None else self.limits.cell(OTHER, "refused")).value += 1
+
     def reject(self, reason: str) -> None:
         """Count a request that was refused before a provider was asked; ``reason`` is an error's code."""
         _named(self.rejected, reason).value += 1
 
+    def gather(self) -> Generator[None]:
+        """Look at the breakers for ``families``; the loop may have its turn at each step."""
+        self._standing = yield from breaker_states(self.breakers(), self._bound)
+
     def families(self) -> Iterator[Family[Count] | Family[Spread]]:
-        """Every metric but those of ``registry``, as it is now."""
+        """Every metric but those of ``registry``, as it is now; of the breakers, as ``gather`` found them."""
         yield self.requests
         yield self.errors
         yield self.rejected
         yield single("llm_requests_in_flight", "gauge", "Exchanges that began and did not end yet.", self.in_flight)
         yield self.duration
         yield self.first_token
+        yield self.inter_token
         yield self.longest_gap
         yield self.tokens
         yield self.attempts
         yield single("llm_fallbacks_total", "counter", "Exchanges that came to the fallback.", self.fallbacks)
-        yield self._open_connections()
+        yield self.limits
+        yield self.overhead
+        if self._standing is not None:
+            yield self._standing
+        yield components_up(self.components(), self._bound)
+        if self.lag is not None:
+            yield from lag(self.lag)
+        yield open_connections(self.upstream_connections(), self._bound)
         yield single(
             "llm_upstream_connections_opened_total",
             "counter",
@@ -275,19 +334,6 @@ class Metrics:
         _named(self.errors, exchange.error or relayed).value += 1
         if exchange.outcome == "broken" or exchange.error == StreamTruncated.code:
             series.truncated.value += 1
-
-    def _open_connections(self) -> Family[Count]:
-        family = Family(
-            "llm_upstream_connections",
-            "gauge",
-            "Open connections to providers, busy or kept alive.",
-            ("provider",),
-            Count,
-            bound=self._bound,
-        )
-        for provider, count in self.upstream_connections().items():
-            family.cell(provider).value += count
-        return family
 
 
 def _count_tokens(row: Row, usage: Usage) -> None:

@@ -23,18 +23,21 @@ _PAGE = (
 )
 
 
-def page_lines(*, scripts: Sequence[bytes] = (), styles: Sequence[bytes] = ()) -> bytes:
+def page_lines(
+    *, scripts: Sequence[bytes] = (), styles: Sequence[bytes] = (), workers: Sequence[str] = ("'none'",)
+) -> bytes:
     """The header lines of an HTML page of ours; make them once, at the start.
 
     ``scripts`` and ``styles`` are what stands between the tags of its inline ``<script>`` and ``<style>`` elements,
-    byte for byte. Beyond these it loads from the gateway alone, talks to the gateway alone, and nobody frames it
-    (Content Security Policy Level 3).
+    byte for byte, ``workers`` the sources of its workers. Beyond these it loads from the gateway alone, talks to the
+    gateway alone, and nobody frames it (Content Security Policy Level 3).
     """
     policy = "; ".join(
         (
             "default-src 'none'",
             f"script-src {_sources(scripts)}",
             f"style-src {_sources(styles)}",
+            f"worker-src {' '.join(workers)}",
             "img-src 'self' data:",
             "font-src 'self'",
             "connect-src 'self'",

@@ -23,6 +23,7 @@ from proxy.auth.apikey import new_key
 from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, Model, Provider, RateLimiting
 from proxy.delivery import Delivery
 from proxy.exchange import Exchange
+from proxy.observe.metrics import Metrics
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.live import Registry
@@ -53,7 +54,7 @@ async def _measure(rounds: int) -> int:
             per_model=Limits(requests_per_minute=plenty),
         ),
     )
-    admission = Admission(config, {}, warn=print, info=print)
+    admission = Admission(config, {}, Metrics(), warn=print, info=print)
     catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
     request = SimpleNamespace(
         headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}), remote="127.0.0.1"

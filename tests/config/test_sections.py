@@ -239,6 +239,7 @@ def test_secrets_of_admission_are_not_in_a_repr(path: Path) -> None:
 ADMISSION = (
     *(schema.RateLimiting, schema.Limits, schema.TokenEstimate),
     *(schema.Auth, schema.ConfiguredKey, schema.Jwt, schema.JwtClaims, schema.Admin),
+    *(schema.Observe, schema.Probes, schema.Tracing, schema.Sentry),
     *(schema.Redis, schema.Database, schema.Server, schema.ListenTls, schema.CircuitBreaker),
 )
 
@@ -256,6 +257,6 @@ def test_what_the_shipped_file_explains_is_accepted(path: Path) -> None:
     last = next(number for number, line in enumerate(lines) if line.startswith("# The six clocks"))
     shown = [line.removeprefix("# ") for line in lines[first:last] if not line.startswith("# Wh")]
     config = yaml.safe_load("\n".join(shown))
-    assert set(config) == {"auth", "admin", "dataDir", "database", "redis"}
+    assert set(config) == {"auth", "admin", "observe", "dataDir", "database", "redis"}
     config["auth"]["keys"][0]["hash"] = HASH
     assert mistakes(path, config, JWT_SECRET="") == ["auth.jwt.publicKeyFile: no such file: jwt.pem"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from proxy.exchange import Exchange
+from proxy.breakers.breaker import Entry
+from proxy.exchange import Exchange, Trial
+from proxy.providers.keys import KeyRing
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.wire.usage import Usage
+from tests.support.catalogs import build
 
 if TYPE_CHECKING:
     from proxy.routing.catalog import Catalog
@@ -33,6 +36,16 @@ def settled(**facts: Any) -> Exchange:
     for name, value in facts.items():
         setattr(exchange, name, value)
     return exchange
+
+
+def attempt(began: float, ended: float | None, failure: str = "") -> Trial:
+    """One at the provider of ``DEPLOYMENT``."""
+    name, model = DEPLOYMENT
+    providers = {name: {"baseUrl": "http://127.0.0.1:1"}}
+    [deployment] = build([{"name": "deepseek-r1", "provider": name, "model": model}], providers).deployments
+    key = KeyRing(()).take(0.0)
+    assert key is not None
+    return Trial(deployment, Entry.NORMAL, key, began, ended=ended, failure=failure)
 
 
 def refused(code: str, status: int) -> Exchange:

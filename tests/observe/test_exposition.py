@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -16,18 +17,20 @@ from prometheus_client.registry import Collector
 
 from proxy.observe.exposition import SLICE, render, slices
 from proxy.observe.family import Count, Family, Spread
+from proxy.observe.gauges import PORTION, Standing
+from proxy.observe.lag import Lag
 from proxy.observe.metrics import Metrics
 from proxy.wire.usage import Usage
-from tests.observe.exchanges import DEPLOYMENT, refused, settled
+from tests.observe.exchanges import DEPLOYMENT, attempt, refused, settled
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.3,*/*;q=0.1"
 
 
 @pytest.fixture
-def metrics() -> Metrics:
+async def metrics() -> Metrics:
     metrics = Metrics(version="1.2.3")
     metrics.know([DEPLOYMENT])
-    metrics.settle(settled())
+    metrics.settle(settled(trials=[attempt(100.25, 102.0)]))
     metrics.settle(settled(outcome="broken", error="upstream_stream_truncated"))
     metrics.settle(settled(outcome="client_gone"))
     metrics.settle(refused("model_not_found", 404))
@@ -38,6 +41,11 @@ def metrics() -> Metrics:
     metrics.upstream_connections_reused = 6
     metrics.dropped_events = 7
     metrics.possible_double_executions = 8
+    metrics.admitted()
+    metrics.breakers = lambda: [Standing("openrouter/r1", *DEPLOYMENT, "open")]
+    metrics.components = lambda: {"limiter": False}
+    metrics.lag = Lag(asyncio.get_running_loop().call_later, lambda: 0.0)
+    metrics.lag.last, metrics.lag.worst = 0.5, 0.75
     return metrics
 
 
@@ -97,7 +105,17 @@ async def test_the_text_format_says_what_was_counted(metrics: Metrics) -> None:
         ("llm_streams_truncated_total", labels): 1,
         ("llm_events_dropped_total", ()): 7,
         ("llm_possible_double_executions_total", ()): 8,
-        ("sluice_build_info", (("version", "1.2.3"),)): 1,
+        ("gateway_build_info", (("python", platform.python_version()), ("version", "1.2.3"))): 1,
+        ("llm_inter_token_seconds_count", labels): 1,
+        ("gateway_overhead_seconds_count", ()): 1,
+        ("gateway_overhead_seconds_bucket", (("le", "0.5"),)): 1,
+        ("gateway_overhead_seconds_bucket", (("le", "0.2"),)): 0,
+        ("rate_limit_requests_total", (("level", "all"), ("outcome", "admitted"))): 1,
+        ("gateway_component_up", (("component", "limiter"),)): 0,
+        ("circuit_breaker_state", (("deployment", "openrouter/r1"), labels[0], labels[1], ("state", "open"))): 1,
+        ("circuit_breaker_state", (("deployment", "openrouter/r1"), labels[0], labels[1], ("state", "closed"))): 0,
+        ("gateway_event_loop_lag_seconds", ()): 0.5,
+        ("gateway_event_loop_lag_max_seconds", ()): 0.75,
     }
     assert {key: found.get(key) for key in expected} == expected
     assert found["process_resident_memory_bytes", ()] > 0
@@ -164,6 +182,33 @@ async def test_the_loop_gets_a_turn_after_each_slice(crowded: Metrics, monkeypat
     assert held >= 500 * (19 + 19 + 16) / SLICE
 
 
+async def test_ten_thousand_breakers_are_looked_at_in_portions(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    turns = 0
+    seen: list[int] = []  # the turn in which each breaker was looked at
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    def standing() -> Iterator[Standing]:
+        for number in range(10_000):
+            seen.append(turns)
+            yield Standing(f"p/m{number}", "p", f"m{number}", "open" if number % 100 == 99 else "closed")
+
+    metrics.breakers = standing
+    loop.call_soon(turn)
+    body, _ = await render(metrics, None)
+    assert max(Counter(seen).values()) == PORTION
+    assert len(Counter(seen)) == 10_000 / PORTION
+    found = {family.name: family for family in text_string_to_metric_families(body.decode())}["circuit_breaker_state"]
+    assert len(found.samples) == (500 + 1) * 4
+    assert sum(each.value for each in found.samples) == 10_000
+    rest = {each.labels["state"]: each.value for each in found.samples if each.labels["model"] == "other"}
+    assert rest == {"closed": 9_405, "open": 95, "half_open": 0, "unavailable": 0}
+
+
 async def test_a_crowded_scrape_is_whole_and_bounded(crowded: Metrics) -> None:
     body, _ = await render(crowded, None)
     families = {family.name: family for family in text_string_to_metric_families(body.decode())}
@@ -187,7 +232,7 @@ async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> 
         metrics.settle(settled(provider=provider, request_model=model))
     families = text_string_to_metric_families(b"".join(pieces).decode())
     for (name, labels), value in samples(families).items():
-        if name.endswith("_count"):
+        if name.endswith("_count") and labels:
             assert value == 1, labels
 
 

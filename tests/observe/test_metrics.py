@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from prometheus_async.aio import time
 
 from proxy.errors import StreamTruncated
+from proxy.limits.base import Level
+from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
 from proxy.observe.family import Family
-from proxy.observe.metrics import CONNECT, DURATION, FIRST_TOKEN, GAP, OUTCOMES, Metrics
+from proxy.observe.metrics import LEVELS, OUTCOMES, Metrics
 from proxy.wire.usage import Usage
-from tests.observe.exchanges import DEPLOYMENT, refused, settled
+from tests.observe.exchanges import DEPLOYMENT, attempt, refused, settled
 
 
 @pytest.fixture
@@ -70,6 +72,104 @@ def test_a_stream_that_never_began_has_no_first_token(metrics: Metrics) -> None:
     metrics.settle(settled(outcome="error", status=504, error="timeout_first_content", first_content=None))
     assert not metrics.first_token.cells
     assert not metrics.longest_gap.cells
+
+
+# -- the time between tokens --------------------------------------------------------------------------
+
+
+def gaps(*, seconds: float = 2.0, **facts: Any) -> list[tuple[int, float]]:
+    """What was observed of one stream whose content came within ``seconds``."""
+    metrics = Metrics()
+    metrics.know([DEPLOYMENT])
+    metrics.settle(settled(first_content=101.0, ended=101.0 + seconds, **facts))
+    return list(observed(metrics.inter_token).values())
+
+
+def test_the_time_between_tokens_is_the_mean_of_a_stream() -> None:
+    assert gaps(usage=Usage(output=5), events=8) == [(1, 0.5)]
+
+
+def test_a_provider_that_tells_no_usage_is_taken_by_its_events() -> None:
+    assert gaps(usage=None, events=9) == [(1, 0.25)]
+    assert gaps(usage=Usage(input=7), events=9) == [(1, 0.25)]
+
+
+def test_reasoning_that_is_not_streamed_makes_no_stream_faster() -> None:
+    assert gaps(usage=Usage(output=5, reasoning=2000), events=5) == [(1, 0.5)]
+    assert gaps(usage=Usage(output=5, reasoning=4), events=12) == [(1, 0.25)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"usage": Usage(output=1)},
+        {"usage": Usage(output=0)},
+        {"usage": Usage(output=-7, reasoning=3)},
+        {"usage": None, "events": 1},
+        {"usage": None, "events": 0},
+        {"outcome": "broken", "error": "timeout_idle"},
+        {"outcome": "client_gone"},
+        {"stream": False},
+    ],
+)
+def test_what_has_no_gaps_or_did_not_come_to_its_end_tells_none(facts: dict[str, Any]) -> None:
+    assert gaps(**facts) == []
+
+
+@given(st.integers(-5, 100) | st.none(), st.integers(-5, 100) | st.none(), st.integers(0, 200))
+def test_the_time_between_tokens_is_never_negative(output: int | None, reasoning: int | None, events: int) -> None:
+    for _, total in gaps(usage=Usage(output=output, reasoning=reasoning), events=events):
+        assert 0 < total <= 2.0
+
+
+# -- our own share ------------------------------------------------------------------------------------
+
+
+def own_share(**facts: Any) -> list[tuple[int, float]]:
+    metrics = Metrics()
+    metrics.settle(settled(**facts))
+    return list(observed(metrics.overhead).values())
+
+
+def test_of_a_plain_answer_our_share_is_what_lies_before_and_after_the_provider() -> None:
+    trials = [attempt(100.25, 102.5)]
+    assert own_share(stream=False, first_content=None, trials=trials) == [(1, 0.75)]
+
+
+def test_of_a_stream_it_is_what_lies_before_the_provider() -> None:
+    assert own_share(trials=[attempt(100.125, 102.0)]) == [(1, 0.125)]
+
+
+def test_a_retry_and_the_wait_for_it_are_not_ours() -> None:
+    trials = [attempt(100.25, 100.5), attempt(101.5, 102.5)]
+    assert own_share(stream=False, first_content=None, trials=trials) == [(1, 0.75)]
+
+
+def test_where_no_provider_was_asked_there_is_no_share() -> None:
+    assert own_share(trials=[]) == [(0, 0.0)]
+
+
+def test_our_share_is_never_negative() -> None:
+    assert own_share(trials=[attempt(99.0, None)]) == [(1, 0.0)]
+
+
+# -- limits -------------------------------------------------------------------------------------------
+
+
+def test_what_the_limits_let_through_and_what_they_refuse_is_counted(metrics: Metrics) -> None:
+    metrics.admitted()
+    metrics.admitted()
+    metrics.limited("client")
+    metrics.limited("of another kind")
+    found = counted(metrics.limits)
+    assert found["all", "admitted"] == 2
+    assert found["client", "refused"] == 1
+    assert found["other", "refused"] == 1
+    assert found["provider", "refused"] == 0
+
+
+def test_the_levels_of_the_limits_are_those_that_there_are() -> None:
+    assert get_args(Level) == LEVELS
 
 
 def test_unknown_tokens_are_not_zero_and_zero_is_not_unknown(metrics: Metrics) -> None:
@@ -199,7 +299,7 @@ def test_no_exchange_is_lost_whatever_the_bound(facts: list[tuple[str, str, int 
     assert all(len(family.cells) <= 8 for family in metrics.families())
 
 
-@pytest.mark.parametrize("bounds", [DURATION, FIRST_TOKEN, GAP, CONNECT])
+@pytest.mark.parametrize("bounds", [DURATION, FIRST_TOKEN, INTER_TOKEN, GAP, OVERHEAD, CONNECT])
 def test_bucket_bounds_rise_and_are_written_briefly(bounds: tuple[float, ...]) -> None:
     assert list(bounds) == sorted(set(bounds))
     assert all(len(repr(bound)) <= 6 for bound in bounds)

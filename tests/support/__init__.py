@@ -15,6 +15,7 @@ tls        certificates for one test run
 secure     the raw client over TLS (imported by its own name)
 front      the listener with the simplest handler that there is (imported by its own name)
 browser    a real browser (imported by its own name)
+collector  a collector of OpenTelemetry traces (imported by its own name)
 """
 
 from tests.support.answers import (

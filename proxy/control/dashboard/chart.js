@@ -9,17 +9,17 @@ const FOOT = 18;
 const TOP = 8;
 const JOINED = 6; // seconds between two known points that one line still joins
 
-/** The least of 1, 2, 2.5 and 5 times a power of ten that is not below `value`. */
+/** The least round figure that is not below `value`. */
 export function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= value * 0.999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((each) => each * power).find((each) => each >= value * 0.999);
 }
 
 /**
- * `series`: `[{name, of(second), tone}]`; `format` writes values; `least` is what the axis shows at least, `fixed` what
+ * `series`: `[{name, of(second), tone, bars}]`; `format` writes values; `least` is what the axis shows at least, `fixed` what
  * it always shows. `draw(seconds, now)` shows the last `span` seconds before `now`.
  */
-export function chart({ label, series, format, least = 1, fixed = 0, bars = false, span = 300 }) {
+export function chart({ label, series, format, least = 1, fixed = 0, span = 300 }) {
   const plot = svg("svg", { role: "img", "aria-label": label });
   const tip = h("div", { class: "tip", hidden: true });
   const element = h("div", { class: "chart" }, plot, tip);
@@ -49,7 +49,7 @@ export function chart({ label, series, format, least = 1, fixed = 0, bars = fals
     return [...levels, ...ends.map(([anchor, x, words]) => svg("text", { x, y: height - 2, "text-anchor": anchor }, words))];
   }
 
-  function shape({ of, tone }, scale) {
+  function shape({ of, tone, bars }, scale) {
     const points = shown.seconds.map((each) => [scale.x(each.at), of(each), each.at]).filter((point) => point[1] !== null && point[1] !== undefined);
     return bars ? columns(points, scale, tone) : lines(points, scale, tone);
   }
@@ -79,7 +79,8 @@ export function chart({ label, series, format, least = 1, fixed = 0, bars = fals
     const nearest = seconds.reduce((best, each) => (Math.abs(x(each.at) - pointer) < Math.abs(x(best.at) - pointer) ? each : best));
     const at = x(nearest.at);
     text(tip, [moment(nearest.at), ...series.map(({ name, of }) => `${name} ${of(nearest) === null ? NONE : format(of(nearest))}`)].join("\n"));
-    tip.style.setProperty("left", `${Math.min(Math.max(at, GUTTER + 50), size().width - 50)}px`);
+    tip.style.setProperty("left", `${at}px`);
+    tip.dataset.side = at > size().width / 2 ? "left" : "right";
     return [svg("path", { class: "cross", d: `M${at.toFixed(1)} ${TOP}V${height - FOOT}` })];
   }
 

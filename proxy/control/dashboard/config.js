@@ -50,7 +50,7 @@ export function show(root, { signal }) {
   let shown = null;
   const level = select("Log level", LEVELS, setLevel);
   const again = h("button", { class: "button", onclick: reload }, icon("again"), "Reload");
-  const head = heading(title, level, copyButton(() => JSON.stringify(shown?.config, null, 2)), again);
+  const head = heading(title, level, copyButton(() => JSON.stringify(shown?.config, null, 2), "Copy", ""), again);
   const told = h("div");
   const waits = h("div");
   const body = h("div", { class: "settings" }, loading(8));

@@ -23,7 +23,8 @@ export function short(value) {
 }
 
 export function rate(value) {
-  return !known(value) ? NONE : value >= 1000 ? short(value) : value === 0 ? "0" : value >= 100 ? digits(value) : value.toFixed(1);
+  if (!known(value)) return NONE;
+  return value >= 1000 ? short(value) : value >= 100 || Number.isInteger(value) ? digits(value) : value.toFixed(1);
 }
 
 /** Milliseconds: 0.4 ms, 812 ms, 2.10 s, 3 min 4 s */

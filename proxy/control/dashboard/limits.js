@@ -10,7 +10,7 @@ const EVERY = 2000;
 const LIMITS = [["Level", ""], ["Unit", ""], ["Capacity", "num"], ["Refill per minute", "num"]];
 const BUCKETS = [["Whose", "name"], ["Level", ""], ["Unit", ""], ["Used", "fill"], ["", "num"], ["Empty again in", "num"]];
 const FAILING = { local: "counts on its own", open: "lets everything through", closed: "refuses everything" };
-const EXAMPLE = "rateLimiting:\n  enabled: true\n  perClient: {requestsPerMinute: 60, tokensPerMinute: 100000}\n";
+const EXAMPLE = ["rateLimiting:", "  enabled: true", "  perClient:", "    requestsPerMinute: 60", "    tokensPerMinute: 100000"].join("\n");
 
 /** requestsPerMinute -> requests per minute */
 const unit = (name) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replaceAll("_", " ");
@@ -54,7 +54,7 @@ export function show(root, { signal }) {
       return body.replaceChildren(empty("Rate limiting is off", "Switch it on in the configuration, for example:", h("pre", {}, EXAMPLE)));
     }
     if (body.firstChild !== settings) body.replaceChildren(...content);
-    head.note(`When the store fails, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.`);
+    head.note(found.storeState ? `When Redis does not answer, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.` : "Counted by this process.");
     settings.replaceChildren(storePill(found));
     none.hidden = found.buckets.length > 0;
     buckets.element.hidden = !found.buckets.length;

@@ -2,6 +2,7 @@
 
 import { get, post, session } from "./api.js";
 import { h, text } from "./dom.js";
+import { moment } from "./format.js";
 import { icon } from "./icons.js";
 import { store } from "./store.js";
 import { toast } from "./dialog.js";
@@ -100,6 +101,10 @@ function link() {
   text(document.getElementById("link-words"), LINK[state]);
   element.title = store.hello ? `Version ${store.hello.version}, process ${store.hello.instance}` : "";
   shell.dataset.link = state;
+  const lost = document.getElementById("lost");
+  lost.hidden = state !== "reconnecting";
+  if (!lost.hidden && shell.dataset.lost !== state) text(lost, `The gateway does not answer. This is how it stood at ${moment(store.now)}.`);
+  shell.dataset.lost = state;
 }
 
 function themeButton() {

@@ -8,9 +8,9 @@ import { NONE, count, ms, percent, rate, span, moment } from "./format.js";
 import { icon } from "./icons.js";
 import { empty, heading, loading, row, table, trouble } from "./parts.js";
 import { everySecond, follow, store } from "./store.js";
-import { plain, standing, why } from "./words.js";
+import { plain, restsUntil, standing, why } from "./words.js";
 
-const COLUMNS = [["Model", "name"], ["State", "state"], ["Success", "num"], ["Latency", "spark-cell"], ["First token", "num"], ["Tokens/s", "num"], ["In flight", "num"], ["Weight", "num"], ["Tags", "tags"], ["", "acts"]];
+const COLUMNS = [["Model", "name"], ["State", "state"], ["Success", "num"], ["Latency", "spark-cell"], ["First token", "num"], ["Tokens/s", "num"], ["In flight", "num"], ["Weight", "num"], ["", "acts"]];
 const ACTIONS = { reset: "Reset", open: "Open", close: "Close" };
 const DONE = { reset: "was reset", open: "takes no requests until you close it", close: "is closed: it takes requests again" };
 
@@ -27,8 +27,9 @@ async function act(action, deployment) {
 }
 
 /** When it comes back, as far as that is known. */
-function until({ breaker, quotaRestsUntil }, now) {
-  const at = breaker.state === "open" && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? quotaRestsUntil : null;
+function until(deployment, now) {
+  const { breaker } = deployment;
+  const at = breaker.state === "open" && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? restsUntil(deployment) : null;
   if (!at) return "";
   return at > now ? `until ${moment(at)}, in ${span(at - now)}` : "is probed with the next request";
 }
@@ -44,11 +45,12 @@ class Row {
     const cell = (name, tag = "span") => (this.cells[name] = h(tag));
     this.spark = spark("Latency");
     this.buttons = Object.entries(ACTIONS).map(([action, words]) => h("button", { class: "button small", "data-action": action, "aria-label": `${words} ${id}`, onclick: () => act(action, this.deployment) }, words));
-    const name = [h("strong", {}, deployment.name), h("small", {}, h("span", {}, id), cell("type"))];
+    const name = [h("strong", {}, deployment.name), h("small", {}, h("span", {}, id), cell("type")), cell("tags")];
     const state = [cell("pill"), cell("why", "small"), cell("until", "small"), cell("error", "small")];
-    const latency = h("span", { class: "with-spark" }, this.spark.element, cell("latency"));
-    this.element = row(COLUMNS, [name, state, [cell("success"), cell("requests", "small")], latency, [cell("first"), cell("firstTail", "small")], cell("tokens"), cell("flight"), cell("weight"), cell("tags"), h("div", { class: "acts" }, this.buttons)], { id: `model-${id}`, "data-id": id });
+    const latency = h("span", { class: "with-spark" }, this.spark.element, h("span", {}, cell("latency"), cell("latencyTail", "small")));
+    this.element = row(COLUMNS, [name, state, [cell("success"), cell("requests", "small")], latency, [cell("first"), cell("firstTail", "small")], cell("tokens"), cell("flight"), cell("weight"), h("div", { class: "acts" }, this.buttons)], { id: `model-${id}`, "data-id": id });
     this.cells.pill.className = "pill";
+    this.cells.tags.className = "labels";
   }
 
   update(deployment) {
@@ -61,7 +63,7 @@ class Row {
     text(cells.requests, `${count(deployment.requests)} ${deployment.requests === 1 ? "request" : "requests"}`);
     text(cells.latency, ms(p50));
     this.spark.draw(deployment.latencySparkMs, p50 === undefined ? "not known" : `p50 ${ms(p50)}, p95 ${ms(p95)}`);
-    attribute(cells.latency, "title", p50 === undefined ? null : `p50 ${ms(p50)}, p95 ${ms(p95)}`);
+    text(cells.latencyTail, p95 === undefined ? "" : `p95 ${ms(p95)}`);
     text(cells.first, ms(deployment.timeToFirstTokenMs?.p50));
     text(cells.firstTail, deployment.timeToFirstTokenMs ? `p95 ${ms(deployment.timeToFirstTokenMs.p95)}` : "");
     text(cells.tokens, deployment.tokensPerSecond === null ? NONE : rate(deployment.tokensPerSecond));
@@ -72,7 +74,7 @@ class Row {
       cells.tags.dataset.tags = tags;
       cells.tags.replaceChildren(...deployment.tags.map((each) => h("span", { class: "tag" }, each)));
     }
-    for (const button of this.buttons) button.hidden = button.dataset.action === (breaker.state === "closed" ? "close" : breaker.held ? "open" : "");
+    for (const button of this.buttons) button.hidden = button.dataset.action === { closed: "close", open: "open", unavailable: "open" }[breaker.state];
     this.tell();
   }
 
@@ -99,6 +101,11 @@ const FILTERS = [["all", "All", () => true], ["ok", "In service", (tone) => tone
 
 const contains = (deployment, words) => [deployment.id, deployment.name, deployment.provider, deployment.upstreamModel, ...deployment.tags].some((each) => each?.toLowerCase().includes(words));
 
+function summary(deployments) {
+  const names = new Set(deployments.map((each) => each.name)).size;
+  return `${names} ${names === 1 ? "name" : "names"}, served by ${deployments.length} ${deployments.length === 1 ? "deployment" : "deployments"}.`;
+}
+
 export const title = "Models";
 
 export function show(root, { signal, param }) {
@@ -116,6 +123,7 @@ export function show(root, { signal, param }) {
     const known = store.deployments;
     list.element.hidden = !known;
     if (!known) return instead.replaceChildren(store.error ? trouble(store.error, () => store.refresh()) : loading(6));
+    head.note(summary([...known.values()]));
     const now = store.now;
     const tones = new Map([...known.values()].map((each) => [each.id, standing(each, now)[1]]));
     const words = search.value.trim().toLowerCase();

@@ -9,11 +9,17 @@ import { requestLine } from "./request.js";
 import { standing, why } from "./words.js";
 
 const RECENT = 10; // seconds that "now" means for a rate
+const SMOOTHED = 5; // seconds of which a line of rates shows the mean
 const LATEST = 60; // seconds for which the last percentiles still count
 
 const sum = (seconds, of) => seconds.reduce((total, each) => total + of(each), 0);
 const within = (seconds, now, length) => seconds.filter((each) => each.at > now - length);
 const perSecond = (seconds, now, of) => sum(within(seconds, now, RECENT), of) / RECENT;
+
+/** Of several seconds' percentiles the one in the middle: a single second is too few for a figure to be read. */
+function median(values) {
+  return values.length ? values.toSorted((a, b) => a - b)[values.length >> 1] : null;
+}
 
 /** The part of requests that went well; null without a request. */
 function success(seconds) {
@@ -21,9 +27,13 @@ function success(seconds) {
   return requests ? 1 - sum(seconds, (each) => each.errors) / requests : null;
 }
 
-/** The seconds, each with the success of the ten up to it: a single second is too few to be a rate. */
-function withSuccess(seconds) {
-  return seconds.map((each, place) => ({ ...each, success: success(seconds.slice(Math.max(0, place - RECENT + 1), place + 1)) }));
+/** The seconds, each with rates over those up to it: a single second is too few to be a rate. */
+function withRates(seconds) {
+  return seconds.map((each, place) => {
+    const recent = seconds.slice(Math.max(0, place - RECENT + 1), place + 1);
+    const smooth = recent.slice(-SMOOTHED);
+    return { ...each, success: success(recent), rate: sum(smooth, (s) => s.requests) / smooth.length, speed: sum(smooth, (s) => s.tokens) / smooth.length };
+  });
 }
 
 const percentiles = (of) => [
@@ -33,17 +43,17 @@ const percentiles = (of) => [
 
 function tellPercentiles(of) {
   return (seconds, now) => {
-    const found = within(seconds, now, LATEST).map(of).findLast((each) => each);
-    return found ? [[ms(found.p50), "p50"], [ms(found.p95), "p95"]] : [[NONE, "p50"], [NONE, "p95"]];
+    const found = within(seconds, now, LATEST).map(of).filter(Boolean).slice(-RECENT);
+    return ["p50", "p95"].map((part) => [ms(median(found.map((each) => each[part]))), part]);
   };
 }
 
 const one = (name, of, tone = "accent") => [{ name, of, tone }];
 
 const CARDS = [
-  { id: "requests", title: "Requests per second", size: "half", options: { series: [...one("requests", (s) => s.requests), ...one("errors", (s) => s.errors || null, "bad")], format: rate, least: 2 },
+  { id: "requests", title: "Requests per second", size: "half", options: { series: [...one("requests/s", (s) => s.rate), { name: "failed", of: (s) => s.errors, tone: "bad", bars: true }], format: rate, least: 2 },
     tell: (seconds, now) => [[rate(perSecond(seconds, now, (each) => each.requests)), "per second"]] },
-  { id: "tokens", title: "Tokens per second", size: "half", options: { series: one("tokens", (s) => s.tokens), format: short, least: 10 },
+  { id: "tokens", title: "Tokens per second", size: "half", options: { series: one("tokens/s", (s) => s.speed), format: short, least: 10 },
     tell: (seconds, now) => [[short(perSecond(seconds, now, (each) => each.tokens)), "per second"]] },
   { id: "latency", title: "Latency", size: "half", options: { series: percentiles((s) => s.latencyMs), format: ms, least: 10 }, legend: true,
     tell: tellPercentiles((each) => each.latencyMs) },
@@ -53,7 +63,7 @@ const CARDS = [
     tell: (seconds) => [[percent(success(seconds)), "of 5 minutes"]] },
   { id: "active", title: "Active streams", size: "third", options: { series: one("active", (s) => s.active), format: rate, least: 2 },
     tell: (seconds) => [[count(seconds.at(-1)?.active ?? 0), "now"]] },
-  { id: "fallbacks", title: "Fallbacks", size: "third", options: { series: one("fallbacks", (s) => s.fallbacks), format: rate, least: 2, bars: true },
+  { id: "fallbacks", title: "Fallbacks", size: "third", options: { series: [{ name: "fallbacks", of: (s) => s.fallbacks, tone: "accent", bars: true }], format: rate, least: 2 },
     tell: (seconds) => [[count(sum(seconds, (each) => each.fallbacks)), "in 5 minutes"]] },
 ];
 
@@ -97,12 +107,13 @@ function totals() {
 function attention() {
   const list = h("ul", { class: "list" });
   const kept = new Map();
-  const none = h("p", { class: "quiet" }, "Every model answers.");
+  const none = h("p", { class: "quiet" });
   const element = h("section", { class: "card half", "aria-labelledby": "card-attention" }, h("header", {}, h("h2", { id: "card-attention" }, "Needs attention"), h("a", { href: "#/models" }, "All models")), none, list);
   return { element, draw(deployments) {
     const now = store.now;
     const out = [...deployments.values()].filter((each) => each.available !== false && standing(each, now)[1] !== "ok");
     none.hidden = out.length > 0;
+    text(none, deployments.size ? "Every model answers." : "No model is configured.");
     match(list, kept, out.slice(0, 6), (each) => `${each.id} ${standing(each, now)} ${why(each)}`, (each) => ({
       element: h("li", {}, pill(standing(each, now)), h("a", { href: `#/models/${encodeURIComponent(each.id)}` }, each.id), h("span", { class: "quiet" }, why(each))),
     }));
@@ -146,7 +157,7 @@ export function show(root, { signal }) {
     waiting.hidden = true;
     grid.hidden = false;
     const now = Math.max(store.now - 1, store.seconds.at(-1)?.at ?? 0);
-    const seconds = withSuccess(store.seconds);
+    const seconds = withRates(store.seconds);
     for (const each of cards) each.draw(seconds, now);
   }, signal);
   follow(["state"], () => {

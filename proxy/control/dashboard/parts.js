@@ -55,9 +55,9 @@ export function select(label, options, onchange) {
 }
 
 /** A button that copies what `content` returns. */
-export function copyButton(content, label = "Copy") {
+export function copyButton(content, label = "Copy", size = "small") {
   const words = h("span", {}, label);
-  const button = h("button", { class: "button small", type: "button", onclick: async () => {
+  const button = h("button", { class: `button ${size}`, type: "button", onclick: async () => {
     const done = await copy(content());
     text(words, done ? "Copied" : "Press Ctrl+C");
     setTimeout(() => text(words, label), 2000);

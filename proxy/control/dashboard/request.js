@@ -10,18 +10,24 @@ import { outcome, plain } from "./words.js";
 
 export const address = (request) => `#/requests/${encodeURIComponent(request.id)}`;
 
+/** Who asked: a key's or a token's id, else the address alone. */
+export const who = ({ client, address: from }) => (client && !client.startsWith("address:") ? client : from || client);
+
+/** What was asked for; several names with room to break the line. */
+export const asked = ({ model, endpoint }) => (model || endpoint).replaceAll(/,(?=\S)/g, ", ");
+
 /** A line of a list: when, which model, what went wrong. */
 export function requestLine(request) {
-  return h("li", {}, h("time", { datetime: exactly(request.at) }, moment(request.at)), h("a", { href: address(request) }, request.model || request.endpoint),
+  return h("li", {}, h("time", { datetime: exactly(request.at) }, moment(request.at)), h("a", { href: address(request) }, asked(request)),
     h("span", { class: "quiet" }, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 ")));
 }
 
 const FACTS = [
   ["Time", (r) => moment(r.at)],
   ["Endpoint", (r) => r.endpoint],
-  ["Asked for", (r) => r.model],
+  ["Asked for", (r) => r.model && asked(r)],
   ["Answered by", (r) => [r.provider, r.responseModel].filter(Boolean).join(" \u00b7 ")],
-  ["Client", (r) => r.client || r.address],
+  ["Client", who],
   ["Status", (r) => [r.status || NONE, r.stream ? "stream" : "whole answer"].join(" \u00b7 ")],
   ["Time to first token", (r) => ms(r.timeToFirstTokenMs)],
   ["Duration", (r) => ms(r.durationMs)],

@@ -4,7 +4,7 @@ import { h, match, text } from "./dom.js";
 import { NONE, count, exactly, moment, ms } from "./format.js";
 import { icon } from "./icons.js";
 import { empty, heading, loading, pill, row, select, table, trouble } from "./parts.js";
-import { address, open } from "./request.js";
+import { address, asked, open, who } from "./request.js";
 import { follow, store } from "./store.js";
 import { OUTCOMES, outcome, plain } from "./words.js";
 
@@ -15,9 +15,9 @@ function line(request) {
   const { tokens } = request;
   const time = h("a", { class: "whole", href: address(request), "aria-label": `Request of ${moment(request.at)}, ${request.model || request.endpoint}` }, h("time", { datetime: exactly(request.at) }, moment(request.at)));
   const told = [pill(outcome(request.outcome)), h("small", {}, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 "))];
-  const name = [h("strong", {}, request.model || request.endpoint), h("small", {}, [request.provider, request.responseModel, request.stream ? "stream" : ""].filter(Boolean).join(" \u00b7 "))];
+  const name = [h("strong", {}, asked(request)), h("small", {}, [request.provider, request.responseModel, request.stream ? "stream" : ""].filter(Boolean).join(" \u00b7 "))];
   const attempts = [h("span", {}, String(request.attempts)), request.fallbackUsed && h("small", {}, "fallback")];
-  const cells = [time, told, name, request.client || request.address || NONE, attempts, ms(request.timeToFirstTokenMs), ms(request.durationMs), count(tokens && tokens.input + tokens.cached), count(tokens?.output)];
+  const cells = [time, told, name, who(request) || NONE, attempts, ms(request.timeToFirstTokenMs), ms(request.durationMs), count(tokens && tokens.input === null ? null : tokens && tokens.input + (tokens.cached ?? 0)), count(tokens?.output)];
   return { element: row(COLUMNS, cells, { class: "opens", "data-id": request.id }) };
 }
 
@@ -62,7 +62,7 @@ export function show(root, { signal, param, query }) {
     const found = all.filter((each) => (!model.value || each.model === model.value) && (!result.value || each.outcome === result.value));
     const newer = held ? store.requests.filter((each) => !held.length || each.sequence > held[0].sequence).length : 0;
     text(words, held ? (newer ? `Continue (${newer} new)` : "Continue") : "Pause");
-    head.note(all.length ? `The last ${count(all.length)}, newest first.${held ? " Paused." : ""}` : "");
+    head.note(all.length ? `The last ${count(all.length)}, the latest to end first.${held ? " Paused." : ""}` : "None so far.");
     list.element.hidden = !found.length;
     instead.replaceChildren(...(found.length ? [] : [all.length ? empty("No request matches", "None of the last requests has this model and this outcome.") : empty("No requests yet", "They appear here as they are answered.", h("a", { class: "button", href: "#/try" }, "Try a prompt"))]));
     text(more, found.length > SHOWN ? `${count(found.length - SHOWN)} older ones are kept as well: filter to see them.` : "");

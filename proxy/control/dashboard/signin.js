@@ -30,7 +30,7 @@ export function show(root, { entered, over }) {
   root.append(h("div", { class: "signin" },
     h("h1", {}, "Sign in"),
     h("p", { class: "quiet" }, over ? "Your session has ended." : "This page shows what the gateway is doing."),
-    h("form", { class: "card", onsubmit: enter }, field("Admin token", token), problem, button),
+    h("form", { class: "card", onsubmit: enter }, h("input", { class: "hidden", name: "username", value: "admin", autocomplete: "username", tabindex: "-1", "aria-hidden": "true" }), field("Admin token", token), problem, button),
     h("p", { class: "hint" }, "It is ", h("code", {}, "admin.token"), " of the configuration. Where none is set, the gateway made one at its first start: it stands in the file ", h("code", {}, "admin-token"), " of the data folder, and the start prints a link that signs you in.")));
   token.focus();
 }

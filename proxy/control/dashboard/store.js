@@ -108,7 +108,7 @@ class Store extends EventTarget {
     this.hello = hello;
     this.skew = hello.now - Date.now() / 1000;
     this.#tell("link");
-    if (again || this.error) this.refresh();
+    if ((again && !hello.resumed) || this.error) this.refresh();
   }
 
   #counted(second) {

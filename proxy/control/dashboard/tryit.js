@@ -132,7 +132,7 @@ class Answer {
     this.figures = h("dl", { class: "totals figures-row" });
     this.thoughts = h("p", { class: "thoughts" });
     this.thinking = h("details", { hidden: true, open: true }, h("summary", {}, "Reasoning"), this.thoughts);
-    this.words = h("p", { class: "answer", tabindex: "0", "aria-label": "Answer", role: "region" });
+    this.words = h("p", { class: "answer" });
     this.notice = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
     this.router = h("div", { class: "router" });
     this.said = h("p", { class: "hidden", role: "status" });

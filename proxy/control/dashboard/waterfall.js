@@ -53,7 +53,7 @@ function attempt(trial, number, total) {
 export function waterfall(request) {
   const longest = Math.max(1, request.durationMs ?? 0, ...request.trials.map((trial) => trial.endedMs ?? 0));
   const step = ceiling(longest / 4);
-  const ticks = Array.from({ length: Math.floor(longest / step) + 1 }, (_, place) => place * step);
+  const ticks = Array.from({ length: Math.floor(longest / step) + 1 }, (_, place) => place * step).filter((tick) => tick / longest < 0.88);
   return h("div", { class: "waterfall" },
     h("div", { class: "axis", "aria-hidden": "true" }, ticks.map((tick) => h("span", { style: { left: `${(tick / longest) * 100}%` } }, tick ? ms(tick) : "0"))),
     h("ol", {}, request.trials.map((trial, place) => attempt(trial, place + 1, longest))));

@@ -42,11 +42,14 @@ export const STATES = Object.entries(BREAKER).map(([value, [words]]) => [value, 
 export const plain = (term) => KIND[term] ?? String(term ?? "").replaceAll("_", " ");
 export const outcome = (value) => OUTCOME[value] ?? [plain(value) || "Running", "idle"];
 
+/** When a deployment may be asked again although its breaker is closed; null: now. */
+export const restsUntil = ({ quotaRestsUntil, keysRestUntil }) => quotaRestsUntil ?? keysRestUntil ?? null;
+
 /** How a deployment stands, in words and a tone: what is closed may rest, or be switched off in the configuration. */
 export function standing(deployment, now) {
   const { breaker } = deployment;
   if (deployment.available === false) return ["Switched off", "idle"];
-  if (breaker.state === "closed" && deployment.quotaRestsUntil > now) return ["Resting", "warn"];
+  if (breaker.state === "closed" && restsUntil(deployment) > now) return ["Resting", "warn"];
   if (breaker.state === "closed" && breaker.unavailableAt?.length) return ["Partly out", "warn"];
   return BREAKER[breaker.state] ?? [plain(breaker.state), "idle"];
 }
@@ -59,6 +62,7 @@ export function why(deployment) {
   if (breaker.state === "closed") {
     if (breaker.unavailableAt?.length) return `not at ${breaker.unavailableAt.join(", ")}`;
     if (deployment.quotaRestsUntil) return "the provider's limit is used up";
+    if (deployment.keysRestUntil) return "the provider refused every key";
     return breaker.failures ? `${breaker.failures} ${breaker.failures === 1 ? "failure" : "failures"} in a row` : "";
   }
   if (breaker.state === "half_open") return "probing whether it is back";

@@ -1,0 +1,99 @@
+"""The operator's side of the control plane: what it remembers and tells of the gateway that runs, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from proxy.breakers.breaker import Breaker, State
+from proxy.config.schema import Config
+from proxy.control.bodies import Bodies
+from proxy.control.configview import ConfigPage
+from proxy.control.counters import Counters
+from proxy.control.events import Events
+from proxy.control.loglevel import LogLevels
+from proxy.control.models import Models
+from proxy.control.news import News
+from proxy.control.ratelimits import RateLimits
+from proxy.control.reload import Reload, Reloaded
+from proxy.control.requests import Requests
+from proxy.control.roster import Roster
+from proxy.control.state import States
+from proxy.control.stateview import Clock
+from proxy.control.tryit import ServeAs, TryIt
+from proxy.exchange import Exchange
+from proxy.limits.limiter import Limiter
+from proxy.observe.feed import Feed
+from proxy.observe.log import Level
+from proxy.observe.recorder import Recorder
+from proxy.routing.catalog import Catalog
+from proxy.routing.live import Registry
+from proxy.wire.call import Call
+
+
+class Engine(Struct, frozen=True):
+    """The gateway that runs, as far as the operator looks at it and acts on it.
+
+    ``now`` is the clock of breakers, ``wall`` the time in Unix seconds that goes with it; ``active`` tells how many
+    exchanges run. ``reload`` loads the configuration again (``None``: it came from no file), ``path`` is that of its
+    file, and ``waits`` are the changed keys that wait for the next start.
+    """
+
+    catalog: Callable[[], Catalog]
+    registry: Registry
+    limiter: Limiter
+    now: Callable[[], float]
+    wall: Callable[[], float]
+    active: Callable[[], int]
+    serve_as: ServeAs
+    admit_log: Callable[[Level], None]
+    secrets: Callable[[], Iterable[str]]
+    reload: Callable[[], Awaitable[Reloaded]] | None
+    path: Callable[[], str]
+    waits: Callable[[], Sequence[str]]
+
+
+class Operator:
+    """``settle`` and ``capture`` are for the gateway, ``breaker_changed`` for the registry."""
+
+    def __init__(self, engine: Engine, config: Callable[[], Config], bodies: Bodies, version: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._config = config
+        self.recorder = recorder = Recorder(loop, engine.active, config().observe.keep_requests)
+        self.feed = feed = Feed(secrets.token_hex(4), loop.time)
+        roster = Roster(engine.catalog, engine.registry, engine.now)
+        clock, loop_clock = Clock(engine.now, engine.wall), Clock(loop.time, engine.wall)
+        self.states = States(roster, recorder.deployments, clock)
+        self.counters = counters = Counters(recorder, roster, loop_clock)
+        self.requests = Requests(recorder, loop_clock, engine.secrets)
+        self.rate_limits = RateLimits(config, engine.limiter)
+        self.config_page = ConfigPage(config, engine.path, engine.waits)
+        self.reload = Reload(engine.reload)
+        self.log_levels = LogLevels(engine.admit_log, bodies)
+        self.try_it = TryIt(engine.serve_as, bodies)
+        self.models = Models(engine.catalog)
+        self.events = Events(feed, version, engine.wall)
+        self._news = news = News(feed, roster, clock, loop_clock, counters.event)
+        self.settle = recorder.settle
+        recorder.on_record, recorder.on_second = news.record, news.second
+        recorder.start()
+
+    @property
+    def capture(self) -> Callable[[Exchange, Call], None] | None:
+        """What sees each call before it is sent; ``None``: prompts are nobody's business."""
+        return self.recorder.capture if self._config().observe.capture_prompts else None
+
+    def breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
+        self._news.breaker(breaker, old, now)
+
+    def reloaded(self, what: Reloaded) -> None:
+        """The configuration was loaded again, or could not be, whoever wanted it."""
+        self._news.reloaded(what)
+
+    def close(self) -> None:
+        """The dashboards' streams end: there is nothing more to tell."""
+        self.recorder.stop()
+        self.feed.close()

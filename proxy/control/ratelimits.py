@@ -1,0 +1,121 @@
+"""The route of the limits: what they allow, and who has used how much of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from proxy.config.schema import Config, RateLimiting
+from proxy.control.replies import send
+from proxy.limits.base import Level, Limit, Store, Unit
+from proxy.limits.failover import Failover, StoreDown
+from proxy.limits.limiter import Limiter
+from proxy.limits.memory import Memory
+from proxy.limits.rules import Bounds, Rules
+from proxy.limits.survey import survey
+from proxy.transport.server import Request
+
+MOST = 200  # buckets of one limit
+SURVEY_SECS = 2.0
+
+
+class StoreView(Struct, rename="camel"):
+    """``since`` in Unix seconds."""
+
+    status: Literal["up", "down"]
+    since: float
+    latency_ms: float | None
+
+
+class LimitView(Struct, rename="camel"):
+    """``capacity`` at once, and ``perSecond`` more; slots (``concurrent``) gain none, they are given back."""
+
+    level: Level
+    unit: Unit
+    capacity: float
+    per_second: float
+
+
+class BucketView(Struct, rename="camel"):
+    """``used`` of ``capacity``, up to twice as much where it is in debt; full again after ``resetAfter`` seconds, which
+    for slots nobody knows. A client with limits of its own is told as if it had those of the configuration."""
+
+    level: Level
+    unit: Unit
+    key: str
+    used: float
+    capacity: float
+    reset_after: float | None
+
+
+class LimitsView(Struct, rename="camel"):
+    """``storeState`` is that of a store that is reached over a network; of each limit the fullest buckets are told."""
+
+    enabled: bool
+    store: Literal["memory", "redis"]
+    store_state: StoreView | None
+    on_store_failure: Literal["local", "open", "closed"]
+    limits: list[LimitView]
+    buckets: list[BucketView]
+
+
+class RateLimits:
+    def __init__(self, config: Callable[[], Config], limiter: Limiter) -> None:
+        self._config = config
+        self._limiter = limiter
+
+    async def show(self, request: Request) -> None:
+        """GET /admin/rate-limits."""
+        settings, limits = self._config().rate_limiting, _limits(self._limiter.rules)
+        buckets = await self._buckets(limits) if settings.enabled else []
+        send(request, 200, self._view(settings, limits if settings.enabled else [], buckets))
+
+    def _view(self, settings: RateLimiting, limits: Sequence[Limit], buckets: list[BucketView]) -> LimitsView:
+        return LimitsView(
+            enabled=settings.enabled,
+            store="redis" if isinstance(self._limiter.store, Failover) else "memory",
+            store_state=_state(self._limiter.store),
+            on_store_failure=settings.on_store_failure,
+            limits=[LimitView(each.level, each.unit, each.capacity, each.rate) for each in limits],
+            buckets=buckets,
+        )
+
+    async def _buckets(self, limits: Sequence[Limit]) -> list[BucketView]:
+        found = await self._found(limits)
+        return [_bucket(limit, *used) for limit, keys in zip(limits, found, strict=True) for used in keys]
+
+    async def _found(self, limits: Sequence[Limit]) -> list[list[tuple[str, float]]]:
+        store = self._limiter.store
+        if isinstance(store, Memory):
+            found = []
+            for limit in limits:
+                found.append(store.snapshot(limit, MOST))
+                await asyncio.sleep(0)  # a million clients take some time
+            return found
+        redis = self._config().redis
+        try:
+            return await survey(redis.url, redis.prefix, limits, MOST, SURVEY_SECS)
+        except StoreDown:
+            return [[] for _ in limits]
+
+
+def _limits(rules: Rules) -> list[Limit]:
+    levels: tuple[Bounds, ...] = (rules.everyone, rules.client(None), rules.address, rules.model, rules.provider)
+    return [limit for level in levels for limit in (*level.requests, level.tokens) if limit is not None]
+
+
+def _bucket(limit: Limit, key: str, part: float) -> BucketView:
+    used = part * limit.capacity
+    reset_after = round(used / limit.rate, 3) if limit.rate else None
+    return BucketView(limit.level, limit.unit, key, round(used, 3), limit.capacity, reset_after)
+
+
+def _state(store: Store) -> StoreView | None:
+    if not isinstance(store, Failover):
+        return None
+    state = store.state
+    latency = round(state.latency * 1000, 3) if state.latency is not None else None
+    return StoreView("up" if state.up else "down", state.since, latency)

@@ -1,0 +1,118 @@
+"""aiohttp's and aiohttp-sse's responses on our connections.
+
+They write through a request's ``AbstractStreamWriter``; here that is one over our ``Reply``, so that framing, the lines
+of TLS, HTTP/1.0 and the client's departure are dealt with as for every other answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from multidict import CIMultiDict
+from yarl import URL
+
+from proxy.transport.server import Request
+
+if TYPE_CHECKING:
+    from aiohttp.web_protocol import RequestHandler
+
+# The reply frames the body and tells of the connection; what software this is nobody needs to know.
+_OURS = frozenset(("transfer-encoding", "content-length", "connection", "date", "server"))
+
+
+class Writer(AbstractStreamWriter):
+    """Writes to the client of ``request``, as its ``flow``; ``gone`` is called when the client has left, or must."""
+
+    def __init__(self, request: Request, gone: Callable[[], None]) -> None:
+        self._request = request
+        self._reply = request.reply
+        self._gone = gone
+        self._flowing = asyncio.Event()
+        if not request.writing_paused:
+            self._flowing.set()
+
+    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
+        status = int(status_line.split(" ", 2)[1])
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _OURS)
+        self._reply.begin(status, lines.encode("latin-1"))
+
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Raises ConnectionResetError if there is nobody to write to, as aiohttp's own does."""
+        self._check()
+        if len(chunk):
+            self._reply.write(bytes(chunk))
+        if not self._flowing.is_set():
+            await self.drain()
+
+    async def drain(self) -> None:
+        await self._flowing.wait()
+        self._check()
+
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        if not self._request.gone and not self._reply.ended and not self._reply.aborted:
+            self._reply.end(bytes(chunk))
+
+    def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None:
+        raise NotImplementedError
+
+    def enable_chunking(self) -> None:
+        """The reply sees to it."""
+
+    def _check(self) -> None:
+        if self._request.gone or self._reply.aborted:
+            raise ConnectionResetError("The client is gone.")
+
+    # -- as a Flow --------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        self._flowing.set()
+
+    def client_gone(self) -> None:
+        self._gone()
+        self._flowing.set()
+
+    def interrupt(self, reason: BaseException | None) -> None:
+        self._gone()
+        self._flowing.set()
+
+    def drop(self) -> None:
+        """Cut the connection of a client that takes nothing: it would hold what waits for it for ever."""
+        self._reply.abort()
+        self._flowing.set()
+
+
+class _Protocol:
+    """What aiohttp's request asks its connection for when it is made."""
+
+    ssl_context = None
+    peername = None
+    sockname = None
+    transport = None
+
+
+def as_aiohttp(request: Request, writer: Writer) -> web.BaseRequest:
+    """``request`` for code that answers with an aiohttp response; its answer goes through ``writer``."""
+    message = RawRequestMessage(
+        request.method,
+        f"{request.path}?{request.query}" if request.query else request.path,
+        HttpVersion11 if request.http11 else HttpVersion10,
+        request.headers,
+        request.raw_headers,
+        not request.reply.keep_alive,
+        None,
+        False,
+        False,
+        URL.build(path=request.path, query_string=request.query, encoded=True),
+    )
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    return web.BaseRequest(message, request.payload, cast("RequestHandler", _Protocol()), writer, task, loop)

@@ -1,0 +1,79 @@
+"""What the buckets in Redis hold, for an operator's eyes: read without taking part. The layout is ``script.lua``'s."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Any
+
+from proxy.limits.base import Limit
+from proxy.limits.bucket import refill
+from proxy.limits.failover import StoreDown
+
+MOST_LOOKED_AT = 10_000  # keys of one limit; of more, whichever come first
+MICROSECONDS = 1e6
+_AT_ONCE = 500
+
+Found = list[tuple[str, float]]
+
+
+async def survey(url: str, prefix: str, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
+    """For each limit the keys that have used the largest parts of it, as ``Memory.snapshot`` tells them.
+
+    Raises StoreDown, after ``seconds`` at the latest.
+    """
+    import redis.asyncio
+    from redis import RedisError
+
+    try:
+        async with asyncio.timeout(seconds), redis.asyncio.Redis.from_url(url) as client:
+            return [await _surveyed(client, f"{{{prefix}}}:{limit.name}:", limit, most) for limit in limits]
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreDown(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None
+
+
+async def _surveyed(client: Any, begin: str, limit: Limit, most: int) -> Found:
+    names = await _names(client, begin)
+    time, micro = await client.time()
+    now = time * MICROSECONDS + micro
+    found: Found = []
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        used = await (_filled(client, some, limit, now) if limit.rate else _held(client, some, limit, now))
+        found += [(_key(name, begin), part) for name, part in zip(some, used, strict=True) if part > 0]
+    return heapq.nlargest(most, found, key=itemgetter(1))
+
+
+async def _names(client: Any, begin: str) -> list[bytes]:
+    pattern = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in begin) + "*"
+    found: list[bytes] = []
+    async for name in client.scan_iter(match=pattern, count=_AT_ONCE):
+        found.append(name)
+        if len(found) >= MOST_LOOKED_AT:
+            break
+    return found
+
+
+async def _filled(client: Any, names: Sequence[bytes], limit: Limit, now: float) -> list[float]:
+    """A bucket's value is "at wait": the moment of its last change, and how long after that it is full again."""
+    parts = []
+    for value in await client.mget(names):
+        at, wait = (*map(float, value.split()), 0.0, 0.0)[:2] if value else (0.0, 0.0)
+        parts.append((wait - max(now - at, 0.0)) / MICROSECONDS / refill(limit))
+    return parts
+
+
+async def _held(client: Any, names: Sequence[bytes], limit: Limit, now: float) -> list[float]:
+    """A set of slots holds leases, each scored with the moment at which it expires."""
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.zcount(name, now, "+inf")
+        counts = await pipe.execute()
+    return [count / limit.capacity for count in islice(counts, len(names))]
+
+
+def _key(name: bytes, begin: str) -> str:
+    return name[len(begin.encode()) :].decode("utf-8", "replace")

@@ -1,0 +1,146 @@
+"""What an exchange and its attempts are in the words of OpenTelemetry's semantic conventions.
+
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ and, for the HTTP around it,
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/. What clients and providers said is in none of it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+from proxy.exchange import Exchange, Trial
+from proxy.observe.record import short
+from proxy.routing.rules import BLAMELESS
+
+Attributes = dict[str, str | bool | int | float]
+
+# By the path of the endpoint. What the conventions have no name for is called by its own.
+OPERATIONS: Final = {
+    "chat/completions": "chat",
+    "responses": "chat",
+    "completions": "text_completion",
+    "embeddings": "embeddings",
+    "moderations": "moderation",
+    "images/generations": "image_generation",
+    "images/edits": "image_edit",
+    "audio/speech": "speech",
+    "audio/transcriptions": "transcription",
+    "audio/translations": "translation",
+    "models": "list_models",
+    "*": "passthrough",
+}
+_NOWHERE: Final = "-"  # the path of an exchange that was not routed
+
+
+def operation_of(exchange: Exchange) -> str:
+    """``""`` where it never came to an endpoint."""
+    path = exchange.endpoint.path
+    return "" if path == _NOWHERE else OPERATIONS.get(path, path)
+
+
+def model_of(exchange: Exchange) -> str:
+    """As the client asked; where it left the choice to us, the chosen one's name at its provider."""
+    return text_of(exchange.model or exchange.request_model)
+
+
+def of_exchange(exchange: Exchange, operation: str) -> Attributes:
+    """Usage stands here and at no attempt, or backends that add spans up would count it twice."""
+    attributes: Attributes = {
+        "sluice.request_id": exchange.request_id,
+        "sluice.outcome": exchange.outcome,
+        "sluice.attempts": exchange.attempts,
+    }
+    if exchange.status:
+        attributes["http.response.status_code"] = exchange.status
+    if exchange.fallback_used:
+        attributes["sluice.fallback"] = True
+    if operation:
+        attributes["http.route"] = exchange.endpoint.path
+        _generation(attributes, exchange, operation, exchange.provider, model_of(exchange))
+        _answer(attributes, exchange)
+        if exchange.first_content is not None:
+            attributes["gen_ai.server.time_to_first_token"] = exchange.first_content - exchange.began
+        _usage(attributes, exchange)
+    if error := _error(exchange):
+        attributes["error.type"] = error
+    return attributes
+
+
+def of_trial(exchange: Exchange, trial: Trial, operation: str, model: str) -> Attributes:
+    """``model`` is the one that the provider was asked for."""
+    host, port = _address(trial.deployment.site.base_url)
+    attributes: Attributes = {"server.address": host, "server.port": port}
+    _generation(attributes, exchange, operation, trial.deployment.provider.name, model)
+    if not trial.failure:
+        _answer(attributes, exchange)
+    status = trial.status if trial.failure else exchange.status
+    if status:
+        attributes["http.response.status_code"] = status
+    if trial.first_content is not None:
+        attributes["gen_ai.response.time_to_first_chunk"] = trial.first_content - trial.began
+    if blamed(trial):
+        attributes["error.type"] = trial.failure
+    elif trial.failure:
+        attributes["sluice.cut_short"] = trial.failure
+    return attributes
+
+
+def _generation(attributes: Attributes, exchange: Exchange, operation: str, provider: str, model: str) -> None:
+    attributes["gen_ai.operation.name"] = operation
+    if provider:
+        attributes["gen_ai.provider.name"] = attributes["gen_ai.system"] = provider  # the latter for older readers
+    if model:
+        attributes["gen_ai.request.model"] = model
+    if exchange.stream:
+        attributes["gen_ai.request.stream"] = True
+
+
+def _answer(attributes: Attributes, exchange: Exchange) -> None:
+    if exchange.response_model:
+        attributes["gen_ai.response.model"] = text_of(exchange.response_model)
+
+
+def _usage(attributes: Attributes, exchange: Exchange) -> None:
+    """The conventions' input includes what was cached, and their output the reasoning."""
+    usage = exchange.usage
+    if usage is None:
+        return
+    if usage.total_input is not None:
+        attributes["gen_ai.usage.input_tokens"] = usage.total_input
+    if usage.total_output is not None:
+        attributes["gen_ai.usage.output_tokens"] = usage.total_output
+    if usage.cached:
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached
+    if usage.reasoning:
+        attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning
+
+
+def _error(exchange: Exchange) -> str:
+    """What kept the client from its answer; ``""`` if nothing did, or it left by itself."""
+    if exchange.outcome == "ok" or (exchange.outcome == "client_gone" and not exchange.error):
+        return ""
+    return text_of(exchange.error) or (str(exchange.status) if exchange.status >= 400 else exchange.outcome)
+
+
+def is_failure(exchange: Exchange) -> bool:
+    """Whether the server failed: what a client did wrong is no error of a server's span."""
+    return exchange.outcome in ("error", "broken", "cancelled") and not 400 <= exchange.status < 500
+
+
+def blamed(trial: Trial) -> bool:
+    """Whether it failed, and did not only come second or lose its client."""
+    return bool(trial.failure) and trial.failure not in BLAMELESS
+
+
+def text_of(text: str) -> str:
+    """What others wrote: bounded, and in a form that can be encoded, for one bad name would cost the whole batch."""
+    kept = short(text)
+    return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
+
+
+@lru_cache(maxsize=1024)
+def _address(base_url: str) -> tuple[str, int]:
+    parts = urlsplit(base_url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

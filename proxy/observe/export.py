@@ -1,0 +1,162 @@
+"""Spans on their way to a collector: a bounded queue before OpenTelemetry's own thread, and the account of its losses.
+
+The queue is bounded here and not by the SDK, which drops without telling how much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Thread
+from typing import Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+QUEUE: Final = 2048  # spans
+# Encoding holds the interpreter for about 45 us per span, and meanwhile no token is relayed: 3 ms are the bound.
+BATCH: Final = 64
+EVERY: Final = 1.0  # seconds, where no batch fills before
+PATIENCE: Final = 5.0  # seconds for one batch, with all its retries
+FLUSH: Final = 2.0  # seconds at the stop
+
+Tell = Callable[..., None]
+
+
+def collector(endpoint: str, headers: Mapping[str, str]) -> SpanExporter:
+    """Speaks OTLP over HTTP, in protobuf, to the whole address that is named."""
+    return OTLPSpanExporter(endpoint=endpoint, headers=dict(headers), timeout=PATIENCE)
+
+
+class Export:
+    """All from the loop's thread. ``warn`` hears of losses once, ``info`` when they are over."""
+
+    def __init__(
+        self, exporter: SpanExporter, loop: asyncio.AbstractEventLoop, warn: Tell, info: Tell, queue: int = QUEUE
+    ) -> None:
+        self._loop = loop
+        self._warn = warn
+        self._info = info
+        self._room = queue
+        self._put = 0  # into the SDK's queue
+        self._delivered = 0
+        self._failed = 0
+        self._overflowed = 0
+        self._failing = False
+        self._closed = False
+        # It has its say at each batch that fails; ours is said once, and here.
+        self._silenced = logging.getLogger("opentelemetry")
+        self._level = self._silenced.level
+        self._silenced.setLevel(logging.CRITICAL + 1)
+        self._exporter = _Counted(exporter, self._from_thread)
+        self._processor: SpanProcessor = BatchSpanProcessor(
+            self._exporter,
+            max_queue_size=queue + BATCH,
+            schedule_delay_millis=EVERY * 1000,
+            max_export_batch_size=BATCH,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Export {self.waiting} waiting, {self._delivered} delivered, {self.lost} lost>"
+
+    @property
+    def waiting(self) -> int:
+        """Spans that no batch has taken yet."""
+        return self._put - self._exporter.taken
+
+    @property
+    def lost(self) -> int:
+        return self._failed + self._overflowed
+
+    def admits(self, count: int) -> bool:
+        """Whether there is room for so many spans; if not, they are counted as lost."""
+        if self.waiting + count <= self._room:
+            return True
+        self._overflowed += count
+        self._fails()
+        return False
+
+    def put(self, spans: Sequence[ReadableSpan]) -> None:
+        """They go out with the next batch. ``admits`` them, or the SDK may drop others."""
+        self._put += len(spans)
+        for span in spans:
+            self._processor.on_end(span)
+
+    async def close(self) -> None:
+        """Send what waits; what is not sent within ``FLUSH`` seconds is lost."""
+        over = asyncio.Event()
+        # No executor: the interpreter would wait for its threads at the end, however long the collector takes.
+        Thread(target=self._shut_down, args=(over,), name="traces-flush", daemon=True).start()
+        try:
+            async with asyncio.timeout(FLUSH):
+                await over.wait()
+        except TimeoutError:
+            self._exporter.shutdown()  # whatever still waits fails at once
+        self._closed = True
+        self._silenced.setLevel(self._level)
+        self._failed = self._put - self._delivered
+        if self.lost:
+            self._warn("Spans were lost: the collector did not take them.", spans=self.lost)
+
+    def _shut_down(self, over: asyncio.Event) -> None:
+        self._processor.shutdown()
+        self._on_loop(over.set)
+
+    def _from_thread(self, count: int, delivered: bool) -> None:
+        self._on_loop(lambda: self._ended(count, delivered))
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:  # it is closed, and nobody listens any more
+            pass
+
+    def _ended(self, count: int, delivered: bool) -> None:
+        """A batch has come to its end."""
+        if self._closed:
+            return
+        if not delivered:
+            self._failed += count
+            self._fails()
+            return
+        self._delivered += count
+        # Under steady overload batches go out between losses; that is not over before there is room again.
+        if self._failing and self.waiting <= self._room // 2:
+            self._failing = False
+            self._info("The collector takes spans again.", lost=self.lost)
+
+    def _fails(self) -> None:
+        if not self._failing:
+            self._failing = True
+            self._warn("The collector does not take the spans; they are dropped.", waiting=self.waiting)
+
+
+class _Counted(SpanExporter):
+    """Tells how each batch of another exporter ended, in the SDK's thread."""
+
+    def __init__(self, exporter: SpanExporter, ended: Callable[[int, bool], None]) -> None:
+        self._exporter = exporter
+        self._ended = ended
+        self._closed = False
+        self.taken = 0  # only one thread writes it
+
+    def export(self, spans: Iterable[ReadableSpan]) -> SpanExportResult:
+        batch = list(spans)
+        self.taken += len(batch)
+        try:
+            result = self._exporter.export(batch)
+        except Exception:
+            # Whatever it is: it must neither end the thread nor be told without its count.
+            result = SpanExportResult.FAILURE
+        self._ended(len(batch), result is SpanExportResult.SUCCESS)
+        return result
+
+    def shutdown(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)

@@ -1,0 +1,30 @@
+"""What can be told of an exchange only once it has ended."""
+
+from __future__ import annotations
+
+from proxy.exchange import Exchange
+
+
+def streamed_tokens(exchange: Exchange) -> int:
+    """How many tokens a stream carried, as far as can be known; of one that does not tell, its events.
+
+    Reasoning is billed, but not every provider streams it: there are no more tokens in a stream than events, unless
+    the visible ones alone are more.
+    """
+    usage = exchange.usage
+    if usage is None or usage.output is None:
+        return exchange.events
+    visible = usage.output
+    return max(visible, min(exchange.events, visible + usage.reasoning)) if usage.reasoning else visible
+
+
+def own_share(exchange: Exchange) -> float:
+    """Seconds. While an attempt runs, or a retry waits, it is the provider's; of a stream only what comes before its
+    first content is known. A client that is slow to send its request, or to take its answer, counts as us.
+    """
+    trials = exchange.trials
+    share = trials[0].began - exchange.began
+    answered = trials[-1].ended
+    if exchange.first_content is None and answered is not None and exchange.ended is not None:
+        share += exchange.ended - answered
+    return share if share > 0.0 else 0.0

@@ -1,0 +1,105 @@
+"""What is remembered of an exchange once it is settled: the facts that an operator may ask for, and nothing larger."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from proxy.exchange import Exchange, Trial
+from proxy.identity import Client
+from proxy.routing.endpoints import Endpoint
+from proxy.wire.usage import Usage
+
+# Characters kept of a name and of a text that clients and providers wrote.
+NAME = 256
+TEXT = 2000
+
+
+class Record(Struct, frozen=True, gc=False):
+    """An exchange that ended. ``sequence`` counts them from 1; moments are seconds of the loop's clock.
+
+    It keeps what others own and share (endpoint, caller, usage, trials) by reference, so that nothing is formatted
+    before somebody looks; neither the catalog nor the body hangs on any of it.
+    """
+
+    sequence: int
+    request_id: str
+    began: float
+    ended: float
+    endpoint: Endpoint
+    model: str
+    provider: str
+    request_model: str
+    response_model: str
+    caller: Client | None
+    address: str
+    stream: bool
+    status: int
+    outcome: str
+    error: str
+    error_detail: str
+    attempts: int
+    fallback_used: bool
+    first_content: float | None
+    usage: Usage | None
+    bytes_in: int
+    bytes_out: int
+    longest_gap: float
+    events: int
+    dropped_events: int
+    trials: list[Trial]
+    prompt: str | None
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.ended - self.began
+
+
+def record_of(exchange: Exchange, sequence: int, prompt: str | None) -> Record:
+    """By position: a call with 27 names costs as much again."""
+    ended = exchange.ended
+    model, detail = exchange.model, exchange.error_detail
+    return Record(
+        sequence,
+        exchange.request_id,
+        exchange.began,
+        ended if ended is not None else exchange.began,
+        exchange.endpoint,
+        model if len(model) <= NAME else short(model),
+        exchange.provider,
+        short(exchange.request_model),
+        short(exchange.response_model),
+        exchange.caller,
+        exchange.client,
+        exchange.stream,
+        exchange.status,
+        exchange.outcome,
+        short(exchange.error) if exchange.error else "",
+        short(detail, TEXT) if detail else "",
+        exchange.attempts,
+        exchange.fallback_used,
+        exchange.first_content,
+        exchange.usage,
+        exchange.bytes_in,
+        exchange.bytes_out,
+        exchange.longest_gap,
+        exchange.events,
+        exchange.dropped_events,
+        exchange.trials,
+        prompt,
+    )
+
+
+def short(text: str, most: int = NAME) -> str:
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def generated(exchange: Exchange) -> int | None:
+    """Tokens of the answer, reasoning included; of a stream that does not say, its events, which are mostly one each.
+
+    ``None``: not known.
+    """
+    usage = exchange.usage
+    if usage is not None and usage.output is not None:
+        return usage.output + (usage.reasoning or 0)
+    return exchange.events or None

@@ -1,0 +1,97 @@
+"""Spans of what the gateway does, for OpenTelemetry: which exchanges are recorded, and the way to the collector.
+
+Nothing is measured for it: an exchange's spans are made once, when it is settled, from the moments that are noted
+anyway. Only their ids exist before, as every request to a provider names its span. The libraries (the extra ``otel``)
+are imported by ``opened`` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from multidict import CIMultiDictProxy
+
+from proxy.config.schema import Tracing as Settings
+from proxy.errors import ConfigError
+from proxy.exchange import Exchange
+from proxy.wire import trace_context
+from proxy.wire.trace_context import Trace
+
+if TYPE_CHECKING:
+    from proxy.observe.export import Export
+    from proxy.observe.spans import Spans
+
+Tell = Callable[..., None]  # a message and the fields of a log line
+
+
+class Tracing:
+    """``begin`` and ``settle`` are called once per exchange and neither wait nor fail.
+
+    A client that is part of a trace decides whether it is recorded; ``ratio`` of all others are.
+    """
+
+    def __init__(self, spans: Spans, export: Export, ratio: float, chance: Random) -> None:
+        self._spans = spans
+        self._export = export
+        self._ratio = ratio
+        self._chance = chance
+
+    def __repr__(self) -> str:
+        return f"<Tracing {self._export!r}>"
+
+    @property
+    def lost(self) -> int:
+        """Spans that never reached the collector."""
+        return self._export.lost
+
+    def begin(self, exchange: Exchange, headers: CIMultiDictProxy[str]) -> None:
+        """Give the exchange its place in a trace, if it is to be recorded; ``headers`` are the client's."""
+        parent = trace_context.read(headers.getall("traceparent", ()))
+        if parent is not None:
+            if parent.sampled:
+                state = trace_context.state(headers.getall("tracestate", ()))
+                exchange.trace = Trace.within(parent, state, self._chance.getrandbits)
+        elif self._chance.random() < self._ratio:
+            exchange.trace = Trace.begun(self._chance.getrandbits)
+
+    def settle(self, exchange: Exchange) -> None:
+        """Queue the spans of an exchange that ended; an observer of the gateway."""
+        trace = exchange.trace
+        if trace is not None and self._export.admits(1 + len(exchange.trials)):
+            self._export.put(self._spans.of(exchange, trace))
+
+    async def close(self) -> None:
+        """Send what waits, as far as that goes within two seconds."""
+        await self._export.close()
+
+
+def opened(
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    *,
+    version: str,
+    warn: Tell,
+    info: Tell,
+    chance: Random | None = None,
+) -> Tracing:
+    """Spans go to ``settings.endpoint`` from now on. Raises ConfigError where the extra is not installed."""
+    export, spans = _libraries()
+    collector = export.collector(settings.endpoint, settings.headers)
+    return Tracing(
+        spans.Spans(settings.service_name, version),
+        export.Export(collector, loop, warn, info),
+        settings.sample_ratio,
+        chance or Random(),
+    )
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        from proxy.observe import export, spans
+    except ImportError:
+        text = "OpenTelemetry is not installed: pip install 'sluice-gateway[otel]'"
+        raise ConfigError([f"observe.tracing: {text}"]) from None
+    return export, spans

@@ -1,0 +1,96 @@
+"""What was counted, since the start and second by second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.wire.usage import Usage
+from tests.control.operated import TWO, Operated
+from tests.support.clock import MIDNIGHT
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[Operated]:
+    async with Operated(TWO) as plane:
+        plane.operator.recorder.stop()
+        yield plane
+
+
+async def test_before_the_first_request_everything_is_0_or_unknown(plane: Operated) -> None:
+    found = (await plane.ask("GET", "/admin/metrics")).json
+    assert found.pop("uptime") < 10
+    assert found == {
+        "totalRequests": 0,
+        "successfulRequests": 0,
+        "failedRequests": 0,
+        "fallbacksUsed": 0,
+        "avgLatency": None,
+        "modelsAvailable": 1,
+        "activeConnections": 0,
+        "tokens": {"input": 0, "cached": 0, "output": 0, "reasoning": 0},
+    }
+
+
+async def test_each_outcome_is_counted_where_it_belongs(plane: Operated) -> None:
+    now = asyncio.get_running_loop().time()
+    plane.settle(began=now - 1.0, ended=now, usage=Usage(1, 2, 3, 4))
+    for outcome in ("error", "broken", "cancelled"):
+        plane.settle(began=now - 3.0, ended=now, outcome=outcome, usage=None)
+    plane.settle(began=now - 5.0, ended=now, outcome="client_gone", usage=None, fallback_used=True)
+    plane.active = 7
+    found = (await plane.ask("GET", "/admin/metrics")).json
+    assert (found["totalRequests"], found["successfulRequests"], found["failedRequests"]) == (5, 1, 3)
+    assert (found["fallbacksUsed"], found["avgLatency"], found["activeConnections"]) == (1, 3000.0, 7)
+    assert found["tokens"] == {"input": 1, "cached": 2, "output": 3, "reasoning": 4}
+
+
+async def test_a_model_is_available_as_long_as_one_deployment_would_be_asked(plane: Operated) -> None:
+    async def available() -> int:
+        found: int = (await plane.ask("GET", "/admin/metrics")).json["modelsAvailable"]
+        return found
+
+    await plane.ask("POST", "/admin/state/up%2Fm/open")
+    assert await available() == 1
+    await plane.ask("POST", "/admin/state/m/open")
+    assert await available() == 0
+
+
+async def test_the_history_is_without_gaps_and_ends_with_the_last_second(plane: Operated) -> None:
+    plane.settle(fallback_used=True)
+    plane.active = 2
+    plane.operator.recorder.tick()
+    plane.operator.recorder.stop()
+    answer = (await plane.ask("GET", "/admin/history?last=3")).json
+    assert answer["stepSecs"] == 1
+    idle, before, last = answer["seconds"]
+    assert [each["at"] - idle["at"] for each in (idle, before, last)] == [0, 1, 2]
+    assert last["at"] == pytest.approx(MIDNIGHT, abs=5)
+    assert (idle["requests"], idle["latencyMs"]) == (0, None)
+    del last["at"]
+    assert last == {
+        "requests": 1,
+        "errors": 0,
+        "fallbacks": 1,
+        "tokens": 30,
+        "active": 2,
+        "latencyMs": {"p50": 3000.0, "p95": 3000.0},
+        "timeToFirstTokenMs": {"p50": 250.0, "p95": 250.0},
+    }
+
+
+async def test_without_a_word_it_is_a_quarter_of_an_hour(plane: Operated) -> None:
+    assert len((await plane.ask("GET", "/admin/history")).json["seconds"]) == 900
+
+
+@pytest.mark.parametrize("last", ["0", "901", "x", ""])
+async def test_a_span_that_is_not_kept_is_a_400(last: str, plane: Operated) -> None:
+    answer = await plane.ask("GET", f"/admin/history?last={last}")
+    assert (answer.status, answer.json["error"]["param"]) == (400, "last")
+
+
+async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
+    assert (await plane.fetch("GET", "/admin/metrics")).status == 401
+    assert (await plane.fetch("GET", "/admin/history")).status == 401

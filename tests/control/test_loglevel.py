@@ -1,0 +1,42 @@
+"""The log's level, changed while it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.control.operated import TWO, Operated
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+async def test_a_level_is_in_force_at_once(level: str) -> None:
+    async with Operated(TWO) as plane:
+        answer = await plane.ask("POST", "/admin/log-level", json={"level": level})
+        assert (answer.status, answer.json, plane.levels) == (200, {"level": level}, [level])
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "code"),
+    [
+        (b'{"level":"loud"}', "level", "invalid_value"),
+        (b'{"level":1}', "level", "invalid_value"),
+        (b"{}", None, "invalid_value"),
+        (b'{"level":"info","x":1}', None, "invalid_value"),
+        (b"[]", None, "invalid_value"),
+        (b"level=info", None, "invalid_json"),
+        (b'{"level":"\xff"}', None, "invalid_json"),
+        (b"", None, "invalid_json"),
+        (b"[" * 5000, None, "invalid_value"),
+    ],
+)
+async def test_what_is_no_level_changes_nothing(body: bytes, param: str | None, code: str) -> None:
+    async with Operated(TWO) as plane:
+        answer = await plane.ask("POST", "/admin/log-level", body=body)
+        assert (answer.status, answer.json["error"]["param"]) == (400, param)
+        assert answer.json["error"]["code"] == code
+        assert plane.levels == []
+
+
+async def test_it_wants_the_admin() -> None:
+    async with Operated(TWO) as plane:
+        assert (await plane.fetch("POST", "/admin/log-level", json={"level": "debug"})).status == 401
+        assert plane.levels == []

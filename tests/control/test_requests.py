@@ -1,0 +1,170 @@
+"""The last exchanges: in a list that is paged and filtered, and one with its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.identity import Client
+from proxy.wire.call import read
+from tests.control.operated import SECRET, TWO, Operated
+from tests.support.clock import MIDNIGHT
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[Operated]:
+    async with Operated(TWO) as plane:
+        yield plane
+
+
+async def test_with_nothing_settled_the_list_is_empty(plane: Operated) -> None:
+    answer = await plane.ask("GET", "/admin/requests")
+    assert (answer.status, answer.json) == (200, {"capacity": 500, "requests": [], "next": None})
+
+
+async def test_a_summary_tells_what_happened(plane: Operated) -> None:
+    plane.settle(caller=Client("key:ab12", "Ann"), response_model="up-model-1")
+    (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
+    assert found.pop("at") == pytest.approx(MIDNIGHT - 3, abs=5)
+    assert found == {
+        "sequence": 1,
+        "id": "req-1",
+        "endpoint": "chat/completions",
+        "model": "m",
+        "provider": "openrouter",
+        "responseModel": "up-model-1",
+        "client": "key:ab12",
+        "address": "127.0.0.1",
+        "stream": True,
+        "status": 200,
+        "outcome": "ok",
+        "error": "",
+        "attempts": 0,
+        "fallbackUsed": False,
+        "durationMs": 3000.0,
+        "timeToFirstTokenMs": 250.0,
+        "tokens": {"input": 10, "cached": 20, "output": 30, "reasoning": None},
+        "bytesIn": 300,
+        "bytesOut": 5000,
+    }
+
+
+async def test_what_is_not_known_is_null(plane: Operated) -> None:
+    plane.settle(caller=None, first_content=None, usage=None)
+    (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
+    assert (found["client"], found["timeToFirstTokenMs"], found["tokens"]) == ("", None, None)
+
+
+async def test_pages_lead_from_the_newest_to_the_oldest(plane: Operated) -> None:
+    for number in range(5):
+        plane.settle(request_id=f"r{number}")
+    first = (await plane.ask("GET", "/admin/requests?limit=2")).json
+    assert ([each["id"] for each in first["requests"]], first["next"]) == (["r4", "r3"], 4)
+    second = (await plane.ask("GET", "/admin/requests?limit=2&before=4")).json
+    assert ([each["id"] for each in second["requests"]], second["next"]) == (["r2", "r1"], 2)
+    third = (await plane.ask("GET", "/admin/requests?limit=2&before=2")).json
+    assert ([each["id"] for each in third["requests"]], third["next"]) == (["r0"], None)
+
+
+async def test_a_filter_counts_what_it_lets_through(plane: Operated) -> None:
+    for number in range(6):
+        plane.settle(request_id=f"r{number}", outcome="error" if number % 2 else "ok")
+    found = (await plane.ask("GET", "/admin/requests?outcome=error&limit=2")).json
+    assert ([each["id"] for each in found["requests"]], found["next"]) == (["r5", "r3"], 4)
+
+
+async def test_the_model_is_the_clients_name_or_the_providers(plane: Operated) -> None:
+    plane.settle(request_id="a", model="m", request_model="up-model")
+    plane.settle(request_id="b", model="other", request_model="up-model")
+    plane.settle(request_id="c", model="other", request_model="else")
+    for model, ids in {"m": ["a"], "up-model": ["b", "a"], "none": []}.items():
+        found = (await plane.ask("GET", f"/admin/requests?model={model}")).json
+        assert [each["id"] for each in found["requests"]] == ids
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=many", "limit"),
+        ("before=-1", "before"),
+        ("outcome=great", "outcome"),
+        ("colour=red", None),
+    ],
+)
+async def test_a_query_that_makes_no_sense_is_told_by_its_parameter(
+    query: str, param: str | None, plane: Operated
+) -> None:
+    answer = await plane.ask("GET", f"/admin/requests?{query}")
+    assert (answer.status, answer.json["error"]["param"]) == (400, param)
+
+
+async def test_one_is_told_with_its_attempts_and_their_moments(plane: Operated) -> None:
+    now = asyncio.get_running_loop().time()
+    decision = b'x-router-decision: {"chosen":"up/m","strategy":"smart","skipped":{"twin/m%C3%A9":"resting"}}\r\n'
+    failed = plane.trial("up/m", now - 2.9, failure="server_error", reason="status 500", ended=now - 2.0)
+    good = plane.trial("twin/m#1", now - 2.0, first_content=now - 1.5, ended=now, decision=decision)
+    plane.settle(failed, good, began=now - 3.0, longest_gap=0.125, events=12, dropped_events=1, error_detail="oh")
+    answer = await plane.ask("GET", "/admin/requests/req-1")
+    assert answer.status == 200
+    found = answer.json
+    assert (found["sequence"], found["attempts"]) == (1, 2)
+    assert found["trials"] == [
+        {
+            "deployment": "up/m",
+            "provider": "up",
+            "model": "up-model",
+            "startedMs": 100.0,
+            "connectedMs": 110.0,
+            "headersMs": 300.0,
+            "firstContentMs": None,
+            "endedMs": 1000.0,
+            "failure": "server_error",
+            "reason": "status 500",
+            "decision": None,
+        },
+        {
+            "deployment": "twin/m#1",
+            "provider": "twin",
+            "model": "m",
+            "startedMs": 1000.0,
+            "connectedMs": 1010.0,
+            "headersMs": 1200.0,
+            "firstContentMs": 1500.0,
+            "endedMs": 3000.0,
+            "failure": "",
+            "reason": "",
+            "decision": {"chosen": "up/m", "strategy": "smart", "skipped": {"twin/mé": "resting"}},
+        },
+    ]
+    assert (found["longestGapMs"], found["events"], found["droppedEvents"]) == (125.0, 12, 1)
+    assert (found["prompt"], found["errorDetail"]) == (None, "oh")
+
+
+async def test_a_decision_that_was_cut_tells_nothing(plane: Operated) -> None:
+    plane.settle(plane.trial("up/m", 100.0, decision=b'x-router-decision: {"chosen":"up/m","stra\r\n'))
+    (trial,) = (await plane.ask("GET", "/admin/requests/req-1")).json["trials"]
+    assert trial["decision"] is None
+
+
+async def test_what_a_provider_wrote_is_told_without_our_secrets(plane: Operated) -> None:
+    exchange = plane.settle(error_detail=f"Incorrect API key provided: {SECRET}")
+    plane.operator.recorder.capture(exchange, read(b'{"messages":[{"role":"user","content":"%b"}]}' % SECRET.encode()))
+    plane.operator.settle(exchange)
+    answer = await plane.ask("GET", "/admin/requests/req-1")
+    assert answer.json["errorDetail"] == "Incorrect API key provided: ***"
+    assert answer.json["prompt"] == '[{"role":"user","content":"***"}]'
+
+
+async def test_one_that_is_not_remembered_is_a_404(plane: Operated) -> None:
+    answer = await plane.ask("GET", "/admin/requests/nobody")
+    assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_request")
+
+
+async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
+    plane.settle()
+    assert (await plane.fetch("GET", "/admin/requests")).status == 401
+    assert (await plane.fetch("GET", "/admin/requests/req-1")).status == 401

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.observe.conventions import OPERATIONS, blamed, is_failure, of_exchange, of_trial, operation_of, text_of
+from proxy.routing.endpoints import ENDPOINTS, OPAQUE
+from proxy.routing.routes import MODELS
+from proxy.wire.usage import Usage
+from tests.observe.exchanges import attempt, refused, settled
+
+MODEL = "deepseek/deepseek-r1:free"
+
+
+def test_a_stream_that_went_well_has_these_attributes() -> None:
+    exchange = settled(response_model="deepseek-r1-0528")
+    assert of_exchange(exchange, operation_of(exchange)) == {
+        "sluice.request_id": "req-1",
+        "sluice.outcome": "ok",
+        "sluice.attempts": 1,
+        "http.route": "chat/completions",
+        "http.response.status_code": 200,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openrouter",
+        "gen_ai.system": "openrouter",
+        "gen_ai.request.model": "deepseek-r1",
+        "gen_ai.request.stream": True,
+        "gen_ai.response.model": "deepseek-r1-0528",
+        "gen_ai.server.time_to_first_token": 0.25,
+        "gen_ai.usage.input_tokens": 30,
+        "gen_ai.usage.output_tokens": 30,
+        "gen_ai.usage.cache_read.input_tokens": 20,
+    }
+
+
+def test_its_attempt_has_these() -> None:
+    trial = attempt(100.0, 103.0)
+    trial.first_content = 100.125
+    assert of_trial(settled(), trial, "chat", MODEL) == {
+        "server.address": "127.0.0.1",
+        "server.port": 1,
+        "http.response.status_code": 200,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openrouter",
+        "gen_ai.system": "openrouter",
+        "gen_ai.request.model": MODEL,
+        "gen_ai.request.stream": True,
+        "gen_ai.response.time_to_first_chunk": 0.125,
+    }
+
+
+def test_an_attempt_that_failed_has_its_own_status_and_kind() -> None:
+    trial = attempt(100.0, 101.0, "server_error")
+    trial.status = 503
+    attributes = of_trial(settled(response_model="another"), trial, "chat", MODEL)
+    assert (attributes["http.response.status_code"], attributes["error.type"]) == (503, "server_error")
+    assert "gen_ai.response.model" not in attributes
+    assert blamed(trial)
+
+
+@pytest.mark.parametrize("kind", ["outrun", "client_gone"])
+def test_an_attempt_that_was_cut_short_is_no_error(kind: str) -> None:
+    trial = attempt(100.0, 101.0, kind)
+    attributes = of_trial(settled(), trial, "chat", MODEL)
+    assert attributes["sluice.cut_short"] == kind
+    assert "error.type" not in attributes
+    assert "http.response.status_code" not in attributes
+    assert not blamed(trial)
+
+
+@pytest.mark.parametrize(
+    ("facts", "error", "failure"),
+    [
+        ({"outcome": "ok"}, None, False),
+        ({"outcome": "error", "status": 503, "error": "no_candidate"}, "no_candidate", True),
+        ({"outcome": "error", "status": 502}, "502", True),
+        ({"outcome": "error", "status": 404, "error": "model_not_found"}, "model_not_found", False),
+        ({"outcome": "broken", "error": "timeout_idle"}, "timeout_idle", True),
+        ({"outcome": "cancelled"}, "cancelled", True),
+        ({"outcome": "client_gone"}, None, False),
+        ({"outcome": "client_gone", "error": "timeout_clientStall"}, "timeout_clientStall", False),
+    ],
+)
+def test_what_is_an_error_and_whose(facts: dict[str, Any], error: str | None, failure: bool) -> None:
+    exchange = settled(**facts)
+    assert of_exchange(exchange, "chat").get("error.type") == error
+    assert is_failure(exchange) == failure
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    attributes = of_exchange(settled(usage=None, first_content=None, status=0, stream=False), "chat")
+    assert [name for name in attributes if "usage" in name or "time" in name or "status" in name] == []
+    partial = of_exchange(settled(usage=Usage(input=3, reasoning=5)), "chat")
+    assert partial["gen_ai.usage.input_tokens"] == 3
+    assert "gen_ai.usage.output_tokens" not in partial
+
+
+def test_reasoning_is_part_of_the_output() -> None:
+    attributes = of_exchange(settled(usage=Usage(input=1, output=2, reasoning=3)), "chat")
+    assert attributes["gen_ai.usage.output_tokens"] == 5
+    assert attributes["gen_ai.usage.reasoning.output_tokens"] == 3
+
+
+def test_a_request_that_was_refused_at_the_door_is_no_generation() -> None:
+    exchange = refused("invalid_api_key", 401)
+    exchange.endpoint = type(ENDPOINTS[0])("-", "opaque", False, False, "opaque", "any")
+    attributes = of_exchange(exchange, operation_of(exchange))
+    assert operation_of(exchange) == ""
+    assert attributes == {
+        "sluice.request_id": "req-1",
+        "sluice.outcome": "error",
+        "sluice.attempts": 0,
+        "http.response.status_code": 401,
+        "error.type": "invalid_api_key",
+    }
+
+
+def test_every_endpoint_has_an_operation() -> None:
+    assert {endpoint.path for endpoint in (*ENDPOINTS, OPAQUE, MODELS)} == set(OPERATIONS)
+
+
+@given(st.text(st.characters()))
+def test_whatever_a_client_calls_a_model_can_be_encoded_and_is_bounded(text: str) -> None:
+    kept = text_of(text)
+    kept.encode()
+    assert len(kept) <= 257
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
+    assert text_of("m\ud800") == "m?"

@@ -1,0 +1,153 @@
+"""The way to a collector, with an exporter that is scripted where the real one would take its time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from threading import Event
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from proxy.observe import export as module
+from proxy.observe.export import BATCH, Export
+from proxy.observe.spans import Spans
+from proxy.wire.trace_context import Trace
+from tests.observe.exchanges import settled
+from tests.support.patience import until
+
+
+class Scripted(SpanExporter):
+    """Fails, raises or waits as it is told."""
+
+    def __init__(self) -> None:
+        self.result: SpanExportResult | Exception = SpanExportResult.SUCCESS
+        self.open = Event()
+        self.open.set()
+        self.batches: list[int] = []
+        self.shutdowns = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.open.wait()
+        self.batches.append(len(spans))
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def shutdown(self) -> None:
+        self.shutdowns += 1
+
+
+class Told:
+    """What was said to the operator."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, message: str, **fields: Any) -> None:
+        self.lines.append((message, fields))
+
+
+def spans(count: int) -> list[ReadableSpan]:
+    source, trace = Spans("s", "1"), Trace.begun(Random(1).getrandbits)
+    return [source.of(settled(), trace)[0] for _ in range(count)]
+
+
+@asynccontextmanager
+async def exporting(scripted: Scripted, told: Told, queue: int = 1000) -> AsyncIterator[Export]:
+    export = Export(scripted, asyncio.get_running_loop(), told, told, queue)
+    try:
+        yield export
+    finally:
+        scripted.open.set()
+        await export.close()
+
+
+def offer(export: Export, count: int) -> bool:
+    if not export.admits(count):
+        return False
+    export.put(spans(count))
+    return True
+
+
+async def test_what_waits_is_sent_at_the_stop() -> None:
+    scripted, told = Scripted(), Told()
+    async with exporting(scripted, told) as export:
+        assert offer(export, 3)
+    assert scripted.batches == [3]
+    assert scripted.shutdowns == 1
+    assert (export.lost, export.waiting, told.lines) == (0, 0, [])
+
+
+async def test_a_full_queue_takes_nothing_more_and_says_so_once() -> None:
+    scripted, told = Scripted(), Told()
+    scripted.open.clear()
+    async with exporting(scripted, told, queue=10) as export:
+        assert offer(export, 9)
+        for _ in range(5):
+            assert not offer(export, 2)
+        assert offer(export, 1)
+        assert export.lost == 10
+        assert [message for message, _ in told.lines] == ["The collector does not take the spans; they are dropped."]
+    assert sum(scripted.batches) == 10
+    assert told.lines[-1] == ("Spans were lost: the collector did not take them.", {"spans": 10})
+
+
+@pytest.mark.parametrize("result", [SpanExportResult.FAILURE, OSError("no route"), ValueError("not encoded")])
+async def test_failed_batches_are_counted_told_once_and_told_when_it_is_over(result: Any) -> None:
+    scripted, told = Scripted(), Told()
+    scripted.result = result
+    async with exporting(scripted, told) as export:
+        offer(export, BATCH)
+        await until(lambda: export.lost == BATCH, "the first batch to be lost")
+        offer(export, BATCH)
+        await until(lambda: export.lost == 2 * BATCH, "the second batch to be lost")
+        assert len(told.lines) == 1
+        scripted.result = SpanExportResult.SUCCESS
+        offer(export, BATCH)
+        await until(lambda: len(told.lines) == 2, "its return to be told")
+        assert told.lines[1] == ("The collector takes spans again.", {"lost": 2 * BATCH})
+        scripted.result = SpanExportResult.FAILURE
+        offer(export, BATCH)
+        await until(lambda: len(told.lines) == 3, "the next failure to be told")
+    assert export.lost == 3 * BATCH
+
+
+async def test_a_queue_that_stays_full_is_no_return() -> None:
+    scripted, told = Scripted(), Told()
+    scripted.open.clear()
+    async with exporting(scripted, told, queue=2 * BATCH) as export:
+        offer(export, 2 * BATCH)
+        await until(lambda: export.waiting == BATCH, "a batch to be taken")
+        offer(export, BATCH)
+        assert not offer(export, 1)
+        export._ended(0, delivered=True)  # while the queue is full
+        assert len(told.lines) == 1
+
+
+async def test_the_stop_waits_for_a_stuck_collector_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLUSH", 0.05)
+    scripted, told = Scripted(), Told()
+    scripted.open.clear()
+    export = Export(scripted, asyncio.get_running_loop(), told, told)
+    offer(export, 5)
+    await export.close()
+    assert export.lost == 5
+    assert scripted.shutdowns == 1
+    assert told.lines == [("Spans were lost: the collector did not take them.", {"spans": 5})]
+    scripted.open.set()
+    await until(lambda: scripted.batches == [5], "the thread to go on")
+    assert export.lost == 5  # it has been told
+
+
+async def test_the_sdks_own_complaints_are_silent_as_long_as_it_exports() -> None:
+    logger = logging.getLogger("opentelemetry.exporter")
+    assert logger.isEnabledFor(logging.ERROR)
+    async with exporting(Scripted(), Told()):
+        assert not logger.isEnabledFor(logging.CRITICAL)
+    assert logger.isEnabledFor(logging.ERROR)

@@ -1,0 +1,420 @@
+"""The dashboard in a real browser on the real gateway: what each page shows, and what can be done there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
+
+from tests.support import (
+    Chunk,
+    Headers,
+    LastChunk,
+    Stall,
+    Upstream,
+    Wait,
+    chat_chunks,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+    until,
+    within,
+)
+from tests.support.answers import SSE_HEADERS, USAGE
+from tests.support.browser import chromium
+from tests.support.gateway import Gateway, one_provider
+from tests.support.steps import Script
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TOKEN = "the-admin-token-of-the-tests"
+PAGES = ["overview", "models", "requests", "limits", "try", "config"]
+CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def settings(up: Upstream, folder: Path, **sections: Any) -> dict[str, Any]:
+    """``m`` is served twice over: as ``up-model``, and by a spare of another name."""
+    models = [
+        {
+            "name": "m",
+            "provider": "up",
+            "model": "up-model",
+            "tags": ["quick", "code"],
+            "weight": 2,
+            "maxConcurrent": 8,
+        },
+        {"name": "spare", "provider": "up", "model": "spare-model"},
+    ]
+    routing = {"maxRetries": 1, "rateLimitRetries": 0, "retryDelay": 1}
+    return one_provider(up, admin={"token": TOKEN}, dataDir=str(folder), models=models, routing=routing, **sections)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        up.on(answered)
+        yield up
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def gw(up: Upstream, tmp_path: Path) -> AsyncIterator[Gateway]:
+    circuit = {"failureThreshold": 2, "successThreshold": 1, "cooldownPeriodSecs": 0.2}
+    limits = {"enabled": True, "perClient": {"requestsPerMinute": 60}}
+    async with Gateway(settings(up, tmp_path, circuitBreaker=circuit, rateLimiting=limits)) as gw:
+        yield gw
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, gw: Gateway) -> AsyncIterator[Page]:
+    """Signed in by the printed link. At the end: no error in the console, and no request that left the gateway."""
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        errors, strayed = watched(page, gw.url)
+        await page.goto(f"{gw.url}/admin/login?token={TOKEN}")
+        await expect(page.locator("#link-words")).to_have_text("Live")
+        yield page
+        assert (errors, strayed) == ([], [])
+
+
+def watched(page: Page, url: str) -> tuple[list[str], list[str]]:
+    """What goes to the console as an error, and what is asked of others; both fill from now on."""
+    errors: list[str] = []
+    strayed: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((f"{url}/", "data:")):
+            strayed.append(request.url)
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", on_request)
+    return errors, strayed
+
+
+def answered(request: Any) -> Script:
+    if request.json.get("stream"):
+        return sse_answer(*chat_events("Hello", " world", usage=USAGE))
+    return json_answer(completion())
+
+
+def failed(request: Any) -> Script:
+    return json_answer(error_json(), 500)
+
+
+def half_failed(request: Any) -> Script:
+    """The model fails, its spare answers."""
+    return failed(request) if request.json["model"] == "up-model" else answered(request)
+
+
+async def call(gw: Gateway, **members: Any) -> int:
+    """The status of one request, as a client sends it."""
+    client = await gw.client()
+    answer = await client.fetch("POST", "/v1/chat/completions", json=CALL | members)
+    client.close()
+    return answer.status
+
+
+async def state(gw: Gateway, name: str = "up/m") -> dict[str, Any]:
+    """What the API says of a deployment."""
+    client = await gw.client()
+    answer = await client.fetch("GET", "/admin/state", headers=[("Authorization", f"Bearer {TOKEN}")])
+    client.close()
+    return next(each for each in answer.json["deployments"] if each["id"] == name)
+
+
+async def go(page: Page, name: str) -> None:
+    await page.goto(f"{page.url.partition('#')[0]}#/{name}")
+    await expect(page.locator(f'main[data-page="{name.partition("/")[0]}"] h1')).to_be_visible()
+
+
+def row(page: Page, name: str = "up/m") -> Any:
+    return page.locator(f'tr[data-id="{name}"]')
+
+
+# -- in and out ---------------------------------------------------------------------------------------
+
+
+async def test_the_token_lets_in_and_signing_out_leads_back(browser: Browser, gw: Gateway) -> None:
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(gw.url)
+        await page.get_by_label("Admin token").fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("That is not the admin token.")
+        await page.get_by_label("Admin token").fill(TOKEN)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+        assert await context.cookies() == []
+
+
+async def test_a_session_that_ends_elsewhere_leads_to_the_sign_in(browser: Browser, gw: Gateway) -> None:
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(f"{gw.url}/admin/login?token={TOKEN}")
+        await expect(page.locator("#link-words")).to_have_text("Live")
+        await context.clear_cookies()
+        await expect(page.get_by_text("Your session has ended.")).to_be_visible()
+
+
+# -- what the pages show ------------------------------------------------------------------------------
+
+
+async def test_the_overview_counts_requests_as_they_come(page: Page, gw: Gateway) -> None:
+    total = page.locator("dl.totals div", has=page.get_by_text("Requests", exact=True)).locator("dd")
+    await expect(total).to_have_text("0")
+    for _ in range(3):
+        assert await call(gw) == 200
+    await expect(total).to_have_text("3")
+    await expect(page.locator("#figure-success b")).to_have_text("100%")
+    await expect(page.get_by_text("All 2 deployments are in service.")).to_be_visible()
+
+
+async def test_the_models_page_shows_what_the_api_says(page: Page, gw: Gateway) -> None:
+    assert await call(gw, stream=True) == 200
+    await go(page, "models")
+    said = await state(gw)
+    await expect(row(page)).to_have_count(1)
+    for words in ("m", "Closed", "100%", "1 request", "0 / 8", *said["tags"]):
+        await expect(row(page).get_by_text(words, exact=True).first).to_be_visible()
+    assert await page.locator("tbody tr").count() == 2
+    await page.get_by_role("searchbox").fill("spare")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_the_buckets_show_who_has_used_how_much(page: Page, gw: Gateway) -> None:
+    assert await call(gw) == 200
+    await go(page, "limits")
+    meter = page.get_by_role("meter").first
+    await expect(meter).to_have_attribute("aria-valuemax", "60")
+    await expect(page.get_by_text(re.compile(r"of 60$"))).to_be_visible()
+
+
+async def test_the_configuration_is_shown_without_its_secrets(page: Page) -> None:
+    await go(page, "config")
+    await expect(page.locator(".settings")).to_contain_text("********")
+    shown = await page.locator(".settings").inner_text()
+    assert '"perClient"' in shown
+    assert "secret-key" not in shown
+    assert TOKEN not in shown
+
+
+# -- a breaker ----------------------------------------------------------------------------------------
+
+
+async def test_a_breaker_that_failures_trip_turns_red_and_back(page: Page, gw: Gateway, up: Upstream) -> None:
+    await go(page, "models")
+    await expect(row(page)).to_have_attribute("data-tone", "ok")
+    up.on(failed)
+    for _ in range(2):
+        assert await call(gw) >= 500
+    await expect(row(page)).to_have_attribute("data-tone", "bad")
+    await expect(row(page).locator(".pill")).to_have_text("Open")
+    await expect(row(page)).to_contain_text("server error")
+
+    await row(page).locator(".state a").click()  # the failure that it is out for
+    await expect(page.get_by_role("dialog").locator(".pill", has_text="server error")).to_be_visible()
+    await page.get_by_role("button", name="Close").click()
+
+    await go(page, "models")
+    up.on(answered)
+
+    async def recovered() -> None:
+        while await call(gw) != 200:
+            pass
+
+    await within(recovered(), "the breaker to let a probe through")
+    await expect(row(page)).to_have_attribute("data-tone", "ok")
+    await expect(row(page).locator(".pill")).to_have_text("Closed")
+
+
+async def test_a_model_is_taken_out_by_hand_after_a_question(page: Page, gw: Gateway) -> None:
+    await go(page, "models")
+    await row(page).get_by_role("button", name="Open up/m").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert (await state(gw))["breaker"]["state"] == "closed"
+
+    await row(page).get_by_role("button", name="Open up/m").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Open").click()
+    await expect(row(page).locator(".pill")).to_have_text("Open")
+    await expect(row(page)).to_contain_text("held open by hand")
+    assert await call(gw) != 200
+
+    await row(page).get_by_role("button", name="Close up/m").click()
+    await expect(row(page).locator(".pill")).to_have_text("Closed")
+    assert await call(gw) == 200
+
+
+# -- requests -----------------------------------------------------------------------------------------
+
+
+async def test_requests_appear_live_and_open_the_waterfall_of_their_attempts(
+    page: Page, gw: Gateway, up: Upstream
+) -> None:
+    await go(page, "requests")
+    await expect(page.get_by_text("No requests yet")).to_be_visible()
+    up.on(half_failed)
+    assert await call(gw, model=["m", "spare"]) == 200
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.get_by_role("link", name=re.compile("^Request of")).click()
+    sheet = page.get_by_role("dialog")
+    await expect(sheet.locator(".waterfall li")).to_have_count(2)
+    await expect(sheet.locator(".waterfall li").first).to_contain_text("server error")
+    await expect(sheet.locator(".waterfall li").last).to_contain_text("answered")
+    await page.keyboard.press("Escape")
+    await expect(page).to_have_url(re.compile("#/requests$"))
+
+
+async def test_the_list_of_requests_is_filtered_and_paused(page: Page, gw: Gateway, up: Upstream) -> None:
+    await go(page, "requests")
+    up.on(half_failed)
+    assert await call(gw) >= 500
+    assert await call(gw, model="spare") == 200
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(2)
+    await page.get_by_label("Filter by outcome").select_option("error")
+    await expect(rows).to_have_count(1)
+    await page.get_by_label("Filter by outcome").select_option("")
+    await page.get_by_label("Filter by model").select_option("spare")
+    await expect(rows).to_have_count(1)
+    await page.get_by_role("button", name="Pause").click()
+    assert await call(gw, model="spare") == 200
+    await expect(page.get_by_role("button", name="Continue (1 new)")).to_be_visible()
+    await expect(rows).to_have_count(1)
+    await page.get_by_role("button", name="Continue").click()
+    await expect(rows).to_have_count(2)
+
+
+# -- try it -------------------------------------------------------------------------------------------
+
+
+async def test_a_streamed_answer_appears_as_it_comes_and_only_as_text(page: Page, up: Upstream) -> None:
+    hold = asyncio.Event()
+    first, rest = chat_chunks("Hello ", MARKUP, finish=None, done=False), chat_chunks(" world", usage=USAGE)
+    up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(first), Wait(hold), Chunk(rest), LastChunk()])
+    await go(page, "try")
+    await page.get_by_label("Model").fill("m")
+    await page.get_by_role("button", name="Send").click()
+    answer = page.locator(".answer")
+    await expect(answer).to_have_text(f"Hello {MARKUP}")
+    await expect(page.locator(".try-answer .pill")).to_have_text("Streaming")
+    hold.set()
+    await expect(answer).to_have_text(f"Hello {MARKUP} world")
+    await expect(page.locator(".try-answer .pill")).to_have_text("Done")
+    assert await answer.locator("img").count() == 0
+    await expect(page.locator(".router")).to_contain_text("up")
+    await expect(page.locator(".figures-row")).to_contain_text("9 in, 2 out")
+    await page.get_by_role("link", name="See the waterfall").click()
+    await expect(page.get_by_role("dialog").locator(".waterfall li")).to_have_count(1)
+
+
+async def test_stopping_an_answer_ends_it_at_the_provider_too(page: Page, up: Upstream) -> None:
+    up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(chat_chunks("Hello", finish=None, done=False)), Stall()])
+    await go(page, "try")
+    await page.get_by_label("Model").fill("m")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator(".answer")).to_have_text("Hello")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.locator(".try-answer .pill")).to_have_text("Stopped")
+    await until(lambda: not up.open_connections, "the provider's connection to be gone")
+
+
+async def test_a_plain_answer_and_the_snippets_for_it(page: Page) -> None:
+    await go(page, "try")
+    await page.get_by_label("Model").fill("m, spare")
+    await page.get_by_label("Stream", exact=True).uncheck()
+    await page.get_by_label("Prompt", exact=True).fill("It's me")
+    code = page.locator(".snippets code")
+    await expect(code).to_contain_text("YOUR_API_KEY")
+    await expect(code).to_contain_text("It'\\''s me")
+    await page.get_by_role("button", name="Python").click()
+    await expect(code).to_contain_text('extra_body={"model": ["m", "spare"]}')
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator(".answer")).to_have_text("Hello world")
+    await expect(page.locator(".router")).to_contain_text("Attempts")
+
+
+# -- the frame ----------------------------------------------------------------------------------------
+
+
+async def test_it_finds_the_gateway_again_after_a_restart(browser: Browser, up: Upstream, tmp_path: Path) -> None:
+    source = settings(up, tmp_path, server={"port": free_port()})
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        async with Gateway(source) as first:
+            await page.goto(f"{first.url}/admin/login?token={TOKEN}")
+            await expect(page.locator("#link-words")).to_have_text("Live")
+        await expect(page.locator("#link-words")).to_have_text("Reconnecting")
+        async with Gateway(source) as second:
+            await expect(page.locator("#link-words")).to_have_text("Live", timeout=15_000)
+            assert await call(second) == 200
+            await go(page, "requests")
+            await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+async def test_the_theme_is_remembered(page: Page) -> None:
+    button = page.get_by_role("button", name=re.compile("^Theme: "))
+    await expect(button).to_have_accessible_name("Theme: system")
+    await button.click()
+    await button.click()
+    await page.reload()
+    await expect(button).to_have_accessible_name("Theme: dark")
+    assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+async def test_every_page_is_reached_by_keyboard(page: Page) -> None:
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    for label in ("Sluice, overview", "Overview", "Models"):
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name=label, exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Models")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_every_page_is_accessible_and_fits(theme: str, width: int, page: Page, gw: Gateway, up: Upstream) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    up.on(half_failed)
+    assert await call(gw, model=["m", "spare"]) == 200
+    sheet = f"requests/{(await gw.settled())['request_id']}"
+    for name in [*PAGES, sheet]:
+        await go(page, name)
+        await expect(page.locator(".loading:visible")).to_have_count(0)
+        assert violations((await Axe().run(page)).response) == [], name
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+def violations(report: dict[str, Any]) -> list[tuple[str, str]]:
+    shown: Callable[[dict[str, Any]], str] = lambda node: node["html"][:200]  # noqa: E731
+    return [(found["id"], shown(node)) for found in report["violations"] for node in found["nodes"]]

@@ -1,0 +1,113 @@
+"""The health of a real gateway: a provider that fails and comes back, and who may see what."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support import Upstream, completion, error_json, json_answer, until
+from tests.support.clock import MIDNIGHT, FakeClock
+from tests.support.gateway import ADMIN, Gateway, one_provider
+
+CALL = {"model": "m", "messages": []}
+BEARER = ("Authorization", f"Bearer {ADMIN}")
+CIRCUIT = {"failureThreshold": 2, "cooldownPeriodSecs": 60, "successThreshold": 1}
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        yield up
+
+
+async def told(gw: Gateway, path: str, status: int = 200) -> Any:
+    client = await gw.client()
+    answer = await client.fetch("GET", path, headers=[BEARER])
+    assert answer.status == status, answer.body
+    return answer.json
+
+
+async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstream) -> None:
+    clock = FakeClock()
+    async with Gateway(one_provider(up, circuitBreaker=CIRCUIT), clock=clock) as gw:
+        client = await gw.client()
+
+        async def ask() -> int:
+            return (await client.fetch("POST", "/v1/chat/completions", json=CALL)).status
+
+        clock.advance(100)
+        up.on(lambda request: json_answer(error_json(), 500))
+        assert [await ask() for _ in range(3)] == [502, 502, 502]
+        assert len(up.requests) == 2  # the third found the breaker open
+        health = await told(gw, "/health", 503)
+        assert (health["status"], set(health["components"])) == ("down", {"providers"})
+        [breaker] = (await told(gw, "/health/circuit-breakers"))["breakers"]
+        assert breaker["id"] == "up/m"
+        assert breaker["breaker"] == {
+            "state": "open",
+            "since": MIDNIGHT + 100,
+            "held": False,
+            "why": "server_error",
+            "failures": 2,
+            "retryAt": MIDNIGHT + 160,
+            "unavailableAt": [],
+        }
+        detailed = await told(gw, "/health/detailed", 503)
+        assert detailed["providers"]["up"]["status"] == "down"
+        assert detailed["components"]["providers"]["status"] == "down"
+        assert 'circuit_breaker_state{deployment="up/m",provider="up",model="up-model",state="open"} 1' in await page(
+            gw
+        )
+        assert 'gateway_component_up{component="providers"} 0' in await page(gw)
+        assert 'llm_requests_errors_total{kind="no_candidate"} 1' in await page(gw)
+
+        clock.advance(60)
+        up.on(lambda request: json_answer(completion()))
+        assert await ask() == 200
+        assert (await told(gw, "/health"))["status"] == "ok"
+        found = (await told(gw, "/health/history"))["changes"]
+        assert [(each["what"], each["to"]) for each in reversed(found)] == [
+            ("up/m", "open"),
+            ("up/m", "half_open"),
+            ("up/m", "closed"),
+        ]
+        assert [each["at"] for each in found] == [MIDNIGHT + 160, MIDNIGHT + 160, MIDNIGHT + 100]
+
+
+async def page(gw: Gateway) -> list[str]:
+    client = await gw.client()
+    return (await client.fetch("GET", "/metrics")).body.decode().splitlines()
+
+
+async def test_health_and_life_are_open_and_the_rest_is_for_the_admin_and_the_dashboards_session(up: Upstream) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        for path in ("/health", "/health/live", "/ready"):
+            assert (await client.fetch("GET", path)).status == 200
+        login = await client.fetch("POST", "/admin/login", json={"token": ADMIN})
+        session = ("Cookie", str(login.header("set-cookie")).partition(";")[0])
+        for path in ("/health/detailed", "/health/circuit-breakers", "/health/system", "/health/history"):
+            assert (await client.fetch("GET", path)).status == 401
+            assert (await client.fetch("GET", f"/admin{path}", headers=[session])).status == 200
+
+
+async def test_probes_are_told_and_touch_no_breaker(up: Upstream) -> None:
+    up.on(lambda request: json_answer(error_json(), 500))
+    async with Gateway(one_provider(up, observe={"probes": {"enabled": True}}, circuitBreaker=CIRCUIT)) as gw:
+        assert gw.app.plane is not None
+        vitals = gw.app.plane.vitals
+        assert vitals is not None
+        await until(lambda: bool(vitals._probes.of("up")), "the first round")
+        [probe] = (await told(gw, "/health/detailed"))["providers"]["up"]["probes"]
+        assert (probe["status"], probe["why"]) == ("down", "status 500")
+        assert up.requests[0].header("authorization") == "Bearer secret-key"
+        assert (await told(gw, "/health"))["status"] == "ok"
+        assert gw.exchanges == []
+
+
+async def test_without_them_no_provider_is_asked_anything(up: Upstream) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        assert (await told(gw, "/health/detailed"))["providers"]["up"]["probes"] == []
+        assert up.connections == []

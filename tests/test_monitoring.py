@@ -1,0 +1,248 @@
+"""The rules and the dashboard of deploy/monitoring: checked with promtool, and against what the gateway really serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import yaml
+
+from proxy.observe.family import Spread
+from tests.support import Upstream, chat_events, sse_answer
+from tests.support.gateway import Gateway, one_provider
+
+FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "monitoring"
+RULES = ("recording.yml", "alerts.yml")
+INSTALL = (
+    ("apt-get", "-qq", "update"),
+    ("apt-get", "-qq", "install", "--no-upgrade", "--no-install-recommends", "prometheus"),
+)
+INSTALL_SECS = 600.0
+
+# What Grafana puts in, for promtool.
+VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$job": "sluice", "$instance": ".*", "$provider": ".*"}
+# Every word of PromQL that these rules use and that is no metric.
+WORDS = frozenset(
+    [
+        "sum",
+        "max",
+        "min",
+        "topk",
+        "rate",
+        "by",
+        "and",
+        "or",
+        "on",
+        "histogram_quantile",
+        "max_over_time",
+        "time",
+        "vector",
+        "inf",
+        "nan",
+        "without",
+    ]
+)
+# Labels that Prometheus adds.
+ADDED = frozenset(("job", "instance"))
+THEIRS = frozenset(("up", "ALERTS"))  # metrics that Prometheus makes itself
+
+# -- with promtool ------------------------------------------------------------------------------------
+
+
+@cache
+def promtool() -> str:
+    """Where it is; Debian's is installed if we may. The server that comes with it is not started."""
+    found = shutil.which("promtool")
+    if found is None and (os.geteuid() != 0 or shutil.which("apt-get") is None):
+        missing("promtool is not installed, and only root may install it with apt-get")
+    if found is None:
+        environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for command in INSTALL:
+            try:
+                ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_SECS)
+            except subprocess.TimeoutExpired:
+                missing(f"{' '.join(command)} took longer than {INSTALL_SECS:g} s")
+            if ran.returncode:
+                missing(f"{' '.join(command)} failed: {ran.stderr.strip()[-500:]}")
+        found = shutil.which("promtool")
+    return found or missing("promtool cannot be found although it was installed")
+
+
+def missing(reason: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def run(*arguments: str, folder: Path = FOLDER) -> None:
+    ran = subprocess.run([promtool(), *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_promtool_takes_the_rules_and_the_configuration() -> None:
+    run("check", "rules", *RULES)
+    run("check", "config", "prometheus.yml")
+
+
+def test_the_rules_do_what_their_tests_say() -> None:
+    run("test", "rules", "rules.test.yml")
+
+
+def test_promtool_takes_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    rules = [{"record": f"panel:{number}", "expr": filled(expr)} for number, expr in enumerate(dashboards())]
+    (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    run("check", "rules", "panels.yml", folder=tmp_path)
+
+
+# -- against the gateway ------------------------------------------------------------------------------
+
+
+async def served() -> dict[str, set[str]]:
+    """Every metric of a real scrape with its labels, those of histograms by the names of their samples."""
+    async with Upstream() as up:
+        up.on(lambda request: sse_answer(*chat_events("a", "b")))
+        async with Gateway(one_provider(up)) as gw:
+            client = await gw.client()
+            call = {"model": "m", "messages": [], "stream": True}
+            assert (await client.fetch("POST", "/v1/chat/completions", json=call)).status == 200
+            text = (await client.fetch("GET", "/metrics")).body.decode()
+            found: dict[str, set[str]] = {}
+            for name, labels in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", text, re.MULTILINE):
+                found.setdefault(name, set()).update(re.findall(r"(\w+)=\"", labels))
+            for family in gw.app.metrics.families():  # those of which nothing has happened yet
+                assert f"# TYPE {family.name} {family.kind}\n" in text
+                histogram = isinstance(next(iter(family.cells.values()), None), Spread)
+                found.setdefault(family.name if not histogram else f"{family.name}_count", set()).update(family.labels)
+    return found
+
+
+async def test_every_metric_and_label_of_the_rules_and_the_dashboard_is_really_served() -> None:
+    known = await served()
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    expressions = [*dashboards(), *(rule["expr"] for rule in rules()), *queries()]
+    asked = [(name, labels) for expr in expressions for name, labels in selectors(filled(expr))]
+    assert len(asked) > 60
+    for name, labels in asked:
+        if name in recorded | THEIRS:
+            continue
+        assert name in known, name
+        assert labels <= known[name] | ADDED, (name, labels - known[name])
+
+
+async def test_every_metric_is_explained() -> None:
+    text = (FOLDER / "README.md").read_text()
+    named = set(re.findall(r"`([a-z_.]+)`", text))
+    for name in await served():
+        plain = re.sub(r"_(bucket|count|sum|created)$", "", name)
+        tail = next((each for each in named if each.startswith("...") and plain.endswith(each[3:])), None)
+        assert plain in named or tail or plain.startswith("process_"), name
+
+
+def test_the_words_of_a_query_are_told_from_its_metrics() -> None:
+    expr = 'sum by (job, a) (rate(m_total{a="b{c} or d",e!~"f"}[5m])) / on (job) (n:x > 0) and p == 1.5e9'
+    assert [*selectors(expr)] == [("m_total", {"a", "e"}), ("n:x", set()), ("p", set())]
+
+
+# -- as documents -------------------------------------------------------------------------------------
+
+
+def test_every_alert_says_what_it_means_how_grave_it_is_and_what_to_do() -> None:
+    text = (FOLDER / "README.md").read_text()
+    alerts = [rule for rule in rules() if "alert" in rule]
+    assert len(alerts) >= 8
+    for alert in alerts:
+        assert alert["labels"]["severity"] in ("critical", "warning", "info")
+        assert set(alert["annotations"]) == {"summary", "description"}
+        assert alert["for"]
+        assert f"| `{alert['alert']}` |" in text
+    assert {alert["alert"] for alert in alerts} == set(re.findall(r"^\| `(Sluice\w+)` \|", text, re.MULTILINE))
+
+
+def test_every_alert_has_a_test() -> None:
+    tested = {
+        each["alertname"]
+        for test in yaml.safe_load((FOLDER / "rules.test.yml").read_text())["tests"]
+        for each in test.get("alert_rule_test", ())
+        if each["exp_alerts"]
+    }
+    assert tested == {rule["alert"] for rule in rules() if "alert" in rule}
+
+
+def test_the_dashboard_takes_its_data_source_from_a_variable() -> None:
+    found = dashboard()
+    assert (
+        found["templating"]["list"][0] | {"name": "datasource", "type": "datasource"} == found["templating"]["list"][0]
+    )
+    sources = [each["datasource"] for panel in panels() for each in (panel, *panel["targets"])]
+    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+
+
+def test_the_panels_have_numbers_of_their_own_words_and_room() -> None:
+    found = dashboard()["panels"]
+    assert len({panel["id"] for panel in found}) == len(found)
+    taken: set[tuple[int, int]] = set()
+    for panel in found:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not taken & cells, panel["title"]
+        taken |= cells
+        assert panel["title"]
+    for panel in panels():
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+# what the files hold
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = [group for file in RULES for group in yaml.safe_load((FOLDER / file).read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / "sluice.json").read_text())
+    return found
+
+
+def panels() -> list[dict[str, Any]]:
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+
+
+def dashboards() -> Iterator[str]:
+    """The expressions of its panels and annotations."""
+    for panel in panels():
+        for target in panel["targets"]:
+            yield target["expr"]
+    for annotation in dashboard()["annotations"]["list"]:
+        yield annotation["expr"]
+
+
+def queries() -> list[str]:
+    """What its variables are made of: ``label_values(metric, label)``."""
+    found = [each["definition"] for each in dashboard()["templating"]["list"] if "definition" in each]
+    return [re.fullmatch(r"label_values\((.*), \w+\)", each)[1] for each in found]  # type: ignore[index]
+
+
+def filled(expr: str) -> str:
+    for name, value in VARIABLES.items():
+        expr = expr.replace(name, value)
+    return expr
+
+
+def selectors(expr: str) -> Iterator[tuple[str, set[str]]]:
+    """The metrics of an expression, each with the labels that it is selected by."""
+    bare = re.sub(r'"(?:\\.|[^"\\])*"', '""', expr)
+    bare = re.sub(r"\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\b(by|on|without) \([^)]*\)", "", bare)
+    for name, _, chosen in re.findall(r"(?<![\w.])([a-zA-Z_:][\w:]*)(\{([^}]*)\})?", bare):
+        if name not in WORDS:
+            yield name, set(re.findall(r"(\w+)\s*[!=]", chosen))

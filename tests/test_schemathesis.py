@@ -1,0 +1,128 @@
+"""Every endpoint of the API description against a gateway of its own, by schemathesis: no 5xx, and no answer that the
+description does not have. Bounded and with a seed, so that the same requests are asked each time."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from proxy.routing.endpoints import ENDPOINTS
+from tests.support.gateway import ADMIN, Process
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+EXAMPLES = 10
+LIMITS = {"enabled": True, "perClient": {"requestsPerMinute": 1_000_000, "concurrent": 100}}
+SECS = 120  # it takes some 20 of them
+BEARER = f"Authorization: Bearer {ADMIN}"
+# They count wrong tokens, and then refuse the right one as well, which nobody else may suffer from.
+LOGIN = "/admin/login"
+ENDLESS = "/admin/events"
+
+
+# The models of the description's examples, as the demo's that answer at once.
+MODELS = {
+    "gpt-4.1-mini": "demo-instant",
+    "text-embedding-3-small": "demo-embedding",
+    "omni-moderation-latest": "demo-moderation",
+    "gpt-image-1": "demo-image",
+    "gpt-4o-mini-tts": "demo-speech",
+    "gpt-4o-transcribe": "demo-transcribe",
+    "whisper-1": "demo-transcribe",
+}
+
+
+@asynccontextmanager
+async def gateway(folder: Path) -> AsyncIterator[Process]:
+    """One with the demo as its provider, a database of its own, and a file to load again."""
+    async with Process(["demo", "--port", "0"]) as demo:
+        path = folder / "config.yaml"
+        settings = {
+            "admin": {"token": ADMIN},
+            "dataDir": str(folder / "data"),
+            "observe": {"keepRequests": 10_000},
+            "rateLimiting": LIMITS,
+            "modelsFile": "models.yaml",
+            "providers": {"demo": {"baseUrl": f"{demo.url}/v1"}},
+        }
+        path.write_bytes(msgspec.yaml.encode(settings))
+        models = [{"name": name, "provider": "demo", "model": model} for name, model in MODELS.items()]
+        (folder / "models.yaml").write_bytes(msgspec.yaml.encode({"models": models}))
+        async with Process(["serve", "--config", str(path), "--port", "0"]) as gateway:
+            yield gateway
+
+
+async def schemathesis(gateway: Process, folder: Path, *options: str) -> None:
+    """Run it; an AssertionError with its report if anything is wrong."""
+    fixed = {
+        "--checks": ",".join(CHECKS),
+        "--max-examples": str(EXAMPLES),
+        "--phases": "examples,coverage,fuzzing",
+        "--seed": "5",
+        "--request-timeout": "20",
+        "--suppress-health-check": "all",
+        "--warnings": "off",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "schemathesis.cli", "run", f"{gateway.url}/openapi.json", "--no-color"),
+        *(word for option in fixed.items() for word in option),
+        *("--generation-deterministic", "--continue-on-failure", *options),
+        cwd=folder,  # it keeps what it found, and a configuration it would take up
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), SECS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, output.decode(errors="replace")[-20_000:]
+
+
+async def answered(gateway: Process) -> set[str]:
+    """The endpoints that gave an answer which is no error: where a model is unknown, not much is proven."""
+    client = await gateway.client()
+    target = "/admin/requests?outcome=ok&limit=1000"
+    listed = await client.fetch("GET", target, headers=[("Authorization", f"Bearer {ADMIN}")])
+    return {request["endpoint"] for request in listed.json["requests"]} - {"models"}
+
+
+async def test_every_endpoint_answers_as_the_description_says(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as gw:
+        left_out = ("--exclude-path", LOGIN, "--exclude-path", ENDLESS)
+        await schemathesis(gw, tmp_path, "--header", BEARER, *left_out)
+        assert await answered(gw) == {each.alias or each.path for each in ENDPOINTS}
+
+
+async def test_nobody_gets_anything_else_without_the_token(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as gw:
+        await schemathesis(gw, tmp_path, "--exclude-tag", "api", "--exclude-path", LOGIN)
+
+
+async def test_logging_in_answers_as_the_description_says(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as gw:
+        await schemathesis(gw, tmp_path, "--include-path", LOGIN, "--max-redirects", "0")
+
+
+async def test_the_stream_of_events_is_what_the_description_says(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as gw:
+        client = await gw.client()
+        described = (await client.fetch("GET", "/openapi.json")).json["paths"][ENDLESS]["get"]["responses"]["200"]
+        await client.request("GET", ENDLESS, headers=[("Authorization", f"Bearer {ADMIN}")])
+        head = await client.read_head()
+        assert head.status == 200
+        assert [head.header("content-type")] == list(described["content"])
+        assert described["x-events"].keys() == {"hello", "counters", "state", "request", "reload"}
