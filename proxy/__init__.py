@@ -1,6 +1,6 @@
 """Sluice: a streaming LLM gateway. A map, from the outside in:
 
-app        what it is made of; start and stop           control/    pages beside the API
+app        what it is made of; start and stop           control/    admin API, dashboard, docs
 gateway    the path of a request                        dispatch/   the attempts of one exchange, and what follows each
 delivery   how an answer leaves                         truth       what the client is told of who answered
 transport/ the two sockets, and the relay between them  hooks       where guardrails and caches attach

@@ -1,7 +1,7 @@
 """``python -m tests.screenshots``: the dashboard as the README shows it, taken of this checkout in a real browser.
 
-The built-in demo provider serves for half a minute, and some of its models fail on purpose; then each page is taken,
-light and dark, wide and narrow, into deploy/screenshots.
+The built-in demo provider serves for half a minute, and some of its models fail on purpose; then the pages that the
+README shows are taken into deploy/screenshots, or with --all every page, light and dark, wide and narrow.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import random
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from tests.support.browser import chromium
 from tests.support.gateway import ADMIN, ROOT, Gateway
 
 PEOPLE = 6
-PAGES = ("overview", "models", "requests", "limits", "try", "config")
+PAGES = ("overview", "models", "requests", "waterfall", "limits", "try", "config")
+SHOWN = (
+    *("overview-light-wide", "overview-dark-wide", "models-light-wide", "waterfall-light-wide"),
+    *("limits-light-wide", "try-dark-wide", "overview-dark-narrow", "models-light-narrow"),
+)
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 THEMES = ("light", "dark")
 MODELS: tuple[Any, ...] = (
@@ -40,12 +45,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "deploy/screenshots")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long there is something to see before")
+    parser.add_argument("--all", action="store_true", help="every page in every form")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    uvloop.run(_take(chosen.folder, chosen.seconds))
+    names = [f"{page}-{theme}-{size}" for page in PAGES for theme in THEMES for size in SIZES]
+    uvloop.run(_take(chosen.folder, chosen.seconds, names if chosen.all else SHOWN))
 
 
-async def _take(folder: Path, seconds: float) -> None:
+async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
     with tempfile.TemporaryDirectory() as kept:
         source = {
             "dataDir": kept,
@@ -59,10 +66,11 @@ async def _take(folder: Path, seconds: float) -> None:
         async with Gateway(source) as gw, aiohttp.ClientSession() as session, chromium() as browser:
             people = [asyncio.create_task(_ask(session, gw.url, f"person-{number}")) for number in range(PEOPLE)]
             await asyncio.sleep(seconds)
-            for size, (width, height) in SIZES.items():
+            for size in SIZES:
                 for theme in THEMES:
-                    failed_over = await _failed_over(session, gw.url)
-                    await _shoot(browser, gw.url, folder, (width, height), f"{theme}-{size}", theme, failed_over)
+                    wanted = [page for page in PAGES if f"{page}-{theme}-{size}" in names]
+                    request = await _failed_over(session, gw.url)
+                    await _shoot(browser, gw.url, folder, wanted, theme, size, request)
             for person in people:
                 person.cancel()
             await asyncio.gather(*people, return_exceptions=True)
@@ -93,23 +101,20 @@ async def _ask(session: aiohttp.ClientSession, url: str, name: str) -> None:
 
 
 async def _shoot(
-    browser: Browser, url: str, folder: Path, viewport: tuple[int, int], suffix: str, theme: Any, request: str
+    browser: Browser, url: str, folder: Path, pages: Collection[str], theme: Any, size: str, request: str
 ) -> None:
-    width, height = viewport
+    width, height = SIZES[size]
     context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
     page = await context.new_page()
     page.on("pageerror", lambda error: sys.exit(f"an error on the page: {error}"))
     await page.goto(f"{url}/admin/login?token={ADMIN}")
     await page.wait_for_selector("nav a[aria-current]")
-    for name in PAGES:
-        await page.goto(f"{url}/#/{name}")
+    for name in pages:
+        await page.goto(f"{url}/#/{f'requests/{request}' if name == 'waterfall' else name}")
         await page.wait_for_timeout(1000)
         if name == "try":
             await _try(page)
-        await page.screenshot(path=folder / f"{name}-{suffix}.png")
-    await page.goto(f"{url}/#/requests/{request}")
-    await page.wait_for_timeout(1000)
-    await page.screenshot(path=folder / f"waterfall-{suffix}.png")
+        await page.screenshot(path=folder / f"{name}-{theme}-{size}.png")
     await context.close()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct
 
 from proxy.demo.answer import Answer, Refused, refusal
@@ -38,7 +39,7 @@ async def read_form(request: web.BaseRequest) -> Form:
             if not isinstance(part, BodyPartReader):
                 raise ValueError("a multipart body within the multipart body")
             await _take_part(form, part)
-    except (ValueError, AssertionError, UnicodeDecodeError, web.RequestPayloadError):
+    except (ValueError, AssertionError, UnicodeDecodeError, HttpProcessingError, web.RequestPayloadError):
         raise Refused(refusal(400, "Could not parse the multipart form of your request.")) from None
     if not form.filename and not form.size:
         raise Refused(refusal(400, "The form holds no file.", param="file"))
