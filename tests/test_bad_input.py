@@ -244,7 +244,6 @@ async def test_two_models_in_a_form_are_a_400(up: Upstream, gw: Gateway) -> None
 @pytest.mark.parametrize(
     ("method", "target", "status", "code"),
     [
-        ("GET", "/", 404, "unknown_path"),
         ("GET", "/index.html", 404, "unknown_path"),
         ("POST", "/chat/completions", 404, "unknown_path"),
         ("POST", "/v1/chat", 404, "unknown_path"),
