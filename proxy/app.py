@@ -443,11 +443,14 @@ def _read_certificates(dialer: Dialer, config: Config) -> None:
 
 
 def _calm_collector() -> None:
-    """What lives since the start need not be looked at again, and requests leave no cycles behind: full
-    collections, which hold every stream for milliseconds, may be rare."""
+    """What lives since the start need not be looked at again, and requests leave no cycles behind: the larger
+    collections may be rare, and the small ones be small.
+
+    Each holds every stream: a young one of 20,000 objects for 7 to 11 ms, of 5,000 for 1.3 to 2.4 ms (500 streams open).
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(5_000, 200, 100)
 
 
 def _on_signal(stop: asyncio.Event, log: Log) -> None:

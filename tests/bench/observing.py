@@ -1,0 +1,105 @@
+"""``python -m tests.bench.observing [--rounds N] [--request US]``: what the operator's view costs a request.
+
+In one process, without sockets: an exchange that was answered at once is settled by the metrics alone, and by the metrics
+and the recorder behind the dashboard. Rounds are interleaved; told are the mean of the differences and the upper bound of
+its 95 % interval, and the share of a request that costs ``--request`` microseconds (tests/bench/RESULTS.md has it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import uvloop
+
+from proxy.config.schema import Config, Model, Provider
+from proxy.exchange import Exchange, Trial
+from proxy.observe.metrics import Metrics
+from proxy.observe.recorder import Recorder
+from proxy.routing.catalog import Catalog
+from proxy.routing.endpoints import ENDPOINTS
+from proxy.routing.live import Registry
+from proxy.wire.usage import Usage
+from tests.bench.admission import T_95
+
+EXCHANGES = 20_000
+LIMIT = 0.03
+
+Settle = Callable[[Exchange], None]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.observing", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--request", type=float, default=92.0, help="CPU of a whole request, us")
+    arguments = parser.parse_args()
+    return uvloop.run(_measure(arguments.rounds, arguments.request))
+
+
+async def _measure(rounds: int, request: float) -> int:
+    config = Config(providers={"p": Provider(base_url="http://127.0.0.1:9/v1")}, models=[Model(name="m", provider="p")])
+    catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
+    metrics = Metrics(version="bench")
+    metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
+    recorder = Recorder(asyncio.get_running_loop(), lambda: 0, config.observe.keep_requests)
+    without: list[float] = []
+    with_: list[float] = []
+    for number in range(rounds + 1):
+        pair: list[tuple[list[float], tuple[Settle, ...]]] = [
+            (without, (metrics.settle,)),
+            (with_, (metrics.settle, recorder.settle)),
+        ]
+        for found, settles in pair if number % 2 else reversed(pair):
+            spent = _round(catalog, settles)
+            if number:  # the first is for warming up
+                found.append(spent)
+    differences = [after - before for before, after in zip(without, with_, strict=True)]
+    mean = statistics.mean(differences)
+    bound = mean + T_95 * statistics.stdev(differences) / len(differences) ** 0.5
+    print(f"the operator's view: {mean:.2f} us an exchange, at most {bound:.2f} us (95 %), in {rounds} rounds")
+    share = bound / request
+    print(
+        f"of a request of {request:.0f} us: {share:.1%}; {'reached' if share <= LIMIT else 'not reached'}: {LIMIT:.0%}"
+    )
+    return 0 if share <= LIMIT else 1
+
+
+def _round(catalog: Catalog, settles: Sequence[Settle]) -> float:
+    """Microseconds of CPU an exchange."""
+    exchanges = [_exchange(catalog, number) for number in range(EXCHANGES)]
+    begun = time.process_time()
+    for exchange in exchanges:
+        for settle in settles:
+            settle(exchange)
+    return (time.process_time() - begun) / EXCHANGES * 1e6
+
+
+def _exchange(catalog: Catalog, number: int) -> Exchange:
+    deployment = catalog.deployments[0]
+    entry = deployment.live.breaker.enter("chat/completions", 0.0)
+    key = deployment.provider.keys.take(0.0)
+    assert key is not None
+    trial = Trial(deployment, entry, key, 1.0, connected=1.0, headers=1.1, ended=1.2)
+    return Exchange(
+        ENDPOINTS[0],
+        catalog,
+        f"bench-{number}",
+        1.0,
+        model="m",
+        provider="p",
+        request_model="m",
+        attempts=1,
+        trials=[trial],
+        status=200,
+        outcome="ok",
+        ended=1.2,
+        usage=Usage(25, None, 250, None),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
