@@ -118,7 +118,7 @@ class Delivery:
         access = self.exchange.access
         body = catalog.find(name, access) if name else catalog.listed(access)
         if body is None:
-            raise catalog.unknown(name)
+            raise catalog.unknown(name, access)
         self.send(200, body)
 
     def refuse(self, fault: GatewayError) -> None:

@@ -58,7 +58,8 @@ class Hold:
     _endpoint: Endpoint | None = None
     _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
-    _verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused
+    _verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused the exchange
+    _passed: Verdict | None = None  # of the one that refused the last deployment
     _level = ""  # whose limit refused the exchange
     _refused = False  # after something had been granted
 
@@ -75,9 +76,9 @@ class Hold:
 
     def begin(self, wants: tuple[Want, ...], verdict: Verdict) -> None:
         """What the store said before the body was read. Raises RateLimited."""
-        self._verdict = verdict
         if not verdict.admitted:
             raise self._told(verdict)
+        self._verdict = verdict
         self._requests = wants
 
     def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
@@ -107,21 +108,20 @@ class Hold:
         if verdict.limit is None:
             return True
         if not verdict.admitted:
-            self._verdict = verdict
             if verdict.limit.level not in ("model", "provider"):
                 self._refused = True
                 raise self._told(verdict)
+            self._passed = verdict
         elif self._verdict is None or _left(verdict) < _left(self._verdict):
             self._verdict = verdict
         return verdict.admitted
 
     def refusal(self) -> RateLimited | None:
         """Why the last deployment had no room, where that ends the exchange."""
-        verdict = self._verdict
-        if verdict is None or verdict.admitted:
+        if self._passed is None:
             return None
         self._refused = True
-        return self._told(verdict)
+        return self._told(self._passed)
 
     # -- what is needed ---------------------------------------------------------------------------
 
@@ -190,6 +190,7 @@ class Hold:
 
     def _told(self, verdict: Verdict) -> RateLimited:
         told = _told(verdict)
+        self._verdict = verdict
         self._level = told.limit
         return told
 

@@ -123,7 +123,7 @@ class Catalog:
         if spec.auto:
             steps += self._auto if pinned is None else self._auto_at[pinned.name]
         if not steps:
-            raise self.unknown(spec.names[0]) if spec.names else _nobody()
+            raise self.unknown(spec.names[0], spec.access) if spec.names else _nobody()
         last: Step | None = self._last if pinned is None else None
         if spec.access is not ALL:
             steps = list(self._allowed.of(steps, spec.access))
@@ -207,9 +207,13 @@ class Catalog:
             self._listings.put(access, found)
         return found
 
-    def unknown(self, model: str) -> ClientFault:
-        """The 404 for a name that leads nowhere, with the names that it may have meant."""
-        return listing.unknown(model, [*self._own, *self._upstream], self._own)
+    def unknown(self, model: str, access: Access = ALL) -> ClientFault:
+        """The 404 for a name that leads nowhere, with the names that whoever may use that much may have meant."""
+        own, upstream = (
+            names if access is ALL else [name for name, found in names.items() if any(map(access.allows, found))]
+            for names in (self._own, self._upstream)
+        )
+        return listing.unknown(model, [*own, *upstream], own)
 
     # -- compiling --------------------------------------------------------------------------------
 
