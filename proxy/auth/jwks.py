@@ -8,12 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from proxy.auth.keyset import KeySet, parse
-from proxy.config.remote import FetchFailed, proxy_for
+from proxy.config.remote import FetchFailed, bounded, proxy_for
 from proxy.errors import GatewayError
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
-
     from proxy.auth.publickey import PublicKey
 
 MAX_BYTES = 256 * 1024
@@ -127,19 +125,8 @@ async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
             ClientSession(timeout=timeout, headers={"Accept": "application/json"}) as session,
             session.get(here, proxy=proxy, allow_redirects=False) as response,
         ):
-            return await _bounded(response)
+            return await bounded(response, MAX_BYTES)
     except TimeoutError:
         raise FetchFailed(f"was not complete within {TIMEOUT_SECS:g} s") from None
     except (ClientError, ValueError) as error:  # its text may repeat what the other side sent
         raise FetchFailed(f"cannot be fetched: {type(error).__name__}") from None
-
-
-async def _bounded(response: ClientResponse) -> bytes:
-    if response.status != 200:
-        raise FetchFailed(f"answers with status {response.status}")
-    found = bytearray()
-    async for piece in response.content.iter_any():
-        found += piece
-        if len(found) > MAX_BYTES:
-            raise FetchFailed(f"is larger than {MAX_BYTES // 1024} KB")
-    return bytes(found)

@@ -40,7 +40,7 @@ async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(here, proxy=proxy, allow_redirects=False) as response:
                     if response.status not in (301, 302, 303, 307, 308):
-                        return await _bounded(response)
+                        return await bounded(response, MAX_BYTES)
                     there = here.join(URL(response.headers.get("Location", "")))
                 if there.scheme != here.scheme:
                     raise FetchFailed(f"redirects from {here.scheme} to {there.scheme or 'nowhere'}")
@@ -56,14 +56,15 @@ async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
     raise FetchFailed(f"redirects more than {MAX_REDIRECTS} times")
 
 
-async def _bounded(response: ClientResponse) -> bytes:
+async def bounded(response: ClientResponse, most: int) -> bytes:
+    """The body of a good answer, at most so many bytes. Raises ``FetchFailed``."""
     if response.status != 200:
         raise FetchFailed(f"answers with status {response.status}")
     found = bytearray()
     async for piece in response.content.iter_any():
         found += piece
-        if len(found) > MAX_BYTES:
-            raise FetchFailed(f"is larger than {MAX_BYTES // 1024 // 1024} MB")
+        if len(found) > most:
+            raise FetchFailed(f"is larger than {f'{most >> 20} MB' if most >> 20 else f'{most >> 10} KB'}")
     return bytes(found)
 
 
