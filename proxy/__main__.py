@@ -72,8 +72,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     loaded = _load(source)
     if loaded is None:
         return 1
-    from proxy.app import run
     from proxy.errors import ConfigError
+    from proxy.process import run
 
     try:
         run(loaded, source, lambda line: print(line, flush=True), insecure=arguments.insecure)

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import ipaddress
-import logging
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from urllib.parse import urlsplit
 
-import uvloop
 from msgspec.structs import replace
 
 from proxy import __version__
@@ -39,7 +33,6 @@ from proxy.errors import ConfigError
 from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import load as load_hooks
-from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.sentry import Sentry
@@ -57,7 +50,6 @@ from proxy.transport.pool import Pool
 from proxy.transport.server import Server
 
 MEGABYTE = 1024 * 1024
-ASKED = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
 
 class Application:
@@ -392,43 +384,6 @@ class Application:
         return replace(config, providers={"demo": provider}, models=models)
 
 
-def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, insecure: bool = False) -> None:
-    """Serve until a signal ends it; ``announce`` takes the start-up line once the address answers.
-
-    ``source`` is where ``loaded`` came from: it is followed, and loaded again at SIGHUP.
-    Raises ConfigError, and OSError where the address cannot be had.
-    """
-    server = loaded.config.server
-    if not (insecure or server.insecure or is_local(loaded.config) or loaded.config.auth.mode != "none"):
-        raise ConfigError(
-            [
-                f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
-                " set auth.mode, listen on 127.0.0.1, or say --insecure if that is what you want"
-            ]
-        )
-    uvloop.run(_serve(loaded, source, announce))
-
-
-async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]) -> None:
-    application = Application(loaded.config, environ=os.environ, follows=source)
-    install(application.log)
-    # It warns about every malformed form; the exchange's own line says it once.
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    for notice in loaded.notices:
-        application.log.warning(notice)
-    await application.start()
-    _calm_collector()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, _on_signal, stop, application.log)
-    loop.add_signal_handler(signal.SIGHUP, _on_hangup, stop, application, sys.stderr.isatty())
-    announce(start_line(application))
-    await stop.wait()
-    application.log.info("Stopping: running requests may finish.", seconds=application.config.server.drain_secs)
-    await application.stop()
-
-
 def _read_certificates(dialer: Dialer, config: Config) -> None:
     """Now, and not while the first request waits. Raises ConfigError."""
     mistakes = []
@@ -442,71 +397,11 @@ def _read_certificates(dialer: Dialer, config: Config) -> None:
         raise ConfigError(mistakes)
 
 
-def _calm_collector() -> None:
-    """What lives since the start need not be looked at again, and requests leave no cycles behind: the larger
-    collections may be rare, and the small ones be small.
-
-    Each holds every stream: a young one of 20,000 objects for 7 to 11 ms, of 5,000 for 1.3 to 2.4 ms (500 streams).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 200, 100)
-
-
-def _on_signal(stop: asyncio.Event, log: Log) -> None:
-    if stop.is_set():  # the second one: now
-        log.flush()
-        os._exit(130)
-    stop.set()
-
-
-def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool) -> None:
-    """The word to load again, unless it is the terminal that hangs up: then nobody is there to stop us later."""
-    if on_terminal and not sys.stderr.isatty():
-        stop.set()
-    elif application.follow is not None:
-        application.follow.wake()
-
-
-def start_line(application: Application) -> str:
-    """Address, providers, models, and what deserves a warning, on one line."""
-    config = application.config
-    names = list(dict.fromkeys(model.name for model in config.models))
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    providers = ", ".join(config.providers)
-    mode = config.auth.mode
-    warning = "" if is_local(config) or mode != "none" else " INSECURE: no authentication beyond this machine."
-    return (
-        f"Sluice {__version__} listens on {application.address} ({ASKED[mode]})."
-        f" Providers: {providers}. Models: {shown or 'as the providers name them'}.{_admin_link(application)}{warning}"
-    )
-
-
-def _admin_link(application: Application) -> str:
-    """Where the operator looks, with the token in it if nobody else knows it."""
-    plane = application.plane
-    address = application.admin_address
-    if plane is None or address.startswith("unix:"):
-        return ""
-    return f" Admin: {address}{plane.credential.login_path if plane.credential.generated else '/'}"
-
-
 def _address(settings: Settings, port: int) -> str:
     if settings.unix_socket:
         return f"unix:{settings.unix_socket}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{'https' if settings.tls is not None else 'http'}://{host}:{port}"
-
-
-def is_local(config: Config) -> bool:
-    """Whether only this machine can reach the listener."""
-    host = config.server.host
-    if config.server.unix_socket or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def secrets(config: Config) -> list[str]:

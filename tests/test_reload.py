@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.app import _on_hangup
 from proxy.config.follow import Follow
 from proxy.config.source import Source
+from proxy.process import _on_hangup
 from tests.support import Upstream, Wait, completion, json_answer, until, within
 from tests.support.gateway import Gateway, Process
 
