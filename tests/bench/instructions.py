@@ -1,0 +1,142 @@
+"""How many instructions a request takes: the same figure on every run, however noisy the machine.
+
+    python -m tests.bench.instructions [--tree FOLDER]      needs valgrind
+    python -m tests.bench.instructions --tokens             of an event of a stream instead
+
+The gateway runs under callgrind with the shipped configuration (limits raised), 16 connections ask the mock upstream.
+Counted is user code alone, after a warm-up, with the misses of a first-level cache of 32 KB each for code and data, which
+is where an interpreter spends half of its time. ``cycles`` is callgrind's own estimate of them all
+(https://valgrind.org/docs/manual/cl-manual.html); compare it between two trees, and believe it between no machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.child import ROOT, cores
+from tests.bench.peers.base import Provider
+from tests.bench.peers.sluice import Sluice
+from tests.bench.run import upstream
+from tests.bench.traffic import plain_request, stream_request
+
+LIMIT = 600  # s
+CONNECTIONS = 16
+WARM_UP = 640  # requests; whatever is compiled, specialised or cached at the first ones is not counted
+EVENTS = 200  # of a stream, when tokens are counted
+
+
+class Counted(Sluice):
+    """The gateway under callgrind, which counts only between two calls of ``switch``."""
+
+    name = "counted"
+    patience = 120.0
+
+    @property
+    def found(self) -> Path:
+        return self.folder / "callgrind"
+
+    def command(self) -> list[str]:
+        tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--cache-sim=yes"]
+        return [*tool, f"--callgrind-out-file={self.found}", *super().command()]
+
+    def environment(self) -> dict[str, str]:
+        return {"PYTHONHASHSEED": "1"}
+
+    def switch(self, state: str) -> None:
+        assert self.child is not None
+        subprocess.run(["callgrind_control", "-i", state, str(self.child.pid)], check=True, stdout=subprocess.DEVNULL)
+
+    def end(self) -> list[int]:
+        """Ir, Dr, Dw, I1mr, D1mr, D1mw, ILmr, DLmr, DLmw of all that was counted."""
+        assert self.child is not None
+        self.child.process.send_signal(signal.SIGTERM)
+        self.child.process.wait(60)
+        totals = re.search(r"^totals: (.+)$", self.found.read_text(), re.MULTILINE)
+        if totals is None:
+            raise SystemExit(f"callgrind counted nothing: {self.child.last_words()}")
+        return [int(number) for number in totals[1].split()]
+
+
+async def _ask(port: int, requests: list[bytes]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for request in requests:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise SystemExit(f"void: {head[:200]!r}")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        await (reader.readexactly(int(length[1])) if length else reader.readuntil(b"0\r\n\r\n"))
+    writer.close()
+
+
+async def _load(port: int, requests: list[bytes]) -> None:
+    await asyncio.gather(*(_ask(port, requests[number::CONNECTIONS]) for number in range(CONNECTIONS)))
+
+
+def count(provider: Provider, folder: Path, tree: Path, warm: list[bytes], requests: list[bytes]) -> list[int]:
+    peer = Counted(provider, folder, tree=tree)
+    try:
+        peer.start(cores()[0])
+        deadline = time.monotonic() + peer.patience
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", peer.port)).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise SystemExit("the gateway did not start under valgrind") from None
+                time.sleep(0.2)
+        asyncio.run(_load(peer.port, warm))
+        peer.switch("on")
+        asyncio.run(_load(peer.port, requests))
+        peer.switch("off")
+        return peer.end()
+    finally:
+        peer.stop()
+
+
+def told(totals: list[int], number: int) -> str:
+    ir, _, _, i1, d1r, d1w, il, dlr, dlw = totals
+    cycles = ir + 10 * (i1 + d1r + d1w) + 100 * (il + dlr + dlw)
+    each = {"instructions": ir, "misses of code": i1, "misses of data": d1r + d1w, "cycles": cycles}
+    return ", ".join(f"{name} {value / number:,.0f}" for name, value in each.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.instructions", description=__doc__.split("\n")[0])
+    parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
+    parser.add_argument("--requests", type=int, default=1600, metavar="N")
+    parser.add_argument("--tokens", action="store_true", help="of an event of a stream, its share of the request in it")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
+    chosen = parser.parse_args()
+    if shutil.which("valgrind") is None:
+        raise SystemExit("valgrind is missing (Debian: apt-get install valgrind)")
+    signal.alarm(LIMIT)
+    path, model = Sluice.path, Sluice.model
+    if chosen.tokens:
+        requests = [stream_request(path, model, EVENTS, 0.001)] * CONNECTIONS
+        number, what = EVENTS * len(requests), "token"
+    else:
+        requests = [plain_request(path, model, each) for each in range(chosen.requests)]
+        number, what = len(requests), "request"
+    warm = [plain_request(path, model, each) for each in range(WARM_UP)]
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
+        warm += [stream_request(path, model, EVENTS, 0.001)] * CONNECTIONS if chosen.tokens else []
+        totals = count(provider, Path(name), chosen.tree.resolve(), warm, requests)
+        if chosen.keep:
+            shutil.copy(Path(name) / Counted.name / "callgrind", chosen.keep)
+    print(f"per {what}: {told(totals, number)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
