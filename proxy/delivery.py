@@ -11,6 +11,7 @@ from proxy.exchange import Exchange
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.transport import headers as policy
+from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
 from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
@@ -31,14 +32,22 @@ _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r
 class Delivery:
     """One exchange together with the client's request: whoever handles it answers here."""
 
-    __slots__ = ("_deployment", "cors", "decision", "exchange", "request")
+    __slots__ = ("_deployment", "body", "cors", "decision", "exchange", "request")
 
     def __init__(self, exchange: Exchange, request: Request) -> None:
         self.exchange = exchange
         self.request = request
         self._deployment: Deployment | None = None
+        self.body: BodyReader | None = None  # where the request's body is read, once that began
         self.cors = b""
         self.decision = b""  # the header line that explains the choice, where the client asked for it
+
+    def forget_body(self) -> None:
+        """The request's body has done its work."""
+        body = self.body
+        if body is not None:
+            self.exchange.bytes_in = body.received
+            body.release()
 
     def chose(self, deployment: Deployment) -> None:
         """The deployment that is being asked: the answer will name it."""

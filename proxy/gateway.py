@@ -141,6 +141,7 @@ class Gateway:
                 self._trace(exchange, request.headers)
             await handler(delivery)
             if request.writing_paused and not request.gone:
+                delivery.forget_body()
                 await self._flush(delivery)
         except ClientGone:
             exchange.outcome = "client_gone"
@@ -165,6 +166,7 @@ class Gateway:
             delivery.refuse(GatewayError("The gateway failed to handle this request."))
         finally:
             if page is None:
+                delivery.forget_body()
                 self._settle(exchange, request)
 
     def _name(self, request: Request) -> str:
@@ -223,35 +225,32 @@ class Gateway:
         for observe in self._observers:
             observe(exchange)
 
-    async def _serve(self, delivery: Delivery) -> None:
+    def _serve(self, delivery: Delivery) -> Awaitable[None]:
+        # No coroutine of its own: each level is entered anew whenever what it waits for has come.
         exchange, request = delivery.exchange, delivery.request
         route = self._routes.find(request.method, request.path, exchange.catalog)
         exchange.endpoint = endpoint = route.endpoint
         if endpoint is MODELS:
-            delivery.models(exchange.catalog, route.path)
-            return
-        reader = BodyReader(
+            return self._serve_models(delivery, route)
+        reader = delivery.body = BodyReader(
             request,
             limit=self._max_body,
             timeout=self._settings.body_timeout_secs,
             budget=self._around.budget,
         )
-        try:
-            if endpoint.body == "json":
-                body = reader.taken()
-                if body is None or len(body) > BIG_BODY or self._call_hook is not None:
-                    await self._serve_slowly(delivery, route, reader, body)
-                else:  # the usual case
-                    await self._dispatch(delivery, route, read_call(body), reader).run()
-            elif endpoint.body == "multipart":
-                reader.admit()
-                await self._serve_form(delivery, route, reader)
-            else:
-                reader.admit(decode=False)
-                await self._serve_opaque(delivery, route, reader)
-        finally:
-            exchange.bytes_in = reader.received
-            reader.release()
+        if endpoint.body == "json":
+            body = reader.taken()
+            if body is None or len(body) > BIG_BODY or self._call_hook is not None:
+                return self._serve_slowly(delivery, route, reader, body)
+            return self._dispatch(delivery, route, read_call(body), reader).run()  # the usual case
+        if endpoint.body == "multipart":
+            reader.admit()
+            return self._serve_form(delivery, route, reader)
+        reader.admit(decode=False)
+        return self._serve_opaque(delivery, route, reader)
+
+    async def _serve_models(self, delivery: Delivery, route: Route) -> None:
+        delivery.models(delivery.exchange.catalog, route.path)
 
     async def _serve_slowly(self, delivery: Delivery, route: Route, reader: BodyReader, body: bytes | None) -> None:
         """A call whose body is still on its way, or large, or that a hook wants to see."""

@@ -25,7 +25,7 @@ from proxy.control.openapi.document import Description
 from proxy.control.operator import Engine, Operator
 from proxy.control.pages import Pages
 from proxy.control.roster import Roster
-from proxy.control.router import Page, Router
+from proxy.control.router import Router
 from proxy.control.routes import description_routes, health_routes, operator_routes, page_routes, routes
 from proxy.control.stateview import Clock
 from proxy.control.vitals import Machine, Vitals
@@ -78,10 +78,7 @@ class Plane:
         table += operator_routes(self.operator) + health_routes(self.vitals.health) + page_routes(Assets())
         table += description_routes(Description(lambda: self.routes, version), Docs())
         self.routes = table
-        self._router = Router(table, Gate(self.credential, attempts))
-
-    def find(self, path: str) -> Page | None:
-        return self._router.find(path)
+        self.find = Router(table, Gate(self.credential, attempts)).find
 
     def close(self) -> None:
         """Streams of the control plane end."""

@@ -52,6 +52,7 @@ class EventRelay:
     __slots__ = (
         "_committed",
         "_connection",
+        "_events",
         "_exchange",
         "_first",
         "_flowing",
@@ -61,6 +62,7 @@ class EventRelay:
         "_held_events",
         "_hook",
         "_last",
+        "_longest_gap",
         "_meaningful",
         "_owner",
         "_reply",
@@ -96,17 +98,19 @@ class EventRelay:
         self._committed = False
         self._flowing = False  # committed, no partial event waiting, no hook: the fast path may be tried
         self._last = 0.0
+        # Counted here and told at the end: writing to a Struct costs several times as much, and this is per token.
+        self._events = 0
+        self._longest_gap = 0.0
 
     # -- once per token ---------------------------------------------------------------------------
 
     def feed(self, chunk: bytes) -> None:
         """Bytes of the body as they were read. Raises UpstreamFault before the content commit."""
         if self._flowing and self._tap.plain(chunk):
-            exchange = self._exchange
-            exchange.events += 1
+            self._events += 1
             now = self._connection.last_read
-            if now - self._last > exchange.longest_gap:
-                exchange.longest_gap = now - self._last
+            if now - self._last > self._longest_gap:
+                self._longest_gap = now - self._last
             self._last = now
             self._write(chunk)
         else:
@@ -162,7 +166,7 @@ class EventRelay:
         epilogue = self._owner.concluding() if mark is Mark.DONE else b""
         if not self._meaningful:
             self._look_for_content(mark, block)
-        self._exchange.events += 1
+        self._events += 1
         if self._hook is not None:
             block = self._hook(self._exchange, block)
         return epilogue + block if epilogue else block
@@ -196,7 +200,7 @@ class EventRelay:
 
     def _note_gap(self) -> None:
         now = self._connection.last_read
-        self._exchange.longest_gap = max(self._exchange.longest_gap, now - self._last)
+        self._longest_gap = max(self._longest_gap, now - self._last)
         self._last = now
 
     # -- endings ----------------------------------------------------------------------------------
@@ -231,6 +235,14 @@ class EventRelay:
     def release(self) -> None:
         """Forget what was held back."""
         self._held.clear()
+        self.note_counts()
+
+    def note_counts(self) -> None:
+        """Tell the exchange what was counted since the last time."""
+        exchange = self._exchange
+        exchange.events += self._events
+        exchange.longest_gap = max(exchange.longest_gap, self._longest_gap)
+        self._events = 0
 
     def ping(self) -> None:
         """Between events only: whole blocks are all that is ever written."""

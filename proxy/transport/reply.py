@@ -71,7 +71,7 @@ class Reply:
         "status",
     )
 
-    def __init__(self, transport: Transport, *, http10: bool, head_only: bool, keep_alive: bool) -> None:
+    def __init__(self, transport: Transport, http10: bool, head_only: bool, keep_alive: bool) -> None:
         self._transport = transport
         self.http10 = http10
         self.head_only = head_only
@@ -90,12 +90,14 @@ class Reply:
 
     def send(self, status: int, lines: bytes, body: bytes = b"") -> None:
         """A whole answer in one write. ``lines`` are serialised header lines without the framing ones."""
-        head = self._head(status, lines, b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(body))
+        size = len(body)
+        head = self._head(status, lines, b"" if status in _BODILESS else b"Content-Length: %d\r\n" % size)
         self.begun = self.ended = True
         if self.head_only:
-            body = b""
-        self.bytes_out += len(body)
-        self._transport.write(head + body)
+            self._transport.write(head)
+        else:
+            self.bytes_out += size
+            self._transport.write(head + body)
 
     def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
         """The head of an answer that streams, with the body's first bytes in the same write.

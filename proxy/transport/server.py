@@ -32,6 +32,8 @@ MAX_LINE = 16 * 1024
 MAX_FIELD = 32 * 1024
 MAX_FIELDS = 200
 
+_parse = RequestHandler.data_received  # `super()` makes an object for every read
+
 
 class Flow(Protocol):
     """Whoever feeds a reply: it is told when the client takes no more, and when it left."""
@@ -69,7 +71,8 @@ class Request:
         self.path, _, self.query = message.path.partition("?")
         self.headers: CIMultiDictProxy[str] = message.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.http11 = message.version >= HttpVersion11
+        version = message.version
+        self.http11 = version is HttpVersion11 or version >= HttpVersion11  # the parser's own, mostly
         self.payload = payload
         self.upgrade: bool = message.upgrade
         self._continued = False
@@ -79,11 +82,9 @@ class Request:
         self.flow: Flow | None = None
         transport = connection.transport
         assert transport is not None
+        # By position: a call of a class by names costs as much again.
         self.reply = connection.reply_type(
-            transport,
-            http10=not self.http11,
-            head_only=self.method == "HEAD",
-            keep_alive=not message.should_close and not message.upgrade,
+            transport, not self.http11, self.method == "HEAD", not message.should_close and not self.upgrade
         )
 
     def __repr__(self) -> str:
@@ -214,7 +215,7 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         try:
-            super().data_received(data)
+            _parse(self, data)
         except HttpProcessingError:  # from bytes behind an upgrade that we declined
             self.force_close()
             return
@@ -280,7 +281,8 @@ class Connection(RequestHandler):
                         await self._waiter
                     finally:
                         self._waiter = None
-                self._stop_head_clock()
+                if self._head_clock is not None:
+                    self._stop_head_clock()
                 message, payload = self._messages.popleft()
                 if self._parser is not None:
                     self._parser.message_consumed()
@@ -298,9 +300,11 @@ class Connection(RequestHandler):
                     await server.request_handler(request)  # type: ignore[arg-type]  # ours, not BaseRequest
                 finally:
                     self._request = None
-                if not request.body_taken:
+                taken = request.body_taken
+                if not taken:
                     await self._clear_away(request)
-                if not self._serves_on(request):
+                    taken = request.body_taken
+                if not (self._serves_on(request) and taken):
                     break
                 del request  # it would live on as long as the client has no other
                 self._await_next()
@@ -309,13 +313,13 @@ class Connection(RequestHandler):
                 self.transport.close()
 
     def _serves_on(self, request: Request) -> bool:
-        """Whether another request may follow on this connection."""
+        """Whether another request may follow on this connection, once all of this one has been read."""
         reply = request.reply
         if not reply.ended and not request.gone:
             reply.abort()
         if self.transport is None or self._force_close or reply.aborted:
             return False
-        return reply.keep_alive and not self._close and not self._upgraded and request.body_taken
+        return reply.keep_alive and not self._close and not self._upgraded
 
     async def _clear_away(self, request: Request) -> None:
         """The request was answered before all of its body came."""

@@ -13,7 +13,7 @@ from proxy.errors import GatewayError
 from proxy.wire import document, openai_error
 from proxy.wire.document import is_utf8
 from proxy.wire.openai_error import ProviderError
-from proxy.wire.sse import parse
+from proxy.wire.sse import CR, LF, parse
 from proxy.wire.tap import Mark, is_done, without_data
 from proxy.wire.usage import Usage, WireUsage, find_wire
 
@@ -58,18 +58,20 @@ class ChatTap:
         """[DONE], or a finish reason for every choice: several providers never send [DONE]."""
         return self.done or len(self._finished) >= self._choices
 
-    # Once per token: one find, two comparisons and one typed decode (about 0.4 us for 300 bytes).
+    # Once per token: five comparisons and one typed decode (about 0.4 us for 300 bytes). Slices and single bytes, as
+    # find, startswith and endswith read their arguments anew at each call: 2,900 instructions instead of 4,600.
     def plain(self, block: bytes) -> bool:
+        data = block[6:-2]
         if (
-            block.find(b"\n") != len(block) - 2
-            or not block.startswith(b"data: {")
-            or not block.endswith(b"}\n\n")
-            or not (block.isascii() or is_utf8(block))
-            or b"\r" in block
+            block[:6] != b"data: "
+            or block[-2:] != b"\n\n"
+            or LF in data
+            or CR in data
+            or not (data.isascii() or is_utf8(data))
         ):
             return False
         try:
-            chunk = _chunk(block[6:])
+            chunk = _chunk(data)
         except (msgspec.DecodeError, RecursionError):
             return False
         choices = chunk.choices

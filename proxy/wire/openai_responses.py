@@ -13,7 +13,7 @@ from proxy.errors import GatewayError
 from proxy.wire import document, openai_error, usage
 from proxy.wire.document import is_utf8
 from proxy.wire.openai_error import ProviderError
-from proxy.wire.sse import parse
+from proxy.wire.sse import CR, parse
 from proxy.wire.tap import Mark, is_done, without_data
 from proxy.wire.usage import Usage
 
@@ -54,7 +54,7 @@ class ResponsesTap:
             or not block.startswith(b"data: {", start)
             or not block.endswith(b"}\n\n")
             or not (block.isascii() or is_utf8(block))
-            or b"\r" in block
+            or CR in block
         ):
             return False
         try:

@@ -32,7 +32,8 @@ from tests.bench.traffic import plain_request, stream_request
 LIMIT = 600  # s
 CONNECTIONS = 16
 WARM_UP = 640  # requests; whatever is compiled, specialised or cached at the first ones is not counted
-EVENTS = 200  # of a stream, when tokens are counted
+EVENTS = 150  # of a stream, when tokens are counted
+INTERVAL = 0.1  # s between them: under callgrind all is 50 times slower, and no read shall hold two of them
 
 
 class Counted(Sluice):
@@ -124,14 +125,14 @@ def main() -> None:
     signal.alarm(LIMIT)
     path, model = Sluice.path, Sluice.model
     if chosen.tokens:
-        requests = [stream_request(path, model, EVENTS, 0.001)] * CONNECTIONS
+        requests = [stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS
         number, what = EVENTS * len(requests), "token"
     else:
         requests = [plain_request(path, model, each) for each in range(chosen.requests)]
         number, what = len(requests), "request"
     warm = [plain_request(path, model, each) for each in range(WARM_UP)]
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
-        warm += [stream_request(path, model, EVENTS, 0.001)] * CONNECTIONS if chosen.tokens else []
+        warm += [stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS if chosen.tokens else []
         totals = count(provider, Path(name), chosen.tree.resolve(), warm, requests)
         if chosen.keep:
             shutil.copy(Path(name) / Counted.name / "callgrind", chosen.keep)

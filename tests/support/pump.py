@@ -57,9 +57,9 @@ class Pump:
         self.outlet = Outlet()
         # An HTTP/1.0 reply: no chunk framing between the bytes.
         self.reply = Reply(self.outlet, http10=True, head_only=False, keep_alive=False)
-        self.exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
+        self._exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
         self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow)
-        self.relay = EventRelay(self, self, self.reply, self.exchange, self.tap, hook)
+        self.relay = EventRelay(self, self, self.reply, self._exchange, self.tap, hook)
         self.dropped_marks: list[Mark] = []
         self.commits = self.conclusions = self.deliveries = 0
         self.fault: UpstreamFault | None = None
@@ -104,6 +104,11 @@ class Pump:
         else:
             self.fault = fault
         return self
+
+    @property
+    def exchange(self) -> Exchange:
+        self.relay.note_counts()
+        return self._exchange
 
     @property
     def body(self) -> bytes:
