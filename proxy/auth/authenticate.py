@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from hashlib import sha256
 
 from proxy.auth.apikey import ApiKey, digest_of, hash_from
@@ -19,6 +20,7 @@ Handler = Callable[[Delivery], Awaitable[None]]
 Find = Callable[[bytes], Awaitable[ApiKey | None]]
 
 LONGEST_ID = 64  # characters of an X-Client-ID that is taken as it is
+REMEMBERED = 4096  # clients that prove nothing, some 600 bytes each
 
 
 class Authenticator:
@@ -38,6 +40,7 @@ class Authenticator:
         self._keys = keys
         self._find = find
         self._trusted = trusted
+        self._direct = not trusted  # nobody stands between us and the clients, as far as we believe
         self._wall = wall
         self.verifier: Verifier | None = None
 
@@ -45,9 +48,10 @@ class Authenticator:
         # No coroutine of its own: a credential that is known costs no more than looking at it.
         def authenticated(delivery: Delivery) -> Awaitable[None]:
             exchange, request = delivery.exchange, delivery.request
-            exchange.client = address = self.address(request)
+            exchange.client = address = request.remote if self._direct else self.address(request)
             if self._keys is None and self.verifier is None:
-                exchange.caller = _unproven(request, address)
+                name = request.headers.get("X-Client-ID")
+                exchange.caller = _unproven(_short(name) if name else "", address)
                 return handler(delivery)
             secret = presented(request.headers)
             if secret is None:
@@ -62,8 +66,7 @@ class Authenticator:
 
     def address(self, request: Request) -> str:
         """Where a request comes from, ``""`` on a unix socket; other proxies than ours are not believed."""
-        remote = request.remote
-        return peer_of(request.headers, remote, self._trusted) if self._trusted else remote
+        return peer_of(request.headers, request.remote, self._trusted)
 
     def _known(self, secret: str) -> Client | None:
         client = self._keys.check(secret) if self._keys is not None else None
@@ -86,11 +89,16 @@ class Authenticator:
         return key.client()
 
 
-def _unproven(request: Request, address: str) -> Client:
+def _short(name: str) -> str:
+    """A name that may be kept and shown: itself, or its SHA-256."""
+    if len(name) > LONGEST_ID or not name.isprintable():
+        return sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return name
+
+
+@lru_cache(REMEMBERED)
+def _unproven(name: str, address: str) -> Client:
     """A client that says who it is and proves nothing, or an address: names are free, so theirs nest under it."""
-    name = request.headers.get("X-Client-ID")
     if not name:
         return Client(f"address:{key_of(address)}")
-    if len(name) > LONGEST_ID or not name.isprintable():
-        name = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return Client(f"client:{name}", address=key_of(address))

@@ -1,0 +1,65 @@
+"""Who asks, where nobody has to prove it. With credentials the middleware is tested as a client meets it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+
+from proxy.auth.authenticate import LONGEST_ID, REMEMBERED, Authenticator, _unproven
+from proxy.identity import Client
+from proxy.transport.address import TrustedProxies
+
+
+async def found(headers: dict[str, str], remote: str = "192.0.2.1", trusted: tuple[str, ...] = ()) -> Any:
+    async def find(digest: bytes) -> None:
+        raise AssertionError
+
+    async def served(delivery: Any) -> None:
+        pass
+
+    authenticator = Authenticator(keys=None, find=find, trusted=TrustedProxies(trusted), wall=lambda: 0.0)
+    request: Any = SimpleNamespace(headers=CIMultiDict(headers), remote=remote)
+    delivery: Any = SimpleNamespace(exchange=SimpleNamespace(), request=request)
+    await authenticator.around(served)(delivery)
+    assert delivery.exchange.client == authenticator.address(request)
+    return delivery.exchange
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("ann", "client:ann"),
+        ("a" * LONGEST_ID, "client:" + "a" * LONGEST_ID),
+        ("a" * (LONGEST_ID + 1), "client:" + sha256(b"a" * (LONGEST_ID + 1)).hexdigest()),
+        ("a\udcffb", "client:" + sha256(b"a\xffb").hexdigest()),
+    ],
+)
+async def test_a_name_that_proves_nothing_nests_under_its_address(name: str, id_: str) -> None:
+    assert (await found({"x-client-id": name})).caller == Client(id_, address="192.0.2.1")
+    assert (await found({"x-client-id": name}, "2001:db8::1")).caller == Client(id_, address="2001:db8::/64")
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Client-ID": ""}])
+@pytest.mark.parametrize(
+    ("remote", "key"), [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::/64"), ("", "unix")]
+)
+async def test_without_a_name_the_address_is_the_client(headers: dict[str, str], remote: str, key: str) -> None:
+    exchange = await found(headers, remote)
+    assert (exchange.client, exchange.caller) == (remote, Client(f"address:{key}"))
+
+
+async def test_the_address_is_the_one_that_a_trusted_proxy_names_and_nobody_else() -> None:
+    headers = {"X-Forwarded-For": "198.51.100.7"}
+    assert (await found(headers)).client == "192.0.2.1"
+    exchange = await found(headers, trusted=("192.0.2.1",))
+    assert (exchange.client, exchange.caller) == ("198.51.100.7", Client("address:198.51.100.7"))
+
+
+async def test_who_comes_again_is_the_same_object_and_so_many_are_remembered() -> None:
+    first = (await found({})).caller
+    assert (await found({})).caller is first
+    assert _unproven.cache_info().maxsize == REMEMBERED
