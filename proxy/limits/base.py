@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 Level = Literal["global", "client", "address", "model", "provider"]
 Unit = Literal["requestsPerMinute", "requestsPerHour", "tokensPerMinute", "concurrent"]
@@ -19,7 +20,7 @@ class Limit(Struct, frozen=True, eq=False):
     """One bound, for every key on its level. ``name`` is ``level:unit``.
 
     A bucket of requests or tokens holds ``capacity`` and gains ``rate`` a second; of ``concurrent`` there are
-    ``capacity`` slots, and ``rate`` is 0.
+    ``capacity`` slots, and ``rate`` is 0. ``refill`` is how long an empty bucket takes to be full, 0 for slots.
     """
 
     level: Level
@@ -27,6 +28,10 @@ class Limit(Struct, frozen=True, eq=False):
     name: str
     capacity: float
     rate: float
+    refill: float = 0.0  # follows from the others
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "refill", self.capacity / self.rate if self.rate else 0.0)
 
 
 class Want(Struct, frozen=True, gc=False):

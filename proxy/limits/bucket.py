@@ -21,7 +21,7 @@ FULL = 0.0  # the state of a bucket that nobody has used, as long as ``now`` is 
 
 def refill(limit: Limit) -> float:
     """How long an empty bucket takes to be full."""
-    return limit.capacity / limit.rate
+    return limit.refill
 
 
 def level(limit: Limit, full_at: float, now: float) -> float:

@@ -189,6 +189,30 @@ def test_what_is_taken_while_the_generations_turn_is_not_lost() -> None:
     assert not stage.take(full).admitted
 
 
+def test_made_up_clients_that_are_refused_are_not_kept() -> None:
+    stage = Stage(max_keys=100)
+    stage.take(BEN)
+    stage.take(tokens(1000))
+    for number in range(1000):
+        assert not stage.take(client(number), tokens(1)).admitted  # what it took first is undone
+    assert stage.memory.kept == 2
+    assert stage.memory.usage(CLIENT, BEN.key) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
+    stage = Stage(max_keys=2 if turned else 1000, now=UP_FOR_MONTHS + 0.1)
+    stage.take(client(0))
+    stage.take(client(1))
+    stage.take(tokens(999.7))
+    known = [client(0), client(1)]
+    for _ in range(1000):
+        stage.advance(1e-7)
+        before = dict(stage.memory.snapshot(CLIENT, 10))
+        assert not stage.take(*known, client(2), tokens(10)).admitted
+        assert dict(stage.memory.snapshot(CLIENT, 10)) == before
+
+
 def test_limits_are_bounded_one_by_one() -> None:
     stage = Stage(max_keys=100)
     stage.take(tokens(1000))
