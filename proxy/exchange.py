@@ -13,6 +13,8 @@ from msgspec import Struct
 from proxy.routing.access import ALL, Access
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from proxy.breakers.breaker import Entry
     from proxy.errors import GatewayError
     from proxy.identity import Client
@@ -62,10 +64,10 @@ class Hold(Protocol):
     def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
         """The call is known, so that tokens can be estimated; ``None``: it is not read."""
 
-    async def enter(self, deployment: Deployment) -> bool:
+    def enter(self, deployment: Deployment) -> bool | Awaitable[bool]:
         """Whether the limits of this deployment's model and provider let the exchange ask it. Costs nothing twice.
 
-        Raises RateLimited where no other deployment would help.
+        An awaitable where the store has to be waited for. Raises RateLimited where no other deployment would help.
         """
 
     def refusal(self) -> GatewayError | None:

@@ -30,6 +30,8 @@ from proxy.wire import openai_error
 from proxy.wire.answer import Told
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from proxy.dispatch.dispatcher import Dispatcher
 
 MAX_WAIT = 60.0  # seconds; how long one exchange waits for a deployment that rests
@@ -83,7 +85,9 @@ class Dispatch:
         setback: Setback | None = None
         deployment = self._plan.next(self._now()) or self._last_resort()
         while deployment is not None:
-            admitted = self._hold is None or await self._enter(deployment, self._hold)
+            admitted = self._hold is None or self._hold.enter(deployment)
+            if admitted is not True:
+                admitted = await self._entered(deployment, admitted)
             trial = self._begin(deployment) if admitted else None
             if trial is None:
                 deployment = self._instead_of(deployment)
@@ -98,10 +102,14 @@ class Dispatch:
 
     async def _enter(self, deployment: Deployment, hold: Hold) -> bool:
         """Whether our own limits for it leave room. Raises RateLimited where they leave none for the exchange."""
-        if await hold.enter(deployment):
-            return True
-        self._limited += (deployment,)
-        return False
+        return await self._entered(deployment, hold.enter(deployment))
+
+    async def _entered(self, deployment: Deployment, answer: bool | Awaitable[bool]) -> bool:
+        """What the hold said: no, or that it has to be waited for."""
+        admitted = answer if isinstance(answer, bool) else await answer
+        if not admitted:
+            self._limited += (deployment,)
+        return admitted
 
     def _begin(self, deployment: Deployment) -> Trial | None:
         """The trial, or ``None`` if every key of the provider rests, or the breaker opened at the attempt before."""

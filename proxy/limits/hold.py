@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -12,15 +12,15 @@ from proxy.errors import RateLimited
 from proxy.exchange import Exchange, Trial
 from proxy.identity import Client
 from proxy.limits.base import Limit, Store, Verdict, Want
-from proxy.limits.rules import Rules
+from proxy.limits.rules import EVERYONE, Rules, Wants
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.call import Call
 from proxy.wire.estimate import output_tokens, prompt_tokens
 
 ROUNDING = 1e-3  # of a request or token: what floating point makes of 68 is 67.9999999
-EVERYONE = "all"  # whose bucket it is where all share one
 GENERATING = ("openai.chat", "openai.completions", "openai.responses")  # the others' answers are no tokens of a model
+_NOTHING: Wants = ()
 
 
 class Grant(Struct):
@@ -29,7 +29,7 @@ class Grant(Struct):
     It has a lease of its own: two attempts that run side by side at one provider hold two of its slots.
     """
 
-    wants: tuple[Want, ...]
+    wants: Wants
     asked: int
     lease: int
 
@@ -48,73 +48,98 @@ class Source(Protocol):
     tally: Tally
 
 
-class Hold:
-    """One exchange's ``proxy.exchange.Hold``; ``lease`` is its name at the store, where there are slots."""
+class Hold(Struct, eq=False):
+    """One exchange's ``proxy.exchange.Hold``; ``lease`` is its name at the store, where there are slots.
 
-    # What most exchanges never change costs them nothing here: one is made for each request.
-    lease = 0
-    _requests: tuple[Want, ...] = ()  # taken before the body was read
-    _above: tuple[Want, ...] | None = None  # tokens of the levels that all deployments share
+    One is made for each request, by position: a Struct, since Python's own ``__init__`` costs three times as much.
+    """
+
+    _source: Source
+    _rules: Rules
+    _client: Client | None
+    _trials: list[Trial]
+    lease: int
+    _requests: Wants  # what is asked for before the body is read
+    _grants: dict[Deployment, Grant] = {}
+    _above: Wants = ()  # tokens of the levels that all deployments share, once they are taken
     _endpoint: Endpoint | None = None
     _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
     _verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused the exchange
     _passed: Verdict | None = None  # of the one that refused the last deployment
-    _level = ""  # whose limit refused the exchange
-    _refused = False  # after something had been granted
+    _level: str = ""  # whose limit refused the exchange
+    _refused: bool = False  # after something had been granted
 
-    def __init__(self, source: Source, rules: Rules, client: Client | None, trials: list[Trial]) -> None:
-        self._source = source
-        self._rules = rules
-        self._client = client
-        self._trials = trials
-        self._grants: dict[Deployment, Grant] = {}
-        if rules.has_slots:
-            self.lease = next(source.leases)
+    def __repr__(self) -> str:
+        """Without the call, whose words are the client's."""
+        return f"<Hold {len(self._grants)} grants, lease {self.lease}>"
 
     # -- taking -----------------------------------------------------------------------------------
 
-    def begin(self, wants: tuple[Want, ...], verdict: Verdict) -> None:
+    def begin(self, verdict: Verdict) -> None:
         """What the store said before the body was read. Raises RateLimited."""
         if not verdict.admitted:
+            self._requests = ()
             raise self._told(verdict)
         self._verdict = verdict
-        self._requests = wants
 
     def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
         """What tokens are estimated from is known now; there is no call in what is not read."""
         if self._rules.counts_tokens:
             self._endpoint, self._call = endpoint, call
 
-    async def enter(self, deployment: Deployment) -> bool:
-        """Whether its model and its provider have room. Raises RateLimited where nobody else's would help."""
-        if deployment in self._grants:
-            return True
-        if self._grants:
+    def enter(self, deployment: Deployment) -> bool | Awaitable[bool]:
+        """Whether its model and its provider have room. Raises RateLimited where nobody else's would help.
+
+        It answers at once where the store does: a coroutine for each attempt would cost more than the taking.
+        """
+        grants, rules, source = self._grants, self._rules, self._source
+        if grants:
+            if deployment in grants:
+                return True
             self._leave()
-        own, above = self._needs(deployment)
-        lease = next(self._source.leases) if self._rules.has_slots else 0
+        own, above = rules.at(deployment.name, deployment.provider.name), _NOTHING
+        if rules.counts_tokens:
+            own, above = self._with_tokens(own, deployment)
+        lease = next(source.leases) if rules.has_slots else 0
         if own or above:
-            verdict = self._source.store.take(own + above, lease)
+            verdict = source.store.take(own + above, lease)
             if not isinstance(verdict, Verdict):
-                verdict = await verdict
+                return self._later(deployment, own, above, lease, verdict)
             if not self._granted(verdict):
                 return False
+        grants[deployment] = Grant(own, len(self._trials), lease)
+        if above:
+            self._above = above
+        return True
+
+    async def _later(
+        self, deployment: Deployment, own: Wants, above: Wants, lease: int, verdict: Awaitable[Verdict]
+    ) -> bool:
+        if not self._granted(await verdict):
+            return False
         self._grants[deployment] = Grant(own, len(self._trials), lease)
-        self._above = self._above or above
+        self._above = self._above or above  # another attempt may have entered meanwhile
         return True
 
     def _granted(self, verdict: Verdict) -> bool:
-        if verdict.limit is None:
+        limit, told = verdict.limit, self._verdict
+        if limit is None:
             return True
         if not verdict.admitted:
-            if verdict.limit.level not in ("model", "provider"):
+            if limit.level not in ("model", "provider"):
                 self._refused = True
                 raise self._told(verdict)
             self._passed = verdict
-        elif self._verdict is None or _left(verdict) < _left(self._verdict):
+            return False
+        # Whether a smaller part is left of this bucket than of the one that would be told.
+        if (
+            told is None
+            or told.limit is None
+            or verdict.remaining * told.limit.capacity < told.remaining * limit.capacity
+        ):
             self._verdict = verdict
-        return verdict.admitted
+        return True
 
     def refusal(self) -> RateLimited | None:
         """Why the last deployment had no room, where that ends the exchange."""
@@ -125,19 +150,11 @@ class Hold:
 
     # -- what is needed ---------------------------------------------------------------------------
 
-    def _needs(self, deployment: Deployment) -> tuple[tuple[Want, ...], tuple[Want, ...]]:
+    def _with_tokens(self, own: Wants, deployment: Deployment) -> tuple[Wants, Wants]:
         """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
-        rules, model, provider = self._rules, deployment.name, deployment.provider.name
-        own: tuple[Want, ...] = ()
-        for limit in rules.model.requests:
-            own += (Want(limit, model),)
-        for limit in rules.provider.requests:
-            own += (Want(limit, provider),)
-        if not rules.counts_tokens:
-            return own, ()
-        tokens = self._estimate(deployment)
-        own += _reserved(((rules.model.tokens, model), (rules.provider.tokens, provider)), tokens)
-        return own, _reserved(self._shared(), tokens) if self._above is None else ()
+        rules, tokens = self._rules, self._estimate(deployment)
+        limits = ((rules.model.tokens, deployment.name), (rules.provider.tokens, deployment.provider.name))
+        return own + _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
 
     def _shared(self) -> list[tuple[Limit | None, str]]:
         """The token limits above the deployment's, and whose bucket it is."""
@@ -177,7 +194,7 @@ class Hold:
                 self._give(self._unused(deployment, grant), grant.wants, grant.lease)
                 grant.wants = ()
 
-    def _give(self, corrections: list[Want], wants: tuple[Want, ...], lease: int) -> None:
+    def _give(self, corrections: list[Want], wants: Wants, lease: int) -> None:
         """Correct what was taken, and free whatever slots are among the wants."""
         slots = [want for want in wants if not want.limit.rate] if self._rules.has_slots else []
         if corrections or slots:
@@ -209,7 +226,7 @@ class Hold:
             brought = deployment is answering and used != 0
             corrections = _corrected(grant.wants, used) if brought else self._unused(deployment, grant)
             self._give(corrections, grant.wants, grant.lease)
-        corrections = _corrected(self._above or (), used)
+        corrections = _corrected(self._above, used)
         if self._refused:
             corrections += [_back(want) for want in self._requests if want.limit.rate]
         self._give(corrections, self._requests, self.lease)
@@ -249,16 +266,11 @@ def _answering(trials: list[Trial]) -> Deployment | None:
     return None if found is None else found.deployment
 
 
-def _left(verdict: Verdict) -> float:
-    """The part of the bucket that is left."""
-    return 1.0 if verdict.limit is None else verdict.remaining / verdict.limit.capacity
-
-
 def _is_tokens(want: Want) -> bool:
     return want.limit.unit == "tokensPerMinute"
 
 
-def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> tuple[Want, ...]:
+def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> Wants:
     """As much as is estimated, but never more than a bucket can hold: that could never be granted."""
     return tuple(Want(limit, key, min(float(tokens), limit.capacity)) for limit, key in limits if limit is not None)
 

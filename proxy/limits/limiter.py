@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
 from proxy.delivery import Delivery
-from proxy.limits.base import Store, Verdict, Want
-from proxy.limits.hold import EVERYONE, Hold, Tally
+from proxy.limits.base import Store, Verdict
+from proxy.limits.hold import Hold, Tally
 from proxy.limits.rules import Rules
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -24,11 +24,10 @@ class Limiter:
         self.store = store
         self.wall = wall
         self.leases: Iterator[int] = count(1)
-        self.adopt(rules)
+        self.rules = rules
 
     def adopt(self, rules: Rules) -> None:
         self.rules = rules
-        self._everyone = tuple(Want(limit, EVERYONE) for limit in rules.everyone.requests)
 
     def around(self, handler: Handler) -> Handler:
         # No coroutine of its own: where the store answers at once, being asked costs no more than the asking.
@@ -37,21 +36,15 @@ class Limiter:
             if not rules.enabled:
                 return handler(delivery)
             client = exchange.caller
-            wants = self._everyone
-            if client is not None:
-                bounds = rules.own if client.limits is None else rules.client(client.limits)
-                for limit in bounds.requests:
-                    wants += (Want(limit, client.id),)
-                if client.address:
-                    for limit in rules.address.requests:
-                        wants += (Want(limit, client.address),)
-            hold = exchange.hold = Hold(self, rules, client, exchange.trials)
+            wants = rules.before(client)  # which may be the first to hear of slots
+            lease = next(self.leases) if rules.has_slots else 0
+            hold = exchange.hold = Hold(self, rules, client, exchange.trials, lease, wants)
             if not wants:
                 return handler(delivery)
-            verdict = self.store.take(wants, hold.lease)
+            verdict = self.store.take(wants, lease)
             if not isinstance(verdict, Verdict):
-                return _later(delivery, handler, hold, wants, verdict)
-            hold.begin(wants, verdict)
+                return _later(delivery, handler, hold, verdict)
+            hold.begin(verdict)
             return handler(delivery)
 
         return limited
@@ -60,8 +53,6 @@ class Limiter:
         await self.store.close()
 
 
-async def _later(
-    delivery: Delivery, handler: Handler, hold: Hold, wants: tuple[Want, ...], verdict: Awaitable[Verdict]
-) -> None:
-    hold.begin(wants, await verdict)
+async def _later(delivery: Delivery, handler: Handler, hold: Hold, verdict: Awaitable[Verdict]) -> None:
+    hold.begin(await verdict)
     await handler(delivery)

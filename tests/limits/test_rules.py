@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from proxy.config.schema import Limits, RateLimiting
+from proxy.identity import Client
 from proxy.limits.base import Limit
-from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Rules
+from proxy.limits.rules import MOST_CLIENTS, MOST_DEPLOYMENTS, MOST_OVERRIDES, UNBOUNDED, Bounds, Rules, Wants
 
 Told = list[tuple[str, float, float]]
 
@@ -158,6 +159,64 @@ def test_slots_have_to_be_given_back_as_soon_as_anybody_bounds_them() -> None:
     made = rules(per_client=Limits(requests_per_minute=1))
     assert not made.has_slots
     made.client(Limits(concurrent=1))
+    assert made.has_slots
+
+
+# -- what a request wants -----------------------------------------------------------------------------
+
+
+def wanted(wants: Wants) -> list[tuple[str, float, str, float]]:
+    return [(want.limit.name, want.limit.capacity, want.key, want.amount) for want in wants]
+
+
+def test_a_request_wants_one_of_everyones_of_its_clients_and_where_that_proves_nothing_of_its_address() -> None:
+    one, own = Limits(requests_per_minute=1, concurrent=5, tokens_per_minute=9), Limits(requests_per_hour=7)
+    made = rules(global_=one, per_client=Limits(requests_per_minute=2), per_address=Limits(concurrent=3))
+    everyone = [("global:requestsPerMinute", 1, "all", 1), ("global:concurrent", 5, "all", 1)]
+    client = ("client:requestsPerMinute", 2, "key:a", 1)
+    assert wanted(made.before(None)) == everyone
+    assert wanted(made.before(Client("key:a"))) == [*everyone, client]
+    assert wanted(made.before(Client("key:a", address="::1"))) == [
+        *everyone,
+        client,
+        ("address:concurrent", 3, "::1", 1),
+    ]
+    hourly = ("client:requestsPerHour", 7, "key:a", 1)
+    assert wanted(made.before(Client("key:a", limits=own))) == [*everyone, client, hourly]
+    assert wanted(made.before(Client("key:a", limits=Limits(enabled=False)))) == everyone
+
+
+def test_an_attempt_wants_one_of_its_models_and_one_of_its_providers() -> None:
+    made = rules(per_model=Limits(requests_per_minute=1, tokens_per_minute=9), per_provider=Limits(concurrent=2))
+    expected = [("model:requestsPerMinute", 1, "m", 1), ("provider:concurrent", 2, "p", 1)]
+    assert wanted(made.at("m", "p")) == expected
+    assert made.at("p", "m") != made.at("m", "p")
+    assert rules().at("m", "p") == ()
+
+
+def test_a_client_whose_limits_change_wants_by_the_new_ones() -> None:
+    made = rules(per_client=Limits(requests_per_minute=2))
+    for bound in (5, 6):
+        client = Client("key:a", limits=Limits(requests_per_minute=bound))
+        assert [want.limit.capacity for want in made.before(client)] == [bound]
+
+
+def test_what_is_wanted_is_built_once_and_not_kept_without_end() -> None:
+    made = rules(per_client=Limits(requests_per_minute=2), per_model=Limits(requests_per_minute=2))
+    before, at = made.before(Client("client:0")), made.at("0", "p")
+    assert made.before(Client("client:0")) is before
+    assert made.at("0", "p") is at
+    for number in range(MOST_CLIENTS):
+        made.before(Client(f"client:{number + 1}"))
+    for number in range(MOST_DEPLOYMENTS):
+        made.at(f"{number + 1}", "p")
+    assert made.before(Client("client:0")) is not before
+    assert made.at("0", "p") is not at
+
+
+def test_whoever_is_the_first_with_slots_gets_one_that_is_given_back() -> None:
+    made = rules()
+    assert [want.limit.unit for want in made.before(Client("key:a", limits=Limits(concurrent=1)))] == ["concurrent"]
     assert made.has_slots
 
 
