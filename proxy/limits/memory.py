@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from math import inf
 from operator import itemgetter
 
 from proxy.limits import bucket
@@ -46,7 +47,7 @@ class Memory:
     def take(self, wants: Sequence[Want], lease: int) -> Verdict:
         now, buckets = self._now(), self._buckets
         taken: _Taken = ()
-        slots: list[Want] = []
+        slots: tuple[Want, ...] = ()
         tightest: Limit | None = None
         tightest_ahead, most = 0.0, -1.0  # how long it takes to be full, or how many slots are held; its part
         for want in wants:
@@ -64,20 +65,17 @@ class Memory:
                 ahead = want.amount / limit.rate
                 if full_at > now:
                     ahead += full_at - now
+                young[key] = now + ahead  # if a later want turns its generation, it is found in the old one
+                taken = young, key, full_at, taken
                 part = ahead / refill
+            else:
+                ahead = self._slots.held_with(limit.name, key, lease)
+                slots += (want,)
+                part = ahead / limit.capacity if ahead <= limit.capacity else inf
+            if part > most:
                 if part > BOUND:
                     _undo(taken)
                     return self._refusal(wants, lease, now)
-                young[key] = now + ahead  # if a later want turns its generation, it is found in the old one
-                taken = young, key, full_at, taken
-            else:
-                ahead = self._slots.held_with(limit.name, key, lease)
-                if ahead > limit.capacity:
-                    _undo(taken)
-                    return self._refusal(wants, lease, now)
-                slots.append(want)
-                part = ahead / limit.capacity
-            if part > most:
                 tightest, tightest_ahead, most = limit, ahead, part
         for want in slots:
             self._slots.hold(want.limit.name, want.key, lease)
