@@ -16,7 +16,7 @@ from proxy.delivery import Delivery
 from proxy.dispatch.exhausted import exhausted
 from proxy.dispatch.race import Lost, Race
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
-from proxy.exchange import Hold, Trial
+from proxy.exchange import Trial
 from proxy.providers import refusal
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
@@ -100,12 +100,11 @@ class Dispatch:
 
     # -- once per attempt -------------------------------------------------------------------------
 
-    async def _enter(self, deployment: Deployment, hold: Hold) -> bool:
-        """Whether our own limits for it leave room. Raises RateLimited where they leave none for the exchange."""
-        return await self._entered(deployment, hold.enter(deployment))
-
     async def _entered(self, deployment: Deployment, answer: bool | Awaitable[bool]) -> bool:
-        """What the hold said: no, or that it has to be waited for."""
+        """Whether our own limits leave room for it, where the hold said no, or that it has to be waited for.
+
+        Raises RateLimited where they leave none for the exchange.
+        """
         admitted = answer if isinstance(answer, bool) else await answer
         if not admitted:
             self._limited += (deployment,)

@@ -70,7 +70,7 @@ class Hedging(Calling):
             found = self._plan.next(self._now())
             if found is None:
                 break
-            admitted = self._hold is None or await self._enter(found, self._hold)
+            admitted = self._hold is None or await self._entered(found, self._hold.enter(found))
             if admitted and self._race.winner is None:
                 trial = self._begin(found)
         if trial is None:

@@ -45,7 +45,10 @@ class Flow(Protocol):
 
 
 class Request:
-    """One request as the client sent it; ``reply`` is where its answer goes."""
+    """One request as the client sent it; ``reply`` is where its answer goes.
+
+    ``remote`` is the peer's address, ``""`` on a unix socket.
+    """
 
     __slots__ = (
         "_connection",
@@ -61,12 +64,14 @@ class Request:
         "payload",
         "query",
         "raw_headers",
+        "remote",
         "reply",
         "upgrade",
     )
 
     def __init__(self, connection: Connection, message: RawRequestMessage, payload: StreamReader) -> None:
         self._connection = connection
+        self.remote = connection.remote
         self.method: str = message.method
         self.path, _, self.query = message.path.partition("?")
         self.headers: CIMultiDictProxy[str] = message.headers
@@ -89,11 +94,6 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
-
-    @property
-    def remote(self) -> str:
-        """The peer's address, ``""`` on a unix socket."""
-        return self._connection.remote
 
     @property
     def secure(self) -> bool:
