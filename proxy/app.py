@@ -37,6 +37,7 @@ from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.sentry import Sentry
 from proxy.observe.sentry import opened as open_sentry
+from proxy.observe.settled import Settled
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
 from proxy.routing.catalog import Catalog
@@ -74,6 +75,7 @@ class Application:
         self.config = config
         self.log = log or Log(sys.stderr.buffer, config.logging.level, readable=sys.stderr.isatty())
         self.metrics = Metrics(version=__version__)
+        self.settled = Settled()
         self.port = 0
         self.gateway: Gateway | None = None
         self._source = follows
@@ -111,6 +113,7 @@ class Application:
         loop = asyncio.get_running_loop()
         self._hide(config)
         self.log.attach(loop)
+        self.settled.attach(loop)
         _read_certificates(self._dialer, config)
         self.admission = admission = Admission(
             config, self._environ, self.metrics, warn=self.log.warning, info=self.log.info
@@ -136,6 +139,8 @@ class Application:
         self._open_reporting(config, loop)
         self.plane = plane = Plane(self._subjects(admission, dispatcher), __version__)
         self._on_change += [plane.operator.breaker_changed, plane.vitals.breaker_changed]
+        self.settled.reports = (self.metrics.settle, plane.operator.settle, self.log.exchanges)
+        self.log.catch_up = self.settled.flush
         tracing = self._tracing
         self.gateway = gateway = Gateway(
             config.server,
@@ -146,7 +151,7 @@ class Application:
             only_shared(plane.find) if config.admin.listen else plane.find,
             admission.middleware,
             call_hook=call_hook,
-            observers=(plane.operator.settle,) if tracing is None else (plane.operator.settle, tracing.settle),
+            observers=(self.settled.put,) if tracing is None else (self.settled.put, tracing.settle),
             capture=plane.operator.capture,
             trace=None if tracing is None else tracing.begin,
             report=None if self._sentry is None else self._sentry.report,
@@ -164,6 +169,7 @@ class Application:
             self._following.cancel()
         if self.gateway is not None:
             await self.gateway.drain(self.config.server.drain_secs)
+            self.settled.flush()  # before the dashboards hear no more
         if self.plane is not None:
             self.plane.close()
         for listener in (self._listener, self._admin_listener):
@@ -180,6 +186,7 @@ class Application:
             self._pool.close()
         if self._demo is not None:
             await self._demo.stop()
+        self.settled.attach(None)
         self.log.attach(None)
         self.log.flush(CLEANUP_SECS)
 
@@ -212,6 +219,7 @@ class Application:
             now=dispatcher.now,
             wall=dispatcher.wall,
             active=lambda: self._running_gateway.running,
+            catch_up=self.settled.flush,
             serve_as=lambda request, client, lines: self._running_gateway.handle(request, client, lines),
             admit_log=self.log.admit,
             secrets=lambda: self._secrets,
@@ -358,6 +366,7 @@ class Application:
 
     def _compiled(self, config: Config) -> Catalog:
         catalog = Catalog(config, self._registry, version=__version__, created=self._created)
+        self.settled.flush()  # by the names that were known
         self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
         return catalog
 

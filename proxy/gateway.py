@@ -204,7 +204,8 @@ class Gateway:
         exchange.ended = self._loop.time()
         exchange.status = reply.status
         exchange.bytes_out = reply.bytes_out
-        exchange.client = exchange.client or request.remote
+        if not exchange.client:
+            exchange.client = request.remote
         if not exchange.outcome:
             exchange.outcome = "ok" if reply.status < 400 else "error"
         if self._running.pop(exchange, None) is not None:
@@ -213,7 +214,6 @@ class Gateway:
                 self._idle.set()
         if exchange.hold is not None:
             exchange.hold.settle(exchange)
-        self._metrics.settle(exchange)
         if exchange.dropped_events:
             self._log.warning(
                 "The provider sent events that no client could read; they were dropped.",
@@ -221,7 +221,6 @@ class Gateway:
                 provider=exchange.provider,
                 events=exchange.dropped_events,
             )
-        self._log.exchange(exchange)
         for observe in self._observers:
             observe(exchange)
 

@@ -231,6 +231,7 @@ async def compare(app: Application, count: int) -> None:
     await load(app.port, count)
     after, tasks_after, waiting_after, files_after = await at_rest()
     assert app.metrics.in_flight == 0
+    app.settled.flush()
     settled = sum(cell.value for cell in app.metrics.requests.cells.values())
     assert settled == count + 500
     assert tasks_after == tasks
@@ -264,6 +265,7 @@ async def uncollected() -> None:
             try:
                 await load(app.port, 6 * CLIENTS, [scene])
                 await until(lambda: app.metrics.in_flight == 0, "every exchange to be settled")
+                app.settled.flush()
                 after = Counter(map(named, gc.get_objects()))
             finally:
                 gc.enable()

@@ -35,12 +35,21 @@ class Hello(Struct, rename="camel"):
 
 
 class Events:
-    """``wall`` tells Unix seconds; ``heartbeat`` how many seconds of silence are broken by a comment."""
+    """``wall`` tells Unix seconds; ``catch_up`` has told of all that ended before a reader joins; ``heartbeat`` is how
+    many seconds of silence are broken by a comment."""
 
-    def __init__(self, feed: Feed, version: str, wall: Callable[[], float], heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        version: str,
+        wall: Callable[[], float],
+        catch_up: Callable[[], None],
+        heartbeat: float = HEARTBEAT,
+    ) -> None:
         self._feed = feed
         self._version = version
         self._wall = wall
+        self._catch_up = catch_up
         self._heartbeat = heartbeat
 
     async def stream(self, request: Request) -> None:
@@ -73,6 +82,7 @@ class Events:
     def _greeting(self, last_id: str, reader: Reader) -> bytes:
         """The hello, and what was missed; from then on the reader hears everything."""
         feed = self._feed
+        self._catch_up()
         missed = feed.missed(last_id) if last_id and feed.heard else None
         feed.join(reader)
         hello = Hello(self._version, feed.instance, round(self._wall(), 3), missed is not None)

@@ -38,8 +38,8 @@ class Engine(Struct, frozen=True):
     """The gateway that runs, as far as the operator looks at it and acts on it.
 
     ``now`` is the clock of breakers, ``wall`` the time in Unix seconds that goes with it; ``active`` tells how many
-    exchanges run. ``reload`` loads the configuration again (``None``: it came from no file), ``path`` is that of its
-    file, and ``waits`` are the changed keys that wait for the next start.
+    exchanges run, ``catch_up`` hands over those that have ended. ``reload`` loads the configuration again (``None``: it
+    came from no file), ``path`` is that of its file, and ``waits`` are the changed keys that wait for the next start.
     """
 
     catalog: Callable[[], Catalog]
@@ -48,6 +48,7 @@ class Engine(Struct, frozen=True):
     now: Callable[[], float]
     wall: Callable[[], float]
     active: Callable[[], int]
+    catch_up: Callable[[], None]
     serve_as: ServeAs
     admit_log: Callable[[Level], None]
     secrets: Callable[[], Iterable[str]]
@@ -62,7 +63,7 @@ class Operator:
     def __init__(self, engine: Engine, config: Callable[[], Config], bodies: Bodies, version: str) -> None:
         loop = asyncio.get_running_loop()
         self._config = config
-        self.recorder = recorder = Recorder(loop, engine.active, config().observe.keep_requests)
+        self.recorder = recorder = Recorder(loop, engine.active, engine.catch_up, config().observe.keep_requests)
         self.feed = feed = Feed(secrets.token_hex(4), loop.time)
         roster = Roster(engine.catalog, engine.registry, engine.now)
         clock, loop_clock = Clock(engine.now, engine.wall), Clock(loop.time, engine.wall)
@@ -75,7 +76,7 @@ class Operator:
         self.log_levels = LogLevels(engine.admit_log, bodies)
         self.try_it = TryIt(engine.serve_as, bodies)
         self.models = Models(engine.catalog)
-        self.events = Events(feed, version, engine.wall)
+        self.events = Events(feed, version, engine.wall, engine.catch_up)
         self._news = news = News(feed, roster, clock, loop_clock, counters.event)
         self.settle = recorder.settle
         recorder.on_record, recorder.on_second = news.record, news.second

@@ -42,10 +42,14 @@ _Methods = dict[str, Route]
 
 
 class Router:
-    """``find`` is asked for every request of the gateway: for one of the API it costs a look-up and a comparison."""
+    """``find`` is asked for every request of the gateway: for one of the API it costs a look-up and a comparison.
 
-    def __init__(self, routes: Iterable[Route], gate: Gate) -> None:
+    ``catch_up`` is called before a page is made: nobody who looks may see less than what has ended.
+    """
+
+    def __init__(self, routes: Iterable[Route], gate: Gate, catch_up: Callable[[], None]) -> None:
         self._gate = gate
+        self._catch_up = catch_up
         self._exact: dict[str, _Methods] = {path: {} for path in EXACTLY}
         self._patterns: list[tuple[re.Pattern[str], _Methods]] = []
         templates: dict[str, _Methods] = {}
@@ -78,6 +82,7 @@ class Router:
             await self._gate.admit(request)
         if route is None:
             raise _not_allowed(methods) if methods else _unknown()
+        self._catch_up()
         await route.handler(request, *parameters)
 
     def _match(self, path: str) -> tuple[_Methods, list[str]]:

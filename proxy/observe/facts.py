@@ -18,6 +18,17 @@ def streamed_tokens(exchange: Exchange) -> int:
     return max(visible, min(exchange.events, visible + usage.reasoning)) if usage.reasoning else visible
 
 
+def generated(exchange: Exchange) -> int | None:
+    """Tokens of the answer, reasoning included; of a stream that does not say, its events, which are mostly one each.
+
+    ``None``: not known.
+    """
+    usage = exchange.usage
+    if usage is not None and usage.output is not None:
+        return usage.output + (usage.reasoning or 0)
+    return exchange.events or None
+
+
 def own_share(exchange: Exchange) -> float:
     """Seconds. While an attempt runs, or a retry waits, it is the provider's; of a stream only what comes before its
     first content is known. A client that is slow to send its request, or to take its answer, counts as us.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from msgspec import Struct
 
-from proxy.observe.record import Record
+from proxy.exchange import Exchange
+from proxy.observe.facts import generated
 from proxy.observe.samples import Spread, spread
-from proxy.wire.usage import Usage
 
 SECONDS = 900
 # So many durations of one second make its percentiles; of a busier one the last that came.
@@ -53,12 +54,12 @@ class _Tally:
 
     def __init__(self) -> None:
         self.requests = self.errors = self.fallbacks = self.tokens = 0
-        self.durations: list[float] = []
-        self.first_tokens: list[float] = []
+        self.durations: deque[float] = deque(maxlen=KEPT)
+        self.first_tokens: deque[float] = deque(maxlen=KEPT)
 
 
 class History:
-    """``count`` each exchange, ``close`` each second. A second in which nothing happened takes no memory."""
+    """``count`` all exchanges, ``close`` each second. A second in which nothing happened takes no memory."""
 
     def __init__(self) -> None:
         self.totals = Totals()
@@ -68,30 +69,42 @@ class History:
     def __repr__(self) -> str:
         return f"<History of {self.totals.requests} exchanges, {len(self._closed)} seconds kept>"
 
-    def count(self, record: Record, tokens: int | None) -> None:
-        """``tokens`` of its answer, as far as they are known."""
-        tally, totals = self._tally, self.totals
-        duration, at = record.ended - record.began, tally.requests
-        tally.requests = at + 1
-        totals.duration += duration
-        outcome = record.outcome
-        if outcome == "ok":
-            totals.ok += 1
-        elif outcome in FAILED:
-            tally.errors += 1
-        if record.fallback_used:
-            tally.fallbacks += 1
-        if tokens is not None:
-            tally.tokens += tokens
-        if record.usage is not None:
-            _add(totals, record.usage)
-        if at < KEPT:
-            tally.durations.append(duration)
-        else:
-            tally.durations[at % KEPT] = duration
-        first = record.first_content
-        if first is not None and record.stream:
-            _keep(tally.first_tokens, at, first - record.began)
+    def count(self, ended: Sequence[Exchange]) -> None:
+        """Exchanges that ended in the second that runs."""
+        tally = self._tally
+        durations, first_tokens = tally.durations.append, tally.first_tokens.append
+        good = failed = fallbacks = tokens = input_ = cached = output = reasoning = 0
+        seconds = 0.0
+        for exchange in ended:
+            began, end, first, outcome = exchange.began, exchange.ended, exchange.first_content, exchange.outcome
+            duration = end - began if end is not None else 0.0
+            durations(duration)
+            seconds += duration
+            if first is not None and exchange.stream:
+                first_tokens(first - began)
+            if outcome == "ok":
+                good += 1
+            elif outcome in FAILED:
+                failed += 1
+            if exchange.fallback_used:
+                fallbacks += 1
+            tokens += generated(exchange) or 0
+            usage = exchange.usage
+            if usage is not None:
+                # Unknown (None) is not 0; a provider that reports less than nothing turns no counter back.
+                if (count := usage.input) is not None and count > 0:
+                    input_ += count
+                if (count := usage.cached) is not None and count > 0:
+                    cached += count
+                if (count := usage.output) is not None and count > 0:
+                    output += count
+                if (count := usage.reasoning) is not None and count > 0:
+                    reasoning += count
+        tally.requests += len(ended)
+        tally.errors += failed
+        tally.fallbacks += fallbacks
+        tally.tokens += tokens
+        self._add(good, seconds, input_, cached, output, reasoning)
 
     def close(self, at: int, active: int) -> Second:
         """The second ``at`` is over, in whose end ``active`` exchanges run. It is kept if anything was going on."""
@@ -128,6 +141,15 @@ class History:
             totals.reasoning,
         )
 
+    def _add(self, ok: int, seconds: float, input_: int, cached: int, output: int, reasoning: int) -> None:
+        totals = self.totals
+        totals.ok += ok
+        totals.duration += seconds
+        totals.input += input_
+        totals.cached += cached
+        totals.output += output
+        totals.reasoning += reasoning
+
     def _sum(self, tally: _Tally) -> None:
         totals = self.totals
         totals.requests += tally.requests
@@ -146,26 +168,3 @@ def _closed(tally: _Tally, at: int, active: int) -> Second:
         spread(tally.durations, 1000.0),
         spread(tally.first_tokens, 1000.0),
     )
-
-
-def _keep(values: list[float], number: int, value: float) -> None:
-    if len(values) < KEPT:
-        values.append(value)
-    else:
-        values[number % KEPT] = value
-
-
-def _add(totals: Totals, usage: Usage) -> None:
-    # Unknown (None) is not 0; a provider that reports less than nothing turns no counter back.
-    value = usage.input
-    if value is not None and value > 0:
-        totals.input += value
-    value = usage.cached
-    if value is not None and value > 0:
-        totals.cached += value
-    value = usage.output
-    if value is not None and value > 0:
-        totals.output += value
-    value = usage.reasoning
-    if value is not None and value > 0:
-        totals.reasoning += value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO, Literal
 
 import msgspec
@@ -64,7 +64,8 @@ class Line(msgspec.Struct, gc=False):
 class Log:
     """Lines of at least ``level`` to ``stream``; ``now`` is the wall clock in seconds.
 
-    No method raises or waits, whatever became of the stream.
+    No method raises or waits, whatever became of the stream. ``catch_up`` is called before any other line is taken, the
+    level or what is hidden changes: whoever gathers exchanges hands over those that have ended.
     """
 
     def __init__(self, stream: BinaryIO, level: Level, *, readable: bool, now: Callable[[], float] = time.time) -> None:
@@ -76,54 +77,83 @@ class Log:
         self._encoder = msgspec.json.Encoder()
         self._mask = Mask()
         self._sink = Sink(stream, self._notice)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.catch_up: Callable[[], None] = _nothing
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Gather lines on this loop; ``None``: write each at once, as before there was one."""
+        """Gather lines on this loop, by whose clock exchanges end; ``None``: write each at once, as of now."""
+        self.catch_up()
+        self._loop = loop
         self._sink.attach(loop)
 
     def admit(self, level: Level) -> None:
         """From now on lines of at least ``level``."""
+        self.catch_up()
         self._rank = RANKS[level]
 
     def hide(self, secrets: Iterable[str]) -> None:
         """From now on these, and only these, are struck out of messages, details and fields."""
+        self.catch_up()
         self._mask = Mask(secrets)
 
-    def exchange(self, exchange: Exchange) -> None:
-        """The line of an exchange that was settled."""
-        level = "info" if exchange.outcome == "ok" else _level(exchange)
-        if RANKS[level] < self._rank:
+    def exchanges(self, ended: Sequence[Exchange]) -> None:
+        """A line for each exchange that was settled, and with the moment at which it ended; all in one write."""
+        rank = self._rank
+        if rank > RANKS["warning"]:
             return
-        began = exchange.began
-        streamed = exchange.stream and exchange.first_content is not None
+        wall, stamp = self._now(), self._stamp
+        # Between the clock by which exchanges end and the wall's.
+        apart = None if self._loop is None else wall - self._loop.time()
+        lines = []
+        for exchange in ended:
+            level = "info" if exchange.outcome == "ok" else _level(exchange)
+            if RANKS[level] >= rank:
+                moment = exchange.ended
+                told = stamp(wall if apart is None or moment is None else moment + apart)
+                lines.append(self._told(exchange, told, level))
+        if lines:
+            self._sink.write(self._encoded(lines))
+
+    def _told(self, exchange: Exchange, stamp: str, level: Level) -> Line:
+        began, first, ended = exchange.began, exchange.first_content, exchange.ended
+        model, asked = exchange.model, exchange.request_model
+        error, detail = exchange.error, exchange.error_detail
+        attempts, outcome, caller, stream = exchange.attempts, exchange.outcome, exchange.caller, exchange.stream
         # By position: a call with 22 names costs as much again.
-        line = Line(
-            self._stamp(),
+        return Line(
+            stamp,
             level,
             "exchange",
             exchange.request_id,
             exchange.endpoint.path,
-            exchange.model if len(exchange.model) <= NAME else _short(exchange.model),
+            model if len(model) <= NAME else _short(model),
             exchange.provider,
-            exchange.request_model if len(exchange.request_model) <= NAME else _short(exchange.request_model),
+            asked if len(asked) <= NAME else _short(asked),
             exchange.status,
-            exchange.outcome,
-            _short(exchange.error) if exchange.error else "",
-            self._text(exchange.error_detail) if exchange.error_detail else "",
-            exchange.attempts,
-            _failures(exchange) if exchange.attempts > 1 or exchange.outcome != "ok" else msgspec.UNSET,
+            outcome,
+            _short(error) if error else "",
+            self._text(detail) if detail else "",
+            attempts,
+            _failures(exchange) if attempts > 1 or outcome != "ok" else msgspec.UNSET,
             exchange.fallback_used or msgspec.UNSET,
-            exchange.stream,
-            _ms(exchange.first_content, began) if exchange.first_content is not None else None,
-            _ms(exchange.ended, began) if exchange.ended is not None else None,
-            _ms(exchange.longest_gap) if streamed else None,
+            stream,
+            round((first - began) * 1e6) / 1e3 if first is not None else None,
+            round((ended - began) * 1e6) / 1e3 if ended is not None else None,
+            round(exchange.longest_gap * 1e6) / 1e3 if stream and first is not None else None,
             exchange.usage,
             exchange.bytes_in,
             exchange.bytes_out,
             exchange.client,
-            _caller(exchange),
+            msgspec.UNSET if caller is None else _named(caller.id),
         )
-        self._sink.put(_readable_exchange(line) if self._readable else self._encode(line))
+
+    def _encoded(self, lines: list[Line]) -> bytes:
+        if self._readable:
+            return b"".join(map(_readable_exchange, lines))
+        try:
+            return self._encoder.encode_lines(lines)
+        except UnicodeEncodeError:
+            return b"".join(map(self._encode, lines))
 
     def debug(self, message: str, /, **fields: object) -> None:
         self.write("debug", message, fields)
@@ -140,32 +170,33 @@ class Log:
     def write(self, level: Level, message: str, fields: dict[str, object]) -> None:
         """One line of ``message``; ``fields`` may hold anything, what JSON does not know becomes text."""
         if RANKS[level] >= self._rank:
+            self.catch_up()
             plain = {key: self._plain(value) for key, value in fields.items()}
             self._sink.put(self._line(level, self._text(message), plain))
 
     def flush(self, timeout: float = 0.0) -> None:
         """Write what is pending; at the stop, a slow reader is waited for at most ``timeout`` seconds."""
+        self.catch_up()
         self._sink.flush(timeout)
 
     def _notice(self, dropped: int) -> bytes:
         return self._line("warning", "Log lines were lost because nobody took them.", {"lines": dropped})
 
     def _line(self, level: Level, message: str, fields: dict[str, object]) -> bytes:
-        stamp = self._stamp()
+        stamp = self._stamp(self._now())
         if self._readable:
             words = [message, *(f"{key}={value}" for key, value in fields.items())]
             return _readable(stamp, level, "  ".join(words))
         own: dict[str, object] = {"time": stamp, "level": level, "event": "log", "message": message}
         return self._encode({**own, **fields, **own})  # ours come first, and win
 
-    def _stamp(self) -> str:
+    def _stamp(self, moment: float) -> str:
         """RFC 3339, UTC, milliseconds. The date is formatted once per second."""
-        now = self._now()
-        second = int(now)
+        second = int(moment)
         if second != self._second:
             self._second = second
             self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return self._date + _MILLISECONDS[int((now - second) * 1000)]
+        return self._date + _MILLISECONDS[int((moment - second) * 1000)]
 
     def _encode(self, line: Line | dict[str, object]) -> bytes:
         try:
@@ -206,14 +237,9 @@ def _failures(exchange: Exchange) -> list[str] | msgspec.UnsetType:
     return found or msgspec.UNSET
 
 
-def _caller(exchange: Exchange) -> str | msgspec.UnsetType:
+def _named(caller: str) -> str | msgspec.UnsetType:
     """Who asked, beyond the address: a key's id, a token's subject, or the name that a client gave itself."""
-    caller = exchange.caller
-    return msgspec.UNSET if caller is None or caller.id.startswith("address:") else _short(caller.id)
-
-
-def _ms(moment: float, since: float = 0.0) -> float:
-    return round((moment - since) * 1e6) / 1e3
+    return msgspec.UNSET if caller.startswith("address:") else _short(caller)
 
 
 def _short(name: str) -> str:
@@ -255,3 +281,7 @@ def _without_surrogates(value: object) -> object:
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     return value
+
+
+def _nothing() -> None:
+    """Nobody gathers."""

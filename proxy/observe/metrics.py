@@ -1,4 +1,4 @@
-"""What the gateway counts: settled once per exchange, read at a scrape.
+"""What the gateway counts: each exchange once, when it has ended; read at a scrape.
 
 Labels are names from the configuration or of our own making, never what a client wrote or who it is, and a metric
 has at most ``max_label_sets`` of them: what comes later is counted under ``other``. An exchange that no provider was
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Final, get_args
 
@@ -212,32 +212,36 @@ class Metrics:
         self._known = frozenset(deployments)
         self._providers = frozenset(provider for provider, _ in self._known)
 
-    def settle(self, exchange: Exchange) -> None:
-        """Count one exchange that ended; every field is final. Once per exchange, about 1.5 us."""
-        series = self._series.get((exchange.provider, exchange.request_model))
-        if series is None:
-            series = self._find(exchange.provider, exchange.request_model)
-        outcome = exchange.outcome
-        series.requests[outcome].value += 1
-        if exchange.ended is not None:
-            series.duration.observe(exchange.ended - exchange.began)
-        if exchange.stream and exchange.first_content is not None:
-            series.first_token.observe(exchange.first_content - exchange.began)
-            series.longest_gap.observe(exchange.longest_gap)
-            if outcome == "ok" and exchange.ended is not None and (tokens := streamed_tokens(exchange)) > 1:
-                series.inter_token.observe((exchange.ended - exchange.first_content) / (tokens - 1))
-        if exchange.usage is not None:
-            _count_tokens(series.tokens, exchange.usage)
-        trials = exchange.trials
-        if trials:
-            for trial in trials:
-                labels = (trial.deployment.provider.name, trial.failure or "ok")
-                (self.attempts.cells.get(labels) or self.attempts.cell(*labels)).value += 1
-            self._overhead.observe(own_share(exchange))
-        if exchange.fallback_used:
-            self.fallbacks += 1
-        if outcome != "ok":
-            self._count_failure(series, exchange)
+    def settle(self, ended: Sequence[Exchange]) -> None:
+        """Count exchanges that ended; every field is final. Each once."""
+        known, attempts = self._series, self.attempts.cells
+        for exchange in ended:
+            provider, model = exchange.provider, exchange.request_model
+            series = known.get((provider, model))
+            if series is None:
+                series = self._find(provider, model)
+            outcome, began, end, first = exchange.outcome, exchange.began, exchange.ended, exchange.first_content
+            series.requests[outcome].value += 1
+            if end is not None:
+                series.duration.observe(end - began)
+            if first is not None and exchange.stream:
+                series.first_token.observe(first - began)
+                series.longest_gap.observe(exchange.longest_gap)
+                if outcome == "ok" and end is not None and (tokens := streamed_tokens(exchange)) > 1:
+                    series.inter_token.observe((end - first) / (tokens - 1))
+            usage = exchange.usage
+            if usage is not None:
+                _count_tokens(series.tokens, usage)
+            trials = exchange.trials
+            if trials:
+                for trial in trials:
+                    labels = (trial.deployment.provider.name, trial.failure or "ok")
+                    (attempts.get(labels) or self.attempts.cell(*labels)).value += 1
+                self._overhead.observe(own_share(exchange))
+            if exchange.fallback_used:
+                self.fallbacks += 1
+            if outcome != "ok":
+                self._count_failure(series, exchange)
 
     def admitted(self) -> None:
         """Count a request that every limit let through; once per exchange."""
@@ -338,14 +342,14 @@ class Metrics:
 
 def _count_tokens(row: Row, usage: Usage) -> None:
     # Unknown (None) is not 0. A provider that reports less than nothing must not turn a counter back.
-    if usage.input is not None and usage.input >= 0:
-        row["input"].value += usage.input
-    if usage.cached is not None and usage.cached >= 0:
-        row["cached"].value += usage.cached
-    if usage.output is not None and usage.output >= 0:
-        row["output"].value += usage.output
-    if usage.reasoning is not None and usage.reasoning >= 0:
-        row["reasoning"].value += usage.reasoning
+    if (tokens := usage.input) is not None and tokens >= 0:
+        row["input"].value += tokens
+    if (tokens := usage.cached) is not None and tokens >= 0:
+        row["cached"].value += tokens
+    if (tokens := usage.output) is not None and tokens >= 0:
+        row["output"].value += tokens
+    if (tokens := usage.reasoning) is not None and tokens >= 0:
+        row["reasoning"].value += tokens
 
 
 def _named(family: Family[Count], name: str) -> Count:

@@ -58,7 +58,8 @@ class Record(Struct, frozen=True, gc=False):
 def record_of(exchange: Exchange, sequence: int, prompt: str | None) -> Record:
     """By position: a call with 27 names costs as much again."""
     ended = exchange.ended
-    model, detail = exchange.model, exchange.error_detail
+    model, asked, told = exchange.model, exchange.request_model, exchange.response_model
+    error, detail = exchange.error, exchange.error_detail
     return Record(
         sequence,
         exchange.request_id,
@@ -67,14 +68,14 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None) -> Record:
         exchange.endpoint,
         model if len(model) <= NAME else short(model),
         exchange.provider,
-        short(exchange.request_model),
-        short(exchange.response_model),
+        asked if len(asked) <= NAME else short(asked),
+        told if len(told) <= NAME else short(told),
         exchange.caller,
         exchange.client,
         exchange.stream,
         exchange.status,
         exchange.outcome,
-        short(exchange.error) if exchange.error else "",
+        short(error) if error else "",
         short(detail, TEXT) if detail else "",
         exchange.attempts,
         exchange.fallback_used,
@@ -92,14 +93,3 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None) -> Record:
 
 def short(text: str, most: int = NAME) -> str:
     return text if len(text) <= most else text[:most] + "…"
-
-
-def generated(exchange: Exchange) -> int | None:
-    """Tokens of the answer, reasoning included; of a stream that does not say, its events, which are mostly one each.
-
-    ``None``: not known.
-    """
-    usage = exchange.usage
-    if usage is not None and usage.output is not None:
-        return usage.output + (usage.reasoning or 0)
-    return exchange.events or None

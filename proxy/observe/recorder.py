@@ -1,17 +1,18 @@
 """Remembers what the operator may ask for: the last exchanges, the last seconds, how fast each deployment was.
 
-``settle`` runs once per exchange and only notes; whatever costs is done once a second, or when somebody looks.
+``settle`` only notes; whatever costs is done once a second, or when somebody looks.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from proxy.exchange import Exchange
+from proxy.observe.facts import generated
 from proxy.observe.history import History, Second
-from proxy.observe.record import Record, generated, record_of, short
+from proxy.observe.record import Record, record_of, short
 from proxy.observe.samples import Deployments, Mishap
 from proxy.routing.rules import BLAMELESS
 from proxy.wire.call import Call
@@ -21,14 +22,17 @@ EARLY = 0.05  # seconds
 
 
 class Recorder:
-    """``settle`` is an observer of the gateway, ``active`` tells how many exchanges run.
+    """``settle`` takes exchanges that ended; ``active`` tells how many run, ``catch_up`` hands over those that ended.
 
     ``on_record`` hears of each exchange, ``on_second`` of each second, both synchronously. ``keep`` exchanges are
     remembered; ``capture`` is for calls whose prompts may be kept.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, active: Callable[[], int], keep: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, active: Callable[[], int], catch_up: Callable[[], None], keep: int
+    ) -> None:
         self._loop = loop
+        self._catch_up = catch_up
         self.active = active
         self.began = loop.time()
         self.history = History()
@@ -46,26 +50,28 @@ class Recorder:
 
     # -- once per exchange ------------------------------------------------------------------------
 
-    def settle(self, exchange: Exchange) -> None:
-        """Note an exchange that ended: at most 2 us, where a provider's first answer was good."""
-        self._sequence = sequence = self._sequence + 1
-        prompt = self._prompts.pop(exchange, None) if self._prompts else None
-        record = record_of(exchange, sequence, prompt)
-        self._ring.append(record)
-        tokens = generated(exchange)
-        self.history.count(record, tokens)
-        for trial in record.trials:
-            ended = trial.ended
-            if ended is None:
-                continue
-            if trial.failure:
-                self._failed(record, trial.deployment.key, trial.failure, trial.reason, ended)
-                continue
-            first, began = trial.first_content, trial.began
-            since = None if first is None else first - began
-            self.deployments.of(trial.deployment.key).add(ended - began, since, tokens)
-        if self.on_record is not None:
-            self.on_record(record)
+    def settle(self, ended: Sequence[Exchange]) -> None:
+        """Note exchanges that ended, in the order in which they did."""
+        keep, prompts, hear, deployments = self._ring.append, self._prompts, self.on_record, self.deployments
+        sequence = self._sequence
+        for exchange in ended:
+            sequence += 1
+            record = record_of(exchange, sequence, prompts.pop(exchange, None) if prompts else None)
+            keep(record)
+            for trial in record.trials:
+                end = trial.ended
+                if end is None:
+                    continue
+                if trial.failure:
+                    self._failed(record, trial.deployment.key, trial.failure, trial.reason, end)
+                    continue
+                first, began = trial.first_content, trial.began
+                since = None if first is None else first - began
+                deployments.of(trial.deployment.key).add(end - began, since, generated(exchange))
+            if hear is not None:
+                hear(record)
+        self._sequence = sequence
+        self.history.count(ended)
 
     def capture(self, exchange: Exchange, call: Call) -> None:
         """Keep the prompt of a call, up to 8 KB, until its exchange is forgotten."""
@@ -91,6 +97,7 @@ class Recorder:
 
     def tick(self) -> None:
         """A second is over."""
+        self._catch_up()  # what ended in it is part of it
         # The loop's timers may wake us a moment early; where it was held for seconds, all of it counts for the last.
         begun = int(self._loop.time() + EARLY)
         self._closed = begun - 1

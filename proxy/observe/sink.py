@@ -61,9 +61,20 @@ class Sink:
             loop = self._loop
             if loop is None or threading.get_ident() != self._thread:
                 self.flush()
-            elif not self._scheduled:
-                self._scheduled = True
-                loop.call_later(GATHER, self._turn, loop)
+            else:
+                self._schedule(loop)
+
+    def write(self, lines: bytes) -> None:
+        """Take lines that have been gathered elsewhere, and write at once what is pending. In the loop's thread."""
+        with self._lock:
+            if len(self._pending) + len(lines) <= LIMIT:
+                self._pending += lines
+            else:  # as many as there is room for
+                for line in lines.splitlines(keepends=True):
+                    self.put(line)
+            self.flush()
+            if self._pending and self._loop is not None:
+                self._schedule(self._loop)
 
     def flush(self, timeout: float = 0.0) -> None:
         """Write what is pending; a blocked stream is waited for at most ``timeout`` seconds (at the stop)."""
@@ -87,12 +98,17 @@ class Sink:
                 if not self._pending:
                     self._told = 0
 
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_later(GATHER, self._turn, loop)
+
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
+            self._scheduled = False
             self.flush()
-            self._scheduled = bool(self._pending)
-            if self._scheduled:
-                loop.call_later(GATHER, self._turn, loop)
+            if self._pending:
+                self._schedule(loop)
 
     def _writable(self, timeout: float) -> bool:
         return self._poll is None or bool(self._poll.poll(timeout * 1000))

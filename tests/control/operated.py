@@ -17,6 +17,7 @@ from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
+from proxy.observe.settled import Settled
 from proxy.providers.keys import Key
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
@@ -39,12 +40,16 @@ TWO = {
 
 
 class Operated(Served):
-    """``async with Operated(TWO) as plane``; ``tried`` are the requests that were handed to the gateway."""
+    """``async with Operated(TWO) as plane``; ``tried`` are the requests that were handed to the gateway.
+
+    ``settled`` hands over at once, unless it is attached to the loop.
+    """
 
     def __init__(self, source: Mapping[str, Any], **facts: Any) -> None:
         self.config = to_config(source)
         self._facts = facts
         self.active = 0
+        self.settled = Settled()
         self.tried: list[tuple[Request, Client, bytes]] = []
         self.levels: list[str] = []
         super().__init__(lambda plane: operator_routes(self._operate()))
@@ -60,6 +65,7 @@ class Operated(Served):
             "now": clock.now,
             "wall": clock.wall,
             "active": lambda: self.active,
+            "catch_up": self.catch_up,
             "serve_as": self._serve_as,
             "admit_log": self.levels.append,
             "secrets": lambda: [SECRET],
@@ -69,7 +75,11 @@ class Operated(Served):
         } | self._facts
         self.engine = Engine(**engine)
         self.operator = Operator(self.engine, lambda: self.config, self.bodies, "1.2.3")
+        self.settled.reports = (self.operator.settle,)
         return self.operator
+
+    def catch_up(self) -> None:
+        self.settled.flush()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -95,7 +105,7 @@ class Operated(Served):
         now = asyncio.get_running_loop().time()
         times = {"began": now - 3.0, "first_content": now - 2.75, "ended": now}
         exchange = settled(**times | {"trials": list(trials), "attempts": len(trials), "model": "m"} | facts)
-        self.operator.settle(exchange)
+        self.settled.put(exchange)
         return exchange
 
 

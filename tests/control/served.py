@@ -44,8 +44,11 @@ class Served:
         self.attempts = Attempts(lambda request: request.headers.get("x-test-address", ""), clock.now, clock.sleep)
         self.budget = Budget(10_000_000)
         self.bodies = Bodies(self.budget, body_timeout)
-        self.router = Router(routes(self), Gate(self.credential, self.attempts))
+        self.router = Router(routes(self), Gate(self.credential, self.attempts), lambda: self.catch_up())
         self._clients: list[RawClient] = []
+
+    def catch_up(self) -> None:
+        """Called before each page: nothing waits here."""
 
     async def __aenter__(self) -> Served:
         server = Server(self._handle, self._settings, refuse, lambda reason: None)

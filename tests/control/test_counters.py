@@ -94,3 +94,20 @@ async def test_a_span_that_is_not_kept_is_a_400(last: str, plane: Operated) -> N
 async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
     assert (await plane.fetch("GET", "/admin/metrics")).status == 401
     assert (await plane.fetch("GET", "/admin/history")).status == 401
+
+
+async def test_nobody_who_looks_sees_less_than_what_has_ended(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.observe.settled.GATHER", 1000.0)  # nothing comes by itself
+    plane.settled.attach(asyncio.get_running_loop())
+    plane.settle()
+    assert (await plane.ask("GET", "/admin/metrics")).json["totalRequests"] == 1
+    plane.settle()
+    assert len((await plane.ask("GET", "/admin/requests")).json["requests"]) == 2
+
+
+async def test_a_second_holds_what_ended_in_it(plane: Operated) -> None:
+    plane.settled.attach(asyncio.get_running_loop())
+    plane.settle()
+    plane.operator.recorder.tick()
+    plane.operator.recorder.stop()
+    assert (await plane.ask("GET", "/admin/history?last=1")).json["seconds"][0]["requests"] == 1

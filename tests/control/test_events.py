@@ -29,7 +29,7 @@ class Watched(Served):
 
     def _route(self) -> Route:
         self.feed = Feed("abc", self.clock.now)
-        events = Events(self.feed, "1.2.3", self.clock.wall, self._heartbeat)
+        events = Events(self.feed, "1.2.3", self.clock.wall, self.catch_up, self._heartbeat)
         return Route("GET", "/admin/events", "admin", events.stream)
 
     async def watch(self, last: str = "", **options: Any) -> RawClient:

@@ -30,10 +30,10 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q
 async def metrics() -> Metrics:
     metrics = Metrics(version="1.2.3")
     metrics.know([DEPLOYMENT])
-    metrics.settle(settled(trials=[attempt(100.25, 102.0)]))
-    metrics.settle(settled(outcome="broken", error="upstream_stream_truncated"))
-    metrics.settle(settled(outcome="client_gone"))
-    metrics.settle(refused("model_not_found", 404))
+    metrics.settle([settled(trials=[attempt(100.25, 102.0)])])
+    metrics.settle([settled(outcome="broken", error="upstream_stream_truncated")])
+    metrics.settle([settled(outcome="client_gone")])
+    metrics.settle([refused("model_not_found", 404)])
     metrics.reject("overloaded")
     metrics.in_flight = 4
     metrics.upstream_connections = lambda: {"openrouter": 3}
@@ -59,7 +59,7 @@ def crowded() -> Metrics:
     for number, (provider, model) in enumerate(deployments):
         facts = settled(provider=provider, request_model=model, outcome="broken", error=f"code_{number}")
         facts.usage = Usage(1, 2, 3, 4)
-        metrics.settle(facts)
+        metrics.settle([facts])
         metrics.reject(f"code_{number}")
     return metrics
 
@@ -225,11 +225,11 @@ async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> 
     deployments = [("p", f"m{number}") for number in range(400)]
     metrics.know(deployments)
     for provider, model in deployments[:200]:
-        metrics.settle(settled(provider=provider, request_model=model))
+        metrics.settle([settled(provider=provider, request_model=model)])
     pieces = []
     for piece, (provider, model) in zip(slices(metrics, openmetrics_names=False), deployments[200:], strict=False):
         pieces.append(piece)
-        metrics.settle(settled(provider=provider, request_model=model))
+        metrics.settle([settled(provider=provider, request_model=model)])
     families = text_string_to_metric_families(b"".join(pieces).decode())
     for (name, labels), value in samples(families).items():
         if name.endswith("_count") and labels:
@@ -240,7 +240,7 @@ async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> 
 def test_any_label_value_survives_the_text(value: str) -> None:
     metrics = Metrics()
     metrics.know([("p", value)])
-    metrics.settle(settled(provider="p", request_model=value))
+    metrics.settle([settled(provider="p", request_model=value)])
     text = b"".join(slices(metrics, openmetrics_names=False)).decode()
     found = samples(text_string_to_metric_families(text))
     assert found["llm_requests_total", (("model", value), ("outcome", "ok"), ("provider", "p"))] == 1

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.observe.history import KEPT, SECONDS, History, Second, Totals
-from proxy.observe.record import record_of
 from proxy.observe.samples import Spread
 from proxy.wire.usage import Usage
 from tests.observe.exchanges import settled
 
 
-def count(history: History, tokens: int | None = None, **facts: Any) -> None:
-    history.count(record_of(settled(**facts), 1, None), tokens)
+def count(history: History, **facts: Any) -> None:
+    history.count([settled(**facts)])
 
 
 def test_a_second_tells_what_ended_in_it() -> None:
     history = History()
-    count(history, 30)
-    count(history, 7, began=102.0, first_content=102.5, fallback_used=True)
+    count(history)
+    count(history, usage=None, events=7, began=102.0, first_content=102.5, fallback_used=True)
     count(history, outcome="error", began=102.9, first_content=None, usage=None)
     assert history.close(50, 2) == Second(
         50, 3, 1, 1, 37, 2, latency=Spread(1000.0, 3000.0), first_token=Spread(250.0, 500.0)

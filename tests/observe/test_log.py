@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import math
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -36,7 +38,7 @@ class Written:
 
 def test_an_exchange_is_one_json_line_with_every_field() -> None:
     written = Written()
-    written.log.exchange(settled())
+    written.log.exchanges([settled()])
     assert written.lines() == [
         {
             "time": "2026-01-01T12:00:00.250Z",
@@ -66,7 +68,7 @@ def test_an_exchange_is_one_json_line_with_every_field() -> None:
 
 def test_what_is_not_known_is_null() -> None:
     written = Written()
-    written.log.exchange(refused("model_not_found", 404))
+    written.log.exchanges([refused("model_not_found", 404)])
     [line] = written.lines()
     assert [line["ttft_ms"], line["longest_gap_ms"], line["tokens"]] == [None, None, None]
 
@@ -85,14 +87,14 @@ def test_what_is_not_known_is_null() -> None:
 )
 def test_the_level_tells_whether_we_or_a_provider_failed(facts: dict[str, Any], level: str) -> None:
     written = Written()
-    written.log.exchange(settled(**facts))
+    written.log.exchanges([settled(**facts)])
     assert written.lines()[0]["level"] == level
 
 
 def test_lines_below_the_level_are_not_written() -> None:
     written = Written("warning")
-    written.log.exchange(settled())
-    written.log.exchange(settled(outcome="broken"))
+    written.log.exchanges([settled()])
+    written.log.exchanges([settled(outcome="broken")])
     written.log.debug("a")
     written.log.info("b")
     written.log.warning("c")
@@ -110,6 +112,49 @@ def test_time_goes_on_within_a_second_and_beyond() -> None:
         "2026-01-01T12:00:00.750Z",
         "2026-01-01T12:01:00.000Z",
         "2026-02-28T23:59:59.999Z",
+    ]
+
+
+async def test_a_line_tells_when_its_exchange_ended_and_not_when_it_was_written() -> None:
+    written = Written()
+    loop = asyncio.get_running_loop()
+    written.log.attach(loop)
+    now = loop.time()
+    written.log.exchanges([settled(ended=now - 1.5), settled(ended=now - 0.75)])
+    stamps = [datetime.fromisoformat(line["time"]).timestamp() for line in written.lines()]
+    assert stamps == pytest.approx([NOON - 1.5, NOON - 0.75], abs=0.25)
+
+
+def test_exchanges_that_wait_come_before_other_lines_and_by_the_level_of_their_time() -> None:
+    written = Written("info")
+    waiting = [settled(request_id="waits")]
+
+    def catch_up() -> None:
+        ended = waiting.copy()
+        waiting.clear()
+        written.log.exchanges(ended)
+
+    written.log.catch_up = catch_up
+    written.log.warning("behind it")
+    waiting.append(settled(request_id="too"))
+    written.log.admit("warning")
+    waiting.append(settled(request_id="not any more"))
+    waiting.append(settled(request_id="last", outcome="broken"))
+    assert [line.get("request_id", line.get("message")) for line in written.lines()] == [
+        "waits",
+        "behind it",
+        "too",
+        "last",
+    ]
+
+
+def test_many_exchanges_are_a_line_each_and_one_with_stray_bytes_harms_no_other() -> None:
+    written = Written()
+    written.log.exchanges([settled(request_id="a"), settled(request_id="b", model="\udce9"), settled(request_id="c")])
+    assert [(line["request_id"], line["model"]) for line in written.lines()] == [
+        ("a", "deepseek-r1"),
+        ("b", "\\udce9"),
+        ("c", "deepseek-r1"),
     ]
 
 
@@ -158,7 +203,7 @@ def test_a_field_cannot_take_the_place_of_our_own() -> None:
 def test_secrets_are_struck_out_everywhere(readable: bool) -> None:
     written = Written(readable=readable)
     written.log.hide(["sk-very-secret"])
-    written.log.exchange(settled(outcome="error", error_detail="401: key sk-very-secret is wrong"))
+    written.log.exchanges([settled(outcome="error", error_detail="401: key sk-very-secret is wrong")])
     written.log.error(
         "sk-very-secret",
         url="https://u:sk-very-secret@host/",
@@ -172,7 +217,7 @@ def test_secrets_are_struck_out_everywhere(readable: bool) -> None:
 def test_a_secret_where_a_text_is_cut_leaves_no_half_behind() -> None:
     written = Written()
     written.log.hide(["sk-very-secret"])
-    written.log.exchange(settled(outcome="error", error_detail="x" * (TEXT - 5) + "sk-very-secret"))
+    written.log.exchanges([settled(outcome="error", error_detail="x" * (TEXT - 5) + "sk-very-secret")])
     assert "sk" not in written.lines()[0]["detail"]
 
 
@@ -180,8 +225,8 @@ def test_a_secret_where_a_text_is_cut_leaves_no_half_behind() -> None:
 def test_what_others_wrote_is_bounded_in_length(readable: bool) -> None:
     written = Written(readable=readable)
     long = "x" * 5_000_000
-    written.log.exchange(
-        settled(model=long, request_model=long, error=long, error_detail=long, outcome="error", status=400)
+    written.log.exchanges(
+        [settled(model=long, request_model=long, error=long, error_detail=long, outcome="error", status=400)]
     )
     written.log.warning(long, detail=long)
     assert len(written.text()) < 2 * (3 * TEXT + 3 * NAME + 1000)
@@ -194,7 +239,7 @@ def test_what_others_wrote_is_bounded_in_length(readable: bool) -> None:
 def test_no_text_from_outside_begins_a_new_line(texts: tuple[str, str, str, str], readable: bool) -> None:
     written = Written(readable=readable)
     model, detail, request_id, message = texts
-    written.log.exchange(settled(model=model, request_id=request_id, error_detail=detail))
+    written.log.exchanges([settled(model=model, request_id=request_id, error_detail=detail)])
     written.log.warning(message, field=detail)
     text = written.text()
     assert text.count("\n") == 2
@@ -211,14 +256,14 @@ def test_no_text_from_outside_begins_a_new_line(texts: tuple[str, str, str, str]
 def test_no_character_that_drives_a_terminal_reaches_it(character: str) -> None:
     written = Written(readable=True)
     text = f"a{character}b"
-    written.log.exchange(settled(model=text, request_id=text))
+    written.log.exchanges([settled(model=text, request_id=text)])
     written.log.info(text, name=text)
     assert character not in written.text().replace("\n", "", 2 if character == "\n" else 0)
 
 
 def test_stray_bytes_of_a_request_are_written_as_escapes() -> None:
     written = Written()
-    written.log.exchange(settled(model="caf\udce9", usage=Usage(output=1)))
+    written.log.exchanges([settled(model="caf\udce9", usage=Usage(output=1))])
     written.log.warning("caf\udce9", path="/\udcff")
     first, second = written.lines()
     assert first["model"] == "caf\\udce9"
@@ -228,17 +273,19 @@ def test_stray_bytes_of_a_request_are_written_as_escapes() -> None:
 
 def test_the_readable_form_tells_an_exchange_at_a_glance() -> None:
     written = Written(readable=True)
-    written.log.exchange(settled())
-    written.log.exchange(
-        settled(
-            outcome="broken",
-            error="timeout_idle",
-            error_detail="peer 10.0.0.1",
-            attempts=2,
-            usage=Usage(input=1),
-        )
+    written.log.exchanges([settled()])
+    written.log.exchanges(
+        [
+            settled(
+                outcome="broken",
+                error="timeout_idle",
+                error_detail="peer 10.0.0.1",
+                attempts=2,
+                usage=Usage(input=1),
+            )
+        ]
     )
-    written.log.exchange(refused("model_not_found", 404))
+    written.log.exchanges([refused("model_not_found", 404)])
     assert written.text().splitlines() == [
         "2026-01-01T12:00:00.250Z info    200 ok chat/completions  "
         "deepseek-r1 -> openrouter/deepseek/deepseek-r1:free  first token 250 ms  3000 ms  "

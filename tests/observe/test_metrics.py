@@ -32,7 +32,7 @@ def observed(family: Family[Any]) -> dict[tuple[str, ...], tuple[int, float]]:
 
 
 def test_a_stream_that_went_well_is_counted_once_in_each_metric(metrics: Metrics) -> None:
-    metrics.settle(settled())
+    metrics.settle([settled()])
     assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 1}
     assert observed(metrics.duration) == {DEPLOYMENT: (1, 3.0)}
     assert observed(metrics.first_token) == {DEPLOYMENT: (1, 0.25)}
@@ -48,8 +48,8 @@ def test_a_stream_that_went_well_is_counted_once_in_each_metric(metrics: Metrics
 
 
 def test_counts_add_up_over_exchanges(metrics: Metrics) -> None:
-    metrics.settle(settled())
-    metrics.settle(settled(ended=101.0, usage=Usage(output=5)))
+    metrics.settle([settled()])
+    metrics.settle([settled(ended=101.0, usage=Usage(output=5))])
     assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 2}
     assert observed(metrics.duration) == {DEPLOYMENT: (2, 4.0)}
     assert counted(metrics.tokens)[(*DEPLOYMENT, "output")] == 35
@@ -57,19 +57,19 @@ def test_counts_add_up_over_exchanges(metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_every_outcome_has_its_own_label_set(metrics: Metrics, outcome: str) -> None:
-    metrics.settle(settled(outcome=outcome))
+    metrics.settle([settled(outcome=outcome)])
     assert counted(metrics.requests) == {(*DEPLOYMENT, outcome): 1}
 
 
 def test_only_streams_have_a_first_token_and_a_gap(metrics: Metrics) -> None:
-    metrics.settle(settled(stream=False))
+    metrics.settle([settled(stream=False)])
     assert not metrics.first_token.cells
     assert not metrics.longest_gap.cells
     assert metrics.duration.cells
 
 
 def test_a_stream_that_never_began_has_no_first_token(metrics: Metrics) -> None:
-    metrics.settle(settled(outcome="error", status=504, error="timeout_first_content", first_content=None))
+    metrics.settle([settled(outcome="error", status=504, error="timeout_first_content", first_content=None)])
     assert not metrics.first_token.cells
     assert not metrics.longest_gap.cells
 
@@ -81,7 +81,7 @@ def gaps(*, seconds: float = 2.0, **facts: Any) -> list[tuple[int, float]]:
     """What was observed of one stream whose content came within ``seconds``."""
     metrics = Metrics()
     metrics.know([DEPLOYMENT])
-    metrics.settle(settled(first_content=101.0, ended=101.0 + seconds, **facts))
+    metrics.settle([settled(first_content=101.0, ended=101.0 + seconds, **facts)])
     return list(observed(metrics.inter_token).values())
 
 
@@ -127,7 +127,7 @@ def test_the_time_between_tokens_is_never_negative(output: int | None, reasoning
 
 def own_share(**facts: Any) -> list[tuple[int, float]]:
     metrics = Metrics()
-    metrics.settle(settled(**facts))
+    metrics.settle([settled(**facts)])
     return list(observed(metrics.overhead).values())
 
 
@@ -173,64 +173,64 @@ def test_the_levels_of_the_limits_are_those_that_there_are() -> None:
 
 
 def test_unknown_tokens_are_not_zero_and_zero_is_not_unknown(metrics: Metrics) -> None:
-    metrics.settle(settled(usage=Usage(input=0, output=None)))
+    metrics.settle([settled(usage=Usage(input=0, output=None))])
     assert counted(metrics.tokens) == {(*DEPLOYMENT, "input"): 0}
 
 
 def test_no_usage_counts_no_tokens(metrics: Metrics) -> None:
-    metrics.settle(settled(usage=None))
+    metrics.settle([settled(usage=None)])
     assert not metrics.tokens.cells
 
 
 def test_a_negative_count_of_a_provider_does_not_turn_a_counter_back(metrics: Metrics) -> None:
-    metrics.settle(settled(usage=Usage(input=7, cached=7, output=7, reasoning=7)))
-    metrics.settle(settled(usage=Usage(input=-1, cached=-1, output=-1, reasoning=-1)))
+    metrics.settle([settled(usage=Usage(input=7, cached=7, output=7, reasoning=7))])
+    metrics.settle([settled(usage=Usage(input=-1, cached=-1, output=-1, reasoning=-1))])
     assert set(counted(metrics.tokens).values()) == {7}
 
 
 def test_a_client_that_left_is_a_disconnect_and_no_error(metrics: Metrics) -> None:
-    metrics.settle(settled(outcome="client_gone"))
+    metrics.settle([settled(outcome="client_gone")])
     assert metrics.client_disconnects == 1
     assert not metrics.errors.cells
     assert not metrics.truncated.cells
 
 
 def test_errors_are_counted_by_their_code(metrics: Metrics) -> None:
-    metrics.settle(settled(outcome="error", status=504, error="timeout_idle"))
-    metrics.settle(settled(outcome="error", status=504, error="timeout_idle"))
-    metrics.settle(refused("model_not_found", 404))
+    metrics.settle([settled(outcome="error", status=504, error="timeout_idle")])
+    metrics.settle([settled(outcome="error", status=504, error="timeout_idle")])
+    metrics.settle([refused("model_not_found", 404)])
     assert counted(metrics.errors) == {("timeout_idle",): 2, ("model_not_found",): 1}
 
 
 def test_an_error_without_a_code_is_counted_by_the_class_of_its_status(metrics: Metrics) -> None:
-    metrics.settle(settled(outcome="error", status=422, error=""))
-    metrics.settle(settled(outcome="cancelled", status=0, error=""))
+    metrics.settle([settled(outcome="error", status=422, error="")])
+    metrics.settle([settled(outcome="cancelled", status=0, error="")])
     assert counted(metrics.errors) == {("status_4xx",): 1, ("cancelled",): 1}
 
 
 def test_the_code_of_an_attempt_that_was_made_good_is_no_error(metrics: Metrics) -> None:
-    metrics.settle(settled(error="upstream_disconnected"))
+    metrics.settle([settled(error="upstream_disconnected")])
     assert not metrics.errors.cells
 
 
 @pytest.mark.parametrize("code", ["sk-secret with spaces", "x" * 65, 'a"b', "a\nb", "ü"])
 def test_an_error_code_that_is_no_identifier_does_not_become_a_label(metrics: Metrics, code: str) -> None:
-    metrics.settle(settled(outcome="error", error=code))
+    metrics.settle([settled(outcome="error", error=code)])
     assert counted(metrics.errors) == {("other",): 1}
 
 
 def test_the_kinds_of_errors_are_bounded(metrics: Metrics) -> None:
     for number in range(1000):
-        metrics.settle(settled(outcome="error", error=f"code_{number}"))
+        metrics.settle([settled(outcome="error", error=f"code_{number}")])
         metrics.reject(f"code_{number}")
     assert len(metrics.errors.cells) == len(metrics.rejected.cells) == 100
     assert sum(counted(metrics.errors).values()) == sum(counted(metrics.rejected).values()) == 1000
 
 
 def test_answers_that_broke_off_are_counted_as_truncated(metrics: Metrics) -> None:
-    metrics.settle(settled(outcome="broken", error="timeout_idle"))
-    metrics.settle(settled(outcome="error", status=502, error=str(StreamTruncated.code), first_content=None))
-    metrics.settle(settled(outcome="error", status=502, error="upstream_disconnected"))
+    metrics.settle([settled(outcome="broken", error="timeout_idle")])
+    metrics.settle([settled(outcome="error", status=502, error=str(StreamTruncated.code), first_content=None)])
+    metrics.settle([settled(outcome="error", status=502, error="upstream_disconnected")])
     assert counted(metrics.truncated) == {DEPLOYMENT: 2}
 
 
@@ -243,31 +243,31 @@ def test_rejections_are_counted_by_reason(metrics: Metrics) -> None:
 
 def test_a_model_name_from_a_client_never_becomes_a_label(metrics: Metrics) -> None:
     for number in range(50):
-        metrics.settle(settled(request_model=f"made-up-{number}"))
+        metrics.settle([settled(request_model=f"made-up-{number}")])
     assert counted(metrics.requests) == {("openrouter", "other", "ok"): 50}
 
 
 def test_an_unknown_provider_is_counted_under_other(metrics: Metrics) -> None:
-    metrics.settle(settled(provider="made-up"))
+    metrics.settle([settled(provider="made-up")])
     assert counted(metrics.requests) == {("other", "other", "ok"): 1}
 
 
 def test_unknown_names_leave_nothing_behind(metrics: Metrics) -> None:
     for number in range(100):
-        metrics.settle(settled(request_model=f"made-up-{number}"))
-        metrics.settle(settled(provider=f"made-up-{number}"))
+        metrics.settle([settled(request_model=f"made-up-{number}")])
+        metrics.settle([settled(provider=f"made-up-{number}")])
     assert len(metrics._series) == 2
 
 
 def test_an_exchange_without_a_provider_is_counted_under_none(metrics: Metrics) -> None:
-    metrics.settle(refused("model_not_found", 404))
+    metrics.settle([refused("model_not_found", 404)])
     assert counted(metrics.requests) == {("none", "none", "error"): 1}
 
 
 def test_counters_of_a_deployment_that_was_configured_away_stay(metrics: Metrics) -> None:
-    metrics.settle(settled())
+    metrics.settle([settled()])
     metrics.know([("openai", "gpt-4o")])
-    metrics.settle(settled(provider="openai", request_model="gpt-4o"))
+    metrics.settle([settled(provider="openai", request_model="gpt-4o")])
     assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 1, ("openai", "gpt-4o", "ok"): 1}
 
 
@@ -278,7 +278,7 @@ def test_ten_thousand_deployments_make_at_most_500_label_sets_in_each_metric() -
     metrics.upstream_connections = lambda: {f"provider-{number}": 1 for number in range(600)}
     for provider, model in deployments:
         for outcome in ("ok", "broken"):
-            metrics.settle(settled(provider=provider, request_model=model, outcome=outcome, error=model))
+            metrics.settle([settled(provider=provider, request_model=model, outcome=outcome, error=model)])
     sizes = {family.name: len(family.cells) for family in metrics.families()}
     assert max(sizes.values()) == 500
     assert sum(counted(metrics.requests).values()) == 20_000
@@ -293,7 +293,7 @@ def test_no_exchange_is_lost_whatever_the_bound(facts: list[tuple[str, str, int 
     metrics.know([(model, model) for model in "abcde"])
     for model, outcome, tokens in facts:
         usage = Usage(output=tokens)
-        metrics.settle(settled(provider=model, request_model=model, outcome=outcome, usage=usage))
+        metrics.settle([settled(provider=model, request_model=model, outcome=outcome, usage=usage)])
     assert sum(counted(metrics.requests).values()) == len(facts)
     assert sum(counted(metrics.tokens).values()) == sum(tokens or 0 for _, _, tokens in facts)
     assert all(len(family.cells) <= 8 for family in metrics.families())

@@ -11,8 +11,9 @@ import pytest
 
 from proxy.breakers.breaker import Entry
 from proxy.exchange import Trial
+from proxy.observe.facts import generated
 from proxy.observe.history import Second
-from proxy.observe.record import NAME, TEXT, generated, record_of
+from proxy.observe.record import NAME, TEXT, record_of
 from proxy.observe.recorder import PROMPT, Recorder
 from proxy.providers.keys import Key
 from proxy.routing.catalog import Catalog
@@ -30,7 +31,7 @@ CONFIG = {
 
 
 def made(keep: int = 500) -> Recorder:
-    return Recorder(asyncio.get_running_loop(), lambda: 0, keep)
+    return Recorder(asyncio.get_running_loop(), lambda: 0, lambda: None, keep)
 
 
 def catalog() -> Catalog:
@@ -48,7 +49,7 @@ def trial(of: Catalog, **facts: Any) -> Trial:
 async def test_the_ring_keeps_the_last_ones_newest_first() -> None:
     recorder = made(keep=3)
     for number in range(5):
-        recorder.settle(settled(request_id=f"r{number}"))
+        recorder.settle([settled(request_id=f"r{number}")])
     assert [each.request_id for each in recorder.latest()] == ["r4", "r3", "r2"]
     assert [each.sequence for each in recorder.latest()] == [5, 4, 3]
     assert [each.sequence for each in recorder.latest(before=4)] == [3]
@@ -56,15 +57,15 @@ async def test_the_ring_keeps_the_last_ones_newest_first() -> None:
 
 async def test_with_nothing_to_keep_it_still_counts() -> None:
     recorder = made(keep=0)
-    recorder.settle(settled())
+    recorder.settle([settled()])
     assert list(recorder.latest()) == []
     assert recorder.history.summed().requests == 1
 
 
 async def test_of_several_with_the_same_id_the_newest_is_found() -> None:
     recorder = made()
-    recorder.settle(settled(request_id="same", model="a"))
-    recorder.settle(settled(request_id="same", model="b"))
+    recorder.settle([settled(request_id="same", model="a")])
+    recorder.settle([settled(request_id="same", model="b")])
     found = recorder.find("same")
     assert found is not None
     assert found.model == "b"
@@ -75,7 +76,7 @@ async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> 
     recorder, known = made(), catalog()
     failed = trial(known, failure="server_error", reason="status 500", ended=101.0)
     good = trial(known, began=101.0, first_content=101.5, ended=103.0)
-    recorder.settle(settled(trials=[failed, good], usage=Usage(output=20, reasoning=10)))
+    recorder.settle([settled(trials=[failed, good], usage=Usage(output=20, reasoning=10))])
     samples = recorder.deployments.of(known.deployments[0].key)
     assert (samples.durations(), samples.first_tokens(), samples.tokens_per_second()) == ([2.0], [0.5], 20.0)
     assert samples.mishap is not None
@@ -85,20 +86,20 @@ async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> 
 @pytest.mark.parametrize("blameless", ["client_gone", "outrun"])
 async def test_what_the_provider_is_not_to_blame_for_is_no_mishap(blameless: str) -> None:
     recorder, known = made(), catalog()
-    recorder.settle(settled(trials=[trial(known, failure=blameless)]))
+    recorder.settle([settled(trials=[trial(known, failure=blameless)])])
     assert recorder.deployments.find(known.deployments[0].key) is None
 
 
 async def test_an_attempt_that_still_runs_is_neither() -> None:
     recorder, known = made(), catalog()
-    recorder.settle(settled(trials=[trial(known, ended=None)]))
+    recorder.settle([settled(trials=[trial(known, ended=None)])])
     assert len(recorder.deployments) == 0
 
 
 async def test_a_record_keeps_neither_the_catalog_nor_the_exchange_alive() -> None:
     recorder, known = made(), catalog()
     exchange = settled(catalog=known, trials=[trial(known)])
-    recorder.settle(exchange)
+    recorder.settle([exchange])
     watched = weakref.ref(known)
     del known, exchange
     gc.collect()
@@ -124,8 +125,8 @@ async def test_a_captured_prompt_is_kept_with_its_own_exchange_and_bounded() -> 
     first, second = settled(request_id="same"), settled(request_id="same")
     recorder.capture(first, read(b'{"model":"m","messages":[{"role":"user","content":"\xc3\xa9"}]}'))
     recorder.capture(second, read(b'{"input":"%b"}' % (b"x" * 100_000)))
-    recorder.settle(second)
-    recorder.settle(first)
+    recorder.settle([second])
+    recorder.settle([first])
     newest, older = recorder.latest()
     assert newest.prompt == '[{"role":"user","content":"é"}]'
     assert older.prompt is not None
@@ -135,7 +136,7 @@ async def test_a_captured_prompt_is_kept_with_its_own_exchange_and_bounded() -> 
 
 async def test_without_capture_there_is_no_prompt() -> None:
     recorder = made()
-    recorder.settle(settled())
+    recorder.settle([settled()])
     assert next(recorder.latest()).prompt is None
 
 
@@ -143,7 +144,7 @@ async def test_each_exchange_and_each_second_is_told() -> None:
     recorder = made()
     records, seconds = [], []
     recorder.on_record, recorder.on_second = records.append, seconds.append
-    recorder.settle(settled())
+    recorder.settle([settled()])
     recorder.start()
     try:
         await until(lambda: seconds, "a second to be over")

@@ -227,6 +227,44 @@ def test_a_closed_stream_in_memory_hurts_nobody() -> None:
     assert sink._dropped == 1
 
 
+async def test_gathered_lines_are_written_at_once_behind_what_waits(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = Writes(monkeypatch)
+    sink = gathering(pipe)
+    sink.put(b"first\n")
+    sink.write(b"second\nthird\n")
+    assert pipe.read() == b"first\nsecond\nthird\n"
+    assert len(writes.sizes) == 1
+
+
+def test_of_gathered_lines_as_many_are_kept_as_there_is_room_for(pipe: Pipe) -> None:
+    sink = Sink(pipe.stream, notice)
+    line = b"x" * 999 + b"\n"
+    put = fill(sink, line)
+    sink.write(line * 10)
+    received = b""
+    while piece := pipe.read():
+        received += piece
+        sink.flush()
+    told, kept = received.splitlines()[-1], received.splitlines()[:-1]
+    assert told == b"lost %d" % (put + 10 - len(kept))
+
+
+async def test_gathered_lines_that_a_blocked_reader_left_follow_later(pipe: Pipe) -> None:
+    sink = gathering(pipe)
+    line = b"x" * 999 + b"\n"
+    sink.write(line * 500)
+    received = bytearray()
+
+    def all_read() -> bool:
+        received.extend(pipe.read())
+        return len(received) == 500 * len(line)
+
+    await until(all_read, "the rest of the lines")
+    assert bytes(received) == line * 500
+
+
 async def test_lines_of_other_threads_are_neither_lost_nor_mixed(pipe: Pipe) -> None:
     sink = gathering(pipe)
 
