@@ -216,6 +216,7 @@ class Application:
             catalog=lambda: self._running_gateway.catalog,
             registry=self._registry,
             limiter=admission.limiter,
+            metrics=self.metrics,
             now=dispatcher.now,
             wall=dispatcher.wall,
             active=lambda: self._running_gateway.running,

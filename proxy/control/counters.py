@@ -10,9 +10,11 @@ from proxy.control.asked import query_of
 from proxy.control.replies import send
 from proxy.control.roster import Roster
 from proxy.control.stateview import Clock
-from proxy.observe.history import SECONDS, Second, Totals
+from proxy.observe.history import SECONDS, Second
+from proxy.observe.metrics import Metrics
 from proxy.observe.recorder import Recorder
 from proxy.observe.samples import Spread
+from proxy.observe.totals import Totals, totals_of
 from proxy.routing.listing import available
 from proxy.transport.server import Request
 
@@ -74,15 +76,16 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counters:
-    def __init__(self, recorder: Recorder, roster: Roster, clock: Clock) -> None:
+    def __init__(self, recorder: Recorder, metrics: Metrics, roster: Roster, clock: Clock) -> None:
         self._recorder = recorder
+        self._metrics = metrics
         self._roster = roster
         self._clock = clock
 
     async def metrics(self, request: Request) -> None:
         """GET /admin/metrics."""
         recorder = self._recorder
-        totals = recorder.history.summed()
+        totals = totals_of(self._metrics)
         view = MetricsView(
             uptime=round(self._clock.now() - recorder.began, 3),
             total_requests=totals.requests,
@@ -103,7 +106,7 @@ class Counters:
 
     def event(self, second: Second) -> CountersView:
         """The event of a second that is over."""
-        return CountersView(*self._told(second), self._recorder.history.summed().requests, second.active)
+        return CountersView(*self._told(second), totals_of(self._metrics).requests, second.active)
 
     def _told(self, second: Second) -> tuple[int, int, int, int, int, int, Spread | None, Spread | None]:
         """The fields of ``SecondView`` in their order."""

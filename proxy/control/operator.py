@@ -28,6 +28,7 @@ from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter
 from proxy.observe.feed import Feed
 from proxy.observe.log import Level
+from proxy.observe.metrics import Metrics
 from proxy.observe.recorder import Recorder
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
@@ -45,6 +46,7 @@ class Engine(Struct, frozen=True):
     catalog: Callable[[], Catalog]
     registry: Registry
     limiter: Limiter
+    metrics: Metrics
     now: Callable[[], float]
     wall: Callable[[], float]
     active: Callable[[], int]
@@ -68,7 +70,7 @@ class Operator:
         roster = Roster(engine.catalog, engine.registry, engine.now)
         clock, loop_clock = Clock(engine.now, engine.wall), Clock(loop.time, engine.wall)
         self.states = States(roster, recorder.deployments, clock)
-        self.counters = counters = Counters(recorder, roster, loop_clock)
+        self.counters = counters = Counters(recorder, engine.metrics, roster, loop_clock)
         self.requests = Requests(recorder, loop_clock, engine.secrets)
         self.rate_limits = RateLimits(config, engine.limiter)
         self.config_page = ConfigPage(config, engine.path, engine.waits)

@@ -53,8 +53,8 @@ class Recorder:
     def settle(self, ended: Sequence[Exchange]) -> None:
         """Note exchanges that ended, in the order in which they did."""
         keep, prompts, hear, deployments = self._ring.append, self._prompts, self.on_record, self.deployments
-        sequence = self._sequence
-        for exchange in ended:
+        sequence, told = self._sequence, [*map(generated, ended)]
+        for exchange, tokens in zip(ended, told, strict=True):
             sequence += 1
             record = record_of(exchange, sequence, prompts.pop(exchange, None) if prompts else None)
             keep(record)
@@ -67,11 +67,11 @@ class Recorder:
                     continue
                 first, began = trial.first_content, trial.began
                 since = None if first is None else first - began
-                deployments.of(trial.deployment.key).add(end - began, since, generated(exchange))
+                deployments.of(trial.deployment.key).add(end - began, since, tokens)
             if hear is not None:
                 hear(record)
         self._sequence = sequence
-        self.history.count(ended)
+        self.history.count(ended, told)
 
     def capture(self, exchange: Exchange, call: Call) -> None:
         """Keep the prompt of a call, up to 8 KB, until its exchange is forgotten."""

@@ -57,11 +57,12 @@ class Operated(Served):
     def _operate(self) -> Operator:
         self.registry = Registry.of(self.config.circuit_breaker, lambda *change: self.operator.breaker_changed(*change))
         self.catalog = Catalog(self.config, self.registry, version="1", created=0)
-        clock = self.clock
+        clock, metrics = self.clock, Metrics()
         engine = {
             "catalog": lambda: self.catalog,
             "registry": self.registry,
-            "limiter": Limiter(Memory(clock.now, 1000), Rules.of(self.config.rate_limiting), clock.wall, Metrics()),
+            "limiter": Limiter(Memory(clock.now, 1000), Rules.of(self.config.rate_limiting), clock.wall, metrics),
+            "metrics": metrics,
             "now": clock.now,
             "wall": clock.wall,
             "active": lambda: self.active,
@@ -75,7 +76,7 @@ class Operated(Served):
         } | self._facts
         self.engine = Engine(**engine)
         self.operator = Operator(self.engine, lambda: self.config, self.bodies, "1.2.3")
-        self.settled.reports = (self.operator.settle,)
+        self.settled.reports = (metrics.settle, self.operator.settle)
         return self.operator
 
     def catch_up(self) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.observe.history import KEPT, SECONDS, History, Second, Totals
+from proxy.observe.facts import generated
+from proxy.observe.history import KEPT, SECONDS, History, Second
 from proxy.observe.samples import Spread
-from proxy.wire.usage import Usage
 from tests.observe.exchanges import settled
 
 
 def count(history: History, **facts: Any) -> None:
-    history.count([settled(**facts)])
+    exchange = settled(**facts)
+    history.count([exchange], [generated(exchange)])
 
 
 def test_a_second_tells_what_ended_in_it() -> None:
@@ -34,9 +35,8 @@ def test_the_next_second_begins_anew() -> None:
 def test_a_client_that_left_is_no_error() -> None:
     history = History()
     count(history, outcome="client_gone")
-    assert history.close(50, 0).errors == 0
-    assert history.summed().requests == 1
-    assert (history.summed().ok, history.summed().failed) == (0, 0)
+    second = history.close(50, 0)
+    assert (second.requests, second.errors) == (1, 0)
 
 
 def test_idle_seconds_take_no_memory_and_are_told_all_the_same() -> None:
@@ -70,20 +70,7 @@ def test_of_a_busy_second_the_last_durations_make_the_spread() -> None:
         count(history, began=100.0)
     for _ in range(KEPT):
         count(history, began=102.0, first_content=102.5)
-    assert history.close(50, 0).latency == Spread(1000.0, 1000.0)
-    assert history.summed().duration == KEPT * 4.0
-
-
-def test_totals_hold_the_second_that_still_runs() -> None:
-    history = History()
-    count(history)
-    history.close(50, 0)
-    count(history, outcome="broken", fallback_used=True)
-    assert history.summed() == Totals(2, 1, 1, 1, 6.0, 20, 40, 60, 0)
-
-
-def test_what_a_provider_does_not_know_or_counts_backwards_changes_no_total() -> None:
-    history = History()
-    count(history, usage=Usage(input=-5, cached=None, output=None, reasoning=-1))
-    totals = history.summed()
-    assert (totals.input, totals.cached, totals.output, totals.reasoning) == (0, 0, 0, 0)
+    second = history.close(50, 0)
+    assert second.latency == Spread(1000.0, 1000.0)
+    assert second.first_token == Spread(500.0, 500.0)
+    assert second.requests == 2 * KEPT

@@ -59,7 +59,7 @@ async def test_with_nothing_to_keep_it_still_counts() -> None:
     recorder = made(keep=0)
     recorder.settle([settled()])
     assert list(recorder.latest()) == []
-    assert recorder.history.summed().requests == 1
+    assert recorder.history.close(100, 0).requests == 1
 
 
 async def test_of_several_with_the_same_id_the_newest_is_found() -> None:
