@@ -260,6 +260,7 @@ async def uncollected() -> None:
     async with running() as app:
         for scene in (b"plain", b"stream", b"error", b"binary", b"short"):
             await load(app.port, 2 * CLIENTS, [scene])
+            app.settled.flush()
             before = census()
             gc.disable()
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -27,7 +27,7 @@ class StateNews(Struct):
 
 
 class News:
-    """``second``, ``record``, ``breaker`` and ``reloaded`` are told what happened. With nobody there all is cheap.
+    """``second``, ``records``, ``breaker`` and ``reloaded`` are told what happened. With nobody there all is cheap.
 
     ``clock`` goes by the time of breakers, ``loop_clock`` by that of exchanges; ``counters`` makes a second's event.
     """
@@ -50,11 +50,13 @@ class News:
             self._feed.publish("counters", self._counters(second))
         self._catch_up()
 
-    def record(self, record: Record) -> None:
-        """Runs once per exchange."""
+    def records(self, records: Sequence[Record]) -> None:
+        """Exchanges that ended."""
         if self._requests_left and self._feed.heard:
-            self._requests_left -= 1
-            self._feed.publish("request", summary(record, self._loop_clock))
+            told = records[: self._requests_left]
+            self._requests_left -= len(told)
+            for record in told:
+                self._feed.publish("request", summary(record, self._loop_clock))
 
     def breaker(self, breaker: Breaker, old: State, now: float) -> None:
         """What a registry calls at each change."""

@@ -81,7 +81,7 @@ class Operator:
         self.events = Events(feed, version, engine.wall, engine.catch_up)
         self._news = news = News(feed, roster, clock, loop_clock, counters.event)
         self.settle = recorder.settle
-        recorder.on_record, recorder.on_second = news.record, news.second
+        recorder.on_records, recorder.on_second = news.records, news.second
         recorder.start()
 
     @property

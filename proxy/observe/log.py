@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import BinaryIO, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from proxy.exchange import Exchange
 from proxy.observe.mask import Mask
@@ -48,8 +50,8 @@ class Line(msgspec.Struct, gc=False):
     error: str
     detail: str
     attempts: int
-    failures: list[str] | msgspec.UnsetType
-    fallback: bool | msgspec.UnsetType
+    failures: list[str] | UnsetType
+    fallback: bool | UnsetType
     stream: bool
     ttft_ms: float | None
     duration_ms: float | None
@@ -58,7 +60,7 @@ class Line(msgspec.Struct, gc=False):
     bytes_in: int
     bytes_out: int
     client: str
-    caller: str | msgspec.UnsetType
+    caller: str | UnsetType
 
 
 class Log:
@@ -99,22 +101,20 @@ class Log:
     def exchanges(self, ended: Sequence[Exchange]) -> None:
         """A line for each exchange that was settled, and with the moment at which it ended; all in one write."""
         rank = self._rank
-        if rank > RANKS["warning"]:
-            return
-        wall, stamp = self._now(), self._stamp
-        # Between the clock by which exchanges end and the wall's.
-        apart = None if self._loop is None else wall - self._loop.time()
-        lines = []
-        for exchange in ended:
-            level = "info" if exchange.outcome == "ok" else _level(exchange)
-            if RANKS[level] >= rank:
-                moment = exchange.ended
-                told = stamp(wall if apart is None or moment is None else moment + apart)
-                lines.append(self._told(exchange, told, level))
-        if lines:
-            self._sink.write(self._encoded(lines))
+        if rank > RANKS["info"]:
+            ended = [exchange for exchange in ended if RANKS[_level(exchange)] >= rank]
+        if ended:
+            self._sink.write(self._encoded([*map(self._told, ended, self._stamps(ended))]))
 
-    def _told(self, exchange: Exchange, stamp: str, level: Level) -> Line:
+    def _stamps(self, ended: Sequence[Exchange]) -> Iterator[str]:
+        """When each of them ended; without a loop, by whose clock they did, that is now."""
+        wall = self._now()
+        if self._loop is None:
+            return repeat(self._stamp(wall))
+        apart, stamp = wall - self._loop.time(), self._stamp
+        return (stamp((exchange.ended or exchange.began) + apart) for exchange in ended)
+
+    def _told(self, exchange: Exchange, stamp: str) -> Line:
         began, first, ended = exchange.began, exchange.first_content, exchange.ended
         model, asked = exchange.model, exchange.request_model
         error, detail = exchange.error, exchange.error_detail
@@ -122,7 +122,7 @@ class Log:
         # By position: a call with 22 names costs as much again.
         return Line(
             stamp,
-            level,
+            "info" if outcome == "ok" else _level(exchange),
             "exchange",
             exchange.request_id,
             exchange.endpoint.path,
@@ -134,8 +134,8 @@ class Log:
             _short(error) if error else "",
             self._text(detail) if detail else "",
             attempts,
-            _failures(exchange) if attempts > 1 or outcome != "ok" else msgspec.UNSET,
-            exchange.fallback_used or msgspec.UNSET,
+            _failures(exchange) if attempts > 1 or outcome != "ok" else UNSET,
+            exchange.fallback_used or UNSET,
             stream,
             round((first - began) * 1e6) / 1e3 if first is not None else None,
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
@@ -144,7 +144,7 @@ class Log:
             exchange.bytes_in,
             exchange.bytes_out,
             exchange.client,
-            msgspec.UNSET if caller is None else _named(caller.id),
+            UNSET if caller is None else _named(caller.id),
         )
 
     def _encoded(self, lines: list[Line]) -> bytes:
@@ -231,15 +231,15 @@ def _level(exchange: Exchange) -> Level:
     return "info"
 
 
-def _failures(exchange: Exchange) -> list[str] | msgspec.UnsetType:
+def _failures(exchange: Exchange) -> list[str] | UnsetType:
     """What was tried in vain, in order."""
     found = [f"{trial.deployment.label} {trial.failure}" for trial in exchange.trials if trial.failure]
-    return found or msgspec.UNSET
+    return found or UNSET
 
 
-def _named(caller: str) -> str | msgspec.UnsetType:
+def _named(caller: str) -> str | UnsetType:
     """Who asked, beyond the address: a key's id, a token's subject, or the name that a client gave itself."""
-    return msgspec.UNSET if caller.startswith("address:") else _short(caller)
+    return UNSET if caller.startswith("address:") else _short(caller)
 
 
 def _short(name: str) -> str:

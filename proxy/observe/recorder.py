@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, repeat
 
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, Trial
 from proxy.observe.facts import generated
 from proxy.observe.history import History, Second
 from proxy.observe.record import Record, record_of, short
@@ -24,7 +25,7 @@ EARLY = 0.05  # seconds
 class Recorder:
     """``settle`` takes exchanges that ended; ``active`` tells how many run, ``catch_up`` hands over those that ended.
 
-    ``on_record`` hears of each exchange, ``on_second`` of each second, both synchronously. ``keep`` exchanges are
+    ``on_records`` hears of each exchange, ``on_second`` of each second, both synchronously. ``keep`` exchanges are
     remembered; ``capture`` is for calls whose prompts may be kept.
     """
 
@@ -37,7 +38,7 @@ class Recorder:
         self.began = loop.time()
         self.history = History()
         self.deployments = Deployments()
-        self.on_record: Callable[[Record], None] | None = None
+        self.on_records: Callable[[Sequence[Record]], None] | None = None
         self.on_second: Callable[[Second], None] | None = None
         self._ring: deque[Record] = deque(maxlen=keep)
         self._sequence = 0
@@ -52,26 +53,16 @@ class Recorder:
 
     def settle(self, ended: Sequence[Exchange]) -> None:
         """Note exchanges that ended, in the order in which they did."""
-        keep, prompts, hear, deployments = self._ring.append, self._prompts, self.on_record, self.deployments
-        sequence, told = self._sequence, [*map(generated, ended)]
-        for exchange, tokens in zip(ended, told, strict=True):
-            sequence += 1
-            record = record_of(exchange, sequence, prompts.pop(exchange, None) if prompts else None)
-            keep(record)
+        records = [*map(record_of, ended, count(self._sequence + 1), self._prompts_of(ended))]
+        self._sequence += len(records)
+        self._ring.extend(records)
+        tokens = [*map(generated, ended)]
+        self.history.count(ended, tokens)
+        for record, found in zip(records, tokens, strict=True):
             for trial in record.trials:
-                end = trial.ended
-                if end is None:
-                    continue
-                if trial.failure:
-                    self._failed(record, trial.deployment.key, trial.failure, trial.reason, end)
-                    continue
-                first, began = trial.first_content, trial.began
-                since = None if first is None else first - began
-                deployments.of(trial.deployment.key).add(end - began, since, tokens)
-            if hear is not None:
-                hear(record)
-        self._sequence = sequence
-        self.history.count(ended, told)
+                self._sample(record, trial, found)
+        if self.on_records is not None:
+            self.on_records(records)
 
     def capture(self, exchange: Exchange, call: Call) -> None:
         """Keep the prompt of a call, up to 8 KB, until its exchange is forgotten."""
@@ -80,9 +71,21 @@ class Recorder:
         text = bytes(raw[: 4 * PROMPT]).decode("utf-8", "replace")
         self._prompts[exchange] = short(text, PROMPT)
 
-    def _failed(self, record: Record, key: str, kind: str, reason: str, at: float) -> None:
-        if kind not in BLAMELESS:
-            self.deployments.of(key).mishap = Mishap(at, kind, reason, record.request_id)
+    def _prompts_of(self, ended: Sequence[Exchange]) -> Iterable[str | None]:
+        prompts = self._prompts
+        return (prompts.pop(exchange, None) for exchange in ended) if prompts else repeat(None)
+
+    def _sample(self, record: Record, trial: Trial, tokens: int | None) -> None:
+        ended = trial.ended
+        if ended is None:
+            return
+        if not trial.failure:
+            first, began = trial.first_content, trial.began
+            since = None if first is None else first - began
+            self.deployments.of(trial.deployment.key).add(ended - began, since, tokens)
+        elif trial.failure not in BLAMELESS:
+            mishap = Mishap(ended, trial.failure, trial.reason, record.request_id)
+            self.deployments.of(trial.deployment.key).mishap = mishap
 
     # -- once a second ----------------------------------------------------------------------------
 

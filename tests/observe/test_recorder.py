@@ -143,7 +143,7 @@ async def test_without_capture_there_is_no_prompt() -> None:
 async def test_each_exchange_and_each_second_is_told() -> None:
     recorder = made()
     records, seconds = [], []
-    recorder.on_record, recorder.on_second = records.append, seconds.append
+    recorder.on_records, recorder.on_second = records.extend, seconds.append
     recorder.settle([settled()])
     recorder.start()
     try:
