@@ -199,7 +199,10 @@ class Gateway:
             raise
 
     def _settle(self, exchange: Exchange, request: Request) -> None:
-        """Once per exchange, synchronously, whatever happened: nothing about it may be lost."""
+        """Once per exchange, synchronously, whatever happened: nothing about it may be lost.
+
+        It lets go of what leads to a body, for observers may keep it a while; from then on nobody changes it.
+        """
         reply = request.reply
         exchange.ended = self._loop.time()
         exchange.status = reply.status
@@ -212,8 +215,12 @@ class Gateway:
             self._metrics.in_flight -= 1
             if self.stopping and not self._running:
                 self._idle.set()
-        if exchange.hold is not None:
-            exchange.hold.settle(exchange)
+        hold = exchange.hold
+        if hold is not None:
+            hold.settle(exchange)
+            exchange.hold = None
+        if exchange.fault is not None:
+            exchange.fault = None
         if exchange.dropped_events:
             self._log.warning(
                 "The provider sent events that no client could read; they were dropped.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -203,3 +204,13 @@ async def test_many_deployments_are_told_whole() -> None:
     async with Operated(many) as plane:
         answer = await plane.ask("GET", "/admin/state")
         assert [each["name"] for each in answer.json["deployments"]] == names
+
+
+async def test_a_reset_forgets_also_what_ended_just_before(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.observe.settled.GATHER", 1000.0)  # nothing comes by itself
+    plane.settled.attach(asyncio.get_running_loop())
+    plane.settle(plane.trial("up/m", 100.0))
+    assert (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json["latencyMs"] is None
+    plane.settled.flush()
+    (view, *_) = (await plane.ask("GET", "/admin/state")).json["deployments"]
+    assert (view["id"], view["latencyMs"]) == ("up/m", None)

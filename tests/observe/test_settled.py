@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from proxy.exchange import Exchange
 from proxy.observe.settled import MOST, Settled
 from tests.observe.exchanges import settled
-from tests.support import until
+from tests.support import Upstream, completion, json_answer, until
+from tests.support.gateway import Gateway, one_provider
 
 
 class Heard:
@@ -35,6 +36,12 @@ async def gathering(heard: Heard) -> Settled:
     found.reports = (heard,)
     found.attach(asyncio.get_running_loop())
     return found
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        yield up
 
 
 def put(gathering: Settled, *ids: str) -> None:
@@ -112,3 +119,18 @@ async def test_a_defect_of_one_report_is_told_and_costs_the_others_nothing(gathe
     put(gathering, "a")
     gathering.flush()
     assert (heard.batches, told) == ([["a"]], [defect])
+
+
+async def test_what_waits_holds_no_body_and_nothing_that_a_request_was_granted(up: Upstream) -> None:
+    up.on(lambda request: json_answer(completion("Hello")))
+    limits = {"enabled": True, "global": {"tokensPerMinute": 1_000_000}}
+    async with Gateway(one_provider(up, rateLimiting=limits)) as gw:
+        waiting: list[Exchange] = []
+        gw.app.settled.reports += (waiting.extend,)
+        client = await gw.client()
+        answer = await client.fetch("POST", "/v1/chat/completions", json={"model": "m", "messages": []})
+        assert answer.status == 200
+        await gw.settled()
+    (exchange,) = waiting
+    assert (exchange.hold, exchange.fault) == (None, None)
+    assert exchange.outcome == "ok"
