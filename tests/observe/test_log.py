@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import math
+import time
 from datetime import datetime
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -123,6 +125,18 @@ async def test_a_line_tells_when_its_exchange_ended_and_not_when_it_was_written(
     written.log.exchanges([settled(ended=now - 1.5), settled(ended=now - 0.75)])
     stamps = [datetime.fromisoformat(line["time"]).timestamp() for line in written.lines()]
     assert stamps == pytest.approx([NOON - 1.5, NOON - 0.75], abs=0.25)
+
+
+async def test_a_turn_of_the_loop_that_takes_long_makes_no_line_later() -> None:
+    written = Written()
+    loop = asyncio.get_running_loop()
+    written.log.attach(loop)
+    with mock.patch.object(loop, "time", return_value=time.monotonic() - 5.0):
+        written.log.exchanges([settled(ended=time.monotonic() - 7.0)])
+    with mock.patch.object(loop, "time", return_value=-1000.0):  # a clock that began elsewhere
+        written.log.exchanges([settled(ended=-1001.0)])
+    stamps = [datetime.fromisoformat(line["time"]).timestamp() for line in written.lines()]
+    assert stamps == pytest.approx([NOON - 7.0, NOON - 1.0], abs=0.25)
 
 
 def test_exchanges_that_wait_come_before_other_lines_and_by_the_level_of_their_time() -> None:
