@@ -139,7 +139,10 @@ class Dispatch:
         race, request = self._race, delivery.request
         request.flow = attempt if race is None else race.entered_by(trial, attempt)
         try:
-            answer = await attempt.run()
+            try:
+                answer = await attempt.run()
+            finally:
+                attempt.finish()
             if answer is None:
                 return self._streamed(trial)
             if answer.status >= 400:

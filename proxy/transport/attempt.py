@@ -8,8 +8,8 @@ itself flows past it, from the connection to the relay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -40,6 +40,8 @@ from proxy.wire.tap import Mark, Tap
 
 PING_EVERY = 15.0
 DRAIN_SECS = 120.0  # how long an answer is read on for its usage after the client left
+# Below this it is cheaper to copy the pieces of a request together than to hand them over one by one.
+JOIN_BELOW = 64 * 1024
 BIG_BODY = 1024 * 1024
 SLICE = 256 * 1024
 AFTER_DONE_SECS = 5.0  # how long a provider may keep the connection open after [DONE]
@@ -119,7 +121,8 @@ class Body(Protocol):
 
 
 class Attempt:
-    """``run`` it once, as the request's flow. It is the upstream's sink and the clocks' subject, too.
+    """``run`` it once, as the request's flow, and ``finish`` it, whatever came of it. It is the upstream's sink
+    and the clocks' subject, too.
 
     ``reply`` takes the answer: the request's own, or one that holds it back.
     """
@@ -138,13 +141,15 @@ class Attempt:
         "_provider",
         "_reply",
         "_request",
-        "_stopped",
         "_tap",
+        "_uploading",
         "_watch",
         "headed_at",
         "origin",
         "sent_at",
     )
+
+    due: Final = 0.0  # for the ticker: most answers are whole before the first tick, which makes the watch
 
     def __init__(
         self,
@@ -170,113 +175,144 @@ class Attempt:
         self._inflater: Inflater | None = None
         self._watch: Watch | None = None
         self._outcome: asyncio.Future[Answer | None] | None = None
-        self._dialling: asyncio.Task[UpstreamConnection] | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._uploading: asyncio.Task[None] | None = None
         self._detached = False  # the client left and the answer is read on for its usage
-        self._stopped: BaseException | None = None
         self.sent_at: float | None = None  # when there was a connection
         self.headed_at: float | None = None  # when the head of the answer came
 
     def __repr__(self) -> str:
         return f"<Attempt {self._provider.name} {self._head!r} {self._connection!r}>"
 
-    async def run(self) -> Answer | None:
+    def run(self) -> Awaitable[Answer | None]:
         """The collected answer, or ``None`` when it went to the client as it came.
 
         Raises UpstreamFault while another attempt may still be made, ClientGone, or whatever ``interrupt`` brought.
         """
         if self._request.gone:
             raise ClientGone  # it left while no flow was there to be told
-        try:
-            connection = self._around.pool.take(self.origin) or await self._connect()
-            while True:
-                kept = connection.uses > 0
-                outcome: asyncio.Future[Answer | None] = self._around.loop.create_future()
-                self._outcome = outcome
-                upload = self._begin(connection)
-                try:
-                    return await outcome
-                except ConnectionBroken as fault:
-                    # A kept-alive connection may die under a request that the provider never saw.
-                    if not kept or fault.heard or not self._ask.replayable:
-                        raise
-                finally:
-                    self._finish(connection)
-                    if upload is not None:
-                        upload.cancel()
-                        await asyncio.wait((upload,))  # nobody else may read the client's body before
-                self._around.counters.possible_double_executions += 1
-                connection = await self._connect()
-        finally:
+        around = self._around
+        self._outcome = outcome = around.loop.create_future()
+        connection = around.pool.take(self.origin)
+        if connection is None:
+            self._dial()
+        else:
+            self._begin(connection)
+        return outcome if self._ask.upload is None else self._uploaded(outcome)
+
+    def finish(self) -> None:
+        """It is over, or nobody wants it any more."""
+        if self._connection is not None:
+            self._leave(self._connection)
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._uploading is not None:
+            self._uploading.cancel()
+        body, tap = self._body, self._tap
+        if body is not None:
+            body.release()
             self._body = None  # it knows us: without this each request would leave a cycle to the collector
+        if tap is not None:
+            self._exchange.usage = tap.usage
+            self._exchange.response_model = tap.response_model
 
     # -- driving ----------------------------------------------------------------------------------
 
-    async def _connect(self) -> UpstreamConnection:
+    def _dial(self) -> None:
+        self._dialling = self._around.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        """Begin on a new connection; a task of its own, for it can be given up while the request goes on."""
+        outcome = self._outcome
+        assert outcome is not None
+        try:
+            connection = await self._open()
+            if outcome.done():
+                self._around.pool.release(connection)
+            else:
+                self._begin(connection)
+        except asyncio.CancelledError:
+            outcome.cancel()  # unless it is known already why
+            raise
+        except Exception as fault:
+            self._settle(fault)
+        finally:
+            self._dialling = None
+
+    async def _open(self) -> UpstreamConnection:
         clocks = self._ask.clocks
         left = self._ask.deadline - self._around.loop.time()
         if left <= 0:
             raise ClockExpired("deadline", 0.0)
         timeout = min(filter(None, (clocks.connect, clocks.total, left if left < NEVER else 0.0)), default=0.0)
-        self._dialling = self._around.loop.create_task(self._around.pool.open(self.origin, timeout))
         try:
-            return await self._dialling
+            return await self._around.pool.open(self.origin, timeout)
         except ClockExpired as fault:
             if timeout == clocks.connect:
                 raise
             raise ClockExpired("deadline" if timeout == left else "total", timeout, detail=fault.detail) from None
-        except asyncio.CancelledError:
-            if self._stopped is None:
-                self._abandon(self._dialling)
-                raise
-            raise self._stopped from None
-        finally:
-            self._dialling = None
 
-    def _abandon(self, dialling: asyncio.Task[UpstreamConnection]) -> None:
-        """Nobody waits for the connection any more, which may have come in this very turn of the loop."""
-        if not dialling.cancel() and not dialling.cancelled() and dialling.exception() is None:
-            self._around.pool.release(dialling.result())
-
-    def _begin(self, connection: UpstreamConnection) -> asyncio.Task[None] | None:
+    def _begin(self, connection: UpstreamConnection) -> None:
         """Send the request; its body in a task of its own if that takes time."""
-        if self._stopped is not None:
-            self._around.pool.release(connection)
-            raise self._stopped
-        around, ask = self._around, self._ask
+        ask = self._ask
         self._connection = connection
         source: AsyncIterator[bytes | memoryview] | None = ask.upload
-        if sum(map(len, ask.body)) > BIG_BODY:
-            source = _slices(ask.body)
-            connection.send((ask.head,), self, no_body=ask.no_body)
+        size = sum(map(len, ask.body))
+        if size < JOIN_BELOW:
+            segments: Segments = (b"".join((ask.head, *ask.body)),)
+        elif size <= BIG_BODY:
+            segments = (ask.head, *ask.body)
         else:
-            connection.send((ask.head, *ask.body), self, no_body=ask.no_body)
-        self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired)
-        self.sent_at = watch.begun
-        if ask.ping is not None and around.ping_after:
-            watch.ping_with(self._ping, self._exchange.began + around.ping_after, around.ping_every)
-        if ask.deadline < NEVER:
-            watch.commit_before(ask.deadline)
-        # Beside the answer: a provider that refuses early is heard while the client still uploads.
-        connection.sending = source is not None
-        return None if source is None else around.loop.create_task(self._upload(source, connection))
+            segments, source = (ask.head,), _slices(ask.body)
+        connection.send(segments, self, ask.no_body)
+        self.sent_at = connection.last_read
+        self._around.ticker.add(self)
+        if source is not None:
+            # Beside the answer: a provider that refuses early is heard while the client still uploads.
+            connection.sending = True
+            self._uploading = self._around.loop.create_task(self._upload(source, connection))
 
-    def _finish(self, connection: UpstreamConnection) -> None:
-        """The answer is over, or nobody wants it any more."""
-        if self._watch is not None:
-            self._watch.stop()
-        if self._body is not None:
-            self._body.release()
-        if self._tap is not None:
-            self._exchange.usage = self._tap.usage
-            self._exchange.response_model = self._tap.response_model
+    def _leave(self, connection: UpstreamConnection) -> None:
+        """Its answer will not come, or not to its end."""
+        self._connection = None
+        self._stop_clocks()
         if connection.sink is self:
             connection.abort()
-        self._connection = self._watch = None
+
+    def _may_repeat(self, fault: GatewayError) -> bool:
+        """Whether a kept-alive connection died under a request that the provider never saw."""
+        connection, outcome = self._connection, self._outcome
+        return (
+            isinstance(fault, ConnectionBroken)
+            and not fault.heard
+            and self._ask.replayable
+            and connection is not None
+            and connection.uses > 1
+            and outcome is not None
+            and not outcome.done()
+        )
+
+    def _repeat(self) -> None:
+        assert self._connection is not None
+        self._leave(self._connection)
+        if self._uploading is not None:
+            self._uploading.cancel()
+        self._around.counters.possible_double_executions += 1
+        self._dial()
+
+    async def _uploaded(self, outcome: asyncio.Future[Answer | None]) -> Answer | None:
+        """The same outcome, but not before the upload has let go of the client's body: nobody else may read it."""
+        try:
+            return await outcome
+        finally:
+            self.finish()
+            if self._uploading is not None:
+                await asyncio.wait((self._uploading,))
 
     async def _upload(self, source: AsyncIterator[bytes | memoryview], connection: UpstreamConnection) -> None:
         try:
             async for piece in source:
-                connection.write((piece,))
+                connection.write(piece)
                 await connection.drain()
         except (GatewayError, ClientGone) as reason:
             self.interrupt(reason)
@@ -289,10 +325,12 @@ class Attempt:
     # -- the provider's side (Sink) ---------------------------------------------------------------
 
     def head(self, head: Head) -> Callable[[bytes], None]:
-        assert self._watch is not None
-        self._watch.head_seen()
-        self.headed_at = self.last_read
+        connection = self._connection
+        assert connection is not None
+        self.headed_at = connection.last_read
         self._head = head
+        if self._watch is not None:
+            self._watch.head_seen()
         if self._ask.dialect == OPAQUE:
             body: Body = Pipe(self, self._reply, head.status, head.length)
             self._body = body
@@ -309,8 +347,7 @@ class Attempt:
         assert connection is not None
         # From the release on the connection may be somebody else's, and no clock has anything to say.
         self._connection = None
-        if self._watch is not None:
-            self._watch.stop()
+        self._stop_clocks()
         try:
             if self._inflater is not None and self._inflater.cut:
                 self.broken(BrokenAnswer("The provider's compressed answer is cut off."))
@@ -325,6 +362,8 @@ class Attempt:
     def broken(self, fault: GatewayError) -> None:
         if self._body is not None and self._body.committed and not self._detached:
             self._body.broken(fault)
+        elif self._may_repeat(fault):
+            self._repeat()
         else:
             self._settle(fault)
 
@@ -332,12 +371,12 @@ class Attempt:
 
     def commit(self) -> bytes:
         """The content commit."""
-        exchange, watch = self._exchange, self._watch
-        assert watch is not None
+        exchange = self._exchange
         if exchange.first_content is None:
             exchange.first_content = self._around.loop.time()
         self._ask.committed()
-        watch.committed()
+        if self._connection is not None:
+            self._watching().committed()
         # The request will not be sent again: a stream of an hour need not hold it.
         self._ask.forget()
         if self._request.writing_paused:
@@ -350,11 +389,13 @@ class Attempt:
     def collected(self, body: bytes) -> None:
         head = self._head
         assert head is not None
-        self._settle(Answer(head.status, head.headers, head.kind, body))
+        outcome = self._outcome
+        if outcome is not None and not outcome.done():
+            outcome.set_result(Answer(head.status, head.headers, head.kind, body))
 
     def concluding(self) -> bytes:
-        if self._watch is not None:
-            self._watch.bound(AFTER_DONE_SECS)
+        if self._connection is not None:
+            self._watching().bound(AFTER_DONE_SECS)
         return self._ask.epilogue()
 
     def delivered(self) -> None:
@@ -374,13 +415,13 @@ class Attempt:
     # -- the client's side (Flow) -----------------------------------------------------------------
 
     def pause(self) -> None:
-        if self._connection is not None and self._watch is not None and not self._detached:
+        if self._connection is not None and not self._detached:
             self._connection.pause_reading()
-            self._watch.pause()
+            self._watching().pause()
 
     def resume(self) -> None:
-        if self._connection is not None and self._watch is not None:
-            self._watch.resume()
+        if self._connection is not None:
+            self._watching().resume()
             self._connection.resume_reading()
 
     def client_gone(self) -> None:
@@ -394,13 +435,12 @@ class Attempt:
 
     def interrupt(self, reason: BaseException | None) -> None:
         """End the attempt from outside: in-band if the answer has begun, else by raising ``reason`` from ``run``."""
-        self._stopped = reason
         connection = self._connection
         if connection is not None:
             connection.abort()
         if self._dialling is not None:
             self._dialling.cancel()
-        elif self._outcome is None or self._outcome.done():
+        if self._outcome is None or self._outcome.done():
             return  # the answer ended in this very turn of the loop, and ``run`` has yet to wake up
         elif isinstance(reason, GatewayError):
             self.broken(reason)
@@ -422,6 +462,29 @@ class Attempt:
 
     # -- inside -----------------------------------------------------------------------------------
 
+    def look(self, now: float) -> None:
+        """The first tick: from now on a watch stands for us."""
+        self._watching().look(now)
+
+    def _watching(self) -> Watch:
+        """The watch over the running request, made when first something is wanted of it."""
+        watch = self._watch
+        if watch is None:
+            around, ask = self._around, self._ask
+            around.ticker.discard(self)
+            self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired, self.sent_at)
+            if ask.ping is not None and around.ping_after:
+                watch.ping_with(self._ping, self._exchange.began + around.ping_after, around.ping_every)
+            if ask.deadline < NEVER:
+                watch.commit_before(ask.deadline)
+            if self._head is not None:
+                watch.head_seen()
+        return watch
+
+    def _stop_clocks(self) -> None:
+        watch, self._watch = self._watch, None
+        self._around.ticker.discard(self if watch is None else watch)
+
     def _body_for(self, head: Head) -> Body:
         reply, connection = self._reply, self._connection
         assert connection is not None
@@ -432,10 +495,11 @@ class Attempt:
             if ask.listener is not None:
                 hook = _overheard(hook, ask.listener, tap)
             return EventRelay(self, connection, reply, self._exchange, tap, hook)
-        pipe = Pipe(self, reply, head.status, None if head.coding else head.length)
+        length = None if head.coding else head.length
         if head.status >= 400 or self._ask.collects or head.kind.endswith((b"/json", b"+json")):
-            return Collector(self, self._around.max_answer, self._around.budget, pipe)
-        return pipe
+            around = self._around
+            return Collector(self, reply, head.status, length, around.max_answer, around.budget)
+        return Pipe(self, reply, head.status, length)
 
     def _inflating(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """We asked for identity; a provider that compresses all the same is decoded."""
@@ -468,10 +532,10 @@ class Attempt:
         """The client left; the answer is read to its end for the usage, within bounds."""
         self._detached = True
         self._reply.detach()
-        if self._watch is not None:
-            self._watch.resume()
-            self._watch.bound(DRAIN_SECS)
         if self._connection is not None:
+            watch = self._watching()
+            watch.resume()
+            watch.bound(DRAIN_SECS)
             self._connection.resume_reading()
 
     def _expired(self, clock: str, seconds: float) -> None:

@@ -27,24 +27,32 @@ class Subject(Protocol):
         """Bytes that wait for the client."""
 
 
+class Watched(Protocol):
+    """Whatever wants a look when its moment ``due`` has come."""
+
+    @property
+    def due(self) -> float: ...
+    def look(self, now: float) -> None: ...
+
+
 class Ticker:
-    """Looks at every watch whose moment has come; it rests while there is none."""
+    """Looks at everything whose moment has come; it rests while there is nothing."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.time = loop.time
         self._loop = loop
-        self._watches: set[Watch] = set()
+        self._watches: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._watches)
 
-    def add(self, watch: Watch) -> None:
+    def add(self, watch: Watched) -> None:
         self._watches.add(watch)
         if self._timer is None:
             self._timer = self._loop.call_later(TICK, self._tick)
 
-    def discard(self, watch: Watch) -> None:
+    def discard(self, watch: Watched) -> None:
         self._watches.discard(watch)
 
     def _tick(self) -> None:
@@ -57,7 +65,10 @@ class Ticker:
 
 
 class Watch:
-    """Runs the clocks from its making until ``stop``. ``expired(name, seconds)`` is called at most once."""
+    """Runs the clocks from the moment ``begun``, else from its making, until ``stop``.
+
+    ``expired(name, seconds)`` is called at most once.
+    """
 
     __slots__ = (
         "_clocks",
@@ -76,12 +87,19 @@ class Watch:
         "due",
     )
 
-    def __init__(self, ticker: Ticker, clocks: Clocks, subject: Subject, expired: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        ticker: Ticker,
+        clocks: Clocks,
+        subject: Subject,
+        expired: Callable[[str, float], None],
+        begun: float | None = None,
+    ) -> None:
         self._ticker = ticker
         self._clocks = clocks
         self._subject = subject
         self._expired = expired
-        self.begun = ticker.time()
+        self.begun = ticker.time() if begun is None else begun
         self._head_seen = False
         self._committed = False
         self._paused_at: float | None = None

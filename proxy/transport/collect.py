@@ -8,7 +8,7 @@ import msgspec
 
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.transport.body import Budget
-from proxy.transport.head import Header
+from proxy.transport.headers import Header
 from proxy.transport.reply import Outlet
 
 
@@ -78,45 +78,45 @@ class Pipe:
         self._reply.begin(self._status, self._owner.commit(), chunk, length=self._length)
 
 
-class Collector:
+class Collector(Pipe):
     """A body collected up to ``limit`` bytes and handed over whole; a larger one is piped."""
 
-    __slots__ = ("_budget", "_held", "_limit", "_owner", "_pieces", "_pipe")
+    __slots__ = ("_budget", "_held", "_limit", "_pieces")
 
-    def __init__(self, owner: Owner, limit: int, budget: Budget, pipe: Pipe) -> None:
-        self._owner = owner
+    def __init__(
+        self, owner: Owner, reply: Outlet, status: int, length: int | None, limit: int, budget: Budget
+    ) -> None:
+        super().__init__(owner, reply, status, length)
         self._limit = limit
         self._budget = budget
-        self._pipe = pipe
         self._pieces: list[bytes] = []
         self._held = 0
 
-    @property
-    def committed(self) -> bool:
-        return self._pipe.committed
-
     def feed(self, chunk: bytes) -> None:
-        if self._pipe.committed:
-            self._pipe.feed(chunk)
+        if self.committed:
+            super().feed(chunk)
             return
-        self._budget.take(len(chunk))
-        self._held += len(chunk)
+        size = len(chunk)
+        held = self._held + size
+        if size != self._length:  # what came whole is handed over in this very read, and never held
+            self._budget.take(size)
+            self._held = held
         self._pieces.append(chunk)
-        if self._held > self._limit:
-            self._pipe.feed(b"".join(self._pieces))
+        if held > self._limit:
+            super().feed(b"".join(self._pieces))
             self.release()
 
     def end(self) -> None:
-        if self._pipe.committed:
-            self._pipe.end()
+        if self.committed:
+            super().end()
             return
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        body = b"".join(self._pieces)  # a single piece is not copied
         self.release()
         self._owner.collected(body)
 
     def broken(self, fault: GatewayError) -> None:
         self.release()
-        self._pipe.broken(fault)
+        super().broken(fault)
 
     def ping(self) -> None:
         """A JSON answer has no room for comments."""
@@ -124,5 +124,6 @@ class Collector:
     def release(self) -> None:
         """Forget what was collected."""
         self._pieces.clear()
-        self._budget.give(self._held)
-        self._held = 0
+        if self._held:
+            self._budget.give(self._held)
+            self._held = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote, unquote_plus
 
 Header = tuple[bytes, bytes]
@@ -115,29 +115,40 @@ _CACHE_CONTROL: Final = b"cache-control"
 _USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))  # they name no header
 
 
-class Verdicts(dict[bytes, Verdict]):
-    """What ``judge`` says about a lower-case name, remembered for each spelling of it; bounded.
+T = TypeVar("T")
 
-    ``judge`` tells whether the name passes, ``None`` where that takes a look.
 
-    ``verdicts[name]`` never fails. Clients choose the names, so neither many nor long ones may fill the memory.
+class Spellings(dict[bytes, T]):
+    """What ``judge`` says about a field's name, remembered for each spelling of it; bounded.
+
+    ``spellings[name]`` never fails. Peers choose the names, so neither many nor long ones may fill the memory.
     """
 
     MAX_NAMES: Final = 1024
     MAX_LENGTH: Final = 64
 
-    def __init__(self, judge: Callable[[bytes], bool | None]) -> None:
-        super().__init__()
-        self._judge = judge
+    def judge(self, name: bytes) -> T:
+        raise NotImplementedError
 
-    def __missing__(self, name: bytes) -> Verdict:
-        passes = _IS_TOKEN(name) is not None and self._judge(name.lower())
-        verdict = LOOK if passes is None else name + b": " if passes else DROP
+    def __missing__(self, name: bytes) -> T:
+        verdict = self.judge(name)
         if len(name) <= self.MAX_LENGTH:
             if len(self) >= self.MAX_NAMES:
                 self.clear()
             self[name] = verdict
         return verdict
+
+
+class Verdicts(Spellings[Verdict]):
+    """``passes`` tells whether a lower-case name passes, ``None`` where that takes a look."""
+
+    def __init__(self, passes: Callable[[bytes], bool | None]) -> None:
+        super().__init__()
+        self._passes = passes
+
+    def judge(self, name: bytes) -> Verdict:
+        passes = _IS_TOKEN(name) is not None and self._passes(name.lower())
+        return LOOK if passes is None else name + b": " if passes else DROP
 
 
 @lru_cache(maxsize=256)

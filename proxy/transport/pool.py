@@ -11,6 +11,7 @@ from prometheus_client import Histogram
 
 from proxy.config.schema import Pool as Settings
 from proxy.errors import ConnectFailed
+from proxy.transport.clocks import NEVER
 from proxy.transport.dial import Dialer, Origin
 from proxy.transport.upstream import READ_BUFFER, UpstreamConnection
 
@@ -42,6 +43,8 @@ class Pool:
     def __init__(self, dialer: Dialer, settings: Settings, loop: asyncio.AbstractEventLoop, gauges: Gauges) -> None:
         self._dialer = dialer
         self._settings = settings
+        self._max_idle = settings.idle_secs or NEVER
+        self._max_age = settings.max_age_secs or NEVER
         self._loop = loop
         self._gauges = gauges
         self._view = memoryview(bytearray(READ_BUFFER))
@@ -65,10 +68,10 @@ class Pool:
         place = self._places.get(origin)
         if place is None:
             return None
-        now = self._loop.time()
-        while place.idle:
-            connection = place.idle.pop()
-            if connection.reusable and not self._expired(connection, now):
+        idle, now = place.idle, self._loop.time()
+        while idle:
+            connection = idle.pop()
+            if self._may_keep(connection, now):
                 self._gauges.upstream_connections_reused += 1
                 return connection
             connection.abort()
@@ -106,7 +109,7 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """The answer ended: keep the connection if it may be used again."""
         place = self._places.get(connection.origin)
-        if place is None or self._closed or not connection.reusable or self._expired(connection, self._loop.time()):
+        if place is None or self._closed or not self._may_keep(connection, connection.last_read):
             connection.abort()
             return
         place.idle.append(connection)
@@ -158,18 +161,18 @@ class Pool:
                 waiter.set_result(None)
                 return
 
-    def _expired(self, connection: UpstreamConnection, now: float) -> bool:
-        settings = self._settings
-        return bool(
-            (settings.idle_secs and now - connection.idle_since > settings.idle_secs)
-            or (settings.max_age_secs and now - connection.born > settings.max_age_secs)
+    def _may_keep(self, connection: UpstreamConnection, now: float) -> bool:
+        return (
+            connection.is_reusable()
+            and now - connection.idle_since <= self._max_idle
+            and now - connection.born <= self._max_age
         )
 
     def _expire(self) -> None:
         self._sweep = None
         now = self._loop.time()
         for place in self._places.values():
-            for connection in [c for c in place.idle if self._expired(c, now)]:
+            for connection in [c for c in place.idle if not self._may_keep(c, now)]:
                 place.idle.remove(connection)
                 connection.abort()
         if any(place.idle for place in self._places.values()) and not self._closed:

@@ -16,14 +16,13 @@ import httptools
 
 from proxy.errors import BrokenAnswer, ConnectionBroken, GatewayError, UpstreamFault
 from proxy.transport.dial import Origin
-from proxy.transport.head import Head, Header
+from proxy.transport.head import Head, read_head
+from proxy.transport.headers import Header
 
 READ_BUFFER = 64 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INFORMATIONAL = 8
-# Below this it is cheaper to copy the pieces of a request together than to hand them over one by one.
-JOIN_BELOW = 64 * 1024
 
 
 class Sink(Protocol):
@@ -46,19 +45,16 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_complete",
         "_consume",
         "_drained",
+        "_head",
         "_head_bytes",
-        "_head_done",
         "_headers",
         "_informational",
         "_keep_alive",
-        "_length_known",
         "_loop",
         "_no_body",
         "_parser",
-        "_surplus",
         "_view",
         "born",
-        "heard",
         "idle_since",
         "last_read",
         "on_lost",
@@ -86,52 +82,47 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.sink: Sink | None = None
         self.paused = False
         self.sending = False  # a request body is still being written by somebody
-        self.heard = False  # a response byte came for the running request
         self.uses = 0
         self.born = self.idle_since = self.last_read = loop.time()
         self._drained: asyncio.Future[None] | None = None
-        self._surplus = False
         self._consume: Callable[[bytes], None] = _nowhere
-        self._reset()
+        self._headers: list[Header] = []
+        self._head: Head | None = None  # the final one, once it is there
+        self._head_bytes = 0
+        self._complete = False
+        self._keep_alive = False  # nothing has shown yet that no request may follow on this connection
+        self._informational = 0
+        self._no_body = False
 
     def __repr__(self) -> str:
         state = "closed" if self.transport is None else "busy" if self.sink else "idle"
         return f"<UpstreamConnection {self.origin.authority} {state} uses={self.uses}>"
 
-    def _reset(self) -> None:
-        self._headers: list[Header] = []
-        self._head_bytes = 0
-        self._head_done = False
-        self._length_known = False
-        self._complete = False
-        self._keep_alive = False
-        self._informational = 0
-        self._no_body = False
-
     # -- what the attempt does ------------------------------------------------------------------
 
-    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, *, no_body: bool = False) -> None:
+    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, no_body: bool = False) -> None:
         """Start a request. ``no_body``: the answer has none whatever its head says (HEAD)."""
         assert self.sink is None
         self.sink = sink
-        self.heard = False
         self.uses += 1
-        self._reset()
+        self._headers = []
+        self._head = None
+        self._head_bytes = self._informational = 0
+        self._complete = self._keep_alive = False
         self._no_body = no_body
         self.last_read = self._loop.time()
-        self.write(segments)
-
-    def write(self, segments: Sequence[bytes | memoryview]) -> None:
-        """More bytes of the running request; ignored once the connection is closed."""
         transport = self.transport
         if transport is None:
-            return
+            return  # closed: who asks hears of it in a moment
         if len(segments) == 1:
             transport.write(segments[0])
-        elif sum(map(len, segments)) < JOIN_BELOW:
-            transport.write(b"".join(segments))
         else:
             transport.writelines(segments)
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """More bytes of the running request; ignored once the connection is closed."""
+        if self.transport is not None:
+            self.transport.write(piece)
 
     async def drain(self) -> None:
         """Wait until the provider takes more of the request, or the connection is closed."""
@@ -153,17 +144,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.sink = None
         self._close()
 
-    @property
-    def reusable(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether the next request may use this connection: the last one ended exactly where it should."""
-        return (
-            self.transport is not None
-            and self.sink is None
-            and self._keep_alive
-            and not self._surplus
-            and not self.sending
-            and not self.transport.is_closing()
-        )
+        transport = self.transport
+        return self._keep_alive and not self.sending and transport is not None and not transport.is_closing()
 
     # -- asyncio ----------------------------------------------------------------------------------
 
@@ -179,28 +163,19 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._close()
             return
         self.last_read = self._loop.time()
-        self.heard = True
-        if not self._head_done:
+        if self._head is None:
             self._head_bytes += nbytes
         parser = self._parser
         assert parser is not None
         try:
             parser.feed_data(self._view[:nbytes])
         except httptools.HttpParserError as exc:
-            cause = exc.__context__
-            if isinstance(cause, GatewayError):
-                self._fail(cause)
-            elif isinstance(exc, httptools.HttpParserCallbackError) and cause is not None:
-                # A mistake of our own (or of a hook) must not pass for one of the provider's.
-                self._fail(GatewayError("The gateway failed to handle the answer.", detail=type(cause).__name__))
-            elif not self._complete:
-                self._fail(BrokenAnswer("The provider's answer is not valid HTTP.", detail=str(exc)))
-            else:
-                self._surplus = True
-        if not self._head_done and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(BrokenAnswer("The provider's response head is too large."))
-        if self._complete and self.sink is not None:
-            self._finish()
+            self._refuse(exc)
+        if self._complete:
+            if self.sink is not None:
+                self._finish()
+        elif self._head is None:
+            self._bound_head()
 
     def eof_received(self) -> None:
         return None  # close the transport: HTTP/1.1 providers do not half-close in earnest
@@ -209,13 +184,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.transport = None
         self._release_drain()
         if self.sink is not None:
-            if exc is None and self._head_done and not self._length_known and not self._complete:
-                self._complete = True  # RFC 9112 6.3: the body ends with the connection
+            if exc is None and self._ends_with_connection():
+                self._complete = True
                 self._finish()
             else:
                 detail = "closed by the provider" if exc is None else str(exc)
                 self._fail(ConnectionBroken("The provider closed the connection early.", detail=detail))
         self._parser = None
+        self._keep_alive = False
         self.on_lost(self)
 
     def pause_writing(self) -> None:
@@ -228,33 +204,29 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         if self._complete:
-            self._surplus = True
+            self._keep_alive = False  # bytes after the end
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_done:
-            # A trailer: RFC 9110 6.5.1 lets us discard it.
-            self._head_bytes += len(name) + len(value)
-            if self._head_bytes > 2 * MAX_HEAD_BYTES:
-                raise BrokenAnswer("The provider's trailers are too large.")
-            return
-        if len(self._headers) >= MAX_HEADERS:
-            raise BrokenAnswer("The provider's response head has too many fields.")
-        self._headers.append((name, value))
+        if self._head is None:
+            self._headers.append((name, value))
+        else:
+            self._discard_trailer(name, value)
 
     def on_headers_complete(self) -> None:
-        parser = self._parser
-        if self._complete or parser is None or self.sink is None:
+        parser, sink = self._parser, self.sink
+        if self._complete or parser is None or sink is None:
             return
+        headers = self._headers
+        if len(headers) > MAX_HEADERS:
+            raise _too_many()
         status = parser.get_status_code()
         if status < 200:
             self._skip_informational(status)
             return
         if status > 599:
             raise BrokenAnswer("The provider's answer has a status that HTTP does not know.")
-        head = Head(status, self._headers)
-        self._length_known = self._no_body or head.framed
-        self._head_done = True
-        self._consume = self.sink.head(head)
+        self._head = head = read_head(status, headers)
+        self._consume = sink.head(head)
         if self._no_body:
             self._complete = True
 
@@ -263,12 +235,46 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._consume(data)
 
     def on_message_complete(self) -> None:
-        if self._complete or not self._head_done or self._parser is None:
+        parser = self._parser
+        if self._complete or self._head is None or parser is None:
             return
         self._complete = True
-        self._keep_alive = self._parser.should_keep_alive()
+        self._keep_alive = parser.should_keep_alive()
+
+    # -- bounds -----------------------------------------------------------------------------------
+
+    def _bound_head(self) -> None:
+        """A head that is not whole yet may not grow without end."""
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(BrokenAnswer("The provider's response head is too large."))
+        elif len(self._headers) > MAX_HEADERS:
+            self._fail(_too_many())
+
+    def _discard_trailer(self, name: bytes, value: bytes) -> None:
+        """RFC 9110 6.5.1 lets us."""
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > 2 * MAX_HEAD_BYTES:
+            raise BrokenAnswer("The provider's trailers are too large.")
+
+    def _refuse(self, exc: httptools.HttpParserError) -> None:
+        """Bytes that the parser, or whoever it called, did not take."""
+        cause = exc.__context__
+        if isinstance(cause, GatewayError):
+            self._fail(cause)
+        elif isinstance(exc, httptools.HttpParserCallbackError) and cause is not None:
+            # A mistake of our own (or of a hook) must not pass for one of the provider's.
+            self._fail(GatewayError("The gateway failed to handle the answer.", detail=type(cause).__name__))
+        elif not self._complete:
+            self._fail(BrokenAnswer("The provider's answer is not valid HTTP.", detail=str(exc)))
+        else:
+            self._keep_alive = False  # bytes after the end
 
     # -- endings ----------------------------------------------------------------------------------
+
+    def _ends_with_connection(self) -> bool:
+        """Whether it does what it should by closing (RFC 9112 6.3)."""
+        head = self._head
+        return head is not None and not head.framed and not self._no_body and not self._complete
 
     def _skip_informational(self, status: int) -> None:
         self._informational += 1
@@ -288,7 +294,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._consume = _nowhere
         self._close()
         if isinstance(fault, UpstreamFault):
-            fault.heard = self.heard
+            fault.heard = self._head_bytes > 0
         if sink is not None:
             sink.broken(fault)
 
@@ -301,6 +307,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         waiter, self._drained = self._drained, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _too_many() -> BrokenAnswer:
+    return BrokenAnswer("The provider's response head has too many fields.")
 
 
 def _nowhere(data: bytes) -> None:

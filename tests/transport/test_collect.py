@@ -23,6 +23,7 @@ class Client(Outlet):
         self.commits = self.deliveries = 0
         self.cuts: list[GatewayError] = []
         self.reply = Reply(self, http10=http10, head_only=False, keep_alive=True)
+        self.length = length
         self.pipe = Pipe(self, self.reply, 206, length)
 
     def abort(self) -> None:
@@ -51,7 +52,7 @@ class Client(Outlet):
 
 
 def collector(client: Client, *, limit: int = 10, budget: Budget | None = None) -> Collector:
-    return Collector(client, limit, budget or Budget(1000), client.pipe)
+    return Collector(client, client.reply, 206, client.length, limit, budget or Budget(1000))
 
 
 # The pipe
@@ -157,6 +158,33 @@ def test_the_budget_of_the_process_bounds_what_is_held() -> None:
         collecting.feed(b"def")
     collecting.release()
     assert budget.used == 0
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 20))
+def test_a_body_that_comes_whole_is_treated_like_one_that_comes_in_pieces(size: int, limit: int, cut: int) -> None:
+    body, budget = bytes(range(size)), Budget(1000)
+    whole, parted = Client(length=size), Client(length=size)
+    for client, pieces in ((whole, [body]), (parted, [body[:cut], body[cut:]])):
+        collecting = collector(client, limit=limit, budget=budget)
+        for piece in filter(None, pieces):
+            collecting.feed(piece)
+        collecting.end()
+        assert budget.used == 0
+    assert (whole.bodies, whole.body, whole.commits, whole.deliveries) == (
+        parted.bodies,
+        parted.body,
+        parted.commits,
+        parted.deliveries,
+    )
+
+
+def test_a_body_that_comes_whole_takes_nothing_from_others() -> None:
+    client, budget = Client(length=3), Budget(2)
+    collecting = collector(client, budget=budget)
+    collecting.feed(b"abc")
+    assert budget.used == 0
+    collecting.end()
+    assert client.bodies == [b"abc"]
 
 
 def test_what_breaks_beyond_the_limit_cuts_the_clients_connection() -> None:

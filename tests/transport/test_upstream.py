@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from proxy.config.schema import Tls
 from proxy.errors import GatewayError, Overloaded
 from proxy.transport.dial import Origin
-from proxy.transport.head import Head, Header
+from proxy.transport.head import Head
+from proxy.transport.headers import Header
 from proxy.transport.upstream import MAX_HEAD_BYTES, MAX_HEADERS, READ_BUFFER, UpstreamConnection
 from tests.support import (
     Chunk,
@@ -121,7 +122,7 @@ async def test_a_connection_serves_one_request_after_the_other() -> None:
         for number in range(3):
             heard = await line.answer()
             assert (heard.status, heard.body, heard.fault) == (200, b"answer %d" % number, None)
-            assert line.connection.reusable
+            assert line.connection.is_reusable()
         assert line.connection.uses == 3
         assert len(up.connections) == 1
 
@@ -146,7 +147,7 @@ async def test_an_answer_that_says_where_it_ends_leaves_the_connection_usable(an
             heard = await line.answer()
             assert (heard.body, heard.fault) == (body, None)
             assert all(name.lower() != b"link" for name, _ in heard.headers)
-            assert line.connection.reusable
+            assert line.connection.is_reusable()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ async def test_an_answer_after_which_the_stream_of_bytes_cannot_be_trusted_is_ke
         up.on(lambda request: [answer])
         heard = await line.answer()
         assert (heard.status, heard.body, heard.fault) == (200, b"ok", None)
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 async def test_bytes_on_an_idle_connection_close_it() -> None:
@@ -175,10 +176,10 @@ async def test_bytes_on_an_idle_connection_close_it() -> None:
     async with Upstream() as up, Line(up) as line:
         up.on(lambda request: [length(b"ok"), Wait(go), Send(length(b"for somebody else"))])
         await line.answer()
-        assert line.connection.reusable
+        assert line.connection.is_reusable()
         go.set()
         await until(lambda: line.lost, "the connection to close")
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 async def test_a_connection_that_the_provider_closed_while_idle_is_not_reusable() -> None:
@@ -186,7 +187,7 @@ async def test_a_connection_that_the_provider_closed_while_idle_is_not_reusable(
         up.on(lambda request: [length(b"ok"), Close()])
         await line.answer()
         await until(lambda: line.lost, "the connection to close")
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 async def test_a_head_answer_has_no_body_whatever_its_length_says_and_ends_the_connection() -> None:
@@ -195,7 +196,7 @@ async def test_a_head_answer_has_no_body_whatever_its_length_says_and_ends_the_c
         heard = await line.answer(b"HEAD /v1/models HTTP/1.1\r\nHost: up\r\n\r\n", no_body=True)
         assert (heard.status, heard.body, heard.fault) == (200, b"", None)
         # httptools would take the next answer for the body of this one.
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 async def test_a_connection_whose_request_is_still_being_written_is_not_reusable() -> None:
@@ -204,7 +205,7 @@ async def test_a_connection_whose_request_is_still_being_written_is_not_reusable
         line.connection.sending = True
         heard = await line.answer(b"POST / HTTP/1.1\r\nHost: up\r\nContent-Length: 2\r\n\r\n")
         assert heard.body == b"early"
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 # -- bodies that end with the connection -----------------------------------------------------------
@@ -216,7 +217,7 @@ async def test_a_body_without_length_ends_with_the_connection(last: Close | Half
         up.on(lambda request: [OK + b"\r\n", Send(b"until "), Send(b"the end"), last])
         heard = await line.answer()
         assert (heard.body, heard.fault) == (b"until the end", None)
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ async def test_what_is_no_clean_answer_is_a_fault_and_ends_the_connection(answer
         assert heard.fault.code == "upstream_broken_answer"
         assert heard.fault.status == 502
         assert heard.body in (b"", b"ok")  # one byte beyond the first fault would be one too many
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
         await until(lambda: line.lost, "the connection to close")
 
 
@@ -343,13 +344,13 @@ async def test_drain_waits_for_a_provider_that_does_not_read_and_ends_with_the_c
         up.on_connect(PauseReading())
         await until(lambda: up.connections, "the connection")
         line.ask(b"POST / HTTP/1.1\r\nHost: up\r\nTransfer-Encoding: chunked\r\n\r\n")
-        line.connection.write((b"1000000\r\n", bytes(16 * 1024 * 1024)))
+        line.connection.write(b"1000000\r\n" + bytes(16 * 1024 * 1024))
         waiting = asyncio.ensure_future(line.connection.drain())
         await asyncio.sleep(0)
         assert not waiting.done()
         line.connection.abort()
         await within(waiting, "drain to end")
-        line.connection.write((b"ignored",))
+        line.connection.write(b"ignored")
 
 
 async def test_a_sink_that_was_told_to_forget_hears_nothing() -> None:
@@ -359,7 +360,7 @@ async def test_a_sink_that_was_told_to_forget_hears_nothing() -> None:
         line.connection.abort()
         await until(lambda: line.lost, "the connection to close")
         assert heard.endings == 0
-        assert not line.connection.reusable
+        assert not line.connection.is_reusable()
 
 
 async def test_a_sink_that_refuses_the_head_is_told_its_own_fault() -> None:
