@@ -331,16 +331,10 @@ class Attempt:
         self._head = head
         if self._watch is not None:
             self._watch.head_seen()
-        if self._ask.dialect == OPAQUE:
-            body: Body = Pipe(self, self._reply, head.status, head.length)
-            self._body = body
-            return body.feed
-        if 300 <= head.status < 400:
-            raise BrokenAnswer(
-                "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
-            )
         self._body = body = self._body_for(head)
-        return self._inflating(head.coding, body.feed) if head.coding else body.feed
+        if not head.coding or self._ask.dialect == OPAQUE:
+            return body.feed
+        return self._inflating(head.coding, body.feed)
 
     def end(self) -> None:
         connection, body = self._connection, self._body
@@ -441,8 +435,8 @@ class Attempt:
         if self._dialling is not None:
             self._dialling.cancel()
         if self._outcome is None or self._outcome.done():
-            return  # the answer ended in this very turn of the loop, and ``run`` has yet to wake up
-        elif isinstance(reason, GatewayError):
+            return  # the answer ended in this very turn of the loop, and who awaits it has yet to wake up
+        if isinstance(reason, GatewayError):
             self.broken(reason)
         else:
             self._settle(reason)
@@ -486,20 +480,34 @@ class Attempt:
         self._around.ticker.discard(self if watch is None else watch)
 
     def _body_for(self, head: Head) -> Body:
-        reply, connection = self._reply, self._connection
-        assert connection is not None
-        if 200 <= head.status < 300 and head.kind == b"text/event-stream":
-            ask = self._ask
-            self._tap = tap = tap_for(ask.dialect, choices=ask.choices, swallow_usage=ask.swallow_usage)
-            hook = self._around.event_hook
-            if ask.listener is not None:
-                hook = _overheard(hook, ask.listener, tap)
-            return EventRelay(self, connection, reply, self._exchange, tap, hook)
+        ask, reply, status, kind = self._ask, self._reply, head.status, head.kind
+        if ask.dialect == OPAQUE:
+            return Pipe(self, reply, status, head.length)
         length = None if head.coding else head.length
-        if head.status >= 400 or self._ask.collects or head.kind.endswith((b"/json", b"+json")):
-            around = self._around
-            return Collector(self, reply, head.status, length, around.max_answer, around.budget)
-        return Pipe(self, reply, head.status, length)
+        if status >= 400:
+            return self._collector(status, length)
+        if status >= 300:
+            raise BrokenAnswer(
+                "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
+            )
+        if kind == b"text/event-stream":
+            return self._relay()
+        if ask.collects or kind.endswith((b"/json", b"+json")):
+            return self._collector(status, length)
+        return Pipe(self, reply, status, length)
+
+    def _collector(self, status: int, length: int | None) -> Collector:
+        around = self._around
+        return Collector(self, self._reply, status, length, around.max_answer, around.budget)
+
+    def _relay(self) -> EventRelay:
+        ask, connection = self._ask, self._connection
+        assert connection is not None
+        self._tap = tap = tap_for(ask.dialect, choices=ask.choices, swallow_usage=ask.swallow_usage)
+        hook = self._around.event_hook
+        if ask.listener is not None:
+            hook = _overheard(hook, ask.listener, tap)
+        return EventRelay(self, connection, self._reply, self._exchange, tap, hook)
 
     def _inflating(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """We asked for identity; a provider that compresses all the same is decoded."""

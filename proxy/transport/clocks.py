@@ -42,6 +42,7 @@ class Ticker:
         self.time = loop.time
         self._loop = loop
         self._watches: set[Watched] = set()
+        self.discard = self._watches.discard
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -51,9 +52,6 @@ class Ticker:
         self._watches.add(watch)
         if self._timer is None:
             self._timer = self._loop.call_later(TICK, self._tick)
-
-    def discard(self, watch: Watched) -> None:
-        self._watches.discard(watch)
 
     def _tick(self) -> None:
         now = self._loop.time()

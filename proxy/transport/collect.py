@@ -86,7 +86,11 @@ class Collector(Pipe):
     def __init__(
         self, owner: Owner, reply: Outlet, status: int, length: int | None, limit: int, budget: Budget
     ) -> None:
-        super().__init__(owner, reply, status, length)
+        self._owner = owner
+        self._reply = reply
+        self._status = status
+        self._length = length
+        self.committed = False
         self._limit = limit
         self._budget = budget
         self._pieces: list[bytes] = []
@@ -111,7 +115,8 @@ class Collector(Pipe):
             super().end()
             return
         body = b"".join(self._pieces)  # a single piece is not copied
-        self.release()
+        if self._held:
+            self.release()
         self._owner.collected(body)
 
     def broken(self, fault: GatewayError) -> None:

@@ -35,7 +35,16 @@ class _Read(Spellings[bytes | None]):
         return lower if lower in _READ else None
 
 
-_read: Final = _Read()  # the memory of a pure function
+class _Kinds(Spellings[bytes]):
+    """The media type of a Content-Type."""
+
+    def judge(self, name: bytes) -> bytes:
+        return name.partition(b";")[0].strip().lower()
+
+
+# What pure functions said before.
+_read: Final = _Read()
+_kinds: Final = _Kinds()
 
 
 def read_head(status: int, headers: list[Header]) -> Head:
@@ -52,7 +61,7 @@ def read_head(status: int, headers: list[Header]) -> Head:
         if field is None:
             continue
         if field == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
+            kind = _kinds[value]
         elif field == b"content-length":
             if length is not None or not value.isdigit():
                 raise BrokenAnswer("The provider's answer has no single valid Content-Length.")

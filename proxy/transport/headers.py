@@ -107,7 +107,7 @@ class _Names:
 
 # Verdicts: DROP, LOOK (it depends on the value, or on other lines), or the beginning of the line that goes on.
 DROP: Final = b""
-LOOK: Final = None
+LOOK: Final = None  # in hot code by its name None, which is no look-up
 Verdict = bytes | None
 
 _CONNECTION: Final = b"connection"
@@ -119,7 +119,7 @@ T = TypeVar("T")
 
 
 class Spellings(dict[bytes, T]):
-    """What ``judge`` says about a field's name, remembered for each spelling of it; bounded.
+    """What ``judge`` says about a field's name, or a short value, remembered for each spelling of it; bounded.
 
     ``spellings[name]`` never fails. Peers choose the names, so neither many nor long ones may fill the memory.
     """
@@ -219,7 +219,7 @@ def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
         beginning = verdicts[name]
         if beginning:
             lines.append(beginning + value)
-        elif beginning is LOOK and value not in _USUAL_CONNECTION:
+        elif beginning is None and value not in _USUAL_CONNECTION:
             return _serialise_slowly(raw, verdicts)
     lines.append(b"")
     block = b"\r\n".join(lines)

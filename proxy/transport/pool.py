@@ -71,7 +71,7 @@ class Pool:
         idle, now = place.idle, self._loop.time()
         while idle:
             connection = idle.pop()
-            if self._may_keep(connection, now):
+            if connection.is_reusable(now, self._max_idle, self._max_age):
                 self._gauges.upstream_connections_reused += 1
                 return connection
             connection.abort()
@@ -109,7 +109,11 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """The answer ended: keep the connection if it may be used again."""
         place = self._places.get(connection.origin)
-        if place is None or self._closed or not self._may_keep(connection, connection.last_read):
+        if (
+            place is None
+            or self._closed
+            or not connection.is_reusable(connection.idle_since, self._max_idle, self._max_age)
+        ):
             connection.abort()
             return
         place.idle.append(connection)
@@ -161,18 +165,11 @@ class Pool:
                 waiter.set_result(None)
                 return
 
-    def _may_keep(self, connection: UpstreamConnection, now: float) -> bool:
-        return (
-            connection.is_reusable()
-            and now - connection.idle_since <= self._max_idle
-            and now - connection.born <= self._max_age
-        )
-
     def _expire(self) -> None:
         self._sweep = None
         now = self._loop.time()
         for place in self._places.values():
-            for connection in [c for c in place.idle if not self._may_keep(c, now)]:
+            for connection in [c for c in place.idle if not c.is_reusable(now, self._max_idle, self._max_age)]:
                 place.idle.remove(connection)
                 connection.abort()
         if any(place.idle for place in self._places.values()) and not self._closed:

@@ -49,15 +49,16 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_head_bytes",
         "_headers",
         "_informational",
-        "_keep_alive",
         "_loop",
         "_no_body",
         "_parser",
+        "_sound",
         "_view",
         "born",
         "idle_since",
         "last_read",
         "on_lost",
+        "on_message_begin",
         "origin",
         "paused",
         "sending",
@@ -77,6 +78,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.on_lost = on_lost
         self._loop = loop
         self._view = view
+        # Not empty: the last answer ended where it should, and another request may follow. Each message that begins
+        # empties it, one behind the end too, without a call into Python.
+        self._sound: list[bool] = []
+        self.on_message_begin = self._sound.clear
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self.sink: Sink | None = None
@@ -90,7 +95,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._head: Head | None = None  # the final one, once it is there
         self._head_bytes = 0
         self._complete = False
-        self._keep_alive = False  # nothing has shown yet that no request may follow on this connection
         self._informational = 0
         self._no_body = False
 
@@ -108,7 +112,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._headers = []
         self._head = None
         self._head_bytes = self._informational = 0
-        self._complete = self._keep_alive = False
+        self._complete = False
         self._no_body = no_body
         self.last_read = self._loop.time()
         transport = self.transport
@@ -144,10 +148,13 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.sink = None
         self._close()
 
-    def is_reusable(self) -> bool:
-        """Whether the next request may use this connection: the last one ended exactly where it should."""
+    def is_reusable(self, now: float, max_idle: float, max_age: float) -> bool:
+        """Whether the next request may use this connection: the last one ended exactly where it should, and neither
+        that nor its making is too many seconds ago."""
         transport = self.transport
-        return self._keep_alive and not self.sending and transport is not None and not transport.is_closing()
+        if not self._sound or self.sending or transport is None:
+            return False
+        return now - self.idle_since <= max_idle and now - self.born <= max_age and not transport.is_closing()
 
     # -- asyncio ----------------------------------------------------------------------------------
 
@@ -191,7 +198,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 detail = "closed by the provider" if exc is None else str(exc)
                 self._fail(ConnectionBroken("The provider closed the connection early.", detail=detail))
         self._parser = None
-        self._keep_alive = False
+        self._sound.clear()
         self.on_lost(self)
 
     def pause_writing(self) -> None:
@@ -201,10 +208,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._release_drain()
 
     # -- httptools --------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._keep_alive = False  # bytes after the end
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:
@@ -216,15 +219,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         parser, sink = self._parser, self.sink
         if self._complete or parser is None or sink is None:
             return
-        headers = self._headers
+        headers, status = self._headers, parser.get_status_code()
         if len(headers) > MAX_HEADERS:
             raise _too_many()
-        status = parser.get_status_code()
-        if status < 200:
+        if not 200 <= status <= 599:
             self._skip_informational(status)
             return
-        if status > 599:
-            raise BrokenAnswer("The provider's answer has a status that HTTP does not know.")
         self._head = head = read_head(status, headers)
         self._consume = sink.head(head)
         if self._no_body:
@@ -239,7 +239,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._complete or self._head is None or parser is None:
             return
         self._complete = True
-        self._keep_alive = parser.should_keep_alive()
+        if parser.should_keep_alive():
+            self._sound.append(True)
 
     # -- bounds -----------------------------------------------------------------------------------
 
@@ -267,7 +268,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         elif not self._complete:
             self._fail(BrokenAnswer("The provider's answer is not valid HTTP.", detail=str(exc)))
         else:
-            self._keep_alive = False  # bytes after the end
+            self._sound.clear()  # bytes after the end
 
     # -- endings ----------------------------------------------------------------------------------
 
@@ -277,6 +278,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return head is not None and not head.framed and not self._no_body and not self._complete
 
     def _skip_informational(self, status: int) -> None:
+        if status > 599:
+            raise BrokenAnswer("The provider's answer has a status that HTTP does not know.")
         self._informational += 1
         if status == 101 or self._informational > MAX_INFORMATIONAL:
             raise BrokenAnswer("The provider sent an interim response that was not asked for.")
@@ -299,7 +302,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             sink.broken(fault)
 
     def _close(self) -> None:
-        self._keep_alive = False
+        self._sound.clear()
         if self.transport is not None:
             self.transport.abort()
 

@@ -88,6 +88,10 @@ class Line:
     def _lost(self, connection: UpstreamConnection) -> None:
         self.lost += 1
 
+    @property
+    def reusable(self) -> bool:
+        return self.connection.is_reusable(self.connection.last_read, 50.0, 600.0)
+
     async def __aenter__(self) -> Line:
         origin = self.connection.origin
         await asyncio.get_running_loop().create_connection(lambda: self.connection, origin.host, origin.port)
@@ -122,7 +126,7 @@ async def test_a_connection_serves_one_request_after_the_other() -> None:
         for number in range(3):
             heard = await line.answer()
             assert (heard.status, heard.body, heard.fault) == (200, b"answer %d" % number, None)
-            assert line.connection.is_reusable()
+            assert line.reusable
         assert line.connection.uses == 3
         assert len(up.connections) == 1
 
@@ -147,7 +151,7 @@ async def test_an_answer_that_says_where_it_ends_leaves_the_connection_usable(an
             heard = await line.answer()
             assert (heard.body, heard.fault) == (body, None)
             assert all(name.lower() != b"link" for name, _ in heard.headers)
-            assert line.connection.is_reusable()
+            assert line.reusable
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,7 @@ async def test_an_answer_after_which_the_stream_of_bytes_cannot_be_trusted_is_ke
         up.on(lambda request: [answer])
         heard = await line.answer()
         assert (heard.status, heard.body, heard.fault) == (200, b"ok", None)
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 async def test_bytes_on_an_idle_connection_close_it() -> None:
@@ -176,10 +180,10 @@ async def test_bytes_on_an_idle_connection_close_it() -> None:
     async with Upstream() as up, Line(up) as line:
         up.on(lambda request: [length(b"ok"), Wait(go), Send(length(b"for somebody else"))])
         await line.answer()
-        assert line.connection.is_reusable()
+        assert line.reusable
         go.set()
         await until(lambda: line.lost, "the connection to close")
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 async def test_a_connection_that_the_provider_closed_while_idle_is_not_reusable() -> None:
@@ -187,7 +191,7 @@ async def test_a_connection_that_the_provider_closed_while_idle_is_not_reusable(
         up.on(lambda request: [length(b"ok"), Close()])
         await line.answer()
         await until(lambda: line.lost, "the connection to close")
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 async def test_a_head_answer_has_no_body_whatever_its_length_says_and_ends_the_connection() -> None:
@@ -196,7 +200,7 @@ async def test_a_head_answer_has_no_body_whatever_its_length_says_and_ends_the_c
         heard = await line.answer(b"HEAD /v1/models HTTP/1.1\r\nHost: up\r\n\r\n", no_body=True)
         assert (heard.status, heard.body, heard.fault) == (200, b"", None)
         # httptools would take the next answer for the body of this one.
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 async def test_a_connection_whose_request_is_still_being_written_is_not_reusable() -> None:
@@ -205,7 +209,7 @@ async def test_a_connection_whose_request_is_still_being_written_is_not_reusable
         line.connection.sending = True
         heard = await line.answer(b"POST / HTTP/1.1\r\nHost: up\r\nContent-Length: 2\r\n\r\n")
         assert heard.body == b"early"
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 # -- bodies that end with the connection -----------------------------------------------------------
@@ -217,7 +221,7 @@ async def test_a_body_without_length_ends_with_the_connection(last: Close | Half
         up.on(lambda request: [OK + b"\r\n", Send(b"until "), Send(b"the end"), last])
         heard = await line.answer()
         assert (heard.body, heard.fault) == (b"until the end", None)
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 @pytest.mark.parametrize(
@@ -305,7 +309,7 @@ async def test_what_is_no_clean_answer_is_a_fault_and_ends_the_connection(answer
         assert heard.fault.code == "upstream_broken_answer"
         assert heard.fault.status == 502
         assert heard.body in (b"", b"ok")  # one byte beyond the first fault would be one too many
-        assert not line.connection.is_reusable()
+        assert not line.reusable
         await until(lambda: line.lost, "the connection to close")
 
 
@@ -360,7 +364,7 @@ async def test_a_sink_that_was_told_to_forget_hears_nothing() -> None:
         line.connection.abort()
         await until(lambda: line.lost, "the connection to close")
         assert heard.endings == 0
-        assert not line.connection.is_reusable()
+        assert not line.reusable
 
 
 async def test_a_sink_that_refuses_the_head_is_told_its_own_fault() -> None:
