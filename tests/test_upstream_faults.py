@@ -14,6 +14,7 @@ import pytest
 
 from proxy.errors import GatewayError, ShuttingDown
 from proxy.transport.head import Head
+from proxy.transport.pool import Pool
 from proxy.transport.upstream import UpstreamConnection
 from tests.support import (
     Answer,
@@ -401,6 +402,44 @@ async def test_a_kept_connection_that_was_waited_for_is_replaced_too() -> None:
         assert answer.status == 200
         assert answer.json["choices"][0]["message"]["content"] == "two"
         assert gw.app.metrics.possible_double_executions == 1
+
+
+async def test_a_client_that_leaves_while_the_connection_is_replaced_asks_nobody_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        await warm(gw, up, client)
+        pool, given_up = gw.app._pool, asyncio.Event()
+        assert pool is not None
+
+        async def slow(*_: object) -> UpstreamConnection:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+            raise AssertionError
+
+        monkeypatch.setattr(Pool, "open", slow)
+        up.queue([Close()])
+        await client.request("POST", CHAT, json=CALL)
+        await until(lambda: gw.app.metrics.possible_double_executions == 1, "the connection to be replaced")
+        client.reset()
+        await within(given_up.wait(), "the dial to be given up")
+        await until(lambda: gw.app.metrics.in_flight == 0, "the exchange to be over")
+        assert len(up.requests) == 2
+        assert not len(pool)
+
+
+async def test_the_rest_of_a_big_body_is_not_sent_to_a_provider_that_has_answered() -> None:
+    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+        up.on_head(lambda request: json_answer(error_json("No."), status=400))
+        big = CALL | {"messages": [{"role": "user", "content": "a" * 2_000_000}]}
+        got = await (await gw.client()).fetch("POST", CHAT, json=big)
+        assert got.status == 400
+        uploads = "Attempt._upload"
+        await until(lambda: not any(uploads in repr(task) for task in asyncio.all_tasks()), "the upload to end")
+        assert not gw.app._pool or not len(gw.app._pool)
 
 
 # -- one connection, one request ----------------------------------------------------------------------------

@@ -484,21 +484,17 @@ class Attempt:
         if ask.dialect == OPAQUE:
             return Pipe(self, reply, status, head.length)
         length = None if head.coding else head.length
-        if status >= 400:
-            return self._collector(status, length)
-        if status >= 300:
-            raise BrokenAnswer(
-                "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
-            )
-        if kind == b"text/event-stream":
-            return self._relay()
-        if ask.collects or kind.endswith((b"/json", b"+json")):
-            return self._collector(status, length)
-        return Pipe(self, reply, status, length)
-
-    def _collector(self, status: int, length: int | None) -> Collector:
+        if status < 400:
+            if status >= 300:
+                raise BrokenAnswer(
+                    "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
+                )
+            if kind == b"text/event-stream":
+                return self._relay()
+            if not ask.collects and not kind.endswith((b"/json", b"+json")):
+                return Pipe(self, reply, status, length)
         around = self._around
-        return Collector(self, self._reply, status, length, around.max_answer, around.budget)
+        return Collector(self, reply, status, length, around.max_answer, around.budget)
 
     def _relay(self) -> EventRelay:
         ask, connection = self._ask, self._connection

@@ -112,7 +112,7 @@ class Pool:
         if (
             place is None
             or self._closed
-            or not connection.is_reusable(connection.idle_since, self._max_idle, self._max_age)
+            or not connection.is_reusable(connection.last_read, self._max_idle, self._max_age)
         ):
             connection.abort()
             return

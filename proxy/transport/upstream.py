@@ -49,16 +49,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_head_bytes",
         "_headers",
         "_informational",
+        "_keep_alive",
         "_loop",
         "_no_body",
         "_parser",
-        "_sound",
         "_view",
         "born",
-        "idle_since",
         "last_read",
         "on_lost",
-        "on_message_begin",
         "origin",
         "paused",
         "sending",
@@ -78,23 +76,20 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.on_lost = on_lost
         self._loop = loop
         self._view = view
-        # Not empty: the last answer ended where it should, and another request may follow. Each message that begins
-        # empties it, one behind the end too, without a call into Python.
-        self._sound: list[bool] = []
-        self.on_message_begin = self._sound.clear
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self.sink: Sink | None = None
         self.paused = False
         self.sending = False  # a request body is still being written by somebody
         self.uses = 0
-        self.born = self.idle_since = self.last_read = loop.time()
+        self.born = self.last_read = loop.time()
         self._drained: asyncio.Future[None] | None = None
         self._consume: Callable[[bytes], None] = _nowhere
         self._headers: list[Header] = []
         self._head: Head | None = None  # the final one, once it is there
         self._head_bytes = 0
         self._complete = False
+        self._keep_alive = False  # the last answer ended where it should, and another request may follow
         self._informational = 0
         self._no_body = False
 
@@ -112,7 +107,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._headers = []
         self._head = None
         self._head_bytes = self._informational = 0
-        self._complete = False
+        self._complete = self._keep_alive = False
         self._no_body = no_body
         self.last_read = self._loop.time()
         transport = self.transport
@@ -152,9 +147,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         """Whether the next request may use this connection: the last one ended exactly where it should, and neither
         that nor its making is too many seconds ago."""
         transport = self.transport
-        if not self._sound or self.sending or transport is None:
+        if not self._keep_alive or self.sending or transport is None:
             return False
-        return now - self.idle_since <= max_idle and now - self.born <= max_age and not transport.is_closing()
+        return now - self.last_read <= max_idle and now - self.born <= max_age and not transport.is_closing()
 
     # -- asyncio ----------------------------------------------------------------------------------
 
@@ -198,7 +193,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 detail = "closed by the provider" if exc is None else str(exc)
                 self._fail(ConnectionBroken("The provider closed the connection early.", detail=detail))
         self._parser = None
-        self._sound.clear()
+        self._keep_alive = False
         self.on_lost(self)
 
     def pause_writing(self) -> None:
@@ -208,6 +203,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._release_drain()
 
     # -- httptools --------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._keep_alive = False  # bytes after the end
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:
@@ -239,8 +238,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._complete or self._head is None or parser is None:
             return
         self._complete = True
-        if parser.should_keep_alive():
-            self._sound.append(True)
+        self._keep_alive = parser.should_keep_alive()
 
     # -- bounds -----------------------------------------------------------------------------------
 
@@ -268,7 +266,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         elif not self._complete:
             self._fail(BrokenAnswer("The provider's answer is not valid HTTP.", detail=str(exc)))
         else:
-            self._sound.clear()  # bytes after the end
+            self._keep_alive = False  # bytes after the end
 
     # -- endings ----------------------------------------------------------------------------------
 
@@ -288,7 +286,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def _finish(self) -> None:
         sink, self.sink = self.sink, None
         self._consume = _nowhere
-        self.idle_since = self.last_read
         if sink is not None:
             sink.end()
 
@@ -302,7 +299,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             sink.broken(fault)
 
     def _close(self) -> None:
-        self._sound.clear()
+        self._keep_alive = False
         if self.transport is not None:
             self.transport.abort()
 

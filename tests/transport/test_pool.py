@@ -107,7 +107,7 @@ async def test_a_connection_idle_for_too_long_is_not_taken() -> None:
     async with scene(idle_secs=30.0) as stage:
         connection = await stage.open()
         await stage.use(connection)
-        connection.idle_since -= 31.0
+        connection.last_read -= 31.0
         assert stage.take() is None
         await until(lambda: not len(stage.pool), "the old connection to be gone")
 
@@ -152,7 +152,7 @@ async def test_limits_of_zero_keep_a_connection_for_ever() -> None:
         connection = await stage.open()
         await stage.use(connection)
         connection.born -= 1e6
-        connection.idle_since -= 1e6
+        connection.last_read -= 1e6
         assert stage.take() is connection
 
 
