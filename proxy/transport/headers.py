@@ -225,7 +225,7 @@ def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
     block = b"\r\n".join(lines)
     ends = len(lines) - 1
     # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
-    if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
+    if block.count(b"\n") != ends or block.count(b"\r") != ends or 0 in block:
         return b"\r\n".join(line for line in lines if not _breaks(line))
     return block
 
@@ -252,7 +252,7 @@ def _serialise_slowly(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
 
 
 def _breaks(value: bytes) -> bool:
-    return b"\r" in value or b"\n" in value or b"\0" in value
+    return b"\r" in value or b"\n" in value or 0 in value
 
 
 _SECRET_PARAMETER: Final = re.compile(
