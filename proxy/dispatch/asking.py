@@ -16,20 +16,16 @@ TRACE_LINES = frozenset((b"traceparent", b"tracestate"))
 
 def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:
     """The head of a JSON call."""
-    request, site, trace = delivery.request, trial.deployment.site, delivery.exchange.trace
-    provider = site.provider
-    head = site.call_head(path, trial.key, policy.safe_query(request.query) if request.query else "")
+    request, exchange, deployment = delivery.request, delivery.exchange, trial.deployment
+    provider, query, trace = deployment.provider, request.query, exchange.trace
+    head = deployment.site.call_head(path, trial.key, policy.safe_query(query) if query else "")
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
     )
     if trace is not None:
         lines += _traced(trace, trial)
-    return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (
-        head,
-        lines,
-        delivery.exchange.request_id.encode(),
-        length,
-    )
+    name = exchange.request_id.encode()
+    return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (head, lines, name, length)
 
 
 def upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, opaque: bool) -> bytes:

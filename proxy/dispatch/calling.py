@@ -15,6 +15,7 @@ from proxy.routing.rules import Kind
 from proxy.transport.attempt import Ask, Segments
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
+from proxy.wire.patch import size
 
 
 class Calling(Dispatch):
@@ -33,31 +34,36 @@ class Calling(Dispatch):
         """The provider's version of the call: changed only where it must be."""
         delivery, call, deployment = self._delivery, self._call, trial.deployment
         endpoint = self._exchange.endpoint
-        changes = self._changes()
+        stream, changes = call.stream, self._changes()
         if not call.verbatim or call.model != deployment.upstream_model:
             changes["model"] = deployment.model_json or None
         if endpoint.force_stream:
             changes["stream"] = b"true"
-        if call.stream and may_ask_usage(endpoint, call, deployment.provider):
+        if stream and may_ask_usage(endpoint, call, deployment.provider):
             trial.asks_usage = True
             changes["stream_options"] = call.asking_usage()
         for field in call.router_fields:
             changes[field] = None
-        body: Segments = call.segments(changes) if changes else (call.body,)
+        body: Segments = (call.body,)
+        length = len(call.body)
+        if changes:
+            body = call.segments(changes)
+            length = size(body)
+        # By position, in the order of the fields: names would cost as much again.
         return Ask(
-            head=call_head(delivery, trial, endpoint.path, sum(map(len, body))),
-            body=body,
-            replayable=endpoint.replayable,
-            clocks=deployment.stream_clocks if call.stream else deployment.clocks,
-            dialect=endpoint.dialect,
-            choices=call.choices,
-            swallow_usage=trial.asks_usage,
-            collects=endpoint.answer == "json",
-            ping=delivery.ping if call.stream else None,
-            lines=delivery.lines,
-            epilogue=delivery.epilogue,
-            committed=partial(self._committed, trial),
-            deadline=self._deadline,
+            call_head(delivery, trial, endpoint.path, length),
+            body,
+            endpoint.replayable,
+            deployment.stream_clocks if stream else deployment.clocks,
+            endpoint.dialect,
+            call.choices,
+            trial.asks_usage,
+            endpoint.answer == "json",
+            delivery.ping if stream else None,
+            delivery.lines,
+            delivery.epilogue,
+            partial(self._committed, trial),
+            self._deadline,
             release=self._release,
         )
 

@@ -25,11 +25,12 @@ class Key:
 class KeyRing:
     """The keys in turn; of a provider without keys one ``Key`` that sends nothing, so that nobody need ask."""
 
-    __slots__ = ("_keys", "_turn")
+    __slots__ = ("_keys", "_only", "_turn")
 
     def __init__(self, keys: Sequence[str]) -> None:
         lines = [f"Authorization: Bearer {key}\r\n".encode("latin-1") for key in keys] or [b""]
         self._keys = tuple(Key(number, line) for number, line in enumerate(lines))
+        self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
 
     def __len__(self) -> int:
@@ -37,9 +38,10 @@ class KeyRing:
 
     def take(self, now: float) -> Key | None:
         """The next key in turn that does not rest; ``None`` if all do."""
+        only = self._only
+        if only is not None:  # the usual case
+            return only if only.rests_until <= now else None
         keys, turn = self._keys, self._turn
-        if len(keys) == 1:  # the usual case
-            return keys[0] if keys[0].rests_until <= now else None
         for place in range(turn, turn + len(keys)):
             key = keys[place % len(keys)]
             if key.rests_until <= now:

@@ -36,7 +36,6 @@ MOST_PASSING = 1000  # names that clients made up
 MOST_LISTINGS = 100
 LONGEST_PASSING = 500  # characters of one; they are remembered
 _DEFAULT: Strategy = "round_robin"
-_OPAQUE = Spec(endpoint=OPAQUE.path)
 
 Steps = tuple[Step, ...]
 
@@ -98,18 +97,18 @@ class Catalog:
         Raises ClientFault: 404 ``model_not_found`` if no name is known, 403 ``model_not_allowed`` if whoever asks may
         use none of them, 404 ``no_model_matches`` if the criteria leave nobody.
         """
-        names = spec.names
-        if pinned is None and len(names) == 1 and not spec.auto and spec.criteria is NONE:  # the usual case
-            steps = self._steps.get(names[0])
-            if steps is not None and spec.access is ALL:
-                return Plan(steps, spec, random, self._last)
+        if pinned is None and spec.criteria is NONE and spec.access is ALL and not spec.auto:  # the usual case
+            names = spec.names
+            steps = self._steps.get(names[0]) if len(names) == 1 else None
+            if steps is not None:
+                return Plan(steps, spec.endpoint, spec.affinity, random, self._last)
         return self._composed(spec, pinned, now, random)
 
     def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
         """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
         if not access.reaches(provider):
             raise forbidden(())
-        return Plan((self._any[provider.name],), _OPAQUE, random)
+        return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
 
     def _composed(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
         steps: list[Step] = []
@@ -130,8 +129,10 @@ class Catalog:
             if not steps:
                 raise forbidden(spec.names)
             last = next(iter(self._allowed.of((last,), spec.access)), None) if last is not None else None
-        left = tuple(steps) if spec.criteria is NONE else self._selected(steps, spec.criteria, now)
-        return Plan(left, spec, random, last, tuple(unknown))
+        criteria = spec.criteria
+        left = tuple(steps) if criteria is NONE else self._selected(steps, criteria, now)
+        affinity = b"" if criteria.prefer_fast else spec.affinity
+        return Plan(left, spec.endpoint, affinity, random, last, tuple(unknown), criteria.min_success_rate)
 
     def _selected(self, steps: list[Step], criteria: Criteria, now: float) -> Steps:
         left = self._selection.of(steps, criteria)

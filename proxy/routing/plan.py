@@ -6,14 +6,13 @@ Nothing is worked out that is not asked for: a plan is a tuple of steps that oth
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final, Literal
+from random import Random
+from typing import Final, Literal
+
+from msgspec import Struct
 
 from proxy.routing.deployment import Deployment
-from proxy.routing.spec import Spec
 from proxy.routing.strategies import NAMES, Step
-
-if TYPE_CHECKING:
-    from random import Random
 
 Reason = Literal["breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"]
 
@@ -21,61 +20,37 @@ Reason = Literal["breaker_open", "unavailable", "resting", "busy", "success_rate
 MOST_EXPLAINED: Final = 20
 
 
-class Plan:
+class Plan(Struct, eq=False):
     """``steps`` in order, each of deployments that are equal; ``last`` is the fallback, if any.
 
-    ``unknown`` holds the asked names that nobody has.
+    ``endpoint`` and ``affinity`` are those of a ``Spec``. ``unknown`` holds the asked names that nobody has; ``rate``
+    is the least success rate of a candidate, the fallback excepted.
     """
 
-    __slots__ = (
-        "_asked_at",
-        "_context",
-        "_demanding",
-        "_endpoint",
-        "_last",
-        "_prefill",
-        "_proposed",
-        "_rate",
-        "_skipped",
-        "_step",
-        "_steps",
-        "affinity",
-        "random",
-        "unknown",
-    )
-
-    def __init__(
-        self,
-        steps: tuple[Step, ...],
-        spec: Spec,
-        random: Random,
-        last: Step | None = None,
-        unknown: tuple[str, ...] = (),
-    ) -> None:
-        self._steps = steps
-        self._last = last
-        self.random = random
-        self.unknown = unknown
-        self.affinity = b"" if spec.criteria.prefer_fast else spec.affinity
-        self._endpoint = spec.endpoint
-        self._rate = spec.criteria.min_success_rate
-        self._demanding = False  # whether there is any of the next two demands
-        self._context = -1  # larger than so many tokens must a candidate's context be
-        self._prefill = False  # it must be able to go on with a text
-        self._step: Step | None = None
-        self._proposed: list[Deployment] = []
-        self._skipped: dict[Deployment, Reason] = {}
-        self._asked_at = 0.0
+    steps: tuple[Step, ...]
+    endpoint: str
+    affinity: bytes
+    random: Random
+    last: Step | None = None
+    unknown: tuple[str, ...] = ()
+    rate: float = 0.0
+    _demanding: bool = False  # whether there is any of the next two demands
+    _context: int = -1  # larger than so many tokens must a candidate's context be
+    _prefill: bool = False  # it must be able to go on with a text
+    _step: Step | None = None  # of the last proposal
+    _asked_at: float = 0.0
+    _proposed: tuple[Deployment, ...] = ()
+    _passed: dict[Deployment, Reason] | None = None  # who was passed over, some of them proposed later
 
     def __repr__(self) -> str:
-        return f"<Plan of {len(self._steps)} steps, {len(self._proposed)} proposed>"
+        return f"<Plan of {len(self.steps)} steps, {len(self._proposed)} proposed>"
 
     # -- proposing --------------------------------------------------------------------------------
 
     def next(self, now: float) -> Deployment | None:
         """The next candidate that may be asked now, never one that was proposed before."""
         # From the first step each time: who rested a moment ago goes before those that are worse.
-        for step in self._steps:
+        for step in self.steps:
             found = step.choose(self, now)
             if found is not None:
                 return self._propose(found, step, now)
@@ -89,11 +64,12 @@ class Plan:
 
     def fallback(self, now: float) -> Deployment | None:
         """The configured fallback, unless it was proposed before or may not be asked now. No criteria are for it."""
-        if self._last is None:
+        last = self.last
+        if last is None:
             return None
-        self._rate = 0.0
-        found = self._last.choose(self, now)
-        return None if found is None else self._propose(found, self._last, now)
+        self.rate = 0.0
+        found = last.choose(self, now)
+        return None if found is None else self._propose(found, last, now)
 
     def may_ask(self, deployment: Deployment, now: float) -> bool:
         """Whether one that was proposed may be asked again now."""
@@ -113,24 +89,24 @@ class Plan:
         if deployment in self._proposed:
             return False
         reason = self._obstacle(deployment, now)
-        if reason is None and (not self._rate or self._succeeds(deployment, now)):
+        if reason is None and (not self.rate or self._succeeds(deployment, now)):
             return True
-        self._skipped[deployment] = reason or "success_rate"
+        if self._passed is None:
+            self._passed = {}
+        self._passed[deployment] = reason or "success_rate"
         return False
 
     def _propose(self, deployment: Deployment, step: Step, now: float) -> Deployment:
-        self._proposed.append(deployment)
+        self._proposed += (deployment,)
         self._step = step
         self._asked_at = now
-        if self._skipped:
-            self._skipped.pop(deployment, None)
         return deployment
 
     def _obstacle(self, deployment: Deployment, now: float) -> Reason | None:
         live = deployment.live
         breaker = live.breaker
-        if breaker.state != "closed" and not breaker.admits(self._endpoint, now):
-            return "unavailable" if breaker.state_at(self._endpoint) == "unavailable" else "breaker_open"
+        if breaker.state != "closed" and not breaker.admits(self.endpoint, now):
+            return "unavailable" if breaker.state_at(self.endpoint) == "unavailable" else "breaker_open"
         if live.quota.rests_until > now:
             return "resting"
         if deployment.max_concurrent and live.in_flight >= deployment.max_concurrent:
@@ -144,28 +120,28 @@ class Plan:
 
     def _succeeds(self, deployment: Deployment, now: float) -> bool:
         rate = deployment.live.statistics.success_rate(now)
-        return rate is None or rate >= self._rate
+        return rate is None or rate >= self.rate
 
     # -- telling ----------------------------------------------------------------------------------
 
     @property
     def skipped(self) -> list[tuple[Deployment, Reason]]:
-        """Who was looked at and passed over, and why the last time."""
-        return list(self._skipped.items())
+        """Who was looked at and passed over, and why the last time; not who was proposed after all."""
+        return [each for each in (self._passed or {}).items() if each[0] not in self._proposed]
 
     def rest_secs(self, now: float) -> float | None:
         """In how many seconds the first of those that rest, or whose breaker is open, may be asked again.
 
         Of those passed over and those proposed; ``None`` if there is none whose time is known.
         """
-        moments = [moment for each in chain(self._skipped, self._proposed) for moment in self._free_at(each, now)]
+        moments = [moment for each in chain(self._passed or (), self._proposed) for moment in self._free_at(each, now)]
         return min(moments) - now if moments else None
 
     def _free_at(self, deployment: Deployment, now: float) -> list[float]:
         live, breaker = deployment.live, deployment.live.breaker
         moments = [live.quota.rests_until] if live.quota.rests_until > now else []
-        if breaker.state == "open" and not breaker.admits(self._endpoint, now):
-            if breaker.retry_at is None or breaker.state_at(self._endpoint) == "unavailable":
+        if breaker.state == "open" and not breaker.admits(self.endpoint, now):
+            if breaker.retry_at is None or breaker.state_at(self.endpoint) == "unavailable":
                 return []
             moments.append(breaker.retry_at)
         return [max(moments)] if moments else []
@@ -192,11 +168,11 @@ class Plan:
         return told
 
     def _candidates(self) -> dict[Deployment, None]:
-        return dict.fromkeys(chain.from_iterable(step.deployments for step in self._steps))
+        return dict.fromkeys(chain.from_iterable(step.deployments for step in self.steps))
 
     def _passed_over(self, now: float) -> dict[str, Reason]:
         """Those that were looked at first, then those that would have been passed over."""
-        found = {each.label: reason for each, reason in islice(self._skipped.items(), MOST_EXPLAINED)}
+        found = {each.label: reason for each, reason in islice(self.skipped, MOST_EXPLAINED)}
         for each in islice(self._candidates(), MOST_EXPLAINED):
             if each not in self._proposed and (reason := self._obstacle(each, now)):
                 found.setdefault(each.label, reason)

@@ -22,6 +22,7 @@ class Statistics:
     """
 
     __slots__ = (
+        "_at",
         "_ended",
         "_ended_total",
         "_failed",
@@ -40,6 +41,7 @@ class Statistics:
         self._heard = 0  # the slot of the latest of them
         self._width = window / SLOTS
         self._slot = 0  # slots are numbered from the clock's zero
+        self._at = 0  # where it is in the ring
         self._until = 0.0  # when the next one begins
         self._ended = [0] * SLOTS
         self._failed = [0] * SLOTS
@@ -57,7 +59,7 @@ class Statistics:
         """An attempt ended: its answer was whole, or it failed, be it before the commit or after."""
         if now >= self._until:
             self.turn(now)
-        at = self._slot % SLOTS
+        at = self._at
         self._ended[at] += 1
         self._ended_total += 1
         if not ok:
@@ -95,6 +97,7 @@ class Statistics:
         for passed in range(max(self._slot + 1, slot - SLOTS + 1), slot + 1):
             self._empty(passed % SLOTS)
         self._slot = max(slot, self._slot)
+        self._at = self._slot % SLOTS
         self._until = (self._slot + 1) * self._width
         if self._slot - self._heard >= SLOTS:
             self.latency = None

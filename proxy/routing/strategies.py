@@ -28,10 +28,11 @@ _GOLDEN = 0.6180339887498949
 class Step:
     """Deployments to choose among. ``score`` is what the strategy goes by, ``None`` where it goes by nothing."""
 
-    __slots__ = ("_homes", "_turn", "deployments")
+    __slots__ = ("_homes", "_only", "_turn", "deployments")
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
         self.deployments = tuple(deployments)
+        self._only = self.deployments[0] if len(self.deployments) == 1 else None
         self._turn = 0
         self._homes: Homes | None = None
 
@@ -40,9 +41,9 @@ class Step:
 
     def choose(self, chooser: Chooser, now: float) -> Deployment | None:
         """One that the chooser admits, ``None`` if there is none."""
-        deployments = self.deployments
-        if len(deployments) == 1:  # the usual case
-            return deployments[0] if chooser.admits(deployments[0], now) else None
+        only = self._only
+        if only is not None:  # the usual case
+            return only if chooser.admits(only, now) else None
         if chooser.affinity:
             return self.homes().choose(chooser, now)
         return self.pick(chooser, now)

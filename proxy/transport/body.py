@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from io import BytesIO
 
 from aiohttp.web_protocol import RequestPayloadError
+from msgspec import Struct
 
 from proxy.errors import ClientFault, ClientGone, Overloaded
 from proxy.transport.inflate import CODINGS, BadCompression, Inflater
@@ -29,61 +30,66 @@ class Budget:
 
     def take(self, count: int) -> None:
         """Raises Overloaded if the process would hold too much."""
-        if self.used + count > self.limit:
+        used = self.used + count
+        if used > self.limit:
             raise Overloaded("The gateway holds too much data at the moment.", code="buffers_full")
-        self.used += count
+        self.used = used
 
     def give(self, count: int) -> None:
         self.used -= count
 
 
-class BodyReader:
+class BodyReader(Struct, eq=False):
     """Reads one request's body; ``held`` bytes are on the budget until ``release``."""
 
-    __slots__ = ("_budget", "_coding", "_limit", "_request", "_timeout", "held", "received")
+    request: Request
+    limit: int
+    timeout: float
+    budget: Budget
+    held: int = 0
+    received: int = 0  # bytes, decoded ones where the body is decoded
 
-    def __init__(self, request: Request, *, limit: int, timeout: float, budget: Budget) -> None:
-        self._request = request
-        self._limit = limit
-        self._timeout = timeout
-        self._budget = budget
-        coding = request.headers.get("Content-Encoding", "").strip().lower()
-        self._coding = "" if coding == "identity" else coding
-        self.held = 0
-        self.received = 0  # bytes, decoded ones where the body is decoded
+    @property
+    def coding(self) -> str:
+        """The Content-Encoding, ``""`` for a plain body."""
+        coding = self.request.headers.get("Content-Encoding", "").strip().lower()
+        return "" if coding == "identity" else coding
 
     @property
     def declared(self) -> int | None:
         """The Content-Length, or ``None`` if the body is chunked. aiohttp refused what is no number."""
-        length = self._request.headers.get("Content-Length")
+        length = self.request.headers.get("Content-Length")
         return int(length) if length is not None else None
 
     @property
     def declared_plain(self) -> int | None:
         """The length of the decoded body, where the client's head tells it."""
-        return None if self._coding else self.declared
+        return None if self.coding else self.declared
 
     def admit(self, *, decode: bool = True) -> None:
         """Refuse before reading what is too large or cannot be decoded; let a client that asked go on.
 
         Raises ClientFault (413, 415).
         """
-        if decode and self._coding and self._coding not in CODINGS:
+        if decode and (coding := self.coding) and coding not in CODINGS:
             raise ClientFault(
                 "Request bodies may be encoded with gzip or deflate.", status=415, code="content_encoding"
             )
-        if self._request.payload.is_eof():
+        if self.request.payload.is_eof():
             return  # all of it came with the head: counted when it is taken, and nobody waits to go on
         declared = self.declared
-        if declared is not None and declared > self._limit:
+        if declared is not None and declared > self.limit:
             raise self._too_large()
-        if self._request.http11 and self._request.headers.get("Expect", "").lower() == "100-continue":
-            self._request.send_continue()
+        if self.request.http11 and self.request.headers.get("Expect", "").lower() == "100-continue":
+            self.request.send_continue()
 
     def taken(self) -> bytes | None:
         """The body if all of it is here and plain, else ``None``. Raises ClientFault (413), Overloaded."""
-        payload = self._request.payload
-        if self._coding or not payload.is_eof() or payload.exception() is not None:
+        request = self.request
+        payload = request.payload
+        if not payload.is_eof() or payload.exception() is not None:
+            return None
+        if "Content-Encoding" in request.headers and self.coding:
             return None
         data = payload.read_nowait(-1)
         self._count(len(data))
@@ -99,12 +105,13 @@ class BodyReader:
 
     async def pieces(self, *, hold: bool = True) -> AsyncIterator[bytes]:
         """The decoded body as it arrives; ``hold=False`` leaves the budget alone: the piece goes straight on."""
-        if not self._coding:
+        coding = self.coding
+        if not coding:
             async for piece in self.raw():
                 self._count(len(piece), hold=hold)
                 yield piece
             return
-        inflater = Inflater(self._coding)
+        inflater = Inflater(coding)
         try:
             async for raw in self.raw():
                 for piece in inflater.feed(raw):
@@ -122,30 +129,31 @@ class BodyReader:
             yield piece
 
     def release(self) -> None:
-        self._budget.give(self.held)
-        self.held = 0
+        if self.held:
+            self.budget.give(self.held)
+            self.held = 0
 
     def _count(self, size: int, *, hold: bool = True) -> None:
-        self.received += size
-        if self.received > self._limit:
+        self.received = received = self.received + size
+        if received > self.limit:
             raise self._too_large()
         if hold:
-            self._budget.take(size)
+            self.budget.take(size)
             self.held += size
 
     def _too_large(self) -> ClientFault:
-        megabytes = self._limit / (1024 * 1024)
+        megabytes = self.limit / (1024 * 1024)
         return ClientFault(f"The request body is larger than {megabytes:g} MB.", status=413, code="request_too_large")
 
     async def raw(self) -> AsyncIterator[bytes]:
         """The body as it came, not decoded, not counted. Raises ClientFault (400, 408), ClientGone."""
-        payload = self._request.payload
+        payload = self.request.payload
         loop = asyncio.get_running_loop()
         began = loop.time()
         taken = 0
         while not payload.at_eof():
             # A body that trickles must not hold a place for ever, a large one on a slow line may take long.
-            deadline = began + self._timeout + taken / MIN_RATE if self._timeout else None
+            deadline = began + self.timeout + taken / MIN_RATE if self.timeout else None
             try:
                 async with asyncio.timeout_at(deadline):
                     piece = await payload.readany()

@@ -9,11 +9,13 @@ from proxy.wire import document, openai_error, usage
 from proxy.wire.document import is_utf8
 from proxy.wire.usage import Usage, WireUsage
 
+_NULL = msgspec.Raw(b"null")
+
 
 class _Answer(msgspec.Struct, gc=False):
     model: str | None = None
     usage: WireUsage | None = None
-    error: msgspec.Raw = msgspec.Raw(b"")
+    error: msgspec.Raw = _NULL
 
 
 _answer = msgspec.json.Decoder(_Answer).decode
@@ -28,21 +30,22 @@ class Told(msgspec.Struct, frozen=True):
 
 def check(body: bytes) -> Told:
     """Read a 2xx answer. Raises BrokenAnswer (empty, not JSON) and ErrorInStream (an error in disguise)."""
-    if not body.strip():
-        raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
-    if not is_utf8(body):
+    if not (body.isascii() or is_utf8(body)):
         raise BrokenAnswer("The provider's answer is not UTF-8.")
     try:
         answer = _answer(body)
     except (msgspec.DecodeError, RecursionError):
         return _unusual(body)
-    if bytes(answer.error) not in (b"", b"null"):
+    error, usage_ = answer.error, answer.usage
+    if error is not _NULL and error != _NULL:
         return _unusual(body)
-    return Told(answer.model or "", answer.usage.usage() if answer.usage else None)
+    return Told(answer.model or "", None if usage_ is None else usage_.usage())
 
 
 def _unusual(body: bytes) -> Told:
-    """An error, or JSON of a shape that we do not know: the client may."""
+    """Nothing, an error, or JSON of a shape that we do not know: the client may."""
+    if not body.strip():
+        raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
     try:
         answer = document.decode(body)
     except ValueError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from proxy.errors import ClientFault
-from proxy.wire.criteria import FIELDS, NONE, of_members, stated
+from proxy.wire.criteria import FIELDS, NONE, Criteria, of_members, stated
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, parse
 
 READ = (
@@ -30,9 +30,14 @@ _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 _NOTHING = parse(b"{}")
+_NULL, _FALSE, _TRUE = msgspec.Raw(b"null"), msgspec.Raw(b"false"), msgspec.Raw(b"true")
+_ARRAY = 0x5B  # [
+
+# What most calls do without: where none of it is there, nothing of it need be looked for.
+_RARE = FIELDS | {"store", "n", "prompt", "stream_options"}
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """What the client asked for.
 
     ``model`` is its text, for people to read: ``None`` where the client named none, a list with commas between.
@@ -42,54 +47,18 @@ class Call:
     ``choices`` is how many finish reasons a stream of the answer has. ``stateless``: the provider shall store nothing.
     """
 
-    __slots__ = (
-        "auto",
-        "body",
-        "choices",
-        "criteria",
-        "members",
-        "model",
-        "names",
-        "router_fields",
-        "stateless",
-        "stream",
-        "verbatim",
-        "wants_usage",
-    )
-
-    def __init__(self, body: bytes, members: Members) -> None:
-        self.body = body
-        self.members = members
-        self.model: str | None
-        self.names: tuple[str, ...]
-        self._read_model(members.raw("model"))
-        self.router_fields = stated(members)
-        self.criteria = of_members(members, self.router_fields) if self.router_fields else NONE
-        self.stateless = members.raw("store") == b"false"
-        self.stream = _flag(members, "stream")
-        self.choices = _choices(members)
-        self.wants_usage = _wants_usage(members)
-        if members.first_byte("messages") not in (None, b"["):
-            raise _wrong("messages", "an array")
-
-    def _read_model(self, raw: bytes | None) -> None:
-        self.auto = False
-        self.verbatim = True
-        if raw is None or raw == b"null":
-            self.model, self.names, self.auto = None, (), True
-        elif raw[:1] == b'"':
-            self.model = name = _text(raw)
-            self.names = (name,)
-            if name == AUTO:
-                self.names, self.auto, self.verbatim = (), True, False
-        elif raw[:1] == b"[":
-            names = _listed(raw)
-            self.model = ",".join(names)
-            self.auto = names[-1] == AUTO
-            self.names = names[:-1] if self.auto else names
-            self.verbatim = False
-        else:
-            raise _wrong("model", "a string, or an array of strings")
+    body: bytes
+    members: Members
+    model: str | None
+    names: tuple[str, ...]
+    auto: bool
+    verbatim: bool
+    stream: bool
+    router_fields: tuple[str, ...] = ()
+    criteria: Criteria = NONE
+    stateless: bool = False
+    choices: int = 1
+    wants_usage: bool = False
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""
@@ -110,7 +79,7 @@ class Call:
 def read(body: bytes) -> Call:
     """The call in a JSON body. Raises ClientFault naming the field."""
     try:
-        return Call(body, parse(body, READ))
+        members = parse(body, READ)
     except NotAnObject:
         raise ClientFault("The request body must be a JSON object.", code="invalid_body") from None
     except NotJSON as exc:
@@ -119,9 +88,42 @@ def read(body: bytes) -> Call:
         raise ClientFault(
             f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
         ) from None
+    return _read(body, members)
 
 
-def _listed(raw: bytes) -> tuple[str, ...]:
+def _read(body: bytes, members: Members) -> Call:
+    values = members.values
+    model, names, auto, verbatim = _model(values.get("model"))
+    rare = not _RARE.isdisjoint(values)
+    fields = stated(members) if rare else ()
+    criteria = of_members(members, fields) if fields else NONE
+    raw = values.get("stream")
+    stream = raw is not None and raw != _FALSE and _flag("stream", raw)
+    call = Call(body, members, model, names, auto, verbatim, stream, fields, criteria)
+    if rare:
+        call.stateless = values.get("store") == _FALSE
+        call.choices = _choices(members)
+        call.wants_usage = _wants_usage(members)
+    messages = values.get("messages")
+    if messages is not None and memoryview(messages)[0] != _ARRAY:
+        raise _wrong("messages", "an array")
+    return call
+
+
+def _model(raw: msgspec.Raw | None) -> tuple[str | None, tuple[str, ...], bool, bool]:
+    """``model``, ``names``, ``auto`` and ``verbatim`` of a call."""
+    if raw is None or raw == _NULL:
+        return None, (), True, True
+    try:
+        name = _text(raw)
+    except msgspec.ValidationError:
+        names = _listed(raw)
+        auto = names[-1] == AUTO
+        return ",".join(names), names[:-1] if auto else names, auto, False
+    return (name, (), True, False) if name == AUTO else (name, (name,), False, True)
+
+
+def _listed(raw: msgspec.Raw) -> tuple[str, ...]:
     try:
         names = tuple(_names_of(raw))
     except msgspec.ValidationError:
@@ -133,13 +135,12 @@ def _listed(raw: bytes) -> tuple[str, ...]:
     return names
 
 
-def _flag(members: Members, name: str) -> bool:
-    raw = members.raw(name)
-    if raw is None or raw == b"false" or raw == b"null":
-        return False
-    if raw != b"true":
+def _flag(name: str, raw: msgspec.Raw) -> bool:
+    if raw == _TRUE:
+        return True
+    if raw != _FALSE and raw != _NULL:
         raise _wrong(name, "true or false")
-    return True
+    return False
 
 
 def _choices(members: Members) -> int:

@@ -66,7 +66,7 @@ def parse(body: bytes, watched: frozenset[str] = frozenset()) -> Members:
     Escaped names count as what they mean. Duplicates are refused only among ``watched``: elsewhere they
     are not our business. Raises NotJSON, NotAnObject, DuplicateMember.
     """
-    if not _is_utf8(body):
+    if not (body.isascii() or _is_utf8(body)):
         raise NotJSON("invalid UTF-8")
     try:
         pairs = _decode(body) if len(body) < _SMALL else _decode_bounded(body)
@@ -75,48 +75,41 @@ def parse(body: bytes, watched: frozenset[str] = frozenset()) -> Members:
         raise NotAnObject(str(exc)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise NotJSON(_reason(exc)) from None
-    members = Members(body, pairs)
-    if members.repetitive:
-        _refuse_duplicates(pairs, watched)
-    return members
+    values = {key.name: raw for key, raw in pairs.items()}
+    if len(values) == len(pairs):
+        return Members(body, values)
+    _refuse_duplicates(pairs, watched)
+    return Members(body, values, [(key.name, raw) for key, raw in pairs.items()])
 
 
-class Members:
-    """The members of one body, by name; of unwatched duplicates the last counts, as for most readers."""
+class Members(msgspec.Struct, eq=False):
+    """The members of one body; of unwatched duplicates the last counts, as for most readers.
 
-    __slots__ = ("_body", "_pairs", "_spans", "_values")
+    ``values`` has their exact bytes by name. ``pairs`` are all members in order where a name occurs more than once;
+    else ``values`` tells as much.
+    """
 
-    def __init__(self, body: bytes, pairs: _Pairs) -> None:
-        self._body = body
-        self._pairs = pairs
-        self._values = {key.name: raw for key, raw in pairs.items()}
-        self._spans: list[tuple[str, int, int, int]] = []
+    body: bytes
+    values: dict[str, msgspec.Raw]
+    pairs: list[tuple[str, msgspec.Raw]] | None = None
+    _spans: list[tuple[str, int, int, int]] | None = None
 
     def __contains__(self, name: str) -> bool:
-        return name in self._values
-
-    def has_any(self, names: frozenset[str]) -> bool:
-        """Whether there is a member of any of these names."""
-        return not names.isdisjoint(self._values)
-
-    @property
-    def repetitive(self) -> bool:
-        """Whether any name occurs more than once."""
-        return len(self._values) != len(self._pairs)
+        return name in self.values
 
     def raw(self, name: str) -> bytes | None:
         """The exact bytes of the member's value, ``None`` if there is no such member."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         return None if value is None else bytes(value)
 
     def first_byte(self, name: str) -> bytes | None:
         """The first byte of the value, which tells its type, without a copy of the rest."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         return None if value is None else bytes(memoryview(value)[:1])
 
     def size(self, name: str) -> int:
         """How many bytes the value has; 0 if there is no such member."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         return 0 if value is None else len(value)
 
     def span(self, name: str) -> tuple[int, int]:
@@ -130,9 +123,9 @@ class Members:
         Members that are not there yet are appended, those whose change is ``None`` go, each with one
         comma. All else stays as it is to the byte, and the untouched parts are views of the body.
         """
-        if len(changes) == 1 and not self.repetitive:
+        if len(changes) == 1 and self.pairs is None:
             (name, new), *_ = changes.items()
-            if new is not None and name in self._values:
+            if new is not None and name in self.values:
                 return self._replaced(name, new)
         spans = self._located()
         cuts: list[tuple[int, int, bytes]] = []  # begin, end, and what comes in their place
@@ -152,16 +145,16 @@ class Members:
         added = [
             b"%b:%b" % (_encode(name), new)
             for name, new in changes.items()
-            if new is not None and name not in self._values
+            if new is not None and name not in self.values
         ]
         if added:
-            at = spans[-1][3] if spans else self._body.index(b"{") + 1
+            at = spans[-1][3] if spans else self.body.index(b"{") + 1
             cuts.append((at, at, (b"," if kept else b"") + b",".join(added)))
         return self._cut(cuts)
 
     def _replaced(self, name: str, new: bytes) -> list[bytes | memoryview]:
         """The usual change: one member that is there gets another value; what is behind it need not be found."""
-        view = memoryview(self._body)
+        view = memoryview(self.body)
         for found, _, value, end in self._spans or self._walk():
             if found == name:
                 return [view[:value], new, view[end:]]
@@ -169,8 +162,8 @@ class Members:
 
     def _cut(self, cuts: list[tuple[int, int, bytes]]) -> list[bytes | memoryview]:
         if not cuts:
-            return [self._body]
-        view = memoryview(self._body)
+            return [self.body]
+        view = memoryview(self.body)
         segments: list[bytes | memoryview] = []
         done = 0
         for begin, end, new in cuts:
@@ -184,9 +177,10 @@ class Members:
 
     def _located(self) -> list[tuple[str, int, int, int]]:
         """All that ``_walk`` finds, once per body."""
-        if not self._spans and self._pairs:
-            self._spans = list(self._walk())
-        return self._spans
+        spans = self._spans
+        if spans is None:
+            spans = self._spans = list(self._walk())
+        return spans
 
     def _walk(self) -> Iterator[tuple[str, int, int, int]]:
         """Of each member in order: its name, where its key begins, where its value begins and ends.
@@ -194,10 +188,9 @@ class Members:
         Only if something changes. The syntax is known to be right and the length of every value is known, so only
         the few bytes between the values need a look.
         """
-        body = self._body
+        body = self.body
         end = body.index(b"{")
-        for key, raw in self._pairs.items():
-            name = key.name
+        for name, raw in self.values.items() if self.pairs is None else self.pairs:
             begin = end + 1
             if body[begin] != _QUOTE:  # else nothing but one comma or brace was between
                 begin = body.index(b'"', begin)
@@ -222,9 +215,7 @@ def size(segments: Iterable[bytes | memoryview]) -> int:
 
 
 def _is_utf8(body: bytes) -> bool:
-    """msgspec does not look into strings that it skips, so this is a pass of its own; ASCII is quick."""
-    if body.isascii():
-        return True
+    """msgspec does not look into strings that it skips, so this is a pass of its own."""
     view = memoryview(body)
     done = 0
     try:

@@ -34,15 +34,23 @@ class WireUsage(Struct):
 
     def usage(self) -> Usage | None:
         """The disjoint classes, or ``None`` if the provider named no count at all."""
-        prompt = self.prompt_tokens if self.prompt_tokens is not None else self.input_tokens
-        completion = self.completion_tokens if self.completion_tokens is not None else self.output_tokens
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        if prompt is None:
+            prompt = self.input_tokens
+        if completion is None:
+            completion = self.output_tokens
         if prompt is None and completion is None:
             return None
         prompt_details = self.prompt_tokens_details or self.input_tokens_details
         completion_details = self.completion_tokens_details or self.output_tokens_details
         cached = prompt_details.cached_tokens if prompt_details else None
         reasoning = completion_details.reasoning_tokens if completion_details else None
-        return Usage(_without(prompt, cached), cached, _without(completion, reasoning), reasoning)
+        return Usage(
+            _without(prompt, cached) if cached else prompt,
+            cached,
+            _without(completion, reasoning) if reasoning else completion,
+            reasoning,
+        )
 
 
 class Usage(Struct, frozen=True, gc=False):

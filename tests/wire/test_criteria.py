@@ -118,7 +118,9 @@ def test_every_field_has_its_header() -> None:
 @given(
     st.sampled_from(sorted(FIELDS)),
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=4
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        st.lists,
+        max_leaves=4,
     ),
 )
 def test_whatever_stands_there_it_is_read_or_refused(name: str, value: Any) -> None:
