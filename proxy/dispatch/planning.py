@@ -8,10 +8,11 @@ from proxy.config.schema import Routing
 from proxy.delivery import Delivery
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.providers.openai import Provider
+from proxy.routing.access import ALL
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
 from proxy.wire.call import AUTO, Call
-from proxy.wire.criteria import of_headers
+from proxy.wire.criteria import NONE, of_headers
 
 PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from 1,024 on
 
@@ -19,16 +20,15 @@ PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from
 def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None) -> Plan:
     """The candidates for a JSON call. Raises ClientFault (400, 404)."""
     exchange, headers = delivery.exchange, delivery.request.headers
-    catalog = exchange.catalog
-    routing = catalog.config.routing
-    spec = Spec(
-        call.names,
-        call.auto,
-        of_headers(headers, call.criteria, call.router_fields),
-        exchange.endpoint.path,
-        b"" if routing.affinity == "off" else _affinity(routing, headers, call),
-        exchange.access,
-    )
+    catalog, access, path = exchange.catalog, exchange.access, exchange.endpoint.path
+    routing, names = catalog.config.routing, call.names
+    criteria = of_headers(headers, call.criteria, call.router_fields)
+    affinity = b"" if routing.affinity == "off" else _affinity(routing, headers, call)
+    if len(names) == 1 and not call.auto and criteria is NONE and access is ALL and pinned is None:
+        plan = catalog.ready_plan(names[0], path, affinity, dispatcher.random)
+        if plan is not None:
+            return plan
+    spec = Spec(names, call.auto, criteria, path, affinity, access)
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 

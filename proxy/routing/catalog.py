@@ -91,26 +91,20 @@ class Catalog:
 
     # -- once per request -------------------------------------------------------------------------
 
+    def ready_plan(self, name: str, endpoint: str, affinity: bytes, random: Random) -> Plan | None:
+        """The usual plan, at little cost: what ``plan`` gives for one name, nothing else wished, and all access.
+
+        ``None`` for a name that is not known, or that nobody asked for yet.
+        """
+        steps = self._steps.get(name)
+        return None if steps is None else Plan(steps, endpoint, affinity, random, self._last)
+
     def plan(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
         """The candidates for what is asked, at nobody but the provider ``pinned`` if there is one.
 
         Raises ClientFault: 404 ``model_not_found`` if no name is known, 403 ``model_not_allowed`` if whoever asks may
         use none of them, 404 ``no_model_matches`` if the criteria leave nobody.
         """
-        if pinned is None and spec.criteria is NONE and spec.access is ALL and not spec.auto:  # the usual case
-            names = spec.names
-            steps = self._steps.get(names[0]) if len(names) == 1 else None
-            if steps is not None:
-                return Plan(steps, spec.endpoint, spec.affinity, random, self._last)
-        return self._composed(spec, pinned, now, random)
-
-    def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
-        """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
-        if not access.reaches(provider):
-            raise forbidden(())
-        return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
-
-    def _composed(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
         steps: list[Step] = []
         unknown = []
         for name in dict.fromkeys(spec.names):
@@ -133,6 +127,12 @@ class Catalog:
         left = tuple(steps) if criteria is NONE else self._selected(steps, criteria, now)
         affinity = b"" if criteria.prefer_fast else spec.affinity
         return Plan(left, spec.endpoint, affinity, random, last, tuple(unknown), criteria.min_success_rate)
+
+    def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
+        """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
+        if not access.reaches(provider):
+            raise forbidden(())
+        return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
 
     def _selected(self, steps: list[Step], criteria: Criteria, now: float) -> Steps:
         left = self._selection.of(steps, criteria)

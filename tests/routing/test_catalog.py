@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from proxy.errors import ClientFault
 from proxy.routing.access import ALL
 from proxy.routing.catalog import LONGEST_PASSING, MOST_PASSING, Catalog, Deployment
 from proxy.routing.live import MOST_PASSING as MOST_LIVES
-from tests.support.catalogs import asked, build, every
+from tests.support.catalogs import ENDPOINT, asked, build, every
 
 PROVIDERS = {
     "openrouter": {"baseUrl": "http://127.0.0.1:1/api/v1"},
@@ -209,6 +210,19 @@ def test_a_list_is_tried_in_order_and_unknown_names_are_passed_over(
     assert plan.unknown == unknown
     found = told(every(plan))
     assert found == candidates if candidates is not None else set(found) == {R1, CHAT, REASONER}
+
+
+def test_the_ready_plan_is_the_same_plan() -> None:
+    known = catalog()
+    for name in ("deepseek-chat", "openrouter/deepseek-r1", "deepseek-r1", "nobody"):
+        assert known.ready_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # nobody asked for it yet
+        with suppress(ClientFault):
+            plan = asked(known, name, affinity=b"x")
+            ready = known.ready_plan(name, ENDPOINT, b"x", random.Random(0))
+            assert ready is not None
+            assert (ready.steps, ready.endpoint, ready.affinity) == (plan.steps, plan.endpoint, plan.affinity)
+            assert (ready.last, ready.unknown, ready.rate) == (plan.last, plan.unknown, plan.rate)
+    assert known.ready_plan("nobody", ENDPOINT, b"", random.Random(0)) is None
 
 
 def test_auto_at_the_end_of_a_list_adds_all_others() -> None:
