@@ -18,6 +18,7 @@ from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.wire import openai_error
 from proxy.wire.answer import Told, check
+from proxy.wire.call import Call
 from proxy.wire.dialects import told_in
 from proxy.wire.document import is_json
 
@@ -32,18 +33,25 @@ _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r
 class Delivery:
     """One exchange together with the client's request: whoever handles it answers here."""
 
-    __slots__ = ("_deployment", "body", "cors", "decision", "exchange", "request")
+    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "request")
 
     def __init__(self, exchange: Exchange, request: Request) -> None:
         self.exchange = exchange
         self.request = request
         self._deployment: Deployment | None = None
         self.body: BodyReader | None = None  # where the request's body is read, once that began
+        self.call: Call | None = None  # what it says, where it is one
         self.cors = b""
         self.decision = b""  # the header line that explains the choice, where the client asked for it
 
-    def forget_body(self) -> None:
-        """The request's body has done its work."""
+    def forget_request(self) -> None:
+        """What the client sent has done its work: no attempt will follow."""
+        if self.call is not None:
+            self.call.release()
+        self.release_body()
+
+    def release_body(self) -> None:
+        """Nothing more is read of it."""
         body = self.body
         if body is not None:
             self.exchange.bytes_in = body.received

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
+from typing import NoReturn
 
 from multidict import CIMultiDictProxy
 
@@ -87,13 +88,14 @@ class Gateway:
         self._report = report  # hears of defects of ours, and in which request they showed
         self._edge = Edge(settings, local=bool(settings.unix_socket))
         self._routes = Routes(("/v1", settings.base_path))
+        self._most = settings.max_in_flight
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
         self._running: dict[Exchange, Request] = {}
         self._idle = asyncio.Event()  # while it stops: nothing runs any more
         self.stopping = False
         # One process is one counter: unique with the random part, and half the price of a UUID.
         self._id_prefix = os.urandom(6).hex()
-        self._ids = count(1)
+        self._ids = count(10_000_000)  # of eight digits, for a format that pads costs twice as much
         handler: Handler = self._serve
         for wrap in reversed(middleware):
             handler = wrap(handler)
@@ -136,12 +138,15 @@ class Gateway:
                     return
             else:
                 exchange.caller, delivery.cors, handler = client, lines, self._serve
-            self._admit(exchange, request)
+            if self.stopping or len(self._running) >= self._most:
+                self._turn_away(request)
+            self._running[exchange] = request
+            self._metrics.in_flight += 1
             if self._trace is not None:
                 self._trace(exchange, request.headers)
             await handler(delivery)
             if request.writing_paused and not request.gone:
-                delivery.forget_body()
+                delivery.forget_request()
                 await self._flush(delivery)
         except ClientGone:
             exchange.outcome = "client_gone"
@@ -166,23 +171,20 @@ class Gateway:
             delivery.refuse(GatewayError("The gateway failed to handle this request."))
         finally:
             if page is None:
-                delivery.forget_body()
+                delivery.release_body()
                 self._settle(exchange, request)
 
     def _name(self, request: Request) -> str:
         given = request.headers.get("x-request-id")
         if given is not None and _request_id(given):
             return given
-        return f"{self._id_prefix}{next(self._ids):08x}"
+        return f"{self._id_prefix}{next(self._ids)}"
 
-    def _admit(self, exchange: Exchange, request: Request) -> None:
+    def _turn_away(self, request: Request) -> NoReturn:
         if self.stopping:
             request.reply.keep_alive = False
             raise Overloaded(_STOPPING, code="shutting_down")
-        if len(self._running) >= self._settings.max_in_flight:
-            raise Overloaded("The gateway serves as many requests as it may.")
-        self._running[exchange] = request
-        self._metrics.in_flight += 1
+        raise Overloaded("The gateway serves as many requests as it may.")
 
     async def _flush(self, delivery: Delivery) -> None:
         """The client is slow to take the last of a large answer."""
@@ -248,7 +250,7 @@ class Gateway:
             body = reader.taken()
             if body is None or len(body) > BIG_BODY or self._call_hook is not None:
                 return self._serve_slowly(delivery, route, reader, body)
-            return self._dispatch(delivery, route, read_call(body), reader).run()  # the usual case
+            return self._dispatch(delivery, route, read_call(body)).run()  # the usual case
         if endpoint.body == "multipart":
             reader.admit()
             return self._serve_form(delivery, route, reader)
@@ -279,9 +281,9 @@ class Gateway:
             call = result
         if big:
             await asyncio.sleep(0)
-        await self._dispatch(delivery, route, call, reader).run()
+        await self._dispatch(delivery, route, call).run()
 
-    def _dispatch(self, delivery: Delivery, route: Route, call: Call, reader: BodyReader) -> Dispatch:
+    def _dispatch(self, delivery: Delivery, route: Route, call: Call) -> Dispatch:
         exchange = delivery.exchange
         if route.endpoint.force_stream:
             call.stream = True
@@ -292,12 +294,8 @@ class Gateway:
             exchange.hold.weigh(route.endpoint, call)
         if self._capture is not None:
             self._capture(exchange, call)
-
-        def release() -> None:
-            call.release()
-            reader.release()
-
-        return dispatch_of(self._dispatcher, delivery, plan, call, release)
+        delivery.call = call
+        return dispatch_of(self._dispatcher, delivery, plan, call, delivery.forget_request)
 
     async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))

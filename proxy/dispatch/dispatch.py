@@ -83,12 +83,14 @@ class Dispatch:
     async def run(self) -> None:
         """Bring the client an answer. Raises GatewayError when nothing helped, ClientGone."""
         setback: Setback | None = None
-        deployment = self._plan.next(self._now()) or self._last_resort()
+        now = self._now()
+        deployment = self._plan.next(now) or self._last_resort()
         while deployment is not None:
             admitted = self._hold is None or self._hold.enter(deployment)
             if admitted is not True:
                 admitted = await self._entered(deployment, admitted)
-            trial = self._begin(deployment) if admitted else None
+                now = self._now()
+            trial = self._begin(deployment, now) if admitted else None
             if trial is None:
                 deployment = self._instead_of(deployment)
                 continue
@@ -96,6 +98,7 @@ class Dispatch:
             if setback is None:
                 return
             deployment = await self._after(setback)
+            now = self._now()
         self._conclude(setback)
 
     # -- once per attempt -------------------------------------------------------------------------
@@ -110,9 +113,8 @@ class Dispatch:
             self._limited += (deployment,)
         return admitted
 
-    def _begin(self, deployment: Deployment) -> Trial | None:
+    def _begin(self, deployment: Deployment, now: float) -> Trial | None:
         """The trial, or ``None`` if every key of the provider rests, or the breaker opened at the attempt before."""
-        now = self._now()
         key = deployment.provider.keys.take(now)
         if key is None:
             self._keyless += (deployment,)
@@ -163,7 +165,9 @@ class Dispatch:
             if race is None or race.left_by(trial):
                 request.flow = None
             live.in_flight -= 1
-            trial.connected, trial.headers, trial.ended = attempt.sent_at, attempt.headed_at, self._now()
+            trial.connected, trial.headers = attempt.sent_at, attempt.headed_at
+            if trial.ended is None:
+                trial.ended = self._now()
 
     def _reply(self) -> Outlet:
         """Where the attempt's answer goes."""
@@ -196,11 +200,13 @@ class Dispatch:
 
     def _answered(self, trial: Trial) -> None:
         """A collected answer was good."""
-        now, live = self._now(), trial.deployment.live
+        live = trial.deployment.live
+        statistics = live.statistics
+        trial.ended = now = self._now()
         live.breaker.succeed(trial.entry, now)
-        live.statistics.ended(True, now)
-        if live.statistics.latency is None:  # a first guess; streams know better
-            live.statistics.first_token(now - trial.began, now)
+        statistics.ended(True, now)
+        if statistics.latency is None:  # a first guess; streams know better
+            statistics.first_token(now - trial.began, now)
 
     # -- after a setback --------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class Hedging(Calling):
                 break
             admitted = self._hold is None or await self._entered(found, self._hold.enter(found))
             if admitted and self._race.winner is None:
-                trial = self._begin(found)
+                trial = self._begin(found, self._now())
         if trial is None:
             raise Lost
         self._switches += 1
