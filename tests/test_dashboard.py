@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Route, expect
 
 from tests.support import (
     Chunk,
@@ -372,6 +372,27 @@ async def test_it_finds_the_gateway_again_after_a_restart(browser: Browser, up: 
             assert await call(second) == 200
             await go(page, "requests")
             await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_a_request_whose_event_overtakes_the_list_is_shown(page: Page, gw: Gateway) -> None:
+    heard = """() => new Promise((told) => {
+        const source = new EventSource("/admin/events");
+        source.addEventListener("hello", () => (window.listening = true));
+        source.addEventListener("request", () => { source.close(); told(true); });
+    })"""
+
+    async def slowly(route: Route) -> None:
+        empty = await route.fetch()
+        event = asyncio.ensure_future(page.evaluate(heard))
+        await page.wait_for_function("() => window.listening")
+        assert await call(gw) == 200
+        await event
+        await route.fulfill(response=empty)
+
+    await page.route("**/admin/requests?*", slowly, times=1)
+    await page.reload()
+    await go(page, "requests")
+    await expect(page.locator("tbody tr")).to_have_count(1)
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ const STATE_EVERY = 2000;
 class Store extends EventTarget {
   live = new Live();
   #timer = 0;
+  #heard = []; // requests told of since the list was asked for, the newest first
 
   constructor() {
     super();
@@ -83,9 +84,12 @@ class Store extends EventTarget {
   }
 
   async refreshRequests() {
+    // An event may overtake the page, which then knows nothing of it.
+    const heard = (this.#heard = []);
     const page = await get(`/admin/requests?limit=${KEPT_REQUESTS}`);
+    const newest = page.requests[0]?.sequence ?? 0;
     this.capacity = page.capacity;
-    this.requests = page.requests;
+    this.requests = [...heard.filter((each) => each.sequence > newest), ...page.requests].slice(0, KEPT_REQUESTS);
     this.#tell("requests");
   }
 
@@ -128,6 +132,8 @@ class Store extends EventTarget {
   }
 
   #settled(summaries) {
+    this.#heard.unshift(...summaries);
+    this.#heard.length = Math.min(this.#heard.length, KEPT_REQUESTS);
     if (!this.requests) return;
     const newer = summaries.filter((each) => !this.requests.length || each.sequence > this.requests[0].sequence);
     this.requests = [...newer, ...this.requests].slice(0, Math.min(this.capacity, KEPT_REQUESTS));
