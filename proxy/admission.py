@@ -23,10 +23,10 @@ from proxy.config.schema import Auth, Config, Jwt
 from proxy.delivery import Delivery
 from proxy.limits.base import Store
 from proxy.limits.failover import Failover
-from proxy.limits.hold import Tally
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
+from proxy.limits.terms import Tally
 from proxy.transport.address import TrustedProxies
 
 Handler = Callable[[Delivery], Awaitable[None]]

@@ -8,11 +8,12 @@ from proxy.config.schema import Limits
 from proxy.routing.access import ALL, Access
 
 
-class Client(Struct, frozen=True):
+class Client(Struct, frozen=True, cache_hash=True):
     """``id`` is unique over all kinds of identity: ``key:…``, ``jwt:…``, ``client:…`` (a header's word), ``address:…``.
 
     ``limits`` override the configuration's level ``perClient`` member by member; ``access`` says which models.
     ``passthrough``: paths that are relayed untouched, and those that hold state at a provider, are open to it.
+    Each request finds its limits by it, so its hash is reckoned once.
     """
 
     id: str

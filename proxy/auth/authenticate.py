@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
+
+from multidict import istr
 
 from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
@@ -20,7 +23,9 @@ Handler = Callable[[Delivery], Awaitable[None]]
 Find = Callable[[bytes], Awaitable[ApiKey | None]]
 
 LONGEST_ID = 64  # characters of an X-Client-ID that is taken as it is
-REMEMBERED = 4096  # clients that prove nothing, some 600 bytes each
+REMEMBERED = 4096  # clients that prove nothing, some 600 bytes each; and as many addresses
+
+_CLIENT_ID: Final = istr("X-Client-ID")  # a name that need not be folded and hashed by each request
 
 
 class Authenticator:
@@ -50,8 +55,8 @@ class Authenticator:
             exchange, request = delivery.exchange, delivery.request
             exchange.client = address = request.remote if self._direct else self.address(request)
             if self._keys is None and self.verifier is None:
-                name = request.headers.get("X-Client-ID")
-                exchange.caller = _unproven(_short(name) if name else "", address)
+                name = request.headers.get(_CLIENT_ID)
+                exchange.caller = _unproven(_short(name), address) if name else _nameless(address)
                 return handler(delivery)
             secret = presented(request.headers)
             if secret is None:
@@ -98,7 +103,10 @@ def _short(name: str) -> str:
 
 @lru_cache(REMEMBERED)
 def _unproven(name: str, address: str) -> Client:
-    """A client that says who it is and proves nothing, or an address: names are free, so theirs nest under it."""
-    if not name:
-        return Client(f"address:{key_of(address)}")
+    """A client that says who it is and proves nothing: names are free, so theirs nest under its address."""
     return Client(f"client:{name}", address=key_of(address))
+
+
+@lru_cache(REMEMBERED)
+def _nameless(address: str) -> Client:
+    return Client(f"address:{key_of(address)}")

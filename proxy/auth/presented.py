@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+from multidict import istr
+
+# Names that need not be folded and hashed by each request.
+_AUTHORIZATION: Final = istr("Authorization")
 
 
 def presented(headers: Mapping[str, str]) -> str | None:
@@ -10,7 +16,7 @@ def presented(headers: Mapping[str, str]) -> str | None:
 
     ``None``: there is none. Other schemes are not ours.
     """
-    value = headers.get("Authorization")
+    value = headers.get(_AUTHORIZATION)
     if value is not None:
         if value.startswith("Bearer "):  # as nearly everybody writes it
             return value[7:].strip()

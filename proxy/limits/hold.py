@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Awaitable, Iterable
+from math import ceil
 
 from msgspec import Struct
 
 from proxy.errors import RateLimited
 from proxy.exchange import Exchange, Trial
 from proxy.identity import Client
-from proxy.limits.base import Limit, Store, Verdict, Want
-from proxy.limits.rules import EVERYONE, Rules, Wants
+from proxy.limits.ask import NOTHING_ASKED, Granted, part_of
+from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.rules import EVERYONE, Wants
+from proxy.limits.terms import Terms
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.call import Call
@@ -34,38 +35,23 @@ class Grant(Struct):
     lease: int
 
 
-class Tally(Protocol):
-    def admitted(self) -> None: ...
-    def limited(self, level: str) -> None: ...
-
-
-class Source(Protocol):
-    """Where a hold takes from: the store, and what makes names for leases at it. ``wall`` tells Unix seconds."""
-
-    store: Store
-    wall: Callable[[], float]
-    leases: Iterator[int]
-    tally: Tally
-
-
 class Hold(Struct, eq=False):
     """One exchange's ``proxy.exchange.Hold``; ``lease`` is its name at the store, where there are slots.
 
     One is made for each request, by position: a Struct, since Python's own ``__init__`` costs three times as much.
     """
 
-    _source: Source
-    _rules: Rules
+    _terms: Terms
     _client: Client | None
     _trials: list[Trial]
     lease: int
     _requests: Wants  # what is asked for before the body is read
+    _tightest: Granted = NOTHING_ASKED  # of all buckets so far, or the one that refused the exchange
     _grants: dict[Deployment, Grant] = {}
     _above: Wants = ()  # tokens of the levels that all deployments share, once they are taken
     _endpoint: Endpoint | None = None
     _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
-    _verdict: Verdict | None = None  # of the tightest bucket so far, or of the one that refused the exchange
     _passed: Verdict | None = None  # of the one that refused the last deployment
     _level: str = ""  # whose limit refused the exchange
     _refused: bool = False  # after something had been granted
@@ -77,15 +63,15 @@ class Hold(Struct, eq=False):
     # -- taking -----------------------------------------------------------------------------------
 
     def begin(self, verdict: Verdict) -> None:
-        """What the store said before the body was read. Raises RateLimited."""
+        """What the store said before the body was read, where it did not grant it at once. Raises RateLimited."""
         if not verdict.admitted:
             self._requests = ()
             raise self._told(verdict)
-        self._verdict = verdict
+        self._tightest = part_of(verdict), verdict.limit
 
     def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
         """What tokens are estimated from is known now; there is no call in what is not read."""
-        if self._rules.counts_tokens:
+        if self._terms.rules.counts_tokens:
             self._endpoint, self._call = endpoint, call
 
     def enter(self, deployment: Deployment) -> bool | Awaitable[bool]:
@@ -93,21 +79,27 @@ class Hold(Struct, eq=False):
 
         It answers at once where the store does: a coroutine for each attempt would cost more than the taking.
         """
-        grants, rules, source = self._grants, self._rules, self._source
+        grants, terms = self._grants, self._terms
         if grants:
             if deployment in grants:
                 return True
             self._leave()
-        own, above = rules.at(deployment.name, deployment.provider.name), _NOTHING
-        if rules.counts_tokens:
-            own, above = self._with_tokens(own, deployment)
-        lease = next(source.leases) if rules.has_slots else 0
-        if own or above:
-            verdict = source.store.take(own + above, lease)
-            if not isinstance(verdict, Verdict):
-                return self._later(deployment, own, above, lease, verdict)
-            if not self._granted(verdict):
+        ask, above, lease = terms.at[deployment.name, deployment.provider.name], _NOTHING, 0
+        own, rules = ask.wants, terms.rules
+        if rules.gives_back:
+            if rules.has_slots:
+                lease = next(terms.leases)
+            if rules.counts_tokens:
+                own, above = self._with_tokens(own, deployment)
+                ask = terms.prepared.prepare(own + above)
+        answer = terms.prepared.grant(ask, lease)
+        if not isinstance(answer, tuple):
+            if not isinstance(answer, Verdict):
+                return self._later(deployment, own, above, lease, answer)
+            if not self._granted(answer):
                 return False
+        elif answer[0] > self._tightest[0]:
+            self._tightest = answer
         grants[deployment] = Grant(own, len(self._trials), lease)
         if above:
             self._above = above
@@ -123,7 +115,7 @@ class Hold(Struct, eq=False):
         return True
 
     def _granted(self, verdict: Verdict) -> bool:
-        limit, told = verdict.limit, self._verdict
+        limit = verdict.limit
         if limit is None:
             return True
         if not verdict.admitted:
@@ -132,13 +124,9 @@ class Hold(Struct, eq=False):
                 raise self._told(verdict)
             self._passed = verdict
             return False
-        # Whether a smaller part is left of this bucket than of the one that would be told.
-        if (
-            told is None
-            or told.limit is None
-            or verdict.remaining * told.limit.capacity < told.remaining * limit.capacity
-        ):
-            self._verdict = verdict
+        part = part_of(verdict)
+        if part > self._tightest[0]:
+            self._tightest = part, limit
         return True
 
     def refusal(self) -> RateLimited | None:
@@ -152,13 +140,13 @@ class Hold(Struct, eq=False):
 
     def _with_tokens(self, own: Wants, deployment: Deployment) -> tuple[Wants, Wants]:
         """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
-        rules, tokens = self._rules, self._estimate(deployment)
+        rules, tokens = self._terms.rules, self._estimate(deployment)
         limits = ((rules.model.tokens, deployment.name), (rules.provider.tokens, deployment.provider.name))
         return own + _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
 
     def _shared(self) -> list[tuple[Limit | None, str]]:
         """The token limits above the deployment's, and whose bucket it is."""
-        rules, client = self._rules, self._client
+        rules, client = self._terms.rules, self._client
         found = [(rules.everyone.tokens, EVERYONE)]
         if client is not None:
             found.append((rules.client(client.limits).tokens, client.id))
@@ -167,7 +155,7 @@ class Hold(Struct, eq=False):
         return found
 
     def _estimate(self, deployment: Deployment) -> int:
-        call, estimate = self._call, self._rules.estimates
+        call, estimate = self._call, self._terms.rules.estimates
         if self._prompt is None and call is not None:
             self._prompt = prompt_tokens(call, estimate.per_image, estimate.per_audio)
         elif self._prompt is None:
@@ -179,10 +167,11 @@ class Hold(Struct, eq=False):
 
     def _unread(self) -> int:
         """The tokens of a form, of which only the kind is known."""
+        estimates = self._terms.rules.estimates
         path = self._endpoint.path if self._endpoint is not None else ""
         if path.startswith("audio/"):
-            return self._rules.estimates.per_audio
-        return self._rules.estimates.per_image if path.startswith("images/") else 0
+            return estimates.per_audio
+        return estimates.per_image if path.startswith("images/") else 0
 
     # -- giving back ------------------------------------------------------------------------------
 
@@ -196,9 +185,9 @@ class Hold(Struct, eq=False):
 
     def _give(self, corrections: list[Want], wants: Wants, lease: int) -> None:
         """Correct what was taken, and free whatever slots are among the wants."""
-        slots = [want for want in wants if not want.limit.rate] if self._rules.has_slots else []
+        slots = [want for want in wants if not want.limit.rate] if self._terms.rules.has_slots else []
         if corrections or slots:
-            self._source.store.settle(corrections, slots, lease)
+            self._terms.store.settle(corrections, slots, lease)
 
     def _unused(self, deployment: Deployment, grant: Grant) -> list[Want]:
         """Of a deployment that brought nothing: its tokens, and the request too if it was not even asked."""
@@ -207,19 +196,22 @@ class Hold(Struct, eq=False):
 
     def _told(self, verdict: Verdict) -> RateLimited:
         told = _told(verdict)
-        self._verdict = verdict
+        self._tightest = part_of(verdict), verdict.limit
         self._level = told.limit
         return told
 
     def settle(self, exchange: Exchange) -> None:
         """Synchronously, once. A request that a later limit refused has used nothing."""
+        terms = self._terms
         if self._level:
-            self._source.tally.limited(self._level)
+            terms.tally.limited(self._level)
         elif exchange.error != "limiter_unavailable":
-            self._source.tally.admitted()
-        rules = self._rules
-        if not (self._refused or rules.counts_tokens or rules.has_slots):
-            return
+            terms.tally.admitted()
+        if self._refused or terms.rules.gives_back:
+            self._give_back(exchange)
+
+    def _give_back(self, exchange: Exchange) -> None:
+        """What was reserved and not used, and slots."""
         answering = _answering(exchange.trials)
         used = self._used(exchange)
         for deployment, grant in self._grants.items():
@@ -244,20 +236,20 @@ class Hold(Struct, eq=False):
 
     def lines(self) -> bytes:
         """``X-RateLimit-...`` of the tightest bucket; the reset is when it is full again, in unix seconds."""
-        verdict = self._verdict
-        if verdict is None or verdict.limit is None:
+        part, limit = self._tightest
+        if limit is None:
             return b""
         return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
-            verdict.limit.capacity,
-            verdict.remaining + ROUNDING,
-            math.ceil(self._source.wall() + verdict.reset_after),
+            limit.capacity,
+            (1.0 - part) * limit.capacity + ROUNDING if part < 1.0 else 0,
+            ceil(self._terms.wall() + part * limit.refill),
         )
 
 
 def _told(verdict: Verdict) -> RateLimited:
     limit = verdict.limit
     assert limit is not None
-    return RateLimited(limit.level, limit.unit, retry_after=max(1, math.ceil(verdict.retry_after)))
+    return RateLimited(limit.level, limit.unit, retry_after=max(1, ceil(verdict.retry_after)))
 
 
 def _answering(trials: list[Trial]) -> Deployment | None:

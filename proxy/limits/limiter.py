@@ -5,13 +5,14 @@ What depends on the call (models, providers, tokens) the exchange's ``Hold`` tak
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from itertools import count
 
 from proxy.delivery import Delivery
 from proxy.limits.base import Store, Verdict
-from proxy.limits.hold import Hold, Tally
+from proxy.limits.hold import Hold
 from proxy.limits.rules import Rules
+from proxy.limits.terms import Tally, Terms
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -20,31 +21,36 @@ class Limiter:
     """``around`` makes the middleware; ``adopt`` swaps the rules, and the buckets stay."""
 
     def __init__(self, store: Store, rules: Rules, wall: Callable[[], float], tally: Tally) -> None:
-        self.tally = tally
         self.store = store
-        self.wall = wall
-        self.leases: Iterator[int] = count(1)
-        self.rules = rules
+        self._wall = wall
+        self._tally = tally
+        self._leases = count(1)
+        self.adopt(rules)
 
     def adopt(self, rules: Rules) -> None:
         self.rules = rules
+        self._terms: Terms | None = None  # nothing is limited
+        if rules.enabled:
+            self._terms = Terms(rules, self.store, self._leases, self._wall, self._tally)
 
     def around(self, handler: Handler) -> Handler:
         # No coroutine of its own: where the store answers at once, being asked costs no more than the asking.
         def limited(delivery: Delivery) -> Awaitable[None]:
-            rules, exchange = self.rules, delivery.exchange
-            if not rules.enabled:
+            terms = self._terms
+            if terms is None:
                 return handler(delivery)
+            exchange = delivery.exchange
             client = exchange.caller
-            wants = rules.before(client)  # which may be the first to hear of slots
-            lease = next(self.leases) if rules.has_slots else 0
-            hold = exchange.hold = Hold(self, rules, client, exchange.trials, lease, wants)
-            if not wants:
+            ask = terms.before[client]  # which may be the first to hear of slots
+            lease = next(terms.leases) if terms.rules.has_slots else 0
+            answer = terms.prepared.grant(ask, lease)
+            if isinstance(answer, tuple):
+                exchange.hold = Hold(terms, client, exchange.trials, lease, ask.wants, answer)
                 return handler(delivery)
-            verdict = self.store.take(wants, lease)
-            if not isinstance(verdict, Verdict):
-                return _later(delivery, handler, hold, verdict)
-            hold.begin(verdict)
+            hold = exchange.hold = Hold(terms, client, exchange.trials, lease, ask.wants)
+            if not isinstance(answer, Verdict):
+                return _later(delivery, handler, hold, answer)
+            hold.begin(answer)
             return handler(delivery)
 
         return limited

@@ -1,6 +1,6 @@
 """The store of one process: what it holds is in dictionaries, and every answer is there at once.
 
-``take`` runs twice per request, so the arithmetic of ``bucket.py`` is written out within its loop; all that is rarer
+``grant`` runs twice per request, so the arithmetic of ``bucket.py`` is written out within its loop; all that is rarer
 calls it by its names.
 """
 
@@ -12,12 +12,12 @@ from math import inf
 from operator import itemgetter
 
 from proxy.limits import bucket
+from proxy.limits.ask import NOTHING_ASKED, Ask, Granted
 from proxy.limits.base import Limit, Verdict, Want
 from proxy.limits.bucket import BOUND, FULL
 from proxy.limits.generations import Generations
 from proxy.limits.slots import Slots
 
-_NOTHING_ASKED = Verdict(True, None, 0.0, 0.0, 0.0)
 _SLOT_WAIT = 1.0  # seconds; nobody knows when one gets free
 
 # What a take has changed so far, the last first: where, whose, and the ``full_at`` before. A refusal is rare, so it
@@ -33,58 +33,66 @@ class Memory:
     owners full buckets: only made-up clients are that many, and what bounds them is the limit of their address.
     """
 
-    __slots__ = ("_buckets", "_max_keys", "_now", "_slots")
+    __slots__ = ("_buckets", "_max_keys", "_now", "_slots", "_turns_at")
 
     def __init__(self, now: Callable[[], float], max_keys: int) -> None:
         self._now = now
         self._max_keys = max_keys
         self._buckets: dict[str, Generations] = {}
+        self._turns_at = inf  # before it no name's keys turn of themselves: one comparison for all of a take
         self._slots = Slots()
 
     def __repr__(self) -> str:
         return f"<Memory {self._buckets} {self._slots}>"
 
     def take(self, wants: Sequence[Want], lease: int) -> Verdict:
-        now, buckets = self._now(), self._buckets
-        taken: _Taken = ()
-        slots: tuple[Want, ...] = ()
-        tightest: Limit | None = None
-        tightest_ahead, most = 0.0, -1.0  # how long it takes to be full, or how many slots are held; its part
+        answer = self.grant(self.prepare(wants), lease)
+        return _verdict(*answer) if isinstance(answer, tuple) else answer
+
+    def prepare(self, wants: Sequence[Want]) -> Ask:
+        """For any number of takes: where a name's keys are, and that they know of such a refill, stays so."""
+        now = self._now()
+        buckets, slots = [], []
         for want in wants:
-            limit, key = want.limit, want.key
+            limit = want.limit
             refill = limit.refill
             if refill:
-                keys = buckets.get(limit.name)
-                if keys is None or now >= keys.turns_at or refill > keys.longest:
-                    keys = self._keys(limit.name, refill, now)
-                young = keys.young
-                full_at = young.get(key)
-                if full_at is None:
-                    full_at = keys.recall(key, now)
-                    young = keys.young
-                ahead = want.amount / limit.rate
-                if full_at > now:
-                    ahead += full_at - now
-                young[key] = now + ahead  # if a later want turns its generation, it is found in the old one
-                taken = young, key, full_at, taken
-                part = ahead / refill
+                keys = self._keys(limit.name, refill, now)
+                buckets.append((keys, want.key, want.amount / limit.rate, refill, limit))
             else:
-                ahead = self._slots.held_with(limit.name, key, lease)
-                slots += (want,)
-                part = ahead / limit.capacity if ahead <= limit.capacity else inf
+                slots.append(want)
+        return Ask(tuple(wants), tuple(buckets), tuple(slots))
+
+    def grant(self, ask: Ask, lease: int) -> Granted | Verdict:
+        """All that was asked for, or the verdict that refuses it."""
+        now = self._now()
+        if now >= self._turns_at:
+            self._turn(now)
+        taken: _Taken = ()
+        most, tightest = NOTHING_ASKED
+        for keys, key, cost, refill, limit in ask.buckets:
+            young = keys.young
+            try:
+                full_at = young[key]
+            except KeyError:
+                full_at = keys.recall(key, now)
+                young = keys.young
+            ahead = cost + (full_at - now) if full_at > now else cost
+            young[key] = now + ahead  # if a later one turns its generation, it is found in the old one
+            taken = young, key, full_at, taken
+            part = ahead / refill
             if part > most:
                 if part > BOUND:
                     _undo(taken)
-                    return self._refusal(wants, lease, now)
-                tightest, tightest_ahead, most = limit, ahead, part
-        for want in slots:
-            self._slots.hold(want.limit.name, want.key, lease)
-        if tightest is None:
-            return _NOTHING_ASKED
-        if not tightest.rate:
-            return Verdict(True, tightest, tightest.capacity - tightest_ahead, 0.0, 0.0)
-        remaining = tightest.capacity - tightest_ahead * tightest.rate
-        return Verdict(True, tightest, remaining if remaining > 0.0 else 0.0, tightest_ahead, 0.0)
+                    return self._refusal(ask.wants, lease, now)
+                most, tightest = part, limit
+        if not ask.slots:
+            return most, tightest
+        answer = self._hold(ask, lease, most, tightest)
+        if answer is None:
+            _undo(taken)
+            return self._refusal(ask.wants, lease, now)
+        return answer
 
     def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
         now = self._now()
@@ -134,9 +142,32 @@ class Memory:
         keys = self._buckets.get(name)
         if keys is None:
             keys = self._buckets[name] = Generations(self._max_keys, refill, now)
+            self._turns_at = min(self._turns_at, keys.turns_at)
         elif now >= keys.turns_at or refill > keys.longest:
             keys.prepare(refill, now)
         return keys
+
+    def _turn(self, now: float) -> None:
+        """Every name's keys whose time has come, whoever is asked for: what nobody has asked for is full by then."""
+        for keys in self._buckets.values():
+            if now >= keys.turns_at:
+                keys.prepare(keys.longest, now)
+        self._turns_at = min(keys.turns_at for keys in self._buckets.values())
+
+    def _hold(self, ask: Ask, lease: int, most: float, tightest: Limit | None) -> Granted | None:
+        """All slots, or none; ``most`` and ``tightest`` are those of the buckets."""
+        held_with, order = self._slots.held_with, [want.limit for want in ask.wants]
+        for want in ask.slots:
+            limit = want.limit
+            held = held_with(limit.name, want.key, lease)
+            if held > limit.capacity:
+                return None
+            part = held / limit.capacity
+            if part > most or (part == most and tightest is not None and order.index(limit) < order.index(tightest)):
+                most, tightest = part, limit
+        for want in ask.slots:
+            self._slots.hold(want.limit.name, want.key, lease)
+        return most, tightest
 
     def _full_at(self, limit: Limit, key: str) -> float:
         keys = self._buckets.get(limit.name)
@@ -159,6 +190,12 @@ class Memory:
         if limit.rate:
             return bucket.retry_after(limit, self._full_at(limit, want.key), now, want.amount)
         return _SLOT_WAIT if self._slots.held_with(limit.name, want.key, lease) > limit.capacity else 0.0
+
+
+def _verdict(part: float, limit: Limit | None) -> Verdict:
+    if limit is None:
+        return Verdict(True, None, 0.0, 0.0, 0.0)
+    return Verdict(True, limit, max(limit.capacity - part * limit.capacity, 0.0), part * limit.refill, 0.0)
 
 
 def _undo(taken: _Taken) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from proxy.auth.authenticate import LONGEST_ID, REMEMBERED, Authenticator, _unproven
+from proxy.auth.authenticate import LONGEST_ID, REMEMBERED, Authenticator, _nameless, _unproven
 from proxy.identity import Client
 from proxy.transport.address import TrustedProxies
 
@@ -60,6 +60,7 @@ async def test_the_address_is_the_one_that_a_trusted_proxy_names_and_nobody_else
 
 
 async def test_who_comes_again_is_the_same_object_and_so_many_are_remembered() -> None:
-    first = (await found({})).caller
-    assert (await found({})).caller is first
-    assert _unproven.cache_info().maxsize == REMEMBERED
+    for headers in ({}, {"X-Client-ID": "ann"}):
+        first = (await found(headers)).caller
+        assert (await found(headers)).caller is first
+    assert _unproven.cache_info().maxsize == _nameless.cache_info().maxsize == REMEMBERED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 
 import pytest
 
@@ -15,6 +15,7 @@ from proxy.limits.base import Store, Verdict, Want
 from proxy.limits.hold import Hold
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
+from proxy.limits.terms import Terms
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ENDPOINTS
@@ -49,7 +50,7 @@ class Counted:
 
 
 class Setting:
-    """As a ``proxy.limits.hold.Source``, with the models ``m`` and ``n`` of one provider."""
+    """Terms, with the models ``m`` and ``n`` of one provider."""
 
     def __init__(self, waits: bool, **levels: Limits) -> None:
         config = Config(
@@ -61,17 +62,16 @@ class Setting:
         self.rules = Rules.of(RateLimiting(enabled=True, **levels))
         self.memory = Memory(lambda: 1000.0, 100)
         self.store: Store = Waiting(self.memory) if waits else self.memory
-        self.wall: Callable[[], float] = lambda: 5000.0
-        self.leases: Iterator[int] = itertools.count(1)
         self.tally = Counted()
+        self.terms = Terms(self.rules, self.store, itertools.count(1), lambda: 5000.0, self.tally)
 
     async def begin(self, client: Client = ANN) -> Hold:
         self.exchange = Exchange(ENDPOINTS[0], self.catalog, "test", 0.0)
-        wants = self.rules.before(client)
-        hold = Hold(self, self.rules, client, self.exchange.trials, next(self.leases), wants)
+        ask = self.terms.before[client]
+        hold = Hold(self.terms, client, self.exchange.trials, next(self.terms.leases), ask.wants)
         hold.weigh(ENDPOINTS[0], read(b'{"model": "m", "max_tokens": 60, "messages": []}'))
-        if wants:
-            hold.begin(await asked(self.store.take(wants, hold.lease)))
+        if ask.wants:
+            hold.begin(await asked(self.store.take(ask.wants, hold.lease)))
         return hold
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.limits import bucket
+from proxy.limits.ask import Ask, part_of
 from proxy.limits.base import Limit, Verdict, Want
 from proxy.limits.memory import Memory
 from tests.limits.contract import ANN, BEN, CLIENT, SLOT, SLOTS, TOKENS, Contract, tokens
@@ -211,6 +212,31 @@ def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
         before = dict(stage.memory.snapshot(CLIENT, 10))
         assert not stage.take(*known, client(2), tokens(10)).admitted
         assert dict(stage.memory.snapshot(CLIENT, 10)) == before
+
+
+@settings(max_examples=200)
+@given(script=steps())
+def test_an_ask_that_was_prepared_once_is_answered_as_if_it_were_new(script: list[Step]) -> None:
+    stage, other = Stage(max_keys=1), Stage(max_keys=1)  # so few that generations turn early as well
+    asks: dict[tuple[tuple[int, str, float], ...], Ask] = {}
+    for step in script:
+        match step:
+            case Wait(seconds):
+                stage.advance(seconds)
+                other.advance(seconds)
+            case Take(wants, lease):
+                named = tuple((id(want.limit), want.key, want.amount) for want in wants)
+                ask = asks.setdefault(named, stage.memory.prepare(wants))
+                answer, verdict = stage.memory.grant(ask, lease), other.memory.take(wants, lease)
+                if isinstance(answer, Verdict):
+                    assert answer == verdict
+                else:
+                    assert verdict.admitted
+                    assert answer == (pytest.approx(part_of(verdict)), verdict.limit)
+            case Settle(corrections, slots, lease):
+                stage.memory.settle(corrections, slots, lease)
+                other.memory.settle(corrections, slots, lease)
+    assert repr(stage.memory) == repr(other.memory)
 
 
 def test_limits_are_bounded_one_by_one() -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from proxy.config.schema import Limits, RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Limit
-from proxy.limits.rules import MOST_CLIENTS, MOST_DEPLOYMENTS, MOST_OVERRIDES, UNBOUNDED, Bounds, Rules, Wants
+from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Rules, Wants
 
 Told = list[tuple[str, float, float]]
 
@@ -201,23 +201,12 @@ def test_a_client_whose_limits_change_wants_by_the_new_ones() -> None:
         assert [want.limit.capacity for want in made.before(client)] == [bound]
 
 
-def test_what_is_wanted_is_built_once_and_not_kept_without_end() -> None:
-    made = rules(per_client=Limits(requests_per_minute=2), per_model=Limits(requests_per_minute=2))
-    before, at = made.before(Client("client:0")), made.at("0", "p")
-    assert made.before(Client("client:0")) is before
-    assert made.at("0", "p") is at
-    for number in range(MOST_CLIENTS):
-        made.before(Client(f"client:{number + 1}"))
-    for number in range(MOST_DEPLOYMENTS):
-        made.at(f"{number + 1}", "p")
-    assert made.before(Client("client:0")) is not before
-    assert made.at("0", "p") is not at
-
-
 def test_whoever_is_the_first_with_slots_gets_one_that_is_given_back() -> None:
     made = rules()
+    assert not made.gives_back
     assert [want.limit.unit for want in made.before(Client("key:a", limits=Limits(concurrent=1)))] == ["concurrent"]
     assert made.has_slots
+    assert made.gives_back
 
 
 bounds = st.none() | st.integers(1, 10**9)

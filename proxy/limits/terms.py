@@ -1,0 +1,67 @@
+"""The rules as they are now, over the store that counts: what each client and deployment wants of it, remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Protocol, TypeVar
+
+from proxy.identity import Client
+from proxy.limits.ask import Ask, Prepared, Unprepared
+from proxy.limits.base import Store
+from proxy.limits.rules import Rules
+
+MOST_CLIENTS = 4096  # whose asks are remembered, some 700 bytes each
+MOST_DEPLOYMENTS = 1024  # the same; names that only a provider knows are among them
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Tally(Protocol):
+    def admitted(self) -> None: ...
+    def limited(self, level: str) -> None: ...
+
+
+class Asks(dict[K, Ask]):
+    """``asks[key]`` is what ``make`` makes of the key; never more than ``most`` are kept."""
+
+    __slots__ = ("_make", "_most")
+
+    def __init__(self, make: Callable[[K], Ask], most: int) -> None:
+        self._make = make
+        self._most = most
+
+    def __missing__(self, key: K) -> Ask:
+        ask = self._make(key)
+        if len(self) >= self._most:
+            self.clear()  # in a flood of names each comes once, whichever were kept
+        self[key] = ask
+        return ask
+
+
+class Terms:
+    """What holds for exchanges that begin between two reloads; they keep it.
+
+    ``before`` are the asks of a client (``None``: nobody is asked who it is) before the body is read, ``at`` those of a
+    deployment, by its name and its provider's, as far as no estimate of tokens is needed for them. ``prepared`` takes
+    them, ``store`` is given back to. ``leases`` makes names for holders of slots; ``wall`` tells Unix seconds.
+    """
+
+    __slots__ = ("at", "before", "leases", "prepared", "rules", "store", "tally", "wall")
+
+    def __init__(
+        self, rules: Rules, store: Store, leases: Iterator[int], wall: Callable[[], float], tally: Tally
+    ) -> None:
+        self.rules = rules
+        self.store = store
+        self.prepared: Prepared = store if isinstance(store, Prepared) else Unprepared(store)
+        self.leases = leases
+        self.wall = wall
+        self.tally = tally
+        self.before: Asks[Client | None] = Asks(self._before, MOST_CLIENTS)
+        self.at: Asks[tuple[str, str]] = Asks(self._at, MOST_DEPLOYMENTS)
+
+    def _before(self, client: Client | None) -> Ask:
+        return self.prepared.prepare(self.rules.before(client))
+
+    def _at(self, names: tuple[str, str]) -> Ask:
+        return self.prepared.prepare(self.rules.at(*names))
