@@ -31,6 +31,10 @@ class Ask(Struct, frozen=True, eq=False):
     buckets: tuple[Bucket, ...] = ()
     slots: tuple[Want, ...] = ()
 
+    def with_more(self, other: Ask) -> Ask:
+        """Both at once."""
+        return Ask(self.wants + other.wants, self.buckets + other.buckets, self.slots + other.slots)
+
 
 @runtime_checkable
 class Prepared(Protocol):

@@ -90,8 +90,9 @@ class Hold(Struct, eq=False):
             if rules.has_slots:
                 lease = next(terms.leases)
             if rules.counts_tokens:
-                own, above = self._with_tokens(own, deployment)
-                ask = terms.prepared.prepare(own + above)
+                tokens, above = self._tokens(deployment)
+                own += tokens
+                ask = ask.with_more(terms.prepared.prepare(tokens + above))
         answer = terms.prepared.grant(ask, lease)
         if not isinstance(answer, tuple):
             if not isinstance(answer, Verdict):
@@ -138,11 +139,11 @@ class Hold(Struct, eq=False):
 
     # -- what is needed ---------------------------------------------------------------------------
 
-    def _with_tokens(self, own: Wants, deployment: Deployment) -> tuple[Wants, Wants]:
+    def _tokens(self, deployment: Deployment) -> tuple[Wants, Wants]:
         """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
         rules, tokens = self._terms.rules, self._estimate(deployment)
         limits = ((rules.model.tokens, deployment.name), (rules.provider.tokens, deployment.provider.name))
-        return own + _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
+        return _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
 
     def _shared(self) -> list[tuple[Limit | None, str]]:
         """The token limits above the deployment's, and whose bucket it is."""

@@ -68,3 +68,12 @@ def test_a_store_without_a_quicker_face_is_asked_for_the_wants_and_never_for_not
     ask = made.before[Client("client:a")]
     assert isinstance(made.prepared.grant(ask, 1), Verdict)
     assert store.asked == [ask.wants]
+
+
+def test_two_asks_are_one_whose_wants_stand_in_order() -> None:
+    slot, concurrent = Limits(concurrent=2), Limits(requests_per_minute=2, concurrent=2)
+    made = terms(Memory(lambda: 0.0, 100), per_client=concurrent, per_model=concurrent, per_provider=slot)
+    first, more = made.before[Client("client:a")], made.at["m", "p"]
+    both, once = first.with_more(more), made.prepared.prepare(first.wants + more.wants)
+    assert (both.wants, both.buckets, both.slots) == (once.wants, once.buckets, once.slots)
+    assert len(both.slots) == 3
