@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import json
+from multidict import istr
 
 from proxy import truth
 from proxy.config.timeouts import PLAIN
@@ -22,6 +23,7 @@ from proxy.wire.call import Call
 from proxy.wire.dialects import told_in
 from proxy.wire.document import is_json
 
+_DECISION = istr("x-router-decision")
 _EVENT_STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
@@ -67,7 +69,7 @@ class Delivery:
     @property
     def explains(self) -> bool:
         """Whether the client wants the choice explained."""
-        return self.request.headers.get("x-router-decision", "").lower() == "true"
+        return self.request.headers.get(_DECISION, "").lower() == "true"
 
     @property
     def client_stall(self) -> float:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from typing import NoReturn
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import Server as Settings
 from proxy.delivery import Delivery, refuse
@@ -50,6 +50,7 @@ Observer = Callable[[Exchange], None]  # sees each exchange when it is settled; 
 END_SECS = 5.0  # for what does not heed its interruption, a hook for example
 BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop may breathe in between
 
+_REQUEST_ID = istr("x-request-id")  # a name that knows its lower case is found for half the price
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _UNROUTED = Endpoint("-", "opaque", False, False, "opaque", "any")
 _STOPPING = "The gateway is shutting down."
@@ -175,7 +176,7 @@ class Gateway:
                 self._settle(exchange, request)
 
     def _name(self, request: Request) -> str:
-        given = request.headers.get("x-request-id")
+        given = request.headers.get(_REQUEST_ID)
         if given is not None and _request_id(given):
             return given
         return f"{self._id_prefix}{next(self._ids)}"

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
+from aiohttp import hdrs
+
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault
 from proxy.transport.security import NOSNIFF
@@ -56,13 +58,13 @@ class Edge:
     def check(self, request: Request) -> bytes:
         """The CORS lines that the answer needs, usually none. Raises ClientFault (403, 421)."""
         headers = request.headers
-        host = headers.get("Host", "")
+        host = headers.get(hdrs.HOST, "")
         if host not in self._good:
             self._check_host(host)
         private = _is_private(request.path)
         if private and headers.get("Sec-Fetch-Site") == "cross-site":
             raise _foreign("The control plane takes no requests from other sites.")
-        origin = headers.get("Origin")
+        origin = headers.get(hdrs.ORIGIN)
         return b"" if origin is None else self._check_origin(origin, host, private)
 
     def preflight(self, request: Request, cors: bytes) -> bool:
