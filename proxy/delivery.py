@@ -105,8 +105,7 @@ class Delivery:
             raise ClientGone
         assert deployment is not None
         body = truth.spliced(answer.body, truth.member(exchange, deployment))
-        lines = policy.to_client(answer.headers)
-        self.request.reply.send(answer.status, self.lines(answer.kind, lines), body)
+        self.request.reply.send(answer.status, self.lines(answer.kind, answer.lines), body)
 
     def ping(self) -> None:
         """Tell a client that waits for a stream's content that we wait, too.

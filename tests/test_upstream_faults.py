@@ -542,8 +542,8 @@ async def test_between_the_end_of_an_answer_and_the_wake_up_of_its_attempt_nothi
         def release_and_take(connection: UpstreamConnection) -> None:
             pool.release = release  # type: ignore[method-assign]
             release(connection)
-            assert pool.take(connection.origin) is connection
-            connection.send((b"GET /v1/x HTTP/1.1\r\nHost: up\r\n\r\n",), other)
+            assert pool.take(connection.origin, 0.0) is connection
+            connection.send((b"GET /v1/x HTTP/1.1\r\nHost: up\r\n\r\n",), other, asyncio.get_running_loop().time())
             (request,) = gateway._running.values()
             assert request.flow is not None
             if disturb == "client gone":

@@ -1,17 +1,50 @@
-"""The heads of what is asked of a provider, and the one wish that the gateway adds to it."""
+"""How a dispatch asks: the heads of its requests, the wish that the gateway adds, what attempts may want to know."""
 
 from __future__ import annotations
 
 from proxy.delivery import Delivery
+from proxy.dispatch.dispatch import Dispatch
 from proxy.exchange import Trial
 from proxy.providers.openai import Provider
 from proxy.routing.endpoints import Endpoint
 from proxy.transport import headers as policy
+from proxy.transport.attempt import Listener
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
+from proxy.wire.dialects import tap_for
+from proxy.wire.tap import Tap
 from proxy.wire.trace_context import Trace
 
 TRACE_LINES = frozenset((b"traceparent", b"tracestate"))
+
+
+class Asking(Dispatch):
+    """A dispatch as its attempts see it (``Asker``)."""
+
+    listener: Listener | None = None
+
+    @property
+    def pings(self) -> bool:
+        return self._pings
+
+    @property
+    def deadline(self) -> float:
+        return self._deadline
+
+    def ping(self) -> None:
+        self._delivery.ping()
+
+    def tap(self, trial: Trial) -> Tap:
+        return tap_for(self._exchange.endpoint.dialect, choices=1, swallow_usage=False)
+
+    def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
+        return self._delivery.lines(kind, provider_lines)
+
+    def committed(self, trial: Trial) -> None:
+        self._committed(trial)
+
+    def epilogue(self) -> bytes:
+        return self._delivery.epilogue()
 
 
 def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from proxy.delivery import Delivery
-from proxy.dispatch.asking import call_head, may_ask_usage, refused_options
+from proxy.dispatch.asking import Asking, call_head, may_ask_usage, refused_options
 from proxy.dispatch.dispatch import Dispatch, Setback
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.exchange import Trial
@@ -15,16 +14,18 @@ from proxy.routing.rules import Kind
 from proxy.transport.attempt import Ask, Segments
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
+from proxy.wire.dialects import tap_for
 from proxy.wire.patch import size
+from proxy.wire.tap import Tap
 
 
-class Calling(Dispatch):
+class Calling(Asking):
     """``release`` forgets the body; it is called at the content commit, as no attempt can follow then."""
 
     def __init__(
         self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call, release: Callable[[], None] | None
     ) -> None:
-        super().__init__(dispatcher, delivery, plan)
+        Dispatch.__init__(self, dispatcher, delivery, plan)  # by its name: super() makes an object of each call
         self._call = call
         self._release = release
         self._pings = call.stream
@@ -53,19 +54,22 @@ class Calling(Dispatch):
         return Ask(
             call_head(delivery, trial, endpoint.path, length),
             body,
+            length,
             endpoint.replayable,
             deployment.stream_clocks if stream else deployment.clocks,
             endpoint.dialect,
-            call.choices,
-            trial.asks_usage,
             endpoint.answer == "json",
-            delivery.ping if stream else None,
-            delivery.lines,
-            delivery.epilogue,
-            partial(self._committed, trial),
-            self._deadline,
-            release=self._release,
+            self,
+            trial,
         )
+
+    def tap(self, trial: Trial) -> Tap:
+        return tap_for(self._exchange.endpoint.dialect, choices=self._call.choices, swallow_usage=trial.asks_usage)
+
+    def committed(self, trial: Trial) -> None:
+        self._committed(trial)
+        if self._release is not None:
+            self._release()
 
     def _changes(self) -> dict[str, bytes | None]:
         """What is changed in the body for reasons that do not lie in the call."""

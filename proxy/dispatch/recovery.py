@@ -19,7 +19,6 @@ from proxy.exchange import Exchange, Trial
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import RULES, Next
-from proxy.transport.attempt import Ask
 from proxy.transport.held import Held
 from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
@@ -34,7 +33,7 @@ class Holding(Calling):
 
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
         super().__init__(dispatcher, delivery, plan, call, None)
-        self._pings = False  # ``run`` sees to them all
+        self._pings = False  # ``run`` sees to them all: an attempt would write them into what is held
         self._held = self._reply()
 
     async def run(self) -> None:
@@ -58,11 +57,6 @@ class Holding(Calling):
         around = self._dispatcher.around
         self._held = Held(around.max_answer, around.budget)
         return self._held
-
-    def _ask(self, trial: Trial) -> Ask:
-        ask = super()._ask(trial)
-        ask.ping = None  # an attempt would write them into what is held
-        return ask
 
     def _committed(self, trial: Trial) -> None:
         """No success yet: that is an answer which is whole."""
@@ -93,17 +87,12 @@ class Continuing(Calling):
         super().__init__(dispatcher, delivery, plan, call, None)
         self._said = Transcript()
         self._bridge = Bridge(delivery.request.reply, self._said)
+        self.listener = self._bridge.hear
 
     def _reply(self) -> Bridge:
         return self._bridge
 
-    def _ask(self, trial: Trial) -> Ask:
-        ask = super()._ask(trial)
-        ask.listener = self._bridge.hear
-        ask.epilogue = self._epilogue
-        return ask
-
-    def _epilogue(self) -> bytes:
+    def epilogue(self) -> bytes:
         return b"" if self._bridge.keeps else self._delivery.epilogue()
 
     def _changes(self) -> dict[str, bytes | None]:

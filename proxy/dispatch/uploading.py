@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 
 from proxy.delivery import Delivery
-from proxy.dispatch.asking import upload_head
-from proxy.dispatch.dispatch import Dispatch, Setback
+from proxy.dispatch.asking import Asking, upload_head
+from proxy.dispatch.dispatch import Setback
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.exchange import Trial
 from proxy.routing.endpoints import OPAQUE
@@ -20,7 +19,7 @@ from proxy.transport.upload import chunked
 Body = Callable[[Trial], tuple[AsyncIterator[bytes], int | None]]
 
 
-class Uploading(Dispatch):
+class Uploading(Asking):
     """``body`` is called for each attempt; what it gives is read at most once."""
 
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, route: Route, body: Body) -> None:
@@ -44,17 +43,13 @@ class Uploading(Dispatch):
         return Ask(
             head=upload_head(delivery, trial, route.path, framing, opaque=opaque),
             body=(),
+            size=0,
             replayable=False,
             clocks=trial.deployment.clocks,
             dialect=route.endpoint.dialect,
-            choices=1,
-            swallow_usage=False,
             collects=route.endpoint.answer == "json",
-            ping=None,
-            lines=delivery.lines,
-            epilogue=delivery.epilogue,
-            committed=partial(self._committed, trial),
-            deadline=self._deadline,
+            asker=self,
+            trial=trial,
             upload=upload,
             no_body=delivery.request.method == "HEAD",
         )

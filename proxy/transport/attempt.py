@@ -21,7 +21,7 @@ from proxy.errors import (
     ConnectionBroken,
     GatewayError,
 )
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, Trial
 from proxy.routing.catalog import Deployment
 from proxy.transport import headers as policy
 from proxy.transport.body import Budget
@@ -35,7 +35,7 @@ from proxy.transport.relay import EventHook, EventRelay
 from proxy.transport.reply import Outlet
 from proxy.transport.server import Request
 from proxy.transport.upstream import UpstreamConnection
-from proxy.wire.dialects import OPAQUE, tap_for
+from proxy.wire.dialects import OPAQUE
 from proxy.wire.tap import Mark, Tap
 
 PING_EVERY = 15.0
@@ -71,41 +71,62 @@ class Surroundings(Struct, frozen=True):
     event_hook: EventHook | None = None
 
 
+class Asker(Protocol):
+    """Who asks. An attempt turns to it where an answer takes its time, or goes out as it comes: the usual answer,
+    whole in one read, needs nothing of it.
+
+    ``listener`` hears every event before it goes to the client, and whether the provider has told an error by then;
+    what it gives back goes on.
+    """
+
+    listener: Listener | None
+
+    @property
+    def pings(self) -> bool:
+        """Whether the client of a stream is told that it is still waited for."""
+
+    @property
+    def deadline(self) -> float:
+        """The moment at which the content commit must have been, whatever the clocks allow."""
+
+    def ping(self) -> None:
+        """Tell the client that we wait, too."""
+
+    def tap(self, trial: Trial) -> Tap:
+        """What reads the answer's events as they pass."""
+
+    def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
+        """The header lines of an answer of this media type, with those of the provider."""
+
+    def committed(self, trial: Trial) -> None:
+        """The content commit, before any byte of it goes out: the request will not be sent again."""
+
+    def epilogue(self) -> bytes:
+        """What goes before a stream's terminal event."""
+
+
 class Ask(Struct):
     """What is sent, and how its answer is to be understood.
 
-    ``choices`` and ``swallow_usage`` are for the dialect's tap. ``collects``: whatever is no event stream is JSON.
-    ``ping`` tells the client of a stream that it is still waited for; ``lines`` makes the answer's header lines from
-    its media type and the provider's lines; ``epilogue`` the bytes before a stream's terminal event; ``committed`` is
-    called at the content commit, before any byte of it goes out. ``deadline``: the moment at which the content commit
-    must have been, whatever the clocks allow. ``listener`` hears every event before it goes to the client, and whether
-    the provider has told an error by then; what it gives back goes on. ``upload`` streams a request body that is not
-    held in memory. ``no_body``: the answer has none whatever its head says (HEAD).
+    ``size`` is that of the whole ``body``. ``collects``: whatever is no event stream is JSON. ``upload`` streams a
+    request body that is not held in memory. ``no_body``: the answer has none whatever its head says (HEAD).
     """
 
     head: bytes
     body: Segments
+    size: int
     replayable: bool
     clocks: Clocks
     dialect: str
-    choices: int
-    swallow_usage: bool
     collects: bool
-    ping: Callable[[], None] | None
-    lines: Callable[[bytes, bytes], bytes]
-    epilogue: Callable[[], bytes]
-    committed: Callable[[], None]
-    deadline: float = NEVER
-    listener: Listener | None = None
+    asker: Asker
+    trial: Trial
     upload: AsyncIterator[bytes] | None = None
     no_body: bool = False
-    release: Callable[[], None] | None = None  # whoever made the body may forget it, too
 
     def forget(self) -> None:
         """It will not be sent again. In place, because every frame up to the handler knows this object."""
         self.head, self.body, self.upload = b"", (), None
-        if self.release is not None:
-            self.release()
 
 
 class Body(Protocol):
@@ -193,11 +214,12 @@ class Attempt:
             raise ClientGone  # it left while no flow was there to be told
         around = self._around
         self._outcome = outcome = around.loop.create_future()
-        connection = around.pool.take(self.origin)
+        now = around.loop.time()
+        connection = around.pool.take(self.origin, now)
         if connection is None:
             self._dial()
         else:
-            self._begin(connection)
+            self._begin(connection, now)
         return outcome if self._ask.upload is None else self._uploaded(outcome)
 
     def finish(self) -> None:
@@ -230,7 +252,7 @@ class Attempt:
             if outcome.done():
                 self._around.pool.release(connection)
             else:
-                self._begin(connection)
+                self._begin(connection, self._around.loop.time())
         except asyncio.CancelledError:
             outcome.cancel()  # unless it is known already why
             raise
@@ -241,7 +263,7 @@ class Attempt:
 
     async def _open(self) -> UpstreamConnection:
         clocks = self._ask.clocks
-        left = self._ask.deadline - self._around.loop.time()
+        left = self._ask.asker.deadline - self._around.loop.time()
         if left <= 0:
             raise ClockExpired("deadline", 0.0)
         timeout = min(filter(None, (clocks.connect, clocks.total, left if left < NEVER else 0.0)), default=0.0)
@@ -252,20 +274,19 @@ class Attempt:
                 raise
             raise ClockExpired("deadline" if timeout == left else "total", timeout, detail=fault.detail) from None
 
-    def _begin(self, connection: UpstreamConnection) -> None:
+    def _begin(self, connection: UpstreamConnection, now: float) -> None:
         """Send the request; its body in a task of its own if that takes time."""
         ask = self._ask
         self._connection = connection
+        self.sent_at = now
         source: AsyncIterator[bytes | memoryview] | None = ask.upload
-        size = sum(map(len, ask.body))
-        if size < JOIN_BELOW:
+        if ask.size < JOIN_BELOW:
             segments: Segments = (b"".join((ask.head, *ask.body)),)
-        elif size <= BIG_BODY:
+        elif ask.size <= BIG_BODY:
             segments = (ask.head, *ask.body)
         else:
             segments, source = (ask.head,), _slices(ask.body)
-        connection.send(segments, self, ask.no_body)
-        self.sent_at = connection.last_read
+        connection.send(segments, self, now, ask.no_body)
         self._around.ticker.add(self)
         if source is not None:
             # Beside the answer: a provider that refuses early is heard while the client still uploads.
@@ -332,6 +353,8 @@ class Attempt:
         if self._watch is not None:
             self._watch.head_seen()
         self._body = body = self._body_for(head)
+        if body is None:
+            return self._take
         if not head.coding or self._ask.dialect == OPAQUE:
             return body.feed
         return self._inflating(head.coding, body.feed)
@@ -347,6 +370,8 @@ class Attempt:
                 self.broken(BrokenAnswer("The provider's compressed answer is cut off."))
             elif body is not None:
                 body.end()
+            else:
+                self.collected(b"")  # where it did not come whole already, there was none
         except GatewayError as fault:
             self._settle(fault)
         if connection.paused:
@@ -368,29 +393,30 @@ class Attempt:
         exchange = self._exchange
         if exchange.first_content is None:
             exchange.first_content = self._around.loop.time()
-        self._ask.committed()
+        ask = self._ask
+        ask.asker.committed(ask.trial)
         if self._connection is not None:
             self._watching().committed()
         # The request will not be sent again: a stream of an hour need not hold it.
-        self._ask.forget()
+        ask.forget()
         if self._request.writing_paused:
             self.pause()
-        opaque = self._ask.dialect == OPAQUE
         head = self._head
         assert head is not None
-        return self._ask.lines(head.kind, policy.to_client(head.headers, opaque=opaque))
+        opaque = ask.dialect == OPAQUE
+        return ask.asker.lines(head.kind, policy.to_client(head.headers, opaque=True) if opaque else head.lines)
 
     def collected(self, body: bytes) -> None:
         head = self._head
         assert head is not None
         outcome = self._outcome
         if outcome is not None and not outcome.done():
-            outcome.set_result(Answer(head.status, head.headers, head.kind, body))
+            outcome.set_result(Answer(head.status, head.headers, head.kind, body, head.lines))
 
     def concluding(self) -> bytes:
         if self._connection is not None:
             self._watching().bound(AFTER_DONE_SECS)
-        return self._ask.epilogue()
+        return self._ask.asker.epilogue()
 
     def delivered(self) -> None:
         self._settle(None)
@@ -467,10 +493,11 @@ class Attempt:
             around, ask = self._around, self._ask
             around.ticker.discard(self)
             self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired, self.sent_at)
-            if ask.ping is not None and around.ping_after:
+            asker = ask.asker
+            if asker.pings and around.ping_after:
                 watch.ping_with(self._ping, self._exchange.began + around.ping_after, around.ping_every)
-            if ask.deadline < NEVER:
-                watch.commit_before(ask.deadline)
+            if asker.deadline < NEVER:
+                watch.commit_before(asker.deadline)
             if self._head is not None:
                 watch.head_seen()
         return watch
@@ -479,7 +506,8 @@ class Attempt:
         watch, self._watch = self._watch, None
         self._around.ticker.discard(self if watch is None else watch)
 
-    def _body_for(self, head: Head) -> Body:
+    def _body_for(self, head: Head) -> Body | None:
+        """``None`` for a body that is collected and may come in one piece: ``_take`` sees whether it does."""
         ask, reply, status, kind = self._ask, self._reply, head.status, head.kind
         if ask.dialect == OPAQUE:
             return Pipe(self, reply, status, head.length)
@@ -493,16 +521,33 @@ class Attempt:
                 return self._relay()
             if not ask.collects and not kind.endswith((b"/json", b"+json")):
                 return Pipe(self, reply, status, length)
-        around = self._around
-        return Collector(self, reply, status, length, around.max_answer, around.budget)
+        if length and length <= self._around.max_answer:
+            return None
+        return self._collector(length)
+
+    def _collector(self, length: int | None) -> Collector:
+        around, head = self._around, self._head
+        assert head is not None
+        return Collector(self, self._reply, head.status, length, around.max_answer, around.budget)
+
+    def _take(self, chunk: bytes) -> None:
+        """The body of a JSON answer of known length. Most come whole, and are handed over without being held."""
+        head, body = self._head, self._body
+        assert head is not None
+        if body is None:
+            if len(chunk) == head.length:
+                self.collected(chunk)
+                return
+            self._body = body = self._collector(head.length)
+        body.feed(chunk)
 
     def _relay(self) -> EventRelay:
         ask, connection = self._ask, self._connection
         assert connection is not None
-        self._tap = tap = tap_for(ask.dialect, choices=ask.choices, swallow_usage=ask.swallow_usage)
-        hook = self._around.event_hook
-        if ask.listener is not None:
-            hook = _overheard(hook, ask.listener, tap)
+        self._tap = tap = ask.asker.tap(ask.trial)
+        hook, listener = self._around.event_hook, ask.asker.listener
+        if listener is not None:
+            hook = _overheard(hook, listener, tap)
         return EventRelay(self, connection, self._reply, self._exchange, tap, hook)
 
     def _inflating(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
@@ -523,10 +568,11 @@ class Attempt:
     def _ping(self) -> None:
         if self._detached or self._request.gone:
             return
-        if self._body is not None and (self._body.committed or not isinstance(self._body, EventRelay)):
-            self._body.ping()
-        elif self._ask.ping is not None:
-            self._ask.ping()
+        body, asker = self._body, self._ask.asker
+        if body is not None and (body.committed or not isinstance(body, EventRelay)):
+            body.ping()
+        elif asker.pings and (body is not None or self._head is None):  # JSON that is to come has no room for one
+            asker.ping()
 
     def _is_sent(self) -> bool:
         """Whether the provider has the whole request: half of one is worth no answer."""

@@ -19,6 +19,7 @@ class Answer(msgspec.Struct):
     headers: list[Header]
     kind: bytes  # the media type that the provider gave it
     body: bytes
+    lines: bytes  # of its header, those that the client may see
 
 
 class Owner(Protocol):

@@ -112,7 +112,10 @@ Verdict = bytes | None
 
 _CONNECTION: Final = b"connection"
 _CACHE_CONTROL: Final = b"cache-control"
-_USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))  # they name no header
+USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))  # they name no header
+
+_CR: Final = 13  # a byte is counted as a number: the bytes object would be asked for its buffer first
+_LF: Final = 10
 
 
 T = TypeVar("T")
@@ -185,6 +188,9 @@ def _inbound(opaque: bool, without_type: bool) -> Verdicts:
     return Verdicts(judge)
 
 
+TO_CLIENT: Final = _inbound(opaque=False, without_type=False)  # of all answers but those with other wishes
+
+
 def to_provider(
     raw: Sequence[Header],
     forwarded: frozenset[bytes] = frozenset(),
@@ -219,13 +225,18 @@ def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
         beginning = verdicts[name]
         if beginning:
             lines.append(beginning + value)
-        elif beginning is None and value not in _USUAL_CONNECTION:
+        elif beginning is None and value not in USUAL_CONNECTION:
             return _serialise_slowly(raw, verdicts)
+    return joined(lines)
+
+
+def joined(lines: list[bytes]) -> bytes:
+    """A block of ``lines``, without those that would be more than one. The list is spent."""
+    ends = len(lines)
     lines.append(b"")
     block = b"\r\n".join(lines)
-    ends = len(lines) - 1
     # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
-    if block.count(b"\n") != ends or block.count(b"\r") != ends or 0 in block:
+    if block.count(_LF) != ends or block.count(_CR) != ends or 0 in block:
         return b"\r\n".join(line for line in lines if not _breaks(line))
     return block
 

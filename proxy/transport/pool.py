@@ -63,12 +63,12 @@ class Pool:
     def open_by_origin(self) -> dict[Origin, int]:
         return {origin: place.open for origin, place in self._places.items() if place.open}
 
-    def take(self, origin: Origin) -> UpstreamConnection | None:
-        """The newest idle connection that is still good, or ``None``."""
+    def take(self, origin: Origin, now: float) -> UpstreamConnection | None:
+        """The newest idle connection that is still good at the moment ``now``, or ``None``."""
         place = self._places.get(origin)
         if place is None:
             return None
-        idle, now = place.idle, self._loop.time()
+        idle = place.idle
         while idle:
             connection = idle.pop()
             if connection.is_reusable(now, self._max_idle, self._max_age):
@@ -89,7 +89,7 @@ class Pool:
         deadline = self._loop.time() + self._settings.wait_secs if self._settings.wait_secs else None
         while maximum and place.open >= maximum:
             await self._wait(place, deadline)
-            connection = self.take(origin)
+            connection = self.take(origin, self._loop.time())
             if connection is not None:
                 return connection
         place.open += 1
@@ -107,13 +107,9 @@ class Pool:
         return connection
 
     def release(self, connection: UpstreamConnection) -> None:
-        """The answer ended: keep the connection if it may be used again."""
+        """The answer ended: keep the connection if it may be used again. How old it is, is judged when it is taken."""
         place = self._places.get(connection.origin)
-        if (
-            place is None
-            or self._closed
-            or not connection.is_reusable(connection.last_read, self._max_idle, self._max_age)
-        ):
+        if place is None or self._closed or not connection.keep_alive:
             connection.abort()
             return
         place.idle.append(connection)

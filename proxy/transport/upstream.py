@@ -49,12 +49,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_head_bytes",
         "_headers",
         "_informational",
-        "_keep_alive",
         "_loop",
         "_no_body",
         "_parser",
         "_view",
         "born",
+        "keep_alive",
         "last_read",
         "on_lost",
         "origin",
@@ -89,7 +89,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._head: Head | None = None  # the final one, once it is there
         self._head_bytes = 0
         self._complete = False
-        self._keep_alive = False  # the last answer ended where it should, and another request may follow
+        self.keep_alive = False  # the last request went out whole, its answer ended where it should: another may follow
         self._informational = 0
         self._no_body = False
 
@@ -99,17 +99,17 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     # -- what the attempt does ------------------------------------------------------------------
 
-    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, no_body: bool = False) -> None:
-        """Start a request. ``no_body``: the answer has none whatever its head says (HEAD)."""
+    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, now: float, no_body: bool = False) -> None:
+        """Start a request, at the moment ``now``. ``no_body``: the answer has none whatever its head says (HEAD)."""
         assert self.sink is None
         self.sink = sink
         self.uses += 1
         self._headers = []
         self._head = None
         self._head_bytes = self._informational = 0
-        self._complete = self._keep_alive = False
+        self._complete = self.keep_alive = False
         self._no_body = no_body
-        self.last_read = self._loop.time()
+        self.last_read = now
         transport = self.transport
         if transport is None:
             return  # closed: who asks hears of it in a moment
@@ -147,7 +147,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         """Whether the next request may use this connection: the last one ended exactly where it should, and neither
         that nor its making is too many seconds ago."""
         transport = self.transport
-        if not self._keep_alive or self.sending or transport is None:
+        if not self.keep_alive or transport is None:
             return False
         return now - self.last_read <= max_idle and now - self.born <= max_age and not transport.is_closing()
 
@@ -193,7 +193,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 detail = "closed by the provider" if exc is None else str(exc)
                 self._fail(ConnectionBroken("The provider closed the connection early.", detail=detail))
         self._parser = None
-        self._keep_alive = False
+        self.keep_alive = False
         self.on_lost(self)
 
     def pause_writing(self) -> None:
@@ -206,7 +206,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         if self._complete:
-            self._keep_alive = False  # bytes after the end
+            self.keep_alive = False  # bytes after the end
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:
@@ -238,7 +238,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._complete or self._head is None or parser is None:
             return
         self._complete = True
-        self._keep_alive = parser.should_keep_alive()
+        self.keep_alive = parser.should_keep_alive() and not self.sending
 
     # -- bounds -----------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         elif not self._complete:
             self._fail(BrokenAnswer("The provider's answer is not valid HTTP.", detail=str(exc)))
         else:
-            self._keep_alive = False  # bytes after the end
+            self.keep_alive = False  # bytes after the end
 
     # -- endings ----------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             sink.broken(fault)
 
     def _close(self) -> None:
-        self._keep_alive = False
+        self.keep_alive = False
         if self.transport is not None:
             self.transport.abort()
 

@@ -57,12 +57,12 @@ class Scene:
         return await within(self.pool.open(self.origin, 5.0), "a connection")
 
     def take(self) -> UpstreamConnection | None:
-        return self.pool.take(self.origin)
+        return self.pool.take(self.origin, asyncio.get_running_loop().time())
 
     async def use(self, connection: UpstreamConnection) -> None:
         """One whole request and answer; then the connection is back in the pool, if it may be."""
         sink = Sink(self.pool, connection)
-        connection.send((GET,), sink)
+        connection.send((GET,), sink, asyncio.get_running_loop().time())
         await within(sink.over.wait(), "the answer")
 
 
@@ -98,8 +98,8 @@ async def test_the_newest_idle_connection_comes_first() -> None:
 async def test_origins_share_nothing() -> None:
     async with scene() as stage, Upstream() as other:
         await stage.use(await stage.open())
-        assert stage.pool.take(Origin("http", other.host, other.port, Tls())) is None
-        assert stage.pool.take(Origin("http", stage.up.host, stage.up.port, Tls(verify=False))) is None
+        assert stage.pool.take(Origin("http", other.host, other.port, Tls()), 0.0) is None
+        assert stage.pool.take(Origin("http", stage.up.host, stage.up.port, Tls(verify=False)), 0.0) is None
         assert stage.take() is not None
 
 
@@ -138,7 +138,7 @@ async def test_a_busy_connection_outlives_the_idle_limit() -> None:
         busy, idle = await stage.open(), await stage.open()
         stage.up.queue([Wait(go), Send(OK)])
         sink = Sink(stage.pool, busy)
-        busy.send((GET,), sink)
+        busy.send((GET,), sink, asyncio.get_running_loop().time())
         await stage.up.request(0)
         await stage.use(idle)
         await until(lambda: len(stage.pool) == 1, "the idle one to be swept away")
@@ -209,7 +209,7 @@ async def test_the_bound_holds_for_the_whole_wait_however_often_another_was_quic
 
         def end(self) -> None:
             self._pool.release(self._connection)
-            assert self._pool.take(self._connection.origin) is self._connection
+            assert self._pool.take(self._connection.origin, 0.0) is self._connection
             self.over.set()
 
     async with scene(max_connections=1, wait_secs=0.1) as stage:
@@ -218,7 +218,7 @@ async def test_the_bound_holds_for_the_whole_wait_however_often_another_was_quic
         until_then = asyncio.get_running_loop().time() + 5.0
         while not waiting.done() and asyncio.get_running_loop().time() < until_then:
             sink = Quick(stage.pool, connection)
-            connection.send((GET,), sink)
+            connection.send((GET,), sink, asyncio.get_running_loop().time())
             await within(sink.over.wait(), "the answer")
         assert waiting.done()
         with pytest.raises(ConnectFailed):
@@ -250,7 +250,7 @@ async def test_a_waiter_that_gives_up_as_it_is_woken_passes_its_turn_on() -> Non
         patient = asyncio.ensure_future(stage.open())
         await asyncio.sleep(0)
         sink = Sink(stage.pool, connection)
-        connection.send((GET,), sink)
+        connection.send((GET,), sink, asyncio.get_running_loop().time())
         # Cancelled in the very turn of the loop in which the connection came free.
         sink.over.set = lambda: quitter.cancel()  # type: ignore[assignment,method-assign,return-value]
         assert await within(patient, "the connection") is connection

@@ -103,7 +103,7 @@ class Line:
 
     def ask(self, request: bytes = GET, *, no_body: bool = False) -> Heard:
         heard = Heard()
-        self.connection.send((request,), heard, no_body=no_body)
+        self.connection.send((request,), heard, asyncio.get_running_loop().time(), no_body)
         return heard
 
     async def answer(self, request: bytes = GET, *, no_body: bool = False) -> Heard:
@@ -338,7 +338,7 @@ async def test_a_large_request_goes_out_whole_and_in_order() -> None:
         pieces = [bytes([65 + index]) * 100_000 for index in range(8)]
         head = b"POST / HTTP/1.1\r\nHost: up\r\nContent-Length: 800000\r\n\r\n"
         heard = Heard()
-        line.connection.send((head, *map(memoryview, pieces)), heard)
+        line.connection.send((head, *map(memoryview, pieces)), heard, asyncio.get_running_loop().time())
         await within(heard.over.wait(), "the answer")
         assert (await up.request(0)).body == b"".join(pieces)
 
@@ -372,7 +372,7 @@ async def test_a_sink_that_refuses_the_head_is_told_its_own_fault() -> None:
         up.on(lambda request: [length(b"ok")])
         own = Overloaded("Not now.")
         heard = Choosy(own)
-        line.connection.send((GET,), heard)
+        line.connection.send((GET,), heard, asyncio.get_running_loop().time())
         await within(heard.over.wait(), "the end")
         assert heard.fault is own
         await until(lambda: line.lost, "the connection to close")
@@ -382,7 +382,7 @@ async def test_a_mistake_of_our_own_is_not_blamed_on_the_provider() -> None:
     async with Upstream() as up, Line(up) as line:
         up.on(lambda request: [length(b"ok")])
         heard = Choosy(ZeroDivisionError("a bug"))
-        line.connection.send((GET,), heard)
+        line.connection.send((GET,), heard, asyncio.get_running_loop().time())
         await within(heard.over.wait(), "the end")
         assert heard.fault is not None
         assert (heard.fault.status, heard.fault.code) == (500, "internal_error")
@@ -410,7 +410,7 @@ def fed(pieces: list[bytes]) -> tuple[Heard, UpstreamConnection]:
         view = memoryview(bytearray(READ_BUFFER))
         connection = UpstreamConnection(Origin("http", "up", 80, Tls()), loop, view, lambda connection: None)
         heard = Heard()
-        connection.send((GET,), heard)
+        connection.send((GET,), heard, loop.time())
         for piece in pieces:
             view[: len(piece)] = piece
             connection.buffer_updated(len(piece))
