@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import json
 from multidict import istr
 
@@ -14,6 +16,7 @@ from proxy.routing.deployment import Deployment
 from proxy.transport import headers as policy
 from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
+from proxy.transport.headers import Spellings
 from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
@@ -30,6 +33,20 @@ _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
 _GIVEN_UP = (408, 413)  # the rest of the body is not waited for
 _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
+
+
+class _Own(Spellings[bytes]):
+    """The gateway's own lines for an answer of this media type."""
+
+    def judge(self, name: bytes) -> bytes:
+        if name == b"text/event-stream":
+            return _NOSNIFF + _UNBUFFERED
+        if name.endswith((b"/json", b"+json")):
+            return _NOSNIFF
+        return _NOSNIFF + _SANDBOX  # relayed content must never run as a page of ours
+
+
+_own: Final = _Own()  # what a pure function said before
 
 
 class Delivery:
@@ -78,13 +95,7 @@ class Delivery:
 
     def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
         """The header lines of a relayed answer; ``kind`` is its media type."""
-        if kind == b"text/event-stream":
-            own = _NOSNIFF + _UNBUFFERED
-        elif kind.endswith((b"/json", b"+json")):
-            own = _NOSNIFF
-        else:
-            own = _NOSNIFF + _SANDBOX  # relayed content must never run as a page of ours
-        return b"".join((provider_lines, own, self._router_lines(), self.cors))
+        return b"".join((provider_lines, _own[kind], self._router_lines(), self.cors))
 
     def send(self, status: int, body: bytes, lines: bytes = b"") -> None:
         """A JSON answer of our own making."""

@@ -131,6 +131,19 @@ async def test_a_plain_answer_is_never_pinged() -> None:
         assert answer.header("content-length") is not None
 
 
+@pytest.mark.parametrize("came", [0, 5])
+async def test_json_instead_of_a_stream_is_not_pinged_once_its_head_is_there(came: int) -> None:
+    go, body = asyncio.Event(), json.dumps(completion("no stream")).encode()
+    head = Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    async with Upstream() as up, Gateway(config(up, ping_after=0.05)) as gw:
+        up.queue([head, Send(body[:came]), Wait(go), Send(body[came:])])
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        asyncio.get_running_loop().call_later(0.3, go.set)
+        answer = await client.read_answer()
+        assert (answer.status, answer.json) == (200, completion("no stream") | {"_router": answered_by()})
+
+
 async def test_pings_can_be_switched_off() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up, ping_after=0)) as gw:

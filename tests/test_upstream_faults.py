@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,36 @@ async def test_a_body_that_ends_with_the_connection_is_whole(call: dict[str, Any
         assert (answer.body if "stream" in call else unspliced(answer.body)[0]) == body
         assert (await gw.settled())["outcome"] == "ok"
         await healthy(gw, up, client)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (0, 1, 60)], ids=["whole", "late", "in pieces"])
+async def test_a_plain_answer_is_the_same_however_it_comes(cuts: tuple[int, ...]) -> None:
+    body = json.dumps(completion("Hello")).encode()
+    head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        pauses = [asyncio.Event() for _ in cuts]
+        pieces = [body[begin:end] for begin, end in pairwise((0, *cuts, len(body)))]
+        steps: Script = [Headers(200, head), Send(pieces[0])]
+        for pause, piece in zip(pauses, pieces[1:], strict=True):
+            steps += [Wait(pause), Send(piece)]
+        up.queue(steps)
+        for number, pause in enumerate(pauses, 1):
+            asyncio.get_running_loop().call_later(0.03 * number, pause.set)
+        answer = await client.fetch("POST", CHAT, json=CALL)
+        assert (answer.status, unspliced(answer.body)) == (200, (body, answered_by()))
+        await gw.settled()
+        assert gw.app.gateway is not None
+        assert gw.app.gateway._around.budget.used == 0
+        await healthy(gw, up, client)
+        assert len(up.connections) == 1
+
+
+async def test_a_length_where_there_can_be_no_body_is_not_waited_for() -> None:
+    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        up.queue([Headers(204, JSON_HEAD)])
+        told(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_empty_answer")
 
 
 async def test_head_through_passthrough_has_a_length_and_no_body() -> None:

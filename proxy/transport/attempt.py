@@ -153,13 +153,13 @@ class Attempt:
         "_ask",
         "_body",
         "_connection",
+        "_deployment",
         "_detached",
         "_dialling",
         "_exchange",
         "_head",
         "_inflater",
         "_outcome",
-        "_provider",
         "_reply",
         "_request",
         "_tap",
@@ -186,7 +186,7 @@ class Attempt:
         self._request = request
         self._reply = reply
         self._exchange = exchange
-        self._provider = deployment.provider
+        self._deployment = deployment
         self._ask = ask
         self.origin = origin
         self._head: Head | None = None
@@ -203,7 +203,7 @@ class Attempt:
         self.headed_at: float | None = None  # when the head of the answer came
 
     def __repr__(self) -> str:
-        return f"<Attempt {self._provider.name} {self._head!r} {self._connection!r}>"
+        return f"<Attempt {self._deployment.provider.name} {self._head!r} {self._connection!r}>"
 
     def run(self) -> Awaitable[Answer | None]:
         """The collected answer, or ``None`` when it went to the client as it came.
@@ -360,7 +360,7 @@ class Attempt:
         return self._inflating(head.coding, body.feed)
 
     def end(self) -> None:
-        connection, body = self._connection, self._body
+        connection, body, outcome = self._connection, self._body, self._outcome
         assert connection is not None
         # From the release on the connection may be somebody else's, and no clock has anything to say.
         self._connection = None
@@ -370,8 +370,8 @@ class Attempt:
                 self.broken(BrokenAnswer("The provider's compressed answer is cut off."))
             elif body is not None:
                 body.end()
-            else:
-                self.collected(b"")  # where it did not come whole already, there was none
+            elif outcome is not None and not outcome.done():
+                self.collected(b"")  # its head told a length, yet it is one that has no body
         except GatewayError as fault:
             self._settle(fault)
         if connection.paused:
@@ -448,7 +448,7 @@ class Attempt:
         if isinstance(self._body, EventRelay) and self._body.complete:
             self._body.concluded()  # SDKs close the connection right after [DONE], or an error
             self.interrupt(None)
-        elif self._provider.settings.on_disconnect == "drain" and self._is_sent():
+        elif self._deployment.provider.settings.on_disconnect == "drain" and self._is_sent():
             self._read_on()
         else:
             self.interrupt(ClientGone())
@@ -503,24 +503,28 @@ class Attempt:
         return watch
 
     def _stop_clocks(self) -> None:
-        watch, self._watch = self._watch, None
-        self._around.ticker.discard(self if watch is None else watch)
+        watch = self._watch
+        if watch is None:
+            self._around.ticker.discard(self)
+        else:
+            self._watch = None
+            watch.stop()
 
     def _body_for(self, head: Head) -> Body | None:
         """``None`` for a body that is collected and may come in one piece: ``_take`` sees whether it does."""
-        ask, reply, status, kind = self._ask, self._reply, head.status, head.kind
+        ask, status = self._ask, head.status
         if ask.dialect == OPAQUE:
-            return Pipe(self, reply, status, head.length)
+            return Pipe(self, self._reply, status, head.length)
         length = None if head.coding else head.length
         if status < 400:
             if status >= 300:
                 raise BrokenAnswer(
                     "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
                 )
-            if kind == b"text/event-stream":
+            if head.kind == b"text/event-stream":
                 return self._relay()
-            if not ask.collects and not kind.endswith((b"/json", b"+json")):
-                return Pipe(self, reply, status, length)
+            if not ask.collects and not head.kind.endswith((b"/json", b"+json")):
+                return Pipe(self, self._reply, status, length)
         if length and length <= self._around.max_answer:
             return None
         return self._collector(length)
@@ -532,9 +536,10 @@ class Attempt:
 
     def _take(self, chunk: bytes) -> None:
         """The body of a JSON answer of known length. Most come whole, and are handed over without being held."""
-        head, body = self._head, self._body
-        assert head is not None
+        body = self._body
         if body is None:
+            head = self._head
+            assert head is not None
             if len(chunk) == head.length:
                 self.collected(chunk)
                 return

@@ -233,7 +233,7 @@ def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
 def joined(lines: list[bytes]) -> bytes:
     """A block of ``lines``, without those that would be more than one. The list is spent."""
     ends = len(lines)
-    lines.append(b"")
+    lines.append(b"")  # every line has its end, the last one too
     block = b"\r\n".join(lines)
     # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
     if block.count(_LF) != ends or block.count(_CR) != ends or 0 in block:
