@@ -12,7 +12,7 @@ from proxy.transport.headers import Header
 from proxy.transport.reply import Outlet
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, gc=False):
     """A whole answer that nobody has sent yet."""
 
     status: int

@@ -16,7 +16,7 @@ from proxy.transport.headers import TO_CLIENT, USUAL_CONNECTION, Header, Spellin
 _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
 
 
-class Head(Struct):
+class Head(Struct, gc=False):
     """``kind`` is the media type in lower case, ``coding`` the content coding (``""``: none), ``length`` the
     Content-Length or ``None``; ``framed`` tells that the body's end will be seen without the connection's.
     ``lines`` are those that the client may see, as ``headers.to_client`` serialises them."""
