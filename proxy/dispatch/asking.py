@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.config.timeouts import Clocks
 from proxy.delivery import Delivery
 from proxy.dispatch.dispatch import Dispatch
 from proxy.exchange import Trial
@@ -22,6 +23,13 @@ class Asking(Dispatch):
     """A dispatch as its attempts see it (``Asker``)."""
 
     listener: Listener | None = None
+
+    @property
+    def replayable(self) -> bool:
+        return False
+
+    def clocks(self, trial: Trial) -> Clocks:
+        return trial.deployment.clocks
 
     @property
     def pings(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from proxy.config.timeouts import Clocks
 from proxy.delivery import Delivery
 from proxy.dispatch.asking import Asking, call_head, may_ask_usage, refused_options
 from proxy.dispatch.dispatch import Dispatch, Setback
@@ -55,13 +56,16 @@ class Calling(Asking):
             call_head(delivery, trial, endpoint.path, length),
             body,
             length,
-            endpoint.replayable,
-            deployment.stream_clocks if stream else deployment.clocks,
-            endpoint.dialect,
-            endpoint.answer == "json",
             self,
             trial,
         )
+
+    @property
+    def replayable(self) -> bool:
+        return self._exchange.endpoint.replayable
+
+    def clocks(self, trial: Trial) -> Clocks:
+        return trial.deployment.stream_clocks if self._call.stream else trial.deployment.clocks
 
     def tap(self, trial: Trial) -> Tap:
         return tap_for(self._exchange.endpoint.dialect, choices=self._call.choices, swallow_usage=trial.asks_usage)

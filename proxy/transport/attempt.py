@@ -82,6 +82,13 @@ class Asker(Protocol):
     listener: Listener | None
 
     @property
+    def replayable(self) -> bool:
+        """Whether it may be sent once more where a kept-alive connection died under it."""
+
+    def clocks(self, trial: Trial) -> Clocks:
+        """How long it may take."""
+
+    @property
     def pings(self) -> bool:
         """Whether the client of a stream is told that it is still waited for."""
 
@@ -106,19 +113,15 @@ class Asker(Protocol):
 
 
 class Ask(Struct):
-    """What is sent, and how its answer is to be understood.
+    """What is sent, and for whom.
 
-    ``size`` is that of the whole ``body``. ``collects``: whatever is no event stream is JSON. ``upload`` streams a
-    request body that is not held in memory. ``no_body``: the answer has none whatever its head says (HEAD).
+    ``size`` is that of the whole ``body``. ``upload`` streams a request body that is not held in memory.
+    ``no_body``: the answer has none whatever its head says (HEAD).
     """
 
     head: bytes
     body: Segments
     size: int
-    replayable: bool
-    clocks: Clocks
-    dialect: str
-    collects: bool
     asker: Asker
     trial: Trial
     upload: AsyncIterator[bytes] | None = None
@@ -262,8 +265,9 @@ class Attempt:
             self._dialling = None
 
     async def _open(self) -> UpstreamConnection:
-        clocks = self._ask.clocks
-        left = self._ask.asker.deadline - self._around.loop.time()
+        ask = self._ask
+        clocks = ask.asker.clocks(ask.trial)
+        left = ask.asker.deadline - self._around.loop.time()
         if left <= 0:
             raise ClockExpired("deadline", 0.0)
         timeout = min(filter(None, (clocks.connect, clocks.total, left if left < NEVER else 0.0)), default=0.0)
@@ -306,7 +310,7 @@ class Attempt:
         return (
             isinstance(fault, ConnectionBroken)
             and not fault.heard
-            and self._ask.replayable
+            and self._ask.asker.replayable
             and connection is not None
             and connection.uses > 1
             and outcome is not None
@@ -355,7 +359,7 @@ class Attempt:
         self._body = body = self._body_for(head)
         if body is None:
             return self._take
-        if not head.coding or self._ask.dialect == OPAQUE:
+        if not head.coding or self._exchange.endpoint.dialect == OPAQUE:
             return body.feed
         return self._inflating(head.coding, body.feed)
 
@@ -403,7 +407,7 @@ class Attempt:
             self.pause()
         head = self._head
         assert head is not None
-        opaque = ask.dialect == OPAQUE
+        opaque = exchange.endpoint.dialect == OPAQUE
         return ask.asker.lines(head.kind, policy.to_client(head.headers, opaque=True) if opaque else head.lines)
 
     def collected(self, body: bytes) -> None:
@@ -490,10 +494,9 @@ class Attempt:
         """The watch over the running request, made when first something is wanted of it."""
         watch = self._watch
         if watch is None:
-            around, ask = self._around, self._ask
+            around, trial, asker = self._around, self._ask.trial, self._ask.asker
             around.ticker.discard(self)
-            self._watch = watch = Watch(around.ticker, ask.clocks, self, self._expired, self.sent_at)
-            asker = ask.asker
+            self._watch = watch = Watch(around.ticker, asker.clocks(trial), self, self._expired, self.sent_at)
             if asker.pings and around.ping_after:
                 watch.ping_with(self._ping, self._exchange.began + around.ping_after, around.ping_every)
             if asker.deadline < NEVER:
@@ -512,8 +515,8 @@ class Attempt:
 
     def _body_for(self, head: Head) -> Body | None:
         """``None`` for a body that is collected and may come in one piece: ``_take`` sees whether it does."""
-        ask, status = self._ask, head.status
-        if ask.dialect == OPAQUE:
+        endpoint, status = self._exchange.endpoint, head.status
+        if endpoint.dialect == OPAQUE:
             return Pipe(self, self._reply, status, head.length)
         length = None if head.coding else head.length
         if status < 400:
@@ -523,7 +526,7 @@ class Attempt:
                 )
             if head.kind == b"text/event-stream":
                 return self._relay()
-            if not ask.collects and not head.kind.endswith((b"/json", b"+json")):
+            if endpoint.answer != "json" and not head.kind.endswith((b"/json", b"+json")):
                 return Pipe(self, self._reply, status, length)
         if length and length <= self._around.max_answer:
             return None
