@@ -84,7 +84,7 @@ class Exchange(Struct, eq=False):
     """Facts about one request. ``None`` and ``""`` mean not known (yet)."""
 
     endpoint: Endpoint
-    catalog: Catalog
+    catalog: Catalog  # as long as it runs
     request_id: str
     began: float
     client: str = ""  # the address that it came from

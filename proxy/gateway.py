@@ -204,7 +204,7 @@ class Gateway:
     def _settle(self, exchange: Exchange, request: Request) -> None:
         """Once per exchange, synchronously, whatever happened: nothing about it may be lost.
 
-        It lets go of what leads to a body, for observers may keep it a while; from then on nobody changes it.
+        It lets go of what leads to a body or a catalog, for observers may keep it long; from then on nobody changes it.
         """
         reply = request.reply
         exchange.ended = self._loop.time()
@@ -224,6 +224,7 @@ class Gateway:
             exchange.hold = None
         if exchange.fault is not None:
             exchange.fault = None
+        del exchange.catalog
         if exchange.dropped_events:
             self._log.warning(
                 "The provider sent events that no client could read; they were dropped.",

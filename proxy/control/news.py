@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from msgspec import Struct
 
@@ -50,12 +51,11 @@ class News:
             self._feed.publish("counters", self._counters(second))
         self._catch_up()
 
-    def records(self, records: Sequence[Record]) -> None:
-        """Exchanges that ended."""
+    def records(self, records: Iterator[Record]) -> None:
+        """Exchanges that ended; none that nobody hears of is taken."""
         if self._requests_left and self._feed.heard:
-            told = records[: self._requests_left]
-            self._requests_left -= len(told)
-            for record in told:
+            for record in islice(records, self._requests_left):
+                self._requests_left -= 1
                 self._feed.publish("request", summary(record, self._loop_clock))
 
     def breaker(self, breaker: Breaker, old: State, now: float) -> None:

@@ -69,7 +69,7 @@ class States:
         send(request, 200, views[0] if members[0].id == name else Changed(views))
 
     def _view(self, member: Member) -> DeploymentView:
-        return deployment_view(member, self._samples.find(member.live.key), self._clock)
+        return deployment_view(member, self._samples.get(member.live.key), self._clock)
 
     def _close(self, breaker: Breaker) -> None:
         breaker.reset(self._clock.now())
@@ -79,4 +79,4 @@ class States:
         live.breaker.reset(self._clock.now())
         live.statistics = Statistics(live.statistics.window)
         live.quota.rests_until = 0.0
-        self._samples.forget(live.key)
+        self._samples.pop(live.key, None)

@@ -34,11 +34,11 @@ class Second(Struct, frozen=True):
 class _Tally:
     """The second that runs."""
 
-    __slots__ = ("durations", "errors", "fallbacks", "first_tokens", "requests", "tokens")
+    __slots__ = ("errors", "fallbacks", "first_tokens", "last", "requests", "tokens")
 
     def __init__(self) -> None:
         self.requests = self.errors = self.fallbacks = self.tokens = 0
-        self.durations: deque[float] = deque(maxlen=KEPT)
+        self.last: deque[Exchange] = deque(maxlen=KEPT)  # how long they took is asked at the second's end
         self.first_tokens: deque[float] = deque(maxlen=KEPT)
 
 
@@ -52,24 +52,19 @@ class History:
     def __repr__(self) -> str:
         return f"<History of {len(self._closed)} seconds>"
 
-    def count(self, ended: Sequence[Exchange], tokens: Sequence[int | None]) -> None:
-        """Exchanges that ended in the second that runs, and how many tokens each answer had, if that is known."""
+    def count(self, ended: Sequence[Exchange], tokens: int) -> None:
+        """Exchanges that ended in the second that runs, and how many tokens their answers had as far as is known."""
         tally = self._tally
-        durations, first_tokens = tally.durations.append, tally.first_tokens.append
-        errors = fallbacks = 0
-        for exchange in ended:
-            began, end, first = exchange.began, exchange.ended, exchange.first_content
-            durations(end - began if end is not None else 0.0)
-            if first is not None and exchange.stream:
-                first_tokens(first - began)
-            if exchange.outcome in FAILED:
-                errors += 1
-            if exchange.fallback_used:
-                fallbacks += 1
+        tally.last.extend(ended)
         tally.requests += len(ended)
-        tally.errors += errors
-        tally.fallbacks += fallbacks
-        tally.tokens += sum(filter(None, tokens))
+        tally.tokens += tokens
+        for exchange in ended:
+            if exchange.stream and (first := exchange.first_content) is not None:
+                tally.first_tokens.append(first - exchange.began)
+            if exchange.outcome in FAILED:
+                tally.errors += 1
+            if exchange.fallback_used:
+                tally.fallbacks += 1
 
     def close(self, at: int, active: int) -> Second:
         """The second ``at`` is over, in whose end ``active`` exchanges run. It is kept if anything was going on."""
@@ -99,6 +94,6 @@ def _closed(tally: _Tally, at: int, active: int) -> Second:
         tally.fallbacks,
         tally.tokens,
         active,
-        spread(tally.durations, 1000.0),
+        spread([(exchange.ended or exchange.began) - exchange.began for exchange in tally.last], 1000.0),
         spread(tally.first_tokens, 1000.0),
     )

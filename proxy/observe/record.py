@@ -17,8 +17,8 @@ TEXT = 2000
 class Record(Struct, frozen=True, gc=False):
     """An exchange that ended. ``sequence`` counts them from 1; moments are seconds of the loop's clock.
 
-    It keeps what others own and share (endpoint, caller, usage, trials) by reference, so that nothing is formatted
-    before somebody looks; neither the catalog nor the body hangs on any of it.
+    It keeps what others own and share (endpoint, caller, usage, trials) by reference; neither the catalog nor the body
+    hangs on any of it. Names and texts that clients and providers wrote are bounded.
     """
 
     sequence: int
@@ -55,7 +55,7 @@ class Record(Struct, frozen=True, gc=False):
         return self.ended - self.began
 
 
-def record_of(exchange: Exchange, sequence: int, prompt: str | None) -> Record:
+def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> Record:
     """By position: a call with 27 names costs as much again."""
     ended = exchange.ended
     model, asked, told = exchange.model, exchange.request_model, exchange.response_model

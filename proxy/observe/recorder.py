@@ -1,19 +1,20 @@
 """Remembers what the operator may ask for: the last exchanges, the last seconds, how fast each deployment was.
 
-``settle`` only notes; whatever costs is done once a second, or when somebody looks.
+``settle`` only notes; whatever costs is done once a second, or when somebody looks. A record of 27 fields is as much
+as all else that is noted, and few are ever looked at: what is kept of most is the settled exchange itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count, repeat
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 
 from proxy.exchange import Exchange, Trial
 from proxy.observe.facts import generated
 from proxy.observe.history import History, Second
-from proxy.observe.record import Record, record_of, short
+from proxy.observe.record import NAME, Record, record_of, short
 from proxy.observe.samples import Deployments, Mishap
 from proxy.routing.rules import BLAMELESS
 from proxy.wire.call import Call
@@ -25,8 +26,8 @@ EARLY = 0.05  # seconds
 class Recorder:
     """``settle`` takes exchanges that ended; ``active`` tells how many run, ``catch_up`` hands over those that ended.
 
-    ``on_records`` hears of each exchange, ``on_second`` of each second, both synchronously. ``keep`` exchanges are
-    remembered; ``capture`` is for calls whose prompts may be kept.
+    ``on_records`` hears of each batch of exchanges, whose records are made as they are taken; ``on_second`` of each
+    second; both synchronously. ``keep`` exchanges are remembered; ``capture`` is for calls whose prompts may be kept.
     """
 
     def __init__(
@@ -38,10 +39,10 @@ class Recorder:
         self.began = loop.time()
         self.history = History()
         self.deployments = Deployments()
-        self.on_records: Callable[[Sequence[Record]], None] | None = None
+        self.on_records: Callable[[Iterator[Record]], None] | None = None
         self.on_second: Callable[[Second], None] | None = None
-        self._ring: deque[Record] = deque(maxlen=keep)
-        self._sequence = 0
+        self._ring: deque[Exchange | Record] = deque(maxlen=keep)
+        self._sequence = 0  # of the last in the ring
         self._prompts: dict[Exchange, str] = {}  # of those that still run
         self._closed = int(self.began) - 1  # the last second that is over
         self._timer: asyncio.TimerHandle | None = None
@@ -53,16 +54,32 @@ class Recorder:
 
     def settle(self, ended: Sequence[Exchange]) -> None:
         """Note exchanges that ended, in the order in which they did."""
-        records = [*map(record_of, ended, count(self._sequence + 1), self._prompts_of(ended))]
-        self._sequence += len(records)
-        self._ring.extend(records)
-        tokens = [*map(generated, ended)]
-        self.history.count(ended, tokens)
-        for record, found in zip(records, tokens, strict=True):
-            for trial in record.trials:
-                self._sample(record, trial, found)
+        first = self._sequence + 1
+        self._sequence += len(ended)
+        deployments = self.deployments
+        worded, all_tokens = bool(self._prompts), 0
+        for exchange in ended:
+            if len(exchange.model) + len(exchange.response_model) > NAME or exchange.error or exchange.error_detail:
+                worded = True
+            tokens = generated(exchange)
+            if tokens is not None:
+                all_tokens += tokens
+            for trial in exchange.trials:
+                end = trial.ended
+                if end is None:
+                    continue
+                if trial.failure:
+                    self._failed(trial, end, exchange.request_id)
+                    continue
+                began, content = trial.began, trial.first_content
+                since = None if content is None else content - began
+                deployments[trial.deployment.key].add(end - began, since, tokens)
+        self.history.count(ended, all_tokens)
+        # Where others may have written much, or a prompt is to be kept, the records are made at once: they are bounded.
+        kept = [*map(self._record, ended, count(first))] if worded else ended
+        self._ring.extend(kept)
         if self.on_records is not None:
-            self.on_records(records)
+            self.on_records(map(self._record, kept, count(first)))
 
     def capture(self, exchange: Exchange, call: Call) -> None:
         """Keep the prompt of a call, up to 8 KB, until its exchange is forgotten."""
@@ -71,21 +88,14 @@ class Recorder:
         text = bytes(raw[: 4 * PROMPT]).decode("utf-8", "replace")
         self._prompts[exchange] = short(text, PROMPT)
 
-    def _prompts_of(self, ended: Sequence[Exchange]) -> Iterable[str | None]:
-        prompts = self._prompts
-        return (prompts.pop(exchange, None) for exchange in ended) if prompts else repeat(None)
+    def _record(self, kept: Exchange | Record, sequence: int) -> Record:
+        if isinstance(kept, Record):
+            return kept
+        return record_of(kept, sequence, self._prompts.pop(kept, None) if self._prompts else None)
 
-    def _sample(self, record: Record, trial: Trial, tokens: int | None) -> None:
-        ended = trial.ended
-        if ended is None:
-            return
-        if not trial.failure:
-            first, began = trial.first_content, trial.began
-            since = None if first is None else first - began
-            self.deployments.of(trial.deployment.key).add(ended - began, since, tokens)
-        elif trial.failure not in BLAMELESS:
-            mishap = Mishap(ended, trial.failure, trial.reason, record.request_id)
-            self.deployments.of(trial.deployment.key).mishap = mishap
+    def _failed(self, trial: Trial, ended: float, request_id: str) -> None:
+        if trial.failure not in BLAMELESS:
+            self.deployments[trial.deployment.key].mishap = Mishap(ended, trial.failure, trial.reason, request_id)
 
     # -- once a second ----------------------------------------------------------------------------
 
@@ -117,11 +127,16 @@ class Recorder:
 
     def latest(self, before: int = 0) -> Iterator[Record]:
         """Newest first; only those with a sequence below ``before``, unless that is 0."""
-        return (record for record in reversed(self._ring) if not before or record.sequence < before)
+        for kept, sequence in zip(reversed(self._ring), count(self._sequence, -1), strict=False):
+            if not before or sequence < before:
+                yield self._record(kept, sequence)
 
     def find(self, request_id: str) -> Record | None:
         """The newest of that id: clients may give the same to many."""
-        return next((record for record in self.latest() if record.request_id == request_id), None)
+        for kept, sequence in zip(reversed(self._ring), count(self._sequence, -1), strict=False):
+            if kept.request_id == request_id:
+                return self._record(kept, sequence)
+        return None
 
     def seconds(self, count: int) -> list[Second]:
         """The last ``count`` that were closed, oldest first."""

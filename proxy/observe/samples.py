@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Sequence
 from math import isnan, nan
@@ -11,8 +12,11 @@ from msgspec import Struct
 KEPT = 200  # answers of a deployment
 MOST = 20_000  # deployments; those of names that clients made up are among them
 _WIDTH = 3  # duration, time to the first token, tokens
-_SIZE = KEPT * _WIDTH
 _ROOM = (0.0,) * _WIDTH
+_LAYOUT = struct.Struct(f"{_WIDTH}f")
+_put = _LAYOUT.pack_into
+_STEP = _LAYOUT.size  # bytes
+_END = KEPT * _STEP
 
 
 class Spread(Struct, frozen=True):
@@ -39,7 +43,7 @@ class Samples:
     def __init__(self) -> None:
         # Single precision, 2.4 KB for each deployment: as objects 10,000 of them would hold 300 MB.
         self._ring = array("f")
-        self._next = 0
+        self._next = 0  # in bytes
         self.mishap: Mishap | None = None
 
     def __repr__(self) -> str:
@@ -51,12 +55,16 @@ class Samples:
     def add(self, duration: float, first_token: float | None, tokens: int | None) -> None:
         """A good answer; ``None`` is not known."""
         ring, at = self._ring, self._next
-        if at == len(ring):
+        if first_token is None:
+            first_token = nan
+        known = nan if tokens is None else tokens
+        try:
+            _put(ring, at, duration, first_token, known)
+        except struct.error:  # it grows as answers come
             ring.extend(_ROOM)
-        ring[at] = duration
-        ring[at + 1] = nan if first_token is None else first_token
-        ring[at + 2] = nan if tokens is None else tokens
-        self._next = (at + _WIDTH) % _SIZE
+            _put(ring, at, duration, first_token, known)
+        at += _STEP
+        self._next = at if at < _END else 0
 
     def durations(self) -> list[float]:
         """Oldest first."""
@@ -76,34 +84,21 @@ class Samples:
 
     def _column(self, number: int) -> list[float]:
         values = self._ring.tolist()[number::_WIDTH]
-        oldest = self._next // _WIDTH
+        oldest = self._next // _STEP
         return values[oldest:] + values[:oldest]
 
 
-class Deployments:
-    """The ``Samples`` of each deployment, by its key. Of more than ``MOST`` the one seen first is forgotten."""
+class Deployments(dict[str, Samples]):
+    """The ``Samples`` of each deployment, by its key; they are there when they are first asked for by a subscript. Of
+    more than ``MOST`` the one seen first is forgotten."""
 
-    __slots__ = ("_known",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._known: dict[str, Samples] = {}
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def of(self, key: str) -> Samples:
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= MOST:
-                del self._known[next(iter(self._known))]
-            found = self._known[key] = Samples()
+    def __missing__(self, key: str) -> Samples:
+        if len(self) >= MOST:
+            del self[next(iter(self))]
+        found = self[key] = Samples()
         return found
-
-    def find(self, key: str) -> Samples | None:
-        return self._known.get(key)
-
-    def forget(self, key: str) -> None:
-        self._known.pop(key, None)
 
 
 def spread(values: Sequence[float], scale: float = 1.0) -> Spread | None:

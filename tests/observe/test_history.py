@@ -12,7 +12,7 @@ from tests.observe.exchanges import settled
 
 def count(history: History, **facts: Any) -> None:
     exchange = settled(**facts)
-    history.count([exchange], [generated(exchange)])
+    history.count([exchange], generated(exchange) or 0)
 
 
 def test_a_second_tells_what_ended_in_it() -> None:

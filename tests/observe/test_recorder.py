@@ -77,7 +77,7 @@ async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> 
     failed = trial(known, failure="server_error", reason="status 500", ended=101.0)
     good = trial(known, began=101.0, first_content=101.5, ended=103.0)
     recorder.settle([settled(trials=[failed, good], usage=Usage(output=20, reasoning=10))])
-    samples = recorder.deployments.of(known.deployments[0].key)
+    samples = recorder.deployments[known.deployments[0].key]
     assert (samples.durations(), samples.first_tokens(), samples.tokens_per_second()) == ([2.0], [0.5], 20.0)
     assert samples.mishap is not None
     assert (samples.mishap.at, samples.mishap.kind, samples.mishap.request_id) == (101.0, "server_error", "req-1")
@@ -87,7 +87,7 @@ async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> 
 async def test_what_the_provider_is_not_to_blame_for_is_no_mishap(blameless: str) -> None:
     recorder, known = made(), catalog()
     recorder.settle([settled(trials=[trial(known, failure=blameless)])])
-    assert recorder.deployments.find(known.deployments[0].key) is None
+    assert known.deployments[0].key not in recorder.deployments
 
 
 async def test_an_attempt_that_still_runs_is_neither() -> None:
@@ -96,9 +96,11 @@ async def test_an_attempt_that_still_runs_is_neither() -> None:
     assert len(recorder.deployments) == 0
 
 
-async def test_a_record_keeps_neither_the_catalog_nor_the_exchange_alive() -> None:
+@pytest.mark.parametrize("error", ["", "timeout_idle"])
+async def test_what_is_kept_of_an_exchange_keeps_no_catalog_alive(error: str) -> None:
     recorder, known = made(), catalog()
-    exchange = settled(catalog=known, trials=[trial(known)])
+    exchange = settled(catalog=known, trials=[trial(known)], error=error)
+    del exchange.catalog  # as the gateway does
     recorder.settle([exchange])
     watched = weakref.ref(known)
     del known, exchange
@@ -112,6 +114,31 @@ async def test_names_and_texts_that_others_wrote_are_bounded() -> None:
     record = record_of(settled(**facts), 1, None)
     assert [len(each) for each in (record.model, record.response_model, record.error)] == [NAME + 1] * 3
     assert len(record.error_detail) == TEXT + 1
+
+
+@pytest.mark.parametrize("fact", ["model", "response_model", "error", "error_detail"])
+async def test_what_is_kept_is_bounded_before_anybody_looks(fact: str) -> None:
+    recorder = made()
+    exchanges = [settled(), settled(**{fact: "x" * 50_000}), settled()]
+    recorder.settle(exchanges)
+    assert max(len(getattr(kept, fact)) for kept in recorder._ring) <= TEXT + 1
+    assert list(recorder.latest()) == [
+        record_of(exchanges[2], 3),
+        record_of(exchanges[1], 2),
+        record_of(exchanges[0], 1),
+    ]
+
+
+async def test_exchanges_and_records_are_told_alike() -> None:
+    recorder = made(keep=4)
+    plain, failed = settled(request_id="plain"), settled(request_id="failed", outcome="error", error="timeout_idle")
+    for each in (plain, plain, failed, plain, failed):
+        recorder.settle([each])
+    expected = [record_of(failed, 5), record_of(plain, 4), record_of(failed, 3), record_of(plain, 2)]
+    assert list(recorder.latest()) == expected
+    assert list(recorder.latest(before=4)) == expected[2:]
+    assert recorder.find("plain") == expected[1]
+    assert recorder.find("failed") == expected[0]
 
 
 async def test_tokens_are_those_the_provider_told_else_the_events_of_the_stream() -> None:

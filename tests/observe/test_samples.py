@@ -84,7 +84,7 @@ def test_of_too_many_deployments_the_first_is_forgotten(monkeypatch: pytest.Monk
     monkeypatch.setattr(samples, "MOST", 3)
     known = Deployments()
     for key in "abcd":
-        known.of(key).add(1.0, None, None)
-    assert len(known) == 3
-    assert known.find("a") is None
-    assert known.of("d") is known.find("d")
+        known[key].add(1.0, None, None)
+    assert list(known) == ["b", "c", "d"]
+    assert known["d"] is known.get("d")
+    assert known.get("a") is None

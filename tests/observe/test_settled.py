@@ -121,7 +121,7 @@ async def test_a_defect_of_one_report_is_told_and_costs_the_others_nothing(gathe
     assert (heard.batches, told) == ([["a"]], [defect])
 
 
-async def test_what_waits_holds_no_body_and_nothing_that_a_request_was_granted(up: Upstream) -> None:
+async def test_what_waits_holds_no_body_no_catalog_and_nothing_that_a_request_was_granted(up: Upstream) -> None:
     up.on(lambda request: json_answer(completion("Hello")))
     limits = {"enabled": True, "global": {"tokensPerMinute": 1_000_000}}
     async with Gateway(one_provider(up, rateLimiting=limits)) as gw:
@@ -133,4 +133,5 @@ async def test_what_waits_holds_no_body_and_nothing_that_a_request_was_granted(u
         await gw.settled()
     (exchange,) = waiting
     assert (exchange.hold, exchange.fault) == (None, None)
+    assert not hasattr(exchange, "catalog")
     assert exchange.outcome == "ok"
