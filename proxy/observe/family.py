@@ -6,7 +6,7 @@ one: several microseconds per exchange. Everything here runs on the event loop's
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Generic, Literal, TypeVar
 
@@ -25,18 +25,43 @@ class Count:
 
 
 class Spread:
-    """One histogram. ``counts`` are per bucket, not yet cumulative; the last is what exceeds every bound."""
+    """One histogram. ``observe`` takes a number, which ``fold`` puts into its bucket from time to time, or when
+    somebody looks: a list takes it at a fraction of what finding its bucket costs, and many are sorted in one go."""
 
-    __slots__ = ("bounds", "counts", "sum")
+    __slots__ = ("_counts", "_sum", "_values", "bounds", "observe")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        self._values: list[float] = []
+        self.observe: Callable[[float], None] = self._values.append
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1  # left: a bucket includes its bound ("le")
-        self.sum += value
+    @property
+    def counts(self) -> list[int]:
+        """Per bucket, not yet cumulative; the last is what exceeds every bound."""
+        self.fold()
+        return self._counts
+
+    @property
+    def sum(self) -> float:
+        self.fold()
+        return self._sum
+
+    def fold(self) -> None:
+        """Nothing waits any more; whoever observes much calls it now and then."""
+        values, bounds, at = self._values, self.bounds, 0
+        if not values:
+            return
+        self._sum += sum(values)
+        values.sort()
+        while at < len(values):
+            bucket, next_ = bisect_left(bounds, values[at]), len(values)  # left: a bucket includes its bound ("le")
+            if bucket < len(bounds):
+                next_ = bisect_right(values, bounds[bucket], at + 1)
+            self._counts[bucket] += next_ - at
+            at = next_
+        values.clear()
 
 
 Cell = TypeVar("Cell", Count, Spread)
@@ -91,6 +116,20 @@ def single(name: str, kind: Literal["counter", "gauge"], documentation: str, val
     family = Family(name, kind, documentation, (), Count, bound=1)
     family.cells[()] = Count(value)
     return family
+
+
+class Column(dict[str, Count]):
+    """The cells of one last label by the first of two; each appears when it is first used."""
+
+    __slots__ = ("_family", "_last")
+
+    def __init__(self, family: Family[Count], last: str) -> None:
+        self._family = family
+        self._last = last
+
+    def __missing__(self, first: str) -> Count:
+        cell = self[first] = self._family.cell(first, self._last)
+        return cell
 
 
 class Row(dict[str, Count]):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.observe.family import Count, Family, Row, Spread, single
+from proxy.observe.family import Column, Count, Family, Row, Spread, single
 
 
 def counters(bound: int, *labels: str, closed: tuple[str, ...] = ()) -> Family[Count]:
@@ -65,6 +65,19 @@ def test_a_row_makes_each_cell_when_it_is_first_used() -> None:
     assert set(family.cells) == {("a", "b", "ok")}
 
 
+def test_a_column_makes_each_cell_when_it_is_first_used_and_none_beyond_the_bound() -> None:
+    family = counters(3, "provider", "reason")
+    column = Column(family, "ok")
+    assert not family.cells
+    for provider in "abcabc":
+        column[provider].value += 1
+    assert {labels: cell.value for labels, cell in family.cells.items()} == {
+        ("a", "ok"): 2,
+        ("b", "ok"): 2,
+        ("other", "other"): 2,
+    }
+
+
 @pytest.mark.parametrize(("value", "bucket"), [(0.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (2.1, 2), (1e9, 2)])
 def test_a_bucket_includes_its_upper_bound(value: float, bucket: int) -> None:
     spread = Spread((1.0, 2.0))
@@ -82,6 +95,19 @@ def test_buckets_hold_what_is_at_most_their_bound(values: list[float]) -> None:
     for index, bound in enumerate(bounds):
         assert sum(spread.counts[: index + 1]) == bisect.bisect_right(sorted(values), bound)
     assert sum(spread.counts) == len(values)
+
+
+@given(st.lists(st.floats(0, 1000) | st.sampled_from((0.5, 1.0, 10.0, 100.0))), st.integers(1, 10))
+def test_how_often_somebody_looks_makes_no_difference(values: list[float], every: int) -> None:
+    bounds = (0.5, 1.0, 10.0, 100.0)
+    spread, one_by_one = Spread(bounds), [0] * 5
+    for number, value in enumerate(values):
+        spread.observe(value)
+        one_by_one[bisect.bisect_left(bounds, value)] += 1
+        if number % every == 0:
+            spread.fold()
+    assert spread.counts == one_by_one
+    assert spread.sum == pytest.approx(sum(values))
 
 
 def test_a_single_number_is_a_family_without_labels() -> None:
