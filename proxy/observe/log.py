@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import BinaryIO, Literal
 
@@ -107,42 +107,45 @@ class Log:
         if rank > RANKS["info"]:
             ended = [exchange for exchange in ended if RANKS[_level(exchange)] >= rank]
         if ended:
-            self._sink.write(self._encoded([*map(self._told, ended, self._stamps(ended))]))
+            told = self._told
+            lines = [told(exchange, stamp) for exchange, stamp in zip(ended, self._stamps(ended), strict=False)]
+            self._sink.write(self._encoded(lines))
 
-    def _stamps(self, ended: Sequence[Exchange]) -> Iterator[str]:
+    def _stamps(self, ended: Sequence[Exchange]) -> Iterable[str]:
         """When each of them ended; without a loop, by whose clock they did, that is now."""
         wall = self._now()
         if self._loop is None:
             return repeat(self._stamp(wall))
         apart, stamp = wall - _running(self._loop), self._stamp
-        return (stamp((exchange.ended or exchange.began) + apart) for exchange in ended)
+        return [stamp((exchange.ended or exchange.began) + apart) for exchange in ended]
 
     def _told(self, exchange: Exchange, stamp: str) -> Line:
         began, first, ended = exchange.began, exchange.first_content, exchange.ended
-        model, asked = exchange.model, exchange.request_model
-        error, detail = exchange.error, exchange.error_detail
-        attempts, outcome, caller, stream = exchange.attempts, exchange.outcome, exchange.caller, exchange.stream
+        model, asked, outcome, caller = exchange.model, exchange.request_model, exchange.outcome, exchange.caller
+        if len(model) + len(asked) > NAME:
+            model, asked = _short(model), _short(asked)
+        usual = outcome == "ok" and exchange.attempts < 2
         # By position: a call with 22 names costs as much again.
         return Line(
             stamp,
-            "info" if outcome == "ok" else _level(exchange),
+            "info" if usual else _level(exchange),
             "exchange",
             exchange.request_id,
             exchange.endpoint.path,
-            model if len(model) <= NAME else _short(model),
+            model,
             exchange.provider,
-            asked if len(asked) <= NAME else _short(asked),
+            asked,
             exchange.status,
             outcome,
-            _short(error) if error else "",
-            self._text(detail) if detail else "",
-            attempts,
-            _failures(exchange) if attempts > 1 or outcome != "ok" else UNSET,
+            exchange.error and _short(exchange.error),
+            exchange.error_detail and self._text(exchange.error_detail),
+            exchange.attempts,
+            UNSET if usual else _failures(exchange),
             exchange.fallback_used or UNSET,
-            stream,
+            exchange.stream,
             round((first - began) * 1e6) / 1e3 if first is not None else None,
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
-            round(exchange.longest_gap * 1e6) / 1e3 if stream and first is not None else None,
+            round(exchange.longest_gap * 1e6) / 1e3 if first is not None and exchange.stream else None,
             exchange.usage,
             exchange.bytes_in,
             exchange.bytes_out,
@@ -242,7 +245,7 @@ def _failures(exchange: Exchange) -> list[str] | UnsetType:
 
 def _named(caller: str) -> str | UnsetType:
     """Who asked, beyond the address: a key's id, a token's subject, or the name that a client gave itself."""
-    return UNSET if caller.startswith("address:") else _short(caller)
+    return UNSET if caller[:8] == "address:" else _short(caller)
 
 
 def _short(name: str) -> str:
