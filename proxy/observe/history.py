@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from proxy.exchange import Exchange
+from proxy.observe.record import Record
 from proxy.observe.samples import Spread, spread
 
 SECONDS = 900
@@ -38,7 +39,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.requests = self.errors = self.fallbacks = self.tokens = 0
-        self.last: deque[Exchange] = deque(maxlen=KEPT)  # how long they took is asked at the second's end
+        self.last: deque[Exchange | Record] = deque(maxlen=KEPT)  # how long they took is asked at the second's end
         self.first_tokens: deque[float] = deque(maxlen=KEPT)
 
 
@@ -52,7 +53,7 @@ class History:
     def __repr__(self) -> str:
         return f"<History of {len(self._closed)} seconds>"
 
-    def count(self, ended: Sequence[Exchange], tokens: int) -> None:
+    def count(self, ended: Sequence[Exchange | Record], tokens: int) -> None:
         """Exchanges that ended in the second that runs, and how many tokens their answers had as far as is known."""
         tally = self._tally
         tally.last.extend(ended)

@@ -121,7 +121,8 @@ class Log:
 
     def _told(self, exchange: Exchange, stamp: str) -> Line:
         began, first, ended = exchange.began, exchange.first_content, exchange.ended
-        model, asked, outcome, caller = exchange.model, exchange.request_model, exchange.outcome, exchange.caller
+        model, asked = exchange.model, exchange.request_model
+        outcome, caller = exchange.outcome, exchange.caller
         if len(model) + len(asked) > NAME:
             model, asked = _short(model), _short(asked)
         usual = outcome == "ok" and exchange.attempts < 2

@@ -62,7 +62,7 @@ class Recorder:
             if len(exchange.model) + len(exchange.response_model) > NAME or exchange.error or exchange.error_detail:
                 worded = True
             tokens = generated(exchange)
-            if tokens is not None:
+            if tokens:
                 all_tokens += tokens
             for trial in exchange.trials:
                 end = trial.ended
@@ -74,10 +74,10 @@ class Recorder:
                 began, content = trial.began, trial.first_content
                 since = None if content is None else content - began
                 deployments[trial.deployment.key].add(end - began, since, tokens)
-        self.history.count(ended, all_tokens)
         # Where others may have written much, or a prompt is to be kept, the records are made at once: they are bounded.
         kept = [*map(self._record, ended, count(first))] if worded else ended
         self._ring.extend(kept)
+        self.history.count(kept, all_tokens)
         if self.on_records is not None:
             self.on_records(map(self._record, kept, count(first)))
 
