@@ -7,9 +7,16 @@ import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDict
 
+from proxy.errors import GatewayError
+from proxy.transport.body import BodyReader, Budget
+from proxy.transport.server import Request
 from tests.support import (
     PauseReading,
     RawClient,
@@ -59,6 +66,88 @@ def head(*lines: str, path: str = CHAT) -> bytes:
 async def expect_error(client: RawClient, status: int, code: str) -> None:
     answer = await client.read_answer()
     assert (answer.status, answer.json["error"]["code"]) == (status, code)
+
+
+# -- what is there already ------------------------------------------------------------------------
+
+
+class Asked:
+    """As much of a Request as a body is read from."""
+
+    def __init__(self, payload: StreamReader, headers: dict[str, str]) -> None:
+        self.payload = payload
+        self.headers = CIMultiDict(headers)
+
+
+class Cautious(StreamReader):
+    """Of another type than the parser's own: read by nothing but its methods."""
+
+
+class Protocol(BaseProtocol):
+    """Counts how often it is told to go on reading."""
+
+    resumed = 0
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            self.resumed += 1
+            self._reading_paused = False
+
+
+def taken(kind: type[StreamReader], pieces: list[bytes], how: str, limit: int, room: int) -> tuple[Any, ...]:
+    """What is taken, or how it is refused; what the reader and the budget say afterwards, and after the release."""
+    loop = asyncio.get_running_loop()
+    protocol = Protocol(loop)
+    payload = kind(protocol, 2**16, loop=loop)
+    for piece in pieces:
+        payload.feed_data(piece)
+    if how != "unfinished":
+        payload.feed_eof()
+    if how == "broken":
+        payload.set_exception(RuntimeError("broken"))
+    if how == "begun":
+        payload.read_nowait(1)
+    protocol._reading_paused = how == "paused"
+    headers = {"identity": {"Content-Encoding": "identity"}, "coded": {"Content-Encoding": "gzip"}}.get(how, {})
+    budget = Budget(room)
+    reader = BodyReader(cast("Request", Asked(payload, headers)), limit=limit, timeout=1.0, budget=budget)
+    found: bytes | str | None
+    try:
+        found = reader.taken()
+    except GatewayError as fault:
+        found = fault.code
+    held = budget.used, reader.held, reader.received, payload.at_eof(), protocol.resumed
+    reader.release()
+    return found, *held, budget.used, reader.held
+
+
+@pytest.mark.parametrize("how", ["whole", "unfinished", "broken", "begun", "paused", "identity", "coded"])
+@pytest.mark.parametrize("pieces", [[], [b"{}"], [b"{", b"}"], [b"x" * 200], [b"x" * 300]], ids=len)
+@pytest.mark.parametrize("room", [1000, 199, 1])
+async def test_a_body_that_lies_there_as_one_piece_is_taken_as_the_reader_would_give_it(
+    how: str, pieces: list[bytes], room: int
+) -> None:
+    if how == "begun" and not pieces:
+        pytest.skip("there is nothing to begin")
+    assert taken(StreamReader, pieces, how, 250, room) == taken(Cautious, pieces, how, 250, room)
+
+
+async def test_one_piece_is_taken_without_a_copy_and_counted_until_its_release() -> None:
+    piece = b"".join([b"{", b"}"])
+    found, used, held, received, over, resumed, *after = taken(StreamReader, [piece], "whole", 250, 1000)
+    assert found is piece
+    assert (used, held, received, over, resumed, after) == (2, 2, 2, True, 0, [0, 0])
+
+
+async def test_a_piece_that_is_too_much_is_refused_by_its_own_limit_first() -> None:
+    assert taken(StreamReader, [b"x" * 300], "whole", 250, 1)[0] == "request_too_large"
+    assert taken(StreamReader, [b"x" * 200], "whole", 250, 1)[0] == "buffers_full"
+
+
+def test_the_reader_keeps_its_pieces_where_they_are_taken_from() -> None:
+    """Private names of aiohttp's: without them every body is read the long way, or none is."""
+    assert {"_buffer", "_cursor", "_eof", "_exception", "_protocol"} <= set(StreamReader.__slots__)
+    assert "_reading_paused" in BaseProtocol.__slots__
 
 
 # -- size -----------------------------------------------------------------------------------------
