@@ -20,15 +20,20 @@ PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from
 def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None) -> Plan:
     """The candidates for a JSON call. Raises ClientFault (400, 404)."""
     exchange, headers = delivery.exchange, delivery.request.headers
-    catalog, access, path = exchange.catalog, exchange.access, exchange.endpoint.path
-    routing, names = catalog.config.routing, call.names
+    catalog, caller, names = exchange.catalog, exchange.caller, call.names
     criteria = of_headers(headers, call.criteria, call.router_fields)
-    affinity = b"" if routing.affinity == "off" else _affinity(routing, headers, call)
-    if len(names) == 1 and not call.auto and criteria is NONE and access is ALL and pinned is None:
-        plan = catalog.ready_plan(names[0], path, affinity, dispatcher.random)
+    affinity = _affinity(catalog.config.routing, headers, call) if catalog.affine else b""
+    if (
+        pinned is None
+        and criteria is NONE
+        and len(names) == 1
+        and not call.auto
+        and (caller is None or caller.access is ALL)
+    ):
+        plan = catalog.ready_plan(names[0], exchange.endpoint.path, affinity, dispatcher.random)
         if plan is not None:
             return plan
-    spec = Spec(names, call.auto, criteria, path, affinity, access)
+    spec = Spec(names, call.auto, criteria, exchange.endpoint.path, affinity, exchange.access)
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 

@@ -81,7 +81,8 @@ class Catalog:
             provider.name: self._auto_steps(d for d in usable if d.provider is provider) or (self._any[provider.name],)
             for provider in self.providers.values()
         }
-        if config.routing.affinity != "off":
+        self.affine = config.routing.affinity != "off"  # whether requests have a home at all
+        if self.affine:
             for step in self._auto:
                 step.homes()  # the largest: the first who asks shall not wait for it
         self.fallback = self._fallback(config.routing.fallback)

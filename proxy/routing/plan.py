@@ -47,20 +47,24 @@ class Plan(Struct, eq=False):
 
     # -- proposing --------------------------------------------------------------------------------
 
-    def next(self, now: float) -> Deployment | None:
-        """The next candidate that may be asked now, never one that was proposed before."""
+    def next(self, now: float, among: tuple[Step, ...] | None = None) -> Deployment | None:
+        """The next candidate that may be asked now, never one that was proposed before; ``among``: of these steps."""
         # From the first step each time: who rested a moment ago goes before those that are worse.
-        for step in self.steps:
-            found = step.choose(self, now)
+        for step in self.steps if among is None else among:
+            only = step.only
+            # The usual case is decided here: most names stand for one deployment.
+            found = step.choose(self, now) if only is None else only if self.admits(only, now) else None
             if found is not None:
-                return self._propose(found, step, now)
+                self._proposed += (found,)
+                self._step = step
+                self._asked_at = now
+                return found
         return None
 
     def equal(self, now: float) -> Deployment | None:
         """The same from nowhere but the step that the last one came from."""
         step = self._step
-        found = None if step is None else step.choose(self, now)
-        return None if found is None or step is None else self._propose(found, step, now)
+        return None if step is None else self.next(now, (step,))
 
     def fallback(self, now: float) -> Deployment | None:
         """The configured fallback, unless it was proposed before or may not be asked now. No criteria are for it."""
@@ -68,8 +72,7 @@ class Plan(Struct, eq=False):
         if last is None:
             return None
         self.rate = 0.0
-        found = last.choose(self, now)
-        return None if found is None else self._propose(found, last, now)
+        return self.next(now, (last,))
 
     def may_ask(self, deployment: Deployment, now: float) -> bool:
         """Whether one that was proposed may be asked again now."""
@@ -88,6 +91,13 @@ class Plan(Struct, eq=False):
         """For the steps: whether it was not proposed yet and may be asked now; notes why if it may not."""
         if deployment in self._proposed:
             return False
+        live = deployment.live
+        if (
+            live.breaker.state == "closed"
+            and live.quota.rests_until <= now
+            and not (deployment.max_concurrent or self._demanding or self.rate)
+        ):
+            return True  # the usual case: there is nothing that could stand against it
         reason = self._obstacle(deployment, now)
         if reason is None and (not self.rate or self._succeeds(deployment, now)):
             return True
@@ -95,12 +105,6 @@ class Plan(Struct, eq=False):
             self._passed = {}
         self._passed[deployment] = reason or "success_rate"
         return False
-
-    def _propose(self, deployment: Deployment, step: Step, now: float) -> Deployment:
-        self._proposed += (deployment,)
-        self._step = step
-        self._asked_at = now
-        return deployment
 
     def _obstacle(self, deployment: Deployment, now: float) -> Reason | None:
         live = deployment.live

@@ -43,6 +43,8 @@ class Statistics:
         self._slot = 0  # slots are numbered from the clock's zero
         self._at = 0  # where it is in the ring
         self._until = 0.0  # when the next one begins
+        # By slot. What the totals hold beyond these is of the slot that runs, and is noted there when it is over: an
+        # attempt that ends well costs one addition.
         self._ended = [0] * SLOTS
         self._failed = [0] * SLOTS
         self._ended_total = 0
@@ -59,11 +61,8 @@ class Statistics:
         """An attempt ended: its answer was whole, or it failed, be it before the commit or after."""
         if now >= self._until:
             self.turn(now)
-        at = self._at
-        self._ended[at] += 1
         self._ended_total += 1
         if not ok:
-            self._failed[at] += 1
             self._failed_total += 1
 
     def first_token(self, seconds: float, now: float) -> None:
@@ -93,6 +92,7 @@ class Statistics:
 
     def turn(self, now: float) -> None:
         """Forget what is older than the window."""
+        self._note()
         slot = self._number(now)
         for passed in range(max(self._slot + 1, slot - SLOTS + 1), slot + 1):
             self._empty(passed % SLOTS)
@@ -107,6 +107,7 @@ class Statistics:
         """From now on over another window. What was counted keeps its age, as exactly as the slots know it."""
         if window == self.window:
             return
+        self._note()
         other = Statistics(window)
         other.turn(self._slot * self._width)
         for number in range(self._slot - SLOTS + 1, self._slot + 1):
@@ -119,6 +120,11 @@ class Statistics:
 
     def _number(self, moment: float) -> int:
         return int(moment // self._width)
+
+    def _note(self) -> None:
+        """The slot that runs gets what was counted since it was noted last."""
+        self._ended[self._at] += self._ended_total - sum(self._ended)
+        self._failed[self._at] += self._failed_total - sum(self._failed)
 
     def _take(self, slot: int, ended: int, failed: int) -> None:
         if self._slot - slot >= SLOTS:

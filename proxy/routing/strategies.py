@@ -26,13 +26,16 @@ _GOLDEN = 0.6180339887498949
 
 
 class Step:
-    """Deployments to choose among. ``score`` is what the strategy goes by, ``None`` where it goes by nothing."""
+    """Deployments to choose among; ``only`` is the one where there are no others.
 
-    __slots__ = ("_homes", "_only", "_turn", "deployments")
+    ``score`` is what the strategy goes by, ``None`` where it goes by nothing.
+    """
+
+    __slots__ = ("_homes", "_turn", "deployments", "only")
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
         self.deployments = tuple(deployments)
-        self._only = self.deployments[0] if len(self.deployments) == 1 else None
+        self.only = self.deployments[0] if len(self.deployments) == 1 else None
         self._turn = 0
         self._homes: Homes | None = None
 
@@ -41,7 +44,7 @@ class Step:
 
     def choose(self, chooser: Chooser, now: float) -> Deployment | None:
         """One that the chooser admits, ``None`` if there is none."""
-        only = self._only
+        only = self.only
         if only is not None:  # the usual case
             return only if chooser.admits(only, now) else None
         if chooser.affinity:

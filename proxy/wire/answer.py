@@ -36,9 +36,9 @@ def check(body: bytes) -> Told:
         answer = _answer(body)
     except (msgspec.DecodeError, RecursionError):
         return _unusual(body)
-    error, usage_ = answer.error, answer.usage
-    if error is not _NULL and error != _NULL:
+    if answer.error is not _NULL and answer.error != _NULL:
         return _unusual(body)
+    usage_ = answer.usage
     return Told(answer.model or "", None if usage_ is None else usage_.usage())
 
 

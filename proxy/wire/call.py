@@ -88,10 +88,6 @@ def read(body: bytes) -> Call:
         raise ClientFault(
             f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
         ) from None
-    return _read(body, members)
-
-
-def _read(body: bytes, members: Members) -> Call:
     values = members.values
     model, names, auto, verbatim = _model(values.get("model"))
     rare = not _RARE.isdisjoint(values)
@@ -99,8 +95,9 @@ def _read(body: bytes, members: Members) -> Call:
     criteria = of_members(members, fields) if fields else NONE
     raw = values.get("stream")
     stream = raw is not None and raw != _FALSE and _flag("stream", raw)
-    call = Call(body, members, model, names, auto, verbatim, stream, fields, criteria)
+    call = Call(body, members, model, names, auto, verbatim, stream)
     if rare:
+        call.router_fields, call.criteria = fields, criteria
         call.stateless = values.get("store") == _FALSE
         call.choices = _choices(members)
         call.wants_usage = _wants_usage(members)

@@ -39,12 +39,14 @@ class WireUsage(Struct):
             prompt = self.input_tokens
         if completion is None:
             completion = self.output_tokens
-        if prompt is None and completion is None:
-            return None
+            if prompt is None and completion is None:
+                return None
         prompt_details = self.prompt_tokens_details or self.input_tokens_details
         completion_details = self.completion_tokens_details or self.output_tokens_details
-        cached = prompt_details.cached_tokens if prompt_details else None
-        reasoning = completion_details.reasoning_tokens if completion_details else None
+        if prompt_details is None and completion_details is None:
+            return Usage(prompt, None, completion)
+        cached = None if prompt_details is None else prompt_details.cached_tokens
+        reasoning = None if completion_details is None else completion_details.reasoning_tokens
         return Usage(
             _without(prompt, cached) if cached else prompt,
             cached,
