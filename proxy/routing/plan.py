@@ -20,7 +20,7 @@ Reason = Literal["breaker_open", "unavailable", "resting", "busy", "success_rate
 MOST_EXPLAINED: Final = 20
 
 
-class Plan(Struct, eq=False):
+class Plan(Struct, eq=False, gc=False):
     """``steps`` in order, each of deployments that are equal; ``last`` is the fallback, if any.
 
     ``endpoint`` and ``affinity`` are those of a ``Spec``. ``unknown`` holds the asked names that nobody has; ``rate``

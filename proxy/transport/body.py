@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from io import BytesIO
 
+from aiohttp.hdrs import CONTENT_ENCODING
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 from msgspec import Struct
@@ -53,7 +54,7 @@ class BodyReader(Struct, eq=False):
     @property
     def coding(self) -> str:
         """The Content-Encoding, ``""`` for a plain body."""
-        coding = self.request.headers.get("Content-Encoding", "").strip().lower()
+        coding = self.request.headers.get(CONTENT_ENCODING, "").strip().lower()
         return "" if coding == "identity" else coding
 
     @property
@@ -88,7 +89,7 @@ class BodyReader(Struct, eq=False):
         """The body if all of it is here and plain, else ``None``. Raises ClientFault (413), Overloaded."""
         request = self.request
         payload = request.payload
-        if "Content-Encoding" in request.headers and self.coding:
+        if CONTENT_ENCODING in request.headers and self.coding:
             return None
         if (
             type(payload) is StreamReader

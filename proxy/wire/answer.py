@@ -21,7 +21,7 @@ class _Answer(msgspec.Struct, gc=False):
 _answer = msgspec.json.Decoder(_Answer).decode
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """``model`` as the provider reported it, ``""`` if it did not."""
 
     model: str = ""

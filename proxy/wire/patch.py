@@ -92,7 +92,7 @@ def parse(body: bytes, watched: frozenset[str] = frozenset()) -> Members:
     return Members(body, values, [(key.name, raw) for key, raw in pairs.items()])
 
 
-class Members(msgspec.Struct, eq=False):
+class Members(msgspec.Struct, eq=False, gc=False):
     """The members of one body; of unwatched duplicates the last counts, as for most readers.
 
     ``values`` has their exact bytes by name. ``pairs`` are all members in order where a name occurs more than once;

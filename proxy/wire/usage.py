@@ -20,7 +20,7 @@ class CompletionDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class WireUsage(Struct):
+class WireUsage(Struct, gc=False):
     """``usage`` of chat, completions and embeddings (``prompt_…``) or of responses and audio (``input_…``)."""
 
     prompt_tokens: int | None = None

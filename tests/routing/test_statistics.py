@@ -140,3 +140,27 @@ def test_changing_windows_never_invents_or_loses_track_of_anything(
         assert 0 <= failures <= requests <= before[0]
         assert failures <= before[1]
     assert statistics.counts(now + 1e6) == (0, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 1, 2, SLOTS - 1, SLOTS, 3 * SLOTS]), st.sampled_from(["good", "bad", "look", "turn"])
+        ),
+        max_size=60,
+    )
+)
+def test_the_counts_are_those_of_the_slots_within_the_window(steps: list[tuple[int, str]]) -> None:
+    """Against a list of all that ended; the clock stands still, or goes on by some slots."""
+    statistics, ended, slot = Statistics(WINDOW), list[tuple[int, bool]](), 100
+    for ahead, what in steps:
+        slot += ahead
+        now = (slot + 0.5) * SLOT
+        match what:
+            case "good" | "bad":
+                statistics.ended(what == "good", now)
+                ended.append((slot, what == "good"))
+            case "turn":
+                statistics.turn(now)
+        kept = [ok for at, ok in ended if slot - at < SLOTS]
+        assert statistics.counts(now) == (len(kept), kept.count(False))

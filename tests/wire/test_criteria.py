@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from proxy.errors import ClientFault
 from proxy.wire.criteria import FIELDS, HEADERS, NONE, Criteria, of_headers, of_members, stated
@@ -85,6 +86,19 @@ def test_a_value_out_of_bounds_is_refused_with_the_name_of_the_field(name: str, 
 )
 def test_each_field_is_read_from_a_header(header: str, value: str, criteria: Criteria) -> None:
     assert of_headers({header: value}) == criteria
+    assert of_headers(CIMultiDict([("Accept", "*/*"), (header.title(), value)])) == criteria
+
+
+def test_a_refused_header_is_named_in_plain_text_however_the_client_wrote_it() -> None:
+    with pytest.raises(ClientFault) as caught:
+        of_headers(CIMultiDict({"X-Router-Prefer-Fast": "yes"}))
+    assert caught.value.param == "x-router-prefer-fast"
+    assert type(caught.value.param) is str  # an error is encoded as JSON
+
+
+def test_headers_that_are_not_for_us_leave_the_wishes_of_the_body_as_they_are() -> None:
+    body = Criteria(type="fast")
+    assert of_headers(CIMultiDict({"X-Router-Metadata": "true", "Host": "h"}), body, ("type",)) is body
 
 
 @pytest.mark.parametrize(
