@@ -48,6 +48,8 @@ Entry.REFUSED = Entry(0)
 Entry.NORMAL = Entry(1)
 Entry.PROBE = Entry(2)
 
+_NORMAL = Entry.NORMAL  # every attempt's, mostly: an attribute of a class is searched for each time
+
 # What another replica tells: it opened, an operator tripped it, an endpoint has no such model, an operator reset it.
 Told = Literal["open", "held", "unavailable", "closed"]
 
@@ -130,11 +132,11 @@ class Breaker:
     def enter(self, endpoint: str, now: float) -> Entry:
         """Let an attempt in, or not. In half-open it takes the probe's slot."""
         if self.state == "closed":
-            return Entry.NORMAL
+            return _NORMAL
         if not self.admits(endpoint, now):
             return Entry.REFUSED
         if self.state == "unavailable":
-            return Entry.NORMAL
+            return _NORMAL
         if self.state == "open":
             self._step("cooled", now)
         self._latest += 1
