@@ -14,7 +14,7 @@ from typing import Final
 from proxy.exchange import Exchange
 
 GATHER: Final = 0.02  # seconds
-MOST: Final = 256  # that wait, whatever holds the loop
+MOST: Final = 64  # that wait: reporting them holds the loop for less than a millisecond
 
 Report = Callable[[Sequence[Exchange]], None]  # takes exchanges in the order in which they ended; must not wait
 
