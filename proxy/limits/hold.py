@@ -10,8 +10,8 @@ from msgspec import Struct
 from proxy.errors import RateLimited
 from proxy.exchange import Exchange, Trial
 from proxy.identity import Client
-from proxy.limits.ask import NOTHING_ASKED, Granted, part_of
 from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.demand import NOTHING_WANTED, Granted, part_of
 from proxy.limits.rules import EVERYONE, Wants
 from proxy.limits.terms import Terms
 from proxy.routing.deployment import Deployment
@@ -46,7 +46,7 @@ class Hold(Struct, eq=False):
     _trials: list[Trial]
     lease: int
     _requests: Wants  # what is asked for before the body is read
-    _tightest: Granted = NOTHING_ASKED  # of all buckets so far, or the one that refused the exchange
+    _tightest: Granted = NOTHING_WANTED  # of all buckets so far, or the one that refused the exchange
     _grants: dict[Deployment, Grant] = {}
     _above: Wants = ()  # tokens of the levels that all deployments share, once they are taken
     _endpoint: Endpoint | None = None
@@ -84,16 +84,16 @@ class Hold(Struct, eq=False):
             if deployment in grants:
                 return True
             self._leave()
-        ask, above, lease = terms.at[deployment.name, deployment.provider.name], _NOTHING, 0
-        own, rules = ask.wants, terms.rules
+        demand, above, lease = terms.at[deployment.name, deployment.provider.name], _NOTHING, 0
+        own, rules = demand.wants, terms.rules
         if rules.gives_back:
             if rules.has_slots:
                 lease = next(terms.leases)
             if rules.counts_tokens:
                 tokens, above = self._tokens(deployment)
                 own += tokens
-                ask = ask.with_more(terms.prepared.prepare(tokens + above))
-        answer = terms.prepared.grant(ask, lease)
+                demand = demand.with_more(terms.prepared.prepare(tokens + above))
+        answer = terms.prepared.grant(demand, lease)
         if not isinstance(answer, tuple):
             if not isinstance(answer, Verdict):
                 return self._later(deployment, own, above, lease, answer)

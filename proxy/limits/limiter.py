@@ -41,13 +41,13 @@ class Limiter:
                 return handler(delivery)
             exchange = delivery.exchange
             client = exchange.caller
-            ask = terms.before[client]  # which may be the first to hear of slots
+            demand = terms.before[client]  # which may be the first to hear of slots
             lease = next(terms.leases) if terms.rules.has_slots else 0
-            answer = terms.prepared.grant(ask, lease)
+            answer = terms.prepared.grant(demand, lease)
             if isinstance(answer, tuple):
-                exchange.hold = Hold(terms, client, exchange.trials, lease, ask.wants, answer)
+                exchange.hold = Hold(terms, client, exchange.trials, lease, demand.wants, answer)
                 return handler(delivery)
-            hold = exchange.hold = Hold(terms, client, exchange.trials, lease, ask.wants)
+            hold = exchange.hold = Hold(terms, client, exchange.trials, lease, demand.wants)
             if not isinstance(answer, Verdict):
                 return _later(delivery, handler, hold, answer)
             hold.begin(answer)

@@ -12,9 +12,9 @@ from math import inf
 from operator import itemgetter
 
 from proxy.limits import bucket
-from proxy.limits.ask import NOTHING_ASKED, Ask, Granted
 from proxy.limits.base import Limit, Verdict, Want
 from proxy.limits.bucket import BOUND, FULL
+from proxy.limits.demand import NOTHING_WANTED, Demand, Granted
 from proxy.limits.generations import Generations
 from proxy.limits.slots import Slots
 
@@ -49,7 +49,7 @@ class Memory:
         answer = self.grant(self.prepare(wants), lease)
         return _verdict(*answer) if isinstance(answer, tuple) else answer
 
-    def prepare(self, wants: Sequence[Want]) -> Ask:
+    def prepare(self, wants: Sequence[Want]) -> Demand:
         """For any number of takes: where a name's keys are, and that they know of such a refill, stays so."""
         now = self._now()
         buckets, slots = [], []
@@ -61,16 +61,16 @@ class Memory:
                 buckets.append((keys, want.key, want.amount / limit.rate, refill, limit))
             else:
                 slots.append(want)
-        return Ask(tuple(wants), tuple(buckets), tuple(slots))
+        return Demand(tuple(wants), tuple(buckets), tuple(slots))
 
-    def grant(self, ask: Ask, lease: int) -> Granted | Verdict:
+    def grant(self, demand: Demand, lease: int) -> Granted | Verdict:
         """All that was asked for, or the verdict that refuses it."""
         now = self._now()
         if now >= self._turns_at:
             self._turn(now)
         taken: _Taken = ()
-        most, tightest = NOTHING_ASKED
-        for keys, key, cost, refill, limit in ask.buckets:
+        most, tightest = NOTHING_WANTED
+        for keys, key, cost, refill, limit in demand.buckets:
             young = keys.young
             try:
                 full_at = young[key]
@@ -84,14 +84,14 @@ class Memory:
             if part > most:
                 if part > BOUND:
                     _undo(taken)
-                    return self._refusal(ask.wants, lease, now)
+                    return self._refusal(demand.wants, lease, now)
                 most, tightest = part, limit
-        if not ask.slots:
+        if not demand.slots:
             return most, tightest
-        answer = self._hold(ask, lease, most, tightest)
+        answer = self._hold(demand, lease, most, tightest)
         if answer is None:
             _undo(taken)
-            return self._refusal(ask.wants, lease, now)
+            return self._refusal(demand.wants, lease, now)
         return answer
 
     def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
@@ -154,10 +154,10 @@ class Memory:
                 keys.prepare(keys.longest, now)
         self._turns_at = min(keys.turns_at for keys in self._buckets.values())
 
-    def _hold(self, ask: Ask, lease: int, most: float, tightest: Limit | None) -> Granted | None:
+    def _hold(self, demand: Demand, lease: int, most: float, tightest: Limit | None) -> Granted | None:
         """All slots, or none; ``most`` and ``tightest`` are those of the buckets."""
-        held_with, order = self._slots.held_with, [want.limit for want in ask.wants]
-        for want in ask.slots:
+        held_with, order = self._slots.held_with, [want.limit for want in demand.wants]
+        for want in demand.slots:
             limit = want.limit
             held = held_with(limit.name, want.key, lease)
             if held > limit.capacity:
@@ -165,7 +165,7 @@ class Memory:
             part = held / limit.capacity
             if part > most or (part == most and tightest is not None and order.index(limit) < order.index(tightest)):
                 most, tightest = part, limit
-        for want in ask.slots:
+        for want in demand.slots:
             self._slots.hold(want.limit.name, want.key, lease)
         return most, tightest
 

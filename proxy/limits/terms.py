@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Protocol, TypeVar
 
 from proxy.identity import Client
-from proxy.limits.ask import Ask, Prepared, Unprepared
 from proxy.limits.base import Store
+from proxy.limits.demand import Demand, Prepared, Unprepared
 from proxy.limits.rules import Rules
 
-MOST_CLIENTS = 4096  # whose asks are remembered, some 700 bytes each
+MOST_CLIENTS = 4096  # whose demands are remembered, some 700 bytes each
 MOST_DEPLOYMENTS = 1024  # the same; names that only a provider knows are among them
 
 K = TypeVar("K", bound=Hashable)
@@ -21,29 +21,29 @@ class Tally(Protocol):
     def limited(self, level: str) -> None: ...
 
 
-class Asks(dict[K, Ask]):
-    """``asks[key]`` is what ``make`` makes of the key; never more than ``most`` are kept."""
+class Demands(dict[K, Demand]):
+    """``demands[key]`` is what ``make`` makes of the key; never more than ``most`` are kept."""
 
     __slots__ = ("_make", "_most")
 
-    def __init__(self, make: Callable[[K], Ask], most: int) -> None:
+    def __init__(self, make: Callable[[K], Demand], most: int) -> None:
         self._make = make
         self._most = most
 
-    def __missing__(self, key: K) -> Ask:
-        ask = self._make(key)
+    def __missing__(self, key: K) -> Demand:
+        demand = self._make(key)
         if len(self) >= self._most:
             self.clear()  # in a flood of names each comes once, whichever were kept
-        self[key] = ask
-        return ask
+        self[key] = demand
+        return demand
 
 
 class Terms:
     """What holds for exchanges that begin between two reloads; they keep it.
 
-    ``before`` are the asks of a client (``None``: nobody is asked who it is) before the body is read, ``at`` those of a
-    deployment, by its name and its provider's, as far as no estimate of tokens is needed for them. ``prepared`` takes
-    them, ``store`` is given back to. ``leases`` makes names for holders of slots; ``wall`` tells Unix seconds.
+    ``before`` are the demands of a client (``None``: nobody is asked who it is) before the body is read, ``at`` those
+    of a deployment, by its name and its provider's, as far as no estimate of tokens is needed for them. ``prepared``
+    takes them, ``store`` is given back to. ``leases`` makes names for holders of slots; ``wall`` tells Unix seconds.
     """
 
     __slots__ = ("at", "before", "leases", "prepared", "rules", "store", "tally", "wall")
@@ -57,11 +57,11 @@ class Terms:
         self.leases = leases
         self.wall = wall
         self.tally = tally
-        self.before: Asks[Client | None] = Asks(self._before, MOST_CLIENTS)
-        self.at: Asks[tuple[str, str]] = Asks(self._at, MOST_DEPLOYMENTS)
+        self.before: Demands[Client | None] = Demands(self._before, MOST_CLIENTS)
+        self.at: Demands[tuple[str, str]] = Demands(self._at, MOST_DEPLOYMENTS)
 
-    def _before(self, client: Client | None) -> Ask:
+    def _before(self, client: Client | None) -> Demand:
         return self.prepared.prepare(self.rules.before(client))
 
-    def _at(self, names: tuple[str, str]) -> Ask:
+    def _at(self, names: tuple[str, str]) -> Demand:
         return self.prepared.prepare(self.rules.at(*names))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.limits import bucket
-from proxy.limits.ask import Ask, part_of
 from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.demand import Demand, part_of
 from proxy.limits.memory import Memory
 from tests.limits.contract import ANN, BEN, CLIENT, SLOT, SLOTS, TOKENS, Contract, tokens
 from tests.limits.exact import LIMITS, Exact, Settle, Step, Take, Wait, steps
@@ -218,7 +218,7 @@ def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
 @given(script=steps())
 def test_an_ask_that_was_prepared_once_is_answered_as_if_it_were_new(script: list[Step]) -> None:
     stage, other = Stage(max_keys=1), Stage(max_keys=1)  # so few that generations turn early as well
-    asks: dict[tuple[tuple[int, str, float], ...], Ask] = {}
+    demands: dict[tuple[tuple[int, str, float], ...], Demand] = {}
     for step in script:
         match step:
             case Wait(seconds):
@@ -226,8 +226,8 @@ def test_an_ask_that_was_prepared_once_is_answered_as_if_it_were_new(script: lis
                 other.advance(seconds)
             case Take(wants, lease):
                 named = tuple((id(want.limit), want.key, want.amount) for want in wants)
-                ask = asks.setdefault(named, stage.memory.prepare(wants))
-                answer, verdict = stage.memory.grant(ask, lease), other.memory.take(wants, lease)
+                demand = demands.setdefault(named, stage.memory.prepare(wants))
+                answer, verdict = stage.memory.grant(demand, lease), other.memory.take(wants, lease)
                 if isinstance(answer, Verdict):
                     assert answer == verdict
                 else:

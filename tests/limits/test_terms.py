@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from proxy.config.schema import Limits, RateLimiting
 from proxy.identity import Client
-from proxy.limits.ask import NOTHING_ASKED
 from proxy.limits.base import Store, Verdict, Want
+from proxy.limits.demand import NOTHING_WANTED
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
 from proxy.limits.terms import MOST_CLIENTS, MOST_DEPLOYMENTS, Terms
@@ -63,7 +63,7 @@ def test_it_asks_for_what_the_rules_say() -> None:
 def test_a_store_without_a_quicker_face_is_asked_for_the_wants_and_never_for_nothing() -> None:
     store = Plain()
     made = terms(store, per_client=TWO)
-    assert made.prepared.grant(made.before[None], 1) == NOTHING_ASKED
+    assert made.prepared.grant(made.before[None], 1) == NOTHING_WANTED
     assert store.asked == []
     ask = made.before[Client("client:a")]
     assert isinstance(made.prepared.grant(ask, 1), Verdict)

@@ -21,27 +21,27 @@ Bucket: TypeAlias = tuple[Generations, str, float, float, Limit]
 # what a client is told, so that no verdict is made for a take that goes well.
 Granted: TypeAlias = tuple[float, Limit | None]
 
-NOTHING_ASKED: Granted = (-1.0, None)
+NOTHING_WANTED: Granted = (-1.0, None)
 
 
-class Ask(Struct, frozen=True, eq=False):
+class Demand(Struct, frozen=True, eq=False):
     """``wants``, and what one store made of them: it means nothing to another."""
 
     wants: tuple[Want, ...]
     buckets: tuple[Bucket, ...] = ()
     slots: tuple[Want, ...] = ()
 
-    def with_more(self, other: Ask) -> Ask:
+    def with_more(self, other: Demand) -> Demand:
         """Both at once."""
-        return Ask(self.wants + other.wants, self.buckets + other.buckets, self.slots + other.slots)
+        return Demand(self.wants + other.wants, self.buckets + other.buckets, self.slots + other.slots)
 
 
 @runtime_checkable
 class Prepared(Protocol):
     """A store by its quicker face. ``grant`` is ``Store.take``, but says less of what was granted at once."""
 
-    def prepare(self, wants: Sequence[Want]) -> Ask: ...
-    def grant(self, ask: Ask, lease: int) -> Granted | Verdict | Awaitable[Verdict]: ...
+    def prepare(self, wants: Sequence[Want]) -> Demand: ...
+    def grant(self, demand: Demand, lease: int) -> Granted | Verdict | Awaitable[Verdict]: ...
 
 
 class Unprepared:
@@ -52,11 +52,11 @@ class Unprepared:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def prepare(self, wants: Sequence[Want]) -> Ask:
-        return Ask(tuple(wants))
+    def prepare(self, wants: Sequence[Want]) -> Demand:
+        return Demand(tuple(wants))
 
-    def grant(self, ask: Ask, lease: int) -> Granted | Verdict | Awaitable[Verdict]:
-        return self._store.take(ask.wants, lease) if ask.wants else NOTHING_ASKED
+    def grant(self, demand: Demand, lease: int) -> Granted | Verdict | Awaitable[Verdict]:
+        return self._store.take(demand.wants, lease) if demand.wants else NOTHING_WANTED
 
 
 def part_of(verdict: Verdict) -> float:
