@@ -21,7 +21,7 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-EXAMPLES = 10
+EXAMPLES = 6
 LIMITS = {"enabled": True, "perClient": {"requestsPerMinute": 1_000_000, "concurrent": 100}}
 SECS = 120  # it takes some 15 of them
 BEARER = f"Authorization: Bearer {ADMIN}"
