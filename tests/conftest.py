@@ -14,7 +14,7 @@ from tests.support.recorded import MISSING, SHARED
 from tests.support.tls import Authority
 
 # A busy machine is no reason to fail.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("untimed", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
