@@ -9,7 +9,7 @@ from proxy.exchange import Trial
 from proxy.providers.openai import Provider
 from proxy.routing.endpoints import Endpoint
 from proxy.transport import headers as policy
-from proxy.transport.attempt import Listener
+from proxy.transport.ask import Listener
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
 from proxy.wire.dialects import tap_for

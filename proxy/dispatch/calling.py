@@ -12,7 +12,7 @@ from proxy.dispatch.dispatcher import Dispatcher
 from proxy.exchange import Trial
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind
-from proxy.transport.attempt import Ask, Segments
+from proxy.transport.ask import Ask, Segments
 from proxy.transport.collect import Answer
 from proxy.wire.call import Call
 from proxy.wire.dialects import tap_for

@@ -22,7 +22,7 @@ from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind, Next
-from proxy.transport.attempt import Ask
+from proxy.transport.ask import Ask
 from proxy.transport.clocks import NEVER
 from proxy.transport.collect import Answer
 from proxy.transport.reply import Outlet

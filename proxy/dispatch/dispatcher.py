@@ -11,7 +11,8 @@ from proxy.delivery import Delivery
 from proxy.exchange import Trial
 from proxy.providers.openai import Site
 from proxy.routing.catalog import Catalog
-from proxy.transport.attempt import Ask, Attempt, Surroundings
+from proxy.transport.ask import Ask
+from proxy.transport.attempt import Attempt, Surroundings
 from proxy.transport.dial import Origin
 from proxy.transport.reply import Outlet
 

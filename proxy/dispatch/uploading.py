@@ -12,7 +12,7 @@ from proxy.exchange import Trial
 from proxy.routing.endpoints import OPAQUE
 from proxy.routing.plan import Plan
 from proxy.routing.routes import Route
-from proxy.transport.attempt import Ask
+from proxy.transport.ask import Ask
 from proxy.transport.upload import chunked
 
 # Of a deployment: the pieces of the body for it, and their length where it is known.
