@@ -121,14 +121,19 @@ def taken(kind: type[StreamReader], pieces: list[bytes], how: str, limit: int, r
     return found, *held, budget.used, reader.held
 
 
-@pytest.mark.parametrize("how", ["whole", "unfinished", "broken", "begun", "paused", "identity", "coded"])
-@pytest.mark.parametrize("pieces", [[], [b"{}"], [b"{", b"}"], [b"x" * 200], [b"x" * 300]], ids=len)
+@pytest.mark.parametrize(
+    ("how", "pieces"),
+    [
+        (how, pieces)
+        for how in ("whole", "unfinished", "broken", "begun", "paused", "identity", "coded")
+        for pieces in ([], [b"{}"], [b"{", b"}"], [b"x" * 200], [b"x" * 300])
+        if pieces or how != "begun"  # of nothing none can be read before
+    ],
+)
 @pytest.mark.parametrize("room", [1000, 199, 1])
 async def test_a_body_that_lies_there_as_one_piece_is_taken_as_the_reader_would_give_it(
     how: str, pieces: list[bytes], room: int
 ) -> None:
-    if how == "begun" and not pieces:
-        pytest.skip("there is nothing to begin")
     assert taken(StreamReader, pieces, how, 250, room) == taken(Cautious, pieces, how, 250, room)
 
 
