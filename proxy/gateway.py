@@ -297,7 +297,7 @@ class Gateway:
         if self._capture is not None:
             self._capture(exchange, call)
         delivery.call = call
-        return dispatch_of(self._dispatcher, delivery, plan, call, delivery.forget_request)
+        return dispatch_of(self._dispatcher, delivery, plan, call)
 
     async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from proxy.config.timeouts import Clocks
 from proxy.delivery import Delivery
 from proxy.dispatch.asking import Asking, call_head, may_ask_usage, refused_options
@@ -21,14 +19,13 @@ from proxy.wire.tap import Tap
 
 
 class Calling(Asking):
-    """``release`` forgets the body; it is called at the content commit, as no attempt can follow then."""
+    """The body is forgotten at the content commit, unless another attempt may follow then (``_keeps_body``)."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call, release: Callable[[], None] | None
-    ) -> None:
+    _keeps_body = False
+
+    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
         Dispatch.__init__(self, dispatcher, delivery, plan)  # by its name: super() makes an object of each call
         self._call = call
-        self._release = release
         self._pings = call.stream
         self._repeats = delivery.exchange.endpoint.replayable or call.stateless
 
@@ -72,8 +69,8 @@ class Calling(Asking):
 
     def committed(self, trial: Trial) -> None:
         self._committed(trial)
-        if self._release is not None:
-            self._release()
+        if not self._keeps_body:
+            self._delivery.forget_request()
 
     def _changes(self) -> dict[str, bytes | None]:
         """What is changed in the body for reasons that do not lie in the call."""

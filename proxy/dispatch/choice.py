@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import get_args
 
 from proxy.config.schema import Recovery
@@ -19,9 +18,7 @@ from proxy.wire.call import Call
 RECOVERY = "x-router-stream-recovery"
 
 
-def dispatch_of(
-    dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call, release: Callable[[], None]
-) -> Dispatch:
+def dispatch_of(dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> Dispatch:
     """Raises ClientFault where the request's header says what there is not."""
     routing = delivery.exchange.catalog.config.routing
     if call.stream:
@@ -32,8 +29,8 @@ def dispatch_of(
         if recovery == "continue" and endpoint.dialect == "openai.chat":
             return Continuing(dispatcher, delivery, plan, call)
     if routing.hedge_after_ms:
-        return Hedging(dispatcher, delivery, plan, call, release)
-    return Calling(dispatcher, delivery, plan, call, release)
+        return Hedging(dispatcher, delivery, plan, call)
+    return Calling(dispatcher, delivery, plan, call)
 
 
 def _recovery(delivery: Delivery) -> str:

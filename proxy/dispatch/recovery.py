@@ -31,8 +31,10 @@ _encode = msgspec.json.Encoder().encode
 class Holding(Calling):
     """The client sees nothing of an answer but pings until it is whole."""
 
+    _keeps_body = True
+
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
-        super().__init__(dispatcher, delivery, plan, call, None)
+        super().__init__(dispatcher, delivery, plan, call)
         self._pings = False  # ``run`` sees to them all: an attempt would write them into what is held
         self._held = self._reply()
 
@@ -83,8 +85,10 @@ class Holding(Calling):
 class Continuing(Calling):
     """A stream that breaks after its content commit is gone on with by a model that knows prefilling."""
 
+    _keeps_body = True
+
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
-        super().__init__(dispatcher, delivery, plan, call, None)
+        super().__init__(dispatcher, delivery, plan, call)
         self._said = Transcript()
         self._bridge = Bridge(delivery.request.reply, self._said)
         self.listener = self._bridge.hear
