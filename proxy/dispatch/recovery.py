@@ -195,6 +195,9 @@ class Bridge:
     def write(self, data: bytes) -> None:
         self._reply.write(data)
 
+    def for_frames(self) -> None:
+        """Each event is overheard."""
+
     def end(self, last: bytes = b"") -> None:
         self._reply.end(last)
 

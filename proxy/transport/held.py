@@ -46,6 +46,9 @@ class Held:
         self.held += len(data)
         self._pieces.append(data)
 
+    def for_frames(self) -> None:
+        """What is held has no framing."""
+
     def end(self, last: bytes = b"") -> None:
         if last:
             self.write(last)

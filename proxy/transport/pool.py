@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from mmap import mmap
 from typing import Protocol
 
 from prometheus_async.aio import time as measured
@@ -47,7 +48,7 @@ class Pool:
         self._max_age = settings.max_age_secs or NEVER
         self._loop = loop
         self._gauges = gauges
-        self._view = memoryview(bytearray(READ_BUFFER))
+        self._memory = mmap(-1, READ_BUFFER)
         self._places: dict[Origin, _Place] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -93,7 +94,7 @@ class Pool:
             if connection is not None:
                 return connection
         place.open += 1
-        connection = UpstreamConnection(origin, self._loop, self._view, self._lost)
+        connection = UpstreamConnection(origin, self._loop, self._memory, self._lost)
         self._connections.add(connection)
         try:
             await measured(self._gauges.connect_seconds, self._dialer.dial(origin, lambda: connection, timeout))

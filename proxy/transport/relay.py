@@ -25,9 +25,13 @@ EventHook = Callable[[Exchange, bytes], bytes]
 
 
 class Connection(Protocol):
-    """Where the bytes come from; it notes the moment of its last read."""
+    """Where the bytes come from; it notes the moment of its last read.
+
+    ``on_frame`` gets a chunk of the body that came alone in a read: its content, and with its framing.
+    """
 
     last_read: float
+    on_frame: Callable[[bytes, bytes], bool] | None
 
 
 class Owner(Protocol):
@@ -56,6 +60,7 @@ class EventRelay:
         "_exchange",
         "_first",
         "_flowing",
+        "_forward",
         "_framer",
         "_held",
         "_held_comments",
@@ -97,12 +102,26 @@ class EventRelay:
         self._meaningful = False
         self._committed = False
         self._flowing = False  # committed, no partial event waiting, no hook: the fast path may be tried
+        self._forward: Callable[[bytes, int], None] | None = None  # takes chunks as they came
         self._last = 0.0
         # Counted here and told at the end: writing to a Struct costs several times as much, and this is per token.
         self._events = 0
         self._longest_gap = 0.0
 
     # -- once per token ---------------------------------------------------------------------------
+
+    def frame(self, chunk: bytes, framed: bytes) -> bool:
+        """Whether the chunk, which came with its framing, went on as it came. Only while events flow."""
+        forward = self._forward
+        if forward is None or not self._tap.plain(chunk):
+            return False
+        self._events += 1
+        now = self._connection.last_read
+        if now - self._last > self._longest_gap:
+            self._longest_gap = now - self._last
+        self._last = now
+        forward(framed, len(chunk))
+        return True
 
     def feed(self, chunk: bytes) -> None:
         """Bytes of the body as they were read. Raises UpstreamFault before the content commit."""
@@ -125,6 +144,7 @@ class EventRelay:
             self._take(exc.blocks)
             raise BrokenAnswer("The provider sent an event that is too large.") from None
         self._flowing = self._committed and self._hook is None and not self._framer.partial and self._seam is None
+        self._connection.on_frame = self.frame if self._flowing and self._forward is not None else None
 
     def _take(self, blocks: list[bytes]) -> None:
         held = self._held
@@ -197,6 +217,7 @@ class EventRelay:
                 self._write(data)
         else:
             self._reply.begin(200, lines, data)
+        self._forward = self._reply.for_frames()
 
     def _note_gap(self) -> None:
         now = self._connection.last_read

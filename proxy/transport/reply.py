@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from asyncio import Transport
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
@@ -48,6 +49,7 @@ class Outlet(Protocol):
     def ended(self) -> bool: ...
     def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None: ...
     def write(self, data: bytes) -> None: ...
+    def for_frames(self) -> Callable[[bytes, int], None] | None: ...
     def end(self, last: bytes = b"") -> None: ...
     def break_off(self, fault: GatewayError, last: bytes) -> None: ...
     def abort(self) -> None: ...
@@ -127,6 +129,15 @@ class Reply:
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         elif not self.head_only:
             self._transport.write(self._frame(data))
+
+    def write_frame(self, frame: bytes, size: int) -> None:
+        """More of the body, as a whole chunk with its framing; ``size`` is that of the content."""
+        self.bytes_out += size
+        self._transport.write(frame)
+
+    def for_frames(self) -> Callable[[bytes, int], None] | None:
+        """``write_frame`` where the body is chunked, once it has begun."""
+        return self.write_frame if self._chunked else None
 
     def end(self, last: bytes = b"") -> None:
         """The body is whole; ``last`` goes out in the same write as its terminator."""

@@ -4,12 +4,16 @@ httptools parses (RFC 9112); bounds and endings are kept here because it keeps n
 1xx, bodies that end with the connection, bytes after the end. One read buffer serves all connections of a
 loop, since ``buffer_updated`` consumes it synchronously; a plain ``Protocol`` would cost uvloop's TLS
 reader a 256 KiB allocation per token.
+
+A read that is exactly one chunk, as most tokens are, may be passed on with its framing by whoever takes the body. The
+parser never sees it: before it and after it that stands between two chunks, and so misses nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from mmap import mmap
 from typing import Protocol
 
 import httptools
@@ -20,9 +24,11 @@ from proxy.transport.head import Head, read_head
 from proxy.transport.headers import Header
 
 READ_BUFFER = 64 * 1024
+SMALL = 4 * 1024  # bytes; larger reads are not copied for the parser
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 MAX_INFORMATIONAL = 8
+LF = 10
 
 
 class Sink(Protocol):
@@ -38,10 +44,34 @@ class Sink(Protocol):
         """The answer will not come, or not to its end; the connection is closed."""
 
 
+class _SizeLines(dict[int, bytes]):
+    """The line with a chunk's size, by the bytes that the chunk takes with its framing (RFC 9112 7.1).
+
+    Some numbers are no chunk's: theirs is a line that none begins with.
+    """
+
+    def __missing__(self, framed: int) -> bytes:
+        line = b"-"
+        for digits in range(1, 5):
+            size = framed - digits - 4
+            if size > 0 and len(b"%x" % size) == digits:
+                line = b"%x\r\n" % size
+        self[framed] = line
+        return line
+
+
+_size_lines = _SizeLines()
+
+
 class UpstreamConnection(asyncio.BufferedProtocol):
-    """At most one request at a time; ``sink`` is set while one runs."""
+    """At most one request at a time; ``sink`` is set while one runs.
+
+    ``memory`` is what it reads into. ``on_frame``, set by whoever takes the body and as long as that one likes, gets
+    the content of a chunk that came alone in a read, and the chunk as it came; it tells whether it took them.
+    """
 
     __slots__ = (
+        "_between",
         "_complete",
         "_consume",
         "_drained",
@@ -50,12 +80,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_headers",
         "_informational",
         "_loop",
+        "_memory",
         "_no_body",
         "_parser",
         "_view",
         "born",
         "keep_alive",
         "last_read",
+        "on_frame",
         "on_lost",
         "origin",
         "paused",
@@ -69,13 +101,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self,
         origin: Origin,
         loop: asyncio.AbstractEventLoop,
-        view: memoryview,
+        memory: mmap,
         on_lost: Callable[[UpstreamConnection], None],
     ) -> None:
         self.origin = origin
         self.on_lost = on_lost
         self._loop = loop
-        self._view = view
+        self._memory = memory  # a slice of which is bytes, in one step
+        self._view = memoryview(memory)
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self.sink: Sink | None = None
@@ -85,6 +118,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.born = self.last_read = loop.time()
         self._drained: asyncio.Future[None] | None = None
         self._consume: Callable[[bytes], None] = _nowhere
+        self.on_frame: Callable[[bytes, bytes], bool] | None = None
+        self._between = False  # the parser stands between two chunks
         self._headers: list[Header] = []
         self._head: Head | None = None  # the final one, once it is there
         self._head_bytes = 0
@@ -109,6 +144,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._head_bytes = self._informational = 0
         self._complete = self.keep_alive = False
         self._no_body = no_body
+        self._between = False
         self.last_read = now
         transport = self.transport
         if transport is None:
@@ -140,7 +176,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close at once and forget the sink: it is not told."""
-        self.sink = None
+        self._forget()
         self._close()
 
     def is_reusable(self, now: float, max_idle: float, max_age: float) -> bool:
@@ -156,8 +192,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # loops hand a Transport to stream protocols
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view
+    def get_buffer(self, sizehint: int) -> mmap:
+        return self._memory
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.sink is None:
@@ -165,12 +201,24 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._close()
             return
         self.last_read = self._loop.time()
+        if nbytes > SMALL:
+            self._parse(self._view[:nbytes])
+            return
+        data, take = self._memory[:nbytes], self.on_frame
+        if take is not None and self._between:
+            line = _size_lines[nbytes]
+            size = len(line)
+            if data[:size] == line and data[-2:] == b"\r\n" and take(data[size:-2], data):
+                return
+        self._parse(data)
+
+    def _parse(self, data: bytes | memoryview) -> None:
         if self._head is None:
-            self._head_bytes += nbytes
+            self._head_bytes += len(data)
         parser = self._parser
         assert parser is not None
         try:
-            parser.feed_data(self._view[:nbytes])
+            parser.feed_data(data)
         except httptools.HttpParserError as exc:
             self._refuse(exc)
         if self._complete:
@@ -178,6 +226,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 self._finish()
         elif self._head is None:
             self._bound_head()
+        elif self._between and data[-1] != LF:
+            self._between = False  # the next chunk's size has begun
 
     def eof_received(self) -> None:
         return None  # close the transport: HTTP/1.1 providers do not half-close in earnest
@@ -233,6 +283,13 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if not self._complete:
             self._consume(data)
 
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        head = self._head
+        self._between = head is not None and not head.coding  # compressed content is nobody's to pass on
+
     def on_message_complete(self) -> None:
         parser = self._parser
         if self._complete or self._head is None or parser is None:
@@ -284,19 +341,24 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._headers = []
 
     def _finish(self) -> None:
-        sink, self.sink = self.sink, None
-        self._consume = _nowhere
+        sink = self.sink
+        self._forget()
         if sink is not None:
             sink.end()
 
     def _fail(self, fault: GatewayError) -> None:
-        sink, self.sink = self.sink, None
-        self._consume = _nowhere
+        sink = self.sink
+        self._forget()
         self._close()
         if isinstance(fault, UpstreamFault):
             fault.heard = self._head_bytes > 0
         if sink is not None:
             sink.broken(fault)
+
+    def _forget(self) -> None:
+        """Whoever heard the answer hears no more of it."""
+        self.sink = self.on_frame = None
+        self._consume = _nowhere
 
     def _close(self) -> None:
         self.keep_alive = False

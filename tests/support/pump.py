@@ -6,7 +6,7 @@ The tap, the relay and the reply are the real ones. Fast enough for every split 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -48,15 +48,26 @@ class Outlet(asyncio.Transport):
 
 
 class Pump:
-    """One relay with both its neighbours; also its owner and the connection that it reads the time from."""
+    """One relay with both its neighbours; also its owner and the connection that it reads the time from.
+
+    ``framed``: on both sides the body is chunked, and what is fed comes as one chunk in one read.
+    """
 
     def __init__(
-        self, dialect: str = "openai.chat", *, choices: int = 1, swallow: bool = False, hook: EventHook | None = None
+        self,
+        dialect: str = "openai.chat",
+        *,
+        choices: int = 1,
+        swallow: bool = False,
+        hook: EventHook | None = None,
+        framed: bool = False,
     ) -> None:
         self.last_read = 0.0
+        self.on_frame: Callable[[bytes, bytes], bool] | None = None
         self.outlet = Outlet()
-        # An HTTP/1.0 reply: no chunk framing between the bytes.
-        self.reply = Reply(self.outlet, http10=True, head_only=False, keep_alive=False)
+        self.framed = framed
+        # An HTTP/1.0 reply has no chunk framing between the bytes.
+        self.reply = Reply(self.outlet, http10=not framed, head_only=False, keep_alive=False)
         self._exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
         self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow)
         self.relay = EventRelay(self, self, self.reply, self._exchange, self.tap, hook)
@@ -85,7 +96,8 @@ class Pump:
         try:
             for chunk in chunks:
                 self.last_read += 1.0
-                self.relay.feed(chunk)
+                if not (self.framed and self.on_frame and self.on_frame(chunk, b"%x\r\n%b\r\n" % (len(chunk), chunk))):
+                    self.relay.feed(chunk)
         except UpstreamFault as fault:
             self.broken(fault)
         return self
@@ -113,7 +125,8 @@ class Pump:
     @property
     def body(self) -> bytes:
         """What the client has of the body."""
-        return b"".join(self.outlet.writes).partition(b"\r\n\r\n")[2]
+        sent = b"".join(self.outlet.writes).partition(b"\r\n\r\n")[2]
+        return b"".join(contents(sent)) if self.framed else sent
 
     @property
     def relayed(self) -> Relayed:
@@ -131,11 +144,26 @@ class Pump:
         )
 
 
+def contents(chunked: bytes) -> Iterator[bytes]:
+    """What the chunks of a body hold (RFC 9112 7.1)."""
+    while chunked:
+        line, _, rest = chunked.partition(b"\r\n")
+        size = int(line, 16)
+        assert rest[size : size + 2] == b"\r\n"
+        yield rest[:size]
+        chunked = rest[size + 2 :]
+
+
 def relayed(
-    chunks: Iterable[bytes], dialect: str = "openai.chat", *, choices: int = 1, swallow: bool = False
+    chunks: Iterable[bytes],
+    dialect: str = "openai.chat",
+    *,
+    choices: int = 1,
+    swallow: bool = False,
+    framed: bool = False,
 ) -> Relayed:
     """What becomes of a stream that arrives in these chunks and then ends as HTTP says it should."""
-    return Pump(dialect, choices=choices, swallow=swallow).feed(*chunks).end().relayed
+    return Pump(dialect, choices=choices, swallow=swallow, framed=framed).feed(*chunks).end().relayed
 
 
 def split(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:

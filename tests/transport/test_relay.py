@@ -78,6 +78,37 @@ def test_many_events_in_one_read_leave_in_one_write() -> None:
     assert pump.exchange.events == 5
 
 
+def test_a_chunk_that_is_one_event_goes_on_as_it_came_framing_and_all() -> None:
+    pump = Pump(framed=True).feed(ROLE, HELLO)
+    assert pump.on_frame is not None
+    frame = b"%X;a=b\r\n%b\r\n" % (len(WORLD), WORLD)  # no other could have written it
+    assert pump.on_frame(WORLD, frame)
+    assert pump.outlet.writes[-1] is frame
+    assert (pump.exchange.events, pump.reply.bytes_out) == (3, len(ROLE + HELLO + WORLD))
+
+
+@pytest.mark.parametrize("chunk", [STOP, DONE, HELLO + WORLD, HELLO[:-1], b": ping\n\n", b"data: x\n\n"])
+def test_a_chunk_that_wants_thought_does_not_go_on_as_it_came(chunk: bytes) -> None:
+    pump = Pump(framed=True).feed(ROLE, HELLO)
+    assert pump.on_frame is not None
+    writes = list(pump.outlet.writes)
+    assert not pump.on_frame(chunk, b"-")
+    assert pump.outlet.writes == writes
+
+
+def test_chunks_go_on_as_they_came_only_while_no_event_has_begun() -> None:
+    pump = Pump(framed=True).feed(ROLE)
+    assert pump.on_frame is None  # nothing is committed
+    assert pump.feed(HELLO).on_frame is not None
+    assert pump.feed(WORLD[:9]).on_frame is None
+    assert pump.feed(WORLD[9:]).on_frame is not None
+    assert Pump(framed=False).feed(ROLE, HELLO).on_frame is None  # the client's body is not chunked
+
+
+def test_no_chunk_goes_past_a_hook() -> None:
+    assert Pump(framed=True, hook=lambda exchange, block: block).feed(ROLE, HELLO).on_frame is None
+
+
 def test_the_longest_gap_is_between_two_reads_of_content() -> None:
     pump = Pump()
     for moment, block in ((0, ROLE), (50, HELLO), (53, WORLD), (60, b": ping\n\n"), (64, STOP + DONE)):
@@ -483,6 +514,10 @@ def test_every_split_gives_the_client_the_same_bytes_and_the_exchange_the_same_f
     assert in_pieces(stream, lines, swallow=swallow, choices=choices) == whole
     for cut in lines:
         assert in_pieces(stream, [cut], swallow=swallow, choices=choices) == whole
+    # Nor does it matter whether the chunks may go on as they came.
+    events = [at + 2 for at in range(len(stream)) if stream[at : at + 2] == b"\n\n"]
+    for marks in (cuts, events, lines):
+        assert in_pieces(stream, marks, swallow=swallow, choices=choices, framed=True) == whole
 
 
 @settings(deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from mmap import mmap
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,7 @@ class Heard:
         self.fault: GatewayError | None = None
         self.endings = 0
         self.over = asyncio.Event()
+        self.connection: UpstreamConnection | None = None  # where that is of interest
 
     def head(self, head: Head) -> Callable[[bytes], None]:
         assert not self.status, "two heads"
@@ -82,8 +84,8 @@ class Line:
         self.lost = 0
         loop = asyncio.get_running_loop()
         origin = Origin("http", up.host, up.port, Tls())
-        view = memoryview(bytearray(READ_BUFFER))
-        self.connection = UpstreamConnection(origin, loop, view, self._lost)
+        memory = mmap(-1, READ_BUFFER)
+        self.connection = UpstreamConnection(origin, loop, memory, self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         self.lost += 1
@@ -403,16 +405,39 @@ WHOLE = {
 }
 
 
-def fed(pieces: list[bytes]) -> tuple[Heard, UpstreamConnection]:
+class Framed(Heard):
+    """A sink that wants chunks as they came; it declines those that hold ``declined``."""
+
+    def __init__(self, declined: bytes = b"none") -> None:
+        super().__init__()
+        self.declined = declined
+        self.frames: list[bytes] = []
+
+    def head(self, head: Head) -> Callable[[bytes], None]:
+        assert self.connection is not None
+        self.connection.on_frame = self.frame
+        return super().head(head)
+
+    def frame(self, content: bytes, framed: bytes) -> bool:
+        assert framed == chunk(content)
+        if self.declined in content:
+            return False
+        self.frames.append(framed)
+        self.take(content)
+        return True
+
+
+def fed(pieces: list[bytes], heard: Heard | None = None) -> tuple[Heard, UpstreamConnection]:
     """What is heard when these reads come, and then the end of the connection."""
     loop = asyncio.new_event_loop()
     try:
-        view = memoryview(bytearray(READ_BUFFER))
-        connection = UpstreamConnection(Origin("http", "up", 80, Tls()), loop, view, lambda connection: None)
-        heard = Heard()
+        memory = mmap(-1, READ_BUFFER)
+        connection = UpstreamConnection(Origin("http", "up", 80, Tls()), loop, memory, lambda connection: None)
+        heard = heard or Heard()
+        heard.connection = connection
         connection.send((GET,), heard, loop.time())
         for piece in pieces:
-            view[: len(piece)] = piece
+            memory[: len(piece)] = piece
             connection.buffer_updated(len(piece))
         connection.connection_lost(None)
         return heard, connection
@@ -431,6 +456,77 @@ def test_an_answer_is_the_same_however_its_bytes_are_cut(kind: str, cuts: set[in
         None,
         1,
     )
+
+
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+
+
+def chunk(content: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(content), content)
+
+
+# What could be taken for framing where it is content.
+tricky = st.lists(
+    st.sampled_from([b"1", b"a", b"\r", b"\n", b"\r\n", b"no", LAST, chunk(b"abc"), chunk(LAST)]),
+    min_size=1,
+    max_size=5,
+).map(b"".join)
+
+
+@given(st.data(), st.lists(tricky, min_size=1, max_size=6), st.sampled_from([b"none", b"no", b"a"]))
+def test_chunks_are_passed_on_as_they_came_only_where_they_are_chunks(
+    data: st.DataObject, contents: list[bytes], declined: bytes
+) -> None:
+    parts = [CHUNKED, *map(chunk, contents), LAST]
+    answer = b"".join(parts)
+    ends = [sum(map(len, parts[: number + 1])) for number in range(len(parts))]
+    anywhere = st.integers(min_value=1, max_value=len(answer) - 1)
+    cuts = data.draw(st.sets(st.one_of(st.sampled_from(ends), anywhere), max_size=12))
+    marks = [0, *sorted(cuts - {len(answer)}), len(answer)]
+    heard, connection = fed([answer[begin:end] for begin, end in pairwise(marks)], Framed(declined))
+    assert (heard.body, heard.fault, heard.endings) == (b"".join(contents), None, 1)
+    assert connection.on_frame is None
+
+
+@pytest.mark.parametrize("size", [1, 9, 15, 16, 17, 255, 256, 257, 300, 4080])
+def test_a_chunk_that_comes_alone_is_passed_on_as_it_came(size: int) -> None:
+    content = b"x" * size
+    heard = Framed()
+    fed([CHUNKED + chunk(b"first"), chunk(content), chunk(content), LAST], heard)
+    assert heard.frames == [chunk(content)] * 2
+    assert (heard.body, heard.fault) == (b"first" + 2 * content, None)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        b"00a\r\n0123456789\r\n",
+        b"A\r\n0123456789\r\n",
+        b"a;x=y\r\n0123456789\r\n",
+        2 * b"5\r\n01234\r\n",
+        chunk(b"x" * 4090),
+    ],
+)
+def test_a_chunk_that_is_spelt_otherwise_is_parsed(spelling: bytes) -> None:
+    heard = Framed()
+    fed([CHUNKED + chunk(b"first"), spelling, LAST], heard)
+    assert (heard.frames, heard.fault) == ([], None)
+    assert len(heard.body) > len(b"first")
+
+
+def test_content_that_is_compressed_is_nobodys_to_pass_on() -> None:
+    heard = Framed()
+    head = CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n"
+    fed([head + chunk(b"first"), chunk(b"data: {}\n\n"), LAST], heard)
+    assert (heard.frames, heard.body) == ([], b"firstdata: {}\n\n")
+
+
+def test_what_comes_behind_the_last_chunk_is_no_chunk() -> None:
+    heard = Framed()
+    _, connection = fed([CHUNKED + chunk(b"first"), chunk(b"second") + LAST, chunk(b"third")], heard)
+    assert (heard.body, heard.endings) == (b"firstsecond", 1)
+    assert not connection.keep_alive
 
 
 @given(st.sampled_from(sorted(WHOLE)), st.integers(min_value=1, max_value=200))
