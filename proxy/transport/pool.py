@@ -14,6 +14,7 @@ from proxy.config.schema import Pool as Settings
 from proxy.errors import ConnectFailed
 from proxy.transport.clocks import NEVER
 from proxy.transport.dial import Dialer, Origin
+from proxy.transport.outbox import Outbox
 from proxy.transport.upstream import READ_BUFFER, UpstreamConnection
 
 MAX_WAITERS = 1024  # per origin
@@ -49,6 +50,7 @@ class Pool:
         self._loop = loop
         self._gauges = gauges
         self._memory = mmap(-1, READ_BUFFER)
+        self._outbox = Outbox(loop)
         self._places: dict[Origin, _Place] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -94,7 +96,7 @@ class Pool:
             if connection is not None:
                 return connection
         place.open += 1
-        connection = UpstreamConnection(origin, self._loop, self._memory, self._lost)
+        connection = UpstreamConnection(origin, self._loop, self._memory, self._outbox, self._lost)
         self._connections.add(connection)
         try:
             await measured(self._gauges.connect_seconds, self._dialer.dial(origin, lambda: connection, timeout))

@@ -23,6 +23,7 @@ from multidict import CIMultiDictProxy
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.transport.doorman import Doorman, address_of
+from proxy.transport.outbox import Gathering, Outbox
 from proxy.transport.reply import Reply
 from proxy.transport.security import SecureReply
 
@@ -211,6 +212,7 @@ class Connection(RequestHandler):
                 self._parser = None  # they hold each other
                 doorman.turn_away(cast("asyncio.Transport", transport), refusal)
                 return
+            transport = Gathering(cast("asyncio.Transport", transport), cast("Server", self._manager).outbox)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -462,6 +464,7 @@ class Server(web.Server):
         super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
         self._settings = settings
         self.on_fault = on_fault
+        self.outbox = Outbox(self._loop)
         self.doorman = Doorman(settings, on_fault, rejected)
 
     def __call__(self) -> Connection:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from mmap import mmap
-from typing import Protocol
+from typing import Protocol, cast
 
 import httptools
 
@@ -22,6 +22,7 @@ from proxy.errors import BrokenAnswer, ConnectionBroken, GatewayError, UpstreamF
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head, read_head
 from proxy.transport.headers import Header
+from proxy.transport.outbox import Gathering, Outbox
 
 READ_BUFFER = 64 * 1024
 SMALL = 4 * 1024  # bytes; larger reads are not copied for the parser
@@ -82,6 +83,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_loop",
         "_memory",
         "_no_body",
+        "_outbox",
         "_parser",
         "_view",
         "born",
@@ -102,10 +104,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         origin: Origin,
         loop: asyncio.AbstractEventLoop,
         memory: mmap,
+        outbox: Outbox,
         on_lost: Callable[[UpstreamConnection], None],
     ) -> None:
         self.origin = origin
         self.on_lost = on_lost
+        self._outbox = outbox
         self._loop = loop
         self._memory = memory  # a slice of which is bytes, in one step
         self._view = memoryview(memory)
@@ -190,7 +194,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     # -- asyncio ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # loops hand a Transport to stream protocols
+        self.transport = Gathering(cast("asyncio.Transport", transport), self._outbox)
 
     def get_buffer(self, sizehint: int) -> mmap:
         return self._memory

@@ -16,6 +16,7 @@ from proxy.errors import GatewayError, Overloaded
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head
 from proxy.transport.headers import Header
+from proxy.transport.outbox import Outbox
 from proxy.transport.upstream import MAX_HEAD_BYTES, MAX_HEADERS, READ_BUFFER, UpstreamConnection
 from tests.support import (
     Chunk,
@@ -85,7 +86,7 @@ class Line:
         loop = asyncio.get_running_loop()
         origin = Origin("http", up.host, up.port, Tls())
         memory = mmap(-1, READ_BUFFER)
-        self.connection = UpstreamConnection(origin, loop, memory, self._lost)
+        self.connection = UpstreamConnection(origin, loop, memory, Outbox(loop), self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         self.lost += 1
@@ -432,7 +433,9 @@ def fed(pieces: list[bytes], heard: Heard | None = None) -> tuple[Heard, Upstrea
     loop = asyncio.new_event_loop()
     try:
         memory = mmap(-1, READ_BUFFER)
-        connection = UpstreamConnection(Origin("http", "up", 80, Tls()), loop, memory, lambda connection: None)
+        connection = UpstreamConnection(
+            Origin("http", "up", 80, Tls()), loop, memory, Outbox(loop), lambda connection: None
+        )
         heard = heard or Heard()
         heard.connection = connection
         connection.send((GET,), heard, loop.time())
