@@ -21,6 +21,7 @@ from proxy.config.source import Source
 from proxy.errors import ConfigError
 from proxy.observe.bridge import install
 from proxy.observe.log import Log
+from proxy.runtime.loop import Loop
 
 ASKED = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
@@ -39,7 +40,7 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
                 " set auth.mode, listen on 127.0.0.1, or say --insecure if that is what you want"
             ]
         )
-    uvloop.run(_serve(loaded, source, announce))
+    uvloop.run(_serve(loaded, source, announce), loop_factory=Loop)
 
 
 async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]) -> None:

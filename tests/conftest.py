@@ -1,4 +1,4 @@
-"""What every test shares: uvloop as the event loop, and the recorded traffic."""
+"""What every test shares: the process's own event loop, and the recorded traffic."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, settings
 
+from proxy.runtime.loop import Loop
 from tests.support.recorded import MISSING, SHARED
 from tests.support.tls import Authority
 
@@ -19,7 +19,7 @@ settings.load_profile("untimed")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": Loop}
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,12 @@ from itertools import cycle, islice
 from typing import Any, cast
 
 import pytest
-import uvloop
 
 from proxy.app import Application
 from proxy.exchange import Exchange
 from proxy.observe.history import KEPT
 from proxy.observe.log import Log
+from proxy.runtime.loop import Loop
 from tests.support import chat_chunks, chat_events, completion, until
 from tests.support.answers import compact
 from tests.support.gateway import to_config
@@ -32,7 +32,7 @@ EXCHANGES = 10_000
 CLIENTS = 50
 
 Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
-LOOPS: Loops = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+LOOPS: Loops = {"uvloop": Loop, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)
@@ -287,7 +287,7 @@ async def compare(app: Application, count: int) -> None:
 
 def test_what_goes_well_leaves_no_work_to_the_garbage_collector() -> None:
     """A collector that has to free each request stops all streams while it does."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(uncollected())
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import uvloop
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
@@ -31,10 +32,13 @@ from proxy.demo.models import MODELS, Choice, Model, find
 from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.player import play
 from proxy.demo.responses import ResponsesCall, responses
+from proxy.runtime.listening import listen
+from proxy.runtime.loop import Loop
 
 __all__ = ["MODELS", "Demo", "main"]
 
 MAX_BODY = 64 * 1024 * 1024
+BACKLOG = 128
 STOP_SECS = 0.05  # what a running answer gets when the demo stops
 
 JSON_ENDPOINTS: dict[str, tuple[Any, Callable[[Any, Model], Answer]]] = {
@@ -74,7 +78,8 @@ class Demo:
         runner = self._runner = web.ServerRunner(server, shutdown_timeout=STOP_SECS)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            for sock in await listen(host, port, BACKLOG):
+                await web.SockSite(runner, sock, backlog=BACKLOG).start()
         except OSError:
             await runner.cleanup()
             raise
@@ -197,7 +202,7 @@ def _listed(model: Model, name: str) -> dict[str, Any]:
 def main(host: str = "127.0.0.1", port: int = 9099) -> int:
     """Run the demo until SIGINT or SIGTERM; the exit status."""
     try:
-        asyncio.run(_serve(host, port))
+        uvloop.run(_serve(host, port), loop_factory=Loop)
     except OSError as error:
         sys.stderr.write(f"sluice demo: cannot listen on {host}:{port}: {error.strerror or error}\n")
         return 1

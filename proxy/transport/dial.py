@@ -91,8 +91,8 @@ class Dialer:
         """A connection ready for the first request; ``timeout`` in seconds bounds the whole, 0 is none.
 
         The transport is a TLS one for https. Raises ``ConnectFailed`` with a code from ``MESSAGES``,
-        ``ClockExpired``. Failed or cancelled, nothing stays open (a resolver thread of asyncio's own
-        loop cannot be interrupted and ends by itself).
+        ``ClockExpired``. Failed or cancelled, nothing stays open (a resolver's thread cannot be
+        interrupted and ends by itself).
         """
         clock = asyncio.timeout(timeout or None)
         try:

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from proxy.config.schema import Server as Settings
+from proxy.runtime.listening import listen
 from proxy.transport.server import Server
 from proxy.transport.termination import Termination
 
@@ -27,7 +28,7 @@ class Listener:
         self.server = server
         self._settings = settings
         self._termination: Termination | None = None
-        self._accepting: asyncio.AbstractServer | None = None
+        self._accepting: list[asyncio.AbstractServer] = []  # one for each socket
 
     def __repr__(self) -> str:
         return f"<Listener {self._settings.unix_socket or self.port} {self.server.doorman!r}>"
@@ -40,12 +41,12 @@ class Listener:
         factory = self._termination or self.server
         if settings.unix_socket:
             _remove_stale(settings.unix_socket)
-            self._accepting = await loop.create_unix_server(factory, settings.unix_socket, backlog=BACKLOG)
+            self._accepting.append(await loop.create_unix_server(factory, settings.unix_socket, backlog=BACKLOG))
             return
-        self._accepting = accepting = await loop.create_server(
-            factory, settings.host, settings.port, backlog=BACKLOG, reuse_port=settings.reuse_port or None
-        )
-        self.port = accepting.sockets[0].getsockname()[1]
+        sockets = await listen(settings.host, settings.port, BACKLOG, reuse_port=settings.reuse_port)
+        self.port = sockets[0].getsockname()[1]
+        for sock in sockets:
+            self._accepting.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
 
     def reload_certificates(self) -> None:
         """Read the certificate's files again; connections stay. Raises ConfigError, then nothing has changed."""
@@ -54,11 +55,12 @@ class Listener:
 
     async def stop(self) -> None:
         """Refuse connections, then close those that there are."""
-        if self._accepting is None:
+        if not self._accepting:
             return
         if self._settings.unix_socket:  # while it is still ours
             _remove(self._settings.unix_socket)
-        self._accepting.close()
+        for accepting in self._accepting:
+            accepting.close()
         await asyncio.sleep(0)  # those just accepted are made known
         if self._termination is not None:
             self._termination.dismiss()

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-import uvloop
 from cryptography.hazmat.primitives import serialization
 
 from proxy.config.schema import Tls
 from proxy.errors import ClockExpired, ConfigError, ConnectFailed
+from proxy.runtime.loop import Loop
 from proxy.transport import tls as trust
 from proxy.transport.dial import Dialer, Origin
 from proxy.transport.tunnel import Exemptions, Proxies, Proxy
@@ -34,11 +34,11 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 REQUEST = b"GET / HTTP/1.1\r\nHost: there\r\n\r\n"
 LONG = 20.0  # a clock that only a hanging test would meet
 
-LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": Loop}
 
 
 def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """The dialer promises to work under asyncio's own loop and under uvloop: every scene is played on both."""
+    """The dialer promises to work under asyncio's own loop and under the process's: every scene is played on both."""
 
     @functools.wraps(test)
     def play(loop_name: str, **fixtures: object) -> None:

@@ -35,6 +35,24 @@ async def test_a_port_that_is_taken_is_an_error_and_its_owner_stays() -> None:
         assert (await (await front.client()).fetch("GET", "/")).status == 200
 
 
+async def test_it_takes_all_addresses_and_no_write_waits_for_a_packet_to_be_full() -> None:
+    async with Front(host="") as front:
+        for address in ("127.0.0.1", "127.0.0.2"):
+            front.silent(address)
+        await until(lambda: len(front.server.connections) == 2, "both of them to be in")
+        for connection in front.server.connections:
+            assert connection.transport is not None
+            sock = connection.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_host_that_is_not_this_machine_is_an_error_that_names_it() -> None:
+    front = Front(host="192.0.2.1")
+    with pytest.raises(OSError, match=r"192\.0\.2\.1.*cannot assign requested address"):
+        await front.__aenter__()
+    await front.listener.stop()
+
+
 async def test_two_processes_may_share_a_port_where_they_say_so() -> None:
     async with Front(reuse_port=True) as one, Front(reuse_port=True, port=one.port) as two:
         assert one.port == two.port

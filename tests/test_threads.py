@@ -1,0 +1,42 @@
+"""A gateway has one thread, but while something runs in another: with two, each read and write of a token costs more."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from tests.support import Upstream, chat_events, sse_answer, until
+from tests.support.gateway import GatewayProcess, one_provider
+
+STREAM = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+
+
+def threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+async def test_a_gateway_has_one_thread(name: str) -> None:
+    async with Upstream() as up:
+        config = one_provider(up, provider={"baseUrl": up.url.replace("127.0.0.1", name)})
+        async with GatewayProcess(config) as gw:
+            up.on(lambda request: sse_answer(*chat_events("Hello")))
+            client = await gw.client()
+            answer = await client.fetch("POST", "/v1/chat/completions", json=STREAM)
+            assert answer.status == 200
+            assert answer.body.endswith(b"data: [DONE]\n\n")
+            await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the name to end")
+            assert (await client.fetch("GET", "/metrics")).status == 200
+            await until(lambda: threads(gw.pid) == 1, "the scrape's thread to end")
+
+
+async def test_with_the_demo_it_has_one_too() -> None:
+    async with GatewayProcess({}) as gw:
+        client = await gw.client()
+        answer = await client.fetch("POST", "/v1/chat/completions", json={"messages": STREAM["messages"]})
+        assert answer.status == 200
+        await until(lambda: threads(gw.pid) == 1, "the threads of the start to end")
