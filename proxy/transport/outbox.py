@@ -1,7 +1,7 @@
 """Small writes of one turn of the loop go to the kernel together.
 
 Whoever reads at the other end on the same machine (a client, a sidecar's neighbour, a model) goes to sleep between
-writes that come 30 us apart, and to wake it costs as much as the write itself. Of writes in a row only the first has to.
+writes that come 30 us apart, and to wake it costs as much as the write itself. In a row only the first has to.
 """
 
 from __future__ import annotations
