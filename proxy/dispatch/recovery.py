@@ -198,6 +198,9 @@ class Bridge:
     def for_frames(self) -> None:
         """Each event is overheard."""
 
+    def count(self, size: int) -> None:
+        self._reply.count(size)
+
     def end(self, last: bytes = b"") -> None:
         self._reply.end(last)
 

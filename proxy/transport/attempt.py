@@ -527,6 +527,7 @@ class Attempt:
         self._detached = True
         self._reply.detach()
         if self._connection is not None:
+            self._connection.on_frame = None  # which goes past the reply
             watch = self._watching()
             watch.resume()
             watch.bound(DRAIN_SECS)

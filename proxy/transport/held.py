@@ -49,6 +49,9 @@ class Held:
     def for_frames(self) -> None:
         """What is held has no framing."""
 
+    def count(self, size: int) -> None:
+        """Everything came by ``write``."""
+
     def end(self, last: bytes = b"") -> None:
         if last:
             self.write(last)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 MOST = 32  # writes that wait at the same time: less than a millisecond of work
@@ -52,14 +53,17 @@ class Outbox:
 
 
 class Gathering(asyncio.Transport):
-    """A transport whose small writes wait in an outbox; whatever else is done with it comes after them."""
+    """A transport whose small writes wait in an outbox; whatever else is done with it comes after them.
 
-    __slots__ = ("_outbox", "_wire", "_write")
+    ``small(data)`` is ``write`` for who knows that it is bytes, and not many.
+    """
+
+    __slots__ = ("_outbox", "_wire", "small")
 
     def __init__(self, wire: asyncio.Transport, outbox: Outbox) -> None:
         super().__init__()
         self._wire = wire
-        self._write = wire.write
+        self.small: Callable[[bytes], None] = partial(outbox.post, wire.write)
         self._outbox = outbox
 
     def __repr__(self) -> str:
@@ -67,7 +71,7 @@ class Gathering(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if len(data) <= SMALL and type(data) is bytes:  # nobody changes bytes while they wait
-            self._outbox.post(self._write, data)
+            self.small(data)
         else:
             self._settled().write(data)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from mmap import mmap
 from typing import Protocol
 
 from prometheus_async.aio import time as measured
@@ -15,7 +14,7 @@ from proxy.errors import ConnectFailed
 from proxy.transport.clocks import NEVER
 from proxy.transport.dial import Dialer, Origin
 from proxy.transport.outbox import Outbox
-from proxy.transport.upstream import READ_BUFFER, UpstreamConnection
+from proxy.transport.upstream import ReadBuffer, UpstreamConnection
 
 MAX_WAITERS = 1024  # per origin
 
@@ -49,7 +48,7 @@ class Pool:
         self._max_age = settings.max_age_secs or NEVER
         self._loop = loop
         self._gauges = gauges
-        self._memory = mmap(-1, READ_BUFFER)
+        self._buffer = ReadBuffer()
         self._outbox = Outbox(loop)
         self._places: dict[Origin, _Place] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -96,7 +95,7 @@ class Pool:
             if connection is not None:
                 return connection
         place.open += 1
-        connection = UpstreamConnection(origin, self._loop, self._memory, self._outbox, self._lost)
+        connection = UpstreamConnection(origin, self._loop, self._buffer, self._outbox, self._lost)
         self._connections.add(connection)
         try:
             await measured(self._gauges.connect_seconds, self._dialer.dial(origin, lambda: connection, timeout))

@@ -61,6 +61,7 @@ class EventRelay:
         "_first",
         "_flowing",
         "_forward",
+        "_forwarded",
         "_framer",
         "_held",
         "_held_comments",
@@ -102,10 +103,11 @@ class EventRelay:
         self._meaningful = False
         self._committed = False
         self._flowing = False  # committed, no partial event waiting, no hook: the fast path may be tried
-        self._forward: Callable[[bytes, int], None] | None = None  # takes chunks as they came
+        self._forward: Callable[[bytes], None] | None = None  # takes chunks as they came
         self._last = 0.0
         # Counted here and told at the end: writing to a Struct costs several times as much, and this is per token.
         self._events = 0
+        self._forwarded = 0  # bytes
         self._longest_gap = 0.0
 
     # -- once per token ---------------------------------------------------------------------------
@@ -120,7 +122,8 @@ class EventRelay:
         if now - self._last > self._longest_gap:
             self._longest_gap = now - self._last
         self._last = now
-        forward(framed, len(chunk))
+        self._forwarded += len(chunk)
+        forward(framed)
         return True
 
     def feed(self, chunk: bytes) -> None:
@@ -263,7 +266,8 @@ class EventRelay:
         exchange = self._exchange
         exchange.events += self._events
         exchange.longest_gap = max(exchange.longest_gap, self._longest_gap)
-        self._events = 0
+        self._reply.count(self._forwarded)
+        self._events = self._forwarded = 0
 
     def ping(self) -> None:
         """Between events only: whole blocks are all that is ever written."""

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from proxy.errors import GatewayError
+from proxy.transport.outbox import Gathering
 
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(100, 600)}
 _STATUS_LINES.update({int(status): b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus})
@@ -49,7 +50,8 @@ class Outlet(Protocol):
     def ended(self) -> bool: ...
     def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None: ...
     def write(self, data: bytes) -> None: ...
-    def for_frames(self) -> Callable[[bytes, int], None] | None: ...
+    def for_frames(self) -> Callable[[bytes], None] | None: ...
+    def count(self, size: int) -> None: ...
     def end(self, last: bytes = b"") -> None: ...
     def break_off(self, fault: GatewayError, last: bytes) -> None: ...
     def abort(self) -> None: ...
@@ -130,14 +132,19 @@ class Reply:
         elif not self.head_only:
             self._transport.write(self._frame(data))
 
-    def write_frame(self, frame: bytes, size: int) -> None:
-        """More of the body, as a whole chunk with its framing; ``size`` is that of the content."""
-        self.bytes_out += size
-        self._transport.write(frame)
+    def for_frames(self) -> Callable[[bytes], None] | None:
+        """What takes whole chunks of at most ``SMALL`` bytes with their framing, where the body is chunked.
 
-    def for_frames(self) -> Callable[[bytes, int], None] | None:
-        """``write_frame`` where the body is chunked, once it has begun."""
-        return self.write_frame if self._chunked else None
+        Nothing else is looked at on their way: ``count`` their content afterwards.
+        """
+        if not self._chunked:
+            return None
+        transport = self._transport
+        return transport.small if isinstance(transport, Gathering) else transport.write
+
+    def count(self, size: int) -> None:
+        """So many bytes of the body went out as chunks with their framing."""
+        self.bytes_out += size
 
     def end(self, last: bytes = b"") -> None:
         """The body is whole; ``last`` goes out in the same write as its terminator."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
-from mmap import mmap
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,7 @@ from proxy.transport.dial import Origin
 from proxy.transport.head import Head
 from proxy.transport.headers import Header
 from proxy.transport.outbox import Outbox
-from proxy.transport.upstream import MAX_HEAD_BYTES, MAX_HEADERS, READ_BUFFER, UpstreamConnection
+from proxy.transport.upstream import MAX_HEAD_BYTES, MAX_HEADERS, READ_BUFFER, ReadBuffer, UpstreamConnection
 from tests.support import (
     Chunk,
     Close,
@@ -85,8 +84,8 @@ class Line:
         self.lost = 0
         loop = asyncio.get_running_loop()
         origin = Origin("http", up.host, up.port, Tls())
-        memory = mmap(-1, READ_BUFFER)
-        self.connection = UpstreamConnection(origin, loop, memory, Outbox(loop), self._lost)
+        buffer = ReadBuffer()
+        self.connection = UpstreamConnection(origin, loop, buffer, Outbox(loop), self._lost)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         self.lost += 1
@@ -432,15 +431,15 @@ def fed(pieces: list[bytes], heard: Heard | None = None) -> tuple[Heard, Upstrea
     """What is heard when these reads come, and then the end of the connection."""
     loop = asyncio.new_event_loop()
     try:
-        memory = mmap(-1, READ_BUFFER)
+        buffer = ReadBuffer()
         connection = UpstreamConnection(
-            Origin("http", "up", 80, Tls()), loop, memory, Outbox(loop), lambda connection: None
+            Origin("http", "up", 80, Tls()), loop, buffer, Outbox(loop), lambda connection: None
         )
         heard = heard or Heard()
         heard.connection = connection
         connection.send((GET,), heard, loop.time())
         for piece in pieces:
-            memory[: len(piece)] = piece
+            buffer.memory[: len(piece)] = piece
             connection.buffer_updated(len(piece))
         connection.connection_lost(None)
         return heard, connection
