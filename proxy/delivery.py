@@ -46,7 +46,7 @@ class _Own(Spellings[bytes]):
         return _NOSNIFF + _SANDBOX  # relayed content must never run as a page of ours
 
 
-_own: Final = _Own()  # what a pure function said before
+_own_lines: Final = _Own().__getitem__  # what a pure function said before
 
 
 class Delivery:
@@ -95,7 +95,7 @@ class Delivery:
 
     def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
         """The header lines of a relayed answer; ``kind`` is its media type."""
-        return b"".join((provider_lines, _own[kind], self._router_lines(), self.cors))
+        return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.cors))
 
     def send(self, status: int, body: bytes, lines: bytes = b"") -> None:
         """A JSON answer of our own making."""

@@ -84,7 +84,7 @@ class Hold(Struct, eq=False):
             if deployment in grants:
                 return True
             self._leave()
-        demand, above, lease = terms.at[deployment.name, deployment.provider.name], _NOTHING, 0
+        demand, above, lease = terms.at((deployment.name, deployment.provider.name)), _NOTHING, 0
         own, rules = demand.wants, terms.rules
         if rules.gives_back:
             if rules.has_slots:

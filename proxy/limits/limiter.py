@@ -41,7 +41,7 @@ class Limiter:
                 return handler(delivery)
             exchange = delivery.exchange
             client = exchange.caller
-            demand = terms.before[client]  # which may be the first to hear of slots
+            demand = terms.before(client)  # which may be the first to hear of slots
             lease = next(terms.leases) if terms.rules.has_slots else 0
             answer = terms.prepared.grant(demand, lease)
             if isinstance(answer, tuple):

@@ -56,7 +56,7 @@ class Recorder:
         """Note exchanges that ended, in the order in which they did."""
         first = self._sequence + 1
         self._sequence += len(ended)
-        deployments = self.deployments
+        samples_of = self.deployments.__getitem__
         worded, all_tokens = bool(self._prompts), 0
         for exchange in ended:
             if len(exchange.model) + len(exchange.response_model) > NAME or exchange.error or exchange.error_detail:
@@ -73,7 +73,7 @@ class Recorder:
                     continue
                 began, content = trial.began, trial.first_content
                 since = None if content is None else content - began
-                deployments[trial.deployment.key].add(end - began, since, tokens)
+                samples_of(trial.deployment.key).add(end - began, since, tokens)
         # Where others may have written much, or a prompt is to be kept, the records are made at once: they are bounded.
         kept = [*map(self._record, ended, count(first))] if worded else ended
         self._ring.extend(kept)

@@ -49,8 +49,8 @@ class _Kinds(Spellings[bytes]):
 
 
 # What pure functions said before.
-_marks: Final = _Marks()
-_kinds: Final = _Kinds()
+_mark_of: Final = _Marks().__getitem__
+_kind_of: Final = _Kinds().__getitem__
 
 
 def read_head(status: int, headers: list[Header]) -> Head:
@@ -64,7 +64,7 @@ def read_head(status: int, headers: list[Header]) -> Head:
     chunked = depends = False
     lines: list[bytes] = []
     for name, value in headers:
-        field, beginning = _marks[name]
+        field, beginning = _mark_of(name)
         if beginning:
             lines.append(beginning + value)
         elif beginning is None and value not in USUAL_CONNECTION:
@@ -72,7 +72,7 @@ def read_head(status: int, headers: list[Header]) -> Head:
         if field is None:
             continue
         if field == b"content-type":
-            kind = _kinds[value]
+            kind = _kind_of(value)
         elif field == b"content-length":
             if length is not None or not value.isdigit():
                 raise BrokenAnswer("The provider's answer has no single valid Content-Length.")

@@ -114,9 +114,6 @@ _CONNECTION: Final = b"connection"
 _CACHE_CONTROL: Final = b"cache-control"
 USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))  # they name no header
 
-_CR: Final = 13  # a byte is counted as a number: the bytes object would be asked for its buffer first
-_LF: Final = 10
-
 
 T = TypeVar("T")
 
@@ -125,6 +122,7 @@ class Spellings(dict[bytes, T]):
     """What ``judge`` says about a field's name, or a short value, remembered for each spelling of it; bounded.
 
     ``spellings[name]`` never fails. Peers choose the names, so neither many nor long ones may fill the memory.
+    ``__getitem__(name)`` is the same for a third of the price: a subscript of a subclass goes a long way around.
     """
 
     MAX_NAMES: Final = 1024
@@ -220,9 +218,9 @@ def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool
 
 
 def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
-    lines = []
+    lines, verdict_of = [], verdicts.__getitem__
     for name, value in raw:
-        beginning = verdicts[name]
+        beginning = verdict_of(name)
         if beginning:
             lines.append(beginning + value)
         elif beginning is None and value not in USUAL_CONNECTION:
@@ -236,7 +234,7 @@ def joined(lines: list[bytes]) -> bytes:
     lines.append(b"")  # every line has its end, the last one too
     block = b"\r\n".join(lines)
     # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
-    if block.count(_LF) != ends or block.count(_CR) != ends or 0 in block:
+    if len(block.splitlines()) != ends or 0 in block:
         return b"\r\n".join(line for line in lines if not _breaks(line))
     return block
 

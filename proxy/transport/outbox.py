@@ -58,11 +58,12 @@ class Gathering(asyncio.Transport):
     ``small(data)`` is ``write`` for who knows that it is bytes, and not many.
     """
 
-    __slots__ = ("_outbox", "_wire", "small")
+    __slots__ = ("_outbox", "_wire", "_write", "small")
 
     def __init__(self, wire: asyncio.Transport, outbox: Outbox) -> None:
         super().__init__()
         self._wire = wire
+        self._write = wire.write
         self.small: Callable[[bytes], None] = partial(outbox.post, wire.write)
         self._outbox = outbox
 
@@ -71,7 +72,7 @@ class Gathering(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if len(data) <= SMALL and type(data) is bytes:  # nobody changes bytes while they wait
-            self.small(data)
+            self._outbox.post(self._write, data)
         else:
             self._settled().write(data)
 

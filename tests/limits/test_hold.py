@@ -67,7 +67,7 @@ class Setting:
 
     async def begin(self, client: Client = ANN) -> Hold:
         self.exchange = Exchange(ENDPOINTS[0], self.catalog, "test", 0.0)
-        ask = self.terms.before[client]
+        ask = self.terms.before(client)
         hold = Hold(self.terms, client, self.exchange.trials, next(self.terms.leases), ask.wants)
         hold.weigh(ENDPOINTS[0], read(b'{"model": "m", "max_tokens": 60, "messages": []}'))
         if ask.wants:
