@@ -47,6 +47,7 @@ from proxy.transport.body import Budget
 from proxy.transport.clocks import Ticker
 from proxy.transport.dial import Dialer
 from proxy.transport.listener import CLEANUP_SECS, Listener
+from proxy.transport.outbox import Outbox
 from proxy.transport.pool import Pool
 from proxy.transport.server import Server
 
@@ -121,7 +122,8 @@ class Application:
         await admission.start()
         self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
         catalog = self._compiled(config)
-        self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics)
+        outbox = Outbox(loop)
+        self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics, outbox)
         around = Surroundings(
             loop=loop,
             ticker=Ticker(loop),
@@ -159,7 +161,7 @@ class Application:
         plane.vitals.adopt(config)
         self._hide(config)
         self.metrics.upstream_connections = dispatcher.open_connections
-        await self._listen(gateway)
+        await self._listen(gateway, outbox)
         if self.follow is not None:
             self._following = asyncio.create_task(self.follow.run())
 
@@ -280,9 +282,9 @@ class Application:
         for tell in self._on_change:
             tell(breaker, old, now)
 
-    async def _listen(self, gateway: Gateway) -> None:
+    async def _listen(self, gateway: Gateway, outbox: Outbox) -> None:
         settings = self.config.server
-        server = Server(gateway.handle, settings, gateway.refuse_bytes, self.metrics.reject)
+        server = Server(gateway.handle, settings, gateway.refuse_bytes, self.metrics.reject, outbox)
         self._listener = listener = Listener(server, settings)
         await listener.start()
         self.port = listener.port

@@ -11,18 +11,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-MOST = 32  # writes that wait at the same time: less than a millisecond of work
+MOST = 64  # writes that wait at the same time: less than a millisecond of work
 SMALL = 16 * 1024  # bytes; what is larger is worth a call of its own, and shows at once when the peer is slow
 
 
 class Outbox:
-    """Writes that wait for the end of the loop's turn, in their order."""
+    """Writes that wait for the end of the loop's turn, in their order. One serves all connections of a loop."""
 
-    __slots__ = ("_call_soon", "_due", "waiting")
+    __slots__ = ("_call_soon", "_due", "_turn", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
         self._due = False  # whether the end of the turn will flush
+        self._turn = self._turned  # bound once
         self.waiting: list[tuple[Callable[[bytes], None], bytes]] = []
 
     def __repr__(self) -> str:
@@ -34,7 +35,7 @@ class Outbox:
         waiting.append((write, data))
         if not self._due:
             self._due = True
-            self._call_soon(self._turned)
+            self._call_soon(self._turn)
         elif len(waiting) >= MOST:
             self.flush()
 

@@ -41,7 +41,14 @@ class _Place:
 class Pool:
     """``take`` a connection that is there, else ``open`` one; ``release`` it when its answer ended."""
 
-    def __init__(self, dialer: Dialer, settings: Settings, loop: asyncio.AbstractEventLoop, gauges: Gauges) -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        gauges: Gauges,
+        outbox: Outbox | None = None,
+    ) -> None:
         self._dialer = dialer
         self._settings = settings
         self._max_idle = settings.idle_secs or NEVER
@@ -49,7 +56,7 @@ class Pool:
         self._loop = loop
         self._gauges = gauges
         self._buffer = ReadBuffer()
-        self._outbox = Outbox(loop)
+        self._outbox = outbox or Outbox(loop)
         self._places: dict[Origin, _Place] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False

@@ -460,11 +460,12 @@ class Server(web.Server):
         settings: Settings,
         on_fault: Callable[[Reply, GatewayError], None],
         rejected: Callable[[str], None],
+        outbox: Outbox | None = None,
     ) -> None:
         super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
         self._settings = settings
         self.on_fault = on_fault
-        self.outbox = Outbox(self._loop)
+        self.outbox = outbox or Outbox(self._loop)
         self.doorman = Doorman(settings, on_fault, rejected)
 
     def __call__(self) -> Connection:
