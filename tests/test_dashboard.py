@@ -250,6 +250,25 @@ async def test_a_breaker_that_failures_trip_turns_red_and_back(page: Page, gw: G
     await expect(row(page).locator(".pill")).to_have_text("Closed")
 
 
+async def test_who_leaves_for_another_page_while_a_request_is_closed_gets_there(page: Page, gw: Gateway) -> None:
+    assert await call(gw) == 200
+    await go(page, "requests")
+    await page.locator("main tbody a").first.click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.locator(".ident")).to_be_visible()
+    # The page hears that the dialog is closed a moment later: before that, and before it hears of the new address.
+    where = await page.evaluate("""async () => {
+        const dialog = document.querySelector("dialog");
+        dialog.addEventListener("close", () => (location.hash = "#/models"), { capture: true });
+        const over = new Promise((resolve) => dialog.addEventListener("close", resolve));
+        dialog.querySelector("[aria-label=Close]").click();
+        await over;
+        return location.hash;
+    }""")
+    assert where == "#/models"
+    await expect(page.locator('main[data-page="models"] h1')).to_be_visible()
+
+
 async def test_a_model_is_taken_out_by_hand_after_a_question(page: Page, gw: Gateway) -> None:
     await go(page, "models")
     await row(page).get_by_role("button", name="Open up/m").click()

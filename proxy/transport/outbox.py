@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-MOST = 64  # writes that wait at the same time: less than a millisecond of work
+MOST = 64  # writes that wait at the same time: about a millisecond of work
 SMALL = 16 * 1024  # bytes; what is larger is worth a call of its own, and shows at once when the peer is slow
 
 

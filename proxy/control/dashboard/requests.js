@@ -76,7 +76,8 @@ export function show(root, { signal, param, query }) {
     if (wanted.has("outcome")) result.value = wanted.get("outcome");
     if (id) {
       opened = new AbortController();
-      open(id, AbortSignal.any([signal, opened.signal]), () => (location.hash = "#/requests"));
+      const here = location.hash;  // whoever has left it by then is not called back
+      open(id, AbortSignal.any([signal, opened.signal]), () => location.hash === here && (location.hash = "#/requests"));
     }
     draw();
   }
