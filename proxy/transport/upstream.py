@@ -81,8 +81,8 @@ class ReadBuffer:
 class UpstreamConnection(asyncio.BufferedProtocol):
     """At most one request at a time; ``sink`` is set while one runs.
 
-    ``on_frame``, set by whoever takes the body and as long as that one likes, gets
-    the content of a chunk that came alone in a read, and the chunk as it came; it tells whether it took them.
+    ``on_frame``, set by whoever takes the body and as long as that one likes, gets the content of a chunk that came
+    alone in a read, and the chunk as it came; it tells whether it took them.
     """
 
     __slots__ = (

@@ -517,6 +517,14 @@ def test_a_chunk_that_is_spelt_otherwise_is_parsed(spelling: bytes) -> None:
     assert len(heard.body) > len(b"first")
 
 
+def test_a_read_that_only_looks_like_a_chunk_is_parsed() -> None:
+    heard = Framed()
+    content = b"abcd\r\n" + b"x" * 14
+    assert chunk(content).startswith(b"14\r\n")
+    fed([CHUNKED + chunk(b"first") + b"1", b"4\r\nabcd\r\n", b"x" * 14 + b"\r\n", LAST], heard)
+    assert (heard.frames, heard.body, heard.fault) == ([], b"first" + content, None)
+
+
 def test_content_that_is_compressed_is_nobodys_to_pass_on() -> None:
     heard = Framed()
     head = CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n"
