@@ -147,7 +147,9 @@ class EventRelay:
             self._take(exc.blocks)
             raise BrokenAnswer("The provider sent an event that is too large.") from None
         self._flowing = self._committed and self._hook is None and not self._framer.partial and self._seam is None
-        self._connection.on_frame = self.frame if self._flowing and self._forward is not None else None
+        # Asked anew: the client may have left.
+        self._forward = self._reply.for_frames() if self._flowing else None
+        self._connection.on_frame = None if self._forward is None else self.frame
 
     def _take(self, blocks: list[bytes]) -> None:
         held = self._held
@@ -220,7 +222,6 @@ class EventRelay:
                 self._write(data)
         else:
             self._reply.begin(200, lines, data)
-        self._forward = self._reply.for_frames()
 
     def _note_gap(self) -> None:
         now = self._connection.last_read

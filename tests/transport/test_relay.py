@@ -105,6 +105,16 @@ def test_chunks_go_on_as_they_came_only_while_no_event_has_begun() -> None:
     assert Pump(framed=False).feed(ROLE, HELLO).on_frame is None  # the client's body is not chunked
 
 
+def test_of_a_client_that_left_nothing_is_written_to_whatever_comes() -> None:
+    pump = Pump(framed=True).feed(ROLE, HELLO)
+    writes = list(pump.outlet.writes)
+    pump.reply.detach()
+    pump.on_frame = None  # as the attempt does
+    pump.feed(b": note\n\n", WORLD, WORLD)
+    assert pump.outlet.writes == writes
+    assert pump.exchange.events == 4
+
+
 def test_no_chunk_goes_past_a_hook() -> None:
     assert Pump(framed=True, hook=lambda exchange, block: block).feed(ROLE, HELLO).on_frame is None
 
