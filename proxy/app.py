@@ -292,7 +292,7 @@ class Application:
             apart = settings_of(self.config.admin, settings)
             front = Front(apart, self.plane.find, self.log)
             self._admin_listener = Listener(
-                Server(front.handle, apart, gateway.refuse_bytes, self.metrics.reject), apart
+                Server(front.handle, apart, gateway.refuse_bytes, self.metrics.reject, outbox), apart
             )
             await self._admin_listener.start()
 

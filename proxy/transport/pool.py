@@ -47,7 +47,7 @@ class Pool:
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
         gauges: Gauges,
-        outbox: Outbox | None = None,
+        outbox: Outbox,
     ) -> None:
         self._dialer = dialer
         self._settings = settings
@@ -56,7 +56,7 @@ class Pool:
         self._loop = loop
         self._gauges = gauges
         self._buffer = ReadBuffer()
-        self._outbox = outbox or Outbox(loop)
+        self._outbox = outbox
         self._places: dict[Origin, _Place] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False

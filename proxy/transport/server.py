@@ -451,7 +451,7 @@ class Server(web.Server):
     """Makes a ``Connection`` for every client.
 
     ``on_fault`` writes an error for what never became a request, and counts it; ``rejected`` only counts, by the
-    reason, those whom nothing is told.
+    reason, those whom nothing is told. What its clients are sent goes through ``outbox``.
     """
 
     def __init__(
@@ -460,12 +460,12 @@ class Server(web.Server):
         settings: Settings,
         on_fault: Callable[[Reply, GatewayError], None],
         rejected: Callable[[str], None],
-        outbox: Outbox | None = None,
+        outbox: Outbox,
     ) -> None:
         super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
         self._settings = settings
         self.on_fault = on_fault
-        self.outbox = outbox or Outbox(self._loop)
+        self.outbox = outbox
         self.doorman = Doorman(settings, on_fault, rejected)
 
     def __call__(self) -> Connection:

@@ -16,6 +16,7 @@ from proxy.delivery import refuse
 from proxy.errors import ClientFault, ClientGone
 from proxy.transport.body import Budget
 from proxy.transport.listener import Listener
+from proxy.transport.outbox import Outbox
 from proxy.transport.server import Request, Server
 from tests.support import Answer, RawClient, within
 from tests.support.clock import FakeClock
@@ -51,7 +52,7 @@ class Served:
         """Called before each page: nothing waits here."""
 
     async def __aenter__(self) -> Served:
-        server = Server(self._handle, self._settings, refuse, lambda reason: None)
+        server = Server(self._handle, self._settings, refuse, lambda reason: None, Outbox(asyncio.get_running_loop()))
         self._listener = Listener(server, self._settings)
         await self._listener.start()
         self.port = self._listener.port

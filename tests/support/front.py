@@ -14,6 +14,7 @@ from proxy.delivery import refuse
 from proxy.errors import GatewayError
 from proxy.transport.doorman import Doorman
 from proxy.transport.listener import Listener
+from proxy.transport.outbox import Outbox
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request, Server
 from proxy.transport.termination import Termination
@@ -38,7 +39,9 @@ class Front:
 
     async def __aenter__(self) -> Front:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.problems.append(repr(context)))
-        self.server = Server(self._answer, self.settings, self._on_fault, self.rejected.append)
+        self.server = Server(
+            self._answer, self.settings, self._on_fault, self.rejected.append, Outbox(asyncio.get_running_loop())
+        )
         self.listener = Listener(self.server, self.settings)
         await self.listener.start()
         return self

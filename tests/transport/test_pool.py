@@ -15,6 +15,7 @@ from proxy.errors import ClockExpired, ConnectFailed, GatewayError
 from proxy.observe.metrics import Metrics
 from proxy.transport.dial import Dialer, Origin
 from proxy.transport.head import Head
+from proxy.transport.outbox import Outbox
 from proxy.transport.pool import Pool
 from proxy.transport.upstream import UpstreamConnection
 from tests.support import Blackhole, Close, Send, Upstream, Wait, until, within
@@ -71,7 +72,8 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
     async with Upstream() as up:
         up.on(lambda request: [OK])
         metrics = Metrics()
-        pool = Pool(Dialer({}), Settings(**settings), asyncio.get_running_loop(), metrics)
+        loop = asyncio.get_running_loop()
+        pool = Pool(Dialer({}), Settings(**settings), loop, metrics, Outbox(loop))
         try:
             yield Scene(up, pool, metrics)
         finally:
