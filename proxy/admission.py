@@ -44,7 +44,10 @@ class State(Protocol):
 
 
 class Admission:
-    """``middleware`` is for the gateway. ``start`` before the first request, ``adopt`` at a reload, ``close`` last."""
+    """``authenticate`` and ``limit`` are the gateway's middleware.
+
+    ``start`` before the first request, ``adopt`` at a reload, ``close`` last.
+    """
 
     def __init__(
         self,
@@ -75,9 +78,14 @@ class Admission:
         self.limiter = Limiter(self._limits(config), Rules.of(config.rate_limiting), time.time, tally)
 
     @property
-    def middleware(self) -> tuple[Callable[[Handler], Handler], ...]:
-        """Outermost first."""
-        return self.authenticator.around, self.limiter.around
+    def authenticate(self) -> Callable[[Handler], Handler]:
+        """Middleware for every request of the API."""
+        return self.authenticator.around
+
+    @property
+    def limit(self) -> Callable[[Handler], Handler]:
+        """Middleware for the requests that a provider answers."""
+        return self.limiter.around
 
     @property
     def components(self) -> dict[str, State]:

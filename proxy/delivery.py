@@ -13,6 +13,7 @@ from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, U
 from proxy.exchange import Exchange
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
+from proxy.routing.routes import Route
 from proxy.transport import headers as policy
 from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
@@ -52,7 +53,9 @@ _own_lines: Final = _Own().__getitem__  # what a pure function said before
 class Delivery:
     """One exchange together with the client's request: whoever handles it answers here."""
 
-    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "request")
+    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "request", "route")
+
+    route: Route  # known before a handler is called
 
     def __init__(self, exchange: Exchange, request: Request) -> None:
         self.exchange = exchange

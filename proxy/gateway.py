@@ -67,7 +67,8 @@ class Gateway:
         metrics: Metrics,
         log: Log,
         page_at: Callable[[str], Page | None],
-        middleware: tuple[Middleware, ...] = (),
+        authenticate: Middleware | None = None,
+        limit: Middleware | None = None,
         call_hook: CallHook | None = None,
         observers: tuple[Observer, ...] = (),
         capture: Callable[[Exchange, Call], None] | None = None,
@@ -97,10 +98,10 @@ class Gateway:
         # One process is one counter: unique with the random part, and half the price of a UUID.
         self._id_prefix = os.urandom(6).hex()
         self._ids = count(10_000_000)  # of eight digits, for a format that pads costs twice as much
-        handler: Handler = self._serve
-        for wrap in reversed(middleware):
-            handler = wrap(handler)
-        self._handler = handler
+        # The route is known before anything is taken from a bucket, and nobody without a credential learns of routes.
+        self._unlimited = self._route_to(self._serve)
+        routed = self._unlimited if limit is None else self._route_to(limit(self._serve))
+        self._handler = routed if authenticate is None else authenticate(routed)
 
     def __repr__(self) -> str:
         return f"<Gateway running={len(self._running)}{' stopping' if self.stopping else ''}>"
@@ -138,7 +139,7 @@ class Gateway:
                 if delivery.cors and self._edge.preflight(request, delivery.cors):
                     return
             else:
-                exchange.caller, delivery.cors, handler = client, lines, self._serve
+                exchange.caller, delivery.cors, handler = client, lines, self._unlimited
             if self.stopping or len(self._running) >= self._most:
                 self._turn_away(request)
             self._running[exchange] = request
@@ -235,13 +236,24 @@ class Gateway:
         for observe in self._observers:
             observe(exchange)
 
+    def _route_to(self, handler: Handler) -> Handler:
+        """A handler that finds the route, and calls ``handler`` only for what a provider has to answer."""
+        find, serve_models = self._routes.find, self._serve_models
+
+        def routed(delivery: Delivery) -> Awaitable[None]:
+            exchange, request = delivery.exchange, delivery.request
+            delivery.route = route = find(request.method, request.path, exchange.catalog)
+            exchange.endpoint = route.endpoint
+            if route.endpoint is MODELS:
+                return serve_models(delivery, route)
+            return handler(delivery)
+
+        return routed
+
     def _serve(self, delivery: Delivery) -> Awaitable[None]:
         # No coroutine of its own: each level is entered anew whenever what it waits for has come.
-        exchange, request = delivery.exchange, delivery.request
-        route = self._routes.find(request.method, request.path, exchange.catalog)
-        exchange.endpoint = endpoint = route.endpoint
-        if endpoint is MODELS:
-            return self._serve_models(delivery, route)
+        request, route = delivery.request, delivery.route
+        endpoint = route.endpoint
         reader = delivery.body = BodyReader(
             request,
             limit=self._max_body,

@@ -257,7 +257,7 @@ async def test_the_tightest_bucket_is_told_and_a_refusal_names_the_level(up: Ups
         for _ in range(3):
             answer = await ask(client)
             told.append((answer.status, answer.header("X-RateLimit-Limit"), answer.header("X-RateLimit-Remaining")))
-        assert told == [(200, "2", "1"), (200, "2", "0"), (429, "2", "0")]
+        assert told == [(200, "20", "1"), (200, "20", "0"), (429, "20", "0")]
         assert answer.header("Retry-After") == "180"
         assert abs(int(answer.header("X-RateLimit-Reset")) - time.time() - 360) < 20
         assert answer.json["error"] == {
@@ -269,6 +269,34 @@ async def test_the_tightest_bucket_is_told_and_a_refusal_names_the_level(up: Ups
             "limit_unit": "requestsPerHour",
         }
         assert len(up.requests) == 2
+
+
+async def test_the_list_of_models_unknown_paths_and_pages_take_nothing_from_buckets(up: Upstream) -> None:
+    levels = {"global": {"requestsPerHour": 1}, "perClient": {"requestsPerHour": 1}}
+    async with Gateway(one_provider(up, **limits(**levels))) as gw:
+        client = await gw.client()
+        for method, path, status in (
+            ("GET", "/v1/models", 200),
+            ("GET", "/v1/models/m", 200),
+            ("GET", "/v1/models/unknown", 404),
+            ("GET", "/v1/nothing", 404),
+            ("GET", "/proxy/unknown/files", 404),
+            ("GET", "/wp-login.php", 404),
+            ("GET", CHAT, 405),
+            ("GET", "/health", 200),
+            ("GET", "/docs", 200),
+        ):
+            for _ in range(2):
+                answer = await client.fetch(method, path)
+                assert (answer.status, answer.header("X-RateLimit-Limit")) == (status, None), path
+        assert [(await ask(client)).status for _ in range(2)] == [200, 429]
+
+
+async def test_without_a_credential_nobody_learns_which_routes_there_are(up: Upstream) -> None:
+    async with Gateway(one_provider(up, **keys({"name": "a", "hash": HASH}))) as gw:
+        client = await gw.client()
+        for path in ("/v1/models", "/v1/nothing", "/proxy/up/files", "/proxy/unknown/files"):
+            assert (await client.fetch("GET", path)).status == 401
 
 
 async def test_a_refused_client_takes_nothing_from_the_others(up: Upstream) -> None:

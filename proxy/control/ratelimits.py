@@ -12,6 +12,7 @@ from proxy.config.schema import Config, RateLimiting
 from proxy.control.replies import send
 from proxy.limits.base import Level, Limit, Store, Unit
 from proxy.limits.failover import Failover, StoreDown
+from proxy.limits.hold import remaining
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Bounds, Rules
@@ -31,21 +32,26 @@ class StoreView(Struct, rename="camel"):
 
 
 class LimitView(Struct, rename="camel"):
-    """``capacity`` at once, and ``perSecond`` more; slots (``concurrent``) gain none, they are given back."""
+    """``limit`` is the configured number. ``capacity`` at once, and ``perSecond`` more; slots (``concurrent``) gain
+    none, they are given back."""
 
     level: Level
     unit: Unit
+    limit: int
     capacity: float
     per_second: float
 
 
 class BucketView(Struct, rename="camel"):
-    """``used`` of ``capacity``, up to twice as much where it is in debt; full again after ``resetAfter`` seconds, which
-    for slots nobody knows. A client with limits of its own is told as if it had those of the configuration."""
+    """``limit`` and ``remaining`` are what clients read in ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``.
+    ``used`` of ``capacity``, up to twice as much in debt; full again after ``resetAfter`` seconds, ``null`` for slots.
+    A client with limits of its own is shown as if it had those of the configuration."""
 
     level: Level
     unit: Unit
     key: str
+    limit: int
+    remaining: int
     used: float
     capacity: float
     reset_after: float | None
@@ -79,7 +85,7 @@ class RateLimits:
             store="redis" if isinstance(self._limiter.store, Failover) else "memory",
             store_state=_state(self._limiter.store),
             on_store_failure=settings.on_store_failure,
-            limits=[LimitView(each.level, each.unit, each.capacity, each.rate) for each in limits],
+            limits=[LimitView(each.level, each.unit, each.quota, each.capacity, each.rate) for each in limits],
             buckets=buckets,
         )
 
@@ -110,7 +116,16 @@ def _limits(rules: Rules) -> list[Limit]:
 def _bucket(limit: Limit, key: str, part: float) -> BucketView:
     used = part * limit.capacity
     reset_after = round(used / limit.rate, 3) if limit.rate else None
-    return BucketView(limit.level, limit.unit, key, round(used, 3), limit.capacity, reset_after)
+    return BucketView(
+        level=limit.level,
+        unit=limit.unit,
+        key=key,
+        limit=limit.quota,
+        remaining=remaining(limit, part),
+        used=round(used, 3),
+        capacity=limit.capacity,
+        reset_after=reset_after,
+    )
 
 
 def _state(store: Store) -> StoreView | None:

@@ -15,12 +15,15 @@ from msgspec.structs import force_setattr
 Level = Literal["global", "client", "address", "model", "provider"]
 Unit = Literal["requestsPerMinute", "requestsPerHour", "tokensPerMinute", "concurrent"]
 
+MINUTE, HOUR = 60.0, 3600.0
+
 
 class Limit(Struct, frozen=True, eq=False):
     """One bound, for every key on its level. ``name`` is ``level:unit``.
 
     A bucket of requests or tokens holds ``capacity`` and gains ``rate`` a second; of ``concurrent`` there are
     ``capacity`` slots, and ``rate`` is 0. ``refill`` is how long an empty bucket takes to be full, 0 for slots.
+    ``quota`` is the configured number: so many each minute or hour, or so many slots. The burst is in ``capacity``.
     """
 
     level: Level
@@ -29,9 +32,12 @@ class Limit(Struct, frozen=True, eq=False):
     capacity: float
     rate: float
     refill: float = 0.0  # follows from the others
+    quota: int = 0  # follows from the others
 
     def __post_init__(self) -> None:
         force_setattr(self, "refill", self.capacity / self.rate if self.rate else 0.0)
+        period = HOUR if self.unit == "requestsPerHour" else MINUTE
+        force_setattr(self, "quota", round(self.rate * period) if self.rate else int(self.capacity))
 
 
 class Want(Struct, frozen=True, gc=False):

@@ -236,15 +236,22 @@ class Hold(Struct, eq=False):
     # -- telling ----------------------------------------------------------------------------------
 
     def lines(self) -> bytes:
-        """``X-RateLimit-...`` of the tightest bucket; the reset is when it is full again, in unix seconds."""
+        """``X-RateLimit-...`` of the tightest bucket: its configured rate, the amount that may be taken from it now,
+        and when it is full again, in Unix seconds.
+        """
         part, limit = self._tightest
         if limit is None:
             return b""
         return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
-            limit.capacity,
-            (1.0 - part) * limit.capacity + ROUNDING if part < 1.0 else 0,
+            limit.quota,
+            remaining(limit, part),
             ceil(self._terms.wall() + part * limit.refill),
         )
+
+
+def remaining(limit: Limit, part: float) -> int:
+    """What may be taken now from a bucket of which ``part`` is used; whole requests, tokens or slots."""
+    return int((1.0 - part) * limit.capacity + ROUNDING) if part < 1.0 else 0
 
 
 def _told(verdict: Verdict) -> RateLimited:

@@ -7,9 +7,8 @@ from msgspec.structs import replace
 
 from proxy.config.schema import Limits, RateLimiting, TokenEstimate
 from proxy.identity import Client
-from proxy.limits.base import Level, Limit, Unit, Want
+from proxy.limits.base import HOUR, MINUTE, Level, Limit, Unit, Want
 
-MINUTE, HOUR = 60.0, 3600.0
 ADDRESS_WORTH = 10  # an address gets so many clients' worth, unless the configuration says otherwise
 MOST_OVERRIDES = 1024  # limits of keys that are kept compiled
 EVERYONE = "all"  # whose bucket it is where all share one

@@ -85,9 +85,7 @@ def _handled(admission: Admission) -> Callable[[Delivery], Awaitable[None]]:
         hold.lines()
         hold.settle(exchange)
 
-    handler: Any = served
-    for wrap in reversed(admission.middleware):
-        handler = wrap(handler)
+    handler: Any = admission.authenticate(admission.limit(served))
     return cast("Callable[[Delivery], Awaitable[None]]", handler)
 
 

@@ -103,11 +103,17 @@ def test_the_shipped_files_load_and_hold_the_sample(keys: Mapping[str, str]) -> 
     found = load(ROOT / "config/config.yaml", keys)
     assert len(found.config.providers) == len(keys)
     assert (len(found.config.models) > 3) is bool(keys)
+    assert not found.config.rate_limiting.enabled
     shipped = (ROOT / "config/config.yaml").read_text()
     for line in CONFIG.splitlines():
         assert line.split("#")[0].strip() in shipped
     for line in MODELS.splitlines()[1:]:
         assert line in (ROOT / "config/models.yaml").read_text()
+
+
+def test_by_default_nothing_is_limited_and_running_answers_get_10_s_to_end() -> None:
+    config = load(None, {}).config
+    assert (config.rate_limiting.enabled, config.server.drain_secs) == (False, 10)
 
 
 # -- where it comes from ------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ async def test_without_limits_there_is_nothing_to_see() -> None:
         }
 
 
-async def test_the_configuration_is_told_and_the_fullest_buckets_first() -> None:
+async def test_the_page_shows_the_limits_as_clients_read_them_and_the_fullest_buckets_first() -> None:
     async with Operated(LIMITED) as plane:
         limiter = plane.engine.limiter
         requests, slots = limiter.rules.client(None).requests
@@ -50,22 +50,26 @@ async def test_the_configuration_is_told_and_the_fullest_buckets_first() -> None
         limiter.store.take([Want(slots, "key:a")], 1)
         answer = (await plane.ask("GET", "/admin/rate-limits")).json
         assert answer["limits"] == [
-            {"level": "global", "unit": "requestsPerMinute", "capacity": 600.0, "perSecond": 10.0},
-            {"level": "client", "unit": "requestsPerMinute", "capacity": 5.0, "perSecond": 1.0},
-            {"level": "client", "unit": "concurrent", "capacity": 2.0, "perSecond": 0.0},
+            {"level": "global", "unit": "requestsPerMinute", "limit": 600, "capacity": 600.0, "perSecond": 10.0},
+            {"level": "client", "unit": "requestsPerMinute", "limit": 60, "capacity": 5.0, "perSecond": 1.0},
+            {"level": "client", "unit": "concurrent", "limit": 2, "capacity": 2.0, "perSecond": 0.0},
         ]
         assert answer["buckets"] == [
-            _bucket("requestsPerMinute", "key:b", 4.0, 5.0, 4.0),
-            _bucket("requestsPerMinute", "key:a", 1.0, 5.0, 1.0),
-            _bucket("concurrent", "key:a", 1.0, 2.0, None),
+            _bucket("requestsPerMinute", "key:b", 60, 1, 4.0, 5.0, 4.0),
+            _bucket("requestsPerMinute", "key:a", 60, 4, 1.0, 5.0, 1.0),
+            _bucket("concurrent", "key:a", 2, 1, 1.0, 2.0, None),
         ]
 
 
-def _bucket(unit: str, key: str, used: float, capacity: float, reset_after: float | None) -> dict[str, Any]:
+def _bucket(
+    unit: str, key: str, limit: int, remaining: int, used: float, capacity: float, reset_after: float | None
+) -> dict[str, Any]:
     return {
         "level": "client",
         "unit": unit,
         "key": key,
+        "limit": limit,
+        "remaining": remaining,
         "used": used,
         "capacity": capacity,
         "resetAfter": reset_after,

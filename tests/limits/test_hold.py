@@ -101,6 +101,16 @@ async def test_the_tightest_bucket_of_all_that_were_asked_for_is_told(waits: boo
     assert setting.tally.told == ["admitted"]
 
 
+async def test_the_limit_header_is_the_configured_rate_and_remaining_what_is_possible_now(waits: bool) -> None:
+    for bounds, told in (
+        (Limits(requests_per_minute=20, burst_size=5), lines(20, 4, 5003)),
+        (Limits(requests_per_hour=1000, burst_size=10), lines(1000, 9, 5004)),
+        (Limits(requests_per_minute=7), lines(7, 6, 5009)),
+        (Limits(concurrent=3), lines(3, 2, 5000)),
+    ):
+        assert (await Setting(waits, per_client=bounds).begin()).lines() == told
+
+
 async def test_a_roomier_bucket_that_comes_later_is_not_told(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=4), per_model=Limits(requests_per_minute=6))
     hold = await setting.begin()

@@ -7,8 +7,8 @@ import { empty, heading, loading, pill, row, table, trouble } from "./parts.js";
 import { plain } from "./words.js";
 
 const EVERY = 2000;
-const LIMITS = [["Level", ""], ["Unit", ""], ["Capacity", "num"], ["Refill per minute", "num"]];
-const BUCKETS = [["Whose", "name"], ["Level", ""], ["Unit", ""], ["Used", "fill"], ["", "num"], ["Empty again in", "num"]];
+const LIMITS = [["Level", ""], ["Unit", ""], ["Limit", "num"], ["At once", "num"], ["Refill per minute", "num"]];
+const BUCKETS = [["Whose", "name"], ["Level", ""], ["Unit", ""], ["Limit", "num"], ["Used", "fill"], ["Remaining", "num"], ["Full again in", "num"]];
 const FAILING = { local: "counts on its own", open: "lets everything through", closed: "refuses everything" };
 const EXAMPLE = ["rateLimiting:", "  enabled: true", "  perClient:", "    requestsPerMinute: 60", "    tokensPerMinute: 100000"].join("\n");
 
@@ -17,15 +17,16 @@ const unit = (name) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerC
 
 function bucketRow(bucket) {
   const meter = h("span", { class: "meter", role: "meter", "aria-valuemin": 0, "aria-label": `${bucket.key}, ${unit(bucket.unit)}` }, h("i"));
-  const [used, reset] = [h("span"), h("span")];
-  const element = row(BUCKETS, [h("strong", {}, bucket.key || "everybody"), plain(bucket.level), unit(bucket.unit), meter, used, reset]);
+  const [limit, remaining, reset] = [h("span"), h("span"), h("span")];
+  const element = row(BUCKETS, [h("strong", {}, bucket.key || "everybody"), plain(bucket.level), unit(bucket.unit), limit, meter, remaining, reset]);
   return { element, update(now) {
     const part = now.capacity ? Math.min(1, now.used / now.capacity) : 0;
     meter.firstChild.style.setProperty("width", `${(part * 100).toFixed(1)}%`);
     meter.dataset.tone = part >= 1 ? "bad" : part >= 0.8 ? "warn" : "ok";
     meter.setAttribute("aria-valuemax", now.capacity);
     meter.setAttribute("aria-valuenow", now.used.toFixed(1));
-    text(used, `${rate(now.used)} of ${count(now.capacity)}`);
+    text(limit, count(now.limit));
+    text(remaining, `${count(now.remaining)} of ${count(now.capacity)}`);
     text(reset, now.resetAfter ? span(now.resetAfter) : NONE);
   } };
 }
@@ -60,7 +61,7 @@ export function show(root, { signal }) {
     buckets.element.hidden = !found.buckets.length;
     match(buckets.body, kept[0], found.buckets, (each) => `${each.level} ${each.unit} ${each.key}`, bucketRow);
     match(limits.body, kept[1], found.limits, (each) => JSON.stringify(each), (each) => ({
-      element: row(LIMITS, [h("strong", {}, plain(each.level)), unit(each.unit), count(each.capacity), each.perSecond ? rate(each.perSecond * 60) : NONE]),
+      element: row(LIMITS, [h("strong", {}, plain(each.level)), unit(each.unit), count(each.limit), count(each.capacity), each.perSecond ? rate(each.perSecond * 60) : NONE]),
     }));
   }
 
