@@ -330,14 +330,22 @@ async def test_every_router_field_through_curl(
             clean(up.requests[-1])
 
 
-async def test_fields_narrow_names_and_lists_too_and_the_body_wins_over_headers(up: Upstream) -> None:
+async def test_the_router_fields_of_a_body_win_over_headers(up: Upstream) -> None:
     async with Gateway(fleet(up)) as gw:
-        answer = await ask(gw, ["quick", "wise"], json_response=True)
-        assert answer.header("x-router-model") == "wise"
-        answer = await ask(gw, ["quick", "wise"], ("x-router-type", "reasoning"), type="fast")
+        answer = await ask(gw, "auto", ("x-router-type", "reasoning"), type="fast")
         assert answer.header("x-router-model") == "quick"
-        answer = await ask(gw, ["quick", "wise"], ("x-router-type", "reasoning"), type=None)
+        answer = await ask(gw, "auto", ("x-router-type", "poetry"), type=None)
+        assert answer.status == 200
+
+
+async def test_router_fields_beside_a_named_model_leave_it_as_named(up: Upstream) -> None:
+    async with Gateway(fleet(up)) as gw:
+        fields = {"type": "reasoning", "tags": ["tools"], "json_response": True, "min_context_size": 16000}
+        answer = await ask(gw, "quick", **fields, prefer_fast=True, min_success_rate=0.9)
+        assert (answer.status, answer.header("x-router-model")) == (200, "quick")
+        answer = await ask(gw, ["quick", "wise"], **fields)
         assert answer.header("x-router-model") == "quick"
+        clean(up.requests[-1])
 
 
 @pytest.mark.parametrize(
@@ -356,11 +364,11 @@ async def test_a_filter_that_nobody_satisfies_is_a_404_that_names_it(
     async with Gateway(fleet(up), clock=clock) as gw, sdk(gw) as client:
         know(gw, clock)
         for options in (
-            {"extra_body": {field: value}},
-            {"extra_headers": {f"x-router-{field.replace('_', '-')}": text}},
+            {"extra_body": {"type": "fast", field: value}},
+            {"extra_headers": {"x-router-type": "fast", f"x-router-{field.replace('_', '-')}": text}},
         ):
             with pytest.raises(openai.NotFoundError) as caught:
-                await chat(client, "quick", stream=False, **options)
+                await chat(client, "auto", stream=False, **options)
             assert (caught.value.code, caught.value.param) == ("no_model_matches", field)
             assert field in caught.value.message
         assert up.requests == []

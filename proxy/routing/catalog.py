@@ -104,30 +104,43 @@ class Catalog:
         """The candidates for what is asked, at nobody but the provider ``pinned`` if there is one.
 
         Raises ClientFault: 404 ``model_not_found`` if no name is known, 403 ``model_not_allowed`` if whoever asks may
-        use none of them, 404 ``no_model_matches`` if the criteria leave nobody.
+        use none of them, 404 ``no_model_matches`` if ``auto`` is asked for and the criteria leave nobody.
         """
-        steps: list[Step] = []
+        named: list[Step] = []
         unknown = []
         for name in dict.fromkeys(spec.names):
             found = self._named(name) if pinned is None else self._named_at(pinned, name)
             if found is None:
                 unknown.append(name)
             else:
-                steps += found
+                named += found
+        auto: Steps = ()
         if spec.auto:
-            steps += self._auto if pinned is None else self._auto_at[pinned.name]
-        if not steps:
+            auto = self._auto if pinned is None else self._auto_at[pinned.name]
+        if not named and not auto:
             raise self.unknown(spec.names[0], spec.access) if spec.names else _nobody()
         last: Step | None = self._last if pinned is None else None
         if spec.access is not ALL:
-            steps = list(self._allowed.of(steps, spec.access))
-            if not steps:
+            named, auto = list(self._allowed.of(named, spec.access)), self._allowed.of(auto, spec.access)
+            if not named and not auto:
                 raise forbidden(spec.names)
             last = next(iter(self._allowed.of((last,), spec.access)), None) if last is not None else None
-        criteria = spec.criteria
-        left = tuple(steps) if criteria is NONE else self._selected(steps, criteria, now)
-        affinity = b"" if criteria.prefer_fast else spec.affinity
-        return Plan(left, spec.endpoint, affinity, random, last, tuple(unknown), criteria.min_success_rate)
+        plan = Plan((*named, *auto), spec.endpoint, spec.affinity, random, last, tuple(unknown))
+        if spec.criteria is not NONE:
+            self._narrow(plan, tuple(named), auto, spec.criteria, now)
+        return plan
+
+    def _narrow(self, plan: Plan, named: Steps, auto: Steps, criteria: Criteria, now: float) -> None:
+        """Apply the criteria: to what ``auto`` stands for. Of a named model only the deployment is theirs to prefer."""
+        if criteria.prefer_fast:
+            named = self._selection.of(named, Criteria(prefer_fast=True))
+            plan.affinity = b""
+        if auto:
+            auto = self._selected(auto, criteria, now, required=not named)
+            if criteria.min_success_rate:
+                plan.rate = criteria.min_success_rate
+                plan.named = frozenset(each for step in named for each in step.deployments)
+        plan.steps = named + auto
 
     def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
         """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
@@ -135,8 +148,11 @@ class Catalog:
             raise forbidden(())
         return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
 
-    def _selected(self, steps: list[Step], criteria: Criteria, now: float) -> Steps:
+    def _selected(self, steps: Steps, criteria: Criteria, now: float, *, required: bool) -> Steps:
+        """The steps as the criteria leave them. Raises ClientFault (404) if that is nothing and it is ``required``."""
         left = self._selection.of(steps, criteria)
+        if not required:
+            return left
         if not left:
             raise nothing_left(steps, criteria)
         least = criteria.min_success_rate

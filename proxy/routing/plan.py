@@ -24,7 +24,7 @@ class Plan(Struct, eq=False, gc=False):
     """``steps`` in order, each of deployments that are equal; ``last`` is the fallback, if any.
 
     ``endpoint`` and ``affinity`` are those of a ``Spec``. ``unknown`` holds the asked names that nobody has; ``rate``
-    is the least success rate of a candidate, the fallback excepted.
+    is the least success rate of a candidate, except for those ``named`` by the client and for the fallback.
     """
 
     steps: tuple[Step, ...]
@@ -34,6 +34,7 @@ class Plan(Struct, eq=False, gc=False):
     last: Step | None = None
     unknown: tuple[str, ...] = ()
     rate: float = 0.0
+    named: frozenset[Deployment] = frozenset()
     _demanding: bool = False  # whether there is any of the next two demands
     _context: int = -1  # larger than so many tokens must a candidate's context be
     _prefill: bool = False  # it must be able to go on with a text
@@ -123,7 +124,7 @@ class Plan(Struct, eq=False, gc=False):
         return "prefill" if self._prefill and not deployment.prefills else None
 
     def _succeeds(self, deployment: Deployment, now: float) -> bool:
-        rate = deployment.live.statistics.success_rate(now)
+        rate = None if deployment in self.named else deployment.live.statistics.success_rate(now)
         return rate is None or rate >= self.rate
 
     # -- telling ----------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def test_who_may_not_be_asked_now_is_passed_over_and_the_reason_told(reason: str
     bad = known.deployments[0]
     obstructed(reason, bad)
     for _ in range(5):
-        plan = asked(known, "m", criteria=Criteria(min_success_rate=0.5) if reason == "success_rate" else Criteria())
+        least = Criteria(min_success_rate=0.5)
+        plan = asked(known, "auto", criteria=least) if reason == "success_rate" else asked(known, "m")
         assert sorted(labels(every(plan))) == ["p1/m", "p2/m"]
         assert plan.skipped == [(bad, reason)]
         assert plan.explain()["skipped"] == {"p0/m": reason}
@@ -196,7 +197,7 @@ def test_a_success_rate_that_nobody_reaches_is_a_404_that_says_so() -> None:
     for deployment in known.deployments:
         deployment.live.statistics.ended(False, 0.0)
     with pytest.raises(ClientFault) as caught:
-        asked(known, "m", criteria=Criteria(min_success_rate=0.5))
+        asked(known, "auto", criteria=Criteria(min_success_rate=0.5))
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "min_success_rate")
 
 

@@ -26,6 +26,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "typed", "provider": "p", "type": "fast", "tags": ["general"]},
 ]
 KNOWN = build(MODELS, PROVIDERS)
+CLOSED = build(MODELS, {"p": PROVIDERS["p"]})
 EVERY = {model["name"] for model in MODELS}
 
 
@@ -63,25 +64,54 @@ def test_each_criterion_leaves_those_that_satisfy_it(criteria: Criteria, left: s
         (Criteria(type="fast", min_context_size=9000, prefer_fast=True, min_success_rate=1.0), "min_context_size"),
     ],
 )
-@pytest.mark.parametrize("names", [("auto",), ("quick", "deep", "plain", "typed")])
+@pytest.mark.parametrize("names", [("auto",), ("none",)])
 def test_the_criterion_that_leaves_nobody_is_named(criteria: Criteria, field: str, names: tuple[str, ...]) -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(KNOWN, *names, criteria=criteria)
+        asked(CLOSED, *names, auto=True, criteria=criteria)
     fault = caught.value
     assert (fault.status, fault.code, fault.param) == (404, "no_model_matches", field)
     assert field in fault.message
 
 
-def test_a_list_keeps_its_order_and_loses_those_that_do_not_match() -> None:
-    found = every(asked(KNOWN, "plain", "quick", "deep", criteria=Criteria(json_response=True)))
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        Criteria(tags=("cooking",)),
+        Criteria(type="poetry"),
+        Criteria(min_context_size=64001),
+        Criteria(json_response=True),
+        Criteria(min_success_rate=1.0),
+    ],
+)
+def test_a_named_model_is_used_as_named_whatever_the_criteria(criteria: Criteria) -> None:
+    known = build(MODELS, PROVIDERS)
+    for deployment in known.deployments:
+        deployment.live.statistics.ended(False, 0.0)
+    assert [each.name for each in every(asked(known, "plain", "quick", criteria=criteria))] == ["plain", "quick"]
+    assert len(every(asked(known, "open/made-up", criteria=criteria))) == 1
+
+
+def test_in_a_list_the_criteria_choose_among_what_auto_adds() -> None:
+    known = build(MODELS, PROVIDERS)
+    found = every(asked(known, "plain", auto=True, criteria=Criteria(tags=("code",))))
+    assert (found[0].name, {each.name for each in found[1:]}) == ("plain", {"quick", "deep"})
+    assert [each.name for each in every(asked(known, "plain", auto=True, criteria=Criteria(type="poetry")))] == [
+        "plain"
+    ]
+    for deployment in known.deployments:
+        deployment.live.statistics.ended(deployment.name == "deep", 0.0)
+    found = every(asked(known, "plain", auto=True, criteria=Criteria(min_success_rate=0.5)))
     assert [each.name for each in found] == ["plain", "deep"]
 
 
-def test_of_a_model_that_is_not_configured_nothing_is_known() -> None:
-    assert len(every(asked(KNOWN, "open/made-up", criteria=Criteria(prefer_fast=True)))) == 1
-    with pytest.raises(ClientFault) as caught:
-        asked(KNOWN, "open/made-up", criteria=Criteria(min_context_size=1))
-    assert caught.value.code == "no_model_matches"
+def test_a_preference_for_speed_chooses_among_the_deployments_of_a_named_model() -> None:
+    models = [{"name": "m", "provider": name} for name in ("p", "q")]
+    known = build(models, PROVIDERS | {"q": {"baseUrl": "http://127.0.0.1:3"}})
+    for latency, deployment in zip((3.0, 1.0), known.deployments, strict=True):
+        deployment.live.statistics.first_token(latency, 0.0)
+    for _ in range(2):
+        found = every(asked(known, "m", criteria=Criteria(prefer_fast=True, type="poetry")))
+        assert [each.provider.name for each in found] == ["q", "p"]
 
 
 def test_the_criteria_hold_for_a_pinned_provider_too() -> None:
