@@ -542,7 +542,7 @@ async def test_however_an_exchange_ends_its_slots_are_free(up: Upstream, end: st
 async def test_a_candidate_that_failed_holds_no_slot_while_the_next_is_asked(up: Upstream) -> None:
     async with Upstream() as second:
         source = one_provider(up, **limits(perProvider={"concurrent": 1}))
-        source["routing"] = {"maxRetries": 1, "rateLimitRetries": 0}
+        source["routing"] = {"maxRetries": 2, "rateLimitRetries": 0}
         source["providers"]["second"] = {"baseUrl": second.url, "apiKey": "other-secret"}
         source["models"].append({"name": "m", "provider": "second", "model": "second-model"})
         up.on(lambda request: json_answer(error_json("no"), 500))

@@ -352,7 +352,7 @@ async def test_a_429_that_says_nothing_is_waited_for_twice_as_long_each_time() -
     answer, slept, asked = await waits(said(429), retryDelay=200, rateLimitRetries=4)
     assert (answer.status, asked, len(slept)) == (429, 5, 4)
     for number, seconds in enumerate(slept):
-        assert 0.1 * 2**number <= seconds <= 0.2 * 2**number
+        assert 0.2 * 2**number <= seconds <= 0.3 * 2**number
 
 
 async def test_nobody_waits_longer_than_the_deadline_or_a_minute() -> None:
@@ -522,7 +522,7 @@ async def test_one_exchange_is_one_failure_however_often_it_asks(name: str) -> N
             answer = await fetch(client, CALL)
             assert (answer.status, len(up.requests)) == (502, asked)
             assert "breaker_open" in answer.json["error"]["message"]
-            assert answer.header("retry-after") == "60"
+            assert answer.header("retry-after") in ("59", "60")
 
 
 # -- after the content commit -------------------------------------------------------------------------
@@ -665,7 +665,8 @@ async def test_who_was_refused_did_not_run_and_may_ask_somebody_else_unless_its_
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 3])
-async def test_at_most_max_retries_switches_then_the_fallback(retries: int) -> None:
+async def test_max_retries_bounds_the_deployments_that_are_tried_before_the_fallback(retries: int) -> None:
+    """3 is three, the first included; 0 is one attempt, and nothing is repeated."""
     async with Upstream() as up:
         up.on(lambda request: said(500))
         config = {
@@ -677,7 +678,7 @@ async def test_at_most_max_retries_switches_then_the_fallback(retries: int) -> N
             answer = await fetch(await gw.client(), {"model": ["a", "b", "c", "d"], "messages": HI})
             asked = [request.json["model"] for request in up]
             again = 1 if retries else 0  # the same once more, where nobody else is left before the fallback
-            tried = ["a", "b", "c", "d"][: retries + 1]
+            tried = ["a", "b", "c", "d"][: max(1, retries)]
             assert asked == [*tried, *tried[-1:] * again, "last", *["last"] * again]
             assert answer.status == 502
             assert answer.header("x-router-fallback-used") == "true"
@@ -733,18 +734,45 @@ async def test_after_the_deadline_nobody_else_is_asked() -> None:
             await at_rest(gw)
 
 
-async def test_the_larger_context_alone_is_asked_and_never_the_same_again() -> None:
+async def test_after_a_context_error_larger_and_unknown_contexts_are_tried_and_never_a_known_smaller_one() -> None:
     async with Upstream() as up:
         up.queue(CONTEXT, CONTEXT, good("plain"))
-        sizes = {"small": 1000, "unknown": 0, "same": 1000, "larger": 2000, "less": 1500, "largest": 9000}
+        sizes = {"small": 1000, "smaller": 500, "same": 1000, "unknown": 0, "larger": 2000, "largest": 9000}
         config = {
             "providers": {"up": {"baseUrl": up.url}},
             "models": [{"name": name, "provider": "up", "contextSize": size} for name, size in sizes.items()],
         }
         async with Gateway(config) as gw:
             answer = await fetch(await gw.client(), {"model": list(sizes), "messages": HI})
-            assert [request.json["model"] for request in up] == ["small", "larger", "largest"]
-            assert answer.json["_router"]["model_name"] == "largest"
+            assert [request.json["model"] for request in up] == ["small", "unknown", "larger"]
+            assert answer.json["_router"]["model_name"] == "larger"
+
+
+async def test_a_fallback_of_unknown_context_is_tried_after_a_context_error() -> None:
+    async with Upstream() as up:
+        up.queue(CONTEXT, good("plain"))
+        config = {
+            "providers": {"up": {"baseUrl": up.url}},
+            "models": [{"name": "m", "provider": "up", "contextSize": 1000}],
+            "routing": {"fallback": {"provider": "up", "model": "last"}},
+        }
+        async with Gateway(config) as gw:
+            answer = await fetch(await gw.client(), CALL)
+            assert (answer.status, answer.header("x-router-fallback-used")) == (200, "true")
+            assert [request.json["model"] for request in up] == ["m", "last"]
+
+
+async def test_a_context_error_of_a_deployment_of_unknown_context_rules_nobody_out() -> None:
+    async with Upstream() as up:
+        up.queue(CONTEXT, good("plain"))
+        sizes = {"unknown": 0, "small": 500}
+        config = {
+            "providers": {"up": {"baseUrl": up.url}},
+            "models": [{"name": name, "provider": "up", "contextSize": size} for name, size in sizes.items()],
+        }
+        async with Gateway(config) as gw:
+            answer = await fetch(await gw.client(), {"model": list(sizes), "messages": HI})
+            assert (answer.status, answer.json["_router"]["model_name"]) == (200, "small")
 
 
 async def test_a_context_that_nobody_has_is_told_in_the_providers_words() -> None:

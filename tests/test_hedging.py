@@ -223,7 +223,7 @@ async def test_a_first_attempt_that_fails_early_is_failed_over_as_ever(manner: s
 
 @MANNERS
 async def test_where_everybody_fails_the_client_gets_one_error_with_every_reason(manner: str) -> None:
-    async with hedged(routing={"maxRetries": 2}) as (gw, ups, clock):
+    async with hedged(routing={"maxRetries": 3}) as (gw, ups, clock):
         go = asyncio.Event()
         ups[0].queue([Wait(go), *json_answer(error_json(), 500)])
         ups[1].queue([Wait(go), *json_answer(error_json(), 503)])

@@ -97,7 +97,7 @@ async def test_the_attempts_of_a_failover_stand_in_their_order(up: Upstream) -> 
     async with Upstream() as second:
         second.on(lambda request: sse_answer(*chat_events("Hi", " there")))
         up.on(lambda request: json_answer(error_json(), 503))
-        source = one_provider(up, routing={"maxRetries": 1, "strategy": "weighted_round_robin"})
+        source = one_provider(up, routing={"maxRetries": 2, "strategy": "weighted_round_robin"})
         source["providers"]["twin"] = {"baseUrl": second.url}
         source["models"][0]["weight"] = 1000
         source["models"].append({"name": "m", "provider": "twin", "weight": 0.001})

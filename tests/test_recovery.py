@@ -204,7 +204,7 @@ async def test_held_back_the_only_candidate_is_asked_once_more_after_a_break() -
 
 @pytest.mark.parametrize("prefix", [[ROLE, FIRST], [ROLE], []], ids=["content", "a role", "nothing"])
 async def test_held_back_everything_fails_and_the_client_gets_one_error_in_band(prefix: list[bytes]) -> None:
-    async with cast("hold", routing={"maxRetries": 2}) as (gw, ups, clock):
+    async with cast("hold", routing={"maxRetries": 3}) as (gw, ups, clock):
         for up in ups:
             up.on(lambda request: [*begun(*prefix), Close()])
         client = await ask(gw)

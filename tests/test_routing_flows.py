@@ -469,7 +469,7 @@ def keyed(up: Upstream, *keys: str, **sections: Any) -> dict[str, Any]:
             {"name": "n", "provider": "up"},
             {"name": "spare", "provider": "spare"},
         ],
-        "routing": {"maxRetries": 1, "rateLimitRetries": 0},
+        "routing": {"maxRetries": 2, "rateLimitRetries": 0},
     } | sections
 
 

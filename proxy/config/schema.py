@@ -150,9 +150,9 @@ class Routing(Section, frozen=True):
     says anything, ``auto`` is smart and a name that several deployments serve rotates over them.
     """
 
-    max_retries: Count = 3  # switches to another candidate
+    max_retries: Count = 3  # deployments that are tried, the first included, before the fallback; 0: one, and once
     rate_limit_retries: Count = 2  # the same candidate again
-    retry_delay: Count = 1000  # milliseconds, doubled each time
+    retry_delay: Count = 1000  # milliseconds at least, doubled each time, with up to half of it as jitter
     deadline_secs: Seconds = 0.0  # over all attempts, up to the first content; 0: only the clocks
     timeout_secs: Seconds | UnsetType = UNSET
     fallback: Fallback | None = None

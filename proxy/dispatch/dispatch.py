@@ -60,7 +60,6 @@ class Dispatch:
     _resort: Deployment | None = None  # the fallback, once it was its turn
     _keyless: tuple[Deployment, ...] = ()  # every key of theirs rests
     _limited: tuple[Deployment, ...] = ()  # our own limits hold them back
-    _switches = 0
     _waited = 0.0
 
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan) -> None:
@@ -92,7 +91,7 @@ class Dispatch:
                 now = self._now()
             trial = self._begin(deployment, now) if admitted else None
             if trial is None:
-                deployment = self._instead_of(deployment)
+                deployment = self._switch()
                 continue
             setback = await self._try(trial)
             if setback is None:
@@ -288,34 +287,26 @@ class Dispatch:
         return self._switch()
 
     def _switch(self, *, fallback: bool = True) -> Deployment | None:
-        """Another candidate, within the budget of switches, else the fallback."""
-        found = None
-        if self._switches < self._routing.max_retries:
-            found = self._plan.next(self._now())
-        if found is not None:
-            self._switches += 1
-            return found
-        return self._last_resort() if fallback else None
+        """The next candidate while ``maxRetries`` leaves room for one, else the fallback."""
+        found = self._plan.next(self._now()) if self._has_budget() else None
+        return found or (self._last_resort() if fallback else None)
+
+    def _has_budget(self) -> bool:
+        """Whether ``maxRetries`` leaves room for another deployment; it counts the first one, not the fallback."""
+        tried = {trial.deployment for trial in self._exchange.trials if trial.deployment is not self._resort}
+        return len(tried) < max(1, self._routing.max_retries)
 
     def _last_resort(self) -> Deployment | None:
         self._resort = self._plan.fallback(self._now())
         return self._resort
-
-    def _instead_of(self, passed: Deployment) -> Deployment | None:
-        """Another for one that could not be asked after all, which is no switch unless it was asked before."""
-        if self._asked(passed):
-            return self._switch()
-        found = None if passed is self._resort else self._plan.next(self._now())
-        return found or self._last_resort()
 
     async def _rested(self, deployment: Deployment) -> Deployment | None:
         """After a 429: another key, an equal candidate, the same when it has rested, another candidate."""
         now, retry, keys = self._now(), self._asked(deployment) - 1, deployment.provider.keys
         if len(keys) > 1 and keys.free_at() <= now:
             return deployment
-        equal = self._plan.equal(now) if self._switches < self._routing.max_retries else None
+        equal = self._plan.equal(now) if self._has_budget() else None
         if equal is not None:
-            self._switches += 1
             return equal
         again = retry < self._routing.rate_limit_retries and await self._has_rested(deployment)
         return deployment if again and self._plan.may_ask(deployment, self._now()) else self._switch()

@@ -66,7 +66,7 @@ class Hedging(Calling):
         # Nothing is begun before this runs: a task that is cancelled before its first step has nothing to undo.
         assert self._race is not None
         trial = None
-        while trial is None and self._race.winner is None and self._switches < self._routing.max_retries:
+        while trial is None and self._race.winner is None and self._has_budget():
             found = self._plan.next(self._now())
             if found is None:
                 break
@@ -75,7 +75,6 @@ class Hedging(Calling):
                 trial = self._begin(found, self._now())
         if trial is None:
             raise Lost
-        self._switches += 1
         return await self._run(trial)
 
     async def _run(self, trial: Trial) -> Setback | None:

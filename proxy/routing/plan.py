@@ -36,7 +36,7 @@ class Plan(Struct, eq=False, gc=False):
     rate: float = 0.0
     named: frozenset[Deployment] = frozenset()
     _demanding: bool = False  # whether there is any of the next two demands
-    _context: int = -1  # larger than so many tokens must a candidate's context be
+    _context: int = 0  # a context of at most so many tokens is known to be too small
     _prefill: bool = False  # it must be able to go on with a text
     _step: Step | None = None  # of the last proposal
     _asked_at: float = 0.0
@@ -80,7 +80,7 @@ class Plan(Struct, eq=False, gc=False):
         return self._obstacle(deployment, now) is None
 
     def demand_context(self, size: int) -> None:
-        """From now on only candidates with a context known to be larger than ``size`` tokens, the fallback included."""
+        """Pass over candidates, the fallback included, whose context is known to be ``size`` tokens or fewer."""
         self._demanding = True
         self._context = max(self._context, size)
 
@@ -119,7 +119,7 @@ class Plan(Struct, eq=False, gc=False):
         return self._unfit(deployment) if self._demanding else None
 
     def _unfit(self, deployment: Deployment) -> Reason | None:
-        if deployment.context_size <= self._context:
+        if 0 < deployment.context_size <= self._context:
             return "context"
         return "prefill" if self._prefill and not deployment.prefills else None
 

@@ -58,7 +58,7 @@ class Next(StrEnum):
     NEXT = "the next at once"
     NEXT_OR_SAME = "the next, or the same once more before the fallback"
     NEXT_OR_TELL = "the next, or the provider's error to the client"
-    LARGER_OR_TELL = "the next with a larger context, or the provider's error to the client"
+    LARGER_OR_TELL = "the next whose context is larger or unknown, or the provider's error to the client"
     KEY = "another key, then the next unless onAuthError says fail"
     TELL = "nobody: the provider's error to the client"
     STOP = "nobody"
@@ -149,8 +149,8 @@ def of_refusal(found: refusal.Refusal) -> Kind:
 
 
 def backoff(delay_ms: int, retry: int, random: Random) -> float:
-    """Seconds to wait before retry number ``retry`` (from 0): doubled each time, with jitter from half to whole."""
-    return float(delay_ms << min(retry, _DOUBLINGS)) / 1000 * random.uniform(0.5, 1.0)
+    """Seconds to wait before retry number ``retry`` (from 0): ``delay_ms``, doubled each time, and up to half more."""
+    return float(delay_ms << min(retry, _DOUBLINGS)) / 1000 * random.uniform(1.0, 1.5)
 
 
 def verdict(kinds: Iterable[Kind], last: Kind | None) -> Literal[429, 502, 504]:

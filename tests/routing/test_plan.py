@@ -122,17 +122,16 @@ SIZES = [
 ]
 
 
-def test_a_larger_context_may_be_demanded() -> None:
+def test_a_demanded_context_rules_out_only_those_that_are_known_not_to_have_it() -> None:
     plan = asked(build(SIZES, PROVIDERS), "s", "same", "unknown", "l")
     plan.next(0.0)
     plan.demand_context(1000)
-    assert labels(every(plan)) == ["r/l"]
-    assert dict(plan.skipped) == {d: "context" for d, _ in plan.skipped}
-    assert len(plan.skipped) == 2
+    assert labels(every(plan)) == ["r/unknown", "r/l"]
+    assert [(each.label, reason) for each, reason in plan.skipped] == [("q/same", "context")]
 
 
 def test_prefilling_may_be_demanded_beside_a_larger_context() -> None:
-    known = rivals(3, {"prefill": True}, {"contextSize": 10}, {"prefill": True, "contextSize": 10})
+    known = rivals(3, {"prefill": True, "contextSize": 4}, {"contextSize": 10}, {"prefill": True, "contextSize": 10})
     plan = asked(known, "m")
     plan.demand_prefill()
     assert {each.provider.name for each in every(plan)} == {"p0", "p2"}
