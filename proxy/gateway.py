@@ -31,8 +31,8 @@ from proxy.observe.bridge import place
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import Endpoint
-from proxy.routing.routes import MODELS, Route, Routes
+from proxy.routing.endpoints import MODELS, UNROUTED
+from proxy.routing.routes import Route, Routes
 from proxy.transport.body import BodyReader
 from proxy.transport.edge import Edge
 from proxy.transport.flush import Flush
@@ -52,7 +52,6 @@ BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop m
 
 _REQUEST_ID = istr("x-request-id")  # a name that knows its lower case is found for half the price
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
-_UNROUTED = Endpoint("-", "opaque", False, False, "opaque", "any")
 _STOPPING = "The gateway is shutting down."
 
 
@@ -125,7 +124,7 @@ class Gateway:
         and that nothing limits. Its answer has the header ``lines`` as well.
         """
         page = self._page_at(request.path) if client is None else None
-        exchange = Exchange(_UNROUTED, self.catalog, self._name(request), self._loop.time())
+        exchange = Exchange(UNROUTED, self.catalog, self._name(request), self._loop.time())
         delivery = Delivery(exchange, request)
         handler = self._handler
         try:
@@ -225,6 +224,8 @@ class Gateway:
             exchange.hold = None
         if exchange.fault is not None:
             exchange.fault = None
+        if exchange.endpoint is UNROUTED:  # refused before its route was looked up, or without one
+            exchange.endpoint = self._routes.endpoint_of(request.method, request.path, exchange.catalog)
         del exchange.catalog
         if exchange.dropped_events:
             self._log.warning(

@@ -108,6 +108,14 @@ async def test_a_run_that_was_counted_by_hand() -> None:
         assert await ask(client, "nobody", stream=False) == 404
         assert (await client.fetch("POST", "/v1/chat/completions", body=b"{")).status == 400
         assert await ask(client, "m", stream=False) == 429
+        # No calls to a model: they are counted apart.
+        for method, path, status in (
+            ("GET", "/v1/models", 200),
+            ("GET", "/v1/unknown", 404),
+            ("GET", "/v1/chat/completions", 405),
+            ("GET", "/health", 200),
+        ):
+            assert (await client.fetch(method, path)).status == status
         # Not an exchange: bytes that are no HTTP, but the beginning of a TLS handshake.
         stranger = await gw.client()
         await stranger.send(b"\x16\x03\x01\x00\r\n\r\n")
@@ -130,6 +138,9 @@ async def test_a_run_that_was_counted_by_hand() -> None:
         ("llm_requests_errors_total", "invalid_json"): 1,
         ("llm_requests_errors_total", "rate_limit_exceeded"): 1,
         ("llm_requests_rejected_total", "tls_on_plain_port"): 1,
+        ("gateway_other_requests_total", "models", "ok"): 1,
+        ("gateway_other_requests_total", "refused", "error"): 2,
+        ("gateway_other_requests_total", "page", "ok"): 2,  # one of them the scrape before
         ("llm_requests_in_flight",): 0,
         ("llm_requests_duration_seconds_count", *m): 5,
         ("llm_requests_duration_seconds_count", *spare): 2,
@@ -165,6 +176,19 @@ async def test_a_run_that_was_counted_by_hand() -> None:
     assert connections["llm_upstream_connections_opened_total",] == len(up.connections) + len(other.connections)
     reused = len(up.requests) + len(other.requests) - len(up.connections) - len(other.connections)
     assert connections["llm_upstream_connections_reused_total",] == reused
+
+
+async def test_a_call_that_is_refused_before_it_is_routed_is_a_failed_call() -> None:
+    auth = {"mode": "keys", "keys": [{"name": "a", "hash": "sha256:" + "0" * 64}]}
+    async with Upstream() as up, Gateway(one_provider(up, auth=auth, database={"enabled": False})) as gw:
+        client = await gw.client()
+        assert await ask(client, "m", stream=False) == 401
+        assert (await client.fetch("GET", "/v1/models")).status == 401
+        await gw.settled(2)
+        found = await scraped(gw)
+    assert found["llm_requests_total", "none", "none", "error"] == 1
+    assert found["llm_requests_errors_total", "invalid_api_key"] == 1
+    assert found["gateway_other_requests_total", "models", "error"] == 1
 
 
 def breaker(deployment: str, provider: str, model: str, state: str) -> Found:

@@ -29,13 +29,15 @@ class TokenTotals(Struct):
 
 
 class MetricsView(Struct, rename="camel"):
-    """Since the start, ``uptime`` seconds ago. Clients that left are neither successful nor failed; ``avgLatency`` is
-    in milliseconds; ``modelsAvailable`` counts the names that somebody would answer to now."""
+    """Calls to models since the start, ``uptime`` seconds ago: ``totalRequests`` = ``successfulRequests`` +
+    ``failedRequests`` + ``disconnectedRequests`` (the client left before the end). ``avgLatency`` is in milliseconds;
+    ``modelsAvailable`` counts the names that somebody would answer to now."""
 
     uptime: float
     total_requests: int
     successful_requests: int
     failed_requests: int
+    disconnected_requests: int
     fallbacks_used: int
     avg_latency: float | None
     models_available: int
@@ -44,8 +46,8 @@ class MetricsView(Struct, rename="camel"):
 
 
 class SecondView(Struct, rename="camel"):
-    """One second, which begins at ``at`` (Unix seconds): exchanges that ended in it, and the tokens that these had
-    generated. ``active`` ran at its end."""
+    """One second, which begins at ``at`` (Unix seconds): calls to models that ended in it, and the tokens that
+    these had generated. ``active`` ran at its end."""
 
     at: int
     requests: int
@@ -91,6 +93,7 @@ class Counters:
             total_requests=totals.requests,
             successful_requests=totals.ok,
             failed_requests=totals.failed,
+            disconnected_requests=totals.left,
             fallbacks_used=totals.fallbacks,
             avg_latency=round(totals.duration / totals.requests * 1000, 3) if totals.requests else None,
             models_available=self._available(),

@@ -78,7 +78,8 @@ class Plane:
         table += operator_routes(self.operator) + health_routes(self.vitals.health) + page_routes(Assets())
         table += description_routes(Description(lambda: self.routes, version), Docs())
         self.routes = table
-        self.find = Router(table, Gate(self.credential, attempts), subjects.engine.catch_up).find
+        gate = Gate(self.credential, attempts)
+        self.find = Router(table, gate, subjects.engine.catch_up, subjects.metrics.page).find
 
     def close(self) -> None:
         """Streams of the control plane end."""

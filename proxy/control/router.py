@@ -44,12 +44,16 @@ _Methods = dict[str, Route]
 class Router:
     """``find`` is asked for every request of the gateway: for one of the API it costs a look-up and a comparison.
 
-    ``catch_up`` is called before a page is made: nobody who looks may see less than what has ended.
+    ``catch_up`` is called before a page is made: nobody who looks may see less than what has ended. ``count`` gets the
+    status of each page that was answered.
     """
 
-    def __init__(self, routes: Iterable[Route], gate: Gate, catch_up: Callable[[], None]) -> None:
+    def __init__(
+        self, routes: Iterable[Route], gate: Gate, catch_up: Callable[[], None], count: Callable[[int], None]
+    ) -> None:
         self._gate = gate
         self._catch_up = catch_up
+        self._count = count
         self._exact: dict[str, _Methods] = {path: {} for path in EXACTLY}
         self._patterns: list[tuple[re.Pattern[str], _Methods]] = []
         templates: dict[str, _Methods] = {}
@@ -74,6 +78,8 @@ class Router:
         except GatewayError as fault:
             forget = cookie("", secure=False) if isinstance(fault, SessionOver) else b""
             refuse(request, fault, forget)
+        finally:
+            self._count(request.reply.status)
 
     async def _serve(self, request: Request) -> None:
         methods, parameters = self._match(request.path)

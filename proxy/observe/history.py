@@ -15,7 +15,7 @@ SECONDS = 900
 # So many durations of one second make its percentiles; of a busier one the last that came.
 KEPT = 512
 
-FAILED = frozenset(("error", "broken", "cancelled"))
+NOT_FAILED = ("ok", "client_gone")  # whatever else an outcome is, it is a failure
 
 
 class Second(Struct, frozen=True):
@@ -44,7 +44,7 @@ class _Tally:
 
 
 class History:
-    """``count`` all exchanges, ``close`` each second. A second in which nothing happened takes no memory."""
+    """``count`` all calls to models, ``close`` each second. A second in which nothing happened takes no memory."""
 
     def __init__(self) -> None:
         self._tally = _Tally()
@@ -54,7 +54,7 @@ class History:
         return f"<History of {len(self._closed)} seconds>"
 
     def count(self, ended: Sequence[Exchange | Record], tokens: int) -> None:
-        """Exchanges that ended in the second that runs, and how many tokens their answers had as far as is known."""
+        """Calls that ended in the second that runs, and how many tokens their answers had as far as is known."""
         tally = self._tally
         tally.last.extend(ended)
         tally.requests += len(ended)
@@ -62,7 +62,7 @@ class History:
         for exchange in ended:
             if exchange.stream and (first := exchange.first_content) is not None:
                 tally.first_tokens.append(first - exchange.began)
-            if exchange.outcome in FAILED:
+            if exchange.outcome not in NOT_FAILED:
                 tally.errors += 1
             if exchange.fallback_used:
                 tally.fallbacks += 1

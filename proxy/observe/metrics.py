@@ -1,5 +1,8 @@
 """What the gateway counts: each exchange once, when it has ended; read at a scrape.
 
+``llm_requests_...`` and ``llm_tokens_...`` are calls to models. All other requests are in
+``gateway_other_requests_total``.
+
 Labels are names from the configuration or of our own making, never what a client wrote or who it is, and a metric
 has at most ``max_label_sets`` of them: what comes later is counted under ``other``. An exchange that no provider was
 asked for has provider and model ``none``. What is only looked at when somebody scrapes is in ``gauges.py``.
@@ -16,7 +19,7 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector
 
 from proxy.errors import StreamTruncated
-from proxy.exchange import Exchange, Outcome
+from proxy.exchange import Exchange, Outcome, Trial
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
 from proxy.observe.facts import own_share, streamed_tokens
 from proxy.observe.family import OTHER, Column, Count, Family, Row, Spread, single
@@ -37,6 +40,8 @@ _KIND = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KINDS = 100
 
 _DEPLOYMENT = ("provider", "model")
+# Requests that are no calls to a model, by the kind of their endpoint; unrouted ones as what became of them.
+OTHERS = ("models", "passthrough", "page", "preflight", "refused")
 _FOLD: Final = 256  # exchanges: to fold what was observed of them takes 0.2 to 0.6 ms
 
 
@@ -101,7 +106,7 @@ class Metrics:
         self.requests = Family(
             "llm_requests_total",
             "counter",
-            "Exchanges that ended, by how they ended.",
+            "Calls to models that ended, by how they ended.",
             (*_DEPLOYMENT, "outcome"),
             Count,
             bound=max_label_sets,
@@ -110,7 +115,7 @@ class Metrics:
         self.errors = Family(
             "llm_requests_errors_total",
             "counter",
-            "Exchanges that ended in an error, by its code, or by the class of the status that was relayed.",
+            "Calls to models that ended in an error, by its code, or by the class of the status that was relayed.",
             ("kind",),
             Count,
             bound=min(max_label_sets, _KINDS),
@@ -122,6 +127,14 @@ class Metrics:
             ("reason",),
             Count,
             bound=min(max_label_sets, _KINDS),
+        )
+        self.others = Family(
+            "gateway_other_requests_total",
+            "counter",
+            "Requests that are no calls to a model: the list of models, passthrough, pages, preflights, refused ones.",
+            ("kind", "outcome"),
+            Count,
+            bound=len(OTHERS) * len(OUTCOMES) + 1,
         )
         self.duration = self._histogram(
             "llm_requests_duration_seconds", "From the request's head to the end of its answer.", DURATION
@@ -219,6 +232,9 @@ class Metrics:
         """Count exchanges that ended; every field is final. Each once."""
         known, good_attempts, overhead = self._series, self._good_attempts, self._overhead.observe
         for exchange in ended:
+            if exchange.endpoint.kind != "call":
+                self._count_other(exchange)
+                continue
             series = known.get((exchange.provider, exchange.request_model)) or self._find(exchange)
             series.requests(exchange.outcome).value += 1
             end = exchange.ended
@@ -231,7 +247,7 @@ class Metrics:
             trials = exchange.trials
             for trial in trials:
                 if trial.failure:
-                    self.attempts.cell(trial.deployment.provider.name, trial.failure).value += 1
+                    self._count_attempt(trial)
                 else:
                     good_attempts(trial.deployment.provider.name).value += 1
             if trials:
@@ -243,6 +259,10 @@ class Metrics:
         self._unfolded += len(ended)
         if self._unfolded >= _FOLD:
             self._fold()
+
+    def page(self, status: int) -> None:
+        """Count a page of the control plane that was answered with ``status``."""
+        self.others.cell("page", "ok" if status < 400 else "error").value += 1
 
     def admitted(self) -> None:
         """Count a request that every limit let through; once per exchange."""
@@ -266,6 +286,7 @@ class Metrics:
         yield self.requests
         yield self.errors
         yield self.rejected
+        yield self.others
         yield single("llm_requests_in_flight", "gauge", "Exchanges that began and did not end yet.", self.in_flight)
         yield self.duration
         yield self.first_token
@@ -273,7 +294,7 @@ class Metrics:
         yield self.longest_gap
         yield self.tokens
         yield self.attempts
-        yield single("llm_fallbacks_total", "counter", "Exchanges that came to the fallback.", self.fallbacks)
+        yield single("llm_fallbacks_total", "counter", "Calls to models that came to the fallback.", self.fallbacks)
         yield self.limits
         yield self.overhead
         if self._standing is not None:
@@ -297,7 +318,7 @@ class Metrics:
         yield single(
             "llm_client_disconnects_total",
             "counter",
-            "Exchanges whose client left before the end.",
+            "Calls to models whose client left before the end.",
             self.client_disconnects,
         )
         yield self.truncated
@@ -337,6 +358,17 @@ class Metrics:
         if series is None:
             series = self._series[labels] = Series(self, labels)
         return series
+
+    def _count_other(self, exchange: Exchange) -> None:
+        """A request that is no call to a model. Attempts are the provider's affair, whatever they were for."""
+        kind = exchange.endpoint.kind
+        name = ("preflight" if exchange.outcome == "ok" else "refused") if kind == "unrouted" else kind
+        self.others.cell(name, exchange.outcome).value += 1
+        for trial in exchange.trials:
+            self._count_attempt(trial)
+
+    def _count_attempt(self, trial: Trial) -> None:
+        self.attempts.cell(trial.deployment.provider.name, trial.failure or "ok").value += 1
 
     def _count_failure(self, series: Series, exchange: Exchange) -> None:
         if exchange.outcome == "client_gone":

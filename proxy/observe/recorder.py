@@ -57,12 +57,14 @@ class Recorder:
         first = self._sequence + 1
         self._sequence += len(ended)
         samples_of = self.deployments.__getitem__
-        worded, all_tokens = bool(self._prompts), 0
+        worded, others, all_tokens = bool(self._prompts), False, 0
         for exchange in ended:
             if len(exchange.model) + len(exchange.response_model) > NAME or exchange.error or exchange.error_detail:
                 worded = True
             tokens = generated(exchange)
-            if tokens:
+            if exchange.endpoint.kind != "call":
+                others = True
+            elif tokens:
                 all_tokens += tokens
             for trial in exchange.trials:
                 end = trial.ended
@@ -77,7 +79,8 @@ class Recorder:
         # Where others may have written much, or a prompt is to be kept, the records are made at once: they are bounded.
         kept = [*map(self._record, ended, count(first))] if worded else ended
         self._ring.extend(kept)
-        self.history.count(kept, all_tokens)
+        calls = [each for each in kept if each.endpoint.kind == "call"] if others else kept
+        self.history.count(calls, all_tokens)
         if self.on_records is not None:
             self.on_records(map(self._record, kept, count(first)))
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from msgspec import Struct
 
 from proxy.observe.family import Count, Family
-from proxy.observe.history import FAILED
+from proxy.observe.history import NOT_FAILED
 from proxy.observe.metrics import Metrics
 
 
 class Totals(Struct, frozen=True):
-    """``failed`` counts answers that were an error or broke, and not clients that left; ``duration`` is the sum in
-    seconds; of tokens what providers told, in disjoint classes."""
+    """Calls to models. ``requests`` = ``ok`` + ``failed`` + ``left``: the whole answer was delivered, it was an error
+    or broke, or the client disconnected before its end. ``duration`` is the sum in seconds; of tokens what providers
+    told, in disjoint classes."""
 
     requests: int = 0
     ok: int = 0
     failed: int = 0
+    left: int = 0
     fallbacks: int = 0
     duration: float = 0.0
     input: int = 0
@@ -29,7 +31,8 @@ def totals_of(metrics: Metrics) -> Totals:
     return Totals(
         requests=sum(outcomes.values()),
         ok=outcomes.get("ok", 0),
-        failed=sum(count for outcome, count in outcomes.items() if outcome in FAILED),
+        failed=sum(count for outcome, count in outcomes.items() if outcome not in NOT_FAILED),
+        left=outcomes.get("client_gone", 0),
         fallbacks=metrics.fallbacks,
         duration=sum(spread.sum for spread in metrics.duration.cells.values()),
         **tokens,

@@ -13,10 +13,14 @@ from typing import Literal
 from msgspec import Struct
 
 Dialect = Literal["openai.chat", "openai.completions", "openai.responses", "openai.other", "opaque"]
+Kind = Literal["call", "models", "passthrough", "unrouted"]
 
 
 class Endpoint(Struct, frozen=True):
-    """``path`` is relative to a base path and also what follows a provider's base URL."""
+    """``path`` is relative to a base path and also what follows a provider's base URL.
+
+    ``kind`` is what a request to it counts as: a call to a model, or one of the others (``observe/metrics.py``).
+    """
 
     path: str
     dialect: Dialect
@@ -26,6 +30,7 @@ class Endpoint(Struct, frozen=True):
     answer: Literal["json", "any"]
     force_stream: bool = False
     alias: str = ""  # what the client calls it, where that is not ``path``
+    kind: Kind = "call"
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -45,7 +50,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )  # fmt: skip
 
 # Paths that belong to one provider as they are: never decoded, never sent twice.
-OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any")
+OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any", kind="passthrough")
+
+# The list of models, and a request whose path is none of these.
+MODELS = Endpoint("models", "openai.other", False, True, "opaque", "json", kind="models")
+UNROUTED = Endpoint("-", "opaque", False, False, "opaque", "any", kind="unrouted")
 
 # What OpenAI keeps between requests. Only a provider named by ``defaultProvider`` can answer these:
 # https://platform.openai.com/docs/api-reference (files, batches, assistants, ...)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from proxy.errors import ClientFault
 from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, OPAQUE, STATEFUL, STATEFUL_BELOW, Endpoint
+from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, MODELS, OPAQUE, STATEFUL, STATEFUL_BELOW, UNROUTED, Endpoint
 
 # With a parameter behind the dots, too: some servers strip it before they resolve them.
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
@@ -22,9 +22,6 @@ class Route(Struct, frozen=True):
     endpoint: Endpoint
     path: str
     pinned: Provider | None = None
-
-
-MODELS = Endpoint("models", "openai.other", False, True, "opaque", "json")
 
 
 class Routes:
@@ -55,6 +52,13 @@ class Routes:
             status=404,
             code="unknown_path",
         )
+
+    def endpoint_of(self, method: str, path: str, catalog: Catalog) -> Endpoint:
+        """The endpoint that a refused request was for; ``UNROUTED`` where there is none."""
+        try:
+            return self.find(method, path, catalog).endpoint
+        except ClientFault:
+            return UNROUTED
 
     def _below(self, method: str, path: str, known: Route | None, catalog: Catalog) -> Route:
         if path == "models" or path.startswith("models/"):

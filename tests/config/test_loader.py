@@ -112,7 +112,7 @@ def test_the_shipped_files_load_and_hold_the_sample(keys: Mapping[str, str]) -> 
 
 
 def test_by_default_nothing_is_limited_and_running_answers_get_10_s_to_end() -> None:
-    config = load(None, {}).config
+    config = Config()
     assert (config.rate_limiting.enabled, config.server.drain_secs) == (False, 10)
 
 

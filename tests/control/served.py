@@ -45,7 +45,10 @@ class Served:
         self.attempts = Attempts(lambda request: request.headers.get("x-test-address", ""), clock.now, clock.sleep)
         self.budget = Budget(10_000_000)
         self.bodies = Bodies(self.budget, body_timeout)
-        self.router = Router(routes(self), Gate(self.credential, self.attempts), lambda: self.catch_up())
+        self.statuses: list[int] = []  # of the pages that were answered
+        self.router = Router(
+            routes(self), Gate(self.credential, self.attempts), lambda: self.catch_up(), self.statuses.append
+        )
         self._clients: list[RawClient] = []
 
     def catch_up(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED
 from proxy.wire.usage import Usage
 from tests.control.operated import TWO, Operated
 from tests.support.clock import MIDNIGHT
@@ -26,6 +27,7 @@ async def test_before_the_first_request_everything_is_0_or_unknown(plane: Operat
         "totalRequests": 0,
         "successfulRequests": 0,
         "failedRequests": 0,
+        "disconnectedRequests": 0,
         "fallbacksUsed": 0,
         "avgLatency": None,
         "modelsAvailable": 1,
@@ -43,8 +45,21 @@ async def test_each_outcome_is_counted_where_it_belongs(plane: Operated) -> None
     plane.active = 7
     found = (await plane.ask("GET", "/admin/metrics")).json
     assert (found["totalRequests"], found["successfulRequests"], found["failedRequests"]) == (5, 1, 3)
+    assert found["disconnectedRequests"] == 1
     assert (found["fallbacksUsed"], found["avgLatency"], found["activeConnections"]) == (1, 3000.0, 7)
     assert found["tokens"] == {"input": 1, "cached": 2, "output": 3, "reasoning": 4}
+
+
+async def test_the_history_and_the_totals_are_of_calls_to_models_only(plane: Operated) -> None:
+    for endpoint in (MODELS, OPAQUE, UNROUTED):
+        plane.settle(endpoint=endpoint, outcome="error", error="x")
+    plane.settle()
+    plane.operator.recorder.tick()
+    plane.operator.recorder.stop()
+    assert (await plane.ask("GET", "/admin/metrics")).json["totalRequests"] == 1
+    last = (await plane.ask("GET", "/admin/history?last=1")).json["seconds"][0]
+    assert (last["requests"], last["errors"], last["tokens"]) == (1, 0, 30)
+    assert len((await plane.ask("GET", "/admin/requests")).json["requests"]) == 4
 
 
 async def test_a_model_is_available_as_long_as_one_deployment_would_be_asked(plane: Operated) -> None:

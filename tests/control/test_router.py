@@ -43,7 +43,7 @@ async def plane() -> AsyncIterator[Served]:
 
 
 def test_nothing_else_is_ours() -> None:
-    router = Router(routes(), None, lambda: None)
+    router = Router(routes(), None, lambda: None, [].append)
     for path in (*EXACTLY, *(prefix + "x" for prefix in BELOW), "/", "/admin/things/1"):
         assert router.find(path) is not None, path
     for path in ("/v1/models", "/v1/chat/completions", "/healthz", "/adminx", "/authx/y", "/readyz", "/metrics/x", ""):
@@ -53,7 +53,7 @@ def test_nothing_else_is_ours() -> None:
 @given(st.text("adminuthelz/v1{}%."))
 def test_a_path_is_ours_by_its_beginning_only(path: str) -> None:
     ours = path in (*EXACTLY, "/") or path.startswith(BELOW)
-    assert (Router(routes(), None, lambda: None).find(path) is not None) == ours
+    assert (Router(routes(), None, lambda: None, [].append).find(path) is not None) == ours
 
 
 async def test_what_is_not_there_is_a_404_for_the_admin_and_a_401_for_others(plane: Served) -> None:

@@ -12,6 +12,7 @@ from proxy.limits.base import Level
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
 from proxy.observe.family import Family
 from proxy.observe.metrics import LEVELS, OUTCOMES, Metrics
+from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED, Endpoint
 from proxy.wire.usage import Usage
 from tests.observe.exchanges import DEPLOYMENT, attempt, refused, settled
 
@@ -59,6 +60,33 @@ def test_counts_add_up_over_exchanges(metrics: Metrics) -> None:
 def test_every_outcome_has_its_own_label_set(metrics: Metrics, outcome: str) -> None:
     metrics.settle([settled(outcome=outcome)])
     assert counted(metrics.requests) == {(*DEPLOYMENT, outcome): 1}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "outcome", "kind"),
+    [
+        (MODELS, "ok", "models"),
+        (OPAQUE, "broken", "passthrough"),
+        (UNROUTED, "ok", "preflight"),
+        (UNROUTED, "error", "refused"),
+        (UNROUTED, "client_gone", "refused"),
+    ],
+)
+def test_what_is_no_call_to_a_model_has_a_counter_of_its_own(
+    metrics: Metrics, endpoint: Endpoint, outcome: str, kind: str
+) -> None:
+    metrics.settle([settled(endpoint=endpoint, outcome=outcome, error="x", trials=[attempt(100.5, 102.5)])])
+    assert counted(metrics.others) == {(kind, outcome): 1}
+    assert counted(metrics.attempts) == {(DEPLOYMENT[0], "ok"): 1}
+    for family in (metrics.requests, metrics.errors, metrics.duration, metrics.tokens, metrics.first_token):
+        assert not family.cells
+    assert (metrics.client_disconnects, metrics.fallbacks) == (0, 0)
+
+
+def test_pages_are_counted_apart(metrics: Metrics) -> None:
+    for status in (200, 303, 404, 500):
+        metrics.page(status)
+    assert counted(metrics.others) == {("page", "ok"): 2, ("page", "error"): 2}
 
 
 def test_only_streams_have_a_first_token_and_a_gap(metrics: Metrics) -> None:

@@ -90,6 +90,7 @@ const TOTALS = [
   ["Requests", (m) => count(m.totalRequests)],
   ["Successful", (m) => count(m.successfulRequests)],
   ["Failed", (m) => count(m.failedRequests)],
+  ["Disconnected", (m) => count(m.disconnectedRequests)],
   ["Fallbacks", (m) => count(m.fallbacksUsed)],
   ["Mean latency", (m) => ms(m.avgLatency)],
   ["Models", (m) => count(m.modelsAvailable)],
