@@ -50,5 +50,9 @@ def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes
     """The same for requests that should go to the same deployment, because its caches are warm for them."""
     if routing.affinity == "session":
         return headers.get(routing.affinity_header, "").encode("utf-8", "surrogateescape")
-    prompt = call.members.raw("messages") or call.members.raw("prompt") or call.members.raw("input") or b""
-    return prompt[:PREFIX]
+    members = call.members
+    return (
+        members.beginning("messages", PREFIX)
+        or members.beginning("prompt", PREFIX)
+        or members.beginning("input", PREFIX)
+    )

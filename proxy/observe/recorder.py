@@ -87,8 +87,12 @@ class Recorder:
     def capture(self, exchange: Exchange, call: Call) -> None:
         """Keep the prompt of a call, up to 8 KB, until its exchange is forgotten."""
         members = call.members
-        raw = members.raw("messages") or members.raw("input") or members.raw("prompt") or b""
-        text = bytes(raw[: 4 * PROMPT]).decode("utf-8", "replace")
+        raw = (
+            members.beginning("messages", 4 * PROMPT)
+            or members.beginning("input", 4 * PROMPT)
+            or members.beginning("prompt", 4 * PROMPT)
+        )
+        text = raw.decode("utf-8", "replace")
         self._prompts[exchange] = short(text, PROMPT)
 
     def _record(self, kept: Exchange | Record, sequence: int) -> Record:

@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.errors import ClientFault
 from proxy.wire.criteria import FIELDS, NONE, Criteria, of_members, stated
-from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, parse
+from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, parse
 
 READ = (
     FIELDS
@@ -22,7 +22,14 @@ READ = (
 )
 
 AUTO = "auto"  # in place of a model's name: choose one
-MOST_NAMES = 50
+MOST_NAMES = 64
+MOST_OPTIONS = 16  # members of stream_options
+# Bytes of a value that is decoded. Larger ones are refused, or counted by their bytes: decoded, they would take
+# many times their size and hold the loop.
+MOST_MODEL = 256 * 1024
+MOST_OF_OPTIONS = 4096
+MOST_PROMPTS = 64 * 1024
+MOST_COUNTED = 1024 * 1024
 
 _text = msgspec.json.Decoder(str).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -73,7 +80,7 @@ class Call(msgspec.Struct, eq=False, gc=False):
 
     def asking_usage(self) -> bytes:
         """The ``stream_options`` that also ask for the usage, as JSON."""
-        raw = self.members.raw("stream_options")
+        raw = self.members.raw("stream_options")  # bounded by ``read``
         options = _options(raw) if raw is not None and raw != b"null" else {}
         return _encode({**options, "include_usage": True})
 
@@ -86,6 +93,8 @@ def read(body: bytes) -> Call:
         raise ClientFault("The request body must be a JSON object.", code="invalid_body") from None
     except NotJSON as exc:
         raise ClientFault(f"The request body is not valid JSON: {exc}.", code="invalid_json") from None
+    except TooManyMembers as exc:
+        raise ClientFault(f"The JSON object of the request body has {exc}.", code="invalid_body") from None
     except DuplicateMember as exc:
         raise ClientFault(
             f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
@@ -113,6 +122,8 @@ def _model(raw: msgspec.Raw | None) -> tuple[str | None, tuple[str, ...], bool, 
     """``model``, ``names``, ``auto`` and ``verbatim`` of a call."""
     if raw is None or raw == _NULL:
         return None, (), True, True
+    if len(raw) > MOST_MODEL:
+        raise _wrong("model", f"a name, or an array of 1 to {MOST_NAMES} names", "invalid_value")
     try:
         name = _text(raw)
     except msgspec.ValidationError:
@@ -143,26 +154,52 @@ def _flag(name: str, raw: msgspec.Raw) -> bool:
 
 
 def _choices(members: Members) -> int:
-    raw = members.raw("n")
-    n = max(int(raw), 1) if raw is not None and raw.isdigit() and len(raw) < 5 else 1
+    raw = members.beginning("n", 5)
+    n = max(int(raw), 1) if raw.isdigit() and len(raw) < 5 else 1
     return n * _prompts(members)
 
 
 def _prompts(members: Members) -> int:
     """A legacy completion may bring several prompts, each with choices of its own."""
-    raw = members.raw("prompt") if members.first_byte("prompt") == b"[" else None
-    items = _items(raw) if raw is not None else []
+    if members.first_byte("prompt") != b"[":
+        return 1
+    if members.size("prompt") > MOST_PROMPTS:
+        return max(_prompts_counted(members), 1)
+    items = _items(members.raw("prompt") or b"[]")
     # An array of numbers is one prompt, in tokens.
     return len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1
 
 
+def _prompts_counted(members: Members) -> int:
+    """The prompts of a large array, without an object for each.
+
+    Texts are counted by their quotes. Escaped quotes are left out, but not beyond a megabyte, where finding them
+    takes too long. Too many prompts only mean that the stream ends with [DONE] and not with the last finish reason.
+    """
+    body, (begin, end) = members.body, members.span("prompt")
+    if body.find(b'"', begin, end) < 0:
+        return body.count(b"[", begin, end) - 1  # arrays of tokens; one array of tokens is one prompt
+    quotes = body.count(b'"', begin, end)
+    if end - begin <= MOST_COUNTED:
+        quotes -= body.count(b'\\"', begin, end)
+    return -(-quotes // 2)  # a text that ends with a backslash has one quote that counts
+
+
 def _wants_usage(members: Members) -> bool:
-    raw = members.raw("stream_options")
-    if raw is None or raw == b"null":
+    first = members.first_byte("stream_options")
+    if first is None or first == b"n":
         return False
-    if raw[:1] != b"{":
+    if first != b"{":
         raise _wrong("stream_options", "an object")
-    asked = _options(raw).get("include_usage")
+    size = members.size("stream_options")
+    options = _options(members.raw("stream_options") or b"{}") if size <= MOST_OF_OPTIONS else None
+    if options is None or len(options) > MOST_OPTIONS:
+        raise _wrong(
+            "stream_options",
+            f"an object of at most {MOST_OPTIONS} members and {MOST_OF_OPTIONS} bytes",
+            "invalid_value",
+        )
+    asked = options.get("include_usage")
     return asked is not None and bytes(asked) == b"true"
 
 

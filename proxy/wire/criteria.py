@@ -16,9 +16,10 @@ from multidict import istr
 from proxy.errors import ClientFault
 from proxy.wire.patch import Members
 
-MOST_TAGS = 50
+MOST_TAGS = 64
 MOST_TOKENS = 10**12
 LONGEST = 200  # characters of a tag or type, as in the configuration
+MOST_BYTES = 256 * 1024  # of a field's JSON: MOST_TAGS of the longest tags, each character spelled as an escape
 
 
 class Criteria(Struct, frozen=True):
@@ -49,6 +50,8 @@ def of_members(members: Members, fields: Collection[str]) -> Criteria:
     """
     wishes: dict[str, Any] = {}
     for name in fields:
+        if members.size(name) > MOST_BYTES:
+            raise ClientFault(f"{name!r} is too long.", param=name, code="invalid_value")
         raw = members.raw(name)
         if raw is not None and raw != b"null":
             wishes[name] = _FIELDS[name].of_json(name, raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -20,7 +19,7 @@ _KINDS: dict[bytes, Kind] = {
     b"encrypted_content": "sealed",
 }
 _LONGEST_KEY = 64  # with the space around its colon
-_key_before = re.compile(rb'"(%b)"[ \t\r\n]*:[ \t\r\n]*"\Z' % b"|".join(_KINDS)).search
+_SPACE = b" \t\r\n"
 
 
 def payloads(body: bytes, begin: int, end: int) -> Iterator[tuple[Kind, int]]:
@@ -38,9 +37,18 @@ def payloads(body: bytes, begin: int, end: int) -> Iterator[tuple[Kind, int]]:
         close = body.find(b'"', at, end)
         if close < 0:
             return
-        if close - at >= SHORTEST and (key := _key_before(body, max(begin, at - _LONGEST_KEY), at)):
-            yield _kind(key[1], body[at : at + 11]), close - at
+        if close - at >= SHORTEST and (key := _key_before(body, max(begin, at - _LONGEST_KEY), at - 1)) in _KINDS:
+            yield _kind(key, body[at : at + 11]), close - at
         at = close + 1
+
+
+def _key_before(body: bytes, begin: int, end: int) -> bytes:
+    """The key whose value has its opening quote at ``end``; ``b""`` where there is no key."""
+    close = body.rfind(b'"', begin, end)
+    quote = body.rfind(b'"', begin, close) if close > begin else -1
+    if quote < 0 or body[close + 1 : end].strip(_SPACE) != b":":
+        return b""
+    return body[quote + 1 : close]
 
 
 def _kind(key: bytes, beginning: bytes) -> Kind:
