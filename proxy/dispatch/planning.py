@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from proxy.config.schema import Routing
 from proxy.delivery import Delivery
 from proxy.dispatch.dispatcher import Dispatcher
+from proxy.errors import ClientFault
 from proxy.providers.openai import Provider
-from proxy.routing.access import ALL
+from proxy.routing.access import ALL, forbidden_member
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
+from proxy.transport.headers import names_model
 from proxy.wire.call import AUTO, Call
 from proxy.wire.criteria import NONE, of_headers
 
@@ -18,7 +20,9 @@ PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from
 
 
 def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None) -> Plan:
-    """The candidates for a JSON call. Raises ClientFault (400, 404)."""
+    """The candidates for a JSON call. Raises ClientFault (400, 403, 404)."""
+    if delivery.request.query:
+        _check_query(delivery.request.query)
     exchange, headers = delivery.exchange, delivery.request.headers
     catalog, caller, names = exchange.catalog, exchange.caller, call.names
     criteria = of_headers(headers, call.criteria, call.router_fields)
@@ -33,17 +37,29 @@ def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Pr
         plan = catalog.ready_plan(names[0], exchange.endpoint.path, affinity, dispatcher.random)
         if plan is not None:
             return plan
+    if call.other_models and exchange.access is not ALL:
+        raise forbidden_member(call.other_models)
     spec = Spec(names, call.auto, criteria, exchange.endpoint.path, affinity, exchange.access)
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 
 def plan_form(dispatcher: Dispatcher, delivery: Delivery, model: str | None, pinned: Provider | None) -> Plan:
-    """The candidates for a form that names ``model``. Raises ClientFault (400, 404)."""
+    """The candidates for a form that names ``model``. Raises ClientFault (400, 403, 404)."""
+    if delivery.request.query:
+        _check_query(delivery.request.query)
     exchange = delivery.exchange
     names = () if model is None or model == AUTO else (model,)
     criteria = of_headers(delivery.request.headers)
     spec = Spec(names, not names, criteria, exchange.endpoint.path, access=exchange.access)
     return exchange.catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
+
+
+def _check_query(query: str) -> None:
+    """Raises ClientFault: some servers let the query decide, and we read the model in the body only."""
+    if names_model(query):
+        raise ClientFault(
+            "The query must not name a model. Send 'model' in the body.", param="model", code="model_in_query"
+        )
 
 
 def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes:

@@ -71,6 +71,16 @@ def forbidden(names: Sequence[str]) -> ClientFault:
     return ClientFault(f"{which} not open to this credential.", status=403, param="model", code="model_not_allowed")
 
 
+def forbidden_member(name: str) -> ClientFault:
+    """The 403 for a member of the body by which the provider may answer with a model that is not open."""
+    return ClientFault(
+        f"{name!r} is not open to this credential: the provider may answer with another model. Send 'model' alone.",
+        status=403,
+        param=name,
+        code="model_not_allowed",
+    )
+
+
 def _matches(patterns: tuple[str, ...], name: str) -> bool:
     return any(re.fullmatch(_expression(pattern), name, re.DOTALL) for pattern in patterns)
 

@@ -286,9 +286,17 @@ def safe_query(query: str) -> str:
     return "".join(separator + part for separator, part in kept)[len(kept[0][0]) :] if kept else ""
 
 
+def names_model(query: str) -> bool:
+    """Whether a query string names a model, as a lenient server would read it."""
+    return any(_name_of(parameter) == "model" for parameter in re.split("[&;]", query))
+
+
 def _is_secret(parameter: str) -> bool:
-    name = unquote_plus(parameter.partition("=")[0]).partition("[")[0].strip().lower()
-    return _SECRET_PARAMETER(name.replace("-", "").replace("_", "").replace(".", "")) is not None
+    return _SECRET_PARAMETER(_name_of(parameter).replace("-", "").replace("_", "").replace(".", "")) is not None
+
+
+def _name_of(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[0]).partition("[")[0].strip().lower()
 
 
 _PLAIN: Final = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # all printable ASCII but "%", so that escapes can be undone

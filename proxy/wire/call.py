@@ -6,7 +6,7 @@ Everything else in the body passes through byte for byte.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -42,8 +42,27 @@ _NULL, _FALSE, _TRUE = msgspec.Raw(b"null"), msgspec.Raw(b"false"), msgspec.Raw(
 _ARRAY = (b"[",)
 _first_byte = struct.Struct("c").unpack_from  # a memoryview would cost twice as much
 
+# Readers that ignore case (Go's encoding/json, most of .NET) take these for the member, and then the last of them.
+_CASELESS = ("model", "stream")
+
+# Members by which a provider answers with another model than ``model``, which a restricted key may not have.
+_OTHER_MODELS = frozenset(
+    {"models", "route", "preset"}  # https://openrouter.ai/docs/guides/routing/model-fallbacks, .../features/presets
+    | {"fallbacks"}  # LiteLLM's proxy: https://docs.litellm.ai/docs/proxy/reliability
+)
+
+# The usual members of a request, which need no look at their spelling.
+_USUAL = READ | {
+    *("temperature", "top_p", "stop", "seed", "user", "metadata", "tool_choice", "parallel_tool_calls"),
+    *("response_format", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"),
+    *("reasoning_effort", "reasoning", "modalities", "audio", "service_tier", "prediction", "verbosity"),
+    *("dimensions", "encoding_format", "text", "truncation", "include", "previous_response_id", "top_k", "min_p"),
+    *("safety_identifier", "prompt_cache_key", "web_search_options", "background", "suffix", "echo", "best_of"),
+}
+
 # What most calls do without: where none of it is there, nothing of it need be looked for.
 _RARE = FIELDS | {"store", "n", "prompt", "stream_options"}
+_is_usual = _USUAL.issuperset
 
 
 class Call(msgspec.Struct, eq=False, gc=False):
@@ -54,6 +73,7 @@ class Call(msgspec.Struct, eq=False, gc=False):
     ``verbatim``: the body's member ``model`` is absent or one name; a list and ``auto`` are words for us, which no
     provider may see. ``criteria`` and ``router_fields``: what else is for us, and which members of the body say it.
     ``choices`` is how many finish reasons a stream of the answer has. ``stateless``: the provider shall store nothing.
+    ``other_models`` is the member by which the provider may answer with another model, ``""`` if there is none.
     """
 
     body: bytes
@@ -68,6 +88,7 @@ class Call(msgspec.Struct, eq=False, gc=False):
     stateless: bool = False
     choices: int = 1
     wants_usage: bool = False
+    other_models: str = ""
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""
@@ -100,6 +121,7 @@ def read(body: bytes) -> Call:
             f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
         ) from None
     values = members.values
+    other_models = "" if _is_usual(values) else _check_names(values)
     model, names, auto, verbatim = _model(values.get("model"))
     rare = not _RARE.isdisjoint(values)
     router_fields = stated(members) if rare else ()
@@ -112,10 +134,28 @@ def read(body: bytes) -> Call:
         call.stateless = values.get("store") == _FALSE
         call.choices = _choices(members)
         call.wants_usage = _wants_usage(members)
+    if other_models:
+        call.other_models = other_models
     messages = values.get("messages")
     if messages is not None and _first_byte(messages) != _ARRAY:
         raise _wrong("messages", "an array")
     return call
+
+
+def _check_names(names: Iterable[str]) -> str:
+    """The member that names other models, ``""`` if none does. Raises ClientFault for another spelling of ours."""
+    found = ""
+    for name in names:
+        folded = name.casefold()
+        if folded in _CASELESS and name != folded:
+            raise ClientFault(
+                f"The request body has a member {name!r}; it must be spelled {folded!r}.",
+                param=folded,
+                code="ambiguous_member",
+            )
+        if folded in _OTHER_MODELS:
+            found = name
+    return found
 
 
 def _model(raw: msgspec.Raw | None) -> tuple[str | None, tuple[str, ...], bool, bool]:

@@ -48,14 +48,16 @@ def boundary_of(content_type: bytes | str) -> bytes | None:
         kind, parameters = _parse_header(value)
     except BadMultipart:
         return None
-    boundaries = [value for name, value in parameters if name == b"boundary"]
-    if kind != b"multipart/form-data" or len(boundaries) != 1 or not _boundary(boundaries[0]):
+    # Readers of RFC 2231 (``boundary*``, ``boundary*0``) would take another boundary, and find other parts.
+    boundaries = [(name, value) for name, value in parameters if name.partition(b"*")[0] == b"boundary"]
+    if kind != b"multipart/form-data" or len(boundaries) != 1:
         return None
-    return boundaries[0]
+    name, boundary = boundaries[0]
+    return boundary if name == b"boundary" and _boundary(boundary) else None
 
 
 class FieldScanner:
-    """Watches a body for one text field; a file part of that name is not it.
+    """Watches a body for one text field. A part that only some readers take for that field is refused.
 
     ``value`` and ``span``, the byte offsets of the value in the body, are ``None`` until the field has
     passed whole. ``ended`` tells whether the closing boundary has passed; what follows it is ignored.
@@ -174,8 +176,15 @@ def _is_field(disposition: bytes, name: bytes) -> bool:
     # the provider could read another model than the one that was admitted.
     if kind != b"form-data" or len(names) != 1 or any(key.startswith(b"name*") for key, _ in parameters):
         raise BadMultipart("a part needs one plain name")
-    is_file = any(key == b"filename" or key.startswith(b"filename*") for key, _ in parameters)
-    return names[0] == name and not is_file
+    # .NET ignores case, PHP strips spaces and takes ``name[]`` for the name.
+    if names[0].partition(b"[")[0].strip().lower() != name:
+        return False
+    if names[0] != name:
+        raise BadMultipart(f"a field that must be spelled {name.decode()!r}")
+    # Go reads a part with an empty filename as a field, others as a file.
+    if any(key.partition(b"*")[0] == b"filename" for key, _ in parameters):
+        raise BadMultipart(f"the field {name.decode()!r} must not be a file")
+    return True
 
 
 def _parse_header(value: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:

@@ -209,7 +209,7 @@ def test_the_value_is_known_as_soon_as_its_part_has_passed() -> None:
 
 
 def test_a_body_without_the_field_ends_without_a_value() -> None:
-    scanner = scan([body_of((FILE, DECOY), (b'Content-Disposition: form-data; name="Model"', b"x"))])
+    scanner = scan([body_of((FILE, DECOY), (b'Content-Disposition: form-data; name="Modell"', b"x"))])
     assert (scanner.value, scanner.span, scanner.ended) == (None, None, True)
 
 
@@ -233,9 +233,15 @@ def test_another_field_can_be_looked_for() -> None:
 
 
 @pytest.mark.parametrize("disposition", [b'; filename="m.txt"', b'; filename=""', b"; filename*=utf-8''m.txt"])
-def test_a_file_of_that_name_is_not_the_field(disposition: bytes) -> None:
-    scanner = scan([body_of((MODEL + disposition, b"x" * 5000), (MODEL, b"whisper-1"))])
-    assert scanner.value == "whisper-1"
+def test_a_file_of_that_name_is_refused(disposition: bytes) -> None:
+    with pytest.raises(BadMultipart, match="must not be a file"):
+        scan([body_of((MODEL + disposition, b"x" * 5000), (MODEL, b"whisper-1"))])
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "model[]", "model[0]", " model", "model "])
+def test_another_spelling_of_the_name_is_refused(name: str) -> None:
+    with pytest.raises(BadMultipart, match="must be spelled 'model'"):
+        scan([body_of((MODEL, b"whisper-1"), (b'Content-Disposition: form-data; name="%b"' % name.encode(), b"x"))])
 
 
 @pytest.mark.parametrize("between", [[], [(FILE, b"x" * 10_000)]], ids=["next", "later"])
