@@ -21,6 +21,7 @@ from proxy.config.schema import Config, Model, Provider
 from proxy.config.schema import Server as Settings
 from proxy.config.source import Source
 from proxy.config.standing import differences, standing
+from proxy.config.timeouts import own_client_stall
 from proxy.control.front import Front, only_shared, settings_of
 from proxy.control.healthview import Component
 from proxy.control.operator import Engine
@@ -46,6 +47,7 @@ from proxy.transport.attempt import PING_EVERY, Surroundings
 from proxy.transport.body import Budget
 from proxy.transport.clocks import Ticker
 from proxy.transport.dial import Dialer
+from proxy.transport.flush import Flushing
 from proxy.transport.listener import CLEANUP_SECS, Listener
 from proxy.transport.outbox import Outbox
 from proxy.transport.pool import Pool
@@ -162,7 +164,8 @@ class Application:
         plane.vitals.adopt(config)
         self._hide(config)
         self.metrics.upstream_connections = dispatcher.open_connections
-        await self._listen(gateway, outbox)
+        self._flushing = flushing = Flushing(loop, around.ticker, around.budget, own_client_stall(config))
+        await self._listen(gateway, outbox, flushing)
         if self.follow is not None:
             self._following = asyncio.create_task(self.follow.run())
 
@@ -283,9 +286,9 @@ class Application:
         for tell in self._on_change:
             tell(breaker, old, now)
 
-    async def _listen(self, gateway: Gateway, outbox: Outbox) -> None:
+    async def _listen(self, gateway: Gateway, outbox: Outbox, flushing: Flushing) -> None:
         settings = self.config.server
-        server = Server(gateway.handle, settings, gateway.refuse_bytes, self.metrics.reject, outbox)
+        server = Server(gateway.handle, settings, gateway.refuse_bytes, self.metrics.reject, outbox, flushing)
         self._listener = listener = Listener(server, settings)
         await listener.start()
         self.port = listener.port
@@ -293,7 +296,7 @@ class Application:
             apart = settings_of(self.config.admin, settings)
             front = Front(apart, self.plane.find, self.log)
             self._admin_listener = Listener(
-                Server(front.handle, apart, gateway.refuse_bytes, self.metrics.reject, outbox), apart
+                Server(front.handle, apart, gateway.refuse_bytes, self.metrics.reject, outbox, flushing), apart
             )
             await self._admin_listener.start()
 
@@ -319,6 +322,7 @@ class Application:
         circuit = config.circuit_breaker
         self._registry.adopt(policy_of(circuit), window_of(circuit), asyncio.get_running_loop().time())
         self.gateway.adopt(catalog)
+        self._flushing.client_stall = own_client_stall(config)
         if self._shared is not None:
             self._shared.refresh()
         self.config = config

@@ -17,6 +17,7 @@ from proxy.routing.routes import Route
 from proxy.transport import headers as policy
 from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
+from proxy.transport.flush import send
 from proxy.transport.headers import Spellings
 from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
@@ -100,9 +101,9 @@ class Delivery:
         """The header lines of a relayed answer; ``kind`` is its media type."""
         return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.cors))
 
-    def send(self, status: int, body: bytes, lines: bytes = b"") -> None:
+    def send(self, status: int, body: bytes) -> None:
         """A JSON answer of our own making."""
-        self.request.reply.send(status, b"".join((_JSON, lines, _NOSNIFF, self._router_lines(), self.cors)), body)
+        self.request.reply.send(status, self._json_lines(), body)
 
     def checked(self, answer: Answer) -> Told:
         """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
@@ -145,13 +146,13 @@ class Delivery:
         wanted = exchange.early_status or self.request.headers.get("x-router-metadata", "").lower() == "true"
         return truth.comment(exchange, deployment) if wanted and deployment is not None else b""
 
-    def models(self, catalog: Catalog, name: str) -> None:
-        """GET models and models/{id}."""
+    async def models(self, catalog: Catalog, name: str) -> None:
+        """GET models and models/{id}. Raises ClientFault (404), ClientGone."""
         access = self.exchange.access
         body = catalog.find(name, access) if name else catalog.listed(access)
         if body is None:
             raise catalog.unknown(name, access)
-        self.send(200, body)
+        await send(self.request, 200, self._json_lines(), body)
 
     def refuse(self, fault: GatewayError) -> None:
         """Tell a failure: as an HTTP status, in-band once the status is out, or by a cut."""
@@ -188,6 +189,9 @@ class Delivery:
             )
         lines = policy.to_client(answer.headers, without_type=True)
         self.request.reply.send(answer.status, _JSON + self.lines(b"application/json", lines), body)
+
+    def _json_lines(self) -> bytes:
+        return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.cors))
 
     def _router_lines(self) -> bytes:
         exchange = self.exchange

@@ -273,7 +273,7 @@ class Gateway:
         return self._serve_opaque(delivery, route, reader)
 
     async def _serve_models(self, delivery: Delivery, route: Route) -> None:
-        delivery.models(delivery.exchange.catalog, route.path)
+        await delivery.models(delivery.exchange.catalog, route.path)
 
     async def _serve_slowly(self, delivery: Delivery, route: Route, reader: BodyReader, body: bytes | None) -> None:
         """A call whose body is still on its way, or large, or that a hook wants to see."""

@@ -42,6 +42,11 @@ def resolve(config: Config, provider: Provider, model: Model | None, streaming: 
     return Clocks(**clocks)
 
 
+def own_client_stall(config: Config) -> float:
+    """The client's clock, in seconds, for answers that no provider feeds."""
+    return _nearest([config.timeouts], "client_stall", PLAIN.client_stall)
+
+
 def _nearest(places: list[Timeouts], name: str, default: float) -> float:
     for place in places:
         value: float | UnsetType = getattr(place, name)

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from msgspec import Struct
 
 from proxy.errors import ClientFault
+from proxy.transport.flush import send
 from proxy.transport.security import NOSNIFF, page_lines
 from proxy.transport.server import Request
 
@@ -49,14 +50,14 @@ class Assets:
 
     async def index(self, request: Request) -> None:
         """GET /: the dashboard. Its address holds no secret, and its policy lets nothing in from elsewhere."""
-        answer(request, self._page)
+        await answer(request, self._page)
 
     async def file(self, request: Request, name: str) -> None:
         """GET /admin/assets/{name}. Raises ClientFault (404) for any other name."""
         found = self._files.get(name)
         if found is None:
             raise ClientFault("There is no such file.", status=404, code="unknown_path")
-        answer(request, found)
+        await answer(request, found)
 
 
 def read(file: Traversable, lines: bytes) -> Asset:
@@ -66,14 +67,14 @@ def read(file: Traversable, lines: bytes) -> Asset:
     return Asset(lines + b"ETag: %b\r\n" % tag.encode(), tag, body, gzip.compress(body, mtime=0))
 
 
-def answer(request: Request, asset: Asset) -> None:
-    """200, or 304 to who has it."""
+async def answer(request: Request, asset: Asset) -> None:
+    """200, or 304 to who has it. Raises ClientGone."""
     if _is_known(request, asset.tag):
         request.reply.send(304, asset.lines)
     elif _takes_gzip(request):
-        request.reply.send(200, asset.lines + _PACKED, asset.packed)
+        await send(request, 200, asset.lines + _PACKED, asset.packed)
     else:
-        request.reply.send(200, asset.lines, asset.body)
+        await send(request, 200, asset.lines, asset.body)
 
 
 def _is_known(request: Request, tag: str) -> bool:

@@ -53,4 +53,4 @@ class Docs:
         found = self._read.get(name)
         if found is None:  # packing a megabyte takes a tenth of a second
             found = self._read[name] = await asyncio.to_thread(read, self._folder / name, lines)
-        answer(request, found)
+        await answer(request, found)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Metrics
+from proxy.transport.body import Budget
+from proxy.transport.flush import send
 from proxy.transport.server import Request
+
+_LINES = b"Content-Type: %b\r\nX-Content-Type-Options: nosniff\r\n"
 
 
 class Pages:
-    def __init__(self, metrics: Metrics) -> None:
+    """A scrape counts against ``budget`` until its client has taken it: it is the scrape's own, and may be large."""
+
+    def __init__(self, metrics: Metrics, budget: Budget) -> None:
         self._metrics = metrics
+        self._budget = budget
+        self._rendering = asyncio.Lock()  # one at a time, or many scrapers would hold many bodies that none counts
 
     async def metrics(self, request: Request) -> None:
-        """The Prometheus exposition."""
-        body, content_type = await render(self._metrics, request.headers.get("Accept"))
-        request.reply.send(
-            200, b"Content-Type: %b\r\nX-Content-Type-Options: nosniff\r\n" % content_type.encode(), body
-        )
+        """The Prometheus exposition. Raises Overloaded, ClientGone."""
+        async with self._rendering:
+            body, content_type = await render(self._metrics, request.headers.get("Accept"))
+            self._budget.take(len(body))
+        try:
+            await send(request, 200, _LINES % content_type.encode(), body)
+        finally:
+            self._budget.give(len(body))

@@ -69,7 +69,7 @@ class Plane:
         self.credential = _credential(config, subjects.warn)
         attempts = Attempts(subjects.address, asyncio.get_running_loop().time, asyncio.sleep)
         bodies = Bodies(subjects.budget, config.server.body_timeout_secs)
-        pages = Pages(subjects.metrics)
+        pages = Pages(subjects.metrics, subjects.budget)
         login = Login(self.credential, attempts, bodies)
         keys = ApiKeys(subjects.keys, subjects.config, subjects.configured, subjects.changed, bodies)
         table = routes(config.admin, pages, login, keys)

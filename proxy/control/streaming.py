@@ -16,6 +16,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from multidict import CIMultiDict
 from yarl import URL
 
+from proxy.transport.clocks import Watch
 from proxy.transport.server import Request
 
 if TYPE_CHECKING:
@@ -26,12 +27,18 @@ _OURS = frozenset(("transfer-encoding", "content-length", "connection", "date", 
 
 
 class Writer(AbstractStreamWriter):
-    """Writes to the client of ``request``, as its ``flow``; ``gone`` is called when the client has left, or must."""
+    """Writes to the client of ``request``, as its ``flow``; ``gone`` is called when the client has left, or must.
+
+    A client that takes nothing for ``clientStall`` is disconnected.
+    """
+
+    last_read = 0.0  # no clock but the client's runs
 
     def __init__(self, request: Request, gone: Callable[[], None]) -> None:
         self._request = request
         self._reply = request.reply
         self._gone = gone
+        self._stall: Watch | None = None  # while writing is paused
         self._flowing = asyncio.Event()
         if not request.writing_paused:
             self._flowing.set()
@@ -69,24 +76,32 @@ class Writer(AbstractStreamWriter):
 
     # -- as a Flow --------------------------------------------------------------------------------
 
+    @property
+    def unsent(self) -> int:
+        return self._request.unsent
+
     def pause(self) -> None:
         self._flowing.clear()
+        if not self._request.gone:
+            self._stall = self._request.flushing.watch(self, lambda clock, seconds: self.drop())
 
     def resume(self) -> None:
+        if self._stall is not None:
+            self._stall.stop()
         self._flowing.set()
 
     def client_gone(self) -> None:
         self._gone()
-        self._flowing.set()
+        self.resume()
 
     def interrupt(self, reason: BaseException | None) -> None:
         self._gone()
-        self._flowing.set()
+        self.resume()
 
     def drop(self) -> None:
         """Cut the connection of a client that takes nothing: it would hold what waits for it for ever."""
         self._reply.abort()
-        self._flowing.set()
+        self.resume()
 
 
 class _Protocol:

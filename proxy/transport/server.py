@@ -23,6 +23,7 @@ from multidict import CIMultiDictProxy
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.transport.doorman import Doorman, address_of
+from proxy.transport.flush import Flushing
 from proxy.transport.outbox import Gathering, Outbox
 from proxy.transport.reply import Reply
 from proxy.transport.security import SecureReply
@@ -111,6 +112,20 @@ class Request:
         transport = self._connection.transport
         return 0 if transport is None else transport.get_write_buffer_size()
 
+    async def flush(self) -> None:
+        """Wait until what is unsent is no more than any connection may hold. Raises ClientGone."""
+        flushing = self.flushing
+        if self._connection.writing_paused:
+            await flushing.wait(self)
+
+    @property
+    def flushing(self) -> Flushing:
+        """What waits for clients of this listener. Raises ClientGone."""
+        server = self._connection._manager
+        if self.gone or server is None:
+            raise ClientGone
+        return cast("Server", server).flushing
+
     def send_continue(self) -> None:
         """RFC 9110 10.1.1: the client waits for this before it sends its body."""
         self._continued = True
@@ -171,6 +186,7 @@ class Connection(RequestHandler):
     """
 
     __slots__ = (
+        "_closing",
         "_departure",
         "_head_clock",
         "_head_timeout",
@@ -197,6 +213,7 @@ class Connection(RequestHandler):
         self._request: Request | None = None
         self._head_clock: asyncio.TimerHandle | None = None
         self._departure: asyncio.TimerHandle | None = None
+        self._closing: asyncio.TimerHandle | None = None
         self.remote = ""
         self.secure = secure
         self.reply_type: type[Reply] = SecureReply if secure else Reply
@@ -243,6 +260,9 @@ class Connection(RequestHandler):
         self._stop_watching()
         self._stop_head_clock()
         super().connection_lost(exc)
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
         if self._request is not None:
             self._request.lost()
 
@@ -300,6 +320,8 @@ class Connection(RequestHandler):
                 self._request = request = Request(self, message, payload)
                 try:
                     await server.request_handler(request)  # type: ignore[arg-type]  # ours, not BaseRequest
+                    if self._paused and request.reply.ended:
+                        await self._flush(request)  # before the next one: its answer would be held as well
                 finally:
                     self._request = None
                 taken = request.body_taken
@@ -312,7 +334,16 @@ class Connection(RequestHandler):
                 self._await_next()
         finally:  # whatever failed: no client is left waiting
             if self.transport is not None:
-                self.transport.close()
+                self._close_in_time(self.transport)
+
+    async def _flush(self, request: Request) -> None:
+        """Wait until the client took most of an answer that is written; what becomes of it stands in the reply."""
+        try:
+            await request.flush()
+        except ClientGone:
+            pass
+        except GatewayError:  # it was interrupted: the connection is cut
+            pass
 
     def _serves_on(self, request: Request) -> bool:
         """Whether another request may follow on this connection, once all of this one has been read."""
@@ -359,6 +390,19 @@ class Connection(RequestHandler):
             pass
         finally:
             self._waiter = None
+
+    def force_close(self) -> None:
+        transport = self.transport
+        super().force_close()
+        if transport is not None and self._manager is not None:
+            self._close_in_time(transport)
+
+    def _close_in_time(self, transport: asyncio.Transport) -> None:
+        """Close once what is unsent was taken; a client that takes nothing would keep the socket open for ever."""
+        transport.close()
+        seconds = cast("Server", self._manager).flushing.client_stall if self._manager is not None else 0.0
+        if seconds and self._closing is None:
+            self._closing = self._loop.call_later(seconds, transport.abort)
 
     def _await_next(self) -> None:
         timeout = self._keepalive_timeout
@@ -451,7 +495,8 @@ class Server(web.Server):
     """Makes a ``Connection`` for every client.
 
     ``on_fault`` writes an error for what never became a request, and counts it; ``rejected`` only counts, by the
-    reason, those whom nothing is told. What its clients are sent goes through ``outbox``.
+    reason, those whom nothing is told. What its clients are sent goes through ``outbox``, and ``flushing`` waits for
+    those that are slow to take it.
     """
 
     def __init__(
@@ -461,11 +506,13 @@ class Server(web.Server):
         on_fault: Callable[[Reply, GatewayError], None],
         rejected: Callable[[str], None],
         outbox: Outbox,
+        flushing: Flushing,
     ) -> None:
         super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
         self._settings = settings
         self.on_fault = on_fault
         self.outbox = outbox
+        self.flushing = flushing
         self.doorman = Doorman(settings, on_fault, rejected)
 
     def __call__(self) -> Connection:

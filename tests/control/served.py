@@ -15,6 +15,8 @@ from proxy.control.router import Route, Router
 from proxy.delivery import refuse
 from proxy.errors import ClientFault, ClientGone
 from proxy.transport.body import Budget
+from proxy.transport.clocks import Ticker
+from proxy.transport.flush import Flushing
 from proxy.transport.listener import Listener
 from proxy.transport.outbox import Outbox
 from proxy.transport.server import Request, Server
@@ -55,7 +57,9 @@ class Served:
         """Called before each page: nothing waits here."""
 
     async def __aenter__(self) -> Served:
-        server = Server(self._handle, self._settings, refuse, lambda reason: None, Outbox(asyncio.get_running_loop()))
+        loop = asyncio.get_running_loop()
+        flushing = Flushing(loop, Ticker(loop), self.budget)
+        server = Server(self._handle, self._settings, refuse, lambda reason: None, Outbox(loop), flushing)
         self._listener = Listener(server, self._settings)
         await self._listener.start()
         self.port = self._listener.port

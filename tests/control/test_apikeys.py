@@ -55,7 +55,7 @@ class Desk:
         def routes(plane: Served) -> Sequence[Any]:
             login = Login(plane.credential, plane.attempts, plane.bodies)
             keys = ApiKeys(self.keys, lambda: self.config, self._configured, self.tell, plane.bodies, now=time.time)
-            return table(Admin(), Pages(Metrics(version="1")), login, keys)
+            return table(Admin(), Pages(Metrics(version="1"), plane.budget), login, keys)
 
         return Served(routes)
 

@@ -21,7 +21,7 @@ def serving(settings: Admin) -> Served:
     def routes(plane: Served) -> object:
         keys = ApiKeys(no_keys, lambda: None, list, lambda hashes: None, plane.bodies)
         login = Login(plane.credential, plane.attempts, plane.bodies)
-        return table(settings, Pages(Metrics(version="1.2.3")), login, keys)
+        return table(settings, Pages(Metrics(version="1.2.3"), plane.budget), login, keys)
 
     return Served(routes)
 

@@ -76,6 +76,27 @@ async def test_a_client_that_takes_nothing_holds_up_the_writing_and_nothing_else
     assert await client.read_body() == b"x" * 50_000 * 400
 
 
+async def test_a_client_that_takes_nothing_is_left_after_the_client_stall(plane: Answered) -> None:
+    ended: list[BaseException] = []
+
+    async def much(request: Request, writer: Writer) -> None:
+        response = web.StreamResponse()
+        await response.prepare(as_aiohttp(request, writer))
+        try:
+            while True:
+                await response.write(b"x" * 50_000)
+        except ConnectionResetError as error:
+            ended.append(error)
+
+    plane.answer = much
+    plane._listener.server.flushing.client_stall = 0.2
+    client = await plane.client()
+    await client.request("GET", "/admin/x")
+    await client.read_head()
+    await until(lambda: ended, "the writer to be told")
+    assert len(plane.left) == 1
+
+
 def writer_of(plane: Answered) -> Writer:
     (connection,) = plane._listener.server.connections
     assert connection._request is not None

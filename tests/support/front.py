@@ -12,7 +12,10 @@ from proxy.config.schema import ListenTls
 from proxy.config.schema import Server as Settings
 from proxy.delivery import refuse
 from proxy.errors import GatewayError
+from proxy.transport.body import Budget
+from proxy.transport.clocks import Ticker
 from proxy.transport.doorman import Doorman
+from proxy.transport.flush import Flushing
 from proxy.transport.listener import Listener
 from proxy.transport.outbox import Outbox
 from proxy.transport.reply import Reply
@@ -39,9 +42,9 @@ class Front:
 
     async def __aenter__(self) -> Front:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.problems.append(repr(context)))
-        self.server = Server(
-            self._answer, self.settings, self._on_fault, self.rejected.append, Outbox(asyncio.get_running_loop())
-        )
+        loop = asyncio.get_running_loop()
+        flushing = Flushing(loop, Ticker(loop), Budget(1024 * 1024 * 1024))
+        self.server = Server(self._answer, self.settings, self._on_fault, self.rejected.append, Outbox(loop), flushing)
         self.listener = Listener(self.server, self.settings)
         await self.listener.start()
         return self

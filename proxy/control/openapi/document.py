@@ -13,6 +13,7 @@ from proxy.control.openapi import api, faults, wishes
 from proxy.control.openapi.paths import paths
 from proxy.control.openapi.schemas import Schemas
 from proxy.control.router import Route
+from proxy.transport.flush import send
 from proxy.transport.security import NOSNIFF
 from proxy.transport.server import Request
 
@@ -50,7 +51,7 @@ class Description:
         """GET /openapi.json: the same for everybody, and nothing in it is a secret."""
         if not self._body:  # it takes some 10 ms
             self._body = await asyncio.to_thread(self._encoded)
-        request.reply.send(200, _LINES, self._body)
+        await send(request, 200, _LINES, self._body)
 
     def _encoded(self) -> bytes:
         return json.encode(document(self._routes(), self._version))
