@@ -409,7 +409,7 @@ async def test_connections_leave_nothing_behind(up: Upstream, gw: Gateway) -> No
 
 async def test_a_failure_of_our_own_is_a_500_without_its_reason(up: Upstream, gw: Gateway) -> None:
     assert gw.app.gateway is not None
-    gw.app.gateway._routes.find = lambda *_: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+    gw.app.gateway._dispatch = lambda *_: 1 / 0  # type: ignore[assignment, method-assign, return-value]
     client = await gw.client()
     answer = await client.fetch("POST", CHAT, json=CALL)
     assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
