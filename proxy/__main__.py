@@ -25,7 +25,8 @@ token by token, from whichever provider serves the model.
 """
 EPILOG = """\
 examples:
-  sluice serve                                  config/config.yaml, or the demo provider without any key
+  sluice serve                                  config/config.yaml if there is one, else the environment alone
+  OPENAI_API_KEY=... sluice serve               the key of a known provider is enough
   sluice serve --config my.yaml --port 9000
   sluice serve --unix-socket /run/sluice.sock
   sluice check --config my.yaml                 every mistake at once, or what would run
@@ -36,18 +37,14 @@ examples:
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
        -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
 
-environment (the command line wins over it, and it wins over the file):
-  ROUTER_CONFIG_PATH    the configuration file
-  LISTEN_HOST           server.host
-  LISTEN_PORT           server.port
-  API_BASE_PATH         server.basePath
-  LOG_LEVEL             logging.level: debug, info, warning or error
-  XDG_CACHE_HOME        where the last good list of a modelsFile URL is kept (default: ~/.cache)
-  HTTPS_PROXY, NO_PROXY how to reach providers
-  and every variable that the file refers to as ${NAME} or ${NAME:-default}
+environment:
+{environment}
+and every variable that the file refers to as ${NAME} or ${NAME:-default}
 
-A file .env in the working directory may hold all of these (NAME=value, one on a line); the process's own
-environment wins. Every key of the configuration is explained in config/config.yaml.
+The command line wins over the environment. A file .env in the working directory may hold all of these (NAME=value, one
+on a line); the process's own environment wins. .env.example shows them all. A value such as your_key_here counts as
+unset. The start line names the variables in force, overridden and not understood. Every key of the configuration is
+explained in config/config.yaml.
 """
 
 
@@ -104,6 +101,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"  {model.name}  at {model.provider}{upstream}{available}")
     print(f"clients: {_clients(config)}")
     print(f"limits: {_limits(config)}")
+    if line := loaded.variables.line():
+        print(f"environment: {line}")
     for notice in loaded.notices:
         print(f"notice: {notice}")
     return 0
@@ -208,14 +207,15 @@ def _parser() -> argparse.ArgumentParser:
     from proxy.auth.command import add_parsers as add_key_parsers
 
     shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("sluice", description=DESCRIPTION, epilog=EPILOG, formatter_class=shape)
+    epilog = EPILOG.replace("{environment}", _environment())
+    parser = argparse.ArgumentParser("sluice", description=DESCRIPTION, epilog=epilog, formatter_class=shape)
     parser.add_argument("--version", action="version", version=f"sluice {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="serve | check | demo | key | db")
     gateway = _gateway_options()
     commands.add_parser(
         "serve",
         parents=[gateway],
-        epilog=EPILOG,
+        epilog=epilog,
         formatter_class=shape,
         help="run the gateway",
         description="Run the gateway until SIGTERM or SIGINT; running answers get server.drainSecs to end.",
@@ -246,6 +246,20 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
     return parser
+
+
+def _environment() -> str:
+    """Every variable with its explanation, those that win over the file first."""
+    from proxy.config.variables import VARIABLES
+
+    groups = (
+        ("  instead of what the file says:", [each for each in VARIABLES if each.wins]),
+        ("  where the file does not say:", [each for each in VARIABLES if each.values and not each.wins]),
+        ("  others:", [each for each in VARIABLES if not each.values]),
+    )
+    return "\n".join(
+        line for title, group in groups for line in (title, *(f"    {each.name:<34}{each.text}" for each in group))
+    )
 
 
 def _gateway_options() -> argparse.ArgumentParser:

@@ -58,6 +58,8 @@ async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]
         loop.add_signal_handler(signum, _on_signal, stop, application.log)
     loop.add_signal_handler(signal.SIGHUP, _on_hangup, stop, application, sys.stderr.isatty())
     announce(start_line(application))
+    if line := loaded.variables.line():
+        announce(f"Environment: {line}.")
     await stop.wait()
     application.log.info("Stopping: running requests may finish.", seconds=application.config.server.drain_secs)
     await application.stop()

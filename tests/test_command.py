@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from proxy.__main__ import main
+from proxy.config.variables import VARIABLES
+from tests.support import until
+from tests.support.gateway import GatewayProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "sk-aVeryWellKeptSecret"
@@ -59,6 +62,7 @@ def test_check_prints_what_would_run_and_no_key(sluice: Sluice, tmp_path: Path) 
         "  n  at local  (not available)",
         "clients: anybody who can reach the address",
         "limits: none",
+        "environment: in force: LISTEN_PORT",
         'notice: provider "out" left out: its apiKey is empty (set OUT_KEY)',
         "notice: models left out because their provider does not serve: out (1)",
     ]
@@ -132,6 +136,14 @@ def test_an_address_on_the_command_line_wins_over_a_socket_in_the_file(
     assert "address: http://127.0.0.1:5\n" in capsys.readouterr().out
 
 
+async def test_the_start_names_the_variables_in_force_overridden_and_not_understood() -> None:
+    config = {"providers": {"up": {"baseUrl": "http://127.0.0.1:9/v1"}}, "routing": {"maxRetries": 1}}
+    environ = {"RETRY_MAX_ATTEMPTS": "5", "RETRY_BASE_DELAY": "2", "DEBUG": "maybe"}
+    async with GatewayProcess(config, environ=environ) as gw:
+        line = "Environment: in force: RETRY_BASE_DELAY; overridden: RETRY_MAX_ATTEMPTS; not understood: DEBUG."
+        await until(lambda: line in gw.lines, "the line")
+
+
 def test_help_shows_commands_examples_and_variables(sluice: Sluice) -> None:
     done = sluice("--help")
     assert done.returncode == 0
@@ -141,10 +153,21 @@ def test_help_shows_commands_examples_and_variables(sluice: Sluice) -> None:
         "demo",
         "curl -N",
         "ROUTER_CONFIG_PATH",
-        "API_BASE_PATH",
         "${NAME:-default}",
+        *(f" {variable.name} " for variable in VARIABLES),
     ):
         assert word in done.stdout
+
+
+def test_the_key_of_a_known_provider_is_enough_without_any_file(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-1\nTYPO=1\nDEBUG=maybe\nAPP_VERSION=2\n")
+    lines = sluice("check", GROQ_API_KEY="your_groq_api_key_here").stdout.splitlines()
+    assert "  openai  https://api.openai.com/v1  key ********" in lines
+    assert "models: none listed, ask for provider/model" in lines
+    assert lines[-1] == (
+        "environment: in force: OPENAI_API_KEY; not understood: DEBUG, TYPO; still placeholders: GROQ_API_KEY;"
+        " without effect: APP_VERSION"
+    )
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "demo"])

@@ -137,10 +137,21 @@ async def test_every_endpoint_asks_the_provider_for_its_own_name_of_the_model(
         assert (await gw.settled())["endpoint"] == endpoint.path
 
 
-async def test_the_base_path_comes_from_the_environment(up: Upstream) -> None:
-    async with Gateway(one_provider(up), environ={"API_BASE_PATH": "/llm/api"}) as gw:
+@pytest.mark.parametrize(
+    ("path", "targets"),
+    [
+        ("api", {"/api/v1": 200, "/v1": 200, "/api": 404}),
+        ("/api", {"/api/v1": 200, "/v1": 200, "/api": 404}),
+        ("/llm/api", {"/llm/api/v1": 200, "/v1": 200, "/api/v1": 404}),
+        ("/llm/v1", {"/llm/v1": 200, "/v1": 200, "/api/v1": 404}),
+    ],
+)
+async def test_the_base_path_of_the_environment_is_a_prefix_of_the_version(
+    up: Upstream, path: str, targets: dict[str, int]
+) -> None:
+    async with Gateway(one_provider(up), environ={"API_BASE_PATH": path}) as gw:
         body = BODIES["json"]
-        for target, status in (("/llm/api", 200), ("/v1", 200), ("/api/v1", 404)):
+        for target, status in targets.items():
             assert (await ask(gw, "POST", f"{target}/chat/completions", body)).status == status
 
 

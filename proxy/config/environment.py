@@ -9,14 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from proxy.config.mistakes import Mistakes
+from proxy.config.texts import is_placeholder
 
-# Which variable overrides which setting. An empty one counts as unset, as in compose files.
-OVERRIDES = {
-    "LISTEN_HOST": ("server", "host"),
-    "LISTEN_PORT": ("server", "port"),
-    "API_BASE_PATH": ("server", "base_path"),
-    "LOG_LEVEL": ("logging", "level"),
-}
 CONFIG_PATH = "ROUTER_CONFIG_PATH"
 
 _REFERENCE = re.compile(
@@ -68,9 +62,29 @@ def substitute(text: str, environment: Mapping[str, str]) -> Text:
     return Text(replaced, bool(whole and whole["name"]), tuple(names), tuple(unset))
 
 
-def gather(environ: Mapping[str, str], env_file: Path | None, mistakes: Mistakes) -> dict[str, str]:
+class Environment(Struct, frozen=True):
+    """``variables`` of both sources without those that hold a placeholder (see ``texts``): these are unset.
+
+    ``file`` are the names in the env file, ``placeholders`` those that were dropped.
+    """
+
+    variables: dict[str, str]
+    file: tuple[str, ...] = ()
+    placeholders: tuple[str, ...] = ()
+
+
+def gather(environ: Mapping[str, str], env_file: Path | None, mistakes: Mistakes) -> Environment:
     """Both sources as one; the process's own variables win over those of the file."""
-    return {**(_read(env_file, mistakes) if env_file is not None else {}), **environ}
+    file = _read(env_file, mistakes) if env_file is not None else {}
+    found: dict[str, str] = {}
+    dropped: list[str] = []
+    for source in (file, environ):
+        for name, value in source.items():
+            if is_placeholder(value):
+                dropped.append(name)
+            else:
+                found[name] = value
+    return Environment(found, tuple(file), tuple(name for name in dict.fromkeys(dropped) if name not in found))
 
 
 def _read(path: Path, mistakes: Mistakes) -> dict[str, str]:

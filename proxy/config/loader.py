@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from msgspec import Struct, inspect
-from msgspec.structs import replace
+from msgspec import Struct, field, inspect
+from msgspec.structs import fields, replace
 
-from proxy.config import document
+from proxy.config import aliases, document
+from proxy.config.aliases import Report
 from proxy.config.checks import is_url, kinds
-from proxy.config.environment import CONFIG_PATH, OVERRIDES, gather, substitute
+from proxy.config.environment import CONFIG_PATH, Environment, gather, substitute
+from proxy.config.known_providers import HOSTED, completed, implied
 from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.reader import BROKEN, Reader
 from proxy.config.schema import Config, Key, ModelsFile
 from proxy.config.sections import between, idle
+from proxy.config.variables import BY_NAME
 from proxy.errors import ConfigError
 
 DEFAULT_PATH = Path("config/config.yaml")
@@ -30,25 +33,33 @@ _KEYS = inspect.type_info(list[Key])
 class Loaded(Struct, frozen=True):
     """``notices`` are readable lines about what was left out; ``path`` is ``None`` for built-in defaults.
 
-    A provider that is disabled or has no key is not in ``config``, nor is what refers to it.
+    A provider that is disabled or has no key is not in ``config``, nor is what refers to it. ``variables`` is what
+    became of the environment variables that the gateway knows.
     """
 
     config: Config
     notices: list[str]
     path: Path | None = None
+    variables: Report = field(default_factory=Report)
 
 
 class Draft(Struct, frozen=True):
     """A configuration file that was read and not looked at yet; ``mistakes`` are those of the reading.
 
-    ``models`` is where it says that more models are: a file, an http(s) URL, or ``""``.
+    ``raw`` has known providers completed, and all that have a key where the file has no section ``providers``:
+    ``implied``. ``models`` is where it says that more models are: a file, an http(s) URL, or ``""``.
     """
 
     path: Path | None
     raw: dict[Any, Any]
-    environment: Mapping[str, str]
+    gathered: Environment
     mistakes: list[str]
     models: str
+    implied: bool = False
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.gathered.variables
 
     @property
     def models_url(self) -> str:
@@ -67,28 +78,51 @@ def load(path: Path | None, environ: Mapping[str, str], env_file: Path | None = 
 def read(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Draft:
     """The first half of ``load``. Raises ``ConfigError`` where nothing can be read at all."""
     mistakes = Mistakes()
-    environment = gather(environ, env_file, mistakes)
+    gathered = gather(environ, env_file, mistakes)
     if path is None:
-        path = _default_path(environment)
+        path = _default_path(gathered.variables)
     raw = document.read(path, mistakes) if path is not None else {}
     if raw is None:
-        _overrides(environment, mistakes)
+        _with_variables({}, gathered.variables, mistakes)
         raise ConfigError(mistakes)
-    return Draft(path, raw, environment, mistakes, _models_at(raw, path, environment))
+    is_implied = raw.get("providers") is None
+    raw = {**raw, "providers": implied() if is_implied else completed(raw["providers"])}
+    return Draft(path, raw, gathered, mistakes, _models_at(raw, path, gathered.variables), is_implied)
 
 
 def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     """The second half of ``load``; ``listed`` is what the URL for models gave. Raises ``ConfigError``."""
     mistakes = Mistakes(draft.mistakes)
-    overrides = _overrides(draft.environment, mistakes)
-    absent, notices = _absent(draft.raw.get("providers"), draft.environment)
-    config = _config(draft, listed, absent, notices, mistakes)
+    variables = _with_variables(draft.raw, draft.environment, mistakes)
+    absent, notices = _absent(variables.raw.get("providers"), draft.environment)
+    if draft.implied:
+        notices = []  # nobody asked for these providers
+    reading = _Reading(draft, variables, listed, absent)
+    config, used = _config(reading, notices, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
-    for (section, name), value in overrides.items():
-        changed = replace(getattr(config, section), **{name: value})
-        config = replace(config, **{section: changed})
-    return Loaded(_without(config, absent, notices), notices, draft.path)
+    for path, value in variables.over.items():
+        config = _replaced(config, path.split("."), value)
+    report = _reported(draft, variables, absent, used)
+    return Loaded(_without(config, absent, notices), notices, draft.path, report)
+
+
+def _replaced(struct: Any, path: list[str], value: Any) -> Any:
+    key, *rest = path
+    name = next(each.name for each in fields(struct) if each.encode_name == key)
+    return replace(struct, **{name: _replaced(getattr(struct, name), rest, value) if rest else value})
+
+
+def _reported(draft: Draft, variables: aliases.Settings, absent: frozenset[str], used: frozenset[str]) -> Report:
+    """What became of the variables, with those that the providers and the file refer to."""
+    report, gathered = variables.report, draft.gathered
+    serving = {name for name in draft.raw["providers"] or () if name not in absent}
+    keys = [known.key_variable for name, known in HOSTED.items() if name in serving]
+    report.in_force += [key for key in keys if key in used and gathered.variables.get(key)]
+    known = used | frozenset(BY_NAME)
+    report.not_understood += [name for name in gathered.file if name not in known]
+    report.placeholders += [name for name in gathered.placeholders if name in known]
+    return report
 
 
 def bare(url: str) -> str:
@@ -115,23 +149,9 @@ def _default_path(environment: Mapping[str, str]) -> Path | None:
     return DEFAULT_PATH if DEFAULT_PATH.is_file() else None
 
 
-def _overrides(environment: Mapping[str, str], mistakes: Mistakes) -> dict[tuple[str, str], Any]:
-    """What the environment says of single settings: (section, field) to value."""
-    reader = Reader("environment", mistakes, {}, kinds(Path(), None))
-    found = {}
-    for variable, place in OVERRIDES.items():
-        if text := environment.get(variable):
-            value = reader.override(_type_of(*place), text, variable)
-            if value is not BROKEN:
-                found[place] = value
-    return found
-
-
-def _type_of(section: str, name: str) -> inspect.Type:
-    found: Any = _CONFIG
-    for step in (section, name):
-        found = next(field.type for field in found.fields if field.name == step)
-    return cast(inspect.Type, found)
+def _with_variables(raw: dict[Any, Any], environment: Mapping[str, str], mistakes: Mistakes) -> aliases.Settings:
+    reader = Reader(aliases.LABEL, mistakes, {}, kinds(Path(), None))
+    return aliases.apply(raw, environment, _CONFIG, reader, mistakes)
 
 
 def _absent(providers: Any, environment: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
@@ -147,7 +167,7 @@ def _absent(providers: Any, environment: Mapping[str, str]) -> tuple[frozenset[s
         if reader.read(inspect.BoolType(), raw.get("enabled"), "") is False:
             absent.add(name)
             continue
-        wanted = [(place, key) for place, key in _keys(raw) if reader.read(_KEY, key, "") == ""]
+        wanted = [(place, key) for place, key in _keys(raw) if _is_empty(reader, place, key)]
         full = len(_keys(raw)) - len(wanted)
         if full and wanted:
             places = " and ".join(place for place, _ in wanted)
@@ -160,10 +180,23 @@ def _absent(providers: Any, environment: Mapping[str, str]) -> tuple[frozenset[s
     return frozenset(absent), notices
 
 
+def _is_empty(reader: Reader, place: str, key: Any) -> bool:
+    if place == "apiKeys":
+        found = reader.read(_KEYS, key, "")
+        return found is not BROKEN and not any(found)
+    return bool(reader.read(_KEY, key, "") == "")
+
+
 def _keys(provider: Mapping[Any, Any]) -> list[tuple[str, Any]]:
-    """Every key of a provider as it stands in the file, with its place; what is no list is told elsewhere."""
+    """Every key of a provider as it stands in the file, with its place; what is no list is told elsewhere.
+
+    A list that is one reference to a variable is a single entry.
+    """
     more = provider.get("apiKeys")
-    listed = [(f"apiKeys[{number}]", key) for number, key in enumerate(more if isinstance(more, list) else [])]
+    if isinstance(more, str):
+        listed = [("apiKeys", more)]
+    else:
+        listed = [(f"apiKeys[{number}]", key) for number, key in enumerate(more if isinstance(more, list) else [])]
     return [("apiKey", provider["apiKey"]), *listed] if "apiKey" in provider else listed
 
 
@@ -173,18 +206,32 @@ def _what_to_set(wanted: list[tuple[str, Any]]) -> str:
     return f" (set {' and '.join(names)})" if names else ""
 
 
-def _config(
-    draft: Draft, fetched: bytes | None, absent: frozenset[str], notices: list[str], mistakes: Mistakes
-) -> Config:
-    """All that the files say, with the models of both; defaults stand where a mistake is."""
-    raw, path, environment = draft.raw, draft.path, draft.environment
+class _Reading(Struct, frozen=True):
+    """What there is to read: ``fetched`` is the list at a URL, ``absent`` are providers that do not serve."""
+
+    draft: Draft
+    variables: aliases.Settings
+    fetched: bytes | None
+    absent: frozenset[str]
+
+
+def _config(reading: _Reading, notices: list[str], mistakes: Mistakes) -> tuple[Config, frozenset[str]]:
+    """All that the files say, with the models of both, and the variables that it refers to.
+
+    Defaults stand where a mistake is.
+    """
+    draft, fetched, absent = reading.draft, reading.fetched, reading.absent
+    raw, path, environment = reading.variables.raw, draft.path, draft.environment
     label = str(path or "")
     folder = path.parent if path is not None else Path()
     providers = raw.get("providers") or {}
     checks = kinds(folder, providers if isinstance(providers, dict) else None)
     # Nobody sets variables for a provider that he does not use.
     forgiven = frozenset(join("providers", name) for name in absent)
-    config: Config = Reader(label, mistakes, environment, checks, forgiven).read(_CONFIG, raw, "")
+    keys = {f"providers.{name}.apiKey": known.key_variable for name, known in HOSTED.items()} if draft.implied else {}
+    own = Reader(label, mistakes, environment, checks, forgiven, keys | reading.variables.origins)
+    config: Config = own.read(_CONFIG, raw, "")
+    used = own.used
     listed = [(label, raw.get("models"))]
     whole = bool(config.models_file) or not raw.get("modelsFile")
     if config.models_file:
@@ -201,6 +248,7 @@ def _config(
         whole = more is not None
         reader = Reader(place, mistakes, None if url else environment, checks)
         config = replace(config, models=config.models + reader.read(_MODELS, more or {}, "").models)
+        used |= reader.used
         listed.append((place, (more or {}).get("models")))
     _refuse_duplicates(listed, mistakes)
     if whole:
@@ -209,7 +257,7 @@ def _config(
         if not any(f": {key}" in mistake for mistake in mistakes for key in complaint.reads):
             mistakes.add(label, complaint.key, complaint.text)
     notices += _admission(config, raw)
-    return config
+    return config, frozenset(used)
 
 
 def _admission(config: Config, raw: dict[Any, Any]) -> list[str]:

@@ -15,20 +15,20 @@ from msgspec import inspect
 from proxy.config import sections
 from proxy.config.environment import Text, substitute
 from proxy.config.mistakes import Mistakes, join, near, quoted, shown, sort
+from proxy.config.texts import TRUTH, listed
 
 _Number: TypeAlias = inspect.IntType | inspect.FloatType
 
 # Stands for a value that could not be read; the mistake has been told.
 BROKEN: Final[Any] = object()
 
-_TRUTH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
-
 
 class Reader:
     """Reads the values of one file; ``label`` is its name in messages.
 
     ``environment`` fills references to variables; with ``None`` they are text like any other.
-    ``forgiven`` are sections (their paths) in which unset variables are no mistake.
+    ``forgiven`` are sections (their paths) in which unset variables are no mistake. ``origins`` are variables by the
+    paths of the values that came from them: a mistake there names the variable. ``used`` collects references.
     """
 
     def __init__(
@@ -38,12 +38,15 @@ class Reader:
         environment: Mapping[str, str] | None,
         kinds: Mapping[str, Callable[[str], str]],
         forgiven: frozenset[str] = frozenset(),
+        origins: Mapping[str, str] | None = None,
     ) -> None:
         self._label = label
         self._mistakes = mistakes
         self._environment = environment
         self._kinds = kinds
         self._forgiven = forgiven
+        self._origins = origins or {}
+        self.used: set[str] = set()  # names of variables that values refer to
         self._fields: dict[type, dict[str, inspect.Field]] = {}  # of the structs that were read, by key
 
     def read(self, expected: inspect.Type, value: Any, path: str) -> Any:
@@ -63,16 +66,23 @@ class Reader:
 
     def override(self, expected: inspect.Type, text: str, path: str) -> Any:
         """A text that stands for a value of any type, as environment variables do."""
-        if isinstance(expected, inspect.Metadata):
-            value = self._convert(expected.type, text, path, repr_=quoted(text))
-            return self._checked((expected.extra or {})["kind"], value, path)
-        return self._convert(expected, _from_text(expected, text), path, repr_=quoted(text))
+        if isinstance(expected, inspect.ListType):
+            return self._listed(expected, text, path)
+        return self._item(expected, text, path, quoted(text))
+
+    def refuse(self, path: str, text: str) -> Any:
+        """Tell a mistake; the value to go on with is ``BROKEN``."""
+        label, place = self._label, path
+        if path in self._origins:
+            label, place = "environment", self._origins[path]
+        self._mistakes.add(label, place, text)
+        return BROKEN
 
     # -- containers ---------------------------------------------------------------------------------
 
     def _struct(self, expected: inspect.StructType, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
-            return self._refuse(path, f"expected a mapping, got {sort(value)}")
+            return self.refuse(path, f"expected a mapping, got {sort(value)}")
         fields = self._fields.get(expected.cls)
         if fields is None:
             fields = self._fields[expected.cls] = {field.encode_name: field for field in expected.fields}
@@ -86,7 +96,7 @@ class Reader:
             # Nothing after the colon (everything below it is commented out) is the same as no such key.
         for field in expected.fields:
             if field.required and field.name not in made:
-                made[field.name] = self._refuse(join(path, field.encode_name), "is missing")
+                made[field.name] = self.refuse(join(path, field.encode_name), "is missing")
         return self._built(expected, made, path)
 
     def _built(self, expected: inspect.StructType, made: dict[str, Any], path: str) -> Any:
@@ -99,7 +109,7 @@ class Reader:
         for complaint in sections.complaints(struct):
             told = (made.get(fields[key].name) is BROKEN or self._told(join(path, key)) for key in complaint.reads)
             if not any(told):
-                self._refuse(join(path, complaint.key), complaint.text)
+                self.refuse(join(path, complaint.key), complaint.text)
         return struct
 
     def _told(self, path: str) -> bool:
@@ -109,15 +119,15 @@ class Reader:
     def _unknown(self, key: Any, fields: Mapping[str, object], path: str) -> None:
         text = str(key)
         hint = near(text, fields) or f" (known: {', '.join(fields)})"
-        self._refuse(path, f"unknown key {quoted(text)}{hint}")
+        self.refuse(path, f"unknown key {quoted(text)}{hint}")
 
     def _dict(self, expected: inspect.DictType, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
-            return self._refuse(path, f"expected a mapping, got {sort(value)}")
+            return self.refuse(path, f"expected a mapping, got {sort(value)}")
         made = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                self._refuse(path, f"expected text as a key, got {shown(key)}; put it in quotes")
+                self.refuse(path, f"expected text as a key, got {shown(key)}; put it in quotes")
                 continue
             place = join(path, key)
             name = self._key(expected.key_type, key, place)
@@ -136,10 +146,32 @@ class Reader:
     def _list(self, expected: inspect.ListType, value: Any, path: str) -> Any:
         if value is None and _holds_keys(expected):
             return []
+        filled = self._filled(value, path)
+        if isinstance(filled, Text) and filled.whole:
+            return self._listed_reference(expected, filled, path)
         if not isinstance(value, list):
-            return self._refuse(path, f"expected a list, got {sort(value)}")
+            return self.refuse(path, f"expected a list, got {sort(value)}")
         read = [self.read(expected.item_type, item, f"{path}[{index}]") for index, item in enumerate(value)]
         return [item for item in read if item is not BROKEN]
+
+    def _listed_reference(self, expected: inspect.ListType, filled: Text, path: str) -> Any:
+        """A list that one variable holds, as JSON or with commas."""
+        if not filled.unset:
+            return self._listed(expected, filled.text, path)
+        if _holds_keys(expected):
+            return []
+        if not self._is_forgiven(path):
+            self.refuse(path, f"not set in the environment: {', '.join(filled.unset)}")
+        return BROKEN
+
+    def _listed(self, expected: inspect.ListType, text: str, path: str) -> Any:
+        try:
+            items = listed(text)
+        except ValueError as error:
+            return self.refuse(path, str(error))
+        shown = (f"item {number}" for number in range(1, len(items) + 1))  # it may be a secret in the wrong place
+        read = [self._item(expected.item_type, item, path, place) for item, place in zip(items, shown, strict=True)]
+        return BROKEN if any(item is BROKEN for item in read) else read
 
     # -- leaves -------------------------------------------------------------------------------------
 
@@ -162,7 +194,7 @@ class Reader:
         try:
             return self._kinds[kind](value)
         except ValueError as error:
-            return self._refuse(path, str(error))
+            return self.refuse(path, str(error))
 
     def _leaf(self, expected: Any, value: Any, path: str) -> Any:
         filled = self._filled(value, path)
@@ -170,11 +202,18 @@ class Reader:
             return filled if filled is BROKEN else self._convert(expected, filled, path, repr_=None)
         if filled.unset:
             if not self._is_forgiven(path):
-                self._refuse(path, f"not set in the environment: {', '.join(filled.unset)}")
+                self.refuse(path, f"not set in the environment: {', '.join(filled.unset)}")
             return BROKEN
         text = _from_text(expected, filled.text) if filled.whole else filled.text
         # What came out of the environment may be a secret in the wrong place.
         return self._convert(expected, text, path, repr_=f"the value of {value}")
+
+    def _item(self, expected: inspect.Type, text: str, path: str, repr_: str) -> Any:
+        """A text of the environment as ``expected``; it is not looked into for references."""
+        if isinstance(expected, inspect.Metadata):
+            value = self._convert(expected.type, text, path, repr_=repr_)
+            return self._checked((expected.extra or {})["kind"], value, path)
+        return self._convert(expected, _from_text(expected, text), path, repr_=repr_)
 
     def _filled(self, value: Any, path: str) -> Any:
         """``value``, as a ``Text`` if variables were put into it."""
@@ -183,7 +222,8 @@ class Reader:
         try:
             text = substitute(value, self._environment)
         except ValueError as error:
-            return self._refuse(path, str(error))
+            return self.refuse(path, str(error))
+        self.used.update(text.names)
         return text if text.names else text.text
 
     def _is_forgiven(self, path: str) -> bool:
@@ -199,27 +239,27 @@ class Reader:
                 if isinstance(value, str) and value.lower() in spelled:
                     return spelled[value.lower()]
                 choice = ", ".join(map(quoted, map(str, expected.values)))
-                return self._refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
+                return self.refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
             case inspect.BoolType():
                 if isinstance(value, bool):
                     return value
-                return self._refuse(path, f"expected true or false, got {repr_ or shown(value)}")
+                return self.refuse(path, f"expected true or false, got {repr_ or shown(value)}")
         return self._number(expected, value, path, repr_)
 
     def _text(self, expected: inspect.StrType, value: Any, path: str) -> Any:
         if not isinstance(value, str):
             hint = "" if isinstance(value, list | dict) or value is None else "; put it in quotes"
-            return self._refuse(path, f"expected text, got {sort(value)}{hint}")
+            return self.refuse(path, f"expected text, got {sort(value)}{hint}")
         if len(value) < (expected.min_length or 0):
-            return self._refuse(path, "must not be empty")
+            return self.refuse(path, "must not be empty")
         if expected.max_length is not None and len(value) > expected.max_length:
-            return self._refuse(path, f"must not be longer than {expected.max_length} characters")
+            return self.refuse(path, f"must not be longer than {expected.max_length} characters")
         return value
 
     def _number(self, expected: _Number, value: Any, path: str, repr_: str | None) -> Any:
         complaint = self._not_the_number(expected, value)
         if complaint:
-            return self._refuse(path, f"{complaint}, got {repr_ or shown(value)}")
+            return self.refuse(path, f"{complaint}, got {repr_ or shown(value)}")
         return int(value) if isinstance(expected, inspect.IntType) else float(value)
 
     def _not_the_number(self, expected: _Number, value: Any) -> str:
@@ -235,15 +275,20 @@ class Reader:
             return f"must be at most {high}"
         return ""
 
-    def _refuse(self, path: str, text: str) -> Any:
-        self._mistakes.add(self._label, path, text)
-        return BROKEN
-
 
 def _is_number(value: Any, whole: bool) -> bool:
     if isinstance(value, float):
         return value.is_integer() if whole else math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def type_at(expected: Any, path: str) -> inspect.Type:
+    """The type of the setting at a dotted path of keys below the struct type ``expected``."""
+    for key in path.split("."):
+        struct: Any = _only(expected) if isinstance(expected, inspect.UnionType) else expected
+        expected = next(field.type for field in struct.fields if field.encode_name == key)
+    found: inspect.Type = expected
+    return found
 
 
 def _only(expected: inspect.UnionType) -> inspect.Type:
@@ -261,7 +306,7 @@ def _holds_keys(expected: inspect.Type) -> bool:
 def _from_text(expected: inspect.Type, text: str) -> Any:
     """``text`` as the number or truth it stands for where one is expected, else as it is."""
     if isinstance(expected, inspect.BoolType):
-        return _TRUTH.get(text.strip().lower(), text)
+        return TRUTH.get(text.strip().lower(), text)
     try:
         if isinstance(expected, inspect.IntType):
             return int(text)

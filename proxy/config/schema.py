@@ -166,6 +166,7 @@ class Routing(Section, frozen=True):
 
 
 class CircuitBreaker(Section, frozen=True):
+    enabled: bool = True  # false: no breaker ever opens
     failure_threshold: PositiveInt = 3
     cooldown_period_secs: Seconds = 60.0
     success_threshold: PositiveInt = 2

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import quoted
 from proxy.config.schema import Admin, Auth, Config, Jwt, Limits, Provider, RateLimiting, Tls
 
@@ -62,7 +63,8 @@ def idle(config: Config) -> Iterator[Complaint]:
 
 def _provider(provider: Provider) -> Iterator[Complaint]:
     if not provider.addresses:
-        yield Complaint("baseUrl", "is missing", ("baseUrl", "baseUrls"))
+        known = f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
+        yield Complaint("baseUrl", known, ("baseUrl", "baseUrls"))
 
 
 def _tls(tls: Tls) -> Iterator[Complaint]:

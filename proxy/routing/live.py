@@ -15,6 +15,7 @@ from proxy.config.schema import CircuitBreaker
 from proxy.routing.statistics import Statistics
 
 MOST_PASSING: Final = 1000
+NEVER_OPENS: Final = 1 << 62  # failures in a row, where breakers are disabled
 
 
 class Quota:
@@ -124,7 +125,8 @@ class Registry:
 
 
 def policy_of(circuit: CircuitBreaker) -> Policy:
-    return Policy(circuit.failure_threshold, circuit.cooldown_period_secs, circuit.success_threshold)
+    threshold = circuit.failure_threshold if circuit.enabled else NEVER_OPENS
+    return Policy(threshold, circuit.cooldown_period_secs, circuit.success_threshold)
 
 
 def window_of(circuit: CircuitBreaker) -> float:

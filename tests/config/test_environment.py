@@ -69,7 +69,9 @@ def test_the_process_wins_over_the_env_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# keys\nA=file\nexport B='two words'\nC=${A}\nD\n")
     mistakes = Mistakes()
-    assert gather({"A": "process"}, file, mistakes) == {"A": "process", "B": "two words", "C": "${A}"}
+    found = gather({"A": "process"}, file, mistakes)
+    assert found.variables == {"A": "process", "B": "two words", "C": "${A}"}
+    assert found.file == ("A", "B", "C")
     assert mistakes == []
 
 
@@ -77,7 +79,7 @@ def test_lines_of_the_env_file_that_mean_nothing_are_told_without_their_text(tmp
     file = tmp_path / ".env"
     file.write_text("A=1\n='sk-secret\nB=2\n")
     mistakes = Mistakes()
-    assert gather({}, file, mistakes)["B"] == "2"
+    assert gather({}, file, mistakes).variables["B"] == "2"
     assert mistakes == [f"{file}: line 2: expected NAME=value"]
 
 
@@ -87,6 +89,14 @@ def test_an_env_file_that_cannot_be_read_is_a_mistake(tmp_path: Path, content: b
     if content is not None:
         file.write_bytes(content)
     mistakes = Mistakes()
-    assert gather({"A": "1"}, file, mistakes) == {"A": "1"}
+    assert gather({"A": "1"}, file, mistakes).variables == {"A": "1"}
     assert len(mistakes) == 1
     assert mistakes[0].startswith(f"{file}: ")
+
+
+def test_placeholders_are_unset_in_both_sources(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("A=your_openai_api_key_here\nB=sk-your-key-here\nC=real\nD=<your key>\n")
+    found = gather({"C": "YOUR_KEY_HERE", "E": "see you there"}, file, Mistakes())
+    assert found.variables == {"C": "real", "E": "see you there"}
+    assert found.placeholders == ("A", "B", "D")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.loader import Loaded, load
 from proxy.config.schema import Config, Fallback, Provider
 from proxy.errors import ConfigError
@@ -15,6 +16,8 @@ from proxy.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-aVeryWellKeptSecret"
 PROVIDERS = "providers:\n  a: {baseUrl: http://a/v1, apiKey: k}\n  b: {baseUrl: http://b}\n"
+
+MISSING = f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
 
 Files = Callable[..., Path]
 
@@ -149,14 +152,14 @@ def test_the_environment_overrides_the_file(files: Files) -> None:
     assert (server.host, server.port, server.base_path, config.logging.level) == (
         "::1",
         9000,
-        "/llm",
+        "/llm/v1",
         "debug",
     )
     assert loaded(path, LISTEN_PORT="", LOG_LEVEL="").config.server.port == 1
 
 
 def test_overrides_that_do_not_parse_name_their_variable(files: Files) -> None:
-    environ = {"LISTEN_PORT": "abc", "LISTEN_HOST": "a b", "API_BASE_PATH": "x", "LOG_LEVEL": "loud"}
+    environ = {"LISTEN_PORT": "abc", "LISTEN_HOST": "a b", "API_BASE_PATH": "a b", "LOG_LEVEL": "loud"}
     assert mistakes(files("{}"), environ) == [
         "environment: LISTEN_HOST: expected an IP address or a host name, without a port",
         'environment: LISTEN_PORT: expected a whole number, got "abc"',
@@ -226,7 +229,7 @@ models:
         "config.yaml: providers.openrouter.baseUrl: expected an address that begins with http:// or https://",
         'config.yaml: providers.openrouter: unknown key "enable"; did you mean "enabled"?',
         "config.yaml: providers.local.apiKey: expected text, got a number; put it in quotes",
-        "config.yaml: providers.local.baseUrl: is missing",
+        f"config.yaml: providers.local.baseUrl: {MISSING}",
         'config.yaml: providers."bad name": a provider\'s name has letters, digits, dots, dashes and underscores only',
         "config.yaml: providers.empty: expected a mapping, got nothing",
         'config.yaml: routing.maxRetries: expected a whole number, got "three"',
@@ -412,9 +415,9 @@ def test_a_provider_may_have_several_addresses(files: Files) -> None:
 @pytest.mark.parametrize(
     ("provider", "expected"),
     [
-        ("baseUrls: []", ["baseUrl: is missing"]),
-        ("baseUrl: ''", ["baseUrl: is missing"]),
-        ("apiKeys: [k]", ["baseUrl: is missing"]),
+        ("baseUrls: []", [f"baseUrl: {MISSING}"]),
+        ("baseUrl: ''", [f"baseUrl: {MISSING}"]),
+        ("apiKeys: [k]", [f"baseUrl: {MISSING}"]),
         ("baseUrls: [x]", ["baseUrls[0]: expected an address that begins with http:// or https://"]),
         ("baseUrls: http://a", ["baseUrls: expected a list, got text"]),
         ("baseUrls: ['${B}', '']", ["baseUrls[0]: not set in the environment: B", "baseUrls[1]: must not be empty"]),

@@ -158,3 +158,11 @@ def test_a_live_tells_its_state() -> None:
     assert repr(live) == "<Live one closed, 0 in flight>"
     assert repr(live.quota) == "<Quota account, rests until 0.0>"
     assert repr(live.statistics) == "<Statistics 0 ended, 0 of them failed, latency None>"
+
+
+def test_a_breaker_that_is_disabled_never_opens() -> None:
+    registry = Registry(policy_of(CircuitBreaker(enabled=False, failure_threshold=1)), 60.0)
+    breaker = registry.live("a", "").breaker
+    for _ in range(100):
+        breaker.fail(breaker.enter("chat/completions", 0.0), 0.0, "test")
+    assert breaker.state == "closed"

@@ -1,0 +1,257 @@
+"""Every environment variable that the gateway knows: which settings it sets, and how its text is read.
+
+One table drives the loading (``aliases``), the start line, ``--help`` and ``.env.example``. Texts become numbers, truth
+values and lists by the type of the setting; ``values`` only translates what differs from it. It raises ``ValueError``
+for a text that it does not understand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from proxy.config.known_providers import HOSTED
+from proxy.config.texts import flag, listed
+
+Values = Mapping[str, str]  # text by setting, the setting as a dotted path of keys
+
+
+class Variable(Struct, frozen=True):
+    """``text`` explains it in one line; ``example`` is its value in ``.env.example``.
+
+    ``values`` gets the text and the whole environment; ``None``: no setting of the configuration (it is read
+    elsewhere, or without effect). ``wins``: over the file; else the file wins. ``blocked_by``: settings in the file
+    that override it as well. ``needs``: a setting, and the values of it (none: any) with which it has an effect.
+    """
+
+    name: str
+    text: str
+    example: str = ""
+    values: Callable[[str, Mapping[str, str]], Values] | None = None
+    wins: bool = False
+    blocked_by: tuple[str, ...] = ()
+    needs: tuple[str, tuple[str, ...]] = ("", ())
+    unused: bool = False
+
+
+def _to(*paths: str) -> Callable[[str, Mapping[str, str]], Values]:
+    """The same text for every path."""
+    return lambda text, environment: dict.fromkeys(paths, text)
+
+
+# pino, winston, NestJS, uvicorn and syslog have names of their own.
+_LEVELS: Final = {
+    "trace": "debug",
+    "verbose": "debug",
+    "log": "info",
+    "notice": "info",
+    "warn": "warning",
+    "critical": "error",
+    "fatal": "error",
+    "silent": "error",
+}
+
+
+def _log_level(text: str, environment: Mapping[str, str]) -> Values:
+    level = text.strip()
+    return {"logging.level": _LEVELS.get(level.lower(), level)}
+
+
+def _base_path(text: str, environment: Mapping[str, str]) -> Values:
+    # A prefix for the versioned API: "api" and "/api" are /api/v1. A path that ends in its version is taken as it is.
+    path = "/".join(filter(None, text.strip().split("/")))
+    if not re.search(r"(^|/)v[0-9]+$", path):
+        path = f"{path}/v1" if path else "v1"
+    return {"server.basePath": f"/{path}"}
+
+
+_ADDRESS = re.compile(r"localhost|[0-9.]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
+
+
+def _host(text: str, environment: Mapping[str, str]) -> Values:
+    # tcsh and some build systems keep the machine's own name in HOST; that is no wish to listen on it.
+    if not _ADDRESS.fullmatch(text.strip()):
+        raise ValueError("expected an IP address or localhost")
+    return {"server.host": text.strip()}
+
+
+def _debug(text: str, environment: Mapping[str, str]) -> Values:
+    return {"logging.level": "debug"} if flag(text) else {}
+
+
+def _redis_parts(text: str, environment: Mapping[str, str]) -> Values:
+    host = environment.get("REDIS_HOST") or "127.0.0.1"
+    port = environment.get("REDIS_PORT") or "6379"
+    if port.startswith("tcp://"):  # the service link that Kubernetes makes for a service named redis
+        port = port.rpartition(":")[2]
+    database = environment.get("REDIS_DB") or "0"
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", host) or not port.isdecimal() or not database.isdecimal():
+        raise ValueError("expected a host name, a port and the number of a database")
+    return {"redis.url": f"redis://{host}:{port}/{database}"}
+
+
+def _limit_store(text: str, environment: Mapping[str, str]) -> Values:
+    store, colon, _ = text.strip().partition(":")
+    if colon and store in ("redis", "rediss", "unix"):
+        return {"rateLimiting.store": "redis", "redis.url": text.strip()}
+    return {"rateLimiting.store": store.lower()}
+
+
+def _per_client(key: str) -> Callable[[str, Mapping[str, str]], Values]:
+    return lambda text, environment: {"rateLimiting.enabled": "true", f"rateLimiting.perClient.{key}": text}
+
+
+def _jwt_secret(text: str, environment: Mapping[str, str]) -> Values:
+    return {"auth.mode": "jwt", "auth.jwt.secret": text}
+
+
+def _retry_enabled(text: str, environment: Mapping[str, str]) -> Values:
+    return {} if flag(text) else {"routing.maxRetries": "0", "routing.rateLimitRetries": "0"}
+
+
+def _milliseconds(path: str) -> Callable[[str, Mapping[str, str]], Values]:
+    return lambda text, environment: {path: str(round(float(text) * 1000))}
+
+
+def _prometheus(text: str, environment: Mapping[str, str]) -> Values:
+    return {} if flag(text) else {"admin.protectMetrics": "true"}
+
+
+def _sentry(text: str, environment: Mapping[str, str]) -> Values:
+    # https://KEY@HOST/PROJECT, where the project is a number; examples have a word there.
+    if not re.fullmatch(r"https?://[^@/\s]+@[^@\s]+/[0-9]+", text.strip()):
+        raise ValueError("expected a DSN")
+    return {"observe.sentry.dsn": text.strip()}
+
+
+def _hosts(text: str, environment: Mapping[str, str]) -> Values:
+    hosts = [re.sub(r":[0-9]+$", "", host) for host in listed(text)]
+    return {"server.allowedHosts": ",".join(hosts)}
+
+
+def _database(text: str, environment: Mapping[str, str]) -> Values:
+    # SQLAlchemy's spelling names the driver, which is ours to choose.
+    return {"database.url": re.sub(r"^(postgresql|postgres|sqlite)\+[a-z0-9]+:", r"\1:", text.strip())}
+
+
+VARIABLES: Final[tuple[Variable, ...]] = (
+    Variable("ROUTER_CONFIG_PATH", "the configuration file", "config/config.yaml"),
+    Variable("LISTEN_HOST", "address to listen on (server.host)", "127.0.0.1", _to("server.host"), wins=True),
+    Variable("LISTEN_PORT", "port to listen on (server.port)", "8080", _to("server.port"), wins=True),
+    Variable(
+        "LISTEN_INSECURE",
+        "true: an address beyond this machine needs no authentication (server.insecure)",
+        "false",
+        _to("server.insecure"),
+        wins=True,
+    ),
+    Variable(
+        "API_BASE_PATH", "prefix of the API beside /v1: api is /api/v1 (server.basePath)", "/api", _base_path, wins=True
+    ),
+    Variable("LOG_LEVEL", "debug, info, warn or error (logging.level)", "info", _log_level, wins=True),
+    Variable("HOST", "address to listen on (server.host)", "127.0.0.1", _host, blocked_by=("server.unixSocket",)),
+    Variable("PORT", "port to listen on (server.port)", "8080", _to("server.port"), blocked_by=("server.unixSocket",)),
+    Variable("DEBUG", "true: log level debug (logging.level)", "false", _debug),
+    Variable(
+        "ENVIRONMENT",
+        "environment in Sentry reports (observe.sentry.environment)",
+        "production",
+        _to("observe.sentry.environment"),
+    ),
+    Variable("APP_VERSION", "without effect: the gateway reports its own version", "1.0.0", unused=True),
+    Variable("REDIS_URL", "Redis that replicas share (redis.url)", "redis://127.0.0.1:6379/0", _to("redis.url")),
+    Variable("REDIS_HOST", "its host, without REDIS_URL", "127.0.0.1", _redis_parts),
+    Variable("REDIS_PORT", "its port, without REDIS_URL", "6379", _redis_parts),
+    Variable("REDIS_DB", "number of its database, without REDIS_URL", "0", _redis_parts),
+    Variable("RATE_LIMIT_STORAGE", "memory, redis or a Redis URL (rateLimiting.store)", "memory", _limit_store),
+    Variable(
+        "RATE_LIMIT_REQUESTS_PER_MINUTE",
+        "switches limits on: per client (rateLimiting.perClient.requestsPerMinute)",
+        "60",
+        _per_client("requestsPerMinute"),
+    ),
+    Variable(
+        "RATE_LIMIT_REQUESTS_PER_HOUR",
+        "switches limits on: per client (rateLimiting.perClient.requestsPerHour)",
+        "1000",
+        _per_client("requestsPerHour"),
+    ),
+    Variable(
+        "JWT_SECRET_KEY",
+        "32 bytes or more; clients need a JWT (auth.mode jwt, auth.jwt.secret)",
+        "your_jwt_secret_here",
+        _jwt_secret,
+        blocked_by=("auth.jwt.publicKeyFile", "auth.jwt.jwksUrl"),
+    ),
+    Variable(
+        "JWT_ALGORITHM",
+        "algorithm of JWT_SECRET_KEY (auth.jwt.algorithms)",
+        "HS256",
+        _to("auth.jwt.algorithms"),
+        needs=("auth.jwt.secret", ()),
+    ),
+    Variable(
+        "RETRY_ENABLED", "false: nothing is tried twice (routing.maxRetries, rateLimitRetries)", "true", _retry_enabled
+    ),
+    Variable("RETRY_MAX_ATTEMPTS", "attempts before the fallback (routing.maxRetries)", "3", _to("routing.maxRetries")),
+    Variable(
+        "RETRY_BASE_DELAY",
+        "seconds before the first retry (routing.retryDelay, in ms)",
+        "1.0",
+        _milliseconds("routing.retryDelay"),
+    ),
+    Variable("RETRY_MAX_DELAY", "without effect: the waits of a request are bounded anyway", "60.0", unused=True),
+    Variable(
+        "CIRCUIT_BREAKER_ENABLED",
+        "false: no breaker opens (circuitBreaker.enabled)",
+        "true",
+        _to("circuitBreaker.enabled"),
+    ),
+    Variable(
+        "CIRCUIT_BREAKER_FAILURE_THRESHOLD",
+        "failures in a row that open a breaker (circuitBreaker.failureThreshold)",
+        "3",
+        _to("circuitBreaker.failureThreshold"),
+    ),
+    Variable(
+        "CIRCUIT_BREAKER_RECOVERY_TIMEOUT",
+        "seconds until an open breaker admits a probe (circuitBreaker.cooldownPeriodSecs)",
+        "60",
+        _to("circuitBreaker.cooldownPeriodSecs"),
+    ),
+    Variable("PROMETHEUS_ENABLED", "false: /metrics needs the admin token (admin.protectMetrics)", "true", _prometheus),
+    Variable("SENTRY_DSN", "where unexpected errors are reported (observe.sentry.dsn)", "https://key@host/1", _sentry),
+    Variable(
+        "CORS_ORIGINS",
+        "web pages that may call: a JSON list or commas (server.corsOrigins)",
+        "https://chat.example.org,http://localhost:*",
+        _to("server.corsOrigins"),
+    ),
+    Variable(
+        "ALLOWED_HOSTS",
+        "names of the gateway: a JSON list or commas (server.allowedHosts)",
+        "gateway.example.org",
+        _hosts,
+    ),
+    Variable(
+        "DATABASE_URL",
+        "database of API keys, where auth.mode is keys or any (database.url)",
+        "sqlite:///data/sluice.db",
+        _database,
+        needs=("auth.mode", ("keys", "any")),
+    ),
+    Variable("XDG_CACHE_HOME", "folder that keeps the last good list of a modelsFile URL", "~/.cache"),
+    Variable("HTTPS_PROXY", "proxy to https:// providers", "http://proxy.example.org:3128"),
+    Variable("HTTP_PROXY", "proxy to http:// providers", "http://proxy.example.org:3128"),
+    Variable("ALL_PROXY", "proxy to all providers", "http://proxy.example.org:3128"),
+    Variable("NO_PROXY", "hosts that are reached without a proxy", "localhost,10.0.0.0/8"),
+    *(
+        Variable(known.key_variable, f"key of the provider {name}", f"your_{known.key_variable.lower()}_here")
+        for name, known in HOSTED.items()
+    ),
+)
+
+BY_NAME: Final = {variable.name: variable for variable in VARIABLES}

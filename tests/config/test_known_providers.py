@@ -1,0 +1,146 @@
+"""Providers that need a key only, and configurations without a section of providers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from msgspec import UNSET
+
+from proxy.config.checks import base_url, new_provider
+from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS
+from proxy.config.loader import Loaded, load
+from proxy.errors import ConfigError
+
+NAMES = [
+    "openai",
+    "openrouter",
+    "deepseek",
+    "groq",
+    "mistral",
+    "together",
+    "fireworks",
+    "xai",
+    "cerebras",
+    "perplexity",
+    "nvidia",
+    "deepinfra",
+    "sambanova",
+    "moonshot",
+    "zai",
+    "dashscope",
+    "ollama",
+    "vllm",
+    "lmstudio",
+    "llamacpp",
+]
+
+
+def loaded(folder: Path, text: str, **environ: str) -> Loaded:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return load(path, environ)
+
+
+def mistakes(folder: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(folder, text, **environ)
+    return [line.removeprefix(f"{folder}/") for line in caught.value.mistakes]
+
+
+def test_the_table_has_every_provider_with_an_address_a_key_variable_and_a_source() -> None:
+    assert list(KNOWN_PROVIDERS) == NAMES
+    for name, known in KNOWN_PROVIDERS.items():
+        assert new_provider(name) == name
+        assert base_url(known.base_url) == known.base_url
+        assert urlsplit(known.source).scheme == "https"
+        assert bool(known.key_variable) is (urlsplit(known.base_url).hostname != "127.0.0.1")
+    variables = [known.key_variable for known in HOSTED.values()]
+    assert len(set(variables)) == len(variables)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_known_provider_needs_a_key_only(tmp_path: Path, name: str) -> None:
+    config = loaded(tmp_path, f"providers: {{{name}: {{apiKey: k}}}}").config
+    assert config.providers[name].addresses == (KNOWN_PROVIDERS[name].base_url,)
+    assert config.providers[name].keys == ("k",)
+
+
+@pytest.mark.parametrize("section", ["", " {}", " {enabled: true}"])
+def test_a_known_local_server_needs_its_name_only(tmp_path: Path, section: str) -> None:
+    provider = loaded(tmp_path, f"providers:\n  ollama:{section}\n").config.providers["ollama"]
+    assert (provider.base_url, provider.keyless) == ("http://127.0.0.1:11434/v1", True)
+
+
+def test_a_known_provider_takes_its_key_from_its_usual_variable(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "providers: {groq: {}, xai: }", GROQ_API_KEY="k")
+    assert {name: provider.keys for name, provider in found.config.providers.items()} == {"groq": ("k",)}
+    assert found.notices == ['provider "xai" left out: its apiKey is empty (set XAI_API_KEY)']
+    assert found.variables.in_force == ["GROQ_API_KEY"]
+
+
+def test_a_key_from_the_environment_goes_to_the_known_address_only(tmp_path: Path) -> None:
+    text = "providers: {openai: {baseUrl: http://other/v1}, groq: {headers: {Authorization: own}}}"
+    providers = loaded(tmp_path, text, OPENAI_API_KEY="k", GROQ_API_KEY="k").config.providers
+    assert providers["openai"].api_key is UNSET
+    assert providers["openai"].addresses == ("http://other/v1",)
+    assert providers["groq"].api_key is UNSET
+
+
+def test_an_address_in_the_file_wins_over_the_known_one(tmp_path: Path) -> None:
+    text = "providers: {ollama: {baseUrls: [http://gpu:11434/v1]}, vllm: {baseUrl: http://gpu:8000/v1}}"
+    providers = loaded(tmp_path, text).config.providers
+    assert [provider.addresses for provider in providers.values()] == [
+        ("http://gpu:11434/v1",),
+        ("http://gpu:8000/v1",),
+    ]
+
+
+def test_an_unknown_provider_without_an_address_is_told_which_are_known(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, "providers: {gorq: {apiKey: k}}")
+    assert line == f"config.yaml: providers.gorq.baseUrl: is missing (known without it: {', '.join(NAMES)})"
+
+
+# -- without a section of providers ---------------------------------------------------------------------
+
+
+def test_without_any_file_the_usual_variables_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = load(None, {"OPENAI_API_KEY": "k1", "GROQ_API_KEY": "k2", "XAI_API_KEY": "", "MISTRAL_API_KEY": " "})
+    assert (found.path, found.notices) == (None, [])
+    assert {name: (p.base_url, p.keys) for name, p in found.config.providers.items()} == {
+        "openai": ("https://api.openai.com/v1", ("k1",)),
+        "groq": ("https://api.groq.com/openai/v1", ("k2",)),
+    }
+    assert found.variables.in_force == ["OPENAI_API_KEY", "GROQ_API_KEY"]
+
+
+def test_a_file_without_providers_takes_them_from_the_environment(tmp_path: Path) -> None:
+    text = """\
+providers:
+models: [{name: a, provider: openai}, {name: b, provider: groq}]
+routing: {fallback: {provider: groq, model: b}}
+"""
+    found = loaded(tmp_path, text, OPENAI_API_KEY="k")
+    assert (list(found.config.providers), [model.name for model in found.config.models]) == (["openai"], ["a"])
+    assert found.notices == [
+        "models left out because their provider does not serve: groq (1)",
+        'routing.fallback left out: provider "groq" does not serve',
+    ]
+
+
+def test_an_empty_section_of_providers_has_none(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "providers: {}", OPENAI_API_KEY="k").config.providers == {}
+
+
+def test_placeholders_of_keys_configure_nobody(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "{}", OPENAI_API_KEY="your_openai_api_key_here")
+    assert found.config.providers == {}
+    assert found.variables.placeholders == ["OPENAI_API_KEY"]
+
+
+def test_a_mistake_in_a_key_from_the_environment_names_the_variable(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "{}", OPENAI_API_KEY="k\u00e9y") == [
+        "environment: OPENAI_API_KEY: a key is printable ASCII text on one line"
+    ]
