@@ -1,27 +1,47 @@
-"""The circuit breaker of one deployment: consulted before each attempt, told how the attempt went.
+"""The circuit breaker of one deployment: consulted before each attempt, and given the verdict on it.
 
-``table.py`` says what follows from what; here outcomes become events of that table. Who enters gets an ``Entry``
-and hands it back with exactly one of ``succeed``, ``fail``, ``leave`` and ``missing``; after ``succeed`` only ``fail``
-may follow, for a stream that broke after its commit. Moments are seconds of a monotonic clock.
+``table.py`` has the transitions; here outcomes become events of that table. ``enter`` returns an ``Entry``, which ends
+with exactly one of ``succeed``, ``fail`` and ``leave``. A stream calls ``commit`` before. While the breaker is closed
+that changes nothing, so that a deployment that breaks every stream after its first content opens all the same; in
+half-open it is the probe's success, since the end of a stream may be an hour away. Moments are seconds of a
+monotonic clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Literal
+from collections.abc import Callable, Mapping
+from math import inf
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
 from proxy.breakers.table import TABLE, Action, Event
 from proxy.breakers.table import State as State
 
+LONGEST_MISSING: Final = 600.0  # seconds; the cooldown of a missing model is doubled up to this
+
 
 class Policy(Struct, frozen=True):
-    """The thresholds: failures in a row, seconds of rest, successes in a row."""
+    """Failures in a row, seconds of cooldown, successes in a row.
+
+    ``missing_cooldown``: seconds until a missing model is requested again; 0: not before a restart, reset or reload.
+    """
 
     failure_threshold: int
     cooldown: float
     success_threshold: int
+    missing_cooldown: float = 0.0
+
+
+class Missing(Struct, frozen=True):
+    """A provider does not have the model at one endpoint: the end and the length of its cooldown, maybe infinite."""
+
+    until: float
+    cooldown: float
+
+
+_NONE_MISSING: Final[Mapping[str, Missing]] = MappingProxyType({})
 
 
 class Entry(int):
@@ -73,6 +93,8 @@ class Breaker:
     ``on_change(breaker, old state, now)`` hears of every change of ``state`` and ``missing_at``, and of every trip and
     reset, which other replicas may need although they change nothing here; ``last`` is what it heard of last. In state
     ``closed`` every endpoint is admitted; where one has no such model, ``state_at`` tells more than ``state``.
+    ``missing_at`` is replaced, never changed. A cooldown in it that has passed stays until an attempt succeeds or the
+    model is missing again, as ``state`` stays ``open`` until somebody enters.
     """
 
     __slots__ = (
@@ -102,7 +124,7 @@ class Breaker:
         self.successes = 0
         self.why = ""
         self.held = False
-        self.missing_at: frozenset[str] = frozenset()
+        self.missing_at = _NONE_MISSING
         self.last: Change | None = None
         self.probing = Entry.REFUSED
         self._latest = 1  # the number of the latest probe
@@ -113,9 +135,9 @@ class Breaker:
 
     # -- before an attempt ------------------------------------------------------------------------
 
-    def state_at(self, endpoint: str) -> State:
+    def state_at(self, endpoint: str, now: float) -> State:
         """The state as one endpoint sees it."""
-        if endpoint in self.missing_at:
+        if self._is_missing(endpoint, now):
             return "unavailable"
         return "closed" if self.state == "unavailable" else self.state
 
@@ -123,7 +145,7 @@ class Breaker:
         """Whether ``enter`` would let an attempt in; nothing changes."""
         if self.state == "closed":
             return True
-        if endpoint in self.missing_at:
+        if self._is_missing(endpoint, now):
             return False
         if self.state == "open":
             return not self.held and now >= self.since + self.policy.cooldown
@@ -152,17 +174,23 @@ class Breaker:
 
     # -- after it ---------------------------------------------------------------------------------
 
-    def succeed(self, entry: Entry, now: float) -> None:
-        """The content commit. A probe's slot is free again."""
-        if self.state == "closed" and not self.failures:
-            return  # nothing to clear: the usual case
-        probed = self._free(entry)
-        if self.state in ("open", "half_open") and not probed:
-            self._step("late", now)
-        elif self.state != "half_open" or self.successes + 1 < self.policy.success_threshold:
-            self._step("success", now)
+    def commit(self, entry: Entry, now: float) -> None:
+        """The content commit of a stream, whose end is still to come: the success of a probe, whose slot it frees."""
+        if self._free(entry):
+            self._probe_succeeded(now)
+
+    def succeed(self, entry: Entry, endpoint: str, now: float) -> None:
+        """A whole answer."""
+        if self.state == "closed":
+            if self.failures:
+                self._step("success", now)
+            return
+        if endpoint in self.missing_at and not self._is_missing(endpoint, now):
+            self._step("found" if len(self.missing_at) == 1 else "partly_found", now, endpoint)
+        if self._free(entry):
+            self._probe_succeeded(now)
         else:
-            self._step("partly_recovered" if self.missing_at else "recovered", now)
+            self._step("late" if self.state in ("open", "half_open") else "success", now)
 
     def fail(self, entry: Entry, now: float, why: str) -> None:
         """One failure, before the commit or after it; ``why`` is its code."""
@@ -175,13 +203,19 @@ class Breaker:
         self._step("limit" if reached else "failure", now)
 
     def leave(self, entry: Entry, now: float) -> None:
-        """No verdict, since the client is gone. A probe's slot is free again."""
+        """No verdict. A probe's slot is free again."""
         self._free(entry)
 
-    def missing(self, entry: Entry, endpoint: str, now: float) -> None:
-        """The provider has no such model: the endpoint is unavailable until ``reset`` or ``reload``."""
-        self._free(entry)
-        self._step("missing", now, endpoint)
+    def missing(self, endpoint: str, now: float) -> None:
+        """The provider has no such model: the endpoint is unavailable for a cooldown.
+
+        That is twice the last one where the model was missing before; answers to attempts from before do not count.
+        """
+        if self._is_missing(endpoint, now):
+            return
+        known, first = self.missing_at.get(endpoint), self.policy.missing_cooldown
+        cooldown = first if known is None else min(known.cooldown * 2, max(LONGEST_MISSING, first))
+        self._mark(endpoint, now, now, cooldown if first else inf)
 
     # -- from outside -----------------------------------------------------------------------------
 
@@ -198,11 +232,14 @@ class Breaker:
         """The configuration was read again: every endpoint may have its model now."""
         self._step("reload", now)
 
-    def learn(self, told: Told, now: float, since: float, why: str, endpoint: str = "") -> None:
+    def learn(
+        self, told: Told, now: float, since: float, why: str, endpoint: str = "", missing_cooldown: float = 0.0
+    ) -> None:
         """Another replica tells what is so since ``since``; nobody needs to find it out by failing again.
 
         Opened elsewhere it opens here, and its cooldown ends when the other's does, unless that is over, what happened
-        here is newer, or an operator holds it. How it recovers is its own affair.
+        here is newer, or an operator holds it. How it recovers is its own affair. The same holds for a missing model
+        and its cooldown; 0: the other's is not known, or has no end.
         """
         match told:
             case "open" if not self.held and self._is_news(since) and now < since + self.policy.cooldown:
@@ -212,7 +249,10 @@ class Breaker:
                 self.why = why
                 self._step("trip", now, since=since)
             case "unavailable":
-                self._step("missing", now, endpoint, since=since)
+                cooldown = missing_cooldown or self.policy.missing_cooldown or inf
+                known = self.missing_at.get(endpoint)
+                if since + cooldown > (now if known is None else max(now, known.until)):
+                    self._mark(endpoint, now, since, cooldown, learned=True)
             case "closed":
                 self._step("reset", now, since=since)
 
@@ -222,6 +262,20 @@ class Breaker:
 
     # -- the table at work ------------------------------------------------------------------------
 
+    def _is_missing(self, endpoint: str, now: float) -> bool:
+        found = self.missing_at.get(endpoint)
+        return found is not None and now < found.until
+
+    def _mark(self, endpoint: str, now: float, since: float, cooldown: float, *, learned: bool = False) -> None:
+        marks = {**self.missing_at, endpoint: Missing(since + cooldown, cooldown)}
+        self._step("missing", now, endpoint, marks, since=since if learned else None)
+
+    def _probe_succeeded(self, now: float) -> None:
+        if self.successes + 1 < self.policy.success_threshold:
+            self._step("success", now)
+        else:
+            self._step("partly_recovered" if self.missing_at else "recovered", now)
+
     def _free(self, entry: Entry) -> bool:
         """Whether the slot was this probe's; now it is free."""
         if not entry.probe or entry != self.probing:
@@ -229,11 +283,24 @@ class Breaker:
         self.probing = Entry.REFUSED
         return True
 
-    def _step(self, event: Event, now: float, endpoint: str = "", *, since: float | None = None) -> None:
-        """``since`` is when it happened at another replica; ``None``: here and now."""
+    def _step(
+        self,
+        event: Event,
+        now: float,
+        endpoint: str = "",
+        marks: Mapping[str, Missing] = _NONE_MISSING,
+        *,
+        since: float | None = None,
+    ) -> None:
+        """``since`` is when it happened at another replica; ``None``: here and now. ``marks`` are for ``mark``."""
         old, missing_at = self.state, self.missing_at
         self.state, action = TABLE[old, event]
-        self._act(action, endpoint)
+        if action == "mark":
+            self.missing_at = marks
+        elif action == "unmark":
+            self.missing_at = {each: mark for each, mark in missing_at.items() if each != endpoint}
+        else:
+            self._act(action)
         if self.state != old or action in ("hold", "follow"):
             self.since = now if since is None else since
         if self.state == old and self.missing_at == missing_at and event not in ("trip", "reset"):
@@ -242,10 +309,8 @@ class Breaker:
         if self.on_change is not None:
             self.on_change(self, old, now)
 
-    def _act(self, action: Action, endpoint: str) -> None:
+    def _act(self, action: Action) -> None:
         match action:
-            case "nothing":
-                pass
             case "clear":
                 self.failures = self.successes = 0
             case "count_failure":
@@ -263,15 +328,13 @@ class Breaker:
             case "hold":
                 self.held = True
                 self._stop_probing()
-            case "mark":
-                self.missing_at |= {endpoint}
             case "forget":
-                self.missing_at = frozenset()
+                self.missing_at = _NONE_MISSING
             case "forget_all":
                 self.failures = 0
                 self.why = ""
                 self.held = False
-                self.missing_at = frozenset()
+                self.missing_at = _NONE_MISSING
                 self._stop_probing()
 
     def _stop_probing(self) -> None:

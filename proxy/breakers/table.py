@@ -11,10 +11,10 @@ State = Literal[
     "closed",  # everybody is admitted
     "open",  # nobody is, until the cooldown is over
     "half_open",  # one probe at a time
-    "unavailable",  # closed, but for the endpoints where the provider has no such model
+    "unavailable",  # closed, but for endpoints where the provider has no such model
 ]
 Event = Literal[
-    "success",  # the content commit of an attempt
+    "success",  # a whole answer; of a probe the content commit
     "failure",  # an attempt failed, or its stream broke after the commit
     "limit",  # the failure that reaches the failure threshold
     "cooled",  # somebody asks to enter when the cooldown is over
@@ -22,6 +22,8 @@ Event = Literal[
     "partly_recovered",  # the same, where an endpoint stays without the model
     "late",  # the verdict on an attempt that began before the breaker opened
     "missing",  # the provider has no such model for one endpoint
+    "found",  # a success at the only endpoint that was without the model
+    "partly_found",  # the same, where another endpoint stays without it
     "reload",  # the configuration was read again: the model may be there now
     "opened_elsewhere",  # another replica's breaker opened
     "trip",  # the operator opens the breaker
@@ -36,7 +38,8 @@ Action = Literal[
     "follow",  # the cooldown is the other replica's, a probe that runs is late from now on
     "probe",  # the first probe of this time
     "hold",  # open until the operator says otherwise, however long the cooldown is
-    "mark",  # the endpoint is closed for good
+    "mark",  # the endpoint is unavailable for a while
+    "unmark",  # it is not
     "forget",  # no endpoint is
     "forget_all",  # as if new
 ]
@@ -55,6 +58,8 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("open",        "cooled"):           ("half_open",   "probe"),
     ("open",        "late"):             ("open",        "nothing"),
     ("open",        "missing"):          ("open",        "mark"),
+    ("open",        "found"):            ("open",        "unmark"),
+    ("open",        "partly_found"):     ("open",        "unmark"),
     ("open",        "reload"):           ("open",        "forget"),
     ("open",        "opened_elsewhere"): ("open",        "follow"),
     ("open",        "trip"):             ("open",        "hold"),
@@ -66,6 +71,8 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("half_open",   "failure"):          ("open",        "cool"),
     ("half_open",   "late"):             ("half_open",   "nothing"),
     ("half_open",   "missing"):          ("half_open",   "mark"),
+    ("half_open",   "found"):            ("half_open",   "unmark"),
+    ("half_open",   "partly_found"):     ("half_open",   "unmark"),
     ("half_open",   "reload"):           ("half_open",   "forget"),
     ("half_open",   "opened_elsewhere"): ("open",        "follow"),
     ("half_open",   "trip"):             ("open",        "hold"),
@@ -76,6 +83,8 @@ TABLE: Final[dict[tuple[State, Event], tuple[State, Action]]] = {
     ("unavailable", "failure"):          ("unavailable", "count_failure"),
     ("unavailable", "limit"):            ("open",        "cool"),
     ("unavailable", "missing"):          ("unavailable", "mark"),
+    ("unavailable", "found"):            ("closed",      "unmark"),
+    ("unavailable", "partly_found"):     ("unavailable", "unmark"),
     ("unavailable", "reload"):           ("closed",      "forget"),
     ("unavailable", "opened_elsewhere"): ("open",        "follow"),
     ("unavailable", "trip"):             ("open",        "hold"),

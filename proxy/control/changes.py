@@ -16,6 +16,8 @@ _WHY: Final = {
     "cooled": "its rest is over",
     "success": "it answered",
     "recovered": "it answered",
+    "found": "it answered",
+    "partly_found": "it answered",
     "partly_recovered": "it answered",
     "reload": "the configuration was loaded again",
     "reset": "operator",

@@ -40,6 +40,7 @@ class LastError(Struct, rename="camel"):
 
 class DeploymentView(Struct, rename="camel"):
     """``requests`` and ``errors`` are the attempts of the statistics window, ``successRate`` their part from 0 to 1.
+    ``slow`` counts clients that left after at least half of a clock without an event; they are in none of the others.
 
     Spreads and ``tokensPerSecond`` are those of its last 200 good answers, ``latencySparkMs`` the latest of them,
     oldest first. ``keysRestUntil``: the provider refused or rate-limited every key of its.
@@ -61,6 +62,7 @@ class DeploymentView(Struct, rename="camel"):
     keys_rest_until: float | None
     requests: int
     errors: int
+    slow: int
     success_rate: float | None
     latency_ms: Spread | None
     time_to_first_token_ms: Spread | None
@@ -140,6 +142,7 @@ def deployment_view(member: Member, samples: Samples | None, clock: Clock) -> De
         keys_rest_until=clock.ahead(member.provider.keys.free_at()),
         requests=ended,
         errors=failed,
+        slow=live.statistics.slow(now),
         success_rate=round((ended - failed) / ended, 4) if ended else None,
         latency_ms=spread(durations, 1000.0),
         time_to_first_token_ms=spread(samples.first_tokens(), 1000.0) if samples is not None else None,

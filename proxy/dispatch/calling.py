@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proxy.config.timeouts import Clocks
 from proxy.delivery import Delivery
+from proxy.dispatch import account
 from proxy.dispatch.asking import Asking, call_head, may_ask_usage, refused_options
 from proxy.dispatch.dispatch import Dispatch, Setback
 from proxy.dispatch.dispatcher import Dispatcher
@@ -82,7 +83,7 @@ class Calling(Asking):
             # Was it our own wish that it minded? Then ask without it, now and from now on.
             provider.asks_usage = not trial.asks_usage
             if trial.asks_usage:
-                trial.deployment.live.breaker.leave(trial.entry, self._now())
+                account.left(trial, self._now())
                 trial.failure, trial.reason = Kind.OPTIONS, "the provider knows no stream_options"
                 return Setback(trial, Kind.OPTIONS, answer=answer)
         return super()._refused(trial, answer)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from proxy import truth
 from proxy.delivery import Delivery
+from proxy.dispatch import account
 from proxy.dispatch.exhausted import exhausted
 from proxy.dispatch.race import Lost, Race
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
@@ -67,6 +68,7 @@ class Dispatch:
         self._now = dispatcher.now
         self._delivery = delivery
         self._exchange = delivery.exchange
+        self._endpoint = delivery.exchange.endpoint.path
         self._hold = delivery.exchange.hold
         self._plan = plan
         self._routing = routing = delivery.exchange.catalog.config.routing
@@ -119,7 +121,7 @@ class Dispatch:
             self._keyless += (deployment,)
             return None
         exchange = self._exchange
-        entry = deployment.live.breaker.enter(exchange.endpoint.path, now)
+        entry = deployment.live.breaker.enter(self._endpoint, now)
         if not entry:
             return None
         trial = Trial(deployment, entry, key, now)
@@ -149,16 +151,16 @@ class Dispatch:
             if answer.status >= 400:
                 trial.status = answer.status
                 return self._refused(trial, answer)
-            delivery.deliver(answer, self._claim(trial, answer))
+            told = self._claim(trial, answer)
             self._answered(trial)
+            delivery.deliver(answer, told)
             return None
         except UpstreamFault as fault:
             self._exchange.error_detail = fault.detail
             return self._failed(trial, fault)
         except BaseException as end:
-            trial.failure = _cut_short(end).value
-            if trial.first_content is None:
-                live.breaker.leave(trial.entry, self._now())
+            kind = account.cut_short(trial, _cut_short(end), attempt.waited, self._endpoint, self._now())
+            trial.failure = kind.value
             raise
         finally:
             if race is None or race.left_by(trial):
@@ -178,32 +180,25 @@ class Dispatch:
 
     def _committed(self, trial: Trial) -> None:
         """The content commit of a stream: the answer is this deployment's, whatever comes of it."""
-        now = self._now()
-        trial.first_content = now
-        live = trial.deployment.live
-        live.breaker.succeed(trial.entry, now)
-        live.statistics.first_token(now - trial.began, now)
+        account.committed(trial, self._now())
 
     def _streamed(self, trial: Trial) -> Setback | None:
         """What went out as it came has ended, well or not; ``None``: nothing can follow."""
-        now, live, fault = self._now(), trial.deployment.live, self._exchange.fault
+        now, exchange = self._now(), self._exchange
+        fault = exchange.fault
         if fault is None:
-            live.statistics.ended(True, now)
+            account.succeeded(trial, self._endpoint, now)
             return None
         kind = rules.of_fault(fault)
         trial.failure, trial.reason = kind.value, _in_our_words(fault)
-        if kind is not Kind.OURS:
-            live.breaker.fail(trial.entry, now, self._exchange.error)
-            live.statistics.ended(False, now)
+        account.failed(trial, kind, exchange.error, exchange.trials, self._endpoint, now)
         return None
 
     def _answered(self, trial: Trial) -> None:
         """A collected answer was good."""
-        live = trial.deployment.live
-        statistics = live.statistics
+        statistics = trial.deployment.live.statistics
         trial.ended = now = self._now()
-        live.breaker.succeed(trial.entry, now)
-        statistics.ended(True, now)
+        account.succeeded(trial, self._endpoint, now)
         if statistics.latency is None:  # a first guess; streams know better
             statistics.first_token(now - trial.began, now)
 
@@ -225,24 +220,9 @@ class Dispatch:
         """What the breaker, the statistics, and everybody who would ask the same make of it."""
         trial, kind, now = setback.trial, setback.kind, self._now()
         trial.failure, trial.reason = kind.value, reason
-        live, verdict = trial.deployment.live, rules.RULES[kind].breaker
         self._heed(setback, now)
-        if verdict == "unavailable":
-            live.breaker.missing(trial.entry, self._exchange.endpoint.path, now)
-        elif verdict == "failure" and self._counts(trial):
-            live.breaker.fail(trial.entry, now, kind.value)
-            live.statistics.ended(False, now)
-        else:
-            live.breaker.leave(trial.entry, now)
+        account.failed(trial, kind, kind.value, self._exchange.trials, self._endpoint, now)
         return setback
-
-    def _counts(self, trial: Trial) -> bool:
-        """Whether its failure is one: an exchange counts at most one per deployment."""
-        live = trial.deployment.live
-        # Where it broke after its content commit, that has cleared what was counted before.
-        return trial.first_content is not None or not any(
-            _counted(t) for t in self._exchange.trials if t is not trial and t.deployment.live is live
-        )
 
     def _heed(self, setback: Setback, now: float) -> None:
         """What holds whoever is asked next: a key that was refused rests, or the deployment that was rate-limited."""
@@ -385,8 +365,3 @@ def _cut_short(end: BaseException) -> Kind:
 
 def _in_our_words(fault: GatewayError) -> str:
     return "the provider told an error instead of an answer" if isinstance(fault, ErrorInStream) else fault.message
-
-
-def _counted(trial: Trial) -> bool:
-    """Whether the breaker was told of a failure."""
-    return bool(trial.failure) and rules.RULES[Kind(trial.failure)].breaker == "failure"

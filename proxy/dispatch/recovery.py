@@ -60,11 +60,6 @@ class Holding(Calling):
         self._held = Held(around.max_answer, around.budget)
         return self._held
 
-    def _committed(self, trial: Trial) -> None:
-        """No success yet: that is an answer which is whole."""
-        now = self._now()
-        trial.deployment.live.statistics.first_token(now - trial.began, now)
-
     def _streamed(self, trial: Trial) -> Setback | None:
         fault = self._held.fault
         if isinstance(fault, UpstreamFault):
@@ -75,7 +70,6 @@ class Holding(Calling):
             raise fault
         if self._delivery.request.gone:
             raise ClientGone
-        trial.deployment.live.breaker.succeed(trial.entry, self._now())
         super()._streamed(trial)
         self._exchange.first_content = self._dispatcher.around.loop.time()
         self._delivery.request.reply.end(self._held.take())
@@ -110,6 +104,8 @@ class Continuing(Calling):
     def _streamed(self, trial: Trial) -> Setback | None:
         fault = self._bridge.fault
         if self._bridge.keeps and self._delivery.request.gone:
+            if isinstance(fault, UpstreamFault):
+                self._failed(trial, fault)
             raise ClientGone  # it left before it was told
         if isinstance(fault, UpstreamFault) and self._said.continuable and self._call.choices == 1:
             return self._failed(trial, fault)

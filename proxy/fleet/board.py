@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from proxy.errors import ConfigError
 from proxy.fleet.news import News, Word, decode, encode
 from proxy.fleet.script import READ, WRITE
@@ -92,7 +94,7 @@ class Subscription:
 def stands(age: float, message: bytes) -> News | None:
     """What was read from the board, as old as it is now."""
     news = decode(message)
-    return None if news is None else News(news.origin, news.key, news.told, age, news.why, news.endpoint)
+    return None if news is None else replace(news, age=age)
 
 
 def _client(url: str) -> Any:

@@ -170,7 +170,7 @@ class SharedBreakers:
         breaker = None if news.origin == self._origin else self._find(news.key)
         if breaker is not None:
             now = self._now()
-            breaker.learn(news.told, now, now - news.age, news.why, news.endpoint)
+            breaker.learn(news.told, now, now - news.age, news.why, news.endpoint, news.cooldown)
 
     # -- and when it is not ------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ A moment never travels, for it would be one machine's clock: its age in seconds 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Meta, Struct
 
 from proxy.breakers.breaker import Breaker, Told
 
-UNAVAILABLE_SECS: Final = 3600.0  # so long a new process believes that a model is missing
+UNAVAILABLE_SECS: Final = 3600.0  # for a new process, where the cooldown of a missing model has no end
 MOST_WAITING: Final = 10_000
 MOST_WHY: Final = 200  # characters
 
@@ -22,7 +23,10 @@ Age = Annotated[float, Meta(ge=0, le=1e10)]  # seconds
 
 
 class News(Struct, frozen=True):
-    """JSON on the wire. ``origin`` is the process that found it out, ``key`` the deployment's."""
+    """JSON on the wire. ``origin`` is the process that found it out, ``key`` the deployment's.
+
+    ``cooldown`` is that of a missing model, in seconds; 0: it has no end, or the sender is of an earlier version.
+    """
 
     origin: Text
     key: Text
@@ -30,6 +34,7 @@ class News(Struct, frozen=True):
     age: Age
     why: Text = ""
     endpoint: Text = ""
+    cooldown: Age = 0.0
 
 
 class Word(Struct, frozen=True, eq=False):
@@ -44,6 +49,7 @@ class Word(Struct, frozen=True, eq=False):
     until: float | None = None
     why: str = ""
     endpoint: str = ""
+    cooldown: float = 0.0
 
     @property
     def subject(self) -> tuple[str, str, str]:
@@ -99,7 +105,9 @@ def word_of(breaker: Breaker, now: float) -> Word | None:
         case "limit" | "failure":  # it opened: a failure that changes nothing else is no change
             return Word(key, "open", now, now + breaker.policy.cooldown, breaker.why[:MOST_WHY])
         case "missing":
-            return Word(key, "unavailable", now, now + UNAVAILABLE_SECS, "", last.endpoint)
+            mark = breaker.missing_at[last.endpoint]
+            cooldown = mark.cooldown if isfinite(mark.cooldown) else 0.0
+            return Word(key, "unavailable", now, now + (cooldown or UNAVAILABLE_SECS), "", last.endpoint, cooldown)
         case "trip":
             return Word(key, "held", now, None, breaker.why[:MOST_WHY])
         case "reset":
@@ -114,7 +122,7 @@ def encode(word: Word, origin: str, age: float) -> bytes:
     """``b""`` for what is told to nobody."""
     if word.what == "reloaded":
         return b""
-    return _encoder.encode(News(origin, word.key, word.what, age, word.why, word.endpoint))
+    return _encoder.encode(News(origin, word.key, word.what, age, word.why, word.endpoint, word.cooldown))
 
 
 def decode(message: bytes) -> News | None:

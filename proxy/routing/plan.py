@@ -111,7 +111,7 @@ class Plan(Struct, eq=False, gc=False):
         live = deployment.live
         breaker = live.breaker
         if breaker.state != "closed" and not breaker.admits(self.endpoint, now):
-            return "unavailable" if breaker.state_at(self.endpoint) == "unavailable" else "breaker_open"
+            return "unavailable" if breaker.state_at(self.endpoint, now) == "unavailable" else "breaker_open"
         if live.quota.rests_until > now:
             return "resting"
         if deployment.max_concurrent and live.in_flight >= deployment.max_concurrent:
@@ -146,7 +146,7 @@ class Plan(Struct, eq=False, gc=False):
         live, breaker = deployment.live, deployment.live.breaker
         moments = [live.quota.rests_until] if live.quota.rests_until > now else []
         if breaker.state == "open" and not breaker.admits(self.endpoint, now):
-            if breaker.retry_at is None or breaker.state_at(self.endpoint) == "unavailable":
+            if breaker.retry_at is None or breaker.state_at(self.endpoint, now) == "unavailable":
                 return []
             moments.append(breaker.retry_at)
         return [max(moments)] if moments else []

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     AUTH = "auth"  # 401, 402, 403 about our credential
     OPTIONS = "options"  # 400 because of an option that was the gateway's own wish
     BUSY = "busy"  # no connection of ours was free: the provider was not asked
+    SLOW = "slow"  # the client left after it had waited long for an event
     CLIENT_GONE = "client_gone"  # closed, or it took nothing until its clock ran out
     OUTRUN = "outrun"  # another attempt for the same request was faster
     OURS = "ours"  # we stop, or made a mistake
@@ -94,6 +95,7 @@ RULES: Final[dict[Kind, Rule]] = {
     Kind.BUSY:           Rule(Next.NEXT,           "nothing"),
     # Where the deadline is shorter than the clocks, nothing else would ever open the breaker of a silent provider.
     Kind.DEADLINE:       Rule(Next.STOP,           "failure"),
+    Kind.SLOW:           Rule(Next.STOP,           "nothing"),
     Kind.CLIENT_GONE:    Rule(Next.STOP,           "nothing"),
     Kind.OUTRUN:         Rule(Next.STOP,           "nothing"),
     Kind.OURS:           Rule(Next.STOP,           "nothing"),
@@ -105,7 +107,7 @@ _MAY_HAVE_RUN: Final = frozenset(
     (Kind.RESET, Kind.TIMEOUT, Kind.DEADLINE, Kind.SERVER_ERROR, Kind.BROKEN_ANSWER, Kind.CLIENT_GONE, Kind.OURS)
 )
 CLOCKS: Final = frozenset((Kind.TIMEOUT, Kind.DEADLINE))
-BLAMELESS: Final = frozenset((Kind.CLIENT_GONE, Kind.OUTRUN))  # the attempt itself might have ended well
+BLAMELESS: Final = frozenset((Kind.SLOW, Kind.CLIENT_GONE, Kind.OUTRUN))  # the attempt itself might have ended well
 _DOUBLINGS: Final = 20
 
 

@@ -29,6 +29,8 @@ class Statistics:
         "_failed_total",
         "_heard",
         "_slot",
+        "_slow",
+        "_slow_total",
         "_tokens",
         "_until",
         "_width",
@@ -49,6 +51,8 @@ class Statistics:
         self._failed = [0] * SLOTS
         self._ended_total = 0
         self._failed_total = 0
+        self._slow = [0] * SLOTS  # rare, so it is noted at once
+        self._slow_total = 0
 
     def __repr__(self) -> str:
         return f"<Statistics {self._ended_total} ended, {self._failed_total} of them failed, latency {self.latency}>"
@@ -64,6 +68,12 @@ class Statistics:
         self._ended_total += 1
         if not ok:
             self._failed_total += 1
+
+    def left_waiting(self, now: float) -> None:
+        """A client left after it had waited long for an event. That is no verdict, and no attempt that ``ended``."""
+        self.turn(now)
+        self._slow[self._at] += 1
+        self._slow_total += 1
 
     def first_token(self, seconds: float, now: float) -> None:
         """The first content of an attempt came ``seconds`` after its beginning."""
@@ -90,6 +100,12 @@ class Statistics:
             self.turn(now)
         return self._ended_total, self._failed_total
 
+    def slow(self, now: float) -> int:
+        """How many clients left after they had waited long for an event."""
+        if now >= self._until:
+            self.turn(now)
+        return self._slow_total
+
     def turn(self, now: float) -> None:
         """Forget what is older than the window."""
         self._note()
@@ -111,7 +127,8 @@ class Statistics:
         other = Statistics(window)
         other.turn(self._slot * self._width)
         for number in range(self._slot - SLOTS + 1, self._slot + 1):
-            other._take(other._number(number * self._width), self._ended[number % SLOTS], self._failed[number % SLOTS])
+            place = number % SLOTS
+            other._take(other._number(number * self._width), self._ended[place], self._failed[place], self._slow[place])
         heard = other._number(self._heard * self._width)
         if other._slot - heard < SLOTS:
             other.latency, other._tokens, other._heard = self.latency, self._tokens, heard
@@ -126,15 +143,18 @@ class Statistics:
         self._ended[self._at] += self._ended_total - sum(self._ended)
         self._failed[self._at] += self._failed_total - sum(self._failed)
 
-    def _take(self, slot: int, ended: int, failed: int) -> None:
+    def _take(self, slot: int, ended: int, failed: int, slow: int) -> None:
         if self._slot - slot >= SLOTS:
             return
         self._ended[slot % SLOTS] += ended
         self._failed[slot % SLOTS] += failed
+        self._slow[slot % SLOTS] += slow
         self._ended_total += ended
         self._failed_total += failed
+        self._slow_total += slow
 
     def _empty(self, at: int) -> None:
         self._ended_total -= self._ended[at]
         self._failed_total -= self._failed[at]
-        self._ended[at] = self._failed[at] = 0
+        self._slow_total -= self._slow[at]
+        self._ended[at] = self._failed[at] = self._slow[at] = 0

@@ -107,6 +107,7 @@ class Attempt:
         "headed_at",
         "origin",
         "sent_at",
+        "waited",
     )
 
     due: Final = 0.0  # for the ticker: most answers are whole before the first tick, which makes the watch
@@ -140,6 +141,7 @@ class Attempt:
         self._detached = False  # the client left and the answer is read on for its usage
         self.sent_at: float | None = None  # when there was a connection
         self.headed_at: float | None = None  # when the head of the answer came
+        self.waited = 0.0  # of the clock that ran when it was cut short, how much had passed without an event, 0 to 1
 
     def __repr__(self) -> str:
         return f"<Attempt {self._deployment.provider.name} {self._head!r} {self._connection!r}>"
@@ -164,6 +166,8 @@ class Attempt:
     def finish(self) -> None:
         """It is over, or nobody wants it any more."""
         if self._connection is not None:
+            if self._watch is not None:
+                self.waited = self._watch.waited()
             self._leave(self._connection)
         if self._dialling is not None:
             self._dialling.cancel()

@@ -154,6 +154,18 @@ class Watch:
         self.begun = self.due = self._ticker.time()
         self._ping = None
 
+    def waited(self) -> float:
+        """How much of the clock that waits for the provider's next event has passed, 0 to 1; 0 while we do not read."""
+        clocks, now = self._clocks, self._ticker.time()
+        if self._paused_at is not None:
+            return 0.0
+        if clocks.first_content and not self._committed:
+            return (now - self.begun) / clocks.first_content
+        if clocks.idle and self._head_seen:
+            return (now - self._subject.last_read) / clocks.idle
+        # A plain answer has only this one until its head comes.
+        return (now - self.begun) / clocks.total if clocks.total and not self._head_seen else 0.0
+
     def stop(self) -> None:
         self._ticker.discard(self)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,8 +16,9 @@ CHAT, EMBEDDINGS, MODERATIONS = "chat/completions", "embeddings", "moderations"
 class Stage:
     """A breaker on a stage: a script of single words drives it, attempts are called by their letters.
 
-    ``a+`` attempt a enters; ``aS`` ``aF`` ``aL`` ``aM`` it succeeds, fails, leaves, misses its model (for chat);
-    ``aX`` it asks and is refused; ``+60`` seconds pass; ``trip`` ``reset`` ``reload``.
+    ``a+`` attempt a enters; ``aC`` its stream commits; ``aS`` ``aF`` ``aL`` it succeeds, fails, leaves; ``aM`` it
+    leaves because the model is missing (for chat); ``aX`` it asks and is refused; ``+60`` seconds pass; ``trip``
+    ``reset`` ``reload``.
     """
 
     def __init__(self, policy: Policy = POLICY) -> None:
@@ -48,14 +51,17 @@ class Stage:
             self.settle(self.entries[word[0]], word[1])
 
     def settle(self, entry: Entry, verdict: str) -> None:
-        if verdict == "S":
-            self.breaker.succeed(entry, self.now)
+        if verdict == "C":
+            self.breaker.commit(entry, self.now)
+        elif verdict == "S":
+            self.breaker.succeed(entry, CHAT, self.now)
         elif verdict == "F":
             self.breaker.fail(entry, self.now, "status_500")
         elif verdict == "L":
             self.breaker.leave(entry, self.now)
         else:
-            self.breaker.missing(entry, CHAT, self.now)
+            self.breaker.leave(entry, self.now)
+            self.breaker.missing(CHAT, self.now)
 
 
 OPENED = "a+ aF b+ bF c+ cF"
@@ -71,7 +77,11 @@ OPENED = "a+ aF b+ bF c+ cF"
         pytest.param("a+ b+ c+ aF bF cF", "open", id="at the same time"),
         pytest.param("a+ aF b+ bF c+ cS d+ dF e+ eF", "closed", id="a success between: they are not consecutive"),
         pytest.param("a+ aF b+ bF c+ cL d+ dF", "open", id="a client that leaves is no success"),
-        pytest.param("a+ aS b+ bS c+ cS aF bF cF", "open", id="streams that break after their commits"),
+        pytest.param("a+ aC b+ bC c+ cC aF bF cF", "open", id="streams that break after their commits"),
+        pytest.param("a+ aC aF b+ bC bF c+ cC cF", "open", id="every stream breaks after its commit"),
+        pytest.param("a+ aF b+ bF c+ cC d+ dF", "open", id="a commit does not clear the count"),
+        pytest.param("a+ aF b+ bF c+ cC cS d+ dF", "closed", id="a whole end does"),
+        pytest.param("a+ aC b+ bF c+ cF aS d+ dF", "closed", id="the whole end of an older stream does, too"),
         pytest.param(f"{OPENED} +59 dX", "open", id="cooling"),
         pytest.param(f"{OPENED} +60", "open", id="nobody asked after the cooldown"),
         pytest.param(f"{OPENED} +60 d+", "half_open", id="the first after the cooldown"),
@@ -85,16 +95,19 @@ OPENED = "a+ aF b+ bF c+ cF"
         pytest.param(f"{OPENED} +60 d+ dS e+ eF +60 f+ fS", "half_open", id="successes are not carried over"),
         pytest.param(f"{OPENED} +60 d+ dL e+ eS f+ fS", "closed", id="a probe whose client leaves frees its slot"),
         pytest.param(f"{OPENED} +60 d+ dL", "half_open", id="and that is no verdict"),
-        pytest.param(f"{OPENED} +60 d+ dS dF", "open", id="a probe's stream that breaks after its commit"),
-        pytest.param(f"{OPENED} +60 d+ dS e+ dF eS", "open", id="while another one runs, which is late then"),
-        pytest.param(f"{OPENED} +60 d+ dS e+ eS dF f+", "closed", id="after recovery it is one failure"),
+        pytest.param(f"{OPENED} +60 d+ dC dF", "open", id="a probe's stream that breaks after its commit"),
+        pytest.param(f"{OPENED} +60 d+ dC e+ dF eS", "open", id="while another one runs, which is late then"),
+        pytest.param(f"{OPENED} +60 d+ dC e+ eC dF f+", "closed", id="after recovery it is one failure"),
+        pytest.param(f"{OPENED} +60 d+ dC e+ eC", "closed", id="the commits of two probes"),
+        pytest.param(f"{OPENED} +60 d+ dC dS", "half_open", id="a commit and the end of its stream are one success"),
+        pytest.param(f"{OPENED} +60 d+ dC dL e+ eS", "closed", id="a client that leaves after the commit"),
     ],
 )
 def test_a_breaker_goes_through_its_states(script: str, state: State) -> None:
     assert Stage().play(script).state == state
 
 
-@pytest.mark.parametrize("verdict", ["S", "F", "L"])
+@pytest.mark.parametrize("verdict", ["C", "S", "F", "L"])
 def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_cooldown(verdict: str) -> None:
     stage = Stage()
     breaker = stage.play(f"z+ {OPENED} +30 z{verdict} +29 dX")
@@ -102,7 +115,7 @@ def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_co
     stage.play("+1 d+")
 
 
-@pytest.mark.parametrize("verdict", ["S", "F", "L"])
+@pytest.mark.parametrize("verdict", ["C", "S", "F", "L"])
 def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_probes(verdict: str) -> None:
     stage = Stage()
     breaker = stage.play(f"z+ y+ {OPENED} +60 d+ z{verdict} eX dS y{verdict}")
@@ -110,16 +123,16 @@ def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_pr
     assert stage.play("e+ eS").state == "closed"
 
 
-@pytest.mark.parametrize("verdict", ["S", "F", "L"])
+@pytest.mark.parametrize("verdict", ["C", "S", "F", "L"])
 def test_a_probe_of_an_earlier_time_does_not_free_the_slot_of_a_later_one(verdict: str) -> None:
     stage = Stage()
-    stage.play(f"{OPENED} +60 d+ dS e+ dF")  # d's stream broke: open again, with e on its way
+    stage.play(f"{OPENED} +60 d+ dC e+ dF")  # d's stream broke: open again, with e on its way
     breaker = stage.play(f"+60 f+ e{verdict} gX")
     assert (breaker.state, breaker.successes, breaker.probing) == ("half_open", 0, stage.entries["f"])
 
 
 def test_a_stream_of_an_earlier_time_that_breaks_does_not_open_the_breaker_again() -> None:
-    breaker = Stage().play(f"{OPENED} +60 d+ dS e+ eF +60 f+ dF")
+    breaker = Stage().play(f"{OPENED} +60 d+ dC e+ eF +60 f+ dF")
     assert breaker.state == "half_open"
     assert breaker.probing
 
@@ -145,8 +158,8 @@ def test_a_missing_model_at_one_endpoint_leaves_the_others_as_they_are() -> None
     stage = Stage()
     breaker = stage.play("a+ aM")
     assert breaker.enter(EMBEDDINGS, stage.now) is Entry.NORMAL
-    assert breaker.state_at(EMBEDDINGS) == "closed"
-    assert breaker.state_at(CHAT) == "unavailable"
+    assert breaker.state_at(EMBEDDINGS, stage.now) == "closed"
+    assert breaker.state_at(CHAT, stage.now) == "unavailable"
 
 
 def test_a_breaker_with_a_missing_model_opens_and_recovers_for_the_other_endpoints() -> None:
@@ -154,14 +167,68 @@ def test_a_breaker_with_a_missing_model_opens_and_recovers_for_the_other_endpoin
     breaker = stage.play("a+ aM")
     for _ in range(3):
         breaker.fail(breaker.enter(EMBEDDINGS, stage.now), stage.now, "status_500")
-    assert breaker.state_at(EMBEDDINGS) == "open"
+    assert breaker.state_at(EMBEDDINGS, stage.now) == "open"
     for _ in range(2):
         entry = breaker.enter(EMBEDDINGS, stage.now + 60)
         assert entry.probe
-        breaker.succeed(entry, stage.now + 60)
+        breaker.succeed(entry, EMBEDDINGS, stage.now + 60)
     assert breaker.state == "unavailable"
     assert not breaker.admits(CHAT, stage.now + 60)
     assert breaker.failures == 0
+
+
+# A model that is missing is requested again after 120 s, then 240, 480 and at most 600.
+ROUNDS = "a+ aM +119 bX +1"
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [
+        (ROUNDS, "unavailable"),
+        (f"{ROUNDS} b+ bS", "closed"),
+        (f"{ROUNDS} b+ bM +239 cX +1 c+ cM +479 dX +1 d+ dM +599 eX +1 e+ eM +599 fX +1 f+", "unavailable"),
+        (f"{ROUNDS} b+ bS c+ cM +119 dX +1 d+", "unavailable"),
+        ("a+ b+ c+ aM bM cM +119 dX +1 d+", "unavailable"),
+        (f"z+ {ROUNDS} zM +119 bX", "unavailable"),
+        (f"{ROUNDS} b+ c+ d+ bM cM dM +239 eX +1 e+", "unavailable"),
+        (f"{ROUNDS} b+ bL c+ cF d+", "unavailable"),
+        (f"{ROUNDS} b+ c+ d+ bF cF dF +60 e+ eS f+ fS", "closed"),
+    ],
+)
+def test_a_missing_model_is_requested_again_after_a_cooldown_that_doubles(script: str, state: State) -> None:
+    assert Stage(Policy(3, 60.0, 2, 120.0)).play(script).state == state
+
+
+def test_a_cooldown_of_a_missing_model_that_is_longer_than_the_longest_stays_as_it_is() -> None:
+    Stage(Policy(3, 60.0, 2, 900.0)).play("a+ aM +899 bX +1 b+ bM +899 cX +1 c+")
+
+
+def test_an_endpoint_that_has_its_model_again_leaves_the_other_one_as_it_is() -> None:
+    stage = Stage(Policy(3, 60.0, 2, 120.0))
+    breaker = stage.play("a+ aM")
+    breaker.missing(EMBEDDINGS, stage.now + 100.0)
+    assert stage.play("+120 b+ bS").state == "unavailable"
+    assert (breaker.state_at(CHAT, stage.now), breaker.state_at(EMBEDDINGS, stage.now)) == ("closed", "unavailable")
+
+
+@pytest.mark.parametrize(
+    ("before", "ago", "cooldown", "until"),
+    [
+        pytest.param("", 50.0, 240.0, 1190.0, id="it is the other replica's cooldown"),
+        pytest.param("", 50.0, 0.0, 1070.0, id="an earlier version does not say how long"),
+        pytest.param("", 250.0, 240.0, None, id="it has passed"),
+        pytest.param("a+ aM", 50.0, 120.0, 1120.0, id="it ends before our own"),
+        pytest.param("a+ aM +120", 10.0, 240.0, 1350.0, id="ours has passed"),
+    ],
+)
+def test_a_model_that_is_missing_elsewhere_is_missing_here_until_the_same_moment(
+    before: str, ago: float, cooldown: float, until: float | None
+) -> None:
+    stage = Stage(Policy(3, 60.0, 2, 120.0))
+    stage.play(before)
+    stage.breaker.learn("unavailable", stage.now, stage.now - ago, "", CHAT, cooldown)
+    found = stage.breaker.missing_at.get(CHAT)
+    assert (found and found.until) == until
 
 
 @pytest.mark.parametrize("before", ["", "a+ aF", OPENED, f"{OPENED} +60 d+", "a+ aM"])
@@ -216,11 +283,11 @@ def test_every_change_of_state_is_told_once_with_its_moment_and_every_word_of_th
 
 def test_every_endpoint_without_the_model_is_told_once_whatever_the_state() -> None:
     stage = Stage()
-    breaker = stage.play("a+")
+    breaker = stage.play("")
     told = []
     for endpoint in (CHAT, CHAT, EMBEDDINGS):
         before = len(stage.changes)
-        breaker.missing(stage.entries["a"], endpoint, stage.now)
+        breaker.missing(endpoint, stage.now)
         told += [breaker.last] * (len(stage.changes) - before)
     assert told == [Change("missing", CHAT), Change("missing", EMBEDDINGS)]
     stage.play("reload reload")
@@ -248,7 +315,7 @@ def test_what_opened_elsewhere_opens_here_and_cools_down_at_the_same_moment(befo
     assert (breaker.state, breaker.why, breaker.failures, breaker.successes) == ("open", "elsewhere", failures, 0)
     assert (breaker.last, breaker.probing) == (Change("opened_elsewhere", learned=True), Entry.REFUSED)
     assert breaker.retry_at == stage.now + 45.0
-    breaker.missing_at = frozenset()
+    breaker.missing_at = {}
     stage.play("+44 xX +1 y+ yS z+ zS")
     assert breaker.state == "closed"
 
@@ -381,7 +448,7 @@ class Account:
         self.probe: Try | None = None
         self.bad = 0
         self.good = 0
-        self.gone: set[str] = set()
+        self.gone: dict[str, tuple[float, float]] = {}  # endpoint: (end of its cooldown, its length)
 
     def state(self) -> str:
         if self.shut_at is not None:
@@ -389,11 +456,21 @@ class Account:
         return "unavailable" if self.gone else "closed"
 
     def lets_in(self, endpoint: str, now: float, policy: Policy) -> bool:
-        if endpoint in self.gone or self.by_hand:
+        if self.lacks(endpoint, now) or self.by_hand:
             return False
         if self.shut_at is None:
             return True
         return self.probe is None if self.asked else now >= self.shut_at + policy.cooldown
+
+    def lacks(self, endpoint: str, now: float) -> bool:
+        return endpoint in self.gone and now < self.gone[endpoint][0]
+
+    def misses(self, endpoint: str, now: float, policy: Policy) -> None:
+        if not self.lacks(endpoint, now):
+            first = policy.missing_cooldown or inf
+            cooldown = first if endpoint not in self.gone else min(2 * self.gone[endpoint][1], max(600.0, first))
+            cooldown = cooldown if policy.missing_cooldown else inf
+            self.gone[endpoint] = now + cooldown, cooldown
 
     def comes(self, attempt: Try) -> None:
         if self.shut_at is not None:
@@ -412,15 +489,20 @@ class Account:
         self.openings += 1
         self.shut_at, self.asked, self.probe, self.good = now, False, None, 0
 
-    def succeeds(self, attempt: Try, policy: Policy) -> None:
-        self.over(attempt)
-        if not self.counts(attempt):
-            return
-        self.bad = 0
-        if self.shut_at is not None:
+    def commits(self, attempt: Try, policy: Policy) -> None:
+        if self.probe is attempt:
+            self.over(attempt)
+            self.bad = 0
             self.good += 1
             if self.good >= policy.success_threshold:
                 self.shut_at, self.asked, self.good = None, False, 0
+
+    def succeeds(self, attempt: Try, now: float, policy: Policy) -> None:
+        if not self.lacks(attempt.endpoint, now):
+            self.gone.pop(attempt.endpoint, None)
+        if self.shut_at is None:
+            self.bad = 0
+        self.commits(attempt, policy)
 
     def fails(self, attempt: Try, now: float, policy: Policy) -> None:
         self.over(attempt)
@@ -437,7 +519,13 @@ class Account:
 
 
 ENDPOINTS = st.sampled_from([CHAT, EMBEDDINGS, MODERATIONS])
-POLICIES = st.builds(Policy, st.integers(1, 3), st.sampled_from([0.0, 5.0, 10.0, 20.0]), st.integers(1, 3))
+POLICIES = st.builds(
+    Policy,
+    st.integers(1, 3),
+    st.sampled_from([0.0, 5.0, 10.0, 20.0]),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 5.0, 20.0, 400.0, 700.0]),
+)
 
 
 class BreakerMachine(RuleBasedStateMachine):
@@ -447,7 +535,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.policy = Policy(2, 10.0, 2)
+        self.policy = Policy(2, 10.0, 2, 5.0)
         self.told: State = "closed"
         self.breaker = Breaker(self.policy, "k", self.changed)
         self.account = Account()
@@ -457,7 +545,14 @@ class BreakerMachine(RuleBasedStateMachine):
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         assert old == self.told
         assert breaker.last is not None
-        assert old != breaker.state or breaker.last.event in ("missing", "reload", "trip", "reset")
+        assert old != breaker.state or breaker.last.event in (
+            "missing",
+            "found",
+            "partly_found",
+            "reload",
+            "trip",
+            "reset",
+        )
         assert now == self.now
         if old != breaker.state:
             assert now - 15.0 <= breaker.since <= now if breaker.last.learned else breaker.since == now
@@ -512,8 +607,10 @@ class BreakerMachine(RuleBasedStateMachine):
     def another_replica_finds_something_out(self, ago: float, endpoint: str) -> None:
         since, account = self.now - ago, self.account
         if endpoint == MODERATIONS:
+            cooldown = self.policy.missing_cooldown or inf
             self.breaker.learn("unavailable", self.now, since, "elsewhere", endpoint)
-            account.gone.add(endpoint)
+            if since + cooldown > max(self.now, account.gone.get(endpoint, (0.0, 0.0))[0]):
+                account.gone[endpoint] = since + cooldown, cooldown
             return
         begun = account.shut_at if account.state() == "open" else self.changed_at
         stale = begun is not None and since < begun and account.state() != "unavailable"
@@ -540,9 +637,23 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(target=streaming, attempt=consumes(running))
     def it_commits(self, attempt: Try) -> Try:
-        self.breaker.succeed(attempt.entry, self.now)
-        self.account.succeeds(attempt, self.policy)
+        self.breaker.commit(attempt.entry, self.now)
+        self.account.commits(attempt, self.policy)
         return attempt
+
+    # From here on each entry ends, and none of them twice: what was taken out of a bundle never comes back.
+
+    def it_ends_whole(self, attempt: Try) -> None:
+        self.breaker.succeed(attempt.entry, attempt.endpoint, self.now)
+        self.account.succeeds(attempt, self.now, self.policy)
+
+    @rule(attempt=consumes(running))
+    def its_answer_is_whole(self, attempt: Try) -> None:
+        self.it_ends_whole(attempt)
+
+    @rule(attempt=consumes(streaming))
+    def its_stream_ends_whole(self, attempt: Try) -> None:
+        self.it_ends_whole(attempt)
 
     def it_fails(self, attempt: Try) -> None:
         self.breaker.fail(attempt.entry, self.now, "why")
@@ -558,16 +669,29 @@ class BreakerMachine(RuleBasedStateMachine):
     def its_stream_breaks(self, attempt: Try) -> None:
         self.it_fails(attempt)
 
-    @rule(attempt=consumes(running))
     def its_client_leaves(self, attempt: Try) -> None:
         self.breaker.leave(attempt.entry, self.now)
         self.account.over(attempt)
 
     @rule(attempt=consumes(running))
+    def its_client_leaves_before_the_commit(self, attempt: Try) -> None:
+        self.its_client_leaves(attempt)
+
+    @rule(attempt=consumes(streaming))
+    def its_client_leaves_a_silent_stream(self, attempt: Try) -> None:
+        self.its_client_leaves(attempt)
+
+    @rule(attempt=consumes(running))
     def its_model_is_missing(self, attempt: Try) -> None:
-        self.breaker.missing(attempt.entry, attempt.endpoint, self.now)
+        self.breaker.leave(attempt.entry, self.now)
+        self.breaker.missing(attempt.endpoint, self.now)
         self.account.over(attempt)
-        self.account.gone.add(attempt.endpoint)
+        self.account.misses(attempt.endpoint, self.now, self.policy)
+
+    @precondition(lambda self: self.account.gone)
+    @rule(seconds=st.sampled_from([40.0, 700.0, 1400.0]))
+    def a_model_may_be_there_again(self, seconds: float) -> None:
+        self.now += seconds
 
     @invariant()
     def both_say_the_same(self) -> None:
@@ -575,7 +699,10 @@ class BreakerMachine(RuleBasedStateMachine):
         assert breaker.state == account.state() == self.told
         assert (breaker.failures, breaker.successes) == (account.bad, account.good)
         assert bool(breaker.probing) is (account.probe is not None)
-        assert breaker.missing_at == account.gone
+        assert {at: (mark.until, mark.cooldown) for at, mark in breaker.missing_at.items()} == account.gone
+        assert all(
+            (breaker.state_at(at, self.now) == "unavailable") is account.lacks(at, self.now) for at in account.gone
+        )
 
     @invariant()
     def both_admit_the_same(self) -> None:
@@ -587,8 +714,8 @@ class BreakerMachine(RuleBasedStateMachine):
         if self.breaker.state == "open":
             moment = self.breaker.retry_at
             assert (moment is None) is self.account.by_hand
-            if moment is not None and CHAT not in self.account.gone:
-                assert self.breaker.admits(CHAT, moment)
+            if moment is not None:
+                assert self.breaker.admits(CHAT, moment) is not self.account.lacks(CHAT, moment)
                 assert not self.breaker.admits(CHAT, moment - 0.5)
 
 

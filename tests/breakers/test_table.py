@@ -9,6 +9,7 @@ from proxy.breakers.table import TABLE, Action, Event, State
 
 # What cannot come to pass: a verdict is only late where the breaker opened, and only half-open recovers.
 IMPOSSIBLE = {
+    *product(("closed",), ("found", "partly_found")),
     *product(("closed", "unavailable"), ("cooled", "late", "recovered", "partly_recovered")),
     *product(("open",), ("success", "failure", "limit", "recovered", "partly_recovered")),
     ("half_open", "limit"),

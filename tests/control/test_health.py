@@ -257,7 +257,7 @@ async def test_a_breakers_way_is_told_newest_first(plane: Healthy) -> None:
     plane.clock.advance(60)
     entry = breaker.enter("chat/completions", plane.clock.now())
     plane.clock.advance(1)
-    breaker.succeed(entry, plane.clock.now())
+    breaker.succeed(entry, "chat/completions", plane.clock.now())
     assert await changes(plane) == [
         {"at": MIDNIGHT + 71, "what": "a/m", "from": "half_open", "to": "closed", "why": "it answered"},
         {"at": MIDNIGHT + 70, "what": "a/m", "from": "open", "to": "half_open", "why": "its rest is over"},
@@ -271,7 +271,7 @@ async def test_what_an_operator_and_other_replicas_do_is_told_too(plane: Healthy
     breaker.reset(now)
     breaker.learn("open", now, now, "server_error")
     breaker.learn("closed", now, now, "")
-    breaker.missing(breaker.enter("embeddings", now), "embeddings", now)
+    breaker.missing("embeddings", now)
     breaker.reload(now)
     assert [(each["from"], each["to"], each["why"]) for each in reversed(await changes(plane))] == [
         ("closed", "open", "operator"),

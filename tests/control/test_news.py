@@ -52,7 +52,7 @@ async def test_each_change_is_told_in_order(plane: Operated, reader: Reader) -> 
     plane.clock.advance(61)
     now = plane.clock.now()
     for _ in range(2):
-        breaker.succeed(breaker.enter("chat/completions", now), now)
+        breaker.succeed(breaker.enter("chat/completions", now), "chat/completions", now)
     assert [value["breaker"]["state"] for _, value in news(reader)] == ["open", "half_open", "closed"]
 
 

@@ -51,6 +51,7 @@ async def test_what_nobody_asked_yet_is_shown_with_nothing_known(plane: Operated
         "keysRestUntil": None,
         "requests": 0,
         "errors": 0,
+        "slow": 0,
         "successRate": None,
         "latencyMs": None,
         "timeToFirstTokenMs": None,
@@ -120,7 +121,7 @@ async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operate
 
 async def test_an_endpoint_without_the_model_is_named(plane: Operated) -> None:
     live = plane.catalog.deployments[0].live
-    live.breaker.missing(live.breaker.enter("embeddings", 1.0), "embeddings", plane.clock.now())
+    live.breaker.missing("embeddings", plane.clock.now())
     breaker = (await shown(plane))["breaker"]
     assert (breaker["state"], breaker["unavailableAt"], breaker["retryAt"]) == ("unavailable", ["embeddings"], None)
 

@@ -72,7 +72,7 @@ class Replica:
             self[key].fail(self[key].enter(CHAT, self.now), self.now, "status_500")
 
     def miss(self, key: str, endpoint: str) -> None:
-        self[key].missing(self[key].enter(endpoint, self.now), endpoint, self.now)
+        self[key].missing(endpoint, self.now)
 
     def trip(self, key: str) -> None:
         self[key].trip(self.now, "operator")

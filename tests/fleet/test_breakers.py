@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pytest
+from msgspec import structs
 
 from proxy.breakers.breaker import Change
 from proxy.fleet.board import Board
 from proxy.fleet.breakers import Link
 from proxy.fleet.news import Word, decode
-from tests.fleet.replica import CHAT, EMBEDDINGS, Replica
+from tests.fleet.replica import CHAT, EMBEDDINGS, POLICY, Replica
 from tests.support.clock import MIDNIGHT
 from tests.support.patience import PATIENCE, until, within
 from tests.support.services import OwnRedis, redis_prefix, redis_url
@@ -104,7 +105,7 @@ async def test_recovery_is_each_replicas_own_affair(pair: Pair) -> None:
     await learned(b)
     a.clock.advance(60.0)
     for _ in range(2):
-        a["one"].succeed(a["one"].enter(CHAT, a.now), a.now)
+        a["one"].succeed(a["one"].enter(CHAT, a.now), CHAT, a.now)
     assert a["one"].state == "closed"
     await over(a, b)
     assert b["one"].state == "open"
@@ -117,7 +118,23 @@ async def test_an_endpoint_without_the_model_is_known_to_both_and_so_is_the_next
     assert not b["one"].admits(CHAT, b.now)
     assert b["one"].admits(EMBEDDINGS, b.now)
     a.miss("one", EMBEDDINGS)
-    await until(lambda: b["one"].missing_at == {CHAT, EMBEDDINGS}, "the second endpoint")
+    await until(lambda: b["one"].missing_at.keys() == {CHAT, EMBEDDINGS}, "the second endpoint")
+
+
+async def test_a_missing_model_is_missing_at_both_until_the_same_moment_and_again_for_twice_as_long(
+    corner: Corner,
+) -> None:
+    async with Replica(*corner) as a, Replica(*corner, ahead=5000.0) as b:
+        for each in (a, b):
+            each["one"].policy = structs.replace(POLICY, missing_cooldown=120.0)
+        for cooldown in (120.0, 240.0):
+            a.miss("one", CHAT)
+            await until(lambda: not b["one"].admits(CHAT, b.now), "the news")
+            found = b["one"].missing_at[CHAT]
+            assert (found.cooldown, found.until - b.now) == (cooldown, pytest.approx(cooldown))
+            for each in (a, b):
+                each.clock.advance(cooldown + 1.0)
+                assert each["one"].admits(CHAT, each.now)
 
 
 async def test_what_both_find_out_adds_up(pair: Pair) -> None:
@@ -125,7 +142,7 @@ async def test_what_both_find_out_adds_up(pair: Pair) -> None:
     a.miss("one", CHAT)
     b.miss("one", EMBEDDINGS)
     for each in pair:
-        await until(lambda each=each: each["one"].missing_at == {CHAT, EMBEDDINGS}, "both endpoints")  # type: ignore[misc]
+        await until(lambda each=each: each["one"].missing_at.keys() == {CHAT, EMBEDDINGS}, "both endpoints")  # type: ignore[misc]
 
 
 async def test_an_operator_holds_and_frees_a_deployment_at_any_replica_for_all(pair: Pair) -> None:
@@ -200,7 +217,7 @@ async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: C
     for each in pair:
         each.registry.live("made-up", passing=True)
     made_up = a.registry.live("made-up", passing=True).breaker
-    made_up.missing(made_up.enter(CHAT, a.now), CHAT, a.now)
+    made_up.missing(CHAT, a.now)
     await over(a, b)
     assert b.registry.live("made-up", passing=True).breaker.state == "closed"
     board = Board(*corner, 5.0, "another")
@@ -248,7 +265,7 @@ async def test_a_process_that_starts_knows_what_stands_before_it_serves(corner: 
         rest = b.rest("one")  # 35 s, less the time in Redis
         assert rest is not None
         assert 35.0 - PATIENCE < rest <= 35.0 + 1e-6
-        assert b["two"].missing_at == {CHAT}
+        assert b["two"].missing_at.keys() == {CHAT}
         assert b["three"].held
 
 

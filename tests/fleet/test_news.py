@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from proxy.breakers.breaker import Breaker, Policy, State
 from proxy.fleet.news import MOST_WAITING, UNAVAILABLE_SECS, News, Outbox, Word, decode, encode, word_of
@@ -45,20 +46,30 @@ def test_recovery_is_told_to_nobody() -> None:
     ear = Ear()
     ear.fail(10.0)
     entry = ear.breaker.enter("chat", 70.0)
-    ear.breaker.succeed(entry, 70.0)
+    ear.breaker.succeed(entry, "chat", 70.0)
     assert ear.breaker.state == "closed"
     assert [what for what, *_ in ear.told] == ["open"]
 
 
 def test_each_endpoint_without_the_model_is_told_in_whatever_state_it_is_found() -> None:
     ear = Ear()
-    normal = ear.breaker.enter("a", 1.0)
     for endpoint in ("a", "b", "a"):
-        ear.breaker.missing(normal, endpoint, 1.0)
+        ear.breaker.missing(endpoint, 1.0)
     ear.fail(2.0)
-    ear.breaker.missing(normal, "c", 3.0)
+    ear.breaker.missing("c", 3.0)
     marks = [(endpoint, until) for what, _, until, _, endpoint in ear.told if what == "unavailable"]
     assert marks == [("a", 1.0 + UNAVAILABLE_SECS), ("b", 1.0 + UNAVAILABLE_SECS), ("c", 3.0 + UNAVAILABLE_SECS)]
+
+
+def test_a_missing_model_is_told_with_the_length_of_its_cooldown() -> None:
+    ear = Ear()
+    ear.breaker.policy = structs.replace(ear.breaker.policy, missing_cooldown=120.0)
+    ear.breaker.missing("a", 1.0)
+    ear.breaker.missing("a", 122.0)
+    assert [(word.until, word.cooldown) for word in ear.words] == [(121.0, 120.0), (362.0, 240.0)]
+    news = decode(encode(ear.words[-1], "me", 5.0))
+    assert news is not None
+    assert (news.cooldown, news.age) == (240.0, 5.0)
 
 
 def test_an_operators_word_is_told_even_where_it_changes_nothing_here() -> None:
@@ -80,7 +91,7 @@ def test_an_operators_word_is_told_even_where_it_changes_nothing_here() -> None:
 def test_a_reload_is_worth_a_word_only_where_it_forgets_something() -> None:
     ear = Ear()
     ear.breaker.reload(1.0)
-    ear.breaker.missing(ear.breaker.enter("a", 2.0), "a", 2.0)
+    ear.breaker.missing("a", 2.0)
     ear.breaker.reload(3.0)
     assert [what for what, *_ in ear.told] == ["unavailable", "reloaded"]
 
@@ -170,7 +181,9 @@ def test_what_is_encoded_is_decoded(what: str, texts: tuple[str, str, str, str],
 
 def test_no_moment_travels() -> None:
     message = encode(Word("one", "open", 123456.0, 123516.0, "status_500"), "me", 7.5)
-    told = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""}
+    told = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""} | {
+        "cooldown": 0.0
+    }
     assert msgspec.json.decode(message) == told
     assert encode(word("reloaded"), "me", 0.0) == b""
 

@@ -79,7 +79,7 @@ def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
 def test_a_reload_forgets_what_was_unavailable() -> None:
     lives = registry()
     breaker = lives.live("openai/gpt").breaker
-    breaker.missing(breaker.enter("chat", 10.0), "chat", 10.0)
+    breaker.missing("chat", 10.0)
     assert not breaker.admits("chat", 11.0)
     lives.adopt(POLICY, 300.0, 12.0)
     assert breaker.admits("chat", 12.0)

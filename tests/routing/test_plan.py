@@ -45,7 +45,7 @@ def obstructed(reason: str, deployment: Deployment) -> None:
         case "breaker_open":
             breaker.trip(0.0, "test")
         case "unavailable":
-            breaker.missing(breaker.enter(ENDPOINT, 0.0), ENDPOINT, 0.0)
+            breaker.missing(ENDPOINT, 0.0)
         case "resting":
             deployment.live.quota.rest(10.0)
         case "busy":
@@ -73,7 +73,7 @@ def test_who_may_not_be_asked_now_is_passed_over_and_the_reason_told(reason: str
 def test_what_is_unavailable_for_one_endpoint_is_there_for_others() -> None:
     known = rivals(1)
     breaker = known.deployments[0].live.breaker
-    breaker.missing(breaker.enter("embeddings", 0.0), "embeddings", 0.0)
+    breaker.missing("embeddings", 0.0)
     assert labels(every(asked(known, "m"))) == ["p0/m"]
 
 

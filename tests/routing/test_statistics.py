@@ -38,6 +38,19 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     assert statistics.success_rate(1000.0 + WINDOW * 1.5) is None
 
 
+def test_clients_that_left_a_silent_provider_are_counted_apart_and_forgotten_after_the_window() -> None:
+    statistics = Statistics(WINDOW)
+    for moment in (1000.0, 1000.0 + WINDOW / 2):
+        statistics.left_waiting(moment)
+    assert statistics.slow(1000.0 + WINDOW / 2) == 2
+    assert (statistics.success_rate(1000.0), statistics.counts(1000.0)) == (None, (0, 0))
+    statistics.resize(WINDOW * 2)
+    assert statistics.slow(1000.0 + WINDOW / 2) == 2
+    statistics.resize(WINDOW)
+    assert statistics.slow(1000.0 + WINDOW) == 1
+    assert statistics.slow(1e9) == 0
+
+
 def test_a_long_silence_forgets_everything() -> None:
     statistics = Statistics(WINDOW)
     statistics.ended(False, 1000.0)

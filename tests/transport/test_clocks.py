@@ -384,3 +384,48 @@ async def test_it_ticks_on_a_real_loop() -> None:
     async with asyncio.timeout(5.0):
         await struck.wait()
     assert expired == [("total", 0.01)]
+
+
+# How long a client that leaves has waited
+
+
+def test_before_the_content_it_is_the_part_of_the_first_content_clock() -> None:
+    scene = Scene(first_content=20.0, idle=10.0, total=100.0)
+    scene.go(5.0)
+    assert scene.watch.waited() == 0.25
+    scene.watch.head_seen()
+    scene.read()
+    assert scene.watch.waited() == 0.25
+
+
+def test_while_content_comes_it_is_the_part_of_the_idle_clock_since_the_last_read() -> None:
+    scene = Scene(first_content=20.0, idle=10.0, total=100.0)
+    scene.watch.head_seen()
+    scene.watch.committed()
+    scene.go(4.0)
+    scene.read()
+    assert scene.watch.waited() == 0.0
+    scene.go(6.0)
+    assert scene.watch.waited() == 0.6
+
+
+def test_of_a_plain_answer_it_is_the_part_of_the_total_clock_until_its_head_came() -> None:
+    scene = Scene(idle=10.0, total=100.0)
+    scene.go(50.0)
+    assert scene.watch.waited() == 0.5
+    scene.watch.head_seen()
+    scene.read()
+    scene.go(1.0)
+    assert scene.watch.waited() == 0.1
+
+
+def test_a_clock_that_is_off_or_a_client_that_takes_nothing_is_no_waiting() -> None:
+    scene = Scene()
+    scene.go(50.0)
+    assert scene.watch.waited() == 0.0
+    scene = Scene(first_content=20.0, idle=100.0)
+    scene.watch.head_seen()
+    scene.watch.committed()
+    scene.watch.pause()
+    scene.go(50.0)
+    assert scene.watch.waited() == 0.0

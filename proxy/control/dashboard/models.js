@@ -60,7 +60,7 @@ class Row {
     const { p50, p95 } = deployment.latencyMs ?? {};
     text(cells.type, [deployment.type, deployment.contextSize ? `${count(deployment.contextSize)} tokens` : ""].filter(Boolean).join(" \u00b7 "));
     text(cells.success, percent(deployment.successRate));
-    text(cells.requests, `${count(deployment.requests)} ${deployment.requests === 1 ? "request" : "requests"}`);
+    text(cells.requests, [`${count(deployment.requests)} ${deployment.requests === 1 ? "request" : "requests"}`, deployment.slow ? `${count(deployment.slow)} slow` : ""].filter(Boolean).join(", "));
     text(cells.latency, ms(p50));
     this.spark.draw(deployment.latencySparkMs, p50 === undefined ? "not known" : `p50 ${ms(p50)}, p95 ${ms(p95)}`);
     text(cells.latencyTail, p95 === undefined ? "" : `p95 ${ms(p95)}`);

@@ -30,6 +30,7 @@ const KIND = {
   auth: "credential refused",
   options: "option refused",
   busy: "no free connection",
+  slow: "client left, provider silent",
   client_gone: "client left",
   outrun: "another was faster",
   ours: "ended by the gateway",
