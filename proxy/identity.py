@@ -9,7 +9,8 @@ from proxy.routing.access import ALL, Access
 
 
 class Client(Struct, frozen=True, cache_hash=True):
-    """``id`` is unique over all kinds of identity: ``key:…``, ``jwt:…``, ``client:…`` (a header's word), ``address:…``.
+    """``id`` is unique over all kinds of identity: ``key:…``, ``jwt:…``, ``client:…@address`` (a header's word), and
+    ``address:…``.
 
     ``limits`` override the configuration's level ``perClient`` member by member; ``access`` says which models.
     ``passthrough``: paths that are relayed untouched, and those that hold state at a provider, are open to it.

@@ -317,6 +317,20 @@ async def test_names_that_anybody_can_make_up_nest_under_their_address(up: Upstr
         assert answers[-1].json["error"]["limit_type"] == "address"
 
 
+async def test_nobody_uses_up_the_bucket_of_a_name_from_another_address(up: Upstream) -> None:
+    levels = limits(perClient={"requestsPerHour": 1})
+    async with Gateway(one_provider(up, **levels, server={"trustedProxies": ["127.0.0.1"]})) as gw:
+        client = await gw.client()
+
+        async def asked(address: str) -> int:
+            answer = await ask(client, ("X-Client-ID", "ann"), ("X-Forwarded-For", address))
+            return int(answer.status)
+
+        assert [await asked("192.0.2.1") for _ in range(2)] == [200, 429]
+        assert await asked("192.0.2.2") == 200
+        assert [await asked(f"2001:db8::{n}") for n in (1, 2)] == [200, 429]
+
+
 async def test_a_forwarded_address_counts_only_where_the_proxy_is_trusted(up: Upstream) -> None:
     levels = limits(perClient={"requestsPerHour": 1})
     for trusted, expected in (([], [200, 429]), (["127.0.0.1"], [200, 200])):

@@ -103,8 +103,12 @@ def _short(name: str) -> str:
 
 @lru_cache(REMEMBERED)
 def _unproven(name: str, address: str) -> Client:
-    """A client that says who it is and proves nothing: names are free, so theirs nest under its address."""
-    return Client(f"client:{name}", address=key_of(address))
+    """A client that says who it is and proves nothing.
+
+    Names are free: the same name from another address is another client, and all of an address share its buckets.
+    """
+    key = key_of(address)
+    return Client(f"client:{name}@{key}", address=key)
 
 
 @lru_cache(REMEMBERED)

@@ -13,6 +13,9 @@ from proxy.config.mistakes import Mistakes, quoted
 # libyaml reads several times faster; start-up time counts.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# So many values may a file stand for, for each that it holds, and so many more.
+MOST_REPEATED, SPARE_VALUES = 10, 10_000
+
 _NO_KEY: Any = object()
 _MERGE, _VALUE = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"
 
@@ -79,6 +82,8 @@ def _slowly(content: bytes, label: str, mistakes: Mistakes) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
+        if not _is_bounded(node, label, mistakes):
+            return {}
         _refuse_duplicates(node, label, mistakes, set())
         return loader.construct_document(node)
     finally:
@@ -162,6 +167,43 @@ def _scalar(event: Any, known: dict[str, Any], loader: Any) -> Any:
             raise _Unusual
         value = known[text] = loader.construct_object(yaml.ScalarNode(tag, text, event.start_mark, event.end_mark))
     return value
+
+
+def _is_bounded(node: yaml.Node, label: str, mistakes: Mistakes) -> bool:
+    """Whether aliases repeat no more than a file may: a few lines of them can stand for gigabytes."""
+    sizes: dict[int, int] = {}
+    try:
+        size = _size(node, sizes)
+    except _Endless as endless:
+        mistakes.add(label, f"line {endless.line}", "the alias stands within what it repeats")
+        return False
+    most = SPARE_VALUES + MOST_REPEATED * len(sizes)
+    if size > most:
+        mistakes.add(label, "", f"aliases (*) repeat too much: they make more than {most} values of {len(sizes)}")
+    return size <= most
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values ``node`` stands for, aliases written out; ``sizes`` gains each node by its id, 0 while within."""
+    known = sizes.get(id(node))
+    if known == 0:
+        raise _Endless(node.start_mark.line + 1)
+    if known is not None:
+        return known
+    sizes[id(node)] = 0
+    size = 1
+    if isinstance(node, yaml.SequenceNode):
+        size += sum(_size(item, sizes) for item in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        size += sum(_size(key, sizes) + _size(value, sizes) for key, value in node.value)
+    sizes[id(node)] = size
+    return size
+
+
+class _Endless(Exception):
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
 
 
 def _refuse_duplicates(node: yaml.Node, label: str, mistakes: Mistakes, seen: set[int]) -> None:

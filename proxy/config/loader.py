@@ -12,7 +12,7 @@ from msgspec.structs import fields, replace
 
 from proxy.config import aliases, document
 from proxy.config.aliases import Report
-from proxy.config.checks import is_url, kinds
+from proxy.config.checks import is_url, kinds, list_url
 from proxy.config.environment import CONFIG_PATH, Environment, gather, substitute
 from proxy.config.known_providers import HOSTED, completed, implied
 from proxy.config.mistakes import Mistakes, join, near, quoted
@@ -47,7 +47,8 @@ class Draft(Struct, frozen=True):
     """A configuration file that was read and not looked at yet; ``mistakes`` are those of the reading.
 
     ``raw`` has known providers completed, and all that have a key where the file has no section ``providers``:
-    ``implied``. ``models`` is where it says that more models are: a file, an http(s) URL, or ``""``.
+    ``implied``. ``models`` is where it says that more models are: a file, an http(s) URL, or ``""``, also for a
+    URL that is refused: it is not dialed.
     """
 
     path: Path | None
@@ -126,15 +127,17 @@ def _reported(draft: Draft, variables: aliases.Settings, absent: frozenset[str],
 
 
 def bare(url: str) -> str:
-    """A URL for messages: its query may be a credential."""
-    return url.partition("?")[0]
+    """A URL for messages, without what may be a credential: its query, and a user and password."""
+    scheme, separator, rest = url.partition("?")[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _models_at(raw: dict[Any, Any], path: Path | None, environment: Mapping[str, str]) -> str:
     folder = path.parent if path is not None else Path()
 
     def place(text: str) -> str:
-        return text if is_url(text) or not text else str(folder / text)
+        return list_url(text) if is_url(text) else str(folder / text) if text else ""
 
     # Mistakes are told when all is read, that there is no such file too.
     reader = Reader("", Mistakes(), environment, kinds(folder, None) | {"file or url": place})

@@ -13,11 +13,13 @@ from proxy.control.credential import AdminCredential, session_of
 from proxy.errors import ClientFault, RateLimited, Unauthorised
 from proxy.limits.base import Limit, Want
 from proxy.limits.memory import Memory
+from proxy.transport.address import key_of
 from proxy.transport.server import Request
 
 REALM = "sluice-admin"
 FAILURE_SECS = 0.3  # how long a wrong guess waits for its answer
 REMEMBERED = 10_000  # addresses that guessed wrong
+UNGUESSABLE = 32  # characters of a token
 
 # Five wrong guesses at once, then one in five seconds.
 _GUESSES = Limit("address", "requestsPerMinute", "admin:guesses", 5.0, 0.2)
@@ -29,21 +31,33 @@ class SessionOver(Unauthorised):
 
 
 class Attempts:
-    """Counts wrong guesses by address, which ``address`` tells of a request; ``now`` and ``sleep`` are in seconds."""
+    """Counts wrong guesses at ``credential`` by address (IPv6 by /64), which ``address`` tells of a request.
+
+    ``now`` and ``sleep`` are in seconds.
+    """
 
     def __init__(
-        self, address: Callable[[Request], str], now: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+        self,
+        credential: AdminCredential,
+        address: Callable[[Request], str],
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
+        self._unguessable = len(credential.token) >= UNGUESSABLE
         self._address = address
         self._sleep = sleep
         self._store = Memory(now, REMEMBERED)
 
     async def passes(self, request: Request, right: bool) -> bool:
-        """``right``, but what is wrong takes its time. Raises RateLimited, for a right one as well, after too many.
+        """``right``, but what is wrong takes its time. Raises RateLimited after too many wrong ones.
 
-        A guess is taken before it is judged and given back if it was right: many at once win nothing.
+        With a short token even the right one has to wait then: a guess is taken before it is judged and given back if
+        it was right, so many at once win nothing. A long one cannot be guessed, and who knows it never waits for what
+        others try from the same address.
         """
-        guess = Want(_GUESSES, self._address(request))
+        if right and self._unguessable:
+            return True
+        guess = Want(_GUESSES, key_of(self._address(request)))
         verdict = self._store.take((guess,), 0)
         if not verdict.admitted:
             raise RateLimited("login", "attempts", retry_after=max(1, ceil(verdict.retry_after)))

@@ -67,7 +67,7 @@ class Plane:
     def __init__(self, subjects: Subjects, version: str) -> None:
         config = subjects.config()
         self.credential = _credential(config, subjects.warn)
-        attempts = Attempts(subjects.address, asyncio.get_running_loop().time, asyncio.sleep)
+        attempts = Attempts(self.credential, subjects.address, asyncio.get_running_loop().time, asyncio.sleep)
         bodies = Bodies(subjects.budget, config.server.body_timeout_secs)
         pages = Pages(subjects.metrics, subjects.budget)
         login = Login(self.credential, attempts, bodies)

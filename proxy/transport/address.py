@@ -14,6 +14,8 @@ Address = IPv4Address | IPv6Address
 UNIX = "unix"  # in server.trustedProxies, and as the key of clients without an address
 REMEMBERED = 4096
 
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+
 # What proxies write: an address alone, or with a port, where one of version 6 stands in brackets.
 # No longer than an address can be, as what was parsed is remembered.
 _ENTRY = re.compile(
@@ -68,7 +70,8 @@ def peer_of(headers: MultiMapping[str], remote: str, trusted: TrustedProxies) ->
 def key_of(address: str) -> str:
     """What tells one client from another by its address, for limits.
 
-    Whoever has IPv6 has a /64 at least (RFC 6177), and with it more addresses than there could ever be buckets.
+    Whoever has IPv6 has a /64 at least (RFC 6177), and with it more addresses than there could ever be buckets. A
+    client of IPv4 behind a translator (64:ff9b::/96, RFC 6052) counts by its own address.
     """
     if ":" not in address:
         return address or UNIX
@@ -93,6 +96,8 @@ def _network_of(text: str) -> str:
     # All neighbours on a link share fe80::/64, and this machine has ::1 alone.
     if isinstance(address, IPv4Address) or address.is_link_local or address.is_loopback:
         return str(address)
+    if address in _TRANSLATED:
+        return str(IPv4Address(int(address) & 0xFFFFFFFF))
     return str(IPv6Network((address, 64), strict=False))
 
 

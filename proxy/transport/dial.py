@@ -20,6 +20,7 @@ from yarl import URL
 from proxy.config.schema import Tls
 from proxy.errors import ClockExpired, ConnectFailed
 from proxy.transport import tls as secure
+from proxy.transport.shortage import shortage
 from proxy.transport.tunnel import Proxies, Proxy, Tunnel, ascii_host, authority
 
 P = TypeVar("P", bound=asyncio.BufferedProtocol)
@@ -91,8 +92,8 @@ class Dialer:
         """A connection ready for the first request; ``timeout`` in seconds bounds the whole, 0 is none.
 
         The transport is a TLS one for https. Raises ``ConnectFailed`` with a code from ``MESSAGES``,
-        ``ClockExpired``. Failed or cancelled, nothing stays open (a resolver's thread cannot be
-        interrupted and ends by itself).
+        ``ClockExpired``, and ``Overloaded`` where this machine ran out of something. Failed or cancelled, nothing
+        stays open (a resolver's thread cannot be interrupted and ends by itself).
         """
         clock = asyncio.timeout(timeout or None)
         try:
@@ -200,7 +201,7 @@ def _abort_unless_done(transport: asyncio.Transport) -> Iterator[None]:
 
 @contextmanager
 def _blame(code: str, where: str) -> Iterator[None]:
-    """What fails inside becomes a ``ConnectFailed`` with this code.
+    """What fails inside becomes a ``ConnectFailed`` with this code, a shortage of ours ``Overloaded``.
 
     ``ssl.SSLError`` and ``socket.gaierror`` are ``OSError``; ``UnicodeError``, for a name that no resolver
     takes, is a ``ValueError``; uvloop raises ``RuntimeError`` for some failures of connect.
@@ -208,6 +209,8 @@ def _blame(code: str, where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, ConnectFailed) as cause:
+        if (ours := shortage(cause, where)) is not None:
+            raise ours from cause
         if isinstance(cause, ConnectFailed):
             why, again = cause.detail, cause.again
         else:

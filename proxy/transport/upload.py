@@ -7,10 +7,12 @@ comes first; from there on the client's bytes go straight to the provider, at th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 
 from proxy.errors import ClientFault
 from proxy.transport.body import BodyReader
+from proxy.transport.shortage import disk_failed
 from proxy.wire.multipart import BadMultipart, DuplicateField, FieldScanner, boundary_of
 
 SPOOL_IN_MEMORY = 1024 * 1024
@@ -32,10 +34,14 @@ class Form:
         self._spooled = 0
 
     async def find_model(self) -> str | None:
-        """Read on until the field is known or the form has ended; ``None`` if it has none. Raises ClientFault."""
+        """Read on until the field is known or the form has ended; ``None`` if it has none.
+
+        Raises ClientFault, and Overloaded where the disk takes no temporary file.
+        """
         async for piece in self._source:
             self._scan(piece)
-            self._spool.write(piece)
+            with _disk():
+                self._spool.write(piece)
             self._spooled += len(piece)
             if self._scanner.value is not None or self._scanner.ended:
                 break
@@ -71,12 +77,15 @@ class Form:
             raise ClientFault("The multipart body is cut off.", code="invalid_multipart")
 
     def close(self) -> None:
-        self._spool.close()
+        with suppress(OSError):  # what could not be written cannot be written now either
+            self._spool.close()
 
     def _read_back(self, start: int, end: int) -> Iterator[bytes]:
-        self._spool.seek(start)
+        with _disk():
+            self._spool.seek(start)
         while start < end:
-            piece = self._spool.read(min(PIECE, end - start))
+            with _disk():
+                piece = self._spool.read(min(PIECE, end - start))
             start += len(piece)
             yield piece
 
@@ -96,6 +105,15 @@ class Form:
             raise ClientFault("The form has more than one 'model'.", param="model", code="duplicate_member") from None
         except BadMultipart as exc:
             raise ClientFault(f"The multipart body is malformed: {exc}.", code="invalid_multipart") from None
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """A failure of the temporary file is ours. Raises Overloaded."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_failed(error, "a temporary file for a form") from error
 
 
 async def chunked(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -33,14 +33,18 @@ async def found(headers: dict[str, str], remote: str = "192.0.2.1", trusted: tup
     ("name", "id_"),
     [
         ("ann", "client:ann"),
+        ("ann@192.0.2.1", "client:ann@192.0.2.1"),
         ("a" * LONGEST_ID, "client:" + "a" * LONGEST_ID),
         ("a" * (LONGEST_ID + 1), "client:" + sha256(b"a" * (LONGEST_ID + 1)).hexdigest()),
         ("a\udcffb", "client:" + sha256(b"a\xffb").hexdigest()),
     ],
 )
-async def test_a_name_that_proves_nothing_nests_under_its_address(name: str, id_: str) -> None:
-    assert (await found({"x-client-id": name})).caller == Client(id_, address="192.0.2.1")
-    assert (await found({"x-client-id": name}, "2001:db8::1")).caller == Client(id_, address="2001:db8::/64")
+async def test_a_name_that_proves_nothing_belongs_to_its_address(name: str, id_: str) -> None:
+    caller = (await found({"x-client-id": name})).caller
+    assert caller == Client(f"{id_}@192.0.2.1", address="192.0.2.1")
+    for remote in ("2001:db8::1", "2001:db8::2"):
+        caller = (await found({"x-client-id": name}, remote)).caller
+        assert caller == Client(f"{id_}@2001:db8::/64", address="2001:db8::/64")
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Client-ID": ""}])

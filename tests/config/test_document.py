@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,33 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
     value, mistakes = reading(tmp_path, "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
     assert value == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": {"x": 1, "y": 2}}
     assert mistakes == []
+
+
+BOMB = "\n".join(["a0: &a0 [1, 1, 1, 1]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))])
+MERGED = "\n".join(
+    ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9))]
+)
+
+
+@pytest.mark.parametrize("content", [BOMB, MERGED], ids=["lists", "merges"])
+def test_aliases_that_repeat_too_much_are_refused_before_they_are_written_out(tmp_path: Path, content: str) -> None:
+    tracemalloc.start()
+    try:
+        value, (mistake,) = reading(tmp_path, content)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+    assert value == {}
+    assert mistake.startswith("aliases (*) repeat too much: they make more than 1")
+
+
+def test_many_models_may_share_what_they_have_in_common(tmp_path: Path) -> None:
+    shared = "x: &x {type: chat, tags: [a, b], timeouts: {idle: 1, total: 2}, speedTier: fast}\n"
+    content = shared + "models:\n" + "".join(f"- {{<<: *x, name: m{n}}}\n" for n in range(3000))
+    value, mistakes = reading(tmp_path, content)
+    assert mistakes == []
+    assert isinstance(value, dict)
+    assert value["models"][2999] == value["x"] | {"name": "m2999"}
 
 
 def test_every_duplicate_key_is_told_with_its_lines(tmp_path: Path) -> None:
@@ -92,8 +120,9 @@ def test_a_missing_file_and_a_folder_are_mistakes(tmp_path: Path) -> None:
     assert mistakes == [f"{tmp_path}/none.yaml: no such file", f"{tmp_path}: cannot be read: Is a directory"]
 
 
-def test_an_alias_to_itself_ends(tmp_path: Path) -> None:
-    assert reading(tmp_path, "a: &a [*a]\nb: &b {b: *b}\n")[1] == []
+@pytest.mark.parametrize("content", ["x: 1\na: &a [*a]\n", "x: 1\nb: &b {b: *b}\n", "x: 1\nb: &b {<<: *b}\n"])
+def test_an_alias_within_what_it_repeats_is_a_mistake(tmp_path: Path, content: str) -> None:
+    assert reading(tmp_path, content) == ({}, ["line 2: the alias stands within what it repeats"])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

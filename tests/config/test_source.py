@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from proxy.config.loader import Loaded
+from proxy.config.loader import Loaded, bare
 from proxy.config.remote import FetchFailed
 from proxy.config.source import Source
 from proxy.errors import ConfigError
@@ -81,6 +81,35 @@ async def test_json_will_do(source: Source, site: Site) -> None:
 async def test_no_copy_and_no_answer_is_a_mistake_and_the_query_is_not_repeated(source: Source, site: Site) -> None:
     site.says = None
     assert await mistakes(source) == ["modelsFile: https://models.example.org/list cannot be reached: gone"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:secret@models.example.org/list",
+        "https://secret@models.example.org/list?a=b",
+        "https://models.example.org/list#secret",
+        "https://models.example.org:0/list?secret",
+        "http:///list?secret",
+        "https://models.example.org/../list?secret",
+    ],
+)
+async def test_a_url_that_is_refused_is_not_asked_and_its_credentials_not_repeated(
+    url: str, source: Source, site: Site, path: Path
+) -> None:
+    put(path, f"modelsFile: '{url}'\nproviders: {{a: {{baseUrl: http://a}}}}\n")
+    (mistake,) = await mistakes(source)
+    assert mistake.startswith(f"{path}: modelsFile: ")
+    assert "secret" not in mistake
+    assert await source.refresh() is None
+    assert site.asked == []
+
+
+def test_a_url_in_a_message_shows_no_credentials() -> None:
+    for url in ("https://u:p@h.example:1/a", "https://u:p@w@h.example:1/a?key=s", "https://h.example:1/a"):
+        assert bare(url) == "https://h.example:1/a"
+    assert bare("https://h.example/a@b") == "https://h.example/a@b"
+    assert bare("models.yaml") == "models.yaml"
 
 
 async def test_the_copy_serves_a_later_process_while_the_url_is_down(

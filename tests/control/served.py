@@ -44,7 +44,9 @@ class Served:
         self._settings = Settings(host="127.0.0.1", port=0, **settings)
         self.clock = clock = FakeClock()
         self.credential = AdminCredential(Admin(token=token), "", clock.wall)
-        self.attempts = Attempts(lambda request: request.headers.get("x-test-address", ""), clock.now, clock.sleep)
+        self.attempts = Attempts(
+            self.credential, lambda request: request.headers.get("x-test-address", ""), clock.now, clock.sleep
+        )
         self.budget = Budget(10_000_000)
         self.bodies = Bodies(self.budget, body_timeout)
         self.statuses: list[int] = []  # of the pages that were answered

@@ -132,6 +132,34 @@ async def test_guesses_at_once_win_nothing(plane: Served) -> None:
     assert sorted(answer.status for answer in answers) == [401] * 5 + [429] * 15
 
 
+async def test_guesses_from_one_64_are_those_of_one_client(plane: Served) -> None:
+    for number in range(5):
+        address = ("x-test-address", f"2001:db8::{number}")
+        assert (await plane.fetch("GET", PATH, WRONG, address)).status == 401
+    assert (await plane.fetch("GET", PATH, WRONG, ("x-test-address", "2001:db8::9"))).status == 429
+    assert (await plane.fetch("GET", PATH, WRONG, ("x-test-address", "2001:db8:0:1::9"))).status == 401
+
+
+@pytest.mark.parametrize(("length", "status"), [(31, 429), (32, 200)])
+async def test_only_a_token_that_can_be_guessed_waits_for_the_guesses_of_others(length: int, status: int) -> None:
+    token = "t" * length
+    async with Served(routes, token=token) as plane:
+        for _ in range(6):
+            await plane.fetch("GET", PATH, WRONG)
+        assert (await plane.fetch("GET", PATH, WRONG)).status == 429
+        assert (await plane.fetch("GET", PATH, ("Authorization", f"Bearer {token}"))).status == status
+
+
+async def test_a_signed_in_session_is_never_slowed_by_guesses(plane: Served) -> None:
+    signed_in = session(plane)
+    for _ in range(6):
+        await plane.fetch("GET", PATH, WRONG)
+    assert (await plane.fetch("GET", PATH, BEARER)).status == 429
+    slept = len(plane.clock.slept)
+    assert [(await plane.fetch("GET", PATH, signed_in)).status for _ in range(20)] == [200] * 20
+    assert len(plane.clock.slept) == slept
+
+
 async def test_those_of_other_addresses_are_not_held_up(plane: Served) -> None:
     for _ in range(6):
         await plane.fetch("GET", PATH, WRONG)

@@ -120,6 +120,11 @@ def test_ipv4_is_told_apart_whole_however_it_is_written(address: IPv4Address) ->
     assert key_of(str(address)) == key_of(f"::ffff:{address}") == str(address)
 
 
+@given(st.ip_addresses(v=4))
+def test_a_client_of_ipv4_behind_a_translator_is_told_apart_whole(address: IPv4Address) -> None:
+    assert key_of(str(IPv6Address(int(IPv6Address("64:ff9b::")) | int(address)))) == str(address)
+
+
 def test_neighbours_on_a_link_are_not_one_client() -> None:
     assert key_of("fe80::1%eth0") == "fe80::1" != key_of("fe80::2%eth0")
     assert key_of("::1") == "::1"
