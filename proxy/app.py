@@ -392,9 +392,11 @@ class Application:
         if self._demo is None:
             self._demo = Demo()
             self._demo_port = await self._demo.start("127.0.0.1", 0)
-        # Who asks for any model does not mean one that fails on purpose: those have no weight.
+        # Models that fail on purpose have no weight, so that auto does not choose them, and fail at any endpoint.
         models = [
-            Model(name=model.name, provider="demo", type=model.type, weight=0.0 if model.fault else 1.0)
+            Model(name=model.name, provider="demo", weight=0.0)
+            if model.fault
+            else Model(name=model.name, provider="demo", type=model.type)
             for model in DEMO_MODELS
         ]
         provider = Provider(base_url=f"http://127.0.0.1:{self._demo_port}/v1")

@@ -241,6 +241,51 @@ async def test_what_is_no_model_is_a_400(up: Upstream, model: Any) -> None:
         assert (answer.status, answer.json["error"]["param"], up.requests) == (400, "model", [])
 
 
+async def test_chats_never_go_to_an_embedding_model(up: Upstream) -> None:
+    models = [
+        {"name": "chat", "provider": "up", "type": "chat"},
+        {"name": "vector", "provider": "up", "type": "embedding"},
+    ]
+    config = {"providers": {"up": {"baseUrl": up.url}}, "models": models}
+    async with Gateway(config, chance=random.Random(5)) as gw:
+        for model in ["auto", None] * 5:
+            assert (await ask(gw, model)).header("x-router-model") == "chat"
+        client = await gw.client()
+        answer = await client.fetch("POST", "/v1/embeddings", json={"input": "Hi"})
+        assert answer.header("x-router-model") == "vector"
+        up.requests.clear()
+        for path, name in (("/v1/embeddings", "chat"), ("/proxy/up/embeddings", "chat"), (CHAT, "vector")):
+            answer = await client.fetch("POST", path, json={"model": name, "input": "Hi", "messages": HI})
+            assert (answer.status, answer.json["error"]["code"]) == (400, "unsupported_endpoint")
+        assert up.requests == []
+
+
+async def test_a_name_that_nobody_lists_is_not_billed_at_the_fallback(up: Upstream) -> None:
+    models = [
+        {"name": "m", "provider": "east", "model": "east-m"},
+        {"name": "off", "provider": "east", "available": False},
+    ]
+    routing = {"maxRetries": 0, "fallback": {"provider": "west", "model": "spare"}}
+    config = town(up, models=models, routing=routing)
+    del config["providers"]["open"]
+    async with Gateway(config) as gw:
+        for name in ("nobody", "west/nobody", ["nobody", "none"]):
+            assert (await ask(gw, name)).status == 404
+        assert up.requests == []
+        assert (await ask(gw, ["off", "nobody", "m"])).header("x-router-model") == "m"
+        answer = await ask(gw, "off")
+        assert (answer.status, answer.header("x-router-fallback-used")) == (200, "true")
+        assert [(path_of(request), request.json["model"]) for request in up] == [("east", "east-m"), ("west", "spare")]
+
+
+async def test_a_model_that_is_not_available_without_a_fallback_is_an_error_that_says_so(up: Upstream) -> None:
+    async with Gateway(town(up, models=[{"name": "off", "provider": "east", "available": False}])) as gw:
+        answer = await ask(gw, "off")
+        assert answer.status in (502, 503)
+        assert "east/off: disabled" in answer.json["error"]["message"]
+        assert up.requests == []
+
+
 # -- the router fields --------------------------------------------------------------------------------
 
 

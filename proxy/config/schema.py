@@ -92,6 +92,8 @@ class Provider(Section, frozen=True):
     One address or several, which share the load; one key or several, of which those rest that are refused or
     rate-limited. No key at all means that none is sent; keys that are all empty leave the provider out.
     ``quota_group``: 429 from one of its models rests all of them. ``passthrough`` entries are ``METHOD /prefix``.
+    ``any_model``: whether names that the configuration does not know are handed on to it; unset: if it has no models
+    in the configuration and is not there as the fallback only.
     """
 
     base_url: OptionalBaseUrl = ""
@@ -107,6 +109,7 @@ class Provider(Section, frozen=True):
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     usage_in_stream: Literal["auto", "always", "never"] = "auto"
     passthrough: list[Passthrough] = []
+    any_model: bool | UnsetType = UNSET
 
     def __repr__(self) -> str:
         """Without the credentials and the header values: a repr ends up in logs and tracebacks."""
@@ -368,13 +371,34 @@ class Logging(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+# A path below the base path, or the first segment of several; ``chat`` is chat/completions.
+EndpointName = Literal[
+    "chat",
+    "completions",
+    "responses",
+    "embeddings",
+    "moderations",
+    "images",
+    "images/generations",
+    "images/edits",
+    "audio",
+    "audio/speech",
+    "audio/transcriptions",
+    "audio/translations",
+]
+
+
 class Model(Section, frozen=True):
-    """One deployment: a name that clients ask for, served by ``provider`` under its own name ``model``."""
+    """One deployment: a name that clients ask for, served by ``provider`` under its own name ``model``.
+
+    ``endpoints`` unset: those of the ``type``. Where neither is set, nothing is known of what it serves.
+    """
 
     name: Name
     provider: KnownProvider
     model: str = ""  # "": the same as name
-    type: Name = "chat"
+    type: Name | UnsetType = UNSET
+    endpoints: Annotated[list[EndpointName], Meta(min_length=1)] | UnsetType = UNSET
     context_size: Count = 0  # 0: unknown
     max_output_tokens: Count = 0
     speed_tier: Literal["fast", "medium", "slow"] = "medium"
@@ -392,6 +416,11 @@ class Model(Section, frozen=True):
     @property
     def upstream_model(self) -> str:
         return self.model or self.name
+
+    @property
+    def kind(self) -> str:
+        """The type, ``chat`` by default."""
+        return "chat" if self.type is UNSET else self.type
 
 
 class ModelsFile(Section, frozen=True):

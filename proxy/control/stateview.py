@@ -130,7 +130,7 @@ def deployment_view(member: Member, samples: Samples | None, clock: Clock) -> De
         name=member.name,
         provider=member.provider.name,
         upstream_model=member.upstream_model,
-        type=model.type,
+        type=model.kind,
         tags=model.tags,
         weight=model.weight,
         context_size=model.context_size,

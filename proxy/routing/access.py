@@ -1,4 +1,4 @@
-"""Which models a client may use, and what that leaves of the steps of a plan."""
+"""Which models a client may use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ from msgspec import Struct
 from proxy.errors import ClientFault
 from proxy.providers.openai import Provider
 from proxy.routing.deployment import Deployment
-from proxy.routing.recent import Recent
-from proxy.routing.strategies import Step
-
-MOST_KEPT = 1000
 
 
 class Access(Struct, frozen=True):
@@ -27,11 +23,12 @@ class Access(Struct, frozen=True):
         return not self.providers or _matches(self.providers, provider.name)
 
     def allows(self, deployment: Deployment) -> bool:
-        if not self.reaches(deployment.provider):
+        return self.permits(deployment.provider, deployment.name)
+
+    def permits(self, provider: Provider, name: str) -> bool:
+        if not self.reaches(provider):
             return False
-        if not self.models or _matches(self.models, deployment.name):
-            return True
-        return _matches(self.models, f"{deployment.provider.name}/{deployment.name}")
+        return not self.models or _matches(self.models, name) or _matches(self.models, f"{provider.name}/{name}")
 
 
 # Whoever may use everything has this very object: it is looked at by identity.
@@ -42,27 +39,6 @@ def access(models: Iterable[str], providers: Iterable[str]) -> Access:
     """``ALL`` where nothing is said."""
     found = Access(tuple(models), tuple(providers))
     return found if found != ALL else ALL
-
-
-class Allowed:
-    """Makes of a step what an access leaves of it; remembered, as plans share steps."""
-
-    def __init__(self) -> None:
-        # The step is kept beside what was made of it, so that its identity is not given to another.
-        self._kept: Recent[tuple[int, Access], tuple[Step, Step | None]] = Recent(MOST_KEPT)
-
-    def of(self, steps: Iterable[Step], access: Access) -> tuple[Step, ...]:
-        """The steps without those that have nothing left."""
-        return tuple(left for step in steps if (left := self._step(step, access)) is not None)
-
-    def _step(self, step: Step, access: Access) -> Step | None:
-        found = self._kept.get((id(step), access))
-        if found is None:
-            kept = [deployment for deployment in step.deployments if access.allows(deployment)]
-            whole = len(kept) == len(step.deployments)
-            found = step, step if whole else type(step)(kept) if kept else None
-            self._kept.put((id(step), access), found)
-        return found[1]
 
 
 def forbidden(names: Sequence[str]) -> ClientFault:

@@ -7,24 +7,30 @@ not (``routing/live.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from proxy.config.schema import Config, Fallback, Model, Strategy, Timeouts
-from proxy.config.timeouts import Clocks, resolve
+from msgspec import UNSET, Struct
+
+from proxy.config.schema import Config, Fallback
+from proxy.config.schema import Provider as ProviderSettings
 from proxy.errors import ClientFault
-from proxy.providers.openai import Provider, Site
-from proxy.routing import listing
-from proxy.routing.access import ALL, Access, Allowed, forbidden
+from proxy.providers.openai import Provider
+from proxy.routing import faults, listing
+from proxy.routing.access import ALL, Access, forbidden
+from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
-from proxy.routing.endpoints import OPAQUE
+from proxy.routing.endpoints import OPAQUE, PATHS
+from proxy.routing.listing import available
 from proxy.routing.live import Registry
+from proxy.routing.names import Names
+from proxy.routing.narrowing import Narrowing
 from proxy.routing.plan import Plan
 from proxy.routing.recent import Recent
 from proxy.routing.selection import Selection, no_match, nothing_left
 from proxy.routing.spec import Spec
-from proxy.routing.strategies import STRATEGIES, RoundRobin, Step
-from proxy.wire.call import AUTO
+from proxy.routing.strategies import RoundRobin, Step
+from proxy.routing.tiers import Steps, auto_tiers
 from proxy.wire.criteria import NONE, Criteria
 
 if TYPE_CHECKING:
@@ -32,12 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "Deployment"]
 
-MOST_PASSING = 1000  # names that clients made up
 MOST_LISTINGS = 100
-LONGEST_PASSING = 500  # characters of one; they are remembered
-_DEFAULT: Strategy = "round_robin"
-
-Steps = tuple[Step, ...]
 
 
 class Catalog:
@@ -45,48 +46,42 @@ class Catalog:
 
     def __init__(self, config: Config, registry: Registry, *, version: str, created: int) -> None:
         self.config = config
-        self._registry = registry
         self._created = created
-        self._clocks: dict[tuple[str, Timeouts | None], tuple[Clocks, Clocks]] = {}
-        listed = {model.provider for model in config.models}
+        listed = frozenset(model.provider for model in config.models)
         self.providers = {
-            name: Provider(name, settings, version=version, open_=name not in listed)
+            name: Provider(name, settings, version=version, open_=_takes_any_name(name, settings, config, listed))
             for name, settings in config.providers.items()
         }
+        self._builder = builder = DeploymentBuilder(config, registry)
         self.deployments = tuple(
-            self._deployment(site, model.name, model.upstream_model, model)
+            builder.configured(site, model)
             for model in config.models
             if model.provider in self.providers
             for site in self.providers[model.provider].sites
         )
-        usable = [deployment for deployment in self.deployments if listing.available(deployment)]
-        self._own: dict[str, list[Deployment]] = {}  # by the name in the configuration
-        self._upstream: dict[str, list[Deployment]] = {}  # by the provider's name for it
-        for deployment in usable:
-            _enter(self._own, deployment.name, deployment)
-            if deployment.upstream_model is not None and deployment.upstream_model != deployment.name:
-                _enter(self._upstream, deployment.upstream_model, deployment)
-        self._open = tuple(provider for provider in self.providers.values() if provider.open)
+        self._names = Names(config.routing, self.providers, self.deployments, builder)
         self._any = {
-            name: RoundRobin([self._deployment(provider.sites[0], "", None, None)])
-            for name, provider in self.providers.items()
+            name: RoundRobin([builder.build(provider.sites[0], "", None)]) for name, provider in self.providers.items()
         }
-        self._steps: dict[str, Steps] = {}  # of known names, made when first asked for
-        self._pinned: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
-        self._passing: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
         self._selection = Selection(self.deployments)
-        self._allowed = Allowed()
-        self._auto = self._auto_steps(usable) or tuple(self._any[provider.name] for provider in self._open[:1])
+        self._serving = Narrowing(Deployment.serves)
+        self._serving_auto = Narrowing(Deployment.serves_auto)
+        self._allowed: Narrowing[Access] = Narrowing(lambda deployment, access: access.allows(deployment))
+        usable = tuple(filter(available, self.deployments))
+        self._auto = self._auto_by_path(usable)
         self._auto_at = {
-            provider.name: self._auto_steps(d for d in usable if d.provider is provider) or (self._any[provider.name],)
+            provider.name: auto_tiers(config.routing, (each for each in usable if each.provider is provider))
             for provider in self.providers.values()
         }
         self.affine = config.routing.affinity != "off"  # whether requests have a home at all
         if self.affine:
-            for step in self._auto:
+            for step in self._auto["chat/completions"]:
                 step.homes()  # the largest: the first who asks shall not wait for it
         self.fallback = self._fallback(config.routing.fallback)
-        self._last = RoundRobin(self.fallback) if self.fallback else None
+        last: Steps = (RoundRobin(self.fallback),) if self.fallback else ()
+        self._last = {path: next(iter(self._serving.of(last, path)), None) for path in PATHS}
+        # By path: the steps of names that were asked for before, and the fallback.
+        self._ready: dict[str, tuple[dict[str, Steps], Step | None]] = {path: ({}, self._last[path]) for path in PATHS}
         self.listing = listing.listing(self.deployments, created)
         self._listings: Recent[Access, bytes] = Recent(MOST_LISTINGS)
 
@@ -97,41 +92,101 @@ class Catalog:
 
         ``None`` for a name that is not known, or that nobody asked for yet.
         """
-        steps = self._steps.get(name)
-        return None if steps is None else Plan(steps, endpoint, affinity, random, self._last)
+        ready, last = self._ready[endpoint]
+        steps = ready.get(name)
+        return None if steps is None else Plan(steps, endpoint, affinity, random, last)
 
     def plan(self, spec: Spec, pinned: Provider | None, now: float, random: Random) -> Plan:
         """The candidates for what is asked, at nobody but the provider ``pinned`` if there is one.
 
-        Raises ClientFault: 404 ``model_not_found`` if no name is known, 403 ``model_not_allowed`` if whoever asks may
-        use none of them, 404 ``no_model_matches`` if ``auto`` is asked for and the criteria leave nobody.
+        Raises ClientFault: 404 ``model_not_found`` if no name is known, 400 ``unsupported_endpoint`` if those that are
+        do not serve the endpoint, 403 ``model_not_allowed`` if whoever asks may use none of them, 404
+        ``no_model_matches`` if ``auto`` is asked for and the endpoint or the criteria leave nobody, 400
+        ``model_required`` if ``auto`` has no models to choose from.
         """
-        named: list[Step] = []
-        unknown = []
-        for name in dict.fromkeys(spec.names):
-            found = self._named(name) if pinned is None else self._named_at(pinned, name)
-            if found is None:
-                unknown.append(name)
-            else:
-                named += found
-        auto: Steps = ()
+        found = self._found(spec, pinned)
         if spec.auto:
-            auto = self._auto if pinned is None else self._auto_at[pinned.name]
-        if not named and not auto:
-            raise self.unknown(spec.names[0], spec.access) if spec.names else _nobody()
-        last: Step | None = self._last if pinned is None else None
+            self._find_auto(found, spec.endpoint, pinned)
         if spec.access is not ALL:
-            named, auto = list(self._allowed.of(named, spec.access)), self._allowed.of(auto, spec.access)
-            if not named and not auto:
-                raise forbidden(spec.names)
-            last = next(iter(self._allowed.of((last,), spec.access)), None) if last is not None else None
-        plan = Plan((*named, *auto), spec.endpoint, spec.affinity, random, last, tuple(unknown))
+            self._restrict(found, spec)
+        if not (found.named or found.auto or found.unavailable):
+            raise self._nothing(found, spec)
+        last = self._last.get(spec.endpoint) if pinned is None else None
+        if last is not None and spec.access is not ALL:
+            last = next(iter(self._allowed.of((last,), spec.access)), None)
+        plan = Plan((*found.named, *found.auto), spec.endpoint, spec.affinity, random, last, tuple(found.unknown))
+        if found.unavailable:
+            plan.pass_over(found.unavailable, "disabled")
         if spec.criteria is not NONE:
-            self._narrow(plan, tuple(named), auto, spec.criteria, now)
+            self._narrow(plan, found, spec.criteria, now)
         return plan
 
-    def _narrow(self, plan: Plan, named: Steps, auto: Steps, criteria: Criteria, now: float) -> None:
+    def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
+        """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
+        if not access.reaches(provider):
+            raise forbidden(())
+        return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
+
+    def _found(self, spec: Spec, pinned: Provider | None) -> _Found:
+        """What the names mean."""
+        names, found = self._names, _Found()
+        for name in dict.fromkeys(spec.names):
+            steps = names.configured(name) if pinned is None else names.at(pinned, name)
+            if steps:
+                self._serve(found, name, steps, spec.endpoint, remember=pinned is None)
+            elif unavailable := names.unavailable(name, pinned):
+                found.unavailable += unavailable
+            elif passing := names.passing(name) if pinned is None else names.passing_at(pinned, name):
+                found.named += passing
+            else:
+                found.unknown.append(name)
+        return found
+
+    def _serve(self, found: _Found, name: str, steps: Steps, endpoint: str, *, remember: bool) -> None:
+        """Take those of a named model that serve the endpoint."""
+        served = self._serving.of(steps, endpoint)
+        found.named += served
+        if not served:
+            found.unserved[name] = [deployment for step in steps for deployment in step.deployments]
+        elif remember and endpoint in self._ready:
+            self._ready[endpoint][0][name] = served
+
+    def _find_auto(self, found: _Found, endpoint: str, pinned: Provider | None) -> None:
+        """What ``auto`` stands for; at a provider without models in the configuration: whatever it takes itself."""
+        if pinned is None:
+            meant: Sequence[Deployment] = self.deployments
+            found.auto = self._auto.get(endpoint) or ()
+        else:
+            meant = [deployment for deployment in self.deployments if deployment.provider is pinned]
+            at_home = self._serving_auto.of(self._auto_at[pinned.name], endpoint)
+            found.auto = at_home if meant else (self._any[pinned.name],)
+        if not found.auto:
+            found.unavailable += [each for each in meant if not available(each) and each.serves_auto(endpoint)]
+
+    def _restrict(self, found: _Found, spec: Spec) -> None:
+        """Leave what the credential may use. Raises ClientFault (403) if it may use nothing of what there is."""
+        access = spec.access
+        some = found.named or found.auto or found.unavailable or found.unserved
+        found.named = list(self._allowed.of(found.named, access))
+        found.auto = self._allowed.of(found.auto, access)
+        found.unavailable = list(filter(access.allows, found.unavailable))
+        found.unserved = {name: each for name, each in found.unserved.items() if any(map(access.allows, each))}
+        if some and not (found.named or found.auto or found.unavailable or found.unserved):
+            raise forbidden(spec.names)
+
+    def _nothing(self, found: _Found, spec: Spec) -> ClientFault:
+        """Why there is no candidate."""
+        for name, deployments in found.unserved.items():
+            return faults.not_served(name, deployments, spec.endpoint)
+        if not spec.auto:
+            return self.unknown(spec.names[0], spec.access)
+        if self.deployments:
+            return faults.auto_not_served(spec.endpoint)
+        return faults.auto_unlisted() if self._names.open else faults.no_model()
+
+    def _narrow(self, plan: Plan, found: _Found, criteria: Criteria, now: float) -> None:
         """Apply the criteria: to what ``auto`` stands for. Of a named model only the deployment is theirs to prefer."""
+        named, auto = tuple(found.named), found.auto
         if criteria.prefer_fast:
             named = self._selection.of(named, Criteria(prefer_fast=True))
             plan.affinity = b""
@@ -141,12 +196,6 @@ class Catalog:
                 plan.rate = criteria.min_success_rate
                 plan.named = frozenset(each for step in named for each in step.deployments)
         plan.steps = named + auto
-
-    def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
-        """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
-        if not access.reaches(provider):
-            raise forbidden(())
-        return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
 
     def _selected(self, steps: Steps, criteria: Criteria, now: float, *, required: bool) -> Steps:
         """The steps as the criteria leave them. Raises ClientFault (404) if that is nothing and it is ``required``."""
@@ -160,57 +209,11 @@ class Catalog:
             raise no_match("min_success_rate", least)
         return left
 
-    def _named(self, name: str) -> Steps | None:
-        found = self._steps.get(name) or self._known(name)
-        if found:
-            return found
-        prefix, slash, rest = name.partition("/")
-        provider = self.providers.get(prefix) if slash else None
-        if provider is not None:
-            return self._handed_on(provider, rest) if provider.open and rest else None
-        return self._handed_on(self._open[0], name) if self._open else None
-
-    def _known(self, name: str) -> Steps:
-        """Of a name that the configuration knows, else ``()``."""
-        own, upstream = self._own.get(name, []), self._upstream.get(name, [])
-        prefix, slash, rest = name.partition("/")
-        if slash and prefix in self.providers:
-            own = own + _at(prefix, self._own.get(rest, []))
-            upstream = upstream + _at(prefix, self._upstream.get(rest, []))
-        steps = self._named_steps(name, own, upstream)
-        if steps:
-            self._steps[name] = steps
-        return steps
-
-    def _named_at(self, provider: Provider, name: str) -> Steps | None:
-        found = self._pinned.get((provider.name, name))
-        if found is None:
-            rest = name.removeprefix(f"{provider.name}/")
-            own, upstream = (
-                [each for known in dict.fromkeys((name, rest)) for each in _at(provider.name, names.get(known, []))]
-                for names in (self._own, self._upstream)
-            )
-            found = self._named_steps(name, own, upstream)
-            if not found:
-                return self._handed_on(provider, rest)
-            self._pinned.put((provider.name, name), found)
-        return found
-
-    def _handed_on(self, provider: Provider, model: str) -> Steps | None:
-        """A name that we do not know, and its provider may."""
-        if len(model) > LONGEST_PASSING:
-            return None
-        found = self._passing.get((provider.name, model))
-        if found is None:
-            found = (RoundRobin(self._deployment(s, model, model, None, passing=True) for s in provider.sites),)
-            self._passing.put((provider.name, model), found)
-        return found
-
     # -- what is told of the models ---------------------------------------------------------------
 
     def find(self, name: str, access: Access = ALL) -> bytes | None:
         """The OpenAI model object of GET models/{id}, as JSON; ``None``: there is none for whoever asks."""
-        steps = self._steps.get(name) or self._known(name)
+        steps = self._names.configured(name)
         if access is not ALL:
             steps = self._allowed.of(steps, access)
         return listing.one(steps[0].deployments[0], self._created) if steps else None
@@ -227,62 +230,22 @@ class Catalog:
 
     def unknown(self, model: str, access: Access = ALL) -> ClientFault:
         """The 404 for a name that leads nowhere, with the names that whoever may use that much may have meant."""
-        own, upstream = (
-            names if access is ALL else [name for name, found in names.items() if any(map(access.allows, found))]
-            for names in (self._own, self._upstream)
-        )
-        return listing.unknown(model, [*own, *upstream], own)
+        own, upstream = self._names.known(access)
+        takers = [provider.name for provider in self._names.takers(model) if access.reaches(provider)]
+        return listing.unknown(model, [*own, *upstream], own, takers)
 
     # -- compiling --------------------------------------------------------------------------------
 
-    def _deployment(
-        self, site: Site, name: str, upstream: str | None, model: Model | None, *, passing: bool = False
-    ) -> Deployment:
-        provider = site.provider
-        label = f"{provider.name}/{name}"
-        # By what stays the same at a reload. Another upstream model is another deployment, whatever its name.
-        key = f"{label}@{site.base_url}" if upstream in (None, name) else f"{label}={upstream}@{site.base_url}"
-        quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
-        if len(provider.sites) > 1:
-            label = f"{label}#{provider.sites.index(site) + 1}"
-        return Deployment(
-            site,
-            self._registry.live(key, quota, passing=passing),
-            self._clocks_of(provider, model),
-            name=name,
-            upstream_model=upstream,
-            model=model,
-            label=label,
-        )
-
-    def _clocks_of(self, provider: Provider, model: Model | None) -> tuple[Clocks, Clocks]:
-        """For plain answers and for streams; the same for many, so they are made once."""
-        key = provider.name, model.timeouts if model is not None else None
-        found = self._clocks.get(key)
-        if found is None:
-            found = self._clocks[key] = (
-                resolve(self.config, provider.settings, model, False),
-                resolve(self.config, provider.settings, model, True),
-            )
+    def _auto_by_path(self, usable: Iterable[Deployment]) -> dict[str, Steps]:
+        """What ``auto`` stands for at each endpoint. Endpoints with the same models share the steps."""
+        made: dict[tuple[Deployment, ...], Steps] = {}
+        found = {}
+        for path in PATHS:
+            meant = tuple(deployment for deployment in usable if deployment.serves_auto(path))
+            if meant not in made:
+                made[meant] = auto_tiers(self.config.routing, meant)
+            found[path] = made[meant]
         return found
-
-    def _named_steps(self, name: str, own: Iterable[Deployment], upstream: Iterable[Deployment]) -> Steps:
-        """A model of that name goes before those that only their providers call so."""
-        first = dict.fromkeys(own)
-        second = [deployment for deployment in dict.fromkeys(upstream) if deployment not in first]
-        return tuple(step for equals in (first, second) for step in self._tiers(name, list(equals)))
-
-    def _tiers(self, name: str, equals: list[Deployment]) -> list[Step]:
-        """Those of weight 0 are asked when nothing else is left."""
-        if not equals:
-            return []
-        routing = self.config.routing
-        named = routing.strategies.get(name) or routing.strategies.get(equals[0].name) or routing.strategy or _DEFAULT
-        return _split(STRATEGIES[named], equals)
-
-    def _auto_steps(self, usable: Iterable[Deployment]) -> Steps:
-        routing = self.config.routing
-        return tuple(_split(STRATEGIES[routing.strategies.get(AUTO) or routing.strategy or "smart"], list(usable)))
 
     def _fallback(self, wanted: Fallback | None) -> tuple[Deployment, ...]:
         provider = self.providers.get(wanted.provider) if wanted is not None and wanted.enabled else None
@@ -292,28 +255,33 @@ class Catalog:
         found = [deployment for deployment in at_home if deployment.name == wanted.model]
         found = found or [deployment for deployment in at_home if deployment.upstream_model == wanted.model]
         if found:
-            return tuple(filter(listing.available, found))
-        return tuple(self._deployment(site, wanted.model, wanted.model, None) for site in provider.sites)
+            return tuple(filter(available, found))
+        return tuple(self._builder.build(site, wanted.model, wanted.model) for site in provider.sites)
 
 
-def _split(kind: type[Step], equals: list[Deployment]) -> list[Step]:
-    weighty = [deployment for deployment in equals if deployment.weight]
-    weightless = [deployment for deployment in equals if not deployment.weight]
-    return [kind(tier) for tier in (weighty, weightless) if tier]
+class _Found(Struct):
+    """What a spec came to: steps, and names and deployments that are no candidates, by the reason."""
+
+    named: list[Step] = []
+    auto: Steps = ()
+    unknown: list[str] = []
+    unserved: dict[str, list[Deployment]] = {}
+    unavailable: list[Deployment] = []
 
 
-def _at(provider: str, deployments: Iterable[Deployment]) -> list[Deployment]:
-    return [deployment for deployment in deployments if deployment.provider.name == provider]
+def _takes_any_name(name: str, settings: ProviderSettings, config: Config, listed: frozenset[str]) -> bool:
+    """Whether names that the configuration does not know are handed on to the provider.
 
-
-def _enter(names: dict[str, list[Deployment]], name: str, deployment: Deployment) -> None:
-    names.setdefault(name, []).append(deployment)
+    By default a provider without listed models takes them, unless it is there as the fallback of others only: a
+    client's slip must not be answered, and billed, by the fallback.
+    """
+    if settings.any_model is not UNSET:
+        return settings.any_model
+    fallback = config.routing.fallback
+    merely_fallback = fallback is not None and fallback.provider == name and len(config.providers) > 1
+    return name not in listed and not merely_fallback
 
 
 def _succeeds(deployment: Deployment, least: float, now: float) -> bool:
     rate = deployment.live.statistics.success_rate(now)
     return rate is None or rate >= least
-
-
-def _nobody() -> ClientFault:
-    return ClientFault("No model is available.", status=404, param="model", code="model_not_found")

@@ -7,6 +7,7 @@ import msgspec
 from proxy.config.schema import Model
 from proxy.config.timeouts import Clocks
 from proxy.providers.openai import Site
+from proxy.routing.endpoints import TEXT, served
 from proxy.routing.live import Live
 
 _encode = msgspec.json.Encoder().encode
@@ -15,12 +16,14 @@ _encode = msgspec.json.Encoder().encode
 class Deployment:
     """``upstream_model`` is ``None`` where the body's own name goes on; ``model`` where nothing is configured for it.
 
-    ``label`` names it for people, without an address; ``key`` finds its ``live``.
+    ``label`` names it for people, without an address; ``key`` finds its ``live``. ``endpoints`` are the paths that the
+    configuration says it serves, ``None`` where it does not say.
     """
 
     __slots__ = (
         "clocks",
         "context_size",
+        "endpoints",
         "key",
         "label",
         "live",
@@ -60,10 +63,19 @@ class Deployment:
         self.weight = 1.0 if model is None else model.weight
         self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
+        self.endpoints = served(model)
         self.clocks, self.stream_clocks = clocks
         # What the client is told of this deployment, made when first needed: header lines, a member of the body.
         self.router_lines = b""
         self.router_member = b""
+
+    def serves(self, endpoint: str) -> bool:
+        """Whether a request that names it may use it for this path."""
+        return self.endpoints is None or endpoint in self.endpoints
+
+    def serves_auto(self, endpoint: str) -> bool:
+        """Whether it may be chosen for this path where no model is named."""
+        return endpoint in (TEXT if self.endpoints is None else self.endpoints)
 
     @property
     def prefills(self) -> bool:

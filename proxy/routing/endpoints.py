@@ -8,9 +8,12 @@ Source: https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+
+from proxy.config.schema import EndpointName, Model
 
 Dialect = Literal["openai.chat", "openai.completions", "openai.responses", "openai.other", "opaque"]
 Kind = Literal["call", "models", "passthrough", "unrouted"]
@@ -48,6 +51,32 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("audio/translations",   "openai.other",       False,  False,  "multipart", "any"),
     Endpoint("images/edits",         "openai.other",       True,   False,  "multipart", "json"),
 )  # fmt: skip
+
+PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
+
+# What a model of a type serves; of any other type: text.
+_OF_TYPE: Final[dict[str, tuple[EndpointName, ...]]] = {
+    "embedding": ("embeddings",),
+    "moderation": ("moderations",),
+    "image": ("images",),
+    "audio": ("audio",),
+}
+_TEXT: Final[tuple[EndpointName, ...]] = ("chat", "completions", "responses")
+
+
+def _paths(names: Iterable[EndpointName]) -> frozenset[str]:
+    return frozenset(path for path in PATHS for name in names if path == name or path.startswith(f"{name}/"))
+
+
+TEXT: Final = _paths(_TEXT)
+
+
+def served(model: Model | None) -> frozenset[str] | None:
+    """The paths that a model serves; ``None`` where its configuration says neither ``type`` nor ``endpoints``."""
+    if model is None or (model.type is UNSET and model.endpoints is UNSET):
+        return None
+    return _paths(_OF_TYPE.get(model.kind, _TEXT) if model.endpoints is UNSET else model.endpoints)
+
 
 # Paths that belong to one provider as they are: never decoded, never sent twice.
 OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any", kind="passthrough")

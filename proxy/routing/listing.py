@@ -34,10 +34,17 @@ def available(deployment: Deployment) -> bool:
     return deployment.model is None or deployment.model.available
 
 
-def unknown(model: str, known: Collection[str], own: Iterable[str]) -> ClientFault:
-    """The 404 for a name that leads nowhere, with the names that it may have meant."""
+def unknown(model: str, known: Collection[str], own: Iterable[str], takers: Sequence[str] = ()) -> ClientFault:
+    """The 404 for a name that leads nowhere, with the names that it may have meant.
+
+    ``takers`` are providers that would take the name behind their own.
+    """
     near = difflib.get_close_matches(model[:200], _comparable(model, known), n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if takers:
+        hint += (
+            f" To use it at a provider, name both: {' or '.join(repr(f'{each}/{model[:200]}') for each in takers[:5])}."
+        )
     if not hint and (names := sorted(set(own))[:10]):
         hint = f" Known models: {', '.join(names)}."
     return ClientFault(
@@ -61,7 +68,7 @@ def _rows(deployments: Iterable[Deployment]) -> list[dict[str, object]]:
         {
             "name": deployment.name,
             "provider": deployment.provider.name,
-            "type": model.type,
+            "type": model.kind,
             "contextSize": model.context_size or None,
             "tags": model.tags,
             "available": model.available,

@@ -5,6 +5,7 @@ Nothing is worked out that is not asked for: a plan is a tuple of steps that oth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain, islice
 from random import Random
 from typing import Final, Literal
@@ -14,7 +15,8 @@ from msgspec import Struct
 from proxy.routing.deployment import Deployment
 from proxy.routing.strategies import NAMES, Step
 
-Reason = Literal["breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"]
+# "disabled": the configuration says ``available: false``.
+Reason = Literal["disabled", "breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"]
 
 # So many candidates are explained; a header line has no room for more.
 MOST_EXPLAINED: Final = 20
@@ -74,6 +76,10 @@ class Plan(Struct, eq=False, gc=False):
             return None
         self.rate = 0.0
         return self.next(now, (last,))
+
+    def pass_over(self, deployments: Iterable[Deployment], reason: Reason) -> None:
+        """Note deployments that were meant and are no candidates."""
+        self._passed = (self._passed or {}) | dict.fromkeys(deployments, reason)
 
     def may_ask(self, deployment: Deployment, now: float) -> bool:
         """Whether one that was proposed may be asked again now."""

@@ -26,7 +26,7 @@ def _has_tags(deployment: Deployment, criteria: Criteria) -> bool:
 def _is_type(deployment: Deployment, criteria: Criteria) -> bool:
     """``fast`` is a type that a model may have, and a speed tier too."""
     model = deployment.model
-    return model is not None and (model.type == criteria.type or criteria.type == "fast" == model.speed_tier)
+    return model is not None and (model.kind == criteria.type or criteria.type == "fast" == model.speed_tier)
 
 
 def _is_large(deployment: Deployment, criteria: Criteria) -> bool:

@@ -8,7 +8,7 @@ gives the same result, and fall back on the scan where nearly nobody of them may
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate, groupby
 from math import inf
 
@@ -50,6 +50,13 @@ class Step:
         if chooser.affinity:
             return self.homes().choose(chooser, now)
         return self.pick(chooser, now)
+
+    def narrowed(self, holds: Callable[[Deployment], bool]) -> Step | None:
+        """What is left where the condition holds: the step itself if that is all, ``None`` if it is nothing."""
+        left = [deployment for deployment in self.deployments if holds(deployment)]
+        if len(left) == len(self.deployments):
+            return self
+        return type(self)(left) if left else None
 
     def homes(self) -> Homes:
         """Who is at home where, made when first needed."""

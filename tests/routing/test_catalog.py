@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import random
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.config.schema import CircuitBreaker, EndpointName
 from proxy.errors import ClientFault
 from proxy.routing.access import ALL
-from proxy.routing.catalog import LONGEST_PASSING, MOST_PASSING, Catalog, Deployment
+from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.endpoints import PATHS
 from proxy.routing.live import MOST_PASSING as MOST_LIVES
+from proxy.routing.live import Registry
+from proxy.routing.names import LONGEST_PASSING, MOST_PASSING
 from tests.support.catalogs import ENDPOINT, asked, build, every
 
 PROVIDERS = {
@@ -36,8 +40,8 @@ MODELS = [
 ]
 
 
-def catalog(models: list[dict[str, Any]] = MODELS, **providers: Any) -> Catalog:
-    return build(models, PROVIDERS | providers)
+def catalog(models: list[dict[str, Any]] = MODELS, *, registry: Registry | None = None, **providers: Any) -> Catalog:
+    return build(models, PROVIDERS | providers, registry=registry)
 
 
 def planned(known: Catalog, name: str | None, pinned: str | None = None) -> list[tuple[str, str | None]]:
@@ -87,7 +91,7 @@ def test_a_models_own_name_goes_before_the_same_name_at_a_provider() -> None:
         assert planned(known, "fast") == [("openrouter", "gpt")]
 
 
-@pytest.mark.parametrize("name", ["deepseek-v9", "", "off", "openrouter/deepseek-chat", "nobody/deepseek-chat", "/"])
+@pytest.mark.parametrize("name", ["deepseek-v9", "", "openrouter/deepseek-chat", "nobody/deepseek-chat", "/"])
 def test_an_unknown_name_is_a_404_that_names_the_field(name: str) -> None:
     with pytest.raises(ClientFault) as caught:
         asked(catalog(), name)
@@ -144,30 +148,241 @@ def test_a_provider_without_listed_models_takes_any_name() -> None:
 
 
 def test_what_clients_made_up_is_kept_within_bounds() -> None:
-    known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"})
+    registry = Registry.of(CircuitBreaker())
+    known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"}, registry=registry)
     [first], [again] = every(asked(known, "made-up")), every(asked(known, "open/made-up"))
     assert first is again  # with it its breaker
     for number in range(MOST_PASSING + 1):
         asked(known, f"x{number}")
     assert every(asked(known, "made-up"))[0] is not first
-    assert len(known._registry) <= MOST_LIVES + len(PROVIDERS) + 1 + len(MODELS)
+    assert len(registry) <= MOST_LIVES + len(PROVIDERS) + 1 + len(MODELS)
     with pytest.raises(ClientFault) as caught:
         asked(known, "x" * (LONGEST_PASSING + 1))
     assert caught.value.code == "model_not_found"
 
 
-def test_with_nothing_but_open_providers_a_call_without_a_model_goes_to_the_first_as_it_is() -> None:
-    known = build([], {"a": {"baseUrl": "http://127.0.0.1:3/v1"}, "b": {"baseUrl": "http://127.0.0.1:4"}})
-    assert planned(known, None) == [("a", None)]
-    assert every(asked(known, None)) == [known.opaque_plan(known.providers["a"], ALL, random.Random(0)).next(0.0)]
+@pytest.mark.parametrize("name", [None, "auto"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_auto_among_providers_without_listed_models_is_refused_with_a_sentence(name: str | None, count: int) -> None:
+    with pytest.raises(ClientFault) as caught:
+        asked(build([], dict(list(ANY.items())[:count])), name)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (400, "model_required", "model")
+    assert "Name a model" in caught.value.message
 
 
-def test_without_a_usable_model_there_is_nothing_to_ask() -> None:
+ANY = {"a": {"baseUrl": "http://127.0.0.1:3/v1"}, "b": {"baseUrl": "http://127.0.0.1:4"}}
+
+
+def test_at_a_pinned_provider_without_listed_models_a_call_without_a_model_goes_as_it_is() -> None:
+    known = build([], ANY)
+    assert planned(known, None, "a") == [("a", None)]
+    opaque = known.opaque_plan(known.providers["a"], ALL, random.Random(0))
+    assert every(asked(known, None, pinned="a")) == [opaque.next(0.0)]
+
+
+# Models that are not available
+
+
+def test_a_model_that_is_not_available_is_passed_over_like_an_open_breaker() -> None:
+    plan = asked(catalog(), "off")
+    assert plan.next(0.0) is None
+    assert [(each.label, reason) for each, reason in plan.skipped] == [("deepseek/off", "disabled")]
+
+
+def test_a_model_that_is_not_available_leaves_the_request_to_the_next_and_to_the_fallback() -> None:
+    known = build(MODELS, PROVIDERS, fallback={"provider": "deepseek", "model": "deepseek-chat"})
+    assert planned_names(known, "off", "deepseek-r1") == ["deepseek-r1", "deepseek-r1"]
+    plan = asked(known, "off")
+    assert (plan.next(0.0), told([found] if (found := plan.fallback(0.0)) else [])) == (None, [CHAT])
+
+
+def planned_names(known: Catalog, *names: str) -> list[str]:
+    return [each.name for each in every(asked(known, *names))]
+
+
+def test_a_model_that_is_not_available_is_not_handed_on_to_a_provider_that_takes_any_name() -> None:
+    known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"})
+    for name in ("off", "deepseek/off"):
+        assert planned(known, name) == []
+    assert planned(known, "off", "deepseek") == []
+
+
+def test_of_a_name_at_two_providers_the_available_one_is_used() -> None:
+    models = [{"name": "m", "provider": "deepseek", "available": False}, {"name": "m", "provider": "openrouter"}]
+    assert planned(catalog(models), "m") == [("openrouter", "m")]
+
+
+@pytest.mark.parametrize("name", [None, "auto", "a"])
+def test_where_no_model_is_available_only_the_fallback_is_left(name: str | None) -> None:
     models = [{"name": "a", "provider": name, "available": False} for name in PROVIDERS]
-    for name in (None, "a"):
+    plan = asked(catalog(models), name)
+    assert (plan.next(0.0), plan.fallback(0.0), len(plan.skipped)) == (None, None, 2)
+    known = build(models, PROVIDERS | ANY, fallback={"provider": "b", "model": "x"})
+    assert told([found] if (found := asked(known, name).fallback(0.0)) else []) == [("b", "x")]
+
+
+# Providers that take any name
+
+
+def test_a_provider_that_is_there_as_the_fallback_only_takes_no_unknown_name() -> None:
+    models = [{"name": "m", "provider": "deepseek"}]
+    known = build(models, PROVIDERS, fallback={"provider": "openrouter", "model": "spare"})
+    for name in ("unheard-of", "openrouter/unheard-of"):
         with pytest.raises(ClientFault) as caught:
-            asked(catalog(models), name)
-        assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+            asked(known, name)
+        assert caught.value.code == "model_not_found"
+    assert told([found] if (found := asked(known, "m").fallback(0.0)) else []) == [("openrouter", "spare")]
+
+
+@pytest.mark.parametrize(
+    ("models", "settings", "taken"),
+    [
+        ([{"name": "m", "provider": "deepseek"}], {"anyModel": True}, True),
+        ([{"name": "m", "provider": "openrouter"}], {"anyModel": True}, True),
+        ([{"name": "m", "provider": "openrouter"}], {}, False),
+        ([{"name": "m", "provider": "deepseek"}], {"anyModel": False}, False),
+    ],
+)
+def test_any_model_says_whether_a_provider_takes_unknown_names(
+    models: list[dict[str, Any]], settings: dict[str, Any], taken: bool
+) -> None:
+    providers = PROVIDERS | {"openrouter": PROVIDERS["openrouter"] | settings}
+    known = build(models, providers | {"deepseek": {"baseUrl": "http://127.0.0.1:2", "anyModel": False}})
+    assert known.providers["openrouter"].open is taken
+    if taken:
+        assert planned(known, "unheard-of") == [("openrouter", "unheard-of")]
+
+
+def test_a_fallback_that_is_the_only_provider_takes_any_name() -> None:
+    known = build([], {"a": ANY["a"]}, fallback={"provider": "a", "model": "spare"})
+    assert planned(known, "unheard-of") == [("a", "unheard-of")]
+
+
+def test_a_bare_unknown_name_among_several_providers_is_a_404_that_says_how_to_name_one() -> None:
+    with pytest.raises(ClientFault) as caught:
+        asked(build([], ANY), "llama3")
+    assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+    assert "'a/llama3' or 'b/llama3'" in caught.value.message
+    assert planned(build([], ANY), "b/llama3") == [("b", "llama3")]
+
+
+# Endpoints
+
+
+SERVING = [
+    {"name": "plain", "provider": "deepseek"},
+    {"name": "talk", "provider": "deepseek", "type": "chat"},
+    {"name": "think", "provider": "deepseek", "type": "reasoning"},
+    {"name": "odd", "provider": "deepseek", "type": "poetry"},
+    {"name": "vector", "provider": "deepseek", "type": "embedding"},
+    {"name": "paint", "provider": "deepseek", "type": "image"},
+    {"name": "hear", "provider": "deepseek", "type": "audio", "endpoints": ["audio/transcriptions"]},
+    {"name": "sound", "provider": "deepseek", "type": "audio"},
+    {"name": "judge", "provider": "deepseek", "type": "moderation"},
+    {"name": "both", "provider": "deepseek", "endpoints": ["chat", "embeddings"]},
+]
+TALKERS = {"plain", "talk", "think", "odd"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "names"),
+    [
+        ("chat/completions", TALKERS | {"both"}),
+        ("completions", TALKERS),
+        ("responses", TALKERS),
+        ("embeddings", {"vector", "both"}),
+        ("moderations", {"judge"}),
+        ("images/generations", {"paint"}),
+        ("images/edits", {"paint"}),
+        ("audio/speech", {"sound"}),
+        ("audio/transcriptions", {"sound", "hear"}),
+        ("audio/translations", {"sound"}),
+    ],
+)
+@pytest.mark.parametrize("pinned", [None, "deepseek"])
+def test_auto_chooses_among_the_models_that_serve_the_endpoint(
+    endpoint: str, names: set[str], pinned: str | None
+) -> None:
+    known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
+    assert {each.name for each in every(asked(known, None, endpoint=endpoint, pinned=pinned))} == names
+
+
+def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
+    for name in get_args(EndpointName):
+        model = {"name": "m", "provider": "deepseek", "endpoints": [name]}
+        [deployment] = build([model], {"deepseek": PROVIDERS["deepseek"]}).deployments
+        assert deployment.endpoints
+    assert set(PATHS) <= {*get_args(EndpointName), "chat/completions"}
+
+
+@pytest.mark.parametrize("pinned", [None, "deepseek"])
+@pytest.mark.parametrize(
+    ("name", "endpoint", "served"),
+    [
+        ("vector", "chat/completions", "embeddings"),
+        ("deepseek/vector", "responses", "embeddings"),
+        ("talk", "embeddings", "chat/completions, completions and responses"),
+        ("both", "completions", "chat/completions and embeddings"),
+        ("hear", "audio/speech", "audio/transcriptions"),
+    ],
+)
+def test_a_named_model_that_does_not_serve_the_endpoint_is_a_400_that_names_those_it_serves(
+    name: str, endpoint: str, served: str, pinned: str | None
+) -> None:
+    known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "plain"})
+    for _ in range(2):
+        with pytest.raises(ClientFault) as caught:
+            asked(known, name, endpoint=endpoint, pinned=pinned)
+        fault = caught.value
+        assert (fault.status, fault.code, fault.param) == (400, "unsupported_endpoint", "model")
+        assert fault.message == f"The model {name!r} does not serve {endpoint}. It serves {served}."
+
+
+def test_by_name_a_model_of_which_nothing_is_known_serves_any_endpoint() -> None:
+    known = build(SERVING, PROVIDERS)
+    for endpoint in PATHS:
+        assert [each.name for each in every(asked(known, "plain", endpoint=endpoint))] == ["plain"]
+        assert planned(known, "openrouter/new") == [("openrouter", "new")]
+
+
+def test_a_list_leaves_out_names_that_do_not_serve_the_endpoint() -> None:
+    known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
+    found = every(asked(known, "nobody", "talk", "vector", "both", endpoint="embeddings"))
+    assert [each.name for each in found] == ["vector", "both"]
+    with pytest.raises(ClientFault, match="does not serve"):
+        asked(known, "nobody", "talk", endpoint="embeddings")
+
+
+def test_where_no_model_serves_the_endpoint_auto_is_a_404_and_not_the_fallbacks() -> None:
+    known = build([SERVING[1]], PROVIDERS, fallback={"provider": "deepseek", "model": "talk"})
+    with pytest.raises(ClientFault) as caught:
+        asked(known, None, endpoint="embeddings")
+    assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "model")
+
+
+def test_a_fallback_that_does_not_serve_the_endpoint_is_not_asked() -> None:
+    known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "talk"})
+    assert asked(known, "vector", endpoint="embeddings").fallback(0.0) is None
+    assert asked(known, "think").fallback(0.0) is not None
+
+
+def test_the_ready_plan_of_an_endpoint_is_for_that_endpoint_only() -> None:
+    known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
+    asked(known, "talk")
+    assert known.ready_plan("talk", "chat/completions", b"", random.Random(0)) is not None
+    assert known.ready_plan("talk", "embeddings", b"", random.Random(0)) is None
+
+
+def test_of_a_name_with_several_deployments_those_serve_that_say_so_and_still_rotate() -> None:
+    models = [
+        {"name": "m", "provider": "deepseek", "type": "embedding"},
+        {"name": "m", "provider": "openrouter"},
+        {"name": "m", "provider": "a"},
+    ]
+    known = build(models, PROVIDERS | ANY)
+    first = [asked(known, "m").next(0.0) for _ in range(4)]
+    assert [each.provider.name for each in first if each] == ["openrouter", "a"] * 2
+    assert len(every(asked(known, "m", endpoint="embeddings"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -197,7 +412,7 @@ def test_a_pinned_provider_is_asked_for_any_of_its_own_models_where_none_is_name
     [
         (("deepseek-chat", "openrouter/deepseek-r1"), False, [CHAT, R1], ()),
         (("openrouter/deepseek-r1", "deepseek-chat"), False, [R1, CHAT], ()),
-        (("nobody", "deepseek-chat", "off"), False, [CHAT], ("nobody", "off")),
+        (("nobody", "deepseek-chat", "off"), False, [CHAT], ("nobody",)),
         (("deepseek-chat", "deepseek-chat"), False, [CHAT], ()),
         (("deepseek-r1", "deepseek-chat"), False, [R1, REASONER, CHAT], ()),
         (("nobody",), True, None, ("nobody",)),
@@ -265,10 +480,9 @@ def test_a_models_own_quota_group_goes_before_its_providers() -> None:
 
 
 def test_a_new_catalog_finds_the_live_state_of_the_old_unless_the_upstream_model_is_another() -> None:
-    old = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "p", "model": "x"}], TWO)
-    new = build(
-        [{"name": "a", "provider": "p"}, {"name": "b", "provider": "p", "model": "y"}], TWO, registry=old._registry
-    )
+    lives = Registry.of(CircuitBreaker())
+    old = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "p", "model": "x"}], TWO, registry=lives)
+    new = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "p", "model": "y"}], TWO, registry=lives)
     same = [one.live is other.live for one, other in zip(old.deployments, new.deployments, strict=True)]
     assert same == [True, True, False, False]
 

@@ -77,7 +77,7 @@ def test_in_a_large_step_the_shares_are_the_same() -> None:
     known = rivals(LARGE, *settings, strategy="smart")
     for number, deployment in enumerate(known.deployments):
         history(deployment, good=1 + number % 2, bad=1, latency=float(number % 5))
-    step = known._steps.get("m") or asked(known, "m").steps
+    step = asked(known, "m").steps
     scores = {each.provider.name: step[0].score(each, 0.0) or 0.0 for each in known.deployments}
     total = sum(scores.values())
     found = shares(known, 6000)

@@ -25,7 +25,8 @@ def build(
 ) -> Catalog:
     """``routing`` as in the configuration (camelCase)."""
     config = to_config({"providers": providers, "models": models, "routing": routing})
-    registry = registry or Registry.of(config.circuit_breaker)
+    if registry is None:  # an empty one is false
+        registry = Registry.of(config.circuit_breaker)
     return Catalog(config, registry, version="1", created=1_700_000_000)
 
 
@@ -43,12 +44,13 @@ def asked(
     pinned: str | None = None,
     criteria: Criteria = NONE,
     affinity: bytes = b"",
+    endpoint: str = ENDPOINT,
     now: float = 0.0,
     chance: random.Random | None = None,
 ) -> Plan:
     """The plan for these names, of which ``None`` and ``auto`` mean any model."""
     named = tuple(name for name in names if name not in (None, AUTO))
-    spec = Spec(named, auto or not named, criteria, ENDPOINT, affinity)
+    spec = Spec(named, auto or not named, criteria, endpoint, affinity)
     provider = None if pinned is None else known.providers[pinned]
     return known.plan(spec, provider, now, chance or random.Random(0))
 

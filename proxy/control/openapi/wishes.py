@@ -11,33 +11,36 @@ _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0}
 _SWITCH = {"type": "string", "enum": ["true", "false"]}
 
-# The router fields of a body; as headers they are named x-router-..., with text in place of JSON.
+# The router fields of a body, by which ``auto`` chooses. As headers they are named x-router-..., with text for JSON.
 CRITERIA: dict[str, dict[str, Any]] = {
     "tags": {
         "type": ["array", "null"],
         "items": {"type": "string", "minLength": 1, "maxLength": LONGEST},
         "maxItems": MOST_TAGS,
-        "description": "Only models with all of these tags.",
+        "description": "For `auto`: only models with all of these tags.",
     },
     "type": {
         "type": ["string", "null"],
         "minLength": 1,
         "maxLength": LONGEST,
-        "description": "Only models of this type, or, with `fast`, of that speed tier.",
+        "description": "For `auto`: only models of this type, or, with `fast`, of that speed tier.",
     },
     "min_context_size": {
         "type": ["integer", "null"],
         "minimum": 0,
         "maximum": MOST_TOKENS,
-        "description": "Only models with room for so many tokens.",
+        "description": "For `auto`: only models with room for so many tokens.",
     },
-    "json_response": {"type": ["boolean", "null"], "description": "Only models that can answer in JSON."},
-    "prefer_fast": {"type": ["boolean", "null"], "description": "First the quickest to their first token."},
+    "json_response": {"type": ["boolean", "null"], "description": "For `auto`: only models that can answer in JSON."},
+    "prefer_fast": {
+        "type": ["boolean", "null"],
+        "description": "First the quickest to their first token, among the deployments of a named model too.",
+    },
     "min_success_rate": {
         "type": ["number", "null"],
         "minimum": 0,
         "maximum": 1,
-        "description": "Only models of whose latest answers this part went well.",
+        "description": "For `auto`: only models of whose latest answers this part went well.",
     },
 }
 

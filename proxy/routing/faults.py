@@ -1,0 +1,46 @@
+"""Errors for a request that names a model, or none, in a way that no deployment can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy.errors import ClientFault
+from proxy.routing.deployment import Deployment
+from proxy.routing.endpoints import PATHS
+
+
+def not_served(name: str, deployments: Iterable[Deployment], endpoint: str) -> ClientFault:
+    """The 400 for a named model whose configuration says that it does not serve the endpoint."""
+    served = {path for deployment in deployments for path in deployment.endpoints or ()}
+    *others, last = [path for path in PATHS if path in served]
+    which = f"{', '.join(others)} and {last}" if others else last
+    return ClientFault(
+        f"The model {name[:200]!r} does not serve {endpoint}. It serves {which}.",
+        param="model",
+        code="unsupported_endpoint",
+    )
+
+
+def auto_not_served(endpoint: str) -> ClientFault:
+    """The 404 where ``auto`` stands for models, and none of them serves the endpoint."""
+    return ClientFault(
+        f"No model that 'auto' can choose serves {endpoint}. Name a model; GET models lists them.",
+        status=404,
+        param="model",
+        code="no_model_matches",
+    )
+
+
+def auto_unlisted() -> ClientFault:
+    """The 400 where ``auto`` has no models to choose from, because the configuration lists none."""
+    return ClientFault(
+        "The gateway cannot choose a model, because its configuration lists none: 'auto' needs models in models.yaml. "
+        "Name a model; GET models lists those of the providers.",
+        param="model",
+        code="model_required",
+    )
+
+
+def no_model() -> ClientFault:
+    """The 404 of a gateway that has neither models nor a provider that takes any name."""
+    return ClientFault("No model is available.", status=404, param="model", code="model_not_found")

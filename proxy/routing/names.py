@@ -1,0 +1,134 @@
+"""What a model's name means: deployments of the configuration, or a provider that takes any name.
+
+A name is looked up among the names of models.yaml, then among the providers' own names for these models, each with and
+without its provider's name in front. Any other name is handed on to a provider that takes any name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from proxy.config.schema import Routing
+from proxy.providers.openai import Provider
+from proxy.routing.access import Access
+from proxy.routing.building import DeploymentBuilder
+from proxy.routing.deployment import Deployment
+from proxy.routing.listing import available
+from proxy.routing.recent import Recent
+from proxy.routing.strategies import RoundRobin
+from proxy.routing.tiers import Steps, tiers_of
+
+MOST_PASSING = 1000  # names that clients made up
+LONGEST_PASSING = 500  # characters of one; they are remembered
+
+
+class Names:
+    """``deployments`` are all of the configuration, those that are not available among them."""
+
+    def __init__(
+        self,
+        routing: Routing,
+        providers: Mapping[str, Provider],
+        deployments: Iterable[Deployment],
+        builder: DeploymentBuilder,
+    ) -> None:
+        self._routing = routing
+        self._providers = providers
+        self._builder = builder
+        self._own: dict[str, list[Deployment]] = {}  # by the name in the configuration
+        self._upstream: dict[str, list[Deployment]] = {}  # by the provider's name for it
+        for deployment in deployments:
+            self._own.setdefault(deployment.name, []).append(deployment)
+            if deployment.upstream_model is not None and deployment.upstream_model != deployment.name:
+                self._upstream.setdefault(deployment.upstream_model, []).append(deployment)
+        self.open = tuple(provider for provider in providers.values() if provider.open)
+        self._configured: dict[str, Steps] = {}  # by name, made when first asked for
+        self._pinned: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
+        self._passing: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
+
+    # -- names of the configuration ---------------------------------------------------------------
+
+    def configured(self, name: str) -> Steps:
+        """The available deployments of that name; ``()`` if there are none."""
+        found = self._configured.get(name)
+        if found is None:
+            found = self._steps(name, *self._meant(name))
+            if found:
+                self._configured[name] = found
+        return found
+
+    def at(self, provider: Provider, name: str) -> Steps:
+        """The same of one provider."""
+        found = self._pinned.get((provider.name, name))
+        if found is None:
+            found = self._steps(name, *self._meant_at(provider, name))
+            if found:
+                self._pinned.put((provider.name, name), found)
+        return found
+
+    def unavailable(self, name: str, pinned: Provider | None) -> list[Deployment]:
+        """The deployments of that name that the configuration says are not available."""
+        own, upstream = self._meant(name) if pinned is None else self._meant_at(pinned, name)
+        return [deployment for deployment in (*own, *upstream) if not available(deployment)]
+
+    def known(self, access: Access) -> tuple[list[str], list[str]]:
+        """The names of available models that ``access`` allows: our own, and the providers' own."""
+        own, upstream = (
+            [name for name, found in names.items() if any(available(d) and access.allows(d) for d in found)]
+            for names in (self._own, self._upstream)
+        )
+        return own, upstream
+
+    def _meant(self, name: str) -> tuple[list[Deployment], list[Deployment]]:
+        own, upstream = self._own.get(name, []), self._upstream.get(name, [])
+        prefix, slash, rest = name.partition("/")
+        if slash and prefix in self._providers:
+            own = own + list(_of(prefix, self._own.get(rest, ())))
+            upstream = upstream + list(_of(prefix, self._upstream.get(rest, ())))
+        return own, upstream
+
+    def _meant_at(self, provider: Provider, name: str) -> tuple[list[Deployment], list[Deployment]]:
+        names = dict.fromkeys((name, name.removeprefix(f"{provider.name}/")))
+        own, upstream = (
+            [each for known in names for each in _of(provider.name, found.get(known, ()))]
+            for found in (self._own, self._upstream)
+        )
+        return own, upstream
+
+    def _steps(self, name: str, own: Sequence[Deployment], upstream: Sequence[Deployment]) -> Steps:
+        """A model of that name goes before those that only their providers call so."""
+        first = dict.fromkeys(filter(available, own))
+        second = [each for each in dict.fromkeys(filter(available, upstream)) if each not in first]
+        return tuple(step for equals in (list(first), second) for step in tiers_of(self._routing, name, equals))
+
+    # -- any other name ---------------------------------------------------------------------------
+
+    def passing(self, name: str) -> Steps:
+        """A provider that takes the name although the configuration does not know it; ``()`` if there is none."""
+        prefix, slash, rest = name.partition("/")
+        provider = self._providers.get(prefix) if slash else None
+        if provider is not None:
+            return self.handed_on(provider, rest) if provider.open else ()
+        return self.handed_on(self.open[0], name) if len(self.open) == 1 else ()
+
+    def passing_at(self, provider: Provider, name: str) -> Steps:
+        """The name at one provider."""
+        return self.handed_on(provider, name.removeprefix(f"{provider.name}/"))
+
+    def takers(self, name: str) -> tuple[Provider, ...]:
+        """Of several providers that take any name those that may have been meant, if the name says none of them."""
+        return self.open if len(self.open) > 1 and name.partition("/")[0] not in self._providers else ()
+
+    def handed_on(self, provider: Provider, model: str) -> Steps:
+        """``model`` at ``provider``, whether it knows it or not; ``()`` if the name is too long."""
+        if not 0 < len(model) <= LONGEST_PASSING:
+            return ()
+        found = self._passing.get((provider.name, model))
+        if found is None:
+            found = (RoundRobin(self._builder.build(s, model, model, passing=True) for s in provider.sites),)
+            self._passing.put((provider.name, model), found)
+        return found
+
+
+def _of(provider: str, deployments: Iterable[Deployment]) -> Iterator[Deployment]:
+    return (deployment for deployment in deployments if deployment.provider.name == provider)
