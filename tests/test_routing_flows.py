@@ -234,7 +234,7 @@ async def test_who_is_not_known_is_a_404_and_named_where_others_are(up: Upstream
         assert json.loads(answer.header("x-router-decision") or "")["unknown"] == ["nobody", "none"]
 
 
-@pytest.mark.parametrize("model", [["auto", "wise"], [], [""], ["wise", 1], 7, {"name": "wise"}, ["wise"] * 51])
+@pytest.mark.parametrize("model", [["auto", "wise"], [], [""], ["wise", 1], 7, {"name": "wise"}, ["wise"] * 65])
 async def test_what_is_no_model_is_a_400(up: Upstream, model: Any) -> None:
     async with Gateway(town(up)) as gw:
         answer = await ask(gw, model)
