@@ -160,6 +160,7 @@ class Application:
             capture=plane.operator.capture,
             trace=None if tracing is None else tracing.begin,
             report=None if self._sentry is None else self._sentry.report,
+            protect_metrics=config.admin.protect_metrics,
         )
         plane.vitals.adopt(config)
         self._hide(config)
@@ -294,7 +295,7 @@ class Application:
         self.port = listener.port
         if self.config.admin.listen and self.plane is not None:
             apart = settings_of(self.config.admin, settings)
-            front = Front(apart, self.plane.find, self.log)
+            front = Front(apart, self.plane.find, self.log, protect_metrics=self.config.admin.protect_metrics)
             self._admin_listener = Listener(
                 Server(front.handle, apart, gateway.refuse_bytes, self.metrics.reject, outbox, flushing), apart
             )

@@ -9,7 +9,7 @@ from multidict import istr
 
 from proxy import truth
 from proxy.config.timeouts import PLAIN
-from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorised
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorised, UpgradeRequired
 from proxy.exchange import Exchange
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
@@ -209,7 +209,8 @@ def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
     # RFC 9110 11.6.1: a 401 says how to prove who one is.
     ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorised) else b""
-    reply.send(fault.status, b"".join((_JSON, retry, allow, ask, _NOSNIFF, lines)), _document(fault))
+    upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
+    reply.send(fault.status, b"".join((_JSON, retry, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
 
 
 def _document(fault: GatewayError) -> bytes:

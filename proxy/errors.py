@@ -57,6 +57,15 @@ class ClientFault(GatewayError):
     code = None
 
 
+class UpgradeRequired(ClientFault):
+    """The endpoint is served over plain HTTP only; the answer's ``Upgrade`` says so (RFC 9110 15.5.22)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This endpoint is not served over WebSocket; send the request as HTTP/1.1.", status=426, code="no_websocket"
+        )
+
+
 class Unauthorised(GatewayError):
     """Nobody proved who asks: the same words for a missing, an unknown, a wrong and an expired credential."""
 

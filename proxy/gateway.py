@@ -22,7 +22,7 @@ from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.planning import plan_call, plan_form
 from proxy.dispatch.uploading import Uploading
-from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown
+from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown, UpgradeRequired
 from proxy.exchange import Exchange, Trial
 from proxy.hooks import CallHook
 from proxy.hooks import Reply as HookReply
@@ -52,6 +52,8 @@ BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop m
 
 _REQUEST_ID = istr("x-request-id")  # a name that knows its lower case is found for half the price
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+# OpenAI serves these over WebSocket, too. Codex goes on over HTTP at once after a 426, and only after that.
+_RESPONSES = ("/responses", "/responses/")
 _STOPPING = "The gateway is shutting down."
 
 
@@ -73,6 +75,7 @@ class Gateway:
         capture: Callable[[Exchange, Call], None] | None = None,
         trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
         report: Callable[[BaseException, str], None] | None = None,
+        protect_metrics: bool = False,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -87,7 +90,7 @@ class Gateway:
         self._capture = capture  # sees each call, where prompts may be kept
         self._trace = trace  # gives an exchange its place in a trace
         self._report = report  # hears of defects of ours, and in which request they showed
-        self._edge = Edge(settings, local=bool(settings.unix_socket))
+        self._edge = Edge(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
         self._routes = Routes(("/v1", settings.base_path))
         self._most = settings.max_in_flight
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -153,6 +156,8 @@ class Gateway:
             exchange.outcome = "client_gone"
         except GatewayError as fault:
             delivery.refuse(fault)
+            if page is not None and fault.detail:  # a page has no line of its own in the log
+                self._log.warning("A page was refused.", path=request.path, code=fault.code, detail=fault.detail)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if request.ended_by is None or task is None or task.uncancel() > 0:
@@ -378,4 +383,6 @@ def _refuse_other_protocols(request: Request) -> None:
     if request.method == "CONNECT":
         raise ClientFault("The gateway is no forward proxy.", status=405, code="method_not_allowed", allow="GET, POST")
     if request.headers.get("Upgrade", "").lower() == "websocket":
+        if request.path.endswith(_RESPONSES):
+            raise UpgradeRequired
         raise GatewayError("The gateway does not relay WebSocket connections.", status=501, code="no_websocket")

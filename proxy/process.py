@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ipaddress
 import logging
 import os
 import signal
@@ -16,12 +15,12 @@ import uvloop
 from proxy import __version__
 from proxy.app import Application
 from proxy.config.loader import Loaded
-from proxy.config.schema import Config
 from proxy.config.source import Source
 from proxy.errors import ConfigError
 from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
+from proxy.transport.edge import is_local
 
 ASKED = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
@@ -33,7 +32,7 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
     Raises ConfigError, and OSError where the address cannot be had.
     """
     server = loaded.config.server
-    if not (insecure or server.insecure or is_local(loaded.config) or loaded.config.auth.mode != "none"):
+    if not (insecure or server.insecure or is_local(server) or loaded.config.auth.mode != "none"):
         raise ConfigError(
             [
                 f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
@@ -98,7 +97,7 @@ def start_line(application: Application) -> str:
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     providers = ", ".join(config.providers)
     mode = config.auth.mode
-    warning = "" if is_local(config) or mode != "none" else " INSECURE: no authentication beyond this machine."
+    warning = "" if is_local(config.server) or mode != "none" else " INSECURE: no authentication beyond this machine."
     return (
         f"Sluice {__version__} listens on {application.address} ({ASKED[mode]})."
         f" Providers: {providers}. Models: {shown or 'as the providers name them'}.{_admin_link(application)}{warning}"
@@ -112,14 +111,3 @@ def _admin_link(application: Application) -> str:
     if plane is None or address.startswith("unix:"):
         return ""
     return f" Admin: {address}{plane.credential.login_path if plane.credential.generated else '/'}"
-
-
-def is_local(config: Config) -> bool:
-    """Whether only this machine can reach the listener."""
-    host = config.server.host
-    if config.server.unix_socket or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -24,8 +24,10 @@ SHARED = ("/health", "/health/live", "/ready")
 class Front:
     """``handle`` is a server's handler; ``find`` finds the pages."""
 
-    def __init__(self, settings: Settings, find: Callable[[str], Page | None], log: Log) -> None:
-        self._edge = Edge(settings, local=bool(settings.unix_socket))
+    def __init__(
+        self, settings: Settings, find: Callable[[str], Page | None], log: Log, *, protect_metrics: bool
+    ) -> None:
+        self._edge = Edge(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
         self._find = find
         self._log = log
 

@@ -15,10 +15,14 @@ from aiohttp import hdrs
 
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault
+from proxy.transport.headers import ascii_value
 from proxy.transport.security import NOSNIFF
 from proxy.transport.server import Request
 
 REMEMBERED = 1000
+
+# Kubernetes, load balancers and container runtimes ask for these by whatever name or address they know.
+PROBES = frozenset(("/health/live", "/ready"))
 
 # RFC 9110 7.2 and RFC 3986 3.2.2: a literal in brackets or a name, and a port.
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?").fullmatch
@@ -44,12 +48,18 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 class Edge:
     """``check`` every request before anything else is done for it."""
 
-    def __init__(self, settings: Settings, *, local: bool) -> None:
-        """``local``: the listener is a unix socket, which no web page reaches."""
+    def __init__(self, settings: Settings, *, local: bool, protect_metrics: bool = False) -> None:
+        """``local``: the listener is a unix socket, which no web page reaches.
+
+        ``protect_metrics``: a scrape needs the admin token. Then, and where the whole network may scrape, a page behind
+        a rebound name could learn nothing more, and scrapers use names of their own.
+        """
         self._names = frozenset(
             ("localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts))
         )
         self._any_host = local
+        scraped_by_any_name = protect_metrics or not is_local(settings)
+        self._any_host_at = PROBES | {"/metrics"} if scraped_by_any_name else PROBES
         self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end before us
         self._any_origin = b"" if "*" not in settings.cors_origins else _allowed(b"*")
         self._origins = {origin: _allowed(origin.encode()) for origin in map(_plain, settings.cors_origins)}
@@ -60,10 +70,12 @@ class Edge:
         headers = request.headers
         host = headers.get(hdrs.HOST, "")
         if host not in self._good:
-            self._check_host(host)
+            self._check_host(host, request)
         private = _is_private(request.path)
         if private and headers.get("Sec-Fetch-Site") == "cross-site":
-            raise _foreign("The control plane takes no requests from other sites.")
+            raise _foreign(
+                "The control plane takes no requests from other sites.", headers.get(hdrs.ORIGIN, "(not named)")
+            )
         origin = headers.get(hdrs.ORIGIN)
         return b"" if origin is None else self._check_origin(origin, host, private)
 
@@ -81,8 +93,12 @@ class Edge:
         request.reply.send(204, b"".join(lines))
         return True
 
-    def _check_host(self, host: str) -> None:
+    def _check_host(self, host: str, request: Request) -> None:
         if not (self._any_host or self._is_ours(host)):
+            # An HTTP/1.0 request may lack the Host (RFC 9112 3.2), and no browser sends such a request.
+            nameless = hdrs.HOST not in request.headers and not request.http11
+            if nameless or request.path in self._any_host_at:
+                return  # but this Host is not good for other requests
             raise ClientFault(
                 "The Host of this request is not one of the gateway's names; add it to server.allowedHosts.",
                 status=421,
@@ -103,14 +119,14 @@ class Edge:
 
     def _check_origin(self, origin: str, host: str, private: bool) -> bytes:
         scheme, _, place = origin.partition("://")
-        own = place == host and scheme in self._own_schemes
+        own = place == host and scheme in self._own_schemes and host != ""
         if private:
             if not own:
-                raise _foreign("The control plane takes no requests from other web origins.")
+                raise _foreign("The control plane takes no requests from other web origins.", origin)
             return b""
         cors = self._origins.get(origin) or self._any_origin
         if not cors and not own:
-            raise _foreign("Requests from this web origin are not allowed; add it to server.corsOrigins.")
+            raise _foreign("Requests from this web origin are not allowed; add it to server.corsOrigins.", origin)
         return cors
 
 
@@ -130,8 +146,24 @@ def _allowed(origin: bytes) -> bytes:
     return b"Access-Control-Allow-Origin: %b\r\n%b" % (origin, _EXPOSED)
 
 
-def _foreign(message: str) -> ClientFault:
-    return ClientFault(message, status=403, code="origin_not_allowed")
+def _foreign(message: str, origin: str) -> ClientFault:
+    """The log line names the origin: the client's operator has to know what to add."""
+    return ClientFault(message, status=403, code="origin_not_allowed", detail=f"Origin: {_shown(origin)}")
+
+
+def _shown(value: str) -> str:
+    """A header value for the log: printable ASCII, and no longer than a host name may be (RFC 1035 2.3.4)."""
+    return ascii_value(value, 255).decode()
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether only this machine can reach the listener."""
+    if settings.unix_socket or settings.host == "localhost":
+        return True
+    try:
+        return ip_address(settings.host).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_address(text: str, kind: Callable[[str], object]) -> bool:

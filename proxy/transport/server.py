@@ -13,8 +13,8 @@ import select
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from aiohttp import web
-from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
@@ -27,12 +27,16 @@ from proxy.transport.flush import Flushing
 from proxy.transport.outbox import Gathering, Outbox
 from proxy.transport.reply import Reply
 from proxy.transport.security import SecureReply
+from proxy.transport.target import origin_form
 
 DEPARTURE_CHECK_SECS = 2.0  # how often a paused socket is asked whether its peer still lives
 LINGER_SECS = 5.0  # how long we take in what nobody wants, so that the client reads our answer
 MAX_LINE = 16 * 1024
 MAX_FIELD = 32 * 1024
 MAX_FIELDS = 200
+
+_TRANSFER_ENCODING = hdrs.TRANSFER_ENCODING
+_VERSIONS = (HttpVersion11, HttpVersion10)  # what else llhttp takes (0.9, 2.0) is no request of HTTP/1.1
 
 _parse = RequestHandler.data_received  # `super()` makes an object for every read
 
@@ -75,11 +79,13 @@ class Request:
         self._connection = connection
         self.remote = connection.remote
         self.method: str = message.method
-        self.path, _, self.query = message.path.partition("?")
+        target = message.path
         self.headers: CIMultiDictProxy[str] = message.headers
+        if target[:1] != "/":
+            target, self.headers = origin_form(target, message.headers)
+        self.path, _, self.query = target.partition("?")
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        version = message.version
-        self.http11 = version is HttpVersion11 or version >= HttpVersion11  # the parser's own, mostly
+        self.http11 = message.version is HttpVersion11 or message.version == HttpVersion11  # the parser's own, mostly
         self.payload = payload
         self.upgrade: bool = message.upgrade
         self._continued = False
@@ -312,7 +318,11 @@ class Connection(RequestHandler):
                     self._resume_reading_if_drained()
                 if self.transport is None:
                     break
-                if isinstance(message, _ErrInfo) or (message.chunked and not _plainly_chunked(message)):
+                if (
+                    isinstance(message, _ErrInfo)
+                    or (message.version is not HttpVersion11 and message.version not in _VERSIONS)
+                    or (_TRANSFER_ENCODING in message.headers and not _plainly_chunked(message))
+                ):
                     self._tell(_fault_of(message))
                     await self._linger()
                     break
@@ -462,6 +472,8 @@ class Connection(RequestHandler):
 def _fault_of(message: _ErrInfo | RawRequestMessage) -> ClientFault:
     """Bytes that are no request: what we say of them repeats none."""
     if not isinstance(message, _ErrInfo):
+        if message.version not in _VERSIONS:
+            return ClientFault("The request line names another version than HTTP/1.1.", status=505, code="http_version")
         return ClientFault("The request has a transfer coding that we do not read.", status=501, code="transfer_coding")
     cause = message.exc
     if isinstance(cause, LineTooLong):
@@ -474,11 +486,11 @@ def _fault_of(message: _ErrInfo | RawRequestMessage) -> ClientFault:
 def _plainly_chunked(message: RawRequestMessage) -> bool:
     """Whether the body is framed as every server reads it.
 
-    RFC 9112 6.1: aiohttp removes the chunks of ``gzip, chunked`` and leaves the rest, and an HTTP/1.0 request must
-    not be chunked at all.
+    RFC 9112 6.1: aiohttp removes the chunks of ``gzip, chunked`` and leaves the rest, takes an empty coding for none,
+    and an HTTP/1.0 request must not be chunked at all.
     """
-    coding = message.headers["Transfer-Encoding"]
-    return message.version >= HttpVersion11 and coding.strip().lower() == "chunked"
+    codings = [each.strip().lower() for each in message.headers.getall(_TRANSFER_ENCODING)]
+    return message.chunked and message.version == HttpVersion11 and codings == ["chunked"]
 
 
 def _peer_left(transport: asyncio.Transport) -> bool:

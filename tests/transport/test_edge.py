@@ -46,7 +46,7 @@ async def post(gw: Gateway, host: str, *headers: tuple[str, str], target: str = 
 def checked(settings: Settings, path: str, **headers: str) -> bytes:
     """What an edge with these settings says to a request with these headers (``_`` for ``-``)."""
     given = {"Host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return Edge(settings, local=False).check(SimpleNamespace(path=path, headers=given))  # type: ignore[arg-type]
+    return Edge(settings, local=False).check(SimpleNamespace(path=path, headers=given, http11=True))  # type: ignore[arg-type]
 
 
 # -- Host -----------------------------------------------------------------------------------------
@@ -129,11 +129,111 @@ def test_the_host_that_it_listens_on_is_a_name_of_ours() -> None:
         checked(settings, "/v1/models", Host="its-machine:80")
 
 
-async def test_a_request_of_http_1_0_without_a_host_is_refused(gw: Gateway) -> None:
-    """A browser always sends one; who cannot must name an address or a name of ours."""
+async def test_an_http_1_0_request_without_a_host_is_answered(gw: Gateway) -> None:
+    """No browser sends one, so no rebound name is behind it."""
     client = await gw.client()
     await client.send(b"GET /v1/models HTTP/1.0\r\n\r\n")
-    assert (await client.read_answer()).status == 421
+    assert (await client.read_answer()).status == 200
+    for refused in (b"GET /v1/models HTTP/1.1\r\n\r\n", b"GET /v1/models HTTP/1.0\r\nHost: evil.example\r\n\r\n"):
+        client = await gw.client()
+        await client.send(refused)
+        assert (await client.read_answer()).status in (400, 421)
+
+
+async def test_an_origin_without_a_place_is_not_that_of_a_request_without_a_host(gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(b"GET /v1/models HTTP/1.0\r\nOrigin: http://\r\n\r\n")
+    assert (await client.read_answer()).status == 403
+
+
+ABSOLUTE = {
+    "http://127.0.0.1:8080/v1/models": 200,
+    "HTTP://LOCALHOST/v1/models": 200,
+    "https://gateway.example/v1/models?x=/y": 200,
+    "http://[::1]:80/v1/models": 200,
+    "http://evil.example/v1/models": 421,
+    "http://evil.example:80/health": 421,
+    "http://127.0.0.1/v1/../models": 400,
+    "http://127.0.0.1": 200,  # the dashboard
+    "http://127.0.0.1?x": 200,
+}
+
+
+@pytest.mark.parametrize("target", ABSOLUTE)
+async def test_an_absolute_target_is_served_and_its_authority_judged(target: str, gw: Gateway) -> None:
+    """RFC 9112 3.2.2: whatever the Host says."""
+    for host in ("127.0.0.1", "evil.example"):
+        client = await gw.client()
+        answer = await client.fetch("GET", target, headers=[("Host", host)])
+        assert answer.status == ABSOLUTE[target]
+
+
+@pytest.mark.parametrize(
+    "target", ["http://user@localhost/v1/models", "http:///v1/models", "ftp://127.0.0.1/v1/models", "*"]
+)
+async def test_a_target_in_no_form_that_is_served_is_refused(target: str, gw: Gateway) -> None:
+    for host, statuses in (("127.0.0.1", (400,)), ("evil.example", (400, 421))):
+        client = await gw.client()
+        assert (await client.fetch("GET", target, headers=[("Host", host)])).status in statuses
+
+
+async def test_an_absolute_target_is_guarded_like_its_path(gw: Gateway) -> None:
+    client = await gw.client()
+    assert (await client.fetch("GET", "http://127.0.0.1/admin/state")).status == 401
+    foreign = [("Origin", "http://127.0.0.1:9")]
+    assert (await client.fetch("GET", "http://127.0.0.1:8/admin/state", headers=foreign)).status == 403
+    assert (await client.fetch("GET", "http://127.0.0.1:9/admin/state", headers=foreign)).status == 401
+
+
+async def test_an_absolute_target_reaches_the_provider_as_a_path(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    target = "http://gateway.example/v1/chat/completions?trace=1"
+    assert (await client.fetch("POST", target, headers=[("Host", "elsewhere")], body=BODY)).status == 200
+    request = await up.request()
+    assert request.target.startswith("/v1/chat/completions")
+    assert "gateway.example" not in str(request.headers)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/ready"])
+async def test_probes_are_answered_for_any_host(path: str, gw: Gateway) -> None:
+    client = await gw.client()
+    assert (await client.fetch("GET", path, headers=[("Host", "pod-7.evil.example")])).status == 200
+    assert (await client.fetch("GET", path, headers=[("Host", "")])).status == 200
+    await client.send(b"GET %b HTTP/1.0\r\n\r\n" % path.encode())
+    assert (await client.read_answer()).status == 200
+    assert (await post(gw, "pod-7.evil.example")).status == 421
+
+
+@pytest.mark.parametrize(
+    ("server", "protected", "status"),
+    [
+        ({"host": "127.0.0.1"}, False, 421),
+        ({"host": "127.0.0.1"}, True, 401),
+        ({"host": "0.0.0.0", "insecure": True}, False, 200),
+        ({"host": "0.0.0.0", "insecure": True}, True, 401),
+    ],
+)
+async def test_metrics_are_answered_for_any_host_where_a_rebound_name_wins_nothing(
+    server: dict[str, object], protected: bool, status: int, up: Upstream
+) -> None:
+    async with Gateway(one_provider(up, server=server, admin={"protectMetrics": protected})) as gw:
+        client = await gw.client()
+        assert (await client.fetch("GET", "/metrics", headers=[("Host", "scraped.example")])).status == status
+        assert (await client.fetch("GET", "/v1/models", headers=[("Host", "scraped.example")])).status == 421
+
+
+async def test_a_refused_origin_stands_in_its_log_line(gw: Gateway) -> None:
+    await post(gw, "localhost", ("Origin", "https://other.example"))
+    assert (await gw.settled(1))["detail"] == "Origin: https://other.example"
+    await post(gw, "localhost", ("Origin", "https://" + "x" * 5000))
+    assert len((await gw.settled(2))["detail"]) < 300
+
+
+async def test_a_refused_origin_of_a_page_is_logged(gw: Gateway) -> None:
+    client = await gw.client()
+    await client.fetch("GET", "/admin/state", headers=[("Origin", "https://front.example")])
+    lines = [line for line in gw.log_lines if "https://front.example" in line]
+    assert len(lines) == 1
 
 
 async def test_many_hosts_do_not_fill_the_memory(gw: Gateway) -> None:

@@ -291,6 +291,15 @@ async def test_a_pipeline_that_is_longer_than_any_queue_ends_with_its_last_answe
 # -- other protocols ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9"])
+async def test_a_request_line_of_another_version_is_refused(version: bytes, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(POST.replace(b"HTTP/1.1", version))
+    answer = await client.read_answer()
+    assert (answer.status, answer.json["error"]["code"]) == (505, "http_version")
+    assert await client.eof() == b""
+
+
 @pytest.mark.parametrize("target", ["example.com:443", "127.0.0.1:80", "[::1]:443"])
 async def test_connect_is_refused_with_405(target: str, gw: Gateway) -> None:
     client = await gw.client()
@@ -300,18 +309,31 @@ async def test_connect_is_refused_with_405(target: str, gw: Gateway) -> None:
     assert await client.eof() == b""
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/realtime?model=m", "/v1/responses", "/v1/chat/completions", "/proxy/up/realtime"]
-)
+WEBSOCKET = [
+    ("Connection", "keep-alive, Upgrade"),
+    ("Upgrade", "WebSocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/api/v1/responses?x=y", "/proxy/up/responses", "/v1/responses/"])
+async def test_a_websocket_upgrade_on_responses_gets_426_with_upgrade(path: str, up: Upstream, gw: Gateway) -> None:
+    """Codex tries again for 8 s after any other refusal, and falls back to HTTP at once after this one."""
+    client = await gw.client()
+    answer = await client.fetch("GET", path, headers=WEBSOCKET)
+    assert (answer.status, answer.json["error"]["code"]) == (426, "no_websocket")
+    assert answer.header("upgrade") == "HTTP/1.1"
+    connection = [value for name, value in answer.head.headers if name == "connection"]
+    assert connection == ["Upgrade", "close"]
+    assert await client.eof() == b""
+    assert up.connections == []
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime?model=m", "/v1/chat/completions", "/proxy/up/realtime"])
 async def test_a_websocket_upgrade_is_refused_with_501(path: str, up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
-    upgrade = [
-        ("Connection", "keep-alive, Upgrade"),
-        ("Upgrade", "WebSocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ]
-    await client.request("GET", path, headers=upgrade)
+    await client.request("GET", path, headers=WEBSOCKET)
     await client.send(b"\x81\x05hello")  # a client that does not wait for our answer
     answer = await client.read_answer()
     assert (answer.status, answer.json["error"]["code"]) == (501, "no_websocket")

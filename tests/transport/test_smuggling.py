@@ -69,6 +69,10 @@ AMBIGUOUS = {
     "chunked in a kept HTTP/1.0 connection": coded(b"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n").replace(
         b"1.1", b"1.0", 1
     ),
+    "a coding of nothing beside a length": LINE + b"Transfer-Encoding: \r\nContent-Length: 27\r\n\r\n" + CALL,
+    "an empty coding without a length": LINE + b"Transfer-Encoding:\r\n\r\n",
+    "an empty coding before another": LINE + b"Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "an empty coding behind another": LINE + b"Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n",
     "bare LF throughout": with_line(b"").replace(b"\r\n", b"\n"),
     "bare LF after one line": with_line(b"X: y\n"),
     "bare LF for the blank line": SIZED + b"\n" + CALL,
