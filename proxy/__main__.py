@@ -90,7 +90,7 @@ def _check(arguments: argparse.Namespace) -> int:
     config = loaded.config
     print(f"configuration: {loaded.path or 'built-in defaults'}")
     print(f"address: {_address(config)}")
-    print("providers:" if config.providers else "providers: none, so the built-in demo provider serves")
+    print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
     for name, provider in config.providers.items():
         print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}")
     if config.providers:
@@ -106,6 +106,12 @@ def _check(arguments: argparse.Namespace) -> int:
     for notice in loaded.notices:
         print(f"notice: {notice}")
     return 0
+
+
+def _no_provider(config: Config) -> str:
+    from proxy.config.known_providers import NONE_USABLE
+
+    return "none, so the built-in demo provider serves" if config.demo == "auto" else f"none. {NONE_USABLE}"
 
 
 def _clients(config: Config) -> str:

@@ -309,8 +309,8 @@ class Application:
         Raises ConfigError; then nothing has changed.
         """
         assert self.gateway is not None
-        if not loaded.config.providers and self._demo is None:
-            # At a start the demo provider would serve. Here it would answer for those that clients rely on.
+        if not loaded.config.providers and self.config.providers and self._demo is None:
+            # The demo provider must not answer for those that clients rely on, whatever `demo` says.
             raise ConfigError([*loaded.notices, "providers: none would be left"])
         told = differences(self.config, loaded.config)
         config = await self._served(standing(self.config, loaded.config))
@@ -387,8 +387,8 @@ class Application:
         self.log.hide(self._secrets)
 
     async def _served(self, config: Config) -> Config:
-        """``config``; without a provider the built-in one serves, over a real socket like any other."""
-        if config.providers:
+        """``config``; with ``demo: auto`` and no other provider with the built-in one, over a real socket."""
+        if config.providers or config.demo == "never":
             return config
         if self._demo is None:
             self._demo = Demo()

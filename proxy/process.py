@@ -14,6 +14,7 @@ import uvloop
 
 from proxy import __version__
 from proxy.app import Application
+from proxy.config.known_providers import NONE_USABLE
 from proxy.config.loader import Loaded
 from proxy.config.source import Source
 from proxy.errors import ConfigError
@@ -95,12 +96,14 @@ def start_line(application: Application) -> str:
     config = application.config
     names = list(dict.fromkeys(model.name for model in config.models))
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    providers = ", ".join(config.providers)
+    served = f"Providers: {', '.join(config.providers)}. Models: {shown or 'as the providers name them'}."
+    if not config.providers:
+        served = f"NOT READY: {NONE_USABLE}"
     mode = config.auth.mode
     warning = "" if is_local(config.server) or mode != "none" else " INSECURE: no authentication beyond this machine."
     return (
         f"Sluice {__version__} listens on {application.address} ({ASKED[mode]})."
-        f" Providers: {providers}. Models: {shown or 'as the providers name them'}.{_admin_link(application)}{warning}"
+        f" {served}{_admin_link(application)}{warning}"
     )
 
 

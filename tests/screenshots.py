@@ -55,6 +55,7 @@ def main() -> None:
 async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
     with tempfile.TemporaryDirectory() as kept:
         source = {
+            "demo": "auto",
             "dataDir": kept,
             "circuitBreaker": {"failureThreshold": 3, "cooldownPeriodSecs": 4},
             "rateLimiting": {

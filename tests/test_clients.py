@@ -78,7 +78,7 @@ async def up() -> AsyncIterator[Upstream]:
 
 
 async def test_without_any_configuration_the_demo_answers() -> None:
-    async with Gateway({}) as gw, sdk(gw) as client:
+    async with Gateway({"demo": "auto"}) as gw, sdk(gw) as client:
         names = [model.id async for model in client.models.list()]
         assert {"demo", "demo-instant", "demo-embedding"} <= set(names)
         assert (await client.models.retrieve("demo")).owned_by == "demo"
@@ -227,13 +227,13 @@ async def test_a_transcription_streams(demo: AsyncOpenAI) -> None:
 
 
 async def test_the_other_base_path_works_as_well() -> None:
-    async with Gateway({}) as gw, sdk(gw, base_url=f"{gw.url}/api/v1") as client:
+    async with Gateway({"demo": "auto"}) as gw, sdk(gw, base_url=f"{gw.url}/api/v1") as client:
         answer = await client.chat.completions.create(model="demo-instant", messages=HI)
         assert answer.choices[0].message.content
 
 
 async def test_a_pinned_provider_is_a_base_url_like_any_other() -> None:
-    async with Gateway({}) as gw, sdk(gw, base_url=f"{gw.url}/proxy/demo") as client:
+    async with Gateway({"demo": "auto"}) as gw, sdk(gw, base_url=f"{gw.url}/proxy/demo") as client:
         stream = await client.chat.completions.create(model="demo-instant", messages=HI, stream=True)
         assert [chunk async for chunk in stream]
 
@@ -250,7 +250,7 @@ async def test_many_streams_at_once_do_not_mix(demo: AsyncOpenAI) -> None:
 
 def test_the_synchronous_client_works_too() -> None:
     async def serve(started: Future[str], stop: Future[None]) -> None:
-        async with Gateway({}) as gw:
+        async with Gateway({"demo": "auto"}) as gw:
             started.set_result(gw.url)
             await asyncio.wrap_future(stop)
 
@@ -467,7 +467,7 @@ async def test_curl_prints_every_token_before_the_next_one_is_made(up: Upstream,
 
 @needs_curl
 async def test_the_first_thing_that_a_newcomer_tries_streams() -> None:
-    async with Gateway({}) as gw:
+    async with Gateway({"demo": "auto"}) as gw:
         body = json.dumps({"model": "demo-instant", "stream": True, "messages": HI})
         async with curl("-N", f"{gw.url}/v1/chat/completions", "-d", body) as process:
             output = await rest(process)

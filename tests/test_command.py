@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.__main__ import main
+from proxy.config.known_providers import NONE_USABLE
 from proxy.config.variables import VARIABLES
 from tests.support import until
 from tests.support.gateway import GatewayProcess
@@ -87,13 +88,19 @@ def test_serve_with_mistakes_fails_in_the_same_words(sluice: Sluice, tmp_path: P
     assert done.stderr == 'c.yaml: server.port: expected a whole number, got "here"\n'
 
 
-def test_check_without_any_file_says_that_the_demo_provider_serves(sluice: Sluice) -> None:
+def test_check_says_whether_the_demo_provider_serves(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("demo: auto\n")
+    lines = sluice("check", "--config", "c.yaml").stdout.splitlines()
+    assert "providers: none, so the built-in demo provider serves" in lines
+
+
+def test_check_without_any_file_and_key_says_what_is_missing(sluice: Sluice) -> None:
     done = sluice("check")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "configuration: built-in defaults",
         "address: http://127.0.0.1:8080",
-        "providers: none, so the built-in demo provider serves",
+        f"providers: none. {NONE_USABLE}",
         "clients: anybody who can reach the address",
         "limits: none",
     ]

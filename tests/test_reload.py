@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from proxy.config.follow import Follow
+from proxy.config.known_providers import NONE_USABLE
 from proxy.config.source import Source
 from proxy.process import _on_hangup
 from tests.support import Upstream, Wait, completion, json_answer, until, within
-from tests.support.gateway import Gateway, Process
+from tests.support.gateway import Gateway, GatewayProcess, Process
 
 CHAT = "/v1/chat/completions"
 
@@ -146,6 +147,7 @@ async def test_no_provider_left_changes_nothing_so_that_no_demo_answers_in_their
 
 async def test_the_demo_gives_way_to_a_provider(house: House) -> None:
     house.env_file.write_text("KEY=\n")
+    house.write(demo="auto")
     async with await house.open() as gw:
         assert "demo" in await names(gw)
         assert await follow(gw).reload("test")
@@ -359,3 +361,30 @@ def test_a_terminal_that_hangs_up_is_no_wish_to_load_again(on_terminal: bool, st
     stop = asyncio.Event()
     _on_hangup(stop, application, on_terminal)  # standard error is no terminal here
     assert (stop.is_set(), bool(woken)) == (stops, not stops)
+
+
+# -- without any provider ---------------------------------------------------------------------------------
+
+
+async def test_without_a_usable_provider_the_gateway_is_not_ready_and_says_why(house: House) -> None:
+    house.env_file.write_text("KEY=\n")
+    async with await house.open() as gw:
+        client = await gw.client()
+        answer = await client.fetch("GET", "/ready")
+        assert (answer.status, answer.json) == (503, {"status": "not_ready", "why": NONE_USABLE})
+        assert (await client.fetch("GET", "/health")).status == 503
+        assert (await client.fetch("GET", "/health/live")).status == 200
+        for body in ({"model": "one", "messages": []}, {"messages": []}):
+            refused = await client.fetch("POST", CHAT, json=body)
+            assert (refused.status, refused.json["error"]["code"]) == (503, "no_provider")
+            assert refused.json["error"]["message"] == NONE_USABLE
+        assert await names(gw) == []
+        house.env_file.write_text("KEY=found\n")
+        assert await follow(gw).reload("test")
+        assert (await client.fetch("GET", "/ready")).json == {"status": "ready"}
+        assert await ask(gw, "one") == 200
+
+
+async def test_the_start_line_says_that_no_provider_is_usable() -> None:
+    async with GatewayProcess({"providers": {}}) as gw:
+        assert f"NOT READY: {NONE_USABLE}" in gw.lines[-1]

@@ -35,7 +35,7 @@ async def test_a_gateway_has_one_thread(name: str) -> None:
 
 
 async def test_with_the_demo_it_has_one_too() -> None:
-    async with GatewayProcess({}) as gw:
+    async with GatewayProcess({"demo": "auto"}) as gw:
         client = await gw.client()
         answer = await client.fetch("POST", "/v1/chat/completions", json={"messages": STREAM["messages"]})
         assert answer.status == 200

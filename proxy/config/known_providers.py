@@ -96,6 +96,10 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
     ),
 }
 
+NONE_USABLE: Final = (
+    "No provider is usable: set the key of a known one (such as OPENAI_API_KEY), configure providers,"
+    " or set demo: auto."
+)
 HOSTED: Final = {name: known for name, known in KNOWN_PROVIDERS.items() if known.key_variable}
 
 

@@ -236,6 +236,8 @@ class Reader:
                 return self._text(expected, value, path)
             case inspect.LiteralType():
                 spelled = {str(each).lower(): each for each in expected.values}
+                if isinstance(value, bool):  # YAML's spelling of on and off
+                    value = "on" if value else "off"
                 if isinstance(value, str) and value.lower() in spelled:
                     return spelled[value.lower()]
                 choice = ", ".join(map(quoted, map(str, expected.values)))

@@ -137,8 +137,8 @@ class Provider(Section, frozen=True):
 class Fallback(Section, frozen=True):
     """Where a request goes when nothing else is left; ``model`` may be the provider's own name for it."""
 
-    provider: KnownProvider
-    model: Name
+    provider: OptionalProvider = ""  # both are needed unless it is disabled
+    model: OptionalName = ""
     enabled: bool = True
 
 
@@ -435,6 +435,7 @@ class Config(Section, frozen=True):
     models_file: FileOrUrl = ""
     models_refresh_secs: Seconds = 300.0  # how often a URL there is asked again; 0: only at a reload
     default_provider: OptionalProvider = ""
+    demo: Literal["auto", "never"] = "never"  # auto: the built-in provider serves while there is no other
     hooks: list[Hook] = []  # package.module:attribute, see proxy/hooks.py
     server: Server = field(default_factory=Server)
     logging: Logging = field(default_factory=Logging)

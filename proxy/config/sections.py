@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct
 
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import quoted
-from proxy.config.schema import Admin, Auth, Config, Jwt, Limits, Provider, RateLimiting, Tls
+from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, Provider, RateLimiting, Tls
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -65,6 +65,12 @@ def _provider(provider: Provider) -> Iterator[Complaint]:
     if not provider.addresses:
         known = f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
         yield Complaint("baseUrl", known, ("baseUrl", "baseUrls"))
+
+
+def _fallback(fallback: Fallback) -> Iterator[Complaint]:
+    for key in ("provider", "model") if fallback.enabled else ():
+        if not getattr(fallback, key):
+            yield Complaint(key, "is missing", (key,))
 
 
 def _tls(tls: Tls) -> Iterator[Complaint]:
@@ -139,6 +145,7 @@ def _admin(admin: Admin) -> Iterator[Complaint]:
 _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     Provider: _provider,
     Tls: _tls,
+    Fallback: _fallback,
     RateLimiting: _rate_limiting,
     Auth: _auth,
     Jwt: _jwt,

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import json
 
+from proxy.config.known_providers import NONE_USABLE
 from proxy.control.changes import Changes
 from proxy.control.healthview import (
     BreakersView,
@@ -82,9 +83,17 @@ class Health:
         send(request, 200, StatusView("alive"))
 
     async def ready(self, request: Request) -> None:
-        """GET /ready: 503 from the moment that the gateway is told to stop; what sends it traffic should look here."""
-        ready = not self._stopping()
-        send(request, 200 if ready else 503, StatusView("ready" if ready else "stopping"))
+        """GET /ready: 503 while no provider is usable, and from the moment that the gateway is told to stop.
+
+        A load balancer should look here.
+        """
+        if self._stopping():
+            view = StatusView("stopping")
+        elif not self._roster.catalog.providers:
+            view = StatusView("not_ready", NONE_USABLE)
+        else:
+            view = StatusView("ready")
+        send(request, 200 if view.status == "ready" else 503, view)
 
     # -- for the operator -------------------------------------------------------------------------
 

@@ -39,8 +39,11 @@ class HealthView(Struct, omit_defaults=True):
     components: dict[str, ComponentView] | UnsetType = UNSET
 
 
-class StatusView(Struct):
-    status: Literal["alive", "ready", "stopping"]
+class StatusView(Struct, omit_defaults=True):
+    """``why`` says what a gateway that is not ready lacks."""
+
+    status: Literal["alive", "ready", "not_ready", "stopping"]
+    why: str = ""
 
 
 class ProbeView(Struct, rename="camel"):

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from proxy.config.schema import Config, Fallback
 from proxy.config.schema import Provider as ProviderSettings
-from proxy.errors import ClientFault
+from proxy.errors import ClientFault, GatewayError
 from proxy.providers.openai import Provider
 from proxy.routing import faults, listing
 from proxy.routing.access import ALL, Access, forbidden
@@ -102,7 +102,8 @@ class Catalog:
         Raises ClientFault: 404 ``model_not_found`` if no name is known, 400 ``unsupported_endpoint`` if those that are
         do not serve the endpoint, 403 ``model_not_allowed`` if whoever asks may use none of them, 404
         ``no_model_matches`` if ``auto`` is asked for and the endpoint or the criteria leave nobody, 400
-        ``model_required`` if ``auto`` has no models to choose from.
+        ``model_required`` if ``auto`` has no models to choose from. Raises GatewayError: 503 ``no_provider`` if no
+        provider is usable.
         """
         found = self._found(spec, pinned)
         if spec.auto:
@@ -174,8 +175,10 @@ class Catalog:
         if some and not (found.named or found.auto or found.unavailable or found.unserved):
             raise forbidden(spec.names)
 
-    def _nothing(self, found: _Found, spec: Spec) -> ClientFault:
+    def _nothing(self, found: _Found, spec: Spec) -> GatewayError:
         """Why there is no candidate."""
+        if not self.providers:
+            return faults.no_provider()
         for name, deployments in found.unserved.items():
             return faults.not_served(name, deployments, spec.endpoint)
         if not spec.auto:

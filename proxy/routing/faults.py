@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.errors import ClientFault
+from proxy.config.known_providers import NONE_USABLE
+from proxy.errors import ClientFault, GatewayError
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import PATHS
 
@@ -39,6 +40,11 @@ def auto_unlisted() -> ClientFault:
         param="model",
         code="model_required",
     )
+
+
+def no_provider() -> GatewayError:
+    """The 503 of a gateway without any usable provider."""
+    return GatewayError(NONE_USABLE, status=503, code="no_provider")
 
 
 def no_model() -> ClientFault:

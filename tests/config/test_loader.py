@@ -311,6 +311,27 @@ def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:
     assert mistakes(None, {"ROUTER_CONFIG_PATH": f"{tmp_path}/none.yaml"}) == [f"{tmp_path}/none.yaml: no such file"]
 
 
+@pytest.mark.parametrize(
+    ("fallback", "expected"),
+    [
+        ("{provider: a}", ["config.yaml: routing.fallback.model: is missing"]),
+        ("{}", [f"config.yaml: routing.fallback.{key}: is missing" for key in ("provider", "model")]),
+    ],
+)
+def test_a_fallback_needs_both_names_unless_it_is_disabled(files: Files, fallback: str, expected: list[str]) -> None:
+    assert mistakes(files(f"{PROVIDERS}routing: {{fallback: {fallback}}}")) == expected
+    found = loaded(files("routing: {fallback: {enabled: false}}"))
+    assert found.config.routing.fallback == Fallback(enabled=False)
+    assert found.notices == []
+
+
+def test_on_and_off_of_yaml_are_words_where_words_are_expected(files: Files) -> None:
+    assert loaded(files("routing: {affinity: off}")).config.routing.affinity == "off"
+    assert mistakes(files("routing: {affinity: on}"))[0].endswith(
+        'expected one of "off", "prefix", "session", got "on"'
+    )
+
+
 # -- variables ----------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ FILES = {
 
 @pytest.fixture
 async def gw() -> AsyncIterator[Gateway]:
-    async with Gateway({}) as gw:
+    async with Gateway({"demo": "auto"}) as gw:
         yield gw
 
 

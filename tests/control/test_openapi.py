@@ -33,7 +33,7 @@ PAGES = {"/", "/admin/assets/{name}", "/docs", "/docs/{name}", "/redoc", "/opena
 
 @pytest.fixture
 async def gw() -> AsyncIterator[Gateway]:
-    async with Gateway({}) as gw:
+    async with Gateway({"demo": "auto"}) as gw:
         yield gw
 
 
