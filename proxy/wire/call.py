@@ -51,8 +51,11 @@ _OTHER_MODELS = frozenset(
     | {"fallbacks"}  # LiteLLM's proxy: https://docs.litellm.ai/docs/proxy/reliability
 )
 
-# The usual members of a request, which need no look at their spelling.
-_USUAL = READ | {
+# What most calls do without: where none of it is there, nothing of it need be looked for.
+_RARE = FIELDS | {"store", "n", "prompt", "stream_options"}
+
+# The usual members besides: a call with no others needs no further look.
+_USUAL = (READ - _RARE) | {
     *("temperature", "top_p", "stop", "seed", "user", "metadata", "tool_choice", "parallel_tool_calls"),
     *("response_format", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"),
     *("reasoning_effort", "reasoning", "modalities", "audio", "service_tier", "prediction", "verbosity"),
@@ -60,8 +63,6 @@ _USUAL = READ | {
     *("safety_identifier", "prompt_cache_key", "web_search_options", "background", "suffix", "echo", "best_of"),
 }
 
-# What most calls do without: where none of it is there, nothing of it need be looked for.
-_RARE = FIELDS | {"store", "n", "prompt", "stream_options"}
 _is_usual = _USUAL.issuperset
 
 
@@ -121,21 +122,22 @@ def read(body: bytes) -> Call:
             f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
         ) from None
     values = members.values
-    other_models = "" if _is_usual(values) else _check_names(values)
+    usual = _is_usual(values)
+    other_models = "" if usual else _check_names(values)
     model, names, auto, verbatim = _model(values.get("model"))
-    rare = not _RARE.isdisjoint(values)
+    rare = not (usual or _RARE.isdisjoint(values))
     router_fields = stated(members) if rare else ()
     criteria = of_members(members, router_fields) if router_fields else NONE
     raw = values.get("stream")
     stream = raw is not None and raw != _FALSE and _flag("stream", raw)
     call = Call(body, members, model, names, auto, verbatim, stream)
+    if not usual:
+        call.other_models = other_models
     if rare:
         call.router_fields, call.criteria = router_fields, criteria
         call.stateless = values.get("store") == _FALSE
         call.choices = _choices(members)
         call.wants_usage = _wants_usage(members)
-    if other_models:
-        call.other_models = other_models
     messages = values.get("messages")
     if messages is not None and _first_byte(messages) != _ARRAY:
         raise _wrong("messages", "an array")
