@@ -18,6 +18,7 @@ from proxy.errors import ClientFault, ClientGone, Overloaded
 from proxy.transport.inflate import CODINGS, BadCompression, Inflater
 from proxy.transport.server import Request
 
+TURN = 512 * 1024  # bytes, coming in or decoded, after which the rest of the loop has its turn
 MIN_RATE = 1024  # bytes per second that a body must keep up on the whole, beyond its first timeout
 
 
@@ -131,11 +132,20 @@ class BodyReader(Struct, eq=False):
                 yield piece
             return
         inflater = Inflater(coding)
+        arrived = done = 0
         try:
             async for raw in self.raw():
+                arrived += len(raw)
+                if arrived > self.limit:  # there is a coding in which any number of bytes mean nothing
+                    raise self._too_large()
                 for piece in inflater.feed(raw):
                     self._count(len(piece), hold=hold)
                     yield piece
+                    done += len(piece)
+                    if done > TURN:
+                        done = 0
+                        await asyncio.sleep(0)
+                done += len(raw)
         except BadCompression:
             raise ClientFault("The compressed request body is damaged.", code="content_encoding") from None
         if not inflater.finished:

@@ -6,6 +6,11 @@ import zlib
 from collections.abc import Iterator
 
 PIECE = 256 * 1024
+MAX_MEMBERS = 10_000  # of one body; compressors of large files begin one every 64 KB
+# zlib hands back what it did not take as a copy, so it is given little at a time, and least where a member begins:
+# it may be one of thousands that are empty.
+_STEP = 16 * 1024
+_FIRST_STEP = 256
 
 CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
 _ANY_HEADER = 32 + zlib.MAX_WBITS  # zlib's "gzip or zlib, look yourself"
@@ -19,11 +24,13 @@ class BadCompression(ValueError):
 class Inflater:
     """Decodes one body; ``finished`` once its end was seen."""
 
-    __slots__ = ("_first", "_members", "_raw_allowed", "_started", "_zlib")
+    __slots__ = ("_first", "_members", "_only_one", "_raw_allowed", "_started", "_step", "_zlib")
 
     def __init__(self, coding: str) -> None:
         self._zlib = zlib.decompressobj(_ANY_HEADER)
-        self._members = coding != "deflate"
+        self._only_one = coding == "deflate"
+        self._members = 1
+        self._step = _STEP
         self._raw_allowed = coding == "deflate"
         self._started = False
         self._first = b""  # one byte does not tell yet whether a zlib header begins
@@ -45,17 +52,33 @@ class Inflater:
             self._first = data[:1]
             if len(data) < 2:
                 return
-        while data:
+        at = 0
+        while at < len(data):
             if self._zlib.eof:
-                self._zlib = zlib.decompressobj(_ONLY_GZIP)  # RFC 1952 2.2: a file is a series of members
-                if not self._members:
-                    raise BadCompression("bytes behind the end")
-            piece = self._step(data)
-            data = self._zlib.unconsumed_tail or self._zlib.unused_data
+                self._begin_member()
+            portion = data[at : at + self._step]
+            piece = self._decompress(portion)
+            decoder = self._zlib
+            left = len(decoder.unconsumed_tail) or len(decoder.unused_data)
+            at += len(portion) - left
+            self._step = _FIRST_STEP if decoder.eof else min(2 * self._step, _STEP)
             if piece:
                 yield piece
+            while len(piece) == PIECE and not (left or decoder.eof):  # it may hold more than fitted
+                piece = self._decompress(b"")
+                if piece:
+                    yield piece
 
-    def _step(self, data: bytes) -> bytes:
+    def _begin_member(self) -> None:
+        """RFC 1952 2.2: a file is a series of members."""
+        if self._only_one:
+            raise BadCompression("bytes behind the end")
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            raise BadCompression("too many members")
+        self._zlib = zlib.decompressobj(_ONLY_GZIP)
+
+    def _decompress(self, data: bytes) -> bytes:
         try:
             piece = self._zlib.decompress(data, PIECE)
         except zlib.error as exc:
@@ -63,6 +86,6 @@ class Inflater:
                 raise BadCompression(str(exc)) from None
             self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
             self._raw_allowed = False
-            return self._step(data)
+            return self._decompress(data)
         self._started = True
         return piece

@@ -29,6 +29,7 @@ _parameter = re.compile(
 ).match
 _quoted_pair = re.compile(rb"\\(.)", re.DOTALL)
 
+MAX_PARTS = 1000  # each takes about 15 us
 _MAX_HEADERS = 8  # of one part
 _MAX_HEADER = 4096  # bytes of one header line
 
@@ -72,6 +73,7 @@ class FieldScanner:
         self._name = name.encode()
         self._max_value = max_value
         self._begun = False
+        self._parts = 0
         self._fed = 0  # bytes before the chunk that is being fed
         self._field = bytearray()  # name and value of the header that is being read
         self._text = bytearray()
@@ -113,6 +115,9 @@ class FieldScanner:
 
     def _part_begin(self) -> None:
         self._headers.clear()
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise BadMultipart(f"more than {MAX_PARTS} parts")
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]

@@ -15,7 +15,7 @@ from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from proxy.errors import GatewayError
-from proxy.transport.body import BodyReader, Budget
+from proxy.transport.body import TURN, BodyReader, Budget
 from proxy.transport.server import Request
 from tests.support import (
     PauseReading,
@@ -373,6 +373,38 @@ async def test_a_bomb_is_refused_where_it_passes_the_limit(coding: str, up: Upst
     await expect_error(client, 413, "request_too_large")
     assert (await gw.settled())["bytes_in"] < LIMIT + 512 * 1024
     assert up.connections == []
+
+
+async def test_a_compressed_body_that_decodes_to_nothing_is_bounded_as_it_comes(up: Upstream, gw: Gateway) -> None:
+    """Stored blocks without content (RFC 1951 3.2.4), five bytes each."""
+    start = gzip.compress(b"")[:10]
+    packed = start + b"\x00\x00\x00\xff\xff" * (LIMIT // 5)
+    client = await gw.client()
+    await client.send(head("Content-Encoding: gzip", "Transfer-Encoding: chunked"))
+    await client.send(b"%x\r\n%b\r\n" % (len(packed), packed))
+    await expect_error(client, 413, "request_too_large")
+    assert up.connections == []
+
+
+async def test_decoding_lets_the_rest_of_the_loop_have_its_turn() -> None:
+    loop = asyncio.get_running_loop()
+    payload = StreamReader(Protocol(loop), 2**16, loop=loop)
+    payload.feed_data(gzip.compress(bytes(20 * TURN)))
+    payload.feed_eof()
+    asked = cast("Request", Asked(payload, {"Content-Encoding": "gzip"}))
+    reader = BodyReader(asked, limit=100 * TURN, timeout=1.0, budget=Budget(100 * TURN))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    assert len(await reader.whole()) == 20 * TURN
+    counting.cancel()
+    assert turns >= 10
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import gzip
 import zlib
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.transport.inflate import CODINGS, PIECE, BadCompression, Inflater
+from proxy.transport import inflate
+from proxy.transport.inflate import CODINGS, MAX_MEMBERS, PIECE, BadCompression, Inflater
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -104,3 +106,54 @@ def test_nothing_at_all_is_neither_whole_nor_cut() -> None:
     assert list(inflater.feed(b"")) == []
     assert not inflater.finished
     assert not inflater.cut
+
+
+class Counting:
+    """zlib, counting the bytes that its decoders are given."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(zlib, name)
+
+    def decompressobj(self, wbits: int) -> Any:
+        return _Decoder(self, zlib.decompressobj(wbits))
+
+
+class _Decoder:
+    def __init__(self, counting: Counting, decoder: Any) -> None:
+        self._counting = counting
+        self._decoder = decoder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        self._counting.given += len(data)
+        return bytes(self._decoder.decompress(data, most))
+
+
+def test_empty_gzip_members_are_read_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting()
+    monkeypatch.setattr(inflate, "zlib", counting)
+    member = gzip.compress(b"")
+    packed = member * MAX_MEMBERS
+    assert decoded("gzip", packed) == b""
+    # Each member is given a first step, most of which it hands back; never the whole rest of the body.
+    assert counting.given <= 300 * MAX_MEMBERS
+
+
+def test_a_body_has_a_bounded_number_of_gzip_members() -> None:
+    member = gzip.compress(b"")
+    with pytest.raises(BadCompression):
+        decoded("gzip", member * (MAX_MEMBERS + 1))
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 258])
+def test_the_end_is_seen_whatever_the_size_of_the_last_piece(way: str, size: int) -> None:
+    coding, squeeze = WAYS[way]
+    inflater = Inflater(coding)
+    assert sum(map(len, inflater.feed(squeeze(bytes(size))))) == size
+    assert inflater.finished

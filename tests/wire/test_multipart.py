@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.multipart import BadMultipart, DuplicateField, FieldScanner, boundary_of
+from proxy.wire.multipart import MAX_PARTS, BadMultipart, DuplicateField, FieldScanner, boundary_of
 
 BOUNDARY = b"----b0undary"
 MODEL = b'Content-Disposition: form-data; name="model"'
@@ -224,6 +224,13 @@ def test_line_ends_before_the_first_part_are_skipped_and_counted(step: int) -> N
     scanner = scan(body[at : at + step] for at in range(0, len(body), step))
     assert scanner.span is not None
     assert body[slice(*scanner.span)] == b"a"
+
+
+def test_a_form_has_a_bounded_number_of_parts() -> None:
+    part = (b"Content-Disposition: form-data; name=a", b"")
+    assert scan([body_of(*[part] * MAX_PARTS)]).ended
+    with pytest.raises(BadMultipart, match="more than 1000 parts"):
+        scan([body_of(*[part] * (MAX_PARTS + 1))])
 
 
 def test_another_field_can_be_looked_for() -> None:
