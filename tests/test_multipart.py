@@ -107,7 +107,8 @@ async def test_every_form_endpoint_takes_forms(path: str) -> None:
 
 @pytest.mark.parametrize("before", [b"", b"\r\n", b"\r\n\r\n"])
 async def test_a_form_without_a_model_gets_the_first_usable_one(before: bytes) -> None:
-    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+    models = [{"name": "m", "provider": "up", "model": "up-model", "type": "audio"}]
+    async with Upstream() as up, Gateway(one_provider(up, models=models)) as gw:
         up.queue(json_answer(TEXT))
         client = await gw.client()
         body = before + form(("language", b"en"), sound())
