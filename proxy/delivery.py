@@ -19,8 +19,8 @@ from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
 from proxy.transport.flush import send
 from proxy.transport.headers import Spellings
-from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
+from proxy.transport.seams import PING, comment
 from proxy.transport.server import Request
 from proxy.wire import openai_error
 from proxy.wire.answer import Told, check
@@ -119,7 +119,11 @@ class Delivery:
         if self.request.gone:
             raise ClientGone
         assert deployment is not None
-        body = truth.spliced(answer.body, truth.member(exchange, deployment))
+        body = answer.body
+        if told.strict:
+            body = truth.spliced(body, truth.member(exchange, deployment))
+        else:
+            exchange.lenient_events = 1
         self.request.reply.send(answer.status, self.lines(answer.kind, answer.lines), body)
 
     def ping(self) -> None:
@@ -131,20 +135,25 @@ class Delivery:
         if self.request.gone:
             return  # whoever waits for it may hear so a moment later than we
         if reply.begun:
-            reply.write(PING)
+            reply.write(comment(PING, numbered=reply.numbered))
         else:
-            self.commit_status(PING)
-
-    def commit_status(self, first: bytes = b"") -> None:
-        """Promise an event stream, before it is known whose."""
-        self.exchange.early_status = True
-        self.request.reply.begin(200, self.lines(b"text/event-stream", _EVENT_STREAM), first)
+            self.exchange.early_status = True
+            reply.begin(200, self.lines(b"text/event-stream", _EVENT_STREAM), PING)
 
     def epilogue(self) -> bytes:
-        """What goes before the terminal event of a stream: who answered, where the head could not or should not say."""
-        exchange, deployment = self.exchange, self._deployment
-        wanted = exchange.early_status or self.request.headers.get("x-router-metadata", "").lower() == "true"
-        return truth.comment(exchange, deployment) if wanted and deployment is not None else b""
+        """What goes before the terminal event of a stream: who answered, where the head could not or should not say,
+        and how many of its events are missing."""
+        exchange = self.exchange
+        wanted = (
+            exchange.early_status
+            or exchange.lost_events
+            or self.request.headers.get("x-router-metadata", "").lower() == "true"
+        )
+        return self.closing_comment() if wanted else b""
+
+    def closing_comment(self) -> bytes:
+        """The same, wanted or not."""
+        return truth.comment(self.exchange, self._deployment) if self._deployment is not None else b""
 
     async def models(self, catalog: Catalog, name: str) -> None:
         """GET models and models/{id}. Raises ClientFault (404), ClientGone."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Outcome = Literal[
     "ok",  # the whole answer was delivered
     "error",  # the client got an error status, the provider's or ours
+    "damaged",  # the stream came to its end, but events of it were lost; a comment in it says how many
     "broken",  # the answer broke after the content commit; the client was told in-band
     "client_gone",  # the client left before the end
     "cancelled",  # ended by our own shutdown
@@ -109,6 +110,8 @@ class Exchange(Struct, eq=False):
     longest_gap: float = 0.0  # seconds between two reads of the content
     events: int = 0
     dropped_events: int = 0  # left out because no client could read them
+    lost_events: int = 0  # those of them that held data
+    lenient_events: int = 0  # relayed although strict JSON parsers refuse them; a plain answer counts as one
     bytes_in: int = 0
     bytes_out: int = 0
     usage: Usage | None = None

@@ -28,6 +28,7 @@ from proxy.hooks import CallHook
 from proxy.hooks import Reply as HookReply
 from proxy.identity import Client
 from proxy.observe.bridge import place
+from proxy.observe.defects import warn_of_defects
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.routing.catalog import Catalog
@@ -232,13 +233,8 @@ class Gateway:
         if exchange.endpoint is UNROUTED:  # refused before its route was looked up, or without one
             exchange.endpoint = self._routes.endpoint_of(request.method, request.path, exchange.catalog)
         del exchange.catalog
-        if exchange.dropped_events:
-            self._log.warning(
-                "The provider sent events that no client could read; they were dropped.",
-                request_id=exchange.request_id,
-                provider=exchange.provider,
-                events=exchange.dropped_events,
-            )
+        if exchange.dropped_events or exchange.lenient_events:
+            warn_of_defects(self._log, exchange)
         for observe in self._observers:
             observe(exchange)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from proxy.exchange import Exchange
 from proxy.routing import rules
@@ -32,13 +32,15 @@ class Failure(Struct):
 
 
 class Truth(Struct):
-    """The member ``_router`` of a JSON answer. ``model_name`` is the configuration's name of the deployment."""
+    """The member ``_router`` of a JSON answer. ``model_name`` is the configuration's name of the deployment;
+    ``lost_events`` is there for streams of which events are missing, because no JSON parser could read them."""
 
     provider: str
     model_name: str
     attempts: int
     fallback_used: bool
     errors: list[Failure]
+    lost_events: int | UnsetType = UNSET
 
 
 def failures(exchange: Exchange) -> list[Failure]:
@@ -106,6 +108,7 @@ def _document(exchange: Exchange, deployment: Deployment) -> bytes:
             exchange.attempts,
             exchange.fallback_used,
             failures(exchange),
+            exchange.lost_events or UNSET,
         )
     )
 

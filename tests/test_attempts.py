@@ -165,7 +165,7 @@ ROWS = {
         "broken_answer",
         TWICE,
         502,
-        "upstream_empty_answer",
+        "upstream_broken_answer",
         streams=[Headers(200, SSE_HEADERS), Chunk(b'data: {"id":\n\ndata: <html>\n\n'), LastChunk()],
     ),
     "no JSON": Row(

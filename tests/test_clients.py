@@ -401,9 +401,9 @@ async def test_a_wrong_request_is_refused_as_the_package_expects(up: Upstream) -
 
 async def test_the_package_reads_what_the_gateway_leaves_out_of_a_stream(up: Upstream) -> None:
     """Each of these would raise inside the package: events without data, no JSON, lone fields."""
-    noise = [b"data:\n\n", b"id: 7\n\n", b"retry: 10\n\n", b"event: ping\n\n", b"data: {\n\n", b": c\n\n", b"\n"]
+    noise = [b"data:\n\n", b"id: 7\n\n", b"retry: 10\n\n", b"event: ping\n\n", b": c\n\n", b"\n"]
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
-        up.queue(sse_answer(ROLE, *noise, HELLO, *noise, WORLD, STOP, DONE))
+        up.queue(sse_answer(ROLE, *noise, HELLO, *noise, b"data: {\n\n", WORLD, STOP, DONE))
         stream = await client.chat.completions.create(model="m", messages=HI, stream=True)
         assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "Hello wörld"
 

@@ -111,35 +111,40 @@ def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_quick_pings")
-async def test_held_back_the_status_is_out_at_once_and_pings_go_out_while_the_answer_grows() -> None:
+async def test_held_back_the_first_ping_that_is_due_commits_the_status() -> None:
     go = asyncio.Event()
-    async with cast("hold") as (gw, ups, _):
+    async with cast("hold", server={"pingAfter": 0.05}) as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Wait(go), *map(Chunk, EVENTS[2:]), LastChunk()])
         client = await ask(gw)
         head = await client.read_head()
         assert (head.status, head.header("content-type")) == (200, "text/event-stream; charset=utf-8")
-        assert (head.header("x-router-provider"), head.header("x-router-attempts")) == (None, "0")
-        await ups[0].request(0)
         assert [await client.read_event() for _ in range(4)] == [PING] * 4
         go.set()
         events = [event for event in await client.read_events() if event != PING]
+        assert router_of(events[-2])["provider"] == "a"
         assert without_router(events) == WHOLE
         line = await gw.settled()
         assert (line["outcome"], line["status"], line["attempts"], line["provider"]) == ("ok", 200, 1, "a")
 
 
 async def test_a_held_answer_comes_as_one_piece_when_it_is_whole_and_names_who_gave_it() -> None:
+    go = asyncio.Event()
     async with cast("hold") as (gw, ups, _):
-        ups[0].queue(sse_answer(*EVENTS))
+        ups[0].queue([*begun(ROLE, FIRST), Close()])
+        ups[1].queue([*begun(*EVENTS[:-1]), Wait(go), Chunk(EVENTS[-1]), LastChunk()])
         client = await ask(gw)
-        await client.read_head()
-        assert await client.read_chunk() == PING
+        await committed(gw, "b/b")
+        assert client.received == b""
+        go.set()
+        head = await client.read_head()
+        assert (head.status, head.header("content-type")) == (200, "text/event-stream")
+        assert (head.header("x-router-provider"), head.header("x-router-attempts")) == ("b", "2")
         answer = await client.read_chunk()
         events = answer.split(b"\n\n")
         assert router_of(events.pop(-3)) | {"errors": 0} == {
-            "provider": "a",
-            "model_name": "a",
-            "attempts": 1,
+            "provider": "b",
+            "model_name": "b",
+            "attempts": 2,
             "fallback_used": False,
             "errors": 0,
         }
@@ -147,13 +152,15 @@ async def test_a_held_answer_comes_as_one_piece_when_it_is_whole_and_names_who_g
         assert await client.read_chunk() == b""
 
 
-async def test_where_pings_are_switched_off_a_held_answer_has_its_status_at_once_and_none() -> None:
+async def test_where_pings_are_switched_off_the_status_of_a_held_answer_comes_with_it() -> None:
     go = asyncio.Event()
     async with cast("hold", server={"pingAfter": 0}) as (gw, ups, _):
-        ups[0].queue([Wait(go), *sse_answer(*EVENTS)])
+        ups[0].queue([*begun(ROLE, FIRST), Wait(go), *map(Chunk, EVENTS[2:]), LastChunk()])
         client = await ask(gw)
-        assert (await client.read_head()).status == 200
+        await committed(gw, "a/a")
+        assert client.received == b""
         go.set()
+        assert (await client.read_head()).status == 200
         events = await client.read_events()
         assert PING not in events
         assert without_router(events) == WHOLE
@@ -203,16 +210,15 @@ async def test_held_back_the_only_candidate_is_asked_once_more_after_a_break() -
 
 
 @pytest.mark.parametrize("prefix", [[ROLE, FIRST], [ROLE], []], ids=["content", "a role", "nothing"])
-async def test_held_back_everything_fails_and_the_client_gets_one_error_in_band(prefix: list[bytes]) -> None:
+async def test_held_back_everything_fails_and_the_client_gets_a_real_status(prefix: list[bytes]) -> None:
     async with cast("hold", routing={"maxRetries": 3}) as (gw, ups, clock):
         for up in ups:
             up.on(lambda request: [*begun(*prefix), Close()])
         client = await ask(gw)
-        events = await told(client)
-        assert len(events) == 1
-        assert code_of(events[0]) == "upstream_disconnected"
+        answer = await client.read_answer()
+        assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_disconnected")
         line = await gw.settled()
-        assert (line["outcome"], line["error"], line["status"]) == ("broken", "upstream_disconnected", 200)
+        assert (line["outcome"], line["error"], line["status"]) == ("error", "upstream_disconnected", 502)
         for label in ("a/a", "b/b", "c/c"):
             # However often it was asked, an exchange is one failure of a deployment.
             assert live(gw, label).breaker.failures == 1
@@ -221,12 +227,36 @@ async def test_held_back_everything_fails_and_the_client_gets_one_error_in_band(
         assert (await client.fetch("POST", CHAT, json={"model": "a", "messages": HI})).status == 200
 
 
-async def test_held_back_a_refusal_of_the_request_itself_is_told_in_band_and_not_routed_around() -> None:
+@pytest.mark.usefixtures("_quick_pings")
+async def test_held_back_everything_fails_after_a_ping_and_the_client_gets_one_error_in_band() -> None:
+    go = asyncio.Event()
+    async with cast("hold", count=1, server={"pingAfter": 0.02}) as (gw, ups, _):
+        ups[0].on(lambda request: [*begun(ROLE, FIRST), Wait(go), Close()])
+        client = await ask(gw, STREAM | {"model": "a"})
+        assert (await client.read_head()).status == 200
+        assert await client.read_event() == PING
+        go.set()
+        events = [event for event in await client.read_events() if event != PING]
+        assert [code_of(event) for event in events] == ["upstream_disconnected"]
+        line = await gw.settled()
+        assert (line["outcome"], line["error"], line["status"]) == ("broken", "upstream_disconnected", 200)
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_held_back_a_refusal_of_the_request_itself_keeps_its_status_and_is_not_routed_around(status: int) -> None:
+    refusal = error_json("No such tool", kind="invalid_request_error", code="bad_tool")
+    async with cast("hold", count=1) as (gw, ups, _):
+        ups[0].queue(json_answer(refusal, status))
+        answer = await (await ask(gw, STREAM | {"model": "a"})).read_answer()
+        assert (answer.status, answer.json) == (status, refusal)
+        assert len(ups[0].requests) == 1
+
+
+async def test_held_back_a_request_for_a_model_that_nobody_has_is_refused_with_its_status() -> None:
     async with cast("hold") as (gw, ups, _):
-        ups[0].queue(json_answer(error_json("No such tool", kind="invalid_request_error", code="bad_tool"), 400))
-        events = await told(await ask(gw))
-        assert [code_of(event) for event in events] == ["bad_tool"]
-        assert ups[1].requests == []
+        answer = await (await ask(gw, STREAM | {"model": "nobody"})).read_answer()
+        assert answer.status == 404
+        assert [up.requests for up in ups] == [[], [], []]
 
 
 async def committed(gw: Gateway, label: str) -> None:
@@ -241,7 +271,7 @@ async def test_a_client_that_leaves_while_its_answer_is_held_takes_the_provider_
         client.close()
         await within((await ups[0].request(0)).gone.wait(), "the provider to be left")
         line = await gw.settled()
-        assert (line["outcome"], line["attempts"], line["bytes_out"]) == ("client_gone", 1, len(PING))
+        assert (line["outcome"], line["attempts"], line["bytes_out"]) == ("client_gone", 1, 0)
         assert ups[1].requests == []
         assert live(gw, "a/a").breaker.failures == 0
 
@@ -287,11 +317,13 @@ async def test_when_the_gateway_stops_no_other_candidate_is_asked(recovery: str)
         await committed(gw, "a/a")
         assert gw.app.gateway is not None
         await within(gw.app.gateway.drain(0), "the exchange to be ended")
-        events = await told(client)
-        assert code_of(events.pop()) == "shutting_down"
-        assert events == ([] if recovery == "hold" else [ROLE, FIRST])
+        if recovery == "hold":
+            assert (await client.read_answer()).status == 503
+        else:
+            *events, error = await told(client)
+            assert (events, code_of(error)) == ([ROLE, FIRST], "shutting_down")
         assert ups[1].requests == []
-        assert (await gw.settled())["outcome"] == "broken"
+        assert (await gw.settled())["outcome"] == ("cancelled" if recovery == "hold" else "broken")
 
 
 # -- continue ----------------------------------------------------------------------------------------------
@@ -443,7 +475,7 @@ async def test_where_text_is_not_all_that_was_said_nobody_goes_on(events: list[b
 async def test_a_whole_answer_that_only_loses_its_end_needs_nobody() -> None:
     async with cast("continue", prefill="abc") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST, STOP), Close()])
-        assert await told(await ask(gw)) == [ROLE, FIRST, STOP]
+        assert await told(await ask(gw)) == [ROLE, FIRST, STOP, DONE]
         assert ups[1].requests == []
 
 

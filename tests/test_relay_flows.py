@@ -350,19 +350,62 @@ async def test_a_last_event_without_its_blank_line_arrives_complete(up: Upstream
         assert (await fetch(await gw.client(), stream=True)).body == ROLE + HELLO + STOP + DONE
 
 
-async def test_dropped_events_are_counted_and_logged(up: Upstream) -> None:
+async def test_dropped_events_are_counted_and_logged_and_the_answer_is_damaged(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, HELLO, b"data: <br>\n\n", b"data:\n\n", STOP, DONE))
         client = await gw.client()
-        assert (await fetch(client, stream=True)).body == ROLE + HELLO + STOP + DONE
-        await gw.settled()
+        comment = b": _router " + compact(answered_by() | {"lost_events": 1}) + b"\n\n"
+        assert (await fetch(client, stream=True)).body == ROLE + HELLO + STOP + comment + DONE
+        line = await gw.settled()
+        assert (line["outcome"], line["error"], line["level"]) == ("damaged", "upstream_event_lost", "warning")
         [warning] = [
             line for line in map(json.loads, gw.log_lines) if line["event"] == "log" and line["level"] == "warning"
         ]
-        assert (warning["provider"], warning["events"]) == ("up", 2)
+        assert (warning["provider"], warning["events"], warning["lost"]) == ("up", 2, 1)
         assert warning["request_id"] == gw.exchanges[0]["request_id"]
         metrics = (await client.fetch("GET", "/metrics")).body
         assert b"\nllm_events_dropped_total 2\n" in metrics
+        assert b'model="up-model",outcome="damaged"} 1\n' in metrics
+
+
+async def test_events_without_data_are_left_out_and_damage_nothing(up: Upstream) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        up.queue(sse_answer(b"retry: 100\n\n", ROLE, HELLO, b"data:\n\n", STOP, DONE))
+        assert (await fetch(await gw.client(), stream=True)).body == ROLE + HELLO + STOP + DONE
+        assert (await gw.settled())["outcome"] == "ok"
+
+
+LOGPROB = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"logprobs":{"content":[{"logprob":-Infinity}]}}]}\n\n'
+HALF = b'data: {"choices":[{"index":0,"delta":{"content":"\xf0\x9f"}}]}\n\n'
+
+
+@pytest.mark.parametrize("event", [LOGPROB, HALF], ids=["-Infinity", "half a character"])
+@pytest.mark.parametrize("endpoint", ["chat/completions", "images/generations"])
+async def test_an_event_that_only_lenient_parsers_read_arrives_as_it_came_with_a_warning_in_the_log(
+    up: Upstream, endpoint: str, event: bytes
+) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        up.queue(sse_answer(ROLE, event, event, STOP, DONE))
+        answer = await fetch(await gw.client(), endpoint, prompt="x", stream=True)
+        assert answer.body == ROLE + event + event + STOP + DONE
+        assert (await gw.settled())["outcome"] == "ok"
+        [warning] = [line for line in map(json.loads, gw.log_lines) if line["level"] == "warning"]
+        assert "strict parsers refuse" in warning["message"]
+        assert (warning["provider"], warning["events"]) == ("up", 2)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"model":"up-model","choices":[],"score":NaN}', b'{"model":"up-model","text":"caf\xe9"}']
+)
+async def test_a_plain_answer_that_only_lenient_parsers_read_goes_out_as_it_came(up: Upstream, body: bytes) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        up.queue([Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]), Send(body)])
+        answer = await fetch(await gw.client())
+        assert (answer.status, answer.body) == (200, body)  # no _router: nothing is spliced into it
+        assert answer.header("x-router-provider") == "up"
+        assert (await gw.settled())["outcome"] == "ok"
+        [warning] = [line for line in map(json.loads, gw.log_lines) if line["level"] == "warning"]
+        assert "strict parsers refuse" in warning["message"]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -538,7 +581,7 @@ async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -
         (b"\n\n", 502, "upstream_empty_answer"),
         (b"<html>All is well</html>", 502, "upstream_broken_answer"),
         (b'{"choices":[', 502, "upstream_broken_answer"),
-        (b'{"text":"\xff"}', 502, "upstream_broken_answer"),
+        (b'{"text":\xff}', 502, "upstream_broken_answer"),
         (b"[" * 50_000, 502, "upstream_broken_answer"),
         (compact(error_json("Late.", code="c")), 502, "c"),
         (compact({"error": "Late."}), 502, "upstream_error_in_stream"),
@@ -811,7 +854,7 @@ async def test_however_the_network_cuts_a_stream_the_client_gets_the_same_bytes(
         stream.replace(b"data: {\r\n\r\n", b"")
         .replace(b"event: x\ndata:\n\n", b"")
         .replace(COUNT.replace(b"\n", b"\r\n"), b"")
-        + b"\n\n"
+        .replace(b"data: [DONE]", b": _router " + compact(answered_by() | {"lost_events": 1}) + b"\n\n" + DONE)
     )
     edges = [at for at, byte in enumerate(stream) if byte in b"\r\n\xbf"]
     async with Gateway(one_provider(up)) as gw:
@@ -823,4 +866,4 @@ async def test_however_the_network_cuts_a_stream_the_client_gets_the_same_bytes(
             answer = await fetch(client, stream=True)
             assert answer.body == expected
         facts = [(line["outcome"], line["tokens"]) for line in gw.exchanges]
-        assert facts == [("ok", {"input": 9, "cached": None, "output": 2, "reasoning": None})] * 20
+        assert facts == [("damaged", {"input": 9, "cached": None, "output": 2, "reasoning": None})] * 20

@@ -66,7 +66,13 @@ class Calling(Asking):
         return trial.deployment.stream_clocks if self._call.stream else trial.deployment.clocks
 
     def tap(self, trial: Trial) -> Tap:
-        return tap_for(self._exchange.endpoint.dialect, choices=self._call.choices, swallow_usage=trial.asks_usage)
+        call = self._call
+        return tap_for(
+            self._exchange.endpoint.dialect,
+            choices=call.choices,
+            swallow_usage=trial.asks_usage,
+            wants_usage=call.wants_usage,
+        )
 
     def committed(self, trial: Trial) -> None:
         self._committed(trial)

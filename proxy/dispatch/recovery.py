@@ -1,7 +1,8 @@
 """What may be done for a stream beyond failing over before its content: ``routing.streamRecovery``.
 
-``hold`` tells the client 200 at once and pings it, collects the answer whole, failing over as often as it takes,
-and then sends it as a stream. ``continue`` lets another model go on from where a broken stream stopped.
+``hold`` collects the answer whole, failing over as often as it takes, and then sends it as a stream. While the client
+waits it is pinged; the first ping commits the status 200, and until then a failure still has a status of its own.
+``continue`` lets another model go on from where a broken stream stopped.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from proxy.delivery import Delivery
 from proxy.dispatch.calling import Calling
 from proxy.dispatch.dispatch import Setback
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.errors import ClientGone, GatewayError, UpstreamFault
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
 from proxy.exchange import Exchange, Trial
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import RULES, Next
+from proxy.transport.collect import Answer
 from proxy.transport.held import Held
-from proxy.transport.relay import PING
 from proxy.transport.reply import Reply
+from proxy.wire.answer import Told
 from proxy.wire.call import Call
 from proxy.wire.transcript import Transcript
 
@@ -37,10 +39,10 @@ class Holding(Calling):
         super().__init__(dispatcher, delivery, plan, call)
         self._pings = False  # ``run`` sees to them all: an attempt would write them into what is held
         self._held = self._reply()
+        self._lines = b""  # of the answer's header
 
     async def run(self) -> None:
         around = self._dispatcher.around
-        self._delivery.commit_status(PING if around.ping_after else b"")
         pings = around.loop.create_task(self._ping()) if around.ping_after else None
         try:
             await super().run()
@@ -50,15 +52,29 @@ class Holding(Calling):
             self._held.release()
 
     async def _ping(self) -> None:
-        request = self._delivery.request
+        around, request = self._dispatcher.around, self._delivery.request
+        await asyncio.sleep(self._exchange.began + around.ping_after - around.loop.time())
         while not request.gone:
-            await asyncio.sleep(self._dispatcher.around.ping_every)
             self._delivery.ping()
+            await asyncio.sleep(around.ping_every)
+
+    def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
+        """Kept as well: they go out when the answer is whole, unless a ping did before."""
+        self._lines = super().lines(kind, provider_lines)
+        return self._lines
+
+    def epilogue(self) -> bytes:
+        """Always: a ping may come, and commit the status, until the answer is sent."""
+        return self._delivery.closing_comment()
 
     def _reply(self) -> Held:
         around = self._dispatcher.around
         self._held = Held(around.max_answer, around.budget)
         return self._held
+
+    def _claim(self, trial: Trial, answer: Answer) -> Told:
+        """Whether or not a ping has promised one, what is held is a stream."""
+        raise BrokenAnswer("The provider's answer is no event stream.")
 
     def _streamed(self, trial: Trial) -> Setback | None:
         fault = self._held.fault
@@ -72,7 +88,10 @@ class Holding(Calling):
             raise ClientGone
         super()._streamed(trial)
         self._exchange.first_content = self._dispatcher.around.loop.time()
-        self._delivery.request.reply.end(self._held.take())
+        reply = self._delivery.request.reply
+        if not reply.begun:
+            reply.begin(200, self._lines)
+        reply.end(self._held.take())
         return None
 
 
@@ -199,6 +218,17 @@ class Bridge:
 
     def end(self, last: bytes = b"") -> None:
         self._reply.end(last)
+
+    @property
+    def numbered(self) -> bool:
+        return self._reply.numbered
+
+    @numbered.setter
+    def numbered(self, value: bool) -> None:
+        self._reply.numbered = value
+
+    def lose(self, fault: GatewayError) -> None:
+        self._reply.lose(fault)
 
     def break_off(self, fault: GatewayError, last: bytes) -> None:
         self.fault = fault

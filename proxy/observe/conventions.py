@@ -126,7 +126,7 @@ def _error(exchange: Exchange) -> str:
 
 def is_failure(exchange: Exchange) -> bool:
     """Whether the server failed: what a client did wrong is no error of a server's span."""
-    return exchange.outcome in ("error", "broken", "cancelled") and not 400 <= exchange.status < 500
+    return exchange.outcome in ("error", "damaged", "broken", "cancelled") and not 400 <= exchange.status < 500
 
 
 def blamed(trial: Trial) -> bool:

@@ -231,7 +231,7 @@ class Log:
 
 def _level(exchange: Exchange) -> Level:
     """A warning where the gateway or a provider failed; what clients did wrong or broke off is no news."""
-    if exchange.outcome in ("broken", "cancelled"):
+    if exchange.outcome in ("damaged", "broken", "cancelled"):
         return "warning"
     if exchange.outcome == "error" and not 400 <= exchange.status < 500:
         return "warning"

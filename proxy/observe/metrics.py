@@ -325,7 +325,7 @@ class Metrics:
         yield single(
             "llm_events_dropped_total",
             "counter",
-            "Events of providers that were no JSON and not relayed.",
+            "Events of providers that had no data, or data that no JSON parser reads, and were not relayed.",
             self.dropped_events,
         )
         yield single(

@@ -53,7 +53,7 @@ class Asker(Protocol):
         """The content commit, before any byte of it goes out: the request will not be sent again."""
 
     def epilogue(self) -> bytes:
-        """What goes before a stream's terminal event."""
+        """A comment that goes before a stream's terminal event, or ``b""``."""
 
 
 class Ask(Struct):

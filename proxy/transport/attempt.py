@@ -178,8 +178,10 @@ class Attempt:
             body.release()
             self._body = None  # it knows us: without this each request would leave a cycle to the collector
         if tap is not None:
-            self._exchange.usage = tap.usage
-            self._exchange.response_model = tap.response_model
+            exchange = self._exchange
+            exchange.usage = tap.usage
+            exchange.response_model = tap.response_model
+            exchange.lenient_events += tap.lenient
 
     # -- driving ----------------------------------------------------------------------------------
 
@@ -317,7 +319,7 @@ class Attempt:
             elif outcome is not None and not outcome.done():
                 self.collected(b"")  # its head told a length, yet it is one that has no body
         except GatewayError as fault:
-            self._settle(fault)
+            self.broken(fault)
         if connection.paused:
             connection.resume_reading()
         self._around.pool.release(connection)
@@ -357,9 +359,11 @@ class Attempt:
         if outcome is not None and not outcome.done():
             outcome.set_result(Answer(head.status, head.headers, head.kind, body, head.lines))
 
-    def concluding(self) -> bytes:
+    def concluding(self) -> None:
         if self._connection is not None:
             self._watching().bound(AFTER_DONE_SECS)
+
+    def epilogue(self) -> bytes:
         return self._ask.asker.epilogue()
 
     def delivered(self) -> None:

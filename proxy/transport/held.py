@@ -12,7 +12,7 @@ class Held:
     ``fault`` is why it is not whole: how the answer broke, or that it is more than may be held (Overloaded).
     """
 
-    __slots__ = ("_budget", "_deaf", "_limit", "_pieces", "begun", "ended", "fault", "held")
+    __slots__ = ("_budget", "_deaf", "_limit", "_pieces", "begun", "ended", "fault", "held", "numbered")
 
     def __init__(self, limit: int, budget: Budget) -> None:
         self._limit = limit
@@ -22,6 +22,7 @@ class Held:
         self.held = 0
         self.begun = True
         self.ended = False
+        self.numbered = False
         self.fault: GatewayError | None = None
 
     def __repr__(self) -> str:
@@ -30,6 +31,12 @@ class Held:
     def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
         """The client was told 200 and promised a stream: nothing can begin here."""
         raise AssertionError("a held reply has begun")
+
+    def lose(self, fault: GatewayError) -> None:
+        """The client has nothing of the answer: it is thrown away, and another may follow."""
+        self.fault = self.fault or fault
+        self.release()
+        raise self.fault
 
     def write(self, data: bytes) -> None:
         """Raises Overloaded, once, where the answer is larger than may be held; it is forgotten then."""

@@ -13,13 +13,13 @@ from typing import Protocol
 from proxy.errors import BrokenAnswer, GatewayError, StreamTruncated
 from proxy.exchange import Exchange
 from proxy.transport.reply import Outlet
+from proxy.transport.seams import PING, Seams, comment, has_id
 from proxy.wire.openai_error import fault_of
 from proxy.wire.sse import BlockTooLarge, Framer
 from proxy.wire.tap import Mark, Tap
 
 HELD_COMMENTS = 16 * 1024
 HELD_EVENTS = 256 * 1024
-PING = b": ping\n\n"
 
 EventHook = Callable[[Exchange, bytes], bytes]
 
@@ -40,14 +40,17 @@ class Owner(Protocol):
     def commit(self) -> bytes:
         """The content commit: nothing may move on after it. Returns the answer's header lines."""
 
-    def concluding(self) -> bytes:
-        """The terminal event came: the rest of the body should be over in a moment. Returns what goes before it."""
+    def concluding(self) -> None:
+        """The terminal event came: the rest of the body should be over in a moment."""
+
+    def epilogue(self) -> bytes:
+        """The closing comment, which says who answered and how many events are missing; ``b""`` for none."""
 
     def delivered(self) -> None:
         """The client has the whole answer, or was told in-band that it has not."""
 
     def dropped(self, mark: Mark) -> None:
-        """An event was left out because no client could read it."""
+        """An event was left out because no client could read it: it has no data, or data that no parser reads."""
 
 
 class EventRelay:
@@ -56,6 +59,8 @@ class EventRelay:
     __slots__ = (
         "_committed",
         "_connection",
+        "_cut",
+        "_ending",
         "_events",
         "_exchange",
         "_first",
@@ -70,10 +75,12 @@ class EventRelay:
         "_last",
         "_longest_gap",
         "_meaningful",
+        "_numbered",
         "_owner",
         "_reply",
-        "_seam",
+        "_seams",
         "_tap",
+        "_told",
         "_write",
     )
 
@@ -98,8 +105,11 @@ class EventRelay:
         self._held_comments = 0
         self._held_events = 0
         self._first = True
-        # After a block that ended with CR: what becomes of a LF that comes late, as the other half of its CR LF.
-        self._seam: bytes | None = None
+        self._seams = Seams()
+        self._numbered = reply.numbered  # an event with an id was kept
+        self._ending = False  # the provider's body ended: what is read now is the last, unfinished event
+        self._cut = False  # and that is half of one
+        self._told = False  # the closing comment was written
         self._meaningful = False
         self._committed = False
         self._flowing = False  # committed, no partial event waiting, no hook: the fast path may be tried
@@ -146,7 +156,7 @@ class EventRelay:
         except BlockTooLarge as exc:
             self._take(exc.blocks)
             raise BrokenAnswer("The provider sent an event that is too large.") from None
-        self._flowing = self._committed and self._hook is None and not self._framer.partial and self._seam is None
+        self._flowing = self._committed and self._hook is None and not self._framer.partial and not self._seams.open
         # Asked anew: the client may have left.
         self._forward = self._reply.for_frames() if self._flowing else None
         self._connection.on_frame = None if self._forward is None else self.frame
@@ -161,39 +171,53 @@ class EventRelay:
             self._commit()
         elif self._committed and held:
             self._note_gap()
+            self._reply.numbered = self._numbered
             data = b"".join(held)
             held.clear()
             self._write(data)
 
     def _pass(self, block: bytes) -> bytes:
-        """What goes on of the block, and of the line end before it that the network cut in two."""
-        lead = b""
-        if self._seam is not None and block.startswith(b"\n"):
-            lead, block = self._seam, block[1:]
+        """Bytes to forward for this block, the other half of a CR LF split across reads included."""
+        lead, block = self._seams.split(block)
         kept = self._judge(block) if block else b""
-        self._seam = (b"\n" if kept else b"") if block.endswith(b"\r") else None
+        self._seams.close(block, kept)
         return lead + kept if lead else kept
 
     def _judge(self, block: bytes) -> bytes:
-        """The block as it goes on: itself, what a hook made of it, or ``b""`` for nothing."""
-        if self._meaningful and self._tap.plain(block):
+        """The bytes to forward: the block itself, what a hook made of it, or ``b""`` for nothing.
+
+        A comment loses its blank line after an event with an ``id`` (``seams.comment``), and an error that stands
+        outside of any event becomes one.
+        """
+        plain = self._meaningful and self._tap.plain(block)
+        if plain:
             mark = Mark.CONTENT
         else:
             mark = self._tap.read(block, first=self._first)
             self._first = False
         if mark is Mark.COMMENT:
             return self._keep_comment(block)
-        if mark is Mark.EMPTY or mark is Mark.GARBAGE:
+        if mark is Mark.EMPTY:
             self._owner.dropped(mark)
+            return b""
+        if mark is Mark.GARBAGE:
+            self._leave_out_garbage()
             return b""
         if mark is Mark.USAGE:
             return b""
-        epilogue = self._owner.concluding() if mark is Mark.DONE else b""
+        if mark is Mark.BARE_ERROR:
+            block, mark = self._tap.told(fault_of(self._tap.error)), Mark.ERROR
+        epilogue = b""
+        if mark is Mark.DONE:
+            self._owner.concluding()
+            epilogue = self._epilogue()
         if not self._meaningful:
             self._look_for_content(mark, block)
         self._events += 1
         if self._hook is not None:
             block = self._hook(self._exchange, block)
+        if not (self._numbered or plain):
+            self._numbered = has_id(block)
         return epilogue + block if epilogue else block
 
     def _keep_comment(self, block: bytes) -> bytes:
@@ -201,7 +225,28 @@ class EventRelay:
             self._held_comments += len(block)
             if self._held_comments > HELD_COMMENTS:
                 return b""
-        return block
+        return comment(block, numbered=self._numbered)
+
+    def _leave_out_garbage(self) -> None:
+        """An event whose data no parser reads. Raises BrokenAnswer while another answer can still be sent."""
+        if self._ending:
+            self._cut = True
+            return
+        if not self._tap.ended and self._tap.error is None:
+            fault = BrokenAnswer("The provider sent an event that is not JSON.")
+            if not self._meaningful:
+                raise fault
+            self._reply.lose(fault)
+            self._exchange.lost_events += 1
+        self._owner.dropped(Mark.GARBAGE)
+
+    def _epilogue(self) -> bytes:
+        """The closing comment, once."""
+        if self._told:
+            return b""
+        self._told = True
+        epilogue = self._owner.epilogue()
+        return comment(epilogue, numbered=self._numbered) if epilogue else b""
 
     def _look_for_content(self, mark: Mark, block: bytes) -> None:
         if mark is Mark.ERROR:
@@ -214,6 +259,7 @@ class EventRelay:
     def _commit(self) -> None:
         self._committed = True
         self._last = self._connection.last_read
+        self._reply.numbered = self._numbered
         lines = self._owner.commit()
         data = b"".join(self._held)
         self._held.clear()
@@ -239,22 +285,32 @@ class EventRelay:
             self._commit()
         if not self._committed:
             raise self._nothing_said()
-        if self._tap.complete or self._tap.open_ended or self._tap.error is not None:
+        tap = self._tap
+        whole = tap.complete or tap.open_ended
+        if tap.error is not None or tap.ended or (whole and not self._cut):
             self._conclude(last)
         else:
             self.broken(StreamTruncated("The provider's answer was cut off before its end."), last)
 
     def broken(self, fault: GatewayError, last: bytes = b"") -> None:
-        """The stream broke after the content commit: tell it in-band, so that it cannot look complete."""
-        if self._tap.complete or self._tap.error is not None:
-            self._conclude(last)  # only the framing after what mattered was lost
+        """The stream broke after the content commit: tell it in-band, so that it cannot look complete.
+
+        One that has all that the client asked for, and lost only its end, is ended for the provider.
+        """
+        tap = self._tap
+        if tap.error is not None:
+            self._conclude(last)
+            return
+        closing = tap.closing() if tap.complete else None
+        if closing is not None:
+            self._conclude(last, closing)
             return
         exchange = self._exchange
         exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", fault.detail
         exchange.fault = fault
         if last:
             self._write(last)
-        self._reply.break_off(fault, self._tap.told(fault))
+        self._reply.break_off(fault, self._remark() + tap.told(fault))
         self._owner.delivered()
 
     def release(self) -> None:
@@ -273,7 +329,7 @@ class EventRelay:
     def ping(self) -> None:
         """Between events only: whole blocks are all that is ever written."""
         if self._committed and not self._reply.ended:
-            self._reply.write(PING)
+            self._reply.write(self._seams.complete() + comment(PING, numbered=self._numbered))
 
     @property
     def committed(self) -> bool:
@@ -289,6 +345,8 @@ class EventRelay:
         exchange, error = self._exchange, self._tap.error
         if error is None:
             exchange.outcome = "ok"
+            if exchange.lost_events:
+                exchange.outcome, exchange.error = "damaged", "upstream_event_lost"
             return None
         fault = fault_of(error)
         exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", error.message
@@ -299,16 +357,22 @@ class EventRelay:
     def tap(self) -> Tap:
         return self._tap
 
-    def _conclude(self, last: bytes) -> None:
+    def _conclude(self, last: bytes, closing: bytes = b"") -> None:
+        """``closing`` is the terminal event, where the provider's did not come."""
         fault = self.concluded()
         if fault is None:
-            self._reply.end(last)
+            self._reply.end(last + self._epilogue() + closing)
         else:
-            self._reply.break_off(fault, last)
+            self._reply.break_off(fault, last + self._remark())
         self._owner.delivered()
+
+    def _remark(self) -> bytes:
+        """The closing comment of a stream that ends with an error: only of lost events is anything to be said."""
+        return self._epilogue() if self._exchange.lost_events else b""
 
     def _finish_last_event(self) -> bytes:
         """An event whose blank line never came would be dropped by the client: complete it if it is whole."""
+        self._ending = True
         rest = self._framer.rest
         if not rest.strip(b"\r\n"):
             return self._pass(rest)

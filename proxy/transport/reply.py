@@ -42,7 +42,12 @@ _NOWHERE = _Nowhere()
 
 
 class Outlet(Protocol):
-    """Where the bytes of an attempt's answer go: the client's ``Reply``, or what stands in for it."""
+    """Where the bytes of an attempt's answer go: the client's ``Reply``, or what stands in for it.
+
+    ``numbered``: an event with an ``id`` was written, so that no blank line may follow which ends no event.
+    """
+
+    numbered: bool
 
     @property
     def begun(self) -> bool: ...
@@ -54,6 +59,9 @@ class Outlet(Protocol):
     def count(self, size: int) -> None: ...
     def end(self, last: bytes = b"") -> None: ...
     def break_off(self, fault: GatewayError, last: bytes) -> None: ...
+    def lose(self, fault: GatewayError) -> None:
+        """An event that cannot be relayed is missing. Raises ``fault`` where another answer can still be sent."""
+
     def abort(self) -> None: ...
     def detach(self) -> None: ...
 
@@ -72,6 +80,7 @@ class Reply:
         "head_only",
         "http10",
         "keep_alive",
+        "numbered",
         "status",
     )
 
@@ -84,6 +93,7 @@ class Reply:
         self.begun = False
         self.ended = False
         self.aborted = False
+        self.numbered = False
         self.bytes_out = 0
         self._chunked = False
         self._remaining: int | None = None
@@ -160,6 +170,9 @@ class Reply:
     def break_off(self, fault: GatewayError, last: bytes) -> None:
         """The body broke because of ``fault``, as the client can tell by ``last``, or by what it has already."""
         self.end(last)
+
+    def lose(self, fault: GatewayError) -> None:
+        """The client has the events before it: the stream goes on without it."""
 
     def abort(self) -> None:
         """Cut the connection, so that a body without its end cannot look complete."""

@@ -22,16 +22,17 @@ _answer = msgspec.json.Decoder(_Answer).decode
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """``model`` as the provider reported it, ``""`` if it did not."""
+    """``model`` as the provider reported it, ``""`` if it did not. ``strict``: every JSON parser reads the answer."""
 
     model: str = ""
     usage: Usage | None = None
+    strict: bool = True
 
 
 def check(body: bytes) -> Told:
-    """Read a 2xx answer. Raises BrokenAnswer (empty, not JSON) and ErrorInStream (an error in disguise)."""
+    """Read a 2xx answer. Raises BrokenAnswer (empty, JSON to no parser) and ErrorInStream (an error in disguise)."""
     if not (body.isascii() or is_utf8(body)):
-        raise BrokenAnswer("The provider's answer is not UTF-8.")
+        return _unusual(body)
     try:
         answer = _answer(body)
     except (msgspec.DecodeError, RecursionError):
@@ -43,15 +44,15 @@ def check(body: bytes) -> Told:
 
 
 def _unusual(body: bytes) -> Told:
-    """Nothing, an error, or JSON of a shape that we do not know: the client may."""
+    """Nothing, an error, or JSON that we would not write, or of a shape that we do not know: the client may."""
     if not body.strip():
         raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
     try:
-        answer = document.decode(body)
+        answer, strict = document.read(body)
     except ValueError:
         raise BrokenAnswer("The provider's answer is not JSON.") from None
     error = openai_error.find(answer)
     if error is not None:
         raise openai_error.fault_of(error)
     model = answer.get("model") if isinstance(answer, dict) else None
-    return Told(model if isinstance(model, str) else "", usage.find(answer))
+    return Told(model if isinstance(model, str) else "", usage.find(answer), strict)

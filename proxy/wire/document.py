@@ -19,9 +19,26 @@ def decode(data: bytes) -> Any:
     try:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_leniently(data)
+        return _loads(data.decode(), parse_constant=_refuse)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def decode_leniently(data: bytes) -> Any:
+    """The document in JSON that RFC 8259 forbids and many clients read all the same. Raises ValueError.
+
+    As ``json.loads(strict=False)``: ``NaN``, ``Infinity`` and raw control characters pass. Bytes that are no UTF-8
+    are replaced, as readers of event streams do (WHATWG HTML, 9.2.6).
+    """
+    return _loads(data.decode("utf-8", "replace"), strict=False)
+
+
+def read(data: bytes) -> tuple[Any, bool]:
+    """The document, and whether strict parsers read it, too. Raises ValueError where not even lenient ones do."""
+    try:
+        return decode(data), True
+    except ValueError:
+        return decode_leniently(data), False
 
 
 def is_json(data: bytes) -> bool:
@@ -43,9 +60,9 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def _decode_leniently(data: bytes) -> Any:
+def _loads(text: str, **options: Any) -> Any:
     try:
-        return json.loads(data.decode(), parse_constant=_refuse)
+        return json.loads(text, **options)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

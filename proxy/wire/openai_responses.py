@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from proxy.errors import GatewayError
-from proxy.wire import document, openai_error, usage
+from proxy.wire import openai_error, usage
 from proxy.wire.document import is_utf8
 from proxy.wire.openai_error import ProviderError
-from proxy.wire.sse import CR, parse
-from proxy.wire.tap import Mark, is_done, without_data
+from proxy.wire.sse import CR
+from proxy.wire.tap import Mark, opened
 from proxy.wire.usage import Usage
 
 TERMINAL = frozenset(("response.completed", "response.failed", "response.incomplete"))
@@ -34,7 +34,7 @@ _typed = msgspec.json.Decoder(_Typed).decode
 class ResponsesTap:
     """Listens to ``response.*`` events; the stream is whole after one of ``TERMINAL``."""
 
-    __slots__ = ("_sequence", "complete", "error", "response_model", "usage")
+    __slots__ = ("_sequence", "complete", "error", "lenient", "response_model", "usage")
 
     open_ended = False
 
@@ -42,8 +42,16 @@ class ResponsesTap:
         self.usage: Usage | None = None
         self.response_model = ""
         self.error: ProviderError | None = None
+        self.lenient = 0
         self.complete = False
         self._sequence = -1
+
+    @property
+    def ended(self) -> bool:
+        return self.complete
+
+    def closing(self) -> bytes:
+        return b""
 
     def plain(self, block: bytes) -> bool:
         """``event: response.<something>.delta`` with one line of data."""
@@ -67,17 +75,12 @@ class ResponsesTap:
         return True
 
     def read(self, block: bytes, *, first: bool = False) -> Mark:
-        event = parse(block, first=first)
-        if (nothing := without_data(event)) is not None:
-            return nothing
-        data = event.data or b""
-        if is_done(data):
-            return Mark.DONE
-        try:
-            told = document.decode(data)
-        except ValueError:
-            return Mark.GARBAGE
-        return self._understand(told) if isinstance(told, dict) else Mark.CONTENT
+        payload = opened(block, first=first)
+        if payload.mark is not None:
+            self.error = payload.error or self.error
+            return payload.mark
+        self.lenient += not payload.strict
+        return self._understand(payload.document) if isinstance(payload.document, dict) else Mark.CONTENT
 
     def told(self, fault: GatewayError) -> bytes:
         """An ``error`` event: https://platform.openai.com/docs/api-reference/responses-streaming/error"""

@@ -23,7 +23,9 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        """Without lone surrogates: halves of a pair that came in two events are joined, others replaced."""
+        text = "".join(self._pieces)
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     @property
     def continuable(self) -> bool:
@@ -39,7 +41,7 @@ class Transcript:
         if not data or self._more:
             return False
         try:
-            chunk = document.decode(data)
+            chunk, _ = document.read(data)
         except ValueError:
             return False
         choices = chunk.get("choices") if isinstance(chunk, dict) else None

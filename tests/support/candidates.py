@@ -18,12 +18,14 @@ async def candidates(
     *,
     prefill: Iterable[str] = (),
     provider: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
     routing: dict[str, Any] | None = None,
     **sections: Any,
 ) -> AsyncIterator[tuple[Gateway, list[Upstream], FakeClock]]:
     """For each letter of ``names`` a model of that name at a provider of that name. The clock is the test's.
 
-    At the end nothing may be in flight, held or leased. ``provider`` adds to each provider, ``prefill`` names models.
+    At the end nothing may be in flight, held or leased. ``provider`` and ``model`` add to each of them, ``prefill``
+    names models.
     """
     clock = FakeClock()
     async with AsyncExitStack() as stack:
@@ -36,7 +38,8 @@ async def candidates(
             "routing": {"rateLimitRetries": 0} | (routing or {}),
             "providers": providers,
             "models": [
-                {"name": name, "provider": name, "model": f"up-{name}", "prefill": name in prefill} for name in names
+                {"name": name, "provider": name, "model": f"up-{name}", "prefill": name in prefill} | (model or {})
+                for name in names
             ],
         } | sections
         gw = await stack.enter_async_context(Gateway(config, clock=clock))

@@ -33,6 +33,8 @@ class Relayed:
     usage: Usage | None
     response_model: str
     dropped: tuple[Mark, ...]
+    lost: int
+    lenient: int
     concluding: bool
 
 
@@ -72,6 +74,7 @@ class Pump:
         self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow)
         self.relay = EventRelay(self, self, self.reply, self._exchange, self.tap, hook)
         self.dropped_marks: list[Mark] = []
+        self.closing_comment = b""
         self.commits = self.conclusions = self.deliveries = 0
         self.fault: UpstreamFault | None = None
 
@@ -83,6 +86,9 @@ class Pump:
 
     def concluding(self) -> None:
         self.conclusions += 1
+
+    def epilogue(self) -> bytes:
+        return self.closing_comment
 
     def delivered(self) -> None:
         self.deliveries += 1
@@ -140,6 +146,8 @@ class Pump:
             usage=self.tap.usage,
             response_model=self.tap.response_model,
             dropped=tuple(self.dropped_marks),
+            lost=exchange.lost_events,
+            lenient=self.tap.lenient,
             concluding=bool(self.conclusions),
         )
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import Overloaded, StreamTruncated
+from proxy.errors import BrokenAnswer, Overloaded, StreamTruncated
 from proxy.transport.body import Budget
 from proxy.transport.held import Held
 from tests.support import Chunk, Headers, LastChunk, Upstream, chat_events, until
@@ -82,6 +80,18 @@ def test_where_the_process_holds_too_much_it_says_so() -> None:
     assert (held.held, budget.used) == (0, 10)
 
 
+def test_an_event_that_is_missing_is_reason_enough_to_throw_it_all_away() -> None:
+    budget, fault = Budget(100), BrokenAnswer("No JSON.")
+    held = Held(100, budget)
+    held.write(b"x" * 60)
+    with pytest.raises(BrokenAnswer) as caught:
+        held.lose(fault)
+    assert caught.value is held.fault is fault
+    held.write(b"late")
+    held.end(b"later")
+    assert (held.take(), budget.used) == (b"", 0)
+
+
 @pytest.mark.parametrize("room", [5, 100])
 def test_once_refused_nothing_more_is_taken_and_nothing_is_raised_again(room: int) -> None:
     budget = Budget(room)
@@ -121,10 +131,9 @@ async def test_an_answer_too_large_to_be_held_back_is_told_once_and_is_no_failur
         answer = await client.fetch(
             "POST", "/v1/chat/completions", json=STREAM, headers=[("x-router-stream-recovery", "hold")]
         )
-        told = [event for event in answer.body.split(b"\n\n") if event.startswith(b"data: ")]
-        assert [json.loads(event[6:])["error"]["code"] for event in told] == [code]
+        assert (answer.status, answer.json["error"]["code"]) == (503, code)
         line = await gw.settled()
-        assert (line["outcome"], line["error"], line["attempts"]) == ("broken", code, 1)
+        assert (line["outcome"], line["error"], line["attempts"]) == ("error", code, 1)
         assert live(gw, "up/m").breaker.failures == 0
         assert gw.app.gateway is not None
         budget = gw.app.gateway._around.budget

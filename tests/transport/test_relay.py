@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from proxy.errors import ClockExpired, ConnectionBroken, ErrorInStream, UpstreamFault
+from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.transport.relay import HELD_COMMENTS, HELD_EVENTS
 from proxy.wire.sse import MAX_BLOCK
@@ -177,7 +177,7 @@ def test_an_error_before_any_content_is_raised_with_the_status_it_should_have_ha
 @pytest.mark.parametrize(
     ("stream", "code"),
     [(b"", "upstream_empty_answer"), (b": x\n\n", "upstream_empty_answer"), (b"\n\n", "upstream_empty_answer"),
-     (DONE, "upstream_empty_answer"), (ROLE + DONE, "upstream_empty_answer"), (b"data: {\n\n", "upstream_empty_answer"),
+     (DONE, "upstream_empty_answer"), (ROLE + DONE, "upstream_empty_answer"), (b"data: {\n\n", "upstream_broken_answer"),
      (ROLE, "upstream_stream_truncated"), (HELLO[:-20], "upstream_empty_answer"), (ROLE + HELLO[:-20], "upstream_stream_truncated")],
 )  # fmt: skip
 def test_a_stream_that_ends_before_any_content_is_raised(stream: bytes, code: str) -> None:
@@ -195,15 +195,74 @@ def test_an_error_in_the_same_read_as_the_first_content_is_told_in_band() -> Non
 # What is left out
 
 
-@pytest.mark.parametrize(
-    "block", [b"data: {nothing\n\n", b"data: <html>\r\n\r\n", b"data: [DONE\n\n", b'data: {"a":"\xff"}\n\n']
-)
-def test_an_event_that_no_client_could_read_is_left_out_and_counted(block: bytes) -> None:
-    for stream in ([ROLE, block, HELLO, STOP, DONE], [ROLE, HELLO, block, STOP, DONE]):
-        result = relayed(stream)
-        assert result.body == ROLE + HELLO + STOP + DONE
-        assert result.dropped == (Mark.GARBAGE,)
-        assert (result.outcome, result.events) == ("ok", 4)
+GARBAGE = [b"data: {nothing\n\n", b"data: <html>\r\n\r\n", b"data: [DONE\n\n", b'data: {"a":\xff}\n\n']
+# JSON to Python's json.loads(strict=False) and its like, and to no strict parser.
+LENIENT = [
+    b'data: {"choices":[{"index":0,"delta":{"content":"x"},"logprobs":{"content":[{"logprob":-Infinity}]}}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"content":"a\tb"}}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],"score":NaN}\r\n\r\n',
+    b'data: {"choices":[{"index":0,"delta":{"content":"\xf0\x9f"}}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"content":"caf\xe9"}}]}\n\n',
+]
+
+
+@pytest.mark.parametrize("block", GARBAGE)
+def test_garbage_before_the_content_is_a_broken_answer(block: bytes) -> None:
+    for before in (b"", ROLE, b": note\n\n"):
+        result = relayed([before, block, HELLO, STOP, DONE])
+        assert result.body == b""
+        assert result.fault == (BrokenAnswer, 502, BrokenAnswer.code, "The provider sent an event that is not JSON.")
+        assert (result.dropped, result.lost) == ((), 0)
+
+
+@pytest.mark.parametrize("block", GARBAGE)
+@pytest.mark.parametrize("end", [STOP + DONE, STOP], ids=["done", "finish reason only"])
+def test_garbage_after_the_content_is_left_out_with_a_comment_and_the_answer_is_damaged(
+    block: bytes, end: bytes
+) -> None:
+    for stream in ([ROLE, HELLO, block, end], [ROLE + HELLO + block + end]):
+        pump = Pump()
+        pump.closing_comment = b": closing\n\n"
+        result = pump.feed(*stream).end().relayed
+        assert result.body == ROLE + HELLO + STOP + b": closing\n\n" + (DONE if DONE in end else b"")
+        assert (result.dropped, result.lost) == ((Mark.GARBAGE,), 1)
+        assert (result.outcome, result.error) == ("damaged", "upstream_event_lost")
+
+
+def test_garbage_in_a_stream_that_breaks_is_told_as_well() -> None:
+    for last in (b"", sse({"error": {"message": "late"}})):
+        pump = Pump()
+        pump.closing_comment = b": closing\n\n"
+        pump.feed(ROLE, HELLO, GARBAGE[0], last).broken(CUT)
+        assert pump.body.count(b": closing\n\n") == 1
+        assert (pump.exchange.outcome, pump.exchange.lost_events) == ("broken", 1)
+        assert b'{"error":' in pump.body
+
+
+@pytest.mark.parametrize("dialect", ["openai.chat", "openai.other"])
+def test_garbage_after_the_terminal_event_is_no_loss(dialect: str) -> None:
+    result = relayed([HELLO, STOP, DONE, GARBAGE[0]], dialect)
+    assert result.body == HELLO + STOP + DONE
+    assert (result.outcome, result.dropped, result.lost) == ("ok", (Mark.GARBAGE,), 0)
+
+
+@pytest.mark.parametrize("block", LENIENT)
+@pytest.mark.parametrize("dialect", ["openai.chat", "openai.other"])
+def test_an_event_that_only_lenient_parsers_read_goes_on_as_it_came(dialect: str, block: bytes) -> None:
+    for stream in ([block, STOP, DONE], [ROLE, HELLO, block, STOP, DONE]):
+        result = relayed(stream, dialect)
+        assert result.body == b"".join(stream)
+        assert (result.outcome, result.dropped, result.lenient) == ("ok", (), 1)
+
+
+def test_what_a_lenient_event_says_counts() -> None:
+    stop = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop","logprob":-Infinity}]}\n\n'
+    count = b'data: {"model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"cost":NaN}}\n\n'
+    result = relayed([HELLO, stop, count])
+    assert (result.outcome, result.usage, result.lenient) == ("ok", COUNTED, 2)
+    error = relayed([b'data: {"error":{"message":"no","code":429},"at":NaN}\n\n'])
+    assert error.fault is not None
+    assert error.fault[:2] == (ErrorInStream, 429)
 
 
 @pytest.mark.parametrize(
@@ -387,7 +446,7 @@ def test_a_first_event_may_be_the_last_and_lack_its_blank_line() -> None:
 def test_half_of_a_last_event_is_not_passed_on() -> None:
     result = relayed([ROLE, HELLO, WORLD[:30]])
     assert result.body.startswith(ROLE + HELLO + b'data: {"error":')
-    assert result.dropped == (Mark.GARBAGE,)
+    assert (result.outcome, result.dropped) == ("broken", ())  # it is cut off, and told so: no event to leave out
 
 
 # Size
@@ -473,7 +532,8 @@ documents = st.one_of(
     st.just(compact({"choices": [], "prompt_filter_results": []})),
     st.just(compact({"error": {"message": "late", "code": 500}})),
     st.sampled_from(
-        [b"[DONE]", b"", b"nothing", b"{", b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', b"5", b'"\xff"']
+        [b"[DONE]", b"", b"nothing", b"{", b'{"choices":[{"delta":{"content":"\\ud83d"}}]}', b"5", b'"\xff"', b"\xff"]
+        + [block.splitlines()[0][6:] for block in LENIENT]
     ),
 )
 
@@ -557,12 +617,14 @@ def test_a_stream_that_breaks_anywhere_shows_only_whole_events_and_then_the_erro
     if pump.reply.ended or pump.fault is not None:
         return
     complete, error = pump.tap.complete, pump.tap.error
+    closing = pump.tap.closing() if complete and error is None else b""
     before = pump.body
     pump.broken(CUT)
     if not pump.relay.committed:
         assert pump.body == b""
         return
     assert whole.body.startswith(before)
-    assert (pump.body == before) == (complete or error is not None)
-    if pump.body != before:
+    ended = complete or error is not None
+    assert (pump.body == before + (closing or b"")) == ended
+    if not ended:
         assert told(pump.body)["error"]["code"] == CUT.code

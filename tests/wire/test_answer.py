@@ -61,7 +61,7 @@ def test_nothing_is_no_answer(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"<!DOCTYPE html>", b"{", b'{"model":"m"', b'{"model":"m"}{"model":"m"}', b'{"a":"\xff"}', b'{"a":"\xff","error":{"message":"x"}}',
+    [b"<!DOCTYPE html>", b"{", b'{"model":"m"', b'{"model":"m"}{"model":"m"}', b'{"a":\xff}', b"\xff",
      b"data: {}\n\n", b"[" * 100_000 + b"]" * 100_000, b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
 )  # fmt: skip
 def test_what_is_no_json_is_a_broken_answer(body: bytes) -> None:
@@ -79,3 +79,17 @@ def test_an_error_in_disguise_is_an_error(document: Any, status: int) -> None:
     with pytest.raises(ErrorInStream) as caught:
         check(json.dumps(document).encode())
     assert (caught.value.status, caught.value.message) == (status, "late")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"model":"m","score":NaN}', b'{"model":"m","logprob":-Infinity}', b'{"model":"m","text":"a\nb"}', b'{"model":"m","text":"\xff"}'],
+)  # fmt: skip
+def test_json_that_only_lenient_parsers_read_is_an_answer_all_the_same(body: bytes) -> None:
+    assert check(body) == Told("m", strict=False)
+    assert check(b'{"model":"m"}') == Told("m")
+
+
+def test_an_error_in_such_json_is_an_error() -> None:
+    with pytest.raises(ErrorInStream):
+        check(b'{"a":"\xff","error":{"message":"x"}}')

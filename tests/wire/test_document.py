@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.document import decode, is_json, is_utf8
+from proxy.wire.document import decode, is_json, is_utf8, read
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -56,3 +56,27 @@ def test_utf8_is_what_python_decodes(data: bytes) -> None:
         assert is_utf8(data)
     except UnicodeDecodeError:
         assert not is_utf8(data)
+
+
+LENIENT = [b"NaN", b'{"a":Infinity}', b"[-Infinity]", b'"\xff"', b'{"a":"\xed\xa0\xbd"}', b'"a\nb"', b'{"a":"\x00"}']
+
+
+@pytest.mark.parametrize("data", LENIENT)
+def test_json_that_only_lenient_parsers_read_is_told_from_strict_json(data: bytes) -> None:
+    found, strict = read(data)
+    assert not strict
+    assert json.dumps(found) == json.dumps(json.loads(data.decode("utf-8", "replace"), strict=False))
+    assert read(b'{"a":1}') == ({"a": 1}, True)
+
+
+@given(st.binary() | st.text().map(str.encode) | documents.map(lambda document: json.dumps(document).encode()))
+@example(b"[" * 100_000)
+@example(b"1" * 5000)
+def test_what_is_read_is_what_json_loads_reads(data: bytes) -> None:
+    try:
+        expected = json.loads(data.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        with pytest.raises(ValueError):
+            read(data)
+    else:
+        assert json.dumps(read(data)[0]) == json.dumps(expected)

@@ -127,7 +127,7 @@ function failures() {
   const none = h("p", { class: "quiet" }, "None among the last requests.");
   const element = h("section", { class: "card half", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Last failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
   return { element, draw(requests) {
-    const failed = requests.filter((each) => each.outcome === "error" || each.outcome === "broken").slice(0, 6);
+    const failed = requests.filter((each) => ["error", "damaged", "broken"].includes(each.outcome)).slice(0, 6);
     none.hidden = failed.length > 0;
     match(list, kept, failed, (each) => each.sequence, (each) => ({ element: requestLine(each) }));
   } };

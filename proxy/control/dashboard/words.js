@@ -10,6 +10,7 @@ const BREAKER = {
 const OUTCOME = {
   ok: ["Delivered", "ok"],
   error: ["Failed", "bad"],
+  damaged: ["Damaged", "bad"],
   broken: ["Broke off", "bad"],
   client_gone: ["Client left", "idle"],
   cancelled: ["Cancelled", "warn"],
