@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from random import Random
+from secrets import token_hex
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -86,6 +87,8 @@ class Application:
         self._following: asyncio.Task[None] | None = None
         self._secrets: set[str] = set()
         self._created = int(time.time())
+        # Random, as two gateways in a row are no loop; and it tells a provider nothing of this machine.
+        self._pseudonym = f"sluice-{token_hex(8)}"
         self._environ = environ
         self._dialer = Dialer(environ)
         self._listener: Listener | None = None
@@ -161,6 +164,7 @@ class Application:
             trace=None if tracing is None else tracing.begin,
             report=None if self._sentry is None else self._sentry.report,
             protect_metrics=config.admin.protect_metrics,
+            pseudonym=self._pseudonym,
         )
         plane.vitals.adopt(config)
         self._hide(config)
@@ -374,7 +378,8 @@ class Application:
         self.log.warning(line)
 
     def _compiled(self, config: Config) -> Catalog:
-        catalog = Catalog(config, self._registry, version=__version__, created=self._created)
+        via = b"Via: 1.1 %b\r\n" % self._pseudonym.encode()
+        catalog = Catalog(config, self._registry, version=__version__, created=self._created, via=via)
         self.settled.flush()  # by the names that were known
         self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
         return catalog

@@ -66,6 +66,20 @@ class UpgradeRequired(ClientFault):
         )
 
 
+class LoopDetected(GatewayError):
+    """The request passed this gateway before: a provider's ``baseUrl`` leads back to it (RFC 5842 7.2)."""
+
+    status = 508
+    code = "gateway_loop"
+    should_retry = False
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway sent this request to itself: the baseUrl of a provider leads back to the gateway."
+            " Set it to the provider's own address."
+        )
+
+
 class Unauthorised(GatewayError):
     """Nobody proved who asks: the same words for a missing, an unknown, a wrong and an expired credential."""
 

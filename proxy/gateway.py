@@ -22,7 +22,7 @@ from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.planning import plan_call, plan_form
 from proxy.dispatch.uploading import Uploading
-from proxy.errors import ClientFault, ClientGone, GatewayError, Overloaded, ShuttingDown, UpgradeRequired
+from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Overloaded, ShuttingDown, UpgradeRequired
 from proxy.exchange import Exchange, Trial
 from proxy.hooks import CallHook
 from proxy.hooks import Reply as HookReply
@@ -52,6 +52,7 @@ END_SECS = 5.0  # for what does not heed its interruption, a hook for example
 BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop may breathe in between
 
 _REQUEST_ID = istr("x-request-id")  # a name that knows its lower case is found for half the price
+_VIA = istr("Via")
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 # OpenAI serves these over WebSocket, too. Codex goes on over HTTP at once after a 426, and only after that.
 _RESPONSES = ("/responses", "/responses/")
@@ -77,6 +78,7 @@ class Gateway:
         trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
         report: Callable[[BaseException, str], None] | None = None,
         protect_metrics: bool = False,
+        pseudonym: str = "",
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
@@ -93,6 +95,7 @@ class Gateway:
         self._report = report  # hears of defects of ours, and in which request they showed
         self._edge = Edge(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
         self._routes = Routes(("/v1", settings.base_path))
+        self._pseudonym = pseudonym  # in the Via of what this process sends
         self._most = settings.max_in_flight
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
         self._running: dict[Exchange, Request] = {}
@@ -135,6 +138,8 @@ class Gateway:
             if client is None:
                 if request.upgrade or request.method == "CONNECT":
                     _refuse_other_protocols(request)
+                if _VIA in request.headers:
+                    self._check_loop(request)
                 delivery.cors = self._edge.check(request)
                 if page is not None:
                     await page(request)
@@ -186,6 +191,11 @@ class Gateway:
         if given is not None and _request_id(given):
             return given
         return f"{self._id_prefix}{next(self._ids)}"
+
+    def _check_loop(self, request: Request) -> None:
+        """Raises LoopDetected for a request of our own. Gateways in a row, one of them twice, are none."""
+        if self._pseudonym and any(self._pseudonym in value for value in request.headers.getall(_VIA)):
+            raise LoopDetected
 
     def _turn_away(self, request: Request) -> NoReturn:
         if self.stopping:

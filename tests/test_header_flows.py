@@ -69,6 +69,7 @@ async def test_a_json_call_arrives_with_exactly_these_headers(up: Upstream) -> N
             "accept-encoding": "identity",
             "authorization": "Bearer secret-key",
             "content-type": "application/json",
+            "via": f"1.1 {gw.app._pseudonym}",
             "x-request-id": "r-1",
             "content-length": str(len(request.body)),
         }

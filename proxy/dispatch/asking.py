@@ -66,7 +66,7 @@ def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes
     if trace is not None:
         lines += _traced(trace, trial)
     name = exchange.request_id.encode()
-    return b"%b%bx-request-id: %b\r\nContent-Length: %d\r\n\r\n" % (head, lines, name, length)
+    return provider.call_end % (head, lines, name, length)
 
 
 def upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, opaque: bool) -> bytes:
@@ -80,7 +80,8 @@ def upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, 
     )
     if trace is not None:
         lines += _traced(trace, trial)
-    return b"%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, delivery.exchange.request_id.encode(), framing)
+    name = delivery.exchange.request_id.encode()
+    return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, provider.via, name, framing)
 
 
 def _traced(trace: Trace, trial: Trial) -> bytes:

@@ -19,6 +19,7 @@ class Provider:
 
     __slots__ = (
         "asks_usage",
+        "call_end",
         "configured",
         "configured_json",
         "forwarded",
@@ -28,9 +29,11 @@ class Provider:
         "passthrough",
         "settings",
         "sites",
+        "via",
     )
 
-    def __init__(self, name: str, settings: Settings, *, version: str, open_: bool) -> None:
+    def __init__(self, name: str, settings: Settings, *, version: str, open_: bool, via: bytes = b"") -> None:
+        """``via`` is the gateway's own line of that name, unless the configuration has one for this provider."""
         self.name = name
         self.settings = settings
         self.open = open_  # lists no models of its own, so any name is handed on
@@ -40,6 +43,9 @@ class Provider:
         self.asks_usage = settings.usage_in_stream != "never"
         # What the client may not send as well: a header must not stand there twice.
         self.configured = frozenset(name.lower().encode() for name in settings.headers)
+        self.via = via if b"via" not in self.configured else b""
+        # What follows the head of a JSON call: the client's lines, the request's id, the body's length.
+        self.call_end = b"%b%b" + self.via + b"x-request-id: %b\r\nContent-Length: %d\r\n\r\n"
         self.configured_json = self.configured | {b"content-type"}
         # A configured Authorization header is the credential, whatever keys there are beside it.
         self.keys = KeyRing(() if b"authorization" in self.configured else settings.keys)

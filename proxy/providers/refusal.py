@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from proxy.errors import LoopDetected
 from proxy.wire import document
 from proxy.wire.openai_error import ProviderError
 
@@ -27,6 +28,7 @@ Meaning = Literal[
     "context_length",  # the prompt, or what it asks for, does not fit the model
     "content_filter",  # it does not want to answer this
     "auth",  # it refuses our credential, or our account
+    "loop",  # a gateway like this one found the request to come back to it
     "other",  # the request's own fault
 ]
 
@@ -167,6 +169,8 @@ def of_error(error: ProviderError | None) -> Refusal:
 def _meaning(status: int, body: bytes) -> Meaning:
     if status == 429:
         return "rate_limited"
+    if status == LoopDetected.status and LoopDetected.code in _sentences(body):
+        return "loop"
     if status >= 500 or status in _RETRY_SOON:
         return "server_error"
     told = "\n".join(_sentences(body))[:TOGETHER]

@@ -44,12 +44,14 @@ MOST_LISTINGS = 100
 class Catalog:
     """``plan`` proposes deployments; ``listing`` is the body of GET models; ``fallback`` is the configured one's."""
 
-    def __init__(self, config: Config, registry: Registry, *, version: str, created: int) -> None:
+    def __init__(self, config: Config, registry: Registry, *, version: str, created: int, via: bytes = b"") -> None:
         self.config = config
         self._created = created
         listed = frozenset(model.provider for model in config.models)
         self.providers = {
-            name: Provider(name, settings, version=version, open_=_takes_any_name(name, settings, config, listed))
+            name: Provider(
+                name, settings, version=version, open_=_takes_any_name(name, settings, config, listed), via=via
+            )
             for name, settings in config.providers.items()
         }
         self._builder = builder = DeploymentBuilder(config, registry)

@@ -40,6 +40,7 @@ class Kind(StrEnum):
     NOT_FOUND = "not_found"  # any other 404
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTER = "content_filter"
+    LOOP = "loop"  # 508 of this gateway or of another one: a baseUrl leads back to where the request came from
     OTHER = "other"  # any other 4xx
     AUTH = "auth"  # 401, 402, 403 about our credential
     OPTIONS = "options"  # 400 because of an option that was the gateway's own wish
@@ -89,6 +90,7 @@ RULES: Final[dict[Kind, Rule]] = {
     Kind.NOT_FOUND:      Rule(Next.NEXT_OR_TELL,   "nothing"),
     Kind.CONTEXT_LENGTH: Rule(Next.LARGER_OR_TELL, "nothing"),
     Kind.CONTENT_FILTER: Rule(Next.TELL,           "nothing"),
+    Kind.LOOP:           Rule(Next.TELL,           "nothing"),
     Kind.OTHER:          Rule(Next.TELL,           "nothing"),
     Kind.AUTH:           Rule(Next.KEY,            "nothing"),
     Kind.OPTIONS:        Rule(Next.SAME_NOW,       "nothing"),

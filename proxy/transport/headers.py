@@ -38,6 +38,7 @@ _TO_PROVIDER: Final = {
     "OpenRouter's names for the calling application": "http-referer x-title",
     "the client's protection against running twice": "idempotency-key",
     "W3C Trace Context": "traceparent tracestate",
+    "the gateways before this one, which find loops by it (RFC 9110 7.6.3)": "via",
 }
 
 _ONLY_IF_CONFIGURED: Final = {
@@ -54,7 +55,7 @@ _NEVER_OPAQUE: Final = {
     # A provider refuses what comes from a foreign page, and need not know whose page it was.
     "the browser's words to the gateway": "origin referer sec-* access-control-request-*",
     "where the client is": (
-        "forwarded x-forwarded-* x-real-ip x-client-ip x-cluster-client-ip true-client-ip cf-* fastly-client-ip via"
+        "forwarded x-forwarded-* x-real-ip x-client-ip x-cluster-client-ip true-client-ip cf-* fastly-client-ip"
     ),
     "the gateway's own words": "x-router-*",
 }
