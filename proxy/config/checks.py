@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LISTEN = re.compile(r"[A-Za-z0-9._-]+|\[?(?=.*:.*:)[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@\\]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@\\:]+)(:(?P<port>[0-9]{1,5}|\*))?")
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 as IPv6 (RFC 4291, section 2.5.5.2)
@@ -118,15 +118,29 @@ def listen_host(text: str) -> str:
 
 
 def allowed_host(text: str) -> str:
-    if not _HOST.fullmatch(text):
+    if text != "*" and not _HOST.fullmatch(text.removeprefix("*.")):
         raise ValueError("expected a host name as it stands in a URL, without scheme and port")
     return text.lower()
 
 
 def origin(text: str) -> str:
-    if text != "*" and not _ORIGIN.fullmatch(text.lower().rstrip("/")):
-        raise ValueError('expected an origin such as https://chat.example.org, or "*"')
-    return text.lower().rstrip("/")
+    origin = text.lower().rstrip("/")
+    if origin in ("*", "null"):
+        return origin
+    found = _ORIGIN.fullmatch(origin)
+    if found is None:
+        raise ValueError(
+            "expected an origin such as https://chat.example.org, http://localhost:* or https://*.example.org,"
+            ' or "null" or "*"'
+        )
+    host, port = found["host"], found["port"]
+    if not host.isascii():
+        raise ValueError("browsers write this host with xn-- (punycode), and so must the origin")
+    if "*" in host and host != "*" and not re.fullmatch(r"\*(\.[a-z0-9_-]+)+", host):
+        raise ValueError('can match no origin: a "*" stands before the first dot of the host, or for the port')
+    if not re.fullmatch(r"[a-z0-9._*-]+|\[.*\]", host) or ((port or "").isdigit() and int(port) > 65535):
+        raise ValueError("can match no origin: its host or port is not valid")
+    return origin
 
 
 def header(text: str) -> str:

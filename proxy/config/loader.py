@@ -11,6 +11,7 @@ from msgspec import Struct, field, inspect
 from msgspec.structs import fields, replace
 
 from proxy.config import aliases, document
+from proxy.config.advice import doubtful_addresses
 from proxy.config.aliases import Report
 from proxy.config.checks import is_url, kinds, list_url
 from proxy.config.environment import CONFIG_PATH, Environment, gather, substitute
@@ -105,7 +106,8 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     for path, value in variables.over.items():
         config = _replaced(config, path.split("."), value)
     report = _reported(draft, variables, absent, used)
-    return Loaded(_without(config, absent, notices), notices, draft.path, report)
+    config = _without(config, absent, notices)
+    return Loaded(config, [*notices, *doubtful_addresses(config)], draft.path, report)
 
 
 def _replaced(struct: Any, path: list[str], value: Any) -> Any:

@@ -183,8 +183,9 @@ class Reader:
                 filled = "" if filled.unset else filled.text
             read = filled if filled is BROKEN else self._convert(expected, filled, path, repr_=sort(value))
         else:
-            # YAML has dates of its own, for those who leave the quotes out.
+            # YAML has dates and a null of its own, for those who leave the quotes out.
             text = value.isoformat() if kind == "moment" and isinstance(value, date) else value
+            text = "null" if kind == "origin" and value is None else text
             read = self._leaf(expected, text, path)
         return self._checked(kind, read, path)
 

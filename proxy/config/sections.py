@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import quoted
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, Provider, RateLimiting, Tls
@@ -65,6 +66,12 @@ def _provider(provider: Provider) -> Iterator[Complaint]:
     if not provider.addresses:
         known = f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
         yield Complaint("baseUrl", known, ("baseUrl", "baseUrls"))
+    for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", provider.base_urls)):
+        yield from (Complaint(key, text) for address in addresses if (text := address_mistake(address)))
+    one = [] if provider.api_key is UNSET else [provider.api_key]
+    more = [] if provider.api_keys is UNSET else provider.api_keys
+    for key, keys in (("apiKey", one), ("apiKeys", more)):
+        yield from (Complaint(key, text) for each in keys if (text := key_mistake(each)))
 
 
 def _fallback(fallback: Fallback) -> Iterator[Complaint]:

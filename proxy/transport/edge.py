@@ -16,6 +16,7 @@ from aiohttp import hdrs
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault
 from proxy.transport.headers import ascii_value
+from proxy.transport.origins import Origins
 from proxy.transport.security import NOSNIFF
 from proxy.transport.server import Request
 
@@ -36,13 +37,6 @@ _PREFLIGHT = (
     b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
 )
 _PRIVATE_NETWORK = b"Access-Control-Allow-Private-Network: true\r\n"  # WICG: a page of the internet, a gateway at home
-_EXPOSED = (
-    b"Vary: Origin\r\n"
-    b"Access-Control-Expose-Headers: x-request-id, x-router-provider, x-router-model, x-router-attempts,"
-    b" x-router-fallback-used, x-router-errors, x-router-decision, retry-after, x-ratelimit-limit,"
-    b" x-ratelimit-remaining, x-ratelimit-reset\r\n"
-)
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Edge:
@@ -57,12 +51,14 @@ class Edge:
         self._names = frozenset(
             ("localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts))
         )
-        self._any_host = local
+        # "*.example.org" as ".example.org"
+        suffixes = (host[1:].lower() for host in settings.allowed_hosts if host.startswith("*."))
+        self._suffixes = (".localhost", *suffixes)
+        self._any_host = local or "*" in settings.allowed_hosts
         scraped_by_any_name = protect_metrics or not is_local(settings)
         self._any_host_at = PROBES | {"/metrics"} if scraped_by_any_name else PROBES
         self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end before us
-        self._any_origin = b"" if "*" not in settings.cors_origins else _allowed(b"*")
-        self._origins = {origin: _allowed(origin.encode()) for origin in map(_plain, settings.cors_origins)}
+        self._origins = Origins(settings.cors_origins)
         self._good: set[str] = set()  # Host values that passed, to spare the parsing
 
     def check(self, request: Request) -> bytes:
@@ -115,7 +111,7 @@ class Edge:
         if literal is not None:
             return _is_address(literal, IPv6Address)
         name = name.removesuffix(".").lower()
-        return name in self._names or name.endswith(".localhost") or _is_address(name, ip_address)
+        return name in self._names or name.endswith(self._suffixes) or _is_address(name, ip_address)
 
     def _check_origin(self, origin: str, host: str, private: bool) -> bytes:
         scheme, _, place = origin.partition("://")
@@ -124,7 +120,7 @@ class Edge:
             if not own:
                 raise _foreign("The control plane takes no requests from other web origins.", origin)
             return b""
-        cors = self._origins.get(origin) or self._any_origin
+        cors = self._origins.lines(origin)
         if not cors and not own:
             raise _foreign("Requests from this web origin are not allowed; add it to server.corsOrigins.", origin)
         return cors
@@ -133,17 +129,6 @@ class Edge:
 def _is_private(path: str) -> bool:
     """Whether it is the control plane's, which serves its own pages alone. It knows no other spelling of its paths."""
     return path.startswith(("/admin/", "/auth/")) or path in ("/admin", "/auth")
-
-
-def _plain(origin: str) -> str:
-    """As a browser writes it (RFC 6454 6.1): without a default port."""
-    origin = origin.lower().rstrip("/")
-    return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition("://")[0], "/"))
-
-
-def _allowed(origin: bytes) -> bytes:
-    # Without Access-Control-Allow-Credentials: no origin may use what a browser sends of its own accord.
-    return b"Access-Control-Allow-Origin: %b\r\n%b" % (origin, _EXPOSED)
 
 
 def _foreign(message: str, origin: str) -> ClientFault:

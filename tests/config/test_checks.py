@@ -106,12 +106,12 @@ def test_addresses_to_listen_on_that_are_refused(text: str) -> None:
         checks.listen_host(text)
 
 
-@pytest.mark.parametrize("text", ["gateway.example.org", "Gateway", "[::1]", "10.0.0.1"])
+@pytest.mark.parametrize("text", ["gateway.example.org", "Gateway", "[::1]", "10.0.0.1", "*", "*.example.org"])
 def test_allowed_hosts(text: str) -> None:
     assert checks.allowed_host(text) == text.lower()
 
 
-@pytest.mark.parametrize("text", ["https://a", "a:80", "a b", "*", "a/b", "::1"])
+@pytest.mark.parametrize("text", ["https://a", "a:80", "a b", "**", "a.*", "*.", "a/b", "::1"])
 def test_allowed_hosts_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         checks.allowed_host(text)
@@ -124,13 +124,39 @@ def test_allowed_hosts_that_are_refused(text: str) -> None:
         ("http://localhost:3000", "http://localhost:3000"),
         ("*", "*"),
         ("chrome-extension://abc", "chrome-extension://abc"),
+        ("http://localhost:*", "http://localhost:*"),
+        ("https://*.Example.org:8443", "https://*.example.org:8443"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://*:3000", "http://*:3000"),
+        ("null", "null"),
     ],
 )
 def test_origins(text: str, normal: str) -> None:
     assert checks.origin(text) == normal
 
 
-@pytest.mark.parametrize("text", ["chat.example.org", "https://a/b", "https://", "https://a b", "https://u@a", "**"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chat.example.org",
+        "https://a/b",
+        "https://",
+        "https://a b",
+        "https://u@a",
+        "**",
+        "*.example.org",
+        "localhost:*",
+        "https://chat*.example.org",
+        "https://a.*.org",
+        "https://*.",
+        "https://a:*0",
+        "https://a:70000",
+        "https://a:",
+        "https://münchen.example",
+        "https://a_b(c)",
+        "file://",
+    ],
+)
 def test_origins_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         checks.origin(text)

@@ -517,3 +517,32 @@ async def test_options_without_an_origin_is_a_method_like_any_other(gw: Gateway)
     client = await gw.client()
     answer = await client.fetch("OPTIONS", "/v1/chat/completions")
     assert (answer.status, answer.header("allow")) == (405, "POST")
+
+
+async def test_origins_by_pattern_and_null_are_served_and_preflighted(up: Upstream) -> None:
+    server = {"corsOrigins": ["http://localhost:*", "https://*.example.org", None]}
+    async with Gateway(one_provider(up, server=server)) as gw:
+        for origin in ("http://localhost:5173", "https://chat.example.org", "null"):
+            answer = await post(gw, "127.0.0.1", ("Origin", origin))
+            assert (answer.status, answer.header("access-control-allow-origin")) == (200, origin)
+        refused = await post(gw, "127.0.0.1", ("Origin", "https://chat.example.com"))
+        assert refused.status == 403
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "good"),
+    [
+        (["*"], "anything.example", True),
+        (["*.example.org"], "a.b.example.org:8080", True),
+        (["*.example.org"], "A.Example.org.", True),
+        (["*.example.org"], "example.org", False),
+        (["*.example.org"], "badexample.org", False),
+    ],
+)
+def test_allowed_hosts_may_be_patterns(allowed: list[str], host: str, good: bool) -> None:
+    settings = Settings(allowed_hosts=allowed)
+    if good:
+        assert checked(settings, "/v1/models", Host=host) == b""
+    else:
+        with pytest.raises(ClientFault):
+            checked(settings, "/v1/models", Host=host)

@@ -1,0 +1,86 @@
+"""Values that are valid and most likely wrong: what ``sluice check`` and the log say of addresses, and of keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, KnownProvider
+from proxy.config.schema import Config, Server
+
+# Paths that are added to a base URL.
+_ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses)$")
+_REFERENCE = re.compile(
+    r"\$\{?(?P<shell>[A-Za-z_]\w*)\}?|%(?P<batch>[A-Za-z_]\w*)%|(os\.environ/|process\.env\.|env[./:])(?P<other>\w+)"
+)
+_PORTS = {"ollama", "lmstudio"}  # whose default port hardly any other server uses
+
+
+def key_mistake(key: str) -> str:
+    """Why ``key`` cannot be the key of a provider, ``""`` if it can. The key is not repeated."""
+    if key[:1] in ("'", '"', "`") or key[-1:] in ("'", '"', "`"):
+        return "stands in quotes, which are sent as part of it; write it without them"
+    if re.match(r"(authorization\s*:|bearer\s)", key, re.IGNORECASE):
+        return 'begins with "Bearer ", which is sent anyway; write the key alone'
+    if found := _REFERENCE.fullmatch(key):
+        name = found[found.lastgroup or 0]
+        return f'is the name of a variable; write "${{{name}}}"' if name.isupper() else "is the name of a variable"
+    return ""
+
+
+def address_mistake(address: str) -> str:
+    """Why a base URL cannot be right, ``""`` if it can."""
+    path = urlsplit(address).path
+    if found := _ENDPOINT.search(path):
+        return f"ends in {found[0]}, which is added to it; write {address.removesuffix(found[0])}"
+    return ""
+
+
+def doubtful_addresses(config: Config) -> Iterator[str]:
+    """One line for each base URL that is most likely not the API's."""
+    for name, provider in config.providers.items():
+        for address in provider.addresses:
+            if is_own(address, config.server):
+                yield f"providers.{name}.baseUrl: {address} is the gateway's own address"
+            elif expected := _expected(name, address):
+                yield f"providers.{name}.baseUrl: {address} is most likely wrong; the API is known to be at {expected}"
+
+
+def is_own(address: str, server: Server) -> bool:
+    """Whether the listener of ``server`` answers at ``address``."""
+    parts = urlsplit(address)
+    if server.unix_socket or not server.port or (parts.port or {"http": 80, "https": 443}[parts.scheme]) != server.port:
+        return False
+    host = parts.hostname or ""
+    return host == server.host or (_is_loopback(host) and (_is_loopback(server.host) or _is_any(server.host)))
+
+
+def _expected(name: str, address: str) -> str:
+    """Where the API is that ``address`` seems to mean, ``""`` if that is not known, or there."""
+    parts = urlsplit(address)
+    for known in HOSTED.values():
+        if parts.hostname == urlsplit(known.base_url).hostname:
+            return "" if _is_at(parts.path, known) else known.base_url
+    for local, known in KNOWN_PROVIDERS.items():
+        port = urlsplit(known.base_url).port
+        if parts.path or local in HOSTED or not (name == local or (local in _PORTS and parts.port == port)):
+            continue
+        return "" if _is_at(parts.path, known) else f"{address}{urlsplit(known.base_url).path}"
+    return ""
+
+
+def _is_at(path: str, known: KnownProvider) -> bool:
+    return path in (urlsplit(known.base_url).path, *known.other_paths)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_any(host: str) -> bool:
+    return host in ("0.0.0.0", "::")
