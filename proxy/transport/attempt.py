@@ -26,14 +26,16 @@ from proxy.transport import headers as policy
 from proxy.transport.ask import Ask, Listener, Segments
 from proxy.transport.body import Budget
 from proxy.transport.clocks import NEVER, Ticker, Watch
-from proxy.transport.collect import Answer, Collector, Pipe
+from proxy.transport.collect import Answer, Collector, ErrorCollector, Pipe
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head
-from proxy.transport.inflate import CODINGS, BadCompression, Inflater
+from proxy.transport.inflate import CODINGS
+from proxy.transport.inflating import Inflating
 from proxy.transport.pool import Pool
 from proxy.transport.relay import EventHook, EventRelay
 from proxy.transport.reply import Outlet
 from proxy.transport.server import Request
+from proxy.transport.upload import slices
 from proxy.transport.upstream import UpstreamConnection
 from proxy.wire.dialects import OPAQUE
 from proxy.wire.tap import Mark, Tap
@@ -43,7 +45,7 @@ DRAIN_SECS = 120.0  # how long an answer is read on for its usage after the clie
 # Below this it is cheaper to copy the pieces of a request together than to hand them over one by one.
 JOIN_BELOW = 64 * 1024
 BIG_BODY = 1024 * 1024
-SLICE = 256 * 1024
+MAX_ERROR = 64 * 1024  # bytes of an error that a provider tells; a longer one is told in our words
 AFTER_DONE_SECS = 5.0  # how long a provider may keep the connection open after [DONE]
 
 
@@ -97,7 +99,7 @@ class Attempt:
         "_dialling",
         "_exchange",
         "_head",
-        "_inflater",
+        "_inflating",
         "_outcome",
         "_reply",
         "_request",
@@ -133,7 +135,7 @@ class Attempt:
         self._connection: UpstreamConnection | None = None
         self._body: Body | None = None
         self._tap: Tap | None = None
-        self._inflater: Inflater | None = None
+        self._inflating: Inflating | None = None
         self._watch: Watch | None = None
         self._outcome: asyncio.Future[Answer | None] | None = None
         self._dialling: asyncio.Task[None] | None = None
@@ -173,6 +175,8 @@ class Attempt:
             self._dialling.cancel()
         if self._uploading is not None:
             self._uploading.cancel()
+        if self._inflating is not None:
+            self._inflating.stop()
         body, tap = self._body, self._tap
         if body is not None:
             body.release()
@@ -231,7 +235,7 @@ class Attempt:
         elif ask.size <= BIG_BODY:
             segments = (ask.head, *ask.body)
         else:
-            segments, source = (ask.head,), _slices(ask.body)
+            segments, source = (ask.head,), slices(ask.body)
         connection.send(segments, self, now, ask.no_body)
         self._around.ticker.add(self)
         if source is not None:
@@ -243,7 +247,7 @@ class Attempt:
         """Its answer will not come, or not to its end."""
         self._connection = None
         self._stop_clocks()
-        if connection.sink is self:
+        if connection.sink is self or (self._inflating is not None and self._inflating.at_end):
             connection.abort()
 
     def _may_repeat(self, fault: GatewayError) -> bool:
@@ -303,16 +307,19 @@ class Attempt:
             return self._take
         if not head.coding or self._exchange.endpoint.dialect == OPAQUE:
             return body.feed
-        return self._inflating(head.coding, body.feed)
+        return self._inflate(head.coding, body.feed)
 
     def end(self) -> None:
-        connection, body, outcome = self._connection, self._body, self._outcome
+        connection, body, outcome, inflating = self._connection, self._body, self._outcome, self._inflating
         assert connection is not None
+        if inflating is not None and inflating.busy:
+            inflating.at_end = True  # we hear of it again when the rest is decoded, and keep the connection so long
+            return
         # From the release on the connection may be somebody else's, and no clock has anything to say.
         self._connection = None
         self._stop_clocks()
         try:
-            if self._inflater is not None and self._inflater.cut:
+            if inflating is not None and inflating.cut:
                 self.broken(BrokenAnswer("The provider's compressed answer is cut off."))
             elif body is not None:
                 body.end()
@@ -325,12 +332,31 @@ class Attempt:
         self._around.pool.release(connection)
 
     def broken(self, fault: GatewayError) -> None:
+        if self._inflating is not None:
+            self._inflating.stop()
         if self._body is not None and self._body.committed and not self._detached:
             self._body.broken(fault)
         elif self._may_repeat(fault):
             self._repeat()
         else:
             self._settle(fault)
+
+    # -- the decoder's side -----------------------------------------------------------------------
+
+    def inflating(self) -> None:
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def inflated(self) -> None:
+        if self._inflating is not None and self._inflating.at_end:
+            self.end()
+        elif self._connection is not None:
+            self._connection.resume_reading()
+
+    def undecodable(self, fault: GatewayError) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+        self.broken(fault)
 
     # -- the body's side --------------------------------------------------------------------------
 
@@ -386,11 +412,13 @@ class Attempt:
         if self._connection is not None and not self._detached:
             self._connection.pause_reading()
             self._watching().pause()
+            if self._inflating is not None:
+                self._inflating.pause()
 
     def resume(self) -> None:
         if self._connection is not None:
             self._watching().resume()
-            self._connection.resume_reading()
+            self._read_again()
 
     def client_gone(self) -> None:
         if isinstance(self._body, EventRelay) and self._body.complete:
@@ -472,13 +500,15 @@ class Attempt:
                 return self._relay()
             if endpoint.answer != "json" and not head.kind.endswith((b"/json", b"+json")):
                 return Pipe(self, self._reply, status, length)
-        if length and length <= self._around.max_answer:
+        if length and length <= (self._around.max_answer if status < 400 else MAX_ERROR):
             return None
         return self._collector(length)
 
     def _collector(self, length: int | None) -> Collector:
         around, head = self._around, self._head
         assert head is not None
+        if head.status >= 400:
+            return ErrorCollector(self, self._reply, head.status, length, MAX_ERROR, around.budget)
         return Collector(self, self._reply, head.status, length, around.max_answer, around.budget)
 
     def _take(self, chunk: bytes) -> None:
@@ -502,20 +532,20 @@ class Attempt:
             hook = _overheard(hook, listener, tap)
         return EventRelay(self, connection, self._reply, self._exchange, tap, hook)
 
-    def _inflating(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def _inflate(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """We asked for identity; a provider that compresses all the same is decoded."""
         if coding not in CODINGS:
             raise BrokenAnswer("The provider's answer is compressed in a way that was not asked for.", detail=coding)
-        self._inflater = inflater = Inflater(coding)
+        self._inflating = inflating = Inflating(coding, feed, self, self._around.loop)
+        return inflating.feed
 
-        def inflate(data: bytes) -> None:
-            try:
-                for piece in inflater.feed(data):
-                    feed(piece)
-            except BadCompression as exc:
-                raise BrokenAnswer("The provider's compressed answer is damaged.", detail=str(exc)) from None
-
-        return inflate
+    def _read_again(self) -> None:
+        """Go on with what is decoded, and read more when nothing of it is left."""
+        inflating = self._inflating
+        if inflating is not None:
+            inflating.resume()
+        if self._connection is not None and (inflating is None or not inflating.busy):
+            self._connection.resume_reading()
 
     def _ping(self) -> None:
         if self._detached or self._request.gone:
@@ -539,7 +569,7 @@ class Attempt:
             watch = self._watching()
             watch.resume()
             watch.bound(DRAIN_SECS)
-            self._connection.resume_reading()
+            self._read_again()
 
     def _expired(self, clock: str, seconds: float) -> None:
         if clock == "clientStall":
@@ -559,15 +589,6 @@ class Attempt:
             outcome.set_exception(result)
         else:
             outcome.set_result(result)
-
-
-async def _slices(body: Segments) -> AsyncIterator[memoryview]:
-    """A big body in portions: over a fast line the kernel would take all of it in one call, for tens of ms."""
-    for segment in body:
-        view = memoryview(segment)
-        for start in range(0, len(view), SLICE):
-            yield view[start : start + SLICE]
-            await asyncio.sleep(0)
 
 
 def _overheard(hook: EventHook | None, listener: Listener, tap: Tap) -> EventHook:

@@ -133,3 +133,29 @@ class Collector(Pipe):
         if self._held:
             self._budget.give(self._held)
             self._held = 0
+
+
+class ErrorCollector(Collector):
+    """The body of an error. One that is larger than ``limit`` is handed over empty, without its rest."""
+
+    __slots__ = ("_over",)
+
+    def __init__(
+        self, owner: Owner, reply: Outlet, status: int, length: int | None, limit: int, budget: Budget
+    ) -> None:
+        super().__init__(owner, reply, status, length, limit, budget)
+        self._over = False
+
+    def feed(self, chunk: bytes) -> None:
+        if self._over:
+            return
+        if self._held + len(chunk) <= self._limit:
+            super().feed(chunk)
+            return
+        self._over = True
+        self.release()
+        self._owner.collected(b"")
+
+    def end(self) -> None:
+        if not self._over:
+            super().end()

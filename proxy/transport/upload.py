@@ -6,7 +6,8 @@ comes first; from there on the client's bytes go straight to the provider, at th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 
@@ -121,3 +122,12 @@ async def chunked(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for piece in pieces:
         yield b"%x\r\n%b\r\n" % (len(piece), piece)
     yield b"0\r\n\r\n"
+
+
+async def slices(body: Sequence[bytes | memoryview]) -> AsyncIterator[memoryview]:
+    """A big body in portions: over a fast line the kernel would take all of it in one call, for tens of ms."""
+    for segment in body:
+        view = memoryview(segment)
+        for start in range(0, len(view), PIECE):
+            yield view[start : start + PIECE]
+            await asyncio.sleep(0)
