@@ -140,7 +140,7 @@ class Application:
             ping_every=PING_EVERY,
             event_hook=event_hook,
         )
-        dispatcher = Dispatcher(around, self._clock, self._chance)
+        dispatcher = Dispatcher(around, self._clock, self._chance, self.log.warning)
         if config.circuit_breaker.shared:
             self._shared = await self._sharing(config, dispatcher)
         self._open_reporting(config, loop)

@@ -31,6 +31,7 @@ from proxy.wire.document import is_json
 _DECISION = istr("x-router-decision")
 _EVENT_STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _JSON = b"Content-Type: application/json\r\n"
+_FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
 _GIVEN_UP = (408, 413)  # the rest of the body is not waited for
@@ -183,20 +184,24 @@ class Delivery:
         refuse(reply, fault, self._router_lines() + self.cors)
 
     def relay_error(self, answer: Answer) -> None:
-        """The provider's own error, which is the client's affair."""
-        error = openai_error.read(answer.body)
+        """The provider's own error, which is the client's affair, without credentials and names of accounts."""
+        deployment = self._deployment
+        body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)
+        error = openai_error.refused(body)
         if self.request.reply.begun or self.request.gone:
             raise openai_error.fault_of(error)
         exchange = self.exchange
         exchange.outcome = "error"
         exchange.error = f"upstream_{answer.status}"
-        exchange.error_detail = error.message if error else ""
-        body = answer.body
-        if error is None and not is_json(body):
+        if error is not None:
+            body = openai_error.relayed(body, answer.status)
+        elif not is_json(body):
             body = openai_error.body(
                 GatewayError(f"The provider answered with status {answer.status}.", code=f"upstream_{answer.status}")
             )
         lines = policy.to_client(answer.headers, without_type=True)
+        if answer.status == 429 and b"x-should-retry" not in lines.lower():
+            lines += _FINAL  # a limit that waiting does not lift, or it would not be relayed
         self.request.reply.send(answer.status, _JSON + self.lines(b"application/json", lines), body)
 
     def _json_lines(self) -> bytes:
@@ -219,7 +224,8 @@ def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
     # RFC 9110 11.6.1: a 401 says how to prove who one is.
     ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorised) else b""
     upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
-    reply.send(fault.status, b"".join((_JSON, retry, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
+    final = _FINAL if fault.should_retry is False else b""
+    reply.send(fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
 
 
 def _document(fault: GatewayError) -> bytes:

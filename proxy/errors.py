@@ -19,12 +19,14 @@ class GatewayError(Exception):
     """An exchange that ends in an error of our own making.
 
     ``message`` is for the client: it never holds an address, a key or a byte of the request.
-    ``detail`` is for the log only.
+    ``detail`` is for the log only. ``should_retry`` overrides what SDKs conclude from the status (the header
+    ``x-should-retry``); ``None`` leaves it to them.
     """
 
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
+    should_retry: bool | None = None
 
     def __init__(
         self,

@@ -93,6 +93,21 @@ class Row:
 
 CONTEXT = said(400, "This model's maximum context length is 1000 tokens.", code="context_length_exceeded")
 FILTERED = said(400, "The response was filtered due to the prompt.", code="content_filter")
+OURS = "Blocked for project proj_JMo3Q9spNIEWhSxusokLegJY and key-of-first"
+AFFORD = "This request requires more credits, or fewer max_tokens. You requested up to 65536, but can only afford 1200."
+NO_ACCESS = "Project `proj_JMo3Q9spNIEWhSxusokLegJY` does not have access to model `up-m`"
+TOO_LARGE = {
+    status: said(
+        status,
+        "Request too large for model `m` in organization `org_01hx9y2z` on tokens per minute (TPM): Limit 6000, "
+        "Requested 9014, please reduce your message size and try again.",
+        code="rate_limit_exceeded",
+        Retry_After="60",
+    )
+    for status in (413, 429)
+}
+NOT_PAID = said(429, "You exceeded your current quota.", code="insufficient_quota")
+OTHERS = ("fallback", "list", "equal")
 AT_SEVEN = formatdate(MIDNIGHT + 7, usegmt=True)
 ONCE, TWICE, THRICE = (1, 1, 1, 1), (2, 2, 1, 1), (3, 3, 3, 3)
 TOO_MANY = (3, 3, 3, 1)
@@ -179,8 +194,8 @@ ROWS = {
     "the model is missing": Row(
         "model_missing",
         ONCE,
-        502,
-        "upstream_model_missing",
+        404,
+        "model_not_found",
         said(404, "The model `up-m` does not exist or you do not have access to it.", code="model_not_found"),
         breaker="unavailable",
         failures=0,
@@ -202,12 +217,38 @@ ROWS = {
     "filtered": Row("content_filter", ONCE, 400, "content_filter", FILTERED, None, (), True, failures=0),
     **{
         str(status): Row("other", ONCE, status, "wrong", said(status, code="wrong"), None, (), True, failures=0)
-        for status in (400, 405, 409, 413, 415, 422)
+        for status in (400, 405, 409, 415, 422)
     },
-    **{
-        str(status): Row("auth", ONCE, 502, "upstream_auth_failed", said(status, SECRET, code="bad_key"), failures=0)
-        for status in (401, 402, 403)
-    },
+    "401": Row("auth", ONCE, 502, "upstream_auth_failed", said(401, SECRET, code="bad_key")),
+    "402": Row("payment_required", ONCE, 402, "broke", said(402, OURS, code="broke"), None, OTHERS, True, failures=0),
+    "402 for max_tokens": Row("other", ONCE, 402, "broke", said(402, AFFORD, code="broke"), None, (), True, failures=0),
+    "403": Row("forbidden", ONCE, 403, "blocked", said(403, OURS, code="blocked"), None, OTHERS, True, failures=0),
+    "403 about the model": Row(
+        "model_missing",
+        ONCE,
+        404,
+        "model_not_found",
+        said(403, NO_ACCESS, code="model_not_found"),
+        breaker="unavailable",
+        failures=0,
+    ),
+    "413": Row("too_large", ONCE, 413, "wrong", said(413, code="wrong"), None, OTHERS, True, failures=0),
+    "413 for the limit of a minute": Row(
+        "too_large", ONCE, 413, "rate_limit_exceeded", TOO_LARGE[413], None, OTHERS, True, failures=0
+    ),
+    "429 for the request alone": Row(
+        "too_large", ONCE, 429, "rate_limit_exceeded", TOO_LARGE[429], None, OTHERS, True, failures=0
+    ),
+    "429 of an account that is used up": Row(
+        "out_of_quota", ONCE, 429, "insufficient_quota", NOT_PAID, None, OTHERS, True
+    ),
+    "Gemini's 400 about the key": Row(
+        "auth",
+        ONCE,
+        502,
+        "upstream_auth_failed",
+        json_answer([error_json("API key not valid. Please pass a valid API key.")], 400),
+    ),
 }
 CASES = [
     (name, manner, setting)
@@ -259,7 +300,7 @@ def text_of(answer: Answer) -> str:
 def discreet(answer: Answer, *addresses: str) -> None:
     """No address, no key, none of the provider's words about our credential: not in the body, not in the head."""
     told = f"{answer.head.headers}{answer.body!r}"
-    for secret in ("127.0.0.1", "inner.example", "Incorrect", "key-of", *addresses):
+    for secret in ("127.0.0.1", "inner.example", "Incorrect", "key-of", "JMo3Q", "01hx9y", *addresses):
         assert secret not in told
 
 
@@ -494,7 +535,7 @@ async def test_who_fails_after_the_status_went_out_is_replaced_or_told_in_band(s
             answer = Answer(head, await client.read_body())
             discreet(answer)
             if setting == "alone":
-                assert b'"code":"upstream_model_missing"' in answer.body
+                assert b'"code":"model_not_found"' in answer.body
                 assert b"[DONE]" not in answer.body
             else:
                 assert text_of(answer) == "whole"
@@ -520,9 +561,14 @@ async def test_one_exchange_is_one_failure_however_often_it_asks(name: str) -> N
             assert (breaker.state, live(gw, "first/m").statistics.counts(clock.now())) == ("open", (3, 3))
             asked = len(up.requests)
             answer = await fetch(client, CALL)
-            assert (answer.status, len(up.requests)) == (502, asked)
+            assert len(up.requests) == asked
             assert "breaker_open" in answer.json["error"]["message"]
-            assert answer.header("retry-after") in ("59", "60")
+            if name == "429":  # it stays one after its breaker opened
+                assert (answer.status, answer.header("x-should-retry")) == (429, None)
+                assert answer.header("retry-after") in ("59", "60")
+            else:
+                assert (answer.status, answer.header("retry-after")) == (503, None)
+                assert answer.header("x-should-retry") == "false"
 
 
 # -- after the content commit -------------------------------------------------------------------------
@@ -649,7 +695,7 @@ async def test_who_was_refused_did_not_run_and_may_ask_somebody_else_unless_its_
     path: str, request_: dict[str, Any], status: int
 ) -> None:
     async with Upstream() as first, Upstream() as second:
-        first.on(lambda request: said(status, SECRET))
+        first.on(lambda request: said(status, SECRET if status == 401 else "Slow down"))
         second.on(lambda request: json_answer({"object": "thing"}))
         async with Gateway(house(first.url, second.url, "equal"), clock=FakeClock()) as gw:
             answer = await (await gw.client()).fetch("POST", path, **request_)

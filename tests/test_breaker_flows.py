@@ -144,7 +144,7 @@ async def test_back_on_the_only_deployment_right_when_the_cooldown_is_over(one: 
         for seconds in (0, 30, 29):
             clock.advance(seconds)
             answer = await ask(gw)
-            assert (answer.status, one.asked) == (502, 3)
+            assert (answer.status, one.asked) == (503, 3)
             assert answer.json["error"]["code"] == "no_candidate"
         assert answer.header("retry-after") == "1"
         clock.advance(1)
@@ -336,7 +336,8 @@ async def test_a_model_that_nobody_has_is_told_each_time_and_asked_for_once(one:
         one.upstream.queue(MISSING)
         for _ in range(3):
             answer = await ask(gw)
-            assert (answer.status, answer.header("retry-after")) == (502, None)
+            assert (answer.status, answer.header("retry-after")) == (404, None)
+            assert answer.json["error"]["code"] == "model_not_found"
         assert "unavailable" in answer.json["error"]["message"]
         assert one.asked == 1
 
@@ -379,7 +380,7 @@ async def test_breakers_statistics_rests_and_counts_survive_a_reload_and_missing
     async with await follower.open() as gw:
         gate = asyncio.Event()
         one.upstream.queue(MISSING)
-        assert (await ask(gw, CALL | {"model": "gone"})).status == 502
+        assert (await ask(gw, CALL | {"model": "gone"})).status == 404
         one.upstream.queue(json_answer(error_json(), 429, [("Retry-After", "100")]))
         assert (await ask(gw, CALL | {"model": "resting"})).status == 429
         one.upstream.queue([Wait(gate), *json_answer(completion("late"))])

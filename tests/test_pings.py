@@ -161,7 +161,7 @@ PLAIN_CHUNKED = [("Content-Type", "application/json"), ("Transfer-Encoding", "ch
 LATE = {
     "an error status": (
         json_answer(error_json("Too many", kind="rate_limit_error", code="slow_down"), 429),
-        "rate_limit_exceeded",
+        "slow_down",
     ),
     "a refusal": (json_answer(error_json("Too odd", kind="invalid_request_error", code="odd"), 422), "odd"),
     "an error page": (

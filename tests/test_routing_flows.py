@@ -494,7 +494,7 @@ async def test_the_decision_tells_why_others_were_passed_over(up: Upstream, cloc
         live(gw, "up/wise").breaker.trip(clock.now(), "test")
         answer = await ask(gw, "auto", ("x-router-decision", "true"))
         decision = json.loads(answer.header("x-router-decision") or "")
-        assert (answer.status, "chosen" in decision) == (502, False)
+        assert (answer.status, "chosen" in decision) == (503, False)
         assert decision["skipped"] == {"up/quick": "resting", "up/wise": "breaker_open"}
         assert "127.0.0.1" not in str(answer.head.headers)
 
@@ -529,7 +529,7 @@ async def test_keys_take_turns(up: Upstream) -> None:
         assert keys_of(up) == ["key-1", "key-2", "key-3"] * 2
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 429])
+@pytest.mark.parametrize("status", [401, 429])
 @MANNERS
 async def test_a_key_that_is_refused_rests_while_another_is_tried(
     up: Upstream, clock: FakeClock, status: int, stream: bool
@@ -560,43 +560,114 @@ async def test_a_429_of_the_only_key_rests_the_deployment_and_not_the_providers_
         assert len(up.requests) == 2
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
-async def test_a_provider_whose_keys_all_rest_is_asked_nothing_and_that_is_no_rate_limit(
+async def test_the_last_key_that_works_no_more_is_asked_until_the_breaker_opens(up: Upstream, clock: FakeClock) -> None:
+    """Of two wrong keys one rests while the other is tried; no request turns the provider off for the others."""
+    async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
+        up.on(lambda request: told(401, "Incorrect API key key-1"))
+        for asked in (2, 3, 4):
+            answer = await ask(gw)
+            assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_auth_failed")
+            assert (answer.header("x-should-retry"), len(up.requests)) == ("false", asked)
+            assert "key-1" not in str(answer)
+        assert keys_of(up) == ["key-1", *["key-2"] * 3]
+        assert live(gw, "up/m").breaker.state == "open"
+        answer = await ask(gw)
+        assert (answer.status, answer.header("retry-after"), answer.header("x-should-retry")) == (503, None, "false")
+        up.on(good)
+        assert (await ask(gw, "n")).status == 200  # another deployment has a breaker of its own
+        clock.advance(61)
+        assert (await ask(gw)).status == 200
+        assert "key-1" in [keys_of(up)[-1], *keys_of(up)]
+
+
+@pytest.mark.parametrize("keys", [(), ("key-1",)], ids=["no key", "one key"])
+async def test_a_401_of_the_only_key_counts_at_the_breaker_and_rests_nothing(
+    up: Upstream, clock: FakeClock, keys: tuple[str, ...]
+) -> None:
+    config = keyed(up, *keys)
+    if not keys:
+        del config["providers"]["up"]["apiKeys"]
+    async with Gateway(config, clock=clock) as gw:
+        up.queue(told(401, "No"))
+        assert (await ask(gw)).status == 502
+        assert live(gw, "up/m").breaker.failures == 1
+        assert [(await ask(gw, model)).status for model in ("m", "n", "m")] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("status", [402, 403])
+@pytest.mark.parametrize("keys", [(), ("key-1",), ("key-1", "key-2", "key-3")], ids=["no key", "one key", "three keys"])
+async def test_a_402_or_403_rests_no_key_and_counts_nowhere(
+    up: Upstream, clock: FakeClock, keys: tuple[str, ...], status: int
+) -> None:
+    config = keyed(up, *keys, routing={"onAuthError": "fail"})
+    if not keys:
+        del config["providers"]["up"]["apiKeys"]
+    async with Gateway(config, clock=clock) as gw:
+        for number in range(6):
+            up.queue(told(status, "Blocked by policy", code="policy"))
+            answer = await ask(gw)
+            assert (answer.status, answer.json["error"]["code"]) == (status, "policy")
+            assert (answer.json["error"]["message"], len(up.requests)) == ("Blocked by policy", 2 * number + 1)
+            assert (await ask(gw)).status == 200  # somebody else's
+        assert (live(gw, "up/m").breaker.state, live(gw, "up/m").breaker.failures) == ("closed", 0)
+        assert set(keys_of(up)) == set(keys or [""])
+
+
+async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: FakeClock) -> None:
+    async with Gateway(keyed(up, "key-1", "key-2", "key-3"), clock=clock) as gw:
+        up.queue(told(401), told(401))
+        answer = await ask(gw, ["m", "spare"])
+        assert answer.header("x-router-provider") == "spare"
+        assert keys_of(up)[:2] == ["key-1", "key-2"]
+        assert live(gw, "up/m").breaker.failures == 0  # the third takes over
+        assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
+        assert set(keys_of(up)[3:]) == {"key-3"}
+
+
+async def test_an_account_that_is_used_up_is_not_asked_twice_and_keeps_its_code(up: Upstream, clock: FakeClock) -> None:
+    used_up = told(429, "You exceeded your current quota.", code="insufficient_quota")
+    async with Gateway(keyed(up, "key-1", routing={"rateLimitRetries": 5}), clock=clock) as gw:
+        up.on(lambda request: used_up if path_of(request) == "up" else good(request))
+        answer = await ask(gw)
+        assert (answer.status, answer.json["error"]["code"], len(up.requests)) == (429, "insufficient_quota", 1)
+        assert (answer.header("x-should-retry"), clock.slept) == ("false", [])
+        assert (await ask(gw, ["m", "spare"])).header("x-router-provider") == "spare"
+        await ask(gw)
+        assert live(gw, "up/m").breaker.state == "open"
+        answer = await ask(gw)
+        assert (answer.status, answer.json["error"]["code"], len(up.requests)) == (429, "insufficient_quota", 4)
+
+
+async def test_another_key_takes_over_from_one_whose_account_is_used_up(up: Upstream, clock: FakeClock) -> None:
+    async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
+        up.queue(told(429, code="insufficient_quota"))
+        assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
+        assert keys_of(up) == ["key-1", "key-2", "key-2", "key-2"]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_retry_after_of_a_server_error_delays_this_requests_own_retry_and_nobody_elses(
     up: Upstream, clock: FakeClock, status: int
 ) -> None:
-    async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
-        up.on(lambda request: told(status, "Incorrect API key key-1"))
+    async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
+        up.queue(told(status, wait=7))
+        assert (await ask(gw)).status == 200
+        assert clock.slept == [7]
+        assert live(gw, "up/m").quota.rests_until == 0
+        up.queue(told(status, wait=61))
         answer = await ask(gw)
-        assert (answer.status, answer.json["error"]["code"], len(up.requests)) == (502, "upstream_auth_failed", 2)
-        for model in ("m", "n", "m"):
-            answer = await ask(gw, model)
-            assert (answer.status, answer.header("retry-after"), len(up.requests)) == (502, "60", 2)
-            assert "every key rests" in answer.json["error"]["message"]
-            assert "key-1" not in str(answer)
-        up.on(good)
-        clock.advance(61)
+        assert (answer.status, clock.slept, answer.header("retry-after")) == (502, [7], None)
         assert (await ask(gw)).status == 200
 
 
-async def test_who_has_no_key_left_costs_no_switch(up: Upstream, clock: FakeClock) -> None:
-    config = keyed(up, "key-1", routing={"maxRetries": 0, "rateLimitRetries": 0})
-    async with Gateway(config, clock=clock) as gw:
-        up.queue(told(401))
-        assert (await ask(gw)).status == 502
-        answer = await ask(gw, ["m", "n", "spare"])
-        assert (answer.status, answer.header("x-router-provider")) == (200, "spare")
-        assert answer.json["_router"]["attempts"] == 1
-
-
-@pytest.mark.parametrize("status", [401, 402, 403])
 @MANNERS
 @pytest.mark.parametrize("how", ["next", "fail"])
 async def test_on_auth_error_says_whether_anybody_else_is_asked(
-    up: Upstream, clock: FakeClock, status: int, stream: bool, how: str
+    up: Upstream, clock: FakeClock, stream: bool, how: str
 ) -> None:
     routing = {"onAuthError": how, "fallback": {"provider": "spare", "model": "spare"}}
     async with Gateway(keyed(up, "key-1", "key-2", routing=routing), clock=clock) as gw:
-        up.queue(*[told(status, "Incorrect API key provided: key-1.", code="invalid_api_key")] * 2)
+        up.queue(*[told(401, "Incorrect API key provided: key-1.", code="invalid_api_key")] * 2)
         answer = await ask(gw, ["m", "spare"], stream=stream)
         if how == "next":
             assert (answer.status, answer.header("x-router-provider")) == (200, "spare")
@@ -608,7 +679,7 @@ async def test_on_auth_error_says_whether_anybody_else_is_asked(
         assert "key-1" not in str(answer)
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("status", [401])
 async def test_the_providers_words_about_our_key_do_not_reach_a_stream_that_was_pinged_either(
     up: Upstream, status: int
 ) -> None:

@@ -37,12 +37,24 @@ def succeeded(trial: Trial, endpoint: str, now: float) -> None:
     live.statistics.ended(True, now)
 
 
-def failed(trial: Trial, kind: Kind, why: str, trials: Iterable[Trial], endpoint: str, now: float) -> None:
+def failed(
+    trial: Trial,
+    kind: Kind,
+    why: str,
+    trials: Iterable[Trial],
+    endpoint: str,
+    now: float,
+    *,
+    key_rests: bool = False,
+) -> None:
     """An attempt that failed, before the content commit or after it; ``why`` is the breaker's reason for it.
 
-    ``trials`` are those of the exchange, which counts at most one failure for each deployment.
+    ``trials`` are those of the exchange, which counts at most one failure for each deployment. ``key_rests``: the
+    failure was put down to the key, and another one takes over.
     """
     live, verdict = trial.deployment.live, rules.RULES[kind].breaker
+    if verdict == "key":
+        verdict = "nothing" if key_rests else "failure"
     if verdict == "failure" and (trial.entry.probe or not _has_failed(trial, trials)):
         live.breaker.fail(trial.entry, now, why)
         live.statistics.ended(False, now)

@@ -6,8 +6,9 @@ from proxy.config.timeouts import Clocks
 from proxy.delivery import Delivery
 from proxy.dispatch import account
 from proxy.dispatch.asking import Asking, call_head, may_ask_usage, refused_options
-from proxy.dispatch.dispatch import Dispatch, Setback
+from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.setback import Setback
 from proxy.exchange import Trial
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind

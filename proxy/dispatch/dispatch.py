@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from proxy import truth
 from proxy.delivery import Delivery
-from proxy.dispatch import account
+from proxy.dispatch import account, cooldowns
 from proxy.dispatch.exhausted import exhausted
 from proxy.dispatch.race import Lost, Race
+from proxy.dispatch.setback import Setback
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
 from proxy.exchange import Trial
 from proxy.providers import refusal
@@ -29,6 +28,7 @@ from proxy.transport.collect import Answer
 from proxy.transport.reply import Outlet
 from proxy.wire import openai_error
 from proxy.wire.answer import Told
+from proxy.wire.openai_error import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -36,18 +36,6 @@ if TYPE_CHECKING:
     from proxy.dispatch.dispatcher import Dispatcher
 
 MAX_WAIT = 60.0  # seconds; how long one exchange waits for a deployment that rests
-_TELLING = (Next.TELL, Next.NEXT_OR_TELL, Next.LARGER_OR_TELL)
-KEY_REST = 60.0  # seconds; for a key that was refused
-
-
-class Setback(Struct):
-    """An attempt that brought nothing: why, and what could be told if nothing else helps."""
-
-    trial: Trial
-    kind: Kind
-    retry_after: float | None = None
-    answer: Answer | None = None  # the provider's own error
-    fault: UpstreamFault | None = None
 
 
 class Dispatch:
@@ -57,7 +45,6 @@ class Dispatch:
     _pings = False  # the client waits for a stream
     _race: Race | None = None  # another attempt runs beside (hedging.py)
     # What only setbacks change; most exchanges have none.
-    _fault: UpstreamFault | None = None  # of the last attempt
     _resort: Deployment | None = None  # the fallback, once it was its turn
     _keyless: tuple[Deployment, ...] = ()  # every key of theirs rests
     _limited: tuple[Deployment, ...] = ()  # our own limits hold them back
@@ -206,43 +193,42 @@ class Dispatch:
 
     def _refused(self, trial: Trial, answer: Answer) -> Setback:
         found = refusal.read(answer.status, answer.headers, answer.body, self._dispatcher.wall())
-        setback = Setback(trial, rules.of_refusal(found), found.retry_after, answer)
-        error = openai_error.read(answer.body) if setback.kind is not Kind.AUTH else None  # which may quote the key
-        self._exchange.error_detail = error.message if error is not None else ""
-        self._fault = None
-        return self._account(setback, f"status {answer.status}")
+        kind, provider = rules.of_refusal(found), trial.deployment.provider
+        error = openai_error.refused(answer.body)
+        if error is not None:
+            error.message = provider.redact(error.message)
+        self._exchange.error_detail = detail = error.message if error is not None else ""
+        if kind is Kind.NOT_FOUND:
+            # Mostly a wrong address: it has to be seen, and only the operator may see it.
+            where = f"{trial.deployment.site.base_url.rstrip('/')}/{self._exchange.endpoint.path}"
+            self._exchange.error_detail = (
+                f"{detail or 'status 404'} (asked at {where}: check providers.{provider.name})"
+            )
+        if kind is Kind.AUTH:
+            error = None  # it is about the gateway's credential: for the log only
+        return self._account(Setback(trial, kind, found.retry_after, answer, error=error), f"status {answer.status}")
 
     def _failed(self, trial: Trial, fault: UpstreamFault) -> Setback:
-        self._fault = fault
-        return self._account(Setback(trial, rules.of_fault(fault), fault=fault), _in_our_words(fault))
+        error = None
+        if isinstance(fault, ErrorInStream):
+            fault.message = trial.deployment.provider.redact(fault.message)
+            error = ProviderError(fault.message, code=fault.code)
+        return self._account(Setback(trial, rules.of_fault(fault), fault=fault, error=error), _in_our_words(fault))
 
     def _account(self, setback: Setback, reason: str) -> Setback:
         """What the breaker, the statistics, and everybody who would ask the same make of it."""
         trial, kind, now = setback.trial, setback.kind, self._now()
         trial.failure, trial.reason = kind.value, reason
-        self._heed(setback, now)
-        account.failed(trial, kind, kind.value, self._exchange.trials, self._endpoint, now)
+        key_rests = False
+        if rules.RULES[kind].breaker == "key":
+            key_rests = cooldowns.cool_key(self._dispatcher, setback, now)
+        elif kind is Kind.RATE_LIMITED:
+            attempts, delay = self._asked(trial.deployment), self._routing.retry_delay
+            cooldowns.cool_deployment(setback, attempts, delay, self._dispatcher.random, now)
+        elif kind is Kind.CONTEXT_LENGTH:
+            self._plan.demand_context(trial.deployment.context_size)
+        account.failed(trial, kind, kind.value, self._exchange.trials, self._endpoint, now, key_rests=key_rests)
         return setback
-
-    def _heed(self, setback: Setback, now: float) -> None:
-        """What holds whoever is asked next: a key that was refused rests, or the deployment that was rate-limited."""
-        trial, deployment = setback.trial, setback.trial.deployment
-        keys = deployment.provider.keys
-        if setback.kind is Kind.AUTH:
-            keys.rest(trial.key, now + KEY_REST)
-        elif setback.kind is Kind.RATE_LIMITED:
-            delay = setback.retry_after
-            if delay is None:
-                retry = self._asked(deployment) - 1
-                delay = rules.backoff(self._routing.retry_delay, retry, self._dispatcher.random)
-            until = now + delay
-            if len(keys) > 1:  # the only key goes on for the provider's other models
-                keys.rest(trial.key, until, limited=True)
-                until = keys.free_at()
-            if until > now:
-                deployment.live.quota.rest(until)
-        elif setback.kind is Kind.CONTEXT_LENGTH:
-            self._plan.demand_context(deployment.context_size)
 
     async def _after(self, setback: Setback) -> Deployment | None:
         """Who is asked next; ``None``: nobody."""
@@ -254,14 +240,14 @@ class Dispatch:
                 return self._switch(fallback=False)
             case Next.SAME_NOW:
                 return deployment
-            case Next.KEY:
-                return self._another_key(deployment)
+            case Next.KEY | Next.KEY_OR_TELL:
+                return self._another_key(setback)
             case Next.REST:
                 return await self._rested(deployment)
             case Next.SAME:
                 return await self._again(trial) or self._switch()
-            case Next.NEXT_OR_SAME:
-                return self._switch(fallback=False) or await self._once_more(trial) or self._last_resort()
+            case Next.NEXT_OR_SAME | Next.SAME_OR_TELL:
+                return self._switch(fallback=False) or await self._once_more(setback) or self._last_resort()
             case Next.TELL | Next.STOP:
                 return None
         return self._switch()
@@ -306,22 +292,30 @@ class Dispatch:
             return None
         return await self._later(trial.deployment, retry)
 
-    async def _once_more(self, trial: Trial) -> Deployment | None:
+    async def _once_more(self, setback: Setback) -> Deployment | None:
         """After a 5xx with nobody else left: the same once more, unless nothing is to be tried twice."""
-        if self._asked(trial.deployment) > 1 or not self._routing.max_retries:
+        deployment = setback.trial.deployment
+        if self._asked(deployment) > 1 or not self._routing.max_retries:
             return None
-        return await self._later(trial.deployment, 0)
+        return await self._later(deployment, 0, setback.retry_after or 0.0)
 
-    async def _later(self, deployment: Deployment, retry: int) -> Deployment | None:
-        delay = rules.backoff(self._routing.retry_delay, retry, self._dispatcher.random)
+    async def _later(self, deployment: Deployment, retry: int, least: float = 0.0) -> Deployment | None:
+        """The same after the backoff, and not before the ``least`` seconds that the provider asked for."""
+        delay = max(least, rules.backoff(self._routing.retry_delay, retry, self._dispatcher.random))
         if await self._wait(delay) and self._plan.may_ask(deployment, self._now()):
             return deployment
         return None
 
-    def _another_key(self, deployment: Deployment) -> Deployment | None:
-        if deployment.provider.keys.free_at() <= self._now():
+    def _another_key(self, setback: Setback) -> Deployment | None:
+        """After a refused key: another one, at most once in an exchange and provider, else another candidate."""
+        deployment, kind = setback.trial.deployment, setback.kind
+        refused = [
+            t for t in self._exchange.trials if t.deployment.provider is deployment.provider and t.failure == kind
+        ]
+        keys = deployment.provider.keys
+        if len(keys) > 1 and len(refused) == 1 and keys.free_at() <= self._now() < setback.trial.key.rests_until:
             return deployment
-        return None if self._routing.on_auth_error == "fail" else self._switch()
+        return None if kind is Kind.AUTH and self._routing.on_auth_error == "fail" else self._switch()
 
     async def _wait(self, seconds: float) -> bool:
         """Whether the time was there; pings meanwhile where they are due."""
@@ -343,13 +337,10 @@ class Dispatch:
             refusal = self._hold.refusal()
             if refusal is not None:
                 raise refusal
-        if setback is None or rules.RULES[setback.kind].next not in _TELLING:
+        if setback is None or setback.kind not in rules.TELLING:
             if self._delivery.explains:
                 self._delivery.decision = truth.decision(self._plan.explain())
-            retry_after = None if setback is None or setback.kind is Kind.AUTH else setback.retry_after
-            raise exhausted(
-                self._exchange, self._plan, self._fault, self._now(), retry_after, self._keyless, self._limited
-            )
+            raise exhausted(self._exchange, self._plan, setback, self._now(), self._keyless, self._limited)
         if setback.answer is not None:
             self._delivery.relay_error(setback.answer)
         elif setback.fault is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from proxy.delivery import Delivery
@@ -39,9 +40,16 @@ class LoopClock:
 class Dispatcher:
     """Makes attempts, tells the time, rolls the dice."""
 
-    def __init__(self, around: Surroundings, clock: Clock | None = None, chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+        warn: Callable[..., None] | None = None,
+    ) -> None:
         clock = clock or LoopClock(around.loop)
         self.around = around
+        self.warn = warn or _nothing  # a line in the log
         self.random = chance or random.Random()
         self.now = clock.now
         self.wall = clock.wall
@@ -77,6 +85,10 @@ class Dispatcher:
             await self._sleep(min(left, ahead))
             if until > self.now() >= first:
                 delivery.ping()
+
+
+def _nothing(message: str, /, **fields: object) -> None:
+    """Nobody reads a log."""
 
 
 def _origin(site: Site) -> Origin:

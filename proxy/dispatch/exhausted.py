@@ -3,90 +3,129 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from proxy import truth
+from proxy.dispatch.setback import Setback
 from proxy.errors import UpstreamFault
 from proxy.exchange import Exchange
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
-from proxy.routing.plan import Plan
+from proxy.routing.plan import Plan, Reason
 from proxy.routing.rules import Kind
 
-WAITS = frozenset(("resting", "busy"))  # reasons to pass a candidate over that time alone removes
-MESSAGE = 2000  # characters
+MESSAGE: Final = 2000  # characters
+# SDKs sleep through a Retry-After of up to a minute, twice: a client that waits so long looks hung.
+LONGEST_WAIT: Final = 5.0  # seconds
+_LIMITED: Final = (Kind.RATE_LIMITED, Kind.OUT_OF_QUOTA)
+_is_code = re.compile(r"[A-Za-z_][\w.\-]{0,63}").fullmatch
 
 
 def exhausted(
     exchange: Exchange,
     plan: Plan,
-    last: UpstreamFault | None,
+    last: Setback | None,
     now: float,
-    told: float | None = None,
     keyless: Sequence[Deployment] = (),
     limited: Sequence[Deployment] = (),
 ) -> UpstreamFault:
-    """429 if every candidate was rate-limited, 504 if the last failure was a clock, else 502; never our 401 to 403.
-
-    ``last`` is the fault of the last attempt, ``None`` if that was an answer, or if nobody could be asked; ``told``
-    the seconds after which that answer's provider wants to be asked again. ``keyless`` are those whose keys all
-    rest, ``limited`` those that our own limits hold back.
+    """``last`` is how the last attempt failed, ``None`` if nobody could be asked. ``keyless`` are the deployments
+    whose keys all rest, ``limited`` those that our own limits hold back. The status is ``rules.verdict``'s.
     """
-    kinds = [Kind(trial.failure) for trial in exchange.trials if trial.failure]
-    waiting = [Kind.RATE_LIMITED if reason in WAITS else Kind.UNREACHABLE for _, reason in plan.skipped]
-    refused = [Kind.RATE_LIMITED if each.provider.keys.limited else Kind.AUTH for each in keyless]
-    refused += [Kind.RATE_LIMITED for _ in limited]
-    status = rules.verdict([*kinds, *waiting, *refused], kinds[-1] if kinds else None)
+    tried = [Kind(trial.failure) for trial in exchange.trials if trial.failure]
+    passed = [_cause(*each) for each in plan.skipped]
+    passed += [Kind.RATE_LIMITED if each.provider.keys.limited else Kind.AUTH for each in keyless]
+    passed += [Kind.RATE_LIMITED for _ in limited]
+    status = rules.verdict(tried, passed)
+    causes = {*tried, *passed}
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited),
         status=status,
-        code=_code(exchange, last, status),
-        retry_after=_retry_after([plan.rest_secs(now), told, *_waits(keyless, now)], status),
+        code=_code(exchange, last, status, causes),
         detail=exchange.error_detail,
     )
-    if status == 429:
+    if status == 404:
+        error.type, error.param = "invalid_request_error", "model"
+    elif status == 429:
         error.type = "rate_limit_error"
+    _advise(error, [plan.rest_secs(now), *_waits(plan, last, keyless, now)], causes)
     return error
+
+
+def _cause(deployment: Deployment, reason: Reason) -> Kind:
+    """Why one was passed over, as the kind of attempt that it would have come to."""
+    if reason == "unavailable":
+        return Kind.MODEL_MISSING
+    if reason in ("resting", "busy"):
+        return Kind.RATE_LIMITED
+    why = deployment.live.breaker.why
+    return Kind(why) if reason == "breaker_open" and why in _LIMITED else Kind.UNREACHABLE
 
 
 def _message(
     exchange: Exchange,
     plan: Plan,
-    last: UpstreamFault | None,
+    last: Setback | None,
     keyless: Sequence[Deployment],
     limited: Sequence[Deployment],
 ) -> str:
     failed = truth.failures(exchange)
+    said = last.error.message if last is not None and last.error is not None else ""
     if len(failed) == 1 and not plan.skipped and not keyless and not limited:
-        return last.message if last is not None else f"The provider failed: {failed[0].message}."
+        if last is not None and last.fault is not None:
+            return last.fault.message
+        return f"The provider failed: {failed[0].message}.{f' It said: {said}' if said else ''}"
     reasons = [f"{failure.provider}/{failure.model_name}: {failure.message.rstrip('.')}" for failure in failed]
     reasons += [f"{deployment.label}: {reason}" for deployment, reason in plan.skipped]
     reasons += [f"{deployment.label}: every key rests" for deployment in keyless]
     reasons += [f"{deployment.label}: its limit here is reached" for deployment in limited]
     told = "; ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in Counter(reasons).items())[:MESSAGE]
-    return f"No model could answer ({told})." if told else "No model could answer."
+    message = f"No model could answer ({told})." if told else "No model could answer."
+    return f"{message} The last provider said: {said}" if said else message
 
 
-def _code(exchange: Exchange, last: UpstreamFault | None, status: int) -> str:
+def _code(exchange: Exchange, last: Setback | None, status: int, causes: set[Kind]) -> str:
+    if status == 404:
+        return "model_not_found"
+    if last is None or not exchange.trials:
+        if status != 429:
+            return "no_candidate"
+        return "insufficient_quota" if causes == {Kind.OUT_OF_QUOTA} else "rate_limit_exceeded"
+    own = last.error.code if last.error is not None else None
+    if isinstance(own, str) and _is_code(own):
+        return own
     if status == 429:
         return "rate_limit_exceeded"
-    if last is not None and last.code:
-        return last.code
-    if not exchange.trials:
-        return "no_candidate"
-    trial = exchange.trials[-1]
-    return "upstream_auth_failed" if trial.failure == Kind.AUTH else f"upstream_{trial.failure}"
+    if last.fault is not None and last.fault.code:
+        return last.fault.code
+    return "upstream_auth_failed" if last.kind is Kind.AUTH else f"upstream_{last.kind}"
 
 
-def _waits(keyless: Sequence[Deployment], now: float) -> list[float]:
-    """Seconds until they have a key again."""
-    return [deployment.provider.keys.free_at() - now for deployment in keyless]
+def _waits(plan: Plan, last: Setback | None, keyless: Sequence[Deployment], now: float) -> list[float | None]:
+    """Seconds until somebody may be asked again, as far as the plan does not know them."""
+    found: list[float | None] = [deployment.provider.keys.free_at() - now for deployment in keyless]
+    if last is not None and last.kind is not Kind.AUTH:
+        found.append(last.retry_after)
+    if any(deployment.live.breaker.state == "half_open" for deployment, _ in plan.skipped):
+        found.append(1.0)  # a probe is on its way
+    return found
 
 
-def _retry_after(waits: Iterable[float | None], status: int) -> int | None:
-    """Seconds until somebody can be asked again, where that is known."""
+def _advise(error: UpstreamFault, waits: Iterable[float | None], causes: set[Kind]) -> None:
+    """Whether the client's SDK should try again, and when.
+
+    It should not where only an operator can help, or where nobody can be asked for longer than a client should wait.
+    """
     known = [seconds for seconds in waits if seconds is not None]
-    if not known:
-        return 1 if status == 429 else None
-    return max(1, math.ceil(min(known)))
+    wait = max(1, math.ceil(min(known))) if known else None
+    if causes <= {Kind.AUTH, Kind.OUT_OF_QUOTA} and causes:
+        error.should_retry = False
+    elif error.status == 429:
+        error.retry_after = wait or 1
+    elif wait is not None and wait <= LONGEST_WAIT:
+        error.retry_after = wait
+    elif error.status == 503:
+        error.should_retry = False

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 
 from proxy.dispatch.calling import Calling
-from proxy.dispatch.dispatch import Setback
 from proxy.dispatch.race import Lost, Race
+from proxy.dispatch.setback import Setback
 from proxy.exchange import Trial
 from proxy.routing.rules import RULES, Next
 from proxy.transport.collect import Answer

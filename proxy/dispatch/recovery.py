@@ -13,8 +13,8 @@ import msgspec
 
 from proxy.delivery import Delivery
 from proxy.dispatch.calling import Calling
-from proxy.dispatch.dispatch import Setback
 from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.setback import Setback
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
 from proxy.exchange import Exchange, Trial
 from proxy.routing.deployment import Deployment

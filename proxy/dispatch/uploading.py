@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 from proxy.delivery import Delivery
 from proxy.dispatch.asking import Asking, upload_head
-from proxy.dispatch.dispatch import Setback
 from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.setback import Setback
 from proxy.exchange import Trial
 from proxy.routing.endpoints import OPAQUE
 from proxy.routing.plan import Plan

@@ -1,4 +1,8 @@
-"""The API keys of one provider: they take turns, and one that was refused or rate-limited rests."""
+"""The API keys of one provider: they take turns, and one that was refused or rate-limited rests.
+
+A refused key rests only while another one takes over: with none left, requests are the only way to learn that it
+works again, and the deployment's breaker says how many are spent on that.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +58,19 @@ class KeyRing:
         if until > key.rests_until:
             key.rests_until = until
             key.limited = limited
+
+    def refused(self, key: Key, until: float, now: float, *, limited: bool = False) -> bool:
+        """Rest ``key`` if another one can take over now; whether it does."""
+        if not any(other.rests_until <= now for other in self._keys if other is not key):
+            return False
+        self.rest(key, until, limited=limited)
+        return True
+
+    def reset(self) -> None:
+        """No key rests any more."""
+        for key in self._keys:
+            key.rests_until = 0.0
+            key.limited = False
 
     @property
     def limited(self) -> bool:

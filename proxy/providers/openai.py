@@ -6,12 +6,16 @@ concatenation.
 
 from __future__ import annotations
 
+import re
+
 from yarl import URL
 
 from proxy.config.schema import Provider as Settings
 from proxy.providers.keys import Key, KeyRing
+from proxy.wire.redaction import Redactor
 
 _JSON = b"Content-Type: application/json\r\n"
+_is_credential = re.compile("auth|key|token|secret|passw|cookie", re.IGNORECASE).search
 
 
 class Provider:
@@ -27,6 +31,7 @@ class Provider:
         "name",
         "open",
         "passthrough",
+        "redact",
         "settings",
         "sites",
         "via",
@@ -49,6 +54,9 @@ class Provider:
         self.configured_json = self.configured | {b"content-type"}
         # A configured Authorization header is the credential, whatever keys there are beside it.
         self.keys = KeyRing(() if b"authorization" in self.configured else settings.keys)
+        # Strikes our credentials out of what the provider says.
+        headers = (_bare(value) for name, value in settings.headers.items() if _is_credential(name))
+        self.redact = Redactor((*settings.keys, *headers))
         self.sites = tuple(Site(self, address, version) for address in settings.addresses)
 
     def __repr__(self) -> str:
@@ -109,6 +117,12 @@ def _own_lines(authority: str, version: str, settings: Settings) -> bytes:
     for name, value in settings.headers.items():
         lines[names.get(name.lower(), name)] = value
     return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
+
+
+def _bare(value: str) -> str:
+    """The credential of a header value, without its scheme."""
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() in ("bearer", "basic", "token") else value
 
 
 def _rule(entry: str) -> tuple[str, str]:

@@ -22,12 +22,17 @@ from proxy.wire.openai_error import ProviderError
 
 Meaning = Literal[
     "rate_limited",  # too much for now: the same request may succeed later
+    "too_large",  # this request alone exceeds what the account or the server takes: waiting does not help
+    "out_of_quota",  # the account is used up until somebody pays: waiting does not help
     "server_error",  # the provider's own trouble
     "model_missing",  # it does not know the model
     "not_found",  # it does not know something else
     "context_length",  # the prompt, or what it asks for, does not fit the model
     "content_filter",  # it does not want to answer this
-    "auth",  # it refuses our credential, or our account
+    "auth",  # it refuses our credential
+    "payment_required",  # 402: the account's balance
+    "forbidden",  # 403: this request, or this deployment, is not allowed
+    "refused_in_answer",  # a 4xx told within a 200
     "loop",  # a gateway like this one found the request to come back to it
     "other",  # the request's own fault
 ]
@@ -116,6 +121,48 @@ MODEL_MISSING: Final = (
     r"model identifier is invalid",  # Bedrock, "The provided model identifier is invalid."
 )
 
+# With a 403, and only at the beginning of a sentence: what a guardrail quotes of a prompt must not count.
+MODEL_FORBIDDEN: Final = (
+    r"model_not_found$",  # OpenAI's code beside the next sentence: Aider-AI/aider#604
+    r"model_permission_blocked_(?:project|org)",  # Groq, "The model `x` is blocked at the project level."
+    r"project `?\S+ does not have access to model",  # OpenAI: continuedev/continue#10120
+    r"user \S+ is not authorized to access model",  # TrueFoundry: truefoundry/models#949
+    r"you don't have access to the model",  # Bedrock, "... with the specified model ID."
+    r"you are not allowed to sample from this model",  # OpenAI's fine-tuned models of others
+)
+
+# A 400 that is about the key, at the beginning of a sentence: OpenAI quotes wrong values within its sentences.
+WRONG_KEY: Final = (
+    r"api_key_invalid$",  # Gemini, reason of its error details
+    r"api key not valid",  # Gemini, "API key not valid. Please pass a valid API key."
+    r"api key expired",  # Gemini, "API key expired. Please renew the API key."
+    r"incorrect api key provided",  # xAI answers a wrong key with a 400
+)
+
+# A 401 that is about the path, since the key lacks a permission: other requests with it are served.
+MISSING_SCOPE: Final = (
+    r"missing_scope$",  # OpenAI's code
+    r"you have insufficient permissions for this operation",  # OpenAI's restricted keys, "Missing scopes: ..."
+)
+
+OUT_OF_QUOTA: Final = (
+    # Codes and types only: Gemini says "You exceeded your current quota" of limits that are free again in a minute.
+    r"insufficient_quota$",  # OpenAI, Azure, DashScope
+    r"exceeded_current_quota_error$",  # Moonshot: platform.moonshot.ai/docs/api/errors
+    r"billing_hard_limit_reached$",  # OpenAI
+)
+
+TOO_LARGE: Final = (
+    r"request too large",  # OpenAI (429): Aider-AI/aider#1880; Groq (413): openai/codex, "on tokens per minute (TPM)"
+    r"long context requests",  # Anthropic (429), "Extra usage is required for long context requests."
+)
+_SIZES: Final = re.compile(r"\blimit:? (\d{1,15}), (?:used:? \d+, )?requested:? (\d{1,15})", re.IGNORECASE)
+
+# A 402 that a smaller request would pass. OpenRouter: "requires more credits, or fewer max_tokens. You requested up to
+# 32000 tokens, but can only afford 27342", Gitlawb/openclaude#1125; where it affords 0, no request would.
+_FEWER_TOKENS: Final = re.compile(r"\bmax_(?:completion_|output_)?tokens\b", re.IGNORECASE)
+_AFFORDS_NOTHING: Final = re.compile(r"can only afford 0\b", re.IGNORECASE)
+
 RATE_LIMITED: Final = (
     r"rate.?limit",  # OpenAI, Anthropic, Azure: wire openai/responses-stream-ratelimit-error
     r"resource_exhausted",  # Gemini: wire gemini/json-429-quota
@@ -131,58 +178,115 @@ _CONTEXT = _any(CONTEXT_LENGTH)
 _FILTER = _any(CONTENT_FILTER)
 _MISSING = _any(MODEL_MISSING)
 _RATE = _any(RATE_LIMITED)
+_LARGE = _any(TOO_LARGE)
+
+
+def _first(wordings: tuple[str, ...]) -> re.Pattern[str]:
+    """For ``match``: at the beginning of a sentence."""
+    return re.compile("|".join(wordings), re.IGNORECASE)
+
+
+_MODEL_FORBIDDEN = _first(MODEL_FORBIDDEN)
+_WRONG_KEY = _first(WRONG_KEY)
+_MISSING_SCOPE = _first(MISSING_SCOPE)
+_OUT_OF_QUOTA = _first(OUT_OF_QUOTA)
 
 # The members that hold a provider's own sentences; `raw` is another provider's whole error inside OpenRouter's.
-_TOLD = ("error", "message", "type", "code", "status", "detail", "msg", "error_type", "innererror", "metadata", "raw")
-_DEEPEST = 4
+_TOLD = (
+    *("error", "message", "type", "code", "status", "detail", "msg", "error_type", "innererror", "metadata", "raw"),
+    *("details", "reason"),  # google.rpc.ErrorInfo
+)
+_DEEPEST = 5
 _RETRY_SOON = (408, 425)
-_OURS = (401, 402, 403)
 _TOO_LONG = (400, 413, 422)
+_SAME_IN_ANSWER = (401, 402, 403, 413, 429)  # what mean the same as a status and within a 200
 
 
 def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall: float) -> Refusal:
     """The meaning of an answer with an error status. ``wall`` is the time of day in Unix seconds: Retry-After may be
     a date. Header names in any case; a body of any kind."""
-    return Refusal(_meaning(status, body), _retry_after(headers, wall))
+    return Refusal(_meaning(status, _sentences(body)), _retry_after(headers, wall))
 
 
 def of_error(error: ProviderError | None) -> Refusal:
     """The meaning of an error that came with a 200; ``None`` is one without a word.
 
-    What is none of the four that have rules of their own is the provider's trouble, whatever it calls it: it had
-    taken the request.
+    What no rule knows is the provider's trouble, unless it names a 4xx: then the request may be at fault.
     """
     if error is None:
         return Refusal("server_error")
-    told = f"{error.code}\n{error.type}\n{error.message}"
-    if error.status == 429 or (not error.status and _RATE.search(told)):
-        return Refusal("rate_limited")
+    sentences = [str(error.code or ""), error.type or "", error.message]
+    told = "\n".join(sentences)
+    status = error.status or (429 if _RATE.search(told) else 0)
+    if status in _SAME_IN_ANSWER:
+        return Refusal(_meaning(status, sentences))
     if _FILTER.search(told):
         return Refusal("content_filter")
     if _CONTEXT.search(told):
         return Refusal("context_length")
-    if error.status in (0, 404) and _MISSING.search(told):
+    if status in (0, 400, 404) and _MISSING.search(told):
         return Refusal("model_missing")
+    if 400 <= status < 500 and status not in _RETRY_SOON:
+        return Refusal("refused_in_answer")
     return Refusal("server_error")
 
 
-def _meaning(status: int, body: bytes) -> Meaning:
-    if status == 429:
-        return "rate_limited"
-    if status == LoopDetected.status and LoopDetected.code in _sentences(body):
+def _meaning(status: int, sentences: list[str]) -> Meaning:
+    told = "\n".join(sentences)[:TOGETHER]
+    if status == LoopDetected.status and LoopDetected.code in sentences:
         return "loop"
     if status >= 500 or status in _RETRY_SOON:
         return "server_error"
-    told = "\n".join(_sentences(body))[:TOGETHER]
-    if status == 404:
-        return "model_missing" if _MISSING.search(told) else "not_found"
-    if _FILTER.search(told) and status not in (401, 402):
+    if status in _READERS:
+        return _READERS[status](told, sentences)
+    if _FILTER.search(told):
         return "content_filter"
-    if status in _OURS:
-        return "auth"
     if status in _TOO_LONG and _CONTEXT.search(told):
         return "context_length"
+    if status == 413:
+        return "too_large"
+    if status == 400 and any(map(_WRONG_KEY.match, sentences)):
+        return "auth"
     return "other"
+
+
+def _unauthorized(told: str, sentences: list[str]) -> Meaning:
+    return "forbidden" if any(map(_MISSING_SCOPE.match, sentences)) else "auth"
+
+
+def _payment_required(told: str, sentences: list[str]) -> Meaning:
+    return "other" if _FEWER_TOKENS.search(told) and not _AFFORDS_NOTHING.search(told) else "payment_required"
+
+
+def _forbidden(told: str, sentences: list[str]) -> Meaning:
+    if _FILTER.search(told):
+        return "content_filter"
+    return "model_missing" if any(map(_MODEL_FORBIDDEN.match, sentences)) else "forbidden"
+
+
+def _not_found(told: str, sentences: list[str]) -> Meaning:
+    return "model_missing" if _MISSING.search(told) else "not_found"
+
+
+def _too_many(told: str, sentences: list[str]) -> Meaning:
+    if any(map(_OUT_OF_QUOTA.match, sentences)):
+        return "out_of_quota"
+    return "too_large" if _exceeds(told) else "rate_limited"
+
+
+def _exceeds(told: str) -> bool:
+    """Whether the request alone is larger than the limit, so that no waiting helps."""
+    sizes = _SIZES.search(told)
+    return int(sizes[2]) > int(sizes[1]) if sizes else _LARGE.search(told) is not None
+
+
+_READERS: Final = {
+    401: _unauthorized,
+    402: _payment_required,
+    403: _forbidden,
+    404: _not_found,
+    429: _too_many,
+}
 
 
 def _sentences(body: bytes) -> list[str]:

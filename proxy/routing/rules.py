@@ -5,7 +5,7 @@ All of it is about the time before the content commit: afterwards an answer has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """How an attempt ended that did not end well."""
 
     RATE_LIMITED = "rate_limited"  # 429
+    TOO_LARGE = "too_large"  # 413, or a 429 of a request that alone exceeds the limit
+    OUT_OF_QUOTA = "out_of_quota"  # 429 of an account that is used up until somebody pays
     RESET = "reset"  # the connection was reset, or the network is unreachable
     UNREACHABLE = "unreachable"  # refused, host unreachable, DNS, TLS, the proxy on the way
     TIMEOUT = "timeout"  # the connect, headers, firstContent, idle or total clock
@@ -41,8 +43,11 @@ class Kind(StrEnum):
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTER = "content_filter"
     LOOP = "loop"  # 508 of this gateway or of another one: a baseUrl leads back to where the request came from
+    REFUSED_IN_ANSWER = "refused_in_answer"  # any other 4xx, told within a 200
+    PAYMENT_REQUIRED = "payment_required"  # 402, unless fewer tokens would pass
+    FORBIDDEN = "forbidden"  # 403 that is not about the model
     OTHER = "other"  # any other 4xx
-    AUTH = "auth"  # 401, 402, 403 about our credential
+    AUTH = "auth"  # 401, and a 400 about the key
     OPTIONS = "options"  # 400 because of an option that was the gateway's own wish
     BUSY = "busy"  # no connection of ours was free: the provider was not asked
     SLOW = "slow"  # the client left after it had waited long for an event
@@ -59,16 +64,20 @@ class Next(StrEnum):
     SAME_NOW = "the same again at once, without what it minded"
     NEXT = "the next at once"
     NEXT_OR_SAME = "the next, or the same once more before the fallback"
+    SAME_OR_TELL = "the next, or the same once more before the fallback, or the provider's error to the client"
+    OTHERS_OR_TELL = "the next, or the fallback, or the provider's error to the client"
     NEXT_OR_TELL = "the next, or the provider's error to the client"
     LARGER_OR_TELL = "the next whose context is larger or unknown, or the provider's error to the client"
-    KEY = "another key, then the next unless onAuthError says fail"
+    KEY = "another key once, then the next unless onAuthError says fail"
+    KEY_OR_TELL = "another key once, then the next, or the fallback, or the provider's error to the client"
     TELL = "nobody: the provider's error to the client"
     STOP = "nobody"
 
 
 # "failure" is one failure (of an exchange at most one per deployment), "unavailable" lasts until reset, reload or
-# restart and for that endpoint, "nothing" leaves a probe's slot free without a verdict.
-Verdict = Literal["failure", "unavailable", "nothing"]
+# restart and for that endpoint, "nothing" leaves a probe's slot free without a verdict. "key" rests the key where
+# another one can take over, and is one failure where none is left.
+Verdict = Literal["failure", "unavailable", "nothing", "key"]
 
 
 class Rule(NamedTuple):
@@ -81,6 +90,8 @@ class Rule(NamedTuple):
 RULES: Final[dict[Kind, Rule]] = {
     # outcome                  next                      breaker
     Kind.RATE_LIMITED:   Rule(Next.REST,           "failure"),
+    Kind.TOO_LARGE:      Rule(Next.OTHERS_OR_TELL, "nothing"),
+    Kind.OUT_OF_QUOTA:   Rule(Next.KEY_OR_TELL,    "key"),
     Kind.RESET:          Rule(Next.SAME,           "failure"),
     Kind.UNREACHABLE:    Rule(Next.NEXT,           "failure"),
     Kind.TIMEOUT:        Rule(Next.NEXT,           "failure"),
@@ -91,8 +102,12 @@ RULES: Final[dict[Kind, Rule]] = {
     Kind.CONTEXT_LENGTH: Rule(Next.LARGER_OR_TELL, "nothing"),
     Kind.CONTENT_FILTER: Rule(Next.TELL,           "nothing"),
     Kind.LOOP:           Rule(Next.TELL,           "nothing"),
+    # One client's request, or one deployment's account: neither a key nor the breaker may pay for it.
+    Kind.PAYMENT_REQUIRED:  Rule(Next.OTHERS_OR_TELL, "nothing"),
+    Kind.FORBIDDEN:         Rule(Next.OTHERS_OR_TELL, "nothing"),
+    Kind.REFUSED_IN_ANSWER: Rule(Next.SAME_OR_TELL,   "nothing"),
     Kind.OTHER:          Rule(Next.TELL,           "nothing"),
-    Kind.AUTH:           Rule(Next.KEY,            "nothing"),
+    Kind.AUTH:           Rule(Next.KEY,            "key"),
     Kind.OPTIONS:        Rule(Next.SAME_NOW,       "nothing"),
     Kind.BUSY:           Rule(Next.NEXT,           "nothing"),
     # Where the deadline is shorter than the clocks, nothing else would ever open the breaker of a silent provider.
@@ -107,6 +122,13 @@ RULES: Final[dict[Kind, Rule]] = {
 # The provider may have worked on the request before it failed: to ask again may run, and bill, it twice.
 _MAY_HAVE_RUN: Final = frozenset(
     (Kind.RESET, Kind.TIMEOUT, Kind.DEADLINE, Kind.SERVER_ERROR, Kind.BROKEN_ANSWER, Kind.CLIENT_GONE, Kind.OURS)
+)
+# The client gets the provider's own error where nobody else is left.
+TELLING: Final = frozenset(
+    kind
+    for kind, rule in RULES.items()
+    if rule.next
+    in (Next.TELL, Next.NEXT_OR_TELL, Next.LARGER_OR_TELL, Next.OTHERS_OR_TELL, Next.SAME_OR_TELL, Next.KEY_OR_TELL)
 )
 CLOCKS: Final = frozenset((Kind.TIMEOUT, Kind.DEADLINE))
 BLAMELESS: Final = frozenset((Kind.SLOW, Kind.CLIENT_GONE, Kind.OUTRUN))  # the attempt itself might have ended well
@@ -157,13 +179,25 @@ def backoff(delay_ms: int, retry: int, random: Random) -> float:
     return float(delay_ms << min(retry, _DOUBLINGS)) / 1000 * random.uniform(1.0, 1.5)
 
 
-def verdict(kinds: Iterable[Kind], last: Kind | None) -> Literal[429, 502, 504]:
-    """The status for the client when nothing helped. ``kinds`` holds how each candidate failed, one that was passed
-    over because it rests after a 429 included; ``last`` how the last attempt ended, ``None`` if there was none."""
-    failures = set(kinds)
-    if failures == {Kind.RATE_LIMITED}:
+def verdict(tried: Sequence[Kind], passed: Iterable[Kind] = ()) -> Literal[404, 429, 502, 503, 504]:
+    """The status for the client when no candidate answered.
+
+    ``tried`` holds how each attempt ended, in order; ``passed`` why the others were not asked. 404: no provider has
+    the model. 429: every cause is a rate limit. 503: nobody could be asked; else 504 or 502, by the last attempt.
+    """
+    asked = [kind for kind in tried if kind not in _NOT_ASKED]
+    causes = {*tried, *passed}
+    if causes == {Kind.MODEL_MISSING}:
+        return 404
+    if causes and causes <= _LIMITS:
         return 429
-    return 504 if last in CLOCKS else 502
+    if not asked:
+        return 503
+    return 504 if tried[-1] in CLOCKS else 502
+
+
+_NOT_ASKED: Final = frozenset((Kind.MODEL_MISSING, Kind.BUSY))  # those that have the model
+_LIMITS: Final = frozenset((Kind.RATE_LIMITED, Kind.OUT_OF_QUOTA, Kind.MODEL_MISSING))
 
 
 def _told(fault: ErrorInStream) -> ProviderError:

@@ -6,16 +6,19 @@ reader takes ``error`` as an object or as a string, alone or in a list of one.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
-from proxy.errors import ErrorInStream, GatewayError, RateLimited
+from proxy.errors import ErrorInStream, GatewayError, RateLimited, UpstreamAuthFailed, UpstreamFault
 from proxy.wire import document
+from proxy.wire.redaction import redacted
 
 _encode = msgspec.json.Encoder().encode
 
 MESSAGE_LIMIT = 2000
+ENTRIES = 10  # of a list of mistakes
 
 
 class ProviderError(msgspec.Struct):
@@ -44,6 +47,71 @@ def read(body: bytes) -> ProviderError | None:
         return None
 
 
+def refused(body: bytes) -> ProviderError | None:
+    """The error of an answer with an error status. Such an answer may tell it without ``error``, too.
+
+    FastAPI: ``{"detail": "text"}`` or ``{"detail": [{"loc", "msg"}]}``; vLLM, Mistral, Cohere, Bedrock:
+    ``{"message", "type", "param", "code"}``; xAI: ``{"error": "text", "code"}``.
+    """
+    try:
+        answer = document.decode(body)
+    except ValueError:
+        return None
+    found = find(answer)
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if not isinstance(answer, dict) or (found is not None and isinstance(answer.get("error"), dict)):
+        return found
+    message = found.message if found is not None else _text(answer.get("message")) or _detail(answer.get("detail"))
+    code = _text(answer.get("code"))
+    if not message:
+        return found
+    return ProviderError(
+        message=message,
+        type=_text(answer.get("type")) or None,
+        param=_text(answer.get("param")) or None,
+        code=code if code and " " not in code else None,
+    )
+
+
+def relayed(body: bytes, status: int) -> bytes:
+    """A provider's error body as an OpenAI client expects it; the same object where it is that already.
+
+    An error of the client's request has a code: where the provider names none, ``upstream_`` and the status.
+    """
+    error = refused(body)
+    if error is None:
+        return body
+    answer = document.decode(body)
+    own = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(own, dict):
+        told = {"message": error.message, "type": error.type or "invalid_request_error", "param": error.param}
+        return _encode({"error": told | {"code": _missing(error.code, status)}})
+    if own.get("code") is not None or status != 400:
+        return body
+    # Python's encoder, since this holds whatever the provider wrote, halves of surrogate pairs among it.
+    return json.dumps(answer | {"error": own | {"code": _missing(None, status)}}, separators=(",", ":")).encode()
+
+
+def _missing(code: str | int | None, status: int) -> str | int:
+    return f"upstream_{status}" if code is None else code
+
+
+def _detail(detail: object) -> str:
+    """The sentence of FastAPI's ``detail``, whose entries tell where a field is wrong."""
+    if isinstance(detail, dict):
+        return _text(detail.get("message")) or _text(detail.get("msg")) or _text(detail.get("error"))
+    if not isinstance(detail, list):
+        return _text(detail)
+    told = []
+    for entry in detail[:ENTRIES]:
+        place = entry.get("loc") if isinstance(entry, dict) else None
+        words = _text(entry.get("msg")) if isinstance(entry, dict) else _text(entry)
+        path = ".".join(str(part)[:100] for part in place[:10]) if isinstance(place, list) else ""
+        told.append(f"{path}: {words}" if path and words else words)
+    return _text("; ".join(filter(None, told)))
+
+
 def find(answer: Any) -> ProviderError | None:
     """The error in a decoded document: an answer whose ``error`` is null, empty or absent holds none."""
     if isinstance(answer, list) and len(answer) == 1:  # Gemini's wraps its errors so
@@ -67,12 +135,15 @@ def find(answer: Any) -> ProviderError | None:
     )
 
 
-def fault_of(error: ProviderError | None) -> ErrorInStream:
-    """The fault for an error that came with a 200: the status that it should have had, the provider's words."""
+def fault_of(error: ProviderError | None) -> UpstreamFault:
+    """The fault for an error that came with a 200: the status that it should have had, the provider's words.
+
+    Not the words of a 401: they are about the gateway's own credential.
+    """
     error = error or ProviderError()
-    if error.status in (401, 402, 403):  # about our credential: not the client's business
-        return ErrorInStream("The provider refused the gateway's credential.", code="upstream_auth_failed")
-    fault = ErrorInStream(error.message or "The provider reported an error.", param=error.param)
+    if error.status == 401:
+        return UpstreamAuthFailed("The provider refused the gateway's credential.")
+    fault = ErrorInStream(redacted(error.message) or "The provider reported an error.", param=error.param)
     if error.status:
         fault.status = 503 if error.status == 529 else error.status
     if error.type:

@@ -85,3 +85,33 @@ def test_it_is_known_whether_keys_rest_for_too_much_use_or_because_they_were_ref
     assert ring.limited
     ring.rest(second, 20.0)  # refused meanwhile
     assert not ring.limited
+
+
+def test_a_refused_key_rests_only_while_another_one_takes_over() -> None:
+    ring = KeyRing(["a", "b"])
+    first, second = ring.take(0.0), ring.take(0.0)
+    assert first is not None
+    assert second is not None
+    assert ring.refused(first, 60.0, 0.0)
+    assert not ring.refused(second, 60.0, 0.0)  # nobody is left
+    assert {ring.take(1.0), ring.take(1.0)} == {second}
+    assert ring.refused(second, 120.0, 60.0)  # the first one is back
+
+
+def test_the_only_key_never_rests_for_being_refused() -> None:
+    for ring in (KeyRing(["a"]), KeyRing([])):
+        key = ring.take(0.0)
+        assert key is not None
+        assert not ring.refused(key, 60.0, 0.0)
+        assert ring.take(0.0) is key
+
+
+def test_a_reset_gives_every_key_back() -> None:
+    ring = KeyRing(["a", "b"])
+    for until in (10.0, 20.0):
+        key = ring.take(0.0)
+        assert key is not None
+        ring.rest(key, until, limited=True)
+    ring.reset()
+    assert ring.take(0.0) is not None
+    assert not ring.limited

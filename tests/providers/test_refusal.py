@@ -41,12 +41,12 @@ def says(message: str, **members: object) -> dict[str, Any]:
         (529, "server_error"),
         (599, "server_error"),
         (401, "auth"),
-        (402, "auth"),
-        (403, "auth"),
+        (402, "payment_required"),
+        (403, "forbidden"),
         (404, "not_found"),
         (400, "other"),
         (405, "other"),
-        (413, "other"),
+        (413, "too_large"),
         (422, "other"),
     ],
 )
@@ -179,12 +179,10 @@ def test_any_other_404_is_not_about_the_model(body: object) -> None:
         (503, says("The model `x` does not exist"), "server_error"),
         (400, says("The model `x` does not exist", code="model_not_found"), "other"),
         (401, says("content_filter"), "auth"),
-        (402, says("Prompt tokens limit exceeded: 9000 > 1000. Add credits.", code=402), "auth"),
-        (403, says("Project `p` does not have access to model `m`", code="model_not_found"), "auth"),
+        (402, says("Prompt tokens limit exceeded: 9000 > 1000. Add credits.", code=402), "payment_required"),
         # Limits of something else than the context.
         (400, says("max_tokens is too large: 100000. This model supports at most 16384 completion tokens."), "other"),
         (400, says("Invalid 'user': string too long. Expected a string with maximum length 64.", code="string_above_max_length"), "other"),
-        (413, says("Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9014", type="tokens", code="rate_limit_exceeded"), "other"),
     ],
 )  # fmt: skip
 def test_words_count_only_where_the_rule_asks_for_them(status: int, body: object, kind: str) -> None:
@@ -199,6 +197,49 @@ def test_a_quoted_prompt_is_not_the_providers_word() -> None:
     }  # fmt: skip
     assert read(422, body).kind == "other"
     assert read(404, body).kind == "not_found"
+
+
+# Who is to blame: the key, the account, the deployment, or this request
+
+BLAME: list[tuple[str, int, object, str]] = [
+    ("OpenAI, a wrong key", 401, says("Incorrect API key provided: sk-a***b.", type="invalid_request_error", code="invalid_api_key"), "auth"),
+    ("OpenAI, a key without this scope", 401, says("You have insufficient permissions for this operation. Missing scopes: api.model.images.request.", code="missing_scope"), "forbidden"),
+    ("Gemini, a wrong key", 400, [says("API key not valid. Please pass a valid API key.", code=400, status="INVALID_ARGUMENT", details=[{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}])], "auth"),
+    ("Gemini, by its reason alone", 400, says("Bad.", code=400, details=[{"reason": "API_KEY_INVALID"}]), "auth"),
+    ("Gemini, an old key", 400, says("API key expired. Please renew the API key.", code=400, status="INVALID_ARGUMENT"), "auth"),
+    ("xAI, a wrong key", 400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***yz. You can obtain an API key from https://console.x.ai."}, "auth"),
+    ("OpenAI, a model that the project may not use", 403, says("Project `proj_JMo3Q9spNIEWhSxusokLegJY` does not have access to model `gpt-4.1`", type="invalid_request_error", code="model_not_found"), "model_missing"),
+    ("OpenAI, without its code", 403, says("Project `proj_JMo3Q9spNIEWhSxusokLegJY` does not have access to model `gpt-4.1`"), "model_missing"),
+    ("Groq, a model that is blocked", 403, says("The model `m` is blocked at the project level.", type="permissions_error", code="model_permission_blocked_project"), "model_missing"),
+    ("Bedrock", 403, {"message": "You don't have access to the model with the specified model ID."}, "model_missing"),
+    ("a guardrail that quotes the prompt", 403, says("Blocked: 'Project x does not have access to model y'"), "forbidden"),
+    ("a firewall that minds the prompt", 403, b"<html><title>Attention Required! | Cloudflare</title></html>", "forbidden"),
+    ("OpenAI, a country", 403, says("Country, region, or territory not supported", code="unsupported_country_region_territory"), "forbidden"),
+    ("OpenRouter, max_tokens", 402, says("This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 1200. To increase, visit https://openrouter.ai/settings/credits", code=402), "other"),
+    ("OpenRouter, nothing left", 402, says("This request requires more credits, or fewer max_tokens. You requested up to 32000 tokens, but can only afford 0.", code=402), "payment_required"),
+    ("DeepSeek", 402, says("Insufficient Balance", type="unknown_error", code="invalid_request_error"), "payment_required"),
+    ("OpenAI, larger than the limit", 429, says("Request too large for gpt-4o in organization org-78asdf87asdf9aaa8976 on tokens per min (TPM): Limit 30000, Requested 31538. The input or output tokens must be reduced in order to run successfully.", type="tokens", code="rate_limit_exceeded"), "too_large"),
+    ("OpenAI, the limit is used up", 429, says("Rate limit reached for gpt-4o in organization org-7 on tokens per min (TPM): Limit 30000, Used 29000, Requested 1500. Please try again in 1s.", type="tokens", code="rate_limit_exceeded"), "rate_limited"),
+    ("OpenAI, larger in the other words", 429, says("Rate limit reached for gpt-4o on tokens per min. Limit: 10000, Used 0, Requested: 10001."), "too_large"),
+    ("Groq", 413, says("Request too large for model `m` in organization `org_01` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 9014, please reduce your message size and try again.", type="tokens", code="rate_limit_exceeded"), "too_large"),
+    ("nginx in front of a server", 413, b"<html><h1>413 Request Entity Too Large</h1></html>", "too_large"),
+    ("Anthropic, long context", 429, says("Extra usage is required for long context requests.", type="rate_limit_error"), "too_large"),
+    ("OpenAI, nothing paid", 429, says("You exceeded your current quota, please check your plan and billing details.", type="insufficient_quota", code="insufficient_quota"), "out_of_quota"),
+    ("Moonshot, nothing paid", 429, says("Your account is suspended", type="exceeded_current_quota_error"), "out_of_quota"),
+    ("Gemini, a limit of a minute", 429, [says("You exceeded your current quota, please check your plan and billing details. Please retry in 33.6s.", code=429, status="RESOURCE_EXHAUSTED")], "rate_limited"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "status", "body", "kind"), BLAME, ids=[case[0] for case in BLAME])
+def test_a_refusal_is_read_before_anybody_is_blamed(provider: str, status: int, body: object, kind: str) -> None:
+    assert read(status, body).kind == kind
+
+
+@pytest.mark.parametrize("wording", ["API key not valid", "API_KEY_INVALID", "Incorrect API key provided"])
+def test_a_wrong_value_that_the_provider_quotes_is_no_word_about_our_key(wording: str) -> None:
+    """A client must not be able to rest a key by a value that it made up."""
+    assert read(400, says(f"Invalid value: '{wording}'. Supported values are: 'low', 'high'.")).kind == "other"
+    assert read(400, says(f"Invalid value: '\n{wording}'.")).kind == "other"
 
 
 # Retry-After
@@ -241,7 +282,14 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], s
     [
         (says("Rate limit reached", code="rate_limit_exceeded", type="tokens"), "rate_limited"),
         (says("Slow down", code=429), "rate_limited"),
-        (says("You exceeded your current quota", code="insufficient_quota"), "rate_limited"),
+        (says("You exceeded your current quota", code="insufficient_quota"), "out_of_quota"),
+        (says("Request too large for m: Limit 10, Requested 11", code="rate_limit_exceeded"), "too_large"),
+        (says("Insufficient credits", code=402), "payment_required"),
+        (says("requires more credits, or fewer max_tokens", code=402), "other"),
+        (says("Not from here", code=403), "forbidden"),
+        (says("No.", type="invalid_request_error", code="model_not_found"), "model_missing"),
+        (says("Bad tool", code=400), "refused_in_answer"),
+        (says("Slow down", code=408), "server_error"),
         (says("Rate limit exceeded: free-models-per-day"), "rate_limited"),
         (says("This model's maximum context length is 8192 tokens.", code=400), "context_length"),
         (says("Too long", code="context_length_exceeded"), "context_length"),
@@ -251,8 +299,8 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], s
         (says("model 'x' not found"), "model_missing"),
         (says("Overloaded", type="overloaded_error"), "server_error"),
         (says("Internal error", code=500), "server_error"),
-        (says("Invalid key", code=401), "server_error"),
-        (says("Tool choice is required, but model did not call a tool", code="tool_use_failed", status_code=400), "server_error"),
+        (says("Invalid key", code=401), "auth"),
+        (says("Tool choice is required, but model did not call a tool", code="tool_use_failed", status_code=400), "refused_in_answer"),
         ({"error": "something"}, "server_error"),
     ],
 )  # fmt: skip
@@ -279,9 +327,9 @@ RECORDED = {
 }
 IN_STREAM = {
     "composed/anthropic-overloaded-midstream": "server_error",
-    "groq/chat-stream-error-event": "server_error",
-    "openai/responses-stream-ratelimit-error": "rate_limited",
-    "openrouter/chat-stream-midstream-error": "server_error",
+    "groq/chat-stream-error-event": "refused_in_answer",
+    "openai/responses-stream-ratelimit-error": "too_large",
+    "openrouter/chat-stream-midstream-error": "refused_in_answer",
 }
 ALL = cases()
 recorded = pytest.mark.skipif(not ALL, reason=MISSING)
@@ -304,7 +352,7 @@ def _read(case: Case) -> Refusal:
 def test_every_recorded_error_in_a_stream_is_read_for_what_it_is(name: str, kind: str) -> None:
     (case,) = [case for case in ALL if str(case) == name]
     events = [line.partition(b":")[2] for line in case.response.splitlines() if line.startswith(b"data:")]
-    told = [error for event in events if (error := openai_error.read(event))]
+    told = [error for event in events if (error := openai_error.refused(event))]
     assert [refusal.of_error(error).kind for error in told] == [kind]
 
 

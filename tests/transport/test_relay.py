@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamFault
+from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.transport.relay import HELD_COMMENTS, HELD_EVENTS
 from proxy.wire.sse import MAX_BLOCK
@@ -171,7 +171,8 @@ def test_an_error_before_any_content_is_raised_with_the_status_it_should_have_ha
     result = relayed([before, sse({"error": error})])
     assert result.body == b""
     assert result.fault is not None
-    assert result.fault[:3] == (ErrorInStream, status, code)
+    kind = UpstreamAuthFailed if code == "upstream_auth_failed" else ErrorInStream
+    assert result.fault[:3] == (kind, status, code)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import ClientFault, ErrorInStream
-from proxy.wire.openai_error import MESSAGE_LIMIT, ProviderError, body, fault_of, find, read
+from proxy.wire.openai_error import MESSAGE_LIMIT, ProviderError, body, fault_of, find, refused, relayed
 
 
 def test_an_error_of_ours_has_all_four_members() -> None:
@@ -38,7 +38,7 @@ def test_an_error_of_ours_has_all_four_members() -> None:
 )  # fmt: skip
 def test_the_error_is_found_in_what_providers_send(document: Any, error: ProviderError) -> None:
     assert find(document) == error
-    assert read(json.dumps(document).encode()) == error
+    assert refused(json.dumps(document).encode()) == error
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_holds_no_error_is_none(document: Any) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"{", b'{"error":', b"\xff", b"[" * 100_000])
 def test_what_is_no_json_holds_no_error(data: bytes) -> None:
-    assert read(data) is None
+    assert refused(data) is None
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,58 @@ def test_the_fault_has_the_status_that_the_answer_should_have_had(
     assert fault.message == ("m" if error else "The provider reported an error.")
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
-def test_what_a_provider_says_of_our_credential_is_not_told(status: int) -> None:
-    fault = fault_of(ProviderError("Incorrect API key provided: sk-123", "t", "p", "c", status))
+def test_what_a_provider_says_of_our_credential_is_not_told() -> None:
+    fault = fault_of(ProviderError("Incorrect API key provided: sk-123", "t", "p", "c", 401))
     assert (fault.status, fault.code) == (502, "upstream_auth_failed")
     assert b"sk-123" not in body(fault)
+
+
+@pytest.mark.parametrize("status", [402, 403])
+def test_what_a_provider_says_of_the_request_is_told_without_our_account(status: int) -> None:
+    fault = fault_of(ProviderError("Not for org-abc123def", None, None, "c", status))
+    assert (fault.status, fault.message) == (status, "Not for org-***")
+
+
+SHAPES: list[tuple[str, object, dict[str, object]]] = [
+    ("FastAPI", {"detail": "Not allowed"}, {"message": "Not allowed", "code": "upstream_422"}),
+    (
+        "FastAPI, a list",
+        {"detail": [{"type": "missing", "loc": ["body", "model"], "msg": "Field required", "input": {"prompt": "p"}}]},
+        {"message": "body.model: Field required", "code": "upstream_422"},
+    ),
+    ("a nested detail", {"detail": {"message": "No"}}, {"message": "No", "code": "upstream_422"}),
+    ("Ollama", {"error": "text"}, {"message": "text", "code": "upstream_422"}),
+    ("xAI", {"code": "invalid-argument", "error": "text"}, {"message": "text", "code": "invalid-argument"}),
+    ("xAI, a sentence for a code", {"code": "Client said so", "error": "t"}, {"message": "t", "code": "upstream_422"}),
+    (
+        "vLLM",
+        {"object": "error", "message": "text", "type": "BadRequestError", "param": "n", "code": 400},
+        {"message": "text", "type": "BadRequestError", "param": "n", "code": "upstream_422"},
+    ),
+    ("Gemini", [{"error": {"message": "text", "code": 400}}], {"message": "text", "code": 400}),
+]
+
+
+@pytest.mark.parametrize(("name", "document", "told"), SHAPES, ids=[case[0] for case in SHAPES])
+def test_an_error_in_another_shape_becomes_an_openai_error_object(
+    name: str, document: object, told: dict[str, object]
+) -> None:
+    assert json.loads(relayed(json.dumps(document).encode(), 422)) == {
+        "error": {"type": "invalid_request_error", "param": None} | told
+    }
+
+
+def test_an_openai_error_goes_on_as_it_came() -> None:
+    came = b'{ "error": {"message": "m", "type": "t", "param": null, "code": "c", "more": 1}, "request_id": "r" }'
+    assert relayed(came, 400) is came
+    assert relayed(b"<html>", 400) == b"<html>"
+    assert relayed(b"[]", 400) == b"[]"
+
+
+def test_a_400_without_a_code_gets_one_that_says_so() -> None:
+    came = {"error": {"message": "m", "type": "t", "param": None, "code": None, "more": 1}, "request_id": "r"}
+    told = json.loads(relayed(json.dumps(came).encode(), 400))
+    assert told == came | {"error": came["error"] | {"code": "upstream_400"}}
 
 
 def test_the_words_of_a_provider_are_bounded() -> None:
@@ -109,3 +156,11 @@ def test_no_error_is_so_strange_that_it_could_not_be_told(document: Any) -> None
     fault = fault_of(error)
     assert 400 <= fault.status <= 599
     assert json.loads(body(fault))["error"]["message"]
+
+
+@given(anything, st.integers(400, 599))
+def test_no_refusal_is_so_strange_that_it_could_not_be_relayed(document: Any, status: int) -> None:
+    for told in (document, {"detail": document}, {"message": document, "error": document}):
+        body = json.dumps(told).encode()
+        json.loads(relayed(body, status))
+        refused(body)

@@ -1,0 +1,55 @@
+"""What a refusal holds back for the requests that follow: a key where another one takes over, else the deployment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from proxy.routing import rules
+from proxy.routing.rules import Kind
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from proxy.dispatch.dispatcher import Dispatcher
+    from proxy.dispatch.setback import Setback
+    from proxy.exchange import Trial
+
+KEY_COOLDOWN: Final = 60.0  # seconds; for a key that was refused
+
+
+def cool_key(dispatcher: Dispatcher, setback: Setback, now: float) -> bool:
+    """Rest the key that was refused if another one can take over; whether it does.
+
+    If none can, the refusal is a failure of the deployment: to rest the only key would turn every client away.
+    """
+    trial, out_of_quota = setback.trial, setback.kind is Kind.OUT_OF_QUOTA
+    provider = trial.deployment.provider
+    if not provider.keys.refused(trial.key, now + KEY_COOLDOWN, now, limited=out_of_quota):
+        return False
+    dispatcher.warn(
+        "A provider refused one of its keys; the others are used meanwhile.",
+        provider=provider.name,
+        key=trial.key.number + 1,
+        why=setback.kind.value,
+        status=trial.status,
+        seconds=KEY_COOLDOWN,
+    )
+    return True
+
+
+def cool_deployment(setback: Setback, attempts: int, delay_ms: int, random: Random, now: float) -> None:
+    """Rest what a 429 was about: the key where there are several, else the deployment.
+
+    ``attempts`` is how many this exchange has made there, ``delay_ms`` the first step of the backoff.
+    """
+    trial: Trial = setback.trial
+    keys = trial.deployment.provider.keys
+    delay = setback.retry_after
+    if delay is None:
+        delay = rules.backoff(delay_ms, attempts - 1, random)
+    until = now + delay
+    if len(keys) > 1:  # the only key goes on for the provider's other models
+        keys.rest(trial.key, until, limited=True)
+        until = keys.free_at()
+    if until > now:
+        trial.deployment.live.quota.rest(until)

@@ -1,0 +1,57 @@
+"""Strike credentials and account names out of a provider's sentence before a client reads it.
+
+Providers quote them: OpenAI's 403 names the project, its 429 the organization, a 401 most of the key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+
+SHORTEST: Final = 6  # keys like "none", given to local servers that accept any, would strike out ordinary words
+
+# The prefix stays, so that a reader knows what stood there. Digits or capitals are asked for where the prefix is a
+# common word: "org-wide" is no account.
+_PATTERNS: Final = (
+    r"(?<![A-Za-z0-9])(sk-|rk-|gsk_|xai-|r8_|hf_|pplx-|csk-|nvapi-)[A-Za-z0-9_*.\-]{6,}",  # API keys by provider
+    r"(?<![A-Za-z0-9])(AIza)[A-Za-z0-9_\-]{20,}",  # Google
+    r"(?<![A-Za-z0-9])(org[-_])(?=[A-Za-z0-9]*[0-9A-Z])[A-Za-z0-9]{6,}",  # OpenAI org-..., Groq org_...
+    r"(?<![A-Za-z0-9])(proj_)[A-Za-z0-9]{4,}",  # OpenAI
+)
+
+
+class Redactor:
+    """Replaces ``secrets`` by ``***``, and what looks like a key or an account by its prefix and ``***``.
+
+    A secret is also found as JSON writes it, so that whole bodies can be given.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        # Longest first: a secret that begins with another one must go as a whole.
+        literal = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
+        self._pattern = re.compile("|".join((*literal, *_PATTERNS)))
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub(_replacement, text)
+
+    def body(self, body: bytes) -> bytes:
+        """The same of bytes in any encoding; the same object where nothing was found."""
+        text = body.decode("latin-1")  # a bijection, and every pattern is ASCII
+        found = self(text)
+        return body if found == text else found.encode("latin-1")
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    quoted = json.dumps(secret)[1:-1]
+    utf8 = secret.encode("utf-8", "surrogateescape").decode("latin-1")
+    return secret, utf8, quoted, quoted.replace("/", "\\/")
+
+
+def _replacement(found: re.Match[str]) -> str:
+    return f"{next(filter(None, found.groups()), '')}***"
+
+
+redacted: Final = Redactor()  # where no provider's own secrets are known
