@@ -352,3 +352,19 @@ async def test_a_clock_holds_for_each_request_of_a_connection_anew() -> None:
             up.queue([Wait(after(0.2)), *json_answer(completion("slow"))])
             assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
         assert len(up.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("images/generations", {"model": "m", "prompt": "a cat"}), ("audio/speech", SPEECH)],
+)
+async def test_timeout_secs_does_not_end_images_and_audio(path: str, body: dict[str, Any]) -> None:
+    async with Upstream() as up, Gateway(one_provider(up, routing={"timeoutSecs": 0.1})) as gw:
+        ended = asyncio.Event()
+        slow = [Wait(ended), *json_answer(completion())]
+        up.on(lambda request: [Stall()] if request.target.endswith("completions") else slow)
+        media = asyncio.ensure_future((await gw.client()).fetch("POST", f"/v1/{path}", json=body))
+        await up.request()
+        told(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")  # it began later
+        ended.set()
+        assert (await media).status == 200

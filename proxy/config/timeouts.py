@@ -22,24 +22,31 @@ STREAM = Clocks()
 PLAIN = Clocks(headers=0.0, first_content=0.0, total=600.0)
 
 
-def resolve(config: Config, provider: Provider, model: Model | None, streaming: bool) -> Clocks:
-    """Model over provider over top level over ``routing.timeoutSecs`` over the defaults.
+def resolve(config: Config, provider: Provider, model: Model | None, streaming: bool, *, media: bool = False) -> Clocks:
+    """Model over provider over top level over the defaults.
 
-    ``routing.timeoutSecs`` is ``first_content`` for a stream and ``total`` for any other answer. The clocks
-    ``headers`` and ``first_content`` watch streams only: other answers send their head when they are done.
+    Where none of the three says anything, ``routing.timeoutSecs`` is ``first_content`` for a stream and ``total`` for
+    any other answer, but not for ``media``: images, audio, and whatever is passed through take as long as they take.
+    Nor is it ``total`` where the model or the provider has a ``first_content`` or ``idle`` of its own: then that is
+    known to be slow. The clocks ``headers`` and ``first_content`` watch streams only: other answers send their head
+    when they are done.
     """
+    own = [*([model.timeouts] if model is not None else []), provider.timeouts]
+    places = [*own, config.timeouts]
     limit = config.routing.timeout_secs
-    places = [
-        *([model.timeouts] if model is not None else []),
-        provider.timeouts,
-        config.timeouts,
-        Timeouts(first_content=limit) if streaming else Timeouts(total=limit),
-    ]
+    if streaming and not media:
+        places.append(Timeouts(first_content=limit))
+    elif not streaming and not media and not any(map(_has_own_pace, own)):
+        places.append(Timeouts(total=limit))
     defaults = STREAM if streaming else PLAIN
     clocks = {name: _nearest(places, name, getattr(defaults, name)) for name in Clocks.__struct_fields__}
     if not streaming:
         clocks["headers"] = clocks["first_content"] = 0.0
     return Clocks(**clocks)
+
+
+def _has_own_pace(timeouts: Timeouts) -> bool:
+    return timeouts.first_content is not UNSET or timeouts.idle is not UNSET
 
 
 def own_client_stall(config: Config) -> float:

@@ -29,7 +29,7 @@ class Asking(Dispatch):
         return False
 
     def clocks(self, trial: Trial) -> Clocks:
-        return trial.deployment.clocks
+        return trial.deployment.clocks_of_media  # whatever is uploaded is media, or unknown
 
     @property
     def pings(self) -> bool:

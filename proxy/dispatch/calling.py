@@ -64,7 +64,10 @@ class Calling(Asking):
         return self._exchange.endpoint.replayable
 
     def clocks(self, trial: Trial) -> Clocks:
-        return trial.deployment.stream_clocks if self._call.stream else trial.deployment.clocks
+        deployment = trial.deployment
+        if self._exchange.endpoint.media:
+            return deployment.stream_clocks_of_media if self._call.stream else deployment.clocks_of_media
+        return deployment.stream_clocks if self._call.stream else deployment.clocks
 
     def tap(self, trial: Trial) -> Tap:
         call = self._call

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from proxy.config.schema import Config, Model, Timeouts
 from proxy.config.timeouts import Clocks, resolve
 from proxy.providers.openai import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.live import Registry
+
+# For plain answers and for streams, and the same for endpoints of media.
+AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
 
 
 class DeploymentBuilder:
@@ -15,7 +20,7 @@ class DeploymentBuilder:
     def __init__(self, config: Config, registry: Registry) -> None:
         self._config = config
         self._registry = registry
-        self._clocks: dict[tuple[str, Timeouts | None], tuple[Clocks, Clocks]] = {}
+        self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
 
     def configured(self, site: Site, model: Model) -> Deployment:
         """One entry of the configuration at one address."""
@@ -42,13 +47,15 @@ class DeploymentBuilder:
             label=label,
         )
 
-    def _clocks_of(self, provider: Provider, model: Model | None) -> tuple[Clocks, Clocks]:
-        """For plain answers and for streams; the same for many, so they are made once."""
+    def _clocks_of(self, provider: Provider, model: Model | None) -> AllClocks:
+        """The same for many, so they are made once."""
         key = provider.name, model.timeouts if model is not None else None
         found = self._clocks.get(key)
         if found is None:
             found = self._clocks[key] = (
                 resolve(self._config, provider.settings, model, False),
                 resolve(self._config, provider.settings, model, True),
+                resolve(self._config, provider.settings, model, False, media=True),
+                resolve(self._config, provider.settings, model, True, media=True),
             )
         return found

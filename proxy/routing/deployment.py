@@ -22,6 +22,7 @@ class Deployment:
 
     __slots__ = (
         "clocks",
+        "clocks_of_media",
         "context_size",
         "endpoints",
         "key",
@@ -36,6 +37,7 @@ class Deployment:
         "router_member",
         "site",
         "stream_clocks",
+        "stream_clocks_of_media",
         "upstream_model",
         "weight",
     )
@@ -44,7 +46,7 @@ class Deployment:
         self,
         site: Site,
         live: Live,
-        clocks: tuple[Clocks, Clocks],
+        clocks: tuple[Clocks, Clocks, Clocks, Clocks],
         *,
         name: str,
         upstream_model: str | None,
@@ -64,7 +66,7 @@ class Deployment:
         self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
         self.endpoints = served(model)
-        self.clocks, self.stream_clocks = clocks
+        self.clocks, self.stream_clocks, self.clocks_of_media, self.stream_clocks_of_media = clocks
         # What the client is told of this deployment, made when first needed: header lines, a member of the body.
         self.router_lines = b""
         self.router_member = b""

@@ -34,6 +34,7 @@ class Endpoint(Struct, frozen=True):
     force_stream: bool = False
     alias: str = ""  # what the client calls it, where that is not ``path``
     kind: Kind = "call"
+    media: bool = False  # images, audio and unknown content: ``routing.timeoutSecs`` is not for them
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -45,11 +46,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("responses",            "openai.responses",   True,   False,  "json",      "json"),
     Endpoint("embeddings",           "openai.other",       False,  True,   "json",      "json"),
     Endpoint("moderations",          "openai.other",       False,  True,   "json",      "json"),
-    Endpoint("images/generations",   "openai.other",       True,   False,  "json",      "json"),
-    Endpoint("audio/speech",         "openai.other",       True,   False,  "json",      "any"),
-    Endpoint("audio/transcriptions", "openai.other",       True,   False,  "multipart", "any"),
-    Endpoint("audio/translations",   "openai.other",       False,  False,  "multipart", "any"),
-    Endpoint("images/edits",         "openai.other",       True,   False,  "multipart", "json"),
+    Endpoint("images/generations",   "openai.other",       True,   False,  "json",      "json", media=True),
+    Endpoint("audio/speech",         "openai.other",       True,   False,  "json",      "any", media=True),
+    Endpoint("audio/transcriptions", "openai.other",       True,   False,  "multipart", "any", media=True),
+    Endpoint("audio/translations",   "openai.other",       False,  False,  "multipart", "any", media=True),
+    Endpoint("images/edits",         "openai.other",       True,   False,  "multipart", "json", media=True),
 )  # fmt: skip
 
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
@@ -79,7 +80,7 @@ def served(model: Model | None) -> frozenset[str] | None:
 
 
 # Paths that belong to one provider as they are: never decoded, never sent twice.
-OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any", kind="passthrough")
+OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any", kind="passthrough", media=True)
 
 # The list of models, and a request whose path is none of these.
 MODELS = Endpoint("models", "openai.other", False, True, "opaque", "json", kind="models")

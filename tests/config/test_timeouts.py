@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from msgspec import structs
 
 from proxy.config.schema import Config, Model, Provider, Routing, Timeouts
@@ -40,6 +41,35 @@ def test_timeout_secs_yields_to_every_timeouts() -> None:
     config = Config(routing=Routing(timeout_secs=30), timeouts=Timeouts(first_content=40, total=50))
     assert resolve(config, provider(), None, True).first_content == 40
     assert resolve(config, provider(total=60), None, False).total == 60
+
+
+@pytest.mark.parametrize("own", [{"first_content": 300}, {"idle": 0}])
+@pytest.mark.parametrize("whose", ["model", "provider"])
+def test_timeout_secs_is_no_total_where_a_model_or_provider_has_its_own_pace(own: dict[str, float], whose: str) -> None:
+    places = (provider(**own), model()) if whose == "provider" else (provider(), model(**own))
+    config = Config(routing=Routing(timeout_secs=30))
+    assert resolve(config, *places, False).total == 600
+    assert resolve(Config(routing=Routing(timeout_secs=30), timeouts=Timeouts(total=90)), *places, False).total == 90
+
+
+def test_a_total_of_the_model_or_else_of_the_provider_wins_whatever_their_pace() -> None:
+    config = Config(routing=Routing(timeout_secs=30), timeouts=Timeouts(total=90))
+    assert resolve(config, provider(total=60, idle=5), model(total=70, first_content=300), False).total == 70
+    assert resolve(config, provider(total=60, idle=5), model(first_content=300), False).total == 60
+
+
+@pytest.mark.parametrize("seconds", [30, 1])
+def test_timeout_secs_is_not_for_media(seconds: float) -> None:
+    config = Config(routing=Routing(timeout_secs=seconds))
+    assert resolve(config, provider(), model(), False, media=True).total == 600
+    assert resolve(config, provider(), model(), True, media=True).first_content == 120
+    config = Config(routing=Routing(timeout_secs=seconds), timeouts=Timeouts(total=90))
+    assert resolve(config, provider(), model(), False, media=True).total == 90
+    assert resolve(config, provider(total=60), model(), False, media=True).total == 60
+
+
+def test_without_timeout_secs_a_plain_answer_has_ten_minutes() -> None:
+    assert resolve(Config(), provider(), model(), False).total == 600
 
 
 def test_clocks_of_streams_do_not_run_elsewhere() -> None:
