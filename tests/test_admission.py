@@ -125,6 +125,43 @@ async def test_the_openai_package_waits_as_long_as_it_is_told(up: Upstream) -> N
         assert [line["status"] for line in gw.exchanges] == [200, 429, 200]
 
 
+async def test_any_valid_one_of_two_credentials_counts(up: Upstream) -> None:
+    async with Gateway(one_provider(up, **keys({"name": "a", "hash": HASH}, {"name": "b", "hash": OTHER_HASH}))) as gw:
+        client = await gw.client()
+        for headers, status in (
+            ((bearer("sk-unused"), ("x-api-key", SECRET)), 200),
+            ((bearer(SECRET), ("x-api-key", "unused")), 200),
+            ((bearer(""), ("api-key", SECRET)), 200),
+            ((("x-api-key", "unused"), ("api-key", SECRET)), 200),
+            ((bearer(OTHER), ("x-api-key", SECRET)), 200),
+            ((bearer("sk-unused"), ("x-api-key", "unused")), 401),
+        ):
+            for _ in range(2):
+                assert (await ask(client, *headers)).status == status
+        callers = [line.get("caller") for line in (await gw.settled(12), *gw.exchanges)[1:]]
+        assert len({*callers[:8]}) == 1
+        assert len({*callers[8:10]} - {*callers[:8]}) == 1  # the first valid one says who it is
+
+
+async def test_a_key_counts_while_a_token_beside_it_cannot_be_judged(up: Upstream) -> None:
+    auth = keys({"name": "a", "hash": HASH}, mode="any", jwt={"jwksUrl": "http://127.0.0.1:1/keys"})
+    token = jwt.encode({"sub": "ann"}, "s" * 32, "HS256")
+    token = "eyJhbGciOiJSUzI1NiJ9." + token.partition(".")[2]
+    async with Gateway(one_provider(up, **auth)) as gw:
+        client = await gw.client()
+        assert (await ask(client, bearer(token), ("x-api-key", SECRET))).status == 200
+        assert (await ask(client, bearer(token), ("x-api-key", "unused"))).status == 503
+
+
+async def test_a_token_may_be_as_long_as_a_header(up: Upstream) -> None:
+    auth = {"auth": {"mode": "jwt", "jwt": {"secret": "s" * 32}}}
+    claims = {"sub": "ann", "exp": time.time() + 60, "groups": ["g" * 100] * 220}
+    token = jwt.encode(claims, "s" * 32, "HS256")
+    assert 30_000 < len(token) < 32_000
+    async with Gateway(one_provider(up, **auth)) as gw:
+        assert (await ask(await gw.client(), bearer(token))).status == 200
+
+
 async def test_missing_unknown_expired_disabled_and_malformed_keys_read_the_same(up: Upstream) -> None:
     _, expired = (past := new_key())
     _, disabled = (off := new_key())

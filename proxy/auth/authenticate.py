@@ -12,9 +12,9 @@ from multidict import istr
 from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
 from proxy.auth.jwt import Verifier
-from proxy.auth.presented import presented
+from proxy.auth.presented import all_presented, presented
 from proxy.delivery import Delivery
-from proxy.errors import Unauthorised
+from proxy.errors import GatewayError, Unauthorised
 from proxy.identity import Client
 from proxy.transport.address import TrustedProxies, key_of, peer_of
 from proxy.transport.server import Request
@@ -63,7 +63,7 @@ class Authenticator:
                 raise Unauthorised(detail="no credential")
             client = self._known(secret)
             if client is None:
-                return self._later(delivery, handler, secret)
+                return self._later(delivery, handler, all_presented(request.headers))
             exchange.caller = client
             return handler(delivery)
 
@@ -77,10 +77,21 @@ class Authenticator:
         client = self._keys.check(secret) if self._keys is not None else None
         return client or (self.verifier.known(secret) if self.verifier is not None else None)
 
-    async def _later(self, delivery: Delivery, handler: Handler, secret: str) -> None:
-        """The first time that somebody shows it, or somebody who has no business here. Raises Unauthorised."""
-        delivery.exchange.caller = await self._looked_up(secret)
+    async def _later(self, delivery: Delivery, handler: Handler, secrets: tuple[str, ...]) -> None:
+        """The first time that somebody shows them, or somebody who has no business here. Raises GatewayError."""
+        delivery.exchange.caller = await self._any_of(secrets)
         await handler(delivery)
+
+    async def _any_of(self, secrets: tuple[str, ...]) -> Client:
+        """Of the first that is valid. Raises Unauthorised, or the reason (503) why one of them cannot be judged."""
+        failure: GatewayError = Unauthorised(detail="no credential")
+        for number, secret in enumerate(secrets):
+            try:
+                return self._known(secret) or await self._looked_up(secret)
+            except GatewayError as refused:
+                if number == 0 or not isinstance(refused, Unauthorised):
+                    failure = refused
+        raise failure
 
     async def _looked_up(self, secret: str) -> Client:
         if self.verifier is not None and (self._keys is None or secret.count(".") == 2):  # RFC 7519: three parts

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from proxy.auth.keyset import KeySet, parse
-from proxy.config.remote import FetchFailed, bounded, proxy_for
+from proxy.config.proxies import proxy_url
+from proxy.config.remote import FetchFailed, bounded
 from proxy.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -112,14 +113,14 @@ class Jwks:
 async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
     """What stands at ``url``. No redirect is followed: whoever could make one would choose our keys.
 
-    ``environ`` gives HTTPS_PROXY and NO_PROXY, as on the way to providers. Raises ``FetchFailed``.
+    ``environ`` names the proxies, as on the way to providers. Raises ``FetchFailed``.
     """
     from aiohttp import ClientError, ClientSession, ClientTimeout
     from yarl import URL
 
     here = URL(url, encoded=True)
     timeout = ClientTimeout(total=TIMEOUT_SECS)
-    proxy = proxy_for(here.scheme, here.host or "", environ)
+    proxy = proxy_url(url, environ)
     try:
         async with (
             ClientSession(timeout=timeout, headers={"Accept": "application/json"}) as session,

@@ -17,11 +17,12 @@ from proxy.auth.jwks import Jwks
 from proxy.config.schema import Jwt
 from proxy.errors import ConfigError, Unauthorised
 from proxy.identity import Client
+from proxy.transport.server import MAX_FIELD
 
 if TYPE_CHECKING:
     from proxy.auth.publickey import PublicKey
 
-MAX_CHARACTERS = 8192
+MAX_CHARACTERS = MAX_FIELD  # what a header line holds
 SHORTEST_SECRET = 32  # bytes: RFC 7518, section 3.2
 KEPT_SECS = 60.0  # how long a token that was verified is not looked at again
 MOST_KEPT = 10_000

@@ -1,4 +1,4 @@
-"""The credential that a request shows."""
+"""The credentials that a request shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _AUTHORIZATION: Final = istr("Authorization")
 
 
 def presented(headers: Mapping[str, str]) -> str | None:
-    """``Authorization: Bearer`` (RFC 6750 2.1), else ``x-api-key`` or ``api-key``, which some clients send instead.
+    """The first: ``Authorization: Bearer`` (RFC 6750 2.1), else ``x-api-key`` or ``api-key``, which some send instead.
 
     ``None``: there is none. Other schemes are not ours.
     """
@@ -24,3 +24,9 @@ def presented(headers: Mapping[str, str]) -> str | None:
         if scheme.lower() == "bearer":
             return token.strip()
     return headers.get("x-api-key") or headers.get("api-key")
+
+
+def all_presented(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """All of them, each once, in the order in which they count: some send an unused one beside the right one."""
+    found = (presented(headers), headers.get("x-api-key"), headers.get("api-key"))
+    return tuple(dict.fromkeys(each for each in found if each))

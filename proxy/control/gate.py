@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from math import ceil
 
-from proxy.auth.presented import presented
+from proxy.auth.presented import all_presented
 from proxy.control.credential import AdminCredential, session_of
 from proxy.errors import ClientFault, RateLimited, Unauthorised
 from proxy.limits.base import Limit, Want
@@ -48,7 +48,7 @@ class Attempts:
         self._sleep = sleep
         self._store = Memory(now, REMEMBERED)
 
-    async def passes(self, request: Request, right: bool) -> bool:
+    async def passes(self, request: Request, right: bool, guesses: int = 1) -> bool:
         """``right``, but what is wrong takes its time. Raises RateLimited after too many wrong ones.
 
         With a short token even the right one has to wait then: a guess is taken before it is judged and given back if
@@ -57,12 +57,12 @@ class Attempts:
         """
         if right and self._unguessable:
             return True
-        guess = Want(_GUESSES, key_of(self._address(request)))
+        guess = Want(_GUESSES, key_of(self._address(request)), guesses)
         verdict = self._store.take((guess,), 0)
         if not verdict.admitted:
             raise RateLimited("login", "attempts", retry_after=max(1, ceil(verdict.retry_after)))
         if right:
-            self._store.settle((Want(_GUESSES, guess.key, -1.0),), (), 0)
+            self._store.settle((Want(_GUESSES, guess.key, -guess.amount),), (), 0)
             return True
         await self._sleep(FAILURE_SECS)
         return False
@@ -77,15 +77,15 @@ class Gate:
 
     async def admit(self, request: Request) -> None:
         """Raises Unauthorised, RateLimited, and ClientFault (403) for what another site made the browser do."""
-        token = presented(request.headers)
-        if token:
-            if not await self._attempts.passes(request, self._credential.is_token(token)):
+        tokens, session = all_presented(request.headers), session_of(request)
+        found = None if session is None else self._credential.judge(session)
+        right = any(map(self._credential.is_token, tokens))
+        if tokens and (right or found != "valid"):
+            if not await self._attempts.passes(request, right, guesses=len(tokens)):
                 raise Unauthorised(realm=REALM)
             return
-        session = session_of(request)
         if session is None:
             raise Unauthorised(realm=REALM)
-        found = self._credential.judge(session)
         # A token that can be guessed could be guessed by signing with it, too. The session itself is no guess:
         # who has a valid one is not kept waiting by what others try from the same address.
         if found == "over" or not (found == "valid" or await self._attempts.passes(request, False)):

@@ -132,6 +132,25 @@ async def test_guesses_at_once_win_nothing(plane: Served) -> None:
     assert sorted(answer.status for answer in answers) == [401] * 5 + [429] * 15
 
 
+@pytest.mark.parametrize("headers", [(WRONG, ("x-api-key", TOKEN)), (BEARER, ("x-api-key", "wrong"))])
+async def test_any_valid_one_of_two_credentials_counts(headers: tuple[tuple[str, str], ...], plane: Served) -> None:
+    for _ in range(10):
+        assert (await plane.fetch("GET", PATH, *headers)).status == 200
+    assert plane.clock.slept == []
+
+
+async def test_a_session_counts_beside_a_wrong_token(plane: Served) -> None:
+    for _ in range(10):
+        assert (await plane.fetch("GET", PATH, WRONG, session(plane))).status == 200
+    assert plane.clock.slept == []
+
+
+async def test_two_wrong_tokens_are_two_guesses(plane: Served) -> None:
+    for _ in range(2):
+        assert (await plane.fetch("GET", PATH, WRONG, ("x-api-key", "wrong too"))).status == 401
+    assert (await plane.fetch("GET", PATH, WRONG, ("x-api-key", "wrong too"))).status == 429
+
+
 async def test_guesses_from_one_64_are_those_of_one_client(plane: Served) -> None:
     for number in range(5):
         address = ("x-test-address", f"2001:db8::{number}")
@@ -221,11 +240,14 @@ async def test_who_has_a_session_is_not_held_up_by_the_guesses_of_others(plane: 
     assert (await plane.fetch("GET", PATH, session(plane))).status == 200
 
 
-async def test_a_token_that_is_shown_decides_and_not_the_session_beside_it(plane: Served) -> None:
-    answer = await plane.fetch("GET", PATH, WRONG, session(plane))
-    assert (answer.status, answer.header("set-cookie")) == (401, None)
+async def test_a_session_counts_beside_a_header_of_another_scheme(plane: Served) -> None:
     basic = ("Authorization", "Basic YTpi")  # a proxy's before us, perhaps
     assert (await plane.fetch("GET", PATH, basic, session(plane))).status == 200
+
+
+async def test_a_session_beside_a_wrong_token_changes_nothing_for_another_site(plane: Served) -> None:
+    foreign = ("Sec-Fetch-Site", "cross-site")
+    assert (await plane.fetch("POST", PATH, WRONG, session(plane), foreign)).status == 403
 
 
 @pytest.mark.parametrize(
