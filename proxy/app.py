@@ -217,10 +217,10 @@ class Application:
         observe = config.observe
         if observe.tracing.enabled:
             self._tracing = open_tracing(
-                observe.tracing, loop, version=__version__, warn=self.log.warning, info=self.log.info
+                observe.tracing, self._environ, loop, version=__version__, warn=self.log.warning, info=self.log.info
             )
         if observe.sentry.dsn:
-            self._sentry = open_sentry(observe.sentry, version=__version__)
+            self._sentry = open_sentry(observe.sentry, self._environ, version=__version__)
 
     def _engine(self, admission: Admission, dispatcher: Dispatcher) -> Engine:
         return Engine(

@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # documented, not in typeshed
+
+from proxy.config.proxies import proxy_url
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -25,19 +26,19 @@ class FetchFailed(Exception):
 async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
     """What stands at ``url``, at most ``MAX_BYTES`` of it. Raises ``FetchFailed``.
 
-    ``environ`` gives HTTPS_PROXY and NO_PROXY, for https as on the way to providers. Redirects are followed
-    within their scheme only: an answer over TLS must not be replaced by one without.
+    ``environ`` names the proxies, as on the way to providers. Redirects are followed within their scheme only: an
+    answer over TLS must not be replaced by one without.
     """
     # Only who names a URL pays for this import.
     from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout
     from yarl import URL
 
     here = URL(url, encoded=True)
-    proxy = proxy_for(here.scheme, here.host or "", environ)
     timeout = ClientTimeout(total=TIMEOUT_SECS)
     try:
         async with ClientSession(timeout=timeout, headers={"Accept-Encoding": "identity"}) as session:
             for _ in range(MAX_REDIRECTS + 1):
+                proxy = proxy_url(str(here), environ)
                 async with session.get(here, proxy=proxy, allow_redirects=False) as response:
                     if response.status not in (301, 302, 303, 307, 308):
                         return await bounded(response, MAX_BYTES)
@@ -66,12 +67,6 @@ async def bounded(response: ClientResponse, most: int) -> bytes:
         if len(found) > most:
             raise FetchFailed(f"is larger than {f'{most >> 20} MB' if most >> 20 else f'{most >> 10} KB'}")
     return bytes(found)
-
-
-def proxy_for(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
-    named = environ.get("https_proxy", environ.get("HTTPS_PROXY", "")).strip()
-    exempt = {"no": environ.get("no_proxy", environ.get("NO_PROXY", ""))}
-    return None if scheme != "https" or proxy_bypass_environment(host, exempt) else named or None
 
 
 class Copy:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 
-from proxy.config.remote import proxy_for
+from proxy.config.proxies import proxy_url
 from proxy.config.schema import Probes as Settings
 from proxy.config.schema import Tls
 from proxy.control.healthview import ProbeView
@@ -118,7 +118,7 @@ class Probes:
                 url,
                 headers=_headers(settings.headers, key),
                 ssl=self._context(settings.tls) if url.scheme == "https" else True,
-                proxy=proxy_for(url.scheme, url.host or "", self._environ),
+                proxy=proxy_url(str(url), self._environ),
                 allow_redirects=False,
             ) as response:
                 return _judged(response.status)

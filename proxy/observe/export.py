@@ -14,6 +14,7 @@ from typing import Final
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from requests import Session
 
 QUEUE: Final = 2048  # spans
 # Encoding holds the interpreter for about 45 us per span, and meanwhile no token is relayed: 3 ms are the bound.
@@ -25,9 +26,12 @@ FLUSH: Final = 2.0  # seconds at the stop
 Tell = Callable[..., None]
 
 
-def collector(endpoint: str, headers: Mapping[str, str]) -> SpanExporter:
-    """Speaks OTLP over HTTP, in protobuf, to the whole address that is named."""
-    return OTLPSpanExporter(endpoint=endpoint, headers=dict(headers), timeout=PATIENCE)
+def collector(endpoint: str, headers: Mapping[str, str], proxy: str | None) -> SpanExporter:
+    """Speaks OTLP over HTTP, in protobuf, to the whole address that is named; ``None``: without a proxy."""
+    session = Session()
+    session.trust_env = False  # it reads NO_PROXY in its own way
+    session.proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+    return OTLPSpanExporter(endpoint=endpoint, headers=dict(headers), timeout=PATIENCE, session=session)
 
 
 class Export:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
+from proxy.config.proxies import proxy_url
 from proxy.config.schema import Sentry as Settings
 from proxy.errors import ConfigError
 from proxy.observe.bridge import place
@@ -105,16 +106,22 @@ class _Handler(logging.Handler):
             self._sentry.report(error)
 
 
-def opened(settings: Settings, *, version: str) -> Sentry:
-    """It listens from now on. Raises ConfigError where the extra is not installed, or the DSN is none."""
+def opened(settings: Settings, environ: Mapping[str, str], *, version: str) -> Sentry:
+    """It listens from now on, and reports through the proxy that ``environ`` names for the DSN.
+
+    Raises ConfigError where the extra is not installed, or the DSN is none.
+    """
     try:
         from sentry_sdk import Client
         from sentry_sdk.utils import BadDsn
     except ImportError:
         text = "the Sentry SDK is not installed: pip install 'sluice-gateway[sentry]'"
         raise ConfigError([f"observe.sentry: {text}"]) from None
+    proxy = proxy_url(settings.dsn, environ) if "://" in settings.dsn else None
     try:
         client = Client(
+            http_proxy=proxy or "",  # "": it does not look at the environment itself
+            https_proxy=proxy or "",
             dsn=settings.dsn,
             environment=settings.environment or None,
             release=f"sluice@{version}",

@@ -8,12 +8,13 @@ are imported by ``opened`` alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDictProxy
 
+from proxy.config.proxies import proxy_url
 from proxy.config.schema import Tracing as Settings
 from proxy.errors import ConfigError
 from proxy.exchange import Exchange
@@ -70,6 +71,7 @@ class Tracing:
 
 def opened(
     settings: Settings,
+    environ: Mapping[str, str],
     loop: asyncio.AbstractEventLoop,
     *,
     version: str,
@@ -77,9 +79,12 @@ def opened(
     info: Tell,
     chance: Random | None = None,
 ) -> Tracing:
-    """Spans go to ``settings.endpoint`` from now on. Raises ConfigError where the extra is not installed."""
+    """Spans go to ``settings.endpoint`` from now on, through the proxy that ``environ`` names for it.
+
+    Raises ConfigError where the extra is not installed.
+    """
     export, spans = _libraries()
-    collector = export.collector(settings.endpoint, settings.headers)
+    collector = export.collector(settings.endpoint, settings.headers, proxy_url(settings.endpoint, environ))
     return Tracing(
         spans.Spans(settings.service_name, version),
         export.Export(collector, loop, warn, info),

@@ -229,13 +229,14 @@ class Attempt:
         ask = self._ask
         self._connection = connection
         self.sent_at = now
+        head = ask.head if connection.forwarding is None else connection.forwarding.apply(ask.head)
         source: AsyncIterator[bytes | memoryview] | None = ask.upload
         if ask.size < JOIN_BELOW:
-            segments: Segments = (b"".join((ask.head, *ask.body)),)
+            segments: Segments = (b"".join((head, *ask.body)),)
         elif ask.size <= BIG_BODY:
-            segments = (ask.head, *ask.body)
+            segments = (head, *ask.body)
         else:
-            segments, source = (ask.head,), slices(ask.body)
+            segments, source = (head,), slices(ask.body)
         connection.send(segments, self, now, ask.no_body)
         self._around.ticker.add(self)
         if source is not None:

@@ -17,11 +17,12 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from msgspec import Struct
 from yarl import URL
 
+from proxy.config.proxies import Proxies, Proxy, ascii_host, authority
 from proxy.config.schema import Tls
 from proxy.errors import ClockExpired, ConnectFailed
 from proxy.transport import tls as secure
 from proxy.transport.shortage import shortage
-from proxy.transport.tunnel import Proxies, Proxy, Tunnel, ascii_host, authority
+from proxy.transport.tunnel import Tunnel
 
 P = TypeVar("P", bound=asyncio.BufferedProtocol)
 Q = TypeVar("Q", bound=asyncio.BaseProtocol)
@@ -71,11 +72,30 @@ class Origin(Struct, frozen=True, cache_hash=True):
         return full.rpartition(":")[0] if self.port == DEFAULT_PORTS[self.scheme] else full
 
 
+class Forwarding(Struct, frozen=True):
+    """What a forward proxy has to be told of a plain request (RFC 9112 section 3.2.2).
+
+    ``base`` is the origin's scheme and authority, ``authorization`` a whole header line or ``b""``.
+    """
+
+    base: bytes
+    authorization: bytes
+
+    def __repr__(self) -> str:
+        return f"<Forwarding to {self.base.decode()}>"
+
+    def apply(self, head: bytes) -> bytes:
+        """A request's head with its target in absolute form, and with the proxy's credential."""
+        method, _, rest = head.partition(b" ")
+        line, _, rest = rest.partition(b"\r\n")
+        return b"%b %b%b\r\n%b%b" % (method, self.base, line, self.authorization, rest)
+
+
 class Dialer:
     """Opens connections; owns the TLS contexts, one for each distinct setting, and the proxy's choice."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """``environ`` gives HTTPS_PROXY and NO_PROXY; raises ``ConfigError`` if that proxy cannot be used."""
+        """``environ`` names the proxies; raises ``ConfigError`` if one of them cannot be used."""
         self._proxies = Proxies(environ)
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
@@ -98,13 +118,24 @@ class Dialer:
         clock = asyncio.timeout(timeout or None)
         try:
             async with clock:
-                proxy = self._proxies.choose(origin.host, origin.port) if origin.scheme == "https" else None
+                proxy = self._proxies.choose(origin.scheme, origin.host, origin.port)
                 if proxy is None:
                     return await self._direct(origin, factory)
-                return await self._tunnelled(proxy, origin, factory)
+                if origin.scheme == "https":
+                    return await self._tunnelled(proxy, origin, factory)
+                return await self._forwarded(proxy, origin, factory)
         except TimeoutError as expired:
             # Only the clock's own: the system's ETIMEDOUT has become a ConnectFailed further in.
             raise ClockExpired("connect", timeout, detail=authority(origin.host, origin.port)) from expired
+
+    def forwarding(self, origin: Origin) -> Forwarding | None:
+        """How a request to ``origin`` is told to the proxy that connections of ``dial`` lead to; ``None``: they lead to
+        the origin itself, or through a tunnel.
+        """
+        proxy = self._proxies.choose(origin.scheme, origin.host, origin.port) if origin.scheme == "http" else None
+        if proxy is None:
+            return None
+        return Forwarding(f"http://{origin.authority}".encode(), proxy.authorization.encode())
 
     async def _direct(self, origin: Origin, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         if origin.scheme == "http":
@@ -129,12 +160,26 @@ class Dialer:
     async def _to_proxy(self, proxy: Proxy) -> tuple[asyncio.Transport, Tunnel]:
         if not proxy.secure:
             return await _reach(proxy.host, proxy.port, Tunnel)
+        upper, tunnel = await self._to_secure_proxy(proxy), Tunnel()
+        upper.set_protocol(tunnel)
+        return upper, tunnel
+
+    async def _forwarded(self, proxy: Proxy, origin: Origin, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+        """A connection to the proxy, which takes requests for ``origin`` as ``forwarding`` says."""
+        where = f"{authority(origin.host, origin.port)} through {authority(proxy.host, proxy.port)}"
+        with _blame("upstream_proxy", where):
+            if not proxy.secure:
+                return await _reach(proxy.host, proxy.port, factory)
+            upper, protocol = await self._to_secure_proxy(proxy), factory()
+            upper.set_protocol(protocol)
+            protocol.connection_made(upper)
+            return upper, protocol
+
+    async def _to_secure_proxy(self, proxy: Proxy) -> asyncio.Transport:
         context = self.context(Tls())
         transport, _ = await _reach(proxy.host, proxy.port, secure.StandIn)
         with _abort_unless_done(transport):
-            upper, tunnel = await secure.handshake(transport, context, proxy.host), Tunnel()
-            upper.set_protocol(tunnel)
-            return upper, tunnel
+            return await secure.handshake(transport, context, proxy.host)
 
     def _origin_context(self, origin: Origin, where: str) -> ssl.SSLContext:
         with _blame("upstream_tls", where):

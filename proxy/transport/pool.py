@@ -112,6 +112,7 @@ class Pool:
         if self._closed or connection.transport is None:
             connection.abort()
             raise ConnectFailed("The provider closed the connection at once.")
+        connection.forwarding = self._dialer.forwarding(origin)
         self._gauges.upstream_connections_opened += 1
         return connection
 

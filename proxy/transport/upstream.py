@@ -19,8 +19,8 @@ from typing import Protocol, cast
 
 import httptools
 
-from proxy.errors import BrokenAnswer, ConnectionBroken, GatewayError, UpstreamFault
-from proxy.transport.dial import Origin
+from proxy.errors import BrokenAnswer, ConnectFailed, ConnectionBroken, GatewayError, UpstreamFault
+from proxy.transport.dial import MESSAGES, Forwarding, Origin
 from proxy.transport.head import Head, read_head
 from proxy.transport.headers import Header
 from proxy.transport.outbox import Gathering, Outbox
@@ -101,6 +101,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "_parser",
         "_view",
         "born",
+        "forwarding",
         "get_buffer",
         "keep_alive",
         "last_read",
@@ -133,6 +134,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.sink: Sink | None = None
         self.paused = False
         self.sending = False  # a request body is still being written by somebody
+        self.forwarding: Forwarding | None = None  # where a proxy stands at its end
         self.uses = 0
         self.born = self.last_read = loop.time()
         self._drained: asyncio.Future[None] | None = None
@@ -290,6 +292,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if not 200 <= status <= 599:
             self._skip_informational(status)
             return
+        if status == 407 and self.forwarding is not None:
+            raise ConnectFailed(MESSAGES["upstream_proxy"], code="upstream_proxy", detail="the proxy answers 407")
         self._head = head = read_head(status, headers)
         self._consume = sink.head(head)
         if self._no_body:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.config import remote
+from proxy.config.proxies import proxy_url
 from proxy.config.remote import Copy, FetchFailed, fetch
 from tests.support import Close, Stall, Upstream
 from tests.support.upstream import Request
@@ -106,11 +107,21 @@ async def test_a_server_that_is_silent_or_cuts_or_is_not_there_is_told_without_i
         ("https", {"HTTPS_PROXY": "http://p:1", "https_proxy": ""}, None),
         ("https", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example.org"}, None),
         ("http", {"HTTPS_PROXY": "http://p:1"}, None),
+        ("http", {"HTTP_PROXY": "u:p%40w@p:1"}, "http://u:p%40w@p:1"),
+        ("http", {"ALL_PROXY": "http://p:1", "NO_PROXY": "models.example.org:81"}, "http://p:1"),
+        ("http", {"ALL_PROXY": "http://p:1", "NO_PROXY": "models.example.org:80"}, None),
         ("https", {}, None),
     ],
 )
 def test_the_proxy_is_the_one_on_the_way_to_providers(scheme: str, environ: dict[str, str], proxy: str | None) -> None:
-    assert remote.proxy_for(scheme, "models.example.org", environ) == proxy
+    assert proxy_url(f"{scheme}://models.example.org/list", environ) == proxy
+
+
+def test_an_address_is_exempt_by_its_network_for_all_who_connect() -> None:
+    environ = {"ALL_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8,[2001:db8::]/32"}
+    for url in ("http://10.1.2.3/", "https://[2001:db8::5]:8443/x?a=b"):
+        assert proxy_url(url, environ) is None
+    assert proxy_url("https://11.1.2.3/", environ) == "http://p:1"
 
 
 def test_a_copy_is_its_owners_alone_and_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def server() -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def reporting(server: Server, clock: FakeClock | None = None) -> AsyncIterator[Sentry]:
-    sentry = opened(Settings(dsn=server.dsn, environment="a-test"), version="1.2.3")
+    sentry = opened(Settings(dsn=server.dsn, environment="a-test"), {}, version="1.2.3")
     if clock is not None:
         sentry._now = clock.now
     try:
@@ -202,7 +202,7 @@ async def test_an_error_of_ours_is_reported_with_the_requests_id(
 def test_a_missing_extra_is_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
     with pytest.raises(ConfigError) as caught:
-        opened(Settings(dsn="http://public@127.0.0.1/1"), version="1")
+        opened(Settings(dsn="http://public@127.0.0.1/1"), {}, version="1")
     assert caught.value.mistakes == [
         "observe.sentry: the Sentry SDK is not installed: pip install 'sluice-gateway[sentry]'"
     ]
@@ -213,5 +213,5 @@ def test_a_missing_extra_is_one_sentence_that_names_it(monkeypatch: pytest.Monke
 )
 def test_a_bad_dsn_is_told_without_quoting_it(dsn: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        opened(Settings(dsn=dsn), version="1")
+        opened(Settings(dsn=dsn), {}, version="1")
     assert caught.value.mistakes == ["observe.sentry.dsn: is no valid DSN"]

@@ -124,7 +124,7 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_library")
 async def test_a_missing_extra_is_one_sentence_that_names_it() -> None:
     with pytest.raises(ConfigError) as caught:
-        opened(Settings(enabled=True), asyncio.get_running_loop(), version="1", warn=Told(), info=Told())
+        opened(Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=Told(), info=Told())
     assert caught.value.mistakes == [
         "observe.tracing: OpenTelemetry is not installed: pip install 'sluice-gateway[otel]'"
     ]

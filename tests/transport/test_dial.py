@@ -20,12 +20,12 @@ from typing import cast
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from proxy.config.proxies import Exemptions, Proxies, Proxy
 from proxy.config.schema import Tls
 from proxy.errors import ClockExpired, ConfigError, ConnectFailed
 from proxy.runtime.loop import Loop
 from proxy.transport import tls as trust
 from proxy.transport.dial import Dialer, Origin
-from proxy.transport.tunnel import Exemptions, Proxies, Proxy
 from tests.support.blackhole import Blackhole
 from tests.support.patience import PATIENCE, until, within
 from tests.support.tls import Authority
@@ -379,7 +379,8 @@ async def test_a_reset_during_the_handshake_is_worth_the_same_dial_again(way: st
 
     async with listening(scripted(ESTABLISHED, resets) if way == "tunnelled" else resets) as host:
         dialer = Dialer({}) if way == "direct" else through(host)
-        fault = await failure(dialer, https(host.port if way == "direct" else 1, ca.tls, "localhost"))
+        there = https(host.port, ca.tls, "localhost") if way == "direct" else https(1, ca.tls, "origin.test")
+        fault = await failure(dialer, there)
         assert fault.code == "upstream_tls"
         assert fault.again
 
@@ -516,6 +517,7 @@ def test_a_key_with_a_password_is_an_error_and_not_a_question_at_the_terminal(ca
 LOADING = """
 import os, sys
 os.open(os.ttyname(0), os.O_RDWR)
+from proxy.config.proxies import Exemptions, Proxies, Proxy
 from proxy.config.schema import Tls
 from proxy.transport.tls import context
 try:
@@ -554,7 +556,8 @@ def scripted(answer: bytes, then: Handler | None = None) -> Handler:
 async def forwards(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: Host) -> None:
     """The rest of a real forward proxy: bytes go both ways to the address that was asked for."""
     name, _, port = host.requests[-1].split()[1].decode().rpartition(":")
-    far_reader, far_writer = await asyncio.open_connection(name.strip("[]"), int(port))
+    assert name == "origin.test"
+    far_reader, far_writer = await asyncio.open_connection("127.0.0.1", int(port))
 
     async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -577,11 +580,11 @@ def through(host: Host, user: str = "", scheme: str = "http", name: str = "127.0
 @on_both_loops
 async def test_https_goes_through_the_proxy_with_tls_to_the_origin_inside(ca: Signer) -> None:
     async with (
-        listening(answers, ca.serving("localhost")) as host,
+        listening(answers, ca.serving("origin.test")) as host,
         listening(scripted(ESTABLISHED, forwards)) as way,
     ):
-        assert await converse(through(way), https(host.port, ca.tls, "localhost")) == ANSWER
-        target = f"localhost:{host.port}"
+        assert await converse(through(way), https(host.port, ca.tls, "origin.test")) == ANSWER
+        target = f"origin.test:{host.port}"
         assert way.requests == [f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()]
         assert host.seen[0] is not None
         assert host.seen[0].selected_alpn_protocol() == "http/1.1"
@@ -590,17 +593,17 @@ async def test_https_goes_through_the_proxy_with_tls_to_the_origin_inside(ca: Si
 @on_both_loops
 async def test_the_proxy_itself_may_speak_tls(ca: Signer, system_trust: None) -> None:
     async with (
-        listening(answers, ca.serving("localhost")) as host,
+        listening(answers, ca.serving("origin.test")) as host,
         listening(scripted(ESTABLISHED, forwards), ca.serving("127.0.0.1")) as way,
     ):
-        assert await converse(through(way, scheme="https"), https(host.port, ca.tls, "localhost")) == ANSWER
+        assert await converse(through(way, scheme="https"), https(host.port, ca.tls, "origin.test")) == ANSWER
         assert way.visits == 1
 
 
 @on_both_loops
 async def test_the_proxys_own_certificate_is_verified(ca: Signer, stranger: Signer, system_trust: None) -> None:
     async with listening(scripted(ESTABLISHED), stranger.serving("127.0.0.1")) as way:
-        fault = await failure(through(way, scheme="https"), https(1, ca.tls, "localhost"))
+        fault = await failure(through(way, scheme="https"), https(1, ca.tls, "origin.test"))
         assert fault.code == "upstream_proxy"
         assert way.requests == []
 
@@ -608,7 +611,7 @@ async def test_the_proxys_own_certificate_is_verified(ca: Signer, stranger: Sign
 @on_both_loops
 async def test_credentials_go_to_the_proxy_decoded_and_never_into_the_log(ca: Signer) -> None:
     async with listening(scripted(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")) as way:
-        fault = await failure(through(way, user="al%40ice:s%3Acret@"), https(1, ca.tls, "localhost"))
+        fault = await failure(through(way, user="al%40ice:s%3Acret@"), https(1, ca.tls, "origin.test"))
         assert fault.code == "upstream_proxy"
         assert "407" in fault.detail
         assert "407" not in fault.message
@@ -639,7 +642,7 @@ async def test_credentials_go_to_the_proxy_decoded_and_never_into_the_log(ca: Si
 async def test_a_proxy_that_does_not_plainly_agree_is_a_proxy_fault(answer: bytes, ca: Signer) -> None:
     # It waits for us to go: with garbage no clock may be needed to see it.
     async with listening(scripted(answer, keeps_silent)) as way:
-        fault = await failure(through(way), https(1, ca.tls, "localhost"))
+        fault = await failure(through(way), https(1, ca.tls, "origin.test"))
         assert fault.code == "upstream_proxy"
         assert len(fault.detail) < 500
 
@@ -648,14 +651,14 @@ async def test_a_proxy_that_does_not_plainly_agree_is_a_proxy_fault(answer: byte
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 Conn"])
 async def test_a_proxy_that_closes_early_is_a_proxy_fault(answer: bytes, ca: Signer) -> None:
     async with listening(scripted(answer)) as way:
-        assert (await failure(through(way), https(1, ca.tls, "localhost"))).code == "upstream_proxy"
+        assert (await failure(through(way), https(1, ca.tls, "origin.test"))).code == "upstream_proxy"
 
 
 @on_both_loops
 @pytest.mark.parametrize("address", ["nothing.invalid:3128", "127.0.0.1:{unused}"])
 async def test_a_proxy_that_cannot_be_reached_is_a_proxy_fault(address: str, ca: Signer) -> None:
     dialer = Dialer({"HTTPS_PROXY": "http://" + address.format(unused=unused_port())})
-    assert (await failure(dialer, https(1, ca.tls, "localhost"))).code == "upstream_proxy"
+    assert (await failure(dialer, https(1, ca.tls, "origin.test"))).code == "upstream_proxy"
 
 
 @on_both_loops
@@ -668,17 +671,17 @@ async def test_the_answer_to_connect_may_come_byte_by_byte(ca: Signer) -> None:
             await asyncio.sleep(0)
         await forwards(reader, writer, host)
 
-    async with listening(answers, ca.serving("localhost")) as host, listening(dribbles) as way:
-        assert await converse(through(way), https(host.port, ca.tls, "localhost")) == ANSWER
+    async with listening(answers, ca.serving("origin.test")) as host, listening(dribbles) as way:
+        assert await converse(through(way), https(host.port, ca.tls, "origin.test")) == ANSWER
 
 
 @on_both_loops
 async def test_a_stranger_at_the_end_of_the_tunnel_is_a_tls_fault(ca: Signer, stranger: Signer) -> None:
     async with (
-        listening(answers, stranger.serving("localhost")) as host,
+        listening(answers, stranger.serving("origin.test")) as host,
         listening(scripted(ESTABLISHED, forwards)) as way,
     ):
-        fault = await failure(through(way), https(host.port, ca.tls, "localhost"))
+        fault = await failure(through(way), https(host.port, ca.tls, "origin.test"))
         assert fault.code == "upstream_tls"
         assert "certificate verify failed" in fault.detail
 
@@ -689,7 +692,7 @@ async def test_a_tunnel_that_breaks_during_the_handshake_is_a_tls_fault(ca: Sign
         await reader.read(1)
 
     async with listening(scripted(ESTABLISHED, breaks)) as way:
-        assert (await failure(through(way), https(1, ca.tls, "localhost"))).code == "upstream_tls"
+        assert (await failure(through(way), https(1, ca.tls, "origin.test"))).code == "upstream_tls"
 
 
 class Speaking(asyncio.Protocol):
@@ -728,12 +731,13 @@ async def speaking(words: bytes, context: ssl.SSLContext) -> AsyncIterator[tuple
 @pytest.mark.parametrize("way", ["direct", "tunnelled"])
 async def test_words_before_the_first_request_are_never_lost_silently(way: str, ca: Signer) -> None:
     async with (
-        speaking(b"HTTP/1.1 408 Request Timeout\r\n\r\n", ca.serving("localhost")) as (port, _),
+        speaking(b"HTTP/1.1 408 Request Timeout\r\n\r\n", ca.serving("localhost", "origin.test")) as (port, _),
         listening(scripted(ESTABLISHED, forwards)) as proxy,
     ):
         dialer = Dialer({}) if way == "direct" else through(proxy)
         try:
-            transport, visitor = await dialer.dial(https(port, ca.tls, "localhost"), Visitor, LONG)
+            there = https(port, ca.tls, "localhost" if way == "direct" else "origin.test")
+            transport, visitor = await dialer.dial(there, Visitor, LONG)
         except ConnectFailed as fault:  # they came with the handshake's last flight
             seen = fault.detail.encode()
         else:
@@ -743,18 +747,61 @@ async def test_words_before_the_first_request_are_never_lost_silently(way: str, 
         assert b"HTTP/1.1 408" in seen or b"spoke before it was asked" in seen
 
 
+def forwarding(host: Host, variable: str = "HTTP_PROXY", user: str = "", scheme: str = "http") -> Dialer:
+    return Dialer({variable: f"{scheme}://{user}127.0.0.1:{host.port}"})
+
+
 @on_both_loops
-async def test_plain_http_never_goes_through_the_proxy() -> None:
-    async with listening(answers) as host, listening(scripted(ESTABLISHED)) as way:
-        assert await converse(through(way), http(host.port)) == ANSWER
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+async def test_plain_http_goes_to_its_proxy_in_absolute_form(variable: str) -> None:
+    async with listening(answers) as way:
+        dialer, origin = forwarding(way, variable, user="al%40ice:s%3Acret@"), Origin.of("http://origin.test:81", Tls())
+        assert await converse(dialer, origin) == ANSWER
+    told = dialer.forwarding(origin)
+    assert told is not None
+    assert "cret" not in repr(told)
+    credentials = base64.b64encode(b"al@ice:s:cret")
+    assert told.apply(b"POST /v1/x?a=b HTTP/1.1\r\nHost: h\r\n\r\n") == (
+        b"POST http://origin.test:81/v1/x?a=b HTTP/1.1\r\n"
+        b"Proxy-Authorization: Basic " + credentials + b"\r\nHost: h\r\n\r\n"
+    )
+
+
+@on_both_loops
+async def test_the_proxy_for_plain_http_may_speak_tls(ca: Signer, system_trust: None) -> None:
+    async with listening(answers, ca.serving("127.0.0.1")) as way:
+        origin = Origin.of("http://origin.test", Tls())
+        assert await converse(forwarding(way, scheme="https"), origin) == ANSWER
+        assert way.seen[0] is not None
+
+
+@on_both_loops
+async def test_a_proxy_for_plain_http_that_cannot_be_reached_is_a_proxy_fault() -> None:
+    dialer = Dialer({"HTTP_PROXY": f"http://127.0.0.1:{unused_port()}"})
+    assert (await failure(dialer, Origin.of("http://origin.test", Tls()))).code == "upstream_proxy"
+
+
+@on_both_loops
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_loopback_is_never_reached_through_a_proxy(variable: str, ca: Signer) -> None:
+    async with (
+        listening(answers, ca.serving("localhost")) as secure,
+        listening(answers) as plain,
+        listening(scripted(ESTABLISHED)) as way,
+    ):
+        dialer = Dialer({variable: f"http://127.0.0.1:{way.port}", "HTTPS_PROXY": f"http://127.0.0.1:{way.port}"})
+        assert await converse(dialer, http(plain.port)) == ANSWER
+        assert dialer.forwarding(http(plain.port)) is None
+        assert await converse(dialer, https(secure.port, ca.tls, "localhost")) == ANSWER
         assert way.visits == 0
 
 
 @on_both_loops
 async def test_an_exempt_host_is_reached_directly(ca: Signer) -> None:
-    async with listening(answers, ca.serving("localhost")) as host, listening(scripted(ESTABLISHED)) as way:
-        dialer = Dialer({"HTTPS_PROXY": f"http://127.0.0.1:{way.port}", "NO_PROXY": "localhost"})
-        assert await converse(dialer, https(host.port, ca.tls, "localhost")) == ANSWER
+    async with listening(answers, ca.serving("origin.example")) as host, listening(scripted(ESTABLISHED)) as way:
+        dialer = Dialer({"HTTPS_PROXY": f"http://127.0.0.1:{way.port}", "NO_PROXY": "origin.example"})
+        resolve_to(("127.0.0.1", host.port))
+        assert await converse(dialer, https(host.port, ca.tls, "origin.example")) == ANSWER
         assert way.visits == 0
 
 
@@ -846,12 +893,40 @@ def test_a_proxys_password_is_not_in_its_repr() -> None:
 
 def test_the_lower_case_variables_win_and_may_be_empty() -> None:
     upper = {"HTTPS_PROXY": "http://upper:1"}
-    chosen = Proxies({**upper, "https_proxy": "http://lower:2"}).choose("h", 443)
+    chosen = Proxies({**upper, "https_proxy": "http://lower:2"}).choose("https", "h", 443)
     assert chosen is not None
     assert chosen.host == "lower"
-    assert Proxies({**upper, "https_proxy": ""}).choose("h", 443) is None
-    assert Proxies({**upper, "NO_PROXY": "h", "no_proxy": ""}).choose("h", 443) is not None
-    assert Proxies({"HTTP_PROXY": "http://upper:1"}).choose("h", 443) is None
+    assert Proxies({**upper, "https_proxy": ""}).choose("https", "h", 443) is None
+    assert Proxies({**upper, "NO_PROXY": "h", "no_proxy": ""}).choose("https", "h", 443) is not None
+
+
+@pytest.mark.parametrize(
+    ("environ", "secure", "plain"),
+    [
+        ({}, None, None),
+        ({"HTTPS_PROXY": "http://s"}, "s", None),
+        ({"HTTP_PROXY": "http://p"}, None, "p"),
+        ({"ALL_PROXY": "http://a"}, "a", "a"),
+        ({"all_proxy": "http://b", "ALL_PROXY": "http://a"}, "b", "b"),
+        ({"ALL_PROXY": "http://a", "HTTPS_PROXY": "http://s"}, "s", "a"),
+        ({"ALL_PROXY": "http://a", "http_proxy": ""}, "a", None),
+        ({"ALL_PROXY": "socks5://a", "HTTPS_PROXY": "http://s", "HTTP_PROXY": "http://p"}, "s", "p"),
+        ({"ALL_PROXY": "socks5://a", "NO_PROXY": "*"}, None, None),
+    ],
+)
+def test_each_scheme_has_its_proxy_and_the_one_for_all_comes_last(
+    environ: dict[str, str], secure: str | None, plain: str | None
+) -> None:
+    chosen = [Proxies(environ).choose(scheme, "h", 1) for scheme in ("https", "http")]
+    assert [each and each.host for each in chosen] == [secure, plain]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "api.localhost", "localhost.", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0"]
+)
+def test_loopback_has_no_proxy_by_whatever_name(host: str) -> None:
+    assert Proxies({"ALL_PROXY": "http://a"}).choose("http", host, 80) is None
+    assert Proxies({"ALL_PROXY": "http://a"}).choose("http", f"x{host}.example", 80) is not None
 
 
 # The clock, and leaving early
@@ -864,14 +939,14 @@ async def hanging(ca: Signer, place: str, stack: contextlib.AsyncExitStack) -> t
         return Dialer({}), https(host.port, ca.tls), host
     if place == "connect":
         host = await stack.enter_async_context(listening(keeps_silent))
-        return through(host), https(1, ca.tls, "localhost"), host
+        return through(host), https(1, ca.tls, "origin.test"), host
     if place == "tls in tunnel":
         host = await stack.enter_async_context(listening(scripted(ESTABLISHED, keeps_silent)))
-        return through(host), https(1, ca.tls, "localhost"), host
+        return through(host), https(1, ca.tls, "origin.test"), host
     assert place == "tls in tls"
     silent = scripted(ESTABLISHED, keeps_silent)
     host = await stack.enter_async_context(listening(silent, ca.serving("127.0.0.1")))
-    return through(host, scheme="https"), https(1, ca.tls, "localhost"), host
+    return through(host, scheme="https"), https(1, ca.tls, "origin.test"), host
 
 
 PLACES = ["tls", "connect", "tls in tunnel", "tls in tls"]
