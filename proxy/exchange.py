@@ -98,6 +98,7 @@ class Exchange(Struct, eq=False):
     stream: bool = False
     attempts: int = 0
     trials: list[Trial] = []
+    skipped: tuple[tuple[str, str], ...] = ()  # deployments that were passed over, by label, and why
     fallback_used: bool = False
     early_status: bool = False  # 200 was told by a ping, before it was known who answers
     status: int = 0  # the HTTP status that the client saw; 0: none was sent

@@ -31,9 +31,18 @@ class Failure(Struct):
     message: str
 
 
+class Skipped(Struct):
+    """One deployment that was passed over: ``model`` is ``provider/name``, ``reason`` that of ``routing/plan.py``,
+    ``limit`` for a limit of the gateway's own or ``keys_resting``."""
+
+    model: str
+    reason: str
+
+
 class Truth(Struct):
     """The member ``_router`` of a JSON answer. ``model_name`` is the configuration's name of the deployment;
-    ``lost_events`` is there for streams of which events are missing, because no JSON parser could read them."""
+    ``lost_events`` is there for streams of which events are missing, because no JSON parser could read them,
+    ``skipped`` where a deployment was passed over."""
 
     provider: str
     model_name: str
@@ -41,6 +50,7 @@ class Truth(Struct):
     fallback_used: bool
     errors: list[Failure]
     lost_events: int | UnsetType = UNSET
+    skipped: list[Skipped] | UnsetType = UNSET
 
 
 def failures(exchange: Exchange) -> list[Failure]:
@@ -68,7 +78,7 @@ def lines(exchange: Exchange, deployment: Deployment | None) -> bytes:
 
 def member(exchange: Exchange, deployment: Deployment) -> bytes:
     """``"_router": {...}`` as JSON bytes."""
-    if exchange.attempts == 1 and not exchange.fallback_used:
+    if exchange.attempts == 1 and not exchange.fallback_used and not exchange.skipped:
         if not deployment.router_member:
             deployment.router_member = b'"_router":' + _document(exchange, deployment)
         return deployment.router_member
@@ -109,6 +119,7 @@ def _document(exchange: Exchange, deployment: Deployment) -> bytes:
             exchange.fallback_used,
             failures(exchange),
             exchange.lost_events or UNSET,
+            [Skipped(*each) for each in exchange.skipped] or UNSET,
         )
     )
 

@@ -391,6 +391,37 @@ async def test_a_models_limit_moves_on_to_another_and_refuses_where_there_is_non
         assert (await ask(client, model="auto")).status == 429
 
 
+@pytest.mark.parametrize("on_limit", [None, False, True])
+async def test_a_models_own_limit_sends_nothing_to_the_fallback_unless_that_is_wanted(
+    up: Upstream, on_limit: bool | None
+) -> None:
+    source = one_provider(up, **limits(perModel={"requestsPerHour": 1}))
+    source["models"].append({"name": "paid", "provider": "up", "model": "up-paid"})
+    source["routing"] |= {"fallback": {"provider": "up", "model": "paid"}}
+    if on_limit is not None:
+        source["routing"]["fallback"]["onLimit"] = on_limit
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        assert (await ask(client)).status == 200
+        answer = await ask(client)
+        if on_limit:
+            assert (answer.status, answer.json["_router"]["fallback_used"]) == (200, True)
+            assert answer.json["_router"]["skipped"] == [{"model": "up/m", "reason": "limit"}]
+        else:
+            assert (answer.status, answer.json["error"]["limit_type"]) == (429, "model")
+            assert len(up.requests) == 1
+
+
+async def test_a_candidate_that_our_own_limit_holds_back_is_named_beside_the_answer_of_another(up: Upstream) -> None:
+    source = one_provider(up, **limits(perModel={"requestsPerHour": 1}))
+    source["models"].append({"name": "n", "provider": "up", "model": "up-n"})
+    async with Gateway(source) as gw:
+        client = await gw.client()
+        assert "skipped" not in (await ask(client)).json["_router"]
+        told = (await client.fetch("POST", CHAT, json={"model": ["m", "n"], "messages": []})).json["_router"]
+        assert (told["model_name"], told["skipped"]) == ("n", [{"model": "up/m", "reason": "limit"}])
+
+
 async def test_what_a_later_limit_refuses_is_given_back_to_the_earlier_ones(up: Upstream) -> None:
     levels = limits(**{"global": {"requestsPerHour": 10}}, perModel={"requestsPerHour": 1})
     async with Gateway(one_provider(up, **levels)) as gw:

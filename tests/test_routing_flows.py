@@ -711,6 +711,44 @@ async def test_an_error_about_our_key_inside_a_200_is_not_told_either(
         assert "key-1" not in str(answer)
 
 
+# -- who was passed over ------------------------------------------------------------------------------
+
+
+@MANNERS
+@pytest.mark.parametrize("reason", ["breaker_open", "resting", "busy"])
+async def test_whoever_was_passed_over_is_named_with_the_reason_when_the_fallback_answers(
+    up: Upstream, clock: FakeClock, reason: str, stream: bool
+) -> None:
+    config = keyed(up, "key-1", routing={"fallback": {"provider": "spare", "model": "spare"}})
+    config["models"][0]["maxConcurrent"] = 1
+    async with Gateway(config, clock=clock) as gw:
+        first = live(gw, "up/m")
+        if reason == "breaker_open":
+            first.breaker.trip(clock.now(), "test")
+        elif reason == "resting":
+            first.quota.rest(clock.now() + 90)
+        else:
+            first.in_flight += 1
+        answer = await ask(gw, "m", ("x-router-metadata", "true"), stream=stream)
+        first.in_flight = 0
+        if stream:
+            told = json.loads(answer.body.split(b": _router ")[1].split(b"\n\n")[0])
+        else:
+            told = answer.json["_router"]
+        assert (told["provider"], told["fallback_used"]) == ("spare", True)
+        assert told["skipped"] == [{"model": "up/m", "reason": reason}]
+
+
+async def test_an_answer_without_anybody_passed_over_says_nothing_of_it_afterwards_either(
+    up: Upstream, clock: FakeClock
+) -> None:
+    """The usual member is kept ready for each deployment: what is special about one answer must not stay in it."""
+    async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
+        live(gw, "up/m").breaker.trip(clock.now(), "test")
+        assert "skipped" in (await ask(gw, ["m", "spare"])).json["_router"]
+        assert "skipped" not in (await ask(gw, "spare")).json["_router"]
+
+
 # -- addresses and quotas -----------------------------------------------------------------------------
 
 

@@ -135,11 +135,16 @@ class Provider(Section, frozen=True):
 
 
 class Fallback(Section, frozen=True):
-    """Where a request goes when nothing else is left; ``model`` may be the provider's own name for it."""
+    """Where a request goes when nothing else is left; ``model`` may be the provider's own name for it.
+
+    ``on_limit``: also where only a limit of ours stands in the way. Otherwise such a request is a 429, since a limit
+    that sends its excess to a paid fallback limits nothing.
+    """
 
     provider: OptionalProvider = ""  # both are needed unless it is disabled
     model: OptionalName = ""
     enabled: bool = True
+    on_limit: bool = False
 
 
 Strategy = Literal["smart", "round_robin", "weighted_round_robin", "least_connections", "lowest_latency", "lowest_cost"]

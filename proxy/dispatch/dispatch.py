@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from proxy.dispatch.dispatcher import Dispatcher
 
+MOST_SKIPPED = 20
 MAX_WAIT = 60.0  # seconds; how long one exchange waits for a deployment that rests
 
 
@@ -116,10 +117,19 @@ class Dispatch:
         exchange.trials.append(trial)
         if deployment is self._resort:
             exchange.fallback_used = True
+        if self._plan.passed is not None or self._limited or self._keyless:
+            exchange.skipped = self._skipped()
         self._delivery.chose(deployment)
         if self._delivery.explains:
             self._delivery.decision = trial.decision = truth.decision(self._plan.explain())
         return trial
+
+    def _skipped(self) -> tuple[tuple[str, str], ...]:
+        """Who was passed over so far, and why; no more than a client wants to read."""
+        found = [(each.label, "limit") for each in self._limited]
+        found += [(each.label, "keys_resting") for each in self._keyless]
+        found += [(each.label, reason) for each, reason in self._plan.skipped]
+        return tuple(found[:MOST_SKIPPED])
 
     async def _try(self, trial: Trial) -> Setback | None:
         """``None`` when the client has its answer, or was told in-band that it broke."""
@@ -263,6 +273,9 @@ class Dispatch:
         return len(tried) < max(1, self._routing.max_retries)
 
     def _last_resort(self) -> Deployment | None:
+        """The fallback, but not for a request that one of our own limits kept from a candidate."""
+        if self._limited and not (self._routing.fallback is not None and self._routing.fallback.on_limit):
+            return None
         self._resort = self._plan.fallback(self._now())
         return self._resort
 

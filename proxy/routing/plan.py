@@ -43,7 +43,7 @@ class Plan(Struct, eq=False, gc=False):
     _step: Step | None = None  # of the last proposal
     _asked_at: float = 0.0
     _proposed: tuple[Deployment, ...] = ()
-    _passed: dict[Deployment, Reason] | None = None  # who was passed over, some of them proposed later
+    passed: dict[Deployment, Reason] | None = None  # who was passed over, some of them proposed later
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self.steps)} steps, {len(self._proposed)} proposed>"
@@ -79,7 +79,7 @@ class Plan(Struct, eq=False, gc=False):
 
     def pass_over(self, deployments: Iterable[Deployment], reason: Reason) -> None:
         """Note deployments that were meant and are no candidates."""
-        self._passed = (self._passed or {}) | dict.fromkeys(deployments, reason)
+        self.passed = (self.passed or {}) | dict.fromkeys(deployments, reason)
 
     def may_ask(self, deployment: Deployment, now: float) -> bool:
         """Whether one that was proposed may be asked again now."""
@@ -108,9 +108,9 @@ class Plan(Struct, eq=False, gc=False):
         reason = self._obstacle(deployment, now)
         if reason is None and (not self.rate or self._succeeds(deployment, now)):
             return True
-        if self._passed is None:
-            self._passed = {}
-        self._passed[deployment] = reason or "success_rate"
+        if self.passed is None:
+            self.passed = {}
+        self.passed[deployment] = reason or "success_rate"
         return False
 
     def _obstacle(self, deployment: Deployment, now: float) -> Reason | None:
@@ -138,14 +138,14 @@ class Plan(Struct, eq=False, gc=False):
     @property
     def skipped(self) -> list[tuple[Deployment, Reason]]:
         """Who was looked at and passed over, and why the last time; not who was proposed after all."""
-        return [each for each in (self._passed or {}).items() if each[0] not in self._proposed]
+        return [each for each in (self.passed or {}).items() if each[0] not in self._proposed]
 
     def rest_secs(self, now: float) -> float | None:
         """In how many seconds the first of those that rest, or whose breaker is open, may be asked again.
 
         Of those passed over and those proposed; ``None`` if there is none whose time is known.
         """
-        moments = [moment for each in chain(self._passed or (), self._proposed) for moment in self._free_at(each, now)]
+        moments = [moment for each in chain(self.passed or (), self._proposed) for moment in self._free_at(each, now)]
         return min(moments) - now if moments else None
 
     def _free_at(self, deployment: Deployment, now: float) -> list[float]:
