@@ -37,7 +37,7 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
         raise ConfigError(
             [
                 f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
-                " set auth.mode, listen on 127.0.0.1, or say --insecure if that is what you want"
+                " set auth.mode, listen on 127.0.0.1, or set LISTEN_INSECURE=true (--insecure) if that is what you want"
             ]
         )
     uvloop.run(_serve(loaded, source, announce), loop_factory=Loop)

@@ -161,6 +161,7 @@ class Routing(Section, frozen=True):
     max_retries: Count = 3  # deployments that are tried, the first included, before the fallback; 0: one, and once
     rate_limit_retries: Count = 2  # the same candidate again
     retry_delay: Count = 1000  # milliseconds at least, doubled each time, with up to half of it as jitter
+    max_retry_delay: Count = 0  # milliseconds, before the jitter; 0: no bound
     deadline_secs: Seconds = 0.0  # over all attempts, up to the first content; 0: only the clocks
     timeout_secs: Seconds | UnsetType = UNSET
     fallback: Fallback | None = None

@@ -203,7 +203,12 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         "1.0",
         _milliseconds("routing.retryDelay"),
     ),
-    Variable("RETRY_MAX_DELAY", "without effect: the waits of a request are bounded anyway", "60.0", unused=True),
+    Variable(
+        "RETRY_MAX_DELAY",
+        "seconds that a retry waits at most (routing.maxRetryDelay, in ms)",
+        "60.0",
+        _milliseconds("routing.maxRetryDelay"),
+    ),
     Variable(
         "CIRCUIT_BREAKER_ENABLED",
         "false: no breaker opens (circuitBreaker.enabled)",

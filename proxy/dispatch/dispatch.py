@@ -314,7 +314,9 @@ class Dispatch:
 
     async def _later(self, deployment: Deployment, retry: int, least: float = 0.0) -> Deployment | None:
         """The same after the backoff, and not before the ``least`` seconds that the provider asked for."""
-        delay = max(least, rules.backoff(self._routing.retry_delay, retry, self._dispatcher.random))
+        routing = self._routing
+        delay = rules.backoff(routing.retry_delay, retry, self._dispatcher.random, routing.max_retry_delay)
+        delay = max(least, delay)
         if await self._wait(delay) and self._plan.may_ask(deployment, self._now()):
             return deployment
         return None

@@ -174,9 +174,13 @@ def of_refusal(found: refusal.Refusal) -> Kind:
     return Kind(found.kind)
 
 
-def backoff(delay_ms: int, retry: int, random: Random) -> float:
-    """Seconds to wait before retry number ``retry`` (from 0): ``delay_ms``, doubled each time, and up to half more."""
-    return float(delay_ms << min(retry, _DOUBLINGS)) / 1000 * random.uniform(1.0, 1.5)
+def backoff(delay_ms: int, retry: int, random: Random, longest_ms: int = 0) -> float:
+    """Seconds to wait before retry number ``retry`` (from 0): ``delay_ms``, doubled each time, and up to half more.
+
+    ``longest_ms`` bounds what is doubled; 0: no bound.
+    """
+    doubled = delay_ms << min(retry, _DOUBLINGS)
+    return float(min(doubled, longest_ms) if longest_ms else doubled) / 1000 * random.uniform(1.0, 1.5)
 
 
 def verdict(tried: Sequence[Kind], passed: Iterable[Kind] = ()) -> Literal[404, 429, 502, 503, 504]:

@@ -95,7 +95,7 @@ def test_an_environment_file_of_a_fastapi_gateway_works_as_written(
     assert list(config.providers) == ["openai"]
     report = found.variables
     assert report.overridden == report.not_understood == report.placeholders == []
-    assert report.without_effect == ["APP_VERSION", "RETRY_MAX_DELAY", "DATABASE_URL"]
+    assert report.without_effect == ["APP_VERSION", "DATABASE_URL"]
     assert set(report.in_force) | set(report.without_effect) == {
         line.partition("=")[0] for line in GATEWAY_ENV.splitlines()[1:] if not line.endswith("=")
     }
@@ -137,6 +137,7 @@ def test_log_levels_of_other_loggers_are_understood(tmp_path: Path, text: str, l
         ("RETRY_ENABLED", "false", "routing.max_retries", 0),
         ("RETRY_ENABLED", "false", "routing.rate_limit_retries", 0),
         ("RETRY_BASE_DELAY", "2", "routing.retry_delay", 2000),
+        ("RETRY_MAX_DELAY", "60.0", "routing.max_retry_delay", 60_000),
         ("CIRCUIT_BREAKER_ENABLED", "False", "circuit_breaker.enabled", False),
         ("PROMETHEUS_ENABLED", "false", "admin.protect_metrics", True),
         ("SENTRY_DSN", "https://k@o1.ingest.sentry.io/2", "observe.sentry.dsn", "https://k@o1.ingest.sentry.io/2"),

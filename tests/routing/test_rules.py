@@ -125,6 +125,8 @@ def test_the_jitter_is_spread_evenly() -> None:
 
 
 def test_no_number_of_retries_overflows() -> None:
+    assert 3 <= backoff(1000, 5, random.Random(1), 3000) <= 4.5
+    assert 2 <= backoff(1000, 1, random.Random(1), 3000) <= 3
     assert backoff(1000, 10_000, random.Random(1)) == backoff(1000, 20, random.Random(1))
 
 

@@ -130,8 +130,10 @@ class Gateway:
 class Process:
     """``python -m proxy ARGS``, started once it has printed an address; killed at the end of the block."""
 
-    def __init__(self, args: Sequence[str], *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, args: Sequence[str], *, environ: Mapping[str, str] | None = None, folder: Path = ROOT) -> None:
+        """``folder`` is its working directory."""
         self.args = list(args)
+        self._folder = folder
         self.lines: list[str] = []  # of stdout and stderr, in order
         self.host = ""
         self.port = 0
@@ -150,8 +152,8 @@ class Process:
             "-m",
             "proxy",
             *self.args,
-            cwd=ROOT,
-            env=environ | {"PYTHONUNBUFFERED": "1"} | dict(self._environ),
+            cwd=self._folder,
+            env=environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)} | dict(self._environ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
