@@ -360,6 +360,24 @@ async def test_another_goes_on_with_the_text_where_a_stream_broke(broken: list[S
         assert [live(gw, label).breaker.failures for label in ("a/a", "b/b", "c/c")] == [1, 0, 0]
 
 
+@pytest.mark.usefixtures("_quick_pings")
+async def test_while_another_is_asked_to_go_on_after_numbered_events_pings_end_no_event() -> None:
+    go = asyncio.Event()
+    async with cast("continue", prefill="b", server={"pingAfter": 0.01}) as (gw, ups, _):
+        ups[0].queue([*begun(b"id: 1\n" + ROLE, FIRST), Close()])
+        ups[1].queue([Wait(go), *sse_answer(*REST)])
+        client = await ask(gw)
+        await client.read_head()
+        body = b""
+        while b": ping\n" not in body:
+            body += await client.read_chunk()
+        go.set()
+        body += await client.read_body()
+        assert b": ping\n\n" not in body
+        lines = [line for line in body.splitlines(keepends=True) if line != b": ping\n"]
+        assert without_router([b"".join(lines)]) == b"id: 1\n" + ROLE + FIRST + b"".join(REST[1:])
+
+
 async def test_the_rest_of_the_request_goes_on_as_the_client_wrote_it() -> None:
     body = b'{"messages" : [ {"role":"user","content":"\\u0048i"} ] , "stream":true, "seed": 1e2, "model": ["a","b"]}'
     async with cast("continue", prefill="b") as (gw, ups, _):
@@ -393,6 +411,18 @@ async def test_a_stream_may_break_twice_and_the_next_sees_all_of_the_text() -> N
         assert [up.requests[0].json["messages"] for up in ups] == [HI, spoken("Hello"), spoken("Hello", " wide")]
         line = await gw.settled()
         assert (line["outcome"], line["attempts"]) == ("ok", 3)
+
+
+async def test_half_an_emoji_at_the_break_is_no_failure_of_the_gateway() -> None:
+    halves = [
+        b'data: {"choices":[{"index":0,"delta":{"content":"\\u%b"}}]}\n\n' % half
+        for half in (b"d83d", b"de00", b"d83d")
+    ]
+    async with cast("continue", prefill="b") as (gw, ups, _):
+        ups[0].queue([*begun(ROLE, *halves), Close()])
+        ups[1].queue(sse_answer(*REST))
+        await told(await ask(gw))
+        assert ups[1].requests[0].json["messages"] == spoken("\U0001f600\ufffd")
 
 
 async def test_the_same_model_may_go_on_with_its_own_text() -> None:

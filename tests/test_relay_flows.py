@@ -300,6 +300,33 @@ async def test_a_provider_that_breaks_after_done_has_given_a_whole_answer(up: Up
         assert (await gw.settled())["outcome"] == "ok"
 
 
+@pytest.mark.parametrize("ending", [Close(), Reset(), Stall(), Send(b"zz\r\n")], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize(
+    ("options", "events", "whole"),
+    [
+        (None, [STOP], True),
+        ({"include_usage": False}, [STOP], True),
+        ({"include_usage": True}, [STOP, COUNT], True),
+        ({"include_usage": True}, [STOP], False),
+    ],
+)
+async def test_a_stream_cut_before_done_gets_it_unless_usage_is_missing(
+    up: Upstream, ending: Any, options: Any, events: list[bytes], whole: bool
+) -> None:
+    async with Gateway(one_provider(up, timeouts={"idle": 0.1})) as gw:
+        up.queue([Headers(200, SSE_HEADERS), *map(Chunk, (ROLE, HELLO, *events)), ending])
+        given = {} if options is None else {"stream_options": options}
+        answer = await fetch(await gw.client(), stream=True, **given)
+        begun = ROLE + HELLO + b"".join(events)
+        if whole:
+            assert answer.body == begun + DONE
+            assert (await gw.settled())["outcome"] == "ok"
+        else:
+            assert answer.body.startswith(begun + b'data: {"error":')
+            assert b"[DONE]" not in answer.body
+            assert (await gw.settled())["outcome"] == "broken"
+
+
 async def test_a_provider_that_keeps_the_stream_open_after_done_is_not_waited_for_by_the_client(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, (ROLE, HELLO, STOP, DONE)), Stall()])

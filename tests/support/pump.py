@@ -61,6 +61,7 @@ class Pump:
         *,
         choices: int = 1,
         swallow: bool = False,
+        wants_usage: bool = False,
         hook: EventHook | None = None,
         framed: bool = False,
     ) -> None:
@@ -71,7 +72,7 @@ class Pump:
         # An HTTP/1.0 reply has no chunk framing between the bytes.
         self.reply = Reply(self.outlet, http10=not framed, head_only=False, keep_alive=False)
         self._exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
-        self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow)
+        self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow, wants_usage=wants_usage)
         self.relay = EventRelay(self, self, self.reply, self._exchange, self.tap, hook)
         self.dropped_marks: list[Mark] = []
         self.closing_comment = b""

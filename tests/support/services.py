@@ -94,7 +94,7 @@ class OwnRedis:
     def __init__(self) -> None:
         program = _first(*REDIS_SERVERS)
         if program is None:
-            _missing(f"none of {', '.join(REDIS_SERVERS)} is installed")
+            missing(f"none of {', '.join(REDIS_SERVERS)} is installed")
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
 
@@ -159,7 +159,7 @@ class OwnRedis:
 def _url(service: Service) -> str:
     if given := os.environ.get(service.variable):
         if not _listens(given, service.port):
-            _missing(f"nothing answers where {service.variable} says that {service.name} is")
+            missing(f"nothing answers where {service.variable} says that {service.name} is")
         return given
     if not _listens(service.url, service.port):
         _start(service)
@@ -169,7 +169,7 @@ def _url(service: Service) -> str:
 def _start(service: Service) -> None:
     command = service.command()
     if command is None:
-        _missing(f"{service.name} is neither running nor installed")
+        missing(f"{service.name} is neither running nor installed")
     # Into a file: a pipe that the service inherits would never end. In a session of its own: Ctrl-C is not for it.
     with tempfile.TemporaryFile("w+") as words:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True)
@@ -177,7 +177,7 @@ def _start(service: Service) -> None:
         while not _listens(service.url, service.port):
             if time.monotonic() > deadline:
                 words.seek(0)
-                _missing(f"{service.name} does not start: {words.read().strip()[-500:]}")
+                missing(f"{service.name} does not start: {words.read().strip()[-500:]}")
             time.sleep(0.05)
 
 
@@ -220,7 +220,8 @@ def _listens(url: str, port: int) -> bool:
     return True
 
 
-def _missing(reason: str) -> NoReturn:
+def missing(reason: str) -> NoReturn:
+    """What a test needs is not there."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{reason}, and in CI it has to be there")
     pytest.skip(reason)

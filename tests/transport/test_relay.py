@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
 
 from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.transport.relay import HELD_COMMENTS, HELD_EVENTS
-from proxy.wire.sse import MAX_BLOCK
+from proxy.wire.sse import BOM, MAX_BLOCK
 from proxy.wire.tap import Mark
 from proxy.wire.usage import Usage
 from tests.support.answers import DONE, USAGE, chat_events, compact, sse
@@ -495,6 +496,142 @@ def test_after_a_status_commit_the_held_events_follow_the_pings() -> None:
     assert pump.body == b": ping\n\n" + ROLE + HELLO
 
 
+def numbered(*events: bytes) -> list[bytes]:
+    return [b"id: %d\n%b" % (number, event) for number, event in enumerate(events, 1)]
+
+
+ID_ROLE, ID_HELLO, ID_WORLD, ID_STOP = numbered(ROLE, HELLO, WORLD, STOP)
+
+
+def test_after_an_id_a_ping_is_the_first_line_of_the_next_event() -> None:
+    pump = Pump().feed(ROLE, HELLO)
+    pump.relay.ping()
+    assert not pump.reply.numbered
+    pump.feed(ID_WORLD)
+    assert pump.reply.numbered
+    pump.relay.ping()
+    pump.feed(STOP[:20])
+    pump.relay.ping()
+    pump.feed(STOP[20:], DONE)
+    assert pump.body == ROLE + HELLO + b": ping\n\n" + ID_WORLD + b": ping\n: ping\n" + STOP + DONE
+
+
+@pytest.mark.parametrize("events", [[ID_ROLE, HELLO], [ROLE, ID_HELLO], [ROLE + ID_HELLO]])
+def test_after_an_id_the_closing_comment_has_no_blank_line(events: list[bytes]) -> None:
+    for last in (DONE, b"data: [DONE]\n"):
+        pump = Pump()
+        pump.closing_comment = b": closing\n\n"
+        pump.feed(*events, STOP, last).end()
+        assert pump.body == b"".join(events) + STOP + b": closing\n" + DONE
+
+
+def test_an_id_that_the_client_did_not_get_changes_nothing() -> None:
+    count = b"id: 9\n" + COUNT
+    pump = Pump(swallow=True).feed(ROLE, HELLO, b"id: 7\n\n", count)
+    pump.relay.ping()
+    assert pump.body == ROLE + HELLO + b": ping\n\n"
+    held = Pump().feed(ID_ROLE)
+    assert not held.reply.numbered  # a ping of somebody else's comes before it
+    assert held.feed(HELLO).reply.numbered
+
+
+def test_after_an_id_the_providers_comments_and_blank_lines_end_no_event_either() -> None:
+    stream = [ID_ROLE, b": c\n\n", HELLO, b"\n", b": d\r\n\r\n", b": e\n: f\n\n", STOP, DONE]
+    result = relayed(stream)
+    assert result.body == ID_ROLE + b": c\n" + HELLO + b": d\n: e\n: f\n" + STOP + DONE
+    assert result.outcome == "ok"
+
+
+@pytest.mark.parametrize("first", [ROLE, ID_ROLE])
+def test_a_ping_never_stands_within_a_cr_lf(first: bytes) -> None:
+    ping = b": ping\n" if first is ID_ROLE else b": ping\n\n"
+    hello = HELLO.replace(b"\n", b"\r\n")
+    for cut in range(len(hello) + 1):
+        pump = Pump().feed(first, HELLO, hello[:cut])
+        pump.relay.ping()
+        pump.feed(hello[cut:], STOP, DONE)
+        assert pump.body.count(ping) == 1
+        assert pump.body.replace(ping, b"") == first + HELLO + hello + STOP + DONE
+        assert b"\r" + ping not in pump.body
+
+
+# A stream that is cut between its finish reason and [DONE]
+
+
+@pytest.mark.parametrize("fault", [CUT, ClockExpired("idle", 5)])
+@pytest.mark.parametrize(("wants_usage", "events"), [(False, [STOP]), (True, [STOP, COUNT]), (True, [COUNT, STOP])])
+def test_what_is_whole_but_for_done_gets_it(wants_usage: bool, events: list[bytes], fault: UpstreamFault) -> None:
+    for half in (b"", b"data: [DO"):
+        pump = Pump(wants_usage=wants_usage)
+        pump.closing_comment = b": closing\n\n"
+        pump.feed(ROLE, HELLO, *events, half).broken(fault)
+        assert pump.body == ROLE + HELLO + b"".join(events) + b": closing\n\n" + DONE
+        assert (pump.exchange.outcome, pump.exchange.error, pump.deliveries) == ("ok", "", 1)
+
+
+def test_what_lacks_the_usage_that_the_client_asked_for_is_told_to_be_cut() -> None:
+    pump = Pump(wants_usage=True).feed(ROLE, HELLO, STOP).broken(CUT)
+    assert pump.body.startswith(ROLE + HELLO + STOP + b'data: {"error":')
+    assert b"[DONE]" not in pump.body
+    assert (pump.exchange.outcome, pump.exchange.error) == ("broken", CUT.code)
+
+
+def test_usage_that_only_the_gateway_asked_for_is_not_missed() -> None:
+    pump = Pump(swallow=True).feed(ROLE, HELLO, STOP).broken(CUT)
+    assert pump.body == ROLE + HELLO + STOP + DONE
+
+
+@pytest.mark.parametrize("half", [b"data: [DO", b'data: {"choices":[],"usage":{"prompt'])
+def test_half_an_event_after_the_finish_reason_is_a_cut_even_where_http_ends_in_order(half: bytes) -> None:
+    assert relayed([ROLE, HELLO, STOP, half]).body == ROLE + HELLO + STOP + DONE
+    pump = Pump(wants_usage=True).feed(ROLE, HELLO, STOP, half).end()
+    assert told(pump.body)["error"]["code"] == "upstream_stream_truncated"
+
+
+@pytest.mark.parametrize("wants_usage", [False, True])
+def test_a_provider_that_never_sends_done_and_ends_in_order_is_left_alone(wants_usage: bool) -> None:
+    pump = Pump(wants_usage=wants_usage).feed(ROLE, HELLO, STOP).end()
+    assert (pump.body, pump.exchange.outcome) == (ROLE + HELLO + STOP, "ok")
+
+
+# An error outside of any event
+
+BARE = [
+    b'{"error": {"message": "late", "code": 429}}',
+    b'{"error": {"message": "late", "code": 429}}\n\n',
+    b'{\n  "error": {\n    "message": "late",\n    "code": 429\n  }\n}\n',
+    b'\xef\xbb\xbf[{"error": {"message": "late", "code": 429}}]\r\n\r\n',
+]
+
+
+@pytest.mark.parametrize("block", BARE)
+@pytest.mark.parametrize("dialect", ["openai.chat", "openai.responses", "openai.other"])
+def test_an_error_object_instead_of_events_is_that_error(dialect: str, block: bytes) -> None:
+    result = relayed([block], dialect)
+    assert result.body == b""
+    assert result.fault is not None
+    assert result.fault == (ErrorInStream, 429, "429", "late")
+
+
+@pytest.mark.parametrize("block", BARE[:3])
+@pytest.mark.parametrize(
+    ("dialect", "events"), [("openai.chat", [ROLE, HELLO]), ("openai.responses", [CREATED, DELTA])]
+)
+def test_an_error_object_among_events_becomes_an_event(dialect: str, events: list[bytes], block: bytes) -> None:
+    result = relayed([*events, block], dialect)
+    line = b"event: error\ndata: {" if dialect == "openai.responses" else b'data: {"error":'
+    assert result.body.startswith(b"".join(events) + line)
+    document = told(result.body)
+    assert (document.get("error") or document)["message"] == "late"
+    assert (result.outcome, result.error) == ("broken", "429")
+
+
+@pytest.mark.parametrize("block", [b'{"choices": []}\n\n', b"{nothing\n\n", b'{"error": null}\n\n', b"<html>\n\n"])
+def test_anything_else_outside_of_events_says_nothing(block: bytes) -> None:
+    assert relayed([ROLE, HELLO, block, STOP, DONE]).outcome == "ok"
+    assert relayed([block]).fault is not None
+
+
 # Hooks
 
 
@@ -608,6 +745,32 @@ def test_a_stream_with_nothing_wrong_in_it_is_the_same_to_the_byte(texts: list[s
     result = in_pieces(stream, cuts)
     assert result.body == stream
     assert (result.outcome, result.events, result.usage) == ("ok", len(texts) + 4, COUNTED)
+
+
+@settings(deadline=None)
+@given(streams(), st.lists(st.integers(0, 400), max_size=12), st.booleans())
+def test_pings_anywhere_change_nothing_that_the_openai_package_reads(
+    stream: bytes, cuts: list[int], closing: bool
+) -> None:
+    def body(pinged: bool) -> bytes:
+        pump = Pump()
+        pump.closing_comment = b": closing\n\n" if closing else b""
+        for piece in split(stream, cuts):
+            pump.feed(piece)
+            if pump.fault is not None:
+                return b""
+            if pinged:
+                pump.relay.ping()
+        return pump.end().body
+
+    def read(body: bytes) -> list[tuple[str | None, str]]:
+        # The package decodes strictly; bytes that are no UTF-8 are somebody else's test.
+        lines = body.decode("utf-8", "replace").encode()
+        return [(event.event, event.data) for event in SSEDecoder().iter_bytes(iter([lines.removeprefix(BOM)]))]
+
+    events = read(body(pinged=True))
+    assert events == read(body(pinged=False))
+    assert all(data for _, data in events)
 
 
 @settings(deadline=None)
