@@ -31,6 +31,7 @@ from proxy.control.reload import Reloaded
 from proxy.demo.server import MODELS as DEMO_MODELS
 from proxy.demo.server import Demo
 from proxy.dispatch.dispatcher import Clock, Dispatcher
+from proxy.dispatch.fetching import ListFetcher
 from proxy.errors import ConfigError
 from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
@@ -43,12 +44,14 @@ from proxy.observe.settled import Settled
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
 from proxy.routing.catalog import Catalog
+from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry, policy_of, window_of
 from proxy.transport.attempt import PING_EVERY, Surroundings
 from proxy.transport.body import Budget
 from proxy.transport.clocks import Ticker
 from proxy.transport.dial import Dialer
 from proxy.transport.flush import Flushing
+from proxy.transport.get_models import ModelsRequest
 from proxy.transport.listener import CLEANUP_SECS, Listener
 from proxy.transport.outbox import Outbox
 from proxy.transport.pool import Pool
@@ -94,6 +97,8 @@ class Application:
         self._listener: Listener | None = None
         self._admin_listener: Listener | None = None  # where the control plane has an address of its own
         self._pool: Pool | None = None
+        self._lists = ModelLists()  # what providers list themselves; like the registry it survives a reload
+        self._fetcher: ListFetcher | None = None
         self.admission: Admission | None = None
         self._shared: SharedBreakers | None = None
         self._on_change: list[OnChange] = []  # who hears of breakers
@@ -126,6 +131,7 @@ class Application:
         )
         await admission.start()
         self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
+        self._lists.changed = self._know_models
         catalog = self._compiled(config)
         outbox = Outbox(loop)
         self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics, outbox)
@@ -141,10 +147,13 @@ class Application:
             event_hook=event_hook,
         )
         dispatcher = Dispatcher(around, self._clock, self._chance, self.log.warning)
+        self._fetcher = fetcher = ListFetcher(
+            self._lists, ModelsRequest(self._dialer.context, self._environ), dispatcher.now, self.log.info
+        )
         if config.circuit_breaker.shared:
             self._shared = await self._sharing(config, dispatcher)
         self._open_reporting(config, loop)
-        self.plane = plane = Plane(self._subjects(admission, dispatcher), __version__)
+        self.plane = plane = Plane(self._subjects(admission, dispatcher, fetcher), __version__)
         self._on_change += [plane.operator.breaker_changed, plane.vitals.breaker_changed]
         self.settled.reports = (self.metrics.settle, plane.operator.settle, self.log.exchanges)
         self.log.catch_up = self.settled.flush
@@ -156,6 +165,7 @@ class Application:
             self.metrics,
             self.log,
             only_shared(plane.find) if config.admin.listen else plane.find,
+            fetcher,
             admission.authenticate,
             admission.limit,
             call_hook=call_hook,
@@ -193,6 +203,8 @@ class Application:
             await self._shared.close()
         if self.admission is not None:
             await self.admission.close()
+        if self._fetcher is not None:
+            self._fetcher.close()
         if self._pool is not None:
             self._pool.close()
         if self._demo is not None:
@@ -222,7 +234,7 @@ class Application:
         if observe.sentry.dsn:
             self._sentry = open_sentry(observe.sentry, self._environ, version=__version__)
 
-    def _engine(self, admission: Admission, dispatcher: Dispatcher) -> Engine:
+    def _engine(self, admission: Admission, dispatcher: Dispatcher, fetcher: ListFetcher) -> Engine:
         return Engine(
             catalog=lambda: self._running_gateway.catalog,
             registry=self._registry,
@@ -232,6 +244,7 @@ class Application:
             wall=dispatcher.wall,
             active=lambda: self._running_gateway.running,
             catch_up=self.settled.flush,
+            wait_for_lists=fetcher.wait,
             serve_as=lambda request, client, lines: self._running_gateway.handle(request, client, lines),
             admit_log=self.log.admit,
             secrets=lambda: self._secrets,
@@ -245,7 +258,7 @@ class Application:
         assert self.gateway is not None
         return self.gateway
 
-    def _subjects(self, admission: Admission, dispatcher: Dispatcher) -> Subjects:
+    def _subjects(self, admission: Admission, dispatcher: Dispatcher, fetcher: ListFetcher) -> Subjects:
         return Subjects(
             config=lambda: self.config,
             metrics=self.metrics,
@@ -257,7 +270,7 @@ class Application:
             components=self._components,
             stopping=lambda: self.gateway is not None and self.gateway.stopping,
             warn=self.log.warning,
-            engine=self._engine(admission, dispatcher),
+            engine=self._engine(admission, dispatcher, fetcher),
             context=self._dialer.context,
             environ=self._environ,
         )
@@ -379,10 +392,19 @@ class Application:
 
     def _compiled(self, config: Config) -> Catalog:
         via = b"Via: 1.1 %b\r\n" % self._pseudonym.encode()
-        catalog = Catalog(config, self._registry, version=__version__, created=self._created, via=via)
+        catalog = Catalog(
+            config, self._registry, version=__version__, created=self._created, via=via, lists=self._lists
+        )
         self.settled.flush()  # by the names that were known
-        self.metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
+        self.metrics.know(((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers)
+        self._lists.keep(catalog.providers.values())
+        self.metrics.listed.know(catalog.listed_models())
         return catalog
+
+    def _know_models(self) -> None:
+        """A provider's own list has other names than before."""
+        if self.gateway is not None:
+            self.metrics.listed.know(self.gateway.catalog.listed_models())
 
     def _hide(self, config: Config) -> None:
         """The old secrets stay hidden: running exchanges still go by them."""

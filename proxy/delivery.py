@@ -159,9 +159,10 @@ class Delivery:
     async def models(self, catalog: Catalog, name: str) -> None:
         """GET models and models/{id}. Raises ClientFault (404), ClientGone."""
         access = self.exchange.access
-        body = catalog.find(name, access) if name else catalog.listed(access)
+        pages = catalog.pages
+        body = pages.find(name, access) if name else pages.listed(access)
         if body is None:
-            raise catalog.unknown(name, access)
+            raise pages.unknown(name, access)
         await send(self.request, 200, self._json_lines(), body)
 
     def refuse(self, fault: GatewayError) -> None:

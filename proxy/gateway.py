@@ -18,8 +18,8 @@ from multidict import CIMultiDictProxy, istr
 from proxy.config.schema import Server as Settings
 from proxy.delivery import Delivery, refuse
 from proxy.dispatch.choice import dispatch_of
-from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.fetching import ListFetcher
 from proxy.dispatch.planning import plan_call, plan_form
 from proxy.dispatch.uploading import Uploading
 from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Overloaded, ShuttingDown, UpgradeRequired
@@ -33,6 +33,7 @@ from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import MODELS, UNROUTED
+from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
 from proxy.transport.body import BodyReader
 from proxy.transport.edge import Edge
@@ -70,6 +71,7 @@ class Gateway:
         metrics: Metrics,
         log: Log,
         page_at: Callable[[str], Page | None],
+        lists: ListFetcher,
         authenticate: Middleware | None = None,
         limit: Middleware | None = None,
         call_hook: CallHook | None = None,
@@ -88,6 +90,7 @@ class Gateway:
         self._metrics = metrics
         self._log = log
         self._page_at = page_at
+        self._lists = lists
         self._call_hook = call_hook
         self._observers = observers
         self._capture = capture  # sees each call, where prompts may be kept
@@ -276,7 +279,7 @@ class Gateway:
             body = reader.taken()
             if body is None or len(body) > BIG_BODY or self._call_hook is not None:
                 return self._serve_slowly(delivery, route, reader, body)
-            return self._dispatch(delivery, route, read_call(body)).run()  # the usual case
+            return self._dispatch(delivery, route, read_call(body))  # the usual case
         if endpoint.body == "multipart":
             reader.admit()
             return self._serve_form(delivery, route, reader)
@@ -284,7 +287,9 @@ class Gateway:
         return self._serve_opaque(delivery, route, reader)
 
     async def _serve_models(self, delivery: Delivery, route: Route) -> None:
-        await delivery.models(delivery.exchange.catalog, route.path)
+        catalog = delivery.exchange.catalog
+        await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
+        await delivery.models(catalog, route.path)
 
     async def _serve_slowly(self, delivery: Delivery, route: Route, reader: BodyReader, body: bytes | None) -> None:
         """A call whose body is still on its way, or large, or that a hook wants to see."""
@@ -307,21 +312,29 @@ class Gateway:
             call = result
         if big:
             await asyncio.sleep(0)
-        await self._dispatch(delivery, route, call).run()
+        await self._dispatch(delivery, route, call)
 
-    def _dispatch(self, delivery: Delivery, route: Route, call: Call) -> Dispatch:
+    def _dispatch(self, delivery: Delivery, route: Route, call: Call, waited: bool = False) -> Awaitable[None]:
         exchange = delivery.exchange
         if route.endpoint.force_stream:
             call.stream = True
         exchange.model = call.model or ""
         exchange.stream = call.stream
-        plan = plan_call(self._dispatcher, delivery, call, route.pinned)
+        try:
+            plan = plan_call(self._dispatcher, delivery, call, route.pinned, waited)
+        except ListsPending as pending:
+            return self._dispatch_listed(delivery, route, call, pending)
         if exchange.hold is not None:
             exchange.hold.weigh(route.endpoint, call)
         if self._capture is not None:
             self._capture(exchange, call)
         delivery.call = call
-        return dispatch_of(self._dispatcher, delivery, plan, call)
+        return dispatch_of(self._dispatcher, delivery, plan, call).run()
+
+    async def _dispatch_listed(self, delivery: Delivery, route: Route, call: Call, pending: ListsPending) -> None:
+        """A call whose model only the providers' own lists may know."""
+        await self._lists.wait(pending.providers)
+        await self._dispatch(delivery, route, call, waited=True)
 
     async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
         form = Form(reader, delivery.request.headers.get("Content-Type", ""))
@@ -329,7 +342,11 @@ class Gateway:
             model = await form.find_model()
             exchange = delivery.exchange
             exchange.model = model or ""
-            plan = plan_form(self._dispatcher, delivery, model, route.pinned)
+            try:
+                plan = plan_form(self._dispatcher, delivery, model, route.pinned)
+            except ListsPending as pending:
+                await self._lists.wait(pending.providers)
+                plan = plan_form(self._dispatcher, delivery, model, route.pinned, waited=True)
             if exchange.hold is not None:
                 exchange.hold.weigh(route.endpoint, None)
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from proxy.control.replies import JSON
-from proxy.routing.access import ALL
+from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
 from proxy.transport.server import Request
 
 
 class Models:
-    def __init__(self, catalog: Callable[[], Catalog]) -> None:
+    """``now`` is the clock of the providers' own lists, ``wait`` lets them come."""
+
+    def __init__(
+        self,
+        catalog: Callable[[], Catalog],
+        now: Callable[[], float],
+        wait: Callable[[Iterable[Provider]], Awaitable[None]],
+    ) -> None:
         self._catalog = catalog
+        self._now = now
+        self._wait = wait
 
     async def list(self, request: Request) -> None:
         """GET /admin/models: the body of GET /v1/models, of all models."""
-        request.reply.send(200, JSON, self._catalog().listed(ALL))
+        catalog = self._catalog()
+        await self._wait(catalog.stale_lists(self._now()))
+        request.reply.send(200, JSON, catalog.listing)

@@ -30,6 +30,7 @@ from proxy.observe.feed import Feed
 from proxy.observe.log import Level
 from proxy.observe.metrics import Metrics
 from proxy.observe.recorder import Recorder
+from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
 from proxy.wire.call import Call
@@ -39,11 +40,13 @@ class Engine(Struct, frozen=True):
     """The gateway that runs, as far as the operator looks at it and acts on it.
 
     ``now`` is the clock of breakers, ``wall`` the time in Unix seconds that goes with it; ``active`` tells how many
-    exchanges run, ``catch_up`` hands over those that have ended. ``reload`` loads the configuration again (``None``: it
-    came from no file), ``path`` is that of its file, and ``waits`` are the changed keys that wait for the next start.
+    exchanges run, ``catch_up`` hands over those that have ended. ``wait_for_lists`` lets the providers' own lists of
+    models come. ``reload`` loads the configuration again (``None``: it came from no file), ``path`` is that of its
+    file, and ``waits`` are the changed keys that wait for the next start.
     """
 
     catalog: Callable[[], Catalog]
+    wait_for_lists: Callable[[Iterable[Provider]], Awaitable[None]]
     registry: Registry
     limiter: Limiter
     metrics: Metrics
@@ -77,7 +80,7 @@ class Operator:
         self.reload = Reload(engine.reload)
         self.log_levels = LogLevels(engine.admit_log, bodies)
         self.try_it = TryIt(engine.serve_as, bodies)
-        self.models = Models(engine.catalog)
+        self.models = Models(engine.catalog, engine.now, engine.wait_for_lists)
         self.events = Events(feed, version, engine.wall, engine.catch_up)
         self._news = news = News(feed, roster, clock, loop_clock, counters.event)
         self.settle = recorder.settle

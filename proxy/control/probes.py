@@ -8,15 +8,13 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from multidict import CIMultiDict
-
-from proxy.config.proxies import proxy_url
 from proxy.config.schema import Probes as Settings
 from proxy.config.schema import Tls
 from proxy.control.healthview import ProbeView
 from proxy.control.stateview import Clock
 from proxy.providers.keys import Key
 from proxy.providers.openai import Provider, Site
+from proxy.transport.get_models import ModelsRequest
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -41,8 +39,7 @@ class Probes:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._providers = providers
-        self._context = context
-        self._environ = environ
+        self._request = ModelsRequest(context, environ)
         self._clock = clock
         self._sleep = sleep
         self._settings = Settings()
@@ -70,11 +67,8 @@ class Probes:
             self._task = None
 
     async def _run(self) -> None:
-        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
-
-        timeout = ClientTimeout(total=self._settings.timeout_secs)
         while True:
-            async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
+            async with self._request.session(self._settings.timeout_secs) as session:
                 await self.round(session)
             await self._sleep(self._settings.every_secs)
 
@@ -109,32 +103,14 @@ class Probes:
     async def _answered(self, session: ClientSession, site: Site, key: Key) -> str:
         """``""``, or why not, without the address."""
         from aiohttp import ClientError
-        from yarl import URL
 
-        url = URL(f"{site.base_url.rstrip('/')}/models", encoded=True)
-        settings = site.provider.settings
         try:
-            async with session.get(
-                url,
-                headers=_headers(settings.headers, key),
-                ssl=self._context(settings.tls) if url.scheme == "https" else True,
-                proxy=proxy_url(str(url), self._environ),
-                allow_redirects=False,
-            ) as response:
+            async with self._request.send(session, site, key) as response:
                 return _judged(response.status)
         except TimeoutError:
             return f"no answer within {self._settings.timeout_secs:g} s"
         except (ClientError, OSError, ValueError) as error:  # its text may repeat the address
             return f"cannot be reached: {type(error).__name__}"
-
-
-def _headers(configured: Mapping[str, str], key: Key) -> CIMultiDict[str]:
-    headers = CIMultiDict({"User-Agent": "sluice"})
-    headers.update(configured)
-    name, _, value = key.line.decode("latin-1").partition(": ")
-    if name:
-        headers[name] = value.rstrip()
-    return headers
 
 
 def _judged(status: int) -> str:

@@ -19,7 +19,9 @@ from proxy.wire.criteria import NONE, of_headers
 PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from 1,024 on
 
 
-def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None) -> Plan:
+def plan_call(
+    dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None, waited: bool = False
+) -> Plan:
     """The candidates for a JSON call. Raises ClientFault (400, 403, 404)."""
     if delivery.request.query:
         _check_query(delivery.request.query)
@@ -39,18 +41,20 @@ def plan_call(dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Pr
             return plan
     if call.other_models and exchange.access is not ALL:
         raise forbidden_member(call.other_models)
-    spec = Spec(names, call.auto, criteria, exchange.endpoint.path, affinity, exchange.access)
+    spec = Spec(names, call.auto, criteria, exchange.endpoint.path, affinity, exchange.access, waited)
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 
-def plan_form(dispatcher: Dispatcher, delivery: Delivery, model: str | None, pinned: Provider | None) -> Plan:
-    """The candidates for a form that names ``model``. Raises ClientFault (400, 403, 404)."""
+def plan_form(
+    dispatcher: Dispatcher, delivery: Delivery, model: str | None, pinned: Provider | None, waited: bool = False
+) -> Plan:
+    """The candidates for a form that names ``model``. Raises what ``plan_call`` does."""
     if delivery.request.query:
         _check_query(delivery.request.query)
     exchange = delivery.exchange
     names = () if model is None or model == AUTO else (model,)
     criteria = of_headers(delivery.request.headers)
-    spec = Spec(names, not names, criteria, exchange.endpoint.path, access=exchange.access)
+    spec = Spec(names, not names, criteria, exchange.endpoint.path, access=exchange.access, waited=waited)
     return exchange.catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 

@@ -25,6 +25,7 @@ from proxy.observe.facts import own_share, streamed_tokens
 from proxy.observe.family import OTHER, Column, Count, Family, Row, Spread, single
 from proxy.observe.gauges import Standing, breaker_states, components_up, lag, open_connections
 from proxy.observe.lag import Lag
+from proxy.observe.listed import ListedModels
 from proxy.wire.usage import Usage
 
 NONE = "none"
@@ -100,6 +101,7 @@ class Metrics:
         self._bound = max_label_sets
         self._known: frozenset[tuple[str, str]] = frozenset()
         self._providers: frozenset[str] = frozenset()
+        self.listed = ListedModels(max_label_sets // 2 // len(OUTCOMES))
         self._series: dict[tuple[str, str], Series] = {}
         self._standing: Family[Count] | None = None  # the breakers, as of the last ``gather``
 
@@ -220,13 +222,13 @@ class Metrics:
             registry=self.registry,
         )
 
-    def know(self, deployments: Iterable[tuple[str, str]]) -> None:
-        """The (provider, upstream model) pairs of the configuration: only these become labels.
+    def know(self, deployments: Iterable[tuple[str, str]], providers: Iterable[str] = ()) -> None:
+        """The (provider, upstream model) pairs of the configuration, and all its providers, which become labels.
 
         Called at start and at each reload. Counters of pairs that went away stay, as counters must.
         """
         self._known = frozenset(deployments)
-        self._providers = frozenset(provider for provider, _ in self._known)
+        self._providers = frozenset(provider for provider, _ in self._known) | frozenset(providers)
 
     def settle(self, ended: Sequence[Exchange]) -> None:
         """Count exchanges that ended; every field is final. Each once."""
@@ -350,7 +352,7 @@ class Metrics:
         # made up by clients leave nothing behind.
         if not provider:
             labels = (NONE, NONE)
-        elif (provider, model) in self._known:
+        elif (provider, model) in self._known or (provider, model) in self.listed:
             labels = (provider, model)
         else:
             labels = (provider if provider in self._providers else OTHER, OTHER)

@@ -14,19 +14,20 @@ from msgspec import UNSET, Struct
 
 from proxy.config.schema import Config, Fallback
 from proxy.config.schema import Provider as ProviderSettings
-from proxy.errors import ClientFault, GatewayError
+from proxy.errors import GatewayError
 from proxy.providers.openai import Provider
-from proxy.routing import faults, listing
+from proxy.routing import faults
 from proxy.routing.access import ALL, Access, forbidden
 from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import OPAQUE, PATHS
 from proxy.routing.listing import available
+from proxy.routing.lists import ListsPending, ModelLists
 from proxy.routing.live import Registry
+from proxy.routing.model_pages import ModelPages
 from proxy.routing.names import Names
 from proxy.routing.narrowing import Narrowing
 from proxy.routing.plan import Plan
-from proxy.routing.recent import Recent
 from proxy.routing.selection import Selection, no_match, nothing_left
 from proxy.routing.spec import Spec
 from proxy.routing.strategies import RoundRobin, Step
@@ -38,15 +39,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "Deployment"]
 
-MOST_LISTINGS = 100
-
 
 class Catalog:
-    """``plan`` proposes deployments; ``listing`` is the body of GET models; ``fallback`` is the configured one's."""
+    """``plan`` proposes deployments; ``pages`` are what clients see of the models; ``fallback`` are the deployments of
+    the configured one. ``lists`` are what providers list themselves; they outlive the catalog.
+    """
 
-    def __init__(self, config: Config, registry: Registry, *, version: str, created: int, via: bytes = b"") -> None:
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        *,
+        version: str,
+        created: int,
+        via: bytes = b"",
+        lists: ModelLists | None = None,
+    ) -> None:
         self.config = config
-        self._created = created
+        self._lists = lists = lists or ModelLists()
         listed = frozenset(model.provider for model in config.models)
         self.providers = {
             name: Provider(
@@ -61,7 +71,7 @@ class Catalog:
             if model.provider in self.providers
             for site in self.providers[model.provider].sites
         )
-        self._names = Names(config.routing, self.providers, self.deployments, builder)
+        self._names = Names(config.routing, self.providers, self.deployments, builder, lists)
         self._any = {
             name: RoundRobin([builder.build(provider.sites[0], "", None)]) for name, provider in self.providers.items()
         }
@@ -84,8 +94,7 @@ class Catalog:
         self._last = {path: next(iter(self._serving.of(last, path)), None) for path in PATHS}
         # By path: the steps of names that were asked for before, and the fallback.
         self._ready: dict[str, tuple[dict[str, Steps], Step | None]] = {path: ({}, self._last[path]) for path in PATHS}
-        self.listing = listing.listing(self.deployments, created)
-        self._listings: Recent[Access, bytes] = Recent(MOST_LISTINGS)
+        self.pages = ModelPages(self.deployments, self._names, lists, created)
 
     # -- once per request -------------------------------------------------------------------------
 
@@ -105,9 +114,10 @@ class Catalog:
         do not serve the endpoint, 403 ``model_not_allowed`` if whoever asks may use none of them, 404
         ``no_model_matches`` if ``auto`` is asked for and the endpoint or the criteria leave nobody, 400
         ``model_required`` if ``auto`` has no models to choose from. Raises GatewayError: 503 ``no_provider`` if no
-        provider is usable.
+        provider is usable. Raises ListsPending if a name is unknown as long as the providers' own lists are, unless the
+        spec has ``waited`` for them.
         """
-        found = self._found(spec, pinned)
+        found = self._found(spec, pinned, now)
         if spec.auto:
             self._find_auto(found, spec.endpoint, pinned)
         if spec.access is not ALL:
@@ -130,7 +140,7 @@ class Catalog:
             raise forbidden(())
         return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
 
-    def _found(self, spec: Spec, pinned: Provider | None) -> _Found:
+    def _found(self, spec: Spec, pinned: Provider | None, now: float) -> _Found:
         """What the names mean."""
         names, found = self._names, _Found()
         for name in dict.fromkeys(spec.names):
@@ -139,8 +149,10 @@ class Catalog:
                 self._serve(found, name, steps, spec.endpoint, remember=pinned is None)
             elif unavailable := names.unavailable(name, pinned):
                 found.unavailable += unavailable
-            elif passing := names.passing(name) if pinned is None else names.passing_at(pinned, name):
+            elif passing := names.passing(name, now) if pinned is None else names.passing_at(pinned, name):
                 found.named += passing
+            elif pinned is None and not spec.waited and (unsure := names.unsure(name, now)):
+                raise ListsPending(unsure)
             else:
                 found.unknown.append(name)
         return found
@@ -184,7 +196,7 @@ class Catalog:
         for name, deployments in found.unserved.items():
             return faults.not_served(name, deployments, spec.endpoint)
         if not spec.auto:
-            return self.unknown(spec.names[0], spec.access)
+            return self.pages.unknown(spec.names[0], spec.access)
         if self.deployments:
             return faults.auto_not_served(spec.endpoint)
         return faults.auto_unlisted() if self._names.open else faults.no_model()
@@ -216,28 +228,18 @@ class Catalog:
 
     # -- what is told of the models ---------------------------------------------------------------
 
-    def find(self, name: str, access: Access = ALL) -> bytes | None:
-        """The OpenAI model object of GET models/{id}, as JSON; ``None``: there is none for whoever asks."""
-        steps = self._names.configured(name)
-        if access is not ALL:
-            steps = self._allowed.of(steps, access)
-        return listing.one(steps[0].deployments[0], self._created) if steps else None
+    @property
+    def listing(self) -> bytes:
+        """The body of GET models with all there are."""
+        return self.pages.listed(ALL)
 
-    def listed(self, access: Access) -> bytes:
-        """The body of GET models for whoever may use that much."""
-        if access is ALL:
-            return self.listing
-        found = self._listings.get(access)
-        if found is None:
-            found = listing.listing([each for each in self.deployments if access.allows(each)], self._created)
-            self._listings.put(access, found)
-        return found
+    def listed_models(self) -> list[tuple[str, str]]:
+        """What providers list themselves: their names, and theirs for the models."""
+        return [(provider.name, name) for provider, name, _ in self._names.listed()]
 
-    def unknown(self, model: str, access: Access = ALL) -> ClientFault:
-        """The 404 for a name that leads nowhere, with the names that whoever may use that much may have meant."""
-        own, upstream = self._names.known(access)
-        takers = [provider.name for provider in self._names.takers(model) if access.reaches(provider)]
-        return listing.unknown(model, [*own, *upstream], own, takers)
+    def stale_lists(self, now: float) -> list[Provider]:
+        """The providers whose own lists are worth waiting for before the models are told."""
+        return self._lists.stale(self._names.open, now)
 
     # -- compiling --------------------------------------------------------------------------------
 

@@ -16,18 +16,23 @@ _encode = msgspec.json.Encoder().encode
 MOST_COMPARED = 500
 
 
-def listing(deployments: Sequence[Deployment], created: int) -> bytes:
-    """OpenAI's objects, one per name that can be asked for, and rows of our own, one per entry of the configuration."""
-    first = {deployment.name: deployment for deployment in reversed(deployments) if available(deployment)}
-    names = dict.fromkeys(deployment.name for deployment in deployments if available(deployment))
-    return _encode(
-        {"object": "list", "data": [_object(first[name], created) for name in names], "models": _rows(deployments)}
-    )
+def listing(deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]], created: int) -> bytes:
+    """OpenAI's objects, one per name that can be asked for, and rows of our own, one per entry of the configuration.
+
+    ``fetched`` are names that providers list themselves, with the provider's name.
+    """
+    owners: dict[str, str] = {}
+    for deployment in filter(available, deployments):
+        owners.setdefault(deployment.name, deployment.provider.name)
+    for name, provider in fetched:
+        owners.setdefault(name, provider)
+    objects = [_object(name, owner, created) for name, owner in owners.items()]
+    return _encode({"object": "list", "data": objects, "models": _rows(deployments)})
 
 
-def one(deployment: Deployment, created: int) -> bytes:
+def one(name: str, owner: str, created: int) -> bytes:
     """The OpenAI model object, as JSON."""
-    return _encode(_object(deployment, created))
+    return _encode(_object(name, owner, created))
 
 
 def available(deployment: Deployment) -> bool:
@@ -59,8 +64,8 @@ def _comparable(model: str, known: Collection[str]) -> list[str]:
     return [name for name in known if name[:3].lower() == begin][:MOST_COMPARED]
 
 
-def _object(deployment: Deployment, created: int) -> dict[str, object]:
-    return {"id": deployment.name, "object": "model", "created": created, "owned_by": deployment.provider.name}
+def _object(name: str, owner: str, created: int) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": created, "owned_by": owner}
 
 
 def _rows(deployments: Iterable[Deployment]) -> list[dict[str, object]]:

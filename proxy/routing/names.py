@@ -1,7 +1,8 @@
 """What a model's name means: deployments of the configuration, or a provider that takes any name.
 
 A name is looked up among the names of models.yaml, then among the providers' own names for these models, each with and
-without its provider's name in front. Any other name is handed on to a provider that takes any name.
+without its provider's name in front. Any other name is handed on to providers that take any name: to those that list
+it themselves, else to the one that the name says, or to the only one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from proxy.routing.access import Access
 from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
 from proxy.routing.listing import available
+from proxy.routing.lists import ModelLists
 from proxy.routing.recent import Recent
 from proxy.routing.strategies import RoundRobin
 from proxy.routing.tiers import Steps, tiers_of
@@ -31,10 +33,12 @@ class Names:
         providers: Mapping[str, Provider],
         deployments: Iterable[Deployment],
         builder: DeploymentBuilder,
+        lists: ModelLists,
     ) -> None:
         self._routing = routing
         self._providers = providers
         self._builder = builder
+        self._lists = lists
         self._own: dict[str, list[Deployment]] = {}  # by the name in the configuration
         self._upstream: dict[str, list[Deployment]] = {}  # by the provider's name for it
         for deployment in deployments:
@@ -71,6 +75,11 @@ class Names:
         own, upstream = self._meant(name) if pinned is None else self._meant_at(pinned, name)
         return [deployment for deployment in (*own, *upstream) if not available(deployment)]
 
+    def means_configured(self, name: str) -> bool:
+        """Whether the configuration knows the name, available or not."""
+        own, upstream = self._meant(name)
+        return bool(own or upstream)
+
     def known(self, access: Access) -> tuple[list[str], list[str]]:
         """The names of available models that ``access`` allows: our own, and the providers' own."""
         own, upstream = (
@@ -103,13 +112,20 @@ class Names:
 
     # -- any other name ---------------------------------------------------------------------------
 
-    def passing(self, name: str) -> Steps:
-        """A provider that takes the name although the configuration does not know it; ``()`` if there is none."""
+    def passing(self, name: str, now: float) -> Steps:
+        """Providers that take the name although the configuration does not know it; ``()`` if there are none."""
         prefix, slash, rest = name.partition("/")
-        provider = self._providers.get(prefix) if slash else None
-        if provider is not None:
-            return self.handed_on(provider, rest) if provider.open else ()
-        return self.handed_on(self.open[0], name) if len(self.open) == 1 else ()
+        named = self._providers.get(prefix) if slash else None
+        if named is not None and named.open:
+            return self._used(named, rest, now)
+        listing = [provider for provider in self.open if self._lists.has(provider, name)]
+        if not listing and named is None and len(self.open) == 1:
+            listing = [self.open[0]]  # whatever its list says
+        return tuple(step for provider in listing for step in self._used(provider, name, now))
+
+    def unsure(self, name: str, now: float) -> list[Provider]:
+        """Providers whose lists may yet say that they have a name for which ``passing`` found none."""
+        return self._lists.unsure(self.open, now) if 0 < len(name) <= LONGEST_PASSING else []
 
     def passing_at(self, provider: Provider, name: str) -> Steps:
         """The name at one provider."""
@@ -118,6 +134,24 @@ class Names:
     def takers(self, name: str) -> tuple[Provider, ...]:
         """Of several providers that take any name those that may have been meant, if the name says none of them."""
         return self.open if len(self.open) > 1 and name.partition("/")[0] not in self._providers else ()
+
+    def listed(self) -> Iterator[tuple[Provider, str, str]]:
+        """What providers that take any name list themselves: the provider, its name for the model, and ours.
+
+        Ours is the same, unless it would be taken for the name of another provider's model.
+        """
+        for provider in self.open:
+            for name in self._lists.names(provider):
+                prefix, slash, _ = name.partition("/")
+                named = self._providers.get(prefix) if slash else None
+                elsewhere = named is not None and named.open
+                yield provider, name, f"{provider.name}/{name}" if elsewhere else name
+
+    def _used(self, provider: Provider, model: str, now: float) -> Steps:
+        found = self.handed_on(provider, model)
+        if found:
+            self._lists.use(provider, now)
+        return found
 
     def handed_on(self, provider: Provider, model: str) -> Steps:
         """``model`` at ``provider``, whether it knows it or not; ``()`` if the name is too long."""

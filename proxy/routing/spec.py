@@ -13,7 +13,7 @@ class Spec(Struct, frozen=True):
 
     ``endpoint`` is the path that is asked for, by which breakers tell what is unavailable. Requests with the same
     ``affinity`` belong together (a session, a prompt's prefix); ``b""``: it does not matter who answers.
-    ``access`` is what whoever asks may use.
+    ``access`` is what whoever asks may use. ``waited``: the lists of providers were waited for already.
     """
 
     names: tuple[str, ...] = ()
@@ -22,3 +22,4 @@ class Spec(Struct, frozen=True):
     endpoint: str = ""
     affinity: bytes = b""
     access: Access = ALL
+    waited: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +19,7 @@ from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
 from proxy.observe.settled import Settled
 from proxy.providers.keys import Key
+from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
 from proxy.transport.server import Request
@@ -52,6 +53,7 @@ class Operated(Served):
         self.settled = Settled()
         self.tried: list[tuple[Request, Client, bytes]] = []
         self.levels: list[str] = []
+        self.awaited: list[str] = []
         super().__init__(lambda plane: operator_routes(self._operate()))
 
     def _operate(self) -> Operator:
@@ -60,6 +62,7 @@ class Operated(Served):
         clock, metrics = self.clock, Metrics()
         engine = {
             "catalog": lambda: self.catalog,
+            "wait_for_lists": self._wait_for_lists,
             "registry": self.registry,
             "limiter": Limiter(Memory(clock.now, 1000), Rules.of(self.config.rate_limiting), clock.wall, metrics),
             "metrics": metrics,
@@ -78,6 +81,9 @@ class Operated(Served):
         self.operator = Operator(self.engine, lambda: self.config, self.bodies, "1.2.3")
         self.settled.reports = (metrics.settle, self.operator.settle)
         return self.operator
+
+    async def _wait_for_lists(self, providers: Iterable[Provider]) -> None:
+        self.awaited += [provider.name for provider in providers]
 
     def catch_up(self) -> None:
         self.settled.flush()

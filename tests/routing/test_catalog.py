@@ -555,7 +555,7 @@ def test_a_disabled_provider_is_not_in_it() -> None:
 
 @pytest.mark.parametrize("name", ["deepseek-chat", "deepseek/deepseek-chat"])
 def test_one_model_is_found_for_its_own_page(name: str) -> None:
-    found = catalog().find(name)
+    found = catalog().pages.find(name)
     assert found is not None
     assert json.loads(found) == {
         "id": "deepseek-chat",
@@ -563,5 +563,5 @@ def test_one_model_is_found_for_its_own_page(name: str) -> None:
         "created": 1_700_000_000,
         "owned_by": "deepseek",
     }
-    assert catalog().find("off") is None
-    assert catalog().find("nothing") is None
+    assert catalog().pages.find("off") is None
+    assert catalog().pages.find("nothing") is None

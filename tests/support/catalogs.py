@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from proxy.routing.catalog import Catalog, Deployment
+from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
@@ -21,13 +22,14 @@ def build(
     providers: dict[str, Any],
     *,
     registry: Registry | None = None,
+    lists: ModelLists | None = None,
     **routing: Any,
 ) -> Catalog:
     """``routing`` as in the configuration (camelCase)."""
     config = to_config({"providers": providers, "models": models, "routing": routing})
     if registry is None:  # an empty one is false
         registry = Registry.of(config.circuit_breaker)
-    return Catalog(config, registry, version="1", created=1_700_000_000)
+    return Catalog(config, registry, version="1", created=1_700_000_000, lists=lists)
 
 
 def rivals(count: int, *settings: dict[str, Any], **routing: Any) -> Catalog:
@@ -47,10 +49,11 @@ def asked(
     endpoint: str = ENDPOINT,
     now: float = 0.0,
     chance: random.Random | None = None,
+    waited: bool = True,
 ) -> Plan:
-    """The plan for these names, of which ``None`` and ``auto`` mean any model."""
+    """The plan for these names, of which ``None`` and ``auto`` mean any model; ``waited`` for providers' lists."""
     named = tuple(name for name in names if name not in (None, AUTO))
-    spec = Spec(named, auto or not named, criteria, endpoint, affinity)
+    spec = Spec(named, auto or not named, criteria, endpoint, affinity, waited=waited)
     provider = None if pinned is None else known.providers[pinned]
     return known.plan(spec, provider, now, chance or random.Random(0))
 

@@ -1,0 +1,164 @@
+"""Lists of models fetched from real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.config.remote import FetchFailed
+from proxy.dispatch.fetching import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
+from proxy.providers.openai import Provider
+from proxy.routing.lists import ModelLists
+from proxy.routing.names import LONGEST_PASSING
+from proxy.transport.get_models import ModelsRequest
+from tests.control.vitals import no_tls
+from tests.support import Chunk, Headers, LastChunk, Reset, Signal, Stall, Upstream, Wait, json_answer, within
+from tests.support.catalogs import build
+
+CHUNKED = [("Transfer-Encoding", "chunked")]
+
+
+def listed(*names: str) -> dict[str, Any]:
+    return {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
+
+
+def provider(**settings: Any) -> Provider:
+    return build([], {"p": settings}).providers["p"]
+
+
+class Fetching:
+    """A fetcher with its lists; ``told`` are its log lines."""
+
+    def __init__(self, patience: float = 10.0) -> None:
+        self.lists = ModelLists()
+        self.told: list[dict[str, object]] = []
+        self.fetcher = ListFetcher(
+            self.lists,
+            ModelsRequest(no_tls, {}),
+            asyncio.get_running_loop().time,
+            lambda message, /, **fields: self.told.append(fields),
+            patience,
+        )
+
+    async def names(self, of: Provider) -> list[str]:
+        await within(self.fetcher.fetch(of), "the list")
+        return list(self.lists.names(of))
+
+
+@pytest.mark.parametrize("body", [listed("b", "a"), listed("b", "a")["data"], listed("b", "a", "b", " ", "x\ny", "")])
+async def test_a_list_is_asked_for_with_key_and_headers(body: Any) -> None:
+    async with Upstream() as up:
+        up.on(lambda request: json_answer(body))
+        found = await Fetching().names(provider(baseUrl=up.url, apiKey="secret", headers={"X-Team": "t"}))
+        assert found == ["b", "a"]
+        [request] = up.requests
+        assert (request.method, request.target) == ("GET", "/v1/models")
+        assert (request.header("authorization"), request.header("x-team")) == ("Bearer secret", "t")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (json_answer(listed("x"), 404), "answers with status 404"),
+        (json_answer(listed("x"), 401), "answers with status 401"),
+        (json_answer(listed("x"), 302, [("Location", "http://127.0.0.1:1/")]), "answers with status 302"),
+        (json_answer({"models": []}), "answers with no list of models"),
+        (json_answer({"data": "x"}), "answers with no list of models"),
+        ([Headers(200, CHUNKED), Chunk(b"<html>"), LastChunk()], "answers with no list of models"),
+        ([Headers(200, CHUNKED), Chunk(b"[" * (MOST_BYTES + 1)), LastChunk()], "is larger than 4 MB"),
+        ([Reset()], "cannot be reached: "),
+    ],
+)
+async def test_a_provider_without_a_list_keeps_the_one_it_gave_and_is_logged_once(script: Any, why: str) -> None:
+    async with Upstream() as up:
+        up.on(lambda request: script)
+        fetching, one = Fetching(), provider(baseUrl=up.url)
+        fetching.lists.end(one, 0.0, ["before"])
+        for _ in range(2):
+            assert await fetching.names(one) == ["before"]
+        [line] = fetching.told
+        assert line["provider"] == "p"
+        assert str(line["why"]).startswith(why)
+        assert "127.0.0.1" not in str(line)
+
+
+async def test_the_next_address_is_asked_where_one_does_not_answer() -> None:
+    async with Upstream() as one, Upstream() as two:
+        one.on(lambda request: [Reset()])
+        two.on(lambda request: json_answer(listed("x")))
+        assert await Fetching().names(provider(baseUrls=[one.url, two.url])) == ["x"]
+
+
+async def test_one_fetch_is_in_flight_however_many_wait() -> None:
+    async with Upstream() as up:
+        free = asyncio.Event()
+        up.on(lambda request: [Wait(free), *json_answer(listed("x"))])
+        fetching, one = Fetching(), provider(baseUrl=up.url)
+        waiting = [asyncio.ensure_future(fetching.fetcher.wait([one])) for _ in range(3)]
+        await up.request(0)
+        free.set()
+        await within(asyncio.gather(*waiting), "the list")
+        assert (list(fetching.lists.names(one)), len(up.requests)) == (["x"], 1)
+
+
+async def test_who_waits_goes_on_without_a_list_that_does_not_come_and_finds_it_later() -> None:
+    async with Upstream() as up:
+        free = asyncio.Event()
+        up.on(lambda request: [Wait(free), *json_answer(listed("x"))])
+        fetching, one = Fetching(patience=0.01), provider(baseUrl=up.url)
+        await within(fetching.fetcher.wait([one]), "the end of patience")
+        assert list(fetching.lists.names(one)) == []
+        free.set()
+        assert await fetching.names(one) == ["x"]
+        assert len(up.requests) == 1
+
+
+async def test_a_fetch_that_runs_ends_with_the_gateway() -> None:
+    async with Upstream() as up:
+        asked = asyncio.Event()
+        up.on(lambda request: [Signal(asked), Stall()])
+        fetching, one = Fetching(), provider(baseUrl=up.url)
+        task = fetching.fetcher.fetch(one)
+        await within(asked.wait(), "the request")
+        fetching.fetcher.close()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_nothing_is_asked_while_every_key_rests() -> None:
+    one = provider(baseUrl="http://127.0.0.1:1/v1", apiKey="secret")
+    key = one.keys.take(0.0)
+    assert key is not None
+    one.keys.rest(key, float("inf"))
+    fetching = Fetching()
+    assert await fetching.names(one) == []
+    assert fetching.told == [{"provider": "p", "why": "every key rests"}]
+
+
+def test_a_list_that_is_nested_without_end_is_none() -> None:
+    with pytest.raises(FetchFailed):
+        names_in(b'{"data":[{"id":"x","y":' + b"[" * 1_000_000)
+
+
+def test_a_list_is_bounded() -> None:
+    many = json.dumps(listed(*[f"m{number}" for number in range(MOST_NAMES + 1)], "x" * (LONGEST_PASSING + 1)))
+    assert len(names_in(many.encode())) == MOST_NAMES
+    assert names_in(json.dumps(listed("x" * (LONGEST_PASSING + 1))).encode()) == []
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(
+        lambda value: json.dumps({"data": value}).encode()
+    )
+)
+def test_any_answer_at_all_is_a_list_of_names_or_none(body: bytes) -> None:
+    try:
+        assert all(isinstance(name, str) for name in names_in(body))
+    except FetchFailed:
+        pass

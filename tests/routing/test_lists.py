@@ -1,0 +1,234 @@
+"""The models that providers list themselves, and what a plan makes of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.errors import ClientFault
+from proxy.providers.openai import Provider
+from proxy.routing.access import ALL, access
+from proxy.routing.catalog import Catalog
+from proxy.routing.lists import KEPT, RETRY, ListsPending, ModelLists
+from tests.support.catalogs import asked, build, every
+
+ANY: dict[str, Any] = {
+    "a": {"baseUrl": "http://127.0.0.1:1/v1"},
+    "b": {"baseUrl": "http://127.0.0.1:2/v1"},
+}
+OWN = {"c": {"baseUrl": "http://127.0.0.1:3/v1"}}
+MODELS = [{"name": "known", "provider": "c"}, {"name": "off", "provider": "c", "available": False}]
+
+
+class Requested(ModelLists):
+    """Lists that remember which providers were to be fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requested: list[str] = []
+        self.request = lambda provider: self.requested.append(provider.name)
+
+
+def listing(known: Catalog, lists: ModelLists, now: float = 0.0, **names: list[str]) -> None:
+    for name, found in names.items():
+        lists.end(known.providers[name], now, found)
+
+
+def candidates(known: Catalog, *names: str, now: float = 0.0) -> list[tuple[str, str | None]]:
+    return [(each.provider.name, each.upstream_model) for each in every(asked(known, *names, now=now), now)]
+
+
+# -- where a name goes --------------------------------------------------------------------------------
+
+
+def test_a_bare_name_goes_to_the_providers_that_list_it_in_the_order_of_the_file() -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    listing(known, lists, b=["llama", "both"], a=["qwen", "both"])
+    assert candidates(known, "llama") == [("b", "llama")]
+    assert candidates(known, "qwen") == [("a", "qwen")]
+    assert candidates(known, "both") == [("a", "both"), ("b", "both")]
+
+
+def test_a_fetched_list_never_refuses_a_name() -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    listing(known, lists, a=["qwen"], b=["llama"])
+    assert candidates(known, "a/brand-new") == [("a", "brand-new")]
+    only = build([], {"a": ANY["a"]}, lists=lists)
+    assert candidates(only, "brand-new") == [("a", "brand-new")]
+
+
+def test_a_name_that_begins_like_another_providers_is_found_in_the_list_that_has_it() -> None:
+    lists = ModelLists()
+    known = build([{"name": "x", "provider": "c"}], ANY | OWN, lists=lists)
+    listing(known, lists, a=["c/labs-1"])
+    assert candidates(known, "c/labs-1") == [("a", "c/labs-1")]
+    with pytest.raises(ClientFault):
+        asked(known, "c/labs-2")
+
+
+def test_what_the_configuration_knows_goes_before_every_list() -> None:
+    lists = ModelLists()
+    known = build(MODELS, ANY | OWN, lists=lists)
+    listing(known, lists, a=["known", "off"])
+    assert candidates(known, "known") == [("c", "known")]
+    assert candidates(known, "off") == []
+
+
+def test_a_provider_that_takes_no_strange_names_is_not_asked_for_its_list() -> None:
+    lists = Requested()
+    known = build(MODELS, OWN | ANY, lists=lists, fallback={"provider": "a", "model": "spare"})
+    assert [each.name for each in known.stale_lists(0.0)] == ["b"]
+    listing(known, lists, a=["paid"])
+    assert candidates(known, "paid") == [("b", "paid")]  # the only one that takes any name
+    assert "paid" not in [each["id"] for each in json.loads(known.listing)["data"]]
+
+
+# -- when a list is waited for ------------------------------------------------------------------------
+
+
+def test_an_unknown_name_waits_for_lists_that_may_have_it() -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    with pytest.raises(ListsPending) as caught:
+        asked(known, "llama", waited=False)
+    assert [each.name for each in caught.value.providers] == ["a", "b"]
+    with pytest.raises(ClientFault):  # it has been waited for, in vain
+        asked(known, "llama")
+
+
+def test_a_list_of_names_waits_for_the_first_that_is_unknown_and_asks_the_next_after_that() -> None:
+    known = build(MODELS, ANY | OWN)
+    with pytest.raises(ListsPending):
+        asked(known, "llama", "known", waited=False)
+    assert candidates(known, "llama", "known") == [("c", "known")]
+
+
+@pytest.mark.parametrize("name", ["known", "off", "a/llama", "auto"])
+def test_nothing_waits_where_a_list_would_change_nothing(name: str) -> None:
+    known = build(MODELS, ANY | OWN)
+    assert asked(known, name, waited=False)
+    assert asked(build([], {"a": ANY["a"]}), "llama", waited=False)
+    with pytest.raises(ClientFault):
+        asked(build(MODELS, OWN), "llama", waited=False)
+    with pytest.raises(ClientFault):
+        asked(known, "x" * 10_000, waited=False)
+
+
+def test_an_unknown_name_has_a_list_fetched_again_at_most_every_ten_seconds() -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    listing(known, lists, a=["qwen"], b=["llama"])
+    with pytest.raises(ClientFault):
+        asked(known, "new", waited=False, now=RETRY - 1)
+    with pytest.raises(ListsPending):
+        asked(known, "new", waited=False, now=RETRY)
+    lists.begin(known.providers["a"])  # one that runs is waited for
+    with pytest.raises(ListsPending) as caught:
+        asked(known, "new", waited=False, now=1.0)
+    assert [each.name for each in caught.value.providers] == ["a"]
+
+
+def test_a_name_that_is_handed_on_has_the_list_fetched_every_five_minutes_without_waiting() -> None:
+    lists = Requested()
+    known = build([], {"a": ANY["a"]}, lists=lists)
+    candidates(known, "x")
+    assert lists.requested == ["a"]
+    lists.end(known.providers["a"], 1.0, None)  # it has no list
+    candidates(known, "y", now=KEPT)
+    assert lists.requested == ["a"]
+    candidates(known, "y", now=KEPT + 1.0)
+    assert lists.requested == ["a", "a"]
+
+
+def test_a_list_is_kept_for_five_minutes_and_told_however_old_it_is() -> None:
+    lists = ModelLists()
+    known = build([], {"a": ANY["a"]}, lists=lists)
+    provider = known.providers["a"]
+    assert known.stale_lists(0.0) == [provider]
+    listing(known, lists, a=["qwen"])
+    assert known.stale_lists(KEPT - 1) == []
+    assert known.stale_lists(KEPT) == [provider]
+    lists.end(provider, KEPT, None)  # it is down
+    assert known.stale_lists(KEPT + RETRY - 1) == []
+    assert known.stale_lists(KEPT + RETRY) == [provider]
+    assert ids(known) == ["qwen"]
+
+
+# -- what is told of them -----------------------------------------------------------------------------
+
+
+def ids(known: Catalog, **limits: tuple[str, ...]) -> list[str]:
+    found = json.loads(known.pages.listed(access(**({"models": (), "providers": ()} | limits))))
+    return [each["id"] for each in found["data"]]
+
+
+def test_the_listing_has_the_models_of_the_providers_after_those_of_the_configuration() -> None:
+    lists = ModelLists()
+    known = build(MODELS, ANY | OWN, lists=lists)
+    assert ids(known) == ["known"]
+    listing(known, lists, a=["qwen", "both", "known", "off"], b=["both", "a/odd"])
+    assert ids(known) == ["known", "qwen", "both", "b/a/odd"]
+    assert candidates(known, "b/a/odd") == [("b", "a/odd")]
+    data = json.loads(known.listing)["data"]
+    assert [each["owned_by"] for each in data] == ["c", "a", "a", "b"]
+    assert set(map(tuple, data)) == {("id", "object", "created", "owned_by")}
+    listing(known, lists, a=["qwen"], b=[])
+    assert ids(known) == ["known", "qwen"]
+
+
+def test_a_restricted_credential_sees_what_it_may_use_of_a_providers_list() -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    listing(known, lists, a=["qwen", "llama"], b=["llama"])
+    assert ids(known, models=("q*",)) == ["qwen"]
+    assert ids(known, providers=("b",)) == ["llama"]
+    assert ids(known, models=("b/llama",)) == ["llama"]
+    assert known.pages.find("qwen", access((), ("b",))) is None
+    assert known.pages.find("qwen", access((), ("a",))) is not None
+
+
+@pytest.mark.parametrize(("name", "owner"), [("qwen", "a"), ("a/qwen", "a"), ("b/a/odd", "b")])
+def test_a_model_of_a_providers_list_has_a_page_of_its_own(name: str, owner: str) -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    listing(known, lists, a=["qwen"], b=["a/odd"])
+    found = json.loads(known.pages.find(name, ALL) or b"{}")
+    assert (found["id"], found["owned_by"]) == (name, owner)
+    assert known.pages.find("nothing") is None
+
+
+def test_names_of_a_providers_list_are_told_where_one_comes_near() -> None:
+    lists = ModelLists()
+    known = build([], ANY, lists=lists)
+    listing(known, lists, a=["qwen-2.5"])
+    with pytest.raises(ClientFault, match=r"Did you mean 'qwen-2\.5'"):
+        asked(known, "qwen-25")
+
+
+# -- what survives a reload ---------------------------------------------------------------------------
+
+
+def test_a_list_survives_a_reload_unless_its_provider_moved_or_went() -> None:
+    lists = ModelLists()
+    old = build([], ANY, lists=lists)
+    listing(old, lists, a=["qwen"], b=["llama"])
+    moved = ANY | {"b": {"baseUrl": "http://127.0.0.1:9/v1"}}
+    new = build([], moved, lists=lists)
+    lists.keep(new.providers.values())
+    assert ids(new) == ["qwen"]
+    assert ids(build([], ANY, lists=lists)) == ["qwen"]
+
+
+def test_whoever_wants_to_know_hears_of_other_names_only() -> None:
+    lists = ModelLists()
+    heard: list[int] = []
+    lists.changed = lambda: heard.append(lists.version)
+    [provider] = build([], {"a": ANY["a"]}, lists=lists).providers.values()
+    assert isinstance(provider, Provider)
+    for names in (["x"], ["x"], None, ["x", "y"]):
+        lists.end(provider, 0.0, names)
+    assert len(heard) == 2
