@@ -42,6 +42,7 @@ from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.transport.upload import Form
 from proxy.wire.call import Call
+from proxy.wire.call import check as check_call
 from proxy.wire.call import read as read_call
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -300,7 +301,9 @@ class Gateway:
         big = len(body) > BIG_BODY
         if big:
             await asyncio.sleep(0)
-        call = read_call(body)
+            for _ in check_call(body):
+                await asyncio.sleep(0)
+        call = read_call(body, checked=big)
         del body  # the call has it, and lets it go
         if self._call_hook is not None:
             call.stream |= route.endpoint.force_stream

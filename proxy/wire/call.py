@@ -6,13 +6,13 @@ Everything else in the body passes through byte for byte.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from proxy.errors import ClientFault
 from proxy.wire.criteria import FIELDS, NONE, Criteria, of_members, stated
-from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, parse
+from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, check_text, parse
 
 READ = (
     FIELDS
@@ -30,6 +30,7 @@ MOST_MODEL = 256 * 1024
 MOST_OF_OPTIONS = 4096
 MOST_PROMPTS = 64 * 1024
 MOST_COUNTED = 1024 * 1024
+MOST_SEARCHED = 10_000  # quotes or brackets, in what is larger
 
 _text = msgspec.json.Decoder(str).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -107,14 +108,22 @@ class Call(msgspec.Struct, eq=False, gc=False):
         return _encode({**options, "include_usage": True})
 
 
-def read(body: bytes) -> Call:
+def check(body: bytes) -> Iterator[None]:
+    """What of ``read`` can be done in steps, for a large body. Raises ClientFault."""
+    try:
+        yield from check_text(body)
+    except NotJSON as exc:
+        raise _not_json(exc) from None
+
+
+def read(body: bytes, *, checked: bool = False) -> Call:
     """The call in a JSON body. Raises ClientFault naming the field."""
     try:
-        members = parse(body, READ)
+        members = parse(body, READ, is_text=checked)
     except NotAnObject:
         raise ClientFault("The request body must be a JSON object.", code="invalid_body") from None
     except NotJSON as exc:
-        raise ClientFault(f"The request body is not valid JSON: {exc}.", code="invalid_json") from None
+        raise _not_json(exc) from None
     except TooManyMembers as exc:
         raise ClientFault(f"The JSON object of the request body has {exc}.", code="invalid_body") from None
     except DuplicateMember as exc:
@@ -142,6 +151,10 @@ def read(body: bytes) -> Call:
     if messages is not None and _first_byte(messages) != _ARRAY:
         raise _wrong("messages", "an array")
     return call
+
+
+def _not_json(exc: NotJSON) -> ClientFault:
+    return ClientFault(f"The request body is not valid JSON: {exc}.", code="invalid_json")
 
 
 def _check_names(names: Iterable[str]) -> str:
@@ -213,18 +226,27 @@ def _prompts(members: Members) -> int:
 
 
 def _prompts_counted(members: Members) -> int:
-    """The prompts of a large array, without an object for each.
+    """The prompts of a large array, without an object for each: arrays of tokens by their brackets, texts by quotes.
 
-    Texts are counted by their quotes. Escaped quotes are left out, but not beyond a megabyte, where finding them
-    takes too long. Too many prompts only mean that the stream ends with [DONE] and not with the last finish reason.
+    Too many prompts only mean that the stream ends with [DONE] and not with the last finish reason.
     """
     body, (begin, end) = members.body, members.span("prompt")
     if body.find(b'"', begin, end) < 0:
-        return body.count(b"[", begin, end) - 1  # arrays of tokens; one array of tokens is one prompt
-    quotes = body.count(b'"', begin, end)
+        return _count(body, b"[", begin, end) - 1  # one array of tokens is one prompt
+    return -(-_count(body, b'"', begin, end) // 2)  # a text that ends with a backslash has one quote that counts
+
+
+def _count(body: bytes, mark: bytes, begin: int, end: int) -> int:
+    """How often ``mark`` stands there without a backslash before it. Of much at most MOST_SEARCHED are counted."""
     if end - begin <= MOST_COUNTED:
-        quotes -= body.count(b'\\"', begin, end)
-    return -(-quotes // 2)  # a text that ends with a backslash has one quote that counts
+        return body.count(mark, begin, end) - body.count(b"\\" + mark, begin, end)
+    found = 0
+    for _ in range(MOST_SEARCHED):
+        begin = body.find(mark, begin, end) + 1
+        if not begin:
+            return found
+        found += body[begin - 2] != 0x5C
+    return MOST_SEARCHED
 
 
 def _wants_usage(members: Members) -> bool:

@@ -39,8 +39,11 @@ class NotAnObject(ValueError):
     """The body is JSON, but not an object."""
 
 
-class TooManyMembers(ValueError):
-    """The object has more than MAX_MEMBERS members, or their names are longer than MAX_NAMES. Says which."""
+class TooManyMembers(Exception):
+    """The object has more than MAX_MEMBERS members, or their names are longer than MAX_NAMES. Says which.
+
+    No ValueError: msgspec would wrap it, and the two would keep each other, and the body, until the next collection.
+    """
 
 
 class DuplicateMember(ValueError):
@@ -75,14 +78,16 @@ _validate = msgspec.json.Decoder(msgspec.Raw).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def parse(body: bytes, watched: frozenset[str] = frozenset()) -> Members:
+def parse(body: bytes, watched: frozenset[str] = frozenset(), *, is_text: bool = False) -> Members:
     """The members of the object that ``body`` is, which is not copied and must not change.
 
-    Escaped names count as what they mean. Duplicates are refused only among ``watched``: elsewhere they
-    are not our business. Raises NotJSON, NotAnObject, TooManyMembers, DuplicateMember.
+    ``is_text``: it is known to be UTF-8 (``check_text``). Escaped names count as what they mean. Duplicates are
+    refused only among ``watched``: elsewhere they are not our business. Raises NotJSON, NotAnObject,
+    TooManyMembers, DuplicateMember.
     """
-    if not (body.isascii() or _is_utf8(body)):
-        raise NotJSON("invalid UTF-8")
+    if not (is_text or body.isascii()):
+        for _ in check_text(body):
+            pass
     try:
         pairs = _decode(body) if len(body) < _SMALL else _decode_bounded(body)
     except msgspec.ValidationError as exc:
@@ -236,8 +241,13 @@ def size(segments: Iterable[bytes | memoryview]) -> int:
     return sum(map(len, segments))
 
 
-def _is_utf8(body: bytes) -> bool:
-    """msgspec does not look into strings that it skips, so this is a pass of its own."""
+def check_text(body: bytes) -> Iterator[None]:
+    """Raise NotJSON where ``body`` is not UTF-8. Yields between pieces, for whoever must not hold the loop.
+
+    msgspec does not look into strings that it skips, so this is a pass of its own.
+    """
+    if body.isascii():
+        return
     view = memoryview(body)
     done = 0
     try:
@@ -245,19 +255,14 @@ def _is_utf8(body: bytes) -> bool:
         while done < len(body):
             end = done + _PIECE
             done += codecs.utf_8_decode(view[done:end], "strict", end >= len(body))[1]
+            yield
     except UnicodeDecodeError:
-        return False
-    return True
+        raise NotJSON("invalid UTF-8") from None
 
 
 def _decode_bounded(body: bytes) -> _Pairs:
     """Like ``_decode``, but stops at the bounds instead of taking many times the memory of the body."""
-    try:
-        return msgspec.json.Decoder(_Pairs, dec_hook=_counting()).decode(body)
-    except msgspec.ValidationError as exc:
-        if isinstance(exc.__cause__, TooManyMembers):
-            raise exc.__cause__ from None
-        raise
+    return msgspec.json.Decoder(_Pairs, dec_hook=_counting()).decode(body)
 
 
 def _counting() -> Callable[[type, str], _Key]:

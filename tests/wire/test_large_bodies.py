@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
 from proxy.errors import ClientFault
-from proxy.wire.call import MOST_MODEL, MOST_NAMES, MOST_OF_OPTIONS, MOST_OPTIONS, MOST_PROMPTS, read
+from proxy.wire.call import MOST_MODEL, MOST_NAMES, MOST_OF_OPTIONS, MOST_OPTIONS, MOST_PROMPTS, check, read
 from proxy.wire.criteria import MOST_TAGS
 from proxy.wire.estimate import output_tokens, prompt_tokens
 from proxy.wire.patch import MAX_MEMBERS, MAX_NAMES, TooManyMembers, parse
@@ -84,6 +86,18 @@ def test_reading_a_body_takes_at_most_its_own_size_again(name: str) -> None:
     body = BODIES[name]
     # The quarter is what msgspec's own buffer for a name of escapes is larger than the name.
     assert peak_of(lambda: read_whole(body)) < 1.25 * len(body)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_is_let_go_without_the_garbage_collector(name: str) -> None:
+    body = BODIES[name]
+    gc.disable()
+    try:
+        before = sys.getrefcount(body)
+        read_whole(body)
+        assert sys.getrefcount(body) == before
+    finally:
+        gc.enable()
 
 
 # The bounds
@@ -162,3 +176,26 @@ def test_the_prompts_of_a_large_array_are_counted(unit: bytes, choices: int) -> 
     body = b'{"model":"m","n":2,"prompt":[%b]}' % b",".join([unit] * 30_000)
     assert len(body) > MOST_PROMPTS
     assert read(body).choices == 2 * choices
+
+
+@pytest.mark.parametrize(
+    ("body", "prompts"),
+    [
+        (b'"%b"' % (b"a" * 2_000_000), 1),
+        (b",".join([b'"%b \\" x"' % (b"a" * 500_000)] * 3), 3),
+        (b",".join([b"[%b1]" % (b"1," * 500_000)] * 3), 3),
+        (b"1," * 1_000_000 + b"1", 1),
+    ],
+)
+def test_prompts_of_megabytes_are_counted(body: bytes, prompts: int) -> None:
+    assert read(b'{"model":"m","prompt":[%b]}' % body).choices == prompts
+
+
+def test_the_text_of_a_large_body_can_be_checked_in_steps() -> None:
+    body = b'{"model":"m","x":"%b"}' % ("ü".encode() * 1_000_000)
+    assert len(list(check(body))) > 20
+    assert read(body, checked=True).model == "m"
+    with pytest.raises(ClientFault) as caught:
+        list(check(body[:-2] + b'\xff"}'))
+    assert caught.value.code == "invalid_json"
+    assert list(check(b"{}" * 1_000_000)) == []
