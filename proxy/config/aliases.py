@@ -10,7 +10,7 @@ from msgspec import Struct, inspect
 from proxy.config.environment import substitute
 from proxy.config.mistakes import Mistakes
 from proxy.config.reader import BROKEN, Reader, type_at
-from proxy.config.variables import BY_NAME, VARIABLES, Values, Variable
+from proxy.config.variables import VARIABLES, Values, Variable
 
 LABEL: Final = "environment"
 _ABSENT: Final[Any] = object()
@@ -166,8 +166,3 @@ def _literal(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("${", "$${")
     return [_literal(item) for item in value] if isinstance(value, list) else value
-
-
-def unknown(names: Mapping[str, str], used: frozenset[str]) -> list[str]:
-    """The names of a ``.env`` file that neither the gateway knows nor the configuration refers to."""
-    return [name for name in names if name not in BY_NAME and name not in used]

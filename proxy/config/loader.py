@@ -106,7 +106,7 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     for path, value in variables.over.items():
         config = _replaced(config, path.split("."), value)
     report = _reported(draft, variables, absent, used)
-    config = _without(config, absent, notices)
+    config = _without(config, absent, notices, implied=draft.implied)
     return Loaded(config, [*notices, *doubtful_addresses(config)], draft.path, report)
 
 
@@ -122,7 +122,7 @@ def _reported(draft: Draft, variables: aliases.Settings, absent: frozenset[str],
     serving = {name for name in draft.raw["providers"] or () if name not in absent}
     keys = [known.key_variable for name, known in HOSTED.items() if name in serving]
     report.in_force += [key for key in keys if key in used and gathered.variables.get(key)]
-    known = used | frozenset(BY_NAME)
+    known = used | frozenset(BY_NAME) | {name.lower() for name in BY_NAME if name.endswith("_PROXY")}
     report.not_understood += [name for name in gathered.file if name not in known]
     report.placeholders += [name for name in gathered.placeholders if name in known]
     return report
@@ -320,11 +320,19 @@ def _refuse_duplicates(listed: list[tuple[str, Any]], mistakes: Mistakes) -> Non
                 first[name, provider] = f"{label}: {place}"
 
 
-def _without(config: Config, absent: frozenset[str], notices: list[str]) -> Config:
-    """``config`` without the absent and all that refers to them; ``notices`` gains what was lost."""
+def _key_to_set(provider: str, implied: bool) -> str:
+    """Where nothing else names the variable: the section of providers is not in the file."""
+    return f", set {HOSTED[provider].key_variable}" if implied and provider in HOSTED else ""
+
+
+def _without(config: Config, absent: frozenset[str], notices: list[str], *, implied: bool = False) -> Config:
+    """``config`` without the absent and all that refers to them; ``notices`` gains what was lost.
+
+    ``implied``: the providers are those of the environment.
+    """
     lost = Counter(model.provider for model in config.models if model.provider in absent)
     if lost:
-        who = ", ".join(f"{name} ({number})" for name, number in lost.items())
+        who = ", ".join(f"{name} ({number}{_key_to_set(name, implied)})" for name, number in lost.items())
         notices.append(f"models left out because their provider does not serve: {who}")
     routing, default = config.routing, config.default_provider
     if routing.fallback is not None and routing.fallback.provider in absent:

@@ -39,6 +39,7 @@ class Source:
         self._path = path
         self._found: Path | None = None
         self._environ = environ
+        self._gathered: Mapping[str, str] | None = None
         self._env_file = env_file
         self._amend = amend
         self._fetch = fetch
@@ -49,6 +50,11 @@ class Source:
     def path(self) -> Path | None:
         """Of the file that was read last, or is to be read."""
         return self._path or self._found
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The process's variables with those of the env file beneath them, as they were last read."""
+        return self._environ if self._gathered is None else self._gathered
 
     async def load(self) -> Loaded:
         """Raises ``ConfigError`` with every mistake. Works in a thread, so that streams go on meanwhile."""
@@ -80,6 +86,7 @@ class Source:
         given = env_file if self._env_file is not None or stamps[env_file] is not None else None
         draft = await asyncio.to_thread(loader.read, self._path, self._environ, given)
         self._found = draft.path
+        self._gathered = draft.environment
         if draft.path is not None and draft.path != first:
             stamps[draft.path] = stamp(draft.path)
             del stamps[first]

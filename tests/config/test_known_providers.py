@@ -125,7 +125,7 @@ routing: {fallback: {provider: groq, model: b}}
     found = loaded(tmp_path, text, OPENAI_API_KEY="k")
     assert (list(found.config.providers), [model.name for model in found.config.models]) == (["openai"], ["a"])
     assert found.notices == [
-        "models left out because their provider does not serve: groq (1)",
+        "models left out because their provider does not serve: groq (1, set GROQ_API_KEY)",
         'routing.fallback left out: provider "groq" does not serve',
     ]
 

@@ -261,3 +261,15 @@ async def test_a_dot_env_is_read_when_it_appears(tmp_path: Path, monkeypatch: py
     put(Path("c.yaml"), "{}")
     assert (await source.load()).config.server.port == 1
     assert set(source.stamps) == {Path(".env"), Path("c.yaml")}
+
+
+async def test_the_environment_has_the_env_file_beneath_the_processs_own(
+    path: Path, environ: dict[str, str], site: Site, tmp_path: Path
+) -> None:
+    env_file = tmp_path / "my.env"
+    env_file.write_text("HTTPS_PROXY=http://p:1\nK=file\nNO_PROXY=your_hosts_here\n")
+    source = Source(path, environ, env_file, fetch=site.fetch)
+    assert "HTTPS_PROXY" not in source.environment
+    await source.load()
+    assert (source.environment["HTTPS_PROXY"], source.environment["K"]) == ("http://p:1", "value")
+    assert "NO_PROXY" not in source.environment

@@ -268,7 +268,9 @@ def test_a_secret_is_not_looked_into_for_references(tmp_path: Path) -> None:
 
 
 def test_names_in_the_env_file_that_nobody_knows_are_told(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("RATE_LIMT_STORAGE=redis\nUSED=8\nHTTPS_PROXY=http://p\nXAI_API_KEY=your_key_here\n")
+    (tmp_path / ".env").write_text(
+        "RATE_LIMT_STORAGE=redis\nUSED=8\nHTTPS_PROXY=http://p\nno_proxy=a\nXAI_API_KEY=your_key_here\n"
+    )
     path = tmp_path / "config.yaml"
     path.write_text("server: {port: '${USED}'}")
     found = load(path, {"ELSEWHERE": "1"}, tmp_path / ".env")

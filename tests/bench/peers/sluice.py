@@ -64,7 +64,7 @@ class Sluice(Peer):
         provider = {"baseUrl": f"{self.origin}/v1", "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}
         config["providers"] = {"mock": provider}
         config["modelsFile"] = "models.yaml"
-        config.get("routing", {}).pop("fallback", None)  # it names a provider of the shipped file
+        (config.get("routing") or {}).pop("fallback", None)  # it may name a provider of the shipped file
         config = merged(config, self.changes)
         models = {"models": [{"name": "bench", "provider": "mock", "model": "bench"}]}
         (self.folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
