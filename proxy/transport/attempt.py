@@ -26,10 +26,10 @@ from proxy.transport import headers as policy
 from proxy.transport.ask import Ask, Listener, Segments
 from proxy.transport.body import Budget
 from proxy.transport.clocks import NEVER, Ticker, Watch
+from proxy.transport.codings import CODINGS
 from proxy.transport.collect import Answer, Collector, ErrorCollector, Pipe
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head
-from proxy.transport.inflate import CODINGS
 from proxy.transport.inflating import Inflating
 from proxy.transport.pool import Pool
 from proxy.transport.relay import EventHook, EventRelay

@@ -15,7 +15,8 @@ from aiohttp.web_protocol import RequestPayloadError
 from msgspec import Struct
 
 from proxy.errors import ClientFault, ClientGone, Overloaded
-from proxy.transport.inflate import CODINGS, BadCompression, Inflater
+from proxy.transport.codings import CODINGS, decoder_of
+from proxy.transport.inflate import BadCompression
 from proxy.transport.server import Request
 
 TURN = 512 * 1024  # bytes, coming in or decoded, after which the rest of the loop has its turn
@@ -76,7 +77,7 @@ class BodyReader(Struct, eq=False):
         """
         if decode and (coding := self.coding) and coding not in CODINGS:
             raise ClientFault(
-                "Request bodies may be encoded with gzip or deflate.", status=415, code="content_encoding"
+                "Request bodies may be encoded with gzip, deflate or zstd.", status=415, code="content_encoding"
             )
         if self.request.payload.is_eof():
             return  # all of it came with the head: counted when it is taken, and nobody waits to go on
@@ -131,14 +132,14 @@ class BodyReader(Struct, eq=False):
                 self._count(len(piece), hold=hold)
                 yield piece
             return
-        inflater = Inflater(coding)
+        decoder = decoder_of(coding)
         arrived = done = 0
         try:
             async for raw in self.raw():
                 arrived += len(raw)
                 if arrived > self.limit:  # there is a coding in which any number of bytes mean nothing
                     raise self._too_large()
-                for piece in inflater.feed(raw):
+                for piece in decoder.feed(raw):
                     self._count(len(piece), hold=hold)
                     yield piece
                     done += len(piece)
@@ -148,7 +149,7 @@ class BodyReader(Struct, eq=False):
                 done += len(raw)
         except BadCompression:
             raise ClientFault("The compressed request body is damaged.", code="content_encoding") from None
-        if not inflater.finished:
+        if not decoder.finished:
             raise ClientFault("The compressed request body is cut off.", code="content_encoding")
 
     async def untouched(self) -> AsyncIterator[bytes]:

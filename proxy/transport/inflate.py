@@ -12,7 +12,6 @@ MAX_MEMBERS = 10_000  # of one body; compressors of large files begin one every 
 _STEP = 16 * 1024
 _FIRST_STEP = 256
 
-CODINGS = frozenset(("gzip", "x-gzip", "deflate"))
 _ANY_HEADER = 32 + zlib.MAX_WBITS  # zlib's "gzip or zlib, look yourself"
 _ONLY_GZIP = 16 + zlib.MAX_WBITS
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from proxy.errors import BrokenAnswer, GatewayError
-from proxy.transport.inflate import PIECE, BadCompression, Inflater
+from proxy.transport.codings import decoder_of
+from proxy.transport.inflate import PIECE, BadCompression
 
 
 class Owner(Protocol):
@@ -30,12 +31,12 @@ class Owner(Protocol):
 class Inflating:
     """``feed`` takes what is read. It stops while ``pause`` holds, and for good after ``stop``."""
 
-    __slots__ = ("_body", "_inflater", "_loop", "_next", "_owner", "_paused", "_pieces", "_waiting", "at_end", "busy")
+    __slots__ = ("_body", "_decoder", "_loop", "_next", "_owner", "_paused", "_pieces", "_waiting", "at_end", "busy")
 
     def __init__(
         self, coding: str, body: Callable[[bytes], None], owner: Owner, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._inflater = Inflater(coding)
+        self._decoder = decoder_of(coding)
         self._body = body
         self._owner = owner
         self._loop = loop
@@ -49,7 +50,7 @@ class Inflating:
     @property
     def cut(self) -> bool:
         """Something was decoded, but its end was not seen."""
-        return self._inflater.cut
+        return self._decoder.cut
 
     def feed(self, data: bytes) -> None:
         """Raises BrokenAnswer."""
@@ -106,7 +107,7 @@ class Inflating:
         try:
             while done < PIECE and not self._paused and self._is_left():
                 if self._pieces is None:
-                    self._pieces = self._inflater.feed(self._waiting.popleft())
+                    self._pieces = self._decoder.feed(self._waiting.popleft())
                 piece = next(self._pieces, None)
                 if piece is None:
                     self._pieces = None

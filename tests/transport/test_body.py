@@ -434,7 +434,7 @@ async def test_bytes_behind_a_deflated_body_are_a_400(gw: Gateway) -> None:
     await expect_error(client, 400, "content_encoding")
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "gzip, identity", "compress", "\xe9", "chunked"])
+@pytest.mark.parametrize("coding", ["br", "gzip, zstd", "gzip, gzip", "gzip, identity", "compress", "\xe9", "chunked"])
 async def test_other_codings_are_a_415(coding: str, up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
     await client.send(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.transport import inflate
-from proxy.transport.inflate import CODINGS, MAX_MEMBERS, PIECE, BadCompression, Inflater
+from proxy.transport.inflate import MAX_MEMBERS, PIECE, BadCompression, Inflater
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -57,7 +57,7 @@ def test_a_cut_body_is_never_taken_for_whole(way: str, data: bytes, draw: st.Dat
     assert inflater.cut
 
 
-@given(st.sampled_from(sorted(CODINGS)), st.binary(min_size=1, max_size=300))
+@given(st.sampled_from(["gzip", "x-gzip", "deflate"]), st.binary(min_size=1, max_size=300))
 def test_junk_ends_in_one_kind_of_error(coding: str, junk: bytes) -> None:
     inflater = Inflater(coding)
     try:
