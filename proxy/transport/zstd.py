@@ -34,7 +34,7 @@ class ZstdDecoder:
 
     @property
     def finished(self) -> bool:
-        return self._decoder.eof
+        return bool(self._decoder.eof)
 
     @property
     def cut(self) -> bool:
