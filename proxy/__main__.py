@@ -84,6 +84,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from proxy.config.any_model import any_model, fallback_only
+
     loaded = _load(_source(arguments))
     if loaded is None:
         return 1
@@ -91,10 +93,12 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"configuration: {loaded.path or 'built-in defaults'}")
     print(f"address: {_address(config)}")
     print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
+    takers, only = any_model(config), fallback_only(config)
     for name, provider in config.providers.items():
-        print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}")
+        names = "  takes any model name" if name in takers else "  only as the fallback" if name == only else ""
+        print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}{names}")
     if config.providers:
-        print("models:" if config.models else "models: none listed, ask for provider/model")
+        print("models:" if config.models else "models: none listed, GET /v1/models has those of the providers")
     for model in config.models:
         upstream = f"  as {model.upstream_model}" if model.upstream_model != model.name else ""
         available = "" if model.available else "  (not available)"

@@ -70,6 +70,20 @@ def test_check_prints_what_would_run_and_no_key(sluice: Sluice, tmp_path: Path) 
     assert SECRET not in done.stdout
 
 
+def test_check_says_which_providers_take_any_model_name(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "providers: {a: {baseUrl: http://a}, b: {baseUrl: http://b}, c: {baseUrl: http://c}}\n"
+        "routing: {fallback: {provider: b, model: spare}}\n"
+        "models: [{name: m, provider: a}]\n"
+    )
+    lines = sluice("check", "--config", "c.yaml").stdout.splitlines()
+    assert lines[3:6] == [
+        "  a  http://a  no key",
+        "  b  http://b  no key  only as the fallback",
+        "  c  http://c  no key  takes any model name",
+    ]
+
+
 def test_check_tells_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("routing: {maxRetries: three, maxRetires: 1}\n")
     done = sluice("check", "--config", "c.yaml", LISTEN_PORT="abc")
@@ -169,8 +183,8 @@ def test_help_shows_commands_examples_and_variables(sluice: Sluice) -> None:
 def test_the_key_of_a_known_provider_is_enough_without_any_file(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-1\nTYPO=1\nDEBUG=maybe\nAPP_VERSION=2\n")
     lines = sluice("check", GROQ_API_KEY="your_groq_api_key_here").stdout.splitlines()
-    assert "  openai  https://api.openai.com/v1  key ********" in lines
-    assert "models: none listed, ask for provider/model" in lines
+    assert "  openai  https://api.openai.com/v1  key ********  takes any model name" in lines
+    assert "models: none listed, GET /v1/models has those of the providers" in lines
     assert lines[-1] == (
         "environment: in force: OPENAI_API_KEY; not understood: DEBUG, TYPO; still placeholders: GROQ_API_KEY;"
         " without effect: APP_VERSION"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
+from proxy.config.any_model import any_model
 from proxy.config.schema import Config, Fallback
-from proxy.config.schema import Provider as ProviderSettings
 from proxy.errors import GatewayError
 from proxy.providers.openai import Provider
 from proxy.routing import faults
@@ -57,11 +57,9 @@ class Catalog:
     ) -> None:
         self.config = config
         self._lists = lists = lists or ModelLists()
-        listed = frozenset(model.provider for model in config.models)
+        takers = any_model(config)
         self.providers = {
-            name: Provider(
-                name, settings, version=version, open_=_takes_any_name(name, settings, config, listed), via=via
-            )
+            name: Provider(name, settings, version=version, open_=name in takers, via=via)
             for name, settings in config.providers.items()
         }
         self._builder = builder = DeploymentBuilder(config, registry)
@@ -274,19 +272,6 @@ class _Found(Struct):
     unknown: list[str] = []
     unserved: dict[str, list[Deployment]] = {}
     unavailable: list[Deployment] = []
-
-
-def _takes_any_name(name: str, settings: ProviderSettings, config: Config, listed: frozenset[str]) -> bool:
-    """Whether names that the configuration does not know are handed on to the provider.
-
-    By default a provider without listed models takes them, unless it is there as the fallback of others only: a
-    client's slip must not be answered, and billed, by the fallback.
-    """
-    if settings.any_model is not UNSET:
-        return settings.any_model
-    fallback = config.routing.fallback
-    merely_fallback = fallback is not None and fallback.provider == name and len(config.providers) > 1
-    return name not in listed and not merely_fallback
 
 
 def _succeeds(deployment: Deployment, least: float, now: float) -> bool:
