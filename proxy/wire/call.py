@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.errors import ClientFault
 from proxy.wire.criteria import FIELDS, NONE, Criteria, of_members, stated
+from proxy.wire.malformed import explain
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, check_text, parse
 
 READ = (
@@ -113,7 +114,7 @@ def check(body: bytes) -> Iterator[None]:
     try:
         yield from check_text(body)
     except NotJSON as exc:
-        raise _not_json(exc) from None
+        raise _not_json(body, exc) from None
 
 
 def read(body: bytes, *, checked: bool = False) -> Call:
@@ -123,7 +124,7 @@ def read(body: bytes, *, checked: bool = False) -> Call:
     except NotAnObject:
         raise ClientFault("The request body must be a JSON object.", code="invalid_body") from None
     except NotJSON as exc:
-        raise _not_json(exc) from None
+        raise _not_json(body, exc) from None
     except TooManyMembers as exc:
         raise ClientFault(f"The JSON object of the request body has {exc}.", code="invalid_body") from None
     except DuplicateMember as exc:
@@ -153,8 +154,8 @@ def read(body: bytes, *, checked: bool = False) -> Call:
     return call
 
 
-def _not_json(exc: NotJSON) -> ClientFault:
-    return ClientFault(f"The request body is not valid JSON: {exc}.", code="invalid_json")
+def _not_json(body: bytes, exc: NotJSON) -> ClientFault:
+    return ClientFault(explain(body, str(exc)), code="invalid_json")
 
 
 def _check_names(names: Iterable[str]) -> str:
