@@ -164,7 +164,7 @@ class Application:
             dispatcher,
             self.metrics,
             self.log,
-            only_shared(plane.find) if config.admin.listen else plane.find,
+            only_shared(plane.find, config.server.base_path) if config.admin.listen else plane.find,
             fetcher,
             admission.authenticate,
             admission.limit,

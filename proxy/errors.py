@@ -97,16 +97,37 @@ class Unauthorised(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """A limit of ours refuses; ``limit`` is its level (``client``) and ``unit`` what it counts."""
+    """A limit of ours refuses; ``limit`` is its level (``client``), ``unit`` what it counts, ``quota`` how many."""
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, unit: str, *, retry_after: int) -> None:
-        super().__init__("Rate limit exceeded", retry_after=retry_after)
+    def __init__(self, limit: str, unit: str, *, quota: int = 0, retry_after: int) -> None:
+        words, whom = _UNITS.get(unit, unit), _LEVELS.get(limit, limit)
+        super().__init__(
+            f"Rate limit exceeded: {f'{quota} ' if quota else ''}{words} for {whom}. Try again in {retry_after} s.",
+            retry_after=retry_after,
+        )
         self.limit = limit
         self.unit = unit
+
+
+_UNITS = {
+    "requestsPerMinute": "requests per minute",
+    "requestsPerHour": "requests per hour",
+    "tokensPerMinute": "tokens per minute",
+    "concurrent": "concurrent requests",
+    "attempts": "failed attempts",
+}
+_LEVELS = {
+    "global": "the whole gateway",
+    "client": "this client",
+    "address": "this address",
+    "model": "this model",
+    "provider": "this provider",
+    "login": "logins from this address",
+}
 
 
 class Overloaded(GatewayError):

@@ -37,6 +37,31 @@ async def test_health_tells_that_the_process_answers_and_which_version(gw: Gatew
     assert answer.header("cache-control") == "no-store"
 
 
+@pytest.mark.parametrize("path", ["/v1/health", "/api/v1/health", "/llm/health", "/health/", "/v1/health/"])
+async def test_health_is_answered_below_the_base_paths_of_the_api(path: str, up: Upstream) -> None:
+    for admin in ({}, {"listen": "127.0.0.1:0"}):
+        server = {"basePath": "/llm"} if path.startswith("/llm") else {}
+        async with Gateway(one_provider(up, server=server, admin=admin)) as gw:
+            client = await gw.client()
+            answer = await client.fetch("GET", path)
+            assert (answer.status, answer.json["status"]) == (200, "ok")
+            assert (await client.fetch("POST", path, body=b"")).status == 405
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/"])
+async def test_admin_leads_to_the_dashboard(path: str, gw: Gateway) -> None:
+    client = await gw.client()
+    answer = await client.fetch("GET", path)
+    assert (answer.status, answer.header("location")) == (303, "/")
+    assert (await client.fetch("GET", "/")).status == 200
+
+
+async def test_an_endpoint_with_a_slash_at_its_end_is_served(up: Upstream, gw: Gateway) -> None:
+    client = await gw.client()
+    assert (await client.fetch("POST", "/v1/chat/completions/", json=CALL)).status == 200
+    assert (await up.request()).target == "/v1/chat/completions"
+
+
 async def test_ready_turns_503_when_the_gateway_stops_and_health_does_not(up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
@@ -95,7 +120,7 @@ async def test_other_methods_are_a_405_that_says_which(method: str, path: str, g
 
 
 @pytest.mark.parametrize(
-    "path", ["/health/", "/healthz", "/Health", "//health", "/v1/health", "/health%2f", "/metrics/x"]
+    "path", ["/health//", "/healthz", "/Health", "//health", "/v2/health", "/health%2f", "/metrics/x"]
 )
 async def test_only_the_exact_path_is_a_page(path: str, gw: Gateway) -> None:
     client = await gw.client()

@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 
 from msgspec import Struct
 
+from proxy.control.replies import redirect
 from proxy.errors import ClientFault
 from proxy.transport.flush import send
 from proxy.transport.security import NOSNIFF, page_lines
@@ -51,6 +52,10 @@ class Assets:
     async def index(self, request: Request) -> None:
         """GET /: the dashboard. Its address holds no secret, and its policy lets nothing in from elsewhere."""
         await answer(request, self._page)
+
+    async def follow(self, request: Request) -> None:
+        """GET /admin: the dashboard is at /."""
+        redirect(request, "/")
 
     async def file(self, request: Request, name: str) -> None:
         """GET /admin/assets/{name}. Raises ClientFault (404) for any other name."""

@@ -18,7 +18,7 @@ from proxy.transport.edge import Edge
 from proxy.transport.server import Request
 
 # What whoever restarts the process, or sends it traffic, looks at: at both addresses.
-SHARED = ("/health", "/health/live", "/ready")
+_SHARED = ("/health", "/health/live", "/ready")
 
 
 class Front:
@@ -64,14 +64,16 @@ def settings_of(admin: Admin, server: Settings) -> Settings:
     return replace(server, unix_socket="", host=host, port=int(port))
 
 
-def only_shared(find: Callable[[str], Page | None]) -> Callable[[str], Page | None]:
+def only_shared(find: Callable[[str], Page | None], base_path: str) -> Callable[[str], Page | None]:
     """What is left at the API's address: a page of ours is there none, nor a path that could be taken for one."""
+
+    shared = {*_SHARED, "/v1/health", f"{base_path.rstrip('/')}/health"}
 
     async def elsewhere(request: Request) -> None:
         raise ClientFault("The control plane has an address of its own.", status=404, code="unknown_path")
 
     def found(path: str) -> Page | None:
         page = find(path)
-        return page if page is None or path in SHARED else elsewhere
+        return page if page is None or path.removesuffix("/") in shared else elsewhere
 
     return found

@@ -75,7 +75,8 @@ class Plane:
         table = routes(config.admin, pages, login, keys)
         self.operator = Operator(subjects.engine, subjects.config, bodies, version)
         self.vitals = _vitals(subjects, subjects.engine, version)
-        table += operator_routes(self.operator) + health_routes(self.vitals.health) + page_routes(Assets())
+        table += operator_routes(self.operator) + page_routes(Assets())
+        table += health_routes(self.vitals.health, ("/v1", config.server.base_path))
         table += description_routes(Description(lambda: self.routes, version), Docs())
         self.routes = table
         gate = Gate(self.credential, attempts)

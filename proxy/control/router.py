@@ -25,8 +25,9 @@ GUARDED = ("/admin", "/auth")
 
 
 class Route(Struct, frozen=True):
-    """``path`` may hold ``{parameters}``, a segment each; ``handler`` takes the request and their decoded values.
+    """``path`` may hold ``{parameters}``, a segment each, or more where it says ``{+parameter}`` (RFC 6570, 3.2.3).
 
+    ``handler`` takes the request and their decoded values.
     ``wants`` is the credential: ``open`` for anybody, ``admin`` for the admin token, or its session below /admin.
     ``operation`` is what the API description tells of it; a page for people has none.
     """
@@ -63,7 +64,7 @@ class Router:
             if "{" in path:
                 self._patterns.append((_pattern(path), methods))
             else:
-                self._exact[path] = methods
+                self._exact[path] = self._exact[path.rstrip("/") + "/"] = methods
 
     def find(self, path: str) -> Page | None:
         """What answers ``path``; ``None``: it is none of the control plane's."""
@@ -111,8 +112,14 @@ class Router:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    segments = ("([^/]+)" if each.startswith("{") else re.escape(each) for each in path.split("/"))
-    return re.compile("/".join(segments))
+    """A slash at the end of a path makes no difference."""
+    return re.compile("/".join(map(_segment, path.split("/"))) + "/?")
+
+
+def _segment(text: str) -> str:
+    if text.startswith("{+"):
+        return "(.+)"
+    return "([^/]+)" if text.startswith("{") else re.escape(text)
 
 
 def _not_allowed(methods: _Methods) -> ClientFault:

@@ -35,9 +35,9 @@ def operator_routes(operator: Operator) -> tuple[Route, ...]:
     states, counters, requests = operator.states, operator.counters, operator.requests
     return (
         Route("GET", "/admin/state", "admin", states.all, told.STATE),
-        Route("POST", "/admin/state/{id}/reset", "admin", states.reset, told.RESET),
-        Route("POST", "/admin/state/{id}/open", "admin", states.open, told.OPEN),
-        Route("POST", "/admin/state/{id}/close", "admin", states.close, told.CLOSE),
+        Route("POST", "/admin/state/{+id}/reset", "admin", states.reset, told.RESET),
+        Route("POST", "/admin/state/{+id}/open", "admin", states.open, told.OPEN),
+        Route("POST", "/admin/state/{+id}/close", "admin", states.close, told.CLOSE),
         Route("GET", "/admin/metrics", "admin", counters.metrics, told.METRICS),
         Route("GET", "/admin/history", "admin", counters.history, told.HISTORY),
         Route("GET", "/admin/rate-limits", "admin", operator.rate_limits.show, told.RATE_LIMITS),
@@ -56,12 +56,16 @@ def page_routes(assets: Assets) -> tuple[Route, ...]:
     """The dashboard. It holds nothing worth a credential: all that it shows comes from the routes above."""
     return (
         Route("GET", "/", "open", assets.index),
+        Route("GET", "/admin", "open", assets.follow),
         Route("GET", "/admin/assets/{name}", "open", assets.file),
     )
 
 
-def health_routes(health: Health) -> tuple[Route, ...]:
-    """What is for the operator is also below /admin: a browser's session counts only there."""
+def health_routes(health: Health, base_paths: tuple[str, ...]) -> tuple[Route, ...]:
+    """What is for the operator is also below /admin: a browser's session counts only there.
+
+    GET /health is below the base paths of the API as well, where clients of other gateways look for it.
+    """
     pages = {
         "/health/detailed": (health.detailed, told.DETAILED),
         "/health/circuit-breakers": (health.breakers, told.BREAKERS),
@@ -70,6 +74,7 @@ def health_routes(health: Health) -> tuple[Route, ...]:
     }
     return (
         Route("GET", "/health", "open", health.health, told.HEALTH),
+        *(Route("GET", f"{base.rstrip('/')}/health", "open", health.health) for base in base_paths if base != "/"),
         Route("GET", "/health/live", "open", health.live, told.LIVE),
         Route("GET", "/ready", "open", health.ready, told.READY),
         *(Route("GET", path, "admin", *page) for path, page in pages.items()),

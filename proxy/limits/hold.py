@@ -257,7 +257,7 @@ def remaining(limit: Limit, part: float) -> int:
 def _told(verdict: Verdict) -> RateLimited:
     limit = verdict.limit
     assert limit is not None
-    return RateLimited(limit.level, limit.unit, retry_after=max(1, ceil(verdict.retry_after)))
+    return RateLimited(limit.level, limit.unit, quota=limit.quota, retry_after=max(1, ceil(verdict.retry_after)))
 
 
 def _answering(trials: list[Trial]) -> Deployment | None:

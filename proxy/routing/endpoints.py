@@ -92,6 +92,10 @@ STATEFUL = frozenset(
     ("assistants", "batches", "chatkit", "containers", "content_provenance_checks", "conversations", "evals",
      "files", "fine_tuning", "realtime", "skills", "threads", "uploads", "vector_stores", "videos")
 )  # fmt: skip
+# Paths of OpenAI that keep nothing, and that the gateway does not serve either: relayed like the others.
+UNSUPPORTED = frozenset(
+    ("images/variations", "responses/input_tokens", "responses/compact", "content_provenance_checks", "realtime")
+)
 STATEFUL_BELOW = (
     "responses/",
     "chat/completions/",

@@ -10,7 +10,17 @@ from msgspec import Struct
 from proxy.errors import ClientFault
 from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, MODELS, OPAQUE, STATEFUL, STATEFUL_BELOW, UNROUTED, Endpoint
+from proxy.routing.endpoints import (
+    ENDPOINTS,
+    FORBIDDEN,
+    MODELS,
+    OPAQUE,
+    STATEFUL,
+    STATEFUL_BELOW,
+    UNROUTED,
+    UNSUPPORTED,
+    Endpoint,
+)
 
 # With a parameter behind the dots, too: some servers strip it before they resolve them.
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
@@ -44,9 +54,20 @@ class Routes:
         check_path(path)
         if path.startswith("/proxy/"):
             return self._pinned(method, path[len("/proxy/") :], catalog)
+        if path.endswith("/"):  # as some clients and proxies write it; whatever it is, it passes no check by that
+            path = path[:-1]
+            route = self._exact.get(path)
+            if route is not None and method == "POST":
+                return route
         for base in self._bases:
             if path.startswith(base):
                 return self._below(method, path[len(base) :], route, catalog)
+            if f"{path}/" == base:
+                raise ClientFault(
+                    f"This is the base path of the API; its endpoints are below it, as {base}chat/completions.",
+                    status=404,
+                    code="unknown_path",
+                )
         raise ClientFault(
             f"There is nothing at this path; the API is under {self._bases[0]}.",
             status=404,
@@ -73,26 +94,44 @@ class Routes:
                 status=403,
                 code="forbidden_path",
             )
-        # Nothing ends with a slash, but a lenient provider would take "responses/" for "responses".
-        if known is None and (path.endswith("/") or not (first in STATEFUL or path.startswith(STATEFUL_BELOW))):
-            raise ClientFault("The API has no such path.", status=404, code="unknown_path")
+        if known is None and not (first in STATEFUL or path.startswith(STATEFUL_BELOW)):
+            raise self._unknown(path)
         provider = catalog.providers.get(catalog.config.default_provider)
         if provider is not None:
             return Route(OPAQUE, path, provider)
         if known is not None:
             raise _not_allowed("POST")
+        if path in UNSUPPORTED or first in UNSUPPORTED:
+            raise ClientFault(
+                "The gateway does not support this endpoint; set defaultProvider in the configuration to relay it to"
+                " one provider.",
+                status=404,
+                code="not_supported",
+            )
         raise ClientFault(
             "This path holds state at one provider; set defaultProvider in the configuration to relay it.",
             status=404,
             code="stateful_path",
         )
 
+    def _unknown(self, path: str) -> ClientFault:
+        """A path below a base path that leads nowhere; ``path`` is what follows the base path."""
+        for base in self._bases:
+            if base != "/" and f"/{path}/".startswith(base):
+                return ClientFault(
+                    f"The path names {base[:-1]} a second time. The client appends it to its base URL, which ends with"
+                    " it already.",
+                    status=404,
+                    code="unknown_path",
+                )
+        return ClientFault("The API has no such path.", status=404, code="unknown_path")
+
     def _pinned(self, method: str, path: str, catalog: Catalog) -> Route:
         name, _, rest = path.partition("/")
         provider = catalog.providers.get(name)
         if provider is None:
             raise ClientFault("There is no provider of that name.", status=404, code="unknown_provider")
-        endpoint = self._by_name.get(rest)
+        endpoint = self._by_name.get(rest.removesuffix("/"))
         if endpoint is not None and method == "POST":
             return Route(endpoint, endpoint.path, provider)
         if provider.allows(method, rest):
@@ -109,16 +148,23 @@ class Routes:
 def check_path(path: str) -> None:
     """Refuse what two readers could resolve differently. Raises ClientFault (400)."""
     decoded = unquote(unquote(path, errors="replace"), errors="replace")  # some servers decode twice
+    if not path.startswith("/"):
+        raise _bad_path("it has to begin with a slash")
+    if "//" in decoded:
+        raise _bad_path("it has two slashes in a row, as when a base URL ends with one and the rest begins with one")
+    if _DOT_SEGMENT.search(decoded):
+        raise _bad_path('it has a segment "." or ".."')
     if (
-        not path.startswith("/")
-        or not path.isascii()
-        or "//" in decoded
+        not path.isascii()
         or "\\" in decoded
         or "#" in path
-        or _DOT_SEGMENT.search(decoded)
         or any(ord(character) < 0x20 or character == "\x7f" for character in decoded)
     ):
-        raise ClientFault("The path of the request is not acceptable.", code="bad_path")
+        raise _bad_path("it has a character that no path may have unescaped, or none at all")
+
+
+def _bad_path(why: str) -> ClientFault:
+    return ClientFault(f"The path of the request is not accepted: {why}.", code="bad_path")
 
 
 def _not_allowed(method: str) -> ClientFault:

@@ -30,6 +30,7 @@ def routes(_: object = None) -> Iterable[Route]:
         Route("POST", "/admin/things", "admin", told),
         Route("GET", "/admin/things/{id}", "admin", told),
         Route("POST", "/admin/things/{id}/parts/{part}", "admin", told),
+        Route("POST", "/admin/any/{+id}/reset", "admin", told),
         Route("POST", "/admin/door", "open", told),
         Route("GET", "/admin/failing", "open", failing),
         Route("GET", "/", "open", told),
@@ -57,11 +58,26 @@ def test_a_path_is_ours_by_its_beginning_only(path: str) -> None:
 
 
 async def test_what_is_not_there_is_a_404_for_the_admin_and_a_401_for_others(plane: Served) -> None:
-    for path in ("/admin", "/admin/", "/admin/nothing", "/admin/things/1/parts", "/auth", "/auth/x", "/admin/things/"):
+    for path in ("/admin", "/admin/", "/admin/nothing", "/admin/things/1/parts", "/auth", "/auth/x"):
         assert (await plane.fetch("GET", path)).status == 401
         answer = await plane.ask("GET", path)
         assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_path")
     assert (await plane.fetch("GET", "/health/x")).status == 404
+
+
+async def test_a_slash_at_the_end_of_a_page_makes_no_difference(plane: Served) -> None:
+    for path in ("/health/", "/"):
+        assert (await plane.fetch("GET", path)).status == 200
+    for path in ("/admin/things/", "/admin/things/1/"):
+        assert (await plane.fetch("GET", path)).status == 401
+        assert (await plane.ask("GET", path)).status == 200
+    assert Router(routes(), None, lambda: None, [].append).find("//") is None
+
+
+async def test_a_parameter_may_be_more_than_one_segment(plane: Served) -> None:
+    for name in ("a", "a/b", "a%2Fb", "a/reset/b"):
+        answer = await plane.ask("POST", f"/admin/any/{name}/reset", body=b"")
+        assert answer.json["parameters"] == [name.replace("%2F", "/")]
 
 
 async def test_other_methods_are_a_405_that_says_which_but_not_to_everybody(plane: Served) -> None:

@@ -163,7 +163,8 @@ async def test_closing_keeps_what_is_known_and_a_reset_forgets_it(plane: Operate
     plane.settle(plane.trial("up/m", now, failure="server_error", reason="status 500"))
     closed = (await plane.ask("POST", "/admin/state/up%2Fm/close")).json
     assert (closed["errors"], closed["lastError"] is None, closed["quotaRestsUntil"]) == (1, False, MIDNIGHT + 60)
-    reset = (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json
+    assert (await plane.ask("POST", "/admin/state/nowhere/m/reset")).json["error"]["code"] == "unknown_deployment"
+    reset = (await plane.ask("POST", "/admin/state/up/m/reset")).json
     assert (reset["errors"], reset["lastError"], reset["quotaRestsUntil"], reset["successRate"]) == (
         0,
         None,

@@ -60,7 +60,7 @@ class Rig:
         return self.catalog
 
     def routes(self) -> Iterable[Route]:
-        return health_routes(self.vitals.health)
+        return health_routes(self.vitals.health, ("/v1", "/api/v1"))
 
     def live(self, label: str) -> Live:
         return next(each.live for each in self.catalog.deployments if each.label == label)

@@ -183,8 +183,52 @@ def test_what_openai_does_not_have_is_a_404_with_a_default_provider_too(path: st
 @pytest.mark.parametrize("name", CLIENT_PATHS)
 def test_a_slash_behind_an_endpoint_does_not_lead_around_the_pipeline(name: str) -> None:
     """A default provider may well answer it, with whatever model the body names."""
-    for known in (PLAIN, DEFAULT):
-        assert refusal("POST", f"/v1/{name}/", known)[0] == 404
+    for known in (PLAIN, DEFAULT, EVERYTHING):
+        for start in ("/v1/", "/api/v1/", "/proxy/up/"):
+            assert ROUTES.find("POST", f"{start}{name}/", known) == ROUTES.find("POST", f"{start}{name}", known)
+        assert ROUTES.find("POST", f"/v1/{name}/", known).endpoint in ENDPOINTS
+
+
+def test_a_slash_at_the_end_makes_no_difference() -> None:
+    for method, path in (("GET", "models"), ("GET", "files"), ("GET", "responses/abc"), ("DELETE", "files/abc")):
+        assert ROUTES.find(method, f"/v1/{path}/", DEFAULT) == ROUTES.find(method, f"/v1/{path}", DEFAULT)
+    assert refusal("GET", "/v1/embeddings/") == (405, "method_not_allowed")
+    assert refusal("GET", "/v1/organization/") == (403, "forbidden_path")
+
+
+def message(path: str, method: str = "POST") -> str:
+    with pytest.raises(ClientFault) as caught:
+        ROUTES.find(method, path, PLAIN)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1//chat/completions", "two slashes in a row"),
+        ("/v1/v1/chat/completions", "names /v1 a second time"),
+        ("/v1/api/v1/models", "names /api/v1 a second time"),
+        ("/api/v1/v1/chat/completions", "names /v1 a second time"),
+        ("/v1/v1", "names /v1 a second time"),
+        ("/v1", "base path of the API; its endpoints are below it, as /v1/chat/completions"),
+        ("/api/v1/", "base path of the API; its endpoints are below it, as /api/v1/chat/completions"),
+        ("/v1/../models", 'a segment "." or ".."'),
+        ("/v1/v2/models", "The API has no such path"),
+        ("/chat/completions", "the API is under /v1/"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused_with_the_mistake_in_it(path: str, told: str) -> None:
+    assert told in message(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["images/variations", "responses/input_tokens", "responses/compact", "realtime/client_secrets"]
+)
+def test_an_endpoint_that_holds_no_state_is_told_as_not_supported(path: str) -> None:
+    assert refusal("POST", f"/v1/{path}") == (404, "not_supported")
+    assert "not support" in message(f"/v1/{path}")
+    assert "state" not in message(f"/v1/{path}")
+    assert ROUTES.find("POST", f"/v1/{path}", DEFAULT).endpoint is OPAQUE
 
 
 @pytest.mark.parametrize("path", ["organization", "organization/users", "projects", "projects/abc/users/def/roles"])

@@ -13,7 +13,7 @@ from proxy.control.router import Route
 
 FORM = "application/x-www-form-urlencoded"
 
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PARAMETER = re.compile(r"\{\+?(\w+)\}")
 _SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
 _BODY_ERRORS = (400, 408, 413, 415, 503)
 
@@ -23,7 +23,8 @@ def paths(routes: Iterable[Route], schemas: Schemas) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for route in routes:
         if route.operation is not None:
-            found.setdefault(route.path, {})[route.method.lower()] = _operation(route, route.operation, schemas)
+            path = found.setdefault(route.path.replace("{+", "{"), {})
+            path[route.method.lower()] = _operation(route, route.operation, schemas)
     return found
 
 
