@@ -89,6 +89,8 @@ def _check(arguments: argparse.Namespace) -> int:
     loaded = _load(_source(arguments))
     if loaded is None:
         return 1
+    from proxy.config.exposure import refusal
+
     config = loaded.config
     print(f"configuration: {loaded.path or 'built-in defaults'}")
     print(f"address: {_address(config)}")
@@ -107,7 +109,8 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"limits: {_limits(config)}")
     if line := loaded.variables.line():
         print(f"environment: {line}")
-    for notice in loaded.notices:
+    refused = refusal(config, insecure=arguments.insecure)
+    for notice in [*loaded.notices, *([f"serve refuses this: {refused}"] if refused else [])]:
         print(f"notice: {notice}")
     return 0
 

@@ -14,6 +14,7 @@ import uvloop
 
 from proxy import __version__
 from proxy.app import Application
+from proxy.config.exposure import is_local, refusal
 from proxy.config.known_providers import NONE_USABLE
 from proxy.config.loader import Loaded
 from proxy.config.source import Source
@@ -21,7 +22,6 @@ from proxy.errors import ConfigError
 from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
-from proxy.transport.edge import is_local
 
 ASKED = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
@@ -32,14 +32,8 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
     ``source`` is where ``loaded`` came from: it is followed, and loaded again at SIGHUP.
     Raises ConfigError, and OSError where the address cannot be had.
     """
-    server = loaded.config.server
-    if not (insecure or server.insecure or is_local(server) or loaded.config.auth.mode != "none"):
-        raise ConfigError(
-            [
-                f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
-                " set auth.mode, listen on 127.0.0.1, or set LISTEN_INSECURE=true (--insecure) if that is what you want"
-            ]
-        )
+    if why := refusal(loaded.config, insecure=insecure):
+        raise ConfigError([why])
     uvloop.run(_serve(loaded, source, announce), loop_factory=Loop)
 
 

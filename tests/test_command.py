@@ -95,6 +95,15 @@ def test_check_tells_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path:
     ]
 
 
+def test_check_says_that_serve_would_refuse_to_listen(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("server: {host: 0.0.0.0}\n")
+    why = "serve refuses this: server.host: 0.0.0.0 is reachable from other machines"
+    assert why in sluice("check", "--config", "c.yaml").stdout
+    assert why not in sluice("check", "--config", "c.yaml", "--insecure").stdout
+    assert why not in sluice("check", "--config", "c.yaml", "--host", "127.0.0.1").stdout
+    assert why not in sluice("check", "--config", "c.yaml", LISTEN_INSECURE="true").stdout
+
+
 def test_serve_with_mistakes_fails_in_the_same_words(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {port: here}\n")
     done = sluice("serve", "--config", "c.yaml")

@@ -15,6 +15,7 @@ from proxy.config.advice import doubtful_addresses
 from proxy.config.aliases import Report
 from proxy.config.checks import is_url, kinds, list_url
 from proxy.config.environment import CONFIG_PATH, Environment, gather, substitute
+from proxy.config.exposure import open_to_pages
 from proxy.config.known_providers import HOSTED, completed, implied
 from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.reader import BROKEN, Reader
@@ -107,7 +108,7 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
         config = _replaced(config, path.split("."), value)
     report = _reported(draft, variables, absent, used)
     config = _without(config, absent, notices, implied=draft.implied)
-    return Loaded(config, [*notices, *doubtful_addresses(config)], draft.path, report)
+    return Loaded(config, [*notices, *doubtful_addresses(config), *open_to_pages(config)], draft.path, report)
 
 
 def _replaced(struct: Any, path: list[str], value: Any) -> Any:

@@ -19,6 +19,8 @@ from proxy.config.texts import TRUTH, listed
 
 _Number: TypeAlias = inspect.IntType | inspect.FloatType
 
+_SYNONYMS: Final = {"warn": "warning"}  # of words of the schema
+
 # Stands for a value that could not be read; the mistake has been told.
 BROKEN: Final[Any] = object()
 
@@ -239,8 +241,8 @@ class Reader:
                 spelled = {str(each).lower(): each for each in expected.values}
                 if isinstance(value, bool):  # YAML's spelling of on and off
                     value = "on" if value else "off"
-                if isinstance(value, str) and value.lower() in spelled:
-                    return spelled[value.lower()]
+                if isinstance(value, str) and (word := _SYNONYMS.get(value.lower(), value.lower())) in spelled:
+                    return spelled[word]
                 choice = ", ".join(map(quoted, map(str, expected.values)))
                 return self.refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
             case inspect.BoolType():

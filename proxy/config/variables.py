@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Final
 
 from msgspec import Struct
@@ -124,6 +125,8 @@ def _sentry(text: str, environment: Mapping[str, str]) -> Values:
     # https://KEY@HOST/PROJECT, where the project is a number; examples have a word there.
     if not re.fullmatch(r"https?://[^@/\s]+@[^@\s]+/[0-9]+", text.strip()):
         raise ValueError("expected a DSN")
+    if find_spec("sentry_sdk") is None:
+        raise ValueError("needs the extra sentry")
     return {"observe.sentry.dsn": text.strip()}
 
 

@@ -13,6 +13,7 @@ from ipaddress import IPv6Address, ip_address
 
 from aiohttp import hdrs
 
+from proxy.config.exposure import is_local
 from proxy.config.schema import Server as Settings
 from proxy.errors import ClientFault
 from proxy.transport.headers import ascii_value
@@ -139,16 +140,6 @@ def _foreign(message: str, origin: str) -> ClientFault:
 def _shown(value: str) -> str:
     """A header value for the log: printable ASCII, and no longer than a host name may be (RFC 1035 2.3.4)."""
     return ascii_value(value, 255).decode()
-
-
-def is_local(settings: Settings) -> bool:
-    """Whether only this machine can reach the listener."""
-    if settings.unix_socket or settings.host == "localhost":
-        return True
-    try:
-        return ip_address(settings.host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_address(text: str, kind: Callable[[str], object]) -> bool:

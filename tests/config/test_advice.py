@@ -130,3 +130,12 @@ def test_the_default_of_llamacpp_is_noticed_beside_the_default_port(tmp_path: Pa
     ]
     assert notices(tmp_path, "server: {port: 9000}\nproviders: {llamacpp: }") == []
     assert notices(tmp_path, "server: {unixSocket: /s}\nproviders: {llamacpp: }") == []
+
+
+def test_what_any_web_page_can_use_is_noticed(tmp_path: Path) -> None:
+    text = "server: {allowedHosts: ['*'], corsOrigins: ['*']}\n"
+    assert notices(tmp_path, text) == [
+        f'server.{key}: with "*" any web page can use this gateway, as auth.mode is none'
+        for key in ("allowedHosts", "corsOrigins")
+    ]
+    assert notices(tmp_path, text + "auth: {mode: jwt, jwt: {secret: " + "s" * 32 + "}}") == []

@@ -325,6 +325,11 @@ def test_a_fallback_needs_both_names_unless_it_is_disabled(files: Files, fallbac
     assert found.notices == []
 
 
+def test_a_level_may_be_warn(files: Files) -> None:
+    assert loaded(files("logging: {level: Warn}")).config.logging.level == "warning"
+    assert loaded(files("logging: {level: '${L}'}"), L="WARN").config.logging.level == "warning"
+
+
 def test_on_and_off_of_yaml_are_words_where_words_are_expected(files: Files) -> None:
     assert loaded(files("routing: {affinity: off}")).config.routing.affinity == "off"
     assert mistakes(files("routing: {affinity: on}"))[0].endswith(

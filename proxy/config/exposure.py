@@ -1,0 +1,37 @@
+"""Who can reach the listener without a credential: the network, and web pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from proxy.config.schema import Config, Server
+
+
+def is_local(server: Server) -> bool:
+    """Whether only this machine can reach the listener."""
+    if server.unix_socket or server.host == "localhost":
+        return True
+    try:
+        return ip_address(server.host).is_loopback
+    except ValueError:
+        return False
+
+
+def refusal(config: Config, *, insecure: bool) -> str:
+    """Why the gateway must not listen there, ``""`` if it may. ``insecure``: the command line allows it."""
+    server = config.server
+    if insecure or server.insecure or is_local(server) or config.auth.mode != "none":
+        return ""
+    return (
+        f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
+        " set auth.mode, listen on 127.0.0.1, or set LISTEN_INSECURE=true (--insecure) if that is what you want"
+    )
+
+
+def open_to_pages(config: Config) -> Iterator[str]:
+    """One line for each setting that lets any web page spend the keys of the providers."""
+    server = config.server
+    for key, values in (("allowedHosts", server.allowed_hosts), ("corsOrigins", server.cors_origins)):
+        if "*" in values and config.auth.mode == "none":
+            yield f'server.{key}: with "*" any web page can use this gateway, as auth.mode is none'
