@@ -27,7 +27,7 @@ from proxy.transport.ask import Ask, Listener, Segments
 from proxy.transport.body import Budget
 from proxy.transport.clocks import NEVER, Ticker, Watch
 from proxy.transport.codings import CODINGS
-from proxy.transport.collect import Answer, Collector, ErrorCollector, Pipe
+from proxy.transport.collect import Answer, Collector, ErrorCollector, ErrorPipe, Pipe
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head
 from proxy.transport.inflating import Inflating
@@ -403,6 +403,9 @@ class Attempt:
         self._exchange.fault = fault
         self._settle(None)
 
+    def redacted(self, block: bytes) -> bytes:
+        return self._deployment.provider.redact.body(block)
+
     def dropped(self, mark: Mark) -> None:
         self._around.counters.dropped_events += 1
         self._exchange.dropped_events += 1
@@ -490,6 +493,8 @@ class Attempt:
         """``None`` for a body that is collected and may come in one piece: ``_take`` sees whether it does."""
         endpoint, status = self._exchange.endpoint, head.status
         if endpoint.dialect == OPAQUE:
+            if status >= 400 and not head.coding:
+                return ErrorPipe(self, self._reply, status, head.length, MAX_ERROR, self.redacted)
             return Pipe(self, self._reply, status, head.length)
         length = None if head.coding else head.length
         if status < 400:

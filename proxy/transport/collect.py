@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -77,6 +78,46 @@ class Pipe:
             raise BrokenAnswer("The provider's answer is no event stream.")
         self.committed = True
         self._reply.begin(self._status, self._owner.commit(), chunk, length=self._length)
+
+
+class ErrorPipe(Pipe):
+    """An error that passes untouched, but for credentials of ours in its first ``limit`` bytes."""
+
+    __slots__ = ("_held", "_limit", "_redact")
+
+    def __init__(
+        self,
+        owner: Owner,
+        reply: Outlet,
+        status: int,
+        length: int | None,
+        limit: int,
+        redact: Callable[[bytes], bytes],
+    ) -> None:
+        super().__init__(owner, reply, status, length)
+        self._held = b""
+        self._limit = limit
+        self._redact = redact
+
+    def feed(self, chunk: bytes) -> None:
+        if self.committed:
+            super().feed(chunk)
+            return
+        self._held += chunk
+        if len(self._held) > self._limit:
+            self._begin_redacted()
+
+    def end(self) -> None:
+        if not self.committed:
+            self._begin_redacted()
+        super().end()
+
+    def _begin_redacted(self) -> None:
+        held, self._held = self._held, b""
+        kept = self._redact(held)
+        if self._length is not None:
+            self._length += len(kept) - len(held)
+        self._begin(kept)
 
 
 class Collector(Pipe):

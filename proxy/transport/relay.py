@@ -49,6 +49,9 @@ class Owner(Protocol):
     def delivered(self) -> None:
         """The client has the whole answer, or was told in-band that it has not."""
 
+    def redacted(self, block: bytes) -> bytes:
+        """An event with an error, without the credentials that the provider may quote in it."""
+
     def dropped(self, mark: Mark) -> None:
         """An event was left out because no client could read it: it has no data, or data that no parser reads."""
 
@@ -207,6 +210,8 @@ class EventRelay:
             return b""
         if mark is Mark.BARE_ERROR:
             block, mark = self._tap.told(fault_of(self._tap.error)), Mark.ERROR
+        if mark is Mark.ERROR:
+            block = self._owner.redacted(block)
         epilogue = b""
         if mark is Mark.DONE:
             self._owner.concluding()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 SHORTEST: Final = 6  # keys like "none", given to local servers that accept any, would strike out ordinary words
@@ -28,10 +28,12 @@ class Redactor:
     A secret is also found as JSON writes it, so that whole bodies can be given.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
         # Longest first: a secret that begins with another one must go as a whole.
         literal = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
+        known = sorted((secret for secret in secrets if len(secret) >= SHORTEST), key=len, reverse=True)
+        self._secrets = tuple(secret.encode("latin-1", "replace") for secret in known)
         self._pattern = re.compile("|".join((*literal, *_PATTERNS)))
 
     def __call__(self, text: str) -> str:
@@ -42,6 +44,13 @@ class Redactor:
         text = body.decode("latin-1")  # a bijection, and every pattern is ASCII
         found = self(text)
         return body if found == text else found.encode("latin-1")
+
+    def lines(self, lines: bytes) -> bytes:
+        """Header lines without ``secrets``. Once per answer, so the patterns are left out."""
+        for secret in self._secrets:
+            if lines.find(secret) >= 0:
+                lines = lines.replace(secret, b"***")
+        return lines
 
 
 def _forms(secret: str) -> tuple[str, ...]:
