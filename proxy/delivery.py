@@ -18,6 +18,7 @@ from proxy.transport import headers as policy
 from proxy.transport.body import BodyReader
 from proxy.transport.collect import Answer
 from proxy.transport.flush import send
+from proxy.transport.head import EVENT_STREAM
 from proxy.transport.headers import Spellings
 from proxy.transport.reply import Reply
 from proxy.transport.seams import PING, comment
@@ -29,7 +30,6 @@ from proxy.wire.dialects import told_in
 from proxy.wire.document import is_json
 
 _DECISION = istr("x-router-decision")
-_EVENT_STREAM = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _JSON = b"Content-Type: application/json\r\n"
 _FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
@@ -142,7 +142,7 @@ class Delivery:
             reply.write(comment(PING, numbered=reply.numbered))
         else:
             self.exchange.early_status = True
-            reply.begin(200, self.lines(b"text/event-stream", _EVENT_STREAM), PING)
+            reply.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), PING)
 
     def epilogue(self) -> bytes:
         """What goes before the terminal event of a stream: who answered, where the head could not or should not say,

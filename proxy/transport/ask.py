@@ -8,7 +8,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from proxy.config.timeouts import Clocks
-from proxy.exchange import Trial
+from proxy.exchange import Exchange, Trial
+from proxy.transport.relay import EventHook
 from proxy.wire.tap import Tap
 
 Segments = Sequence[bytes | memoryview]
@@ -74,3 +75,13 @@ class Ask(Struct):
     def forget(self) -> None:
         """It will not be sent again. In place, because every frame up to the handler knows this object."""
         self.head, self.body, self.upload = b"", (), None
+
+
+def overheard(hook: EventHook | None, listener: Listener, tap: Tap) -> EventHook:
+    """An event hook that lets ``listener`` hear what ``hook`` made of each event."""
+
+    def hear(exchange: Exchange, block: bytes) -> bytes:
+        kept = block if hook is None else hook(exchange, block)
+        return listener(kept, tap.error is not None) if kept else b""
+
+    return hear

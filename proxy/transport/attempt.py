@@ -23,11 +23,11 @@ from proxy.errors import (
 from proxy.exchange import Exchange
 from proxy.routing.catalog import Deployment
 from proxy.transport import headers as policy
-from proxy.transport.ask import Ask, Listener, Segments
+from proxy.transport.ask import Ask, Segments, overheard
 from proxy.transport.body import Budget
 from proxy.transport.clocks import NEVER, Ticker, Watch
 from proxy.transport.codings import CODINGS
-from proxy.transport.collect import Answer, Collector, ErrorCollector, ErrorPipe, Pipe
+from proxy.transport.collect import Answer, Body, Collector, ErrorCollector, ErrorPipe, Pipe
 from proxy.transport.dial import Origin
 from proxy.transport.head import Head
 from proxy.transport.inflating import Inflating
@@ -35,6 +35,7 @@ from proxy.transport.pool import Pool
 from proxy.transport.relay import EventHook, EventRelay
 from proxy.transport.reply import Outlet
 from proxy.transport.server import Request
+from proxy.transport.sniff import Sniffer, may_be_events
 from proxy.transport.upload import slices
 from proxy.transport.upstream import UpstreamConnection
 from proxy.wire.dialects import OPAQUE
@@ -68,18 +69,6 @@ class Surroundings(Struct, frozen=True):
     ping_after: float
     ping_every: float
     event_hook: EventHook | None = None
-
-
-class Body(Protocol):
-    """What becomes of the answer's bytes."""
-
-    def feed(self, chunk: bytes) -> None: ...
-    def end(self) -> None: ...
-    def broken(self, fault: GatewayError) -> None: ...
-    def ping(self) -> None: ...
-    def release(self) -> None: ...
-    @property
-    def committed(self) -> bool: ...
 
 
 class Attempt:
@@ -496,19 +485,36 @@ class Attempt:
             if status >= 400 and not head.coding:
                 return ErrorPipe(self, self._reply, status, head.length, MAX_ERROR, self.redacted)
             return Pipe(self, self._reply, status, head.length)
-        length = None if head.coding else head.length
         if status < 400:
             if status >= 300:
                 raise BrokenAnswer(
                     "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
                 )
+            asked = self._exchange.stream
             if head.kind == b"text/event-stream":
+                if not asked and endpoint.body == endpoint.answer == "json":
+                    raise BrokenAnswer("The provider sent an event stream that was not asked for.")
                 return self._relay()
+            if asked and may_be_events(head.kind, endpoint):
+                return Sniffer(self._sniffed)
             if endpoint.answer != "json" and not head.kind.endswith((b"/json", b"+json")):
-                return Pipe(self, self._reply, status, length)
+                return Pipe(self, self._reply, status, None if head.coding else head.length)
+        length = None if head.coding else head.length
         if length and length <= (self._around.max_answer if status < 400 else MAX_ERROR):
             return None
         return self._collector(length)
+
+    def _sniffed(self, events: bool) -> Body:
+        """The body of an answer whose first bytes said what it is, if not by its media type."""
+        head = self._head
+        assert head is not None
+        if events:
+            self._head = head.as_events()
+            body: Body = self._relay()
+        else:
+            body = self._collector(None if head.coding else head.length)
+        self._body = body
+        return body
 
     def _collector(self, length: int | None) -> Collector:
         around, head = self._around, self._head
@@ -535,7 +541,7 @@ class Attempt:
         self._tap = tap = ask.asker.tap(ask.trial)
         hook, listener = self._around.event_hook, ask.asker.listener
         if listener is not None:
-            hook = _overheard(hook, listener, tap)
+            hook = overheard(hook, listener, tap)
         return EventRelay(self, connection, self._reply, self._exchange, tap, hook)
 
     def _inflate(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
@@ -595,13 +601,3 @@ class Attempt:
             outcome.set_exception(result)
         else:
             outcome.set_result(result)
-
-
-def _overheard(hook: EventHook | None, listener: Listener, tap: Tap) -> EventHook:
-    """An event hook that lets ``listener`` hear what ``hook`` made of each event."""
-
-    def hear(exchange: Exchange, block: bytes) -> bytes:
-        kept = block if hook is None else hook(exchange, block)
-        return listener(kept, tap.error is not None) if kept else b""
-
-    return hear

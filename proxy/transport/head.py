@@ -13,6 +13,7 @@ from proxy.errors import BrokenAnswer
 from proxy.transport import headers as policy
 from proxy.transport.headers import TO_CLIENT, USUAL_CONNECTION, Header, Spellings, Verdict, joined
 
+EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
 
 
@@ -28,6 +29,11 @@ class Head(Struct, gc=False):
     length: int | None
     framed: bool
     lines: bytes
+
+    def as_events(self) -> Head:
+        """The same head for a body that turned out to be an event stream."""
+        lines = EVENT_STREAM + policy.to_client(self.headers, without_type=True)
+        return Head(self.status, self.headers, b"text/event-stream", self.coding, self.length, self.framed, lines)
 
     def __repr__(self) -> str:
         return f"<Head {self.status} {self.kind.decode('latin-1')}>"

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 MAX_BLOCK = 16 * 1024 * 1024  # bytes
 BOM = b"\xef\xbb\xbf"
+_BEGINNINGS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 # As numbers: CPython looks for one byte object in another only after it has failed to take it for a number, and
 # `b"\r" in chunk` costs three times as much as `CR in chunk`.
@@ -113,6 +114,16 @@ class Framer:
         self._tail.clear()
         self._length = 0
         return block
+
+
+def begins_events(data: bytes) -> bool | None:
+    """Whether a body that begins with ``data`` is an event stream; ``None``: too few bytes to tell."""
+    if BOM.startswith(data):
+        return None
+    text = data.removeprefix(BOM).lstrip(b"\r\n")
+    if text.startswith(_BEGINNINGS):
+        return True
+    return None if any(beginning.startswith(text) for beginning in _BEGINNINGS) else False
 
 
 class Event(Struct, frozen=True, gc=False):

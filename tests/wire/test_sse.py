@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.sse import BlockTooLarge, Event, Framer, parse, payload
+from proxy.wire.sse import BOM, BlockTooLarge, Event, Framer, begins_events, parse, payload
 from tests.support.recorded import MISSING, Case, cases, framing_cases
 
 STREAMS = [case for case in cases() if case.streamed]
@@ -382,3 +382,21 @@ def test_one_bom_is_stripped_at_the_start_of_the_stream_and_no_other(stream: byt
     assert parse(stream, first=True).data == data
     assert payload(stream, first=True) == data
     assert parse(stream).data is None
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [(b": c", True), (b"data: {}", True), (b"event:x", True), (b"id:", True), (b"retry: 5\n", True), (BOM + b"\r\n\ndata:", True),
+     (b"", None), (BOM[:2], None), (BOM, None), (b"\r\n", None), (b"dat", None), (b"i", None), (b"data", None),
+     (b"{", False), (b"data {}", False), (b"identity", False), (b"<html>", False), (b" data:", False), (b"\xef\xbb:", False)],
+)  # fmt: skip
+def test_the_first_bytes_tell_whether_a_body_is_an_event_stream(data: bytes, found: bool | None) -> None:
+    assert begins_events(data) is found
+
+
+@given(st.sampled_from([b"", BOM]), st.text("\r\ndataeventidretry: {x").map(str.encode))
+def test_more_bytes_never_change_what_the_first_ones_told(bom: bytes, text: bytes) -> None:
+    found = [begins_events((bom + text)[:end]) for end in range(len(bom + text) + 1)]
+    told = [each for each in found if each is not None]
+    assert found == [None] * (len(found) - len(told)) + told
+    assert len(set(told)) < 2
