@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -39,10 +40,10 @@ async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstr
 
         clock.advance(100)
         up.on(lambda request: json_answer(error_json(), 500))
-        assert [await ask() for _ in range(3)] == [502, 502, 502]
+        assert [await ask() for _ in range(3)] == [502, 502, 503]
         assert len(up.requests) == 2  # the third found the breaker open
         health = await told(gw, "/health", 503)
-        assert (health["status"], set(health["components"])) == ("down", {"providers"})
+        assert (health["status"], set(health["components"])) == ("down", {"providers", "models"})
         [breaker] = (await told(gw, "/health/circuit-breakers"))["breakers"]
         assert breaker["id"] == "up/m"
         assert breaker["breaker"] == {
@@ -68,12 +69,14 @@ async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstr
         assert await ask() == 200
         assert (await told(gw, "/health"))["status"] == "ok"
         found = (await told(gw, "/health/history"))["changes"]
-        assert [(each["what"], each["to"]) for each in reversed(found)] == [
+        assert [(each["what"], each["to"]) for each in reversed(found) if "/" in each["what"]] == [
             ("up/m", "open"),
             ("up/m", "half_open"),
             ("up/m", "closed"),
         ]
-        assert [each["at"] for each in found] == [MIDNIGHT + 160, MIDNIGHT + 160, MIDNIGHT + 100]
+        assert [each["at"] for each in found if "/" in each["what"]] == [MIDNIGHT + 160] * 2 + [MIDNIGHT + 100]
+        [line] = [json.loads(line) for line in gw.log_lines if "No requests go to a deployment" in line]
+        assert (line["level"], line["deployment"], line["why"]) == ("warning", "up/m", "server_error")
 
 
 async def page(gw: Gateway) -> list[str]:

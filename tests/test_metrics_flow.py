@@ -169,6 +169,7 @@ async def test_a_run_that_was_counted_by_hand() -> None:
         **{("rate_limit_requests_total", each, "refused"): 0 for each in ("client", "address", "model", "provider")},
         ("gateway_overhead_seconds_count",): 7,
         ("gateway_component_up", "providers"): 1,
+        ("gateway_component_up", "models"): 0,
         **breaker("up/m", *m, "open"),
         **breaker("up/sick", "up", "up-sick", "open"),
         **breaker("other/spare", *spare, "closed"),

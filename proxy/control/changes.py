@@ -25,10 +25,19 @@ _WHY: Final = {
 
 
 class Changes:
-    """``breaker`` and ``components`` are told; ``id_of`` names the deployment with a key, ``wall`` is Unix seconds."""
+    """``breaker`` and ``components`` are told; ``id_of`` names the deployment with a key, ``wall`` is Unix seconds.
 
-    def __init__(self, id_of: Callable[[str], str | None], wall: Callable[[], float]) -> None:
+    ``warn`` writes a line in the log when no request may go to a deployment any more.
+    """
+
+    def __init__(
+        self,
+        id_of: Callable[[str], str | None],
+        wall: Callable[[], float],
+        warn: Callable[..., None] | None = None,
+    ) -> None:
         self._id_of = id_of
+        self._warn = warn
         self._wall = wall
         self._kept: deque[ChangeView] = deque(maxlen=MOST)
         self._components: dict[str, Component] = {}
@@ -40,7 +49,10 @@ class Changes:
         """What a registry calls at each change."""
         id_ = self._id_of(breaker.key)
         if id_ is not None:
-            self._kept.append(ChangeView(round(self._wall(), 3), id_, old, breaker.state, _why(breaker)))
+            change = ChangeView(round(self._wall(), 3), id_, old, breaker.state, _why(breaker))
+            self._kept.append(change)
+            if self._warn is not None and breaker.state in ("open", "unavailable"):
+                self._warn("No requests go to a deployment.", deployment=id_, state=change.to, why=change.why)
 
     def components(self, standing: Mapping[str, Component]) -> None:
         """How they stand now. What is new is no change; what turned twice since the last look is one."""

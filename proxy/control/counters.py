@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from proxy.control.asked import query_of
+from proxy.control.blocked import blocked
 from proxy.control.replies import send
 from proxy.control.roster import Roster
 from proxy.control.stateview import Clock
@@ -117,11 +118,10 @@ class Counters:
         return at, second.requests, second.errors, second.fallbacks, second.tokens, second.active, latency, first
 
     def _available(self) -> int:
-        """Names with a deployment whose breaker would let an attempt in."""
-        now = self._clock.now()
-        found = self._roster.catalog.deployments
-        # At an endpoint that has the model, whichever it is.
-        return len({each.name for each in found if available(each) and each.live.breaker.admits("", now)})
+        """Names with a deployment that would get a request now."""
+        now = self._roster.now()
+        found = filter(available, self._roster.catalog.deployments)
+        return len({each.name for each in found if blocked(each.live, each.provider.keys, now) is None})
 
 
 def _tokens(totals: Totals) -> TokenTotals:

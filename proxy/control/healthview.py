@@ -16,19 +16,21 @@ class Component(Struct, frozen=True):
     """How something stands that the gateway leans on.
 
     ``since`` when, in Unix seconds; ``latency``: how long it last took, in seconds. ``vital``: without it no request
-    is served.
+    is served. ``why`` it is down, where that is more than its name says: no address, no name of a deployment.
     """
 
     up: bool
     since: float
     latency: float | None = None
     vital: bool = False
+    why: str = ""
 
 
 class ComponentView(Struct, rename="camel"):
     status: Standing
     since: float
     latency_ms: float | None
+    why: str | UnsetType = UNSET
 
 
 class HealthView(Struct, omit_defaults=True):
@@ -55,15 +57,27 @@ class ProbeView(Struct, rename="camel"):
     why: str
 
 
+class BlockedView(Struct):
+    """A deployment that gets no request now, and why; ``until`` is ``null`` where time alone does not help."""
+
+    id: str
+    why: str
+    until: float | None
+
+
 class ProviderView(Struct, rename="camel"):
-    """Up if any of its deployments, of which ``admitting`` do, would be asked now. ``latencyMs`` is the mean of their
-    times to the first token; ``probes`` has one for each address, where active probes are on."""
+    """Up if any of its deployments is in service: neither its breaker nor a lack of keys turns requests away.
+
+    ``admitting`` of them get requests now, the first 20 others are ``blocked``. ``latencyMs`` is the mean of their
+    times to the first token; ``probes`` has one for each address, where active probes are on.
+    """
 
     status: Standing
     since: float
     latency_ms: float | None
     deployments: int
     admitting: int
+    blocked: list[BlockedView]
     probes: list[ProbeView]
 
 
@@ -125,7 +139,8 @@ class ChangesView(Struct):
 
 
 def component_view(component: Component) -> ComponentView:
-    return ComponentView("up" if component.up else "down", round(component.since, 3), ms(component.latency))
+    status: Standing = "up" if component.up else "down"
+    return ComponentView(status, round(component.since, 3), ms(component.latency), component.why or UNSET)
 
 
 def ms(seconds: float | None) -> float | None:

@@ -89,7 +89,7 @@ class Plane:
 
 
 def _vitals(subjects: Subjects, engine: Engine, version: str) -> Vitals:
-    machine = Machine(subjects.components, subjects.stopping, subjects.context, subjects.environ)
+    machine = Machine(subjects.components, subjects.stopping, subjects.context, subjects.environ, subjects.warn)
     roster, clock = Roster(engine.catalog, engine.registry, engine.now), Clock(engine.now, engine.wall)
     return Vitals(machine, roster, clock, subjects.metrics, version)
 

@@ -47,7 +47,7 @@ class States:
         request.reply.send(200, JSON, b'{"now":%b,"deployments":[%b]}' % (_encode(now), b",".join(pieces)))
 
     async def reset(self, request: Request, name: str) -> None:
-        """POST /admin/state/{id}/reset: nothing is held against it any more, as if it were new."""
+        """POST /admin/state/{id}/reset: nothing is held against it any more, its provider's keys included."""
         self._act(request, name, self._forget)
 
     async def open(self, request: Request, name: str) -> None:
@@ -79,4 +79,5 @@ class States:
         live.breaker.reset(self._clock.now())
         live.statistics = Statistics(live.statistics.window)
         live.quota.rests_until = 0.0
+        member.provider.keys.reset()
         self._samples.pop(live.key, None)

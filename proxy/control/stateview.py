@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.schema import Model
+from proxy.control.blocked import blocked
 from proxy.control.roster import Member
 from proxy.observe.samples import Samples, Spread, spread
 
@@ -43,7 +44,8 @@ class DeploymentView(Struct, rename="camel"):
     ``slow`` counts clients that left after at least half of a clock without an event; they are in none of the others.
 
     Spreads and ``tokensPerSecond`` are those of its last 200 good answers, ``latencySparkMs`` the latest of them,
-    oldest first. ``keysRestUntil``: the provider refused or rate-limited every key of its.
+    oldest first. ``blocked`` says why it gets no request now, ``""`` if it does. ``keysRestUntil``: every key of its
+    provider rests; ``keysResting`` is how many of its ``keys`` do while others take over.
     """
 
     id: str
@@ -60,6 +62,9 @@ class DeploymentView(Struct, rename="camel"):
     breaker: BreakerView
     quota_rests_until: float | None
     keys_rest_until: float | None
+    keys: int
+    keys_resting: int
+    blocked: str
     requests: int
     errors: int
     slow: int
@@ -121,7 +126,8 @@ def breaker_view(breaker: Breaker, clock: Clock) -> BreakerView:
 def deployment_view(member: Member, samples: Samples | None, clock: Clock) -> DeploymentView:
     live, deployment = member.live, member.deployment
     model = (deployment.model if deployment is not None else None) or _UNCONFIGURED
-    now = clock.now()
+    now, keys = clock.now(), member.provider.keys
+    found = blocked(live, keys, now)
     ended, failed = live.statistics.counts(now)
     durations = samples.durations() if samples is not None else []
     speed = samples.tokens_per_second() if samples is not None else None
@@ -139,7 +145,10 @@ def deployment_view(member: Member, samples: Samples | None, clock: Clock) -> De
         configured=deployment is not None,
         breaker=breaker_view(live.breaker, clock),
         quota_rests_until=clock.ahead(live.quota.rests_until),
-        keys_rest_until=clock.ahead(member.provider.keys.free_at()),
+        keys_rest_until=clock.ahead(keys.free_at()),
+        keys=len(keys),
+        keys_resting=keys.resting(now),
+        blocked=found.why if found is not None else "",
         requests=ended,
         errors=failed,
         slow=live.statistics.slow(now),

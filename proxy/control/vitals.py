@@ -30,12 +30,14 @@ LOOK_SECS: Final = 5.0  # so often the components are looked at, for the history
 
 class Machine(Struct, frozen=True):
     """What the gateway leans on. ``components`` tells by name how each stands, ``stopping`` whether it takes no more
-    requests; ``context`` makes a provider's TLS, ``environ`` names the proxy on the way to it."""
+    requests; ``context`` makes a provider's TLS, ``environ`` names the proxy on the way to it. ``warn`` writes a
+    line to the log."""
 
     components: Callable[[], Mapping[str, Component]]
     stopping: Callable[[], bool]
     context: Callable[[Tls], ssl.SSLContext]
     environ: Mapping[str, str]
+    warn: Callable[..., None] | None = None
 
 
 class Vitals:
@@ -50,7 +52,7 @@ class Vitals:
         self._roster = roster
         self._providers = Providers(roster, clock)
         self._probes = Probes(lambda: roster.catalog.providers, machine.context, machine.environ, clock)
-        self._changes = Changes(roster.id_of, clock.wall)
+        self._changes = Changes(roster.id_of, clock.wall, machine.warn)
         self._lag = Lag(self._loop.call_later, time.perf_counter)
         self.health = Health(
             version,
@@ -71,8 +73,8 @@ class Vitals:
         metrics.components = lambda: {name: each.up for name, each in self.components().items()}
 
     def components(self) -> dict[str, Component]:
-        """The providers among them."""
-        return {"providers": self._providers.component(), **self._machine.components()}
+        """The providers and models among them."""
+        return {**self._providers.components(), **self._machine.components()}
 
     def breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
         self._changes.breaker(breaker, old, now)

@@ -72,6 +72,10 @@ class KeyRing:
             key.rests_until = 0.0
             key.limited = False
 
+    def resting(self, now: float) -> int:
+        """How many keys rest."""
+        return sum(key.rests_until > now for key in self._keys)
+
     @property
     def limited(self) -> bool:
         """Of keys that all rest: whether time alone gives one back that works."""

@@ -73,6 +73,24 @@ async def test_a_model_is_available_as_long_as_one_deployment_would_be_asked(pla
     assert await available() == 0
 
 
+async def test_a_model_whose_deployments_all_rest_is_not_available(plane: Operated) -> None:
+    async def available() -> int:
+        found: int = (await plane.ask("GET", "/admin/metrics")).json["modelsAvailable"]
+        return found
+
+    now = plane.clock.now()
+    up, *twins = plane.catalog.deployments
+    key = up.provider.keys.take(now)
+    assert key is not None
+    up.provider.keys.rest(key, now + 60, limited=True)
+    twins[0].live.quota.rest(now + 60)
+    assert await available() == 1
+    twins[1].live.breaker.missing("chat/completions", now)
+    assert await available() == 0
+    plane.clock.advance(61)
+    assert await available() == 1
+
+
 async def test_the_history_is_without_gaps_and_ends_with_the_last_second(plane: Operated) -> None:
     plane.settle(fallback_used=True)
     plane.active = 2

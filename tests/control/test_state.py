@@ -49,6 +49,9 @@ async def test_what_nobody_asked_yet_is_shown_with_nothing_known(plane: Operated
         },
         "quotaRestsUntil": None,
         "keysRestUntil": None,
+        "keys": 1,
+        "keysResting": 0,
+        "blocked": "",
         "requests": 0,
         "errors": 0,
         "slow": 0,
@@ -131,7 +134,11 @@ async def test_keys_that_all_rest_are_told(plane: Operated) -> None:
     key = provider.keys.take(plane.clock.now())
     assert key is not None
     provider.keys.rest(key, plane.clock.now() + 60)
-    assert (await shown(plane))["keysRestUntil"] == MIDNIGHT + 60
+    found = await shown(plane)
+    assert (found["keysRestUntil"], found["keysResting"]) == (MIDNIGHT + 60, 1)
+    assert found["blocked"] == "every key of the provider was refused"
+    reset = (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json
+    assert (reset["keysRestUntil"], reset["blocked"]) == (None, "")
 
 
 async def test_the_operator_opens_one_and_nobody_gets_in_until_it_is_closed(plane: Operated) -> None:

@@ -29,6 +29,11 @@ const KIND = {
   context_length: "context too long",
   content_filter: "content filter",
   auth: "credential refused",
+  payment_required: "account without credit",
+  out_of_quota: "quota used up",
+  forbidden: "forbidden",
+  too_large: "request too large",
+  refused_in_answer: "refused",
   options: "option refused",
   busy: "no free connection",
   slow: "client left, provider silent",
@@ -64,8 +69,10 @@ export function why(deployment) {
   if (breaker.state === "closed") {
     if (breaker.unavailableAt?.length) return `not at ${breaker.unavailableAt.join(", ")}`;
     if (deployment.quotaRestsUntil) return "the provider's limit is used up";
-    if (deployment.keysRestUntil) return "the provider refused every key";
-    return breaker.failures ? `${breaker.failures} ${breaker.failures === 1 ? "failure" : "failures"} in a row` : "";
+    if (deployment.keysRestUntil) return "every key of the provider rests";
+    const keys = deployment.keysResting ? `${deployment.keysResting} of ${deployment.keys} keys refused or rate-limited` : "";
+    const failures = breaker.failures ? `${breaker.failures} ${breaker.failures === 1 ? "failure" : "failures"} in a row (${plain(breaker.why)})` : "";
+    return [failures, keys].filter(Boolean).join(", ");
   }
   if (breaker.state === "half_open") return "probing whether it is back";
   return plain(breaker.why);
