@@ -56,7 +56,7 @@ def settings(up: Upstream, folder: Path, **sections: Any) -> dict[str, Any]:
         },
         {"name": "spare", "provider": "up", "model": "spare-model"},
     ]
-    routing = {"maxRetries": 1, "rateLimitRetries": 0, "retryDelay": 1}
+    routing = {"maxRetries": 2, "rateLimitRetries": 0, "retryDelay": 1}
     return one_provider(up, admin={"token": TOKEN}, dataDir=str(folder), models=models, routing=routing, **sections)
 
 
