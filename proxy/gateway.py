@@ -38,6 +38,7 @@ from proxy.routing.routes import Route, Routes
 from proxy.transport.body import BodyReader
 from proxy.transport.edge import Edge
 from proxy.transport.flush import Flush
+from proxy.transport.query import check as check_query
 from proxy.transport.reply import Reply
 from proxy.transport.server import Request
 from proxy.transport.upload import Form
@@ -371,6 +372,8 @@ class Gateway:
                 status=403,
                 code="scope_missing",
             )
+        if delivery.request.query:
+            check_query(delivery.request.query, opaque=True)
         plan = exchange.catalog.opaque_plan(route.pinned, exchange.access, self._dispatcher.random)
         await Uploading(
             self._dispatcher, delivery, plan, route, lambda trial: (reader.untouched(), reader.declared)

@@ -138,16 +138,28 @@ async def test_configured_headers_are_sent_once_and_forwarded_ones_as_they_came(
         assert request.header("x-other") is None
 
 
-async def test_passthrough_hands_on_all_but_credentials(up: Upstream) -> None:
-    async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
-        await ask(
-            await gw.client(),
-            {"X-Custom": "x", "Content-Type": "text/odd", "X-Forwarded-For": "10.0.0.7"},
-            "/proxy/up/raw",
-        )
+async def test_passthrough_forwards_an_allow_list(up: Upstream) -> None:
+    async with Gateway(one_provider(up, provider=PASSTHROUGH | {"forwardHeaders": ["X-Named"]})) as gw:
+        sent = {"X-Custom": "x", "Content-Type": "text/odd", "X-Forwarded-For": "10.0.0.7", "X-Named": "n"}
+        await ask(await gw.client(), sent | {"Range": "bytes=0-9", "OpenAI-Beta": "b=v2"}, "/proxy/up/raw")
         request = await up.request()
-        assert (request.header("x-custom"), request.header("content-type")) == ("x", "text/odd")
+        assert request.header("x-custom") is None
         assert request.header("x-forwarded-for") is None
+        for name, value in (
+            ("content-type", "text/odd"),
+            ("x-named", "n"),
+            ("range", "bytes=0-9"),
+            ("openai-beta", "b=v2"),
+        ):
+            assert request.header(name) == value
+
+
+async def test_passthrough_refuses_a_query_that_replaces_the_method(up: Upstream) -> None:
+    async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
+        client = await gw.client()
+        answer = await client.fetch("POST", "/proxy/up/raw?_method=DELETE", body=b"")
+        assert (answer.status, answer.json["error"]["code"]) == (400, "method_in_query")
+        assert up.requests == []
 
 
 # To the client
@@ -179,11 +191,11 @@ async def test_what_describes_the_providers_account_stays_here(up: Upstream, kin
                 error_json() if kind == "error" else completion(), 422 if kind == "error" else 200, headers
             )
         )
-        answer = await ask(
-            await gw.client(), {"X-Request-Id": "mine"}, "/proxy/up/raw" if kind == "passthrough" else CHAT
-        )
+        target = "/proxy/up/raw" if kind == "passthrough" else CHAT
+        answer = await ask(await gw.client(), {"X-Request-Id": "mine"}, target, stream=kind == "stream")
         for name, value in HIDDEN.items():
-            assert (name.lower(), value) not in answer.head.headers
+            shown = kind == "passthrough" and "ratelimit" in name
+            assert ((name.lower(), value) in answer.head.headers) == shown, name
         for name, value in SHOWN.items():
             assert answer.header(name) == value
         assert answer.header("set-cookie") is None

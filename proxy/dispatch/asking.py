@@ -11,6 +11,7 @@ from proxy.routing.endpoints import Endpoint
 from proxy.transport import headers as policy
 from proxy.transport.ask import Listener
 from proxy.transport.collect import Answer
+from proxy.transport.query import forwarded
 from proxy.wire.call import Call
 from proxy.wire.dialects import tap_for
 from proxy.wire.tap import Tap
@@ -59,7 +60,7 @@ def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes
     """The head of a JSON call."""
     request, exchange, deployment = delivery.request, delivery.exchange, trial.deployment
     provider, query, trace = deployment.provider, request.query, exchange.trace
-    head = deployment.site.call_head(path, trial.key, policy.safe_query(query) if query else "")
+    head = deployment.site.call_head(path, trial.key, forwarded(query) if query else "")
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
     )
@@ -73,7 +74,7 @@ def upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, 
     """The head of a request whose body streams through, or that has none."""
     request, site, trace = delivery.request, trial.deployment.site, delivery.exchange.trace
     provider = site.provider
-    query = policy.safe_query(request.query) if request.query else ""
+    query = forwarded(request.query) if request.query else ""
     head = site.head(request.method, path, trial.key, query)
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque, traced=trace is not None

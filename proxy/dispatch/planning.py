@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from proxy.config.schema import Routing
 from proxy.delivery import Delivery
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.errors import ClientFault
 from proxy.providers.openai import Provider
 from proxy.routing.access import ALL, forbidden_member
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
-from proxy.transport.headers import names_model
+from proxy.transport.query import check as check_query
 from proxy.wire.call import AUTO, Call
 from proxy.wire.criteria import NONE, of_headers
 
@@ -24,7 +23,7 @@ def plan_call(
 ) -> Plan:
     """The candidates for a JSON call. Raises ClientFault (400, 403, 404)."""
     if delivery.request.query:
-        _check_query(delivery.request.query)
+        check_query(delivery.request.query, opaque=False)
     exchange, headers = delivery.exchange, delivery.request.headers
     catalog, caller, names = exchange.catalog, exchange.caller, call.names
     criteria = of_headers(headers, call.criteria, call.router_fields)
@@ -50,20 +49,12 @@ def plan_form(
 ) -> Plan:
     """The candidates for a form that names ``model``. Raises what ``plan_call`` does."""
     if delivery.request.query:
-        _check_query(delivery.request.query)
+        check_query(delivery.request.query, opaque=False)
     exchange = delivery.exchange
     names = () if model is None or model == AUTO else (model,)
     criteria = of_headers(delivery.request.headers)
     spec = Spec(names, not names, criteria, exchange.endpoint.path, access=exchange.access, waited=waited)
     return exchange.catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
-
-
-def _check_query(query: str) -> None:
-    """Raises ClientFault: some servers let the query decide, and we read the model in the body only."""
-    if names_model(query):
-        raise ClientFault(
-            "The query must not name a model. Send 'model' in the body.", param="model", code="model_in_query"
-        )
 
 
 def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes:

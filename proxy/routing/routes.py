@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -24,6 +25,8 @@ from proxy.routing.endpoints import (
 
 # With a parameter behind the dots, too: some servers strip it before they resolve them.
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")  # RFC 3986, section 2.1; with it IIS' %u002e
+DECODINGS = 4
 
 
 class Route(Struct, frozen=True):
@@ -147,20 +150,35 @@ class Routes:
 
 def check_path(path: str) -> None:
     """Refuse what two readers could resolve differently. Raises ClientFault (400)."""
-    decoded = unquote(unquote(path, errors="replace"), errors="replace")  # some servers decode twice
     if not path.startswith("/"):
         raise _bad_path("it has to begin with a slash")
-    if "//" in decoded:
+    if not path.isascii() or "#" in path:
+        raise _bad_path("it has a character that has to be percent-encoded")
+    if _BAD_ESCAPE.search(path):
+        raise _bad_path("it has a '%' without two hexadecimal digits behind it")
+    decoded = path
+    for _ in range(DECODINGS):  # as often as servers in a row may decode it
+        if (once := unquote(decoded, errors="replace")) == decoded:
+            break
+        decoded = once
+        _check_decoded(decoded)
+    else:
+        raise _bad_path("it is percent-encoded too many times")
+    _check_decoded(decoded)
+
+
+def _check_decoded(path: str) -> None:
+    if "\ufffd" in path:  # overlong forms of "." and "/" among them (RFC 3629, section 10)
+        raise _bad_path("its percent-encoded bytes are not UTF-8")
+    if "//" in path:
         raise _bad_path("it has two slashes in a row, as when a base URL ends with one and the rest begins with one")
-    if _DOT_SEGMENT.search(decoded):
+    plain = path if path.isascii() else normalize("NFKC", path)  # some servers take a fullwidth dot for a dot
+    if plain.count("/") != path.count("/"):
+        raise _bad_path("it has a character that some servers take for a slash")
+    if _DOT_SEGMENT.search(plain):
         raise _bad_path('it has a segment "." or ".."')
-    if (
-        not path.isascii()
-        or "\\" in decoded
-        or "#" in path
-        or any(ord(character) < 0x20 or character == "\x7f" for character in decoded)
-    ):
-        raise _bad_path("it has a character that no path may have unescaped, or none at all")
+    if "\\" in plain or any(ord(character) < 0x20 or character == "\x7f" for character in plain):
+        raise _bad_path("it has a backslash or a control character")
 
 
 def _bad_path(why: str) -> ClientFault:

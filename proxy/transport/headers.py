@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, TypeVar
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote
 
 Header = tuple[bytes, bytes]
 
@@ -51,13 +51,13 @@ _NEVER_IF_TRACED: Final = {"each attempt writes its own": "traceparent tracestat
 # Bodies under passthrough go on as they came; all others are decoded on the way.
 _NEVER_UNLESS_OPAQUE: Final = {"the gateway decodes bodies": "content-encoding"}
 
-_NEVER_OPAQUE: Final = {
-    # A provider refuses what comes from a foreign page, and need not know whose page it was.
-    "the browser's words to the gateway": "origin referer sec-* access-control-request-*",
-    "where the client is": (
-        "forwarded x-forwarded-* x-real-ip x-client-ip x-cluster-client-ip true-client-ip cf-* fastly-client-ip"
+# Passthrough: what calls may send, and what files need. Anything else is for ``forwardHeaders``.
+_TO_PROVIDER_OPAQUE: Final = {
+    "how the body is coded, and which part of a whole it is": (
+        "content-encoding content-range content-disposition content-md5 content-digest repr-digest"
     ),
-    "the gateway's own words": "x-router-*",
+    "parts of a file, and only if it has changed (RFC 9110 13 and 14)": "range if-*",
+    "Google's resumable uploads": "x-goog-upload-*",
 }
 
 _NEVER_TO_CLIENT: Final = {
@@ -84,6 +84,12 @@ _NEVER_TO_CLIENT: Final = {
         " speculation-rules x-dns-prefetch-control x-permitted-cross-domain-policies"
     ),
 }
+# Passthrough is the provider's own API, whose clients pace themselves by these.
+_TO_CLIENT_OPAQUE: Final = {
+    "how much the provider still takes": "x-ratelimit-* anthropic-ratelimit-*",
+    "what Azure's support asks for": "apim-request-id",
+}
+_NEVER_TO_CLIENT_OPAQUE: Final = {"the gateway's own": "x-ratelimit-limit x-ratelimit-remaining x-ratelimit-reset"}
 # All else passes: Retry-After and x-should-retry steer the client's SDK, Date and Server belong to the origin
 # (RFC 9110 section 6.6.1), a provider's own processing times and versions harm nobody.
 
@@ -156,8 +162,8 @@ class Verdicts(Spellings[Verdict]):
 @lru_cache(maxsize=256)
 def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool, traced: bool) -> Verdicts:
     never = _Names(_NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE, _NEVER_IF_TRACED if traced else {})
-    never_opaque = _Names(_NEVER_OPAQUE)
-    allowed, configured = _Names(_TO_PROVIDER), _Names(_ONLY_IF_CONFIGURED)
+    allowed = _Names(_TO_PROVIDER, _TO_PROVIDER_OPAQUE if opaque else {})
+    configured = _Names(_ONLY_IF_CONFIGURED)
 
     def judge(name: bytes) -> bool | None:
         if name == _CONNECTION:
@@ -168,7 +174,7 @@ def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool, 
             return True
         if name in configured or _NAMES_A_CREDENTIAL(name):
             return False
-        return name not in never_opaque if opaque else name in allowed
+        return name in allowed
 
     return Verdicts(judge)
 
@@ -181,8 +187,13 @@ def _inbound(opaque: bool, without_type: bool) -> Verdicts:
         {"the caller writes its own": "content-type"} if without_type else {},
     )
 
+    shown = _Names(_TO_CLIENT_OPAQUE if opaque else {})
+    ours = _Names(_NEVER_TO_CLIENT_OPAQUE)
+
     def judge(name: bytes) -> bool | None:
-        return None if name in (_CONNECTION, _CACHE_CONTROL) else name not in never
+        if name in (_CONNECTION, _CACHE_CONTROL):
+            return None
+        return name not in never or (name in shown and name not in ours)
 
     return Verdicts(judge)
 
@@ -202,9 +213,9 @@ def to_provider(
 
     An allow-list, with the provider's ``forwardHeaders`` (lower case) as ``forwarded``; they cannot bring back
     credentials, framing or what the gateway writes itself. ``own``: names (lower case) that the
-    configuration sets for this provider, so that none stands there twice. ``opaque`` (passthrough): everything
-    but these, what looks like a credential by its name, and where the client is. ``traced``: the caller writes the
-    lines of W3C Trace Context.
+    configuration sets for this provider, so that none stands there twice. ``opaque`` (passthrough): the body goes
+    on as it came, and what belongs to files is allowed, too. ``traced``: the caller writes the lines of W3C Trace
+    Context.
     """
     return _serialise(raw, _outbound(forwarded, own, opaque, traced))
 
@@ -212,7 +223,8 @@ def to_provider(
 def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool = False) -> bytes:
     """The provider's header lines that the client may see, serialised like those of ``to_provider``.
 
-    ``opaque``: the body goes on as it came, so its Content-Encoding does too. ``without_type``: the caller writes
+    ``opaque`` (passthrough): the body goes on as it came, so its Content-Encoding does too, and the client sees the
+    provider's limits. ``without_type``: the caller writes
     its own Content-Type. An event stream loses Cache-Control, as the gateway has its own for these.
     """
     return _serialise(raw, _inbound(opaque, without_type))
@@ -263,41 +275,6 @@ def _serialise_slowly(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
 
 def _breaks(value: bytes) -> bool:
     return b"\r" in value or b"\n" in value or 0 in value
-
-
-_SECRET_PARAMETER: Final = re.compile(
-    r"(x?goog|x)?(api)?key|subscriptionkey|ocpapimsubscriptionkey|accesskey(id)?|functionskey"
-    r"|(access|auth|bearer|id|oauth|refresh|security|session)?token"
-    r"|o?auth(orization|entication|key|user)?|bearer|jwt|cookie"
-    r"|(client|api)?secret|passw(or)?d|credentials?|sig|signature"
-    r"|x(amz|goog)(credential|signature|securitytoken)"
-).fullmatch
-
-
-def safe_query(query: str) -> str:
-    """A query string without parameters that are credentials by their name; the rest byte for byte.
-
-    Names are compared as a lenient server would read them: percent-decoded, without regard to case, ``-``, ``_``,
-    a ``[...]`` behind them and blanks around; ``;`` parts parameters as ``&`` does.
-    """
-    parts = re.split("([&;])", query)
-    kept = [(parts[i - 1] if i else "", parts[i]) for i in range(0, len(parts), 2) if not _is_secret(parts[i])]
-    if 2 * len(kept) == len(parts) + 1:
-        return query
-    return "".join(separator + part for separator, part in kept)[len(kept[0][0]) :] if kept else ""
-
-
-def names_model(query: str) -> bool:
-    """Whether a query string names a model, as a lenient server would read it."""
-    return any(_name_of(parameter) == "model" for parameter in re.split("[&;]", query))
-
-
-def _is_secret(parameter: str) -> bool:
-    return _SECRET_PARAMETER(_name_of(parameter).replace("-", "").replace("_", "").replace(".", "")) is not None
-
-
-def _name_of(parameter: str) -> str:
-    return unquote_plus(parameter.partition("=")[0]).partition("[")[0].strip().lower()
 
 
 _PLAIN: Final = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # all printable ASCII but "%", so that escapes can be undone
