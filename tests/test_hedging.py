@@ -436,7 +436,7 @@ async def test_a_wish_of_our_own_that_one_of_both_minds_is_not_blamed_on_the_oth
     async with hedged() as (gw, ups, _):
         ups[0].queue([Wait(go), *minds], sse_answer(*EVENTS))
         ups[1].queue([Stall()])
-        gw.app.gateway.catalog.providers["b"].asks_usage = False  # type: ignore[union-attr]
+        gw.app.gateway.catalog.providers["b"].learnt.asks_usage = False  # type: ignore[union-attr]
         client = await ask(gw, "stream")
         await ups[1].request(0)
         assert "stream_options" in ups[0].requests[0].json
@@ -445,4 +445,4 @@ async def test_a_wish_of_our_own_that_one_of_both_minds_is_not_blamed_on_the_oth
         await until(lambda: not live(gw, "a/a").in_flight, "the refusal")
         client.close()
         assert (await gw.settled())["outcome"] == "client_gone"
-        assert gw.app.gateway.catalog.providers["a"].asks_usage is False  # type: ignore[union-attr]
+        assert gw.app.gateway.catalog.providers["a"].learnt.asks_usage is False  # type: ignore[union-attr]

@@ -388,3 +388,20 @@ async def test_without_a_usable_provider_the_gateway_is_not_ready_and_says_why(h
 async def test_the_start_line_says_that_no_provider_is_usable() -> None:
     async with GatewayProcess({"providers": {}}) as gw:
         assert f"NOT READY: {NONE_USABLE}" in gw.lines[-1]
+
+
+async def test_cooldowns_of_keys_and_what_was_learnt_of_a_provider_survive_a_reload(house: House, up: Upstream) -> None:
+    house.write(providers={"up": {"baseUrl": up.url, "apiKeys": ["bad", "good"]}})
+    async with await house.open() as gw:
+        before = gw.app.gateway.catalog.providers["up"]  # type: ignore[union-attr]
+        bad = before.keys.take(0.0)
+        assert bad is not None
+        before.keys.rest(bad, 1e12)
+        before.learnt.asks_usage = False
+        house.write(routing={"maxRetries": 2})
+        await follow(gw).reload("test")
+        after = gw.app.gateway.catalog.providers["up"]  # type: ignore[union-attr]
+        assert after is not before
+        assert not after.learnt.asks_usage
+        taken = [after.keys.take(1.0) for _ in range(4)]
+        assert {key and key.number for key in taken} == {1}

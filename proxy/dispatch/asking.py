@@ -96,7 +96,7 @@ def may_ask_usage(endpoint: Endpoint, call: Call, provider: Provider) -> bool:
     return (
         call.stream
         and not call.wants_usage
-        and provider.asks_usage
+        and provider.learnt.asks_usage
         and endpoint.dialect in ("openai.chat", "openai.completions")
     )
 

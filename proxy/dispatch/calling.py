@@ -91,7 +91,7 @@ class Calling(Asking):
         provider = trial.deployment.provider
         if refused_options(answer) and provider.settings.usage_in_stream == "auto":
             # Was it our own wish that it minded? Then ask without it, now and from now on.
-            provider.asks_usage = not trial.asks_usage
+            provider.learnt.asks_usage = not trial.asks_usage
             if trial.asks_usage:
                 account.left(trial, self._now())
                 trial.failure, trial.reason = Kind.OPTIONS, "the provider knows no stream_options"

@@ -27,13 +27,19 @@ class Key:
 
 
 class KeyRing:
-    """The keys in turn; of a provider without keys one ``Key`` that sends nothing, so that nobody need ask."""
+    """The keys in turn; of a provider without keys one ``Key`` that sends nothing, so that nobody need ask.
+
+    Keys that were in the ring ``before`` keep their cooldowns.
+    """
 
     __slots__ = ("_keys", "_only", "_turn")
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    _keys: tuple[Key, ...]
+
+    def __init__(self, keys: Sequence[str], before: KeyRing | None = None) -> None:
         lines = [f"Authorization: Bearer {key}\r\n".encode("latin-1") for key in keys] or [b""]
-        self._keys = tuple(Key(number, line) for number, line in enumerate(lines))
+        known = {} if before is None else {key.line: key for key in before._keys}
+        self._keys = tuple(_kept(Key(number, line), known.get(line)) for number, line in enumerate(lines))
         self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
 
@@ -84,3 +90,13 @@ class KeyRing:
     def free_at(self) -> float:
         """The moment from which on ``take`` gives a key; it may be past."""
         return min(key.rests_until for key in self._keys)
+
+
+def _kept(key: Key, before: Key | None) -> Key:
+    """``key`` with the cooldown that it had; the same object where its place is the same: attempts may run with it."""
+    if before is None:
+        return key
+    if before.number == key.number:
+        return before
+    key.rests_until, key.limited = before.rests_until, before.limited
+    return key

@@ -11,7 +11,8 @@ import re
 from yarl import URL
 
 from proxy.config.schema import Provider as Settings
-from proxy.providers.keys import Key, KeyRing
+from proxy.providers.keys import Key
+from proxy.providers.state import ProviderState
 from proxy.wire.redaction import Redactor
 
 _JSON = b"Content-Type: application/json\r\n"
@@ -22,12 +23,12 @@ class Provider:
     """``settings`` with everything that does not change from request to request worked out."""
 
     __slots__ = (
-        "asks_usage",
         "call_end",
         "configured",
         "configured_json",
         "forwarded",
         "keys",
+        "learnt",
         "name",
         "open",
         "passthrough",
@@ -37,23 +38,25 @@ class Provider:
         "via",
     )
 
-    def __init__(self, name: str, settings: Settings, *, version: str, open_: bool, via: bytes = b"") -> None:
-        """``via`` is the gateway's own line of that name, unless the configuration has one for this provider."""
+    def __init__(
+        self, name: str, settings: Settings, state: ProviderState, *, version: str, open_: bool, via: bytes = b""
+    ) -> None:
+        """``state`` outlives it. ``via`` is the gateway's own line of that name, unless the configuration has one for
+        this provider.
+        """
         self.name = name
         self.settings = settings
         self.open = open_  # lists no models of its own, so any name is handed on
         self.passthrough = tuple(_rule(entry) for entry in settings.passthrough)
         self.forwarded = frozenset(name.lower().encode() for name in settings.forward_headers)
-        # Whether streams are asked for their usage; "auto" is switched off when the provider refuses the option.
-        self.asks_usage = settings.usage_in_stream != "never"
         # What the client may not send as well: a header must not stand there twice.
         self.configured = frozenset(name.lower().encode() for name in settings.headers)
         self.via = via if b"via" not in self.configured else b""
         # What follows the head of a JSON call: the client's lines, the request's id, the body's length.
         self.call_end = b"%b%b" + self.via + b"x-request-id: %b\r\nContent-Length: %d\r\n\r\n"
         self.configured_json = self.configured | {b"content-type"}
-        # A configured Authorization header is the credential, whatever keys there are beside it.
-        self.keys = KeyRing(() if b"authorization" in self.configured else settings.keys)
+        self.keys = state.keys
+        self.learnt = state.learnt
         # Strikes our credentials out of what the provider says.
         headers = (_bare(value) for name, value in settings.headers.items() if _is_credential(name))
         self.redact = Redactor((*settings.keys, *headers))

@@ -59,7 +59,9 @@ class Catalog:
         self._lists = lists = lists or ModelLists()
         takers = any_model(config)
         self.providers = {
-            name: Provider(name, settings, version=version, open_=name in takers, via=via)
+            name: Provider(
+                name, settings, registry.provider(name, settings), version=version, open_=name in takers, via=via
+            )
             for name, settings in config.providers.items()
         }
         self._builder = builder = DeploymentBuilder(config, registry)

@@ -1,4 +1,4 @@
-"""What is known of a deployment while the process lives: breaker, statistics, requests in flight, quota.
+"""What is known of deployments and providers while the process lives: breakers, statistics, quotas, keys' cooldowns.
 
 A ``Catalog`` is replaced at a reload; this is not. A ``Live`` is found by its deployment's key, and shared by every
 catalog that has such a deployment. Pure: ``now`` is seconds of a monotonic clock.
@@ -11,7 +11,8 @@ from itertools import chain
 from typing import Final
 
 from proxy.breakers.breaker import Breaker, OnChange, Policy
-from proxy.config.schema import CircuitBreaker
+from proxy.config.schema import CircuitBreaker, Provider
+from proxy.providers.state import ProviderState, state_of
 from proxy.routing.statistics import Statistics
 
 MOST_PASSING: Final = 1000
@@ -62,6 +63,7 @@ class Registry:
         self._lives: dict[str, Live] = {}
         self._passing: dict[str, Live] = {}  # the one asked for longest ago is the first
         self._quotas: dict[str, Quota] = {}
+        self._providers: dict[str, ProviderState] = {}
 
     @classmethod
     def of(cls, circuit: CircuitBreaker, on_change: OnChange | None = None) -> Registry:
@@ -84,6 +86,11 @@ class Registry:
             self._keep(found, passing)
         if found.quota.group != quota:
             found.quota = self._quota(quota)
+        return found
+
+    def provider(self, name: str, settings: Provider) -> ProviderState:
+        """The state of a configured provider; cooldowns of the keys that stay, and what was learnt, live on."""
+        found = self._providers[name] = state_of(settings, self._providers.get(name))
         return found
 
     def breaker(self, key: str) -> Breaker | None:
