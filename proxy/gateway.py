@@ -59,6 +59,10 @@ _VIA = istr("Via")
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 # OpenAI serves these over WebSocket, too. Codex goes on over HTTP at once after a 426, and only after that.
 _RESPONSES = ("/responses", "/responses/")
+_NO_STREAM = (
+    "A hook answered a streaming call with a JSON document. Where call.stream is true it has to return the call, or a"
+    " Reply with an error status."
+)
 _STOPPING = "The gateway is shutting down."
 
 
@@ -311,6 +315,9 @@ class Gateway:
             exchange.model, exchange.stream = call.model or "", call.stream
             result = await self._call_hook(exchange, call)
             if isinstance(result, HookReply):
+                if call.stream and route.endpoint.streams and result.status < 400:
+                    self._log.error(_NO_STREAM, request_id=exchange.request_id)
+                    raise GatewayError(_NO_STREAM, code="hook_reply_is_no_stream")
                 delivery.send(result.status, result.body)
                 return
             call = result

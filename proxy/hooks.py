@@ -28,7 +28,10 @@ class Hook(Protocol):
 
 
 class Reply(Struct, frozen=True):
-    """An answer of a hook's own: a JSON body."""
+    """An answer of a hook's own: a JSON body.
+
+    Where the call streams only an error may be told so; any other answer becomes a 500.
+    """
 
     body: bytes
     status: int = 200

@@ -134,6 +134,35 @@ async def test_a_call_hook_may_answer_itself(install: Install) -> None:
         assert (line["outcome"], line["attempts"], line["provider"]) == ("ok", 0, "")
 
 
+@pytest.mark.parametrize(("path", "call"), [(CHAT, STREAM), (CHAT + "/stream", CALL)])
+async def test_a_json_answer_of_a_hook_to_a_streaming_call_fails_loudly(
+    path: str, call: dict[str, Any], install: Install
+) -> None:
+    hook = OnCall(lambda exchange, call: Reply(json.dumps(completion("from the cache")).encode()))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        answer = await (await gw.client()).fetch("POST", path, json=call)
+        assert (answer.status, answer.json["error"]["code"]) == (500, "hook_reply_is_no_stream")
+        assert "call.stream" in answer.json["error"]["message"]
+        assert (await gw.settled())["outcome"] == "error"
+        (line,) = [line for line in map(json.loads, gw.log_lines) if "A hook answered" in line.get("message", "")]
+        assert line["level"] == "error"
+        assert up.connections == []
+
+
+async def test_a_hook_may_refuse_a_streaming_call(install: Install) -> None:
+    hook = OnCall(lambda exchange, call: Reply(b'{"error":{"message":"No"}}', status=400))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        assert (answer.status, answer.json) == (400, {"error": {"message": "No"}})
+
+
+async def test_a_json_answer_of_a_hook_will_do_where_nothing_streams(install: Install) -> None:
+    hook = OnCall(lambda exchange, call: Reply(b'{"data":[]}'))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        call = {"model": "m", "input": "x", "stream": True}
+        assert (await (await gw.client()).fetch("POST", "/v1/embeddings", json=call)).status == 200
+
+
 async def test_a_call_hook_may_answer_with_a_status_of_its_own(install: Install) -> None:
     hook = OnCall(lambda exchange, call: Reply(b'{"error":{"message":"No"}}', status=451))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
