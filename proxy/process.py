@@ -22,6 +22,7 @@ from proxy.errors import ConfigError
 from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
+from proxy.runtime.namesake import installed_beside
 
 ASKED = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
@@ -42,7 +43,7 @@ async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]
     install(application.log)
     # It warns about every malformed form; the exchange's own line says it once.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    for notice in loaded.notices:
+    for notice in filter(None, (installed_beside(), *loaded.notices)):
         application.log.warning(notice)
     await application.start()
     _calm_collector()

@@ -1,0 +1,31 @@
+"""PyPI's proxy.py installs a package of our name, ``proxy``: the one that is installed last overwrites the other."""
+
+from __future__ import annotations
+
+from importlib.metadata import distributions
+from typing import Any
+
+DISTRIBUTION = "proxy.py"
+REMEDY = (
+    "Use a virtual environment of its own for sluice-gateway, or uninstall both and install sluice-gateway again:"
+    f" pip uninstall {DISTRIBUTION} sluice-gateway"
+)
+
+
+def shadowed_by(package: Any) -> str:
+    """What to say where the imported package ``proxy`` is not ours; ``""`` where it is."""
+    if hasattr(package, "__version__"):  # proxy.py has none
+        return ""
+    place = getattr(package, "__file__", None) or "an unknown place"
+    return f'The package "proxy" in {place} is not that of Sluice, but of another project ({DISTRIBUTION}?). {REMEDY}'
+
+
+def installed_beside(path: list[str] | None = None) -> str:
+    """What to say where proxy.py is installed, too; ``""`` where it is not. ``path``: instead of ``sys.path``."""
+    found = distributions(name=DISTRIBUTION) if path is None else distributions(name=DISTRIBUTION, path=path)
+    for distribution in found:
+        return (
+            f"PyPI's {DISTRIBUTION} {distribution.version} is installed beside Sluice, and its package is called"
+            f' "proxy" as well: one overwrites files of the other. {REMEDY}'
+        )
+    return ""
