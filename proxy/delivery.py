@@ -206,7 +206,9 @@ class Delivery:
         lines = policy.to_client(answer.headers, without_type=True)
         if answer.status == 429 and b"x-should-retry" not in lines.lower():
             lines += _FINAL  # a limit that waiting does not lift, or it would not be relayed
-        self.request.reply.send(answer.status, _JSON + self.lines(b"application/json", lines), body)
+        # A 401 that is relayed says what the gateway's key may not do. To a client it would mean its own key.
+        status = 403 if answer.status == 401 else answer.status
+        self.request.reply.send(status, _JSON + self.lines(b"application/json", lines), body)
 
     def _json_lines(self) -> bytes:
         return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.cors))
