@@ -39,6 +39,7 @@ async def test_a_base_url_of_the_gateway_itself_ends_in_one_508(stream: bool) ->
         client = await gw.client()
         answer = await client.fetch("POST", CHAT, json=CALL | {"stream": stream})
         assert answer.status == 508
+        assert answer.header("x-should-retry") == "false"
         error = answer.json["error"]
         assert (error["code"], error["type"], error["param"]) == ("gateway_loop", "server_error", None)
         assert "baseUrl" in error["message"]
@@ -46,6 +47,16 @@ async def test_a_base_url_of_the_gateway_itself_ends_in_one_508(stream: bool) ->
         assert inner["error"] == "gateway_loop"
         assert (outer["error"], outer["provider"], outer["attempts"]) == ("upstream_508", "next", 1)
         assert len(gw.exchanges) == 2
+
+
+async def test_a_list_of_models_that_leads_back_is_asked_for_once() -> None:
+    port = free_port()
+    providers = {"next": {"baseUrl": f"http://127.0.0.1:{port}/v1"}}
+    async with Gateway({"server": {"port": port}, "providers": providers}) as gw:
+        client = await gw.client()
+        assert (await client.fetch("GET", "/v1/models")).json["data"] == []
+        await gw.settled(2)
+        assert [line["status"] for line in gw.exchanges] == [508, 200]
 
 
 async def test_a_loop_is_neither_retried_nor_failed_over_and_opens_no_breaker() -> None:

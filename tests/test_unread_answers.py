@@ -11,8 +11,9 @@ import pytest
 
 from proxy.transport.listener import Listener
 from proxy.transport.server import Connection
-from tests.support import RawClient, Upstream, until
+from tests.support import Authority, RawClient, Upstream, until
 from tests.support.gateway import ADMIN, Gateway, one_provider
+from tests.support.secure import SecureClient
 
 BUNDLE = "/docs/swagger-ui-bundle.js"
 SMALL = 4096  # bytes of the client's receive buffer
@@ -84,6 +85,23 @@ async def test_pipelined_requests_wait_while_the_client_reads_nothing(where: str
             for _ in range(20):
                 await asyncio.sleep(0)
             assert found.server.requests_count == served
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        await until(lambda: not found.server.connections, "the connection to be gone")
+        assert used(gw) == 0
+
+
+async def test_pipelined_requests_wait_over_tls_too(authority: Authority, tmp_path: Path) -> None:
+    chain, key = authority.server_files(tmp_path)
+    tls = {"certFile": str(chain), "keyFile": str(key)}
+    async with Upstream() as up, Gateway(one_provider(up, server={"tls": tls})) as gw:
+        found = listener(gw, "api")
+        async with SecureClient(gw.port, authority.client_context(), receive_buffer=SMALL) as client:
+            sending = asyncio.ensure_future(client.send(pipelined(client, BUNDLE, 1500)))
+            connection = await paused(found)
+            await until(lambda: used(gw) > 0, "what is unsent to be on the budget")
+            assert found.server.requests_count < 1500
+            assert unsent(connection) < HELD
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
         await until(lambda: not found.server.connections, "the connection to be gone")
