@@ -34,6 +34,7 @@ _JSON = b"Content-Type: application/json\r\n"
 _FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
+BIG_BODY = 1024 * 1024  # bytes of a request: from here on reading it takes milliseconds, and nobody may keep it long
 _GIVEN_UP = (408, 413)  # the rest of the body is not waited for
 _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
 
@@ -78,8 +79,10 @@ class Delivery:
         """Nothing more is read of it."""
         body = self.body
         if body is not None:
-            self.exchange.bytes_in = body.received
+            self.exchange.bytes_in = received = body.received
             body.release()
+            if received > BIG_BODY and self.call is not None:
+                self.call.release()  # the traceback of a fault keeps it until the next collection
 
     def chose(self, deployment: Deployment) -> None:
         """The deployment that is being asked: the answer will name it."""

@@ -16,7 +16,7 @@ from typing import NoReturn
 from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import Server as Settings
-from proxy.delivery import Delivery, refuse
+from proxy.delivery import BIG_BODY, Delivery, refuse
 from proxy.dispatch.choice import dispatch_of
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.fetching import ListFetcher
@@ -52,7 +52,6 @@ Page = Callable[[Request], Awaitable[None]]
 Observer = Callable[[Exchange], None]  # sees each exchange when it is settled; must neither wait nor fail
 
 END_SECS = 5.0  # for what does not heed its interruption, a hook for example
-BIG_BODY = 1024 * 1024  # from here on reading it takes milliseconds: the loop may breathe in between
 
 _REQUEST_ID = istr("x-request-id")  # a name that knows its lower case is found for half the price
 _VIA = istr("Via")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from tests.support import (
     Chunk,
     Headers,
     LastChunk,
+    PauseReading,
+    Reset,
     Send,
     Stall,
     Upstream,
@@ -169,3 +173,33 @@ def answer_with(body: bytes, framing: str) -> list[Any]:
     if framing == "chunked":
         return [Headers(400, [*lines, ("Transfer-Encoding", "chunked")]), Chunk(body), LastChunk()]
     return [Headers(400, [*lines, ("Content-Length", str(len(body)))]), Send(body)]
+
+
+# The request's body
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(json_answer(error_json("Too large"), 413), 413), ([Reset()], 502)],
+    ids=["refused", "reset"],
+)
+async def test_a_body_that_was_not_sent_whole_is_let_go_without_the_garbage_collector(
+    end: list[Any], status: int
+) -> None:
+    size = 8 * 1024 * 1024
+    body = json.dumps(CALL | {"user": "x" * size}).encode()
+    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+        await plain_works(gw, up)
+        up.on_head(lambda request: [PauseReading(), *end])
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            client = await gw.client()
+            assert (await client.fetch("POST", CHAT, body=body)).status == status
+            await gw.settled(2)
+            assert tracemalloc.get_traced_memory()[1] > size
+            await until(lambda: tracemalloc.get_traced_memory()[0] < size / 4, "the body to be let go")
+        finally:
+            tracemalloc.stop()
+            gc.enable()

@@ -37,7 +37,8 @@ from proxy.runtime.loop import Loop
 
 __all__ = ["MODELS", "Demo", "main"]
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY = 64 * 1024 * 1024  # of a form
+MAX_JSON = 4 * 1024 * 1024  # every value in it becomes an object, in the process of the gateway
 BACKLOG = 128
 STOP_SECS = 0.05  # what a running answer gets when the demo stops
 
@@ -110,7 +111,7 @@ class Demo:
         except Refused as refused:
             return refused.answer
         except web.HTTPRequestEntityTooLarge:
-            return refusal(413, f"The demo takes at most {MAX_BODY} bytes.")
+            return refusal(413, f"The demo takes at most {_most(request.path)} bytes.")
 
     async def _route(self, request: web.BaseRequest) -> Answer:
         path = request.path
@@ -154,7 +155,11 @@ def _request(
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_most(message.path))
+
+
+def _most(target: str) -> int:
+    return MAX_JSON if target.partition("?")[0] in JSON_ENDPOINTS else MAX_BODY
 
 
 # requests

@@ -164,6 +164,9 @@ class Attempt:
             self._dialling.cancel()
         if self._uploading is not None:
             self._uploading.cancel()
+            self._uploading = None  # its frame knows us, and the request's body
+        if self._ask.size > JOIN_BELOW:
+            self._ask.forget()  # the traceback of a fault keeps us until the next collection
         if self._inflating is not None:
             self._inflating.stop()
         body, tap = self._body, self._tap
@@ -266,9 +269,10 @@ class Attempt:
         try:
             return await outcome
         finally:
+            uploading = self._uploading
             self.finish()
-            if self._uploading is not None:
-                await asyncio.wait((self._uploading,))
+            if uploading is not None:
+                await asyncio.wait((uploading,))
 
     async def _upload(self, source: AsyncIterator[bytes | memoryview], connection: UpstreamConnection) -> None:
         try:

@@ -17,7 +17,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from proxy.demo.models import MODELS
-from proxy.demo.server import MAX_BODY, Demo
+from proxy.demo.server import MAX_JSON, Demo
 from tests.support import RawClient, until
 from tests.support.gateway import Process
 
@@ -390,8 +390,8 @@ async def test_a_form_without_a_file_is_refused(raw: RawClient, kind: str, body:
 
 
 async def test_a_body_beyond_the_limit_is_refused(raw: RawClient) -> None:
-    await raw.request("POST", "/v1/embeddings", [("Content-Length", str(MAX_BODY + 1))])
-    await raw.send(b" " * (MAX_BODY + 1))
+    await raw.request("POST", "/v1/embeddings", [("Content-Length", str(MAX_JSON + 1))])
+    await raw.send(b" " * (MAX_JSON + 1))
     assert (await raw.read_head()).status == 413
 
 

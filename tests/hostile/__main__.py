@@ -8,11 +8,12 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from tests.hostile import attacks
-from tests.hostile.drive import Health, Memory, Outcome, play
+from tests.hostile.attacks import Attack
+from tests.hostile.drive import Health, Memory, Outcome, Target, play
 from tests.hostile.provider import KEY, serve
 from tests.support.gateway import GatewayProcess
 
@@ -26,15 +27,18 @@ def main() -> int:
     parser.add_argument("--url", help="a running gateway on loopback; without it one is started")
     parser.add_argument("--pid", type=int, help="its process, for its memory")
     parser.add_argument("--only", default="", metavar="TEXT", help="attacks whose item or name contains this")
+    parser.add_argument("--model", default="m", help="a model that it serves")
     parser.add_argument("--key", default=os.environ.get("SLUICE_KEY", ""), help="an API key of the gateway")
     chosen = parser.parse_args()
     lines = f"Authorization: Bearer {chosen.key}\r\n".encode() if chosen.key else b""
-    return asyncio.run(_run(chosen.url, chosen.pid, chosen.only, lines))
+    if chosen.url is None:
+        return asyncio.run(_run_own(chosen.only))
+    target = Target(_loopback(chosen.url), lines, chosen.model.encode())
+    return asyncio.run(_attack(target, chosen.pid, attacks.every(own_provider=False), chosen.only))
 
 
-async def _run(url: str | None, pid: int | None, only: str, lines: bytes) -> int:
-    if url is not None:
-        return await _attack(_loopback(url), pid, only, lines, own_provider=False)
+async def _run_own(only: str) -> int:
+    """Against a gateway that is started for it, with a provider that is hostile, too."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     source = {
@@ -43,21 +47,22 @@ async def _run(url: str | None, pid: int | None, only: str, lines: bytes) -> int
     }
     try:
         async with GatewayProcess(source) as gateway:
-            return await _attack((gateway.host, gateway.port), gateway.pid, only, lines, own_provider=True)
+            target = Target((gateway.host, gateway.port), b"", b"m")
+            return await _attack(target, gateway.pid, attacks.every(own_provider=True), only)
     finally:
         server.close()
 
 
-async def _attack(address: tuple[str, int], pid: int | None, only: str, lines: bytes, *, own_provider: bool) -> int:
-    chosen = [each for each in attacks.every(own_provider) if only in each.item or only in each.name]
-    memory, health = Memory(pid), Health(address)
+async def _attack(target: Target, pid: int | None, every: Iterable[Attack], only: str) -> int:
+    chosen = [each for each in every if only in each.item or only in each.name]
+    memory, health = Memory(pid), Health(target.address)
     health.start()
     outcomes: list[Outcome] = []
     try:
         async with asyncio.timeout(LIMIT):
             for attack in chosen:
                 # In a thread: the provider of our own lives in this loop.
-                outcome = await asyncio.to_thread(play, attack, address, lines, memory, health)
+                outcome = await asyncio.to_thread(play, attack, target, memory, health)
                 outcomes.append(outcome)
                 print(_row(outcome), flush=True)
     except TimeoutError:

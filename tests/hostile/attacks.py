@@ -19,12 +19,18 @@ REFUSED = frozenset((400, 401, 403, 413))  # 401 where the gateway wants a crede
 ERROR = frozenset((400, 401, 404, 502))
 
 
+Request = Callable[[bytes, bytes], bytes]
+
+
 class Attack(NamedTuple):
-    """``request`` makes all bytes that are sent. ``statuses``: of the answer; ``None``: nothing is read of it."""
+    """``request`` makes all bytes that are sent, with these header lines and for this model.
+
+    ``statuses``: of the answer; empty: any; ``None``: nothing is read of it.
+    """
 
     item: str
     name: str
-    request: Callable[[bytes], bytes]
+    request: Request
     statuses: frozenset[int] | None
 
 
@@ -51,13 +57,13 @@ def every(own_provider: bool) -> Iterator[Attack]:
 # -- requests -------------------------------------------------------------------------------------
 
 
-def _pipelined(page: str) -> Callable[[bytes], bytes]:
-    return lambda lines: (b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (page.encode(), lines)) * PIPELINED
+def _pipelined(page: str) -> Request:
+    return lambda lines, model: (b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (page.encode(), lines)) * PIPELINED
 
 
-def _post(target: str, body: Callable[[], bytes], *more: str) -> Callable[[bytes], bytes]:
-    def request(lines: bytes) -> bytes:
-        content = body()
+def _post(target: str, body: Callable[[], bytes], *more: str) -> Request:
+    def request(lines: bytes, model: bytes) -> bytes:
+        content = body().replace(b'"model":"m"', b'"model":"%b"' % model, 1)
         own = "".join(f"{line}\r\n" for line in more).encode()
         head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%b%bContent-Length: %d\r\n\r\n"
         return head % (target.encode(), lines, own, len(content)) + content
@@ -140,6 +146,10 @@ def _compressed() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     yield "empty gzip members", "gzip", _filled(b"", gzip.compress(b""), b"")
     yield "gzip of 2 GB", "gzip", _bomb(31)
     yield "deflate of 2 GB", "deflate", _bomb(15)
+    frame = bytes.fromhex("28b52ffd2000010000")  # RFC 8878 3.1.1: a frame of one empty block
+    yield "empty zstd frames", "zstd", _filled(b"", frame, b"")
+    block = bytes.fromhex("fbff07") + b" "  # 128 KB of one byte (3.1.1.2.2)
+    yield "zstd of 1.6 TB", "zstd", _filled(bytes.fromhex("28b52ffd0058"), block, b"")
 
 
 def _bomb(bits: int) -> Callable[[], bytes]:

@@ -21,6 +21,14 @@ PAUSE = 0.02  # between two health checks
 _peak = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE).search
 
 
+class Target(Struct):
+    """A gateway; ``lines``: header lines with a credential, ``model``: one that it serves."""
+
+    address: tuple[str, int]
+    lines: bytes
+    model: bytes
+
+
 class Outcome(Struct):
     """``peak``: bytes of resident memory, 0 where unknown; ``slowest``: seconds of the slowest health check."""
 
@@ -85,11 +93,11 @@ class Health(threading.Thread):
         self.join()
 
 
-def play(attack: Attack, address: tuple[str, int], lines: bytes, memory: Memory, health: Health) -> Outcome:
-    request = attack.request(lines)
+def play(attack: Attack, target: Target, memory: Memory, health: Health) -> Outcome:
+    request = attack.request(target.lines, target.model)
     memory.reset()
     health.slowest()
-    with socket.create_connection(address, timeout=PATIENCE) as connection:
+    with socket.create_connection(target.address, timeout=PATIENCE) as connection:
         if attack.statuses is None:
             _send_and_ignore(connection, request)
             answer = b""
