@@ -16,7 +16,7 @@ LABEL: Final = "environment"
 _ABSENT: Final[Any] = object()
 
 # What the file may say although a variable implies something else.
-_AGREES: Final = {("auth.mode", "any")}
+_AGREES: Final = {"auth.mode": ("any",)}
 
 
 class Report(Struct):
@@ -123,8 +123,8 @@ def _is_overridden(variable: Variable, values: Mapping[str, Any], settings: Sett
         return True
     for path, value in values.items():
         said = _at(settings.raw, path)
-        disagrees = said is not _ABSENT and said != _literal(value) and (path, said) not in _AGREES
-        if disagrees or settings.over.get(path, value) != value:
+        allowed = [_literal(value), *_AGREES.get(path, ())]
+        if not (said is _ABSENT or said in allowed) or settings.over.get(path, value) != value:
             return True
     # Where the file says the same of everything, the file is what counts, and nobody can tell.
     return False

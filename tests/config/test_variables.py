@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,8 @@ def test_what_is_not_understood_is_named_and_no_mistake(tmp_path: Path, name: st
         ("routing: {maxRetries: 3}", {"RETRY_ENABLED": "false", "RETRY_MAX_ATTEMPTS": "5"}),
         ("circuitBreaker: {failureThreshold: 3}", {"CIRCUIT_BREAKER_FAILURE_THRESHOLD": "5"}),
         ("logging: {level: error}", {"DEBUG": "true"}),
+        ("server: {corsOrigins: [http://a], allowedHosts: [a]}", {"CORS_ORIGINS": "http://b", "ALLOWED_HOSTS": "b"}),
+        ("server: {corsOrigins: [], allowedHosts: '${H:-a}'}", {"CORS_ORIGINS": "http://b", "ALLOWED_HOSTS": "b"}),
     ],
 )
 def test_the_file_wins_over_an_alias(tmp_path: Path, text: str, variables: dict[str, str]) -> None:
@@ -314,6 +318,33 @@ def test_a_list_of_keys_that_is_unset_or_empty_leaves_the_provider_out(tmp_path:
         found = loaded(tmp_path, text, **environ)
         assert found.config.providers == {}
         assert found.notices == ['provider "a" left out: its apiKeys are empty (set K)']
+
+
+SETTINGS = sorted({path for v in VARIABLES if v.values and not v.wins for path in v.blocked_by or ()} | {
+    "server.host", "server.port", "server.corsOrigins", "server.allowedHosts", "redis.url", "auth.mode", "auth.jwt.secret",
+    "rateLimiting.enabled", "rateLimiting.perClient", "routing.maxRetries", "circuitBreaker", "observe.sentry", "database.url",
+})  # fmt: skip
+ODD = st.sampled_from([None, True, 5, "x", "${X}", "${", [], ["a"], {}, {"a": 1}])
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(SETTINGS), ODD, max_size=6))
+def test_whatever_the_file_holds_aliases_beside_it_raise_nothing_but_mistakes(
+    tmp_path: Path, values: dict[str, object]
+) -> None:
+    raw: dict[str, Any] = {}
+    for path, value in values.items():
+        *sections, key = path.split(".")
+        place = raw
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                break
+        else:
+            place[key] = value
+    environ = {v.name: v.example for v in VARIABLES if v.values and not v.wins} | {"JWT_SECRET_KEY": SECRET}
+    with suppress(ConfigError):
+        loaded(tmp_path, json.dumps(raw), **environ)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
