@@ -351,6 +351,19 @@ async def test_a_providers_error_arrives_as_the_packages_own(
             assert caught.value.response.headers.get("retry-after") == ("7" if status != 500 else None)
 
 
+async def test_the_package_does_not_sleep_before_an_open_breaker(up: Upstream) -> None:
+    """With ``Retry-After: 60`` it slept a minute, twice, and the user saw a program that hangs."""
+    async with Gateway(one_provider(up)) as gw, sdk(gw, max_retries=2) as client:
+        assert gw.app.gateway is not None
+        gw.app.gateway.catalog.deployments[0].live.breaker.trip(0.0, "server_error")
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model="m", messages=HI)
+        assert (caught.value.status_code, caught.value.code) == (503, "no_candidate")
+        assert "breaker_open" in caught.value.message
+        await gw.settled()
+        assert (len(gw.exchanges), up.requests) == (1, [])
+
+
 async def test_the_package_retries_what_the_gateway_calls_retryable(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw, max_retries=1) as client:
         up.queue(json_answer(error_json(), 500, [("retry-after-ms", "1")]), json_answer(completion("Hello")))

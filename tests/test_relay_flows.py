@@ -721,6 +721,34 @@ async def test_a_providers_own_trouble_becomes_an_error_of_ours(
         assert line["detail"].startswith("Broken on purpose")
 
 
+async def test_a_404_of_a_wrong_address_names_the_address_in_the_log_only(up: Upstream) -> None:
+    async with Gateway(one_provider(up, provider={"baseUrl": f"{up.origin}/v2"})) as gw:
+        up.queue(json_answer({"detail": "Not Found"}, 404))
+        answer = await fetch(await gw.client())
+        assert answer.status == 404
+        assert up.origin not in str(answer)
+        detail = (await gw.settled())["detail"]
+        assert detail == f"Not Found (asked at {up.origin}/v2/chat/completions: check providers.up)"
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ({"detail": "Too odd"}, {"message": "Too odd", "code": "upstream_400"}),
+        ({"error": "Too odd"}, {"message": "Too odd", "code": "upstream_400"}),
+        ({"error": {"message": "Too odd", "type": "invalid_request_error", "param": None}}, {"message": "Too odd"}),
+    ],
+)
+async def test_an_error_in_another_shape_reaches_the_client_as_openais(
+    up: Upstream, told: dict[str, Any], error: dict[str, str]
+) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        up.queue(json_answer(told, 400))
+        answer = await fetch(await gw.client())
+        expected = {"type": "invalid_request_error", "param": None, "code": "upstream_400"} | error
+        assert (answer.status, answer.json) == (400, {"error": expected})
+
+
 async def test_a_404_that_means_the_model_becomes_an_error_of_ours(up: Upstream) -> None:
     missing = error_json("The model `up-model` does not exist.", kind="invalid_request_error", code="model_not_found")
     async with Gateway(one_provider(up)) as gw:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 AT_ONCE: Final = 8
-# Whose key is refused serves nobody, whatever else it answers; a list of models need not exist.
+# A provider that refuses our key or our account serves nobody; a list of models need not exist.
 _REFUSED: Final = (401, 402, 403)
 
 
@@ -115,5 +115,5 @@ class Probes:
 
 def _judged(status: int) -> str:
     if status in _REFUSED:
-        return f"the key is refused (status {status})"
+        return f"{'the key is' if status == 401 else 'we are'} refused (status {status})"
     return f"status {status}" if status >= 500 else ""

@@ -88,7 +88,7 @@ async def test_a_provider_without_a_key_is_sent_none() -> None:
         (429, ""),
         (307, ""),
         (401, "the key is refused (status 401)"),
-        (403, "the key is refused (status 403)"),
+        (403, "we are refused (status 403)"),
         (500, "status 500"),
         (503, "status 503"),
     ],
