@@ -1,4 +1,4 @@
-"""This gateway: the shipped configuration with its limits raised, nothing switched off."""
+"""This gateway: the shipped configuration with every level of limits on, out of the way of the requests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from tests.bench.child import ROOT
 from tests.bench.peers.base import Peer, Provider
 
 PLENTY = 1_000_000_000
+# The limits are off as shipped. On, they belong to the cost of a request: every level counts, none of them refuses.
+LIMITS = {
+    "enabled": True,
+    "global": {"requestsPerMinute": PLENTY},
+    "perClient": {"enabled": True, "requestsPerMinute": PLENTY, "burstSize": PLENTY},
+    "perModel": {"enabled": True, "requestsPerMinute": PLENTY},
+}
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,16 +31,6 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return result
-
-
-def without_limits(value: Any) -> Any:
-    """Every limit of requests in the tree raised out of the way; the limiters themselves stay on."""
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        key: PLENTY if key in ("requestsPerMinute", "burstSize") else without_limits(child)
-        for key, child in value.items()
-    }
 
 
 class Sluice(Peer):
@@ -60,7 +57,7 @@ class Sluice(Peer):
     def command(self) -> list[str]:
         shipped = self.tree / "config" / "config.yaml"
         config = yaml.safe_load(shipped.read_text()) if shipped.exists() else {}
-        config = without_limits(config)
+        config["rateLimiting"] = merged(config.get("rateLimiting") or {}, LIMITS)
         provider = {"baseUrl": f"{self.origin}/v1", "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}
         config["providers"] = {"mock": provider}
         config["modelsFile"] = "models.yaml"
