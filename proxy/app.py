@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from random import Random
 from secrets import token_hex
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -20,6 +19,7 @@ from proxy.config.follow import Follow
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config, Model, Provider
 from proxy.config.schema import Server as Settings
+from proxy.config.secret import secrets_in
 from proxy.config.source import Source
 from proxy.config.standing import differences, standing
 from proxy.config.timeouts import own_client_stall
@@ -408,7 +408,7 @@ class Application:
 
     def _hide(self, config: Config) -> None:
         """The old secrets stay hidden: running exchanges still go by them."""
-        self._secrets.update(secrets(config))
+        self._secrets.update(secrets_in(config))
         if self.plane is not None:
             self._secrets.add(self.plane.credential.token)
         self.log.hide(self._secrets)
@@ -449,15 +449,3 @@ def _address(settings: Settings, port: int) -> str:
         return f"unix:{settings.unix_socket}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{'https' if settings.tls is not None else 'http'}://{host}:{port}"
-
-
-def secrets(config: Config) -> list[str]:
-    """What must never appear in a log line."""
-    found = [key for p in config.providers.values() for key in p.keys]
-    found += [str(value) for p in config.providers.values() for value in p.headers.values()]
-    found += [config.models_file.partition("?")[2], config.admin.token]
-    found += [urlsplit(url).password or "" for url in (config.redis.url, config.database.url)]
-    if config.auth.jwt is not None:
-        found.append(config.auth.jwt.secret)
-    found += [config.observe.sentry.dsn, *config.observe.tracing.headers.values()]
-    return [secret for secret in found if len(secret) >= 6]

@@ -14,9 +14,9 @@ import pytest
 from openai import AsyncOpenAI
 
 from proxy.admission import Admission
-from proxy.app import secrets
 from proxy.auth.apikey import new_key
 from proxy.config.loader import Loaded
+from proxy.config.secret import secrets_in
 from proxy.limits.memory import Memory
 from tests.support import (
     Chunk,
@@ -648,4 +648,4 @@ def test_secrets_of_admission_are_among_those_that_are_masked() -> None:
             "auth": {"mode": "jwt", "jwt": {"secret": "jwt-secret-" * 4}},
         }
     )
-    assert {"admin-token-of-this", "redis-secret", "pg-secret", "jwt-secret-" * 4} <= set(secrets(config))
+    assert {"admin-token-of-this", "redis-secret", "pg-secret", "jwt-secret-" * 4} <= secrets_in(config)

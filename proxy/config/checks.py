@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv6Network, ip_network
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from proxy.config.backends import database_url, redis_prefix, redis_url
 from proxy.config.mistakes import near, quoted
+from proxy.config.secret import Secret, SecretUrl
 
 Check = Callable[[str], str]
 
@@ -244,6 +246,17 @@ def working_folder(text: str) -> str:
     return text
 
 
+# Kinds of text that nobody may read.
+SECRET: Final[dict[str, type[Secret]]] = {
+    "key": Secret,
+    "key hash": Secret,
+    "header value": Secret,
+    "redis url": SecretUrl,
+    "database url": SecretUrl,
+    "file or url": SecretUrl,  # of a file all is shown
+}
+
+
 def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Check]:
     """Every kind's check, for a file in ``folder`` and these providers (``None``: not known, any will do)."""
 
@@ -258,7 +271,7 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
             raise ValueError(f"no provider {quoted(text)}{near(text, map(str, providers))}")
         return text
 
-    return {
+    checks = {
         "name": name,
         "new provider": new_provider,
         "known provider": known_provider,
@@ -286,3 +299,8 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "listen address": lambda text: listen_address(text) if text else "",
         "file or url": lambda text: list_url(text) if is_url(text) else file(text),
     }
+    return checks | {kind: _secret(checks[kind], type_) for kind, type_ in SECRET.items()}
+
+
+def _secret(check: Check, type_: type[Secret]) -> Check:
+    return lambda text: type_(check(text))

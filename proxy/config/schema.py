@@ -111,11 +111,6 @@ class Provider(Section, frozen=True):
     passthrough: list[Passthrough] = []
     any_model: bool | UnsetType = UNSET
 
-    def __repr__(self) -> str:
-        """Without the credentials and the header values: a repr ends up in logs and tracebacks."""
-        key = "none" if self.keyless else "set" if self.keys else "empty"
-        return f"Provider({', '.join(map(repr, self.addresses))}, key {key}, headers {sorted(self.headers)})"
-
     @property
     def addresses(self) -> tuple[str, ...]:
         """Every base URL, once."""
@@ -227,20 +222,12 @@ class Redis(Section, frozen=True):
     prefix: RedisPrefix = "sluice"
     timeout_secs: Annotated[float, Meta(gt=0, le=60)] = 0.5
 
-    def __repr__(self) -> str:
-        """Without the address, in which a password may stand."""
-        return f"Redis(prefix {self.prefix!r}, timeout {self.timeout_secs} s)"
-
 
 class Database(Section, frozen=True):
     """Where keys made at run time are kept: ``""`` is a SQLite file in ``data_dir``."""
 
     enabled: bool = True
     url: DatabaseUrl = ""
-
-    def __repr__(self) -> str:
-        """Without the address, in which a password may stand."""
-        return f"Database({'enabled' if self.enabled else 'disabled'}, {self.url.partition(':')[0] or 'sqlite'})"
 
 
 class ConfiguredKey(Section, frozen=True):
@@ -280,11 +267,6 @@ class Jwt(Section, frozen=True):
     leeway_secs: Seconds = 30.0
     claims: JwtClaims = field(default_factory=JwtClaims)
 
-    def __repr__(self) -> str:
-        """Without the secret."""
-        source = self.public_key_file or self.jwks_url or "a secret"
-        return f"Jwt({source}, algorithms {self.algorithms}, issuer {self.issuer!r}, audience {self.audience})"
-
 
 class Auth(Section, frozen=True):
     mode: Literal["none", "keys", "jwt", "any"] = "none"
@@ -298,10 +280,6 @@ class Admin(Section, frozen=True):
     token: Key = ""
     protect_metrics: bool = False
     listen: ListenAddress = ""  # host:port, or unix:path; "": the address of the API
-
-    def __repr__(self) -> str:
-        """Without the token."""
-        return f"Admin(token {'set' if self.token else 'unset'}, protect metrics {self.protect_metrics})"
 
 
 class ListenTls(Section, frozen=True):
