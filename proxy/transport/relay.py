@@ -159,7 +159,7 @@ class EventRelay:
         except BlockTooLarge as exc:
             self._take(exc.blocks)
             raise BrokenAnswer("The provider sent an event that is too large.") from None
-        self._flowing = self._committed and self._hook is None and not self._framer.partial and not self._seams.open
+        self._flowing = self._committed and self._hook is None and not self._framer.partial and self._seams.late is None
         # Asked anew: the client may have left.
         self._forward = self._reply.for_frames() if self._flowing else None
         self._connection.on_frame = None if self._forward is None else self.frame
@@ -181,9 +181,12 @@ class EventRelay:
 
     def _pass(self, block: bytes) -> bytes:
         """Bytes to forward for this block, the other half of a CR LF split across reads included."""
-        lead, block = self._seams.split(block)
+        seams = self._seams
+        if seams.late is None and block[-1:] != b"\r":
+            return self._judge(block) if block else b""
+        lead, block = seams.split(block)
         kept = self._judge(block) if block else b""
-        self._seams.close(block, kept)
+        seams.close(block, kept)
         return lead + kept if lead else kept
 
     def _judge(self, block: bytes) -> bytes:
@@ -192,12 +195,11 @@ class EventRelay:
         A comment loses its blank line after an event with an ``id`` (``seams.comment``), and an error that stands
         outside of any event becomes one.
         """
-        plain = self._meaningful and self._tap.plain(block)
-        if plain:
-            mark = Mark.CONTENT
-        else:
-            mark = self._tap.read(block, first=self._first)
-            self._first = False
+        if self._meaningful and self._tap.plain(block):
+            self._events += 1
+            return block if self._hook is None else self._hooked(block)
+        mark = self._tap.read(block, first=self._first)
+        self._first = False
         if mark is Mark.COMMENT:
             return self._keep_comment(block)
         if mark is Mark.EMPTY:
@@ -219,11 +221,16 @@ class EventRelay:
         if not self._meaningful:
             self._look_for_content(mark, block)
         self._events += 1
+        block = self._hooked(block)
+        return epilogue + block if epilogue else block
+
+    def _hooked(self, block: bytes) -> bytes:
+        """What the hook made of an event, or the event itself; whether it has an ``id`` is noted."""
         if self._hook is not None:
             block = self._hook(self._exchange, block)
-        if not (self._numbered or plain):
+        if not self._numbered:
             self._numbered = has_id(block)
-        return epilogue + block if epilogue else block
+        return block
 
     def _keep_comment(self, block: bytes) -> bytes:
         if not self._meaningful:

@@ -29,30 +29,28 @@ def comment(block: bytes, *, numbered: bool) -> bytes:
 
 
 class Seams:
-    """Line ends between blocks. A block that ends with CR is forwarded at once; a LF read later may belong to it."""
+    """Line ends between blocks. A block that ends with CR is forwarded at once; a LF read later may belong to it.
 
-    __slots__ = ("_late",)
+    ``late`` is what to forward for such a LF, ``None`` where none can come.
+    """
+
+    __slots__ = ("late",)
 
     def __init__(self) -> None:
-        self._late: bytes | None = None  # what to forward for a late LF; None: none can come
-
-    @property
-    def open(self) -> bool:
-        """Whether the next byte may be the other half of a CR LF."""
-        return self._late is not None
+        self.late: bytes | None = None
 
     def split(self, block: bytes) -> tuple[bytes, bytes]:
         """The bytes to forward for a late LF at the block's start, and the block without it."""
-        if self._late is not None and block.startswith(b"\n"):
-            return self._late, block[1:]
+        if self.late is not None and block.startswith(b"\n"):
+            return self.late, block[1:]
         return b"", block
 
     def close(self, block: bytes, kept: bytes) -> None:
         """``kept`` was forwarded for this block."""
-        self._late = (b"\n" if kept.endswith(b"\r") else b"") if block.endswith(b"\r") else None
+        self.late = (b"\n" if kept.endswith(b"\r") else b"") if block.endswith(b"\r") else None
 
     def complete(self) -> bytes:
         """The LF that has to go before a comment, so that it does not stand inside a CR LF; the provider's is
         left out then."""
-        late, self._late = self._late, None if self._late is None else b""
+        late, self.late = self.late, None if self.late is None else b""
         return late or b""

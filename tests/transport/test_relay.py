@@ -217,6 +217,14 @@ def test_garbage_before_the_content_is_a_broken_answer(block: bytes) -> None:
         assert (result.dropped, result.lost) == ((), 0)
 
 
+def test_garbage_in_a_stream_of_responses_is_told_behind_its_terminal_event() -> None:
+    pump = Pump("openai.responses")
+    pump.closing_comment = b": closing\n\n"
+    result = pump.feed(CREATED, DELTA, GARBAGE[0], COMPLETED).end().relayed
+    assert result.body == CREATED + DELTA + COMPLETED + b": closing\n\n"
+    assert (result.outcome, result.lost) == ("damaged", 1)
+
+
 @pytest.mark.parametrize("block", GARBAGE)
 @pytest.mark.parametrize("end", [STOP + DONE, STOP], ids=["done", "finish reason only"])
 def test_garbage_after_the_content_is_left_out_with_a_comment_and_the_answer_is_damaged(

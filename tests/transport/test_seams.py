@@ -28,18 +28,18 @@ def test_after_an_id_a_comment_loses_its_blank_line_and_a_blank_line_itself(bloc
 
 def test_a_late_lf_goes_with_its_cr_and_only_once() -> None:
     seams = Seams()
-    assert not seams.open
+    assert seams.late is None
     seams.close(b"data: x\r\r", b"data: x\r\r")
-    assert seams.open
+    assert seams.late is not None
     assert seams.split(b"\ndata: y\n\n") == (b"\n", b"data: y\n\n")
     assert seams.complete() == b"\n"  # before a ping
     assert seams.split(b"\ndata: y\n\n") == (b"", b"data: y\n\n")
     seams.close(b"data: y\n\n", b"data: y\n\n")
-    assert (seams.open, seams.complete(), seams.split(b"\n")) == (False, b"", (b"", b"\n"))
+    assert (seams.late, seams.complete(), seams.split(b"\n")) == (None, b"", (b"", b"\n"))
 
 
 def test_a_late_lf_of_what_was_left_out_is_left_out() -> None:
     seams = Seams()
     seams.close(b"data: {\r\r", b"")
-    assert (seams.open, seams.complete()) == (True, b"")
+    assert (seams.late, seams.complete()) == (b"", b"")
     assert seams.split(b"\n") == (b"", b"")
