@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from proxy.errors import LoopDetected
-from proxy.wire import document
+from proxy.wire import document, openai_error
 from proxy.wire.openai_error import ProviderError
 
 Meaning = Literal[
@@ -205,7 +205,10 @@ _SAME_IN_ANSWER = (401, 402, 403, 413, 429)  # what mean the same as a status an
 def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall: float) -> Refusal:
     """The meaning of an answer with an error status. ``wall`` is the time of day in Unix seconds: Retry-After may be
     a date. Header names in any case; a body of any kind."""
-    return Refusal(_meaning(status, _sentences(body)), _retry_after(headers, wall))
+    kind = _meaning(status, _sentences(body))
+    if kind == "model_missing" and status == 404 and _names_something_else(openai_error.refused(body)):
+        kind = "not_found"
+    return Refusal(kind, _retry_after(headers, wall))
 
 
 def of_error(error: ProviderError | None) -> Refusal:
@@ -224,7 +227,7 @@ def of_error(error: ProviderError | None) -> Refusal:
         return Refusal("content_filter")
     if _CONTEXT.search(told):
         return Refusal("context_length")
-    if status in (0, 400, 404) and _MISSING.search(told):
+    if status in (0, 400, 404) and _MISSING.search(told) and not _names_something_else(error):
         return Refusal("model_missing")
     if 400 <= status < 500 and status not in _RETRY_SOON:
         return Refusal("refused_in_answer")
@@ -266,6 +269,16 @@ def _forbidden(told: str, sentences: list[str]) -> Meaning:
 
 def _not_found(told: str, sentences: list[str]) -> Meaning:
     return "model_missing" if _MISSING.search(told) else "not_found"
+
+
+def _names_something_else(error: ProviderError | None) -> bool:
+    """Whether an error that reads like a missing model names another field: OpenAI quotes the id that it did not find,
+    and a client may have called it "the model does not exist"."""
+    if error is None:
+        return False
+    code = error.code if isinstance(error.code, str) else ""
+    named = code.endswith("_not_found") and _MISSING.search(code) is None
+    return named or error.param not in (None, "", "model")
 
 
 def _too_many(told: str, sentences: list[str]) -> Meaning:

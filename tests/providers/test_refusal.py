@@ -242,6 +242,16 @@ def test_a_wrong_value_that_the_provider_quotes_is_no_word_about_our_key(wording
     assert read(400, says(f"Invalid value: '\n{wording}'.")).kind == "other"
 
 
+@pytest.mark.parametrize(
+    "members",
+    [{"code": "previous_response_not_found"}, {"param": "previous_response_id"}, {"param": "input", "code": None}],
+)
+def test_an_id_that_a_client_made_up_is_no_word_about_the_model(members: dict[str, object]) -> None:
+    body = says("Previous response with id 'the model does not exist' not found.", **members)
+    assert read(404, body).kind == "not_found"
+    assert refusal.of_error(openai_error.find({"error": body["error"] | {"status": 404}})).kind == "refused_in_answer"
+
+
 # Retry-After
 
 
