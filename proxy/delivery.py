@@ -103,9 +103,6 @@ class Delivery:
 
     def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
         """The header lines of a relayed answer; ``kind`` is its media type."""
-        deployment = self._deployment
-        if deployment is not None:
-            provider_lines = deployment.provider.redact.lines(provider_lines)
         return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.cors))
 
     def send(self, status: int, body: bytes) -> None:

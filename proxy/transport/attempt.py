@@ -294,6 +294,8 @@ class Attempt:
         assert connection is not None
         self.headed_at = connection.last_read
         self._head = head
+        if head.odd or head.status >= 400:
+            head.change(self._deployment.provider.redact.value)
         if self._watch is not None:
             self._watch.head_seen()
         self._body = body = self._body_for(head)

@@ -5,13 +5,14 @@ What of it goes to the client is collected in the same pass: a line costs one di
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
 from proxy.errors import BrokenAnswer
 from proxy.transport import headers as policy
-from proxy.transport.headers import TO_CLIENT, USUAL_CONNECTION, Header, Spellings, Verdict, joined
+from proxy.transport.headers import DROP, TO_CLIENT, USUAL_CONNECTION, Header, Spellings, Verdict, joined
 
 EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
@@ -20,7 +21,8 @@ _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding
 class Head(Struct, gc=False):
     """``kind`` is the media type in lower case, ``coding`` the content coding (``""``: none), ``length`` the
     Content-Length or ``None``; ``framed`` tells that the body's end will be seen without the connection's.
-    ``lines`` are those that the client may see, as ``headers.to_client`` serialises them."""
+    ``lines`` are those that the client may see, as ``headers.to_client`` serialises them; ``odd``: one of them is of a
+    name that few providers send."""
 
     status: int
     headers: list[Header]
@@ -29,6 +31,12 @@ class Head(Struct, gc=False):
     length: int | None
     framed: bool
     lines: bytes
+    odd: bool = False
+
+    def change(self, of: Callable[[bytes], bytes]) -> None:
+        """Replace the values by what ``of`` makes of them."""
+        self.headers = [(name, of(value)) for name, value in self.headers]
+        self.lines = of(self.lines)
 
     def as_events(self) -> Head:
         """The same head for a body that turned out to be an event stream."""
@@ -39,12 +47,23 @@ class Head(Struct, gc=False):
         return f"<Head {self.status} {self.kind.decode('latin-1')}>"
 
 
+# Lines that providers usually send: nobody quotes a credential there, and they need no look at their value.
+_FAMILIAR: Final = frozenset(
+    b"age cache-control connection content-disposition content-language date etag expires keep-alive last-modified"
+    b" link pragma retry-after retry-after-ms server server-timing trailer vary via x-should-retry x-powered-by"
+    b" openai-model openai-processing-ms openai-version request-id x-request-id x-cache x-response-time".split()
+)
+_ODD: Final = b"?"  # in place of the name of a field whose value might be a credential
+
+
 class _Marks(Spellings[tuple[bytes | None, Verdict]]):
     """The lower-case name of a field that is read here, ``None`` for all others; and what the client gets of it."""
 
     def judge(self, name: bytes) -> tuple[bytes | None, Verdict]:
-        lower = name.lower()
-        return lower if lower in _READ else None, TO_CLIENT.judge(name)
+        lower, verdict = name.lower(), TO_CLIENT.judge(name)
+        if lower in _READ:
+            return lower, verdict
+        return None if verdict == DROP or lower in _FAMILIAR else _ODD, verdict
 
 
 class _Kinds(Spellings[bytes]):
@@ -67,7 +86,7 @@ def read_head(status: int, headers: list[Header]) -> Head:
     """
     kind, coding = b"", ""
     length: int | None = None
-    chunked = depends = False
+    chunked = depends = odd = False
     lines: list[bytes] = []
     for name, value in headers:
         field, beginning = _mark_of(name)
@@ -87,6 +106,8 @@ def read_head(status: int, headers: list[Header]) -> Head:
             coding = value.decode("latin-1").strip().lower()
             if coding == "identity":
                 coding = ""
+        elif field == _ODD:
+            odd = True
         else:
             if chunked or value.strip().lower() != b"chunked":
                 raise BrokenAnswer("The provider's answer has a transfer coding that we do not read.")
@@ -94,4 +115,5 @@ def read_head(status: int, headers: list[Header]) -> Head:
     if chunked and length is not None:
         raise BrokenAnswer("The provider's answer has both Content-Length and Transfer-Encoding.")
     framed = chunked or length is not None or status in (204, 304)
-    return Head(status, headers, kind, coding, length, framed, policy.to_client(headers) if depends else joined(lines))
+    block = policy.to_client(headers) if depends else joined(lines)
+    return Head(status, headers, kind, coding, length, framed, block, odd)

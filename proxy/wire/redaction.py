@@ -45,12 +45,11 @@ class Redactor:
         found = self(text)
         return body if found == text else found.encode("latin-1")
 
-    def lines(self, lines: bytes) -> bytes:
-        """Header lines without ``secrets``. Once per answer, so the patterns are left out."""
+    def value(self, value: bytes) -> bytes:
+        """A header's value, or several header lines, without ``secrets``."""
         for secret in self._secrets:
-            if lines.find(secret) >= 0:
-                lines = lines.replace(secret, b"***")
-        return lines
+            value = value.replace(secret, b"***")
+        return value
 
 
 def _forms(secret: str) -> tuple[str, ...]:
