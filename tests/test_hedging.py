@@ -15,6 +15,7 @@ from tests.support import (
     Close,
     Headers,
     RawClient,
+    Send,
     Stall,
     Upstream,
     Wait,
@@ -93,12 +94,15 @@ async def test_a_first_attempt_that_is_quick_enough_is_the_only_one(manner: str)
 
 
 @MANNERS
-@pytest.mark.parametrize("slow", [[], [Headers(200, SSE_HEADERS), Chunk(EVENTS[0])]], ids=["silent", "a role only"])
+@pytest.mark.parametrize("begins", [False, True], ids=["silent", "begun"])
 async def test_where_the_first_is_slow_the_second_wins_and_the_first_is_closed_without_a_verdict(
-    manner: str, slow: list[Step | bytes]
+    manner: str, begins: bool
 ) -> None:
+    begun: list[Step | bytes] = [Headers(200, SSE_HEADERS), Chunk(EVENTS[0])]  # a role only
+    if manner == "plain":
+        begun = [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "99")]), Send(b"{")]
     async with hedged() as (gw, ups, clock):
-        ups[0].queue([*slow, Stall()])
+        ups[0].queue([*(begun if begins else []), Stall()])
         ups[1].queue(good(manner))
         answer = await (await ask(gw, manner, x_router_decision="true")).read_answer()
         whole(answer, manner)
