@@ -289,7 +289,7 @@ async def test_an_answer_without_a_verdict_frees_the_slot(
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-async def test_a_breaker_that_opens_at_the_first_key_keeps_the_second_from_being_asked(
+async def test_a_breaker_that_opens_at_the_first_key_leaves_the_second_to_those_who_have_no_other_deployment(
     one: Flapping, other: Flapping, clock: FakeClock, retries: int
 ) -> None:
     routing = {"maxRetries": retries, "rateLimitRetries": 0}
@@ -298,7 +298,7 @@ async def test_a_breaker_that_opens_at_the_first_key_keeps_the_second_from_being
     async with Gateway(config, clock=clock) as gw:
         one.upstream.on(lambda request: json_answer(error_json(), 429, [("Retry-After", "5")]))
         answer = await ask(gw)
-        assert (answer.status, one.asked, other.asked) == (200 if retries else 429, 1, 1 if retries else 0)
+        assert (answer.status, one.asked, other.asked) == ((200, 1, 1) if retries else (429, 2, 0))
         assert live(gw, "one/m").breaker.state == "open"
 
 
@@ -310,13 +310,42 @@ async def test_a_refused_key_and_then_a_failure_are_one_failure(one: Flapping, c
         assert ((await ask(gw)).status, one.asked, live(gw, "one/m").breaker.failures) == (502, 2, 1)
 
 
-# -- permanently unavailable --------------------------------------------------------------------------
+# -- missing models -----------------------------------------------------------------------------------
 
 
-async def test_a_missing_model_is_unavailable_for_that_endpoint_however_long(
+async def test_a_missing_model_is_requested_again_after_its_cooldown_which_doubles_up_to_ten_minutes(
     one: Flapping, other: Flapping, clock: FakeClock
 ) -> None:
     async with Gateway(house(one, other), clock=clock) as gw:
+        for number, cooldown in enumerate((120, 240, 480, 600, 600), 1):
+            one.upstream.queue(MISSING)
+            assert [await who(gw) for _ in range(4)] == ["other"] * 4
+            assert one.asked == number
+            clock.advance(cooldown - 1)
+            assert [await who(gw) for _ in range(4)] == ["other"] * 4
+            assert one.asked == number
+            clock.advance(1)
+        assert sorted(map(str, [await who(gw) for _ in range(4)])) == ["one", "one", "other", "other"]
+        assert live(gw, "one/m").breaker.state == "closed"
+
+
+async def test_a_missing_model_that_nobody_configured_is_requested_again_at_once(
+    one: Flapping, clock: FakeClock
+) -> None:
+    """Ollama: pull the model, and ask again."""
+    config = {"providers": {"one": {"baseUrl": one.upstream.url}}, "circuitBreaker": BREAKER}
+    async with Gateway(config, clock=clock) as gw:
+        one.upstream.on(lambda request: MISSING)
+        assert (await ask(gw)).status == 404
+        one.upstream.on(one._answer)
+        assert await who(gw) == "one"
+
+
+async def test_with_a_cooldown_of_zero_a_missing_model_is_unavailable_for_that_endpoint_until_a_restart(
+    one: Flapping, other: Flapping, clock: FakeClock
+) -> None:
+    config = house(one, other, circuitBreaker=BREAKER | {"missingCooldownSecs": 0})
+    async with Gateway(config, clock=clock) as gw:
         one.upstream.queue(MISSING)
         assert [await who(gw) for _ in range(5)] == ["other"] * 5
         assert (one.asked, live(gw, "one/m").breaker.state) == (1, "unavailable")

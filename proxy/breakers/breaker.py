@@ -19,6 +19,7 @@ from msgspec import Struct
 from proxy.breakers.table import TABLE, Action, Event
 from proxy.breakers.table import State as State
 
+RATE_LIMITED: Final = "rate_limited"  # the reason of a failure after which the provider answers others all the same
 LONGEST_MISSING: Final = 600.0  # seconds; the cooldown of a missing model is doubled up to this
 
 
@@ -141,21 +142,25 @@ class Breaker:
             return "unavailable"
         return "closed" if self.state == "unavailable" else self.state
 
-    def admits(self, endpoint: str, now: float) -> bool:
+    def admits(self, endpoint: str, now: float, *, early: bool = False) -> bool:
         """Whether ``enter`` would let an attempt in; nothing changes."""
         if self.state == "closed":
             return True
         if self._is_missing(endpoint, now):
             return False
         if self.state == "open":
-            return not self.held and now >= self.since + self.policy.cooldown
+            return not self.held and (now >= self.since + self.policy.cooldown or (early and self.limited))
         return self.state == "unavailable" or not self.probing
 
-    def enter(self, endpoint: str, now: float) -> Entry:
-        """Let an attempt in, or not. In half-open it takes the probe's slot."""
+    def enter(self, endpoint: str, now: float, *, early: bool = False) -> Entry:
+        """Let an attempt in, or not. In half-open it takes the probe's slot.
+
+        ``early``: a probe is let in before the cooldown is over where the breaker opened because of rate limits. For
+        requests that have no other deployment.
+        """
         if self.state == "closed":
             return _NORMAL
-        if not self.admits(endpoint, now):
+        if not self.admits(endpoint, now, early=early):
             return Entry.REFUSED
         if self.state == "unavailable":
             return _NORMAL
@@ -164,6 +169,11 @@ class Breaker:
         self._latest += 1
         self.probing = Entry(self._latest)
         return self.probing
+
+    @property
+    def limited(self) -> bool:
+        """Whether a rate limit opened it: the provider answers, if not everybody."""
+        return self.why == RATE_LIMITED and not self.held
 
     @property
     def retry_at(self) -> float | None:

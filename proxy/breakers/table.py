@@ -17,7 +17,7 @@ Event = Literal[
     "success",  # a whole answer; of a probe the content commit
     "failure",  # an attempt failed, or its stream broke after the commit
     "limit",  # the failure that reaches the failure threshold
-    "cooled",  # somebody asks to enter when the cooldown is over
+    "cooled",  # an attempt enters when the cooldown is over, or early
     "recovered",  # the success that reaches the success threshold
     "partly_recovered",  # the same, where an endpoint stays without the model
     "late",  # the verdict on an attempt that began before the breaker opened

@@ -151,12 +151,15 @@ class Routing(Section, frozen=True):
 
     ``strategy`` holds for every name, ``strategies`` for single ones (a model's name, or ``auto``); where neither
     says anything, ``auto`` is smart and a name that several deployments serve rotates over them.
+    ``max_retry_after_secs``: after a 429 whose Retry-After is longer, one request at a time is sent as a probe, the
+    first after so many seconds; 0: Retry-After is believed, however long it is.
     """
 
     max_retries: Count = 3  # deployments that are tried, the first included, before the fallback; 0: one, and once
     rate_limit_retries: Count = 2  # the same candidate again
     retry_delay: Count = 1000  # milliseconds at least, doubled each time, with up to half of it as jitter
     max_retry_delay: Count = 0  # milliseconds, before the jitter; 0: no bound
+    max_retry_after_secs: Seconds = 60.0
     deadline_secs: Seconds = 0.0  # over all attempts, up to the first content; 0: only the clocks
     timeout_secs: Seconds | UnsetType = UNSET
     fallback: Fallback | None = None
@@ -170,10 +173,17 @@ class Routing(Section, frozen=True):
 
 
 class CircuitBreaker(Section, frozen=True):
+    """When a deployment is left alone, and when it is tried again.
+
+    ``missing_cooldown_secs``: a configured model that its provider does not have is requested again after so long,
+    and then after twice as long each time, up to 600 s; 0: not before a restart, a reset or a reload.
+    """
+
     enabled: bool = True  # false: no breaker ever opens
     failure_threshold: PositiveInt = 3
     cooldown_period_secs: Seconds = 60.0
     success_threshold: PositiveInt = 2
+    missing_cooldown_secs: Seconds = 120.0
     stats_window_size_mins: Minutes = 5.0
     shared: bool = False  # replicas tell each other, through Redis, what is open or unavailable
 

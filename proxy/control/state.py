@@ -78,6 +78,6 @@ class States:
         live = member.live
         live.breaker.reset(self._clock.now())
         live.statistics = Statistics(live.statistics.window)
-        live.quota.rests_until = 0.0
+        live.quota.lift()
         member.provider.keys.reset()
         self._samples.pop(live.key, None)

@@ -26,6 +26,8 @@ def committed(trial: Trial, now: float) -> None:
     live = trial.deployment.live
     if trial.entry is not _NORMAL:
         live.breaker.commit(trial.entry, now)
+    if live.quota.probed_at:
+        live.quota.succeeded(trial.began)
     live.statistics.first_token(now - trial.began, now)
 
 
@@ -34,6 +36,8 @@ def succeeded(trial: Trial, endpoint: str, now: float) -> None:
     live = trial.deployment.live
     live.breaker.succeed(trial.entry, endpoint, now)
     trial.entry = _ENDED
+    if live.quota.probed_at:
+        live.quota.succeeded(trial.began)
     live.statistics.ended(True, now)
 
 
@@ -55,9 +59,11 @@ def failed(
     live, verdict = trial.deployment.live, rules.RULES[kind].breaker
     if verdict == "key":
         verdict = "nothing" if key_rests else "failure"
-    if verdict == "failure" and (trial.entry.probe or not _has_failed(trial, trials)):
-        live.breaker.fail(trial.entry, now, why)
+    first = verdict == "failure" and not _has_failed(trial, trials)
+    if first:
         live.statistics.ended(False, now)
+    if first or (verdict == "failure" and trial.entry.probe):  # a probe that failed may not look like one that left
+        live.breaker.fail(trial.entry, now, why)
     else:
         live.breaker.leave(trial.entry, now)
     trial.entry = _ENDED

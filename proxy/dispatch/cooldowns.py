@@ -37,10 +37,13 @@ def cool_key(dispatcher: Dispatcher, setback: Setback, now: float) -> bool:
     return True
 
 
-def cool_deployment(setback: Setback, attempts: int, delay_ms: int, random: Random, now: float) -> None:
+def cool_deployment(
+    setback: Setback, attempts: int, delay_ms: int, random: Random, now: float, probe_at: float
+) -> None:
     """Rest what a 429 was about: the key where there are several, else the deployment.
 
-    ``attempts`` is how many this exchange has made there, ``delay_ms`` the first step of the backoff.
+    ``attempts`` is how many this exchange has made there, ``delay_ms`` the first step of the backoff. ``probe_at`` is
+    when a probe is sent, however much later the provider wants to be asked again.
     """
     trial: Trial = setback.trial
     keys = trial.deployment.provider.keys
@@ -49,7 +52,7 @@ def cool_deployment(setback: Setback, attempts: int, delay_ms: int, random: Rand
         delay = rules.backoff(delay_ms, attempts - 1, random)
     until = now + delay
     if len(keys) > 1:  # the only key goes on for the provider's other models
-        keys.rest(trial.key, until, limited=True)
+        keys.rest(trial.key, min(until, probe_at), limited=True)
         until = keys.free_at()
     if until > now:
-        trial.deployment.live.quota.rest(until)
+        trial.deployment.live.quota.rest(until, probe_at)

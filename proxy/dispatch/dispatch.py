@@ -7,12 +7,14 @@ Once per attempt: ``_try``. What follows a setback is allowed to cost.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from proxy import truth
 from proxy.delivery import Delivery
 from proxy.dispatch import account, cooldowns
 from proxy.dispatch.exhausted import exhausted
+from proxy.dispatch.patience import Patience
 from proxy.dispatch.race import Lost, Race
 from proxy.dispatch.setback import Setback
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from proxy.dispatch.dispatcher import Dispatcher
 
 MOST_SKIPPED = 20
-MAX_WAIT = 60.0  # seconds; how long one exchange waits for a deployment that rests
 
 
 class Dispatch:
@@ -49,7 +50,7 @@ class Dispatch:
     _resort: Deployment | None = None  # the fallback, once it was its turn
     _keyless: tuple[Deployment, ...] = ()  # every key of theirs rests
     _limited: tuple[Deployment, ...] = ()  # our own limits hold them back
-    _waited = 0.0
+    _patience: Patience | None = None
 
     def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan) -> None:
         self._dispatcher = dispatcher
@@ -73,7 +74,10 @@ class Dispatch:
         """Bring the client an answer. Raises GatewayError when nothing helped, ClientGone."""
         setback: Setback | None = None
         now = self._now()
-        deployment = self._plan.next(now) or self._last_resort()
+        deployment = self._plan.next(now)
+        if deployment is None:
+            deployment = await self._first_free()
+            now = self._now()
         while deployment is not None:
             admitted = self._hold is None or self._hold.enter(deployment)
             if admitted is not True:
@@ -81,7 +85,8 @@ class Dispatch:
                 now = self._now()
             trial = self._begin(deployment, now) if admitted else None
             if trial is None:
-                deployment = self._switch()
+                deployment = self._switch() or (await self._next_turn(deployment) if admitted else None)
+                now = self._now()
                 continue
             setback = await self._try(trial)
             if setback is None:
@@ -108,10 +113,14 @@ class Dispatch:
         if key is None:
             self._keyless += (deployment,)
             return None
-        exchange = self._exchange
-        entry = deployment.live.breaker.enter(self._endpoint, now)
+        exchange, live = self._exchange, deployment.live
+        entry = live.breaker.enter(self._endpoint, now)
+        if not entry and self._plan.early:
+            entry = live.breaker.enter(self._endpoint, now, early=True)
         if not entry:
             return None
+        if live.quota.refused_until > now >= live.quota.rests_until:
+            live.quota.probe(now, self._probe_at(now))
         trial = Trial(deployment, entry, key, now)
         exchange.attempts += 1
         exchange.trials.append(trial)
@@ -234,7 +243,7 @@ class Dispatch:
             key_rests = cooldowns.cool_key(self._dispatcher, setback, now)
         elif kind is Kind.RATE_LIMITED:
             attempts, delay = self._asked(trial.deployment), self._routing.retry_delay
-            cooldowns.cool_deployment(setback, attempts, delay, self._dispatcher.random, now)
+            cooldowns.cool_deployment(setback, attempts, delay, self._dispatcher.random, now, self._probe_at(now))
         elif kind is Kind.CONTEXT_LENGTH:
             self._plan.demand_context(trial.deployment.context_size)
         account.failed(trial, kind, kind.value, self._exchange.trials, self._endpoint, now, key_rests=key_rests)
@@ -287,16 +296,35 @@ class Dispatch:
         equal = self._plan.equal(now) if self._has_budget() else None
         if equal is not None:
             return equal
-        again = retry < self._routing.rate_limit_retries and await self._has_rested(deployment)
-        return deployment if again and self._plan.may_ask(deployment, self._now()) else self._switch()
+        patience = self._waiting()
+        again = retry < self._routing.rate_limit_retries and await patience.cooled(deployment, self._deadline)
+        if again and self._plan.may_ask(deployment, self._now()):
+            return deployment
+        other = self._switch()
+        if other is None and again and await patience.readmitted(self._plan, deployment, self._deadline):
+            return deployment
+        return other
 
-    async def _has_rested(self, deployment: Deployment) -> bool:
-        """Wait until it has; ``False`` if the time is not there. Meanwhile others may have made the rest longer, and
-        the loop's timers, which count whole milliseconds, may wake us a moment early."""
-        while (left := deployment.live.quota.rests_until - self._now()) > 0:
-            if not await self._wait(left):
-                return False
-        return True
+    def _probe_at(self, now: float) -> float:
+        """When a provider that refuses requests for long is sent the next one all the same."""
+        return now + (self._routing.max_retry_after_secs or inf)
+
+    async def _next_turn(self, passed: Deployment) -> Deployment | None:
+        """The one that could not be tried after all, once a rate limit on its keys, or a probe, is over."""
+        keys, patience = passed.provider.keys, self._waiting()
+        left = keys.free_at() - self._now()
+        if left > 0:
+            if not keys.limited or not await patience.wait(left, self._deadline):
+                return None
+            self._keyless = tuple(each for each in self._keyless if each is not passed)
+        return passed if await patience.readmitted(self._plan, passed, self._deadline) else None
+
+    async def _first_free(self) -> Deployment | None:
+        """The fallback where no candidate may be tried now, else who is the first to be free of a rate limit."""
+        found = self._last_resort()
+        if found is not None:
+            return found
+        return await self._waiting().found(self._plan, self._switch, self._deadline)
 
     async def _again(self, trial: Trial) -> Deployment | None:
         """After a reset: the same, a moment later."""
@@ -317,7 +345,7 @@ class Dispatch:
         routing = self._routing
         delay = rules.backoff(routing.retry_delay, retry, self._dispatcher.random, routing.max_retry_delay)
         delay = max(least, delay)
-        if await self._wait(delay) and self._plan.may_ask(deployment, self._now()):
+        if await self._waiting().wait(delay, self._deadline) and self._plan.may_ask(deployment, self._now()):
             return deployment
         return None
 
@@ -332,14 +360,10 @@ class Dispatch:
             return deployment
         return None if kind is Kind.AUTH and self._routing.on_auth_error == "fail" else self._switch()
 
-    async def _wait(self, seconds: float) -> bool:
-        """Whether the time was there; pings meanwhile where they are due."""
-        now = self._now()
-        if self._waited + seconds > MAX_WAIT or now + seconds >= self._deadline:
-            return False
-        self._waited += seconds
-        await self._dispatcher.wait(seconds, self._delivery, pings=self._pings)
-        return True
+    def _waiting(self) -> Patience:
+        if self._patience is None:
+            self._patience = Patience(self._dispatcher, self._delivery, pings=self._pings)
+        return self._patience
 
     def _asked(self, deployment: Deployment) -> int:
         return sum(trial.deployment is deployment for trial in self._exchange.trials)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from math import inf
 from typing import Final
 
 from proxy.breakers.breaker import Breaker, OnChange, Policy
@@ -20,21 +21,41 @@ NEVER_OPENS: Final = 1 << 62  # failures in a row, where breakers are disabled
 
 
 class Quota:
-    """A limit of a provider's account, of one deployment or of all in a group; it rests after a 429."""
+    """A limit of a provider's account, of one deployment or of all in a group; it has a cooldown after a 429.
 
-    __slots__ = ("group", "rests_until")
+    No request is sent before ``rests_until``. The provider may have named a later moment, ``refused_until``: between
+    the two one request at a time is sent as a probe. ``probed_at`` is when the latest of them began.
+    """
+
+    __slots__ = ("group", "probed_at", "refused_until", "rests_until")
 
     def __init__(self, group: str = "") -> None:
         self.group = group  # "": one deployment's own
         self.rests_until = 0.0
+        self.refused_until = 0.0
+        self.probed_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Quota {self.group or 'of its own'}, rests until {self.rests_until}>"
 
-    def rest(self, until: float) -> None:
-        """Nobody is asked before ``until``; a longer rest is never made shorter."""
-        if until > self.rests_until:
-            self.rests_until = until
+    def rest(self, until: float, probe_at: float = inf) -> None:
+        """Send nothing before ``until``, or before ``probe_at``; a longer cooldown is never made shorter."""
+        self.refused_until = max(self.refused_until, until)
+        self.rests_until = max(self.rests_until, min(until, probe_at))
+
+    def probe(self, now: float, next_at: float) -> None:
+        """A request is sent ahead of ``refused_until``: the next one may follow at ``next_at``, unless it succeeds."""
+        self.probed_at = now
+        self.rests_until = min(self.refused_until, next_at)
+
+    def succeeded(self, began: float) -> None:
+        """A probe, or an attempt that began after it, got an answer: end the cooldown. For where there was a probe."""
+        if began >= self.probed_at:
+            self.lift()
+
+    def lift(self) -> None:
+        """End the cooldown."""
+        self.rests_until = self.refused_until = self.probed_at = 0.0
 
 
 class Live:
@@ -99,7 +120,7 @@ class Registry:
         return None if live is None else live.breaker
 
     def adopt(self, policy: Policy, window: float, now: float) -> None:
-        """After a reload: new thresholds everywhere, no endpoint unavailable; all else stays as it is."""
+        """After a reload: new thresholds everywhere, no model missing any more; all else stays as it is."""
         self._policy = policy
         self._window = window
         for live in self:
@@ -133,7 +154,7 @@ class Registry:
 
 def policy_of(circuit: CircuitBreaker) -> Policy:
     threshold = circuit.failure_threshold if circuit.enabled else NEVER_OPENS
-    return Policy(threshold, circuit.cooldown_period_secs, circuit.success_threshold)
+    return Policy(threshold, circuit.cooldown_period_secs, circuit.success_threshold, circuit.missing_cooldown_secs)
 
 
 def window_of(circuit: CircuitBreaker) -> float:

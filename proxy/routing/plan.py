@@ -37,6 +37,7 @@ class Plan(Struct, eq=False, gc=False):
     unknown: tuple[str, ...] = ()
     rate: float = 0.0
     named: frozenset[Deployment] = frozenset()
+    early: bool = False  # whether breakers that rate limits opened may be probed before their cooldown is over
     _demanding: bool = False  # whether there is any of the next two demands
     _context: int = 0  # a context of at most so many tokens is known to be too small
     _prefill: bool = False  # it must be able to go on with a text
@@ -74,8 +75,11 @@ class Plan(Struct, eq=False, gc=False):
         last = self.last
         if last is None:
             return None
-        self.rate = 0.0
-        return self.next(now, (last,))
+        rate, self.rate = self.rate, 0.0
+        found = self.next(now, (last,))
+        if found is None:
+            self.rate = rate  # others may yet become free
+        return found
 
     def pass_over(self, deployments: Iterable[Deployment], reason: Reason) -> None:
         """Note deployments that were meant and are no candidates."""
@@ -116,7 +120,7 @@ class Plan(Struct, eq=False, gc=False):
     def _obstacle(self, deployment: Deployment, now: float) -> Reason | None:
         live = deployment.live
         breaker = live.breaker
-        if breaker.state != "closed" and not breaker.admits(self.endpoint, now):
+        if breaker.state != "closed" and not breaker.admits(self.endpoint, now, early=self.early):
             return "unavailable" if breaker.state_at(self.endpoint, now) == "unavailable" else "breaker_open"
         if live.quota.rests_until > now:
             return "resting"
@@ -147,6 +151,27 @@ class Plan(Struct, eq=False, gc=False):
         """
         moments = [moment for each in chain(self.passed or (), self._proposed) for moment in self._free_at(each, now)]
         return min(moments) - now if moments else None
+
+    def wait_secs(self, now: float, deployment: Deployment | None = None) -> float | None:
+        """Seconds until the first of those that a short rate limit holds back may be asked, 0 while a probe runs.
+
+        Of ``deployment``, or of all that were passed over; ``None`` if there is none that is worth waiting for.
+        """
+        meant = [each for each, _ in self.skipped] if deployment is None else [deployment]
+        moments = [moment for each in meant if (moment := self._limited_until(each, now)) is not None]
+        return min(moments) - now if moments else None
+
+    def _limited_until(self, deployment: Deployment, now: float) -> float | None:
+        quota, breaker = deployment.live.quota, deployment.live.breaker
+        match breaker.state_at(self.endpoint, now):
+            case "unavailable":
+                return None
+            case "open" | "half_open" if not breaker.limited:
+                return None
+            case "closed" if quota.rests_until <= now:
+                return None
+        # What is refused for longer than a request waits is probed by one request at a time; the others need not wait.
+        return None if quota.refused_until > max(quota.rests_until, now) else max(quota.rests_until, now)
 
     def _free_at(self, deployment: Deployment, now: float) -> list[float]:
         live, breaker = deployment.live, deployment.live.breaker

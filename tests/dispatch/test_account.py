@@ -195,8 +195,8 @@ class Ledger:
         self.ended: Counter[str] = Counter()
         enter = Breaker.enter
 
-        def counted(breaker: Breaker, endpoint: str, now: float) -> Entry:
-            entry = enter(breaker, endpoint, now)
+        def counted(breaker: Breaker, endpoint: str, now: float, *, early: bool = False) -> Entry:
+            entry = enter(breaker, endpoint, now, early=early)
             self.entered += bool(entry)
             return entry
 

@@ -146,10 +146,10 @@ def test_the_configuration_gives_thresholds_in_seconds() -> None:
     circuit = CircuitBreaker(
         failure_threshold=4, cooldown_period_secs=7.5, success_threshold=3, stats_window_size_mins=2.0
     )
-    assert policy_of(circuit) == Policy(4, 7.5, 3)
+    assert policy_of(circuit) == Policy(4, 7.5, 3, 120.0)
     assert window_of(circuit) == 120.0
     live = Registry.of(circuit).live("one")
-    assert live.breaker.policy == Policy(4, 7.5, 3)
+    assert live.breaker.policy == Policy(4, 7.5, 3, 120.0)
     assert live.statistics.window == 120.0
 
 
