@@ -253,12 +253,27 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="run the demo provider alone",
-        description="Run the built-in OpenAI-compatible demo provider alone. Models named demo-429, "
-        "demo-500, demo-cut, demo-stall, ... fail on purpose.",
+        epilog=_demo_models(),
+        formatter_class=shape,
+        description="Run the built-in OpenAI-compatible demo provider alone. Any API key will do. Some of its models "
+        "fail on purpose.",
     )
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
     return parser
+
+
+def _demo_models() -> str:
+    """Every model of the demo with its explanation, those that answer first."""
+    from proxy.demo.models import MODELS
+
+    groups = (
+        ("models that answer:", [model for model in MODELS if model.fault is None]),
+        ("models that fail on purpose, each without harm to the others:", [model for model in MODELS if model.fault]),
+    )
+    return "\n".join(
+        line for title, group in groups for line in (title, *(f"  {each.name:<20}{each.description}" for each in group))
+    )
 
 
 def _environment() -> str:

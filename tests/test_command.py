@@ -13,6 +13,7 @@ import pytest
 from proxy.__main__ import main
 from proxy.config.known_providers import NONE_USABLE
 from proxy.config.variables import VARIABLES
+from proxy.demo.models import MODELS
 from tests.support import until
 from tests.support.gateway import GatewayProcess
 
@@ -206,6 +207,12 @@ def test_every_command_has_its_help(sluice: Sluice, command: str) -> None:
     assert done.returncode == 0
     assert "--port PORT" in done.stdout
     assert ("--config" in done.stdout) is (command != "demo")
+
+
+def test_the_help_of_the_demo_explains_every_model(sluice: Sluice) -> None:
+    lines = sluice("demo", "--help").stdout.splitlines()
+    for model in MODELS:
+        assert any(line.split()[:1] == [model.name] and model.description in line for line in lines), model.name
 
 
 @pytest.mark.parametrize(

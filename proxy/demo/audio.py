@@ -59,7 +59,13 @@ def transcription(upload: Upload, model: Model) -> Answer:
     """A sentence that names the file's size, as JSON, plain text or events."""
     text = f"The demo has no ears, but it got {upload.size} bytes in {upload.filename or 'a nameless file'}."
     said = words.count(text)
-    usage = {"type": "tokens", "input_tokens": 0, "output_tokens": said, "total_tokens": said}
+    usage = {
+        "type": "tokens",
+        "input_tokens": 0,
+        "input_token_details": {"audio_tokens": 0, "text_tokens": 0},
+        "output_tokens": said,
+        "total_tokens": said,
+    }
     if upload.stream:
         deltas = [{"type": "transcript.text.delta", "delta": piece} for piece in words.pieces(text)]
         done = event({"type": "transcript.text.done", "text": text, "usage": usage}, "finish")

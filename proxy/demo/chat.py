@@ -44,8 +44,13 @@ class StreamOptions(Struct):
     include_usage: bool | None = None
 
 
+class JsonSchema(Struct):
+    schema: dict[str, Any] = {}
+
+
 class ResponseFormat(Struct):
     type: str = "text"
+    json_schema: JsonSchema | None = None
 
 
 class ChatCall(Struct):
@@ -176,7 +181,7 @@ def _usage(answer: Reply) -> dict[str, Any]:
 
 
 def _chat_ask(call: ChatCall) -> Ask:
-    last = call.messages[-1]
+    last, wanted = call.messages[-1], call.response_format
     asked = [message.text for message in call.messages if message.role == "user"]
     return Ask(
         prompt=asked[-1] if asked else last.text,
@@ -185,7 +190,8 @@ def _chat_ask(call: ChatCall) -> Ask:
         tool_choice=call.tool_choice,
         tool_result=last.text if last.role == "tool" else None,
         limit=call.max_completion_tokens or call.max_tokens,
-        json=bool(call.response_format and call.response_format.type.startswith("json")),
+        json=bool(wanted and wanted.type.startswith("json")),
+        schema=wanted.json_schema.schema if wanted and wanted.json_schema else None,
     )
 
 

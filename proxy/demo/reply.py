@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from msgspec import Struct
 from proxy.demo import tools, words
 from proxy.demo.answer import encode
 from proxy.demo.models import Model
+from proxy.demo.schema import fitting
 from proxy.demo.tools import Tool
 
 
@@ -22,6 +24,7 @@ class Ask(Struct, frozen=True):
     tool_result: str | None = None  # the prompt is what a tool gave back
     limit: int | None = None  # words
     json: bool = False
+    schema: dict[str, Any] | None = None  # of the JSON, where one is given
 
 
 class Reply(Struct, frozen=True):
@@ -62,6 +65,8 @@ def seconds(model: Model, answer: Reply) -> float:
 def _text(model: Model, ask: Ask) -> str:
     if ask.tool_result is not None:
         return f"The tool says “{words.shortened(ask.tool_result)}”, and the demo has nothing to add to that."
+    if ask.schema is not None:
+        return json.dumps(fitting(ask.schema, ask.prompt), ensure_ascii=False)
     text = words.prose(ask.prompt, model.sentences)
     return encode({"answer": text}).decode() if ask.json else text
 

@@ -20,6 +20,7 @@ from proxy.demo.tools import Tool
 
 class Format(Struct):
     type: str = "text"
+    schema: dict[str, Any] | None = None
 
 
 class Text(Struct):
@@ -171,6 +172,7 @@ def _usage(answer: Reply) -> dict[str, Any]:
 def _ask(call: ResponsesCall) -> Ask:
     items = [{"role": "user", "content": call.input}] if isinstance(call.input, str) else call.input
     last = items[-1] if items else {}
+    wanted = call.text.format if call.text else None
     asked = [_text(item) for item in items if item.get("role") == "user"]
     offered = [tool for tool in call.tools or [] if tool.get("type") == "function"]
     return Ask(
@@ -180,7 +182,8 @@ def _ask(call: ResponsesCall) -> Ask:
         tool_choice=call.tool_choice,
         tool_result=str(last.get("output")) if last.get("type") == "function_call_output" else None,
         limit=call.max_output_tokens,
-        json=bool(call.text and call.text.format and call.text.format.type.startswith("json")),
+        json=bool(wanted and wanted.type.startswith("json")),
+        schema=wanted.schema if wanted else None,
     )
 
 

@@ -32,6 +32,7 @@ from proxy.demo.models import MODELS, Choice, Model, find
 from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.player import play
 from proxy.demo.responses import ResponsesCall, responses
+from proxy.demo.schema import BadSchema
 from proxy.runtime.listening import listen
 from proxy.runtime.loop import Loop
 
@@ -65,7 +66,7 @@ class Demo:
         self.left = 0
         self.running = 0
         self._stopping = False
-        self._asked: Counter[str] = Counter()  # requests by model name
+        self._asked: Counter[str] = Counter()  # requests of the models that fail now and then
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
@@ -110,6 +111,8 @@ class Demo:
             return await self._route(request)
         except Refused as refused:
             return refused.answer
+        except BadSchema as error:
+            return refusal(400, str(error), code="invalid_json_schema")
         except web.HTTPRequestEntityTooLarge:
             return refusal(413, f"The demo takes at most {_most(request.path)} bytes.")
 
@@ -141,10 +144,16 @@ class Demo:
         """The model's answer, broken the way that its name says."""
         model, number = _found(name)
         answer = build(model if self._rate is None else replace(model, rate=self._rate))
-        self._asked[name] += 1
-        if model.fault is None or self._asked[name] % model.every != 1 % model.every:
+        if model.fault is None or not self._fails(model):
             return answer
         return model.fault(answer, number)
+
+    def _fails(self, model: Model) -> bool:
+        """Whether this request is one that fails."""
+        if model.every == 1:
+            return True
+        self._asked[model.name] += 1
+        return self._asked[model.name] % model.every == 1
 
 
 def _request(

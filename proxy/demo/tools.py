@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from proxy.demo.answer import encode
+from proxy.demo.schema import fitting
 
 
 class Tool(Struct, frozen=True):
@@ -38,10 +39,8 @@ def chosen(tools: list[Tool], choice: Any, prompt: str) -> Tool | None:
 
 def arguments(tool: Tool, prompt: str) -> str:
     """JSON arguments that fit the schema's required properties (all of them where none is required)."""
-    schema = tool.parameters
-    properties = schema.get("properties") or {}
-    names = schema.get("required") or list(properties)
-    return encode({name: _sample(properties.get(name, {}), prompt) for name in names}).decode()
+    schema = {"type": "object"} | tool.parameters
+    return encode(fitting(schema, prompt)).decode()
 
 
 def _named(choice: Any) -> str:
@@ -51,29 +50,3 @@ def _named(choice: Any) -> str:
     function = choice.get("function", choice)
     name = function.get("name") if isinstance(function, dict) else None
     return name if isinstance(name, str) else ""
-
-
-def _sample(schema: Any, prompt: str) -> Any:
-    if not isinstance(schema, dict):
-        return None
-    if schema.get("enum"):
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "integer" | "number":
-            return int(found[0]) if (found := re.findall(r"\d+", prompt)) else 1
-        case "boolean":
-            return True
-        case "array":
-            return []
-        case "object":
-            return {name: _sample(inner, prompt) for name, inner in (schema.get("properties") or {}).items()}
-        case "null":
-            return None
-    return _subject(prompt)
-
-
-def _subject(prompt: str) -> str:
-    """The last name in the prompt ("weather in Paris?" -> "Paris"), or its last word."""
-    words: list[str] = re.findall(r"\w+", prompt) or ["demo"]
-    names = [word for word in words[1:] if word[0].isupper()]
-    return names[-1] if names else words[-1]

@@ -11,10 +11,12 @@ import struct
 import wave
 import zlib
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import openai
 import pytest
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 
 from proxy.demo.models import MODELS
 from proxy.demo.server import MAX_JSON, Demo
@@ -119,6 +121,34 @@ async def test_a_limit_cuts_the_answer_short(sdk: AsyncOpenAI) -> None:
 async def test_json_is_json_when_asked_for(sdk: AsyncOpenAI) -> None:
     answer = await sdk.chat.completions.create(**ask(response_format={"type": "json_object"}))
     assert "Hello there" in json.loads(answer.choices[0].message.content)["answer"]
+
+
+class Trip(BaseModel):
+    city: str
+    days: int
+    stops: list[str] | None
+
+
+async def test_a_json_schema_is_honored_by_chat_and_responses(sdk: AsyncOpenAI) -> None:
+    prompt = "A trip to Paris for 3 days"
+    chat = await sdk.chat.completions.parse(
+        model="demo", messages=[{"role": "user", "content": prompt}], response_format=Trip
+    )
+    response = await sdk.responses.parse(model="demo", input=prompt, text_format=Trip)
+    for trip in (chat.choices[0].message.parsed, response.output_parsed):
+        assert trip is not None
+        assert (trip.city, trip.days) == ("Paris", 3)
+    wanted = {"type": "json_schema", "json_schema": {"name": "t", "schema": Trip.model_json_schema()}}
+    stream = await sdk.chat.completions.create(**ask(response_format=wanted), stream=True)
+    text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+    assert Trip.model_validate_json(text)
+
+
+async def test_a_schema_that_is_none_is_a_400(sdk: AsyncOpenAI) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "t", "schema": {"type": "object", "properties": 7}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        await sdk.chat.completions.create(**ask(response_format=wanted))
+    assert refused.value.code == "invalid_json_schema"
 
 
 async def test_reasoning_comes_before_the_answer(sdk: AsyncOpenAI) -> None:
@@ -308,6 +338,28 @@ async def test_a_transcription_names_the_size_of_the_file(sdk: AsyncOpenAI) -> N
     with pytest.warns(DeprecationWarning, match="deprecated"):
         translated = await sdk.audio.translations.create(model="demo-transcribe", file=file)
     assert "100000 bytes" in translated.text
+
+
+class TokenDetails(BaseModel):
+    audio_tokens: int
+    text_tokens: int
+
+
+class TranscriptionUsage(BaseModel):
+    """As litellm's SDK reads it: without one of these members it fails (litellm/types/utils.py)."""
+
+    type: Literal["tokens"]
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_token_details: TokenDetails
+
+
+async def test_the_usage_of_a_transcription_has_what_litellm_reads(sdk: AsyncOpenAI) -> None:
+    answer = await sdk.audio.transcriptions.create(model="demo-transcribe", file=("a.wav", b"12345"))
+    assert answer.usage is not None
+    usage = TranscriptionUsage.model_validate(answer.usage.model_dump())
+    assert usage.total_tokens == usage.output_tokens > 0
 
 
 async def test_a_transcription_can_be_streamed(sdk: AsyncOpenAI) -> None:

@@ -1,0 +1,45 @@
+"""Whoever plays with the fault models of the built-in demo provider harms nobody who uses the others."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.demo.models import MODELS
+from tests.support import RawClient
+from tests.support.gateway import Gateway
+
+CHAT = "/v1/chat/completions"
+SILENT = ("demo-stall", "demo-slow-start", "demo-slow-headers", "demo-comments")
+
+
+def call(model: str | None, stream: bool = True) -> dict[str, object]:
+    named = {} if model is None else {"model": model}
+    return named | {"messages": [{"role": "user", "content": "Hi"}], "stream": stream, "max_tokens": 3}
+
+
+async def play(gw: Gateway, name: str) -> None:
+    """Ask for a fault model often enough to open its breaker; where it would be silent the client leaves."""
+    for stream in (True, False, True, False):
+        client = await gw.client()
+        if name in SILENT:
+            await client.request("POST", CHAT, json=call(name, stream))
+            client.close()
+        else:
+            await client.fetch("POST", CHAT, json=call(name, stream))
+
+
+async def good(client: RawClient, model: str | None) -> bool:
+    answer = await client.fetch("POST", CHAT, json=call(model))
+    return answer.status == 200 and answer.body.endswith(b"data: [DONE]\n\n") and b"error" not in answer.body
+
+
+async def test_fault_models_cannot_harm_the_others() -> None:
+    source = {"demo": "auto", "routing": {"maxRetries": 3, "rateLimitRetries": 0, "retryDelay": 1}}
+    async with Gateway(source) as gw:
+        await asyncio.gather(*(play(gw, model.name) for model in MODELS if model.fault is not None))
+        client = await gw.client()
+        for model in ("demo-instant", "demo-fast", "demo-instant", None, None, None):
+            assert await good(client, model), model
+        assert (await client.fetch("GET", "/ready")).status == 200
+        provider = gw.app.gateway.catalog.providers["demo"]  # type: ignore[union-attr]
+        assert provider.keys.free_at() == 0.0
