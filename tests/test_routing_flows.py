@@ -560,6 +560,25 @@ async def test_a_429_of_the_only_key_rests_the_deployment_and_not_the_providers_
         assert len(up.requests) == 2
 
 
+async def test_what_a_refusal_holds_back_is_a_line_in_the_log_once(up: Upstream, clock: FakeClock) -> None:
+    def warnings(words: str) -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, gw.log_lines) if line.get("message", "").startswith(words)]
+
+    config = keyed(up, "key-number-1", "key-number-2")
+    config["providers"]["spare"]["apiKey"] = "key-of-spare"
+    async with Gateway(config, clock=clock) as gw:
+        up.queue(told(401, "Incorrect API key key-number-1"))
+        assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
+        [line] = warnings("A provider refused one of its keys")
+        assert (line["level"], line["provider"], line["key"], line["status"]) == ("warning", "up", 1, 401)
+        for _ in range(2):
+            up.queue(told(429, wait=90))
+            await ask(gw, "spare")
+        [line] = warnings("A provider's rate limit")
+        assert (line["deployment"], line["seconds"]) == ("spare/spare", 90)
+        assert "key-number-1" not in "".join(gw.log_lines)
+
+
 async def test_the_last_key_that_works_no_more_is_asked_until_the_breaker_opens(up: Upstream, clock: FakeClock) -> None:
     """Of two wrong keys one rests while the other is tried; no request turns the provider off for the others."""
     async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:

@@ -8,13 +8,12 @@ from proxy.routing import rules
 from proxy.routing.rules import Kind
 
 if TYPE_CHECKING:
-    from random import Random
-
     from proxy.dispatch.dispatcher import Dispatcher
     from proxy.dispatch.setback import Setback
     from proxy.exchange import Trial
 
 KEY_COOLDOWN: Final = 60.0  # seconds; for a key that was refused
+LONG: Final = 5.0  # seconds; shorter cooldowns are not worth a line in the log
 
 
 def cool_key(dispatcher: Dispatcher, setback: Setback, now: float) -> bool:
@@ -38,7 +37,7 @@ def cool_key(dispatcher: Dispatcher, setback: Setback, now: float) -> bool:
 
 
 def cool_deployment(
-    setback: Setback, attempts: int, delay_ms: int, random: Random, now: float, probe_at: float
+    dispatcher: Dispatcher, setback: Setback, attempts: int, delay_ms: int, now: float, probe_at: float
 ) -> None:
     """Rest what a 429 was about: the key where there are several, else the deployment.
 
@@ -49,10 +48,19 @@ def cool_deployment(
     keys = trial.deployment.provider.keys
     delay = setback.retry_after
     if delay is None:
-        delay = rules.backoff(delay_ms, attempts - 1, random)
+        delay = rules.backoff(delay_ms, attempts - 1, dispatcher.random)
     until = now + delay
     if len(keys) > 1:  # the only key goes on for the provider's other models
         keys.rest(trial.key, min(until, probe_at), limited=True)
         until = keys.free_at()
+    quota = trial.deployment.live.quota
     if until > now:
-        trial.deployment.live.quota.rest(until, probe_at)
+        # Once for each cooldown, and not for a name that a client made up: there may be any number of them.
+        if until - now >= LONG and quota.rests_until <= now and trial.deployment.model is not None:
+            dispatcher.warn(
+                "A provider's rate limit holds back a deployment.",
+                deployment=trial.deployment.label,
+                seconds=round(until - now, 3),
+                probe=round(min(until, probe_at) - now, 3),
+            )
+        quota.rest(until, probe_at)

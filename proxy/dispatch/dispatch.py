@@ -243,7 +243,7 @@ class Dispatch:
             key_rests = cooldowns.cool_key(self._dispatcher, setback, now)
         elif kind is Kind.RATE_LIMITED:
             attempts, delay = self._asked(trial.deployment), self._routing.retry_delay
-            cooldowns.cool_deployment(setback, attempts, delay, self._dispatcher.random, now, self._probe_at(now))
+            cooldowns.cool_deployment(self._dispatcher, setback, attempts, delay, now, self._probe_at(now))
         elif kind is Kind.CONTEXT_LENGTH:
             self._plan.demand_context(trial.deployment.context_size)
         account.failed(trial, kind, kind.value, self._exchange.trials, self._endpoint, now, key_rests=key_rests)
