@@ -255,8 +255,6 @@ class Dispatch:
         if self._now() >= self._deadline or not self._repeatable(setback):
             return None
         match following:
-            case Next.NEXT_OR_TELL:
-                return self._switch(fallback=False)
             case Next.SAME_NOW:
                 return deployment
             case Next.KEY | Next.KEY_OR_TELL:

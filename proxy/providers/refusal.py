@@ -26,7 +26,8 @@ Meaning = Literal[
     "out_of_quota",  # the account is used up until somebody pays: waiting does not help
     "server_error",  # the provider's own trouble
     "model_missing",  # it does not know the model
-    "not_found",  # it does not know something else
+    "not_found",  # it does not know something else, perhaps the path
+    "item_missing",  # it does not know something that the request refers to: a stored response, a file
     "context_length",  # the prompt, or what it asks for, does not fit the model
     "content_filter",  # it does not want to answer this
     "auth",  # it refuses our credential
@@ -119,6 +120,27 @@ MODEL_MISSING: Final = (
     r"invalid model: ",  # Mistral: tmc/langchaingo#1233
     r"unable to access (?:non-serverless )?model ",  # Together: HeyPuter/puter#3168
     r"model identifier is invalid",  # Bedrock, "The provided model identifier is invalid."
+    # NVIDIA (410): capocasa/3code#2; Groq (400): ItzCrazyKns/Vane#771
+    r"\bmodel\b.{0,120}?\bhas (?:reached its end of life|been (?:decommissioned|deprecated|retired|shut down))\b",
+    r"^function \S+ not found for account",  # NVIDIA, of a model without its function: tashfeenahmed/freellmapi#634
+)
+
+# With a 400, and only at the beginning of a sentence, since validation errors quote what a client sent.
+MODEL_MISSING_IN_400: Final = (
+    r"model_(?:not_found|decommissioned)$",  # OpenAI's responses, Groq: crewAIInc/crewAI#1976
+    r"model not exist$",  # DeepSeek: deepwn/addi#13
+    r"(?:the )?(?:requested )?model [`'\"]?\S+ (?:does not exist|has been decommissioned)",  # OpenAI, Groq
+    r"invalid model: ",  # Mistral: tmc/langchaingo#1233
+    r"\S+ is not a valid model id",  # OpenRouter
+)
+
+# A 404 about something that the request refers to, at the beginning of a sentence.
+ITEM_MISSING: Final = (
+    r"(?:previous_response|response|conversation|item|file|prompt|container|vector_store)_not_found$",  # OpenAI's codes
+    # OpenAI, "Item with id 'rs_...' not found. Items are not persisted when `store` is set to false.":
+    # router-for-me/CLIProxyAPI#2381
+    r"(?:previous )?(?:item|response|conversation|file|prompt|container|vector store) (?:with )?(?:id )?['\"`]",
+    r"no (?:such )?(?:item|response|conversation|file|prompt|container|vector store)\b",  # "No file found with id"
 )
 
 # With a 403, and only at the beginning of a sentence: what a guardrail quotes of a prompt must not count.
@@ -190,6 +212,8 @@ _MODEL_FORBIDDEN = _first(MODEL_FORBIDDEN)
 _WRONG_KEY = _first(WRONG_KEY)
 _MISSING_SCOPE = _first(MISSING_SCOPE)
 _OUT_OF_QUOTA = _first(OUT_OF_QUOTA)
+_MISSING_IN_400 = _first(MODEL_MISSING_IN_400)
+_ITEM_MISSING = _first(ITEM_MISSING)
 
 # The members that hold a provider's own sentences; `raw` is another provider's whole error inside OpenRouter's.
 _TOLD = (
@@ -198,6 +222,7 @@ _TOLD = (
 )
 _DEEPEST = 5
 _RETRY_SOON = (408, 425)
+_NOT_FOUND = (404, 410)
 _TOO_LONG = (400, 413, 422)
 _SAME_IN_ANSWER = (401, 402, 403, 413, 429)  # what mean the same as a status and within a 200
 
@@ -206,8 +231,12 @@ def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall:
     """The meaning of an answer with an error status. ``wall`` is the time of day in Unix seconds: Retry-After may be
     a date. Header names in any case; a body of any kind."""
     kind = _meaning(status, _sentences(body))
-    if kind == "model_missing" and status == 404 and _names_something_else(openai_error.refused(body)):
-        kind = "not_found"
+    if kind in ("model_missing", "not_found") and status in _NOT_FOUND:
+        error = openai_error.refused(body)
+        if error is not None and error.param not in (None, "", "model"):
+            kind = "item_missing"
+        elif kind == "model_missing" and _names_something_else(error):
+            kind = "not_found"
     return Refusal(kind, _retry_after(headers, wall))
 
 
@@ -250,6 +279,8 @@ def _meaning(status: int, sentences: list[str]) -> Meaning:
         return "too_large"
     if status == 400 and any(map(_WRONG_KEY.match, sentences)):
         return "auth"
+    if status == 400 and any(map(_MISSING_IN_400.match, sentences)):
+        return "model_missing"
     return "other"
 
 
@@ -268,6 +299,8 @@ def _forbidden(told: str, sentences: list[str]) -> Meaning:
 
 
 def _not_found(told: str, sentences: list[str]) -> Meaning:
+    if any(map(_ITEM_MISSING.match, sentences)):
+        return "item_missing"
     return "model_missing" if _MISSING.search(told) else "not_found"
 
 
@@ -298,6 +331,7 @@ _READERS: Final = {
     402: _payment_required,
     403: _forbidden,
     404: _not_found,
+    410: _not_found,
     429: _too_many,
 }
 

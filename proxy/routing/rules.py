@@ -39,7 +39,8 @@ class Kind(StrEnum):
     SERVER_ERROR = "server_error"  # 5xx, 408, 425, an error event first
     BROKEN_ANSWER = "broken_answer"  # empty, cut, or no answer at all
     MODEL_MISSING = "model_missing"  # 404 whose body says that the model does not exist
-    NOT_FOUND = "not_found"  # any other 404
+    NOT_FOUND = "not_found"  # any other 404 or 410
+    ITEM_MISSING = "item_missing"  # 404 about something that the request refers to
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTER = "content_filter"
     LOOP = "loop"  # 508 of this gateway or of another one: a baseUrl leads back to where the request came from
@@ -66,7 +67,6 @@ class Next(StrEnum):
     NEXT_OR_SAME = "the next, or the same once more before the fallback"
     SAME_OR_TELL = "the next, or the same once more before the fallback, or the provider's error to the client"
     OTHERS_OR_TELL = "the next, or the fallback, or the provider's error to the client"
-    NEXT_OR_TELL = "the next, or the provider's error to the client"
     LARGER_OR_TELL = "the next whose context is larger or unknown, or the provider's error to the client"
     KEY = "another key once, then the next unless onAuthError says fail"
     KEY_OR_TELL = "another key once, then the next, or the fallback, or the provider's error to the client"
@@ -98,7 +98,8 @@ RULES: Final[dict[Kind, Rule]] = {
     Kind.SERVER_ERROR:   Rule(Next.NEXT_OR_SAME,   "failure"),
     Kind.BROKEN_ANSWER:  Rule(Next.NEXT_OR_SAME,   "failure"),
     Kind.MODEL_MISSING:  Rule(Next.NEXT,           "unavailable"),
-    Kind.NOT_FOUND:      Rule(Next.NEXT_OR_TELL,   "nothing"),
+    Kind.NOT_FOUND:      Rule(Next.OTHERS_OR_TELL, "nothing"),
+    Kind.ITEM_MISSING:   Rule(Next.TELL,           "nothing"),
     Kind.CONTEXT_LENGTH: Rule(Next.LARGER_OR_TELL, "nothing"),
     Kind.CONTENT_FILTER: Rule(Next.TELL,           "nothing"),
     Kind.LOOP:           Rule(Next.TELL,           "nothing"),
@@ -127,8 +128,7 @@ _MAY_HAVE_RUN: Final = frozenset(
 TELLING: Final = frozenset(
     kind
     for kind, rule in RULES.items()
-    if rule.next
-    in (Next.TELL, Next.NEXT_OR_TELL, Next.LARGER_OR_TELL, Next.OTHERS_OR_TELL, Next.SAME_OR_TELL, Next.KEY_OR_TELL)
+    if rule.next in (Next.TELL, Next.LARGER_OR_TELL, Next.OTHERS_OR_TELL, Next.SAME_OR_TELL, Next.KEY_OR_TELL)
 )
 CLOCKS: Final = frozenset((Kind.TIMEOUT, Kind.DEADLINE))
 BLAMELESS: Final = frozenset((Kind.SLOW, Kind.CLIENT_GONE, Kind.OUTRUN))  # the attempt itself might have ended well

@@ -162,8 +162,6 @@ def test_each_providers_words_for_a_model_that_it_does_not_have_are_known(provid
             code=404,
         ),
         says("No endpoints available matching your guardrail restrictions and data policy.", code=404),
-        says("Previous response with id 'resp_1' not found.", code="previous_response_not_found"),
-        says("No file found with id 'file-1'.", param="id"),
         says("File Not Found", code=404, type="not_found_error"),
     ],
 )
@@ -172,12 +170,49 @@ def test_any_other_404_is_not_about_the_model(body: object) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        says("Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.", param="input"),
+        says("Item with id 'the model does not exist' not found.", param=None),
+        says("Previous response with id 'resp_1' not found.", code="previous_response_not_found"),
+        says("No file found with id 'file-1'.", param="id"),
+        says("No such File object: file-1"),
+        says("Conversation with id 'conv_1' not found."),
+    ],
+)
+def test_a_404_about_something_that_the_request_refers_to_is_told_from_one_about_the_path(body: object) -> None:
+    assert read(404, body).kind == "item_missing"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, says("Model Not Exist", type="invalid_request_error", code="invalid_request_error")),
+        (400, says("The model `llama3-70b-8192` has been decommissioned and is no longer supported.", code="model_decommissioned")),
+        (400, says("The requested model 'gpt-x' does not exist.", code="model_not_found")),
+        (400, {"object": "error", "message": "Invalid model: mistral-x", "type": "invalid_model", "code": "1500"}),
+        (400, says("nothing/at-all is not a valid model ID", code=400)),
+        (404, {"status": 404, "title": "Not Found", "detail": "Function '23d4f03a': Not found for account 'BDnm'"}),
+        (410, {"type": "about:blank", "title": "Gone", "status": 410, "detail": "The model 'z-ai/glm4.7' has reached its end of life on 2026-05-14T00:00:00Z and is no longer available."}),
+        (410, says("The model `x` does not exist", code="model_not_found")),
+    ],
+)  # fmt: skip
+def test_a_missing_model_is_known_by_its_words_with_a_400_or_a_410_too(status: int, body: object) -> None:
+    assert read(status, body).kind == "model_missing"
+
+
+def test_a_410_without_a_known_word_is_like_a_404() -> None:
+    assert read(410, b"Gone").kind == "not_found"
+
+
+@pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
         # Not a word counts where the status says it all.
         (429, says("maximum context length", code="context_length_exceeded"), "rate_limited"),
         (503, says("The model `x` does not exist"), "server_error"),
-        (400, says("The model `x` does not exist", code="model_not_found"), "other"),
+        (422, says("The model `x` does not exist", code="model_not_found"), "other"),
+        (400, says("Invalid value: 'the model `x` does not exist'."), "other"),
         (401, says("content_filter"), "auth"),
         (402, says("Prompt tokens limit exceeded: 9000 > 1000. Add credits.", code=402), "payment_required"),
         # Limits of something else than the context.
@@ -248,7 +283,7 @@ def test_a_wrong_value_that_the_provider_quotes_is_no_word_about_our_key(wording
 )
 def test_an_id_that_a_client_made_up_is_no_word_about_the_model(members: dict[str, object]) -> None:
     body = says("Previous response with id 'the model does not exist' not found.", **members)
-    assert read(404, body).kind == "not_found"
+    assert read(404, body).kind == "item_missing"
     assert refusal.of_error(openai_error.find({"error": body["error"] | {"status": 404}})).kind == "refused_in_answer"
 
 

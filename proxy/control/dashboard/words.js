@@ -26,6 +26,7 @@ const KIND = {
   broken_answer: "broken answer",
   model_missing: "model does not exist",
   not_found: "not found",
+  item_missing: "item does not exist",
   context_length: "context too long",
   content_filter: "content filter",
   auth: "credential refused",
