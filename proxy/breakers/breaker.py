@@ -178,8 +178,11 @@ class Breaker:
     @property
     def retry_at(self) -> float | None:
         """When a refused endpoint may ask again; ``None``: never by itself. It is past where a probe is waited for."""
-        if self.held or self.state == "unavailable":
+        if self.held:
             return None
+        if self.state == "unavailable":
+            until = min(mark.until for mark in self.missing_at.values())
+            return until if until < inf else None
         return self.since + self.policy.cooldown if self.state == "open" else self.since
 
     # -- after it ---------------------------------------------------------------------------------

@@ -5,9 +5,12 @@ A plan decides the same for one request (``routing/plan.py``); here it is for al
 
 from __future__ import annotations
 
+from math import inf
+
 from msgspec import Struct
 
 from proxy.providers.keys import KeyRing
+from proxy.routing.deployment import Deployment
 from proxy.routing.live import Live
 
 
@@ -23,6 +26,13 @@ def in_service(live: Live, keys: KeyRing, now: float) -> bool:
     return live.breaker.admits("", now) and keys.free_at() <= now
 
 
+def is_missing(deployment: Deployment, now: float) -> bool:
+    """Whether its provider lacks the model at an endpoint that the model is for. A request to another one, which a
+    client may have sent by mistake, says nothing of it."""
+    breaker = deployment.live.breaker
+    return any(deployment.serves_auto(at) and breaker.state_at(at, now) == "unavailable" for at in breaker.missing_at)
+
+
 def blocked(live: Live, keys: KeyRing, now: float) -> Blocked | None:
     """What stands against a request now, the most lasting reason first; ``None``: nothing."""
     breaker = live.breaker
@@ -34,7 +44,8 @@ def blocked(live: Live, keys: KeyRing, now: float) -> Blocked | None:
         return Blocked(f"the circuit breaker is open ({breaker.why})", breaker.retry_at)
     missing = [endpoint for endpoint in sorted(breaker.missing_at) if breaker.state_at(endpoint, now) == "unavailable"]
     if missing:
-        return Blocked(f"the provider has no such model at {', '.join(missing)}", None)
+        until = min(breaker.missing_at[endpoint].until for endpoint in missing)
+        return Blocked(f"the provider has no such model at {', '.join(missing)}", until if until < inf else None)
     if (free_at := keys.free_at()) > now:
         return Blocked(f"every key of the provider {'is rate-limited' if keys.limited else 'was refused'}", free_at)
     if (until := live.quota.rests_until) > now:

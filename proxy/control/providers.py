@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Final
 
-from proxy.control.blocked import Blocked, blocked, in_service
+from proxy.control.blocked import Blocked, blocked, in_service, is_missing
 from proxy.control.healthview import BlockedView, Component, ProbeView, ProviderView, ms
 from proxy.control.roster import Member, Roster
 from proxy.control.stateview import Clock
@@ -61,7 +61,7 @@ class Providers:
         names, served = set(), set()
         for each in filter(available, catalog.deployments):
             names.add(each.name)
-            if in_service(each.live, each.provider.keys, now):
+            if in_service(each.live, each.provider.keys, now) and not is_missing(each, now):
                 served.add(each.name)
         out = len(names) - len(served)
         before = self._models

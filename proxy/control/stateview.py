@@ -111,14 +111,14 @@ class Clock:
 
 
 def breaker_view(breaker: Breaker, clock: Clock) -> BreakerView:
-    state = breaker.state
+    state, retry_at = breaker.state, breaker.retry_at
     return BreakerView(
         state=state,
         since=clock.told(breaker.since) if breaker.since else None,
         held=breaker.held,
         why=breaker.why if state != "closed" or breaker.failures else "",
         failures=breaker.failures,
-        retry_at=clock.told(breaker.retry_at) if state == "open" and breaker.retry_at is not None else None,
+        retry_at=clock.told(retry_at) if state in ("open", "unavailable") and retry_at is not None else None,
         unavailable_at=sorted(breaker.missing_at),
     )
 

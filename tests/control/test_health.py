@@ -73,6 +73,20 @@ async def test_what_it_cannot_do_without_makes_it_a_503(plane: Healthy) -> None:
     assert set(answer.json["components"]) == {"limiter", "database"}
 
 
+async def test_health_is_degraded_while_a_provider_lacks_a_model_and_not_for_a_request_to_another_endpoint(
+    plane: Healthy,
+) -> None:
+    for deployment in plane.rig.catalog.deployments:
+        deployment.live.breaker.missing("moderations", plane.clock.now())
+    assert (await plane.fetch("GET", "/health")).json["status"] == "ok"
+    for deployment in plane.rig.catalog.deployments[:2]:
+        deployment.live.breaker.missing("chat/completions", plane.clock.now())
+    plane.clock.advance(1)
+    answer = await plane.fetch("GET", "/health")
+    assert (answer.status, answer.json["status"]) == (200, "degraded")
+    assert answer.json["components"]["models"]["why"] == "1 of 2 models cannot be asked"
+
+
 async def test_health_is_degraded_while_a_model_cannot_be_asked_and_says_how_many(plane: Healthy) -> None:
     plane.rig.fail("b/m")
     assert (await plane.fetch("GET", "/health")).json == {"status": "ok", "version": VERSION}  # a/m serves the name

@@ -122,11 +122,17 @@ async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operate
     }
 
 
-async def test_an_endpoint_without_the_model_is_named(plane: Operated) -> None:
+async def test_an_endpoint_without_the_model_is_named_with_the_moment_when_it_is_requested_again(
+    plane: Operated,
+) -> None:
     live = plane.catalog.deployments[0].live
     live.breaker.missing("embeddings", plane.clock.now())
     breaker = (await shown(plane))["breaker"]
-    assert (breaker["state"], breaker["unavailableAt"], breaker["retryAt"]) == ("unavailable", ["embeddings"], None)
+    assert (breaker["state"], breaker["unavailableAt"], breaker["retryAt"]) == (
+        "unavailable",
+        ["embeddings"],
+        MIDNIGHT + 120,
+    )
 
 
 async def test_keys_that_all_rest_are_told(plane: Operated) -> None:

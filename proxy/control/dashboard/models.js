@@ -29,7 +29,7 @@ async function act(action, deployment) {
 /** When it comes back, as far as that is known. */
 function until(deployment, now) {
   const { breaker } = deployment;
-  const at = breaker.state === "open" && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? restsUntil(deployment) : null;
+  const at = ["open", "unavailable"].includes(breaker.state) && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? restsUntil(deployment) : null;
   if (!at) return "";
   return at > now ? `until ${moment(at)}, in ${span(at - now)}` : "is probed with the next request";
 }
