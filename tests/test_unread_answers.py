@@ -91,6 +91,20 @@ async def test_pipelined_requests_wait_while_the_client_reads_nothing(where: str
         assert used(gw) == 0
 
 
+async def test_many_pipelined_requests_do_not_hold_up_other_connections() -> None:
+    count = 1000  # all of them fit into one read
+    async with Upstream() as up, Gateway(config(up)) as gw:
+        found = listener(gw, "api")
+        async with RawClient(found.port) as other, RawClient(found.port) as client:
+            await other.fetch("GET", "/health/live")
+            before = found.server.requests_count
+            await client.send(pipelined(client, "/nowhere", count))
+            assert (await other.fetch("GET", "/health/live")).status == 200
+            assert found.server.requests_count - before < count
+            for _ in range(count):
+                assert (await client.read_answer()).status == 404
+
+
 async def test_pipelined_requests_wait_over_tls_too(authority: Authority, tmp_path: Path) -> None:
     chain, key = authority.server_files(tmp_path)
     tls = {"certFile": str(chain), "keyFile": str(key)}

@@ -34,6 +34,7 @@ LINGER_SECS = 5.0  # how long we take in what nobody wants, so that the client r
 MAX_LINE = 16 * 1024
 MAX_FIELD = 32 * 1024
 MAX_FIELDS = 200
+PIPELINED_AT_ONCE = 16  # answered in a row without a wait; then other connections have their turn
 
 _TRANSFER_ENCODING = hdrs.TRANSFER_ENCODING
 _VERSIONS = (HttpVersion11, HttpVersion10)  # what else llhttp takes (0.9, 2.0) is no request of HTTP/1.1
@@ -301,14 +302,21 @@ class Connection(RequestHandler):
     async def start(self) -> None:
         """Take requests off the queue until the connection ends (aiohttp runs this as a task)."""
         server = cast("Server", self._manager)
+        in_a_row = 0
         try:
             while not self._force_close:
                 if not self._messages:
+                    in_a_row = 0
                     self._waiter = self._loop.create_future()
                     try:
                         await self._waiter
                     finally:
                         self._waiter = None
+                elif in_a_row >= PIPELINED_AT_ONCE:
+                    in_a_row = 0
+                    await asyncio.sleep(0)
+                    continue
+                in_a_row += 1
                 if self._head_clock is not None:
                     self._stop_head_clock()
                 message, payload = self._messages.popleft()
