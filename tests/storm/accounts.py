@@ -16,7 +16,7 @@ from tests.storm.traffic import UPSTREAM
 
 DEAD = "dead"
 GONE = "client_gone"
-UNSEEN = (GONE, "outrun")  # an attempt that may have been ended before anybody saw it
+UNSEEN = (GONE, "slow", "outrun")  # an attempt that may have been ended before anybody saw it
 OUTCOMES = {"whole": "ok", "refused": "error", "told": "broken"}  # of those who stayed
 Line = dict[str, Any]
 

@@ -79,7 +79,7 @@ Play = Callable[[Peer, Shape], Awaitable[bool]]
 class Fault(Struct, frozen=True):
     """``mute``: the connection dies without a byte, so that a kept one may be thought to have died before.
 
-    ``finished``: what it is where the finish reason was told before.
+    ``finished``: what it is where the finish reason was told before. ``cut``: not where the client asked for usage.
     """
 
     name: str
@@ -87,9 +87,13 @@ class Fault(Struct, frozen=True):
     play: Play
     mute: bool = False
     finished: str | None = None
+    cut: bool = False
 
-    def kinds_for(self, shape: Shape) -> frozenset[str]:
-        return frozenset((self.finished,)) if self.finished is not None and shape.finish else self.kinds
+    def kinds_for(self, shape: Shape, *, usage: bool) -> frozenset[str]:
+        """``usage``: whether the client asked for it."""
+        if self.finished is None or not shape.finish or (self.cut and usage):
+            return self.kinds
+        return frozenset((self.finished,))
 
 
 async def good(peer: Peer, shape: Shape) -> bool:
@@ -292,8 +296,10 @@ async def _stalled_later(peer: Peer, shape: Shape) -> bool:
     return False
 
 
-def _fault(name: str, play: Play, *kinds: str, mute: bool = False, finished: str | None = None) -> Fault:
-    return Fault(name, frozenset(kinds), play, mute, finished)
+def _fault(
+    name: str, play: Play, *kinds: str, mute: bool = False, finished: str | None = None, cut: bool = False
+) -> Fault:
+    return Fault(name, frozenset(kinds), play, mute, finished, cut)
 
 
 ANY = (
@@ -328,7 +334,7 @@ STREAM = (
     _fault("cut between events", _cut_between, "broken_answer"),
     _fault("reset between events", _reset_between, "broken_answer"),
     _fault("ended between events", _ended_between, "broken_answer"),
-    _fault("cut before [DONE]", _cut_before_done, "broken_answer", finished=OK),
+    _fault("cut before [DONE]", _cut_before_done, "broken_answer", finished=OK, cut=True),
     _fault("ended before [DONE]", _ended_before_done, "broken_answer", finished=OK),
     _fault("cut before the finish", _cut_before_finish, "broken_answer"),
     _fault("cut within a chunk", _cut_in_chunk, "broken_answer"),

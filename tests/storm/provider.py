@@ -42,15 +42,21 @@ class Heard(Struct, eq=False):
 
 
 class Provider:
-    """``rate``: how many of the answers are faulty. ``vault``: it has many names and looks at keys."""
+    """``rate``: how many of the answers are faulty. ``vault``: it has many names and looks at keys.
 
-    def __init__(self, name: str, order: count[int], seed: int = 0, rate: float = 0.0) -> None:
+    ``counting``: the requests whose clients asked for usage; the gateway asks for it in all of them.
+    """
+
+    def __init__(
+        self, name: str, order: count[int], seed: int = 0, rate: float = 0.0, counting: frozenset[str] = frozenset()
+    ) -> None:
         self.heard: list[Heard] = []
         self.mistakes: list[str] = []
         self.url = ""
         self._name = name
         self._order = order
         self._rate = rate
+        self._counting = counting
         self._dice = random.Random(f"{name} {seed}")
         self._decks: dict[bool, list[Fault]] = {False: [], True: []}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,7 +126,7 @@ class Provider:
         if extra := ROUTER_FIELDS & body.keys():
             self.mistakes.append(f"{name}: {provider} was sent {extra}")
         fault = self._fault(provider, body, headers.get("authorization", ""))
-        kinds = fault.kinds_for(shape_of(path, body, name))
+        kinds = fault.kinds_for(shape_of(path, body, name), usage=name in self._counting)
         heard = Heard(next(self._order), name, provider, body["model"], path, fault, kinds, kept)
         self.heard.append(heard)
         return heard

@@ -28,7 +28,9 @@ async def storm(requests: int, seed: int, limit: float, hedge: int = 0) -> Books
     order, stray = count(), []
     # Whatever escapes from a callback is a mistake of somebody's.
     asyncio.get_running_loop().set_exception_handler(lambda _, context: stray.append(f"stray: {context!r}"))
-    one, two = Provider("one", order, seed, FAULTY), Provider("two", order, seed, FAULTY)
+    every = wishes(requests, seed)
+    counting = frozenset(wish.name for wish in every if wish.wants_usage)
+    one, two = Provider("one", order, seed, FAULTY, counting), Provider("two", order, seed, FAULTY, counting)
     healthy, vault = Provider("healthy", order), Provider("vault", order)
     providers = (one, two, healthy, vault)
     async with asyncio.timeout(limit):
@@ -39,7 +41,7 @@ async def storm(requests: int, seed: int, limit: float, hedge: int = 0) -> Books
                 address = f"http://127.0.0.1:{dead.getsockname()[1]}/v1"
                 config = configuration(one.url, two.url, healthy.url, vault.url, address, hedge)
                 async with Gateway(config, chance=random.Random(seed)) as gateway:
-                    accounts = await _asked(gateway.port, wishes(requests, seed))
+                    accounts = await _asked(gateway.port, every)
                     await at_rest(gateway)
                     page = await _metrics(gateway.port)
                     lines, words = gateway.exchanges, gateway.log_lines

@@ -26,6 +26,11 @@ class Wish(Struct, frozen=True):
     def streams(self) -> bool:
         return bool(self.body.get("stream"))
 
+    @property
+    def wants_usage(self) -> bool:
+        """Whether it asks for a usage event, which no answer of the storm has."""
+        return "stream_options" in self.body
+
 
 def vault_opens(number: int) -> bool:
     """Whether the last key of this provider is good."""
