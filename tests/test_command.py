@@ -105,6 +105,24 @@ def test_check_says_that_serve_would_refuse_to_listen(sluice: Sluice, tmp_path: 
     assert why not in sluice("check", "--config", "c.yaml", LISTEN_INSECURE="true").stdout
 
 
+def test_check_finds_a_proxy_that_serve_could_not_use(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("providers: {up: {baseUrl: http://up.example/v1}}")
+    done = sluice("check", "--config", "c.yaml", ALL_PROXY="socks5://user:hidden@127.0.0.1:1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("environment variable ALL_PROXY: the scheme socks5:// is not supported")
+    assert "hidden" not in done.stderr
+
+
+def test_a_proxy_that_nothing_goes_through_is_no_mistake(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("providers: {ollama: }")
+    assert sluice("check", "--config", "c.yaml", ALL_PROXY="socks5://127.0.0.1:1").returncode == 0
+
+
+async def test_the_gateway_starts_beside_a_proxy_that_nothing_goes_through(tmp_path: Path) -> None:
+    async with GatewayProcess("providers: {ollama: }", environ={"ALL_PROXY": "socks5://127.0.0.1:1"}) as gw:
+        assert (await (await gw.client()).fetch("GET", "/ready")).status == 200
+
+
 def test_serve_with_mistakes_fails_in_the_same_words(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {port: here}\n")
     done = sluice("serve", "--config", "c.yaml")

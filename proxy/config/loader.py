@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from proxy.config.environment import CONFIG_PATH, Environment, gather, substitut
 from proxy.config.exposure import open_to_pages
 from proxy.config.known_providers import HOSTED, completed, implied
 from proxy.config.mistakes import Mistakes, join, near, quoted
+from proxy.config.proxies import unusable
 from proxy.config.reader import BROKEN, Reader
 from proxy.config.schema import Config, Key, ModelsFile
 from proxy.config.sections import between, idle
@@ -108,7 +109,21 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
         config = _replaced(config, path.split("."), value)
     report = _reported(draft, variables, absent, used)
     config = _without(config, absent, notices, implied=draft.implied)
+    if broken := unusable(_urls(config), draft.environment):
+        raise ConfigError(broken)
     return Loaded(config, [*notices, *doubtful_addresses(config), *open_to_pages(config)], draft.path, report)
+
+
+def _urls(config: Config) -> Iterator[str]:
+    """All that the gateway connects to by HTTP from its start on."""
+    for provider in config.providers.values():
+        yield from provider.addresses
+    if config.auth.jwt is not None and config.auth.jwt.jwks_url:
+        yield config.auth.jwt.jwks_url
+    if config.observe.tracing.enabled:
+        yield config.observe.tracing.endpoint
+    if "://" in config.observe.sentry.dsn:
+        yield config.observe.sentry.dsn
 
 
 def _replaced(struct: Any, path: list[str], value: Any) -> Any:

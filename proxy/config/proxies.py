@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -154,9 +154,8 @@ class Proxies:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Raises ``ConfigError`` for an unusable proxy URL, without repeating it: it may hold a password."""
         self._exempt = Exemptions(_value(environ, "NO_PROXY")[1])
-        self._by_scheme: dict[str, Proxy | None] = {}
+        self._by_scheme: dict[str, Proxy | ConfigError | None] = {}
         for scheme in () if self._exempt.everything else _DEFAULT_PORTS:
             name, url = _value(environ, f"{scheme.upper()}_PROXY")
             if name not in environ:
@@ -164,22 +163,38 @@ class Proxies:
             self._by_scheme[scheme] = _parsed(name, url)
 
     def choose(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """The proxy for an origin, its host as ``ascii_host`` gives it; ``None``: go there directly."""
+        """The proxy for an origin, its host as ``ascii_host`` gives it; ``None``: go there directly.
+
+        Raises ``ConfigError`` for an unusable proxy URL, without repeating it: it may hold a password.
+        """
         proxy = self._by_scheme.get(scheme)
         if proxy is None or is_loopback(host) or self._exempt.cover(host, port):
             return None
+        if isinstance(proxy, ConfigError):
+            raise proxy
         return proxy
 
 
 def proxy_url(url: str, environ: Mapping[str, str]) -> str | None:
     """The URL of the proxy for an absolute http or https ``url``, credentials included; ``None``: go there directly.
 
-    Raises ``ConfigError`` as ``Proxies`` does.
+    Raises ``ConfigError`` as ``Proxies.choose`` does.
     """
     there = URL(url, encoded=True)
     host = there.raw_host or ""
     proxy = Proxies(environ).choose(there.scheme, host, there.port or 0) if host else None
     return None if proxy is None else proxy.url
+
+
+def unusable(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """The mistakes in proxy variables that requests to ``urls`` would meet."""
+    found: dict[str, None] = {}
+    for url in urls:
+        try:
+            proxy_url(url, environ)
+        except ConfigError as error:
+            found |= dict.fromkeys(error.mistakes)
+    return list(found)
 
 
 def is_loopback(host: str) -> bool:
@@ -197,12 +212,11 @@ def _value(environ: Mapping[str, str], name: str) -> tuple[str, str]:
     return name, environ.get(name, "").strip()
 
 
-def _parsed(name: str, url: str) -> Proxy | None:
+def _parsed(name: str, url: str) -> Proxy | ConfigError | None:
     try:
         return Proxy.parse(url) if url else None
     except ValueError as wrong:
-        # ``from None``: the cause may quote the URL.
         reason = str(wrong) if str(wrong).startswith(_TOLD) else "not a URL"
         if name.upper() == "ALL_PROXY":
             reason += "; HTTPS_PROXY and HTTP_PROXY come before it, and NO_PROXY=* switches proxies off"
-        raise ConfigError([f"environment variable {name}: {reason}"]) from None
+        return ConfigError([f"environment variable {name}: {reason}"])

@@ -95,7 +95,7 @@ class Dialer:
     """Opens connections; owns the TLS contexts, one for each distinct setting, and the proxy's choice."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """``environ`` names the proxies; raises ``ConfigError`` if one of them cannot be used."""
+        """``environ`` names the proxies; those for configured addresses can be used (``config/loader.py``)."""
         self._proxies = Proxies(environ)
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 

@@ -878,9 +878,11 @@ def test_a_proxy_url_is_read(url: str, secure: bool, host: str, port: int) -> No
 @pytest.mark.parametrize(
     "url", ["socks5://u:hunter2@h:1080", "http://u:hunter2@", "http://u:hunter2@h:x", "http://u:hunter2@h:0"]
 )
-def test_an_unusable_proxy_is_told_at_start_up_without_its_password(url: str) -> None:
+def test_an_unusable_proxy_is_told_without_its_password_where_it_is_needed(url: str) -> None:
+    proxies = Proxies({"HTTPS_PROXY": url})
+    assert proxies.choose("https", "localhost", 443) is None
     with pytest.raises(ConfigError) as caught:
-        Dialer({"HTTPS_PROXY": url})
+        proxies.choose("https", "h", 443)
     assert "HTTPS_PROXY" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
