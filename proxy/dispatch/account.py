@@ -13,6 +13,7 @@ from proxy.breakers.breaker import Entry
 from proxy.exchange import Trial
 from proxy.routing import rules
 from proxy.routing.rules import Kind
+from proxy.routing.statistics import Statistics
 
 SLOW: Final = 0.5  # of the clock that ran: a client that leaves later than this has waited for a silent provider
 
@@ -31,14 +32,23 @@ def committed(trial: Trial, now: float) -> None:
     live.statistics.first_token(now - trial.began, now)
 
 
-def succeeded(trial: Trial, endpoint: str, now: float) -> None:
-    """A whole answer. ``endpoint`` is the path that was requested."""
+def answered(trial: Trial, endpoint: str, now: float) -> None:
+    """A whole answer that was collected. ``endpoint`` is the path that was requested."""
+    statistics = succeeded(trial, endpoint, now)
+    if statistics.latency is None:  # a first guess; streams know better
+        statistics.first_token(now - trial.began, now)
+
+
+def succeeded(trial: Trial, endpoint: str, now: float) -> Statistics:
+    """A whole answer; the statistics that count it."""
     live = trial.deployment.live
     live.breaker.succeed(trial.entry, endpoint, now)
     trial.entry = _ENDED
     if live.quota.probed_at:
         live.quota.succeeded(trial.began)
-    live.statistics.ended(True, now)
+    statistics = live.statistics
+    statistics.ended(True, now)
+    return statistics
 
 
 def failed(

@@ -56,12 +56,12 @@ class Dispatch:
         self._dispatcher = dispatcher
         self._now = dispatcher.now
         self._delivery = delivery
-        self._exchange = delivery.exchange
-        self._endpoint = delivery.exchange.endpoint.path
-        self._hold = delivery.exchange.hold
+        self._exchange = exchange = delivery.exchange
+        self._endpoint = exchange.endpoint.path
+        self._hold = exchange.hold
         self._plan = plan
-        self._routing = routing = delivery.exchange.catalog.config.routing
-        self._deadline = delivery.exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
+        self._routing = routing = exchange.catalog.config.routing
+        self._deadline = exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
 
     def _ask(self, trial: Trial) -> Ask:
         raise NotImplementedError
@@ -115,10 +115,10 @@ class Dispatch:
             return None
         exchange, live = self._exchange, deployment.live
         entry = live.breaker.enter(self._endpoint, now)
-        if not entry and self._plan.early:
-            entry = live.breaker.enter(self._endpoint, now, early=True)
         if not entry:
-            return None
+            entry = live.breaker.enter(self._endpoint, now, early=self._plan.early)
+            if not entry:
+                return None
         if live.quota.refused_until > now >= live.quota.rests_until:
             live.quota.probe(now, self._probe_at(now))
         trial = Trial(deployment, entry, key, now)
@@ -158,7 +158,8 @@ class Dispatch:
                 trial.status = answer.status
                 return self._refused(trial, answer)
             told = self._claim(trial, answer)
-            self._answered(trial)
+            trial.ended = now = self._now()
+            account.answered(trial, self._endpoint, now)
             delivery.deliver(answer, told)
             return None
         except UpstreamFault as fault:
@@ -199,14 +200,6 @@ class Dispatch:
         trial.failure, trial.reason = kind.value, _in_our_words(fault)
         account.failed(trial, kind, exchange.error, exchange.trials, self._endpoint, now)
         return None
-
-    def _answered(self, trial: Trial) -> None:
-        """A collected answer was good."""
-        statistics = trial.deployment.live.statistics
-        trial.ended = now = self._now()
-        account.succeeded(trial, self._endpoint, now)
-        if statistics.latency is None:  # a first guess; streams know better
-            statistics.first_token(now - trial.began, now)
 
     # -- after a setback --------------------------------------------------------------------------
 

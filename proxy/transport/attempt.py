@@ -167,12 +167,16 @@ class Attempt:
             self._uploading = None  # its frame knows us, and the request's body
         if self._ask.size > JOIN_BELOW:
             self._ask.forget()  # the traceback of a fault keeps us until the next collection
+        if self._body is not None:
+            self._finish_body(self._body)
+
+    def _finish_body(self, body: Body) -> None:
+        """It was not handed over whole in one read: a decoder and a tap may stand beside it."""
         if self._inflating is not None:
             self._inflating.stop()
-        body, tap = self._body, self._tap
-        if body is not None:
-            body.release()
-            self._body = None  # it knows us: without this each request would leave a cycle to the collector
+        body.release()
+        self._body = None  # it knows us: without this each request would leave a cycle to the collector
+        tap = self._tap
         if tap is not None:
             exchange = self._exchange
             exchange.usage = tap.usage
@@ -294,7 +298,7 @@ class Attempt:
         assert connection is not None
         self.headed_at = connection.last_read
         self._head = head
-        if head.odd or head.status >= 400:
+        if head.suspect:
             head.change(self._deployment.provider.redact.value)
         if self._watch is not None:
             self._watch.head_seen()
@@ -491,7 +495,9 @@ class Attempt:
             if status >= 400 and not head.coding:
                 return ErrorPipe(self, self._reply, status, head.length, MAX_ERROR, self.redacted)
             return Pipe(self, self._reply, status, head.length)
+        most = MAX_ERROR
         if status < 400:
+            most = self._around.max_answer
             if status >= 300:
                 raise BrokenAnswer(
                     "The provider redirected the request; redirects are not followed.", code="upstream_redirect"
@@ -506,7 +512,7 @@ class Attempt:
             if endpoint.answer != "json" and not head.kind.endswith((b"/json", b"+json")):
                 return Pipe(self, self._reply, status, None if head.coding else head.length)
         length = None if head.coding else head.length
-        if length and length <= (self._around.max_answer if status < 400 else MAX_ERROR):
+        if length and length <= most:
             return None
         return self._collector(length)
 

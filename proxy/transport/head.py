@@ -21,8 +21,8 @@ _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding
 class Head(Struct, gc=False):
     """``kind`` is the media type in lower case, ``coding`` the content coding (``""``: none), ``length`` the
     Content-Length or ``None``; ``framed`` tells that the body's end will be seen without the connection's.
-    ``lines`` are those that the client may see, as ``headers.to_client`` serialises them; ``odd``: one of them is of a
-    name that few providers send."""
+    ``lines`` are those that the client may see, as ``headers.to_client`` serialises them. ``suspect``: they may quote a
+    credential, as those of an error, and those of a name that few providers send."""
 
     status: int
     headers: list[Header]
@@ -31,7 +31,7 @@ class Head(Struct, gc=False):
     length: int | None
     framed: bool
     lines: bytes
-    odd: bool = False
+    suspect: bool = False
 
     def change(self, of: Callable[[bytes], bytes]) -> None:
         """Replace the values by what ``of`` makes of them."""
@@ -53,7 +53,7 @@ _FAMILIAR: Final = frozenset(
     b" link pragma retry-after retry-after-ms server server-timing trailer vary via x-should-retry x-powered-by"
     b" openai-model openai-processing-ms openai-version request-id x-request-id x-cache x-response-time".split()
 )
-_ODD: Final = b"?"  # in place of the name of a field whose value might be a credential
+_SUSPECT: Final = b"?"  # in place of the name of a field whose value might be a credential
 
 
 class _Marks(Spellings[tuple[bytes | None, Verdict]]):
@@ -63,7 +63,7 @@ class _Marks(Spellings[tuple[bytes | None, Verdict]]):
         lower, verdict = name.lower(), TO_CLIENT.judge(name)
         if lower in _READ:
             return lower, verdict
-        return None if verdict == DROP or lower in _FAMILIAR else _ODD, verdict
+        return None if verdict == DROP or lower in _FAMILIAR else _SUSPECT, verdict
 
 
 class _Kinds(Spellings[bytes]):
@@ -86,7 +86,8 @@ def read_head(status: int, headers: list[Header]) -> Head:
     """
     kind, coding = b"", ""
     length: int | None = None
-    chunked = depends = odd = False
+    chunked = depends = False
+    suspect = status >= 400
     lines: list[bytes] = []
     for name, value in headers:
         field, beginning = _mark_of(name)
@@ -106,8 +107,8 @@ def read_head(status: int, headers: list[Header]) -> Head:
             coding = value.decode("latin-1").strip().lower()
             if coding == "identity":
                 coding = ""
-        elif field == _ODD:
-            odd = True
+        elif field == _SUSPECT:
+            suspect = True
         else:
             if chunked or value.strip().lower() != b"chunked":
                 raise BrokenAnswer("The provider's answer has a transfer coding that we do not read.")
@@ -116,4 +117,4 @@ def read_head(status: int, headers: list[Header]) -> Head:
         raise BrokenAnswer("The provider's answer has both Content-Length and Transfer-Encoding.")
     framed = chunked or length is not None or status in (204, 304)
     block = policy.to_client(headers) if depends else joined(lines)
-    return Head(status, headers, kind, coding, length, framed, block, odd)
+    return Head(status, headers, kind, coding, length, framed, block, suspect)

@@ -132,26 +132,31 @@ def read(body: bytes, *, checked: bool = False) -> Call:
             f"The request body has more than one {exc.name!r}.", param=exc.name, code="duplicate_member"
         ) from None
     values = members.values
-    usual = _is_usual(values)
-    other_models = "" if usual else _check_names(values)
     model, names, auto, verbatim = _model(values.get("model"))
-    rare = not (usual or _RARE.isdisjoint(values))
-    router_fields = stated(members) if rare else ()
-    criteria = of_members(members, router_fields) if router_fields else NONE
     raw = values.get("stream")
     stream = raw is not None and raw != _FALSE and _flag("stream", raw)
     call = Call(body, members, model, names, auto, verbatim, stream)
-    if not usual:
-        call.other_models = other_models
-    if rare:
-        call.router_fields, call.criteria = router_fields, criteria
-        call.stateless = values.get("store") == _FALSE
-        call.choices = _choices(members)
-        call.wants_usage = _wants_usage(members)
+    if not _is_usual(values):
+        _read_unusual(call)
     messages = values.get("messages")
     if messages is not None and _first_byte(messages) != _ARRAY:
         raise _wrong("messages", "an array")
     return call
+
+
+def _read_unusual(call: Call) -> None:
+    """The members that few calls have."""
+    members = call.members
+    values = members.values
+    call.other_models = _check_names(values)
+    if _RARE.isdisjoint(values):
+        return
+    call.router_fields = router_fields = stated(members)
+    if router_fields:
+        call.criteria = of_members(members, router_fields)
+    call.stateless = values.get("store") == _FALSE
+    call.choices = _choices(members)
+    call.wants_usage = _wants_usage(members)
 
 
 def _not_json(body: bytes, exc: NotJSON) -> ClientFault:
