@@ -16,6 +16,7 @@ _REFERENCE = re.compile(
     r"\$\{?(?P<shell>[A-Za-z_]\w*)\}?|%(?P<batch>[A-Za-z_]\w*)%|(os\.environ/|process\.env\.|env[./:])(?P<other>\w+)"
 )
 _PORTS = {"ollama", "lmstudio"}  # whose default port hardly any other server uses
+_OTHER_APIS = {"ollama": ("", "/api"), "lmstudio": ("", "/api/v0")}  # paths at which another API of theirs is
 
 
 def key_mistake(key: str) -> str:
@@ -65,9 +66,10 @@ def _expected(name: str, address: str) -> str:
             return "" if _is_at(parts.path, known) else known.base_url
     for local, known in KNOWN_PROVIDERS.items():
         port = urlsplit(known.base_url).port
-        if parts.path or local in HOSTED or not (name == local or (local in _PORTS and parts.port == port)):
+        if local in HOSTED or not (name == local or (local in _PORTS and parts.port == port)):
             continue
-        return "" if _is_at(parts.path, known) else f"{address}{urlsplit(known.base_url).path}"
+        if parts.path in _OTHER_APIS.get(local, ("",)) and not _is_at(parts.path, known):
+            return f"{address.removesuffix(parts.path)}{urlsplit(known.base_url).path}"
     return ""
 
 

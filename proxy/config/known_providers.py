@@ -119,9 +119,9 @@ def completed(providers: Any) -> Any:
 
 
 def _completed(known: KnownProvider | None, provider: Any) -> Any:
-    if known is None or not (provider is None or isinstance(provider, dict)):
-        return provider
-    given = provider or {}
+    given = {} if provider is None else provider
+    if known is None or not isinstance(given, dict):
+        return given
     if given.get("baseUrl") or given.get("baseUrls"):
         return provider
     filled = {**given, "baseUrl": known.base_url}

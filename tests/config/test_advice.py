@@ -83,6 +83,8 @@ def test_an_address_that_ends_in_an_endpoint_is_a_mistake(tmp_path: Path, addres
         ("openrouter", "https://openrouter.ai/v1", "https://openrouter.ai/api/v1"),
         ("ollama", "http://gpu-box:9999", "http://gpu-box:9999/v1"),
         ("local", "http://localhost:11434", "http://localhost:11434/v1"),
+        ("local", "http://host.docker.internal:11434/api", "http://host.docker.internal:11434/v1"),
+        ("ollama", "http://gpu-box:9999/api", "http://gpu-box:9999/v1"),
         ("vllm", "http://127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
     ],
 )

@@ -97,8 +97,9 @@ def test_an_address_in_the_file_wins_over_the_known_one(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unknown_provider_without_an_address_is_told_which_are_known(tmp_path: Path) -> None:
-    (line,) = mistakes(tmp_path, "providers: {gorq: {apiKey: k}}")
+@pytest.mark.parametrize("text", ["{apiKey: k}", "{}", ""])
+def test_an_unknown_provider_without_an_address_is_told_which_are_known(tmp_path: Path, text: str) -> None:
+    (line,) = mistakes(tmp_path, f"providers: {{gorq: {text}}}")
     assert line == f"config.yaml: providers.gorq.baseUrl: is missing (known without it: {', '.join(NAMES)})"
 
 

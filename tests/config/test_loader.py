@@ -231,7 +231,7 @@ models:
         "config.yaml: providers.local.apiKey: expected text, got a number; put it in quotes",
         f"config.yaml: providers.local.baseUrl: {MISSING}",
         'config.yaml: providers."bad name": a provider\'s name has letters, digits, dots, dashes and underscores only',
-        "config.yaml: providers.empty: expected a mapping, got nothing",
+        f"config.yaml: providers.empty.baseUrl: {MISSING}",
         'config.yaml: routing.maxRetries: expected a whole number, got "three"',
         'config.yaml: routing: unknown key "maxRetires"; did you mean "maxRetries"?',
         "config.yaml: routing.timeoutSecs: must be at least 0, got -1",

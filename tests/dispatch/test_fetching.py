@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from typing import Any
 
@@ -162,3 +163,7 @@ def test_any_answer_at_all_is_a_list_of_names_or_none(body: bytes) -> None:
         assert all(isinstance(name, str) for name in names_in(body))
     except FetchFailed:
         pass
+
+
+def test_a_request_waits_for_a_list_for_two_seconds_at_most() -> None:
+    assert inspect.signature(ListFetcher).parameters["patience"].default == 2.0
