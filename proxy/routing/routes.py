@@ -64,6 +64,8 @@ class Routes:
                 return route
         for base in self._bases:
             if path.startswith(base):
+                if route is None:
+                    self._check_appended(base, path[len(base) :])
                 return self._below(method, path[len(base) :], route, catalog)
             if f"{path}/" == base:
                 raise ClientFault(
@@ -116,6 +118,21 @@ class Routes:
             status=404,
             code="stateful_path",
         )
+
+    def _check_appended(self, base: str, path: str) -> None:
+        """Refuse an endpoint that a client appended to another one, its base URL. Raises ClientFault (404)."""
+        for name in self._by_name:
+            if not path.startswith(f"{name}/"):
+                continue
+            rest = path[len(name) :]
+            for prefix in (*self._bases, "/"):
+                if rest.removeprefix(prefix) in (*self._by_name, "models"):
+                    raise ClientFault(
+                        f"The path goes on after the endpoint {name}. The base URL of the client must end with"
+                        f" {base[:-1]}, without an endpoint.",
+                        status=404,
+                        code="unknown_path",
+                    )
 
     def _unknown(self, path: str) -> ClientFault:
         """A path below a base path that leads nowhere; ``path`` is what follows the base path."""
