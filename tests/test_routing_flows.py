@@ -19,6 +19,7 @@ from openai import AsyncOpenAI
 
 from tests.support import (
     Answer,
+    Reset,
     Stall,
     Upstream,
     Wait,
@@ -31,7 +32,7 @@ from tests.support import (
     within,
 )
 from tests.support.clock import FakeClock
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, one_provider
 from tests.support.lives import at_rest, live
 from tests.support.steps import Script
 from tests.support.upstream import Request
@@ -641,6 +642,28 @@ async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: 
         assert live(gw, "up/m").breaker.failures == 0  # the third takes over
         assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
         assert set(keys_of(up)[3:]) == {"key-3"}
+
+
+REFUSED_ONCE: dict[str, Script] = {"429": told(429), "500": told(500), "reset": [Reset()]}
+
+
+@pytest.mark.parametrize("script", REFUSED_ONCE.values(), ids=REFUSED_ONCE.keys())
+async def test_with_max_retries_0_nobody_is_asked_twice(up: Upstream, clock: FakeClock, script: Script) -> None:
+    up.queue(script)
+    config = one_provider(up, routing={"maxRetries": 0, "rateLimitRetries": 2})
+    async with Gateway(config, clock=clock) as gw:
+        answer = await ask(gw)
+    assert answer.status in (429, 502)
+    assert len(up.requests) == 1
+
+
+async def test_a_429_about_the_request_itself_tells_sdks_not_to_retry_wherever_it_stood(up: Upstream) -> None:
+    message = "Request too large for m on tokens per minute (TPM): Limit 6000, Requested 9014"
+    error = error_json(message, code="rate_limit_exceeded")
+    up.queue(json_answer(error, 429), json_answer(error, 200))
+    async with Gateway(one_provider(up)) as gw:
+        for answer in (await ask(gw), await ask(gw)):
+            assert (answer.status, answer.header("x-should-retry")) == (429, "false")
 
 
 async def test_an_account_that_is_used_up_is_not_asked_twice_and_keeps_its_code(up: Upstream, clock: FakeClock) -> None:

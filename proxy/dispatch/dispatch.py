@@ -281,14 +281,14 @@ class Dispatch:
 
     async def _rested(self, deployment: Deployment) -> Deployment | None:
         """After a 429: another key, an equal candidate, the same when it has rested, another candidate."""
-        now, retry, keys = self._now(), self._asked(deployment) - 1, deployment.provider.keys
+        now, keys = self._now(), deployment.provider.keys
         if len(keys) > 1 and keys.free_at() <= now:
             return deployment
         equal = self._plan.equal(now) if self._has_budget() else None
         if equal is not None:
             return equal
         patience = self._waiting()
-        again = retry < self._routing.rate_limit_retries and await patience.cooled(deployment, self._deadline)
+        again = self._may_repeat(deployment) and await patience.cooled(deployment, self._deadline)
         if again and self._plan.may_ask(deployment, self._now()):
             return deployment
         other = self._switch()
@@ -319,10 +319,13 @@ class Dispatch:
 
     async def _again(self, trial: Trial) -> Deployment | None:
         """After a reset: the same, a moment later."""
-        retry = self._asked(trial.deployment) - 1
-        if retry >= self._routing.rate_limit_retries:
-            return None
-        return await self._later(trial.deployment, retry)
+        deployment = trial.deployment
+        return await self._later(deployment, self._asked(deployment) - 1) if self._may_repeat(deployment) else None
+
+    def _may_repeat(self, deployment: Deployment) -> bool:
+        """Whether it may be asked again after a 429 or a reset."""
+        routing = self._routing
+        return bool(routing.max_retries) and self._asked(deployment) <= routing.rate_limit_retries
 
     async def _once_more(self, setback: Setback) -> Deployment | None:
         """After a 5xx with nobody else left: the same once more, unless nothing is to be tried twice."""
@@ -374,6 +377,8 @@ class Dispatch:
         if setback.answer is not None:
             self._delivery.relay_error(setback.answer)
         elif setback.fault is not None:
+            if setback.fault.status == 429:
+                setback.fault.should_retry = False  # as ``relay_error`` does
             raise setback.fault
 
 
