@@ -42,9 +42,18 @@ def access(models: Iterable[str], providers: Iterable[str]) -> Access:
 
 
 def forbidden(names: Sequence[str]) -> ClientFault:
-    """The 403 that names the model."""
-    which = f"The model {names[0][:200]!r} is" if names else "No model is"
-    return ClientFault(f"{which} not open to this credential.", status=403, param="model", code="model_not_allowed")
+    """The 403 that names the model, if the request does."""
+    text = (
+        f"The model {names[0][:200]!r} is not open to this credential."
+        if names
+        else "None of the models to choose from is open to this credential; name one that is."
+    )
+    return ClientFault(text, status=403, param="model", code="model_not_allowed")
+
+
+def forbidden_provider(name: str) -> ClientFault:
+    """The 403 for a path of a provider."""
+    return ClientFault(f"The provider {name!r} is not open to this credential.", status=403, code="model_not_allowed")
 
 
 def forbidden_member(name: str) -> ClientFault:

@@ -17,7 +17,7 @@ from proxy.config.schema import Config, Fallback
 from proxy.errors import GatewayError
 from proxy.providers.openai import Provider
 from proxy.routing import faults
-from proxy.routing.access import ALL, Access, forbidden
+from proxy.routing.access import ALL, Access, forbidden, forbidden_provider
 from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import OPAQUE, PATHS
@@ -137,7 +137,7 @@ class Catalog:
     def opaque_plan(self, provider: Provider, access: Access, random: Random) -> Plan:
         """For requests without a model, on paths of one provider. Raises ClientFault (403)."""
         if not access.reaches(provider):
-            raise forbidden(())
+            raise forbidden_provider(provider.name)
         return Plan((self._any[provider.name],), OPAQUE.path, b"", random)
 
     def _found(self, spec: Spec, pinned: Provider | None, now: float) -> _Found:

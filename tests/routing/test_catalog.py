@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from proxy.config.schema import CircuitBreaker, EndpointName
 from proxy.errors import ClientFault
-from proxy.routing.access import ALL
+from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.routing.endpoints import PATHS
 from proxy.routing.live import MOST_PASSING as MOST_LIVES
 from proxy.routing.live import Registry
 from proxy.routing.names import LONGEST_PASSING, MOST_PASSING
+from proxy.routing.spec import Spec
 from tests.support.catalogs import ENDPOINT, asked, build, every
 
 PROVIDERS = {
@@ -565,3 +566,19 @@ def test_one_model_is_found_for_its_own_page(name: str) -> None:
     }
     assert catalog().pages.find("off") is None
     assert catalog().pages.find("nothing") is None
+
+
+def test_a_credential_for_which_nothing_can_be_chosen_is_told_to_name_a_model() -> None:
+    spec = Spec(auto=True, endpoint=ENDPOINT, access=access(["other"], []))
+    with pytest.raises(ClientFault) as caught:
+        catalog().plan(spec, None, 0.0, random.Random(0))
+    assert caught.value.status == 403
+    assert caught.value.message == "None of the models to choose from is open to this credential; name one that is."
+
+
+def test_a_path_of_a_provider_that_is_not_open_names_the_provider() -> None:
+    known = catalog()
+    with pytest.raises(ClientFault) as caught:
+        known.opaque_plan(known.providers["deepseek"], access([], ["openrouter"]), random.Random(0))
+    assert (caught.value.status, caught.value.code) == (403, "model_not_allowed")
+    assert caught.value.message == "The provider 'deepseek' is not open to this credential."
