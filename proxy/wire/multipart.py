@@ -6,10 +6,13 @@ https://www.rfc-editor.org/rfc/rfc2046#section-5.1 (multipart).
 
 from __future__ import annotations
 
+import logging
 import re
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a warning for each of a client's mistakes
 
 # RFC 2046, section 5.1.1: 1 to 70 of these, not ending with a space.
 _boundary = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
@@ -27,6 +30,10 @@ _parameter = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 ).match
+# Readers disagree on where a quoted string ends, so a name is looked for within them, too.
+_names = re.compile(rb"(?<![\w-])name[ \t]*(?:\*\d*\*?)?[ \t]*=", re.IGNORECASE).findall
+# What some readers strip or decode in a name: email.utils <>, others ' and %, Commons FileUpload =?...?=
+_is_decoded = re.compile(rb"""[<>'"\\%?]""").search
 _quoted_pair = re.compile(rb"\\(.)", re.DOTALL)
 
 MAX_PARTS = 1000  # each takes about 15 us
@@ -61,7 +68,7 @@ class FieldScanner:
     """Watches a body for one text field. A part that only some readers take for that field is refused.
 
     ``value`` and ``span``, the byte offsets of the value in the body, are ``None`` until the field has
-    passed whole. ``ended`` tells whether the closing boundary has passed; what follows it is ignored.
+    passed whole. ``ended`` tells whether the closing boundary has passed; only blank lines may follow it.
     ``preamble`` counts the bytes before the first boundary.
     """
 
@@ -72,6 +79,8 @@ class FieldScanner:
         self.preamble = 0
         self._name = name.encode()
         self._max_value = max_value
+        self._closing = b"\r\n--" + boundary + b"--"
+        self._tail = b"\r\n"  # the last bytes that were fed: the closing boundary may have begun there
         self._begun = False
         self._parts = 0
         self._fed = 0  # bytes before the chunk that is being fed
@@ -107,11 +116,19 @@ class FieldScanner:
             self._begun = bool(chunk)
         if not chunk:
             return
+        rest = chunk if self.ended else b""
         try:
             self._parser.write(chunk)
         except MultipartParseError as exc:
             raise BadMultipart(f"not multipart/form-data at byte {self._fed + exc.offset}") from None
         self._fed += len(chunk)
+        if not self.ended:
+            size = len(self._closing)
+            self._tail = chunk[-size:] if len(chunk) >= size else (self._tail + chunk)[-size:]
+        elif not rest:
+            rest = (self._tail + chunk).partition(self._closing)[2]
+        if rest.strip(b" \t\r\n"):
+            raise BadMultipart("something stands behind the closing boundary")  # PHP would look for parts in it
 
     def _part_begin(self) -> None:
         self._headers.clear()
@@ -179,7 +196,7 @@ def _is_field(disposition: bytes, name: bytes) -> bool:
     names = [value for parameter, value in parameters if parameter == b"name"]
     # Where readers differ on what the name is (RFC 7578, section 4.2, forbids name*), we must not guess:
     # the provider could read another model than the one that was admitted.
-    if kind != b"form-data" or len(names) != 1 or any(key.startswith(b"name*") for key, _ in parameters):
+    if kind != b"form-data" or len(names) != 1 or len(_names(disposition)) != 1 or _is_decoded(names[0]):
         raise BadMultipart("a part needs one plain name")
     # .NET ignores case, PHP strips spaces and takes ``name[]`` for the name.
     if names[0].partition(b"[")[0].strip().lower() != name:
