@@ -15,6 +15,9 @@ _encode = msgspec.json.Encoder().encode
 # Comparing a name with so many others takes some milliseconds; among more only those that begin like it are compared.
 MOST_COMPARED = 500
 
+NEAR = 0.6  # likeness (difflib's ratio) from which on a name is suggested
+SPREAD = 0.1  # how much less like it than the nearest name another suggestion may be
+
 
 def listing(deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]], created: int) -> bytes:
     """OpenAI's objects, one per name that can be asked for, and rows of our own, one per entry of the configuration.
@@ -44,17 +47,39 @@ def unknown(model: str, known: Collection[str], own: Iterable[str], takers: Sequ
 
     ``takers`` are providers that would take the name behind their own.
     """
-    near = difflib.get_close_matches(model[:200], _comparable(model, known), n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = _did_you_mean(model, known)
     if takers:
         hint += (
             f" To use it at a provider, name both: {' or '.join(repr(f'{each}/{model[:200]}') for each in takers[:5])}."
         )
     if not hint and (names := sorted(set(own))[:10]):
         hint = f" Known models: {', '.join(names)}."
+    return _not_found(model, hint)
+
+
+def unlisted(model: str, rest: str, provider: str, known: Collection[str]) -> ClientFault:
+    """The 404 for ``provider/rest`` where that provider takes no other names than the ``known`` ones."""
+    hint = f" {provider} serves only the models that models.yaml lists; `anyModel: true` lets it take any name."
+    return _not_found(model, hint + _did_you_mean(rest, known))
+
+
+def _not_found(model: str, hint: str) -> ClientFault:
     return ClientFault(
         f"The model {model[:200]!r} does not exist.{hint}", status=404, param="model", code="model_not_found"
     )
+
+
+def _did_you_mean(model: str, known: Collection[str]) -> str:
+    """The known names next to ``model``, as a sentence with a space before it; ``""`` if none is near."""
+    word = model[:200].lower()
+    compared = {name.lower(): name for name in reversed(_comparable(model, known))}
+    near = difflib.get_close_matches(word, compared, n=3, cutoff=NEAR)
+    close = [each for each in near if _likeness(word, each) >= _likeness(word, near[0]) - SPREAD]
+    return f" Did you mean {' or '.join(repr(compared[each]) for each in close)}?" if close else ""
+
+
+def _likeness(word: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, word).ratio()
 
 
 def _comparable(model: str, known: Collection[str]) -> list[str]:

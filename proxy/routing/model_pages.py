@@ -53,6 +53,11 @@ class ModelPages:
 
     def unknown(self, model: str, access: Access = ALL) -> ClientFault:
         """The 404 for a name that leads nowhere, with the names that whoever may use that much may have meant."""
+        closed = self._names.closed(model)
+        if closed is not None and access.reaches(closed[0]):
+            provider, rest = closed
+            own, upstream = self._names.known(access, provider)
+            return listing.unlisted(model, rest, provider.name, [*own, *upstream])
         own, upstream = self._names.known(access)
         upstream += [ours for provider, name, ours in self._names.listed() if access.permits(provider, name)]
         takers = [provider.name for provider in self._names.takers(model) if access.reaches(provider)]

@@ -1,8 +1,11 @@
 """What a model's name means: deployments of the configuration, or a provider that takes any name.
 
-A name is looked up among the names of models.yaml, then among the providers' own names for these models, each with and
-without its provider's name in front. Any other name is handed on to providers that take any name: to those that list
-it themselves, else to the one that the name says, or to the only one.
+A name is looked up in this order:
+
+1. the names of models.yaml, with and without the name of the provider in front;
+2. ``provider/model`` where that provider takes any name: this provider only;
+3. the providers' own names for the models of models.yaml, with and without the name of the provider in front;
+4. providers that take any name: those that list the name themselves, else the only one.
 """
 
 from __future__ import annotations
@@ -80,21 +83,34 @@ class Names:
         own, upstream = self._meant(name)
         return bool(own or upstream)
 
-    def known(self, access: Access) -> tuple[list[str], list[str]]:
-        """The names of available models that ``access`` allows: our own, and the providers' own."""
+    def known(self, access: Access, at: Provider | None = None) -> tuple[list[str], list[str]]:
+        """The names of available models that ``access`` allows, of one provider or of all: our own, and the
+        providers' own.
+        """
+
+        def usable(deployment: Deployment) -> bool:
+            return available(deployment) and access.allows(deployment) and at in (None, deployment.provider)
+
         own, upstream = (
-            [name for name, found in names.items() if any(available(d) and access.allows(d) for d in found)]
-            for names in (self._own, self._upstream)
+            [name for name, found in names.items() if any(map(usable, found))] for names in (self._own, self._upstream)
         )
         return own, upstream
 
     def _meant(self, name: str) -> tuple[list[Deployment], list[Deployment]]:
         own, upstream = self._own.get(name, []), self._upstream.get(name, [])
-        prefix, slash, rest = name.partition("/")
-        if slash and prefix in self._providers:
-            own = own + list(_of(prefix, self._own.get(rest, ())))
-            upstream = upstream + list(_of(prefix, self._upstream.get(rest, ())))
+        named, rest = self._split(name)
+        if named is not None:
+            own = own + list(_of(named.name, self._own.get(rest, ())))
+            if named.open:
+                upstream = list(_of(named.name, upstream))
+            upstream = upstream + list(_of(named.name, self._upstream.get(rest, ())))
         return own, upstream
+
+    def _split(self, name: str) -> tuple[Provider | None, str]:
+        """The provider that stands before the first slash of a name, and what follows; else ``None`` and the name."""
+        prefix, slash, rest = name.partition("/")
+        named = self._providers.get(prefix) if slash else None
+        return named, name if named is None else rest
 
     def _meant_at(self, provider: Provider, name: str) -> tuple[list[Deployment], list[Deployment]]:
         names = dict.fromkeys((name, name.removeprefix(f"{provider.name}/")))
@@ -114,8 +130,7 @@ class Names:
 
     def passing(self, name: str, now: float) -> Steps:
         """Providers that take the name although the configuration does not know it; ``()`` if there are none."""
-        prefix, slash, rest = name.partition("/")
-        named = self._providers.get(prefix) if slash else None
+        named, rest = self._split(name)
         if named is not None and named.open:
             return self._used(named, rest, now)
         listing = [provider for provider in self.open if self._lists.has(provider, name)]
@@ -135,6 +150,11 @@ class Names:
         """Of several providers that take any name those that may have been meant, if the name says none of them."""
         return self.open if len(self.open) > 1 and name.partition("/")[0] not in self._providers else ()
 
+    def closed(self, name: str) -> tuple[Provider, str] | None:
+        """The provider that the name says, if it takes none but listed names, and the rest of the name."""
+        named, rest = self._split(name)
+        return None if named is None or named.open else (named, rest)
+
     def listed(self) -> Iterator[tuple[Provider, str, str]]:
         """What providers that take any name list themselves: the provider, its name for the model, and ours.
 
@@ -142,8 +162,7 @@ class Names:
         """
         for provider in self.open:
             for name in self._lists.names(provider):
-                prefix, slash, _ = name.partition("/")
-                named = self._providers.get(prefix) if slash else None
+                named, _ = self._split(name)
                 elsewhere = named is not None and named.open
                 yield provider, name, f"{provider.name}/{name}" if elsewhere else name
 

@@ -20,6 +20,7 @@ from proxy.routing.live import MOST_PASSING as MOST_LIVES
 from proxy.routing.live import Registry
 from proxy.routing.names import LONGEST_PASSING, MOST_PASSING
 from proxy.routing.spec import Spec
+from proxy.wire.criteria import NONE
 from tests.support.catalogs import ENDPOINT, asked, build, every
 
 PROVIDERS = {
@@ -75,6 +76,64 @@ def test_a_model_is_found_by_its_name_and_its_providers_name(name: str, candidat
     assert planned(catalog(), name) == candidates
 
 
+# A provider that is named explicitly
+
+SHIPPED = [
+    {"name": "gpt-4o-mini", "provider": "openrouter", "model": "openai/gpt-4o-mini"},
+    {"name": "openai/own", "provider": "openrouter", "model": "own-there"},
+]
+OPENAI = {"baseUrl": "http://127.0.0.1:3/v1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "pinned", "candidates"),
+    [
+        ("openai/gpt-4o-mini", None, [("openai", "gpt-4o-mini")]),
+        ("openai/gpt-9", None, [("openai", "gpt-9")]),
+        ("gpt-4o-mini", None, [("openrouter", "openai/gpt-4o-mini")]),
+        ("openai/own", None, [("openrouter", "own-there")]),
+        ("openrouter/openai/gpt-4o-mini", None, [("openrouter", "openai/gpt-4o-mini")]),
+        ("openai/gpt-4o-mini", "openrouter", [("openrouter", "openai/gpt-4o-mini")]),
+        ("openai/gpt-4o-mini", "openai", [("openai", "gpt-4o-mini")]),
+        ("gpt-4o-mini", "openai", [("openai", "gpt-4o-mini")]),
+    ],
+)
+def test_a_provider_that_takes_any_name_wins_over_other_providers_names_for_models(
+    name: str, pinned: str | None, candidates: list[tuple[str, str]]
+) -> None:
+    assert planned(catalog(SHIPPED, openai=OPENAI), name, pinned) == candidates
+
+
+def test_a_provider_that_takes_no_other_name_leaves_a_prefixed_name_to_the_others() -> None:
+    known = catalog(SHIPPED, openai=OPENAI | {"anyModel": False})
+    assert planned(known, "openai/gpt-4o-mini") == [("openrouter", "openai/gpt-4o-mini")]
+
+
+def test_a_named_provider_that_takes_any_name_still_knows_its_listed_models() -> None:
+    listed = {"name": "mini", "provider": "openai", "model": "gpt-4o-mini", "tags": ["fast"]}
+    known = catalog([*SHIPPED, listed], openai=OPENAI | {"anyModel": True})
+    for name in ("openai/gpt-4o-mini", "openai/mini"):
+        [deployment] = every(asked(known, name))
+        assert (deployment.name, told([deployment])) == ("mini", [("openai", "gpt-4o-mini")])
+
+
+def test_a_model_that_is_not_available_elsewhere_does_not_stop_the_provider_that_is_named() -> None:
+    known = catalog([SHIPPED[0] | {"available": False}], openai=OPENAI)
+    assert planned(known, "openai/gpt-4o-mini") == [("openai", "gpt-4o-mini")]
+
+
+def test_an_unknown_name_at_a_provider_that_takes_listed_models_only_says_so() -> None:
+    with pytest.raises(ClientFault) as caught:
+        asked(catalog(open=OPENAI), "deepseek/foo")
+    assert "deepseek serves only the models that models.yaml lists; `anyModel: true` lets it take any name." in (
+        caught.value.message
+    )
+    spec = Spec(("deepseek/foo",), False, NONE, ENDPOINT, access=access((), ("open",)), waited=True)
+    with pytest.raises(ClientFault) as caught:
+        catalog(open=OPENAI).plan(spec, None, 0.0, random.Random(0))
+    assert "anyModel" not in caught.value.message
+
+
 @pytest.mark.parametrize("name", [None, "auto"])
 def test_without_a_name_it_may_be_any_that_is_available(name: str | None) -> None:
     assert set(planned(catalog(), name)) == {R1, CHAT, REASONER}
@@ -113,6 +172,27 @@ def test_near_names_are_told(name: str, near: str) -> None:
     with pytest.raises(ClientFault, match="Did you mean") as caught:
         asked(catalog(), name)
     assert near in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("dmeo", ["demo"]),
+        ("demo-ct", ["demo-cut"]),
+        ("DEMO", ["demo"]),
+        ("gpt-4.2", ["gpt-4.1", "gpt-4.0"]),
+        ("p/dmeo", ["demo"]),
+        ("p/vendor", ["vendor/x"]),
+    ],
+)
+def test_only_the_nearest_names_are_suggested(name: str, near: list[str]) -> None:
+    names = ["demo", "demo-cut", "demo-503", "gpt-4.1", "gpt-4.0", "gpt-4-turbo-long"]
+    models: list[dict[str, Any]] = [{"name": each, "provider": "p"} for each in names]
+    models.append({"name": "other", "provider": "p", "model": "vendor/x"})
+    with pytest.raises(ClientFault) as caught:
+        asked(build(models, {"p": {"baseUrl": "http://p"}}), name)
+    suggested = caught.value.message.partition("Did you mean ")[2].rstrip("?").split(" or ")
+    assert sorted(each.strip("'") for each in suggested) == sorted(near)
 
 
 def test_where_nothing_is_near_the_known_models_are_told() -> None:
