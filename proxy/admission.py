@@ -75,7 +75,7 @@ class Admission:
             wall=time.time,
         )
         self._authenticate(config.auth)
-        self.limiter = Limiter(self._limits(config), Rules.of(config.rate_limiting), time.time, tally)
+        self.limiter = Limiter(self._limits(config), Rules.of(config.rate_limiting, config.auth), time.time, tally)
 
     @property
     def authenticate(self) -> Callable[[Handler], Handler]:
@@ -128,7 +128,7 @@ class Admission:
         """New rules and keys; the buckets, and what is open, stay. Raises ConfigError; then nothing has changed."""
         self._authenticate(config.auth)
         self._config = config
-        self.limiter.adopt(Rules.of(config.rate_limiting))
+        self.limiter.adopt(Rules.of(config.rate_limiting, config.auth))
 
     async def close(self) -> None:
         if self._following is not None:

@@ -283,6 +283,61 @@ async def test_a_token_says_who_asks_what_he_may_and_how_much(up: Upstream) -> N
         assert (await gw.settled(1))["caller"] == "jwt:ann"
 
 
+# Limits of a credential
+
+OWN: Any = {"requestsPerHour": 2}
+
+
+async def test_the_limits_of_a_key_hold_while_the_levels_of_the_configuration_are_off(up: Upstream) -> None:
+    off = {"rateLimiting": {"enabled": False, "global": {"requestsPerHour": 1}, "perModel": {"requestsPerHour": 1}}}
+    own, other = {"name": "a", "hash": HASH, "limits": OWN}, {"name": "b", "hash": OTHER_HASH}
+    async with Gateway(one_provider(up, **keys(own, other), **off)) as gw:
+        client = await gw.client()
+        answers = [await ask(client, bearer(SECRET)) for _ in range(3)]
+        assert [(each.status, each.header("X-RateLimit-Remaining")) for each in answers] == [
+            (200, "1"),
+            (200, "0"),
+            (429, "0"),
+        ]
+        assert answers[-1].json["error"]["limit_type"] == "client"
+        others = [await ask(client, bearer(OTHER)) for _ in range(4)]
+        assert {(each.status, each.header("X-RateLimit-Limit")) for each in others} == {(200, None)}
+
+
+async def test_token_limits_of_a_key_hold_while_the_levels_of_the_configuration_are_off(up: Upstream) -> None:
+    own = {"name": "a", "hash": HASH, "limits": {"tokensPerMinute": 50}}
+    async with Gateway(one_provider(up, **keys(own))) as gw:
+        client = await gw.client()
+        assert (await ask(client, bearer(SECRET), max_tokens=50)).status == 200
+        refused = await ask(client, bearer(SECRET), max_tokens=50)
+        assert (refused.status, refused.json["error"]["limit_unit"]) == (429, "tokensPerMinute")
+
+
+async def test_the_limits_of_a_key_made_at_run_time_hold_without_rate_limiting(up: Upstream, tmp_path: Path) -> None:
+    async with Gateway(one_provider(up, auth={"mode": "keys"}, dataDir=str(tmp_path))) as gw:
+        client = await gw.client()
+        wish = {"name": "new", "limits": OWN}
+        made = await client.fetch("POST", "/auth/api-keys", json=wish, headers=[bearer(ADMIN)])
+        assert made.json["limits"]["enabled"] is True
+        assert [(await ask(client, bearer(made.json["key"]))).status for _ in range(3)] == [200, 200, 429]
+
+
+async def test_the_limits_of_a_token_hold_without_rate_limiting(up: Upstream) -> None:
+    auth = {"mode": "jwt", "jwt": {"secret": "s" * 32}}
+    token = jwt.encode({"sub": "ann", "exp": time.time() + 60, "limits": OWN}, "s" * 32, "HS256")
+    async with Gateway(one_provider(up, auth=auth)) as gw:
+        client = await gw.client()
+        assert [(await ask(client, bearer(token))).status for _ in range(3)] == [200, 200, 429]
+
+
+async def test_without_authentication_and_rate_limiting_there_is_no_limiter(up: Upstream) -> None:
+    async with Gateway(one_provider(up)) as gw:
+        client = await gw.client()
+        answer = await ask(client, bearer(SECRET))
+        assert (answer.status, answer.header("X-RateLimit-Limit")) == (200, None)
+        assert admission(gw).limiter.rules.inert
+
+
 # Limits of requests
 
 

@@ -56,10 +56,6 @@ def idle(config: Config) -> Iterator[Complaint]:
         yield Complaint("auth.keys", f"has no effect: auth.mode is {auth.mode}")
     if auth.jwt is not None and auth.mode not in ("jwt", "any"):
         yield Complaint("auth.jwt", f"has no effect: auth.mode is {auth.mode}")
-    limited = [quoted(key.name) for key in auth.keys if key.limits is not None and key.limits.enabled]
-    if limited and not config.rate_limiting.enabled:
-        who = f"{limited[0]} and {len(limited) - 1} more" if len(limited) > 1 else limited[0]
-        yield Complaint("auth.keys", f"the limits of {who} have no effect: rateLimiting is not enabled")
 
 
 def _provider(provider: Provider) -> Iterator[Complaint]:

@@ -58,9 +58,12 @@ class BucketView(Struct, rename="camel"):
 
 
 class LimitsView(Struct, rename="camel"):
-    """``storeState`` is that of a store that is reached over a network; of each limit the fullest buckets are told."""
+    """``enabled``: the levels of the configuration hold. ``credentialLimits``: the own limits of a key or token hold,
+    which is so wherever authentication is on. ``storeState`` is that of a store that is reached over a network. Of each
+    limit the fullest buckets are told."""
 
     enabled: bool
+    credential_limits: bool
     store: Literal["memory", "redis"]
     store_state: StoreView | None
     on_store_failure: Literal["local", "open", "closed"]
@@ -82,6 +85,7 @@ class RateLimits:
     def _view(self, settings: RateLimiting, limits: Sequence[Limit], buckets: list[BucketView]) -> LimitsView:
         return LimitsView(
             enabled=settings.enabled,
+            credential_limits=self._limiter.rules.credentials,
             store="redis" if isinstance(self._limiter.store, Failover) else "memory",
             store_state=_state(self._limiter.store),
             on_store_failure=settings.on_store_failure,

@@ -30,7 +30,8 @@ class Limiter:
     def adopt(self, rules: Rules) -> None:
         self.rules = rules
         self._terms: Terms | None = None  # nothing is limited
-        if rules.enabled:
+        self._only_own = not rules.enabled  # a client without limits of its own is not limited
+        if not rules.inert:
             self._terms = Terms(rules, self.store, self._leases, self._wall, self._tally)
 
     def around(self, handler: Handler) -> Handler:
@@ -41,6 +42,8 @@ class Limiter:
                 return handler(delivery)
             exchange = delivery.exchange
             client = exchange.caller
+            if self._only_own and (client is None or client.limits is None):
+                return handler(delivery)
             demand = terms.before(client)  # which may be the first to hear of slots
             lease = next(terms.leases) if terms.rules.has_slots else 0
             answer = terms.prepared.grant(demand, lease)

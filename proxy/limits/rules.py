@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from proxy.config.schema import Limits, RateLimiting, TokenEstimate
+from proxy.config.schema import Auth, Limits, RateLimiting, TokenEstimate
 from proxy.identity import Client
 from proxy.limits.base import HOUR, MINUTE, Level, Limit, Unit, Want
 
@@ -30,7 +30,8 @@ UNBOUNDED = Bounds()
 
 class Rules:
     """Every level's bounds; ``everyone`` is the level ``global``, ``own`` that of a client without limits of its own.
-    ``address`` is meant for clients that prove nothing: theirs nest under it.
+    ``address`` is meant for clients that prove nothing: theirs nest under it. ``enabled``: the levels of the
+    configuration hold; ``credentials``: the own limits of a key or token hold, whether they do or not.
 
     ``counts_tokens``: whether any bound so far is one of tokens, so that a call needs an estimate; ``has_slots``:
     whether any is ``concurrent``; ``gives_back``: whether any is either, so that something has to be given back.
@@ -41,6 +42,7 @@ class Rules:
         "_known",
         "address",
         "counts_tokens",
+        "credentials",
         "enabled",
         "estimates",
         "everyone",
@@ -51,8 +53,9 @@ class Rules:
         "provider",
     )
 
-    def __init__(self, settings: RateLimiting) -> None:
+    def __init__(self, settings: RateLimiting, credentials: bool) -> None:
         self.enabled = settings.enabled
+        self.credentials = credentials
         self._base = _effective(settings, settings.per_client)
         self._known: dict[Limits, Bounds] = {}
         self.estimates: TokenEstimate = settings.token_estimate
@@ -67,9 +70,14 @@ class Rules:
         self.gives_back = self.counts_tokens or self.has_slots
 
     @classmethod
-    def of(cls, settings: RateLimiting) -> Rules:
-        """Where ``settings`` are not enabled nothing is bounded, whatever a key says."""
-        return cls(settings)
+    def of(cls, settings: RateLimiting, auth: Auth | None = None) -> Rules:
+        """``auth`` says whether there are credentials; without it there are none."""
+        return cls(settings, auth is not None and auth.mode != "none")
+
+    @property
+    def inert(self) -> bool:
+        """No request can be limited."""
+        return not self.enabled and not self.credentials
 
     def client(self, overrides: Limits | None) -> Bounds:
         """The bounds of a client whose own limits, if any, come before the configuration's, member by member.
@@ -96,7 +104,7 @@ class Rules:
 
     def _compiled(self, overrides: Limits) -> Bounds:
         bounds = UNBOUNDED
-        if self.enabled and overrides.enabled:
+        if overrides.enabled and not self.inert:
             bounds = _bounds("client", _merged(self._base, overrides))
         if len(self._known) >= MOST_OVERRIDES:
             # Tokens bring limits of their own: who invents many must not fill the memory.

@@ -176,9 +176,8 @@ def test_what_has_no_effect_is_told(path: Path) -> None:
     assert notices(path, {"auth": auth | {"jwt": {"secret": SECRET}}}) == [
         "auth.keys: has no effect: auth.mode is none",
         "auth.jwt: has no effect: auth.mode is none",
-        'auth.keys: the limits of "k" and 1 more have no effect: rateLimiting is not enabled',
     ]
-    assert notices(path, {"auth": auth | {"mode": "any", "jwt": URL}, "rateLimiting": {"enabled": True}}) == []
+    assert notices(path, {"auth": auth | {"mode": "any", "jwt": URL}}) == []
 
 
 # -- who may govern, and where things are -------------------------------------------------------------

@@ -64,7 +64,7 @@ class Operated(Served):
             "catalog": lambda: self.catalog,
             "wait_for_lists": self._wait_for_lists,
             "registry": self.registry,
-            "limiter": Limiter(Memory(clock.now, 1000), Rules.of(self.config.rate_limiting), clock.wall, metrics),
+            "limiter": self._limiter(metrics),
             "metrics": metrics,
             "now": clock.now,
             "wall": clock.wall,
@@ -81,6 +81,10 @@ class Operated(Served):
         self.operator = Operator(self.engine, lambda: self.config, self.bodies, "1.2.3")
         self.settled.reports = (metrics.settle, self.operator.settle)
         return self.operator
+
+    def _limiter(self, metrics: Metrics) -> Limiter:
+        rules = Rules.of(self.config.rate_limiting, self.config.auth)
+        return Limiter(Memory(self.clock.now, 1000), rules, self.clock.wall, metrics)
 
     async def _wait_for_lists(self, providers: Iterable[Provider]) -> None:
         self.awaited += [provider.name for provider in providers]

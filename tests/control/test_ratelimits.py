@@ -33,12 +33,19 @@ async def test_without_limits_there_is_nothing_to_see() -> None:
     async with Operated(TWO) as plane:
         assert (await plane.ask("GET", "/admin/rate-limits")).json == {
             "enabled": False,
+            "credentialLimits": False,
             "store": "memory",
             "storeState": None,
             "onStoreFailure": "local",
             "limits": [],
             "buckets": [],
         }
+
+
+async def test_where_credentials_are_wanted_their_own_limits_hold_and_the_page_says_so() -> None:
+    async with Operated(TWO | {"auth": {"mode": "keys"}}) as plane:
+        answer = (await plane.ask("GET", "/admin/rate-limits")).json
+        assert (answer["enabled"], answer["credentialLimits"], answer["limits"]) == (False, True, [])
 
 
 async def test_the_page_shows_the_limits_as_clients_read_them_and_the_fullest_buckets_first() -> None:

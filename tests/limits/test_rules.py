@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from proxy.config.schema import Limits, RateLimiting
+from proxy.config.schema import Auth, Limits, RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Limit
 from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Rules, Wants
@@ -85,6 +85,19 @@ def test_nothing_is_bounded_unless_it_is_enabled() -> None:
         assert made.client(None) is UNBOUNDED
         assert not made.counts_tokens
     assert Rules.of(RateLimiting(**levels)).client(limits) is UNBOUNDED
+    assert Rules.of(RateLimiting(**levels), Auth(mode="none")).inert
+
+
+@pytest.mark.parametrize("mode", ["keys", "jwt", "any"])
+def test_own_limits_of_a_credential_hold_while_the_configurations_levels_are_off(mode: Any) -> None:
+    level = Limits(requests_per_minute=1, concurrent=1)
+    made = Rules.of(RateLimiting(per_client=level, global_=level), Auth(mode=mode))
+    own = Limits(requests_per_minute=3, tokens_per_minute=9)
+    assert not made.inert
+    assert told(made.client(own)) == [("client:requestsPerMinute", 3, 3), ("client:tokensPerMinute", 9, 9)]
+    assert made.counts_tokens
+    assert made.client(None) is made.everyone is made.address is UNBOUNDED
+    assert made.client(Limits(enabled=False, requests_per_minute=1)) is UNBOUNDED
 
 
 # -- addresses ----------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ export function show(root, { signal }) {
 
   function draw(found) {
     if (!found.enabled) {
-      head.note("Nobody is limited.");
+      head.note(found.credentialLimits ? "Keys and tokens with limits of their own are limited by these only." : "Nobody is limited.");
       return body.replaceChildren(empty("Rate limiting is off", "Switch it on in the configuration, for example:", h("pre", {}, EXAMPLE)));
     }
     if (body.firstChild !== settings) body.replaceChildren(...content);
