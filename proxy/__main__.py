@@ -85,6 +85,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from proxy.config.any_model import any_model, fallback_only
+    from proxy.limits.overview import overview
 
     loaded = _load(_source(arguments))
     if loaded is None:
@@ -106,7 +107,7 @@ def _check(arguments: argparse.Namespace) -> int:
         available = "" if model.available else "  (not available)"
         print(f"  {model.name}  at {model.provider}{upstream}{available}")
     print(f"clients: {_clients(config)}")
-    print(f"limits: {_limits(config)}")
+    print("limits: " + "\n  ".join(overview(config)))
     if line := loaded.variables.line():
         print(f"environment: {line}")
     refused = refusal(config, insecure=arguments.insecure)
@@ -132,16 +133,6 @@ def _clients(config: Config) -> str:
     if auth.mode in ("jwt", "any"):
         kinds.append("JSON Web Tokens")
     return " or ".join(kinds)
-
-
-def _limits(config: Config) -> str:
-    settings = config.rate_limiting
-    if not settings.enabled:
-        return "none"
-    levels = ("global", "perClient", "perAddress", "perModel", "perProvider")
-    set_ = (settings.global_, settings.per_client, settings.per_address, settings.per_model, settings.per_provider)
-    named = [level for level, limits in zip(levels, set_, strict=True) if limits is not None and limits.enabled]
-    return f"{', '.join(named) or 'those of keys'}, kept in {settings.store}"
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:

@@ -97,20 +97,29 @@ class Unauthorised(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """A limit of ours refuses; ``limit`` is its level (``client``), ``unit`` what it counts, ``quota`` how many."""
+    """A limit of ours refuses; ``limit`` is its level (``client``), ``unit`` what it counts, ``quota`` how many.
+
+    ``burst`` is the capacity of its bucket, 0 where that is unknown.
+    """
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, unit: str, *, quota: int = 0, retry_after: int) -> None:
-        words, whom = _UNITS.get(unit, unit), _LEVELS.get(limit, limit)
+    def __init__(self, limit: str, unit: str, *, quota: int = 0, burst: int = 0, retry_after: int) -> None:
+        bound, whom = bound_in_words(unit, quota, burst), _LEVELS.get(limit, limit)
         super().__init__(
-            f"Rate limit exceeded: {f'{quota} ' if quota else ''}{words} for {whom}. Try again in {retry_after} s.",
+            f"Rate limit exceeded: {bound} for {whom}. Try again in {retry_after} s.",
             retry_after=retry_after,
         )
         self.limit = limit
         self.unit = unit
+
+
+def bound_in_words(unit: str, quota: int, burst: int = 0) -> str:
+    """A limit as a user reads it: its rate, and its burst where that is smaller. 0 leaves a number out."""
+    rate = f"{quota} {_UNITS.get(unit, unit)}" if quota else _UNITS.get(unit, unit)
+    return f"{rate} (at most {burst} at once)" if 0 < burst < quota else rate
 
 
 _UNITS = {

@@ -353,7 +353,7 @@ async def test_the_tightest_bucket_is_told_and_a_refusal_names_the_level(up: Ups
         assert answer.header("Retry-After") == "180"
         assert abs(int(answer.header("X-RateLimit-Reset")) - time.time() - 360) < 20
         assert answer.json["error"] == {
-            "message": "Rate limit exceeded: 20 requests per hour for this client. Try again in 180 s.",
+            "message": "Rate limit exceeded: 20 requests per hour (at most 2 at once) for this client. Try again in 180 s.",
             "type": "rate_limit_error",
             "param": None,
             "code": "rate_limit_exceeded",

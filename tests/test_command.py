@@ -260,11 +260,15 @@ def test_help_and_usage_load_nothing_heavy(tmp_path: Path) -> None:
 def test_check_says_who_may_ask_and_how_much(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
         "auth: {mode: any, jwt: {secret: " + "s" * 32 + "}}\n"
-        "rateLimiting: {enabled: true, global: {requestsPerMinute: 9}, perModel: {concurrent: 2}}\n"
+        "rateLimiting: {enabled: true, global: {requestsPerMinute: 9, burstSize: 4}, perModel: {concurrent: 2}}\n"
     )
     lines = sluice("check", "--config", "c.yaml").stdout.splitlines()
     assert "clients: API keys (0 in the configuration and those in the database) or JSON Web Tokens" in lines
-    assert "limits: global, perModel, kept in memory" in lines
+    start = lines.index("limits: kept in memory")
+    assert lines[start + 1 : start + 3] == [
+        "  global  9 requests per minute (at most 4 at once)",
+        "  perModel  2 concurrent requests",
+    ]
 
 
 def test_the_tables_of_keys_are_brought_up_to_date_by_a_command(sluice: Sluice, tmp_path: Path) -> None:

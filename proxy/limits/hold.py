@@ -257,7 +257,8 @@ def remaining(limit: Limit, part: float) -> int:
 def _told(verdict: Verdict) -> RateLimited:
     limit = verdict.limit
     assert limit is not None
-    return RateLimited(limit.level, limit.unit, quota=limit.quota, retry_after=max(1, ceil(verdict.retry_after)))
+    retry_after = max(1, ceil(verdict.retry_after))
+    return RateLimited(limit.level, limit.unit, quota=limit.quota, burst=int(limit.capacity), retry_after=retry_after)
 
 
 def _answering(trials: list[Trial]) -> Deployment | None:

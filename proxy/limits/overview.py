@@ -1,0 +1,44 @@
+"""The limits of a configuration as text, for ``sluice check``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from proxy.config.schema import Config
+from proxy.errors import bound_in_words
+from proxy.limits.rules import Bounds, Rules
+
+
+def overview(config: Config) -> list[str]:
+    """What is limited: one line that says where it is counted, then one for each level, and for each key of the
+    configuration with limits of its own.
+    """
+    settings, rules = config.rate_limiting, Rules.of(config.rate_limiting, config.auth)
+    found = [*_levels(config, rules), *_keys(config, rules)]
+    if rules.inert or not (rules.credentials or found):
+        return ["none"]
+    where = f"kept in {settings.store}"
+    return [where if found else f"only those of keys and tokens, {where}", *found]
+
+
+def _levels(config: Config, rules: Rules) -> Iterator[str]:
+    # An address is a level of its own only where nobody proves who asks.
+    levels = {"global": rules.everyone, "perClient": rules.own}
+    if not rules.credentials:
+        levels["perAddress"] = rules.address
+    for name, bounds in (levels | {"perModel": rules.model, "perProvider": rules.provider}).items():
+        if text := _in_words(bounds):
+            yield f"{name}  {text}"
+
+
+def _keys(config: Config, rules: Rules) -> Iterator[str]:
+    if config.auth.mode not in ("keys", "any"):
+        return
+    for key in config.auth.keys:
+        if key.limits is not None:
+            yield f"key {key.name}  {_in_words(rules.client(key.limits)) or 'not limited'}"
+
+
+def _in_words(bounds: Bounds) -> str:
+    limits = [limit for limit in (*bounds.requests, bounds.tokens) if limit is not None]
+    return ", ".join(bound_in_words(limit.unit, limit.quota, int(limit.capacity)) for limit in limits)
