@@ -43,13 +43,12 @@ def _to(*paths: str) -> Callable[[str, Mapping[str, str]], Values]:
     return lambda text, environment: dict.fromkeys(paths, text)
 
 
-# pino, winston, NestJS, uvicorn and syslog have names of their own.
+# pino, winston, NestJS, uvicorn and syslog have names of their own; the setting itself takes `warn`.
 _LEVELS: Final = {
     "trace": "debug",
     "verbose": "debug",
     "log": "info",
     "notice": "info",
-    "warn": "warning",
     "critical": "error",
     "fatal": "error",
     "silent": "error",
