@@ -109,7 +109,7 @@ def test_check_finds_a_proxy_that_serve_could_not_use(sluice: Sluice, tmp_path: 
     (tmp_path / "c.yaml").write_text("providers: {up: {baseUrl: http://up.example/v1}}")
     done = sluice("check", "--config", "c.yaml", ALL_PROXY="socks5://user:hidden@127.0.0.1:1")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("environment variable ALL_PROXY: the scheme socks5:// is not supported")
+    assert done.stderr.startswith("environment: ALL_PROXY: the scheme socks5:// is not supported")
     assert "hidden" not in done.stderr
 
 

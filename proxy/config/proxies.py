@@ -219,4 +219,4 @@ def _parsed(name: str, url: str) -> Proxy | ConfigError | None:
         reason = str(wrong) if str(wrong).startswith(_TOLD) else "not a URL"
         if name.upper() == "ALL_PROXY":
             reason += "; HTTPS_PROXY and HTTP_PROXY come before it, and NO_PROXY=* switches proxies off"
-        return ConfigError([f"environment variable {name}: {reason}"])
+        return ConfigError([f"environment: {name}: {reason}"])
