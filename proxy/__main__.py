@@ -58,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "key":
         from proxy.auth.command import main as key
 
-        return key(arguments)
+        status = key(arguments)
+        if arguments.key_command == "new":
+            _tell_unused(arguments)
+        return status
     if arguments.command == "db":
         return _upgrade(arguments)
     return _check(arguments) if arguments.command == "check" else _serve(arguments)
@@ -133,6 +136,24 @@ def _clients(config: Config) -> str:
     if auth.mode in ("jwt", "any"):
         kinds.append("JSON Web Tokens")
     return " or ".join(kinds)
+
+
+def _tell_unused(arguments: argparse.Namespace) -> None:
+    """Say on stderr where the configuration asks for no key. What is wrong with it is for ``check`` to say."""
+    import os
+
+    from proxy.auth.apikey import unused
+    from proxy.config.loader import load
+    from proxy.config.source import ENV_FILE
+    from proxy.errors import ConfigError
+
+    env_file = arguments.env_file or (ENV_FILE if ENV_FILE.exists() else None)
+    try:
+        mode = load(arguments.config, os.environ, env_file).config.auth.mode
+    except ConfigError:
+        return
+    if notice := unused(mode):
+        print(f"notice: {notice}", file=sys.stderr)
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
@@ -232,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Validate the configuration and print what `serve` with the same options would run. "
         "All mistakes are told at once, one on a line, and end in exit status 1.",
     )
-    add_key_parsers(commands)
+    add_key_parsers(commands, _file_options())
     database = commands.add_parser("db", help="look after the database of API keys")
     steps = database.add_subparsers(dest="db_command", required=True, metavar="upgrade")
     steps.add_parser(
@@ -281,13 +302,18 @@ def _environment() -> str:
     )
 
 
-def _gateway_options() -> argparse.ArgumentParser:
+def _file_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--config", type=Path, metavar="FILE", help="configuration file (YAML)")
+    options.add_argument("--env-file", type=Path, metavar="FILE", help="more variables (default: .env)")
+    return options
+
+
+def _gateway_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False, parents=[_file_options()])
     options.add_argument("--host", metavar="ADDRESS", help="instead of server.host")
     options.add_argument("--port", type=_port, metavar="PORT", help="instead of server.port; 0: any free one")
     options.add_argument("--unix-socket", metavar="PATH", help="listen on a unix socket instead")
-    options.add_argument("--env-file", type=Path, metavar="FILE", help="more variables (default: .env)")
     options.add_argument(
         "--insecure",
         action="store_true",

@@ -271,6 +271,16 @@ def test_check_says_who_may_ask_and_how_much(sluice: Sluice, tmp_path: Path) -> 
     ]
 
 
+def test_a_key_is_made_with_a_notice_where_the_configuration_asks_for_none(sluice: Sluice, tmp_path: Path) -> None:
+    notice = "notice: auth.mode is none: keys are not asked for; set auth.mode to keys and restart\n"
+    assert sluice("key", "new").stderr == notice
+    (tmp_path / "c.yaml").write_text("auth: {mode: keys}")
+    for text, expected in (("auth: {mode: keys}", ""), ("auth: {mode: none}", notice), ("auth: {mode: 7}", "")):
+        (tmp_path / "c.yaml").write_text(text)
+        done = sluice("key", "new", "--config", "c.yaml")
+        assert (done.returncode, done.stderr) == (0, expected)
+
+
 def test_the_tables_of_keys_are_brought_up_to_date_by_a_command(sluice: Sluice, tmp_path: Path) -> None:
     first, second = sluice("db", "upgrade"), sluice("db", "upgrade")
     assert first.stdout.startswith("database: empty -> ")
@@ -280,6 +290,7 @@ def test_the_tables_of_keys_are_brought_up_to_date_by_a_command(sluice: Sluice, 
 
 def test_a_key_is_made_and_its_hash_is_what_the_configuration_takes(sluice: Sluice, tmp_path: Path) -> None:
     made = sluice("key", "new", "--name", "alice").stdout
+    assert "restart" not in made
     secret = next(line.strip() for line in made.splitlines() if line.strip().startswith("sk-"))
     assert secret not in made.split("auth.keys")[1]
     (tmp_path / "c.yaml").write_text("auth:\n  mode: keys\n  keys:\n" + made.split("auth.keys:\n\n")[1])

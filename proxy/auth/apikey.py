@@ -79,6 +79,14 @@ class ApiKey(Struct, frozen=True, kw_only=True):
         )
 
 
+def unused(mode: str) -> str:
+    """What to change before any key is asked for, where ``auth.mode`` is ``mode``; ``""``: nothing."""
+    if mode in ("keys", "any"):
+        return ""
+    wanted = "keys" if mode == "none" else "any"
+    return f"auth.mode is {mode}: keys are not asked for; set auth.mode to {wanted} and restart"
+
+
 def new_key() -> tuple[str, str]:
     """A new secret, to be shown once, and its hash, to be kept."""
     secret = PREFIX + secrets.token_urlsafe(32)

@@ -18,13 +18,14 @@ SHORTEST = 20  # characters: what is shorter was made up, and can be guessed fro
 LONGEST_NAME = 200
 
 
-def add_parsers(commands: Commands) -> None:
-    """``key new`` and ``key hash``; what they parse is for ``main``."""
+def add_parsers(commands: Commands, files: argparse.ArgumentParser | None = None) -> None:
+    """``key new`` and ``key hash``; what they parse is for ``main``. ``files`` are the options of a configuration."""
     shape = argparse.RawDescriptionHelpFormatter
     key = commands.add_parser("key", help="make API keys for the configuration", formatter_class=shape)
     kinds = key.add_subparsers(dest="key_command", required=True, metavar="new | hash")
     made = kinds.add_parser(
         "new",
+        parents=[files] if files is not None else [],
         help="make a key",
         description="Make an API key. It is printed once, with the lines that belong under auth.keys; only its hash "
         "stands there, so nobody can show the key again.",

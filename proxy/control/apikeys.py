@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
-from proxy.auth.apikey import ApiKey, new_key
+from proxy.auth.apikey import ApiKey, new_key, unused
 from proxy.auth.keystore import DatabaseKeys
 from proxy.config.schema import Config
 from proxy.control import keyfields, keyview
@@ -48,7 +48,7 @@ class ApiKeys:
         key = await store.create(hash=hash_, **wish)
         self._changed(key.hashes)
         location = f"Location: /auth/api-keys/{quote(key.id, safe='')}\r\n".encode("ascii")
-        send(request, 201, keyview.new(key, secret), location)
+        send(request, 201, self._shown(key, secret), location)
 
     async def list(self, request: Request) -> None:
         """GET /auth/api-keys?limit=&after=: those of the configuration first, then the others."""
@@ -99,7 +99,10 @@ class ApiKeys:
         if before is None or after is None:
             raise _unknown()
         self._changed([*before.hashes, *after.hashes])
-        send(request, 201, keyview.new(after, secret))
+        send(request, 201, self._shown(after, secret))
+
+    def _shown(self, key: ApiKey, secret: str) -> keyview.NewKeyView:
+        return keyview.new(key, secret, unused(self._config().auth.mode))
 
     # -- where keys are kept ------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from proxy.auth.apikey import ApiKey
 from proxy.config.schema import Limits
@@ -34,9 +34,10 @@ class KeyView(Struct, rename="camel"):
 
 
 class NewKeyView(KeyView, kw_only=True, rename="camel"):
-    """``key`` is the secret, which nobody can ever ask for again."""
+    """``key`` is the secret, which nobody can ever ask for again. ``notice`` says why it opens nothing yet, if so."""
 
     key: str
+    notice: str | UnsetType = UNSET
 
 
 class KeyPage(Struct):
@@ -52,9 +53,9 @@ def view(key: ApiKey) -> KeyView:
     return KeyView(**_shown(key))
 
 
-def new(key: ApiKey, secret: str) -> NewKeyView:
-    """The one time that the secret is shown."""
-    return NewKeyView(key=secret, **_shown(key))
+def new(key: ApiKey, secret: str, notice: str) -> NewKeyView:
+    """The one time that the secret is shown. An empty ``notice`` is left out."""
+    return NewKeyView(key=secret, notice=notice or UNSET, **_shown(key))
 
 
 def page(keys: Sequence[ApiKey], limit: int) -> KeyPage:

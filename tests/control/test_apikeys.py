@@ -101,6 +101,19 @@ def path(key: dict[str, Any] | str) -> str:
 # -- making ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("mode", "wanted"), [("none", "keys"), ("jwt", "any"), ("keys", ""), ("any", "")])
+async def test_a_new_key_comes_with_a_notice_where_no_key_is_asked_for(
+    desk: Desk, plane: Served, mode: Any, wanted: str
+) -> None:
+    desk.config = Config(auth=Auth(mode=mode))
+    key = await made(plane)
+    rotated = (await plane.ask("POST", f"{path(key)}/rotate")).json
+    notice = f"auth.mode is {mode}: keys are not asked for; set auth.mode to {wanted} and restart"
+    for answer in (key, rotated):
+        assert answer.get("notice") == (notice if wanted else None)
+    assert "notice" not in (await plane.ask("GET", path(key))).json
+
+
 async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: Served) -> None:
     answer = await plane.ask("POST", KEYS, json={"name": "ci", "owner": "ops"})
     key = answer.json
