@@ -89,11 +89,10 @@ class Unauthorised(GatewayError):
     type = "invalid_request_error"
     code = "invalid_api_key"
     realm = "sluice"
+    words = "The credential is missing or not valid. Send your key as `Authorization: Bearer sk-...`."
 
-    def __init__(self, *, detail: str = "", realm: str | None = None) -> None:
-        super().__init__("The credential is missing or not valid.", detail=detail)
-        if realm is not None:
-            self.realm = realm
+    def __init__(self, *, detail: str = "") -> None:
+        super().__init__(self.words, detail=detail)
 
 
 class RateLimited(GatewayError):

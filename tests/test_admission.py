@@ -143,6 +143,23 @@ async def test_any_valid_one_of_two_credentials_counts(up: Upstream) -> None:
         assert len({*callers[8:10]} - {*callers[:8]}) == 1  # the first valid one says who it is
 
 
+async def test_whatever_is_wrong_with_a_key_the_refusal_is_the_same_and_says_how_to_send_one(up: Upstream) -> None:
+    auth = keys(
+        {"name": "old", "hash": HASH, "expires": "2020-01-01"},
+        {"name": "off", "hash": OTHER_HASH, "enabled": False},
+        mode="any",
+        jwt={"secret": "s" * 32},
+    )
+    stale = jwt.encode({"sub": "ann", "exp": 1}, "s" * 32, "HS256")
+    async with Gateway(one_provider(up, **auth)) as gw:
+        client = await gw.client()
+        wrong = (SECRET, OTHER, "sk-unknown", "x", stale)
+        answers = [await ask(client), *[await ask(client, bearer(each)) for each in wrong]]
+        assert {(answer.status, answer.json["error"]["message"]) for answer in answers} == {
+            (401, "The credential is missing or not valid. Send your key as `Authorization: Bearer sk-...`.")
+        }
+
+
 async def test_a_key_counts_while_a_token_beside_it_cannot_be_judged(up: Upstream) -> None:
     auth = keys({"name": "a", "hash": HASH}, mode="any", jwt={"jwksUrl": "http://127.0.0.1:1/keys"})
     token = jwt.encode({"sub": "ann"}, "s" * 32, "HS256")

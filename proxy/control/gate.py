@@ -16,7 +16,6 @@ from proxy.limits.memory import Memory
 from proxy.transport.address import key_of
 from proxy.transport.server import Request
 
-REALM = "sluice-admin"
 FAILURE_SECS = 0.3  # how long a wrong guess waits for its answer
 REMEMBERED = 10_000  # addresses that guessed wrong
 UNGUESSABLE = 32  # characters of a token
@@ -26,7 +25,14 @@ _GUESSES = Limit("address", "requestsPerMinute", "admin:guesses", 5.0, 0.2)
 _SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
 
 
-class SessionOver(Unauthorised):
+class AdminUnauthorised(Unauthorised):
+    """The admin token is missing or wrong, or the session is."""
+
+    realm = "sluice-admin"
+    words = "This needs the admin token (see the start line, or data/admin-token)."
+
+
+class SessionOver(AdminUnauthorised):
     """The cookie is not valid (any more): the browser is told to forget it, or it would go on guessing with it."""
 
 
@@ -82,14 +88,14 @@ class Gate:
         right = any(map(self._credential.is_token, tokens))
         if tokens and (right or found != "valid"):
             if not await self._attempts.passes(request, right, guesses=len(tokens)):
-                raise Unauthorised(realm=REALM)
+                raise AdminUnauthorised
             return
         if session is None:
-            raise Unauthorised(realm=REALM)
+            raise AdminUnauthorised
         # A token that can be guessed could be guessed by signing with it, too. The session itself is no guess:
         # who has a valid one is not kept waiting by what others try from the same address.
         if found == "over" or not (found == "valid" or await self._attempts.passes(request, False)):
-            raise SessionOver(realm=REALM)
+            raise SessionOver
         check_site(request)
 
 

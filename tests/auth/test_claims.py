@@ -33,7 +33,7 @@ def refusal(claims: dict[str, Any], settings: Jwt = ANY, now: float = NOW) -> st
     """The detail for the log."""
     with pytest.raises(Unauthorised) as caught:
         judged(claims, settings, now)
-    assert caught.value.message == "The credential is missing or not valid."
+    assert caught.value.message == Unauthorised.words
     return caught.value.detail
 
 

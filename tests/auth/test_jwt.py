@@ -53,7 +53,7 @@ def refusal(token: str, made: Verifier | None = None) -> str:
         client_of(token, made)
     error = caught.value
     assert (error.status, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
-    assert error.message == "The credential is missing or not valid."
+    assert error.message == Unauthorised.words
     assert made.known(token) is None
     return error.detail
 

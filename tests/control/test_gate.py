@@ -60,6 +60,8 @@ async def test_missing_and_wrong_are_told_in_the_same_words(plane: Served) -> No
     assert missing.head.headers == wrong.head.headers
     assert missing.header("www-authenticate") == 'Bearer realm="sluice-admin"'
     assert missing.json["error"]["type"] == "invalid_request_error"
+    words = "This needs the admin token (see the start line, or data/admin-token)."
+    assert missing.json["error"]["message"] == words
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ _CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"
 _RETRY = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
 _MEANING = {
     "400": "The request is not acceptable; `param` names the field, where it is one.",
-    "401": "The credential is missing or not valid.",
+    "401": "The key, or the admin token, is missing or not valid.",
     "403": "The credential does not open this; or a change by cookie came from another site.",
     "404": "There is no such thing, or not for this credential.",
     "408": "The body did not come in time.",
