@@ -153,6 +153,18 @@ async def test_a_name_that_no_list_has_is_a_404_that_says_how_to_name_the_provid
         assert (await ask(gw, "two/unheard-of")).header("x-router-provider") == "two"
 
 
+async def test_a_name_that_its_provider_does_not_know_is_not_billed_at_the_fallback(
+    one: Upstream, two: Upstream
+) -> None:
+    missing = error_json("The model `gpt-4o-mni` does not exist", code="model_not_found")
+    one.on(lambda request: json_answer(missing, 404))
+    fallback = config(one, two) | {"routing": {"fallback": {"provider": "two", "model": "spare"}}}
+    async with Gateway(fallback) as gw:
+        answer = await ask(gw, "gpt-4o-mni")
+        assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+        assert (len(calls(one)), calls(two)) == (1, [])
+
+
 async def test_the_only_provider_is_asked_for_any_name_without_waiting_for_its_list(one: Upstream) -> None:
     def answer(request: Request) -> Script:
         return [Stall()] if request.method == "GET" else serving()(request)

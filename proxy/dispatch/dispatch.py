@@ -33,7 +33,7 @@ from proxy.wire.answer import Told
 from proxy.wire.openai_error import ProviderError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
     from proxy.dispatch.dispatcher import Dispatcher
 
@@ -273,8 +273,10 @@ class Dispatch:
         return len(tried) < max(1, self._routing.max_retries)
 
     def _last_resort(self) -> Deployment | None:
-        """The fallback, but not for a request that one of our own limits kept from a candidate."""
+        """The fallback, but not where one of our own limits, or a name that nobody knows, is the reason for it."""
         if self._limited and not (self._routing.fallback is not None and self._routing.fallback.on_limit):
+            return None
+        if _names_no_model(self._exchange.trials):
             return None
         self._resort = self._plan.fallback(self._now())
         return self._resort
@@ -387,6 +389,12 @@ def _cut_short(end: BaseException) -> Kind:
     if isinstance(end, Lost):
         return Kind.OUTRUN
     return rules.of_fault(end) if isinstance(end, (GatewayError, ClientGone)) else Kind.OURS
+
+
+def _names_no_model(trials: Iterable[Trial]) -> bool:
+    """Whether each provider said that it has no such model, and the configuration has none either: a typing error."""
+    failed = [each.failure == Kind.MODEL_MISSING and each.deployment.model is None for each in trials]
+    return bool(failed) and all(failed)
 
 
 def _in_our_words(fault: GatewayError) -> str:
