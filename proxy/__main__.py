@@ -94,6 +94,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if loaded is None:
         return 1
     from proxy.config.exposure import refusal
+    from proxy.config.left_out import summary
 
     config = loaded.config
     print(f"configuration: {loaded.path or 'built-in defaults'}")
@@ -114,7 +115,11 @@ def _check(arguments: argparse.Namespace) -> int:
     if line := loaded.variables.line():
         print(f"environment: {line}")
     refused = refusal(config, insecure=arguments.insecure)
-    for notice in [*loaded.notices, *([f"serve refuses this: {refused}"] if refused else [])]:
+    for notice in [
+        *loaded.notices,
+        *summary(loaded.left_out),
+        *([f"serve refuses this: {refused}"] if refused else []),
+    ]:
         print(f"notice: {notice}")
     return 0
 

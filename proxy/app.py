@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from secrets import token_hex
-
-from msgspec.structs import replace
 
 from proxy import __version__
 from proxy.admission import Admission
 from proxy.admission import State as Fares
 from proxy.breakers.breaker import Breaker, OnChange, State
 from proxy.config.follow import Follow
+from proxy.config.left_out import LeftOutModel, summary
 from proxy.config.loader import Loaded
-from proxy.config.schema import Config, Model, Provider
+from proxy.config.schema import Config
 from proxy.config.schema import Server as Settings
 from proxy.config.secret import secrets_in
 from proxy.config.source import Source
@@ -28,7 +27,7 @@ from proxy.control.healthview import Component
 from proxy.control.operator import Engine
 from proxy.control.plane import Plane, Subjects
 from proxy.control.reload import Reloaded
-from proxy.demo.server import MODELS as DEMO_MODELS
+from proxy.demo.configured import demo_config
 from proxy.demo.server import Demo
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.dispatch.fetching import ListFetcher
@@ -63,6 +62,7 @@ MEGABYTE = 1024 * 1024
 class Application:
     """One process, one gateway. ``start`` binds, ``stop`` drains and closes.
 
+    ``left_out`` are models of the files that are not in ``config``, as their provider does not serve.
     With a source that it ``follows`` it stays at what stands there; ``follow.wake`` is for who cannot wait. ``clock``
     and ``chance`` are time and dice for whatever is decided about candidates.
     """
@@ -73,6 +73,7 @@ class Application:
         *,
         environ: Mapping[str, str],
         log: Log | None = None,
+        left_out: Sequence[LeftOutModel] = (),
         follows: Source | None = None,
         clock: Clock | None = None,
         chance: Random | None = None,
@@ -80,6 +81,7 @@ class Application:
         self._clock = clock
         self._chance = chance
         self.config = config
+        self._left_out = left_out
         self.log = log or Log(sys.stderr.buffer, config.logging.level, readable=sys.stderr.isatty())
         self.metrics = Metrics(version=__version__)
         self.settled = Settled()
@@ -132,7 +134,9 @@ class Application:
         await admission.start()
         self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
         self._lists.changed = self._know_models
-        catalog = self._compiled(config)
+        for line in summary(self._left_out):
+            self.log.info(line)
+        catalog = self._compiled(config, self._left_out)
         outbox = Outbox(loop)
         self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics, outbox)
         around = Surroundings(
@@ -328,12 +332,12 @@ class Application:
         assert self.gateway is not None
         if not loaded.config.providers and self.config.providers and self._demo is None:
             # The demo provider must not answer for those that clients rely on, whatever `demo` says.
-            raise ConfigError([*loaded.notices, "providers: none would be left"])
+            raise ConfigError([*loaded.notices, *summary(loaded.left_out), "providers: none would be left"])
         told = differences(self.config, loaded.config)
         config = await self._served(standing(self.config, loaded.config))
         await asyncio.to_thread(_read_certificates, self._dialer, config)
         self._hide(config)
-        catalog = self._compiled(config)
+        catalog = self._compiled(config, loaded.left_out)
         if self.admission is not None:
             self.admission.adopt(config)
         self._renew_certificate()
@@ -350,9 +354,14 @@ class Application:
         self.log.admit(config.logging.level)
         for notice in loaded.notices:
             self.log.warning(notice)
+        left_out, known = summary(loaded.left_out), summary(self._left_out)
+        for line in left_out:
+            if line not in known:
+                self.log.info(line)
+        self._left_out = loaded.left_out
         if told:
             self.log.warning("These changes wait for the next start.", keys=told)
-        self._tell(Reloaded(True, why, loaded.notices, [], told))
+        self._tell(Reloaded(True, why, [*loaded.notices, *left_out], [], told))
         self.log.info(
             "The configuration was loaded again.", why=why, providers=len(config.providers), models=len(config.models)
         )
@@ -390,10 +399,16 @@ class Application:
     def notice(self, line: str) -> None:
         self.log.warning(line)
 
-    def _compiled(self, config: Config) -> Catalog:
+    def _compiled(self, config: Config, left_out: Sequence[LeftOutModel]) -> Catalog:
         via = b"Via: 1.1 %b\r\n" % self._pseudonym.encode()
         catalog = Catalog(
-            config, self._registry, version=__version__, created=self._created, via=via, lists=self._lists
+            config,
+            self._registry,
+            version=__version__,
+            created=self._created,
+            via=via,
+            lists=self._lists,
+            left_out=left_out,
         )
         self.settled.flush()  # by the names that were known
         self.metrics.know(((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers)
@@ -420,15 +435,7 @@ class Application:
         if self._demo is None:
             self._demo = Demo()
             self._demo_port = await self._demo.start("127.0.0.1", 0)
-        # Models that fail on purpose have no weight, so that auto does not choose them, and fail at any endpoint.
-        models = [
-            Model(name=model.name, provider="demo", weight=0.0)
-            if model.fault
-            else Model(name=model.name, provider="demo", type=model.type)
-            for model in DEMO_MODELS
-        ]
-        provider = Provider(base_url=f"http://127.0.0.1:{self._demo_port}/v1")
-        return replace(config, providers={"demo": provider}, models=models)
+        return demo_config(config, self._demo_port)
 
 
 def _read_certificates(dialer: Dialer, config: Config) -> None:

@@ -39,7 +39,7 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
 
 
 async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]) -> None:
-    application = Application(loaded.config, environ=source.environment, follows=source)
+    application = Application(loaded.config, environ=source.environment, left_out=loaded.left_out, follows=source)
     install(application.log)
     # It warns about every malformed form; the exchange's own line says it once.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -66,7 +66,7 @@ def test_check_prints_what_would_run_and_no_key(sluice: Sluice, tmp_path: Path) 
         "limits: none",
         "environment: in force: LISTEN_PORT",
         'notice: provider "out" left out: its apiKey is empty (set OUT_KEY)',
-        "notice: models left out because their provider does not serve: out (1)",
+        "notice: c.yaml: 1 model of out left out: it has no key (set OUT_KEY)",
     ]
     assert SECRET not in done.stdout
 

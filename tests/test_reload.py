@@ -46,7 +46,7 @@ class House:
 
     async def open(self) -> Gateway:
         loaded = await self.source.load()
-        return Gateway(loaded.config, environ=self.environ, follows=self.source)
+        return Gateway(loaded.config, environ=self.environ, follows=self.source, left_out=loaded.left_out)
 
 
 @pytest.fixture
@@ -140,9 +140,36 @@ async def test_no_provider_left_changes_nothing_so_that_no_demo_answers_in_their
         assert await ask(gw, "one") == 200
         assert told(gw, "error")[1:] == [
             'provider "up" left out: its apiKey is empty (set KEY)',
-            "models left out because their provider does not serve: up (1)",
+            f"{house.path}: 1 model of up left out: it has no key (set KEY)",
             "providers: none would be left",
         ]
+
+
+async def test_left_out_models_are_logged_once_until_they_change(house: House, up: Upstream) -> None:
+    house.write(
+        models=[{"name": "one", "provider": "up"}, {"name": "r1", "provider": "openrouter"}],
+        providers=house.config["providers"] | {"openrouter": None},
+    )
+    line = f"{house.path}: 1 model of openrouter left out: it has no key (set OPENROUTER_API_KEY)"
+    async with await house.open() as gw:
+        assert told(gw, "info").count(line) == 1
+        assert line not in told(gw, "warning")
+        assert await follow(gw).reload("test")
+        assert told(gw, "info").count(line) == 1
+        house.write(models=[*house.config["models"], {"name": "r2", "provider": "openrouter"}])
+        assert await follow(gw).reload("test")
+        assert told(gw, "info").count(line.replace("1 model", "2 models")) == 1
+        client = await gw.client()
+        for name in ("r1", "r2"):
+            answer = await client.fetch("POST", CHAT, json={"model": name, "messages": []})
+            assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+            assert answer.json["error"]["message"] == (
+                f'"{name}" is in config.yaml, but its provider openrouter has no key: set OPENROUTER_API_KEY.'
+            )
+        house.write(providers={"up": house.config["providers"]["up"]})
+        assert await follow(gw).reload("test")
+        answer = await client.fetch("POST", CHAT, json={"model": "r1", "messages": []})
+        assert "is not configured: add openrouter to providers." in answer.json["error"]["message"]
 
 
 async def test_the_demo_gives_way_to_a_provider(house: House) -> None:

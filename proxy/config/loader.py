@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +13,14 @@ from proxy.config import aliases, document
 from proxy.config.advice import doubtful_addresses
 from proxy.config.aliases import Report
 from proxy.config.checks import is_url, kinds, list_url
-from proxy.config.environment import CONFIG_PATH, Environment, gather, substitute
+from proxy.config.environment import CONFIG_PATH, Environment, gather
 from proxy.config.exposure import open_to_pages
-from proxy.config.known_providers import HOSTED, completed, implied
+from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, completed, implied
+from proxy.config.left_out import Absence, LeftOutModel, absences, left_out, what_to_set, without
 from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.proxies import unusable
 from proxy.config.reader import BROKEN, Reader
-from proxy.config.schema import Config, Key, ModelsFile
+from proxy.config.schema import Config, ModelsFile
 from proxy.config.sections import between, idle
 from proxy.config.variables import BY_NAME
 from proxy.errors import ConfigError
@@ -29,21 +29,20 @@ DEFAULT_PATH = Path("config/config.yaml")
 
 _CONFIG = inspect.type_info(Config)
 _MODELS = inspect.type_info(ModelsFile)
-_KEY = inspect.type_info(Key)
-_KEYS = inspect.type_info(list[Key])
 
 
 class Loaded(Struct, frozen=True):
     """``notices`` are readable lines about what was left out; ``path`` is ``None`` for built-in defaults.
 
-    A provider that is disabled or has no key is not in ``config``, nor is what refers to it. ``variables`` is what
-    became of the environment variables that the gateway knows.
+    A provider that is disabled or has no key is not in ``config``, nor is what refers to it: ``left_out`` are its
+    models. ``variables`` is what became of the environment variables that the gateway knows.
     """
 
     config: Config
     notices: list[str]
     path: Path | None = None
     variables: Report = field(default_factory=Report)
+    left_out: tuple[LeftOutModel, ...] = ()
 
 
 class Draft(Struct, frozen=True):
@@ -98,20 +97,21 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     """The second half of ``load``; ``listed`` is what the URL for models gave. Raises ``ConfigError``."""
     mistakes = Mistakes(draft.mistakes)
     variables = _with_variables(draft.raw, draft.environment, mistakes)
-    absent, notices = _absent(variables.raw.get("providers"), draft.environment)
+    absent, notices = absences(variables.raw.get("providers"), draft.environment)
     if draft.implied:
         notices = []  # nobody asked for these providers
     reading = _Reading(draft, variables, listed, absent)
-    config, used = _config(reading, notices, mistakes)
+    config, used, left = _config(reading, notices, mistakes)
     if mistakes:
         raise ConfigError(mistakes)
     for path, value in variables.over.items():
         config = _replaced(config, path.split("."), value)
     report = _reported(draft, variables, absent, used)
-    config = _without(config, absent, notices, implied=draft.implied)
+    config = without(config, absent, notices)
     if broken := unusable(_urls(config), draft.environment):
         raise ConfigError(broken)
-    return Loaded(config, [*notices, *doubtful_addresses(config), *open_to_pages(config)], draft.path, report)
+    notices += [*doubtful_addresses(config), *open_to_pages(config)]
+    return Loaded(config, notices, draft.path, report, left)
 
 
 def _urls(config: Config) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _replaced(struct: Any, path: list[str], value: Any) -> Any:
     return replace(struct, **{name: _replaced(getattr(struct, name), rest, value) if rest else value})
 
 
-def _reported(draft: Draft, variables: aliases.Settings, absent: frozenset[str], used: frozenset[str]) -> Report:
+def _reported(draft: Draft, variables: aliases.Settings, absent: Mapping[str, Absence], used: frozenset[str]) -> Report:
     """What became of the variables, with those that the providers and the file refer to."""
     report, gathered = variables.report, draft.gathered
     serving = {name for name in draft.raw["providers"] or () if name not in absent}
@@ -175,69 +175,19 @@ def _with_variables(raw: dict[Any, Any], environment: Mapping[str, str], mistake
     return aliases.apply(raw, environment, _CONFIG, reader, mistakes)
 
 
-def _absent(providers: Any, environment: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
-    """The names of those who are not to serve, and the notices about whose keys are empty."""
-    absent: set[str] = set()
-    notices: list[str] = []
-    if not isinstance(providers, dict):
-        return frozenset(), notices
-    reader = Reader("", Mistakes(), environment, kinds(Path(), None))  # mistakes are told when all is read
-    for name, raw in providers.items():
-        if not isinstance(raw, dict):
-            continue
-        if reader.read(inspect.BoolType(), raw.get("enabled"), "") is False:
-            absent.add(name)
-            continue
-        wanted = [(place, key) for place, key in _keys(raw) if _is_empty(reader, place, key)]
-        full = len(_keys(raw)) - len(wanted)
-        if full and wanted:
-            places = " and ".join(place for place, _ in wanted)
-            notices.append(f"provider {quoted(str(name))} goes without {places}: empty{_what_to_set(wanted)}")
-        elif not full and ("apiKey" in raw or "apiKeys" in raw):
-            absent.add(name)
-            which = " and ".join(key for key in ("apiKey", "apiKeys") if key in raw)
-            verb = "is" if which == "apiKey" else "are"
-            notices.append(f"provider {quoted(str(name))} left out: its {which} {verb} empty{_what_to_set(wanted)}")
-    return frozenset(absent), notices
-
-
-def _is_empty(reader: Reader, place: str, key: Any) -> bool:
-    if place == "apiKeys":
-        found = reader.read(_KEYS, key, "")
-        return found is not BROKEN and not any(found)
-    return bool(reader.read(_KEY, key, "") == "")
-
-
-def _keys(provider: Mapping[Any, Any]) -> list[tuple[str, Any]]:
-    """Every key of a provider as it stands in the file, with its place; what is no list is told elsewhere.
-
-    A list that is one reference to a variable is a single entry.
-    """
-    more = provider.get("apiKeys")
-    if isinstance(more, str):
-        listed = [("apiKeys", more)]
-    else:
-        listed = [(f"apiKeys[{number}]", key) for number, key in enumerate(more if isinstance(more, list) else [])]
-    return [("apiKey", provider["apiKey"]), *listed] if "apiKey" in provider else listed
-
-
-def _what_to_set(wanted: list[tuple[str, Any]]) -> str:
-    found = [substitute(key, {}).names for _, key in wanted if isinstance(key, str)]
-    names = dict.fromkeys(name for names in found for name in names)
-    return f" (set {' and '.join(names)})" if names else ""
-
-
 class _Reading(Struct, frozen=True):
     """What there is to read: ``fetched`` is the list at a URL, ``absent`` are providers that do not serve."""
 
     draft: Draft
     variables: aliases.Settings
     fetched: bytes | None
-    absent: frozenset[str]
+    absent: Mapping[str, Absence]
 
 
-def _config(reading: _Reading, notices: list[str], mistakes: Mistakes) -> tuple[Config, frozenset[str]]:
-    """All that the files say, with the models of both, and the variables that it refers to.
+def _config(
+    reading: _Reading, notices: list[str], mistakes: Mistakes
+) -> tuple[Config, frozenset[str], tuple[LeftOutModel, ...]]:
+    """All that the files say, with the models of both, the variables that it refers to, and models to leave out.
 
     Defaults stand where a mistake is.
     """
@@ -246,13 +196,14 @@ def _config(reading: _Reading, notices: list[str], mistakes: Mistakes) -> tuple[
     label = str(path or "")
     folder = path.parent if path is not None else Path()
     providers = raw.get("providers") or {}
-    checks = kinds(folder, providers if isinstance(providers, dict) else None)
+    checks = kinds(folder, {**providers, **KNOWN_PROVIDERS} if isinstance(providers, dict) else None)
     # Nobody sets variables for a provider that he does not use.
     forgiven = frozenset(join("providers", name) for name in absent)
     keys = {f"providers.{name}.apiKey": known.key_variable for name, known in HOSTED.items()} if draft.implied else {}
     own = Reader(label, mistakes, environment, checks, forgiven, keys | reading.variables.origins)
     config: Config = own.read(_CONFIG, raw, "")
     used = own.used
+    left = list(left_out(config.models, absent, label))
     listed = [(label, raw.get("models"))]
     whole = bool(config.models_file) or not raw.get("modelsFile")
     if config.models_file:
@@ -268,7 +219,9 @@ def _config(reading: _Reading, notices: list[str], mistakes: Mistakes) -> tuple[
             notices.append(f"modelsFile: the list at {place} was not asked for")
         whole = more is not None
         reader = Reader(place, mistakes, None if url else environment, checks)
-        config = replace(config, models=config.models + reader.read(_MODELS, more or {}, "").models)
+        listed_models = reader.read(_MODELS, more or {}, "").models
+        left += left_out(listed_models, absent, place)
+        config = replace(config, models=config.models + listed_models)
         used |= reader.used
         listed.append((place, (more or {}).get("models")))
     _refuse_duplicates(listed, mistakes)
@@ -278,7 +231,7 @@ def _config(reading: _Reading, notices: list[str], mistakes: Mistakes) -> tuple[
         if not any(f": {key}" in mistake for mistake in mistakes for key in complaint.reads):
             mistakes.add(label, complaint.key, complaint.text)
     notices += _admission(config, raw)
-    return config, frozenset(used)
+    return config, frozenset(used), tuple(left)
 
 
 def _admission(config: Config, raw: dict[Any, Any]) -> list[str]:
@@ -286,7 +239,7 @@ def _admission(config: Config, raw: dict[Any, Any]) -> list[str]:
     found = [f"{complaint.key}: {complaint.text}" for complaint in idle(config)]
     admin = raw.get("admin")
     if isinstance(admin, dict) and "token" in admin and not config.admin.token:
-        found.append(f"admin.token is empty{_what_to_set([('token', admin['token'])])}: one is made at the first start")
+        found.append(f"admin.token is empty{what_to_set([('token', admin['token'])])}: one is made at the first start")
     return found
 
 
@@ -334,35 +287,3 @@ def _refuse_duplicates(listed: list[tuple[str, Any]], mistakes: Mistakes) -> Non
                 mistakes.add(label, place, f"the same name and provider as {same}")
             else:
                 first[name, provider] = f"{label}: {place}"
-
-
-def _key_to_set(provider: str, implied: bool) -> str:
-    """Where nothing else names the variable: the section of providers is not in the file."""
-    return f", set {HOSTED[provider].key_variable}" if implied and provider in HOSTED else ""
-
-
-def _without(config: Config, absent: frozenset[str], notices: list[str], *, implied: bool = False) -> Config:
-    """``config`` without the absent and all that refers to them; ``notices`` gains what was lost.
-
-    ``implied``: the providers are those of the environment.
-    """
-    lost = Counter(model.provider for model in config.models if model.provider in absent)
-    if lost:
-        who = ", ".join(f"{name} ({number}{_key_to_set(name, implied)})" for name, number in lost.items())
-        notices.append(f"models left out because their provider does not serve: {who}")
-    routing, default = config.routing, config.default_provider
-    if routing.fallback is not None and routing.fallback.provider in absent:
-        if routing.fallback.enabled:
-            name = quoted(routing.fallback.provider)
-            notices.append(f"routing.fallback left out: provider {name} does not serve")
-        routing = replace(routing, fallback=None)
-    if default in absent:
-        notices.append(f"defaultProvider left out: provider {quoted(default)} does not serve")
-        default = ""
-    return replace(
-        config,
-        providers={name: provider for name, provider in config.providers.items() if name not in absent},
-        models=[model for model in config.models if model.provider not in absent],
-        routing=routing,
-        default_provider=default,
-    )

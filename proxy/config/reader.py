@@ -108,10 +108,10 @@ class Reader:
         # Defaults stand in for what is broken, so that the rest can still be looked at.
         struct = expected.cls(**whole)
         fields = self._fields[expected.cls]
-        for complaint in sections.complaints(struct):
+        for complaint in sections.complaints(struct, path):
             told = (made.get(fields[key].name) is BROKEN or self._told(join(path, key)) for key in complaint.reads)
             if not any(told):
-                self.refuse(join(path, complaint.key), complaint.text)
+                self.refuse(join(path, complaint.key) if complaint.key else path, complaint.text)
         return struct
 
     def _told(self, path: str) -> bool:

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct
 
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
-from proxy.config.mistakes import quoted
+from proxy.config.mistakes import near, quoted
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, Provider, RateLimiting, Tls
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
@@ -29,15 +29,19 @@ _LEVELS = {
 
 
 class Complaint(Struct, frozen=True):
-    """``reads`` are the keys that it rests on: where one of them has a mistake already, it may be wrong."""
+    """``key`` is ``""`` for the section itself. ``reads`` are the keys that it rests on: where one of them has a
+    mistake already, it may be wrong.
+    """
 
     key: str
     text: str
     reads: tuple[str, ...] = ()
 
 
-def complaints(value: Any) -> Iterable[Complaint]:
-    """What is wrong within one section."""
+def complaints(value: Any, path: str = "") -> Iterable[Complaint]:
+    """What is wrong within one section, which is at ``path``."""
+    if isinstance(value, Provider):
+        return _provider(value, path.removeprefix("providers."))
     check = _CHECKS.get(type(value))
     return check(value) if check is not None else ()
 
@@ -58,10 +62,12 @@ def idle(config: Config) -> Iterator[Complaint]:
         yield Complaint("auth.jwt", f"has no effect: auth.mode is {auth.mode}")
 
 
-def _provider(provider: Provider) -> Iterator[Complaint]:
+def _provider(provider: Provider, name: str) -> Iterator[Complaint]:
     if not provider.addresses:
-        known = f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
-        yield Complaint("baseUrl", known, ("baseUrl", "baseUrls"))
+        key, text = "baseUrl", f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
+        if hint := near(name, KNOWN_PROVIDERS):
+            key, text = "", f"unknown provider {quoted(name)}{hint} Any other provider needs a baseUrl"
+        yield Complaint(key, text, ("baseUrl", "baseUrls"))
     for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", provider.base_urls)):
         yield from (Complaint(key, text) for address in addresses if (text := address_mistake(address)))
     one = [] if provider.api_key is UNSET else [provider.api_key]
@@ -146,7 +152,6 @@ def _admin(admin: Admin) -> Iterator[Complaint]:
 
 
 _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
-    Provider: _provider,
     Tls: _tls,
     Fallback: _fallback,
     RateLimiting: _rate_limiting,

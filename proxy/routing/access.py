@@ -26,9 +26,13 @@ class Access(Struct, frozen=True):
         return self.permits(deployment.provider, deployment.name)
 
     def permits(self, provider: Provider, name: str) -> bool:
-        if not self.reaches(provider):
+        return self.permits_at(provider.name, name)
+
+    def permits_at(self, provider: str, name: str) -> bool:
+        """``permits``, for a provider that need not serve."""
+        if self.providers and not _matches(self.providers, provider):
             return False
-        return not self.models or _matches(self.models, name) or _matches(self.models, f"{provider.name}/{name}")
+        return not self.models or _matches(self.models, name) or _matches(self.models, f"{provider}/{name}")
 
 
 # Whoever may use everything has this very object: it is looked at by identity.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.config.any_model import any_model
+from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Config, Fallback
 from proxy.errors import GatewayError
 from proxy.providers.openai import Provider
@@ -42,7 +43,8 @@ __all__ = ["Catalog", "Deployment"]
 
 class Catalog:
     """``plan`` proposes deployments; ``pages`` are what clients see of the models; ``fallback`` are the deployments of
-    the configured one. ``lists`` are what providers list themselves; they outlive the catalog.
+    the configured one. ``lists`` are what providers list themselves; they outlive the catalog. ``left_out`` are models
+    whose provider does not serve: a request that names one is told why.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Catalog:
         created: int,
         via: bytes = b"",
         lists: ModelLists | None = None,
+        left_out: Sequence[LeftOutModel] = (),
     ) -> None:
         self.config = config
         self._lists = lists = lists or ModelLists()
@@ -71,7 +74,7 @@ class Catalog:
             if model.provider in self.providers
             for site in self.providers[model.provider].sites
         )
-        self._names = Names(config.routing, self.providers, self.deployments, builder, lists)
+        self._names = Names(config.routing, self.providers, self.deployments, builder, lists, left_out)
         self._any = {
             name: RoundRobin([builder.build(provider.sites[0], "", None)]) for name, provider in self.providers.items()
         }
@@ -149,7 +152,9 @@ class Catalog:
                 self._serve(found, name, steps, spec.endpoint, remember=pinned is None)
             elif unavailable := names.unavailable(name, pinned):
                 found.unavailable += unavailable
-            elif passing := names.passing(name, now) if pinned is None else names.passing_at(pinned, name):
+            elif passing := (
+                names.passing(name, now, waited=spec.waited) if pinned is None else names.passing_at(pinned, name)
+            ):
                 found.named += passing
             elif pinned is None and not spec.waited and (unsure := names.unsure(name, now)):
                 raise ListsPending(unsure)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from proxy.config.left_out import LeftOutModel
 from proxy.errors import ClientFault
 from proxy.routing.deployment import Deployment
 
@@ -48,10 +49,7 @@ def unknown(model: str, known: Collection[str], own: Iterable[str], takers: Sequ
     ``takers`` are providers that would take the name behind their own.
     """
     hint = _did_you_mean(model, known)
-    if takers:
-        hint += (
-            f" To use it at a provider, name both: {' or '.join(repr(f'{each}/{model[:200]}') for each in takers[:5])}."
-        )
+    hint += _name_both(model, takers)
     if not hint and (names := sorted(set(own))[:10]):
         hint = f" Known models: {', '.join(names)}."
     return _not_found(model, hint)
@@ -63,10 +61,24 @@ def unlisted(model: str, rest: str, provider: str, known: Collection[str]) -> Cl
     return _not_found(model, hint + _did_you_mean(rest, known))
 
 
+def left_out(model: str, out: LeftOutModel, takers: Sequence[str]) -> ClientFault:
+    """The 404 for a model of the configuration whose provider does not serve: why, and what to do."""
+    where = f'"{model[:200]}" is in {out.file}, but its provider {out.provider} {out.absence.why}'
+    return _fault(f"{where}: {out.absence.remedy}.{_name_both(model, takers)}")
+
+
 def _not_found(model: str, hint: str) -> ClientFault:
-    return ClientFault(
-        f"The model {model[:200]!r} does not exist.{hint}", status=404, param="model", code="model_not_found"
-    )
+    return _fault(f"The model {model[:200]!r} does not exist.{hint}")
+
+
+def _fault(text: str) -> ClientFault:
+    return ClientFault(text, status=404, param="model", code="model_not_found")
+
+
+def _name_both(model: str, takers: Sequence[str]) -> str:
+    """A sentence with a space before it; ``""`` without ``takers``."""
+    both = " or ".join(repr(f"{each}/{model[:200]}") for each in takers[:5])
+    return f" To use it at a provider, name both: {both}." if both else ""
 
 
 def _did_you_mean(model: str, known: Collection[str]) -> str:

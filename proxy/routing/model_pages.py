@@ -53,6 +53,9 @@ class ModelPages:
 
     def unknown(self, model: str, access: Access = ALL) -> ClientFault:
         """The 404 for a name that leads nowhere, with the names that whoever may use that much may have meant."""
+        takers = [provider.name for provider in self._names.takers(model) if access.reaches(provider)]
+        if (out := self._names.left_out(model)) is not None and access.permits_at(out.provider, out.name):
+            return listing.left_out(model, out, takers)
         closed = self._names.closed(model)
         if closed is not None and access.reaches(closed[0]):
             provider, rest = closed
@@ -60,5 +63,4 @@ class ModelPages:
             return listing.unlisted(model, rest, provider.name, [*own, *upstream])
         own, upstream = self._names.known(access)
         upstream += [ours for provider, name, ours in self._names.listed() if access.permits(provider, name)]
-        takers = [provider.name for provider in self._names.takers(model) if access.reaches(provider)]
         return listing.unknown(model, [*own, *upstream], own, takers)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Routing
 from proxy.providers.openai import Provider
 from proxy.routing.access import Access
@@ -28,7 +29,10 @@ LONGEST_PASSING = 500  # characters of one; they are remembered
 
 
 class Names:
-    """``deployments`` are all of the configuration, those that are not available among them."""
+    """``deployments`` are all of the configuration, those that are not available among them.
+
+    ``left_out`` are models of the configuration whose provider does not serve.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Names:
         deployments: Iterable[Deployment],
         builder: DeploymentBuilder,
         lists: ModelLists,
+        left_out: Sequence[LeftOutModel] = (),
     ) -> None:
         self._routing = routing
         self._providers = providers
@@ -48,6 +53,11 @@ class Names:
             self._own.setdefault(deployment.name, []).append(deployment)
             if deployment.upstream_model is not None and deployment.upstream_model != deployment.name:
                 self._upstream.setdefault(deployment.upstream_model, []).append(deployment)
+        self._left_out: dict[str, LeftOutModel] = {}  # by every name that would have found it
+        for names in ("name", "upstream_model"):
+            for model in left_out:
+                for name in (getattr(model, names), f"{model.provider}/{getattr(model, names)}"):
+                    self._left_out.setdefault(name, model)
         self.open = tuple(provider for provider in providers.values() if provider.open)
         self._configured: dict[str, Steps] = {}  # by name, made when first asked for
         self._pinned: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
@@ -128,15 +138,28 @@ class Names:
 
     # -- any other name ---------------------------------------------------------------------------
 
-    def passing(self, name: str, now: float) -> Steps:
-        """Providers that take the name although the configuration does not know it; ``()`` if there are none."""
+    def passing(self, name: str, now: float, *, waited: bool) -> Steps:
+        """Providers that take the name although the configuration does not know it; ``()`` if there are none.
+
+        ``waited``: the lists of providers were waited for already.
+        """
         named, rest = self._split(name)
         if named is not None and named.open:
             return self._used(named, rest, now)
         listing = [provider for provider in self.open if self._lists.has(provider, name)]
-        if not listing and named is None and len(self.open) == 1:
+        if not listing and named is None and len(self.open) == 1 and not self._is_elsewhere(name, now, waited):
             listing = [self.open[0]]  # whatever its list says
         return tuple(step for provider in listing for step in self._used(provider, name, now))
+
+    def _is_elsewhere(self, name: str, now: float, waited: bool) -> bool:
+        """Whether the name is that of a left out model, and the only provider has no such model, or may yet list it."""
+        if name not in self._left_out:
+            return False
+        return bool(self._lists.names(self.open[0])) or (not waited and bool(self._lists.unsure(self.open, now)))
+
+    def left_out(self, name: str) -> LeftOutModel | None:
+        """The model of that name whose provider does not serve."""
+        return self._left_out.get(name)
 
     def unsure(self, name: str, now: float) -> list[Provider]:
         """Providers whose lists may yet say that they have a name for which ``passing`` found none."""

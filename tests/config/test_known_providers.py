@@ -10,9 +10,11 @@ from msgspec import UNSET
 
 from proxy.config.checks import base_url, new_provider
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS
+from proxy.config.left_out import summary
 from proxy.config.loader import Loaded, load
 from proxy.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = [
     "openai",
     "openrouter",
@@ -98,9 +100,50 @@ def test_an_address_in_the_file_wins_over_the_known_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{apiKey: k}", "{}", ""])
+def test_a_misspelled_provider_is_told_the_known_name(tmp_path: Path, text: str) -> None:
+    for name, meant in (("opnai", "openai"), ("gorq", "groq"), ("llama.cpp", "llamacpp")):
+        (line,) = mistakes(tmp_path, f"providers: {{{name}: {text}}}")
+        assert line == (
+            f'config.yaml: providers.{name}: unknown provider "{name}"; did you mean "{meant}"?'
+            " Any other provider needs a baseUrl"
+        )
+
+
+@pytest.mark.parametrize("text", ["{apiKey: k}", "{}", ""])
 def test_an_unknown_provider_without_an_address_is_told_which_are_known(tmp_path: Path, text: str) -> None:
-    (line,) = mistakes(tmp_path, f"providers: {{gorq: {text}}}")
-    assert line == f"config.yaml: providers.gorq.baseUrl: is missing (known without it: {', '.join(NAMES)})"
+    (line,) = mistakes(tmp_path, f"providers: {{mine: {text}}}")
+    assert line == f"config.yaml: providers.mine.baseUrl: is missing (known without it: {', '.join(NAMES)})"
+
+
+# -- models of known providers that are not configured ---------------------------------------------------
+
+
+def test_the_shipped_models_beside_a_local_server_alone_are_left_out(tmp_path: Path) -> None:
+    shipped = (ROOT / "config/config.yaml").read_text()
+    (tmp_path / "models.yaml").write_text((ROOT / "config/models.yaml").read_text())
+    found = loaded(tmp_path, f"{shipped}\nproviders: {{ollama: }}\n", OPENROUTER_API_KEY="k")
+    assert (list(found.config.providers), found.config.models, found.notices) == (["ollama"], [], [])
+    assert summary(found.left_out) == [
+        f"{tmp_path}/models.yaml: 4 models of openrouter left out: it is not configured (add openrouter to providers)",
+        f"{tmp_path}/models.yaml: 2 models of deepseek left out: it is not configured (add deepseek to providers)",
+    ]
+
+
+def test_a_known_provider_that_is_not_configured_is_no_fallback_and_no_default(tmp_path: Path) -> None:
+    text = "providers: {ollama: }\nrouting: {fallback: {provider: xai, model: m}}\ndefaultProvider: xai\n"
+    found = loaded(tmp_path, text)
+    assert (found.config.routing.fallback, found.config.default_provider) == (None, "")
+    assert found.notices == [
+        'routing.fallback left out: provider "xai" is not configured (add xai to providers)',
+        'defaultProvider left out: provider "xai" is not configured (add xai to providers)',
+    ]
+
+
+def test_models_of_an_unknown_provider_stay_a_mistake(tmp_path: Path) -> None:
+    text = "providers: {ollama: }\nmodels: [{name: a, provider: opnrouter}, {name: b, provider: groq}]\n"
+    assert mistakes(tmp_path, text) == [
+        'config.yaml: models[0].provider: no provider "opnrouter"; did you mean "openrouter"?'
+    ]
 
 
 # -- without a section of providers ---------------------------------------------------------------------
@@ -125,9 +168,9 @@ routing: {fallback: {provider: groq, model: b}}
 """
     found = loaded(tmp_path, text, OPENAI_API_KEY="k")
     assert (list(found.config.providers), [model.name for model in found.config.models]) == (["openai"], ["a"])
-    assert found.notices == [
-        "models left out because their provider does not serve: groq (1, set GROQ_API_KEY)",
-        'routing.fallback left out: provider "groq" does not serve',
+    assert found.notices == ['routing.fallback left out: provider "groq" has no key (set GROQ_API_KEY)']
+    assert summary(found.left_out) == [
+        f"{tmp_path}/config.yaml: 1 model of groq left out: it has no key (set GROQ_API_KEY)"
     ]
 
 

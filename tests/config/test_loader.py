@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from proxy.config.known_providers import KNOWN_PROVIDERS
+from proxy.config.left_out import summary
 from proxy.config.loader import Loaded, load
 from proxy.config.schema import Config, Fallback, Provider
 from proxy.errors import ConfigError
@@ -96,9 +97,10 @@ def test_the_sample_without_keys_leaves_nobody_and_says_so(files: Files) -> None
     assert found.notices == [
         'provider "openrouter" left out: its apiKey is empty (set OPENROUTER_API_KEY)',
         'provider "deepseek" left out: its apiKey is empty (set DEEPSEEK_API_KEY)',
-        "models left out because their provider does not serve: openrouter (1)",
-        'routing.fallback left out: provider "deepseek" does not serve',
+        'routing.fallback left out: provider "deepseek" has no key (set DEEPSEEK_API_KEY)',
     ]
+    (line,) = summary(found.left_out)
+    assert line.endswith("/models.yaml: 1 model of openrouter left out: it has no key (set OPENROUTER_API_KEY)")
 
 
 @pytest.mark.parametrize("keys", [{}, {"OPENROUTER_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}])
@@ -521,8 +523,10 @@ def test_a_disabled_provider_goes_silently_but_its_models_do_not(files: Files) -
     assert (list(found.config.providers), [m.name for m in found.config.models]) == (["b"], ["y"])
     assert (found.config.default_provider, found.config.routing.fallback) == ("", None)
     assert found.notices == [
-        "models left out because their provider does not serve: a (2)",
-        'defaultProvider left out: provider "a" does not serve',
+        'defaultProvider left out: provider "a" is disabled (set providers.a.enabled to true)',
+    ]
+    assert summary(found.left_out) == [
+        f"{path}: 2 models of a left out: it is disabled (set providers.a.enabled to true)"
     ]
     assert loaded(path, ON="true").config.default_provider == "a"
 

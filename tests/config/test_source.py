@@ -70,7 +70,7 @@ async def test_the_list_is_fetched_and_checked_with_the_file(source: Source, sit
     site.says = "models: [{name: one, provider: a}, {name: two, provider: b}]"
     loaded = await source.load()
     assert (names(loaded), site.asked) == (["one"], [URL])
-    assert loaded.notices[1:] == ["models left out because their provider does not serve: b (1)"]
+    assert [(model.name, model.file) for model in loaded.left_out] == [("two", "the list of models")]
 
 
 async def test_json_will_do(source: Source, site: Site) -> None:

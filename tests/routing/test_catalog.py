@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.config.left_out import Absence, LeftOutModel
 from proxy.config.schema import CircuitBreaker, EndpointName
 from proxy.errors import ClientFault
 from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.routing.endpoints import PATHS
+from proxy.routing.lists import ListsPending, ModelLists
 from proxy.routing.live import MOST_PASSING as MOST_LIVES
 from proxy.routing.live import Registry
 from proxy.routing.names import LONGEST_PASSING, MOST_PASSING
@@ -74,6 +76,56 @@ CHAT = ("deepseek", "deepseek-chat")
 )
 def test_a_model_is_found_by_its_name_and_its_providers_name(name: str, candidates: list[tuple[str, str]]) -> None:
     assert planned(catalog(), name) == candidates
+
+
+# Models whose provider does not serve
+
+LEFT_OUT = (
+    LeftOutModel(
+        "r1", "vendor/r1", "openrouter", "config/models.yaml", Absence("has no key", "set OPENROUTER_API_KEY")
+    ),
+)
+
+
+@pytest.mark.parametrize("name", ["r1", "openrouter/r1", "vendor/r1", "openrouter/vendor/r1"])
+def test_a_left_out_model_is_a_404_that_says_why(name: str) -> None:
+    known = build([{"name": "r2", "provider": "deepseek"}], {"deepseek": PROVIDERS["deepseek"]}, left_out=LEFT_OUT)
+    with pytest.raises(ClientFault) as caught:
+        asked(known, name)
+    fault = caught.value
+    assert (fault.status, fault.code, fault.param) == (404, "model_not_found", "model")
+    assert fault.message == (
+        f'"{name}" is in models.yaml, but its provider openrouter has no key: set OPENROUTER_API_KEY.'
+    )
+
+
+def test_a_key_for_other_models_is_not_told_of_left_out_ones() -> None:
+    known = build(MODELS, PROVIDERS, left_out=LEFT_OUT)
+    spec = Spec(("r1",), False, NONE, ENDPOINT, access=access(("deepseek*",), ()), waited=True)
+    with pytest.raises(ClientFault) as caught:
+        known.plan(spec, None, 0.0, random.Random(0))
+    assert "openrouter" not in caught.value.message
+
+
+def test_the_only_provider_is_asked_for_a_left_out_model_unless_its_list_is_without_it() -> None:
+    lists = ModelLists()
+    known = build([], {"openai": OPENAI}, lists=lists, left_out=LEFT_OUT)
+    with pytest.raises(ListsPending):
+        asked(known, "r1", waited=False)
+    assert planned(known, "r1") == [("openai", "r1")]  # the provider gave no list
+    lists.end(known.providers["openai"], 0.0, ["gpt"])
+    with pytest.raises(ClientFault, match="its provider openrouter has no key"):
+        asked(known, "r1")
+    assert planned(known, "openai/r1") == [("openai", "r1")]
+    assert planned(known, "unheard-of") == [("openai", "unheard-of")]
+    lists.end(known.providers["openai"], 0.0, ["r1"])
+    assert planned(known, "r1") == [("openai", "r1")]
+
+
+def test_several_providers_that_take_any_name_are_named_beside_a_left_out_model() -> None:
+    known = build([], ANY, left_out=LEFT_OUT)
+    with pytest.raises(ClientFault, match=r"set OPENROUTER_API_KEY\. To use it at a provider, name both: 'a/r1' or"):
+        asked(known, "r1")
 
 
 # A provider that is named explicitly

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
+from proxy.config.left_out import LeftOutModel
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry
@@ -23,13 +25,14 @@ def build(
     *,
     registry: Registry | None = None,
     lists: ModelLists | None = None,
+    left_out: Sequence[LeftOutModel] = (),
     **routing: Any,
 ) -> Catalog:
     """``routing`` as in the configuration (camelCase)."""
     config = to_config({"providers": providers, "models": models, "routing": routing})
     if registry is None:  # an empty one is false
         registry = Registry.of(config.circuit_breaker)
-    return Catalog(config, registry, version="1", created=1_700_000_000, lists=lists)
+    return Catalog(config, registry, version="1", created=1_700_000_000, lists=lists, left_out=left_out)
 
 
 def rivals(count: int, *settings: dict[str, Any], **routing: Any) -> Catalog:
