@@ -157,7 +157,7 @@ class Attempt:
     def finish(self) -> None:
         """It is over, or nobody wants it any more."""
         if self._connection is not None:
-            if self._watch is not None:
+            if self._watch is not None and not self._detached:
                 self.waited = self._watch.waited()
             self._leave(self._connection)
         if self._dialling is not None:
@@ -591,8 +591,9 @@ class Attempt:
         if self._connection is not None:
             self._connection.on_frame = None  # which goes past the reply
             watch = self._watching()
+            self.waited = watch.waited()
             watch.resume()
-            watch.bound(DRAIN_SECS)
+            watch.read_on(DRAIN_SECS)
             self._read_again()
 
     def _expired(self, clock: str, seconds: float) -> None:

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import structs
+
 from proxy.config.timeouts import Clocks
 
 NEVER = float("inf")
@@ -153,6 +155,14 @@ class Watch:
         self._clocks = Clocks(connect=0.0, headers=0.0, first_content=0.0, idle=0.0, total=seconds, client_stall=stall)
         self.begun = self.due = self._ticker.time()
         self._ping = None
+
+    def read_on(self, seconds: float) -> None:
+        """Nobody waits for the answer any more: it must end within ``seconds``, or when the provider's clocks say."""
+        clocks, total = self._clocks, self._ticker.time() - self.begun + seconds
+        self._clocks = structs.replace(clocks, total=min(clocks.total or total, total))
+        self._deadline = NEVER
+        self._ping = None
+        self.due = self.begun
 
     def waited(self) -> float:
         """How much of the clock that waits for the provider's next event has passed, 0 to 1; 0 while we do not read."""

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from proxy.breakers.breaker import Breaker, Entry
+from proxy.dispatch import account
+from proxy.exchange import Trial
+from proxy.routing.rules import Kind
 from tests.support import (
     Answer,
     Chunk,
@@ -32,6 +35,7 @@ from tests.support import (
 )
 from tests.support.answers import SSE_HEADERS
 from tests.support.candidates import candidates
+from tests.support.catalogs import rivals
 from tests.support.clock import FakeClock
 from tests.support.gateway import Gateway, one_provider
 from tests.support.lives import at_rest, live
@@ -167,6 +171,35 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
             gw.app.settled.flush()
             reasons = {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.attempts.cells.items()}
             assert reasons == {"broken_answer": 1, "slow": 1}
+
+
+@pytest.mark.parametrize(("waited", "kind"), [(0.49, Kind.CLIENT_GONE), (0.5, Kind.SLOW), (1.0, Kind.SLOW)])
+def test_slow_is_a_client_that_leaves_after_at_least_half_of_the_clock(waited: float, kind: Kind) -> None:
+    deployment = rivals(1).deployments[0]
+    trial = Trial(deployment, Entry.NORMAL, deployment.provider.keys.take(0.0), 0.0)
+    assert account.cut_short(trial, Kind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
+    assert deployment.live.statistics.slow(1.0) == (kind is Kind.SLOW)
+    assert not trial.entry
+
+
+@LEAVING
+@pytest.mark.parametrize("script", [[*BEGUN, Stall()], SILENT, [Stall()]], ids=["idle", "firstContent", "no head"])
+async def test_a_silent_provider_is_read_on_no_longer_than_its_clocks_say(
+    leave: Callable[[RawClient], None], script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where answers are read on for their usage: a probe would keep its slot for two minutes."""
+    monkeypatch.setattr("proxy.dispatch.account.SLOW", 0.0)
+    async with Upstream() as up:
+        up.on(lambda request: script)
+        drained = {"onDisconnect": "drain"}
+        async with Gateway(lone(up, provider=drained, timeouts={"firstContent": 0.3, "idle": 0.3})) as gw:
+            client = await gw.client()
+            await client.request("POST", CHAT, json=STREAM)
+            await up.request(0)
+            leave(client)
+            await at_rest(gw)
+            at = live(gw, "up/m")
+            assert (at.statistics.counts(0.0), at.statistics.slow(0.0)) == ((0, 0), 1)
 
 
 async def test_a_client_that_leaves_before_any_content_and_soon_is_no_verdict() -> None:

@@ -102,6 +102,17 @@ async def test_a_request_waits_for_the_only_deployment_until_its_short_cooldown_
         assert len(up.requests) == 2
 
 
+async def test_the_request_whose_429_opens_the_breaker_is_the_probe_after_the_cooldown(
+    up: Upstream, clock: FakeClock
+) -> None:
+    breaker = {"failureThreshold": 1, "cooldownPeriodSecs": 600, "successThreshold": 1}
+    async with Gateway(lone(up, circuitBreaker=breaker, routing={"rateLimitRetries": 1}), clock=clock) as gw:
+        up.queue(limited(7))
+        answer = await ask(gw)
+        assert (answer.status, answer.header("x-router-attempts"), clock.slept) == (200, "2", [pytest.approx(7)])
+        assert live(gw, "up/m").breaker.state == "closed"
+
+
 async def test_a_stream_gets_pings_while_it_waits_for_the_cooldown(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(lone(up), clock=clock) as gw:
         up.queue(limited(40))
