@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
 from proxy.demo import faults
 from proxy.demo.faults import Fault
+
+Speed = Literal["fast", "medium", "slow"]
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -16,6 +18,9 @@ class Model(Struct, frozen=True, kw_only=True):
 
     ``number`` is the default figure of a fault; a model that has one takes another behind its name, as in
     ``demo-slow-start-3``.
+
+    The gateway's ``auto`` goes by the rest, as in models.yaml: ``context`` in tokens, ``json`` whether it gives JSON
+    when asked to; without ``auto`` it is chosen only where nothing else is left.
     """
 
     name: str
@@ -26,14 +31,24 @@ class Model(Struct, frozen=True, kw_only=True):
     fault: Fault | None = None
     number: float | None = None
     every: int = 1
+    speed: Speed = "medium"
+    tags: tuple[str, ...] = ()
+    context: int = 0
+    json: bool = False
+    auto: bool = True
 
 
-def _good(name: str, description: str, kind: str = "chat", *, rate: float = 30.0, sentences: int = 3) -> Model:
-    return Model(name=name, description=description, type=kind, rate=rate, sentences=sentences)
+def _good(name: str, description: str, kind: str = "chat", **facts: Any) -> Model:
+    return Model(name=name, description=description, type=kind, **facts)
+
+
+def _chat(name: str, description: str, kind: str = "chat", **facts: Any) -> Model:
+    """One that makes text, and JSON where that is asked for."""
+    return _good(name, description, kind, json=True, **facts)
 
 
 def _broken(name: str, fault: Fault, description: str, number: float | None = None, every: int = 1) -> Model:
-    return Model(name=name, description=description, fault=fault, number=number, every=every)
+    return Model(name=name, description=description, fault=fault, number=number, every=every, auto=False)
 
 
 _internal = faults.status(500, "The demo had an error on purpose.", "server_error", "server_error")
@@ -49,12 +64,26 @@ _too_long = faults.status(
 )
 
 MODELS: tuple[Model, ...] = (
-    _good("demo", "30 words per second; calls a tool that is offered if the prompt asks for it"),
-    _good("demo-fast", "200 words per second", rate=200.0),
-    _good("demo-slow", "4 words per second", rate=4.0),
-    _good("demo-instant", "no waiting between words", rate=0.0),
-    _good("demo-long", "a long answer at 30 words per second", sentences=120),
-    _good("demo-reasoning", "thinks aloud (reasoning_content) before it answers", "reasoning"),
+    _chat(
+        "demo",
+        "30 words per second; calls a tool that is offered if the prompt asks for it",
+        tags=("general", "code"),
+        context=32_000,
+    ),
+    _chat("demo-fast", "200 words per second", rate=200.0, speed="fast", tags=("general", "code"), context=16_000),
+    # demo-slow and demo-long take 11 and 49 s for a plain answer: too long for a client that did not name them.
+    _chat("demo-slow", "4 words per second", rate=4.0, speed="slow", tags=("general",), context=32_000, auto=False),
+    _chat("demo-instant", "no waiting between words", rate=0.0, speed="fast", tags=("general",), context=128_000),
+    _chat(
+        "demo-long", "a long answer at 30 words per second", sentences=120, tags=("long",), context=200_000, auto=False
+    ),
+    _chat(
+        "demo-reasoning",
+        "thinks aloud (reasoning_content) before it answers",
+        "reasoning",
+        tags=("code", "math"),
+        context=128_000,
+    ),
     _good("demo-embedding", "vectors that depend on the text alone", "embedding"),
     _good("demo-moderation", "flags what speaks of violence", "moderation"),
     _good("demo-image", "an image of one colour", "image"),
