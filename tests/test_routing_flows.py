@@ -644,6 +644,22 @@ async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: 
         assert set(keys_of(up)[3:]) == {"key-3"}
 
 
+async def test_an_upload_that_met_a_refused_key_may_be_retried_with_the_next(up: Upstream, clock: FakeClock) -> None:
+    """It cannot be sent again by the gateway; an SDK can, and then another key is used."""
+    up.queue(told(401), told(401))
+    up.on(lambda request: json_answer({"text": "Hi"}))
+    part = 'Content-Disposition: form-data; name="model"'
+    form = f"--limit\r\n{part}\r\n\r\nm\r\n--limit--\r\n".encode()
+    kind = [("Content-Type", "multipart/form-data; boundary=limit")]
+    async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
+        answers = []
+        for _ in range(2):
+            client = await gw.client()
+            answers.append(await client.fetch("POST", "/v1/audio/transcriptions", headers=kind, body=form))
+    assert [(each.status, each.header("x-should-retry")) for each in answers] == [(502, None), (502, "false")]
+    assert keys_of(up) == ["key-1", "key-2"]
+
+
 REFUSED_ONCE: dict[str, Script] = {"429": told(429), "500": told(500), "reset": [Reset()]}
 
 

@@ -21,6 +21,7 @@ MESSAGE: Final = 2000  # characters
 # SDKs sleep through a Retry-After of up to a minute, twice: a client that waits so long looks hung.
 LONGEST_WAIT: Final = 5.0  # seconds
 _LIMITED: Final = (Kind.RATE_LIMITED, Kind.OUT_OF_QUOTA)
+_OPERATORS: Final = {Kind.AUTH, Kind.OUT_OF_QUOTA}  # what only they can do something about
 _is_code = re.compile(r"[A-Za-z_][\w.\-]{0,63}").fullmatch
 
 
@@ -41,6 +42,8 @@ def exhausted(
     passed += [Kind.RATE_LIMITED for _ in limited]
     status = rules.verdict(tried, passed)
     causes = {*tried, *passed}
+    # A refused key rests only where another one takes over: for an upload that could not be sent again.
+    final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.trial.key.rests_until > now)
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited),
         status=status,
@@ -51,7 +54,7 @@ def exhausted(
         error.type, error.param = "invalid_request_error", "model"
     elif status == 429:
         error.type = "rate_limit_error"
-    _advise(error, [plan.rest_secs(now), *_waits(plan, last, keyless, now)], causes)
+    _advise(error, [plan.rest_secs(now), *_waits(plan, last, keyless, now)], final)
     return error
 
 
@@ -114,14 +117,15 @@ def _waits(plan: Plan, last: Setback | None, keyless: Sequence[Deployment], now:
     return found
 
 
-def _advise(error: UpstreamFault, waits: Iterable[float | None], causes: set[Kind]) -> None:
+def _advise(error: UpstreamFault, waits: Iterable[float | None], final: bool) -> None:
     """Whether the client's SDK should try again, and when.
 
-    It should not where only an operator can help, or where nobody can be asked for longer than a client should wait.
+    It should not where only an operator can help (``final``), or where nobody can be asked for longer than a client
+    should wait.
     """
     known = [seconds for seconds in waits if seconds is not None]
     wait = max(1, math.ceil(min(known))) if known else None
-    if causes <= {Kind.AUTH, Kind.OUT_OF_QUOTA} and causes:
+    if final:
         error.should_retry = False
     elif error.status == 429:
         error.retry_after = wait or 1
