@@ -35,7 +35,7 @@ examples:
   sluice db upgrade                             bring the database of API keys up to date
 
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
-       -d '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
+       -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'
 
 environment:
 {environment}
@@ -72,6 +72,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     loaded = _load(source)
     if loaded is None:
         return 1
+    from proxy.config.listening import address
     from proxy.errors import ConfigError
     from proxy.process import run
 
@@ -81,7 +82,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         print("\n".join(error.mistakes), file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"server: cannot listen on {_address(loaded.config)}: {error.strerror or error}", file=sys.stderr)
+        server = loaded.config.server
+        hint = "" if server.unix_socket else "; use --port or LISTEN_PORT"
+        where = address(server, server.port)
+        print(f"server: cannot listen on {where}: {error.strerror or error}{hint}", file=sys.stderr)
         return 1
     return 0
 
@@ -95,10 +99,11 @@ def _check(arguments: argparse.Namespace) -> int:
         return 1
     from proxy.config.exposure import refusal
     from proxy.config.left_out import summary
+    from proxy.config.listening import address
 
     config = loaded.config
     print(f"configuration: {loaded.path or 'built-in defaults'}")
-    print(f"address: {_address(config)}")
+    print(f"address: {address(config.server, config.server.port)}")
     print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
     takers, only = any_model(config), fallback_only(config)
     for name, provider in config.providers.items():
@@ -121,7 +126,7 @@ def _check(arguments: argparse.Namespace) -> int:
         *([f"serve refuses this: {refused}"] if refused else []),
     ]:
         print(f"notice: {notice}")
-    return 0
+    return 1 if refused else 0
 
 
 def _no_provider(config: Config) -> str:
@@ -214,13 +219,6 @@ def _overridden(arguments: argparse.Namespace, loaded: Loaded) -> Loaded:
     return replace(loaded, config=replace(loaded.config, server=server))
 
 
-def _address(config: Config) -> str:
-    server = config.server
-    if server.unix_socket:
-        return f"unix:{server.unix_socket}"
-    return f"http://{f'[{server.host}]' if ':' in server.host else server.host}:{server.port}"
-
-
 def _key(provider: Provider) -> str:
     if provider.keyless:
         return "no key"
@@ -256,7 +254,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=shape,
         help="validate the configuration and print what would run",
         description="Validate the configuration and print what `serve` with the same options would run. "
-        "All mistakes are told at once, one on a line, and end in exit status 1.",
+        "All mistakes are told at once, one on a line. They end in exit status 1, and so does an address that "
+        "`serve` refuses.",
     )
     add_key_parsers(commands, _file_options())
     database = commands.add_parser("db", help="look after the database of API keys")

@@ -15,9 +15,9 @@ from proxy.admission import State as Fares
 from proxy.breakers.breaker import Breaker, OnChange, State
 from proxy.config.follow import Follow
 from proxy.config.left_out import LeftOutModel, summary
+from proxy.config.listening import address, browser_address
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config
-from proxy.config.schema import Server as Settings
 from proxy.config.secret import secrets_in
 from proxy.config.source import Source
 from proxy.config.standing import differences, standing
@@ -219,15 +219,15 @@ class Application:
 
     @property
     def address(self) -> str:
-        return _address(self.config.server, self.port)
+        return address(self.config.server, self.port)
 
     @property
     def admin_address(self) -> str:
-        """Where the control plane is."""
+        """Where a browser on this machine finds the control plane."""
         listener = self._admin_listener
         if listener is None:
-            return self.address
-        return _address(settings_of(self.config.admin, self.config.server), listener.port)
+            return browser_address(self.config.server, self.port)
+        return browser_address(settings_of(self.config.admin, self.config.server), listener.port)
 
     def _open_reporting(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         observe = config.observe
@@ -449,10 +449,3 @@ def _read_certificates(dialer: Dialer, config: Config) -> None:
                 mistakes.append(f"providers.{name}.tls: the certificates cannot be used: {exc}")
     if mistakes:
         raise ConfigError(mistakes)
-
-
-def _address(settings: Settings, port: int) -> str:
-    if settings.unix_socket:
-        return f"unix:{settings.unix_socket}"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{'https' if settings.tls is not None else 'http'}://{host}:{port}"

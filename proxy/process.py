@@ -14,8 +14,9 @@ import uvloop
 
 from proxy import __version__
 from proxy.app import Application
-from proxy.config.exposure import is_local, refusal
+from proxy.config.exposure import is_open, refusal
 from proxy.config.known_providers import NONE_USABLE
+from proxy.config.listening import host_and_port
 from proxy.config.loader import Loaded
 from proxy.config.source import Source
 from proxy.errors import ConfigError
@@ -53,6 +54,9 @@ async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]
         loop.add_signal_handler(signum, _on_signal, stop, application.log)
     loop.add_signal_handler(signal.SIGHUP, _on_hangup, stop, application, sys.stderr.isatty())
     announce(start_line(application))
+    if is_open(loaded.config.server, loaded.config.auth):
+        where = host_and_port(loaded.config.server, application.port)
+        announce(f"INSECURE: anybody who can reach {where} can use your provider keys.")
     if line := loaded.variables.line():
         announce(f"Environment: {line}.")
     await stop.wait()
@@ -87,7 +91,7 @@ def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool)
 
 
 def start_line(application: Application) -> str:
-    """Address, providers, models, and what deserves a warning, on one line."""
+    """Address, providers, models and the admin link, on one line."""
     config = application.config
     names = list(dict.fromkeys(model.name for model in config.models))
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -95,11 +99,7 @@ def start_line(application: Application) -> str:
     if not config.providers:
         served = f"NOT READY: {NONE_USABLE}"
     mode = config.auth.mode
-    warning = "" if is_local(config.server) or mode != "none" else " INSECURE: no authentication beyond this machine."
-    return (
-        f"Sluice {__version__} listens on {application.address} ({ASKED[mode]})."
-        f" {served}{_admin_link(application)}{warning}"
-    )
+    return f"Sluice {__version__} listens on {application.address} ({ASKED[mode]}). {served}{_admin_link(application)}"
 
 
 def _admin_link(application: Application) -> str:

@@ -99,10 +99,20 @@ def test_check_tells_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path:
 def test_check_says_that_serve_would_refuse_to_listen(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {host: 0.0.0.0}\n")
     why = "serve refuses this: server.host: 0.0.0.0 is reachable from other machines"
-    assert why in sluice("check", "--config", "c.yaml").stdout
-    assert why not in sluice("check", "--config", "c.yaml", "--insecure").stdout
-    assert why not in sluice("check", "--config", "c.yaml", "--host", "127.0.0.1").stdout
-    assert why not in sluice("check", "--config", "c.yaml", LISTEN_INSECURE="true").stdout
+    refused = sluice("check", "--config", "c.yaml")
+    assert why in refused.stdout
+    assert refused.returncode == 1
+    for allowed in (
+        sluice("check", "--config", "c.yaml", "--insecure"),
+        sluice("check", "--config", "c.yaml", "--host", "127.0.0.1"),
+        sluice("check", "--config", "c.yaml", LISTEN_INSECURE="true"),
+    ):
+        assert why not in allowed.stdout
+        assert allowed.returncode == 0
+
+
+def test_check_fails_for_an_address_of_the_environment_that_serve_refuses(sluice: Sluice) -> None:
+    assert sluice("check", LISTEN_HOST="0.0.0.0").returncode == 1
 
 
 def test_check_finds_a_proxy_that_serve_could_not_use(sluice: Sluice, tmp_path: Path) -> None:
@@ -169,7 +179,7 @@ def test_the_command_line_wins(
     args: list[str], address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     config = tmp_path / "c.yaml"
-    config.write_text("server: {host: 10.0.0.1, port: 1}\n")
+    config.write_text("server: {host: 10.0.0.1, port: 1, insecure: true}\n")
     assert main(["check", "--config", str(config), *args]) == 0
     assert f"address: {address}\n" in capsys.readouterr().out
 
@@ -183,6 +193,21 @@ def test_an_address_on_the_command_line_wins_over_a_socket_in_the_file(
     assert "address: unix:/run/s\n" in capsys.readouterr().out
     assert main(["check", "--config", str(config), "--port", "5"]) == 0
     assert "address: http://127.0.0.1:5\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("host", "browser"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])
+async def test_an_open_address_is_a_line_of_its_own_and_the_admin_link_works_in_a_browser(
+    host: str, browser: str
+) -> None:
+    config = {"providers": {"up": {"baseUrl": "http://127.0.0.1:9/v1"}}, "admin": {}}
+    async with GatewayProcess(config, ["--host", host, "--insecure"]) as gw:
+        shown = f"[{host}]" if ":" in host else host
+        line = f"INSECURE: anybody who can reach {shown}:{gw.port} can use your provider keys."
+        await until(lambda: line in gw.lines, "the line")
+        first = next(each for each in gw.lines if "listens on" in each)
+        assert f"listens on http://{shown}:{gw.port} " in first
+        assert f" Admin: http://{browser}:{gw.port}/" in first
+        assert "INSECURE" not in first
 
 
 async def test_the_start_names_the_variables_in_force_overridden_and_not_understood() -> None:
@@ -201,6 +226,7 @@ def test_help_shows_commands_examples_and_variables(sluice: Sluice) -> None:
         "check",
         "demo",
         "curl -N",
+        '{"model": "',
         "ROUTER_CONFIG_PATH",
         "${NAME:-default}",
         *(f" {variable.name} " for variable in VARIABLES),

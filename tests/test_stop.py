@@ -267,7 +267,7 @@ async def test_a_port_that_is_taken_is_one_readable_line_and_status_1() -> None:
             assert await gw.wait() == 1
             (line,) = gw.lines
             assert line.startswith(f"server: cannot listen on http://127.0.0.1:{port}: ")
-            assert line.endswith("address already in use")
+            assert line.endswith("address already in use; use --port or LISTEN_PORT")
 
 
 # -- in this process ---------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def parse(content: bytes, label: str, mistakes: Mistakes, *, aliases: bool = Tru
     try:
         value = _parse(content, label, mistakes, aliases)
     except yaml.MarkedYAMLError as error:
-        mistakes.add(label, _place(error), _REPEATED.sub("", error.problem or "not valid YAML"))
+        mistakes.add(label, _place(error), _problem(error, content))
         return None
     except yaml.YAMLError:
         mistakes.add(label, "", "is not UTF-8 text without control characters")
@@ -226,6 +226,15 @@ def _refuse_duplicates(node: yaml.Node, label: str, mistakes: Mistakes, seen: se
             else:
                 text = f"duplicate key {quoted(key.value)} (first on line {before})"
                 mistakes.add(label, f"line {line}", text)
+
+
+def _problem(error: yaml.MarkedYAMLError, content: bytes) -> str:
+    problem, mark = error.problem or "not valid YAML", error.problem_mark
+    lines = content.split(b"\n")
+    at_tab = mark is not None and mark.line < len(lines) and lines[mark.line][mark.column :][:1] == b"\t"
+    if at_tab and ("tab character" in problem or "cannot start any token" in problem):
+        return "a tab; indent with spaces"
+    return _REPEATED.sub("", problem)
 
 
 def _place(error: yaml.MarkedYAMLError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from proxy.config.schema import Config, Server
+from proxy.config.schema import Auth, Config, Server
 
 
 def is_local(server: Server) -> bool:
@@ -18,10 +18,15 @@ def is_local(server: Server) -> bool:
         return False
 
 
+def is_open(server: Server, auth: Auth) -> bool:
+    """Whether other machines can reach the listener and need no credential."""
+    return auth.mode == "none" and not is_local(server)
+
+
 def refusal(config: Config, *, insecure: bool) -> str:
     """Why the gateway must not listen there, ``""`` if it may. ``insecure``: the command line allows it."""
     server = config.server
-    if insecure or server.insecure or is_local(server) or config.auth.mode != "none":
+    if insecure or server.insecure or not is_open(server, config.auth):
         return ""
     return (
         f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"

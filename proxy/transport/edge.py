@@ -97,7 +97,8 @@ class Edge:
             if nameless or request.path in self._any_host_at:
                 return  # but this Host is not good for other requests
             raise ClientFault(
-                "The Host of this request is not one of the gateway's names; add it to server.allowedHosts.",
+                "The Host of this request is not one of the gateway's names; add it to server.allowedHosts"
+                " (ALLOWED_HOSTS).",
                 status=421,
                 code="host_not_allowed",
             )

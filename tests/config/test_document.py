@@ -193,3 +193,23 @@ def test_anchors_are_refused_where_somebody_else_wrote_the_text(text: str) -> No
     mistakes = Mistakes()
     parse(text.encode(), "x", mistakes, aliases=False)
     assert "anchors and aliases (&, *) may not stand here" in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("a:\n\tb: 1", "line 2, column 1"),
+        ("a: 1\n\tb: 2", "line 2, column 1"),
+        ("a:\n  b: 1\n  \tc: 2", "line 3, column 3"),
+        ("a: |\n\tx\n", "line 2, column 1"),
+        ("\u00e4: {x: 1}\r\n\tb: 2", "line 2, column 1"),
+    ],
+)
+def test_a_tab_in_the_indentation_is_named(tmp_path: Path, content: str, place: str) -> None:
+    assert reading(tmp_path, content) == (None, [f"{place}: a tab; indent with spaces"])
+
+
+def test_a_tab_elsewhere_is_not_blamed(tmp_path: Path) -> None:
+    assert reading(tmp_path, "a:\tb") == ({"a": "b"}, [])
+    _, (mistake,) = reading(tmp_path, "a: [\n\t1,\n\t}")
+    assert "tab" not in mistake

@@ -11,7 +11,7 @@ from proxy.config.variables import VARIABLES
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
 HEAD = """\
-# Copy this file to .env and fill in what you need: `cp .env.example .env`.
+# Copy this file to .env, remove the # in front of what you need and fill it in: `cp .env.example .env`.
 #
 # The key of one provider is enough to serve. A value such as your_openai_api_key_here counts as unset, and so does an
 # empty one. The process's own environment wins over this file. `sluice check` names the variables that are in force.
@@ -29,9 +29,7 @@ def expected() -> str:
     lines = [HEAD]
     for title, belongs in SECTIONS:
         lines.append(f"# -- {title} {'-' * (70 - len(title))}\n")
-        for variable in filter(belongs, left):
-            off = "" if variable.name.endswith("_API_KEY") else "#"
-            lines.append(f"# {variable.text}\n{off}{variable.name}={variable.example}\n")
+        lines += [f"# {each.text}\n#{each.name}={each.example}\n" for each in filter(belongs, left)]
         left = [variable for variable in left if not belongs(variable)]
     return "\n".join(lines)
 
@@ -44,7 +42,8 @@ def test_the_example_as_copied_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("{}")
     found = load(tmp_path / "config.yaml", {}, EXAMPLE)
     assert (found.config, found.notices) == (Config(), [])
-    assert found.variables.in_force == found.variables.not_understood == []
+    assert found.variables.in_force == found.variables.not_understood == found.variables.placeholders == []
+    assert found.variables.line() == ""
 
 
 def test_every_example_is_understood(tmp_path: Path) -> None:

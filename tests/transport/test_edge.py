@@ -113,6 +113,7 @@ FOREIGN = [
 async def test_every_other_host_is_refused_wherever_it_asks(host: str, target: str, up: Upstream, gw: Gateway) -> None:
     answer = await post(gw, host, target=target)
     assert (answer.status, answer.json["error"]["code"]) == (421, "host_not_allowed")
+    assert "server.allowedHosts (ALLOWED_HOSTS)" in answer.json["error"]["message"]
     assert up.connections == []
 
 
