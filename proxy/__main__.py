@@ -83,9 +83,11 @@ def _serve(arguments: argparse.Namespace) -> int:
         return 1
     except OSError as error:
         server = loaded.config.server
-        hint = "" if server.unix_socket else "; use --port or LISTEN_PORT"
-        where = address(server, server.port)
-        print(f"server: cannot listen on {where}: {error.strerror or error}{hint}", file=sys.stderr)
+        where = error.filename or address(server, server.port)
+        section, hint = "server", "" if server.unix_socket else "; use --port or LISTEN_PORT"
+        if where != address(server, server.port):
+            section, hint = "admin.listen", ""
+        print(f"{section}: cannot listen on {where}: {error.strerror or error}{hint}", file=sys.stderr)
         return 1
     return 0
 

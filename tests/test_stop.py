@@ -270,6 +270,17 @@ async def test_a_port_that_is_taken_is_one_readable_line_and_status_1() -> None:
             assert line.endswith("address already in use; use --port or LISTEN_PORT")
 
 
+async def test_a_taken_port_of_the_control_plane_names_its_own_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = {"providers": {"up": {"baseUrl": "http://127.0.0.1:9"}}, "admin": {"listen": where}}
+        async with GatewayProcess(config, ["--port", "0"]) as gw:
+            assert await gw.wait() == 1
+            (line,) = gw.lines
+            assert line.startswith(f"admin.listen: cannot listen on http://{where}: ")
+            assert line.endswith("address already in use")
+
+
 # -- in this process ---------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import socket
 import stat
 from pathlib import Path
 
+from proxy.config.listening import address
 from proxy.config.schema import Server as Settings
 from proxy.runtime.listening import listen
 from proxy.transport.server import Server
@@ -34,7 +35,16 @@ class Listener:
         return f"<Listener {self._settings.unix_socket or self.port} {self.server.doorman!r}>"
 
     async def start(self) -> None:
-        """Raises ConfigError for a certificate that cannot be used, OSError where the address cannot be had."""
+        """Raises ConfigError for a certificate that cannot be used, OSError where the address cannot be had: the
+        address is its ``filename``.
+        """
+        try:
+            await self._start()
+        except OSError as error:
+            where = address(self._settings, self._settings.port)
+            raise OSError(error.errno, error.strerror or str(error), where) from error
+
+    async def _start(self) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
         if settings.tls is not None:
             self._termination = Termination(self.server, settings.tls, settings.max_handshakes)
