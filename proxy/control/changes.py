@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from proxy.breakers.breaker import Breaker, State
-from proxy.control.healthview import ChangeView, Component
+from proxy.control.healthview import ChangeView, Component, ComponentStatus
 
 KEPT_SECS: Final = 3600.0
 MOST: Final = 1000
@@ -58,10 +58,10 @@ class Changes:
         """How they stand now. What is new is no change; what turned twice since the last look is one."""
         for name, now in standing.items():
             before = self._components.get(name, now)
-            if now.up != before.up:
-                self._turned(name, now)
+            if now.status != before.status:
+                self._turned(name, before.status, now)
             elif now.since != before.since:
-                self._turned(name, now, "for less than a few seconds")
+                self._turned(name, "down" if now.up else "up", now, "for less than a few seconds")
         self._components = dict(standing)
 
     def latest(self) -> list[ChangeView]:
@@ -69,9 +69,8 @@ class Changes:
         oldest = self._wall() - KEPT_SECS
         return [change for change in reversed(self._kept) if change.at >= oldest]
 
-    def _turned(self, name: str, now: Component, why: str = "") -> None:
-        states = ("down", "up") if now.up else ("up", "down")
-        self._kept.append(ChangeView(round(now.since, 3), name, *states, why))
+    def _turned(self, name: str, before: ComponentStatus, now: Component, why: str = "") -> None:
+        self._kept.append(ChangeView(round(now.since, 3), name, before, now.status, why))
 
 
 def _why(breaker: Breaker) -> str:

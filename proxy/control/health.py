@@ -67,9 +67,9 @@ class Health:
     # -- for machines -----------------------------------------------------------------------------
 
     async def health(self, request: Request) -> None:
-        """GET /health: 200 as long as requests are served, ``degraded`` where something is down that it can do without.
+        """GET /health: 200 as long as requests are served, ``degraded`` where something it can do without is not up.
 
-        ``components`` names only what is down: this page is open to anybody.
+        ``components`` names only what is not up: this page is open to anybody.
         """
         standing = self._components()
         view = HealthView(_status(standing), self._version)

@@ -10,13 +10,15 @@ from msgspec import UNSET, Struct, UnsetType, field
 from proxy.control.stateview import BreakerView
 
 Standing = Literal["up", "down"]
+ComponentStatus = Literal["up", "degraded", "down"]
 
 
 class Component(Struct, frozen=True):
     """How something stands that the gateway leans on.
 
     ``since`` when, in Unix seconds; ``latency``: how long it last took, in seconds. ``vital``: without it no request
-    is served. ``why`` it is down, where that is more than its name says: no address, no name of a deployment.
+    is served. ``partly``: it is not up, and some of it can be used. ``why`` it is not up, where that is more than its
+    name says: no address, no name of a deployment.
     """
 
     up: bool
@@ -24,17 +26,24 @@ class Component(Struct, frozen=True):
     latency: float | None = None
     vital: bool = False
     why: str = ""
+    partly: bool = False
+
+    @property
+    def status(self) -> ComponentStatus:
+        return "up" if self.up else "degraded" if self.partly else "down"
 
 
 class ComponentView(Struct, rename="camel"):
-    status: Standing
+    """``degraded``: some of it can be used; ``down``: nothing of it."""
+
+    status: ComponentStatus
     since: float
     latency_ms: float | None
     why: str | UnsetType = UNSET
 
 
 class HealthView(Struct, omit_defaults=True):
-    """``degraded``: something is down that the gateway can do without. ``components`` names only what is down."""
+    """``degraded``: something is not up that the gateway can do without. ``components`` names only what is not up."""
 
     status: Literal["ok", "degraded", "down"]
     version: str
@@ -123,7 +132,7 @@ class SystemView(Struct, rename="camel"):
 
 
 class ChangeView(Struct, frozen=True):
-    """``what`` is a deployment's id or a component's name; ``from`` and ``to`` are a breaker's states, or up, down."""
+    """``what`` is a deployment's id or a component's name; ``from`` and ``to`` are its states."""
 
     at: float
     what: str
@@ -139,8 +148,7 @@ class ChangesView(Struct):
 
 
 def component_view(component: Component) -> ComponentView:
-    status: Standing = "up" if component.up else "down"
-    return ComponentView(status, round(component.since, 3), ms(component.latency), component.why or UNSET)
+    return ComponentView(component.status, round(component.since, 3), ms(component.latency), component.why or UNSET)
 
 
 def ms(seconds: float | None) -> float | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Final
 
+from msgspec.structs import replace
+
 from proxy.control.blocked import Blocked, blocked, in_service, is_missing
 from proxy.control.healthview import BlockedView, Component, ProbeView, ProviderView, ms
 from proxy.control.roster import Member, Roster
@@ -64,9 +66,11 @@ class Providers:
             if in_service(each.live, each.provider.keys, now) and not is_missing(each, now):
                 served.add(each.name)
         out = len(names) - len(served)
-        before = self._models
-        since = before.since if before.up is not bool(out) else self._clock.wall()
-        self._models = Component(not out, since, why=f"{out} of {len(names)} models cannot be asked" if out else "")
+        why = f"{out} of {len(names)} models cannot be asked" if out else ""
+        found = Component(not out, self._clock.wall(), why=why, partly=bool(served))
+        if found.status == self._models.status:
+            found = replace(found, since=self._models.since)
+        self._models = found
         self._count_again, self._counted = now + AGAIN_SECS, catalog
 
     async def all(self, probes: Callable[[str], Sequence[ProbeView]]) -> dict[str, ProviderView]:

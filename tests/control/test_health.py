@@ -95,12 +95,26 @@ async def test_health_is_degraded_while_a_model_cannot_be_asked_and_says_how_man
     answer = await plane.fetch("GET", "/health")
     assert (answer.status, answer.json["status"]) == (200, "degraded")
     assert answer.json["components"]["models"] == {
-        "status": "down",
+        "status": "degraded",
         "since": MIDNIGHT + 1,
         "latencyMs": None,
         "why": "1 of 2 models cannot be asked",
     }
     assert b"a/m" not in answer.body  # the page is open to anybody
+
+
+async def test_the_models_are_degraded_while_one_can_be_used_and_down_when_none_can(plane: Healthy) -> None:
+    for label, expected in (("b/m", None), ("a/m", "degraded"), ("a/n", "down")):
+        plane.rig.fail(label)
+        plane.clock.advance(1)
+        components = (await plane.fetch("GET", "/health")).json.get("components", {})
+        assert components.get("models", {}).get("status") == expected
+        changes = (await plane.told("/health/history"))["changes"]
+    assert components["models"]["since"] == MIDNIGHT + 3
+    assert [(each["from"], each["to"]) for each in reversed(changes) if each["what"] == "models"] == [
+        ("up", "degraded"),
+        ("degraded", "down"),
+    ]
 
 
 async def test_keys_that_all_rest_take_their_provider_out_of_service_and_a_rate_limit_does_not(plane: Healthy) -> None:
