@@ -595,7 +595,7 @@ async def test_one_exchange_is_one_failure_however_often_it_asks(name: str) -> N
                 assert len(up.requests) > asked
             else:
                 assert len(up.requests) == asked
-                assert "breaker_open" in answer.json["error"]["message"]
+                assert "(first/m: circuit breaker open for another " in answer.json["error"]["message"]
                 assert (answer.status, answer.header("retry-after")) == (503, None)
                 assert answer.header("x-should-retry") == "false"
 

@@ -367,7 +367,7 @@ async def test_a_model_that_nobody_has_is_told_each_time_and_asked_for_once(one:
             answer = await ask(gw)
             assert (answer.status, answer.header("retry-after")) == (404, None)
             assert answer.json["error"]["code"] == "model_not_found"
-        assert "unavailable" in answer.json["error"]["message"]
+        assert "the provider does not know the model" in answer.json["error"]["message"]
         assert one.asked == 1
 
 

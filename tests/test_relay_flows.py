@@ -760,7 +760,7 @@ async def test_a_404_that_means_the_model_becomes_an_error_of_ours(up: Upstream)
         # It is not asked again at this endpoint.
         again = await fetch(client)
         assert (again.status, again.json["error"]["code"]) == (404, "model_not_found")
-        assert again.json["error"]["message"] == "No model could answer (up/m: unavailable)."
+        assert again.json["error"]["message"] == "No model could answer (up/m: the provider does not know the model)."
         assert len(up.requests) == 1
 
 

@@ -33,7 +33,7 @@ from tests.support import (
 )
 from tests.support.clock import FakeClock
 from tests.support.gateway import Gateway, one_provider
-from tests.support.lives import at_rest, live
+from tests.support.lives import at_rest, deployment_of, live
 from tests.support.steps import Script
 from tests.support.upstream import Request
 
@@ -283,7 +283,7 @@ async def test_a_model_that_is_not_available_without_a_fallback_is_an_error_that
     async with Gateway(town(up, models=[{"name": "off", "provider": "east", "available": False}])) as gw:
         answer = await ask(gw, "off")
         assert answer.status == 503
-        assert "east/off: disabled" in answer.json["error"]["message"]
+        assert "east/off: not available" in answer.json["error"]["message"]
         assert up.requests == []
 
 
@@ -795,6 +795,43 @@ async def test_whoever_was_passed_over_is_named_with_the_reason_when_the_fallbac
             told = answer.json["_router"]
         assert (told["provider"], told["fallback_used"]) == ("spare", True)
         assert told["skipped"] == [{"model": "up/m", "reason": reason}]
+
+
+async def test_an_error_says_in_words_why_each_was_passed_over_and_for_how_long(up: Upstream, clock: FakeClock) -> None:
+    config = keyed(up, "key-1", circuitBreaker={"failureThreshold": 1}, routing={"maxRetries": 0})
+    config["models"] = [{"name": name, "provider": "up", "maxConcurrent": 1} for name in ("m", "n", "o", "p")]
+    config["models"][3]["available"] = False
+    async with Gateway(config, clock=clock) as gw:
+        up.queue(told(500))
+        assert (await ask(gw, "m")).status == 502
+        clock.advance(2)
+        live(gw, "up/n").quota.rest(clock.now() + 89.5)
+        live(gw, "up/o").in_flight = 1
+        answer = await ask(gw, ["m", "n", "o", "p"])
+        live(gw, "up/o").in_flight = 0
+        message = answer.json["error"]["message"]
+        for reason in (
+            "up/m: circuit breaker open for another 58 s",
+            "up/n: rate limited for another 90 s",
+            "up/o: at maxConcurrent",
+            "up/p: not available",
+        ):
+            assert reason in message
+        for identifier in ("breaker_open", "resting", "busy", "disabled"):
+            assert identifier not in message
+
+
+async def test_an_error_says_until_when_the_keys_of_a_provider_are_rate_limited(up: Upstream, clock: FakeClock) -> None:
+    async with Gateway(keyed(up, "key-1", routing={"maxRetries": 0}), clock=clock) as gw:
+        keys = deployment_of(gw, "up/m").provider.keys
+        key = keys.take(clock.now())
+        assert key is not None
+        keys.rest(key, clock.now() + 90, limited=True)
+        answer = await ask(gw, "m")
+        assert answer.status == 429
+        assert answer.json["error"]["message"] == (
+            "No model could answer (up/m: every key is rate limited for another 90 s)."
+        )
 
 
 async def test_an_answer_without_anybody_passed_over_says_nothing_of_it_afterwards_either(

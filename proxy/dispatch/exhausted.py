@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from proxy import truth
+from proxy.dispatch.passed_over import in_words, keyless_in_words
 from proxy.dispatch.setback import Setback
 from proxy.errors import UpstreamFault
 from proxy.exchange import Exchange
@@ -45,7 +46,7 @@ def exhausted(
     # A refused key rests only where another one takes over: for an upload that could not be sent again.
     final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.trial.key.rests_until > now)
     error = UpstreamFault(
-        _message(exchange, plan, last, keyless, limited),
+        _message(exchange, plan, last, keyless, limited, now),
         status=status,
         code=_code(exchange, last, status, causes),
         detail=exchange.error_detail,
@@ -74,6 +75,7 @@ def _message(
     last: Setback | None,
     keyless: Sequence[Deployment],
     limited: Sequence[Deployment],
+    now: float,
 ) -> str:
     failed = truth.failures(exchange)
     said = last.error.message if last is not None and last.error is not None else ""
@@ -82,8 +84,8 @@ def _message(
             return last.fault.message
         return f"The provider failed: {failed[0].message}.{f' It said: {said}' if said else ''}"
     reasons = [f"{failure.provider}/{failure.model_name}: {failure.message.rstrip('.')}" for failure in failed]
-    reasons += [f"{deployment.label}: {reason}" for deployment, reason in plan.skipped]
-    reasons += [f"{deployment.label}: every key rests" for deployment in keyless]
+    reasons += [f"{deployment.label}: {in_words(deployment, reason, now)}" for deployment, reason in plan.skipped]
+    reasons += [f"{deployment.label}: {keyless_in_words(deployment, now)}" for deployment in keyless]
     reasons += [f"{deployment.label}: its limit here is reached" for deployment in limited]
     told = "; ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in Counter(reasons).items())[:MESSAGE]
     message = f"No model could answer ({told})." if told else "No model could answer."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.routing.deployment import Deployment
 from proxy.routing.live import Live
 from tests.support.gateway import Gateway
 from tests.support.patience import until
@@ -9,10 +10,15 @@ from tests.support.patience import until
 
 def live(gw: Gateway, label: str) -> Live:
     """Of the deployment ``provider/name`` (``provider/name#2`` where the provider has several addresses)."""
+    return deployment_of(gw, label).live
+
+
+def deployment_of(gw: Gateway, label: str) -> Deployment:
+    """The same, itself."""
     assert gw.app.gateway is not None
     catalog = gw.app.gateway.catalog
     found = {deployment.label: deployment for deployment in [*catalog.deployments, *catalog.fallback]}
-    return found[label].live
+    return found[label]
 
 
 async def at_rest(gw: Gateway) -> None:

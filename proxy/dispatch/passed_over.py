@@ -1,0 +1,41 @@
+"""Why a deployment was passed over, in the words of an error message."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from proxy.routing.deployment import Deployment
+from proxy.routing.plan import Reason
+
+_WORDS: Final[dict[Reason, str]] = {
+    "disabled": "not available",
+    "breaker_open": "circuit breaker open",
+    "unavailable": "the provider does not know the model",
+    "resting": "rate limited",
+    "busy": "at maxConcurrent",
+    "success_rate": "below the least success rate asked for",
+    "context": "its context is too small",
+    "prefill": "it cannot continue a started answer",
+}
+
+
+def in_words(deployment: Deployment, reason: Reason, now: float) -> str:
+    """``reason``, and for how long it holds, where that is known. ``now`` is the breakers' clock."""
+    live = deployment.live
+    if reason == "resting":
+        return _WORDS[reason] + _for_another(live.quota.rests_until - now)
+    if reason == "breaker_open" and live.breaker.state == "open" and live.breaker.retry_at is not None:
+        return _WORDS[reason] + _for_another(live.breaker.retry_at - now)
+    return _WORDS[reason]
+
+
+def keyless_in_words(deployment: Deployment, now: float) -> str:
+    """The same for a deployment whose provider has no key to use."""
+    keys = deployment.provider.keys
+    what = "every key is rate limited" if keys.limited else "no key can be used"
+    return what + _for_another(keys.free_at() - now)
+
+
+def _for_another(seconds: float) -> str:
+    return f" for another {math.ceil(seconds)} s" if seconds > 0 else ""
