@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.transport import zstd
 from proxy.transport.codings import decoder_of
 from proxy.transport.inflate import PIECE, BadCompression
 from tests.support import RawClient, Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
 
-zstd = pytest.importorskip("proxy.transport.zstd", exc_type=ImportError)
 library = zstd.zstd
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hello"}]}'
