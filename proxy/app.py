@@ -152,7 +152,7 @@ class Application:
         )
         dispatcher = Dispatcher(around, self._clock, self._chance, self.log.warning)
         self._fetcher = fetcher = ListFetcher(
-            self._lists, ModelsRequest(self._dialer.context, self._environ), dispatcher.now, self.log.info
+            self._lists, ModelsRequest(self._dialer.context, self._environ), dispatcher.now, self.log.warning
         )
         if config.circuit_breaker.shared:
             self._shared = await self._sharing(config, dispatcher)

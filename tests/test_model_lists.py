@@ -109,7 +109,8 @@ async def test_a_list_stays_while_its_provider_is_down(one: Upstream) -> None:
         clock.advance(KEPT)
         assert await models(gw) == ["llama", "both"]
         assert fetches(one) == 2
-        assert [line for line in gw.log_lines if "cannot be listed" in line and "status 500" in line]
+        [line] = [line for line in gw.log_lines if "cannot be listed" in line and "status 500" in line]
+        assert msgspec.json.decode(line)["level"] == "warning"
 
 
 async def test_a_list_survives_a_reload(tmp_path: Path, one: Upstream, two: Upstream) -> None:

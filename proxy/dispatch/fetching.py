@@ -21,8 +21,8 @@ MOST_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list has 500 KB
 MOST_NAMES: Final = 5_000
 
 
-class Info(Protocol):
-    """The log, as far as it is used here."""
+class Warn(Protocol):
+    """The log's warnings."""
 
     def __call__(self, event: str, /, **fields: object) -> None: ...
 
@@ -35,16 +35,16 @@ class ListFetcher:
         lists: ModelLists,
         request: ModelsRequest,
         now: Callable[[], float],
-        info: Info,
+        warn: Warn,
         patience: float = PATIENCE,
     ) -> None:
         self._lists = lists
         self._request = request
         self.now = now
-        self._info = info
+        self._warn = warn
         self._patience = patience
         self._running: dict[tuple[str, tuple[str, ...]], asyncio.Task[None]] = {}
-        self._failed: set[str] = set()  # providers, so that a failure is logged when it begins and not each time
+        self._failed: set[str] = set()  # providers: a warning is logged once until a fetch succeeds again
         lists.request = self.fetch
 
     def fetch(self, provider: Provider) -> asyncio.Task[None]:
@@ -74,7 +74,7 @@ class ListFetcher:
         except FetchFailed as failure:
             if provider.name not in self._failed:
                 self._failed.add(provider.name)
-                self._info("The models of a provider cannot be listed.", provider=provider.name, why=str(failure))
+                self._warn("The models of a provider cannot be listed.", provider=provider.name, why=str(failure))
         finally:
             self._lists.end(provider, self.now(), names)
 

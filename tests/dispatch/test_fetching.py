@@ -88,6 +88,18 @@ async def test_a_provider_without_a_list_keeps_the_one_it_gave_and_is_logged_onc
         assert "127.0.0.1" not in str(line)
 
 
+async def test_a_failure_is_told_once_until_a_fetch_succeeds_again() -> None:
+    async with Upstream() as up:
+        fetching, one = Fetching(), provider(baseUrl=up.url)
+        broken, good = json_answer(listed(), 500), json_answer(listed("x"))
+        counts = []
+        for answer in (broken, broken, good, broken, broken):
+            up.on(lambda request, answer=answer: answer)
+            await within(fetching.fetcher.fetch(one), "the list")
+            counts.append(len(fetching.told))
+        assert counts == [1, 1, 1, 2, 2]
+
+
 async def test_the_next_address_is_asked_where_one_does_not_answer() -> None:
     async with Upstream() as one, Upstream() as two:
         one.on(lambda request: [Reset()])
