@@ -866,7 +866,8 @@ async def test_an_error_in_a_200_is_an_error() -> None:
 async def test_a_rate_limit_of_one_model_leaves_the_providers_others_alone() -> None:
     clock = FakeClock()
     models = [{"name": name, "provider": "up", "model": f"up-{name}"} for name in ("m", "n")]
-    async with Upstream() as up, Gateway(one_provider(up, models=models), clock=clock) as gw:
+    config = {"models": models, "routing": {"maxRetries": 0, "rateLimitRetries": 0, "deadlineSecs": 5}}
+    async with Upstream() as up, Gateway(one_provider(up, **config), clock=clock) as gw:
         client = await gw.client()
         up.queue(json_answer(error_json("Slow down"), 429, [("Retry-After", "20")]))
         told(await client.fetch("POST", CHAT, json=CALL), 429, "rate_limit_exceeded")
