@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support import Upstream, chat_events, sse_answer, until
+from tests.support import Upstream, chat_events, json_answer, sse_answer, until
 from tests.support.gateway import GatewayProcess, one_provider
 
 STREAM = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
@@ -32,6 +32,24 @@ async def test_a_gateway_has_one_thread(name: str) -> None:
             await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the name to end")
             assert (await client.fetch("GET", "/metrics")).status == 200
             await until(lambda: threads(gw.pid) == 1, "the scrape's thread to end")
+
+
+async def test_a_fetched_list_of_models_leaves_no_thread() -> None:
+    async with Upstream() as up:
+        up.on(lambda request: json_answer({"object": "list", "data": [{"id": "m", "object": "model"}]}))
+        provider = {"baseUrl": up.url.replace("127.0.0.1", "localhost")}
+        async with GatewayProcess({"providers": {"up": provider}}) as gw:
+            client = await gw.client()
+            listed = await client.fetch("GET", "/v1/models")
+            assert [model["id"] for model in listed.json["data"]] == ["m"]
+            await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the list to end")
+
+
+async def test_a_list_that_cannot_be_fetched_leaves_no_thread() -> None:
+    async with GatewayProcess({"providers": {"up": {"baseUrl": "http://localhost:1/v1"}}}) as gw:
+        client = await gw.client()
+        assert (await client.fetch("GET", "/v1/models")).json["data"] == []
+        await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the list to end")
 
 
 async def test_with_the_demo_it_has_one_too() -> None:
