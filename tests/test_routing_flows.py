@@ -633,6 +633,16 @@ async def test_a_402_or_403_rests_no_key_and_counts_nowhere(
         assert set(keys_of(up)) == set(keys or [""])
 
 
+async def test_a_401_about_a_permission_of_our_key_is_told_as_a_403(up: Upstream) -> None:
+    """A client would take a 401 for a word about its own key."""
+    scope = "You have insufficient permissions for this operation. Missing scopes: api.images.write"
+    up.queue(told(401, scope, code="missing_scope"))
+    async with Gateway(keyed(up, "key-1")) as gw:
+        answer = await ask(gw)
+        assert (answer.status, answer.json["error"]["code"]) == (403, "missing_scope")
+        assert live(gw, "up/m").breaker.failures == 0
+
+
 async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1", "key-2", "key-3"), clock=clock) as gw:
         up.queue(told(401), told(401))

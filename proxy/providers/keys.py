@@ -42,6 +42,8 @@ class KeyRing:
         self._keys = tuple(_kept(Key(number, line), known.get(line)) for number, line in enumerate(lines))
         self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
+        if all(key.rests_until and not key.limited for key in self._keys):
+            self.reset()  # all were refused, and those that took over are gone
 
     def __len__(self) -> int:
         return len(self._keys)

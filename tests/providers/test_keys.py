@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,3 +116,12 @@ def test_a_reset_gives_every_key_back() -> None:
     ring.reset()
     assert ring.take(0.0) is not None
     assert not ring.limited
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_refused_key_that_a_reload_leaves_alone_rests_no_more(limited: bool) -> None:
+    ring = KeyRing(["a", "b"])
+    first = ring.take(0.0)
+    assert first is not None
+    ring.rest(first, until=60.0, limited=limited)
+    assert KeyRing(["a"], ring).take(1.0) is (None if limited else first)

@@ -176,6 +176,8 @@ def test_any_other_404_is_not_about_the_model(body: object) -> None:
         says("Item with id 'the model does not exist' not found.", param=None),
         says("Previous response with id 'resp_1' not found.", code="previous_response_not_found"),
         says("No file found with id 'file-1'.", param="id"),
+        says("Unknown reference.", param="previous_response_id"),
+        says("The model `x` does not exist.", param="tools[0].model"),
         says("No such File object: file-1"),
         says("Conversation with id 'conv_1' not found."),
     ],
