@@ -45,7 +45,7 @@ class LimitView(Struct, rename="camel"):
 class BucketView(Struct, rename="camel"):
     """``limit`` and ``remaining`` are what clients read in ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``.
     ``used`` of ``capacity``, up to twice as much in debt; full again after ``resetAfter`` seconds, ``null`` for slots.
-    A client with limits of its own is shown as if it had those of the configuration."""
+    A client with limits of its own that has asked nothing for long is shown as if it had those of the configuration."""
 
     level: Level
     unit: Unit
@@ -78,9 +78,9 @@ class RateLimits:
 
     async def show(self, request: Request) -> None:
         """GET /admin/rate-limits."""
-        settings, limits = self._config().rate_limiting, _limits(self._limiter.rules)
-        buckets = await self._buckets(limits) if settings.enabled else []
-        send(request, 200, self._view(settings, limits if settings.enabled else [], buckets))
+        limits = _limits(self._limiter.rules)
+        buckets = await self._buckets(limits)
+        send(request, 200, self._view(self._config().rate_limiting, limits, buckets))
 
     def _view(self, settings: RateLimiting, limits: Sequence[Limit], buckets: list[BucketView]) -> LimitsView:
         return LimitsView(
@@ -94,8 +94,16 @@ class RateLimits:
         )
 
     async def _buckets(self, limits: Sequence[Limit]) -> list[BucketView]:
-        found = await self._found(limits)
-        return [_bucket(limit, *used) for limit, keys in zip(limits, found, strict=True) for used in keys]
+        own = self._limiter.own_limits()
+        # A store finds buckets by the name of a limit and tells how much of that very limit is used.
+        named = {limit.name: limit for limit in (*own.values(), *limits)}
+        found = await self._found(list(named.values()))
+        return [
+            _bucket(limit, key, part * _size(asked) / _size(limit))
+            for asked, keys in zip(named.values(), found, strict=True)
+            for key, part in keys
+            if (limit := own.get((asked.name, key), asked if asked in limits else None)) is not None
+        ]
 
     async def _found(self, limits: Sequence[Limit]) -> list[list[tuple[str, float]]]:
         store = self._limiter.store
@@ -114,7 +122,12 @@ class RateLimits:
 
 def _limits(rules: Rules) -> list[Limit]:
     levels: tuple[Bounds, ...] = (rules.everyone, rules.client(None), rules.address, rules.model, rules.provider)
-    return [limit for level in levels for limit in (*level.requests, level.tokens) if limit is not None]
+    return [limit for level in levels for limit in level.all]
+
+
+def _size(limit: Limit) -> float:
+    """What a part is a part of: seconds of refilling, or slots."""
+    return limit.refill or limit.capacity
 
 
 def _bucket(limit: Limit, key: str, part: float) -> BucketView:

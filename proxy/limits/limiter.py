@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 
 from proxy.delivery import Delivery
-from proxy.limits.base import Store, Verdict
+from proxy.limits.base import Limit, Store, Verdict
 from proxy.limits.hold import Hold
 from proxy.limits.rules import Rules
 from proxy.limits.terms import Tally, Terms
@@ -33,6 +33,10 @@ class Limiter:
         self._only_own = not rules.enabled  # a client without limits of its own is not limited
         if not rules.inert:
             self._terms = Terms(rules, self.store, self._leases, self._wall, self._tally)
+
+    def own_limits(self) -> dict[tuple[str, str], Limit]:
+        """``Terms.own_limits`` of the rules in force."""
+        return {} if self._terms is None else self._terms.own_limits()
 
     def around(self, handler: Handler) -> Handler:
         # No coroutine of its own: where the store answers at once, being asked costs no more than the asking.

@@ -40,5 +40,4 @@ def _keys(config: Config, rules: Rules) -> Iterator[str]:
 
 
 def _in_words(bounds: Bounds) -> str:
-    limits = [limit for limit in (*bounds.requests, bounds.tokens) if limit is not None]
-    return ", ".join(bound_in_words(limit.unit, limit.quota, int(limit.capacity)) for limit in limits)
+    return ", ".join(bound_in_words(limit.unit, limit.quota, int(limit.capacity)) for limit in bounds.all)

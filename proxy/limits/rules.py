@@ -24,6 +24,10 @@ class Bounds(Struct, frozen=True, eq=False):
     requests: tuple[Limit, ...] = ()  # requests, and slots last
     tokens: Limit | None = None
 
+    @property
+    def all(self) -> tuple[Limit, ...]:
+        return self.requests if self.tokens is None else (*self.requests, self.tokens)
+
 
 UNBOUNDED = Bounds()
 

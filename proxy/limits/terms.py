@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Protocol, TypeVar
 
 from proxy.identity import Client
-from proxy.limits.base import Store
+from proxy.limits.base import Limit, Store
 from proxy.limits.demand import Demand, Prepared, Unprepared
 from proxy.limits.rules import Rules
 
@@ -46,7 +46,7 @@ class Terms:
     takes them, ``store`` is given back to. ``leases`` makes names for holders of slots; ``wall`` tells Unix seconds.
     """
 
-    __slots__ = ("at", "before", "leases", "prepared", "rules", "store", "tally", "wall")
+    __slots__ = ("_clients", "at", "before", "leases", "prepared", "rules", "store", "tally", "wall")
 
     def __init__(
         self, rules: Rules, store: Store, leases: Iterator[int], wall: Callable[[], float], tally: Tally
@@ -58,8 +58,18 @@ class Terms:
         self.wall = wall
         self.tally = tally
         # A subscript of a subclass of dict takes three times as long.
-        self.before: Callable[[Client | None], Demand] = Demands(self._before, MOST_CLIENTS).__getitem__
+        self._clients: Demands[Client | None] = Demands(self._before, MOST_CLIENTS)
+        self.before: Callable[[Client | None], Demand] = self._clients.__getitem__
         self.at: Callable[[tuple[str, str]], Demand] = Demands(self._at, MOST_DEPLOYMENTS).__getitem__
+
+    def own_limits(self) -> dict[tuple[str, str], Limit]:
+        """By name and client: the limits of clients with limits of their own, as far as they are remembered."""
+        found: dict[tuple[str, str], Limit] = {}
+        for client in list(self._clients):
+            if client is not None and client.limits is not None:
+                bounds = self.rules.client(client.limits)
+                found |= {(limit.name, client.id): limit for limit in bounds.all}
+        return found
 
     def _before(self, client: Client | None) -> Demand:
         return self.prepared.prepare(self.rules.before(client))

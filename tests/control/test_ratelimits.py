@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from proxy.config.schema import Limits
 from proxy.control.ratelimits import MOST
+from proxy.identity import Client
 from proxy.limits.base import Want
 from proxy.limits.failover import Failover
 from proxy.limits.limiter import Limiter
@@ -81,6 +83,25 @@ def _bucket(
         "capacity": capacity,
         "resetAfter": reset_after,
     }
+
+
+async def test_a_client_with_limits_of_its_own_is_shown_with_these() -> None:
+    own = Client("key:own", limits=Limits(requests_per_minute=600, burst_size=100, tokens_per_minute=50))
+    for source in (LIMITED, TWO | {"auth": {"mode": "keys"}}):
+        async with Operated(source) as plane:
+            limiter = plane.engine.limiter
+            terms = limiter._terms
+            assert terms is not None
+            limiter.store.take([want for want in terms.before(own).wants if want.limit.level == "client"], 1)
+            bounds = limiter.rules.client(own.limits)
+            assert bounds.tokens is not None
+            limiter.store.take([Want(bounds.requests[0], "key:own", 9.0), Want(bounds.tokens, "key:own", 30.0)], 2)
+            found = {
+                each["unit"]: (each["limit"], each["remaining"], each["used"], each["capacity"])
+                for each in (await plane.ask("GET", "/admin/rate-limits")).json["buckets"]
+            }
+            found.pop("concurrent", None)
+            assert found == {"requestsPerMinute": (600, 90, 10.0, 100.0), "tokensPerMinute": (50, 20, 30.0, 50.0)}
 
 
 async def test_of_many_clients_only_some_are_told() -> None:

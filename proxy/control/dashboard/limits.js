@@ -45,18 +45,21 @@ export function show(root, { signal }) {
   const limits = table("What is allowed", LIMITS);
   const buckets = table("Buckets in use, the fullest first", BUCKETS);
   const none = empty("Nothing is used up", "No bucket has anything taken from it. They appear as requests come.");
-  const content = [settings, h("h2", {}, "Buckets in use"), none, buckets.element, h("h2", {}, "What is allowed"), limits.element];
+  const allowed = h("div", {}, h("h2", {}, "What is allowed"), limits.element);
+  const content = [settings, h("h2", {}, "Buckets in use"), none, buckets.element, allowed];
   const kept = [new Map(), new Map()];
   root.append(head.element, body);
 
   function draw(found) {
-    if (!found.enabled) {
-      head.note(found.credentialLimits ? "Keys and tokens with limits of their own are limited by these only." : "Nobody is limited.");
+    const off = found.credentialLimits ? "Keys and tokens with limits of their own are limited by these only." : "Nobody is limited.";
+    if (!found.enabled && !found.buckets.length) {
+      head.note(off);
       return body.replaceChildren(empty("Rate limiting is off", "Switch it on in the configuration, for example:", h("pre", {}, EXAMPLE)));
     }
     if (body.firstChild !== settings) body.replaceChildren(...content);
-    head.note(found.storeState ? `When Redis does not answer, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.` : "Counted by this process.");
+    head.note(!found.enabled ? off : found.storeState ? `When Redis does not answer, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.` : "Counted by this process.");
     settings.replaceChildren(storePill(found));
+    allowed.hidden = !found.limits.length;
     none.hidden = found.buckets.length > 0;
     buckets.element.hidden = !found.buckets.length;
     match(buckets.body, kept[0], found.buckets, (each) => `${each.level} ${each.unit} ${each.key}`, bucketRow);
