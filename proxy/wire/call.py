@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from proxy.errors import ClientFault
+from proxy.wire.costs import TooCostly, check_cost
 from proxy.wire.criteria import FIELDS, NONE, Criteria, of_members, stated
 from proxy.wire.malformed import explain
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, check_text, parse
@@ -113,8 +114,11 @@ def check(body: bytes) -> Iterator[None]:
     """What of ``read`` can be done in steps, for a large body. Raises ClientFault."""
     try:
         yield from check_text(body)
+        yield from check_cost(body)
     except NotJSON as exc:
         raise _not_json(body, exc) from None
+    except TooCostly as exc:
+        raise ClientFault(f"The JSON object of the request body has {exc}.", code="invalid_body") from None
 
 
 def read(body: bytes, *, checked: bool = False) -> Call:

@@ -198,4 +198,4 @@ def test_the_text_of_a_large_body_can_be_checked_in_steps() -> None:
     with pytest.raises(ClientFault) as caught:
         list(check(body[:-2] + b'\xff"}'))
     assert caught.value.code == "invalid_json"
-    assert list(check(b"{}" * 1_000_000)) == []
+    assert len(list(check(b"{}" * 1_000_000))) == 2  # what is ASCII needs no look at its text
