@@ -94,7 +94,7 @@ class Delivery:
     @property
     def explains(self) -> bool:
         """Whether the client wants the choice explained."""
-        return self.request.headers.get(_DECISION, "").lower() == "true"
+        return self.request.rare and self.request.headers.get(_DECISION, "").lower() == "true"
 
     @property
     def client_stall(self) -> float:

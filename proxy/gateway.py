@@ -146,7 +146,7 @@ class Gateway:
             if client is None:
                 if request.upgrade or request.method == "CONNECT":
                     _refuse_other_protocols(request)
-                if _VIA in request.headers:
+                if request.rare and _VIA in request.headers:
                     self._check_loop(request)
                 delivery.cors = self._edge.check(request)
                 if page is not None:
@@ -195,9 +195,10 @@ class Gateway:
                 self._settle(exchange, request)
 
     def _name(self, request: Request) -> str:
-        given = request.headers.get(_REQUEST_ID)
-        if given is not None and _request_id(given):
-            return given
+        if request.rare:
+            given = request.headers.get(_REQUEST_ID)
+            if given is not None and _request_id(given):
+                return given
         return f"{self._id_prefix}{next(self._ids)}"
 
     def _check_loop(self, request: Request) -> None:

@@ -55,7 +55,7 @@ class Authenticator:
             exchange, request = delivery.exchange, delivery.request
             exchange.client = address = request.remote if self._direct else self.address(request)
             if self._keys is None and self.verifier is None:
-                name = request.headers.get(_CLIENT_ID)
+                name = request.headers.get(_CLIENT_ID) if request.rare else None
                 exchange.caller = _unproven(_short(name), address) if name else _nameless(address)
                 return handler(delivery)
             secret = presented(request.headers)

@@ -79,6 +79,7 @@ def rewrite(request: Request, path: str, headers: Mapping[str, str], body: bytes
     request.path, request.query = path, ""
     request.headers = CIMultiDictProxy(CIMultiDict(lines))
     request.raw_headers = tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in lines)
+    request.rare = True
     request.payload = _fed(body)
 
 

@@ -34,6 +34,8 @@ def dispatch_of(dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Ca
 
 
 def _recovery(delivery: Delivery) -> str:
+    if not delivery.request.rare:
+        return ""
     wanted = delivery.request.headers.get(RECOVERY, "").strip().lower()
     if wanted and wanted not in get_args(Recovery):
         raise ClientFault(

@@ -26,7 +26,9 @@ def plan_call(
         check_query(delivery.request.query, opaque=False)
     exchange, headers = delivery.exchange, delivery.request.headers
     catalog, caller, names = exchange.catalog, exchange.caller, call.names
-    criteria = of_headers(headers, call.criteria, call.router_fields)
+    criteria = call.criteria
+    if delivery.request.rare:
+        criteria = of_headers(headers, criteria, call.router_fields)
     affinity = _affinity(catalog.config.routing, headers, call) if catalog.affine else b""
     if (
         pinned is None

@@ -91,7 +91,7 @@ class BodyReader(Struct, eq=False):
         """The body if all of it is here and plain, else ``None``. Raises ClientFault (413), Overloaded."""
         request = self.request
         payload = request.payload
-        if CONTENT_ENCODING in request.headers and self.coding:
+        if request.rare and CONTENT_ENCODING in request.headers and self.coding:
             return None
         if (
             type(payload) is StreamReader

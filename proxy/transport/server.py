@@ -25,6 +25,7 @@ from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.transport.doorman import Doorman, address_of
 from proxy.transport.flush import Flushing
 from proxy.transport.outbox import Gathering, Outbox
+from proxy.transport.rare import has_rare
 from proxy.transport.reply import Reply
 from proxy.transport.security import SecureReply
 from proxy.transport.target import origin_form
@@ -70,6 +71,7 @@ class Request:
         "path",
         "payload",
         "query",
+        "rare",
         "raw_headers",
         "remote",
         "reply",
@@ -86,6 +88,7 @@ class Request:
             target, self.headers = origin_form(target, message.headers)
         self.path, _, self.query = target.partition("?")
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
+        self.rare = has_rare(message.raw_headers)  # if not, none of the headers in rare.py is there
         self.http11 = message.version is HttpVersion11 or message.version == HttpVersion11  # the parser's own, mostly
         self.payload = payload
         self.upgrade: bool = message.upgrade

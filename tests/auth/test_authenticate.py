@@ -22,7 +22,7 @@ async def found(headers: dict[str, str], remote: str = "192.0.2.1", trusted: tup
         pass
 
     authenticator = Authenticator(keys=None, find=find, trusted=TrustedProxies(trusted), wall=lambda: 0.0)
-    request: Any = SimpleNamespace(headers=CIMultiDict(headers), remote=remote)
+    request: Any = SimpleNamespace(headers=CIMultiDict(headers), rare=bool(headers), remote=remote)
     delivery: Any = SimpleNamespace(exchange=SimpleNamespace(), request=request)
     await authenticator.around(served)(delivery)
     assert delivery.exchange.client == authenticator.address(request)

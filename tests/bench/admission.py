@@ -57,7 +57,7 @@ async def _measure(rounds: int) -> int:
     admission = Admission(config, {}, Metrics(), warn=print, info=print)
     catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
     request = SimpleNamespace(
-        headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}), remote="127.0.0.1"
+        headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}), rare=False, remote="127.0.0.1"
     )
     guarded, open_ = _handled(admission), _nothing
     with_, without = [], []

@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from proxy.errors import GatewayError
 from proxy.transport.body import TURN, BodyReader, Budget
+from proxy.transport.rare import has_rare
 from proxy.transport.server import Request
 from tests.support import (
     PauseReading,
@@ -77,6 +78,7 @@ class Asked:
     def __init__(self, payload: StreamReader, headers: dict[str, str]) -> None:
         self.payload = payload
         self.headers = CIMultiDict(headers)
+        self.rare = has_rare([(name.encode(), b"") for name in headers])
 
 
 class Cautious(StreamReader):

@@ -46,7 +46,7 @@ async def post(gw: Gateway, host: str, *headers: tuple[str, str], target: str = 
 def checked(settings: Settings, path: str, **headers: str) -> bytes:
     """What an edge with these settings says to a request with these headers (``_`` for ``-``)."""
     given = {"Host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return Edge(settings, local=False).check(SimpleNamespace(path=path, headers=given, http11=True))  # type: ignore[arg-type]
+    return Edge(settings, local=False).check(SimpleNamespace(path=path, headers=given, http11=True, rare=True))  # type: ignore[arg-type]
 
 
 # -- Host -----------------------------------------------------------------------------------------
