@@ -2,8 +2,10 @@
 
 app        what it is made of; start and stop           control/    admin API, dashboard, docs
 gateway    the path of a request                        dispatch/   the attempts of one exchange, and what follows each
-delivery   how an answer leaves                         truth       what the client is told of who answered
-transport/ the two sockets, and the relay between them  hooks       where guardrails and caches attach
+responder  how an answer leaves                         router_metadata  who answered, as the client sees it
+relay/     one upstream call, and the pump of its answer  hooks     where guardrails and caches attach
+server/    the client's side: connection, request, reply  client/   the provider's side: connection, pool, dial
+net/       what both sides use: outbox, clocks, headers
 exchange   what happened to one client request          observe/    metrics and log
 routing/   names to candidates, and the rules           breakers/   who is left alone for a while
 providers/ who answers, where, and what an error means  wire/       bytes to meaning, no I/O

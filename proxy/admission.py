@@ -20,16 +20,16 @@ from proxy.auth.follower import Follower
 from proxy.auth.jwt import Verifier
 from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
 from proxy.config.schema import Auth, Config, Jwt
-from proxy.delivery import Delivery
 from proxy.limits.base import Store
 from proxy.limits.failover import Failover
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
-from proxy.limits.terms import Tally
-from proxy.transport.address import TrustedProxies
+from proxy.limits.snapshot import Tally
+from proxy.net.address import TrustedProxies
+from proxy.responder import Responder
 
-Handler = Callable[[Delivery], Awaitable[None]]
+Handler = Callable[[Responder], Awaitable[None]]
 
 
 class State(Protocol):
@@ -80,12 +80,12 @@ class Admission:
     @property
     def authenticate(self) -> Callable[[Handler], Handler]:
         """Middleware for every request of the API."""
-        return self.authenticator.around
+        return self.authenticator.wrap
 
     @property
     def limit(self) -> Callable[[Handler], Handler]:
         """Middleware for the requests that a provider answers."""
-        return self.limiter.around
+        return self.limiter.wrap
 
     @property
     def components(self) -> dict[str, State]:

@@ -13,6 +13,9 @@ from proxy import __version__
 from proxy.admission import Admission
 from proxy.admission import State as Fares
 from proxy.breakers.breaker import Breaker, OnChange, State
+from proxy.client.dial import Dialer
+from proxy.client.get_models import ModelsRequest
+from proxy.client.pool import Pool
 from proxy.config.follow import Follow
 from proxy.config.left_out import LeftOutModel, summary
 from proxy.config.listening import address, browser_address
@@ -35,6 +38,9 @@ from proxy.errors import ConfigError
 from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import load as load_hooks
+from proxy.net.budget import Budget
+from proxy.net.clocks import Ticker
+from proxy.net.outbox import Outbox
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.sentry import Sentry
@@ -42,19 +48,13 @@ from proxy.observe.sentry import opened as open_sentry
 from proxy.observe.settled import Settled
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
+from proxy.relay.upstream_call import PING_EVERY, TransportContext
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry, policy_of, window_of
-from proxy.transport.attempt import PING_EVERY, Surroundings
-from proxy.transport.body import Budget
-from proxy.transport.clocks import Ticker
-from proxy.transport.dial import Dialer
-from proxy.transport.flush import Flushing
-from proxy.transport.get_models import ModelsRequest
-from proxy.transport.listener import CLEANUP_SECS, Listener
-from proxy.transport.outbox import Outbox
-from proxy.transport.pool import Pool
-from proxy.transport.server import Server
+from proxy.server.connection import Server
+from proxy.server.flush import Flushing
+from proxy.server.listener import CLEANUP_SECS, Listener
 
 MEGABYTE = 1024 * 1024
 
@@ -139,7 +139,7 @@ class Application:
         catalog = self._compiled(config, self._left_out)
         outbox = Outbox(loop)
         self._pool = pool = Pool(self._dialer, config.pool, loop, self.metrics, outbox)
-        around = Surroundings(
+        context = TransportContext(
             loop=loop,
             ticker=Ticker(loop),
             pool=pool,
@@ -150,7 +150,7 @@ class Application:
             ping_every=PING_EVERY,
             event_hook=event_hook,
         )
-        dispatcher = Dispatcher(around, self._clock, self._chance, self.log.warning)
+        dispatcher = Dispatcher(context, self._clock, self._chance, self.log.warning)
         self._fetcher = fetcher = ListFetcher(
             self._lists, ModelsRequest(self._dialer.context, self._environ), dispatcher.now, self.log.warning
         )
@@ -183,7 +183,7 @@ class Application:
         plane.vitals.adopt(config)
         self._hide(config)
         self.metrics.upstream_connections = dispatcher.open_connections
-        self._flushing = flushing = Flushing(loop, around.ticker, around.budget, own_client_stall(config))
+        self._flushing = flushing = Flushing(loop, context.ticker, context.budget, own_client_stall(config))
         await self._listen(gateway, outbox, flushing)
         if self.follow is not None:
             self._following = asyncio.create_task(self.follow.run())
@@ -266,7 +266,7 @@ class Application:
         return Subjects(
             config=lambda: self.config,
             metrics=self.metrics,
-            budget=dispatcher.around.budget,
+            budget=dispatcher.context.budget,
             address=admission.authenticator.address,
             keys=admission.keys,
             configured=admission.configured,

@@ -82,7 +82,7 @@ class LoopDetected(GatewayError):
         )
 
 
-class Unauthorised(GatewayError):
+class Unauthorized(GatewayError):
     """Nobody proved who asks: the same words for a missing, an unknown, a wrong and an expired credential."""
 
     status = 401

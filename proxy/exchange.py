@@ -36,7 +36,7 @@ Outcome = Literal[
 ]
 
 
-class Trial(Struct, eq=False):
+class Attempt(Struct, eq=False):
     """One attempt: which candidate was asked, when, and what became of it.
 
     ``failure`` is the kind of the rule that it fell under (``routing/rules.py``), ``""`` as long as nothing failed;
@@ -59,7 +59,7 @@ class Trial(Struct, eq=False):
     span: str = ""  # its id, where the exchange is traced
 
 
-class Hold(Protocol):
+class Reservation(Protocol):
     """What an exchange was granted of the limits, as far as those see it who do not know how limits work."""
 
     def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
@@ -90,14 +90,13 @@ class Exchange(Struct, eq=False):
     began: float
     client: str = ""  # the address that it came from
     caller: Client | None = None  # who asks, once that is known
-    hold: Hold | None = None  # what it was granted, where there are limits
+    hold: Reservation | None = None  # what it was granted, where there are limits
     model: str = ""  # as the client asked
     provider: str = ""
     request_model: str = ""  # as sent upstream
     response_model: str = ""  # as the provider reported
     stream: bool = False
-    attempts: int = 0
-    trials: list[Trial] = []
+    attempts: list[Attempt] = []
     skipped: tuple[tuple[str, str], ...] = ()  # deployments that were passed over, by label, and why
     fallback_used: bool = False
     early_status: bool = False  # 200 was told by a ping, before it was known who answers

@@ -1,7 +1,7 @@
 """The path of a request, top to bottom: from the client's head to the settled exchange.
 
 Once per request: ``handle`` and what it calls. Once per attempt: ``_ask``. Per token nothing here runs at
-all: the relay works from the provider's read callback (``transport/relay.py``).
+all: the relay works from the provider's read callback (``relay/events.py``).
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import NoReturn
 from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import Server as Settings
-from proxy.delivery import BIG_BODY, Delivery, refuse
 from proxy.dispatch.choice import dispatch_of
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.fetching import ListFetcher
 from proxy.dispatch.planning import plan_call, plan_form
 from proxy.dispatch.uploading import Uploading
 from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Overloaded, ShuttingDown, UpgradeRequired
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.hooks import CallHook
 from proxy.hooks import Reply as HookReply
 from proxy.identity import Client
@@ -31,22 +30,23 @@ from proxy.observe.bridge import place
 from proxy.observe.defects import warn_of_defects
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
+from proxy.responder import BIG_BODY, Responder, refuse
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import MODELS, UNROUTED
 from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
-from proxy.transport.body import BodyReader
-from proxy.transport.edge import Edge
-from proxy.transport.flush import Flush
-from proxy.transport.query import check as check_query
-from proxy.transport.reply import Reply
-from proxy.transport.server import Request
-from proxy.transport.upload import Form
+from proxy.server.body import BodyReader
+from proxy.server.connection import Request
+from proxy.server.flush import Flush
+from proxy.server.form import Form
+from proxy.server.guard import HostOriginGuard
+from proxy.server.query import check as check_query
+from proxy.server.reply import Reply
 from proxy.wire.call import Call
 from proxy.wire.call import check as check_call
 from proxy.wire.call import read as read_call
 
-Handler = Callable[[Delivery], Awaitable[None]]
+Handler = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Handler], Handler]
 Page = Callable[[Request], Awaitable[None]]
 Observer = Callable[[Exchange], None]  # sees each exchange when it is settled; must neither wait nor fail
@@ -89,8 +89,8 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
-        self._around = around = dispatcher.around
-        self._loop = around.loop
+        self._context = context = dispatcher.context
+        self._loop = context.loop
         self.adopt(catalog)
         self._metrics = metrics
         self._log = log
@@ -101,7 +101,7 @@ class Gateway:
         self._capture = capture  # sees each call, where prompts may be kept
         self._trace = trace  # gives an exchange its place in a trace
         self._report = report  # hears of defects of ours, and in which request they showed
-        self._edge = Edge(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
+        self._edge = HostOriginGuard(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
         self._routes = Routes(("/v1", settings.base_path))
         self._pseudonym = pseudonym  # in the Via of what this process sends
         self._most = settings.max_in_flight
@@ -140,7 +140,7 @@ class Gateway:
         """
         page = self._page_at(request.path) if client is None else None
         exchange = Exchange(UNROUTED, self.catalog, self._name(request), self._loop.time())
-        delivery = Delivery(exchange, request)
+        responder = Responder(exchange, request)
         handler = self._handler
         try:
             if client is None:
@@ -148,28 +148,28 @@ class Gateway:
                     _refuse_other_protocols(request)
                 if request.rare and _VIA in request.headers:
                     self._check_loop(request)
-                delivery.cors = self._edge.check(request)
+                responder.cors = self._edge.check(request)
                 if page is not None:
                     await page(request)
                     return
-                if delivery.cors and self._edge.preflight(request, delivery.cors):
+                if responder.cors and self._edge.preflight(request, responder.cors):
                     return
             else:
-                exchange.caller, delivery.cors, handler = client, lines, self._unlimited
+                exchange.caller, responder.cors, handler = client, lines, self._unlimited
             if self.stopping or len(self._running) >= self._most:
                 self._turn_away(request)
             self._running[exchange] = request
             self._metrics.in_flight += 1
             if self._trace is not None:
                 self._trace(exchange, request.headers)
-            await handler(delivery)
+            await handler(responder)
             if request.writing_paused and not request.gone:
-                delivery.forget_request()
-                await self._flush(delivery)
+                responder.forget_request()
+                await self._flush(responder)
         except ClientGone:
             exchange.outcome = "client_gone"
         except GatewayError as fault:
-            delivery.refuse(fault)
+            responder.refuse(fault)
             if page is not None and fault.detail:  # a page has no line of its own in the log
                 self._log.warning("A page was refused.", path=request.path, code=fault.code, detail=fault.detail)
         except asyncio.CancelledError:
@@ -179,7 +179,7 @@ class Gateway:
                 raise
             # Only the request was ended, its connection goes on.
             if isinstance(request.ended_by, GatewayError):
-                delivery.refuse(request.ended_by)
+                responder.refuse(request.ended_by)
             else:
                 exchange.outcome = "client_gone"
         except Exception as exc:
@@ -188,10 +188,10 @@ class Gateway:
             )
             if self._report is not None:
                 self._report(exc, exchange.request_id)
-            delivery.refuse(GatewayError("The gateway failed to handle this request."))
+            responder.refuse(GatewayError("The gateway failed to handle this request."))
         finally:
             if page is None:
-                delivery.release_body()
+                responder.release_body()
                 self._settle(exchange, request)
 
     def _name(self, request: Request) -> str:
@@ -212,12 +212,12 @@ class Gateway:
             raise Overloaded(_STOPPING, code="shutting_down")
         raise Overloaded("The gateway serves as many requests as it may.")
 
-    async def _flush(self, delivery: Delivery) -> None:
+    async def _flush(self, responder: Responder) -> None:
         """The client is slow to take the last of a large answer."""
-        exchange, around = delivery.exchange, self._around
-        flow = Flush(delivery.request, around.budget, self._loop)
+        exchange, context = responder.exchange, self._context
+        flow = Flush(responder.request, context.budget, self._loop)
         try:
-            await flow.run(around.ticker, delivery.client_stall)
+            await flow.run(context.ticker, responder.client_stall)
         except ClientGone:
             if flow.stalled:
                 exchange.error = "timeout_clientStall"
@@ -261,45 +261,45 @@ class Gateway:
         """A handler that finds the route, and calls ``handler`` only for what a provider has to answer."""
         find, serve_models = self._routes.find, self._serve_models
 
-        def routed(delivery: Delivery) -> Awaitable[None]:
-            exchange, request = delivery.exchange, delivery.request
-            delivery.route = route = find(request.method, request.path, exchange.catalog)
+        def routed(responder: Responder) -> Awaitable[None]:
+            exchange, request = responder.exchange, responder.request
+            responder.route = route = find(request.method, request.path, exchange.catalog)
             exchange.endpoint = route.endpoint
             if route.endpoint is MODELS:
-                return serve_models(delivery, route)
-            return handler(delivery)
+                return serve_models(responder, route)
+            return handler(responder)
 
         return routed
 
-    def _serve(self, delivery: Delivery) -> Awaitable[None]:
+    def _serve(self, responder: Responder) -> Awaitable[None]:
         # No coroutine of its own: each level is entered anew whenever what it waits for has come.
-        request, route = delivery.request, delivery.route
+        request, route = responder.request, responder.route
         endpoint = route.endpoint
-        reader = delivery.body = BodyReader(
+        reader = responder.body = BodyReader(
             request,
             limit=self._max_body,
             timeout=self._settings.body_timeout_secs,
-            budget=self._around.budget,
+            budget=self._context.budget,
         )
         if endpoint.body == "json":
             body = reader.taken()
             if body is None or len(body) > BIG_BODY or self._call_hook is not None:
-                return self._serve_slowly(delivery, route, reader, body)
-            return self._dispatch(delivery, route, read_call(body))  # the usual case
+                return self._serve_slowly(responder, route, reader, body)
+            return self._dispatch(responder, route, read_call(body))  # the usual case
         if endpoint.body == "multipart":
             reader.admit()
-            return self._serve_form(delivery, route, reader)
+            return self._serve_form(responder, route, reader)
         reader.admit(decode=False)
-        return self._serve_opaque(delivery, route, reader)
+        return self._serve_opaque(responder, route, reader)
 
-    async def _serve_models(self, delivery: Delivery, route: Route) -> None:
-        catalog = delivery.exchange.catalog
+    async def _serve_models(self, responder: Responder, route: Route) -> None:
+        catalog = responder.exchange.catalog
         await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
-        await delivery.models(catalog, route.path)
+        await responder.models(catalog, route.path)
 
-    async def _serve_slowly(self, delivery: Delivery, route: Route, reader: BodyReader, body: bytes | None) -> None:
+    async def _serve_slowly(self, responder: Responder, route: Route, reader: BodyReader, body: bytes | None) -> None:
         """A call whose body is still on its way, or large, or that a hook wants to see."""
-        exchange = delivery.exchange
+        exchange = responder.exchange
         if body is None:
             reader.admit()
             body = await reader.whole()
@@ -318,72 +318,72 @@ class Gateway:
                 if call.stream and route.endpoint.streams and result.status < 400:
                     self._log.error(_NO_STREAM, request_id=exchange.request_id)
                     raise GatewayError(_NO_STREAM, code="hook_reply_is_no_stream")
-                delivery.send(result.status, result.body)
+                responder.send(result.status, result.body)
                 return
             call = result
         if big:
             await asyncio.sleep(0)
-        await self._dispatch(delivery, route, call)
+        await self._dispatch(responder, route, call)
 
-    def _dispatch(self, delivery: Delivery, route: Route, call: Call, waited: bool = False) -> Awaitable[None]:
-        exchange = delivery.exchange
+    def _dispatch(self, responder: Responder, route: Route, call: Call, waited: bool = False) -> Awaitable[None]:
+        exchange = responder.exchange
         if route.endpoint.force_stream:
             call.stream = True
         exchange.model = call.model or ""
         exchange.stream = call.stream
         try:
-            plan = plan_call(self._dispatcher, delivery, call, route.pinned, waited)
+            plan = plan_call(self._dispatcher, responder, call, route.pinned, waited)
         except ListsPending as pending:
-            return self._dispatch_listed(delivery, route, call, pending)
+            return self._dispatch_listed(responder, route, call, pending)
         if exchange.hold is not None:
             exchange.hold.weigh(route.endpoint, call)
         if self._capture is not None:
             self._capture(exchange, call)
-        delivery.call = call
-        return dispatch_of(self._dispatcher, delivery, plan, call).run()
+        responder.call = call
+        return dispatch_of(self._dispatcher, responder, plan, call).run()
 
-    async def _dispatch_listed(self, delivery: Delivery, route: Route, call: Call, pending: ListsPending) -> None:
+    async def _dispatch_listed(self, responder: Responder, route: Route, call: Call, pending: ListsPending) -> None:
         """A call whose model only the providers' own lists may know."""
         await self._lists.wait(pending.providers)
-        await self._dispatch(delivery, route, call, waited=True)
+        await self._dispatch(responder, route, call, waited=True)
 
-    async def _serve_form(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
-        form = Form(reader, delivery.request.headers.get("Content-Type", ""))
+    async def _serve_form(self, responder: Responder, route: Route, reader: BodyReader) -> None:
+        form = Form(reader, responder.request.headers.get("Content-Type", ""))
         try:
             model = await form.find_model()
-            exchange = delivery.exchange
+            exchange = responder.exchange
             exchange.model = model or ""
             try:
-                plan = plan_form(self._dispatcher, delivery, model, route.pinned)
+                plan = plan_form(self._dispatcher, responder, model, route.pinned)
             except ListsPending as pending:
                 await self._lists.wait(pending.providers)
-                plan = plan_form(self._dispatcher, delivery, model, route.pinned, waited=True)
+                plan = plan_form(self._dispatcher, responder, model, route.pinned, waited=True)
             if exchange.hold is not None:
                 exchange.hold.weigh(route.endpoint, None)
 
-            def body(trial: Trial) -> tuple[AsyncIterator[bytes], int | None]:
-                upstream = trial.deployment.upstream_model
+            def body(attempt: Attempt) -> tuple[AsyncIterator[bytes], int | None]:
+                upstream = attempt.deployment.upstream_model
                 changed = upstream if model != upstream else None
                 return form.pieces(changed), form.length(changed)
 
-            await Uploading(self._dispatcher, delivery, plan, route, body).run()
+            await Uploading(self._dispatcher, responder, plan, route, body).run()
         finally:
             form.close()
 
-    async def _serve_opaque(self, delivery: Delivery, route: Route, reader: BodyReader) -> None:
+    async def _serve_opaque(self, responder: Responder, route: Route, reader: BodyReader) -> None:
         assert route.pinned is not None
-        exchange = delivery.exchange
+        exchange = responder.exchange
         if exchange.caller is not None and not exchange.caller.passthrough:
             raise ClientFault(
                 "Paths that are relayed untouched need a credential with the scope passthrough.",
                 status=403,
                 code="scope_missing",
             )
-        if delivery.request.query:
-            check_query(delivery.request.query, opaque=True)
+        if responder.request.query:
+            check_query(responder.request.query, opaque=True)
         plan = exchange.catalog.opaque_plan(route.pinned, exchange.access, self._dispatcher.random)
         await Uploading(
-            self._dispatcher, delivery, plan, route, lambda trial: (reader.untouched(), reader.declared)
+            self._dispatcher, responder, plan, route, lambda attempt: (reader.untouched(), reader.declared)
         ).run()
 
     def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:

@@ -42,7 +42,7 @@ async def up() -> AsyncIterator[Upstream]:
 
 def used(gw: Gateway) -> int:
     assert gw.app.gateway is not None
-    return gw.app.gateway._around.budget.used
+    return gw.app.gateway._context.budget.used
 
 
 def running(gw: Gateway) -> int:
@@ -245,7 +245,7 @@ async def test_a_running_stream_does_not_hold_its_request_body(up: Upstream) -> 
             await client.request("POST", CHAT, json=call)
             await client.read_head()
             assert gw.app.gateway is not None
-            assert gw.app.gateway._around.budget.used == 0
+            assert gw.app.gateway._context.budget.used == 0
             gc.collect()
             ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/proxy/*")])
             assert sum(trace.size for trace in ours.traces) < MB

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxy.transport import attempt, server
+from proxy.relay import upstream_call as attempt
+from proxy.server import connection as server
 from tests.support import (
     Blackhole,
     Chunk,
@@ -61,7 +62,7 @@ async def gw(up: Upstream) -> AsyncIterator[Gateway]:
         yield gw
         assert running(gw) == 0
         assert gw.app.gateway is not None
-        assert gw.app.gateway._around.budget.used == 0
+        assert gw.app.gateway._context.budget.used == 0
 
 
 def running(gw: Gateway) -> int:

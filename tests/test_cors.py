@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from proxy.delivery import Delivery
-from proxy.errors import ClientFault, GatewayError, Unauthorised
-from proxy.transport.security import page_lines
+from proxy.errors import ClientFault, GatewayError, Unauthorized
+from proxy.responder import Responder
+from proxy.server.security import page_lines
 from tests.support import Chunk, Headers, LastChunk, Send, Upstream, Wait, chat_events, completion, json_answer, within
 from tests.support.answers import SSE_HEADERS
 from tests.support.browser import chromium
@@ -89,7 +89,7 @@ async def gateway(up: Upstream, *origins: str) -> AsyncIterator[Gateway]:
 
 
 def refuse_with(gw: Gateway, fault: GatewayError) -> None:
-    async def refuse(delivery: Delivery) -> None:
+    async def refuse(responder: Responder) -> None:
         raise fault
 
     assert gw.app.gateway is not None
@@ -135,7 +135,7 @@ async def test_a_page_streams_token_by_token(listed: str, up: Upstream, site: Up
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (Unauthorised(), "invalid_api_key"),
+        (Unauthorized(), "invalid_api_key"),
         (
             ClientFault("Rate limit exceeded", status=429, code="rate_limit_exceeded", retry_after=7),
             "rate_limit_exceeded",

@@ -206,10 +206,10 @@ async def test_whatever_bytes_come_the_front_stays_healthy(caplog: pytest.LogCap
         assert gateway is not None
         await until(lambda: not listener.server.connections, "every connection to be gone")
         await until(lambda: not gateway._running, "every request to be settled")
-        await until(lambda: not len(gateway._around.ticker), "every clock to have been stopped")
+        await until(lambda: not len(gateway._context.ticker), "every clock to have been stopped")
         assert listener.server.doorman.connections == 0
         assert gw.app.metrics.in_flight == 0
-        assert gateway._around.budget.used == 0
+        assert gateway._context.budget.used == 0
         await within(_closed(up), "the provider's idle connections to be closed", lambda: up.connections[-1])
         await until(lambda: asyncio.all_tasks() <= before, "every task to have ended")
 

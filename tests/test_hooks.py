@@ -425,7 +425,7 @@ async def test_without_hooks_there_is_nothing_in_the_way() -> None:
         gateway = gw.app.gateway
         assert gateway is not None
         assert gateway._call_hook is None
-        assert gateway._around.event_hook is None
+        assert gateway._context.event_hook is None
         up.queue([*sse_answer(*EVENTS)[:1], Chunk(b"".join(EVENTS)), *sse_answer()[1:]])
         assert (await (await gw.client()).fetch("POST", CHAT, json=STREAM)).body == b"".join(EVENTS)
 

@@ -245,7 +245,7 @@ async def compare(app: Application, count: int) -> None:
             for connection in list(place.idle):
                 connection.abort()
         await until(lambda: not len(pool), "the pool to be empty")
-        await until(lambda: not len(gateway._around.ticker), "every clock to have been stopped")
+        await until(lambda: not len(gateway._context.ticker), "every clock to have been stopped")
         listener = app._listener
         assert listener is not None
         await until(lambda: not listener.server.connections, "every client's connection to be forgotten")
@@ -282,7 +282,7 @@ async def compare(app: Application, count: int) -> None:
         if kind.startswith(("proxy.", "aiohttp.", "httptools")) and kind != BY_TIME
     }
     assert not ours
-    assert gateway._around.budget.used == 0
+    assert gateway._context.budget.used == 0
 
 
 def test_what_goes_well_leaves_no_work_to_the_garbage_collector() -> None:
@@ -306,5 +306,5 @@ async def uncollected() -> None:
             finally:
                 gc.enable()
             # The clients' connections end with the load, and those may be cycles.
-            kinds = ("proxy.exchange.Exchange", "proxy.transport.attempt.Attempt", "proxy.transport.server.Request")
+            kinds = ("proxy.exchange.Exchange", "proxy.relay.upstream_call.Attempt", "proxy.server.connection.Request")
             assert {kind: after[kind] - before[kind] for kind in kinds} == dict.fromkeys(kinds, 0), scene

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.config.schema import Model
 from proxy.observe.exposition import SLICE
-from proxy.observe.gauges import PORTION, Standing
+from proxy.observe.gauges import PORTION, BreakerSample
 from tests.support import (
     Chunk,
     Close,
@@ -216,7 +216,7 @@ async def test_a_scrape_of_ten_thousand_deployments_gives_the_loop_its_turns() -
             client = await gw.client()
             breakers = gw.app.metrics.breakers
 
-            def noted() -> Iterator[Standing]:
+            def noted() -> Iterator[BreakerSample]:
                 for each in breakers():
                     looked.append(turns)
                     yield each

@@ -202,8 +202,8 @@ async def test_thirty_megabytes_before_the_model_are_spooled_to_a_file() -> None
         assert len(request.body) == len(body) + len("up-model") - len("m")
         assert request.body.endswith(form(("model", b"up-model"))[len(b"--limit") :])
         assert (await gw.settled())["bytes_in"] == len(body)
-        around = gw.app.gateway._around  # type: ignore[union-attr]
-        assert around.budget.used == 0
+        context = gw.app.gateway._context  # type: ignore[union-attr]
+        assert context.budget.used == 0
 
 
 async def test_a_model_after_the_bound_of_the_body_is_a_413() -> None:

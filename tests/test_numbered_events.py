@@ -97,7 +97,7 @@ async def test_the_package_reads_a_stream_with_pings_whether_or_not_its_events_h
 
 
 async def test_the_package_raises_at_a_comment_with_a_blank_line_of_its_own(package: Package) -> None:
-    """Why it must not have one: should this fail one day, the rule of ``transport/seams.py`` can go."""
+    """Why it must not have one: should this fail one day, the rule of ``relay/seams.py`` can go."""
     async with Upstream() as up:
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, [*IDS[:2], b": ping\n\n", *IDS[2:], DONE]), LastChunk()])
         assert (await package.read(f"{up.url}/v1"))["error"] == "JSONDecodeError"

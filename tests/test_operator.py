@@ -112,8 +112,8 @@ async def test_the_attempts_of_a_failover_stand_in_their_order(up: Upstream) -> 
     first, last = found["trials"]
     assert (first["deployment"], last["deployment"], summary["attempts"]) == ("up/m", "twin/m", 2)
     assert (first["failure"], last["failure"]) == ("server_error", "")
-    for trial in (first, last):
-        assert 0 <= trial["startedMs"] <= trial["connectedMs"] <= trial["headersMs"] <= trial["endedMs"]
+    for attempt in (first, last):
+        assert 0 <= attempt["startedMs"] <= attempt["connectedMs"] <= attempt["headersMs"] <= attempt["endedMs"]
     assert last["headersMs"] <= last["firstContentMs"] <= last["endedMs"] <= found["durationMs"]
     assert last["decision"]["chosen"] == "twin/m"
     assert summary["timeToFirstTokenMs"] == found["timeToFirstTokenMs"] == pytest.approx(last["firstContentMs"], abs=5)

@@ -35,9 +35,9 @@ async def told(gw: Gateway, method: str = "POST", target: str = CHAT, **members:
     return await client.eof()
 
 
-def masked(seen: bytes, around: bytes = b"Not with Bearer ***, please.") -> None:
+def masked(seen: bytes, context: bytes = b"Not with Bearer ***, please.") -> None:
     assert KEY.encode() not in seen
-    assert around in seen
+    assert context in seen
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from proxy.transport.attempt import MAX_ERROR
-from proxy.transport.inflate import PIECE
+from proxy.net.inflate import PIECE
+from proxy.relay.upstream_call import MAX_ERROR
 from tests.support import (
     Chunk,
     Headers,

@@ -288,7 +288,7 @@ async def test_a_client_that_leaves_while_the_end_of_a_held_answer_is_awaited_ha
 def held(gw: Gateway) -> int:
     """Bytes on the budget."""
     assert gw.app.gateway is not None
-    return gw.app.gateway._around.budget.used
+    return gw.app.gateway._context.budget.used
 
 
 @pytest.mark.parametrize("recovery", ["hold", "continue"])

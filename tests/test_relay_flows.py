@@ -907,7 +907,7 @@ async def test_a_json_answer_that_is_compressed_unasked_arrives_plain(up: Upstre
         assert answer.header("content-encoding") is None
 
 
-# Every split, over sockets (in-process there are thousands more: tests/transport/test_relay.py)
+# Every split, over sockets (in-process there are thousands more: tests/relay/test_events.py)
 
 
 async def test_however_the_network_cuts_a_stream_the_client_gets_the_same_bytes(up: Upstream) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proxy.transport.shortage import shortage
+from proxy.net.shortage import shortage
 from tests.support import Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
 

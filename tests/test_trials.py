@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.delivery import Delivery
+from proxy.responder import Responder
 from tests.support import (
     Chunk,
     Close,
@@ -123,9 +123,9 @@ async def test_a_client_that_leaves_with_its_whole_answer_was_served_whatever_th
             assert gateway is not None
             serve, deliveries = gateway._handler, []
 
-            async def slowly(delivery: Delivery) -> None:
-                deliveries.append(delivery)
-                await serve(delivery)
+            async def slowly(responder: Responder) -> None:
+                deliveries.append(responder)
+                await serve(responder)
                 await left.wait()
 
             gateway._handler = slowly
@@ -184,9 +184,9 @@ async def test_a_client_that_left_is_pinged_no_more() -> None:
             assert gateway is not None
             serve, deliveries = gateway._handler, []
 
-            async def known(delivery: Delivery) -> None:
-                deliveries.append(delivery)
-                await serve(delivery)
+            async def known(responder: Responder) -> None:
+                deliveries.append(responder)
+                await serve(responder)
 
             gateway._handler = known
             client = await gw.client()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxy.transport.listener import Listener
-from proxy.transport.server import Connection
+from proxy.server.connection import Connection
+from proxy.server.listener import Listener
 from tests.support import Authority, RawClient, Upstream, until
 from tests.support.gateway import ADMIN, Gateway, one_provider
 from tests.support.secure import SecureClient
@@ -37,7 +37,7 @@ def unsent(connection: Connection) -> int:
 
 def used(gw: Gateway) -> int:
     assert gw.app.gateway is not None
-    return gw.app.gateway._around.budget.used
+    return gw.app.gateway._context.budget.used
 
 
 def served(found: Listener, count: int) -> bool:
@@ -192,7 +192,7 @@ async def test_a_page_is_the_same_for_head_and_for_http_1_0() -> None:
 async def test_a_scrape_is_refused_while_the_gateway_holds_too_much() -> None:
     async with Upstream() as up, Gateway(one_provider(up, server={"maxBufferedMb": 1})) as gw:
         assert gw.app.gateway is not None
-        budget = gw.app.gateway._around.budget
+        budget = gw.app.gateway._context.budget
         client = await gw.client()
         budget.used = budget.limit
         refused = await client.fetch("GET", "/metrics")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from proxy.client.connection import UpstreamConnection
+from proxy.client.head import Head
+from proxy.client.pool import Pool
 from proxy.errors import GatewayError, ShuttingDown
-from proxy.transport.head import Head
-from proxy.transport.pool import Pool
-from proxy.transport.upstream import UpstreamConnection
 from tests.support import (
     Answer,
     Authority,
@@ -184,7 +184,7 @@ async def test_a_plain_answer_is_the_same_however_it_comes(cuts: tuple[int, ...]
         assert (answer.status, unspliced(answer.body)) == (200, (body, answered_by()))
         await gw.settled()
         assert gw.app.gateway is not None
-        assert gw.app.gateway._around.budget.used == 0
+        assert gw.app.gateway._context.budget.used == 0
         await healthy(gw, up, client)
         assert len(up.connections) == 1
 
@@ -582,7 +582,7 @@ async def test_between_the_end_of_an_answer_and_the_wake_up_of_its_attempt_nothi
             elif disturb == "stop":
                 request.flow.interrupt(ShuttingDown("Too late"))
             elif disturb == "clock":
-                gateway._around.ticker._tick()
+                gateway._context.ticker._tick()
             else:
                 request.flow.pause()
 

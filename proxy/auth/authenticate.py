@@ -13,13 +13,13 @@ from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
 from proxy.auth.jwt import Verifier
 from proxy.auth.presented import all_presented, presented
-from proxy.delivery import Delivery
-from proxy.errors import GatewayError, Unauthorised
+from proxy.errors import GatewayError, Unauthorized
 from proxy.identity import Client
-from proxy.transport.address import TrustedProxies, key_of, peer_of
-from proxy.transport.server import Request
+from proxy.net.address import TrustedProxies, key_of, peer_of
+from proxy.responder import Responder
+from proxy.server.connection import Request
 
-Handler = Callable[[Delivery], Awaitable[None]]
+Handler = Callable[[Responder], Awaitable[None]]
 Find = Callable[[bytes], Awaitable[ApiKey | None]]
 
 LONGEST_ID = 64  # characters of an X-Client-ID that is taken as it is
@@ -29,7 +29,7 @@ _CLIENT_ID: Final = istr("X-Client-ID")  # a name that need not be folded and ha
 
 
 class Authenticator:
-    """``around`` makes the middleware. ``keys`` and ``verifier`` are there where the mode has them.
+    """``wrap`` makes the middleware. ``keys`` and ``verifier`` are there where the mode has them.
 
     ``find`` looks a key up by its digest (``apikey.digest_of``) beyond the cache. ``wall`` tells Unix seconds.
     """
@@ -49,23 +49,23 @@ class Authenticator:
         self._wall = wall
         self.verifier: Verifier | None = None
 
-    def around(self, handler: Handler) -> Handler:
+    def wrap(self, handler: Handler) -> Handler:
         # No coroutine of its own: a credential that is known costs no more than looking at it.
-        def authenticated(delivery: Delivery) -> Awaitable[None]:
-            exchange, request = delivery.exchange, delivery.request
+        def authenticated(responder: Responder) -> Awaitable[None]:
+            exchange, request = responder.exchange, responder.request
             exchange.client = address = request.remote if self._direct else self.address(request)
             if self._keys is None and self.verifier is None:
                 name = request.headers.get(_CLIENT_ID) if request.rare else None
                 exchange.caller = _unproven(_short(name), address) if name else _nameless(address)
-                return handler(delivery)
+                return handler(responder)
             secret = presented(request.headers)
             if secret is None:
-                raise Unauthorised(detail="no credential")
+                raise Unauthorized(detail="no credential")
             client = self._known(secret)
             if client is None:
-                return self._later(delivery, handler, all_presented(request.headers))
+                return self._later(responder, handler, all_presented(request.headers))
             exchange.caller = client
-            return handler(delivery)
+            return handler(responder)
 
         return authenticated
 
@@ -77,19 +77,19 @@ class Authenticator:
         client = self._keys.check(secret) if self._keys is not None else None
         return client or (self.verifier.known(secret) if self.verifier is not None else None)
 
-    async def _later(self, delivery: Delivery, handler: Handler, secrets: tuple[str, ...]) -> None:
+    async def _later(self, responder: Responder, handler: Handler, secrets: tuple[str, ...]) -> None:
         """The first time that somebody shows them, or somebody who has no business here. Raises GatewayError."""
-        delivery.exchange.caller = await self._any_of(secrets)
-        await handler(delivery)
+        responder.exchange.caller = await self._any_of(secrets)
+        await handler(responder)
 
     async def _any_of(self, secrets: tuple[str, ...]) -> Client:
-        """Of the first that is valid. Raises Unauthorised, or the reason (503) why one of them cannot be judged."""
-        failure: GatewayError = Unauthorised(detail="no credential")
+        """Of the first that is valid. Raises Unauthorized, or the reason (503) why one of them cannot be judged."""
+        failure: GatewayError = Unauthorized(detail="no credential")
         for number, secret in enumerate(secrets):
             try:
                 return self._known(secret) or await self._looked_up(secret)
             except GatewayError as refused:
-                if number == 0 or not isinstance(refused, Unauthorised):
+                if number == 0 or not isinstance(refused, Unauthorized):
                     failure = refused
         raise failure
 
@@ -101,7 +101,7 @@ class Authenticator:
         # One that is known and did not pass is expired or disabled: nobody needs to be asked about it.
         key = await self._find(digest) if keys.get(digest) is None and not keys.unknown(digest) else None
         if key is None or not key.usable(self._wall(), hash_from(digest)):
-            raise Unauthorised(detail="unknown, expired or disabled key")
+            raise Unauthorized(detail="unknown, expired or disabled key")
         return key.client()
 
 

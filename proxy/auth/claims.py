@@ -1,7 +1,7 @@
 """What a verified token says: whether it is for us and for now, and whom it lets in to what.
 
 A claim that is there and does not say what it should refuses the token: what was meant as a bound must never turn
-out to be none. All refusals are ``Unauthorised``; why stands in its detail.
+out to be none. All refusals are ``Unauthorized``; why stands in its detail.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.auth.apikey import PASSTHROUGH
 from proxy.config.schema import Jwt, Limits
-from proxy.errors import Unauthorised
+from proxy.errors import Unauthorized
 from proxy.identity import Client
 from proxy.routing.access import access
 
@@ -32,13 +32,13 @@ def good_until(claims: Claims, settings: Jwt, now: float) -> float:
     _check_audience(claims, settings.audience)
     end = _moment(claims, "exp")
     if end is None:
-        raise Unauthorised(detail="the token has no exp")
+        raise Unauthorized(detail="the token has no exp")
     end += settings.leeway_secs
     if now >= end:
-        raise Unauthorised(detail="the token has expired")
+        raise Unauthorized(detail="the token has expired")
     begin = _moment(claims, "nbf")
     if begin is not None and now < begin - settings.leeway_secs:
-        raise Unauthorised(detail="the token is not valid yet")
+        raise Unauthorized(detail="the token is not valid yet")
     return end
 
 
@@ -51,7 +51,7 @@ def client_of(claims: Claims, settings: Jwt) -> Client:
     else:
         issuer = _name(claims["iss"], "iss") if "iss" in claims else ""
         if "|" in issuer:
-            raise Unauthorised(detail="iss is no URI")
+            raise Unauthorized(detail="iss is no URI")
         whose = f"{issuer}|{subject}"
     return Client(
         id=f"jwt:{whose}",
@@ -64,17 +64,17 @@ def client_of(claims: Claims, settings: Jwt) -> Client:
 
 def _check_issuer(claims: Claims, expected: str) -> None:
     if expected and claims.get("iss") != expected:
-        raise Unauthorised(detail="the token has another iss than auth.jwt.issuer")
+        raise Unauthorized(detail="the token has another iss than auth.jwt.issuer")
 
 
 def _check_audience(claims: Claims, ours: list[str]) -> None:
     named = claims.get("aud", [])
     named = [named] if isinstance(named, str) else named
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise Unauthorised(detail="aud is neither text nor a list of texts")
+        raise Unauthorized(detail="aud is neither text nor a list of texts")
     # RFC 7519, section 4.1.3: who finds himself in no audience must refuse; without one it is for everybody.
     if (ours or named) and not set(ours) & set(named):
-        raise Unauthorised(detail="the token's aud names nobody of auth.jwt.audience")
+        raise Unauthorized(detail="the token's aud names nobody of auth.jwt.audience")
 
 
 def _moment(claims: Claims, name: str) -> float | None:
@@ -82,7 +82,7 @@ def _moment(claims: Claims, name: str) -> float | None:
     if value is _ABSENT:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST:
-        raise Unauthorised(detail=f"{name} is no moment in Unix seconds")
+        raise Unauthorized(detail=f"{name} is no moment in Unix seconds")
     return float(value)
 
 
@@ -93,7 +93,7 @@ def _at(claims: Claims, path: str) -> Any:
     here: Any = claims
     for part in path.split("."):
         if not isinstance(here, dict):
-            raise Unauthorised(detail=f"the claim {path} leads through something that is no object")
+            raise Unauthorized(detail=f"the claim {path} leads through something that is no object")
         here = here.get(part, _ABSENT)
         if here is _ABSENT:
             break
@@ -103,7 +103,7 @@ def _at(claims: Claims, path: str) -> Any:
 def _name(value: Any, path: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
         what = f"printable text of up to {LONGEST_NAME} characters"
-        raise Unauthorised(detail=f"the claim {path} is missing, or no {what}")
+        raise Unauthorized(detail=f"the claim {path} is missing, or no {what}")
     return value
 
 
@@ -115,7 +115,7 @@ def _words(claims: Claims, path: str) -> tuple[str, ...] | None:
     if isinstance(value, str):
         return tuple(value.split())
     if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
-        raise Unauthorised(detail=f"the claim {path} is neither text nor a list of texts")
+        raise Unauthorized(detail=f"the claim {path} is neither text nor a list of texts")
     return tuple(value)
 
 
@@ -133,4 +133,4 @@ def _limits(claims: Claims, path: str) -> Limits | None:
             return msgspec.convert(value, Limits)
         except msgspec.ValidationError:
             pass
-    raise Unauthorised(detail=f"the claim {path} has no limits as they stand in the configuration")
+    raise Unauthorized(detail=f"the claim {path} has no limits as they stand in the configuration")

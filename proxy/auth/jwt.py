@@ -15,9 +15,9 @@ from proxy.auth.cache import Expiring
 from proxy.auth.claims import client_of, good_until
 from proxy.auth.jwks import Jwks
 from proxy.config.schema import Jwt
-from proxy.errors import ConfigError, Unauthorised
+from proxy.errors import ConfigError, Unauthorized
 from proxy.identity import Client
-from proxy.transport.server import MAX_FIELD
+from proxy.server.connection import MAX_FIELD
 
 if TYPE_CHECKING:
     from proxy.auth.publickey import PublicKey
@@ -59,14 +59,14 @@ class Verifier:
     async def verify(self, token: str) -> Client:
         """Who asks. Waits only where the token names a key that is not known yet.
 
-        Raises ``Unauthorised``, and GatewayError (503) where keys could not be fetched at all.
+        Raises ``Unauthorized``, and GatewayError (503) where keys could not be fetched at all.
         """
         header = _header(token)
         if header.alg not in self._accepted:
-            raise Unauthorised(detail="the token's alg is not accepted")
+            raise Unauthorized(detail="the token's alg is not accepted")
         key = await self._key(header)
         if key is None:
-            raise Unauthorised(detail="the token's kid is not known")
+            raise Unauthorized(detail="the token's kid is not known")
         claims = self._claims(token, header.alg, key)
         now = self._wall()
         end = good_until(claims, self._settings, now)
@@ -85,27 +85,27 @@ class Verifier:
         try:
             found = self._jws.decode_complete(token, key, [algorithm])
         except PyJWTError as error:
-            raise Unauthorised(detail=f"the token cannot be verified: {type(error).__name__}") from None
+            raise Unauthorized(detail=f"the token cannot be verified: {type(error).__name__}") from None
         # PyJWT puts up with the one extension that it knows, which no access token uses.
         if "crit" in found["header"]:
-            raise Unauthorised(detail="the token wants an extension (crit)")
+            raise Unauthorized(detail="the token wants an extension (crit)")
         try:
             return msgspec.json.decode(found["payload"], type=dict[str, Any])
         except (ValueError, RecursionError):
-            raise Unauthorised(detail="the token's payload is no JSON object") from None
+            raise Unauthorized(detail="the token's payload is no JSON object") from None
 
 
 def _header(token: str) -> _Header:
     """What it takes to choose a key; it proves nothing yet."""
     if len(token) > MAX_CHARACTERS:
-        raise Unauthorised(detail=f"the token is longer than {MAX_CHARACTERS} characters")
+        raise Unauthorized(detail=f"the token is longer than {MAX_CHARACTERS} characters")
     parts = _COMPACT.fullmatch(token)
     if parts is None:
-        raise Unauthorised(detail="the credential is no token in three parts")
+        raise Unauthorized(detail="the credential is no token in three parts")
     try:
         return msgspec.json.decode(urlsafe_b64decode(parts[1] + "=="), type=_Header)
     except (ValueError, RecursionError):  # msgspec's and base64's errors are ValueErrors
-        raise Unauthorised(detail="the token's header cannot be read") from None
+        raise Unauthorized(detail="the token's header cannot be read") from None
 
 
 def _digest(token: str) -> bytes:

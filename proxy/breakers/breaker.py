@@ -72,7 +72,7 @@ Entry.PROBE = Entry(2)
 _NORMAL = Entry.NORMAL  # every attempt's, mostly: an attribute of a class is searched for each time
 
 # What another replica tells: it opened, an operator tripped it, an endpoint has no such model, an operator reset it.
-Told = Literal["open", "held", "unavailable", "closed"]
+AnswerInfo = Literal["open", "held", "unavailable", "closed"]
 
 
 class Change(Struct, frozen=True):
@@ -246,7 +246,7 @@ class Breaker:
         self._step("reload", now)
 
     def learn(
-        self, told: Told, now: float, since: float, why: str, endpoint: str = "", missing_cooldown: float = 0.0
+        self, told: AnswerInfo, now: float, since: float, why: str, endpoint: str = "", missing_cooldown: float = 0.0
     ) -> None:
         """Another replica tells what is so since ``since``; nobody needs to find it out by failing again.
 

@@ -14,7 +14,7 @@ from proxy.control.bodies import Bodies
 from proxy.control.keyview import CONFIGURED
 from proxy.control.replies import done, send
 from proxy.errors import ClientFault, ConfigError, GatewayError
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class ApiKeys:

@@ -10,7 +10,7 @@ import msgspec
 
 from proxy.control.bodies import Bodies
 from proxy.errors import ClientFault
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from proxy.control.replies import redirect
 from proxy.errors import ClientFault
-from proxy.transport.flush import send
-from proxy.transport.security import NOSNIFF, page_lines
-from proxy.transport.server import Request
+from proxy.server.connection import Request
+from proxy.server.flush import send
+from proxy.server.security import NOSNIFF, page_lines
 
 INDEX = "index.html"
 

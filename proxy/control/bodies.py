@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.errors import ClientFault
-from proxy.transport.body import BodyReader, Budget
-from proxy.transport.server import Request
+from proxy.net.budget import Budget
+from proxy.server.body import BodyReader
+from proxy.server.connection import Request
 from proxy.wire import document
 
 LIMIT = 1024 * 1024

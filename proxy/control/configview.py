@@ -11,7 +11,7 @@ from msgspec import Struct, json
 from proxy.config.schema import Config
 from proxy.config.secret import plain
 from proxy.control.replies import JSON
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class ConfigView(Struct, rename="camel"):

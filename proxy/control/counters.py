@@ -8,8 +8,8 @@ from msgspec import Meta, Struct
 
 from proxy.control.asked import query_of
 from proxy.control.blocked import blocked
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.replies import send
-from proxy.control.roster import Roster
 from proxy.control.stateview import Clock
 from proxy.observe.history import SECONDS, Second
 from proxy.observe.metrics import Metrics
@@ -17,7 +17,7 @@ from proxy.observe.recorder import Recorder
 from proxy.observe.samples import Spread
 from proxy.observe.totals import Totals, totals_of
 from proxy.routing.listing import available
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class TokenTotals(Struct):
@@ -79,7 +79,7 @@ class Span(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counters:
-    def __init__(self, recorder: Recorder, metrics: Metrics, roster: Roster, clock: Clock) -> None:
+    def __init__(self, recorder: Recorder, metrics: Metrics, roster: DeploymentIndex, clock: Clock) -> None:
         self._recorder = recorder
         self._metrics = metrics
         self._roster = roster

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from proxy.config.schema import Admin
 from proxy.control import tokenfile
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 COOKIE = "sluice_admin"
 SESSION_SECS = 12 * 3600

@@ -10,8 +10,8 @@ from importlib.resources import files
 
 from proxy.control.assets import Asset, answer, read
 from proxy.errors import ClientFault
-from proxy.transport.security import NOSNIFF, page_lines
-from proxy.transport.server import Request
+from proxy.server.connection import Request
+from proxy.server.security import NOSNIFF, page_lines
 
 _SCRIPT = b"text/javascript; charset=utf-8"
 _STYLE = b"text/css; charset=utf-8"

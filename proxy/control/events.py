@@ -15,7 +15,7 @@ from proxy.control.replies import UNKEPT
 from proxy.control.streaming import Writer, as_aiohttp
 from proxy.errors import Overloaded
 from proxy.observe.feed import Feed, Reader
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 HEARTBEAT = 15.0  # seconds; load balancers give up on 30 to 60 s of silence
 _TYPE = b"Content-Type: text/event-stream\r\nX-Content-Type-Options: nosniff\r\n"

@@ -14,8 +14,8 @@ from proxy.control.router import Page
 from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.observe.bridge import place
 from proxy.observe.log import Log
-from proxy.transport.edge import Edge
-from proxy.transport.server import Request
+from proxy.server.connection import Request
+from proxy.server.guard import HostOriginGuard
 
 # What whoever restarts the process, or sends it traffic, looks at: at both addresses.
 _SHARED = ("/health", "/health/live", "/ready")
@@ -27,7 +27,7 @@ class Front:
     def __init__(
         self, settings: Settings, find: Callable[[str], Page | None], log: Log, *, protect_metrics: bool
     ) -> None:
-        self._edge = Edge(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
+        self._edge = HostOriginGuard(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
         self._find = find
         self._log = log
 

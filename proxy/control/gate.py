@@ -10,11 +10,11 @@ from math import ceil
 
 from proxy.auth.presented import all_presented
 from proxy.control.credential import AdminCredential, session_of
-from proxy.errors import ClientFault, RateLimited, Unauthorised
-from proxy.limits.base import Limit, Want
+from proxy.errors import ClientFault, RateLimited, Unauthorized
+from proxy.limits.base import Cost, Limit
 from proxy.limits.memory import Memory
-from proxy.transport.address import key_of
-from proxy.transport.server import Request
+from proxy.net.address import key_of
+from proxy.server.connection import Request
 
 FAILURE_SECS = 0.3  # how long a wrong guess waits for its answer
 REMEMBERED = 10_000  # addresses that guessed wrong
@@ -25,14 +25,14 @@ _GUESSES = Limit("address", "requestsPerMinute", "admin:guesses", 5.0, 0.2)
 _SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
 
 
-class AdminUnauthorised(Unauthorised):
+class AdminUnauthorized(Unauthorized):
     """The admin token is missing or wrong, or the session is."""
 
     realm = "sluice-admin"
     words = "This needs the admin token (see the start line, or data/admin-token)."
 
 
-class SessionOver(AdminUnauthorised):
+class SessionOver(AdminUnauthorized):
     """The cookie is not valid (any more): the browser is told to forget it, or it would go on guessing with it."""
 
 
@@ -63,12 +63,12 @@ class Attempts:
         """
         if right and self._unguessable:
             return True
-        guess = Want(_GUESSES, key_of(self._address(request)), guesses)
+        guess = Cost(_GUESSES, key_of(self._address(request)), guesses)
         verdict = self._store.take((guess,), 0)
         if not verdict.admitted:
             raise RateLimited("login", "attempts", retry_after=max(1, ceil(verdict.retry_after)))
         if right:
-            self._store.settle((Want(_GUESSES, guess.key, -guess.amount),), (), 0)
+            self._store.settle((Cost(_GUESSES, guess.key, -guess.amount),), (), 0)
             return True
         await self._sleep(FAILURE_SECS)
         return False
@@ -82,16 +82,16 @@ class Gate:
         self._attempts = attempts
 
     async def admit(self, request: Request) -> None:
-        """Raises Unauthorised, RateLimited, and ClientFault (403) for what another site made the browser do."""
+        """Raises Unauthorized, RateLimited, and ClientFault (403) for what another site made the browser do."""
         tokens, session = all_presented(request.headers), session_of(request)
         found = None if session is None else self._credential.judge(session)
         right = any(map(self._credential.is_token, tokens))
         if tokens and (right or found != "valid"):
             if not await self._attempts.passes(request, right, guesses=len(tokens)):
-                raise AdminUnauthorised
+                raise AdminUnauthorized
             return
         if session is None:
-            raise AdminUnauthorised
+            raise AdminUnauthorized
         # A token that can be guessed could be guessed by signing with it, too. The session itself is no guess:
         # who has a valid one is not kept waiting by what others try from the same address.
         if found == "over" or not (found == "valid" or await self._attempts.passes(request, False)):

@@ -11,6 +11,7 @@ from msgspec import json
 
 from proxy.config.known_providers import NONE_USABLE
 from proxy.control.changes import Changes
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.healthview import (
     BreakersView,
     ChangesView,
@@ -25,12 +26,11 @@ from proxy.control.healthview import (
 from proxy.control.probes import Probes
 from proxy.control.providers import PORTION, Providers
 from proxy.control.replies import JSON, send
-from proxy.control.roster import Roster
 from proxy.control.stateview import Clock, breaker_view
 from proxy.observe.gauges import STATES
 from proxy.observe.lag import Lag
 from proxy.observe.system import System
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 _encode = json.Encoder().encode
 
@@ -44,7 +44,7 @@ class Health:
         components: Callable[[], Mapping[str, Component]],
         stopping: Callable[[], bool],
         *,
-        roster: Roster,
+        roster: DeploymentIndex,
         clock: Clock,
         providers: Providers,
         probes: Probes,

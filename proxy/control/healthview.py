@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from proxy.control.stateview import BreakerView
 
-Standing = Literal["up", "down"]
+BreakerSample = Literal["up", "down"]
 ComponentStatus = Literal["up", "degraded", "down"]
 
 
@@ -61,7 +61,7 @@ class ProbeView(Struct, rename="camel"):
     """What came of the last question to one address of a provider; ``why`` it counts as down, else ``""``."""
 
     at: float
-    status: Standing
+    status: BreakerSample
     latency_ms: float
     why: str
 
@@ -81,7 +81,7 @@ class ProviderView(Struct, rename="camel"):
     times to the first token; ``probes`` has one for each address, where active probes are on.
     """
 
-    status: Standing
+    status: BreakerSample
     since: float
     latency_ms: float | None
     deployments: int

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs
 
 from proxy.control.bodies import Bodies
 from proxy.control.credential import AdminCredential, cookie, session_of
-from proxy.control.gate import AdminUnauthorised, Attempts, check_site
+from proxy.control.gate import AdminUnauthorized, Attempts, check_site
 from proxy.control.replies import done, redirect
 from proxy.errors import ClientFault
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 HOME = "/"
 
@@ -40,11 +40,11 @@ class Login:
         done(request, cookie("", secure=_is_secure(request)))
 
     async def _session(self, request: Request, token: str) -> bytes:
-        """The header line of a new session; one that the browser had ends. Raises AdminUnauthorised, RateLimited."""
+        """The header line of a new session; one that the browser had ends. Raises AdminUnauthorized, RateLimited."""
         if not token:
-            raise AdminUnauthorised
+            raise AdminUnauthorized
         if not await self._attempts.passes(request, self._credential.is_token(token)):
-            raise AdminUnauthorised
+            raise AdminUnauthorized
         self._leave(request)
         return cookie(self._credential.begin(), secure=_is_secure(request))
 

@@ -10,7 +10,7 @@ from proxy.control.asked import body_of
 from proxy.control.bodies import Bodies
 from proxy.control.replies import send
 from proxy.observe.log import Level
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class LogLevel(Struct, frozen=True, forbid_unknown_fields=True):

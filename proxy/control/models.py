@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from proxy.control.replies import JSON
 from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class Models:

@@ -8,9 +8,9 @@ from itertools import islice
 from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.reload import Reloaded
 from proxy.control.requestview import summary
-from proxy.control.roster import Roster
 from proxy.control.stateview import BreakerView, Clock, breaker_view
 from proxy.observe.feed import Feed
 from proxy.observe.history import Second
@@ -34,7 +34,7 @@ class News:
     """
 
     def __init__(
-        self, feed: Feed, roster: Roster, clock: Clock, loop_clock: Clock, counters: Callable[[Second], object]
+        self, feed: Feed, roster: DeploymentIndex, clock: Clock, loop_clock: Clock, counters: Callable[[Second], object]
     ) -> None:
         self._feed = feed
         self._roster = roster

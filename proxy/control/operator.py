@@ -13,6 +13,7 @@ from proxy.config.schema import Config
 from proxy.control.bodies import Bodies
 from proxy.control.configview import ConfigPage
 from proxy.control.counters import Counters
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.events import Events
 from proxy.control.loglevel import LogLevels
 from proxy.control.models import Models
@@ -20,7 +21,6 @@ from proxy.control.news import News
 from proxy.control.ratelimits import RateLimits
 from proxy.control.reload import Reload, Reloaded
 from proxy.control.requests import Requests
-from proxy.control.roster import Roster
 from proxy.control.state import States
 from proxy.control.stateview import Clock
 from proxy.control.tryit import ServeAs, TryIt
@@ -70,7 +70,7 @@ class Operator:
         self._config = config
         self.recorder = recorder = Recorder(loop, engine.active, engine.catch_up, config().observe.keep_requests)
         self.feed = feed = Feed(secrets.token_hex(4), loop.time)
-        roster = Roster(engine.catalog, engine.registry, engine.now)
+        roster = DeploymentIndex(engine.catalog, engine.registry, engine.now)
         clock, loop_clock = Clock(engine.now, engine.wall), Clock(loop.time, engine.wall)
         self.states = States(roster, recorder.deployments, clock)
         self.counters = counters = Counters(recorder, engine.metrics, roster, loop_clock)

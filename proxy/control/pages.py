@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.net.budget import Budget
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Metrics
-from proxy.transport.body import Budget
-from proxy.transport.flush import send
-from proxy.transport.server import Request
+from proxy.server.connection import Request
+from proxy.server.flush import send
 
 _LINES = b"Content-Type: %b\r\nX-Content-Type-Options: nosniff\r\n"
 

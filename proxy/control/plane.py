@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.auth.apikey import ApiKey
+from proxy.client import tls
 from proxy.config.schema import Admin, Config, Tls
 from proxy.control.apikeys import ApiKeys
 from proxy.control.assets import Assets
 from proxy.control.bodies import Bodies
 from proxy.control.credential import AdminCredential
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.docs import Docs
 from proxy.control.gate import Attempts, Gate
 from proxy.control.healthview import Component
@@ -24,16 +26,14 @@ from proxy.control.login import Login
 from proxy.control.openapi.document import Description
 from proxy.control.operator import Engine, Operator
 from proxy.control.pages import Pages
-from proxy.control.roster import Roster
 from proxy.control.router import Router
 from proxy.control.routes import description_routes, health_routes, operator_routes, page_routes, routes
 from proxy.control.stateview import Clock
 from proxy.control.vitals import Machine, Vitals
 from proxy.errors import ConfigError
+from proxy.net.budget import Budget
 from proxy.observe.metrics import Metrics
-from proxy.transport import tls
-from proxy.transport.body import Budget
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 if TYPE_CHECKING:  # with it comes SQLAlchemy
     from proxy.auth.keystore import DatabaseKeys
@@ -90,7 +90,7 @@ class Plane:
 
 def _vitals(subjects: Subjects, engine: Engine, version: str) -> Vitals:
     machine = Machine(subjects.components, subjects.stopping, subjects.context, subjects.environ, subjects.warn)
-    roster, clock = Roster(engine.catalog, engine.registry, engine.now), Clock(engine.now, engine.wall)
+    roster, clock = DeploymentIndex(engine.catalog, engine.registry, engine.now), Clock(engine.now, engine.wall)
     return Vitals(machine, roster, clock, subjects.metrics, version)
 
 

@@ -8,13 +8,13 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from proxy.client.get_models import ModelsRequest
 from proxy.config.schema import Probes as Settings
 from proxy.config.schema import Tls
 from proxy.control.healthview import ProbeView
 from proxy.control.stateview import Clock
 from proxy.providers.keys import Key
 from proxy.providers.openai import Provider, Site
-from proxy.transport.get_models import ModelsRequest
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

@@ -10,8 +10,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from proxy.control.blocked import Blocked, blocked, in_service, is_missing
+from proxy.control.deployment_index import DeploymentIndex, Member
 from proxy.control.healthview import BlockedView, Component, ProbeView, ProviderView, ms
-from proxy.control.roster import Member, Roster
 from proxy.control.stateview import Clock
 from proxy.routing.catalog import Catalog
 from proxy.routing.listing import available
@@ -25,7 +25,7 @@ class Providers:
     """``components`` say whether anybody would be asked at all, and for which models nobody would; ``all`` tells of
     each provider."""
 
-    def __init__(self, roster: Roster, clock: Clock) -> None:
+    def __init__(self, roster: DeploymentIndex, clock: Clock) -> None:
         self._roster = roster
         self._clock = clock
         self._began = began = clock.wall()

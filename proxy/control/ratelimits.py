@@ -12,12 +12,12 @@ from proxy.config.schema import Config, RateLimiting
 from proxy.control.replies import send
 from proxy.limits.base import Level, Limit, Store, Unit
 from proxy.limits.failover import Failover, StoreDown
-from proxy.limits.hold import remaining
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
+from proxy.limits.reservation import remaining
 from proxy.limits.rules import Bounds, Rules
 from proxy.limits.survey import survey
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 MOST = 200  # buckets of one limit
 SURVEY_SECS = 2.0

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from proxy.control.replies import send
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class Reloaded(Struct, rename="camel"):

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import json
 
-from proxy import delivery
+from proxy import responder
 from proxy.errors import GatewayError
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 UNKEPT = b"Cache-Control: no-store\r\n"
 JSON = b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n" + UNKEPT
@@ -46,4 +46,4 @@ def refuse(request: Request, fault: GatewayError, lines: bytes = b"") -> None:
         return
     if fault.status in GIVEN_UP or request.body_withheld:
         reply.keep_alive = False
-    delivery.refuse(reply, fault, UNKEPT + lines)
+    responder.refuse(reply, fault, UNKEPT + lines)

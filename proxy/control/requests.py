@@ -17,7 +17,7 @@ from proxy.exchange import Outcome
 from proxy.observe.mask import Mask
 from proxy.observe.record import Record
 from proxy.observe.recorder import Recorder
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 
 class Wanted(Struct, frozen=True, forbid_unknown_fields=True):

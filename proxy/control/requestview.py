@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from msgspec import DecodeError, Struct, json, structs
 
 from proxy.control.stateview import Clock
-from proxy.exchange import Trial
+from proxy.exchange import Attempt
 from proxy.observe.record import Record
 
 _DECISION = b"x-router-decision: "
@@ -119,7 +119,7 @@ def detail(record: Record, clock: Clock, mask: Callable[[str], str]) -> Detail:
     """``mask`` strikes secrets out of what providers and clients wrote."""
     return Detail(
         **structs.asdict(summary(record, clock)),
-        trials=[_trial(trial, record, mask) for trial in record.trials],
+        trials=[_attempt(attempt, record, mask) for attempt in record.trials],
         longest_gap_ms=_ms(record.longest_gap),
         events=record.events,
         dropped_events=record.dropped_events,
@@ -128,20 +128,20 @@ def detail(record: Record, clock: Clock, mask: Callable[[str], str]) -> Detail:
     )
 
 
-def _trial(trial: Trial, record: Record, mask: Callable[[str], str]) -> TrialView:
-    deployment = trial.deployment
+def _attempt(attempt: Attempt, record: Record, mask: Callable[[str], str]) -> TrialView:
+    deployment = attempt.deployment
     return TrialView(
         deployment.label,
         deployment.provider.name,
         deployment.upstream_model or record.model,
-        _since(trial.began, record) or 0.0,
-        _since(trial.connected, record),
-        _since(trial.headers, record),
-        _since(trial.first_content, record),
-        _since(trial.ended, record),
-        trial.failure,
-        mask(trial.reason),
-        _decision(trial.decision),
+        _since(attempt.began, record) or 0.0,
+        _since(attempt.connected, record),
+        _since(attempt.headers, record),
+        _since(attempt.first_content, record),
+        _since(attempt.ended, record),
+        attempt.failure,
+        mask(attempt.reason),
+        _decision(attempt.decision),
     )
 
 

@@ -14,7 +14,7 @@ from proxy.control.gate import Gate, SessionOver
 from proxy.control.openapi.operation import Operation
 from proxy.control.replies import refuse
 from proxy.errors import ClientFault, GatewayError
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 Page = Callable[[Request], Awaitable[None]]
 

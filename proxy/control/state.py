@@ -8,13 +8,13 @@ from collections.abc import Callable
 from msgspec import Struct, json
 
 from proxy.breakers.breaker import Breaker
+from proxy.control.deployment_index import DeploymentIndex, Member
 from proxy.control.replies import JSON, send
-from proxy.control.roster import Member, Roster
 from proxy.control.stateview import Clock, DeploymentView, deployment_view
 from proxy.errors import ClientFault
 from proxy.observe.samples import Deployments
 from proxy.routing.statistics import Statistics
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 # So many deployments are formatted before the loop gets its turn: about 1 ms.
 SLICE = 16
@@ -31,7 +31,7 @@ class Changed(Struct):
 class States:
     """``samples`` are the recorder's; ``clock`` goes by the time of breakers and statistics."""
 
-    def __init__(self, roster: Roster, samples: Deployments, clock: Clock) -> None:
+    def __init__(self, roster: DeploymentIndex, samples: Deployments, clock: Clock) -> None:
         self._roster = roster
         self._samples = samples
         self._clock = clock

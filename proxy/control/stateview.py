@@ -10,7 +10,7 @@ from msgspec import Struct
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.schema import Model
 from proxy.control.blocked import blocked
-from proxy.control.roster import Member
+from proxy.control.deployment_index import Member
 from proxy.observe.samples import Samples, Spread, spread
 
 SPARK = 30  # durations of the latest answers

@@ -16,8 +16,8 @@ from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.transport.clocks import Watch
-from proxy.transport.server import Request
+from proxy.net.clocks import Watch
+from proxy.server.connection import Request
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler

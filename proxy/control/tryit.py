@@ -20,7 +20,7 @@ from proxy.control.bodies import Bodies
 from proxy.control.replies import UNKEPT
 from proxy.errors import ClientFault
 from proxy.identity import Client
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 
 # How a request is served whose client is known: its answer has these header lines as well.
 ServeAs = Callable[[Request, Client, bytes], Awaitable[None]]

@@ -13,14 +13,14 @@ from msgspec import Struct
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.schema import Config, Tls
 from proxy.control.changes import Changes
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.health import Health
 from proxy.control.healthview import Component
 from proxy.control.probes import Probes
 from proxy.control.providers import Providers
-from proxy.control.roster import Roster
 from proxy.control.stateview import Clock
 from proxy.observe.family import OTHER
-from proxy.observe.gauges import Standing
+from proxy.observe.gauges import BreakerSample
 from proxy.observe.lag import Lag
 from proxy.observe.metrics import Metrics
 from proxy.observe.system import System
@@ -46,7 +46,7 @@ class Vitals:
     The metrics learn from here what is asked at a scrape.
     """
 
-    def __init__(self, machine: Machine, roster: Roster, clock: Clock, metrics: Metrics, version: str) -> None:
+    def __init__(self, machine: Machine, roster: DeploymentIndex, clock: Clock, metrics: Metrics, version: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._machine = machine
         self._roster = roster
@@ -91,11 +91,11 @@ class Vitals:
         self._changes.components(self.components())
         self._timer = self._loop.call_later(LOOK_SECS, self._look)
 
-    def _standings(self) -> Iterator[Standing]:
+    def _standings(self) -> Iterator[BreakerSample]:
         """Names that clients made up become no labels: they are counted together, by provider."""
         for member in list(self._roster):
             provider, state = member.provider.name, member.live.breaker.state
             if member.deployment is None:
-                yield Standing(f"{provider}/{OTHER}", provider, OTHER, state)
+                yield BreakerSample(f"{provider}/{OTHER}", provider, OTHER, state)
             else:
-                yield Standing(member.id, provider, member.upstream_model, state)
+                yield BreakerSample(member.id, provider, member.upstream_model, state)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from proxy.config.timeouts import Clocks
-from proxy.delivery import Delivery
 from proxy.dispatch.dispatch import Dispatch
-from proxy.exchange import Trial
+from proxy.exchange import Attempt
+from proxy.net import headers as policy
 from proxy.providers.openai import Provider
+from proxy.relay.collect import Answer
+from proxy.relay.upstream_request import Listener
+from proxy.responder import Responder
 from proxy.routing.endpoints import Endpoint
-from proxy.transport import headers as policy
-from proxy.transport.ask import Listener
-from proxy.transport.collect import Answer
-from proxy.transport.query import forwarded
+from proxy.server.query import forwarded
 from proxy.wire.call import Call
 from proxy.wire.dialects import tap_for
 from proxy.wire.tap import Tap
@@ -21,7 +21,7 @@ TRACE_LINES = frozenset((b"traceparent", b"tracestate"))
 
 
 class Asking(Dispatch):
-    """A dispatch as its attempts see it (``Asker``)."""
+    """A dispatch as its attempts see it (``AttemptContext``)."""
 
     listener: Listener | None = None
 
@@ -29,8 +29,8 @@ class Asking(Dispatch):
     def replayable(self) -> bool:
         return False
 
-    def clocks(self, trial: Trial) -> Clocks:
-        return trial.deployment.clocks_of_media  # whatever is uploaded is media, or unknown
+    def clocks(self, attempt: Attempt) -> Clocks:
+        return attempt.deployment.clocks_of_media  # whatever is uploaded is media, or unknown
 
     @property
     def pings(self) -> bool:
@@ -41,54 +41,54 @@ class Asking(Dispatch):
         return self._deadline
 
     def ping(self) -> None:
-        self._delivery.ping()
+        self._responder.ping()
 
-    def tap(self, trial: Trial) -> Tap:
+    def tap(self, attempt: Attempt) -> Tap:
         return tap_for(self._exchange.endpoint.dialect, choices=1, swallow_usage=False)
 
     def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
-        return self._delivery.lines(kind, provider_lines)
+        return self._responder.lines(kind, provider_lines)
 
-    def committed(self, trial: Trial) -> None:
-        self._committed(trial)
+    def committed(self, attempt: Attempt) -> None:
+        self._committed(attempt)
 
     def epilogue(self) -> bytes:
-        return self._delivery.epilogue()
+        return self._responder.epilogue()
 
 
-def call_head(delivery: Delivery, trial: Trial, path: str, length: int) -> bytes:
+def call_head(responder: Responder, attempt: Attempt, path: str, length: int) -> bytes:
     """The head of a JSON call."""
-    request, exchange, deployment = delivery.request, delivery.exchange, trial.deployment
+    request, exchange, deployment = responder.request, responder.exchange, attempt.deployment
     provider, query, trace = deployment.provider, request.query, exchange.trace
-    head = deployment.site.call_head(path, trial.key, forwarded(query) if query else "")
+    head = deployment.site.call_head(path, attempt.key, forwarded(query) if query else "")
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
     )
     if trace is not None:
-        lines += _traced(trace, trial)
+        lines += _traced(trace, attempt)
     name = exchange.request_id.encode()
     return provider.call_end % (head, lines, name, length)
 
 
-def upload_head(delivery: Delivery, trial: Trial, path: str, framing: bytes, *, opaque: bool) -> bytes:
+def upload_head(responder: Responder, attempt: Attempt, path: str, framing: bytes, *, opaque: bool) -> bytes:
     """The head of a request whose body streams through, or that has none."""
-    request, site, trace = delivery.request, trial.deployment.site, delivery.exchange.trace
+    request, site, trace = responder.request, attempt.deployment.site, responder.exchange.trace
     provider = site.provider
     query = forwarded(request.query) if request.query else ""
-    head = site.head(request.method, path, trial.key, query)
+    head = site.head(request.method, path, attempt.key, query)
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque, traced=trace is not None
     )
     if trace is not None:
-        lines += _traced(trace, trial)
-    name = delivery.exchange.request_id.encode()
+        lines += _traced(trace, attempt)
+    name = responder.exchange.request_id.encode()
     return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, provider.via, name, framing)
 
 
-def _traced(trace: Trace, trial: Trial) -> bytes:
+def _traced(trace: Trace, attempt: Attempt) -> bytes:
     """The lines by which the provider's spans hang on this attempt's, unless the configuration has its own."""
-    trial.span = trace.new_span()
-    return trace.lines(trial.span) if TRACE_LINES.isdisjoint(trial.deployment.provider.configured) else b""
+    attempt.span = trace.new_span()
+    return trace.lines(attempt.span) if TRACE_LINES.isdisjoint(attempt.deployment.provider.configured) else b""
 
 
 def may_ask_usage(endpoint: Endpoint, call: Call, provider: Provider) -> bool:

@@ -5,38 +5,38 @@ from __future__ import annotations
 from typing import get_args
 
 from proxy.config.schema import Recovery
-from proxy.delivery import Delivery
 from proxy.dispatch.calling import Calling
 from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.hedging import Hedging
 from proxy.dispatch.recovery import Continuing, Holding
 from proxy.errors import ClientFault
+from proxy.responder import Responder
 from proxy.routing.plan import Plan
 from proxy.wire.call import Call
 
 RECOVERY = "x-router-stream-recovery"
 
 
-def dispatch_of(dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> Dispatch:
+def dispatch_of(dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Dispatch:
     """Raises ClientFault where the request's header says what there is not."""
-    routing = delivery.exchange.catalog.config.routing
+    routing = responder.exchange.catalog.config.routing
     if call.stream:
-        recovery = _recovery(delivery) or routing.stream_recovery
-        endpoint = delivery.exchange.endpoint
+        recovery = _recovery(responder) or routing.stream_recovery
+        endpoint = responder.exchange.endpoint
         if recovery == "hold" and endpoint.streams and endpoint.answer == "json":
-            return Holding(dispatcher, delivery, plan, call)
+            return Holding(dispatcher, responder, plan, call)
         if recovery == "continue" and endpoint.dialect == "openai.chat":
-            return Continuing(dispatcher, delivery, plan, call)
+            return Continuing(dispatcher, responder, plan, call)
     if routing.hedge_after_ms:
-        return Hedging(dispatcher, delivery, plan, call)
-    return Calling(dispatcher, delivery, plan, call)
+        return Hedging(dispatcher, responder, plan, call)
+    return Calling(dispatcher, responder, plan, call)
 
 
-def _recovery(delivery: Delivery) -> str:
-    if not delivery.request.rare:
+def _recovery(responder: Responder) -> str:
+    if not responder.request.rare:
         return ""
-    wanted = delivery.request.headers.get(RECOVERY, "").strip().lower()
+    wanted = responder.request.headers.get(RECOVERY, "").strip().lower()
     if wanted and wanted not in get_args(Recovery):
         raise ClientFault(
             f"{RECOVERY!r} must be one of {', '.join(get_args(Recovery))}.", param=RECOVERY, code="invalid_value"

@@ -10,26 +10,26 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from proxy import truth
-from proxy.delivery import Delivery
+from proxy import router_metadata
 from proxy.dispatch import account, cooldowns
 from proxy.dispatch.exhausted import exhausted
+from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.patience import Patience
 from proxy.dispatch.race import Lost, Race
-from proxy.dispatch.setback import Setback
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
-from proxy.exchange import Trial
+from proxy.exchange import Attempt
+from proxy.net.clocks import NEVER
 from proxy.providers import refusal
+from proxy.relay.collect import Answer
+from proxy.relay.upstream_request import UpstreamRequest
+from proxy.responder import Responder
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind, Next
-from proxy.transport.ask import Ask
-from proxy.transport.clocks import NEVER
-from proxy.transport.collect import Answer
-from proxy.transport.reply import Outlet
+from proxy.server.reply import Outlet
 from proxy.wire import openai_error
-from proxy.wire.answer import Told
+from proxy.wire.answer import AnswerInfo
 from proxy.wire.openai_error import ProviderError
 
 if TYPE_CHECKING:
@@ -52,27 +52,27 @@ class Dispatch:
     _limited: tuple[Deployment, ...] = ()  # our own limits hold them back
     _patience: Patience | None = None
 
-    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan) -> None:
+    def __init__(self, dispatcher: Dispatcher, responder: Responder, plan: Plan) -> None:
         self._dispatcher = dispatcher
         self._now = dispatcher.now
-        self._delivery = delivery
-        self._exchange = exchange = delivery.exchange
+        self._responder = responder
+        self._exchange = exchange = responder.exchange
         self._endpoint = exchange.endpoint.path
         self._hold = exchange.hold
         self._plan = plan
         self._routing = routing = exchange.catalog.config.routing
         self._deadline = exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
 
-    def _ask(self, trial: Trial) -> Ask:
+    def _ask(self, attempt: Attempt) -> UpstreamRequest:
         raise NotImplementedError
 
-    def _repeatable(self, setback: Setback) -> bool:
+    def _repeatable(self, failure: AttemptFailure) -> bool:
         """Whether another attempt can do no harm after this one: the provider has not run the request."""
-        return self._repeats or not rules.may_have_run(setback.kind, setback.fault)
+        return self._repeats or not rules.may_have_run(failure.kind, failure.fault)
 
     async def run(self) -> None:
         """Bring the client an answer. Raises GatewayError when nothing helped, ClientGone."""
-        setback: Setback | None = None
+        failure: AttemptFailure | None = None
         now = self._now()
         deployment = self._plan.next(now)
         if deployment is None:
@@ -83,17 +83,17 @@ class Dispatch:
             if admitted is not True:
                 admitted = await self._entered(deployment, admitted)
                 now = self._now()
-            trial = self._begin(deployment, now) if admitted else None
-            if trial is None:
+            attempt = self._begin(deployment, now) if admitted else None
+            if attempt is None:
                 deployment = self._switch() or (await self._next_turn(deployment) if admitted else None)
                 now = self._now()
                 continue
-            setback = await self._try(trial)
-            if setback is None:
+            failure = await self._try(attempt)
+            if failure is None:
                 return
-            deployment = await self._after(setback)
+            deployment = await self._after(failure)
             now = self._now()
-        self._conclude(setback)
+        self._conclude(failure)
 
     # -- once per attempt -------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Dispatch:
             self._limited += (deployment,)
         return admitted
 
-    def _begin(self, deployment: Deployment, now: float) -> Trial | None:
+    def _begin(self, deployment: Deployment, now: float) -> Attempt | None:
         """The trial, or ``None`` if every key of the provider rests, or the breaker opened at the attempt before."""
         key = deployment.provider.keys.take(now)
         if key is None:
@@ -121,17 +121,16 @@ class Dispatch:
                 return None
         if live.quota.refused_until > now >= live.quota.rests_until:
             live.quota.probe(now, self._probe_at(now))
-        trial = Trial(deployment, entry, key, now)
-        exchange.attempts += 1
-        exchange.trials.append(trial)
+        attempt = Attempt(deployment, entry, key, now)
+        exchange.attempts.append(attempt)
         if deployment is self._resort:
             exchange.fallback_used = True
         if self._plan.passed is not None or self._limited or self._keyless:
             exchange.skipped = self._skipped()
-        self._delivery.chose(deployment)
-        if self._delivery.explains:
-            self._delivery.decision = trial.decision = truth.decision(self._plan.explain())
-        return trial
+        self._responder.chose(deployment)
+        if self._responder.explains:
+            self._responder.decision = attempt.decision = router_metadata.decision(self._plan.explain())
+        return attempt
 
     def _skipped(self) -> tuple[tuple[str, str], ...]:
         """Who was passed over so far, and why; no more than a client wants to read."""
@@ -140,124 +139,128 @@ class Dispatch:
         found += [(each.label, reason) for each, reason in self._plan.skipped]
         return tuple(found[:MOST_SKIPPED])
 
-    async def _try(self, trial: Trial) -> Setback | None:
+    async def _try(self, attempt: Attempt) -> AttemptFailure | None:
         """``None`` when the client has its answer, or was told in-band that it broke."""
-        delivery, live = self._delivery, trial.deployment.live
-        attempt = self._dispatcher.attempt(delivery, trial, self._ask(trial), self._reply())
+        responder, live = self._responder, attempt.deployment.live
+        upstream_call = self._dispatcher.upstream_call(responder, attempt, self._ask(attempt), self._reply())
         live.in_flight += 1
-        race, request = self._race, delivery.request
-        request.flow = attempt if race is None else race.entered_by(trial, attempt)
+        race, request = self._race, responder.request
+        request.flow = upstream_call if race is None else race.entered_by(attempt, upstream_call)
         try:
             try:
-                answer = await attempt.run()
+                answer = await upstream_call.run()
             finally:
-                attempt.finish()
+                upstream_call.finish()
             if answer is None:
-                return self._streamed(trial)
+                return self._streamed(attempt)
             if answer.status >= 400:
-                trial.status = answer.status
-                return self._refused(trial, answer)
-            told = self._claim(trial, answer)
-            trial.ended = now = self._now()
-            account.answered(trial, self._endpoint, now)
-            delivery.deliver(answer, told)
+                attempt.status = answer.status
+                return self._refused(attempt, answer)
+            told = self._claim(attempt, answer)
+            attempt.ended = now = self._now()
+            account.answered(attempt, self._endpoint, now)
+            responder.deliver(answer, told)
             return None
         except UpstreamFault as fault:
             self._exchange.error_detail = fault.detail
-            return self._failed(trial, fault)
+            return self._failed(attempt, fault)
         except BaseException as end:
-            kind = account.cut_short(trial, _cut_short(end), attempt.waited, self._endpoint, self._now())
-            trial.failure = kind.value
+            kind = account.cut_short(attempt, _cut_short(end), upstream_call.waited, self._endpoint, self._now())
+            attempt.failure = kind.value
             raise
         finally:
-            if race is None or race.left_by(trial):
+            if race is None or race.left_by(attempt):
                 request.flow = None
             live.in_flight -= 1
-            trial.connected, trial.headers = attempt.sent_at, attempt.headed_at
-            if trial.ended is None:
-                trial.ended = self._now()
+            attempt.connected, attempt.headers = upstream_call.sent_at, upstream_call.headed_at
+            if attempt.ended is None:
+                attempt.ended = self._now()
 
     def _reply(self) -> Outlet:
         """Where the attempt's answer goes."""
-        return self._delivery.request.reply
+        return self._responder.request.reply
 
-    def _claim(self, trial: Trial, answer: Answer) -> Told:
+    def _claim(self, attempt: Attempt, answer: Answer) -> AnswerInfo:
         """A collected answer is about to go to the client. Raises UpstreamFault if it is none."""
-        return self._delivery.checked(answer)
+        return self._responder.checked(answer)
 
-    def _committed(self, trial: Trial) -> None:
+    def _committed(self, attempt: Attempt) -> None:
         """The content commit of a stream: the answer is this deployment's, whatever comes of it."""
-        account.committed(trial, self._now())
+        account.committed(attempt, self._now())
 
-    def _streamed(self, trial: Trial) -> Setback | None:
+    def _streamed(self, attempt: Attempt) -> AttemptFailure | None:
         """What went out as it came has ended, well or not; ``None``: nothing can follow."""
         now, exchange = self._now(), self._exchange
         fault = exchange.fault
         if fault is None:
-            account.succeeded(trial, self._endpoint, now)
+            account.succeeded(attempt, self._endpoint, now)
             return None
         kind = rules.of_fault(fault)
-        trial.failure, trial.reason = kind.value, _in_our_words(fault)
-        account.failed(trial, kind, exchange.error, exchange.trials, self._endpoint, now)
+        attempt.failure, attempt.reason = kind.value, _in_our_words(fault)
+        account.failed(attempt, kind, exchange.error, exchange.attempts, self._endpoint, now)
         return None
 
     # -- after a setback --------------------------------------------------------------------------
 
-    def _refused(self, trial: Trial, answer: Answer) -> Setback:
+    def _refused(self, attempt: Attempt, answer: Answer) -> AttemptFailure:
         found = refusal.read(answer.status, answer.headers, answer.body, self._dispatcher.wall())
-        kind, provider = rules.of_refusal(found), trial.deployment.provider
+        kind, provider = rules.of_refusal(found), attempt.deployment.provider
         error = openai_error.refused(answer.body)
         if error is not None:
             error.message = provider.redact(error.message)
         self._exchange.error_detail = detail = error.message if error is not None else ""
         if kind is Kind.NOT_FOUND:
             # Mostly a wrong address: it has to be seen, and only the operator may see it.
-            where = f"{trial.deployment.site.base_url.rstrip('/')}/{self._exchange.endpoint.path}"
+            where = f"{attempt.deployment.site.base_url.rstrip('/')}/{self._exchange.endpoint.path}"
             self._exchange.error_detail = (
                 f"{detail or 'status 404'} (asked at {where}: check providers.{provider.name})"
             )
         if kind is Kind.AUTH:
             error = None  # it is about the gateway's credential: for the log only
-        return self._account(Setback(trial, kind, found.retry_after, answer, error=error), f"status {answer.status}")
+        return self._account(
+            AttemptFailure(attempt, kind, found.retry_after, answer, error=error), f"status {answer.status}"
+        )
 
-    def _failed(self, trial: Trial, fault: UpstreamFault) -> Setback:
+    def _failed(self, attempt: Attempt, fault: UpstreamFault) -> AttemptFailure:
         error = None
         if isinstance(fault, ErrorInStream):
-            fault.message = trial.deployment.provider.redact(fault.message)
+            fault.message = attempt.deployment.provider.redact(fault.message)
             error = ProviderError(fault.message, code=fault.code)
-        return self._account(Setback(trial, rules.of_fault(fault), fault=fault, error=error), _in_our_words(fault))
+        return self._account(
+            AttemptFailure(attempt, rules.of_fault(fault), fault=fault, error=error), _in_our_words(fault)
+        )
 
-    def _account(self, setback: Setback, reason: str) -> Setback:
+    def _account(self, failure: AttemptFailure, reason: str) -> AttemptFailure:
         """What the breaker, the statistics, and everybody who would ask the same make of it."""
-        trial, kind, now = setback.trial, setback.kind, self._now()
-        trial.failure, trial.reason = kind.value, reason
+        attempt, kind, now = failure.attempt, failure.kind, self._now()
+        attempt.failure, attempt.reason = kind.value, reason
         key_rests = False
         if rules.RULES[kind].breaker == "key":
-            key_rests = cooldowns.cool_key(self._dispatcher, setback, now)
+            key_rests = cooldowns.cool_key(self._dispatcher, failure, now)
         elif kind is Kind.RATE_LIMITED:
-            attempts, delay = self._asked(trial.deployment), self._routing.retry_delay
-            cooldowns.cool_deployment(self._dispatcher, setback, attempts, delay, now, self._probe_at(now))
+            attempts, delay = self._asked(attempt.deployment), self._routing.retry_delay
+            cooldowns.cool_deployment(self._dispatcher, failure, attempts, delay, now, self._probe_at(now))
         elif kind is Kind.CONTEXT_LENGTH:
-            self._plan.demand_context(trial.deployment.context_size)
-        account.failed(trial, kind, kind.value, self._exchange.trials, self._endpoint, now, key_rests=key_rests)
-        return setback
+            self._plan.demand_context(attempt.deployment.context_size)
+        account.failed(attempt, kind, kind.value, self._exchange.attempts, self._endpoint, now, key_rests=key_rests)
+        return failure
 
-    async def _after(self, setback: Setback) -> Deployment | None:
+    async def _after(self, failure: AttemptFailure) -> Deployment | None:
         """Who is asked next; ``None``: nobody."""
-        trial, deployment, following = setback.trial, setback.trial.deployment, rules.RULES[setback.kind].next
-        if self._now() >= self._deadline or not self._repeatable(setback):
+        attempt, deployment, following = failure.attempt, failure.attempt.deployment, rules.RULES[failure.kind].next
+        if self._now() >= self._deadline or not self._repeatable(failure):
             return None
         match following:
             case Next.SAME_NOW:
                 return deployment
             case Next.KEY | Next.KEY_OR_TELL:
-                return self._another_key(setback)
+                return self._another_key(failure)
             case Next.REST:
                 return await self._rested(deployment)
             case Next.SAME:
-                return await self._again(trial) or self._switch()
+                return await self._again(attempt) or self._switch()
             case Next.NEXT_OR_SAME | Next.SAME_OR_TELL:
-                return self._switch(fallback=False) or await self._once_more(setback) or self._last_resort()
+                return self._switch(fallback=False) or await self._once_more(failure) or self._last_resort()
             case Next.TELL | Next.STOP:
                 return None
         return self._switch()
@@ -269,14 +272,14 @@ class Dispatch:
 
     def _has_budget(self) -> bool:
         """Whether ``maxRetries`` leaves room for another deployment; it counts the first one, not the fallback."""
-        tried = {trial.deployment for trial in self._exchange.trials if trial.deployment is not self._resort}
+        tried = {attempt.deployment for attempt in self._exchange.attempts if attempt.deployment is not self._resort}
         return len(tried) < max(1, self._routing.max_retries)
 
     def _last_resort(self) -> Deployment | None:
         """The fallback, but not where one of our own limits, or a name that nobody knows, is the reason for it."""
         if self._limited and not (self._routing.fallback is not None and self._routing.fallback.on_limit):
             return None
-        if _names_no_model(self._exchange.trials):
+        if _names_no_model(self._exchange.attempts):
             return None
         self._resort = self._plan.fallback(self._now())
         return self._resort
@@ -319,9 +322,9 @@ class Dispatch:
             return found
         return await self._waiting().found(self._plan, self._switch, self._deadline)
 
-    async def _again(self, trial: Trial) -> Deployment | None:
+    async def _again(self, attempt: Attempt) -> Deployment | None:
         """After a reset: the same, a moment later."""
-        deployment = trial.deployment
+        deployment = attempt.deployment
         return await self._later(deployment, self._asked(deployment) - 1) if self._may_repeat(deployment) else None
 
     def _may_repeat(self, deployment: Deployment) -> bool:
@@ -329,12 +332,12 @@ class Dispatch:
         routing = self._routing
         return bool(routing.max_retries) and self._asked(deployment) <= routing.rate_limit_retries
 
-    async def _once_more(self, setback: Setback) -> Deployment | None:
+    async def _once_more(self, failure: AttemptFailure) -> Deployment | None:
         """After a 5xx with nobody else left: the same once more, unless nothing is to be tried twice."""
-        deployment = setback.trial.deployment
+        deployment = failure.attempt.deployment
         if self._asked(deployment) > 1 or not self._routing.max_retries:
             return None
-        return await self._later(deployment, 0, setback.retry_after or 0.0)
+        return await self._later(deployment, 0, failure.retry_after or 0.0)
 
     async def _later(self, deployment: Deployment, retry: int, least: float = 0.0) -> Deployment | None:
         """The same after the backoff, and not before the ``least`` seconds that the provider asked for."""
@@ -345,43 +348,43 @@ class Dispatch:
             return deployment
         return None
 
-    def _another_key(self, setback: Setback) -> Deployment | None:
+    def _another_key(self, failure: AttemptFailure) -> Deployment | None:
         """After a refused key: another one, at most once in an exchange and provider, else another candidate."""
-        deployment, kind = setback.trial.deployment, setback.kind
+        deployment, kind = failure.attempt.deployment, failure.kind
         refused = [
-            t for t in self._exchange.trials if t.deployment.provider is deployment.provider and t.failure == kind
+            t for t in self._exchange.attempts if t.deployment.provider is deployment.provider and t.failure == kind
         ]
         keys = deployment.provider.keys
-        if len(keys) > 1 and len(refused) == 1 and keys.free_at() <= self._now() < setback.trial.key.rests_until:
+        if len(keys) > 1 and len(refused) == 1 and keys.free_at() <= self._now() < failure.attempt.key.rests_until:
             return deployment
         return None if kind is Kind.AUTH and self._routing.on_auth_error == "fail" else self._switch()
 
     def _waiting(self) -> Patience:
         if self._patience is None:
-            self._patience = Patience(self._dispatcher, self._delivery, pings=self._pings)
+            self._patience = Patience(self._dispatcher, self._responder, pings=self._pings)
         return self._patience
 
     def _asked(self, deployment: Deployment) -> int:
-        return sum(trial.deployment is deployment for trial in self._exchange.trials)
+        return sum(attempt.deployment is deployment for attempt in self._exchange.attempts)
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def _conclude(self, setback: Setback | None) -> None:
+    def _conclude(self, failure: AttemptFailure | None) -> None:
         """Nothing helped: the client hears the provider's own words where they are its affair, else the reasons."""
-        if setback is None and self._limited and self._hold is not None:
+        if failure is None and self._limited and self._hold is not None:
             refusal = self._hold.refusal()
             if refusal is not None:
                 raise refusal
-        if setback is None or setback.kind not in rules.TELLING:
-            if self._delivery.explains:
-                self._delivery.decision = truth.decision(self._plan.explain())
-            raise exhausted(self._exchange, self._plan, setback, self._now(), self._keyless, self._limited)
-        if setback.answer is not None:
-            self._delivery.relay_error(setback.answer)
-        elif setback.fault is not None:
-            if setback.fault.status == 429:
-                setback.fault.should_retry = False  # as ``relay_error`` does
-            raise setback.fault
+        if failure is None or failure.kind not in rules.TELLING:
+            if self._responder.explains:
+                self._responder.decision = router_metadata.decision(self._plan.explain())
+            raise exhausted(self._exchange, self._plan, failure, self._now(), self._keyless, self._limited)
+        if failure.answer is not None:
+            self._responder.relay_error(failure.answer)
+        elif failure.fault is not None:
+            if failure.fault.status == 429:
+                failure.fault.should_retry = False  # as ``relay_error`` does
+            raise failure.fault
 
 
 def _cut_short(end: BaseException) -> Kind:
@@ -391,9 +394,9 @@ def _cut_short(end: BaseException) -> Kind:
     return rules.of_fault(end) if isinstance(end, (GatewayError, ClientGone)) else Kind.OURS
 
 
-def _names_no_model(trials: Iterable[Trial]) -> bool:
+def _names_no_model(attempts: Iterable[Attempt]) -> bool:
     """Whether each provider said that it has no such model, and the configuration has none either: a typing error."""
-    failed = [each.failure == Kind.MODEL_MISSING and each.deployment.model is None for each in trials]
+    failed = [each.failure == Kind.MODEL_MISSING and each.deployment.model is None for each in attempts]
     return bool(failed) and all(failed)
 
 

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from proxy.delivery import Delivery
-from proxy.exchange import Trial
+from proxy.client.dial import Origin
+from proxy.exchange import Attempt
 from proxy.providers.openai import Site
+from proxy.relay.upstream_call import TransportContext, UpstreamCall
+from proxy.relay.upstream_request import UpstreamRequest
+from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
-from proxy.transport.ask import Ask
-from proxy.transport.attempt import Attempt, Surroundings
-from proxy.transport.dial import Origin
-from proxy.transport.reply import Outlet
+from proxy.server.reply import Outlet
 
 
 class Clock(Protocol):
@@ -42,13 +42,13 @@ class Dispatcher:
 
     def __init__(
         self,
-        around: Surroundings,
+        context: TransportContext,
         clock: Clock | None = None,
         chance: random.Random | None = None,
         warn: Callable[..., None] | None = None,
     ) -> None:
-        clock = clock or LoopClock(around.loop)
-        self.around = around
+        clock = clock or LoopClock(context.loop)
+        self.context = context
         self.warn = warn or _nothing  # a line in the log
         self.random = chance or random.Random()
         self.now = clock.now
@@ -62,29 +62,31 @@ class Dispatcher:
 
     def open_connections(self) -> dict[str, int]:
         """Open upstream connections by provider, for the metrics."""
-        opened = self.around.pool.open_by_origin()
+        opened = self.context.pool.open_by_origin()
         found: dict[str, int] = {}
         for site, origin in self._origins.items():
             name = site.provider.name
             found[name] = found.get(name, 0) + opened.pop(origin, 0)
         return found
 
-    def attempt(self, delivery: Delivery, trial: Trial, ask: Ask, reply: Outlet) -> Attempt:
-        site = trial.deployment.site
+    def upstream_call(
+        self, responder: Responder, attempt: Attempt, ask: UpstreamRequest, reply: Outlet
+    ) -> UpstreamCall:
+        site = attempt.deployment.site
         origin = self._origins.get(site) or _origin(site)  # a running exchange keeps the catalog it began with
-        return Attempt(self.around, delivery.request, delivery.exchange, trial.deployment, origin, ask, reply)
+        return UpstreamCall(self.context, responder.request, responder.exchange, attempt.deployment, origin, ask, reply)
 
-    async def wait(self, seconds: float, delivery: Delivery, *, pings: bool) -> None:
+    async def wait(self, seconds: float, responder: Responder, *, pings: bool) -> None:
         """Let the time pass; a client that waits for a stream hears pings meanwhile."""
-        until, first = self.now() + seconds, delivery.exchange.began + self.around.ping_after
-        if not pings or not self.around.ping_after:
+        until, first = self.now() + seconds, responder.exchange.began + self.context.ping_after
+        if not pings or not self.context.ping_after:
             await self._sleep(seconds)
             return
         while (left := until - self.now()) > 0:
-            ahead = first - self.now() if first > self.now() else self.around.ping_every
+            ahead = first - self.now() if first > self.now() else self.context.ping_every
             await self._sleep(min(left, ahead))
             if until > self.now() >= first:
-                delivery.ping()
+                responder.ping()
 
 
 def _nothing(message: str, /, **fields: object) -> None:

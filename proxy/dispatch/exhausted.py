@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from proxy import truth
+from proxy import router_metadata
+from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.passed_over import in_words, keyless_in_words
-from proxy.dispatch.setback import Setback
 from proxy.errors import UpstreamFault
 from proxy.exchange import Exchange
 from proxy.routing import rules
@@ -29,7 +29,7 @@ _is_code = re.compile(r"[A-Za-z_][\w.\-]{0,63}").fullmatch
 def exhausted(
     exchange: Exchange,
     plan: Plan,
-    last: Setback | None,
+    last: AttemptFailure | None,
     now: float,
     keyless: Sequence[Deployment] = (),
     limited: Sequence[Deployment] = (),
@@ -37,14 +37,14 @@ def exhausted(
     """``last`` is how the last attempt failed, ``None`` if nobody could be asked. ``keyless`` are the deployments
     whose keys all rest, ``limited`` those that our own limits hold back. The status is ``rules.verdict``'s.
     """
-    tried = [Kind(trial.failure) for trial in exchange.trials if trial.failure]
+    tried = [Kind(attempt.failure) for attempt in exchange.attempts if attempt.failure]
     passed = [_cause(*each) for each in plan.skipped]
     passed += [Kind.RATE_LIMITED if each.provider.keys.limited else Kind.AUTH for each in keyless]
     passed += [Kind.RATE_LIMITED for _ in limited]
     status = rules.verdict(tried, passed)
     causes = {*tried, *passed}
     # A refused key rests only where another one takes over: for an upload that could not be sent again.
-    final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.trial.key.rests_until > now)
+    final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.attempt.key.rests_until > now)
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited, now),
         status=status,
@@ -72,12 +72,12 @@ def _cause(deployment: Deployment, reason: Reason) -> Kind:
 def _message(
     exchange: Exchange,
     plan: Plan,
-    last: Setback | None,
+    last: AttemptFailure | None,
     keyless: Sequence[Deployment],
     limited: Sequence[Deployment],
     now: float,
 ) -> str:
-    failed = truth.failures(exchange)
+    failed = router_metadata.failures(exchange)
     said = last.error.message if last is not None and last.error is not None else ""
     if len(failed) == 1 and not plan.skipped and not keyless and not limited:
         if last is not None and last.fault is not None:
@@ -92,10 +92,10 @@ def _message(
     return f"{message} The last provider said: {said}" if said else message
 
 
-def _code(exchange: Exchange, last: Setback | None, status: int, causes: set[Kind]) -> str:
+def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: set[Kind]) -> str:
     if status == 404:
         return "model_not_found"
-    if last is None or not exchange.trials:
+    if last is None or not exchange.attempts:
         if status != 429:
             return "no_candidate"
         return "insufficient_quota" if causes == {Kind.OUT_OF_QUOTA} else "rate_limit_exceeded"
@@ -109,7 +109,7 @@ def _code(exchange: Exchange, last: Setback | None, status: int, causes: set[Kin
     return "upstream_auth_failed" if last.kind is Kind.AUTH else f"upstream_{last.kind}"
 
 
-def _waits(plan: Plan, last: Setback | None, keyless: Sequence[Deployment], now: float) -> list[float | None]:
+def _waits(plan: Plan, last: AttemptFailure | None, keyless: Sequence[Deployment], now: float) -> list[float | None]:
     """Seconds until somebody may be asked again, as far as the plan does not know them."""
     found: list[float | None] = [deployment.provider.keys.free_at() - now for deployment in keyless]
     if last is not None and last.kind is not Kind.AUTH:

@@ -9,11 +9,11 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed, bounded
 from proxy.providers.openai import Provider, Site
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_PASSING
-from proxy.transport.get_models import ModelsRequest
 
 PATIENCE: Final = 2.0  # seconds; how long a request waits for a list
 TIMEOUT: Final = 10.0  # seconds; for one address of a provider

@@ -14,8 +14,8 @@ from proxy.errors import ClientGone
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.delivery import Delivery
     from proxy.dispatch.dispatcher import Dispatcher
+    from proxy.responder import Responder
     from proxy.routing.deployment import Deployment
     from proxy.routing.plan import Plan
 
@@ -26,11 +26,11 @@ POLL: Final = 0.25  # seconds; how often it is seen whether a probe is back
 class Patience:
     """``pings``: whether the client waits for a stream, so that it gets pings meanwhile."""
 
-    __slots__ = ("_delivery", "_dispatcher", "_pings", "_waited")
+    __slots__ = ("_dispatcher", "_pings", "_responder", "_waited")
 
-    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, *, pings: bool) -> None:
+    def __init__(self, dispatcher: Dispatcher, responder: Responder, *, pings: bool) -> None:
         self._dispatcher = dispatcher
-        self._delivery = delivery
+        self._responder = responder
         self._pings = pings
         self._waited = 0.0
 
@@ -43,8 +43,8 @@ class Patience:
         if self._waited + seconds > MAX_WAIT or now + seconds >= deadline:
             return False
         self._waited += seconds
-        await self._dispatcher.wait(seconds, self._delivery, pings=self._pings)
-        if self._delivery.request.gone:
+        await self._dispatcher.wait(seconds, self._responder, pings=self._pings)
+        if self._responder.request.gone:
             raise ClientGone
         return True
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.config.schema import Routing
-from proxy.delivery import Delivery
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.providers.openai import Provider
+from proxy.responder import Responder
 from proxy.routing.access import ALL, forbidden_member
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
-from proxy.transport.query import check as check_query
+from proxy.server.query import check as check_query
 from proxy.wire.call import AUTO, Call
 from proxy.wire.criteria import NONE, of_headers
 
@@ -19,15 +19,15 @@ PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from
 
 
 def plan_call(
-    dispatcher: Dispatcher, delivery: Delivery, call: Call, pinned: Provider | None, waited: bool = False
+    dispatcher: Dispatcher, responder: Responder, call: Call, pinned: Provider | None, waited: bool = False
 ) -> Plan:
     """The candidates for a JSON call. Raises ClientFault (400, 403, 404)."""
-    if delivery.request.query:
-        check_query(delivery.request.query, opaque=False)
-    exchange, headers = delivery.exchange, delivery.request.headers
+    if responder.request.query:
+        check_query(responder.request.query, opaque=False)
+    exchange, headers = responder.exchange, responder.request.headers
     catalog, caller, names = exchange.catalog, exchange.caller, call.names
     criteria = call.criteria
-    if delivery.request.rare:
+    if responder.request.rare:
         criteria = of_headers(headers, criteria, call.router_fields)
     affinity = _affinity(catalog.config.routing, headers, call) if catalog.affine else b""
     if (
@@ -47,14 +47,14 @@ def plan_call(
 
 
 def plan_form(
-    dispatcher: Dispatcher, delivery: Delivery, model: str | None, pinned: Provider | None, waited: bool = False
+    dispatcher: Dispatcher, responder: Responder, model: str | None, pinned: Provider | None, waited: bool = False
 ) -> Plan:
     """The candidates for a form that names ``model``. Raises what ``plan_call`` does."""
-    if delivery.request.query:
-        check_query(delivery.request.query, opaque=False)
-    exchange = delivery.exchange
+    if responder.request.query:
+        check_query(responder.request.query, opaque=False)
+    exchange = responder.exchange
     names = () if model is None or model == AUTO else (model,)
-    criteria = of_headers(delivery.request.headers)
+    criteria = of_headers(responder.request.headers)
     spec = Spec(names, not names, criteria, exchange.endpoint.path, access=exchange.access, waited=waited)
     return exchange.catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 

@@ -5,8 +5,8 @@ To the client's connection the race is one flow; what is told to it is passed on
 
 from __future__ import annotations
 
-from proxy.exchange import Trial
-from proxy.transport.server import Flow
+from proxy.exchange import Attempt
+from proxy.server.connection import Flow
 
 
 class Lost(Exception):
@@ -19,20 +19,20 @@ class Race:
     __slots__ = ("_running", "winner")
 
     def __init__(self) -> None:
-        self._running: dict[Trial, Flow] = {}
-        self.winner: Trial | None = None
+        self._running: dict[Attempt, Flow] = {}
+        self.winner: Attempt | None = None
 
     def __repr__(self) -> str:
         return f"<Race {len(self._running)} running, {'won' if self.winner else 'open'}>"
 
-    def entered_by(self, trial: Trial, attempt: Flow) -> Race:
+    def entered_by(self, attempt: Attempt, upstream_call: Flow) -> Race:
         """Itself, for it is the request's flow from now on."""
-        self._running[trial] = attempt
+        self._running[attempt] = upstream_call
         return self
 
-    def left_by(self, trial: Trial) -> bool:
+    def left_by(self, attempt: Attempt) -> bool:
         """Whether nobody runs any more."""
-        self._running.pop(trial, None)
+        self._running.pop(attempt, None)
         return not self.running
 
     @property
@@ -40,33 +40,33 @@ class Race:
         """Whether anybody does."""
         return bool(self._running)
 
-    def goes_on_for(self, trial: Trial) -> None:
+    def goes_on_for(self, attempt: Attempt) -> None:
         """Raises Lost where the other was faster."""
-        if self.winner is not None and self.winner is not trial:
+        if self.winner is not None and self.winner is not attempt:
             raise Lost
 
-    def won_by(self, trial: Trial) -> None:
+    def won_by(self, attempt: Attempt) -> None:
         """It has the answer: nothing of the other may reach the client. Raises Lost where the other was faster."""
-        self.goes_on_for(trial)
-        self.winner = trial
-        for other, attempt in list(self._running.items()):
-            if other is not trial:
-                attempt.interrupt(Lost())
+        self.goes_on_for(attempt)
+        self.winner = attempt
+        for other, upstream_call in list(self._running.items()):
+            if other is not attempt:
+                upstream_call.interrupt(Lost())
 
     # -- the flow ---------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        for attempt in list(self._running.values()):
-            attempt.pause()
+        for upstream_call in list(self._running.values()):
+            upstream_call.pause()
 
     def resume(self) -> None:
-        for attempt in list(self._running.values()):
-            attempt.resume()
+        for upstream_call in list(self._running.values()):
+            upstream_call.resume()
 
     def client_gone(self) -> None:
-        for attempt in list(self._running.values()):
-            attempt.client_gone()
+        for upstream_call in list(self._running.values()):
+            upstream_call.client_gone()
 
     def interrupt(self, reason: BaseException | None) -> None:
-        for attempt in list(self._running.values()):
-            attempt.interrupt(reason)
+        for upstream_call in list(self._running.values()):
+            upstream_call.interrupt(reason)

@@ -11,19 +11,19 @@ import asyncio
 
 import msgspec
 
-from proxy.delivery import Delivery
 from proxy.dispatch.calling import Calling
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.dispatch.setback import Setback
+from proxy.dispatch.failure import AttemptFailure
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
+from proxy.relay.collect import Answer
+from proxy.relay.held import Held
+from proxy.responder import Responder
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import RULES, Next
-from proxy.transport.collect import Answer
-from proxy.transport.held import Held
-from proxy.transport.reply import Reply
-from proxy.wire.answer import Told
+from proxy.server.reply import Reply
+from proxy.wire.answer import AnswerInfo
 from proxy.wire.call import Call
 from proxy.wire.transcript import Transcript
 
@@ -35,15 +35,15 @@ class Holding(Calling):
 
     _keeps_body = True
 
-    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
-        super().__init__(dispatcher, delivery, plan, call)
+    def __init__(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> None:
+        super().__init__(dispatcher, responder, plan, call)
         self._pings = False  # ``run`` sees to them all: an attempt would write them into what is held
         self._held = self._reply()
         self._lines = b""  # of the answer's header
 
     async def run(self) -> None:
-        around = self._dispatcher.around
-        pings = around.loop.create_task(self._ping()) if around.ping_after else None
+        context = self._dispatcher.context
+        pings = context.loop.create_task(self._ping()) if context.ping_after else None
         try:
             await super().run()
         finally:
@@ -52,11 +52,11 @@ class Holding(Calling):
             self._held.release()
 
     async def _ping(self) -> None:
-        around, request = self._dispatcher.around, self._delivery.request
-        await asyncio.sleep(self._exchange.began + around.ping_after - around.loop.time())
+        context, request = self._dispatcher.context, self._responder.request
+        await asyncio.sleep(self._exchange.began + context.ping_after - context.loop.time())
         while not request.gone:
-            self._delivery.ping()
-            await asyncio.sleep(around.ping_every)
+            self._responder.ping()
+            await asyncio.sleep(context.ping_every)
 
     def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
         """Kept as well: they go out when the answer is whole, unless a ping did before."""
@@ -65,30 +65,30 @@ class Holding(Calling):
 
     def epilogue(self) -> bytes:
         """Always: a ping may come, and commit the status, until the answer is sent."""
-        return self._delivery.closing_comment()
+        return self._responder.closing_comment()
 
     def _reply(self) -> Held:
-        around = self._dispatcher.around
-        self._held = Held(around.max_answer, around.budget)
+        context = self._dispatcher.context
+        self._held = Held(context.max_answer, context.budget)
         return self._held
 
-    def _claim(self, trial: Trial, answer: Answer) -> Told:
+    def _claim(self, attempt: Attempt, answer: Answer) -> AnswerInfo:
         """Whether or not a ping has promised one, what is held is a stream."""
         raise BrokenAnswer("The provider's answer is no event stream.")
 
-    def _streamed(self, trial: Trial) -> Setback | None:
+    def _streamed(self, attempt: Attempt) -> AttemptFailure | None:
         fault = self._held.fault
         if isinstance(fault, UpstreamFault):
             self._exchange.first_content = None
             _forget(self._exchange)
-            return self._failed(trial, fault)
+            return self._failed(attempt, fault)
         if fault is not None:  # it is our own: too much to hold, or we stop
             raise fault
-        if self._delivery.request.gone:
+        if self._responder.request.gone:
             raise ClientGone
-        super()._streamed(trial)
-        self._exchange.first_content = self._dispatcher.around.loop.time()
-        reply = self._delivery.request.reply
+        super()._streamed(attempt)
+        self._exchange.first_content = self._dispatcher.context.loop.time()
+        reply = self._responder.request.reply
         if not reply.begun:
             reply.begin(200, self._lines)
         reply.end(self._held.take())
@@ -100,17 +100,17 @@ class Continuing(Calling):
 
     _keeps_body = True
 
-    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, call: Call) -> None:
-        super().__init__(dispatcher, delivery, plan, call)
+    def __init__(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> None:
+        super().__init__(dispatcher, responder, plan, call)
         self._said = Transcript()
-        self._bridge = Bridge(delivery.request.reply, self._said)
+        self._bridge = Bridge(responder.request.reply, self._said)
         self.listener = self._bridge.hear
 
     def _reply(self) -> Bridge:
         return self._bridge
 
     def epilogue(self) -> bytes:
-        return b"" if self._bridge.keeps else self._delivery.epilogue()
+        return b"" if self._bridge.keeps else self._responder.epilogue()
 
     def _changes(self) -> dict[str, bytes | None]:
         text = self._said.text
@@ -120,40 +120,40 @@ class Continuing(Calling):
         comma = b"" if messages.strip() == b"[" else b","
         return {"messages": b"%b%b%b]" % (messages, comma, _encode({"role": "assistant", "content": text}))}
 
-    def _streamed(self, trial: Trial) -> Setback | None:
+    def _streamed(self, attempt: Attempt) -> AttemptFailure | None:
         fault = self._bridge.fault
-        if self._bridge.keeps and self._delivery.request.gone:
+        if self._bridge.keeps and self._responder.request.gone:
             if isinstance(fault, UpstreamFault):
-                self._failed(trial, fault)
+                self._failed(attempt, fault)
             raise ClientGone  # it left before it was told
         if isinstance(fault, UpstreamFault) and self._said.continuable and self._call.choices == 1:
-            return self._failed(trial, fault)
+            return self._failed(attempt, fault)
         if fault is not None:
             self._bridge.tell()
-        return super()._streamed(trial)
+        return super()._streamed(attempt)
 
-    async def _after(self, setback: Setback) -> Deployment | None:
+    async def _after(self, failure: AttemptFailure) -> Deployment | None:
         if not self._said.text:
-            return await super()._after(setback)
+            return await super()._after(failure)
         self._plan.demand_prefill()
         if self._bridge.fault is None:
-            return await super()._after(setback)
+            return await super()._after(failure)
         # The deadline is for waiting: while content came, nobody waited.
-        self._deadline += self._now() - setback.trial.began
-        found = await self._successor(setback)
+        self._deadline += self._now() - failure.attempt.began
+        found = await self._successor(failure)
         if found is not None:
             _forget(self._exchange)
             self._bridge.go_on()
         return found
 
-    async def _successor(self, setback: Setback) -> Deployment | None:
-        if setback.trial.deployment.prefills:
-            return await super()._after(setback)
-        return None if RULES[setback.kind].next in (Next.TELL, Next.STOP) else self._switch()
+    async def _successor(self, failure: AttemptFailure) -> Deployment | None:
+        if failure.attempt.deployment.prefills:
+            return await super()._after(failure)
+        return None if RULES[failure.kind].next in (Next.TELL, Next.STOP) else self._switch()
 
-    def _conclude(self, setback: Setback | None) -> None:
+    def _conclude(self, failure: AttemptFailure | None) -> None:
         if self._bridge.fault is None:
-            super()._conclude(setback)
+            super()._conclude(failure)
         else:
             self._bridge.tell()
 

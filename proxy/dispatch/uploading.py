@@ -4,55 +4,55 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from proxy.delivery import Delivery
 from proxy.dispatch.asking import Asking, upload_head
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.dispatch.setback import Setback
-from proxy.exchange import Trial
+from proxy.dispatch.failure import AttemptFailure
+from proxy.exchange import Attempt
+from proxy.relay.upstream_request import UpstreamRequest
+from proxy.responder import Responder
 from proxy.routing.endpoints import OPAQUE
 from proxy.routing.plan import Plan
 from proxy.routing.routes import Route
-from proxy.transport.ask import Ask
-from proxy.transport.upload import chunked
+from proxy.server.form import chunked
 
 # Of a deployment: the pieces of the body for it, and their length where it is known.
-Body = Callable[[Trial], tuple[AsyncIterator[bytes], int | None]]
+Body = Callable[[Attempt], tuple[AsyncIterator[bytes], int | None]]
 
 
 class Uploading(Asking):
     """``body`` is called for each attempt; what it gives is read at most once."""
 
-    def __init__(self, dispatcher: Dispatcher, delivery: Delivery, plan: Plan, route: Route, body: Body) -> None:
-        super().__init__(dispatcher, delivery, plan)
+    def __init__(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, route: Route, body: Body) -> None:
+        super().__init__(dispatcher, responder, plan)
         self._route = route
         self._body = body
         self._begun = False
 
-    def _ask(self, trial: Trial) -> Ask:
-        delivery, route = self._delivery, self._route
-        body, length = self._body(trial)
+    def _ask(self, attempt: Attempt) -> UpstreamRequest:
+        responder, route = self._responder, self._route
+        body, length = self._body(attempt)
         pieces = self._watched(body)
         upload: AsyncIterator[bytes] | None = pieces
         opaque = route.endpoint is OPAQUE
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
-        elif not opaque or "Transfer-Encoding" in delivery.request.headers:  # a compressed form has no known length
+        elif not opaque or "Transfer-Encoding" in responder.request.headers:  # a compressed form has no known length
             framing, upload = b"Transfer-Encoding: chunked\r\n", chunked(pieces)
         else:
             framing, upload = b"", None
-        return Ask(
-            head=upload_head(delivery, trial, route.path, framing, opaque=opaque),
+        return UpstreamRequest(
+            head=upload_head(responder, attempt, route.path, framing, opaque=opaque),
             body=(),
             size=0,
             asker=self,
-            trial=trial,
+            attempt=attempt,
             upload=upload,
-            no_body=delivery.request.method == "HEAD",
+            no_body=responder.request.method == "HEAD",
         )
 
-    def _repeatable(self, setback: Setback) -> bool:
+    def _repeatable(self, failure: AttemptFailure) -> bool:
         # A request without a body has nothing to begin with, and may have run all the same.
-        return not self._begun and super()._repeatable(setback)
+        return not self._begun and super()._repeatable(failure)
 
     async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         self._begun = True

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from proxy.breakers.breaker import Breaker, Told
+from proxy.breakers.breaker import AnswerInfo, Breaker
 
 UNAVAILABLE_SECS: Final = 3600.0  # for a new process, where the cooldown of a missing model has no end
 MOST_WAITING: Final = 10_000
@@ -30,7 +30,7 @@ class News(Struct, frozen=True):
 
     origin: Text
     key: Text
-    told: Told
+    told: AnswerInfo
     age: Age
     why: Text = ""
     endpoint: Text = ""
@@ -44,7 +44,7 @@ class Word(Struct, frozen=True, eq=False):
     """
 
     key: str
-    what: Told | Literal["reloaded"]
+    what: AnswerInfo | Literal["reloaded"]
     moment: float
     until: float | None = None
     why: str = ""

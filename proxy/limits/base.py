@@ -40,7 +40,7 @@ class Limit(Struct, frozen=True, eq=False):
         force_setattr(self, "quota", round(self.rate * period) if self.rate else int(self.capacity))
 
 
-class Want(Struct, frozen=True, gc=False):
+class Cost(Struct, frozen=True, gc=False):
     """``amount`` out of the bucket of ``key``: requests 1, tokens an estimate, a slot 1."""
 
     limit: Limit
@@ -67,13 +67,13 @@ class Verdict(Struct, frozen=True, gc=False):
 class Store(Protocol):
     """Holds buckets. ``lease`` names the holder of slots: whoever takes them gives them back under the same number."""
 
-    def take(self, wants: Sequence[Want], lease: int) -> Verdict | Awaitable[Verdict]:
+    def take(self, wants: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
         """All of ``wants`` at once, or none of them. A store that needs not wait answers at once.
 
         No two wants name the same bucket. No amount is larger than its capacity.
         """
 
-    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         """Synchronously, and never with an error: whatever this needs to wait for is queued.
 
         A correction takes ``amount`` without asking (more was used than was taken; the bucket may be in debt, by its

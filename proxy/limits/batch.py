@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.bucket import BOUND, refill
 
 MICROSECONDS = 1e6
@@ -29,7 +29,7 @@ class Batch:
         self._renewed: dict[int, list[int]] = {}
         self._takes: list[list[float]] = []
 
-    def take(self, wants: Sequence[Want], lease: int) -> None:
+    def take(self, wants: Sequence[Cost], lease: int) -> None:
         entry: list[float] = [lease]
         for want in wants:
             limit = want.limit
@@ -39,7 +39,7 @@ class Batch:
                 entry += self._set((limit.name, want.key)), 1, limit.capacity
         self._takes.append(entry)
 
-    def correct(self, want: Want) -> None:
+    def correct(self, want: Cost) -> None:
         limit = want.limit
         self._corrections += (
             self._bucket(limit, want.key),
@@ -95,7 +95,7 @@ def answers(reply: bytes) -> list[tuple[int, float]]:
     return [(int(which), used) for which, used in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
-def verdict(wants: Sequence[Want], which: int, used: float) -> Verdict:
+def verdict(wants: Sequence[Cost], which: int, used: float) -> Verdict:
     want = wants[abs(which) - 1]
     limit = want.limit
     if not limit.rate:

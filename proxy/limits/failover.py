@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from proxy.errors import Overloaded
-from proxy.limits.base import Limit, Store, Verdict, Want
+from proxy.limits.base import Cost, Limit, Store, Verdict
 
 Policy = Literal["local", "open", "closed"]
 
 # Asked to find out whether the store is back: it takes and writes like any other, and is full again in a millisecond.
-_PROBE = Want(Limit("global", "requestsPerMinute", "probe", 1e6, 1e9), "")
+_PROBE = Cost(Limit("global", "requestsPerMinute", "probe", 1e6, 1e9), "")
 _UNLIMITED = Verdict(True, None, 0.0, 0.0, 0.0)
 _MEANWHILE = {
     "local": "every process limits on its own, so limits hold only approximately",
@@ -36,7 +36,7 @@ class StoreDown(Exception):
 class Local(Store, Protocol):
     """A store that answers at once."""
 
-    def take(self, wants: Sequence[Want], lease: int) -> Verdict: ...
+    def take(self, wants: Sequence[Cost], lease: int) -> Verdict: ...
 
 
 class State(Struct, frozen=True):
@@ -93,13 +93,13 @@ class Failover:
 
     # -- as a Store -------------------------------------------------------------------------------
 
-    def take(self, wants: Sequence[Want], lease: int) -> Verdict | Awaitable[Verdict]:
+    def take(self, wants: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
         """Raises Overloaded where the store is down and the policy ``closed``; never StoreDown."""
         if self._reason:
             return self._instead(wants, lease)
         return self._ask(wants, lease)
 
-    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         elsewhere = self._elsewhere.get(lease)
         if elsewhere is None:
             self._remote.settle(corrections, slots, lease)
@@ -121,7 +121,7 @@ class Failover:
 
     # -- while it is up ---------------------------------------------------------------------------
 
-    async def _ask(self, wants: Sequence[Want], lease: int) -> Verdict:
+    async def _ask(self, wants: Sequence[Cost], lease: int) -> Verdict:
         try:
             verdict = await self._asked(wants, lease)
         except StoreDown as down:
@@ -131,7 +131,7 @@ class Failover:
             self._elsewhere[lease].difference_update(map(_bucket, wants))
         return verdict
 
-    async def _asked(self, wants: Sequence[Want], lease: int) -> Verdict:
+    async def _asked(self, wants: Sequence[Cost], lease: int) -> Verdict:
         began = self._now()
         answer = self._remote.take(wants, lease)
         verdict = await answer if isawaitable(answer) else answer
@@ -147,7 +147,7 @@ class Failover:
         self._warn(f"the store of limits is down ({self._reason}): until it is back {_MEANWHILE[self._policy]}")
         self._probing = asyncio.get_running_loop().create_task(self._probe(), name="probe of the store of limits")
 
-    def _instead(self, wants: Sequence[Want], lease: int) -> Verdict:
+    def _instead(self, wants: Sequence[Cost], lease: int) -> Verdict:
         if self._policy == "closed":
             raise Overloaded("Rate limits cannot be checked at the moment.", code="limiter_unavailable")
         verdict = self._local.take(wants, lease) if self._policy == "local" else _UNLIMITED
@@ -155,7 +155,7 @@ class Failover:
             self._remember(wants, lease)
         return verdict
 
-    def _remember(self, wants: Sequence[Want], lease: int) -> None:
+    def _remember(self, wants: Sequence[Cost], lease: int) -> None:
         if len(self._elsewhere) >= _REMEMBERED and lease not in self._elsewhere:
             del self._elsewhere[next(iter(self._elsewhere))]
         self._elsewhere.setdefault(lease, set()).update(map(_bucket, wants))
@@ -176,5 +176,5 @@ class Failover:
         self._reason, self._since = "", now
 
 
-def _bucket(want: Want) -> tuple[str, str]:
+def _bucket(want: Cost) -> tuple[str, str]:
     return want.limit.name, want.key

@@ -1,6 +1,6 @@
 """The limiter middleware: before the body is read, a request takes from the buckets of everyone and of its client.
 
-What depends on the call (models, providers, tokens) the exchange's ``Hold`` takes, later.
+What depends on the call (models, providers, tokens) the exchange's ``Reservation`` takes, later.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from proxy.delivery import Delivery
 from proxy.limits.base import Limit, Store, Verdict
-from proxy.limits.hold import Hold
+from proxy.limits.reservation import Reservation
 from proxy.limits.rules import Rules
-from proxy.limits.terms import Tally, Terms
+from proxy.limits.snapshot import LimiterSnapshot, Tally
+from proxy.responder import Responder
 
-Handler = Callable[[Delivery], Awaitable[None]]
+Handler = Callable[[Responder], Awaitable[None]]
 
 
 class Limiter:
-    """``around`` makes the middleware; ``adopt`` swaps the rules, and the buckets stay."""
+    """``wrap`` makes the middleware; ``adopt`` swaps the rules, and the buckets stay."""
 
     def __init__(self, store: Store, rules: Rules, wall: Callable[[], float], tally: Tally) -> None:
         self.store = store
@@ -29,36 +29,36 @@ class Limiter:
 
     def adopt(self, rules: Rules) -> None:
         self.rules = rules
-        self._terms: Terms | None = None  # nothing is limited
+        self._terms: LimiterSnapshot | None = None  # nothing is limited
         self._only_own = not rules.enabled  # a client without limits of its own is not limited
         if not rules.inert:
-            self._terms = Terms(rules, self.store, self._leases, self._wall, self._tally)
+            self._terms = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
 
     def own_limits(self) -> dict[tuple[str, str], Limit]:
-        """``Terms.own_limits`` of the rules in force."""
+        """``LimiterSnapshot.own_limits`` of the rules in force."""
         return {} if self._terms is None else self._terms.own_limits()
 
-    def around(self, handler: Handler) -> Handler:
+    def wrap(self, handler: Handler) -> Handler:
         # No coroutine of its own: where the store answers at once, being asked costs no more than the asking.
-        def limited(delivery: Delivery) -> Awaitable[None]:
+        def limited(responder: Responder) -> Awaitable[None]:
             terms = self._terms
             if terms is None:
-                return handler(delivery)
-            exchange = delivery.exchange
+                return handler(responder)
+            exchange = responder.exchange
             client = exchange.caller
             if self._only_own and (client is None or client.limits is None):
-                return handler(delivery)
+                return handler(responder)
             demand = terms.before(client)  # which may be the first to hear of slots
             lease = next(terms.leases) if terms.rules.has_slots else 0
             answer = terms.prepared.grant(demand, lease)
             if isinstance(answer, tuple):
-                exchange.hold = Hold(terms, client, exchange.trials, lease, demand.wants, answer)
-                return handler(delivery)
-            hold = exchange.hold = Hold(terms, client, exchange.trials, lease, demand.wants)
+                exchange.hold = Reservation(terms, client, exchange.attempts, lease, demand.wants, answer)
+                return handler(responder)
+            hold = exchange.hold = Reservation(terms, client, exchange.attempts, lease, demand.wants)
             if not isinstance(answer, Verdict):
-                return _later(delivery, handler, hold, answer)
+                return _later(responder, handler, hold, answer)
             hold.begin(answer)
-            return handler(delivery)
+            return handler(responder)
 
         return limited
 
@@ -66,6 +66,6 @@ class Limiter:
         await self.store.close()
 
 
-async def _later(delivery: Delivery, handler: Handler, hold: Hold, verdict: Awaitable[Verdict]) -> None:
+async def _later(responder: Responder, handler: Handler, hold: Reservation, verdict: Awaitable[Verdict]) -> None:
     hold.begin(await verdict)
-    await handler(delivery)
+    await handler(responder)

@@ -12,10 +12,10 @@ from math import inf
 from operator import itemgetter
 
 from proxy.limits import bucket
-from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.bucket import BOUND, FULL
-from proxy.limits.demand import NOTHING_WANTED, Demand, Granted
 from proxy.limits.generations import Generations
+from proxy.limits.prepared import NOTHING_WANTED, Granted, PreparedCosts
 from proxy.limits.slots import Slots
 
 _SLOT_WAIT = 1.0  # seconds; nobody knows when one gets free
@@ -45,11 +45,11 @@ class Memory:
     def __repr__(self) -> str:
         return f"<Memory {self._buckets} {self._slots}>"
 
-    def take(self, wants: Sequence[Want], lease: int) -> Verdict:
+    def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
         answer = self.grant(self.prepare(wants), lease)
         return _verdict(*answer) if isinstance(answer, tuple) else answer
 
-    def prepare(self, wants: Sequence[Want]) -> Demand:
+    def prepare(self, wants: Sequence[Cost]) -> PreparedCosts:
         """For any number of takes: where a name's keys are, and that they know of such a refill, stays so."""
         now = self._now()
         buckets, slots = [], []
@@ -61,9 +61,9 @@ class Memory:
                 buckets.append((keys, want.key, want.amount / limit.rate, refill, limit))
             else:
                 slots.append(want)
-        return Demand(tuple(wants), tuple(buckets), tuple(slots))
+        return PreparedCosts(tuple(wants), tuple(buckets), tuple(slots))
 
-    def grant(self, demand: Demand, lease: int) -> Granted | Verdict:
+    def grant(self, demand: PreparedCosts, lease: int) -> Granted | Verdict:
         """All that was asked for, or the verdict that refuses it."""
         now = self._now()
         if now >= self._turns_at:
@@ -94,7 +94,7 @@ class Memory:
             return self._refusal(demand.wants, lease, now)
         return answer
 
-    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         now = self._now()
         for want in corrections:
             limit, key = want.limit, want.key
@@ -154,7 +154,7 @@ class Memory:
                 keys.prepare(keys.longest, now)
         self._turns_at = min(keys.turns_at for keys in self._buckets.values())
 
-    def _hold(self, demand: Demand, lease: int, most: float, tightest: Limit | None) -> Granted | None:
+    def _hold(self, demand: PreparedCosts, lease: int, most: float, tightest: Limit | None) -> Granted | None:
         """All slots, or none; ``most`` and ``tightest`` are those of the buckets."""
         held_with, order = self._slots.held_with, [want.limit for want in demand.wants]
         for want in demand.slots:
@@ -173,7 +173,7 @@ class Memory:
         keys = self._buckets.get(limit.name)
         return FULL if keys is None else keys.peek(key)
 
-    def _refusal(self, wants: Sequence[Want], lease: int, now: float) -> Verdict:
+    def _refusal(self, wants: Sequence[Cost], lease: int, now: float) -> Verdict:
         """Of the one that has to be waited for the longest: before that no other answer is to be had."""
         waits = [self._retry_after(want, lease, now) for want in wants]
         retry_after = max(waits)
@@ -185,7 +185,7 @@ class Memory:
         remaining = max(bucket.level(limit, full_at, now), 0.0)
         return Verdict(False, limit, remaining, bucket.reset_after(full_at, now), retry_after)
 
-    def _retry_after(self, want: Want, lease: int, now: float) -> float:
+    def _retry_after(self, want: Cost, lease: int, now: float) -> float:
         limit = want.limit
         if limit.rate:
             return bucket.retry_after(limit, self._full_at(limit, want.key), now, want.amount)

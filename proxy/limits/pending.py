@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from proxy.limits.base import Limit, Want
+from proxy.limits.base import Cost, Limit
 from proxy.limits.batch import Batch, Slot
 from proxy.limits.leases import Leases
 
@@ -21,19 +21,19 @@ T = TypeVar("T")
 class Told(Struct):
     """What went with one call."""
 
-    corrections: list[Want]
+    corrections: list[Cost]
     released: list[tuple[Slot, int]]
 
 
 class Pending:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._corrections: deque[Want] = deque()
+        self._corrections: deque[Cost] = deque()
         # Beyond its length the oldest fall out: a lease that is renewed no more expires by itself.
         self._released: deque[tuple[Slot, int]] = deque(maxlen=most)
         self._renewals: deque[tuple[Slot, int]] = deque()
 
-    def correct(self, want: Want) -> None:
+    def correct(self, want: Cost) -> None:
         self._corrections.append(want)
         if len(self._corrections) > self._most:
             self._merge()
@@ -79,7 +79,7 @@ class Pending:
             bucket = (limit.name, want.key, limit.capacity, limit.rate)
             sums[bucket] = sums.pop(bucket, 0.0) + want.amount
             limits[bucket] = limit
-        merged = [Want(limits[bucket], bucket[1], amount) for bucket, amount in sums.items()]
+        merged = [Cost(limits[bucket], bucket[1], amount) for bucket, amount in sums.items()]
         self._corrections = deque(merged[-(self._most // 2) :])
 
 

@@ -16,7 +16,7 @@ from importlib.resources import files
 
 from msgspec import Struct
 
-from proxy.limits.base import Verdict, Want
+from proxy.limits.base import Cost, Verdict
 from proxy.limits.batch import Batch, Slot, answers, verdict
 from proxy.limits.failover import StoreDown
 from proxy.limits.leases import Leases
@@ -31,7 +31,7 @@ _GRANTED = Verdict(True, None, 0.0, 0.0, 0.0)
 
 
 class _Take(Struct, eq=False):
-    wants: Sequence[Want]
+    wants: Sequence[Cost]
     lease: int
     answer: Future[Verdict]
     gained: list[Slot] = []  # what the lease did not hold before
@@ -72,7 +72,7 @@ class RedisStore:
 
     # -- as a Store -------------------------------------------------------------------------------
 
-    async def take(self, wants: Sequence[Want], lease: int) -> Verdict:
+    async def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
         """Raises StoreDown. Whoever is cancelled while waiting has taken nothing."""
         if not wants:
             return _GRANTED
@@ -90,7 +90,7 @@ class RedisStore:
                 self._give_back(take)
             raise
 
-    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         for want in corrections:
             if want.limit.rate:  # slots are taken or not
                 self._pending.correct(want)
@@ -209,7 +209,7 @@ class RedisStore:
             self._flush_now()
 
     def _give_back(self, take: _Take) -> None:
-        corrections = [Want(want.limit, want.key, -want.amount) for want in take.wants if want.limit.rate]
+        corrections = [Cost(want.limit, want.key, -want.amount) for want in take.wants if want.limit.rate]
         slots = [want for want in take.wants if (want.limit.name, want.key) in take.gained]
         self.settle(corrections, slots, take.lease)
 

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from proxy.config.schema import Auth, Limits, RateLimiting, TokenEstimate
 from proxy.identity import Client
-from proxy.limits.base import HOUR, MINUTE, Level, Limit, Unit, Want
+from proxy.limits.base import HOUR, MINUTE, Cost, Level, Limit, Unit
 
 ADDRESS_WORTH = 10  # an address gets so many clients' worth, unless the configuration says otherwise
 MOST_OVERRIDES = 1024  # limits of keys that are kept compiled
 EVERYONE = "all"  # whose bucket it is where all share one
 
-Wants = tuple[Want, ...]
+Wants = tuple[Cost, ...]
 
 _BOUNDS = ("requests_per_minute", "requests_per_hour", "tokens_per_minute", "concurrent", "burst_size")
 
@@ -122,7 +122,7 @@ class Rules:
 
 def _ones(bounds: Bounds, key: str) -> Wants:
     """One request, or slot, out of each bucket."""
-    return tuple(Want(limit, key) for limit in bounds.requests)
+    return tuple(Cost(limit, key) for limit in bounds.requests)
 
 
 def _has_slots(bounds: Bounds) -> bool:

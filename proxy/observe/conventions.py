@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.observe.record import short
 from proxy.routing.rules import BLAMELESS
 
@@ -50,7 +50,7 @@ def of_exchange(exchange: Exchange, operation: str) -> Attributes:
     attributes: Attributes = {
         "sluice.request_id": exchange.request_id,
         "sluice.outcome": exchange.outcome,
-        "sluice.attempts": exchange.attempts,
+        "sluice.attempts": len(exchange.attempts),
     }
     if exchange.status:
         attributes["http.response.status_code"] = exchange.status
@@ -68,22 +68,22 @@ def of_exchange(exchange: Exchange, operation: str) -> Attributes:
     return attributes
 
 
-def of_trial(exchange: Exchange, trial: Trial, operation: str, model: str) -> Attributes:
+def of_trial(exchange: Exchange, attempt: Attempt, operation: str, model: str) -> Attributes:
     """``model`` is the one that the provider was asked for."""
-    host, port = _address(trial.deployment.site.base_url)
+    host, port = _address(attempt.deployment.site.base_url)
     attributes: Attributes = {"server.address": host, "server.port": port}
-    _generation(attributes, exchange, operation, trial.deployment.provider.name, model)
-    if not trial.failure:
+    _generation(attributes, exchange, operation, attempt.deployment.provider.name, model)
+    if not attempt.failure:
         _answer(attributes, exchange)
-    status = trial.status if trial.failure else exchange.status
+    status = attempt.status if attempt.failure else exchange.status
     if status:
         attributes["http.response.status_code"] = status
-    if trial.first_content is not None:
-        attributes["gen_ai.response.time_to_first_chunk"] = trial.first_content - trial.began
-    if blamed(trial):
-        attributes["error.type"] = trial.failure
-    elif trial.failure:
-        attributes["sluice.cut_short"] = trial.failure
+    if attempt.first_content is not None:
+        attributes["gen_ai.response.time_to_first_chunk"] = attempt.first_content - attempt.began
+    if blamed(attempt):
+        attributes["error.type"] = attempt.failure
+    elif attempt.failure:
+        attributes["sluice.cut_short"] = attempt.failure
     return attributes
 
 
@@ -129,9 +129,9 @@ def is_failure(exchange: Exchange) -> bool:
     return exchange.outcome in ("error", "damaged", "broken", "cancelled") and not 400 <= exchange.status < 500
 
 
-def blamed(trial: Trial) -> bool:
+def blamed(attempt: Attempt) -> bool:
     """Whether it failed, and did not only come second or lose its client."""
-    return bool(trial.failure) and trial.failure not in BLAMELESS
+    return bool(attempt.failure) and attempt.failure not in BLAMELESS
 
 
 def text_of(text: str) -> str:

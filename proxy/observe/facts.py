@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 
 
 def streamed_tokens(exchange: Exchange) -> int:
@@ -31,15 +31,15 @@ def generated(exchange: Exchange) -> int | None:
     return exchange.events or None
 
 
-def own_share(exchange: Exchange, trials: Sequence[Trial]) -> float:
-    """Seconds; ``trials`` are the exchange's, one at least.
+def own_share(exchange: Exchange, attempts: Sequence[Attempt]) -> float:
+    """Seconds; ``attempts`` are the exchange's, one at least.
 
     While an attempt runs, or a retry waits, it is the provider's; of a stream only what comes before its first content
     is known. A client that is slow to send its request, or to take its answer, counts as us.
     """
-    share = trials[0].began - exchange.began
+    share = attempts[0].began - exchange.began
     if exchange.first_content is None and (end := exchange.ended) is not None:
-        answered = trials[-1].ended
+        answered = attempts[-1].ended
         if answered is not None:
             share += end - answered
     return share if share > 0.0 else 0.0

@@ -16,7 +16,7 @@ STATES: tuple[State, ...] = get_args(State)
 PORTION: Final = 500  # deployments: some 0.3 ms
 
 
-class Standing(NamedTuple):
+class BreakerSample(NamedTuple):
     """How a deployment's breaker stands. ``deployment`` is its id, ``model`` the upstream's name for what it serves."""
 
     deployment: str
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 _Row = dict[State, Count]
 
 
-def breaker_states(standing: Iterable[Standing], most: int) -> Generator[None, None, Family[Count]]:
+def breaker_states(standing: Iterable[BreakerSample], most: int) -> Generator[None, None, Family[Count]]:
     """A cell for each state of each deployment, 1 for the one that it is in; yields after every ``PORTION``.
 
     The first ``most`` have cells of their own, the others are counted together; so are those of the same labels.

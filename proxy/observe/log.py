@@ -125,7 +125,7 @@ class Log:
         outcome, caller = exchange.outcome, exchange.caller
         if len(model) + len(asked) > NAME:
             model, asked = _short(model), _short(asked)
-        usual = outcome == "ok" and exchange.attempts < 2
+        usual = outcome == "ok" and len(exchange.attempts) < 2
         # By position: a call with 22 names costs as much again.
         return Line(
             stamp,
@@ -140,7 +140,7 @@ class Log:
             outcome,
             exchange.error and _short(exchange.error),
             exchange.error_detail and self._text(exchange.error_detail),
-            exchange.attempts,
+            len(exchange.attempts),
             UNSET if usual else _failures(exchange),
             exchange.fallback_used or UNSET,
             exchange.stream,
@@ -240,7 +240,7 @@ def _level(exchange: Exchange) -> Level:
 
 def _failures(exchange: Exchange) -> list[str] | UnsetType:
     """What was tried in vain, in order."""
-    found = [f"{trial.deployment.label} {trial.failure}" for trial in exchange.trials if trial.failure]
+    found = [f"{attempt.deployment.label} {attempt.failure}" for attempt in exchange.attempts if attempt.failure]
     return found or UNSET
 
 

@@ -19,11 +19,11 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector
 
 from proxy.errors import StreamTruncated
-from proxy.exchange import Exchange, Outcome, Trial
+from proxy.exchange import Attempt, Exchange, Outcome
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
 from proxy.observe.facts import own_share, streamed_tokens
 from proxy.observe.family import OTHER, Column, Count, Family, Row, Spread, single
-from proxy.observe.gauges import Standing, breaker_states, components_up, lag, open_connections
+from proxy.observe.gauges import BreakerSample, breaker_states, components_up, lag, open_connections
 from proxy.observe.lag import Lag
 from proxy.observe.listed import ListedModels
 from proxy.wire.usage import Usage
@@ -88,7 +88,7 @@ class Metrics:
     def __init__(self, *, max_label_sets: int = 500, version: str = "unknown") -> None:
         self.in_flight = 0
         self.upstream_connections: Callable[[], Mapping[str, int]] = dict
-        self.breakers: Callable[[], Iterable[Standing]] = tuple
+        self.breakers: Callable[[], Iterable[BreakerSample]] = tuple
         self.components: Callable[[], Mapping[str, bool]] = dict
         self.lag: Lag | None = None
         self.upstream_connections_opened = 0
@@ -246,14 +246,14 @@ class Metrics:
                 _count_stream(series, exchange)
             if exchange.usage is not None:
                 _count_tokens(series.tokens, exchange.usage)
-            trials = exchange.trials
-            for trial in trials:
-                if trial.failure:
-                    self._count_attempt(trial)
+            attempts = exchange.attempts
+            for attempt in attempts:
+                if attempt.failure:
+                    self._count_attempt(attempt)
                 else:
-                    good_attempts(trial.deployment.provider.name).value += 1
-            if trials:
-                overhead(own_share(exchange, trials))
+                    good_attempts(attempt.deployment.provider.name).value += 1
+            if attempts:
+                overhead(own_share(exchange, attempts))
             if exchange.fallback_used:
                 self.fallbacks += 1
             if exchange.outcome != "ok":
@@ -366,11 +366,11 @@ class Metrics:
         kind = exchange.endpoint.kind
         name = ("preflight" if exchange.outcome == "ok" else "refused") if kind == "unrouted" else kind
         self.others.cell(name, exchange.outcome).value += 1
-        for trial in exchange.trials:
-            self._count_attempt(trial)
+        for attempt in exchange.attempts:
+            self._count_attempt(attempt)
 
-    def _count_attempt(self, trial: Trial) -> None:
-        self.attempts.cell(trial.deployment.provider.name, trial.failure or "ok").value += 1
+    def _count_attempt(self, attempt: Attempt) -> None:
+        self.attempts.cell(attempt.deployment.provider.name, attempt.failure or "ok").value += 1
 
     def _count_failure(self, series: Series, exchange: Exchange) -> None:
         if exchange.outcome == "client_gone":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.usage import Usage
@@ -46,7 +46,7 @@ class Record(Struct, frozen=True, gc=False):
     longest_gap: float
     events: int
     dropped_events: int
-    trials: list[Trial]
+    trials: list[Attempt]
     prompt: str | None
 
     @property
@@ -77,7 +77,7 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> R
         exchange.outcome,
         short(error) if error else "",
         short(detail, TEXT) if detail else "",
-        exchange.attempts,
+        len(exchange.attempts),
         exchange.fallback_used,
         exchange.first_content,
         exchange.usage,
@@ -86,7 +86,7 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> R
         exchange.longest_gap,
         exchange.events,
         exchange.dropped_events,
-        exchange.trials,
+        exchange.attempts,
         prompt,
     )
 

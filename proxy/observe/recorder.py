@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.observe.facts import generated
 from proxy.observe.history import History, Second
 from proxy.observe.record import NAME, Record, record_of, short
@@ -66,16 +66,16 @@ class Recorder:
                 others = True
             elif tokens:
                 all_tokens += tokens
-            for trial in exchange.trials:
-                end = trial.ended
+            for attempt in exchange.attempts:
+                end = attempt.ended
                 if end is None:
                     continue
-                if trial.failure:
-                    self._failed(trial, end, exchange.request_id)
+                if attempt.failure:
+                    self._failed(attempt, end, exchange.request_id)
                     continue
-                began, content = trial.began, trial.first_content
+                began, content = attempt.began, attempt.first_content
                 since = None if content is None else content - began
-                samples_of(trial.deployment.key).add(end - began, since, tokens)
+                samples_of(attempt.deployment.key).add(end - began, since, tokens)
         # Where others may have written much, or a prompt is to be kept, the records are made at once: they are bounded.
         kept = [*map(self._record, ended, count(first))] if worded else ended
         self._ring.extend(kept)
@@ -100,9 +100,9 @@ class Recorder:
             return kept
         return record_of(kept, sequence, self._prompts.pop(kept, None) if self._prompts else None)
 
-    def _failed(self, trial: Trial, ended: float, request_id: str) -> None:
-        if trial.failure not in BLAMELESS:
-            self.deployments[trial.deployment.key].mishap = Mishap(ended, trial.failure, trial.reason, request_id)
+    def _failed(self, attempt: Attempt, ended: float, request_id: str) -> None:
+        if attempt.failure not in BLAMELESS:
+            self.deployments[attempt.deployment.key].mishap = Mishap(ended, attempt.failure, attempt.reason, request_id)
 
     # -- once a second ----------------------------------------------------------------------------
 

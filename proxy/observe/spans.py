@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.observe.conventions import blamed, is_failure, model_of, of_exchange, of_trial, operation_of, text_of
 from proxy.wire.trace_context import Trace
 
@@ -38,7 +38,10 @@ class Spans:
     def of(self, exchange: Exchange, trace: Trace) -> list[ReadableSpan]:
         """The exchange's own first, then one for each attempt; ``exchange`` is settled."""
         frame = _Frame(exchange, trace, self._wall())
-        return [self._exchange(exchange, frame), *(self._attempt(exchange, trial, frame) for trial in exchange.trials)]
+        return [
+            self._exchange(exchange, frame),
+            *(self._attempt(exchange, attempt, frame) for attempt in exchange.attempts),
+        ]
 
     def _exchange(self, exchange: Exchange, frame: _Frame) -> ReadableSpan:
         return ReadableSpan(
@@ -54,19 +57,19 @@ class Spans:
             instrumentation_scope=self._scope,
         )
 
-    def _attempt(self, exchange: Exchange, trial: Trial, frame: _Frame) -> ReadableSpan:
-        model = text_of(trial.deployment.upstream_model or exchange.model)
+    def _attempt(self, exchange: Exchange, attempt: Attempt, frame: _Frame) -> ReadableSpan:
+        model = text_of(attempt.deployment.upstream_model or exchange.model)
         return ReadableSpan(
             name=f"{frame.operation} {model}".strip(),
-            context=frame.context(trial.span or frame.trace.new_span()),
+            context=frame.context(attempt.span or frame.trace.new_span()),
             parent=frame.own,
             resource=self._resource,
-            attributes=of_trial(exchange, trial, frame.operation, model),
-            events=tuple(_events(trial, frame)),
+            attributes=of_trial(exchange, attempt, frame.operation, model),
+            events=tuple(_events(attempt, frame)),
             kind=SpanKind.CLIENT,
-            status=Status(StatusCode.ERROR, text_of(trial.reason) or None) if blamed(trial) else _UNSET,
-            start_time=frame.at(trial.began),
-            end_time=frame.at(trial.ended),
+            status=Status(StatusCode.ERROR, text_of(attempt.reason) or None) if blamed(attempt) else _UNSET,
+            start_time=frame.at(attempt.began),
+            end_time=frame.at(attempt.ended),
             instrumentation_scope=self._scope,
         )
 
@@ -95,11 +98,11 @@ class _Frame:
         return SpanContext(self._id, int(span_id, 16), remote, self._flags, self._state)
 
 
-def _events(trial: Trial, frame: _Frame) -> Iterator[Event]:
+def _events(attempt: Attempt, frame: _Frame) -> Iterator[Event]:
     moments = (
-        ("request sent", trial.connected),
-        ("response headers", trial.headers),
-        ("first content", trial.first_content),
+        ("request sent", attempt.connected),
+        ("response headers", attempt.headers),
+        ("first content", attempt.first_content),
     )
     for name, moment in moments:
         if moment is not None:

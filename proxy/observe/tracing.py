@@ -61,7 +61,7 @@ class Tracing:
     def settle(self, exchange: Exchange) -> None:
         """Queue the spans of an exchange that ended; an observer of the gateway."""
         trace = exchange.trace
-        if trace is not None and self._export.admits(1 + len(exchange.trials)):
+        if trace is not None and self._export.admits(1 + len(exchange.attempts)):
             self._export.put(self._spans.of(exchange, trace))
 
     async def close(self) -> None:

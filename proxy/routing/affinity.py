@@ -29,19 +29,19 @@ _ODD = 0x9E3779B97F4A7C15
 _UNIT = 2.0**-64
 
 
-class Homes:
+class RendezvousRing:
     """Of one step: who is at home where. Lots are prepared once; among many, groups draw first, then those in it."""
 
     __slots__ = ("_drawers", "_members", "weight")
 
     def __init__(self, deployments: Sequence[Deployment], level: int = 0) -> None:
-        self._members: Sequence[Deployment | Homes] = deployments
+        self._members: Sequence[Deployment | RendezvousRing] = deployments
         seeds = [seed_of(deployment) for deployment in deployments]
         if len(deployments) > SMALL and level < _LEVELS:
             groups: dict[int, list[Deployment]] = {}
             for number, deployment in zip(seeds, deployments, strict=True):
                 groups.setdefault((number >> level * _BITS) % (1 << _BITS), []).append(deployment)
-            self._members = [Homes(group, level + 1) for group in groups.values()]
+            self._members = [RendezvousRing(group, level + 1) for group in groups.values()]
             seeds = [seed(b"%d/%d" % (level, group)) for group in groups]
         weights: list[float] = [member.weight or 1.0 for member in self._members]
         self.weight: float = sum(weights)
@@ -61,7 +61,7 @@ class Homes:
         bound = -1.0
         spare = None
         for member in self._drawn(asked):
-            if isinstance(member, Homes):
+            if isinstance(member, RendezvousRing):
                 found = member._choose(chooser, now, asked)
                 if found is not None:
                     return found
@@ -73,7 +73,7 @@ class Homes:
                 spare = spare or member
         return spare
 
-    def _drawn(self, asked: int) -> Iterator[Deployment | Homes]:
+    def _drawn(self, asked: int) -> Iterator[Deployment | RendezvousRing]:
         """The members, the lowest lot first."""
         drawers = self._drawers
         lots = [
@@ -86,7 +86,7 @@ class Homes:
 
     def _bound(self) -> float:
         """How many requests may be in flight at one of these, another not counted."""
-        load = [member.live.in_flight for member in self._members if not isinstance(member, Homes)]
+        load = [member.live.in_flight for member in self._members if not isinstance(member, RendezvousRing)]
         return SURPLUS * sum(load) / len(load) + 1
 
 

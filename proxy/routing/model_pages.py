@@ -9,8 +9,8 @@ from proxy.routing import listing
 from proxy.routing.access import ALL, Access
 from proxy.routing.deployment import Deployment
 from proxy.routing.lists import ModelLists
+from proxy.routing.lru import LruCache
 from proxy.routing.names import Names
-from proxy.routing.recent import Recent
 
 MOST_LISTINGS = 100
 
@@ -23,7 +23,7 @@ class ModelPages:
         self._names = names
         self._lists = lists
         self._created = created
-        self._listings: Recent[tuple[Access, int], bytes] = Recent(MOST_LISTINGS)
+        self._listings: LruCache[tuple[Access, int], bytes] = LruCache(MOST_LISTINGS)
 
     def listed(self, access: Access) -> bytes:
         """The body of GET models for whoever may use that much."""

@@ -20,7 +20,7 @@ from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
 from proxy.routing.listing import available
 from proxy.routing.lists import ModelLists
-from proxy.routing.recent import Recent
+from proxy.routing.lru import LruCache
 from proxy.routing.strategies import RoundRobin
 from proxy.routing.tiers import Steps, tiers_of
 
@@ -60,8 +60,8 @@ class Names:
                     self._left_out.setdefault(name, model)
         self.open = tuple(provider for provider in providers.values() if provider.open)
         self._configured: dict[str, Steps] = {}  # by name, made when first asked for
-        self._pinned: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
-        self._passing: Recent[tuple[str, str], Steps] = Recent(MOST_PASSING)
+        self._pinned: LruCache[tuple[str, str], Steps] = LruCache(MOST_PASSING)
+        self._passing: LruCache[tuple[str, str], Steps] = LruCache(MOST_PASSING)
 
     # -- names of the configuration ---------------------------------------------------------------
 

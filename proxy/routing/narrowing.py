@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from proxy.routing.deployment import Deployment
-from proxy.routing.recent import Recent
+from proxy.routing.lru import LruCache
 from proxy.routing.strategies import Step
 
 MOST_KEPT = 1000
@@ -22,7 +22,7 @@ class Narrowing(Generic[K]):
     def __init__(self, fits: Callable[[Deployment, K], bool]) -> None:
         self._fits = fits
         # The step is kept beside the result, so that its identity is not given to another.
-        self._kept: Recent[tuple[int, K], tuple[Step, Step | None]] = Recent(MOST_KEPT)
+        self._kept: LruCache[tuple[int, K], tuple[Step, Step | None]] = LruCache(MOST_KEPT)
 
     def of(self, steps: Iterable[Step], key: K) -> tuple[Step, ...]:
         """The steps without those that have nothing left."""

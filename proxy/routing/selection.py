@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proxy.errors import ClientFault
 from proxy.routing.deployment import Deployment
-from proxy.routing.recent import Recent
+from proxy.routing.lru import LruCache
 from proxy.routing.strategies import LowestLatency, Step
 from proxy.wire.criteria import NONE, Criteria
 
@@ -59,7 +59,7 @@ class Selection:
     def __init__(self, deployments: Iterable[Deployment]) -> None:
         self._sizes = sorted({deployment.context_size for deployment in deployments})
         # The step itself is kept beside what was made of it, so that its identity is not given to another.
-        self._kept: Recent[_Wanted, tuple[Step, Step | None]] = Recent(MOST_KEPT)
+        self._kept: LruCache[_Wanted, tuple[Step, Step | None]] = LruCache(MOST_KEPT)
 
     def of(self, steps: Sequence[Step], criteria: Criteria) -> tuple[Step, ...]:
         """The steps without those that have nothing left."""

@@ -15,7 +15,7 @@ from math import inf
 from msgspec import UNSET
 
 from proxy.config import schema
-from proxy.routing.affinity import Homes
+from proxy.routing.affinity import RendezvousRing
 from proxy.routing.chooser import SMALL, Chooser
 from proxy.routing.deployment import Deployment
 from proxy.routing.ranking import Ranking
@@ -37,7 +37,7 @@ class Step:
         self.deployments = tuple(deployments)
         self.only = self.deployments[0] if len(self.deployments) == 1 else None
         self._turn = 0
-        self._homes: Homes | None = None
+        self._homes: RendezvousRing | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self.deployments)}>"
@@ -58,10 +58,10 @@ class Step:
             return self
         return type(self)(left) if left else None
 
-    def homes(self) -> Homes:
+    def homes(self) -> RendezvousRing:
         """Who is at home where, made when first needed."""
         if self._homes is None:
-            self._homes = Homes(self.deployments)
+            self._homes = RendezvousRing(self.deployments)
         return self._homes
 
     def pick(self, chooser: Chooser, now: float) -> Deployment | None:

@@ -21,7 +21,7 @@ class _Answer(msgspec.Struct, gc=False):
 _answer = msgspec.json.Decoder(_Answer).decode
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class AnswerInfo(msgspec.Struct, frozen=True, gc=False):
     """``model`` as the provider reported it, ``""`` if it did not. ``strict``: every JSON parser reads the answer."""
 
     model: str = ""
@@ -29,7 +29,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     strict: bool = True
 
 
-def check(body: bytes) -> Told:
+def check(body: bytes) -> AnswerInfo:
     """Read a 2xx answer. Raises BrokenAnswer (empty, JSON to no parser) and ErrorInStream (an error in disguise)."""
     if not (body.isascii() or is_utf8(body)):
         return _unusual(body)
@@ -40,10 +40,10 @@ def check(body: bytes) -> Told:
     if answer.error is not _NULL and answer.error != _NULL:
         return _unusual(body)
     usage_ = answer.usage
-    return Told(answer.model or "", None if usage_ is None else usage_.usage())
+    return AnswerInfo(answer.model or "", None if usage_ is None else usage_.usage())
 
 
-def _unusual(body: bytes) -> Told:
+def _unusual(body: bytes) -> AnswerInfo:
     """Nothing, an error, or JSON that we would not write, or of a shape that we do not know: the client may."""
     if not body.strip():
         raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
@@ -55,4 +55,4 @@ def _unusual(body: bytes) -> Told:
     if error is not None:
         raise openai_error.fault_of(error)
     model = answer.get("model") if isinstance(answer, dict) else None
-    return Told(model if isinstance(model, str) else "", usage.find(answer), strict)
+    return AnswerInfo(model if isinstance(model, str) else "", usage.find(answer), strict)

@@ -20,6 +20,6 @@ def tap_for(dialect: str, *, choices: int = 1, swallow_usage: bool = False, want
     return PlainTap()
 
 
-def told_in(dialect: str, fault: GatewayError) -> bytes:
+def encode_error(dialect: str, fault: GatewayError) -> bytes:
     """The in-band error of a dialect, for a stream that has no tap yet."""
     return tap_for(dialect).told(fault)

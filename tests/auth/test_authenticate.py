@@ -11,22 +11,22 @@ from multidict import CIMultiDict
 
 from proxy.auth.authenticate import LONGEST_ID, REMEMBERED, Authenticator, _nameless, _unproven
 from proxy.identity import Client
-from proxy.transport.address import TrustedProxies
+from proxy.net.address import TrustedProxies
 
 
 async def found(headers: dict[str, str], remote: str = "192.0.2.1", trusted: tuple[str, ...] = ()) -> Any:
     async def find(digest: bytes) -> None:
         raise AssertionError
 
-    async def served(delivery: Any) -> None:
+    async def served(responder: Any) -> None:
         pass
 
     authenticator = Authenticator(keys=None, find=find, trusted=TrustedProxies(trusted), wall=lambda: 0.0)
     request: Any = SimpleNamespace(headers=CIMultiDict(headers), rare=bool(headers), remote=remote)
-    delivery: Any = SimpleNamespace(exchange=SimpleNamespace(), request=request)
-    await authenticator.around(served)(delivery)
-    assert delivery.exchange.client == authenticator.address(request)
-    return delivery.exchange
+    responder: Any = SimpleNamespace(exchange=SimpleNamespace(), request=request)
+    await authenticator.wrap(served)(responder)
+    assert responder.exchange.client == authenticator.address(request)
+    return responder.exchange
 
 
 @pytest.mark.parametrize(

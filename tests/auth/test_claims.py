@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.auth.claims import client_of, good_until
 from proxy.config.schema import Jwt, JwtClaims, Limits
-from proxy.errors import Unauthorised
+from proxy.errors import Unauthorized
 from proxy.identity import Client
 from proxy.routing.access import ALL, Access
 from tests.auth.tokens import GOOD, NOW
@@ -31,9 +31,9 @@ def judged(claims: dict[str, Any], settings: Jwt = ANY, now: float = NOW) -> Cli
 
 def refusal(claims: dict[str, Any], settings: Jwt = ANY, now: float = NOW) -> str:
     """The detail for the log."""
-    with pytest.raises(Unauthorised) as caught:
+    with pytest.raises(Unauthorized) as caught:
         judged(claims, settings, now)
-    assert caught.value.message == Unauthorised.words
+    assert caught.value.message == Unauthorized.words
     return caught.value.detail
 
 
@@ -189,7 +189,7 @@ def test_whatever_a_token_says_it_is_refused_or_understood(claims: dict[str, Any
     try:
         end = good_until(claims, ANY, NOW)
         client = client_of(claims, ANY)
-    except Unauthorised:
+    except Unauthorized:
         return
     assert end > NOW
     assert client.id.startswith("jwt:")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from proxy.auth.jwks import Jwks, fetch
 from proxy.auth.jwt import KEPT_SECS, MAX_CHARACTERS, MOST_KEPT, Verifier
 from proxy.config.schema import Jwt
-from proxy.errors import ConfigError, GatewayError, Unauthorised
+from proxy.errors import ConfigError, GatewayError, Unauthorized
 from proxy.identity import Client
 from tests.auth.keyserver import KeyServer
 from tests.auth.tokens import GOOD, NOW, SECRET, by_hand, jwk, part, pem, pem_file, private, signed, weak_rsa
@@ -49,11 +49,11 @@ def client_of(token: str, made: Verifier | None = None) -> Client:
 def refusal(token: str, made: Verifier | None = None) -> str:
     """The detail for the log; what the client is told is the same for all."""
     made = made or verifier()
-    with pytest.raises(Unauthorised) as caught:
+    with pytest.raises(Unauthorized) as caught:
         client_of(token, made)
     error = caught.value
     assert (error.status, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
-    assert error.message == Unauthorised.words
+    assert error.message == Unauthorized.words
     assert made.known(token) is None
     return error.detail
 
@@ -242,7 +242,7 @@ def by_url(server: KeyServer, **more: Any) -> Verifier:
 
 
 async def refused(token: str, made: Verifier) -> str:
-    with pytest.raises(Unauthorised) as caught:
+    with pytest.raises(Unauthorized) as caught:
         await made.verify(token)
     return caught.value.detail
 

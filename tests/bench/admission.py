@@ -21,9 +21,9 @@ from multidict import CIMultiDict
 from proxy.admission import Admission
 from proxy.auth.apikey import new_key
 from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, Model, Provider, RateLimiting
-from proxy.delivery import Delivery
 from proxy.exchange import Exchange
 from proxy.observe.metrics import Metrics
+from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.live import Registry
@@ -76,9 +76,9 @@ async def _measure(rounds: int) -> int:
     return 0 if bound <= LIMIT_US else 1
 
 
-def _handled(admission: Admission) -> Callable[[Delivery], Awaitable[None]]:
-    async def served(delivery: Delivery) -> None:
-        exchange = delivery.exchange
+def _handled(admission: Admission) -> Callable[[Responder], Awaitable[None]]:
+    async def served(responder: Responder) -> None:
+        exchange = responder.exchange
         hold = exchange.hold
         assert hold is not None
         assert hold.enter(exchange.catalog.deployments[0]) is True  # a store in memory answers at once
@@ -86,19 +86,19 @@ def _handled(admission: Admission) -> Callable[[Delivery], Awaitable[None]]:
         hold.settle(exchange)
 
     handler: Any = admission.authenticate(admission.limit(served))
-    return cast("Callable[[Delivery], Awaitable[None]]", handler)
+    return cast("Callable[[Responder], Awaitable[None]]", handler)
 
 
-async def _nothing(delivery: Delivery) -> None:
+async def _nothing(responder: Responder) -> None:
     pass
 
 
-async def _round(handler: Callable[[Delivery], Awaitable[None]], catalog: Catalog, request: Any) -> float:
+async def _round(handler: Callable[[Responder], Awaitable[None]], catalog: Catalog, request: Any) -> float:
     """Microseconds of CPU a request."""
     endpoint = ENDPOINTS[0]
     begun = time.process_time()
     for _ in range(REQUESTS):
-        await handler(Delivery(Exchange(endpoint, catalog, "bench", 0.0), request))
+        await handler(Responder(Exchange(endpoint, catalog, "bench", 0.0), request))
     return (time.process_time() - begun) / REQUESTS * 1e6
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import uvloop
 
 from proxy.config.schema import Config, Model, Provider
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.observe.metrics import Metrics
 from proxy.observe.recorder import Recorder
 from proxy.observe.settled import Report
@@ -85,7 +85,7 @@ def _exchange(catalog: Catalog, number: int) -> Exchange:
     entry = deployment.live.breaker.enter("chat/completions", 0.0)
     key = deployment.provider.keys.take(0.0)
     assert key is not None
-    trial = Trial(deployment, entry, key, 1.0, connected=1.0, headers=1.1, ended=1.2)
+    attempt = Attempt(deployment, entry, key, 1.0, connected=1.0, headers=1.1, ended=1.2)
     return Exchange(
         ENDPOINTS[0],
         catalog,
@@ -94,8 +94,7 @@ def _exchange(catalog: Catalog, number: int) -> Exchange:
         model="m",
         provider="p",
         request_model="m",
-        attempts=1,
-        trials=[trial],
+        attempts=[attempt],
         status=200,
         outcome="ok",
         ended=1.2,

@@ -14,7 +14,7 @@ import time
 
 import uvloop
 
-from proxy.limits.base import Limit, Want
+from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
 from tests.support.services import redis_prefix, redis_url
 
@@ -42,8 +42,8 @@ async def _measure(rate: int, seconds: float) -> int:
 
         async def request(number: int) -> None:
             begun = time.perf_counter()
-            await store.take((Want(everyone, "all"), Want(client, f"client-{number % 1000}")), number)
-            await store.take((Want(model, "m"),), number)
+            await store.take((Cost(everyone, "all"), Cost(client, f"client-{number % 1000}")), number)
+            await store.take((Cost(model, "m"),), number)
             waited.append(time.perf_counter() - begun)
 
         loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from proxy.breakers.breaker import Breaker, Change, Entry, Policy, State, Told
+from proxy.breakers.breaker import AnswerInfo, Breaker, Change, Entry, Policy, State
 
 POLICY = Policy(failure_threshold=3, cooldown=60.0, success_threshold=2)
 CHAT, EMBEDDINGS, MODERATIONS = "chat/completions", "embeddings", "moderations"
@@ -302,7 +302,7 @@ def test_a_trip_of_an_open_breaker_is_what_it_is_open_for_from_then_on() -> None
 # --- what another replica tells -----------------------------------------------------------------------------
 
 
-def learn(stage: Stage, told: Told, ago: float, endpoint: str = "") -> Breaker:
+def learn(stage: Stage, told: AnswerInfo, ago: float, endpoint: str = "") -> Breaker:
     stage.breaker.learn(told, stage.now, stage.now - ago, "elsewhere", endpoint)
     return stage.breaker
 

@@ -11,7 +11,7 @@ from proxy.breakers.breaker import Entry
 from proxy.control.operator import Engine, Operator
 from proxy.control.reload import Reloaded
 from proxy.control.routes import operator_routes
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
@@ -22,7 +22,7 @@ from proxy.providers.keys import Key
 from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import Served
 from tests.observe.exchanges import settled
 from tests.support.gateway import to_config
@@ -102,20 +102,20 @@ class Operated(Served):
         self.tried.append((request, caller, lines))
         request.reply.send(200, lines, b"tried")
 
-    def trial(self, label: str, began: float, **facts: Any) -> Trial:
+    def attempt(self, label: str, began: float, **facts: Any) -> Attempt:
         """An attempt at the deployment of that label, which took two seconds and went well unless ``facts`` differ."""
         deployment = next(each for each in self.catalog.deployments if each.label == label)
-        trial = Trial(deployment, Entry.NORMAL, Key(0, b""), began)
+        attempt = Attempt(deployment, Entry.NORMAL, Key(0, b""), began)
         facts = {"connected": began + 0.01, "headers": began + 0.2, "ended": began + 2.0} | facts
         for name, value in facts.items():
-            setattr(trial, name, value)
-        return trial
+            setattr(attempt, name, value)
+        return attempt
 
-    def settle(self, *trials: Trial, **facts: Any) -> Exchange:
+    def settle(self, *attempts: Attempt, **facts: Any) -> Exchange:
         """An exchange that began three seconds ago and ended now, with these attempts."""
         now = asyncio.get_running_loop().time()
         times = {"began": now - 3.0, "first_content": now - 2.75, "ended": now}
-        exchange = settled(**times | {"trials": list(trials), "attempts": len(trials), "model": "m"} | facts)
+        exchange = settled(**times | {"attempts": list(attempts), "model": "m"} | facts)
         self.settled.put(exchange)
         return exchange
 

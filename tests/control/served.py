@@ -12,14 +12,14 @@ from proxy.control.bodies import Bodies
 from proxy.control.credential import AdminCredential
 from proxy.control.gate import Attempts, Gate
 from proxy.control.router import Route, Router
-from proxy.delivery import refuse
 from proxy.errors import ClientFault, ClientGone
-from proxy.transport.body import Budget
-from proxy.transport.clocks import Ticker
-from proxy.transport.flush import Flushing
-from proxy.transport.listener import Listener
-from proxy.transport.outbox import Outbox
-from proxy.transport.server import Request, Server
+from proxy.net.budget import Budget
+from proxy.net.clocks import Ticker
+from proxy.net.outbox import Outbox
+from proxy.responder import refuse
+from proxy.server.connection import Request, Server
+from proxy.server.flush import Flushing
+from proxy.server.listener import Listener
 from tests.support import Answer, RawClient, within
 from tests.support.clock import FakeClock
 

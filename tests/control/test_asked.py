@@ -15,7 +15,7 @@ from proxy.control.asked import body_of, query_of
 from proxy.control.replies import send
 from proxy.control.router import Route
 from proxy.errors import ClientFault
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import Served
 
 

@@ -10,7 +10,7 @@ import pytest
 from proxy.control.bodies import LIMIT
 from proxy.control.replies import send
 from proxy.control.router import Route
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import Served
 from tests.support import Answer
 

@@ -10,7 +10,7 @@ import pytest
 from proxy.control.credential import COOKIE, SESSION_SECS
 from proxy.control.replies import send
 from proxy.control.router import Route
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import BEARER, TOKEN, Served
 
 WRONG = ("Authorization", "Bearer wrong")

@@ -14,7 +14,7 @@ from proxy.control.credential import COOKIE
 from proxy.control.login import Login
 from proxy.control.replies import send
 from proxy.control.router import Route
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import BEARER, TOKEN, Served
 from tests.support import Answer, Authority
 from tests.support.secure import SecureClient

@@ -20,7 +20,7 @@ from proxy.control.openapi.operation import Operation
 from proxy.control.openapi.schemas import Schemas, parameters
 from proxy.control.requests import Wanted
 from proxy.control.router import Route
-from proxy.errors import ClientFault, GatewayError, Overloaded, RateLimited, Unauthorised
+from proxy.errors import ClientFault, GatewayError, Overloaded, RateLimited, Unauthorized
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.wire import openai_error
 from proxy.wire.call import READ
@@ -142,7 +142,7 @@ def test_recovery_knows_no_other_words() -> None:
     [
         GatewayError("It broke."),
         ClientFault("Wrong.", param="n", code="invalid_value"),
-        Unauthorised(),
+        Unauthorized(),
         Overloaded("Full."),
         RateLimited("client", "requestsPerMinute", retry_after=3),
     ],

@@ -10,7 +10,7 @@ import pytest
 from proxy.config.schema import Limits
 from proxy.control.ratelimits import MOST
 from proxy.identity import Client
-from proxy.limits.base import Want
+from proxy.limits.base import Cost
 from proxy.limits.failover import Failover
 from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
@@ -55,8 +55,8 @@ async def test_the_page_shows_the_limits_as_clients_read_them_and_the_fullest_bu
         limiter = plane.engine.limiter
         requests, slots = limiter.rules.client(None).requests
         for client, amount in (("key:a", 1.0), ("key:b", 4.0)):
-            limiter.store.take([Want(requests, client, amount)], 1)
-        limiter.store.take([Want(slots, "key:a")], 1)
+            limiter.store.take([Cost(requests, client, amount)], 1)
+        limiter.store.take([Cost(slots, "key:a")], 1)
         answer = (await plane.ask("GET", "/admin/rate-limits")).json
         assert answer["limits"] == [
             {"level": "global", "unit": "requestsPerMinute", "limit": 600, "capacity": 600.0, "perSecond": 10.0},
@@ -95,7 +95,7 @@ async def test_a_client_with_limits_of_its_own_is_shown_with_these() -> None:
             limiter.store.take([want for want in terms.before(own).wants if want.limit.level == "client"], 1)
             bounds = limiter.rules.client(own.limits)
             assert bounds.tokens is not None
-            limiter.store.take([Want(bounds.requests[0], "key:own", 9.0), Want(bounds.tokens, "key:own", 30.0)], 2)
+            limiter.store.take([Cost(bounds.requests[0], "key:own", 9.0), Cost(bounds.tokens, "key:own", 30.0)], 2)
             found = {
                 each["unit"]: (each["limit"], each["remaining"], each["used"], each["capacity"])
                 for each in (await plane.ask("GET", "/admin/rate-limits")).json["buckets"]
@@ -109,7 +109,7 @@ async def test_of_many_clients_only_some_are_told() -> None:
         limiter = plane.engine.limiter
         (requests, _) = limiter.rules.client(None).requests
         for number in range(MOST + 50):
-            limiter.store.take([Want(requests, f"client:{number}")], 1)
+            limiter.store.take([Cost(requests, f"client:{number}")], 1)
         assert len((await plane.ask("GET", "/admin/rate-limits")).json["buckets"]) == MOST
 
 
@@ -121,7 +121,7 @@ async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
         limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
         async with Operated(shared, limiter=limiter) as plane:
             (requests, _) = limiter.rules.client(None).requests
-            verdict = store.take([Want(requests, "key:a", 4.0)], 1)
+            verdict = store.take([Cost(requests, "key:a", 4.0)], 1)
             assert not hasattr(verdict, "admitted")
             await verdict
             answer = (await plane.ask("GET", "/admin/rate-limits")).json
@@ -139,7 +139,7 @@ async def test_a_redis_that_is_down_says_so_and_shows_no_bucket() -> None:
     limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
     async with Operated(shared, limiter=limiter) as plane:
         (requests, _) = limiter.rules.client(None).requests
-        verdict = store.take([Want(requests, "key:a")], 1)
+        verdict = store.take([Cost(requests, "key:a")], 1)
         assert not hasattr(verdict, "admitted")
         await verdict
         answer = (await plane.ask("GET", "/admin/rate-limits")).json

@@ -105,8 +105,8 @@ async def test_a_query_that_makes_no_sense_is_told_by_its_parameter(
 async def test_one_is_told_with_its_attempts_and_their_moments(plane: Operated) -> None:
     now = asyncio.get_running_loop().time()
     decision = b'x-router-decision: {"chosen":"up/m","strategy":"smart","skipped":{"twin/m%C3%A9":"resting"}}\r\n'
-    failed = plane.trial("up/m", now - 2.9, failure="server_error", reason="status 500", ended=now - 2.0)
-    good = plane.trial("twin/m#1", now - 2.0, first_content=now - 1.5, ended=now, decision=decision)
+    failed = plane.attempt("up/m", now - 2.9, failure="server_error", reason="status 500", ended=now - 2.0)
+    good = plane.attempt("twin/m#1", now - 2.0, first_content=now - 1.5, ended=now, decision=decision)
     plane.settle(failed, good, began=now - 3.0, longest_gap=0.125, events=12, dropped_events=1, error_detail="oh")
     answer = await plane.ask("GET", "/admin/requests/req-1")
     assert answer.status == 200
@@ -145,9 +145,9 @@ async def test_one_is_told_with_its_attempts_and_their_moments(plane: Operated) 
 
 
 async def test_a_decision_that_was_cut_tells_nothing(plane: Operated) -> None:
-    plane.settle(plane.trial("up/m", 100.0, decision=b'x-router-decision: {"chosen":"up/m","stra\r\n'))
-    (trial,) = (await plane.ask("GET", "/admin/requests/req-1")).json["trials"]
-    assert trial["decision"] is None
+    plane.settle(plane.attempt("up/m", 100.0, decision=b'x-router-decision: {"chosen":"up/m","stra\r\n'))
+    (attempt,) = (await plane.ask("GET", "/admin/requests/req-1")).json["trials"]
+    assert attempt["decision"] is None
 
 
 async def test_what_a_provider_wrote_is_told_without_our_secrets(plane: Operated) -> None:

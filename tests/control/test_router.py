@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.control.replies import send
 from proxy.control.router import BELOW, EXACTLY, Route, Router
 from proxy.errors import GatewayError
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import Served
 
 

@@ -75,8 +75,8 @@ async def test_each_address_of_a_provider_is_a_deployment_and_none_is_told(plane
 
 async def test_the_answers_it_gave_are_shown(plane: Operated) -> None:
     now = plane.clock.now()
-    plane.settle(plane.trial("up/m", now - 3.0, first_content=now - 2.5, ended=now - 1.0))
-    plane.settle(plane.trial("up/m", now - 4.0, first_content=now - 3.0, ended=now), stream=False)
+    plane.settle(plane.attempt("up/m", now - 3.0, first_content=now - 2.5, ended=now - 1.0))
+    plane.settle(plane.attempt("up/m", now - 4.0, first_content=now - 3.0, ended=now), stream=False)
     found = await shown(plane)
     assert found["latencyMs"] == {"p50": 2000.0, "p95": 4000.0}
     assert found["timeToFirstTokenMs"] == {"p50": 500.0, "p95": 1000.0}
@@ -86,7 +86,7 @@ async def test_the_answers_it_gave_are_shown(plane: Operated) -> None:
 
 async def test_the_spark_has_the_latest_thirty(plane: Operated) -> None:
     for number in range(40):
-        plane.settle(plane.trial("up/m", 100.0, ended=100.0 + number))
+        plane.settle(plane.attempt("up/m", 100.0, ended=100.0 + number))
     assert (await shown(plane))["latencySparkMs"] == [number * 1000.0 for number in range(10, 40)]
 
 
@@ -101,7 +101,7 @@ async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operate
     live.quota.rest(now + 7)
     live.in_flight = 2
     plane.clock.advance(5)
-    plane.settle(plane.trial("up/m", now, failure="server_error", reason="status 500", ended=now))
+    plane.settle(plane.attempt("up/m", now, failure="server_error", reason="status 500", ended=now))
     found = await shown(plane)
     assert found["breaker"] == {
         "state": "open",
@@ -173,7 +173,7 @@ async def test_closing_keeps_what_is_known_and_a_reset_forgets_it(plane: Operate
     now = plane.clock.now()
     deployment.live.statistics.ended(False, now)
     deployment.live.quota.rest(now + 60)
-    plane.settle(plane.trial("up/m", now, failure="server_error", reason="status 500"))
+    plane.settle(plane.attempt("up/m", now, failure="server_error", reason="status 500"))
     closed = (await plane.ask("POST", "/admin/state/up%2Fm/close")).json
     assert (closed["errors"], closed["lastError"] is None, closed["quotaRestsUntil"]) == (1, False, MIDNIGHT + 60)
     assert (await plane.ask("POST", "/admin/state/nowhere/m/reset")).json["error"]["code"] == "unknown_deployment"
@@ -224,7 +224,7 @@ async def test_many_deployments_are_told_whole() -> None:
 async def test_a_reset_forgets_also_what_ended_just_before(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.observe.settled.GATHER", 1000.0)  # nothing comes by itself
     plane.settled.attach(asyncio.get_running_loop())
-    plane.settle(plane.trial("up/m", 100.0))
+    plane.settle(plane.attempt("up/m", 100.0))
     assert (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json["latencyMs"] is None
     plane.settled.flush()
     (view, *_) = (await plane.ask("GET", "/admin/state")).json["deployments"]

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from proxy.control.router import Route
 from proxy.control.streaming import Writer, as_aiohttp
-from proxy.transport.server import Request
+from proxy.server.connection import Request
 from tests.control.served import Served
 from tests.support import until
 

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.control.tryit import ADMIN
 from proxy.routing.access import ALL
-from proxy.transport.body import BodyReader
+from proxy.server.body import BodyReader
 from tests.control.operated import TWO, Operated
 
 TRYING: dict[str, Any] = {"path": "chat/completions", "body": {"model": "m", "messages": []}}

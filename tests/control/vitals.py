@@ -8,8 +8,8 @@ from typing import Any
 
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.schema import Tls
+from proxy.control.deployment_index import DeploymentIndex
 from proxy.control.healthview import Component
-from proxy.control.roster import Roster
 from proxy.control.router import Route
 from proxy.control.routes import health_routes
 from proxy.control.stateview import Clock
@@ -40,7 +40,7 @@ class Rig:
         self._vitals: Vitals | None = None
         self.load(*models, open_=open_, **provider)
         machine = Machine(lambda: self.components, lambda: self.stopping, no_tls, {})
-        roster = Roster(lambda: self.catalog, self.registry, self.clock.now)
+        roster = DeploymentIndex(lambda: self.catalog, self.registry, self.clock.now)
         clock = Clock(self.clock.now, self.clock.wall)
         self._vitals = self.vitals = Vitals(machine, roster, clock, self.metrics, VERSION)
 

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.breakers.breaker import Breaker, Entry
 from proxy.dispatch import account
-from proxy.exchange import Trial
+from proxy.exchange import Attempt
 from proxy.routing.rules import Kind
 from tests.support import (
     Answer,
@@ -176,10 +176,10 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
 @pytest.mark.parametrize(("waited", "kind"), [(0.49, Kind.CLIENT_GONE), (0.5, Kind.SLOW), (1.0, Kind.SLOW)])
 def test_slow_is_a_client_that_leaves_after_at_least_half_of_the_clock(waited: float, kind: Kind) -> None:
     deployment = rivals(1).deployments[0]
-    trial = Trial(deployment, Entry.NORMAL, deployment.provider.keys.take(0.0), 0.0)
-    assert account.cut_short(trial, Kind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
+    attempt = Attempt(deployment, Entry.NORMAL, deployment.provider.keys.take(0.0), 0.0)
+    assert account.cut_short(attempt, Kind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
     assert deployment.live.statistics.slow(1.0) == (kind is Kind.SLOW)
-    assert not trial.entry
+    assert not attempt.entry
 
 
 @LEAVING

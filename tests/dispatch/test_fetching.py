@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed
 from proxy.dispatch.fetching import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
 from proxy.providers.openai import Provider
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_PASSING
-from proxy.transport.get_models import ModelsRequest
 from tests.control.vitals import no_tls
 from tests.support import Chunk, Headers, LastChunk, Reset, Signal, Stall, Upstream, Wait, json_answer, within
 from tests.support.catalogs import build

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from proxy.dispatch.race import Lost, Race
-from proxy.exchange import Trial
+from proxy.exchange import Attempt
 
 
 class Runner:
@@ -27,12 +27,12 @@ class Runner:
         self.heard.append(reason)
 
 
-def trial() -> Trial:
-    return Trial(cast(Any, None), cast(Any, None), cast(Any, None), 0.0)
+def attempt() -> Attempt:
+    return Attempt(cast(Any, None), cast(Any, None), cast(Any, None), 0.0)
 
 
-def pair() -> tuple[Race, tuple[Trial, Runner], tuple[Trial, Runner]]:
-    race, one, two = Race(), (trial(), Runner()), (trial(), Runner())
+def pair() -> tuple[Race, tuple[Attempt, Runner], tuple[Attempt, Runner]]:
+    race, one, two = Race(), (attempt(), Runner()), (attempt(), Runner())
     race.entered_by(*one)
     race.entered_by(*two)
     return race, one, two
@@ -91,13 +91,13 @@ def test_the_race_is_over_when_the_last_has_left() -> None:
 
 def test_one_that_leaves_while_it_is_told_is_no_trouble() -> None:
     race = Race()
-    mine = trial()
+    mine = attempt()
 
     class Leaver(Runner):
         def interrupt(self, reason: BaseException | None) -> None:
             race.left_by(mine)
 
     race.entered_by(mine, Leaver())
-    race.entered_by(trial(), other := Runner())
+    race.entered_by(attempt(), other := Runner())
     race.interrupt(None)
     assert other.heard == [None]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.breakers.breaker import Told
+from proxy.breakers.breaker import AnswerInfo
 from proxy.errors import ConfigError
 from proxy.fleet.board import Board, stands
 from proxy.fleet.news import News, Word, decode
@@ -27,7 +27,7 @@ class Corner:
     async def write(self, *words: Word, now: float = 0.0) -> None:
         await self.board.write(words, now)
 
-    async def stands(self) -> dict[tuple[str, str], Told]:
+    async def stands(self) -> dict[tuple[str, str], AnswerInfo]:
         """By deployment and endpoint."""
         found = [stands(age, message) for age, message in await self.board.read()]
         return {(news.key, news.endpoint): news.told for news in found if news is not None}

@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from proxy.limits.base import Limit, Store, Verdict, Want
+from proxy.limits.base import Cost, Limit, Store, Verdict
 from tests.limits.exact import Exact, Settle, Step, Take, Wait, steps
 
 T = TypeVar("T")
@@ -27,10 +27,10 @@ TOKENS = Limit("model", "tokensPerMinute", "model:tokensPerMinute", capacity=100
 SLOTS = Limit("client", "concurrent", "client:concurrent", capacity=2.0, rate=0.0)
 MODEL_SLOTS = Limit("model", "concurrent", "model:concurrent", capacity=8.0, rate=0.0)
 
-ALL = Want(GLOBAL, "")
-ANN, BEN = Want(CLIENT, "client:ann"), Want(CLIENT, "client:ben")
-SLOT = Want(SLOTS, "client:ann")
-MODEL_SLOT = Want(MODEL_SLOTS, "gpt")
+ALL = Cost(GLOBAL, "")
+ANN, BEN = Cost(CLIENT, "client:ann"), Cost(CLIENT, "client:ben")
+SLOT = Cost(SLOTS, "client:ann")
+MODEL_SLOT = Cost(MODEL_SLOTS, "gpt")
 
 
 async def asked(answer: T | Awaitable[T]) -> T:
@@ -38,40 +38,40 @@ async def asked(answer: T | Awaitable[T]) -> T:
     return await answer if isawaitable(answer) else answer
 
 
-def tokens(amount: float, key: str = "gpt") -> Want:
-    return Want(TOKENS, key, amount)
+def tokens(amount: float, key: str = "gpt") -> Cost:
+    return Cost(TOKENS, key, amount)
 
 
-class Asker:
+class AttemptContext:
     """Asks a store in the words of these tests."""
 
     def __init__(self, store: Store, slack: float) -> None:
         self.store = store
         self.slack = slack
 
-    async def take(self, *wants: Want, lease: int = 1) -> Verdict:
+    async def take(self, *wants: Cost, lease: int = 1) -> Verdict:
         return await asked(self.store.take(wants, lease))
 
-    async def granted(self, *wants: Want, lease: int = 1) -> Verdict:
+    async def granted(self, *wants: Cost, lease: int = 1) -> Verdict:
         verdict = await self.take(*wants, lease=lease)
         assert verdict.admitted, verdict
         assert verdict.retry_after == 0.0
         return verdict
 
-    async def refused(self, *wants: Want, lease: int = 1) -> Verdict:
+    async def refused(self, *wants: Cost, lease: int = 1) -> Verdict:
         verdict = await self.take(*wants, lease=lease)
         assert not verdict.admitted, verdict
         return verdict
 
     async def level(self, limit: Limit, key: str) -> float:
         """What is in the bucket, below 0 if it is in debt: nothing is always there, unless there is less."""
-        verdict = await self.take(Want(limit, key, 0.0))
+        verdict = await self.take(Cost(limit, key, 0.0))
         return verdict.remaining if verdict.admitted else -verdict.retry_after * limit.rate
 
-    def correct(self, *corrections: Want) -> None:
+    def correct(self, *corrections: Cost) -> None:
         self.store.settle(corrections, (), 1)
 
-    def release(self, *slots: Want, lease: int = 1) -> None:
+    def release(self, *slots: Cost, lease: int = 1) -> None:
         self.store.settle((), slots, lease)
 
     def about(self, expected: float) -> object:
@@ -89,12 +89,12 @@ class Contract:
         return 1e-6
 
     @pytest.fixture
-    def ask(self, store: Store, slack: float) -> Asker:
-        return Asker(store, slack)
+    def ask(self, store: Store, slack: float) -> AttemptContext:
+        return AttemptContext(store, slack)
 
     # -- one bucket -------------------------------------------------------------------------------
 
-    async def test_a_burst_is_granted_and_the_next_is_told_how_long_to_wait(self, ask: Asker) -> None:
+    async def test_a_burst_is_granted_and_the_next_is_told_how_long_to_wait(self, ask: AttemptContext) -> None:
         for left in (2.0, 1.0, 0.0):
             verdict = await ask.granted(ANN)
             assert verdict.limit is CLIENT
@@ -106,18 +106,18 @@ class Contract:
         assert verdict.retry_after == ask.about(100.0)
         assert verdict.reset_after == ask.about(300.0)
 
-    async def test_a_burst_is_granted_to_its_last_request(self, ask: Asker) -> None:
-        want = Want(Limit("client", "requestsPerHour", CLIENT.name, capacity=700.0, rate=700 / 3600), "client:ann")
+    async def test_a_burst_is_granted_to_its_last_request(self, ask: AttemptContext) -> None:
+        want = Cost(Limit("client", "requestsPerHour", CLIENT.name, capacity=700.0, rate=700 / 3600), "client:ann")
         for _ in range(700):
             await ask.granted(want)
-        await ask.refused(Want(want.limit, want.key, 10.0))
+        await ask.refused(Cost(want.limit, want.key, 10.0))
 
-    async def test_a_refusal_takes_nothing(self, ask: Asker) -> None:
+    async def test_a_refusal_takes_nothing(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(1000))
         for _ in range(5):
             assert (await ask.refused(tokens(500))).retry_after == ask.about(500.0)
 
-    async def test_whoever_waits_as_long_as_told_is_admitted(self, ask: Asker, advance: Advance) -> None:
+    async def test_whoever_waits_as_long_as_told_is_admitted(self, ask: AttemptContext, advance: Advance) -> None:
         await ask.granted(tokens(950))
         refusal = await ask.refused(tokens(300))
         assert refusal.remaining == ask.about(50.0)
@@ -126,7 +126,7 @@ class Contract:
         advance(10)
         await ask.granted(tokens(300))
 
-    async def test_a_bucket_fills_as_time_passes(self, ask: Asker, advance: Advance) -> None:
+    async def test_a_bucket_fills_as_time_passes(self, ask: AttemptContext, advance: Advance) -> None:
         await ask.granted(tokens(1000))
         advance(150)
         assert await ask.level(TOKENS, "gpt") == ask.about(150.0)
@@ -135,28 +135,28 @@ class Contract:
         assert verdict.reset_after == ask.about(950.0)
 
     @pytest.mark.parametrize("long", [1000, 1001, 5_000, 10_000_000])
-    async def test_a_bucket_is_never_fuller_than_full(self, ask: Asker, advance: Advance, long: float) -> None:
+    async def test_a_bucket_is_never_fuller_than_full(self, ask: AttemptContext, advance: Advance, long: float) -> None:
         await ask.granted(tokens(1000))
         advance(long)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
         await ask.granted(tokens(1000))
         await ask.refused(tokens(100))
 
-    async def test_an_amount_as_large_as_the_bucket_wants_a_full_one(self, ask: Asker) -> None:
+    async def test_an_amount_as_large_as_the_bucket_wants_a_full_one(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(10))
         assert (await ask.refused(tokens(1000))).retry_after == ask.about(10.0)
 
-    async def test_fractions_count(self, ask: Asker) -> None:
+    async def test_fractions_count(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(999.25))
         assert await ask.level(TOKENS, "gpt") == ask.about(0.75)
 
     # -- several buckets --------------------------------------------------------------------------
 
-    async def test_nothing_asked_is_granted(self, ask: Asker) -> None:
+    async def test_nothing_asked_is_granted(self, ask: AttemptContext) -> None:
         assert await ask.take() == Verdict(True, None, 0.0, 0.0, 0.0)
 
     @pytest.mark.parametrize("last", [True, False])
-    async def test_all_is_taken_or_nothing(self, ask: Asker, last: bool) -> None:
+    async def test_all_is_taken_or_nothing(self, ask: AttemptContext, last: bool) -> None:
         for _ in range(3):
             await ask.granted(ANN)
         wants = [ALL, SLOT, tokens(400)]
@@ -172,7 +172,7 @@ class Contract:
         assert await ask.level(CLIENT, BEN.key) == ask.about(2.0)
         assert await ask.level(TOKENS, "gpt") == ask.about(600.0)
 
-    async def test_a_refusal_for_want_of_a_slot_takes_nothing(self, ask: Asker) -> None:
+    async def test_a_refusal_for_want_of_a_slot_takes_nothing(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         verdict = await ask.refused(ALL, MODEL_SLOT, SLOT, ANN, lease=3)
@@ -182,7 +182,9 @@ class Contract:
         assert (await ask.granted(MODEL_SLOT, lease=4)).remaining == 7.0
 
     @pytest.mark.parametrize("order", list(itertools.permutations([ANN, tokens(600), SLOT])))
-    async def test_of_several_that_refuse_the_longest_wait_is_told(self, ask: Asker, order: list[Want]) -> None:
+    async def test_of_several_that_refuse_the_longest_wait_is_told(
+        self, ask: AttemptContext, order: list[Cost]
+    ) -> None:
         await ask.granted(ANN, tokens(600), SLOT, lease=1)
         await ask.granted(ANN, SLOT, lease=2)
         await ask.granted(ANN)
@@ -203,29 +205,29 @@ class Contract:
         ],
     )
     async def test_the_tightest_bucket_is_told(
-        self, ask: Asker, wants: list[Want], tightest: Limit, remaining: float, reset_after: float
+        self, ask: AttemptContext, wants: list[Cost], tightest: Limit, remaining: float, reset_after: float
     ) -> None:
         verdict = await ask.granted(*wants)
         assert verdict.limit is tightest
         assert verdict.remaining == ask.about(remaining)
         assert verdict.reset_after == ask.about(reset_after)
 
-    async def test_keys_are_independent(self, ask: Asker) -> None:
+    async def test_keys_are_independent(self, ask: AttemptContext) -> None:
         for _ in range(3):
             await ask.granted(ANN)
         await ask.refused(ANN)
         assert (await ask.granted(BEN)).remaining == ask.about(2.0)
 
-    async def test_limits_are_independent_under_the_same_key(self, ask: Asker) -> None:
-        await ask.granted(Want(CLIENT, "x", 3.0))
-        assert (await ask.granted(Want(GLOBAL, "x"))).remaining == ask.about(9.0)
-        assert (await ask.granted(Want(SLOTS, "x"))).remaining == 1.0
+    async def test_limits_are_independent_under_the_same_key(self, ask: AttemptContext) -> None:
+        await ask.granted(Cost(CLIENT, "x", 3.0))
+        assert (await ask.granted(Cost(GLOBAL, "x"))).remaining == ask.about(9.0)
+        assert (await ask.granted(Cost(SLOTS, "x"))).remaining == 1.0
 
     @pytest.mark.parametrize("key", ["", "client:Jürgen", "a:b:c", "client:{x} *[?]", "x" * 512])
-    async def test_any_text_is_a_key(self, ask: Asker, key: str) -> None:
-        await ask.granted(Want(CLIENT, key, 3.0))
-        await ask.refused(Want(CLIENT, key))
-        await ask.granted(Want(CLIENT, key + "+"))
+    async def test_any_text_is_a_key(self, ask: AttemptContext, key: str) -> None:
+        await ask.granted(Cost(CLIENT, key, 3.0))
+        await ask.refused(Cost(CLIENT, key))
+        await ask.granted(Cost(CLIENT, key + "+"))
 
     # -- a key's own limit ------------------------------------------------------------------------
 
@@ -238,25 +240,27 @@ class Contract:
         ],
     )
     async def test_another_limit_of_the_same_name_finds_the_same_bucket(
-        self, ask: Asker, capacity: float, rate: float, left: float
+        self, ask: AttemptContext, capacity: float, rate: float, left: float
     ) -> None:
         own = Limit("client", "requestsPerHour", CLIENT.name, capacity, rate)
         await ask.granted(ANN)
-        verdict = await ask.granted(Want(own, ANN.key, 0.0))
+        verdict = await ask.granted(Cost(own, ANN.key, 0.0))
         assert verdict.limit is own
         assert verdict.remaining == ask.about(left)
         assert verdict.reset_after == ask.about(100.0)
         assert await ask.level(own, BEN.key) == ask.about(capacity)
 
-    async def test_under_a_smaller_limit_what_was_taken_is_waited_for(self, ask: Asker, advance: Advance) -> None:
+    async def test_under_a_smaller_limit_what_was_taken_is_waited_for(
+        self, ask: AttemptContext, advance: Advance
+    ) -> None:
         own = Limit("client", "requestsPerHour", CLIENT.name, 1.0, 0.01)
-        await ask.granted(Want(CLIENT, ANN.key, 3.0))
-        assert (await ask.refused(Want(own, ANN.key))).retry_after == ask.about(300.0)
+        await ask.granted(Cost(CLIENT, ANN.key, 3.0))
+        assert (await ask.refused(Cost(own, ANN.key))).retry_after == ask.about(300.0)
         advance(300)
-        await ask.granted(Want(own, ANN.key))
+        await ask.granted(Cost(own, ANN.key))
 
-    async def test_slots_are_counted_whatever_the_capacity(self, ask: Asker) -> None:
-        wide = Want(Limit("client", "concurrent", SLOTS.name, 4.0, 0.0), SLOT.key)
+    async def test_slots_are_counted_whatever_the_capacity(self, ask: AttemptContext) -> None:
+        wide = Cost(Limit("client", "concurrent", SLOTS.name, 4.0, 0.0), SLOT.key)
         for lease in (1, 2, 3):
             await ask.granted(wide, lease=lease)
         await ask.refused(SLOT, lease=4)
@@ -267,19 +271,19 @@ class Contract:
 
     # -- slots ------------------------------------------------------------------------------------
 
-    async def test_slots_are_there_until_they_are_taken(self, ask: Asker) -> None:
+    async def test_slots_are_there_until_they_are_taken(self, ask: AttemptContext) -> None:
         assert await ask.granted(SLOT, lease=1) == Verdict(True, SLOTS, 1.0, 0.0, 0.0)
         assert await ask.granted(SLOT, lease=2) == Verdict(True, SLOTS, 0.0, 0.0, 0.0)
         assert await ask.refused(SLOT, lease=3) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
-        await ask.granted(Want(SLOTS, "client:ben"), lease=3)
+        await ask.granted(Cost(SLOTS, "client:ben"), lease=3)
 
-    async def test_a_slot_that_is_given_back_may_be_taken(self, ask: Asker) -> None:
+    async def test_a_slot_that_is_given_back_may_be_taken(self, ask: AttemptContext) -> None:
         for lease in range(10):
             await ask.granted(SLOT, lease=lease)
             ask.release(SLOT, lease=lease)
         assert (await ask.granted(SLOT, lease=11)).remaining == 1.0
 
-    async def test_a_slot_given_back_twice_is_one_slot(self, ask: Asker) -> None:
+    async def test_a_slot_given_back_twice_is_one_slot(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         ask.release(SLOT, SLOT, lease=1)
@@ -287,15 +291,15 @@ class Contract:
         await ask.granted(SLOT, lease=3)
         await ask.refused(SLOT, lease=4)
 
-    async def test_nobody_gives_back_what_another_holds(self, ask: Asker) -> None:
+    async def test_nobody_gives_back_what_another_holds(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         ask.release(SLOT, lease=3)
-        ask.release(Want(SLOTS, "client:ben"), lease=1)
+        ask.release(Cost(SLOTS, "client:ben"), lease=1)
         await ask.refused(SLOT, lease=3)
-        assert (await ask.granted(Want(SLOTS, "client:ben"), lease=3)).remaining == 1.0
+        assert (await ask.granted(Cost(SLOTS, "client:ben"), lease=3)).remaining == 1.0
 
-    async def test_a_lease_that_holds_a_slot_takes_no_second_one_of_the_same(self, ask: Asker) -> None:
+    async def test_a_lease_that_holds_a_slot_takes_no_second_one_of_the_same(self, ask: AttemptContext) -> None:
         for _ in range(3):
             assert (await ask.granted(SLOT, lease=1)).remaining == 1.0
         await ask.granted(SLOT, lease=2)
@@ -303,7 +307,7 @@ class Contract:
         ask.release(SLOT, lease=1)
         await ask.granted(SLOT, lease=3)
 
-    async def test_a_lease_holds_slots_of_several_buckets(self, ask: Asker) -> None:
+    async def test_a_lease_holds_slots_of_several_buckets(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, MODEL_SLOT, lease=1)
         ask.release(MODEL_SLOT, lease=1)
         assert (await ask.granted(SLOT, lease=2)).remaining == 0.0
@@ -313,22 +317,24 @@ class Contract:
 
     # -- corrections ------------------------------------------------------------------------------
 
-    async def test_more_was_used_than_was_taken(self, ask: Asker) -> None:
+    async def test_more_was_used_than_was_taken(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(100))
         ask.correct(tokens(250))
         assert await ask.level(TOKENS, "gpt") == ask.about(650.0)
 
-    async def test_less_was_used_than_was_taken(self, ask: Asker) -> None:
+    async def test_less_was_used_than_was_taken(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(900))
         ask.correct(tokens(-850))
         assert (await ask.granted(tokens(900))).remaining == ask.about(50.0)
 
-    async def test_a_correction_of_a_bucket_that_nobody_used_counts(self, ask: Asker) -> None:
+    async def test_a_correction_of_a_bucket_that_nobody_used_counts(self, ask: AttemptContext) -> None:
         ask.correct(tokens(300))
         assert await ask.level(TOKENS, "gpt") == ask.about(700.0)
 
     @pytest.mark.parametrize("amount", [1500.0, 1e12])
-    async def test_a_debt_is_bounded_by_one_capacity(self, ask: Asker, advance: Advance, amount: float) -> None:
+    async def test_a_debt_is_bounded_by_one_capacity(
+        self, ask: AttemptContext, advance: Advance, amount: float
+    ) -> None:
         await ask.granted(tokens(500))
         ask.correct(tokens(amount))
         verdict = await ask.refused(tokens(10))
@@ -338,7 +344,7 @@ class Contract:
         advance(1010)
         await ask.granted(tokens(10))
 
-    async def test_a_debt_below_the_bound_is_paid_as_it_is(self, ask: Asker) -> None:
+    async def test_a_debt_below_the_bound_is_paid_as_it_is(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(1000))
         ask.correct(tokens(200))
         assert await ask.level(TOKENS, "gpt") == ask.about(-200.0)
@@ -346,27 +352,27 @@ class Contract:
         assert await ask.level(TOKENS, "gpt") == ask.about(100.0)
 
     @pytest.mark.parametrize("amount", [-100.0, -101.0, -1e12])
-    async def test_giving_back_never_leads_beyond_full(self, ask: Asker, amount: float) -> None:
+    async def test_giving_back_never_leads_beyond_full(self, ask: AttemptContext, amount: float) -> None:
         await ask.granted(tokens(100))
         ask.correct(tokens(amount))
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
         await ask.granted(tokens(1000))
         await ask.refused(tokens(100))
 
-    async def test_several_corrections_of_the_same_bucket_add_up(self, ask: Asker) -> None:
+    async def test_several_corrections_of_the_same_bucket_add_up(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(500))
         ask.correct(tokens(200), tokens(-100), tokens(7, "other"))
         ask.correct(tokens(50))
         assert await ask.level(TOKENS, "gpt") == ask.about(350.0)
         assert await ask.level(TOKENS, "other") == ask.about(993.0)
 
-    async def test_corrections_and_slots_are_settled_together(self, ask: Asker, store: Store) -> None:
+    async def test_corrections_and_slots_are_settled_together(self, ask: AttemptContext, store: Store) -> None:
         await ask.granted(SLOT, tokens(500), lease=7)
         store.settle([tokens(-200)], [SLOT], 7)
         assert await ask.level(TOKENS, "gpt") == ask.about(700.0)
         assert (await ask.granted(SLOT, lease=8)).remaining == 1.0
 
-    async def test_nothing_to_settle_changes_nothing(self, ask: Asker, store: Store) -> None:
+    async def test_nothing_to_settle_changes_nothing(self, ask: AttemptContext, store: Store) -> None:
         store.settle([], [], 1)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
 
@@ -380,7 +386,7 @@ class Contract:
     @settings(max_examples=60, suppress_health_check=SUPPRESSED)
     @given(script=steps())
     async def test_a_store_agrees_with_exact_arithmetic(
-        self, ask: Asker, advance: Advance, names: Iterator[str], script: list[Step]
+        self, ask: AttemptContext, advance: Advance, names: Iterator[str], script: list[Step]
     ) -> None:
         exact, name = Exact(ask.slack), next(names)
         for step in script:
@@ -394,6 +400,6 @@ class Contract:
                     ask.store.settle(corrections, slots, lease)
                     exact.settle(corrections, slots, lease)
 
-    async def test_closing_ends_it(self, ask: Asker, store: Store) -> None:
+    async def test_closing_ends_it(self, ask: AttemptContext, store: Store) -> None:
         await ask.granted(ANN)
         await store.close()

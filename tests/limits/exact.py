@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import pytest
 from hypothesis import strategies as st
 
-from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.base import Cost, Limit, Verdict
 
 Bucket: TypeAlias = tuple[str, str]  # name and key
 
@@ -35,7 +35,7 @@ class Wait(NamedTuple):
 
 
 class Take(NamedTuple):
-    wants: Sequence[Want]
+    wants: Sequence[Cost]
     lease: int
 
     def among(self, name: str) -> Take:
@@ -43,8 +43,8 @@ class Take(NamedTuple):
 
 
 class Settle(NamedTuple):
-    corrections: Sequence[Want]
-    slots: Sequence[Want]
+    corrections: Sequence[Cost]
+    slots: Sequence[Cost]
     lease: int
 
     def among(self, name: str) -> Settle:
@@ -54,27 +54,27 @@ class Settle(NamedTuple):
 Step: TypeAlias = Wait | Take | Settle
 
 
-def keyed(name: str, wants: Sequence[Want]) -> list[Want]:
-    return [Want(want.limit, f"{name}:{want.key}", want.amount) for want in wants]
+def keyed(name: str, wants: Sequence[Cost]) -> list[Cost]:
+    return [Cost(want.limit, f"{name}:{want.key}", want.amount) for want in wants]
 
 
-def bucket(want: Want) -> Bucket:
+def bucket(want: Cost) -> Bucket:
     return want.limit.name, want.key
 
 
 def steps() -> st.SearchStrategy[list[Step]]:
     """Scripts over a few buckets; a step takes place ``among`` those whose keys begin with a name."""
     keys = st.sampled_from(["ann", "ben"])
-    slots = st.builds(Want, st.sampled_from(SLOTS), keys)
+    slots = st.builds(Cost, st.sampled_from(SLOTS), keys)
     leases = st.integers(1, 4)
 
-    def wants(lowest: float) -> st.SearchStrategy[Want]:
+    def wants(lowest: float) -> st.SearchStrategy[Cost]:
         parts = st.floats(lowest, 1.0) | st.sampled_from([-1.0, 0.0, 0.25, 1.0]).filter(lambda part: part >= lowest)
         return st.builds(
-            lambda limit, key, part: Want(limit, key, limit.capacity * part), st.sampled_from(LIMITS), keys, parts
+            lambda limit, key, part: Cost(limit, key, limit.capacity * part), st.sampled_from(LIMITS), keys, parts
         )
 
-    ones = st.builds(Want, st.sampled_from(LIMITS), keys)
+    ones = st.builds(Cost, st.sampled_from(LIMITS), keys)
     asked = st.lists(wants(0.0) | ones | slots, max_size=4, unique_by=bucket)
     corrections = st.lists(wants(-1.5), max_size=2)
     step = st.one_of(
@@ -101,32 +101,32 @@ class Exact:
 
     # -- what is there ----------------------------------------------------------------------------
 
-    def ahead(self, want: Want) -> Fraction:
+    def ahead(self, want: Cost) -> Fraction:
         """Seconds until the bucket is full."""
         return max(self.full_at[bucket(want)] - self.now, Fraction(0))
 
-    def level(self, want: Want) -> Fraction:
+    def level(self, want: Cost) -> Fraction:
         if not want.limit.rate:
             return Fraction(want.limit.capacity) - len(self.holders[bucket(want)])
         return Fraction(want.limit.capacity) - self.ahead(want) * Fraction(want.limit.rate)
 
-    def part(self, want: Want) -> Fraction:
+    def part(self, want: Cost) -> Fraction:
         return self.level(want) / Fraction(want.limit.capacity)
 
-    def missing(self, want: Want, lease: int) -> Fraction:
+    def missing(self, want: Cost, lease: int) -> Fraction:
         """Seconds until ``amount`` is there; below 0 where more than that is."""
         if want.limit.rate:
             return (Fraction(want.amount) - self.level(want)) / Fraction(want.limit.rate)
         free = lease in self.holders[bucket(want)] or self.level(want) >= 1
         return Fraction(-(10**9) if free else 1)
 
-    def blur(self, want: Want) -> Fraction:
+    def blur(self, want: Cost) -> Fraction:
         """What ``slack`` seconds are of a bucket."""
         return Fraction(self.slack / self.refill(want)) if want.limit.rate else Fraction(0)
 
     # -- what is done -----------------------------------------------------------------------------
 
-    def take(self, wants: Sequence[Want], lease: int, verdict: Verdict) -> None:
+    def take(self, wants: Sequence[Cost], lease: int, verdict: Verdict) -> None:
         """Take, and assert that a store's ``verdict`` on the same is right."""
         missing = {bucket(want): self.missing(want, lease) for want in wants}
         most = max(missing.values(), default=Fraction(-1))
@@ -145,18 +145,18 @@ class Exact:
         assert verdict.retry_after == pytest.approx(retry_after, abs=self.slack)
         assert any(self.speaks_of(want, verdict) for want in told) or not wants, (told, verdict)
 
-    def commit(self, want: Want, lease: int) -> None:
+    def commit(self, want: Cost, lease: int) -> None:
         if want.limit.rate:
             self.correct(want)
         else:
             self.holders[bucket(want)].add(lease)
 
-    def correct(self, want: Want) -> None:
+    def correct(self, want: Cost) -> None:
         capacity, rate = Fraction(want.limit.capacity), Fraction(want.limit.rate)
         level = min(max(self.level(want) - Fraction(want.amount), -capacity), capacity)
         self.full_at[bucket(want)] = self.now + (capacity - level) / rate
 
-    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         for want in corrections:
             self.correct(want)
         for want in slots:
@@ -165,11 +165,11 @@ class Exact:
     # -- what is told -----------------------------------------------------------------------------
 
     @staticmethod
-    def refill(want: Want) -> float:
+    def refill(want: Cost) -> float:
         """How long an empty bucket takes to be full. Slots are certain, and so have no edge."""
         return want.limit.capacity / want.limit.rate if want.limit.rate else 0.0
 
-    def speaks_of(self, want: Want, verdict: Verdict) -> bool:
+    def speaks_of(self, want: Cost, verdict: Verdict) -> bool:
         remaining = pytest.approx(max(float(self.level(want)), 0.0), abs=self.slack * want.limit.rate)
         reset_after = pytest.approx(float(self.ahead(want)) if want.limit.rate else 0.0, abs=self.slack)
         return verdict.limit is want.limit and (verdict.remaining, verdict.reset_after) == (remaining, reset_after)

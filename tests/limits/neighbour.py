@@ -8,16 +8,16 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
-from proxy.limits.base import Limit, Want
+from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE = 1.0  # seconds
 
 # Refilled by one in eleven days.
-ONCE = Want(Limit("global", "requestsPerHour", "global:requestsPerHour", 500.0, 1e-6), "")
-HALF = Want(Limit("client", "tokensPerMinute", "client:tokensPerMinute", 100_000.0, 1e-3), "shared", 137.5)
-SLOT = Want(Limit("model", "concurrent", "model:concurrent", 1.0, 0.0), "gpt")
+ONCE = Cost(Limit("global", "requestsPerHour", "global:requestsPerHour", 500.0, 1e-6), "")
+HALF = Cost(Limit("client", "tokensPerMinute", "client:tokensPerMinute", 100_000.0, 1e-3), "shared", 137.5)
+SLOT = Cost(Limit("model", "concurrent", "model:concurrent", 1.0, 0.0), "gpt")
 
 
 async def start(url: str, prefix: str, *args: str) -> Process:

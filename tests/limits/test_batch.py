@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.batch import Batch, answers, verdict
 from proxy.limits.bucket import BOUND
 
@@ -13,9 +13,9 @@ SLOTS = Limit("model", "concurrent", "model:concurrent", 4.0, 0.0)
 
 def test_every_bucket_is_named_once_and_buckets_come_before_slots() -> None:
     batch = Batch("sluice")
-    batch.take([Want(SLOTS, "gpt"), Want(TOKENS, "gpt", 100.0)], 7)
-    batch.take([Want(TOKENS, "gpt", 5.0), Want(TOKENS, "other", 1.0)], 8)
-    batch.correct(Want(TOKENS, "gpt", -20.0))
+    batch.take([Cost(SLOTS, "gpt"), Cost(TOKENS, "gpt", 100.0)], 7)
+    batch.take([Cost(TOKENS, "gpt", 5.0), Cost(TOKENS, "other", 1.0)], 8)
+    batch.correct(Cost(TOKENS, "gpt", -20.0))
     batch.release(("model:concurrent", "gpt"), 3)
     batch.release(("model:concurrent", "gpt"), 4)
     batch.renew(("model:concurrent", "other"), 5)
@@ -50,11 +50,11 @@ def test_every_bucket_is_named_once_and_buckets_come_before_slots() -> None:
 def test_time_that_is_taken_becomes_tokens_that_are_left(
     amount: float, which: int, used: float, expected: Verdict
 ) -> None:
-    assert verdict([Want(TOKENS, "gpt", amount)], which, used) == expected
+    assert verdict([Cost(TOKENS, "gpt", amount)], which, used) == expected
 
 
 def test_slots_are_counted() -> None:
-    wants = [Want(TOKENS, "gpt"), Want(SLOTS, "gpt")]
+    wants = [Cost(TOKENS, "gpt"), Cost(SLOTS, "gpt")]
     assert verdict(wants, 2, 3.0) == Verdict(True, SLOTS, 1.0, 0.0, 0.0)
     assert verdict(wants, -2, 4.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
     assert verdict(wants, -2, 9.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)

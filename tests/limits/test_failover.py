@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.errors import Overloaded
-from proxy.limits.base import Limit, Store, Verdict, Want
+from proxy.limits.base import Cost, Limit, Store, Verdict
 from proxy.limits.failover import Failover, Policy
 from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
@@ -20,8 +20,8 @@ pytest.importorskip("redis.asyncio")
 
 ONCE = Limit("global", "requestsPerHour", "global:requestsPerHour", 500.0, 1e-6)
 TOKENS = Limit("model", "tokensPerMinute", "model:tokensPerMinute", 1000.0, 1e-6)
-ONE = Want(ONCE, "")
-SLOT = Want(Limit("model", "concurrent", "model:concurrent", 1.0, 0.0), "gpt")
+ONE = Cost(ONCE, "")
+SLOT = Cost(Limit("model", "concurrent", "model:concurrent", 1.0, 0.0), "gpt")
 POLICIES: list[Policy] = ["local", "open", "closed"]
 
 
@@ -48,14 +48,14 @@ class Setting:
     def now(self) -> float:
         return self.seconds
 
-    async def take(self, *wants: Want, lease: int = 1) -> Verdict:
+    async def take(self, *wants: Cost, lease: int = 1) -> Verdict:
         return await asked(self.store.take(wants, lease))
 
     async def lose(self) -> None:
         """Kill Redis, and let a take find out."""
         await self.redis.kill()
         try:
-            await self.take(Want(ONCE, "finding out"), lease=0)
+            await self.take(Cost(ONCE, "finding out"), lease=0)
         except Overloaded:
             pass
         assert not self.store.state.up
@@ -66,7 +66,7 @@ class Setting:
 
 
 async def level(store: Store, limit: Limit, key: str) -> float:
-    return (await asked(store.take([Want(limit, key, 0.0)], 0))).remaining
+    return (await asked(store.take([Cost(limit, key, 0.0)], 0))).remaining
 
 
 async def free(store: Store, lease: int = 99) -> bool:
@@ -114,7 +114,7 @@ async def test_a_redis_that_is_there_is_asked_and_nobody_hears_of_it() -> None:
     async with setting() as here:
         assert here.store.state.latency is None
         assert (await here.take(ONE)).remaining == pytest.approx(499.0, abs=0.01)
-        here.store.settle([Want(ONCE, "", 99.0)], [], 1)
+        here.store.settle([Cost(ONCE, "", 99.0)], [], 1)
         assert await level(here.remote, ONCE, "") == pytest.approx(400.0, abs=0.01)
         assert await level(here.local, ONCE, "") == 500.0
         state = here.store.state
@@ -133,7 +133,7 @@ async def test_a_take_that_meets_the_failure_is_answered_in_its_place(timeout: f
             await here.redis.kill()
         else:
             here.redis.hold()
-        verdict = await here.take(Want(TOKENS, "gpt", 300.0))
+        verdict = await here.take(Cost(TOKENS, "gpt", 300.0))
         assert verdict == Verdict(True, TOKENS, 700.0, 300e6, 0.0)
 
 
@@ -172,7 +172,7 @@ async def test_open_admits_everything() -> None:
         await here.lose()
         assert "nothing is limited" in here.warnings[0]
         for lease in range(3):
-            assert here.store.take([SLOT, Want(ONCE, "", 500.0)], lease) == Verdict(True, None, 0.0, 0.0, 0.0)
+            assert here.store.take([SLOT, Cost(ONCE, "", 500.0)], lease) == Verdict(True, None, 0.0, 0.0, 0.0)
 
 
 async def test_closed_refuses_everything_and_names_no_address() -> None:
@@ -223,9 +223,9 @@ async def test_a_store_that_is_closed_while_it_is_down_probes_no_more() -> None:
 async def test_what_was_taken_locally_is_settled_locally() -> None:
     async with setting() as here:
         await here.lose()
-        await here.take(Want(TOKENS, "gpt", 500.0), SLOT, lease=7)
+        await here.take(Cost(TOKENS, "gpt", 500.0), SLOT, lease=7)
         await here.regain()
-        here.store.settle([Want(TOKENS, "gpt", -400.0)], [SLOT], 7)
+        here.store.settle([Cost(TOKENS, "gpt", -400.0)], [SLOT], 7)
         assert await level(here.local, TOKENS, "gpt") == 900.0
         assert await free(here.local)
         assert await level(here.remote, TOKENS, "gpt") == 1000.0
@@ -233,9 +233,9 @@ async def test_what_was_taken_locally_is_settled_locally() -> None:
 
 async def test_what_was_taken_from_redis_is_settled_there_once_it_is_back() -> None:
     async with setting() as here:
-        await here.take(Want(TOKENS, "gpt", 500.0), SLOT, lease=7)
+        await here.take(Cost(TOKENS, "gpt", 500.0), SLOT, lease=7)
         await here.lose()
-        here.store.settle([Want(TOKENS, "gpt", 400.0)], [SLOT], 7)
+        here.store.settle([Cost(TOKENS, "gpt", 400.0)], [SLOT], 7)
         assert await level(here.local, TOKENS, "gpt") == 1000.0
         await here.regain()
         # Redis has lost what was taken, and is told of what came on top of it.
@@ -245,11 +245,11 @@ async def test_what_was_taken_from_redis_is_settled_there_once_it_is_back() -> N
 
 async def test_one_lease_may_have_taken_from_both() -> None:
     async with setting() as here:
-        await here.take(Want(TOKENS, "one", 500.0), SLOT, lease=7)
+        await here.take(Cost(TOKENS, "one", 500.0), SLOT, lease=7)
         await here.lose()
-        await here.take(Want(TOKENS, "other", 500.0), lease=7)
+        await here.take(Cost(TOKENS, "other", 500.0), lease=7)
         await here.regain()
-        here.store.settle([Want(TOKENS, "one", 100.0), Want(TOKENS, "other", 100.0)], [SLOT], 7)
+        here.store.settle([Cost(TOKENS, "one", 100.0), Cost(TOKENS, "other", 100.0)], [SLOT], 7)
         assert await level(here.local, TOKENS, "one") == 1000.0
         assert await level(here.local, TOKENS, "other") == 400.0
         assert await level(here.remote, TOKENS, "one") == pytest.approx(900.0, abs=0.01)
@@ -259,11 +259,11 @@ async def test_one_lease_may_have_taken_from_both() -> None:
 
 async def test_what_the_local_store_refused_was_not_taken_from_it() -> None:
     async with setting() as here:
-        await here.take(Want(TOKENS, "gpt", 500.0), lease=7)
+        await here.take(Cost(TOKENS, "gpt", 500.0), lease=7)
         await here.lose()
-        await here.take(Want(TOKENS, "gpt", 800.0), lease=8)
-        assert not (await here.take(Want(TOKENS, "gpt", 300.0), lease=7)).admitted
-        here.store.settle([Want(TOKENS, "gpt", 100.0)], [], 7)
+        await here.take(Cost(TOKENS, "gpt", 800.0), lease=8)
+        assert not (await here.take(Cost(TOKENS, "gpt", 300.0), lease=7)).admitted
+        here.store.settle([Cost(TOKENS, "gpt", 100.0)], [], 7)
         assert await level(here.local, TOKENS, "gpt") == 200.0
         await here.regain()
         assert await level(here.remote, TOKENS, "gpt") == pytest.approx(900.0, abs=0.01)
@@ -272,11 +272,11 @@ async def test_what_the_local_store_refused_was_not_taken_from_it() -> None:
 async def test_what_a_lease_takes_from_redis_later_is_settled_there() -> None:
     async with setting() as here:
         await here.lose()
-        await here.take(Want(TOKENS, "gpt", 500.0), lease=7)
-        here.store.settle([Want(TOKENS, "gpt", -500.0)], [], 7)
+        await here.take(Cost(TOKENS, "gpt", 500.0), lease=7)
+        here.store.settle([Cost(TOKENS, "gpt", -500.0)], [], 7)
         await here.regain()
-        await here.take(Want(TOKENS, "gpt", 300.0), lease=7)
-        here.store.settle([Want(TOKENS, "gpt", -100.0)], [], 7)
+        await here.take(Cost(TOKENS, "gpt", 300.0), lease=7)
+        here.store.settle([Cost(TOKENS, "gpt", -100.0)], [], 7)
         assert await level(here.local, TOKENS, "gpt") == 1000.0
         assert await level(here.remote, TOKENS, "gpt") == pytest.approx(800.0, abs=0.01)
 
@@ -284,9 +284,9 @@ async def test_what_a_lease_takes_from_redis_later_is_settled_there() -> None:
 async def test_what_nobody_limited_is_settled_nowhere() -> None:
     async with setting("open") as here:
         await here.lose()
-        await here.take(Want(TOKENS, "gpt", 500.0), lease=7)
+        await here.take(Cost(TOKENS, "gpt", 500.0), lease=7)
         await here.regain()
-        here.store.settle([Want(TOKENS, "gpt", 400.0)], [], 7)
+        here.store.settle([Cost(TOKENS, "gpt", 400.0)], [], 7)
         assert await level(here.remote, TOKENS, "gpt") == 1000.0
         assert await level(here.local, TOKENS, "gpt") == 1000.0
 
@@ -296,7 +296,7 @@ async def test_leases_without_end_are_not_remembered_without_end(monkeypatch: py
     async with setting() as here:
         await here.lose()
         for lease in range(100):
-            await here.take(Want(TOKENS, "gpt", 1.0), lease=lease)
+            await here.take(Cost(TOKENS, "gpt", 1.0), lease=lease)
         assert list(here.store._elsewhere) == list(range(90, 100))
 
 
@@ -313,7 +313,7 @@ class Load:
         self._tasks = [asyncio.ensure_future(self._client(number)) for number in range(clients)]
 
     async def _client(self, number: int) -> None:
-        wants = [Want(TOKENS, f"{number}", 10.0), ONE, Want(SLOT.limit, f"{number}")]
+        wants = [Cost(TOKENS, f"{number}", 10.0), ONE, Cost(SLOT.limit, f"{number}")]
         lease = number + 1000
         while not self._stopped:
             try:
@@ -324,7 +324,7 @@ class Load:
                 self.granted += verdict.admitted
                 self.refused += not verdict.admitted
                 if verdict.admitted:
-                    self._here.store.settle([Want(TOKENS, f"{number}", -10.0)], [wants[2]], lease)
+                    self._here.store.settle([Cost(TOKENS, f"{number}", -10.0)], [wants[2]], lease)
             await asyncio.sleep(0)
 
     @property
@@ -357,7 +357,7 @@ async def test_redis_is_killed_and_started_again_under_load(policy: Policy) -> N
         if policy != "open":  # a Redis that was killed knows nothing, thus thrice a bucket, and once what is local
             assert load.granted <= 500 * (4 if policy == "local" else 3)
         assert await level(here.remote, TOKENS, "0") == pytest.approx(1000.0, abs=0.01)
-        assert (await asked(here.remote.take([Want(SLOT.limit, "0")], 1))).admitted
+        assert (await asked(here.remote.take([Cost(SLOT.limit, "0")], 1))).admitted
 
 
 async def test_with_redis_in_reach_the_limit_holds_exactly_under_load() -> None:
@@ -372,7 +372,7 @@ async def test_a_take_that_is_given_up_takes_nothing_from_either_store() -> None
     async with setting() as here:
         await here.take(ONE)
         here.redis.hold()
-        task = asyncio.ensure_future(here.take(Want(TOKENS, "gpt", 500.0), SLOT, lease=3))
+        task = asyncio.ensure_future(here.take(Cost(TOKENS, "gpt", 500.0), SLOT, lease=3))
         await until(lambda: here.remote._asking, "a call under way")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

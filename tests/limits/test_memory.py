@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.limits import bucket
-from proxy.limits.base import Limit, Verdict, Want
-from proxy.limits.demand import Demand, part_of
+from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.memory import Memory
+from proxy.limits.prepared import PreparedCosts, part_of
 from tests.limits.contract import ANN, BEN, CLIENT, SLOT, SLOTS, TOKENS, Contract, tokens
 from tests.limits.exact import LIMITS, Exact, Settle, Step, Take, Wait, steps
 
@@ -28,7 +28,7 @@ class Stage:
     def advance(self, seconds: float) -> None:
         self.now += seconds
 
-    def take(self, *wants: Want, lease: int = 1) -> Verdict:
+    def take(self, *wants: Cost, lease: int = 1) -> Verdict:
         return self.memory.take(wants, lease)
 
 
@@ -84,7 +84,7 @@ def test_what_is_written_out_for_speed_is_the_arithmetic_of_buckets(
         amount = part * limit.capacity
         after = bucket.taken(limit, full_at, stage.now, amount)
         wait = bucket.retry_after(limit, full_at, stage.now, amount)
-        verdict = stage.take(Want(limit, "x", amount))
+        verdict = stage.take(Cost(limit, "x", amount))
         if 0.0 < wait < bucket.refill(limit) * 2e-6:
             return  # on the edge either may be right
         assert verdict.admitted is (after is not None)
@@ -101,12 +101,12 @@ def test_a_store_in_memory_answers_at_once(stage: Stage) -> None:
 @pytest.mark.parametrize("burst", [7, 60, 1000, 3501])
 def test_a_burst_is_what_it_should_be_for_as_long_as_a_machine_is_up(began: float, burst: int) -> None:
     stage = Stage(now=began)
-    minute = Want(Limit("client", "requestsPerMinute", CLIENT.name, burst, burst / 60), "x")
+    minute = Cost(Limit("client", "requestsPerMinute", CLIENT.name, burst, burst / 60), "x")
     assert [stage.take(minute).admitted for _ in range(burst + 5)] == [True] * burst + [False] * 5
 
 
 def test_what_is_tolerated_does_not_add_up(stage: Stage) -> None:
-    bold = Want(TOKENS, "x", 1000 * (bucket.BOUND - 1) / 2)
+    bold = Cost(TOKENS, "x", 1000 * (bucket.BOUND - 1) / 2)
     stage.take(tokens(1000, "x"))
     assert [stage.take(bold).admitted for _ in range(10)] == [True] + [False] * 9
 
@@ -114,8 +114,8 @@ def test_what_is_tolerated_does_not_add_up(stage: Stage) -> None:
 # -- what is kept ---------------------------------------------------------------------------------
 
 
-def client(number: int) -> Want:
-    return Want(CLIENT, f"client:{number:032x}")
+def client(number: int) -> Cost:
+    return Cost(CLIENT, f"client:{number:032x}")
 
 
 def test_a_million_clients_cost_at_most_200_megabytes() -> None:
@@ -159,7 +159,7 @@ def test_a_debt_is_remembered_until_it_is_paid(stage: Stage) -> None:
     refill = bucket.refill(CLIENT)
     stage.take(BEN)
     stage.advance(1.9 * refill)
-    stage.memory.settle([Want(CLIENT, ANN.key, 1e9)], [], 1)
+    stage.memory.settle([Cost(CLIENT, ANN.key, 1e9)], [], 1)
     for _ in range(9):
         stage.advance(0.2 * refill)
         stage.take(BEN)
@@ -168,8 +168,8 @@ def test_a_debt_is_remembered_until_it_is_paid(stage: Stage) -> None:
 
 def test_a_flood_of_clients_is_bounded_and_the_oldest_are_forgotten_first() -> None:
     stage = Stage(max_keys=100)
-    full = Want(CLIENT, "client:ann", CLIENT.capacity)
-    old = Want(CLIENT, "client:old", CLIENT.capacity)
+    full = Cost(CLIENT, "client:ann", CLIENT.capacity)
+    old = Cost(CLIENT, "client:old", CLIENT.capacity)
     stage.take(full)
     stage.take(old)
     for number in range(1000):
@@ -183,7 +183,7 @@ def test_what_is_taken_while_the_generations_turn_is_not_lost() -> None:
     stage = Stage(max_keys=4)
     for number in range(4):
         stage.take(client(number))
-    full = Want(CLIENT, client(3).key, 2.0)
+    full = Cost(CLIENT, client(3).key, 2.0)
     stage.take(full, ANN)  # ann is one too many for the young generation, in which the first was found
     assert stage.memory.usage(CLIENT, full.key) == pytest.approx(0.0)
     assert stage.memory.usage(CLIENT, ANN.key) == pytest.approx(2.0)
@@ -218,7 +218,7 @@ def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
 @given(script=steps())
 def test_an_ask_that_was_prepared_once_is_answered_as_if_it_were_new(script: list[Step]) -> None:
     stage, other = Stage(max_keys=1), Stage(max_keys=1)  # so few that generations turn early as well
-    demands: dict[tuple[tuple[int, str, float], ...], Demand] = {}
+    demands: dict[tuple[tuple[int, str, float], ...], PreparedCosts] = {}
     for step in script:
         match step:
             case Wait(seconds):
@@ -252,7 +252,7 @@ def test_slots_that_are_free_are_not_kept(stage: Stage) -> None:
     try:
         before = 0
         for number in range(2000):
-            held = Want(SLOTS, f"client:{number}")
+            held = Cost(SLOTS, f"client:{number}")
             stage.take(held, lease=number)
             stage.memory.settle([], [held], number)
             if number == 0:
@@ -278,7 +278,7 @@ def test_the_operator_sees_who_has_used_most(stage: Stage) -> None:
 
 def test_the_operator_sees_who_holds_slots(stage: Stage) -> None:
     for lease, key in enumerate(["a", "b", "b"]):
-        stage.take(Want(SLOTS, key), lease=lease)
+        stage.take(Cost(SLOTS, key), lease=lease)
     assert stage.memory.snapshot(SLOTS, 10) == [("b", 1.0), ("a", 0.5)]
     assert stage.memory.snapshot(SLOTS, 1) == [("b", 1.0)]
     assert stage.memory.usage(SLOTS, "b") == 0.0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.limits.base import Limit, Want
+from proxy.limits.base import Cost, Limit
 from proxy.limits.batch import Batch, Slot
 from proxy.limits.leases import Leases
 from proxy.limits.pending import Pending, Told
@@ -11,15 +11,15 @@ TOKENS = Limit("model", "tokensPerMinute", "model:tokensPerMinute", 1000.0, 10.0
 SLOT: Slot = ("model:concurrent", "gpt")
 
 
-def tokens(amount: float, key: str = "gpt") -> Want:
-    return Want(TOKENS, key, amount)
+def tokens(amount: float, key: str = "gpt") -> Cost:
+    return Cost(TOKENS, key, amount)
 
 
 def told(pending: Pending) -> Told:
     return pending.fill(Batch("p"), Leases())
 
 
-def amounts(corrections: list[Want]) -> dict[str, float]:
+def amounts(corrections: list[Cost]) -> dict[str, float]:
     assert len({want.key for want in corrections}) == len(corrections)
     return {want.key: want.amount for want in corrections}
 
@@ -60,7 +60,7 @@ def test_corrections_under_different_limits_are_not_added_up() -> None:
     pending = Pending(4)
     for _ in range(2):
         pending.correct(tokens(1.0))
-        pending.correct(Want(other, "gpt", 7.0))
+        pending.correct(Cost(other, "gpt", 7.0))
     pending.correct(tokens(1.0))
     assert [(want.limit, want.amount) for want in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.limits.base import Limit, Verdict, Want
+from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from tests.limits import neighbour
@@ -28,7 +28,7 @@ async def prefix() -> AsyncIterator[str]:
         yield own
 
 
-ANY = Want(Limit("global", "requestsPerMinute", "any", 1e6, 1e6), "any")
+ANY = Cost(Limit("global", "requestsPerMinute", "any", 1e6, 1e6), "any")
 
 
 class Timed(RedisStore):
@@ -37,9 +37,9 @@ class Timed(RedisStore):
     def __init__(self, prefix: str) -> None:
         super().__init__(redis_url(), prefix, 5.0, lease_secs=1e8, now=lambda: self.seconds)
         self.seconds = 0.0
-        self.happened: list[float | tuple[Sequence[Want], Sequence[Want], int]] = []  # in order: waited, or settled
+        self.happened: list[float | tuple[Sequence[Cost], Sequence[Cost], int]] = []  # in order: waited, or settled
 
-    async def take(self, wants: Sequence[Want], lease: int) -> Verdict:
+    async def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
         for event in self.happened:
             if isinstance(event, tuple):
                 super().settle(*event)
@@ -49,7 +49,7 @@ class Timed(RedisStore):
         self.happened.clear()
         return await super().take(wants, lease)
 
-    def settle(self, corrections: Sequence[Want], slots: Sequence[Want], lease: int) -> None:
+    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         self.happened.append((corrections, slots, lease))
 
 
@@ -82,8 +82,8 @@ async def opened(
         await store.close()
 
 
-async def level(store: RedisStore, want: Want) -> float:
-    verdict = await store.take([Want(want.limit, want.key, 0.0)], 0)
+async def level(store: RedisStore, want: Cost) -> float:
+    verdict = await store.take([Cost(want.limit, want.key, 0.0)], 0)
     return verdict.remaining if verdict.admitted else -verdict.retry_after * want.limit.rate
 
 
@@ -102,7 +102,7 @@ async def until_free(store: RedisStore) -> None:
     await within(look(), "a free slot")
 
 
-async def taken_under_way(store: RedisStore, wants: Sequence[Want], lease: int = 1) -> asyncio.Task[Verdict]:
+async def taken_under_way(store: RedisStore, wants: Sequence[Cost], lease: int = 1) -> asyncio.Task[Verdict]:
     """A take that has been sent, or at least belongs to the call that is under way."""
     task = asyncio.ensure_future(store.take(wants, lease))
     await until(lambda: store._asking, "a call under way")
@@ -139,7 +139,7 @@ async def calls(client: Any) -> int:
 
 async def test_more_than_one_call_carries_are_answered_all(own: OwnRedis) -> None:
     async with opened(own.url) as store:
-        verdicts = await asyncio.gather(*(store.take([HALF, Want(ONCE.limit, f"{n}")], n) for n in range(1700)))
+        verdicts = await asyncio.gather(*(store.take([HALF, Cost(ONCE.limit, f"{n}")], n) for n in range(1700)))
         assert sum(verdict.admitted for verdict in verdicts) == int(100_000 / 137.5)
         assert {verdict.limit for verdict in verdicts if not verdict.admitted} == {HALF.limit}
 
@@ -148,16 +148,16 @@ async def test_more_than_one_call_carries_are_answered_all(own: OwnRedis) -> Non
 
 
 async def test_all_keys_share_a_hash_tag_and_go_when_they_say_nothing_any_more(own: OwnRedis) -> None:
-    slow = Want(Limit("client", "requestsPerHour", "client:requestsPerHour", 10.0, 0.01), "client:ann")
+    slow = Cost(Limit("client", "requestsPerHour", "client:requestsPerHour", 10.0, 0.01), "client:ann")
     async with opened(own.url, "here") as store, redis.Redis.from_url(own.url) as client:
         await store.take([slow, SLOT], 1)
         keys = {key: await client.pttl(key) for key in await client.keys()}
         assert set(keys) == {b"{here}:client:requestsPerHour:client:ann", b"{here}:model:concurrent:gpt"}
         assert 50_000 < keys[b"{here}:client:requestsPerHour:client:ann"] <= 100_000
         assert 5_000 < keys[b"{here}:model:concurrent:gpt"] <= 15_000
-        store.settle([Want(slow.limit, slow.key, -1.0)], [SLOT], 1)
+        store.settle([Cost(slow.limit, slow.key, -1.0)], [SLOT], 1)
         assert await free(store)
-        await store.take([Want(slow.limit, slow.key, 0.0)], 1)
+        await store.take([Cost(slow.limit, slow.key, 0.0)], 1)
         assert await client.keys() == []
 
 
@@ -171,7 +171,7 @@ async def test_prefixes_are_strangers_to_each_other(own: OwnRedis) -> None:
 async def test_a_key_may_be_any_text(own: OwnRedis, key: str) -> None:
     async with opened(own.url) as store:
         for left in (499, 498):
-            verdict = await store.take([Want(ONCE.limit, key)], 1)
+            verdict = await store.take([Cost(ONCE.limit, key)], 1)
             assert verdict.remaining == pytest.approx(left, abs=0.01)
 
 
@@ -184,11 +184,11 @@ async def test_what_stands_there_and_is_no_bucket_counts_as_a_full_one(own: OwnR
 async def test_a_server_whose_clock_is_set_back_gives_and_takes_nothing(own: OwnRedis) -> None:
     moment = [1000.0]
     store = RedisStore(own.url, "sluice", PATIENCE, now=lambda: moment[0])
-    want = Want(Limit("model", "tokensPerMinute", "model:tokensPerMinute", 100.0, 1.0), "gpt", 50.0)
+    want = Cost(Limit("model", "tokensPerMinute", "model:tokensPerMinute", 100.0, 1.0), "gpt", 50.0)
     await store.take([want], 1)
     moment[0] = 10.0
     assert await level(store, want) == 50.0
-    await store.take([Want(want.limit, want.key, 10.0)], 1)
+    await store.take([Cost(want.limit, want.key, 10.0)], 1)
     moment[0] = 20.0
     assert await level(store, want) == 50.0
     await store.close()
@@ -201,7 +201,7 @@ async def test_settlements_go_by_themselves(own: OwnRedis) -> None:
     async with opened(own.url) as store, opened(own.url) as other:
         await store.take([SLOT, HALF], 1)
         assert not await free(other)
-        store.settle([Want(HALF.limit, HALF.key, 1000.0)], [SLOT], 1)
+        store.settle([Cost(HALF.limit, HALF.key, 1000.0)], [SLOT], 1)
         await until_free(other)
         assert await level(other, HALF) == pytest.approx(100_000 - 1137.5, abs=1.0)
 
@@ -210,7 +210,7 @@ async def test_what_is_queued_is_sent_at_the_end_and_what_is_held_released(own: 
     async with opened(own.url) as other:
         async with opened(own.url) as store:
             await store.take([SLOT, HALF], 1)
-            store.settle([Want(HALF.limit, HALF.key, 1000.0)], [], 1)
+            store.settle([Cost(HALF.limit, HALF.key, 1000.0)], [], 1)
         assert await free(other)
         assert await level(other, HALF) == pytest.approx(100_000 - 1137.5, abs=1.0)
 
@@ -221,7 +221,7 @@ async def test_settlements_wait_for_redis_to_be_back(own: OwnRedis) -> None:
         await own.kill()
         with pytest.raises(StoreDown):
             await store.take([HALF], 2)
-        store.settle([Want(HALF.limit, HALF.key, 1000.0)], [], 1)
+        store.settle([Cost(HALF.limit, HALF.key, 1000.0)], [], 1)
         with pytest.raises(StoreDown) as caught:
             await store.take([HALF], 3)  # it had them with it
         assert not caught.value.sent

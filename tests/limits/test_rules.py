@@ -12,14 +12,14 @@ from proxy.identity import Client
 from proxy.limits.base import Limit
 from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Rules, Wants
 
-Told = list[tuple[str, float, float]]
+AnswerInfo = list[tuple[str, float, float]]
 
 
 def rules(**settings: Any) -> Rules:
     return Rules.of(RateLimiting(**{"enabled": True} | settings))
 
 
-def told(bounds: Bounds) -> Told:
+def told(bounds: Bounds) -> AnswerInfo:
     """Every limit's name, capacity and rate by the minute."""
     found: list[Limit] = [*bounds.requests, *([bounds.tokens] if bounds.tokens else [])]
     return [(limit.name, limit.capacity, round(limit.rate * 60, 9)) for limit in found]
@@ -43,7 +43,7 @@ def told(bounds: Bounds) -> Told:
         (Limits(enabled=False, requests_per_minute=20), []),
     ],
 )
-def test_every_bound_becomes_a_limit(limits: Limits, expected: Told) -> None:
+def test_every_bound_becomes_a_limit(limits: Limits, expected: AnswerInfo) -> None:
     assert told(rules(per_client=limits).client(None)) == expected
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from proxy.limits import survey as module
-from proxy.limits.base import Limit, Want
+from proxy.limits.base import Cost, Limit
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from proxy.limits.survey import Found, survey
@@ -27,7 +27,7 @@ class Place(NamedTuple):
     async def survey(self, *limits: Limit, most: int = 10) -> list[Found]:
         return await survey(self.url, self.prefix, limits, most, 5.0)
 
-    async def take(self, wants: Sequence[Want], lease: int = 1) -> None:
+    async def take(self, wants: Sequence[Cost], lease: int = 1) -> None:
         assert (await self.store.take(wants, lease)).admitted
 
 
@@ -43,8 +43,8 @@ async def place() -> AsyncIterator[Place]:
 
 
 async def test_what_was_taken_is_a_part_of_the_capacity_fullest_first(place: Place) -> None:
-    await place.take([Want(HOUR, "a", 360.0), Want(MINUTE, "a", 6.0)])
-    await place.take([Want(HOUR, "b:c", 1800.0)])
+    await place.take([Cost(HOUR, "a", 360.0), Cost(MINUTE, "a", 6.0)])
+    await place.take([Cost(HOUR, "b:c", 1800.0)])
     minute, hour = await place.survey(MINUTE, HOUR)
     assert [(key, pytest.approx(part, abs=0.05)) for key, part in minute] == [("a", 0.1)]
     assert [(key, pytest.approx(part, abs=0.01)) for key, part in hour] == [("b:c", 0.5), ("a", 0.1)]
@@ -52,13 +52,13 @@ async def test_what_was_taken_is_a_part_of_the_capacity_fullest_first(place: Pla
 
 async def test_slots_count_the_leases_that_hold_one(place: Place) -> None:
     for lease in (1, 2, 3):
-        await place.take([Want(SLOTS, "a")], lease)
+        await place.take([Cost(SLOTS, "a")], lease)
     assert await place.survey(SLOTS) == [[("a", 0.75)]]
 
 
 async def test_only_so_many_are_told(place: Place) -> None:
     for number in range(1, 6):
-        await place.take([Want(HOUR, f"k{number}", 100.0 * number)])
+        await place.take([Cost(HOUR, f"k{number}", 100.0 * number)])
     (found,) = await place.survey(HOUR, most=2)
     assert [key for key, _ in found] == ["k5", "k4"]
 
@@ -66,13 +66,13 @@ async def test_only_so_many_are_told(place: Place) -> None:
 async def test_only_so_many_are_looked_at(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_LOOKED_AT", 3)
     for number in range(10):
-        await place.take([Want(HOUR, f"k{number}", 100.0)])
+        await place.take([Cost(HOUR, f"k{number}", 100.0)])
     (found,) = await place.survey(HOUR)
     assert len(found) == 3
 
 
 async def test_nobody_elses_keys_are_taken_for_ours(place: Place) -> None:
-    await place.take([Want(HOUR, "a", 100.0)])
+    await place.take([Cost(HOUR, "a", 100.0)])
     assert await survey(place.url, place.prefix + "*", [HOUR], 10, 5.0) == [[]]
     assert await survey(place.url, place.prefix[:-1], [HOUR], 10, 5.0) == [[]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.breakers.breaker import Entry
-from proxy.exchange import Exchange, Trial
+from proxy.exchange import Attempt, Exchange
 from proxy.providers.keys import KeyRing
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.wire.usage import Usage
@@ -24,7 +24,6 @@ def settled(**facts: Any) -> Exchange:
     exchange.model = "deepseek-r1"
     exchange.provider, exchange.request_model = DEPLOYMENT
     exchange.stream = True
-    exchange.attempts = 1
     exchange.status = 200
     exchange.outcome = "ok"
     exchange.first_content = 100.25
@@ -38,14 +37,14 @@ def settled(**facts: Any) -> Exchange:
     return exchange
 
 
-def attempt(began: float, ended: float | None, failure: str = "") -> Trial:
+def attempt_of(began: float, ended: float | None, failure: str = "") -> Attempt:
     """One at the provider of ``DEPLOYMENT``."""
     name, model = DEPLOYMENT
     providers = {name: {"baseUrl": "http://127.0.0.1:1"}}
     [deployment] = build([{"name": "deepseek-r1", "provider": name, "model": model}], providers).deployments
     key = KeyRing(()).take(0.0)
     assert key is not None
-    return Trial(deployment, Entry.NORMAL, key, began, ended=ended, failure=failure)
+    return Attempt(deployment, Entry.NORMAL, key, began, ended=ended, failure=failure)
 
 
 def refused(code: str, status: int) -> Exchange:
@@ -56,7 +55,7 @@ def refused(code: str, status: int) -> Exchange:
         outcome="error",
         error=code,
         status=status,
-        attempts=0,
+        attempts=[],
         first_content=None,
         usage=None,
     )

@@ -10,13 +10,13 @@ from proxy.observe.conventions import OPERATIONS, blamed, is_failure, of_exchang
 from proxy.routing.endpoints import ENDPOINTS, OPAQUE
 from proxy.routing.routes import MODELS
 from proxy.wire.usage import Usage
-from tests.observe.exchanges import attempt, refused, settled
+from tests.observe.exchanges import attempt_of, refused, settled
 
 MODEL = "deepseek/deepseek-r1:free"
 
 
 def test_a_stream_that_went_well_has_these_attributes() -> None:
-    exchange = settled(response_model="deepseek-r1-0528")
+    exchange = settled(response_model="deepseek-r1-0528", attempts=[attempt_of(100.0, 103.0)])
     assert of_exchange(exchange, operation_of(exchange)) == {
         "sluice.request_id": "req-1",
         "sluice.outcome": "ok",
@@ -37,9 +37,9 @@ def test_a_stream_that_went_well_has_these_attributes() -> None:
 
 
 def test_its_attempt_has_these() -> None:
-    trial = attempt(100.0, 103.0)
-    trial.first_content = 100.125
-    assert of_trial(settled(), trial, "chat", MODEL) == {
+    attempt = attempt_of(100.0, 103.0)
+    attempt.first_content = 100.125
+    assert of_trial(settled(), attempt, "chat", MODEL) == {
         "server.address": "127.0.0.1",
         "server.port": 1,
         "http.response.status_code": 200,
@@ -53,22 +53,22 @@ def test_its_attempt_has_these() -> None:
 
 
 def test_an_attempt_that_failed_has_its_own_status_and_kind() -> None:
-    trial = attempt(100.0, 101.0, "server_error")
-    trial.status = 503
-    attributes = of_trial(settled(response_model="another"), trial, "chat", MODEL)
+    attempt = attempt_of(100.0, 101.0, "server_error")
+    attempt.status = 503
+    attributes = of_trial(settled(response_model="another"), attempt, "chat", MODEL)
     assert (attributes["http.response.status_code"], attributes["error.type"]) == (503, "server_error")
     assert "gen_ai.response.model" not in attributes
-    assert blamed(trial)
+    assert blamed(attempt)
 
 
 @pytest.mark.parametrize("kind", ["outrun", "client_gone"])
 def test_an_attempt_that_was_cut_short_is_no_error(kind: str) -> None:
-    trial = attempt(100.0, 101.0, kind)
-    attributes = of_trial(settled(), trial, "chat", MODEL)
+    attempt = attempt_of(100.0, 101.0, kind)
+    attributes = of_trial(settled(), attempt, "chat", MODEL)
     assert attributes["sluice.cut_short"] == kind
     assert "error.type" not in attributes
     assert "http.response.status_code" not in attributes
-    assert not blamed(trial)
+    assert not blamed(attempt)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class Scripted(SpanExporter):
         self.shutdowns += 1
 
 
-class Told:
+class AnswerInfo:
     """What was said to the operator."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ def spans(count: int) -> list[ReadableSpan]:
 
 
 @asynccontextmanager
-async def exporting(scripted: Scripted, told: Told, queue: int = 1000) -> AsyncIterator[Export]:
+async def exporting(scripted: Scripted, told: AnswerInfo, queue: int = 1000) -> AsyncIterator[Export]:
     export = Export(scripted, asyncio.get_running_loop(), told, told, queue)
     try:
         yield export
@@ -76,7 +76,7 @@ def offer(export: Export, count: int) -> bool:
 
 
 async def test_what_waits_is_sent_at_the_stop() -> None:
-    scripted, told = Scripted(), Told()
+    scripted, told = Scripted(), AnswerInfo()
     async with exporting(scripted, told) as export:
         assert offer(export, 3)
     assert scripted.batches == [3]
@@ -85,7 +85,7 @@ async def test_what_waits_is_sent_at_the_stop() -> None:
 
 
 async def test_a_full_queue_takes_nothing_more_and_says_so_once() -> None:
-    scripted, told = Scripted(), Told()
+    scripted, told = Scripted(), AnswerInfo()
     scripted.open.clear()
     async with exporting(scripted, told, queue=10) as export:
         assert offer(export, 9)
@@ -100,7 +100,7 @@ async def test_a_full_queue_takes_nothing_more_and_says_so_once() -> None:
 
 @pytest.mark.parametrize("result", [SpanExportResult.FAILURE, OSError("no route"), ValueError("not encoded")])
 async def test_failed_batches_are_counted_told_once_and_told_when_it_is_over(result: Any) -> None:
-    scripted, told = Scripted(), Told()
+    scripted, told = Scripted(), AnswerInfo()
     scripted.result = result
     async with exporting(scripted, told) as export:
         offer(export, BATCH)
@@ -119,7 +119,7 @@ async def test_failed_batches_are_counted_told_once_and_told_when_it_is_over(res
 
 
 async def test_a_queue_that_stays_full_is_no_return() -> None:
-    scripted, told = Scripted(), Told()
+    scripted, told = Scripted(), AnswerInfo()
     scripted.open.clear()
     async with exporting(scripted, told, queue=2 * BATCH) as export:
         offer(export, 2 * BATCH)
@@ -132,7 +132,7 @@ async def test_a_queue_that_stays_full_is_no_return() -> None:
 
 async def test_the_stop_waits_for_a_stuck_collector_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH", 0.05)
-    scripted, told = Scripted(), Told()
+    scripted, told = Scripted(), AnswerInfo()
     scripted.open.clear()
     export = Export(scripted, asyncio.get_running_loop(), told, told)
     offer(export, 5)
@@ -148,6 +148,6 @@ async def test_the_stop_waits_for_a_stuck_collector_only_so_long(monkeypatch: py
 async def test_the_sdks_own_complaints_are_silent_as_long_as_it_exports() -> None:
     logger = logging.getLogger("opentelemetry.exporter")
     assert logger.isEnabledFor(logging.ERROR)
-    async with exporting(Scripted(), Told()):
+    async with exporting(Scripted(), AnswerInfo()):
         assert not logger.isEnabledFor(logging.CRITICAL)
     assert logger.isEnabledFor(logging.ERROR)

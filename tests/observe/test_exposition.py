@@ -17,11 +17,11 @@ from prometheus_client.registry import Collector
 
 from proxy.observe.exposition import SLICE, render, slices
 from proxy.observe.family import Count, Family, Spread
-from proxy.observe.gauges import PORTION, Standing
+from proxy.observe.gauges import PORTION, BreakerSample
 from proxy.observe.lag import Lag
 from proxy.observe.metrics import Metrics
 from proxy.wire.usage import Usage
-from tests.observe.exchanges import DEPLOYMENT, attempt, refused, settled
+from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.3,*/*;q=0.1"
 
@@ -30,7 +30,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q
 async def metrics() -> Metrics:
     metrics = Metrics(version="1.2.3")
     metrics.know([DEPLOYMENT])
-    metrics.settle([settled(trials=[attempt(100.25, 102.0)])])
+    metrics.settle([settled(attempts=[attempt_of(100.25, 102.0)])])
     metrics.settle([settled(outcome="broken", error="upstream_stream_truncated")])
     metrics.settle([settled(outcome="client_gone")])
     metrics.settle([refused("model_not_found", 404)])
@@ -42,7 +42,7 @@ async def metrics() -> Metrics:
     metrics.dropped_events = 7
     metrics.possible_double_executions = 8
     metrics.admitted()
-    metrics.breakers = lambda: [Standing("openrouter/r1", *DEPLOYMENT, "open")]
+    metrics.breakers = lambda: [BreakerSample("openrouter/r1", *DEPLOYMENT, "open")]
     metrics.components = lambda: {"limiter": False}
     metrics.lag = Lag(asyncio.get_running_loop().call_later, lambda: 0.0)
     metrics.lag.last, metrics.lag.worst = 0.5, 0.75
@@ -192,10 +192,10 @@ async def test_ten_thousand_breakers_are_looked_at_in_portions(metrics: Metrics)
         turns += 1
         loop.call_soon(turn)
 
-    def standing() -> Iterator[Standing]:
+    def standing() -> Iterator[BreakerSample]:
         for number in range(10_000):
             seen.append(turns)
-            yield Standing(f"p/m{number}", "p", f"m{number}", "open" if number % 100 == 99 else "closed")
+            yield BreakerSample(f"p/m{number}", "p", f"m{number}", "open" if number % 100 == 99 else "closed")
 
     metrics.breakers = standing
     loop.call_soon(turn)

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.observe.family import Count, Family
-from proxy.observe.gauges import PORTION, STATES, Standing, breaker_states, components_up, open_connections
+from proxy.observe.gauges import PORTION, STATES, BreakerSample, breaker_states, components_up, open_connections
 
 OTHER = ("other", "other", "other")
 
 
-def gathered(standing: Iterable[Standing], most: int = 500) -> tuple[Family[Count], int]:
+def gathered(standing: Iterable[BreakerSample], most: int = 500) -> tuple[Family[Count], int]:
     """The family, and in how many steps it came."""
     steps, work = 1, breaker_states(standing, most)
     while True:
@@ -30,31 +30,31 @@ def told(family: Family[Count]) -> dict[tuple[str, ...], float]:
 
 
 def test_each_breaker_has_one_for_its_state_and_nought_for_the_others() -> None:
-    family, _ = gathered([Standing("p/m", "p", "up-m", "half_open")])
+    family, _ = gathered([BreakerSample("p/m", "p", "up-m", "half_open")])
     assert {labels: count.value for labels, count in family.cells.items()} == {
         ("p/m", "p", "up-m", state): int(state == "half_open") for state in STATES
     }
 
 
 def test_those_of_the_same_labels_are_counted_together() -> None:
-    family, _ = gathered([Standing("p/other", "p", "other", state) for state in ("open", "open", "closed")])
+    family, _ = gathered([BreakerSample("p/other", "p", "other", state) for state in ("open", "open", "closed")])
     assert told(family) == {("p/other", "p", "other", "open"): 2, ("p/other", "p", "other", "closed"): 1}
 
 
 def test_beyond_the_bound_they_are_counted_together() -> None:
-    family, _ = gathered([Standing(f"p/{n}", "p", "m", "open") for n in range(7)], most=3)
+    family, _ = gathered([BreakerSample(f"p/{n}", "p", "m", "open") for n in range(7)], most=3)
     assert len(family.cells) == 4 * len(STATES)
     assert told(family) == {**{(f"p/{n}", "p", "m", "open"): 1 for n in range(3)}, (*OTHER, "open"): 4}
 
 
 def test_the_work_is_done_in_portions() -> None:
     assert gathered([])[1] == 1
-    assert gathered([Standing(f"p/{n}", "p", "m", "open") for n in range(PORTION * 3)])[1] == 4
+    assert gathered([BreakerSample(f"p/{n}", "p", "m", "open") for n in range(PORTION * 3)])[1] == 4
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(STATES))), st.integers(1, 4))
 def test_none_is_lost_whatever_the_bound(standing: list[tuple[str, str]], most: int) -> None:
-    family, _ = gathered([Standing(name, "p", name, state) for name, state in standing], most)  # type: ignore[arg-type]
+    family, _ = gathered([BreakerSample(name, "p", name, state) for name, state in standing], most)  # type: ignore[arg-type]
     assert len(family.cells) <= (most + 1) * len(STATES)
     found: Counter[str] = Counter()
     for labels, value in told(family).items():

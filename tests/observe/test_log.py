@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from proxy.observe.log import NAME, TEXT, Level, Log
 from proxy.wire.usage import Usage
-from tests.observe.exchanges import refused, settled
+from tests.observe.exchanges import attempt_of, refused, settled
 
 HOSTILE = "\n\r\x00\x0b\x0c\x1b\x7f\x85\x9b\u2028\u2029\u202a\u202e\u2066\u2069"  # end a line, or drive a terminal
 
@@ -40,7 +40,7 @@ class Written:
 
 def test_an_exchange_is_one_json_line_with_every_field() -> None:
     written = Written()
-    written.log.exchanges([settled()])
+    written.log.exchanges([settled(attempts=[attempt_of(100.0, 103.0)])])
     assert written.lines() == [
         {
             "time": "2026-01-01T12:00:00.250Z",
@@ -294,7 +294,7 @@ def test_the_readable_form_tells_an_exchange_at_a_glance() -> None:
                 outcome="broken",
                 error="timeout_idle",
                 error_detail="peer 10.0.0.1",
-                attempts=2,
+                attempts=[attempt_of(100.0, 101.0), attempt_of(101.0, 103.0)],
                 usage=Usage(input=1),
             )
         ]

@@ -14,7 +14,7 @@ from proxy.observe.family import Family
 from proxy.observe.metrics import LEVELS, OUTCOMES, Metrics
 from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED, Endpoint
 from proxy.wire.usage import Usage
-from tests.observe.exchanges import DEPLOYMENT, attempt, refused, settled
+from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_every_outcome_has_its_own_label_set(metrics: Metrics, outcome: str) -> 
 def test_what_is_no_call_to_a_model_has_a_counter_of_its_own(
     metrics: Metrics, endpoint: Endpoint, outcome: str, kind: str
 ) -> None:
-    metrics.settle([settled(endpoint=endpoint, outcome=outcome, error="x", trials=[attempt(100.5, 102.5)])])
+    metrics.settle([settled(endpoint=endpoint, outcome=outcome, error="x", attempts=[attempt_of(100.5, 102.5)])])
     assert counted(metrics.others) == {(kind, outcome): 1}
     assert counted(metrics.attempts) == {(DEPLOYMENT[0], "ok"): 1}
     for family in (metrics.requests, metrics.errors, metrics.duration, metrics.tokens, metrics.first_token):
@@ -104,7 +104,7 @@ def test_a_stream_that_never_began_has_no_first_token(metrics: Metrics) -> None:
 
 def test_little_waits_to_be_put_into_a_bucket_however_much_is_counted(metrics: Metrics) -> None:
     for _ in range(600):
-        metrics.settle([settled(trials=[attempt(100.5, 102.5)])])
+        metrics.settle([settled(attempts=[attempt_of(100.5, 102.5)])])
     histograms = (metrics.duration, metrics.first_token, metrics.inter_token, metrics.longest_gap, metrics.overhead)
     for family in histograms:
         (spread,) = family.cells.values()
@@ -170,25 +170,25 @@ def own_share(**facts: Any) -> list[tuple[int, float]]:
 
 
 def test_of_a_plain_answer_our_share_is_what_lies_before_and_after_the_provider() -> None:
-    trials = [attempt(100.25, 102.5)]
-    assert own_share(stream=False, first_content=None, trials=trials) == [(1, 0.75)]
+    attempts = [attempt_of(100.25, 102.5)]
+    assert own_share(stream=False, first_content=None, attempts=attempts) == [(1, 0.75)]
 
 
 def test_of_a_stream_it_is_what_lies_before_the_provider() -> None:
-    assert own_share(trials=[attempt(100.125, 102.0)]) == [(1, 0.125)]
+    assert own_share(attempts=[attempt_of(100.125, 102.0)]) == [(1, 0.125)]
 
 
 def test_a_retry_and_the_wait_for_it_are_not_ours() -> None:
-    trials = [attempt(100.25, 100.5), attempt(101.5, 102.5)]
-    assert own_share(stream=False, first_content=None, trials=trials) == [(1, 0.75)]
+    attempts = [attempt_of(100.25, 100.5), attempt_of(101.5, 102.5)]
+    assert own_share(stream=False, first_content=None, attempts=attempts) == [(1, 0.75)]
 
 
 def test_where_no_provider_was_asked_there_is_no_share() -> None:
-    assert own_share(trials=[]) == [(0, 0.0)]
+    assert own_share(attempts=[]) == [(0, 0.0)]
 
 
 def test_our_share_is_never_negative() -> None:
-    assert own_share(trials=[attempt(99.0, None)]) == [(1, 0.0)]
+    assert own_share(attempts=[attempt_of(99.0, None)]) == [(1, 0.0)]
 
 
 # -- limits -------------------------------------------------------------------------------------------

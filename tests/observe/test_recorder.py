@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.breakers.breaker import Entry
-from proxy.exchange import Trial
+from proxy.exchange import Attempt
 from proxy.observe.facts import generated
 from proxy.observe.history import Second
 from proxy.observe.record import NAME, TEXT, record_of
@@ -39,8 +39,8 @@ def catalog() -> Catalog:
     return Catalog(config, Registry.of(config.circuit_breaker), version="1", created=0)
 
 
-def trial(of: Catalog, **facts: Any) -> Trial:
-    found = Trial(of.deployments[0], Entry.NORMAL, Key(0, b""), 100.0)
+def attempt(of: Catalog, **facts: Any) -> Attempt:
+    found = Attempt(of.deployments[0], Entry.NORMAL, Key(0, b""), 100.0)
     for name, value in ({"ended": 102.0} | facts).items():
         setattr(found, name, value)
     return found
@@ -74,9 +74,9 @@ async def test_of_several_with_the_same_id_the_newest_is_found() -> None:
 
 async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> None:
     recorder, known = made(), catalog()
-    failed = trial(known, failure="server_error", reason="status 500", ended=101.0)
-    good = trial(known, began=101.0, first_content=101.5, ended=103.0)
-    recorder.settle([settled(trials=[failed, good], usage=Usage(output=20, reasoning=10))])
+    failed = attempt(known, failure="server_error", reason="status 500", ended=101.0)
+    good = attempt(known, began=101.0, first_content=101.5, ended=103.0)
+    recorder.settle([settled(attempts=[failed, good], usage=Usage(output=20, reasoning=10))])
     samples = recorder.deployments[known.deployments[0].key]
     assert (samples.durations(), samples.first_tokens(), samples.tokens_per_second()) == ([2.0], [0.5], 20.0)
     assert samples.mishap is not None
@@ -86,20 +86,20 @@ async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> 
 @pytest.mark.parametrize("blameless", ["client_gone", "outrun"])
 async def test_what_the_provider_is_not_to_blame_for_is_no_mishap(blameless: str) -> None:
     recorder, known = made(), catalog()
-    recorder.settle([settled(trials=[trial(known, failure=blameless)])])
+    recorder.settle([settled(attempts=[attempt(known, failure=blameless)])])
     assert known.deployments[0].key not in recorder.deployments
 
 
 async def test_an_attempt_that_still_runs_is_neither() -> None:
     recorder, known = made(), catalog()
-    recorder.settle([settled(trials=[trial(known, ended=None)])])
+    recorder.settle([settled(attempts=[attempt(known, ended=None)])])
     assert len(recorder.deployments) == 0
 
 
 @pytest.mark.parametrize("error", ["", "timeout_idle"])
 async def test_what_is_kept_of_an_exchange_keeps_no_catalog_alive(error: str) -> None:
     recorder, known = made(), catalog()
-    exchange = settled(catalog=known, trials=[trial(known)], error=error)
+    exchange = settled(catalog=known, attempts=[attempt(known)], error=error)
     del exchange.catalog  # as the gateway does
     recorder.settle([exchange])
     watched = weakref.ref(known)

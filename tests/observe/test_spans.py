@@ -10,7 +10,7 @@ from proxy.exchange import Exchange
 from proxy.observe.spans import UNROUTED, Spans
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.trace_context import Parent, Trace
-from tests.observe.exchanges import attempt, refused, settled
+from tests.observe.exchanges import attempt_of, refused, settled
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND  # when the exchange of ``settled`` ends, at 103.0 of the loop's clock
@@ -26,9 +26,9 @@ def spans_of(exchange: Exchange, trace: Trace | None = None) -> list[ReadableSpa
 
 
 def test_an_exchange_is_a_servers_span_and_its_attempts_are_children() -> None:
-    first, second = attempt(100.5, 101.0, "server_error"), attempt(101.0, 103.0)
+    first, second = attempt_of(100.5, 101.0, "server_error"), attempt_of(101.0, 103.0)
     first.span, second.span = "00000000000000aa", "00000000000000bb"
-    own, failed, good = spans_of(settled(trials=[first, second]))
+    own, failed, good = spans_of(settled(attempts=[first, second]))
     assert [span.kind for span in (own, failed, good)] == [SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CLIENT]
     assert [span.name for span in (own, failed, good)] == [
         "chat deepseek-r1",
@@ -45,9 +45,9 @@ def test_an_exchange_is_a_servers_span_and_its_attempts_are_children() -> None:
 
 
 def test_the_moments_are_put_relative_to_the_wall_clock() -> None:
-    trial = attempt(100.5, 102.5)
-    trial.connected, trial.headers, trial.first_content = 100.625, 100.75, 101.0
-    own, child = spans_of(settled(trials=[trial]))
+    attempt = attempt_of(100.5, 102.5)
+    attempt.connected, attempt.headers, attempt.first_content = 100.625, 100.75, 101.0
+    own, child = spans_of(settled(attempts=[attempt]))
     assert (own.start_time, own.end_time) == (NOW - 3 * SECOND, NOW)
     assert (child.start_time, child.end_time) == (NOW - 5 * SECOND // 2, NOW - SECOND // 2)
     assert [(event.name, event.timestamp) for event in child.events] == [
@@ -58,7 +58,7 @@ def test_the_moments_are_put_relative_to_the_wall_clock() -> None:
 
 
 def test_an_attempt_that_never_ended_ends_with_its_exchange() -> None:
-    _, child = spans_of(settled(trials=[attempt(101.0, None, "ours")]))
+    _, child = spans_of(settled(attempts=[attempt_of(101.0, None, "ours")]))
     assert child.end_time == NOW
     assert child.events == ()
 
@@ -76,9 +76,9 @@ def test_the_clients_span_is_the_parent_and_its_state_goes_along() -> None:
 
 
 def test_a_failed_attempt_says_why_and_one_that_was_outrun_is_no_error() -> None:
-    failed, outrun = attempt(100.0, 101.0, "unreachable"), attempt(100.0, 101.0, "outrun")
+    failed, outrun = attempt_of(100.0, 101.0, "unreachable"), attempt_of(100.0, 101.0, "outrun")
     failed.reason = "The provider could not be reached."
-    own, first, second = spans_of(settled(trials=[failed, outrun]))
+    own, first, second = spans_of(settled(attempts=[failed, outrun]))
     assert (first.status.status_code, first.status.description) == (StatusCode.ERROR, failed.reason)
     assert second.status.status_code is own.status.status_code is StatusCode.UNSET
 

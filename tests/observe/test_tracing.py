@@ -17,8 +17,8 @@ from proxy.errors import ConfigError
 from proxy.observe.export import Export
 from proxy.observe.spans import Spans
 from proxy.observe.tracing import Tracing, opened
-from tests.observe.exchanges import attempt, settled
-from tests.observe.test_export import Scripted, Told
+from tests.observe.exchanges import attempt_of, settled
+from tests.observe.test_export import AnswerInfo, Scripted
 
 ROOT = Path(__file__).resolve().parents[2]
 ID = "0af7651916cd43dd8448eb211c80319c"
@@ -33,7 +33,7 @@ class Rig:
     """A Tracing whose exporter is scripted."""
 
     def __init__(self, ratio: float = 1.0, queue: int = 1000) -> None:
-        self.exporter, self.told = Scripted(), Told()
+        self.exporter, self.told = Scripted(), AnswerInfo()
         export = Export(self.exporter, asyncio.get_running_loop(), self.told, self.told, queue)
         self.tracing = Tracing(Spans("s", "1"), export, ratio, Random(42))
 
@@ -92,7 +92,7 @@ async def test_a_parent_that_is_not_valid_is_none_and_its_state_is_forgotten() -
 async def test_an_exchange_and_its_attempts_are_exported_together() -> None:
     rig = Rig()
     async with rig as tracing:
-        exchange = settled(trials=[attempt(100.0, 101.0, "timeout"), attempt(101.0, 103.0)])
+        exchange = settled(attempts=[attempt_of(100.0, 101.0, "timeout"), attempt_of(101.0, 103.0)])
         tracing.begin(exchange, headers())
         tracing.settle(exchange)
     assert rig.exporter.batches == [3]
@@ -102,8 +102,8 @@ async def test_where_there_is_no_room_all_of_an_exchange_is_lost() -> None:
     rig = Rig(queue=3)
     rig.exporter.open.clear()
     async with rig as tracing:
-        for trials in ([attempt(100.0, 101.0)], [attempt(100.0, 101.0)], []):
-            exchange = settled(trials=trials)
+        for attempts in ([attempt_of(100.0, 101.0)], [attempt_of(100.0, 101.0)], []):
+            exchange = settled(attempts=attempts)
             tracing.begin(exchange, headers())
             tracing.settle(exchange)
         assert tracing.lost == 2
@@ -124,7 +124,9 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_library")
 async def test_a_missing_extra_is_one_sentence_that_names_it() -> None:
     with pytest.raises(ConfigError) as caught:
-        opened(Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=Told(), info=Told())
+        opened(
+            Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=AnswerInfo(), info=AnswerInfo()
+        )
     assert caught.value.mistakes == [
         "observe.tracing: OpenTelemetry is not installed: pip install 'sluice-gateway[otel]'"
     ]

@@ -24,7 +24,7 @@ _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
-class Attempt(Struct, frozen=True):
+class UpstreamCall(Struct, frozen=True):
     """As the gateway's log has it; ``kind`` is ``OK`` for the one that answered."""
 
     provider: str
@@ -97,7 +97,7 @@ class Books:
             wrong += self._seen(attempt, left, line["endpoint"] != "responses")
         return wrong + [f"{each.provider} saw an attempt that the log has not" for each in left]
 
-    def _seen(self, attempt: Attempt, left: list[Heard], replayable: bool) -> list[str]:
+    def _seen(self, attempt: UpstreamCall, left: list[Heard], replayable: bool) -> list[str]:
         """Take from ``left`` what the attempt's provider saw of it."""
         if attempt.provider == DEAD:
             return (
@@ -114,7 +114,7 @@ class Books:
             return []
         return [f"{last.fault.name} at {attempt.provider} was taken for {attempt.kind or 'an answer'}"]
 
-    def _take(self, attempt: Attempt, left: list[Heard], replayable: bool) -> list[Heard]:
+    def _take(self, attempt: UpstreamCall, left: list[Heard], replayable: bool) -> list[Heard]:
         mine: list[Heard] = []
         while (found := self._next(attempt, left)) is not None:
             left.remove(found)
@@ -126,7 +126,7 @@ class Books:
             self.maybe_twice += 1
         return mine
 
-    def _next(self, attempt: Attempt, left: list[Heard]) -> Heard | None:
+    def _next(self, attempt: UpstreamCall, left: list[Heard]) -> Heard | None:
         """One after the other, but where two attempts ran at once, or one was given up before its provider came to it."""
         asked = (attempt.provider, attempt.model)
         found = left if self._hedged or attempt.kind == "timeout" else left[:1]
@@ -195,15 +195,15 @@ def _told(account: Account, line: Line) -> list[str]:
     return wrong
 
 
-def _attempts(line: Line) -> list[Attempt]:
+def _attempts(line: Line) -> list[UpstreamCall]:
     """The failures in order, and the one that answered."""
     found = []
     for failure in line.get("failures") or []:
         label, _, kind = failure.partition(" ")
         provider, _, name = label.partition("/")
-        found.append(Attempt(provider, UPSTREAM.get(label, name), kind))
+        found.append(UpstreamCall(provider, UPSTREAM.get(label, name), kind))
     answered = line["outcome"] == "ok" or (line["outcome"] == GONE and len(found) == line["attempts"] - 1)
-    return [*found, Attempt(line["provider"], line["upstream_model"], OK)] if answered else found
+    return [*found, UpstreamCall(line["provider"], line["upstream_model"], OK)] if answered else found
 
 
 def _shown(account: Account, line: Line, heard: Sequence[Heard]) -> str:

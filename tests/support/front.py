@@ -10,17 +10,17 @@ from typing import Any
 
 from proxy.config.schema import ListenTls
 from proxy.config.schema import Server as Settings
-from proxy.delivery import refuse
 from proxy.errors import GatewayError
-from proxy.transport.body import Budget
-from proxy.transport.clocks import Ticker
-from proxy.transport.doorman import Doorman
-from proxy.transport.flush import Flushing
-from proxy.transport.listener import Listener
-from proxy.transport.outbox import Outbox
-from proxy.transport.reply import Reply
-from proxy.transport.server import Request, Server
-from proxy.transport.termination import Termination
+from proxy.net.budget import Budget
+from proxy.net.clocks import Ticker
+from proxy.net.outbox import Outbox
+from proxy.responder import refuse
+from proxy.server.connection import Request, Server
+from proxy.server.connection_limit import ConnectionLimiter
+from proxy.server.flush import Flushing
+from proxy.server.listener import Listener
+from proxy.server.reply import Reply
+from proxy.server.tls_listener import TlsListener
 from tests.support.client import RawClient
 from tests.support.patience import until, within
 from tests.support.secure import SecureClient
@@ -73,11 +73,11 @@ class Front:
         refuse(reply, fault)
 
     @property
-    def doorman(self) -> Doorman:
+    def doorman(self) -> ConnectionLimiter:
         return self.server.doorman
 
     @property
-    def termination(self) -> Termination:
+    def termination(self) -> TlsListener:
         assert self.listener._termination is not None
         return self.listener._termination
 

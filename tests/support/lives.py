@@ -25,14 +25,14 @@ async def at_rest(gw: Gateway) -> None:
     """Once every exchange is settled: nothing in flight, no probe's slot taken, no connection leased, no byte held."""
     gateway = gw.app.gateway
     assert gateway is not None
-    around = gateway._around
+    context = gateway._context
     await until(lambda: not gateway._running, "the exchanges to be settled")
-    await until(lambda: not around.budget.used, f"{around.budget.used} bytes to be given back")
-    await until(lambda: _idle(gw) == len(around.pool), f"leased connections of {around.pool!r}")
+    await until(lambda: not context.budget.used, f"{context.budget.used} bytes to be given back")
+    await until(lambda: _idle(gw) == len(context.pool), f"leased connections of {context.pool!r}")
     assert [each for each in gw.app._registry if each.in_flight or each.breaker.probing] == []
     assert gw.app.metrics.in_flight == 0
 
 
 def _idle(gw: Gateway) -> int:
     assert gw.app.gateway is not None
-    return sum(len(place.idle) for place in gw.app.gateway._around.pool._places.values())
+    return sum(len(place.idle) for place in gw.app.gateway._context.pool._places.values())

@@ -12,10 +12,10 @@ from typing import cast
 
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
+from proxy.relay.events import EventHook, EventRelay
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
-from proxy.transport.relay import EventHook, EventRelay
-from proxy.transport.reply import Reply
+from proxy.server.reply import Reply
 from proxy.wire.dialects import tap_for
 from proxy.wire.tap import Mark
 from proxy.wire.usage import Usage

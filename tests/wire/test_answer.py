@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from proxy.errors import BrokenAnswer, ErrorInStream
-from proxy.wire.answer import Told, check
+from proxy.wire.answer import AnswerInfo, check
 from proxy.wire.usage import Usage
 from tests.support.answers import completion
 
 
 def test_a_completion_tells_model_and_usage() -> None:
-    assert check(json.dumps(completion()).encode()) == Told("up-model", Usage(9, None, 2, None))
+    assert check(json.dumps(completion()).encode()) == AnswerInfo("up-model", Usage(9, None, 2, None))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_a_completion_tells_model_and_usage() -> None:
     [b'\n\n\r\n\t {"model":"m"}', b'{"model":"m"}\n\n', b'{"model":"m","error":null}', b'{"model":"m","error":{}}'],
 )
 def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
-    assert check(body) == Told("m", None)
+    assert check(body) == AnswerInfo("m", None)
 
 
 @pytest.mark.parametrize(
@@ -37,18 +37,21 @@ def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
     ],
 )
 def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
-    assert check(body) == Told()
+    assert check(body) == AnswerInfo()
 
 
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        ({"usage": {"prompt_tokens": 5, "completion_tokens": 7}, "text": "\ud83d"}, Told("m", Usage(5, None, 7, None))),
-        ({"usage": {"prompt_tokens": 5}, "error": False}, Told("m", Usage(5, None, None, None))),
-        ({"usage": {"prompt_tokens": "5"}}, Told("m")),
+        (
+            {"usage": {"prompt_tokens": 5, "completion_tokens": 7}, "text": "\ud83d"},
+            AnswerInfo("m", Usage(5, None, 7, None)),
+        ),
+        ({"usage": {"prompt_tokens": 5}, "error": False}, AnswerInfo("m", Usage(5, None, None, None))),
+        ({"usage": {"prompt_tokens": "5"}}, AnswerInfo("m")),
     ],
 )
-def test_an_odd_member_costs_only_itself(members: dict[str, Any], told: Told) -> None:
+def test_an_odd_member_costs_only_itself(members: dict[str, Any], told: AnswerInfo) -> None:
     assert check(json.dumps({"model": "m"} | members).encode()) == told
 
 
@@ -86,8 +89,8 @@ def test_an_error_in_disguise_is_an_error(document: Any, status: int) -> None:
     [b'{"model":"m","score":NaN}', b'{"model":"m","logprob":-Infinity}', b'{"model":"m","text":"a\nb"}', b'{"model":"m","text":"\xff"}'],
 )  # fmt: skip
 def test_json_that_only_lenient_parsers_read_is_an_answer_all_the_same(body: bytes) -> None:
-    assert check(body) == Told("m", strict=False)
-    assert check(b'{"model":"m"}') == Told("m")
+    assert check(body) == AnswerInfo("m", strict=False)
+    assert check(b'{"model":"m"}') == AnswerInfo("m")
 
 
 def test_an_error_in_such_json_is_an_error() -> None:

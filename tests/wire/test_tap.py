@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import StreamTruncated
-from proxy.wire.dialects import tap_for, told_in
+from proxy.wire.dialects import encode_error, tap_for
 from proxy.wire.openai_chat import ChatTap
 from proxy.wire.openai_responses import ResponsesTap
 from proxy.wire.sse import Event
@@ -28,7 +28,7 @@ def test_every_dialect_has_its_tap() -> None:
      ("openai.other", b"data: {", True)],
 )  # fmt: skip
 def test_every_dialect_tells_an_error_in_its_own_way(dialect: str, line: bytes, open_ended: bool) -> None:
-    assert told_in(dialect, StreamTruncated("Cut.")).startswith(line)
+    assert encode_error(dialect, StreamTruncated("Cut.")).startswith(line)
     assert tap_for(dialect).open_ended is open_ended
 
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from proxy.control.openapi import calls, faults, wishes
 from proxy.control.openapi.operation import EVENTS, JSON
+from proxy.router_metadata import RouterMetadata
 from proxy.routing.endpoints import ENDPOINTS, Endpoint
-from proxy.truth import Truth
 
 BASE = "/v1/"
 TAG = "api"
@@ -31,7 +31,7 @@ _SUMMARIES = {
 }
 _ANSWER = {
     "type": "object",
-    "properties": {"_router": {"$ref": "#/components/schemas/Truth"}},
+    "properties": {"_router": {"$ref": "#/components/schemas/RouterMetadata"}},
     "additionalProperties": True,
     "description": "What the API defines, and who answered.",
 }
@@ -65,7 +65,7 @@ class ModelList(Struct):
     models: list[ModelRow]
 
 
-TYPES = (ModelObject, ModelList, Truth)
+TYPES = (ModelObject, ModelList, RouterMetadata)
 
 
 def paths() -> dict[str, Any]:

@@ -13,9 +13,9 @@ from proxy.control.openapi import api, faults, wishes
 from proxy.control.openapi.paths import paths
 from proxy.control.openapi.schemas import Schemas
 from proxy.control.router import Route
-from proxy.transport.flush import send
-from proxy.transport.security import NOSNIFF
-from proxy.transport.server import Request
+from proxy.server.connection import Request
+from proxy.server.flush import send
+from proxy.server.security import NOSNIFF
 
 _LINES = b"Content-Type: application/json\r\n" + NOSNIFF + b"Cache-Control: no-cache\r\n"
 _TEXT = """A gateway for language models that speaks OpenAI's API.

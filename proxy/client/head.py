@@ -1,0 +1,120 @@
+"""An upstream response head, read once: what it is, how it is framed, and whether two readers would agree.
+
+What of it goes to the client is collected in the same pass: a line costs one dictionary look-up, not two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from proxy.errors import BrokenAnswer
+from proxy.net import headers as policy
+from proxy.net.headers import DROP, TO_CLIENT, USUAL_CONNECTION, Header, Memo, Verdict, joined
+
+EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
+_READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
+
+
+class Head(Struct, gc=False):
+    """``kind`` is the media type in lower case, ``coding`` the content coding (``""``: none), ``length`` the
+    Content-Length or ``None``; ``framed`` tells that the body's end will be seen without the connection's.
+    ``lines`` are those that the client may see, as ``headers.to_client`` serialises them. ``suspect``: they may quote a
+    credential, as those of an error, and those of a name that few providers send."""
+
+    status: int
+    headers: list[Header]
+    kind: bytes
+    coding: str
+    length: int | None
+    framed: bool
+    lines: bytes
+    suspect: bool = False
+
+    def change(self, of: Callable[[bytes], bytes]) -> None:
+        """Replace the values by what ``of`` makes of them."""
+        self.headers = [(name, of(value)) for name, value in self.headers]
+        self.lines = of(self.lines)
+
+    def as_events(self) -> Head:
+        """The same head for a body that turned out to be an event stream."""
+        lines = EVENT_STREAM + policy.to_client(self.headers, without_type=True)
+        return Head(self.status, self.headers, b"text/event-stream", self.coding, self.length, self.framed, lines)
+
+    def __repr__(self) -> str:
+        return f"<Head {self.status} {self.kind.decode('latin-1')}>"
+
+
+# Lines that providers usually send: nobody quotes a credential there, and they need no look at their value.
+_FAMILIAR: Final = frozenset(
+    b"age cache-control connection content-disposition content-language date etag expires keep-alive last-modified"
+    b" link pragma retry-after retry-after-ms server server-timing trailer vary via x-should-retry x-powered-by"
+    b" openai-model openai-processing-ms openai-version request-id x-request-id x-cache x-response-time".split()
+)
+_SUSPECT: Final = b"?"  # in place of the name of a field whose value might be a credential
+
+
+class _Marks(Memo[tuple[bytes | None, Verdict]]):
+    """The lower-case name of a field that is read here, ``None`` for all others; and what the client gets of it."""
+
+    def judge(self, name: bytes) -> tuple[bytes | None, Verdict]:
+        lower, verdict = name.lower(), TO_CLIENT.judge(name)
+        if lower in _READ:
+            return lower, verdict
+        return None if verdict == DROP or lower in _FAMILIAR else _SUSPECT, verdict
+
+
+class _Kinds(Memo[bytes]):
+    """The media type of a Content-Type."""
+
+    def judge(self, name: bytes) -> bytes:
+        return name.partition(b";")[0].strip().lower()
+
+
+# What pure functions said before.
+_mark_of: Final = _Marks().__getitem__
+_kind_of: Final = _Kinds().__getitem__
+
+
+def read_head(status: int, headers: list[Header]) -> Head:
+    """Raises BrokenAnswer on heads that two readers could read differently.
+
+    RFC 9112 6.1 and 6.3: a message with both lengths, or with a coding that is not plain ``chunked``,
+    ought to be handled as an error by whoever forwards it.
+    """
+    kind, coding = b"", ""
+    length: int | None = None
+    chunked = depends = False
+    suspect = status >= 400
+    lines: list[bytes] = []
+    for name, value in headers:
+        field, beginning = _mark_of(name)
+        if beginning:
+            lines.append(beginning + value)
+        elif beginning is None and value not in USUAL_CONNECTION:
+            depends = True  # on other lines, which lines pass
+        if field is None:
+            continue
+        if field == b"content-type":
+            kind = _kind_of(value)
+        elif field == b"content-length":
+            if length is not None or not value.isdigit():
+                raise BrokenAnswer("The provider's answer has no single valid Content-Length.")
+            length = int(value)
+        elif field == b"content-encoding":
+            coding = value.decode("latin-1").strip().lower()
+            if coding == "identity":
+                coding = ""
+        elif field == _SUSPECT:
+            suspect = True
+        else:
+            if chunked or value.strip().lower() != b"chunked":
+                raise BrokenAnswer("The provider's answer has a transfer coding that we do not read.")
+            chunked = True
+    if chunked and length is not None:
+        raise BrokenAnswer("The provider's answer has both Content-Length and Transfer-Encoding.")
+    framed = chunked or length is not None or status in (204, 304)
+    block = policy.to_client(headers) if depends else joined(lines)
+    return Head(status, headers, kind, coding, length, framed, block, suspect)

@@ -1,0 +1,66 @@
+"""Answers whose media type does not say whether they are an event stream: their first bytes do.
+
+Flask's default is ``text/html``, other servers say ``text/plain``, ``application/octet-stream`` or nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.errors import GatewayError
+from proxy.relay.collect import Body
+from proxy.routing.endpoints import Endpoint
+from proxy.wire.sse import begins_events
+
+MAX_BLANK = 64 * 1024  # bytes; blank lines may stand before JSON, too, as a sign of life
+_MEDIA = (b"audio/", b"image/", b"video/")
+
+
+def may_be_events(kind: bytes, endpoint: Endpoint) -> bool:
+    """Whether an answer of this media type can be the event stream that the client asked for.
+
+    Not where the endpoint has binary answers: raw audio may begin with a colon.
+    """
+    return endpoint.answer == "json" and not kind.startswith(_MEDIA)
+
+
+class Sniffer:
+    """A body of which too little has come. ``choose`` makes the body that it is: of events, or another."""
+
+    __slots__ = ("_body", "_choose", "_seen")
+
+    committed = False  # whoever is chosen takes its place
+
+    def __init__(self, choose: Callable[[bool], Body]) -> None:
+        self._choose = choose
+        self._seen = b""
+        self._body: Body | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._body is not None:
+            self._body.feed(chunk)
+            return
+        self._seen += chunk
+        events = begins_events(self._seen)
+        if events is not None or len(self._seen) > MAX_BLANK:
+            self._begin(bool(events)).feed(self._seen)
+
+    def end(self) -> None:
+        """Too little came for an event."""
+        body = self._begin(False)
+        if self._seen:
+            body.feed(self._seen)
+        body.end()
+
+    def broken(self, fault: GatewayError) -> None:
+        """Nothing of it went out."""
+
+    def ping(self) -> None:
+        """It may be JSON, which has no room for comments."""
+
+    def release(self) -> None:
+        self._seen = b""
+
+    def _begin(self, events: bool) -> Body:
+        self._body = self._choose(events)
+        return self._body

@@ -1,0 +1,240 @@
+"""How an answer leaves: which header lines it carries, how an error is told, in every state of the reply."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import json
+from multidict import istr
+
+from proxy import router_metadata
+from proxy.client.head import EVENT_STREAM
+from proxy.config.timeouts import PLAIN
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorized, UpgradeRequired
+from proxy.exchange import Exchange
+from proxy.net import headers as policy
+from proxy.net.headers import Memo
+from proxy.relay.collect import Answer
+from proxy.relay.seams import PING, comment
+from proxy.routing.catalog import Catalog
+from proxy.routing.deployment import Deployment
+from proxy.routing.routes import Route
+from proxy.server.body import BodyReader
+from proxy.server.connection import Request
+from proxy.server.flush import send
+from proxy.server.reply import Reply
+from proxy.wire import openai_error
+from proxy.wire.answer import AnswerInfo, check
+from proxy.wire.call import Call
+from proxy.wire.dialects import encode_error
+from proxy.wire.document import is_json
+
+_DECISION = istr("x-router-decision")
+_JSON = b"Content-Type: application/json\r\n"
+_FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
+_NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
+_SANDBOX = b"Content-Security-Policy: sandbox\r\n"
+BIG_BODY = 1024 * 1024  # bytes of a request: from here on reading it takes milliseconds, and nobody may keep it long
+_GIVEN_UP = (408, 413)  # the rest of the body is not waited for
+_UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
+
+
+class _Own(Memo[bytes]):
+    """The gateway's own lines for an answer of this media type."""
+
+    def judge(self, name: bytes) -> bytes:
+        if name == b"text/event-stream":
+            return _NOSNIFF + _UNBUFFERED
+        if name.endswith((b"/json", b"+json")):
+            return _NOSNIFF
+        return _NOSNIFF + _SANDBOX  # relayed content must never run as a page of ours
+
+
+_own_lines: Final = _Own().__getitem__  # what a pure function said before
+
+
+class Responder:
+    """One exchange together with the client's request: whoever handles it answers here."""
+
+    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "request", "route")
+
+    route: Route  # known before a handler is called
+
+    def __init__(self, exchange: Exchange, request: Request) -> None:
+        self.exchange = exchange
+        self.request = request
+        self._deployment: Deployment | None = None
+        self.body: BodyReader | None = None  # where the request's body is read, once that began
+        self.call: Call | None = None  # what it says, where it is one
+        self.cors = b""
+        self.decision = b""  # the header line that explains the choice, where the client asked for it
+
+    def forget_request(self) -> None:
+        """What the client sent has done its work: no attempt will follow."""
+        if self.call is not None:
+            self.call.release()
+        self.release_body()
+
+    def release_body(self) -> None:
+        """Nothing more is read of it."""
+        body = self.body
+        if body is not None:
+            self.exchange.bytes_in = received = body.received
+            body.release()
+            if received > BIG_BODY and self.call is not None:
+                self.call.release()  # the traceback of a fault keeps it until the next collection
+
+    def chose(self, deployment: Deployment) -> None:
+        """The deployment that is being asked: the answer will name it."""
+        exchange = self.exchange
+        exchange.provider = deployment.provider.name
+        exchange.request_model = deployment.upstream_model or exchange.model
+        self._deployment = deployment
+
+    @property
+    def explains(self) -> bool:
+        """Whether the client wants the choice explained."""
+        return self.request.rare and self.request.headers.get(_DECISION, "").lower() == "true"
+
+    @property
+    def client_stall(self) -> float:
+        """The clock of a client that takes nothing, in seconds."""
+        return (self._deployment.clocks if self._deployment is not None else PLAIN).client_stall
+
+    def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
+        """The header lines of a relayed answer; ``kind`` is its media type."""
+        return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.cors))
+
+    def send(self, status: int, body: bytes) -> None:
+        """A JSON answer of our own making."""
+        self.request.reply.send(status, self._json_lines(), body)
+
+    def checked(self, answer: Answer) -> AnswerInfo:
+        """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
+        if self.request.reply.begun:
+            raise BrokenAnswer("The provider's answer is no event stream.")
+        return check(answer.body)
+
+    def deliver(self, answer: Answer, told: AnswerInfo) -> None:
+        """An answer that was ``checked``. Raises ClientGone once its usage is noted if nobody takes it any more."""
+        exchange, deployment = self.exchange, self._deployment
+        exchange.usage = told.usage
+        exchange.response_model = told.model
+        if self.request.gone:
+            raise ClientGone
+        assert deployment is not None
+        body = answer.body
+        if told.strict:
+            body = router_metadata.spliced(body, router_metadata.member(exchange, deployment))
+        else:
+            exchange.lenient_events = 1
+        self.request.reply.send(answer.status, self.lines(answer.kind, answer.lines), body)
+
+    def ping(self) -> None:
+        """Tell a client that waits for a stream's content that we wait, too.
+
+        The first one is the status commit: 200 now, the content later, or an error in-band.
+        """
+        reply = self.request.reply
+        if self.request.gone:
+            return  # whoever waits for it may hear so a moment later than we
+        if reply.begun:
+            reply.write(comment(PING, numbered=reply.numbered))
+        else:
+            self.exchange.early_status = True
+            reply.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), PING)
+
+    def epilogue(self) -> bytes:
+        """What goes before the terminal event of a stream: who answered, where the head could not or should not say,
+        and how many of its events are missing."""
+        exchange = self.exchange
+        wanted = (
+            exchange.early_status
+            or exchange.lost_events
+            or self.request.headers.get("x-router-metadata", "").lower() == "true"
+        )
+        return self.closing_comment() if wanted else b""
+
+    def closing_comment(self) -> bytes:
+        """The same, wanted or not."""
+        return router_metadata.comment(self.exchange, self._deployment) if self._deployment is not None else b""
+
+    async def models(self, catalog: Catalog, name: str) -> None:
+        """GET models and models/{id}. Raises ClientFault (404), ClientGone."""
+        access = self.exchange.access
+        pages = catalog.pages
+        body = pages.find(name, access) if name else pages.listed(access)
+        if body is None:
+            raise pages.unknown(name, access)
+        await send(self.request, 200, self._json_lines(), body)
+
+    def refuse(self, fault: GatewayError) -> None:
+        """Tell a failure: as an HTTP status, in-band once the status is out, or by a cut."""
+        exchange, reply = self.exchange, self.request.reply
+        exchange.error = fault.code or fault.type
+        exchange.error_detail = fault.detail or exchange.error_detail
+        if self.request.gone:
+            exchange.outcome = "client_gone"
+            return
+        if reply.ended:
+            return
+        if reply.begun:
+            exchange.outcome = "broken"
+            reply.end(encode_error(exchange.endpoint.dialect, fault))
+            return
+        exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
+        if fault.status in _GIVEN_UP or self.request.body_withheld:
+            reply.keep_alive = False
+        refuse(reply, fault, self._router_lines() + self.cors)
+
+    def relay_error(self, answer: Answer) -> None:
+        """The provider's own error, which is the client's affair, without credentials and names of accounts."""
+        deployment = self._deployment
+        body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)
+        error = openai_error.refused(body)
+        if self.request.reply.begun or self.request.gone:
+            raise openai_error.fault_of(error)
+        exchange = self.exchange
+        exchange.outcome = "error"
+        exchange.error = f"upstream_{answer.status}"
+        if error is not None:
+            body = openai_error.relayed(body, answer.status)
+        elif not is_json(body):
+            body = openai_error.body(
+                GatewayError(f"The provider answered with status {answer.status}.", code=f"upstream_{answer.status}")
+            )
+        lines = policy.to_client(answer.headers, without_type=True)
+        if answer.status == 429 and b"x-should-retry" not in lines.lower():
+            lines += _FINAL  # a limit that waiting does not lift, or it would not be relayed
+        # A 401 that is relayed says what the gateway's key may not do. To a client it would mean its own key.
+        status = 403 if answer.status == 401 else answer.status
+        self.request.reply.send(status, _JSON + self.lines(b"application/json", lines), body)
+
+    def _json_lines(self) -> bytes:
+        return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.cors))
+
+    def _router_lines(self) -> bytes:
+        exchange = self.exchange
+        return b"x-request-id: %b\r\n%b%b%b" % (
+            exchange.request_id.encode(),
+            router_metadata.lines(exchange, self._deployment),
+            b"" if exchange.hold is None else exchange.hold.lines(),
+            self.decision,
+        )
+
+
+def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
+    """An error answer in OpenAI's shape."""
+    retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
+    allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
+    # RFC 9110 11.6.1: a 401 says how to prove who one is.
+    ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorized) else b""
+    upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
+    final = _FINAL if fault.should_retry is False else b""
+    reply.send(fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
+
+
+def _document(fault: GatewayError) -> bytes:
+    if isinstance(fault, ShuttingDown):
+        return json.encode({"statusCode": 503, "message": fault.message, "error": "Service Unavailable"})
+    return openai_error.body(fault)

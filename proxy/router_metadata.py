@@ -1,0 +1,137 @@
+"""What a client is told of who answered: as header lines, as the member ``_router``, as a comment in a stream.
+
+No address and no key: names of the configuration, kinds of failures, and the gateway's own words for them.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from proxy.exchange import Exchange
+from proxy.net.headers import ascii_value
+from proxy.routing import rules
+from proxy.routing.deployment import Deployment
+
+MAX_ERRORS = 1024  # bytes of the header line that lists the failures
+MAX_DECISION = 1280
+_encode = msgspec.json.Encoder().encode
+_is_object = re.compile(rb"[ \t\r\n]*\{").match
+_is_empty = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*\}").match
+
+
+class Failure(Struct):
+    """One attempt that did not help."""
+
+    provider: str
+    model_name: str
+    error: str
+    message: str
+
+
+class Skipped(Struct):
+    """One deployment that was passed over: ``model`` is ``provider/name``, ``reason`` that of ``routing/plan.py``,
+    ``limit`` for a limit of the gateway's own or ``keys_resting``."""
+
+    model: str
+    reason: str
+
+
+class RouterMetadata(Struct):
+    """The member ``_router`` of a JSON answer. ``model_name`` is the configuration's name of the deployment;
+    ``lost_events`` is there for streams of which events are missing, because no JSON parser could read them,
+    ``skipped`` where a deployment was passed over."""
+
+    provider: str
+    model_name: str
+    attempts: int
+    fallback_used: bool
+    errors: list[Failure]
+    lost_events: int | UnsetType = UNSET
+    skipped: list[Skipped] | UnsetType = UNSET
+
+
+def failures(exchange: Exchange) -> list[Failure]:
+    """What was tried in vain, in order."""
+    return [
+        Failure(attempt.deployment.provider.name, attempt.deployment.name, attempt.failure, attempt.reason)
+        for attempt in exchange.attempts
+        if attempt.failure and attempt.failure not in rules.BLAMELESS
+    ]
+
+
+def lines(exchange: Exchange, deployment: Deployment | None) -> bytes:
+    """The header lines ``x-router-...``, at most 2 KB, as far as the truth is known now."""
+    if deployment is None:
+        return b"x-router-attempts: %d\r\n" % len(exchange.attempts)
+    if len(exchange.attempts) == 1 and not exchange.fallback_used:
+        return deployment.router_lines or _usual_lines(deployment)
+    parts = [_named(deployment), b"x-router-attempts: %d\r\n" % len(exchange.attempts)]
+    if exchange.fallback_used:
+        parts.append(b"x-router-fallback-used: true\r\n")
+    if len(exchange.attempts) > 1:
+        parts += [b"x-router-errors: %b\r\n" % ascii_value(told, MAX_ERRORS) for told in _told(exchange)]
+    return b"".join(parts)
+
+
+def member(exchange: Exchange, deployment: Deployment) -> bytes:
+    """``"_router": {...}`` as JSON bytes."""
+    if len(exchange.attempts) == 1 and not exchange.fallback_used and not exchange.skipped:
+        if not deployment.router_member:
+            deployment.router_member = b'"_router":' + _document(exchange, deployment)
+        return deployment.router_member
+    return b'"_router":' + _document(exchange, deployment)
+
+
+def comment(exchange: Exchange, deployment: Deployment) -> bytes:
+    """The same as a comment of an event stream."""
+    return b": _router %b\n\n" % _document(exchange, deployment)
+
+
+def spliced(body: bytes, new: bytes) -> bytes:
+    """A JSON answer with a member more; ``body`` as it is where it is no object. Copies it once, decodes nothing."""
+    if body.startswith(b'{"') and body.endswith(b"}"):  # as everybody writes it
+        return b"".join((memoryview(body)[:-1], b",", new, b"}"))
+    if not _is_object(body):
+        return body
+    view, end = memoryview(body), body.rindex(b"}")
+    return b"".join((view[:end], b"" if _is_empty(body) else b",", new, view[end:]))
+
+
+def decision(explained: dict[str, object]) -> bytes:
+    """The header line ``x-router-decision`` for what a plan explains."""
+    return b"x-router-decision: %b\r\n" % ascii_value(_encode(explained).decode(), MAX_DECISION)
+
+
+def _told(exchange: Exchange) -> list[str]:
+    told = ", ".join(f"{failure.provider}/{failure.model_name}={failure.error}" for failure in failures(exchange))
+    return [told] if told else []
+
+
+def _document(exchange: Exchange, deployment: Deployment) -> bytes:
+    return _encode(
+        RouterMetadata(
+            deployment.provider.name,
+            deployment.name,
+            len(exchange.attempts),
+            exchange.fallback_used,
+            failures(exchange),
+            exchange.lost_events or UNSET,
+            [Skipped(*each) for each in exchange.skipped] or UNSET,
+        )
+    )
+
+
+def _usual_lines(deployment: Deployment) -> bytes:
+    """The header lines of an answer that came at once."""
+    deployment.router_lines = _named(deployment) + b"x-router-attempts: 1\r\n"
+    return deployment.router_lines
+
+
+def _named(deployment: Deployment) -> bytes:
+    return b"x-router-provider: %b\r\nx-router-model: %b\r\n" % (
+        ascii_value(deployment.provider.name, 256),
+        ascii_value(deployment.name, 256),
+    )

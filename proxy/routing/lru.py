@@ -1,0 +1,34 @@
+"""A dict that forgets what was not asked for the longest time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class LruCache(Generic[K, V]):
+    """At most ``most`` values. https://en.wikipedia.org/wiki/Cache_replacement_policies#LRU"""
+
+    __slots__ = ("_found", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: dict[K, V] = {}  # the one asked for longest ago is the first
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, key: K) -> V | None:
+        found = self._found.pop(key, None)
+        if found is not None:
+            self._found[key] = found
+        return found
+
+    def put(self, key: K, value: V) -> None:
+        self._found.pop(key, None)
+        if len(self._found) >= self._most:
+            del self._found[next(iter(self._found))]
+        self._found[key] = value

@@ -1,0 +1,188 @@
+"""Taking in a request body: whole, bounded, in time, and decoded.
+
+A body that arrived together with its head costs no await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+from aiohttp.hdrs import CONTENT_ENCODING
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
+from msgspec import Struct
+
+from proxy.errors import ClientFault, ClientGone
+from proxy.net.budget import Budget
+from proxy.net.codings import CODINGS, decoder_of
+from proxy.net.inflate import BadCompression
+from proxy.server.connection import Request
+
+TURN = 512 * 1024  # bytes, coming in or decoded, after which the rest of the loop has its turn
+MIN_RATE = 1024  # bytes per second that a body must keep up on the whole, beyond its first timeout
+
+
+class BodyReader(Struct, eq=False):
+    """Reads one request's body; ``held`` bytes are on the budget until ``release``."""
+
+    request: Request
+    limit: int
+    timeout: float
+    budget: Budget
+    held: int = 0
+    received: int = 0  # bytes, decoded ones where the body is decoded
+
+    @property
+    def coding(self) -> str:
+        """The Content-Encoding, ``""`` for a plain body."""
+        coding = self.request.headers.get(CONTENT_ENCODING, "").strip().lower()
+        return "" if coding == "identity" else coding
+
+    @property
+    def declared(self) -> int | None:
+        """The Content-Length, or ``None`` if the body is chunked. aiohttp refused what is no number."""
+        length = self.request.headers.get("Content-Length")
+        return int(length) if length is not None else None
+
+    @property
+    def declared_plain(self) -> int | None:
+        """The length of the decoded body, where the client's head tells it."""
+        return None if self.coding else self.declared
+
+    def admit(self, *, decode: bool = True) -> None:
+        """Refuse before reading what is too large or cannot be decoded; let a client that asked go on.
+
+        Raises ClientFault (413, 415).
+        """
+        if decode and (coding := self.coding) and coding not in CODINGS:
+            raise ClientFault(
+                "Request bodies may be encoded with gzip, deflate or zstd.", status=415, code="content_encoding"
+            )
+        if self.request.payload.is_eof():
+            return  # all of it came with the head: counted when it is taken, and nobody waits to go on
+        declared = self.declared
+        if declared is not None and declared > self.limit:
+            raise self._too_large()
+        if self.request.http11 and self.request.headers.get("Expect", "").lower() == "100-continue":
+            self.request.send_continue()
+
+    def taken(self) -> bytes | None:
+        """The body if all of it is here and plain, else ``None``. Raises ClientFault (413), Overloaded."""
+        request = self.request
+        payload = request.payload
+        if request.rare and CONTENT_ENCODING in request.headers and self.coding:
+            return None
+        if (
+            type(payload) is StreamReader
+            and payload._eof
+            and payload._exception is None
+            and len(payload._buffer) == 1
+            and not (payload._cursor or payload._protocol._reading_paused)
+        ):
+            # Most bodies lie there as one piece that nobody touched yet, and kept no further bytes from coming: it is
+            # handed out as it is. The reader's own way is six calls, for an account that nobody looks at any more.
+            data = payload._buffer.popleft()
+        elif payload.is_eof() and payload.exception() is None:
+            data = payload.read_nowait(-1)
+        else:
+            return None
+        size, budget = len(data), self.budget
+        used = budget.used + size
+        if size > self.limit or used > budget.limit or self.received:
+            self._count(size)  # which refuses it in the first two cases
+        else:
+            self.received = self.held = size
+            budget.used = used
+        return data
+
+    async def whole(self) -> bytes:
+        """The decoded body. Raises ClientFault (400, 408, 413), Overloaded, ClientGone."""
+        # Not joined at the end: 50 MB of fresh pages at once would hold every stream for 30 ms.
+        gathered = BytesIO()
+        async for piece in self.pieces():
+            gathered.write(piece)
+        return gathered.getvalue()
+
+    async def pieces(self, *, hold: bool = True) -> AsyncIterator[bytes]:
+        """The decoded body as it arrives; ``hold=False`` leaves the budget alone: the piece goes straight on."""
+        coding = self.coding
+        if not coding:
+            async for piece in self.raw():
+                self._count(len(piece), hold=hold)
+                yield piece
+            return
+        decoder = decoder_of(coding)
+        arrived = done = 0
+        try:
+            async for raw in self.raw():
+                arrived += len(raw)
+                if arrived > self.limit:  # there is a coding in which any number of bytes mean nothing
+                    raise self._too_large()
+                for piece in decoder.feed(raw):
+                    self._count(len(piece), hold=hold)
+                    yield piece
+                    done += len(piece)
+                    if done > TURN:
+                        done = 0
+                        await asyncio.sleep(0)
+                done += len(raw)
+        except BadCompression:
+            raise ClientFault("The compressed request body is damaged.", code="content_encoding") from None
+        if not decoder.finished:
+            raise ClientFault("The compressed request body is cut off.", code="content_encoding")
+
+    async def untouched(self) -> AsyncIterator[bytes]:
+        """The body as it came, within the limit."""
+        async for piece in self.raw():
+            self._count(len(piece), hold=False)
+            yield piece
+
+    def release(self) -> None:
+        held = self.held
+        if held:
+            self.budget.used -= held
+            self.held = 0
+
+    def _count(self, size: int, *, hold: bool = True) -> None:
+        self.received = received = self.received + size
+        if received > self.limit:
+            raise self._too_large()
+        if hold:
+            self.budget.take(size)
+            self.held += size
+
+    def _too_large(self) -> ClientFault:
+        megabytes = self.limit / (1024 * 1024)
+        return ClientFault(f"The request body is larger than {megabytes:g} MB.", status=413, code="request_too_large")
+
+    async def raw(self) -> AsyncIterator[bytes]:
+        """The body as it came, not decoded, not counted. Raises ClientFault (400, 408), ClientGone."""
+        payload = self.request.payload
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        taken = 0
+        while not payload.at_eof():
+            # A body that trickles must not hold a place for ever, a large one on a slow line may take long.
+            deadline = began + self.timeout + taken / MIN_RATE if self.timeout else None
+            try:
+                async with asyncio.timeout_at(deadline):
+                    piece = await payload.readany()
+            except TimeoutError:
+                raise ClientFault("The request body did not arrive in time.", status=408, code="body_timeout") from None
+            except (RequestPayloadError, ConnectionError) as exc:
+                raise _broken(exc) from None
+            if piece:
+                taken += len(piece)
+                yield piece
+        broken = payload.exception()
+        if broken is not None:
+            raise _broken(broken)
+
+
+def _broken(cause: BaseException) -> BaseException:
+    """What the end of a body that is not whole means."""
+    if isinstance(cause, RequestPayloadError):
+        return ClientFault("The request body is not framed as HTTP/1.1.", code="malformed_request")
+    return ClientGone() if isinstance(cause, ConnectionError) else cause

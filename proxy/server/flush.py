@@ -1,0 +1,121 @@
+"""The end of an answer: it is delivered when the client has taken it, not when we have written it.
+
+What no provider feeds (pages, errors, lists, the rest of a collected answer) has its flow control here: what is unsent
+counts against the budget, and a client that takes none of it for ``clientStall`` is disconnected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from proxy.config.timeouts import PLAIN, Clocks
+from proxy.errors import ClientGone
+from proxy.net.clocks import Subject, Ticker, Watch
+
+if TYPE_CHECKING:  # both stand on this module
+    from proxy.net.budget import Budget
+    from proxy.server.connection import Request
+
+PIECE = 64 * 1024  # bytes written at a time of a body that is larger: as much as any connection may hold
+
+
+class Flushing:
+    """Waits for the clients of a process. ``client_stall`` is in seconds, 0: no bound."""
+
+    __slots__ = ("_budget", "_loop", "_ticker", "client_stall")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ticker: Ticker,
+        budget: Budget,
+        client_stall: float = PLAIN.client_stall,
+    ) -> None:
+        self._loop = loop
+        self._ticker = ticker
+        self._budget = budget
+        self.client_stall = client_stall
+
+    async def wait(self, request: Request) -> None:
+        """Wait until the client of ``request`` takes more. Raises ClientGone if it left, or had to be left."""
+        await Flush(request, self._budget, self._loop).run(self._ticker, self.client_stall)
+
+    def watch(self, subject: Subject, expired: Callable[[str, float], None]) -> Watch:
+        """Run the client's clock over ``subject``, which just stopped writing, until the watch is stopped."""
+        return _stall_watch(self._ticker, self.client_stall, subject, expired)
+
+
+async def send(request: Request, status: int, lines: bytes, body: bytes) -> None:
+    """A whole answer of any size, written piece by piece as the client takes it.
+
+    For bodies that many answers share: so little is held for each that it need not be refused. Raises ClientGone.
+    """
+    reply = request.reply
+    if len(body) <= PIECE or reply.head_only:
+        reply.send(status, lines, body)
+        return
+    reply.begin(status, lines, body[:PIECE], length=len(body))
+    for start in range(PIECE, len(body), PIECE):
+        await request.flush()
+        reply.write(body[start : start + PIECE])
+    reply.end()
+
+
+def _stall_watch(ticker: Ticker, seconds: float, subject: Subject, expired: Callable[[str, float], None]) -> Watch:
+    clocks = Clocks(connect=0.0, headers=0.0, first_content=0.0, idle=0.0, total=0.0, client_stall=seconds)
+    watch = Watch(ticker, clocks, subject, expired)
+    watch.pause()
+    return watch
+
+
+class Flush:
+    """Waits, as the request's flow, until what is unsent is no more than any connection may hold."""
+
+    __slots__ = ("_budget", "_done", "_request", "last_read", "stalled")
+
+    def __init__(self, request: Request, budget: Budget, loop: asyncio.AbstractEventLoop) -> None:
+        self._request = request
+        self._budget = budget
+        self._done: asyncio.Future[None] = loop.create_future()
+        self.last_read = 0.0
+        self.stalled = False
+
+    async def run(self, ticker: Ticker, client_stall: float) -> None:
+        """Raises ClientGone (``stalled`` if we left the client), or whatever ``interrupt`` brought."""
+        request, held = self._request, self._request.unsent
+        watch = _stall_watch(ticker, client_stall, self, self._expired)
+        request.flow = self
+        self._budget.used += held  # too late to refuse it, but others must see it
+        try:
+            await self._done
+        finally:
+            self._budget.give(held)
+            request.flow = None
+            watch.stop()
+
+    @property
+    def unsent(self) -> int:
+        return self._request.unsent
+
+    def pause(self) -> None:
+        """Nothing is written any more."""
+
+    def resume(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def client_gone(self) -> None:
+        if not self._done.done():
+            self._done.set_exception(ClientGone())
+
+    def interrupt(self, reason: BaseException | None) -> None:
+        """Cut the connection: an answer that is not all there must not look whole."""
+        if not self._done.done():
+            self._done.set_exception(reason or ClientGone())
+            self._request.reply.abort()
+
+    def _expired(self, clock: str, seconds: float) -> None:
+        self.stalled = True
+        self.interrupt(ClientGone())

@@ -1,0 +1,151 @@
+"""Who may speak to us from where: Host and Origin, so that no web page and no rebound name uses a local gateway.
+
+The API answers the origins that are configured (CORS), the control plane none but its own.
+
+DNS rebinding needs a name, so IP literals are always fine; names are fine if they are ours or configured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+from aiohttp import hdrs
+
+from proxy.config.exposure import is_local
+from proxy.config.schema import Server as Settings
+from proxy.errors import ClientFault
+from proxy.net.headers import ascii_value
+from proxy.server.connection import Request
+from proxy.server.origins import Origins
+from proxy.server.security import NOSNIFF
+
+REMEMBERED = 1000
+
+# Kubernetes, load balancers and container runtimes ask for these by whatever name or address they know.
+PROBES = frozenset(("/health/live", "/ready"))
+
+# RFC 9110 7.2 and RFC 3986 3.2.2: a literal in brackets or a name, and a port.
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?").fullmatch
+
+# RFC 9110 5.6.1 and 5.6.2: what a browser lists there. It goes back as it came, so nothing else may.
+_FIELD_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*").fullmatch
+MAX_ASKED = 4096
+
+# Fetch 3.2.2. Which origin may ask does not hang on whose credential it brings, and a preflight brings none.
+_PREFLIGHT = (
+    b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
+)
+_PRIVATE_NETWORK = b"Access-Control-Allow-Private-Network: true\r\n"  # WICG: a page of the internet, a gateway at home
+
+
+class HostOriginGuard:
+    """``check`` every request before anything else is done for it."""
+
+    def __init__(self, settings: Settings, *, local: bool, protect_metrics: bool = False) -> None:
+        """``local``: the listener is a unix socket, which no web page reaches.
+
+        ``protect_metrics``: a scrape needs the admin token. Then, and where the whole network may scrape, a page behind
+        a rebound name could learn nothing more, and scrapers use names of their own.
+        """
+        self._names = frozenset(
+            ("localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts))
+        )
+        # "*.example.org" as ".example.org"
+        suffixes = (host[1:].lower() for host in settings.allowed_hosts if host.startswith("*."))
+        self._suffixes = (".localhost", *suffixes)
+        self._any_host = local or "*" in settings.allowed_hosts
+        scraped_by_any_name = protect_metrics or not is_local(settings)
+        self._any_host_at = PROBES | {"/metrics"} if scraped_by_any_name else PROBES
+        self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end before us
+        self._origins = Origins(settings.cors_origins)
+        self._good: set[str] = set()  # Host values that passed, to spare the parsing
+
+    def check(self, request: Request) -> bytes:
+        """The CORS lines that the answer needs, usually none. Raises ClientFault (403, 421)."""
+        headers = request.headers
+        host = headers.get(hdrs.HOST, "")
+        if host not in self._good:
+            self._check_host(host, request)
+        private = _is_private(request.path)
+        if private and headers.get("Sec-Fetch-Site") == "cross-site":
+            raise _foreign(
+                "The control plane takes no requests from other sites.", headers.get(hdrs.ORIGIN, "(not named)")
+            )
+        origin = headers.get(hdrs.ORIGIN) if request.rare else None
+        return b"" if origin is None else self._check_origin(origin, host, private)
+
+    def preflight(self, request: Request, cors: bytes) -> bool:
+        """Answer a CORS preflight; ``False`` if this is none."""
+        headers = request.headers
+        if request.method != "OPTIONS" or not cors or "Access-Control-Request-Method" not in headers:
+            return False
+        asked = headers.get("Access-Control-Request-Headers", "")
+        lines = [cors, _PREFLIGHT, NOSNIFF]
+        if len(asked) <= MAX_ASKED and _FIELD_NAMES(asked):
+            lines.append(b"Access-Control-Allow-Headers: %b\r\n" % asked.encode())
+        if headers.get("Access-Control-Request-Private-Network") == "true":
+            lines.append(_PRIVATE_NETWORK)
+        request.reply.send(204, b"".join(lines))
+        return True
+
+    def _check_host(self, host: str, request: Request) -> None:
+        if not (self._any_host or self._is_ours(host)):
+            # An HTTP/1.0 request may lack the Host (RFC 9112 3.2), and no browser sends such a request.
+            nameless = hdrs.HOST not in request.headers and not request.http11
+            if nameless or request.path in self._any_host_at:
+                return  # but this Host is not good for other requests
+            raise ClientFault(
+                "The Host of this request is not one of the gateway's names; add it to server.allowedHosts"
+                " (ALLOWED_HOSTS).",
+                status=421,
+                code="host_not_allowed",
+            )
+        if len(self._good) < REMEMBERED:
+            self._good.add(host)
+
+    def _is_ours(self, host: str) -> bool:
+        found = _HOST(host)
+        if found is None:
+            return False
+        literal, name = found.groups()
+        if literal is not None:
+            return _is_address(literal, IPv6Address)
+        name = name.removesuffix(".").lower()
+        return name in self._names or name.endswith(self._suffixes) or _is_address(name, ip_address)
+
+    def _check_origin(self, origin: str, host: str, private: bool) -> bytes:
+        scheme, _, place = origin.partition("://")
+        own = place == host and scheme in self._own_schemes and host != ""
+        if private:
+            if not own:
+                raise _foreign("The control plane takes no requests from other web origins.", origin)
+            return b""
+        cors = self._origins.lines(origin)
+        if not cors and not own:
+            raise _foreign("Requests from this web origin are not allowed; add it to server.corsOrigins.", origin)
+        return cors
+
+
+def _is_private(path: str) -> bool:
+    """Whether it is the control plane's, which serves its own pages alone. It knows no other spelling of its paths."""
+    return path.startswith(("/admin/", "/auth/")) or path in ("/admin", "/auth")
+
+
+def _foreign(message: str, origin: str) -> ClientFault:
+    """The log line names the origin: the client's operator has to know what to add."""
+    return ClientFault(message, status=403, code="origin_not_allowed", detail=f"Origin: {_shown(origin)}")
+
+
+def _shown(value: str) -> str:
+    """A header value for the log: printable ASCII, and no longer than a host name may be (RFC 1035 2.3.4)."""
+    return ascii_value(value, 255).decode()
+
+
+def _is_address(text: str, kind: Callable[[str], object]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""Where clients reach us: one TCP address or unix socket, with TLS or without."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import stat
+from pathlib import Path
+
+from proxy.config.listening import address
+from proxy.config.schema import Server as Settings
+from proxy.runtime.listening import listen
+from proxy.server.connection import Server
+from proxy.server.tls_listener import TlsListener
+
+BACKLOG = 2048
+CLEANUP_SECS = 2.0  # for aiohttp, after our own drain has ended every exchange
+
+
+class Listener:
+    """``start`` binds, ``stop`` closes every connection: whatever still runs should have been ended before.
+
+    ``port`` is the one that was bound, 0 for a unix socket.
+    """
+
+    def __init__(self, server: Server, settings: Settings) -> None:
+        self.port = 0
+        self.server = server
+        self._settings = settings
+        self._termination: TlsListener | None = None
+        self._accepting: list[asyncio.AbstractServer] = []  # one for each socket
+
+    def __repr__(self) -> str:
+        return f"<Listener {self._settings.unix_socket or self.port} {self.server.doorman!r}>"
+
+    async def start(self) -> None:
+        """Raises ConfigError for a certificate that cannot be used, OSError where the address cannot be had: the
+        address is its ``filename``.
+        """
+        try:
+            await self._start()
+        except OSError as error:
+            where = address(self._settings, self._settings.port)
+            raise OSError(error.errno, error.strerror or str(error), where) from error
+
+    async def _start(self) -> None:
+        settings, loop = self._settings, asyncio.get_running_loop()
+        if settings.tls is not None:
+            self._termination = TlsListener(self.server, settings.tls, settings.max_handshakes)
+        factory = self._termination or self.server
+        if settings.unix_socket:
+            _remove_stale(settings.unix_socket)
+            self._accepting.append(await loop.create_unix_server(factory, settings.unix_socket, backlog=BACKLOG))
+            return
+        sockets = await listen(settings.host, settings.port, BACKLOG, reuse_port=settings.reuse_port)
+        self.port = sockets[0].getsockname()[1]
+        for sock in sockets:
+            self._accepting.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
+
+    def reload_certificates(self) -> None:
+        """Read the certificate's files again; connections stay. Raises ConfigError, then nothing has changed."""
+        if self._termination is not None:
+            self._termination.reload()
+
+    async def stop(self) -> None:
+        """Refuse connections, then close those that there are."""
+        if not self._accepting:
+            return
+        if self._settings.unix_socket:  # while it is still ours
+            _remove(self._settings.unix_socket)
+        for accepting in self._accepting:
+            accepting.close()
+        await asyncio.sleep(0)  # those just accepted are made known
+        if self._termination is not None:
+            self._termination.dismiss()
+        self.server.doorman.dismiss()
+        self.server.pre_shutdown()
+        await self.server.shutdown(CLEANUP_SECS)
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+
+
+def _remove_stale(path: str) -> None:
+    """A socket file that nobody listens on is left from a process that died.
+
+    Raises OSError if somebody does: the loops would take the file away from under it.
+    """
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return  # an error of bind
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
+            return
+    raise OSError(errno.EADDRINUSE, "Another process listens on this socket", path)

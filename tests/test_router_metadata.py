@@ -1,0 +1,183 @@
+"""What a client is told of who answered, without a socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy import router_metadata
+from proxy.breakers.breaker import Entry
+from proxy.exchange import Attempt, Exchange
+from proxy.providers.keys import KeyRing
+from proxy.routing.deployment import Deployment
+from proxy.routing.endpoints import ENDPOINTS
+from tests.support.answers import answered_by, compact, unspliced
+from tests.support.catalogs import build
+
+KEY = "sk-very-secret"
+MEMBER = b'"_router":' + compact(answered_by())
+
+blank = st.text(" \t\r\n", max_size=3)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+objects = st.dictionaries(st.text(), values, max_size=5)
+
+
+def deployment(name: str = "m", provider: str = "up") -> Deployment:
+    providers = {provider: {"baseUrl": "http://10.1.2.3:81/v1", "apiKey": KEY}}
+    [found] = build([{"name": name, "provider": provider, "model": "up-model"}], providers).deployments
+    return found
+
+
+def exchange(*attempts: tuple[Deployment, str, str], **facts: Any) -> Exchange:
+    """``attempts``: who was asked, and the kind and the reason of its failure."""
+    made = Exchange(ENDPOINTS[0], None, "req-1", began=0.0)  # type: ignore[arg-type]
+    [key] = KeyRing([KEY])._keys
+    made.attempts = [Attempt(each, Entry.NORMAL, key, 0.0, failure=kind, reason=why) for each, kind, why in attempts]
+    for name, value in facts.items():
+        setattr(made, name, value)
+    return made
+
+
+# -- the member of a JSON answer ----------------------------------------------------------------------
+
+
+@given(objects, blank, blank, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_a_spliced_object_has_the_member_more_and_every_other_byte(
+    value: dict[str, Any], before: str, after: str, indent: Any, ascii_only: bool
+) -> None:
+    text = before + json.dumps(value, indent=indent, ensure_ascii=ascii_only) + after
+    body = text.encode("utf-8", "surrogatepass")
+    whole = router_metadata.spliced(body, MEMBER)
+    decoded = json.loads(whole.decode("utf-8", "surrogatepass"))
+    assert decoded == value | {"_router": answered_by()}
+    assert [*decoded][-1] == "_router" or "_router" in value
+    assert unspliced(whole) == (body, answered_by())
+
+
+@given(values.filter(lambda value: not isinstance(value, dict)), blank)
+def test_what_is_no_object_stays_as_it_is(value: Any, before: str) -> None:
+    body = before.encode() + json.dumps(value).encode()
+    assert router_metadata.spliced(body, MEMBER) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        (b"{}", b'{"x":1}'),
+        (b"{ \n}\n", b'{ \n"x":1}\n'),
+        (b'\n{"a":"}"}', b'\n{"a":"}","x":1}'),
+        (b'{"a":{}}', b'{"a":{},"x":1}'),
+        (b'{"a":{}\n}\r\n', b'{"a":{}\n,"x":1}\r\n'),
+        (b'[{"a":1}]', b'[{"a":1}]'),
+        (b'"{}"', b'"{}"'),
+        (b"", b""),
+    ],
+)
+def test_a_member_goes_before_the_last_brace(body: bytes, whole: bytes) -> None:
+    assert router_metadata.spliced(body, b'"x":1') == whole
+
+
+def test_an_answer_of_another_gateway_is_told_by_the_last_one() -> None:
+    once = router_metadata.spliced(b'{"a":1}', b'"_router":{"provider":"theirs"}')
+    assert json.loads(router_metadata.spliced(once, MEMBER))["_router"] == answered_by()
+
+
+def test_the_first_attempts_member_is_made_once_per_deployment() -> None:
+    good = deployment()
+    assert router_metadata.member(exchange((good, "", "")), good) == MEMBER
+    assert router_metadata.member(exchange((good, "", "")), good) is good.router_member
+
+
+def test_every_attempt_that_did_not_help_is_told_and_not_remembered() -> None:
+    good, bad = deployment(), deployment("bad", "down")
+    failed = exchange((bad, "server_error", "status 500"), (bad, "timeout", "Too late."), (good, "", ""))
+    told = answered_by(
+        attempts=3,
+        errors=[
+            {"provider": "down", "model_name": "bad", "error": "server_error", "message": "status 500"},
+            {"provider": "down", "model_name": "bad", "error": "timeout", "message": "Too late."},
+        ],
+    )
+    assert json.loads(b"{%b}" % router_metadata.member(failed, good)) == {"_router": told}
+    assert good.router_member == b""
+
+
+def test_a_fallback_that_was_asked_first_is_told() -> None:
+    good = deployment()
+    told = json.loads(b"{%b}" % router_metadata.member(exchange((good, "", ""), fallback_used=True), good))["_router"]
+    assert told == answered_by(fallback_used=True)
+    assert good.router_member == b""
+
+
+# -- the comment of a stream ----------------------------------------------------------------------------
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_a_comment_is_one_event_whatever_it_tells(reason: str) -> None:
+    good = deployment()
+    comment = router_metadata.comment(exchange((good, "other", reason), (good, "", "")), good)
+    assert comment.startswith(b": _router {")
+    assert comment.endswith(b"}\n\n")
+    assert comment.count(b"\n") == 2
+    assert b"\r" not in comment
+    assert json.loads(comment.removeprefix(b": _router "))["errors"][0]["message"] == reason
+
+
+# -- the header lines -----------------------------------------------------------------------------------
+
+
+def test_a_plain_success_has_three_lines() -> None:
+    good = deployment()
+    expected = b"x-router-provider: up\r\nx-router-model: m\r\nx-router-attempts: 1\r\n"
+    assert router_metadata.lines(exchange((good, "", "")), good) == expected
+    assert router_metadata.lines(exchange((good, "", "")), good) == expected
+
+
+def test_before_anybody_was_asked_only_that_is_told() -> None:
+    assert router_metadata.lines(exchange(), None) == b"x-router-attempts: 0\r\n"
+
+
+def test_failures_and_the_fallback_are_told_where_there_are_any() -> None:
+    good, bad = deployment(), deployment("bad", "down")
+    failed = exchange((bad, "rate_limited", "status 429"), (good, "", ""), fallback_used=True)
+    assert router_metadata.lines(failed, good).split(b"\r\n")[2:] == [
+        b"x-router-attempts: 2", b"x-router-fallback-used: true", b"x-router-errors: down/bad=rate_limited", b"",
+    ]  # fmt: skip
+
+
+def test_names_of_any_kind_and_any_number_of_failures_stay_within_two_kilobytes_of_ascii() -> None:
+    odd = deployment()
+    odd.name = "ü\r\nx-evil: 1" + "é" * 500
+    lines = router_metadata.lines(exchange(*[(odd, "server_error", "status 500")] * 50, fallback_used=True), odd)
+    assert len(lines) <= 2048
+    assert lines.isascii()
+    assert lines.count(b"\n") == lines.count(b"\r\n") == 5
+    assert b"\nx-evil" not in lines
+
+
+def test_nothing_that_is_told_holds_an_address_or_a_key() -> None:
+    good = deployment()
+    failed = exchange((good, "unreachable", "No connection."), (good, "", ""))
+    for told in (
+        router_metadata.member(failed, good),
+        router_metadata.comment(failed, good),
+        router_metadata.lines(failed, good),
+    ):
+        for secret in (KEY.encode(), b"10.1.2.3", b"up-model"):
+            assert secret not in told
+
+
+def test_a_decision_is_one_line_of_ascii_whatever_is_explained() -> None:
+    line = router_metadata.decision({"chosen": "up/ü\r\n", "candidates": ["x" * 100] * 100})
+    assert line.startswith(b"x-router-decision: {")
+    assert line.endswith(b"\r\n")
+    assert line.isascii()
+    assert line.count(b"\r") == line.count(b"\n") == 1
+    assert len(line) < 1400
