@@ -13,8 +13,17 @@ from proxy.runtime.loop import Loop
 from tests.support.recorded import MISSING, SHARED
 from tests.support.tls import Authority
 
-# A busy machine is no reason to fail.
-settings.register_profile("untimed", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run and on every worker, and no deadline: a busy machine is no reason to fail.
+# `--hypothesis-profile=search` looks for new examples.
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("search", settings.get_profile("untimed"), derandomize=False, max_examples=500)
 settings.load_profile("untimed")
 
 

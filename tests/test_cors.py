@@ -19,7 +19,7 @@ from tests.support.answers import SSE_HEADERS
 from tests.support.browser import chromium
 from tests.support.gateway import Gateway, one_provider
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cors")]  # one browser
 
 STREAM = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 

@@ -35,7 +35,7 @@ from tests.support.browser import chromium
 from tests.support.gateway import Gateway, one_provider
 from tests.support.steps import Script
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("dashboard")]  # one browser
 
 TOKEN = "the-admin-token-of-the-tests"
 PAGES = ["overview", "models", "requests", "limits", "try", "config"]

@@ -13,10 +13,11 @@ import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import NoReturn
 
-import pytest
 from playwright.async_api import Browser, async_playwright
+
+from tests.support.machine import one_at_a_time
+from tests.support.services import missing
 
 QUIET = (
     "--headless",
@@ -49,17 +50,20 @@ async def chromium(*args: str) -> AsyncIterator[Browser]:
 
 @cache
 def _found() -> str:
-    """Where chromium is; asked and answered once."""
-    path = shutil.which("chromium")
+    """Path of chromium, which is installed first if need be."""
+    with one_at_a_time("chromium"):
+        path = shutil.which("chromium") or _installed()
     if path is None:
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            _missing("chromium is not installed, and only root may install it with apt-get")
-        for command in INSTALL:
-            _run(command)
-        path = shutil.which("chromium")
-    if path is None:
-        _missing("chromium cannot be found although it was installed")
+        missing("chromium cannot be found although it was installed")
     return path
+
+
+def _installed() -> str | None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        missing("chromium is not installed, and only root may install it with apt-get")
+    for command in INSTALL:
+        _run(command)
+    return shutil.which("chromium")
 
 
 def _run(command: Sequence[str]) -> None:
@@ -67,12 +71,6 @@ def _run(command: Sequence[str]) -> None:
     try:
         ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_SECS)
     except subprocess.TimeoutExpired:
-        _missing(f"chromium is not installed, and {' '.join(command)} took longer than {INSTALL_SECS:g} s")
+        missing(f"chromium is not installed, and {' '.join(command)} took longer than {INSTALL_SECS:g} s")
     if ran.returncode:
-        _missing(f"chromium is not installed, and {' '.join(command)} failed: {ran.stderr.strip()[-500:]}")
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+        missing(f"chromium is not installed, and {' '.join(command)} failed: {ran.stderr.strip()[-500:]}")

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.support.machine import one_at_a_time
 from tests.support.services import missing
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +23,10 @@ def openai_1() -> Path:
     lock = ROOT / "deploy" / "locks" / "openai-1.txt"
     folder = Path(sys.prefix) / "openai-1"
     stamp = folder / lock.name
-    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        _install(lock, folder)
-        stamp.write_bytes(lock.read_bytes())
+    with one_at_a_time("openai-1"):
+        if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
+            _install(lock, folder)
+            stamp.write_bytes(lock.read_bytes())
     return folder
 
 

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from tests.support.machine import one_at_a_time
 from tests.support.patience import PATIENCE, within
 
 REDIS_SERVERS = ("redis-server", "valkey-server")
@@ -78,7 +79,8 @@ async def postgres_database() -> AsyncIterator[str]:
     """The URL (``postgresql://...``) of a new and empty database, which is dropped at the end, whoever still uses it."""
     asyncpg = pytest.importorskip("asyncpg")
     url, name = postgres_url(), f"sluice_test_{secrets.token_hex(8)}"
-    await _postgres_command(asyncpg, url, f"CREATE DATABASE {name}")
+    # template0 takes no connections. A connection to template1, the default, would make this fail.
+    await _postgres_command(asyncpg, url, f"CREATE DATABASE {name} TEMPLATE template0")
     try:
         yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     finally:
@@ -155,6 +157,8 @@ class OwnRedis:
 
 # what is there, and how it is started
 
+_failed_starts: dict[str, str] = {}  # by name of the service, with the reason: no test waits for it a second time
+
 
 def _url(service: Service) -> str:
     if given := os.environ.get(service.variable):
@@ -162,11 +166,15 @@ def _url(service: Service) -> str:
             missing(f"nothing answers where {service.variable} says that {service.name} is")
         return given
     if not _listens(service.url, service.port):
-        _start(service)
+        with one_at_a_time(service.name):
+            if not _listens(service.url, service.port):  # another test process may have started it meanwhile
+                _start(service)
     return service.url
 
 
 def _start(service: Service) -> None:
+    if reason := _failed_starts.get(service.name):
+        missing(reason)
     command = service.command()
     if command is None:
         missing(f"{service.name} is neither running nor installed")
@@ -177,7 +185,9 @@ def _start(service: Service) -> None:
         while not _listens(service.url, service.port):
             if time.monotonic() > deadline:
                 words.seek(0)
-                missing(f"{service.name} does not start: {words.read().strip()[-500:]}")
+                reason = f"{service.name} does not start: {words.read().strip()[-500:]}"
+                _failed_starts[service.name] = reason
+                missing(reason)
             time.sleep(0.05)
 
 
