@@ -1,0 +1,176 @@
+"""The path of a request: which Python functions run for it, in their order and by file.
+
+    python -m tests.bench.calls [--tree FOLDER] [--stream] [--tree-of-calls]
+
+The gateway runs as the benchmark starts it. After a warm-up over one connection, a profile function notes every call
+of a Python function until the client has the whole answer. Work of timers is left out: the reports of several
+requests at once, and the clocks. A coroutine that goes on counts as a call, as it costs as much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench.child import ROOT, cores
+from tests.bench.peers.base import Provider
+from tests.bench.peers.sluice import Sluice
+from tests.bench.recorder import OUT
+from tests.bench.run import upstream
+from tests.bench.traffic import plain_request, stream_request
+
+LIMIT = 120  # s
+WARM_UP = 300  # requests
+EVENTS = 40  # of a stream
+INTERVAL = 0.02  # s between them, so that each comes in a read of its own
+# Files whose callbacks serve many requests at once: clocks, reports, samples of the loop's lag.
+APART = ("net/clocks", "observe/", "runtime/", "python:")
+RECORDER = Path(__file__).with_name("recorder.py")
+
+
+class Step(NamedTuple):
+    """One call: how deep it stands below the loop, its file and its qualified name."""
+
+    depth: int
+    file: str
+    name: str
+
+
+class Traced(Sluice):
+    """The gateway in a process that can record its calls."""
+
+    name = "traced"
+
+    @property
+    def found(self) -> Path:
+        return self.folder / "calls.json"
+
+    def command(self) -> list[str]:
+        python, *arguments = super().command()
+        return [python, str(RECORDER), *arguments[2:]]
+
+    def environment(self) -> dict[str, str]:
+        return {OUT: str(self.found), "PYTHONPATH": str(self.tree)}
+
+    def switch(self, signum: signal.Signals) -> None:
+        assert self.child is not None
+        os.kill(self.child.pid, signum)
+
+
+def _exchange(connection: socket.socket, request: bytes) -> None:
+    """One request and its whole answer."""
+    connection.sendall(request)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise SystemExit(f"void: {head[:200]!r}")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    while len(body) < int(length[1]) if length else not body.endswith(b"0\r\n\r\n"):
+        body += connection.recv(65536)
+
+
+def record(provider: Provider, folder: Path, tree: Path, request: bytes) -> list[Step]:
+    """The calls for ``request``, with those of timers left out."""
+    peer = Traced(provider, folder, tree=tree)
+    try:
+        peer.start(cores()[0])
+        with _connected(peer.port) as connection:
+            for number in range(WARM_UP):
+                _exchange(connection, plain_request(peer.path, peer.model, number))
+            _exchange(connection, request)
+            peer.switch(signal.SIGUSR1)
+            time.sleep(0.3)  # what the requests before left behind is reported meanwhile
+            _exchange(connection, request)
+            peer.switch(signal.SIGUSR2)
+            deadline = time.monotonic() + 10
+            while not peer.found.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        steps = json.loads(peer.found.read_text())
+    finally:
+        peer.stop()
+    return list(_of_the_request([Step(depth, _short(file), name) for depth, file, name in steps]))
+
+
+def _connected(port: int) -> socket.socket:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _short(file: str) -> str:
+    for mark in ("/proxy/", "/site-packages/", "/lib/python"):
+        _, found, rest = file.rpartition(mark)
+        if found:
+            return rest if mark == "/proxy/" else rest if mark == "/site-packages/" else f"python:{rest}"
+    return file
+
+
+def _of_the_request(steps: list[Step]) -> Iterator[Step]:
+    """Without the callbacks of the loop that belong to timers and to this script's own signals."""
+    ground = min(step.depth for step in steps)
+    callbacks: list[list[Step]] = []
+    for step in steps:
+        if step.depth == ground or not callbacks:
+            callbacks.append([])
+        callbacks[-1].append(step._replace(depth=step.depth - ground))
+    begun = False
+    for callback in callbacks:
+        root = callback[0]
+        begun = begun or root.name.endswith("data_received")  # the client's request
+        if begun and not root.file.startswith(APART) and not root.file.endswith(RECORDER.name):
+            yield from callback
+
+
+def path(steps: list[Step]) -> str:
+    """The path as a list: one line for each visit of a file, with the functions that were entered there."""
+    lines = []
+    for file, visit in groupby(steps, key=lambda step: step.file):
+        names = dict.fromkeys(step.name.replace(".<locals>", "") for step in visit)
+        lines.append(f"- `{file}`: {', '.join(names)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.calls", description=__doc__.split("\n")[0])
+    parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
+    parser.add_argument("--stream", action="store_true", help=f"a stream of {EVENTS} events instead of a JSON answer")
+    parser.add_argument("--tree-of-calls", action="store_true", help="print every call, indented by its depth")
+    chosen = parser.parse_args()
+    signal.alarm(LIMIT)
+    if chosen.stream:
+        request = stream_request(Sluice.path, Sluice.model, EVENTS, INTERVAL)
+    else:
+        request = plain_request(Sluice.path, Sluice.model, 1)
+    with tempfile.TemporaryDirectory(prefix="sluice-calls-") as name, upstream(Path(name)) as provider:
+        steps = record(provider, Path(name), chosen.tree.resolve(), request)
+    if chosen.tree_of_calls:
+        print("\n".join(f"{'  ' * step.depth}{step.name}  ({step.file})" for step in steps))
+    else:
+        print(path(steps))
+    files = {step.file for step in steps}
+    own = [step for step in steps if not step.file.startswith(("aiohttp/", "python:"))]
+    print(
+        f"\n{len(steps)} calls in {len(files)} files; of the gateway {len(own)} in {len({step.file for step in own})}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
