@@ -27,7 +27,7 @@ from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind, Next
-from proxy.server.reply import Outlet
+from proxy.server.outlet import Outlet
 from proxy.wire import openai_error
 from proxy.wire.answer import AnswerInfo
 from proxy.wire.openai_error import ProviderError

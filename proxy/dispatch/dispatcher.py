@@ -15,7 +15,7 @@ from proxy.relay.upstream_call import TransportContext, UpstreamCall
 from proxy.relay.upstream_request import UpstreamRequest
 from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
-from proxy.server.reply import Outlet
+from proxy.server.outlet import Outlet
 
 
 class Clock(Protocol):

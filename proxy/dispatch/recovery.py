@@ -22,7 +22,7 @@ from proxy.responder import Responder
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import RULES, Next
-from proxy.server.reply import Reply
+from proxy.server.outlet import Outlet, OutletWrapper
 from proxy.wire.answer import AnswerInfo
 from proxy.wire.call import Call
 from proxy.wire.transcript import Transcript
@@ -158,16 +158,16 @@ class Continuing(Calling):
             self._bridge.tell()
 
 
-class Bridge:
+class Bridge(OutletWrapper):
     """The client's reply while an answer may yet be gone on with: how one broke is kept back.
 
     ``fault`` is why the last one broke, ``None`` from the moment on at which somebody goes on.
     """
 
-    __slots__ = ("_goes_on", "_kept", "_reply", "_said", "fault")
+    __slots__ = ("_goes_on", "_kept", "_said", "fault")
 
-    def __init__(self, reply: Reply, said: Transcript) -> None:
-        self._reply = reply
+    def __init__(self, outlet: Outlet, said: Transcript) -> None:
+        super().__init__(outlet)
         self._said = said
         self._kept: list[bytes] = []
         self._goes_on = False
@@ -189,56 +189,16 @@ class Bridge:
 
     def tell(self) -> None:
         """Nobody goes on: the answer ends as it broke."""
-        self._reply.end(b"".join(self._kept))
+        self.outlet.end(b"".join(self._kept))
 
     @property
     def keeps(self) -> bool:
         """Whether the provider's own error, or what followed it, is kept back."""
         return bool(self._kept)
 
-    @property
-    def begun(self) -> bool:
-        return self._reply.begun
-
-    @property
-    def ended(self) -> bool:
-        return self._reply.ended
-
-    def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
-        self._reply.begin(status, lines, first, length=length)
-
-    def write(self, data: bytes) -> None:
-        self._reply.write(data)
-
-    def for_frames(self) -> None:
-        """Each event is overheard."""
-
-    def count(self, size: int) -> None:
-        self._reply.count(size)
-
-    def end(self, last: bytes = b"") -> None:
-        self._reply.end(last)
-
-    @property
-    def numbered(self) -> bool:
-        return self._reply.numbered
-
-    @numbered.setter
-    def numbered(self, value: bool) -> None:
-        self._reply.numbered = value
-
-    def lose(self, fault: GatewayError) -> None:
-        self._reply.lose(fault)
-
     def break_off(self, fault: GatewayError, last: bytes) -> None:
         self.fault = fault
         self._kept.append(last)
-
-    def abort(self) -> None:
-        self._reply.abort()
-
-    def detach(self) -> None:
-        self._reply.detach()
 
 
 def _forget(exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.net.budget import Budget
 from proxy.net.headers import Header
-from proxy.server.reply import Outlet
+from proxy.server.outlet import Outlet
 
 
 class Answer(msgspec.Struct, gc=False):

@@ -13,7 +13,7 @@ from typing import Protocol
 from proxy.errors import BrokenAnswer, GatewayError, StreamTruncated
 from proxy.exchange import Exchange
 from proxy.relay.seams import PING, Seams, comment, has_id
-from proxy.server.reply import Outlet
+from proxy.server.outlet import Outlet
 from proxy.wire.openai_error import fault_of
 from proxy.wire.sse import BlockTooLarge, Framer
 from proxy.wire.tap import Mark, Tap

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from proxy.errors import GatewayError, Overloaded
 from proxy.net.budget import Budget
+from proxy.server.outlet import Outlet
 
 
-class Held:
+class Held(Outlet):
     """Takes what a relay writes to a reply of which the head is out. ``limit`` bounds it, in bytes.
 
     ``fault`` is why it is not whole: how the answer broke, or that it is more than may be held (Overloaded).
     """
 
-    __slots__ = ("_budget", "_deaf", "_limit", "_pieces", "begun", "ended", "fault", "held", "numbered")
+    __slots__ = ("_budget", "_deaf", "_limit", "_pieces", "begun", "ended", "fault", "held")
+
+    begun: bool
+    ended: bool
 
     def __init__(self, limit: int, budget: Budget) -> None:
         self._limit = limit
@@ -28,7 +32,10 @@ class Held:
     def __repr__(self) -> str:
         return f"<Held {self.held} bytes{' whole' if self.ended and self.fault is None else ''}>"
 
-    def begin(self, status: int, lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
+    def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
+        raise AssertionError("a held reply has begun")
+
+    def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
         """The client was told 200 and promised a stream: nothing can begin here."""
         raise AssertionError("a held reply has begun")
 

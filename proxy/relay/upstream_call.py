@@ -37,7 +37,7 @@ from proxy.relay.upstream_request import Segments, UpstreamRequest, overheard
 from proxy.routing.catalog import Deployment
 from proxy.server.connection import Request
 from proxy.server.form import slices
-from proxy.server.reply import Outlet
+from proxy.server.outlet import Outlet
 from proxy.wire.dialects import OPAQUE
 from proxy.wire.tap import Mark, Tap
 

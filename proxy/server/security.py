@@ -59,5 +59,5 @@ class SecureReply(Reply):
 
     __slots__ = ()
 
-    def _head(self, status: int, lines: bytes, framing: bytes) -> bytes:
-        return super()._head(status, HSTS + lines, framing)
+    def _head(self, status: int, header_lines: bytes, framing: bytes) -> bytes:
+        return super()._head(status, HSTS + header_lines, framing)
