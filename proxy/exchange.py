@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxy.breakers.breaker import Entry
+    from proxy.dialects.openai_usage import Usage
     from proxy.errors import GatewayError
     from proxy.identity import Client
     from proxy.providers.keys import Key
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from proxy.routing.endpoints import Endpoint
     from proxy.wire.call import Call
     from proxy.wire.trace_context import Trace
-    from proxy.wire.usage import Usage
 
 Outcome = Literal[
     "ok",  # the whole answer was delivered

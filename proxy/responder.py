@@ -10,6 +10,9 @@ from multidict import istr
 from proxy import router_metadata
 from proxy.client.head import EVENT_STREAM
 from proxy.config.timeouts import PLAIN
+from proxy.dialects import openai_error
+from proxy.dialects.openai_answer import AnswerInfo, check
+from proxy.dialects.table import encode_error
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorized, UpgradeRequired
 from proxy.exchange import Exchange
 from proxy.net import headers as policy
@@ -23,10 +26,7 @@ from proxy.server.body import BodyReader
 from proxy.server.connection import Request
 from proxy.server.flush import send
 from proxy.server.reply import Reply
-from proxy.wire import openai_error
-from proxy.wire.answer import AnswerInfo, check
 from proxy.wire.call import Call
-from proxy.wire.dialects import encode_error
 from proxy.wire.document import is_json
 
 _DECISION = istr("x-router-decision")

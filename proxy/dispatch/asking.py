@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from proxy.config.timeouts import Clocks
+from proxy.dialects.base import Reader
+from proxy.dialects.table import reader_for
 from proxy.dispatch.dispatch import Dispatch
 from proxy.exchange import Attempt
 from proxy.net import headers as policy
@@ -13,8 +15,6 @@ from proxy.responder import Responder
 from proxy.routing.endpoints import Endpoint
 from proxy.server.query import forwarded
 from proxy.wire.call import Call
-from proxy.wire.dialects import tap_for
-from proxy.wire.tap import Tap
 from proxy.wire.trace_context import Trace
 
 TRACE_LINES = frozenset((b"traceparent", b"tracestate"))
@@ -43,8 +43,8 @@ class Asking(Dispatch):
     def ping(self) -> None:
         self._responder.ping()
 
-    def tap(self, attempt: Attempt) -> Tap:
-        return tap_for(self._exchange.endpoint.dialect, choices=1, swallow_usage=False)
+    def reader(self, attempt: Attempt) -> Reader:
+        return reader_for(self._exchange.endpoint.dialect, choices=1, swallow_usage=False)
 
     def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
         return self._responder.lines(kind, provider_lines)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from proxy.config.timeouts import Clocks
+from proxy.dialects.base import Reader
+from proxy.dialects.table import reader_for
 from proxy.dispatch import account
 from proxy.dispatch.asking import Asking, call_head, may_ask_usage, refused_options
 from proxy.dispatch.dispatch import Dispatch
@@ -15,9 +17,7 @@ from proxy.responder import Responder
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind
 from proxy.wire.call import Call
-from proxy.wire.dialects import tap_for
 from proxy.wire.patch import size
-from proxy.wire.tap import Tap
 
 
 class Calling(Asking):
@@ -69,9 +69,9 @@ class Calling(Asking):
             return deployment.stream_clocks_of_media if self._call.stream else deployment.clocks_of_media
         return deployment.stream_clocks if self._call.stream else deployment.clocks
 
-    def tap(self, attempt: Attempt) -> Tap:
+    def reader(self, attempt: Attempt) -> Reader:
         call = self._call
-        return tap_for(
+        return reader_for(
             self._exchange.endpoint.dialect,
             choices=call.choices,
             swallow_usage=attempt.asks_usage,

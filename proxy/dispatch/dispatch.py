@@ -11,6 +11,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from proxy import router_metadata
+from proxy.dialects import openai_error
+from proxy.dialects.openai_answer import AnswerInfo
+from proxy.dialects.openai_error import ProviderError
 from proxy.dispatch import account, cooldowns
 from proxy.dispatch.exhausted import exhausted
 from proxy.dispatch.failure import AttemptFailure
@@ -28,9 +31,6 @@ from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import Kind, Next
 from proxy.server.outlet import Outlet
-from proxy.wire import openai_error
-from proxy.wire.answer import AnswerInfo
-from proxy.wire.openai_error import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from proxy.dialects.openai_error import ProviderError
 from proxy.errors import UpstreamFault
 from proxy.exchange import Attempt
 from proxy.relay.collect import Answer
 from proxy.routing.rules import Kind
-from proxy.wire.openai_error import ProviderError
 
 
 class AttemptFailure(Struct):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.dialects.openai_answer import AnswerInfo
 from proxy.dispatch.calling import Calling
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.race import Lost, Race
 from proxy.exchange import Attempt
 from proxy.relay.collect import Answer
 from proxy.routing.rules import RULES, Next
-from proxy.wire.answer import AnswerInfo
 
 
 class Hedging(Calling):

@@ -11,6 +11,8 @@ import asyncio
 
 import msgspec
 
+from proxy.dialects.openai_answer import AnswerInfo
+from proxy.dialects.openai_transcript import Transcript
 from proxy.dispatch.calling import Calling
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.failure import AttemptFailure
@@ -23,9 +25,7 @@ from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan
 from proxy.routing.rules import RULES, Next
 from proxy.server.outlet import Outlet, OutletWrapper
-from proxy.wire.answer import AnswerInfo
 from proxy.wire.call import Call
-from proxy.wire.transcript import Transcript
 
 _encode = msgspec.json.Encoder().encode
 

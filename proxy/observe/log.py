@@ -15,10 +15,10 @@ from typing import BinaryIO, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Exchange
 from proxy.observe.mask import Mask
 from proxy.observe.sink import Sink
-from proxy.wire.usage import Usage
 
 Level = Literal["debug", "info", "warning", "error"]
 

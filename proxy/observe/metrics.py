@@ -18,6 +18,7 @@ from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector
 
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import StreamTruncated
 from proxy.exchange import Attempt, Exchange, Outcome
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
@@ -26,7 +27,6 @@ from proxy.observe.family import OTHER, Column, Count, Family, Row, Spread, sing
 from proxy.observe.gauges import BreakerSample, breaker_states, components_up, lag, open_connections
 from proxy.observe.lag import Lag
 from proxy.observe.listed import ListedModels
-from proxy.wire.usage import Usage
 
 NONE = "none"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.routing.endpoints import Endpoint
-from proxy.wire.usage import Usage
 
 # Characters kept of a name and of a text that clients and providers wrote.
 NAME = 256

@@ -16,9 +16,10 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from proxy.dialects import openai_error
+from proxy.dialects.openai_error import ProviderError
 from proxy.errors import LoopDetected
-from proxy.wire import document, openai_error
-from proxy.wire.openai_error import ProviderError
+from proxy.wire import document
 
 Meaning = Literal[
     "rate_limited",  # too much for now: the same request may succeed later

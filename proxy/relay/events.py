@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.dialects.base import Mark, Reader
+from proxy.dialects.openai_error import fault_of
 from proxy.errors import BrokenAnswer, GatewayError, StreamTruncated
 from proxy.exchange import Exchange
 from proxy.relay.seams import PING, Seams, comment, has_id
 from proxy.server.outlet import Outlet
-from proxy.wire.openai_error import fault_of
 from proxy.wire.sse import BlockTooLarge, Framer
-from proxy.wire.tap import Mark, Tap
 
 HELD_COMMENTS = 16 * 1024
 HELD_EVENTS = 256 * 1024
@@ -80,9 +80,9 @@ class EventRelay:
         "_meaningful",
         "_numbered",
         "_owner",
+        "_reader",
         "_reply",
         "_seams",
-        "_tap",
         "_told",
         "_write",
     )
@@ -93,7 +93,7 @@ class EventRelay:
         connection: Connection,
         reply: Outlet,
         exchange: Exchange,
-        tap: Tap,
+        reader: Reader,
         hook: EventHook | None,
     ) -> None:
         self._owner = owner
@@ -101,7 +101,7 @@ class EventRelay:
         self._reply = reply
         self._write = reply.write
         self._exchange = exchange
-        self._tap = tap
+        self._reader = reader
         self._hook = hook
         self._framer = Framer()
         self._held: list[bytes] = []
@@ -128,7 +128,7 @@ class EventRelay:
     def frame(self, chunk: bytes, framed: bytes) -> bool:
         """Whether the chunk, which came with its framing, went on as it came. Only while events flow."""
         forward = self._forward
-        if forward is None or not self._tap.plain(chunk):
+        if forward is None or not self._reader.plain(chunk):
             return False
         self._events += 1
         now = self._connection.last_read
@@ -141,7 +141,7 @@ class EventRelay:
 
     def feed(self, chunk: bytes) -> None:
         """Bytes of the body as they were read. Raises UpstreamFault before the content commit."""
-        if self._flowing and self._tap.plain(chunk):
+        if self._flowing and self._reader.plain(chunk):
             self._events += 1
             now = self._connection.last_read
             if now - self._last > self._longest_gap:
@@ -195,10 +195,10 @@ class EventRelay:
         A comment loses its blank line after an event with an ``id`` (``seams.comment``), and an error that stands
         outside of any event becomes one.
         """
-        if self._meaningful and self._tap.plain(block):
+        if self._meaningful and self._reader.plain(block):
             self._events += 1
             return block if self._hook is None else self._hooked(block)
-        mark = self._tap.read(block, first=self._first)
+        mark = self._reader.read(block, first=self._first)
         self._first = False
         if mark is Mark.COMMENT:
             return self._keep_comment(block)
@@ -211,7 +211,7 @@ class EventRelay:
         if mark is Mark.USAGE:
             return b""
         if mark is Mark.BARE_ERROR:
-            block, mark = self._tap.told(fault_of(self._tap.error)), Mark.ERROR
+            block, mark = self._reader.told(fault_of(self._reader.error)), Mark.ERROR
         if mark is Mark.ERROR:
             block = self._owner.redacted(block)
         epilogue = b""
@@ -244,7 +244,7 @@ class EventRelay:
         if self._ending:
             self._cut = True
             return
-        if not self._tap.ended and self._tap.error is None:
+        if not self._reader.ended and self._reader.error is None:
             fault = BrokenAnswer("The provider sent an event that is not JSON.")
             if not self._meaningful:
                 raise fault
@@ -262,7 +262,7 @@ class EventRelay:
 
     def _look_for_content(self, mark: Mark, block: bytes) -> None:
         if mark is Mark.ERROR:
-            raise fault_of(self._tap.error)
+            raise fault_of(self._reader.error)
         if mark is Mark.DONE:
             raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
         self._held_events += len(block)
@@ -297,9 +297,9 @@ class EventRelay:
             self._commit()
         if not self._committed:
             raise self._nothing_said()
-        tap = self._tap
-        whole = tap.complete or tap.open_ended
-        if tap.error is not None or tap.ended or (whole and not self._cut):
+        reader = self._reader
+        whole = reader.complete or reader.open_ended
+        if reader.error is not None or reader.ended or (whole and not self._cut):
             self._conclude(last)
         else:
             self.broken(StreamTruncated("The provider's answer was cut off before its end."), last)
@@ -309,11 +309,11 @@ class EventRelay:
 
         One that has all that the client asked for, and lost only its end, is ended for the provider.
         """
-        tap = self._tap
-        if tap.error is not None:
+        reader = self._reader
+        if reader.error is not None:
             self._conclude(last)
             return
-        closing = tap.closing() if tap.complete else None
+        closing = reader.closing() if reader.complete else None
         if closing is not None:
             self._conclude(last, closing)
             return
@@ -322,7 +322,7 @@ class EventRelay:
         exchange.fault = fault
         if last:
             self._write(last)
-        self._reply.break_off(fault, self._remark() + tap.told(fault))
+        self._reply.break_off(fault, self._remark() + reader.told(fault))
         self._owner.delivered()
 
     def release(self) -> None:
@@ -350,11 +350,11 @@ class EventRelay:
     @property
     def complete(self) -> bool:
         """Whether the client has all that matters: the terminal event, or the provider's error."""
-        return self._committed and (self._tap.complete or self._tap.error is not None)
+        return self._committed and (self._reader.complete or self._reader.error is not None)
 
     def concluded(self) -> GatewayError | None:
         """Note how it ended, as all that matters is said; the provider's own word that there is no answer, if so."""
-        exchange, error = self._exchange, self._tap.error
+        exchange, error = self._exchange, self._reader.error
         if error is None:
             exchange.outcome = "ok"
             if exchange.lost_events:
@@ -366,8 +366,8 @@ class EventRelay:
         return fault
 
     @property
-    def tap(self) -> Tap:
-        return self._tap
+    def reader(self) -> Reader:
+        return self._reader
 
     def _conclude(self, last: bytes, closing: bytes = b"") -> None:
         """``closing`` is the terminal event, where the provider's did not come."""

@@ -17,6 +17,8 @@ from proxy.client.connection import UpstreamConnection
 from proxy.client.dial import Origin
 from proxy.client.head import Head
 from proxy.client.pool import Pool
+from proxy.dialects.base import Mark, Reader
+from proxy.dialects.table import OPAQUE
 from proxy.errors import (
     BrokenAnswer,
     ClientGone,
@@ -38,8 +40,6 @@ from proxy.routing.catalog import Deployment
 from proxy.server.connection import Request
 from proxy.server.form import slices
 from proxy.server.outlet import Outlet
-from proxy.wire.dialects import OPAQUE
-from proxy.wire.tap import Mark, Tap
 
 PING_EVERY = 15.0
 DRAIN_SECS = 120.0  # how long an answer is read on for its usage after the client left
@@ -90,9 +90,9 @@ class UpstreamCall:
         "_head",
         "_inflating",
         "_outcome",
+        "_reader",
         "_reply",
         "_request",
-        "_tap",
         "_uploading",
         "_watch",
         "headed_at",
@@ -123,7 +123,7 @@ class UpstreamCall:
         self._head: Head | None = None
         self._connection: UpstreamConnection | None = None
         self._body: Body | None = None
-        self._tap: Tap | None = None
+        self._reader: Reader | None = None
         self._inflating: Inflating | None = None
         self._watch: Watch | None = None
         self._outcome: asyncio.Future[Answer | None] | None = None
@@ -171,17 +171,17 @@ class UpstreamCall:
             self._finish_body(self._body)
 
     def _finish_body(self, body: Body) -> None:
-        """It was not handed over whole in one read: a decoder and a tap may stand beside it."""
+        """It was not handed over whole in one read: a decoder and a reader may stand beside it."""
         if self._inflating is not None:
             self._inflating.stop()
         body.release()
         self._body = None  # it knows us: without this each request would leave a cycle to the collector
-        tap = self._tap
-        if tap is not None:
+        reader = self._reader
+        if reader is not None:
             exchange = self._exchange
-            exchange.usage = tap.usage
-            exchange.response_model = tap.response_model
-            exchange.lenient_events += tap.lenient
+            exchange.usage = reader.usage
+            exchange.response_model = reader.response_model
+            exchange.lenient_events += reader.lenient
 
     # -- driving ----------------------------------------------------------------------------------
 
@@ -550,11 +550,11 @@ class UpstreamCall:
     def _relay(self) -> EventRelay:
         ask, connection = self._ask, self._connection
         assert connection is not None
-        self._tap = tap = ask.asker.tap(ask.attempt)
+        self._reader = reader = ask.asker.reader(ask.attempt)
         hook, listener = self._context.event_hook, ask.asker.listener
         if listener is not None:
-            hook = overheard(hook, listener, tap)
-        return EventRelay(self, connection, self._reply, self._exchange, tap, hook)
+            hook = overheard(hook, listener, reader)
+        return EventRelay(self, connection, self._reply, self._exchange, reader, hook)
 
     def _inflate(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """We asked for identity; a provider that compresses all the same is decoded."""

@@ -8,9 +8,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from proxy.config.timeouts import Clocks
+from proxy.dialects.base import Reader
 from proxy.exchange import Attempt, Exchange
 from proxy.relay.events import EventHook
-from proxy.wire.tap import Tap
 
 Segments = Sequence[bytes | memoryview]
 Listener = Callable[[bytes, bool], bytes]
@@ -44,7 +44,7 @@ class AttemptContext(Protocol):
     def ping(self) -> None:
         """Tell the client that we wait, too."""
 
-    def tap(self, attempt: Attempt) -> Tap:
+    def reader(self, attempt: Attempt) -> Reader:
         """What reads the answer's events as they pass."""
 
     def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
@@ -77,11 +77,11 @@ class UpstreamRequest(Struct):
         self.head, self.body, self.upload = b"", (), None
 
 
-def overheard(hook: EventHook | None, listener: Listener, tap: Tap) -> EventHook:
+def overheard(hook: EventHook | None, listener: Listener, reader: Reader) -> EventHook:
     """An event hook that lets ``listener`` hear what ``hook`` made of each event."""
 
     def hear(exchange: Exchange, block: bytes) -> bytes:
         kept = block if hook is None else hook(exchange, block)
-        return listener(kept, tap.error is not None) if kept else b""
+        return listener(kept, reader.error is not None) if kept else b""
 
     return hear

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from proxy.dialects.openai_error import ProviderError
 from proxy.errors import (
     ClientGone,
     ClockExpired,
@@ -20,7 +21,6 @@ from proxy.errors import (
     UpstreamFault,
 )
 from proxy.providers import refusal
-from proxy.wire.openai_error import ProviderError
 
 if TYPE_CHECKING:
     from random import Random

@@ -19,7 +19,12 @@ from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, Too
 READ = (
     FIELDS
     | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
-    | {"input", "instructions", "tools", "functions"}  # what wire/estimate counts, and what bounds the answer
+    | {
+        "input",
+        "instructions",
+        "tools",
+        "functions",
+    }  # counted by dialects/openai_estimate.py
     | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 

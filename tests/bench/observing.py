@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import uvloop
 
 from proxy.config.schema import Config, Model, Provider
+from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.metrics import Metrics
 from proxy.observe.recorder import Recorder
@@ -25,7 +26,6 @@ from proxy.observe.settled import Report
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.live import Registry
-from proxy.wire.usage import Usage
 from tests.bench.admission import T_95
 
 EXCHANGES = 20_000

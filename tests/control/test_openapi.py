@@ -20,9 +20,9 @@ from proxy.control.openapi.operation import Operation
 from proxy.control.openapi.schemas import Schemas, parameters
 from proxy.control.requests import Wanted
 from proxy.control.router import Route
+from proxy.dialects import openai_error
 from proxy.errors import ClientFault, GatewayError, Overloaded, RateLimited, Unauthorized
 from proxy.routing.endpoints import ENDPOINTS
-from proxy.wire import openai_error
 from proxy.wire.call import READ
 from proxy.wire.criteria import HEADERS, of_headers
 from tests.support.gateway import Gateway

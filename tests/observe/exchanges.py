@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.breakers.breaker import Entry
+from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.providers.keys import KeyRing
 from proxy.routing.endpoints import ENDPOINTS
-from proxy.wire.usage import Usage
 from tests.support.catalogs import build
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from proxy.dialects.openai_usage import Usage
 from proxy.observe.exposition import SLICE, render, slices
 from proxy.observe.family import Count, Family, Spread
 from proxy.observe.gauges import PORTION, BreakerSample
 from proxy.observe.lag import Lag
 from proxy.observe.metrics import Metrics
-from proxy.wire.usage import Usage
 from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.3,*/*;q=0.1"

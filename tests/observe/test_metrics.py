@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_async.aio import time
 
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import StreamTruncated
 from proxy.limits.base import Level
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
 from proxy.observe.family import Family
 from proxy.observe.metrics import LEVELS, OUTCOMES, Metrics
 from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED, Endpoint
-from proxy.wire.usage import Usage
 from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 
 

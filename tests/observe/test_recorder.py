@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.breakers.breaker import Entry
+from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt
 from proxy.observe.facts import generated
 from proxy.observe.history import Second
@@ -19,7 +20,6 @@ from proxy.providers.keys import Key
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
 from proxy.wire.call import read
-from proxy.wire.usage import Usage
 from tests.observe.exchanges import settled
 from tests.support import until
 from tests.support.gateway import to_config

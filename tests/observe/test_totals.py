@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects.openai_usage import Usage
 from proxy.observe.metrics import OUTCOMES, Metrics
 from proxy.observe.totals import Totals, totals_of
 from proxy.routing.endpoints import ENDPOINTS, MODELS, OPAQUE, UNROUTED, Endpoint
-from proxy.wire.usage import Usage
 from tests.observe.exchanges import DEPLOYMENT, settled
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects import openai_error
+from proxy.dialects.openai_error import ProviderError
 from proxy.providers import refusal
 from proxy.providers.refusal import LONGEST, Refusal
-from proxy.wire import openai_error
-from proxy.wire.openai_error import ProviderError
 from tests.support.recorded import MISSING, Case, cases
 
 NOON = 1_800_000_000.0

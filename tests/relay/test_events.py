@@ -1,4 +1,4 @@
-"""The pump of event streams, without sockets: the tap, the relay and the reply are real (tests/support/pump.py)."""
+"""The pump of event streams, without sockets: the reader, the relay and the reply are real (tests/support/pump.py)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
+from proxy.dialects.base import Mark
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.relay.events import HELD_COMMENTS, HELD_EVENTS
 from proxy.wire.sse import BOM, MAX_BLOCK
-from proxy.wire.tap import Mark
-from proxy.wire.usage import Usage
 from tests.support.answers import DONE, USAGE, chat_events, compact, sse
 from tests.support.pump import Pump, Relayed, relayed, split
 
@@ -788,8 +788,8 @@ def test_a_stream_that_breaks_anywhere_shows_only_whole_events_and_then_the_erro
     pump = Pump().feed(stream[:cut])
     if pump.reply.ended or pump.fault is not None:
         return
-    complete, error = pump.tap.complete, pump.tap.error
-    closing = pump.tap.closing() if complete and error is None else b""
+    complete, error = pump.reader.complete, pump.reader.error
+    closing = pump.reader.closing() if complete and error is None else b""
     before = pump.body
     pump.broken(CUT)
     if not pump.relay.committed:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects import openai_error
 from proxy.errors import (
     BrokenAnswer,
     ClientFault,
@@ -23,7 +24,6 @@ from proxy.errors import (
 )
 from proxy.providers.refusal import Meaning, Refusal
 from proxy.routing.rules import RULES, Kind, Next, backoff, of_fault, of_refusal, verdict
-from proxy.wire import openai_error
 
 
 def heard(fault: UpstreamFault) -> UpstreamFault:

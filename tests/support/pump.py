@@ -1,6 +1,6 @@
 """An event relay without sockets: chunks of a provider's body in; out come the client's bytes and what is known.
 
-The tap, the relay and the reply are the real ones. Fast enough for every split of every stream.
+The reader, the relay and the reply are the real ones. Fast enough for every split of every stream.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from proxy.dialects.base import Mark
+from proxy.dialects.openai_usage import Usage
+from proxy.dialects.table import reader_for
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.relay.events import EventHook, EventRelay
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.server.reply import Reply
-from proxy.wire.dialects import tap_for
-from proxy.wire.tap import Mark
-from proxy.wire.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Pump:
         # An HTTP/1.0 reply has no chunk framing between the bytes.
         self.reply = Reply(self.outlet, http10=not framed, head_only=False, keep_alive=False)
         self._exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
-        self.tap = tap_for(dialect, choices=choices, swallow_usage=swallow, wants_usage=wants_usage)
-        self.relay = EventRelay(self, self, self.reply, self._exchange, self.tap, hook)
+        self.reader = reader_for(dialect, choices=choices, swallow_usage=swallow, wants_usage=wants_usage)
+        self.relay = EventRelay(self, self, self.reply, self._exchange, self.reader, hook)
         self.dropped_marks: list[Mark] = []
         self.closing_comment = b""
         self.commits = self.conclusions = self.deliveries = 0
@@ -147,11 +147,11 @@ class Pump:
             outcome=exchange.outcome,
             error=exchange.error,
             events=exchange.events,
-            usage=self.tap.usage,
-            response_model=self.tap.response_model,
+            usage=self.reader.usage,
+            response_model=self.reader.response_model,
             dropped=tuple(self.dropped_marks),
             lost=exchange.lost_events,
-            lenient=self.tap.lenient,
+            lenient=self.reader.lenient,
             concluding=bool(self.conclusions),
         )
 

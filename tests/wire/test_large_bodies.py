@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.dialects.openai_estimate import output_tokens, prompt_tokens
 from proxy.errors import ClientFault
 from proxy.wire.call import MOST_MODEL, MOST_NAMES, MOST_OF_OPTIONS, MOST_OPTIONS, MOST_PROMPTS, check, read
 from proxy.wire.criteria import MOST_TAGS
-from proxy.wire.estimate import output_tokens, prompt_tokens
 from proxy.wire.patch import MAX_MEMBERS, MAX_NAMES, TooManyMembers, parse
 
 SIZE = 2 * 1024 * 1024

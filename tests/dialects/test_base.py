@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
+from proxy.dialects.base import Mark, OtherReader, is_done, without_data
+from proxy.dialects.openai_chat_reader import ChatReader
+from proxy.dialects.openai_responses_reader import ResponsesReader
+from proxy.dialects.openai_usage import Usage
+from proxy.dialects.table import encode_error, reader_for
 from proxy.errors import StreamTruncated
-from proxy.wire.dialects import encode_error, tap_for
-from proxy.wire.openai_chat import ChatTap
-from proxy.wire.openai_responses import ResponsesTap
 from proxy.wire.sse import Event
-from proxy.wire.tap import Mark, PlainTap, is_done, without_data
-from proxy.wire.usage import Usage
 from tests.support.answers import sse
 
 
 def test_every_dialect_has_its_tap() -> None:
-    assert isinstance(tap_for("openai.chat"), ChatTap)
-    assert isinstance(tap_for("openai.completions"), ChatTap)
-    assert isinstance(tap_for("openai.responses"), ResponsesTap)
-    assert isinstance(tap_for("openai.other"), PlainTap)
+    assert isinstance(reader_for("openai.chat"), ChatReader)
+    assert isinstance(reader_for("openai.completions"), ChatReader)
+    assert isinstance(reader_for("openai.responses"), ResponsesReader)
+    assert isinstance(reader_for("openai.other"), OtherReader)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_every_dialect_has_its_tap() -> None:
 )  # fmt: skip
 def test_every_dialect_tells_an_error_in_its_own_way(dialect: str, line: bytes, open_ended: bool) -> None:
     assert encode_error(dialect, StreamTruncated("Cut.")).startswith(line)
-    assert tap_for(dialect).open_ended is open_ended
+    assert reader_for(dialect).open_ended is open_ended
 
 
 @pytest.mark.parametrize(
@@ -61,34 +61,34 @@ def test_nothing_else_is_done(data: bytes) -> None:
      (sse({"error": None}), Mark.CONTENT), (b"data: [DONE]\n\n", Mark.DONE)],
 )  # fmt: skip
 def test_an_unknown_schema_is_still_json_or_not(block: bytes, mark: Mark) -> None:
-    tap = PlainTap()
-    assert not tap.plain(block)
-    assert tap.read(block) is mark
+    reader = OtherReader()
+    assert not reader.plain(block)
+    assert reader.read(block) is mark
 
 
 def test_what_follows_an_error_is_no_error_again() -> None:
-    tap = PlainTap()
-    assert tap.read(sse({"error": {"message": "x"}})) is Mark.ERROR
-    assert tap.read(sse({"type": "x"})) is Mark.CONTENT
-    assert tap.error is not None
+    reader = OtherReader()
+    assert reader.read(sse({"error": {"message": "x"}})) is Mark.ERROR
+    assert reader.read(sse({"type": "x"})) is Mark.CONTENT
+    assert reader.error is not None
 
 
 def test_an_unknown_schema_has_no_terminal_event_but_done() -> None:
-    tap = PlainTap()
-    tap.read(sse({"type": "image_generation.completed"}))
-    assert not tap.complete
-    tap.read(b"data: [DONE]\n\n")
-    assert tap.complete
+    reader = OtherReader()
+    reader.read(sse({"type": "image_generation.completed"}))
+    assert not reader.complete
+    reader.read(b"data: [DONE]\n\n")
+    assert reader.complete
 
 
 @pytest.mark.parametrize("kind", ["transcript.text.done", "speech.audio.done", "image_generation.completed"])
 def test_its_usage_is_noted_where_it_has_the_usual_name(kind: str) -> None:
-    tap = PlainTap()
+    reader = OtherReader()
     usage: dict[str, Any] = {"input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 5}
-    tap.read(sse({"type": kind, "usage": usage}))
-    tap.read(sse({"type": "more"}))
-    assert tap.usage == Usage(input=14, cached=None, output=5, reasoning=None)
+    reader.read(sse({"type": kind, "usage": usage}))
+    reader.read(sse({"type": "more"}))
+    assert reader.usage == Usage(input=14, cached=None, output=5, reasoning=None)
 
 
 def test_its_errors_are_told_as_data() -> None:
-    assert json.loads(PlainTap().told(StreamTruncated("Cut.")).removeprefix(b"data: "))["error"]["message"] == "Cut."
+    assert json.loads(OtherReader().told(StreamTruncated("Cut.")).removeprefix(b"data: "))["error"]["message"] == "Cut."

@@ -1,4 +1,4 @@
-"""``openai.chat`` and ``openai.completions`` on the wire: the stream's tap.
+"""``openai.chat`` and ``openai.completions`` on the wire: the stream's reader.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
+from proxy.dialects import openai_error
+from proxy.dialects.base import DONE, Mark, opened
+from proxy.dialects.openai_error import ProviderError
+from proxy.dialects.openai_usage import Usage, WireUsage, find_wire
 from proxy.errors import GatewayError
-from proxy.wire import openai_error
 from proxy.wire.document import is_utf8
-from proxy.wire.openai_error import ProviderError
 from proxy.wire.sse import CR, LF
-from proxy.wire.tap import DONE, Mark, opened
-from proxy.wire.usage import Usage, WireUsage, find_wire
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -33,7 +33,7 @@ class _Chunk(msgspec.Struct, gc=False):
 _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-class ChatTap:
+class ChatReader:
     """Listens to chat and completion chunks. ``choices`` is the request's ``n``: that many must finish.
 
     ``wants_usage``: the client asked for the usage; ``swallow_usage``: only the gateway did.

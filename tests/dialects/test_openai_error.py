@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects.openai_error import MESSAGE_LIMIT, ProviderError, body, fault_of, find, refused, relayed
 from proxy.errors import ClientFault, ErrorInStream
-from proxy.wire.openai_error import MESSAGE_LIMIT, ProviderError, body, fault_of, find, refused, relayed
 
 
 def test_an_error_of_ours_has_all_four_members() -> None:

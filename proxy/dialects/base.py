@@ -1,7 +1,7 @@
 """The passive listener beside a stream: what each event means, without changing a byte of it.
 
-A tap answers one question per event, ``plain`` in the common case at the cost of one typed decode, and
-keeps what the exchange wants to know at the end. One tap per dialect; this file holds the face they
+A reader answers one question per event, ``plain`` in the common case at the cost of one typed decode, and
+keeps what the exchange wants to know at the end. One reader per dialect; this file holds the face they
 share and the one for dialects that we relay without understanding.
 """
 
@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from proxy.dialects import openai_error, openai_usage
+from proxy.dialects.openai_error import ProviderError
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import GatewayError
-from proxy.wire import document, openai_error, usage
-from proxy.wire.openai_error import ProviderError
+from proxy.wire import document
 from proxy.wire.sse import BOM, Event, parse
-from proxy.wire.usage import Usage
 
 DONE = b"data: [DONE]\n\n"
 
@@ -35,7 +36,7 @@ class Mark(Enum):
     DONE = auto()  # [DONE]
 
 
-class Tap(Protocol):
+class Reader(Protocol):
     """``read`` must be called for every event that ``plain`` did not vouch for."""
 
     response_model: str
@@ -124,7 +125,7 @@ def is_done(data: bytes) -> bool:
     return data.startswith(b"[DONE]") and data.rstrip() == b"[DONE]"
 
 
-class PlainTap:
+class OtherReader:
     """Events of a schema that we do not read: HTTP framing alone says whether the stream is whole."""
 
     __slots__ = ("complete", "error", "lenient", "response_model", "usage")
@@ -159,7 +160,7 @@ class PlainTap:
         if error is not None:
             self.error = error
             return Mark.ERROR
-        self.usage = usage.find(payload.document) or self.usage
+        self.usage = openai_usage.find(payload.document) or self.usage
         return Mark.CONTENT
 
     def told(self, fault: GatewayError) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from proxy.dialects import openai_error, openai_usage
+from proxy.dialects.openai_usage import Usage, WireUsage
 from proxy.errors import BrokenAnswer
-from proxy.wire import document, openai_error, usage
+from proxy.wire import document
 from proxy.wire.document import is_utf8
-from proxy.wire.usage import Usage, WireUsage
 
 _NULL = msgspec.Raw(b"null")
 
@@ -55,4 +56,4 @@ def _unusual(body: bytes) -> AnswerInfo:
     if error is not None:
         raise openai_error.fault_of(error)
     model = answer.get("model") if isinstance(answer, dict) else None
-    return AnswerInfo(model if isinstance(model, str) else "", usage.find(answer), strict)
+    return AnswerInfo(model if isinstance(model, str) else "", openai_usage.find(answer), strict)

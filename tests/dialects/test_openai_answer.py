@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from proxy.dialects.openai_answer import AnswerInfo, check
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import BrokenAnswer, ErrorInStream
-from proxy.wire.answer import AnswerInfo, check
-from proxy.wire.usage import Usage
 from tests.support.answers import completion
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects.base import Mark
+from proxy.dialects.openai_responses_reader import QUIET, TERMINAL, ResponsesReader
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import ClockExpired
-from proxy.wire.openai_responses import QUIET, TERMINAL, ResponsesTap
-from proxy.wire.tap import Mark
-from proxy.wire.usage import Usage
 from tests.support.answers import compact
 
 COUNTS = {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
@@ -27,37 +27,37 @@ def delta(number: int = 4) -> bytes:
 
 @pytest.mark.parametrize("kind", sorted(QUIET))
 def test_what_comes_before_the_model_speaks_tells_nothing_yet(kind: str) -> None:
-    tap = ResponsesTap()
+    reader = ResponsesReader()
     block = event(kind, response={"model": "up-model", "usage": None, "error": None})
-    assert not tap.plain(block)
-    assert tap.read(block) is Mark.QUIET
-    assert tap.response_model == "up-model"
-    assert not tap.complete
+    assert not reader.plain(block)
+    assert reader.read(block) is Mark.QUIET
+    assert reader.response_model == "up-model"
+    assert not reader.complete
 
 
 @pytest.mark.parametrize(
     "kind", ["response.output_item.added", "response.output_text.delta", "response.reasoning.done"]
 )
 def test_every_other_event_is_content_and_plain(kind: str) -> None:
-    assert ResponsesTap().read(event(kind)) is Mark.CONTENT
-    assert ResponsesTap().plain(event(kind))
+    assert ResponsesReader().read(event(kind)) is Mark.CONTENT
+    assert ResponsesReader().plain(event(kind))
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])
 def test_a_terminal_event_completes_the_stream_and_tells_the_usage(kind: str) -> None:
-    tap = ResponsesTap()
+    reader = ResponsesReader()
     block = event(kind, response={"model": "up-model", "usage": COUNTS, "error": None})
-    assert not tap.plain(block)
-    assert tap.read(block) is Mark.CONTENT
-    assert tap.complete
-    assert tap.usage == Usage(input=5, cached=4, output=2, reasoning=3)
+    assert not reader.plain(block)
+    assert reader.read(block) is Mark.CONTENT
+    assert reader.complete
+    assert reader.usage == Usage(input=5, cached=4, output=2, reasoning=3)
 
 
 def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
-    tap = ResponsesTap()
-    tap.read(event("response.completed", response={"usage": COUNTS}))
-    tap.read(event("response.completed", response={"usage": None}))
-    assert tap.usage is not None
+    reader = ResponsesReader()
+    reader.read(event("response.completed", response={"usage": COUNTS}))
+    reader.read(event("response.completed", response={"usage": None}))
+    assert reader.usage is not None
 
 
 @pytest.mark.parametrize(
@@ -77,27 +77,27 @@ def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
     ],
 )
 def test_a_failure_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
-    tap = ResponsesTap()
-    assert not tap.plain(block)
-    assert tap.read(block) is Mark.ERROR
-    assert tap.error is not None
-    assert (tap.error.message, tap.error.status) == (message, status)
+    reader = ResponsesReader()
+    assert not reader.plain(block)
+    assert reader.read(block) is Mark.ERROR
+    assert reader.error is not None
+    assert (reader.error.message, reader.error.status) == (message, status)
 
 
 def test_a_failed_response_is_a_terminal_event_and_keeps_the_first_error() -> None:
-    tap = ResponsesTap()
-    tap.read(event("error", message="first"))
-    assert not tap.complete
-    tap.read(event("response.failed", response={"error": {"message": "second"}}))
-    assert tap.complete
-    assert tap.error is not None
-    assert tap.error.message == "first"
+    reader = ResponsesReader()
+    reader.read(event("error", message="first"))
+    assert not reader.complete
+    reader.read(event("response.failed", response={"error": {"message": "second"}}))
+    assert reader.complete
+    assert reader.error is not None
+    assert reader.error.message == "first"
 
 
 def test_done_does_not_complete_a_stream_of_responses() -> None:
-    tap = ResponsesTap()
-    assert tap.read(b"data: [DONE]\n\n") is Mark.DONE
-    assert not tap.complete
+    reader = ResponsesReader()
+    assert reader.read(b"data: [DONE]\n\n") is Mark.DONE
+    assert not reader.complete
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_done_does_not_complete_a_stream_of_responses() -> None:
     ],
 )
 def test_other_blocks_are_what_they_are_everywhere(block: bytes, mark: Mark) -> None:
-    assert ResponsesTap().read(block) is mark
+    assert ResponsesReader().read(block) is mark
 
 
 def test_an_error_of_ours_continues_the_numbering() -> None:
-    tap = ResponsesTap()
-    tap.read(event("response.created", sequence_number=3))
-    assert tap.plain(delta(4))
-    name, data = tap.told(ClockExpired("idle", 5)).split(b"\n", 1)
+    reader = ResponsesReader()
+    reader.read(event("response.created", sequence_number=3))
+    assert reader.plain(delta(4))
+    name, data = reader.told(ClockExpired("idle", 5)).split(b"\n", 1)
     assert name == b"event: error"
     assert data.endswith(b"\n\n")
     assert json.loads(data.removeprefix(b"data: ")) == {
@@ -138,7 +138,7 @@ def test_an_error_of_ours_continues_the_numbering() -> None:
      b'event: response.x\ndata: {"type":"response.x","a":' + b"[" * 100_000 + b"}\n\n"],
 )  # fmt: skip
 def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
-    assert not ResponsesTap().plain(block)
+    assert not ResponsesReader().plain(block)
 
 
 anything = st.recursive(
@@ -164,7 +164,7 @@ anything = st.recursive(
 @given(anything)
 def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any) -> None:
     block = b"event: response.x\ndata: " + json.dumps(document).encode() + b"\n\n"
-    vouching, reading = ResponsesTap(), ResponsesTap()
+    vouching, reading = ResponsesReader(), ResponsesReader()
     plain = vouching.plain(block)
     read = reading.read(block)
     assert read is not Mark.GARBAGE

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.wire import content
+from proxy.dialects import openai_content as content
+from proxy.dialects.openai_content import Content
+from proxy.dialects.openai_payloads import payloads
 from proxy.wire.call import Call
-from proxy.wire.content import Content
 from proxy.wire.patch import Members
-from proxy.wire.payloads import payloads
 
 BYTES_PER_TOKEN = 4
 MOST_BYTES = 1024 * 1024  # of a member that is read

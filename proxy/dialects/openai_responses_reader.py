@@ -1,4 +1,4 @@
-"""``openai.responses`` on the wire: the stream's tap.
+"""``openai.responses`` on the wire: the stream's reader.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming
 """
@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
+from proxy.dialects import openai_error, openai_usage
+from proxy.dialects.base import Mark, opened
+from proxy.dialects.openai_error import ProviderError
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import GatewayError
-from proxy.wire import openai_error, usage
 from proxy.wire.document import is_utf8
-from proxy.wire.openai_error import ProviderError
 from proxy.wire.sse import CR
-from proxy.wire.tap import Mark, opened
-from proxy.wire.usage import Usage
 
 TERMINAL = frozenset(("response.completed", "response.failed", "response.incomplete"))
 # Sent before the model has said anything; a failure after them can still become an HTTP error.
@@ -31,7 +31,7 @@ class _Typed(msgspec.Struct, gc=False):
 _typed = msgspec.json.Decoder(_Typed).decode
 
 
-class ResponsesTap:
+class ResponsesReader:
     """Listens to ``response.*`` events; the stream is whole after one of ``TERMINAL``."""
 
     __slots__ = ("_sequence", "complete", "error", "lenient", "response_model", "usage")
@@ -105,7 +105,7 @@ class ResponsesTap:
             model = response.get("model")
             if isinstance(model, str):
                 self.response_model = model
-            self.usage = usage.find(response) or self.usage
+            self.usage = openai_usage.find(response) or self.usage
         if kind in TERMINAL:
             self.complete = True
         if kind == "error" or kind == "response.failed":

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects.base import Mark
+from proxy.dialects.openai_chat_reader import ChatReader
+from proxy.dialects.openai_usage import Usage
 from proxy.errors import StreamTruncated
-from proxy.wire.openai_chat import ChatTap
-from proxy.wire.tap import Mark
-from proxy.wire.usage import Usage
 from tests.support.answers import chat_events, compact, sse
 
 DONE = b"data: [DONE]\n\n"
@@ -24,7 +24,7 @@ def chunk(delta: Any = None, finish: Any = None, *, index: int = 0, **members: A
 
 
 def mark(block: bytes, **options: Any) -> Mark:
-    return ChatTap(**options).read(block)
+    return ChatReader(**options).read(block)
 
 
 # What an event is to the relay
@@ -118,15 +118,15 @@ def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
     ],
 )
 def test_done_ends_the_stream_however_it_is_spelt(block: bytes) -> None:
-    tap = ChatTap()
-    assert tap.read(block) is Mark.DONE
-    assert tap.complete
+    reader = ChatReader()
+    assert reader.read(block) is Mark.DONE
+    assert reader.complete
 
 
 def test_a_bom_is_no_part_of_the_first_field_and_only_of_the_first() -> None:
     bom = b"\xef\xbb\xbf"
-    assert ChatTap().read(bom + chunk({"content": "a"}), first=True) is Mark.CONTENT
-    assert ChatTap().read(bom + chunk({"content": "a"})) is Mark.COMMENT
+    assert ChatReader().read(bom + chunk({"content": "a"}), first=True) is Mark.CONTENT
+    assert ChatReader().read(bom + chunk({"content": "a"})) is Mark.COMMENT
 
 
 def test_data_on_several_lines_is_one_document() -> None:
@@ -149,12 +149,12 @@ def test_data_on_several_lines_is_one_document() -> None:
     ],
 )
 def test_an_error_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
-    tap = ChatTap()
-    assert not tap.plain(block)
-    assert tap.read(block) is Mark.ERROR
-    assert tap.error is not None
-    assert (tap.error.message, tap.error.status) == (message, status)
-    assert not tap.complete
+    reader = ChatReader()
+    assert not reader.plain(block)
+    assert reader.read(block) is Mark.ERROR
+    assert reader.error is not None
+    assert (reader.error.message, reader.error.status) == (message, status)
+    assert not reader.complete
 
 
 @pytest.mark.parametrize("nothing", [None, {}, "", False])
@@ -163,7 +163,7 @@ def test_an_error_member_that_says_nothing_is_none(nothing: Any) -> None:
 
 
 def test_an_error_of_ours_is_told_as_the_sdk_reads_it() -> None:
-    told = ChatTap().told(StreamTruncated("Cut."))
+    told = ChatReader().told(StreamTruncated("Cut."))
     assert told.startswith(b"data: ")
     assert told.endswith(b"\n\n")
     assert json.loads(told[6:]) == {
@@ -175,52 +175,52 @@ def test_an_error_of_ours_is_told_as_the_sdk_reads_it() -> None:
 
 
 def test_one_finish_reason_completes_a_stream_of_one_choice() -> None:
-    tap = ChatTap()
-    tap.read(chunk({"content": "a"}))
-    assert not tap.complete
-    tap.read(chunk({}, "length"))
-    assert tap.complete
+    reader = ChatReader()
+    reader.read(chunk({"content": "a"}))
+    assert not reader.complete
+    reader.read(chunk({}, "length"))
+    assert reader.complete
 
 
 def test_every_choice_has_to_finish() -> None:
-    tap = ChatTap(choices=3)
+    reader = ChatReader(choices=3)
     for index in (2, 0):
-        tap.read(chunk({}, "stop", index=index))
-        assert not tap.complete
-    tap.read(chunk({}, "stop", index=1))
-    assert tap.complete
+        reader.read(chunk({}, "stop", index=index))
+        assert not reader.complete
+    reader.read(chunk({}, "stop", index=1))
+    assert reader.complete
 
 
 def test_a_choice_that_finishes_twice_does_not_count_for_another() -> None:
-    tap = ChatTap(choices=2)
-    tap.read(chunk({}, "stop"))
-    tap.read(chunk({}, "stop", usage=COUNTS))
-    assert not tap.complete
+    reader = ChatReader(choices=2)
+    reader.read(chunk({}, "stop"))
+    reader.read(chunk({}, "stop", usage=COUNTS))
+    assert not reader.complete
 
 
 def test_finish_reasons_may_come_in_one_event() -> None:
-    tap = ChatTap(choices=2)
-    tap.read(sse({"choices": [{"index": i, "delta": {}, "finish_reason": "stop"} for i in range(2)]}))
-    assert tap.complete
+    reader = ChatReader(choices=2)
+    reader.read(sse({"choices": [{"index": i, "delta": {}, "finish_reason": "stop"} for i in range(2)]}))
+    assert reader.complete
 
 
 @pytest.mark.parametrize("finish", ["", None])
 def test_an_empty_finish_reason_finishes_nothing(finish: str | None) -> None:
-    tap = ChatTap()
+    reader = ChatReader()
     block = chunk({"content": "a"}, finish)
-    assert tap.plain(block)
-    assert tap.read(block) is Mark.CONTENT
-    assert not tap.complete
+    assert reader.plain(block)
+    assert reader.read(block) is Mark.CONTENT
+    assert not reader.complete
 
 
 # Usage and model
 
 
 def test_the_model_is_the_first_that_was_told() -> None:
-    tap = ChatTap()
-    tap.read(sse({"model": "first", "choices": []}))
-    tap.read(sse({"model": "second", "choices": []}))
-    assert tap.response_model == "first"
+    reader = ChatReader()
+    reader.read(sse({"model": "first", "choices": []}))
+    reader.read(sse({"model": "second", "choices": []}))
+    assert reader.response_model == "first"
 
 
 @pytest.mark.parametrize(
@@ -229,9 +229,9 @@ def test_the_model_is_the_first_that_was_told() -> None:
      {"usage": COUNTS | {"cost": 0.1, "details": None}}],
 )  # fmt: skip
 def test_usage_is_found_where_providers_put_it(members: dict[str, Any]) -> None:
-    tap = ChatTap()
-    tap.read(sse({"choices": []} | members))
-    assert tap.usage == COUNTED
+    reader = ChatReader()
+    reader.read(sse({"choices": []} | members))
+    assert reader.usage == COUNTED
 
 
 @pytest.mark.parametrize(
@@ -240,27 +240,27 @@ def test_usage_is_found_where_providers_put_it(members: dict[str, Any]) -> None:
      {"x_groq": ["usage"]}, {"x_groq": {"usage": 1}}, {"usage": {"cost": 0.1}}],
 )  # fmt: skip
 def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any]) -> None:
-    tap = ChatTap()
-    assert tap.read(sse({"choices": []} | members)) is Mark.QUIET
-    assert tap.usage is None
-    tap.read(sse({"choices": [], "usage": COUNTS}))
+    reader = ChatReader()
+    assert reader.read(sse({"choices": []} | members)) is Mark.QUIET
+    assert reader.usage is None
+    reader.read(sse({"choices": [], "usage": COUNTS}))
     for block in (sse({"choices": []} | members), chunk({"content": "a"}, **members)):
-        if not tap.plain(block):
-            tap.read(block)
-        assert tap.usage == COUNTED
+        if not reader.plain(block):
+            reader.read(block)
+        assert reader.usage == COUNTED
 
 
 def test_an_error_may_tell_what_was_used_before_it() -> None:
-    tap = ChatTap()
-    assert tap.read(chunk({}, "error", error={"message": "late"}, usage=COUNTS)) is Mark.ERROR
-    assert (tap.usage, tap.response_model) == (COUNTED, "up-model")
+    reader = ChatReader()
+    assert reader.read(chunk({}, "error", error={"message": "late"}, usage=COUNTS)) is Mark.ERROR
+    assert (reader.usage, reader.response_model) == (COUNTED, "up-model")
 
 
 def test_a_running_total_is_kept_from_plain_events_too() -> None:
-    tap = ChatTap()
-    assert tap.plain(chunk({"content": "a"}, usage={"prompt_tokens": 9, "completion_tokens": 1}))
-    assert tap.plain(chunk({"content": "b"}, usage=COUNTS))
-    assert tap.usage == COUNTED
+    reader = ChatReader()
+    assert reader.plain(chunk({"content": "a"}, usage={"prompt_tokens": 9, "completion_tokens": 1}))
+    assert reader.plain(chunk({"content": "b"}, usage=COUNTS))
+    assert reader.usage == COUNTED
 
 
 def test_the_usage_event_is_swallowed_only_if_nobody_asked_and_choices_is_empty() -> None:
@@ -279,8 +279,8 @@ def test_the_usage_event_is_swallowed_only_if_nobody_asked_and_choices_is_empty(
 
 def test_the_events_of_an_ordinary_stream_need_no_thought() -> None:
     role, hello, world, stop, done = chat_events("Hello", " wörld")
-    tap = ChatTap()
-    assert [tap.plain(block) for block in (role, hello, world, stop, done)] == [True, True, True, False, False]
+    reader = ChatReader()
+    assert [reader.plain(block) for block in (role, hello, world, stop, done)] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_the_events_of_an_ordinary_stream_need_no_thought() -> None:
      b'data: {"choices":[{}]}x\n\n', b'data: {"choices":[{}],"a":' + b"[" * 100_000 + b"}\n\n"],
 )  # fmt: skip
 def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
-    assert not ChatTap().plain(block)
+    assert not ChatReader().plain(block)
 
 
 anything = st.recursive(
@@ -313,7 +313,7 @@ anything = st.recursive(
 @given(anything, st.booleans())
 def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any, named: bool) -> None:
     block = (b"event: error\n" if named else b"") + b"data: " + json.dumps(document).encode() + b"\n\n"
-    vouching, reading = ChatTap(), ChatTap()
+    vouching, reading = ChatReader(), ChatReader()
     plain = vouching.plain(block)
     read = reading.read(block)
     assert read is not Mark.GARBAGE or b"Infinity" in block
@@ -329,8 +329,8 @@ def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any, 
     | st.lists(st.sampled_from([b"data: ", b"{", b"}", b'"choices":[{}]', b"\n", b"\r", b"\xff"])).map(b"".join)
 )
 def test_no_bytes_break_the_tap(block: bytes) -> None:
-    tap = ChatTap()
-    if tap.plain(block):
-        assert tap.read(block) in (Mark.CONTENT, Mark.QUIET)
+    reader = ChatReader()
+    if reader.plain(block):
+        assert reader.read(block) in (Mark.CONTENT, Mark.QUIET)
     else:
-        tap.read(block)
+        reader.read(block)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.wire.usage import Usage, find
+from proxy.dialects.openai_usage import Usage, find
 
 
 @pytest.mark.parametrize(
