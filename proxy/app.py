@@ -26,10 +26,10 @@ from proxy.config.source import Source
 from proxy.config.standing import differences, standing
 from proxy.config.timeouts import own_client_stall
 from proxy.control.front import Front, only_shared, settings_of
-from proxy.control.healthview import Component
+from proxy.control.health.views import Component
 from proxy.control.operator import Engine
 from proxy.control.plane import Plane, Subjects
-from proxy.control.reload import Reloaded
+from proxy.control.settings.reload import Reloaded
 from proxy.demo.configured import demo_config
 from proxy.demo.server import Demo
 from proxy.dispatch.dispatcher import Clock, Dispatcher

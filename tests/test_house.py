@@ -93,9 +93,13 @@ config/left_out.py
 config/proxies.py
 config/reader.py
 config/schema.py
-control/changes.py
-control/healthview.py
-control/keyview.py
+control/activity/record.py
+control/activity/request_views.py
+control/health/changes.py
+control/health/monitor.py
+control/health/providers.py
+control/health/views.py
+control/keys/views.py
 control/openapi/api.py
 control/openapi/calls.py
 control/openapi/paths.py
@@ -103,10 +107,7 @@ control/openapi/wishes.py
 control/operations.py
 control/operator.py
 control/plane.py
-control/providers.py
-control/requestview.py
 control/routes.py
-control/vitals.py
 database/drivers.py
 database/keys.py
 demo/answer.py
@@ -125,7 +126,6 @@ exchange.py
 gateway.py
 limits/base.py
 limits/link.py
-observe/record.py
 process.py
 providers/openai.py
 relay/upstream_call.py

@@ -20,8 +20,8 @@ from typing import Any, cast
 import pytest
 
 from proxy.app import Application
+from proxy.control.activity.history import KEPT
 from proxy.exchange import Exchange
-from proxy.observe.history import KEPT
 from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
 from tests.support import chat_chunks, chat_events, completion, until
@@ -158,7 +158,7 @@ async def load(port: int, count: int, kinds: Iterable[bytes] = SCENES) -> None:
         await asyncio.gather(*(one(scenes[number::CLIENTS]) for number in range(CLIENTS)))
 
 
-BY_TIME = "proxy.observe.history.Second"  # one for each second in which something ended, at most 900
+BY_TIME = "proxy.control.activity.history.Second"  # one for each second in which something ended, at most 900
 
 
 def census(app: Application) -> Counter[str]:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from proxy.config.schema import Admin
 from proxy.config.schema import Server as Settings
-from proxy.control.replies import refuse
-from proxy.control.router import Page
+from proxy.control.http.replies import refuse
+from proxy.control.http.router import Page
 from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.observe.bridge import place
 from proxy.observe.log import Log

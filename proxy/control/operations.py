@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.control.configview import ConfigView
-from proxy.control.counters import CountersView, HistoryView, MetricsView, Span
-from proxy.control.events import Hello
-from proxy.control.healthview import (
+from proxy.control.activity.counters import CountersView, HistoryView, MetricsView, Span
+from proxy.control.activity.events import Hello
+from proxy.control.activity.news import StateNews
+from proxy.control.activity.request_views import Detail, RequestsView, Summary
+from proxy.control.activity.requests import Wanted
+from proxy.control.deployments.state import Changed
+from proxy.control.deployments.try_it import Trying
+from proxy.control.deployments.views import DeploymentView, StateView
+from proxy.control.health.views import (
     BreakersView,
     ChangesView,
     DetailedView,
@@ -15,21 +20,16 @@ from proxy.control.healthview import (
     StatusView,
     SystemView,
 )
-from proxy.control.keybodies import KeyChange, KeyPaging, KeyRotation, KeyWish
-from proxy.control.keyview import KeyPage, KeyView, NewKeyView
-from proxy.control.loglevel import LogLevel
-from proxy.control.news import StateNews
+from proxy.control.keys.bodies import KeyChange, KeyPaging, KeyRotation, KeyWish
+from proxy.control.keys.views import KeyPage, KeyView, NewKeyView
 from proxy.control.openapi.api import ModelList
 from proxy.control.openapi.calls import EXAMPLES
 from proxy.control.openapi.faults import API
 from proxy.control.openapi.operation import EVENTS, JSON, Operation
-from proxy.control.ratelimits import LimitsView
-from proxy.control.reload import Refused, Reloaded
-from proxy.control.requests import Wanted
-from proxy.control.requestview import Detail, RequestsView, Summary
-from proxy.control.state import Changed
-from proxy.control.stateview import DeploymentView, StateView
-from proxy.control.tryit import Trying
+from proxy.control.settings.config import ConfigView
+from proxy.control.settings.log_level import LogLevel
+from proxy.control.settings.rate_limits import LimitsView
+from proxy.control.settings.reload import Refused, Reloaded
 
 
 class Token(Struct):

@@ -10,26 +10,26 @@ from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.schema import Config
-from proxy.control.bodies import Bodies
-from proxy.control.configview import ConfigPage
-from proxy.control.counters import Counters
-from proxy.control.deployment_index import DeploymentIndex
-from proxy.control.events import Events
-from proxy.control.loglevel import LogLevels
-from proxy.control.models import Models
-from proxy.control.news import News
-from proxy.control.ratelimits import RateLimits
-from proxy.control.reload import Reload, Reloaded
-from proxy.control.requests import Requests
-from proxy.control.state import States
-from proxy.control.stateview import Clock
-from proxy.control.tryit import ServeAs, TryIt
+from proxy.control.activity.counters import Counters
+from proxy.control.activity.events import Events
+from proxy.control.activity.feed import Feed
+from proxy.control.activity.news import News
+from proxy.control.activity.recorder import Recorder
+from proxy.control.activity.requests import Requests
+from proxy.control.deployments.index import DeploymentIndex
+from proxy.control.deployments.models import Models
+from proxy.control.deployments.state import States
+from proxy.control.deployments.try_it import ServeAs, TryIt
+from proxy.control.deployments.views import Clock
+from proxy.control.http.bodies import Bodies
+from proxy.control.settings.config import ConfigPage
+from proxy.control.settings.log_level import LogLevels
+from proxy.control.settings.rate_limits import RateLimits
+from proxy.control.settings.reload import Reload, Reloaded
 from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter
-from proxy.observe.feed import Feed
 from proxy.observe.log import Level
 from proxy.observe.metrics import Metrics
-from proxy.observe.recorder import Recorder
 from proxy.providers.openai import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry

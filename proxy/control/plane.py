@@ -14,22 +14,22 @@ from msgspec import Struct
 from proxy.auth.apikey import ApiKey
 from proxy.client import tls
 from proxy.config.schema import Admin, Config, Tls
-from proxy.control.apikeys import ApiKeys
-from proxy.control.assets import Assets
-from proxy.control.bodies import Bodies
-from proxy.control.credential import AdminCredential
-from proxy.control.deployment_index import DeploymentIndex
-from proxy.control.docs import Docs
-from proxy.control.gate import Attempts, Gate
-from proxy.control.healthview import Component
-from proxy.control.login import Login
+from proxy.control.access.credential import AdminCredential
+from proxy.control.access.gate import Attempts, Gate
+from proxy.control.access.login import Login
+from proxy.control.deployments.index import DeploymentIndex
+from proxy.control.deployments.views import Clock
+from proxy.control.health.monitor import Machine, Vitals
+from proxy.control.health.views import Component
+from proxy.control.http.bodies import Bodies
+from proxy.control.http.router import Router
+from proxy.control.keys.api_keys import ApiKeys
 from proxy.control.openapi.document import Description
 from proxy.control.operator import Engine, Operator
-from proxy.control.pages import Pages
-from proxy.control.router import Router
+from proxy.control.pages.assets import Assets
+from proxy.control.pages.docs import Docs
+from proxy.control.pages.metrics import Pages
 from proxy.control.routes import description_routes, health_routes, operator_routes, page_routes, routes
-from proxy.control.stateview import Clock
-from proxy.control.vitals import Machine, Vitals
 from proxy.errors import ConfigError
 from proxy.net.budget import Budget
 from proxy.observe.metrics import Metrics

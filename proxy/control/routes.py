@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from proxy.config.schema import Admin
 from proxy.control import operations as told
-from proxy.control.apikeys import ApiKeys
-from proxy.control.assets import Assets
-from proxy.control.docs import Docs
-from proxy.control.health import Health
-from proxy.control.login import Login
+from proxy.control.access.login import Login
+from proxy.control.health.handlers import Health
+from proxy.control.http.router import Route
+from proxy.control.keys.api_keys import ApiKeys
 from proxy.control.openapi.document import Description
 from proxy.control.operator import Operator
-from proxy.control.pages import Pages
-from proxy.control.router import Route
+from proxy.control.pages.assets import Assets
+from proxy.control.pages.docs import Docs
+from proxy.control.pages.metrics import Pages
 
 
 def routes(settings: Admin, pages: Pages, login: Login, keys: ApiKeys) -> tuple[Route, ...]:

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from proxy.exchange import Attempt, Exchange
-from proxy.observe.record import short
+from proxy.observe.truncate import truncate
 from proxy.routing.rules import BLAMELESS
 
 Attributes = dict[str, str | bool | int | float]
@@ -136,7 +136,7 @@ def blamed(attempt: Attempt) -> bool:
 
 def text_of(text: str) -> str:
     """What others wrote: bounded, and in a form that can be encoded, for one bad name would cost the whole batch."""
-    kept = short(text)
+    kept = truncate(text)
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
 
 

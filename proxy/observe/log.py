@@ -19,13 +19,13 @@ from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Exchange
 from proxy.observe.mask import Mask
 from proxy.observe.sink import Sink
+from proxy.observe.truncate import NAME, truncate
 
 Level = Literal["debug", "info", "warning", "error"]
 
 RANKS: dict[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 # Characters kept of a name and of a text that others wrote.
-NAME = 256
 TEXT = 4096
 
 # Seconds: longer no callback holds the loop.
@@ -124,7 +124,7 @@ class Log:
         model, asked = exchange.model, exchange.request_model
         outcome, caller = exchange.outcome, exchange.caller
         if len(model) + len(asked) > NAME:
-            model, asked = _short(model), _short(asked)
+            model, asked = truncate(model), truncate(asked)
         usual = outcome == "ok" and len(exchange.attempts) < 2
         # By position: a call with 22 names costs as much again.
         return Line(
@@ -138,7 +138,7 @@ class Log:
             asked,
             exchange.status,
             outcome,
-            exchange.error and _short(exchange.error),
+            exchange.error and truncate(exchange.error),
             exchange.error_detail and self._text(exchange.error_detail),
             len(exchange.attempts),
             UNSET if usual else _failures(exchange),
@@ -215,7 +215,7 @@ class Log:
     def _text(self, text: str) -> str:
         # Masked before it is cut, so that no half of a secret stays at the end.
         masked = self._mask(text[: 2 * TEXT])
-        return masked if len(masked) <= TEXT else masked[:TEXT] + "…"
+        return truncate(masked, TEXT)
 
     def _plain(self, value: object) -> object:
         if value is None or isinstance(value, (bool, float)):
@@ -246,11 +246,7 @@ def _failures(exchange: Exchange) -> list[str] | UnsetType:
 
 def _named(caller: str) -> str | UnsetType:
     """Who asked, beyond the address: a key's id, a token's subject, or the name that a client gave itself."""
-    return UNSET if caller[:8] == "address:" else _short(caller)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME else name[:NAME] + "…"
+    return UNSET if caller[:8] == "address:" else truncate(caller)
 
 
 def _readable(stamp: str, level: Level, text: str) -> bytes:

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import uvloop
 
 from proxy.config.schema import Config, Model, Provider
+from proxy.control.activity.recorder import Recorder
 from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.metrics import Metrics
-from proxy.observe.recorder import Recorder
 from proxy.observe.settled import Report
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS

@@ -9,8 +9,8 @@ from typing import Any
 
 from proxy.breakers.breaker import Entry
 from proxy.control.operator import Engine, Operator
-from proxy.control.reload import Reloaded
 from proxy.control.routes import operator_routes
+from proxy.control.settings.reload import Reloaded
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.limits.limiter import Limiter

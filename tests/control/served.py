@@ -8,10 +8,10 @@ from types import TracebackType
 
 from proxy.config.schema import Admin
 from proxy.config.schema import Server as Settings
-from proxy.control.bodies import Bodies
-from proxy.control.credential import AdminCredential
-from proxy.control.gate import Attempts, Gate
-from proxy.control.router import Route, Router
+from proxy.control.access.credential import AdminCredential
+from proxy.control.access.gate import Attempts, Gate
+from proxy.control.http.bodies import Bodies
+from proxy.control.http.router import Route, Router
 from proxy.errors import ClientFault, ClientGone
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker

@@ -11,15 +11,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from proxy.config.schema import Recovery
 from proxy.control import operations
-from proxy.control.keybodies import KeyChange, KeyPaging, KeyRotation, KeyWish
-from proxy.control.keyfields import change, grace, new, page
+from proxy.control.activity.requests import Wanted
+from proxy.control.http.router import Route
+from proxy.control.keys.bodies import KeyChange, KeyPaging, KeyRotation, KeyWish
+from proxy.control.keys.fields import change, grace, new, page
 from proxy.control.openapi import calls, wishes
 from proxy.control.openapi.document import document
 from proxy.control.openapi.faults import API, Error, refer
 from proxy.control.openapi.operation import Operation
 from proxy.control.openapi.schemas import Schemas, parameters
-from proxy.control.requests import Wanted
-from proxy.control.router import Route
 from proxy.dialects import openai_error
 from proxy.errors import ClientFault, GatewayError, Overloaded, RateLimited, Unauthorized
 from proxy.routing.endpoints import ENDPOINTS

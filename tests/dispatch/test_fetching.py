@@ -17,7 +17,7 @@ from proxy.dispatch.fetching import MOST_BYTES, MOST_NAMES, ListFetcher, names_i
 from proxy.providers.openai import Provider
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_PASSING
-from tests.control.vitals import no_tls
+from tests.control.health.rig import no_tls
 from tests.support import Chunk, Headers, LastChunk, Reset, Signal, Stall, Upstream, Wait, json_answer, within
 from tests.support.catalogs import build
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.openai_usage import Usage
-from proxy.observe.log import NAME, TEXT, Level, Log
+from proxy.observe.log import TEXT, Level, Log
+from proxy.observe.truncate import NAME
 from tests.observe.exchanges import attempt_of, refused, settled
 
 HOSTILE = "\n\r\x00\x0b\x0c\x1b\x7f\x85\x9b\u2028\u2029\u202a\u202e\u2066\u2069"  # end a line, or drive a terminal

@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import json
 
-from proxy.control.credential import COOKIE
+from proxy.control.access.credential import COOKIE
+from proxy.control.http.router import Route
 from proxy.control.openapi import api, faults, wishes
 from proxy.control.openapi.paths import paths
 from proxy.control.openapi.schemas import Schemas
-from proxy.control.router import Route
 from proxy.server.connection import Request
 from proxy.server.flush import send
 from proxy.server.security import NOSNIFF

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from proxy.control.http.router import Route
 from proxy.control.openapi import faults
 from proxy.control.openapi.operation import JSON, Operation
 from proxy.control.openapi.schemas import Schemas, parameters
-from proxy.control.router import Route
 
 FORM = "application/x-www-form-urlencoded"
 

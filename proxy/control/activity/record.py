@@ -1,0 +1,90 @@
+"""What is remembered of an exchange once it is settled: the facts that an operator may ask for, and nothing larger."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from proxy.dialects.openai_usage import Usage
+from proxy.exchange import Attempt, Exchange
+from proxy.identity import Client
+from proxy.observe.truncate import NAME, truncate
+from proxy.routing.endpoints import Endpoint
+
+TEXT = 2000  # characters of a message
+
+
+class Record(Struct, frozen=True, gc=False):
+    """An exchange that ended. ``sequence`` counts them from 1; moments are seconds of the loop's clock.
+
+    It keeps what others own and share (endpoint, caller, usage, trials) by reference; neither the catalog nor the body
+    hangs on any of it. Names and texts that clients and providers wrote are bounded.
+    """
+
+    sequence: int
+    request_id: str
+    began: float
+    ended: float
+    endpoint: Endpoint
+    model: str
+    provider: str
+    request_model: str
+    response_model: str
+    caller: Client | None
+    address: str
+    stream: bool
+    status: int
+    outcome: str
+    error: str
+    error_detail: str
+    attempts: int
+    fallback_used: bool
+    first_content: float | None
+    usage: Usage | None
+    bytes_in: int
+    bytes_out: int
+    longest_gap: float
+    events: int
+    dropped_events: int
+    trials: list[Attempt]
+    prompt: str | None
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.ended - self.began
+
+
+def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> Record:
+    """By position: a call with 27 names costs as much again."""
+    ended = exchange.ended
+    model, asked, told = exchange.model, exchange.request_model, exchange.response_model
+    error, detail = exchange.error, exchange.error_detail
+    return Record(
+        sequence,
+        exchange.request_id,
+        exchange.began,
+        ended if ended is not None else exchange.began,
+        exchange.endpoint,
+        model if len(model) <= NAME else truncate(model),
+        exchange.provider,
+        asked if len(asked) <= NAME else truncate(asked),
+        told if len(told) <= NAME else truncate(told),
+        exchange.caller,
+        exchange.client,
+        exchange.stream,
+        exchange.status,
+        exchange.outcome,
+        truncate(error) if error else "",
+        truncate(detail, TEXT) if detail else "",
+        len(exchange.attempts),
+        exchange.fallback_used,
+        exchange.first_content,
+        exchange.usage,
+        exchange.bytes_in,
+        exchange.bytes_out,
+        exchange.longest_gap,
+        exchange.events,
+        exchange.dropped_events,
+        exchange.attempts,
+        prompt,
+    )

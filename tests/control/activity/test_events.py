@@ -1,0 +1,185 @@
+"""The stream of news over real sockets: greeting, heartbeat, resuming, slow readers, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from proxy.control.activity import feed as module
+from proxy.control.activity.events import Events
+from proxy.control.activity.feed import BACKLOG, Feed
+from proxy.control.http.router import Route
+from tests.control.served import BEARER, Served
+from tests.support import RawClient, until
+from tests.support.clock import MIDNIGHT
+
+LARGE = "x" * 20_000
+
+
+class Watched(Served):
+    """A feed with nothing behind it; what is published in a test is all that comes."""
+
+    def __init__(self, *, heartbeat: float = 1000.0) -> None:
+        self._heartbeat = heartbeat
+        super().__init__(lambda plane: [self._route()])
+
+    def _route(self) -> Route:
+        self.feed = Feed("abc", self.clock.now)
+        events = Events(self.feed, "1.2.3", self.clock.wall, self.catch_up, self._heartbeat)
+        return Route("GET", "/admin/events", "admin", events.stream)
+
+    async def watch(self, last: str = "", **options: Any) -> RawClient:
+        """A reader that has read the head."""
+        client = await RawClient(self.port, **options).connect()
+        self._clients.append(client)
+        await client.request("GET", "/admin/events", [BEARER, *([("Last-Event-ID", last)] if last else [])])
+        head = await client.read_head()
+        assert (head.status, head.header("content-type")) == (200, "text/event-stream")
+        return client
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[Watched]:
+    async with Watched() as plane:
+        yield plane
+
+
+async def event(client: RawClient) -> tuple[str, str, Any]:
+    """Id, name and decoded value of the next one."""
+    block = (await client.read_event()).decode()
+    fields = dict(line.split(": ", 1) for line in block.strip().split("\r\n"))
+    return fields["id"], fields["event"], json.loads(fields["data"])
+
+
+async def test_the_head_keeps_proxies_from_holding_anything_back(plane: Watched) -> None:
+    client = await plane.client()
+    await client.request("GET", "/admin/events", [BEARER])
+    head = await client.read_head()
+    assert head.header("cache-control") == "no-cache"
+    assert head.header("x-accel-buffering") == "no"
+    assert head.header("x-content-type-options") == "nosniff"
+    assert head.header("transfer-encoding") == "chunked"
+    assert head.header("server") is None
+
+
+async def test_the_first_event_is_the_greeting(plane: Watched) -> None:
+    client = await plane.watch()
+    id_, name, hello = await event(client)
+    assert (id_, name) == ("abc-1", "hello")
+    assert hello == {"version": "1.2.3", "instance": "abc", "now": MIDNIGHT, "resumed": False}
+
+
+async def test_news_comes_to_every_reader_as_it_is_published(plane: Watched) -> None:
+    clients = [await plane.watch() for _ in range(5)]
+    for client in clients:
+        await event(client)
+    for number in range(3):
+        plane.feed.publish("counters", {"requests": number})
+        for client in clients:
+            assert await event(client) == (f"abc-{number + 2}", "counters", {"requests": number})
+
+
+async def test_who_comes_back_gets_what_was_missed_and_then_the_rest(plane: Watched) -> None:
+    client = await plane.watch()
+    await event(client)
+    plane.feed.publish("x", 1)
+    last, _, _ = await event(client)
+    client.close()
+    await until(lambda: not len(plane.feed), "the reader to be gone")
+    plane.feed.publish("x", 2)
+    plane.feed.publish("x", 3)
+    again = await plane.watch(last)
+    id_, _, hello = await event(again)
+    assert (id_, hello["resumed"]) == (last, True)
+    assert [await event(again) for _ in range(2)] == [("abc-3", "x", 2), ("abc-4", "x", 3)]
+    plane.feed.publish("x", 4)
+    assert await event(again) == ("abc-5", "x", 4)
+
+
+async def test_who_was_away_too_long_is_told_to_begin_anew(plane: Watched) -> None:
+    client = await plane.watch("abc-1")
+    assert (await event(client))[2]["resumed"] is False
+    other = await plane.watch("another-process-7")
+    assert (await event(other))[2]["resumed"] is False
+
+
+async def test_silence_is_broken_by_a_comment() -> None:
+    async with Watched(heartbeat=0.01) as plane:
+        client = await plane.watch()
+        await event(client)
+        assert [await client.read_event() for _ in range(3)] == [b": ping\r\n\r\n"] * 3
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_hear_everything(plane: Watched) -> None:
+    slow = await plane.watch(receive_buffer=4096)
+    quick = await plane.watch()
+    await event(quick)
+    sent = 0
+    while len(plane.feed) == 2:
+        plane.feed.publish("x", LARGE)
+        sent += 1
+        assert (await event(quick))[2] == LARGE
+        assert sent < 5000, "it is buffered for without end"
+    assert sent > BACKLOG
+    rest = await slow.eof()
+    assert not rest.endswith(b"0\r\n\r\n"), "what is cut off must not look complete"
+    plane.feed.publish("x", "after")
+    assert (await event(quick))[2] == "after"
+
+
+async def test_a_reader_that_leaves_is_forgotten(plane: Watched) -> None:
+    client = await plane.watch()
+    await event(client)
+    assert len(plane.feed) == 1
+    client.reset()
+    await until(lambda: not len(plane.feed), "the reader to be gone")
+
+
+async def test_when_the_gateway_stops_the_stream_ends_in_good_order(plane: Watched) -> None:
+    client = await plane.watch()
+    await event(client)
+    plane.feed.close()
+    assert await client.read_event() == b""
+    assert (await client.fetch("GET", "/admin/nothing", headers=[BEARER])).status == 404  # the connection goes on
+
+
+async def test_only_so_many_may_watch(plane: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READERS", 1)
+    client = await plane.watch()
+    await event(client)
+    answer = await plane.ask("GET", "/admin/events")
+    assert (answer.status, answer.json["error"]["code"]) == (503, "too_many_readers")
+
+
+async def test_head_is_answered_at_once(plane: Watched) -> None:
+    answer = await plane.ask("HEAD", "/admin/events")
+    assert (answer.status, answer.header("content-type")) == (200, "text/event-stream")
+    assert len(plane.feed) == 0
+
+
+async def test_an_old_client_reads_until_the_connection_closes(plane: Watched) -> None:
+    client = await plane.client()
+    await client.send(f"GET /admin/events HTTP/1.0\r\nHost: localhost\r\n{': '.join(BEARER)}\r\n\r\n".encode())
+    head = await client.read_head()
+    assert (head.header("transfer-encoding"), head.header("connection")) == (None, "close")
+    assert (await event(client))[1] == "hello"
+    plane.feed.close()
+    assert await client.read_event() == b""
+
+
+async def test_nobody_watches_without_a_credential(plane: Watched) -> None:
+    assert (await plane.fetch("GET", "/admin/events")).status == 401
+    assert len(plane.feed) == 0
+
+
+async def test_readers_that_come_and_go_leave_no_task_behind(plane: Watched) -> None:
+    before = len(asyncio.all_tasks())
+    for _ in range(10):
+        client = await plane.watch()
+        await event(client)
+        client.close()
+    await until(lambda: not len(plane.feed) and len(asyncio.all_tasks()) == before, "the tasks to end")

@@ -1,0 +1,131 @@
+"""News for many readers: encoded once, resumed from a bounded backlog, and nobody is waited for."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.control.activity.feed import BACKLOG, LINGER, Feed, Reader
+from tests.support.clock import FakeClock
+
+
+class Listener(Reader):
+    """Counts how often it was dropped."""
+
+    def __init__(self) -> None:
+        self.drops = 0
+        super().__init__(self._count)
+
+    def _count(self) -> None:
+        self.drops += 1
+
+
+@pytest.fixture
+async def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def feed(clock: FakeClock) -> Feed:
+    return Feed("abc", clock.now)
+
+
+def joined(feed: Feed) -> Listener:
+    reader = Listener()
+    feed.join(reader)
+    return reader
+
+
+async def test_an_event_is_a_frame_with_its_number(feed: Feed) -> None:
+    reader = joined(feed)
+    feed.publish("counters", {"requests": 3})
+    assert await reader.take() == b'id: abc-2\r\nevent: counters\r\ndata: {"requests":3}\r\n\r\n'
+
+
+async def test_all_readers_get_the_very_same_bytes(feed: Feed) -> None:
+    readers = [joined(feed) for _ in range(5)]
+    feed.publish("x", 1)
+    frames = {id(reader._waiting[0]) for reader in readers}
+    assert len(frames) == 1
+
+
+async def test_what_came_meanwhile_is_taken_at_once(feed: Feed) -> None:
+    reader = joined(feed)
+    feed.publish("x", 1)
+    feed.publish("x", 2)
+    assert (await reader.take()).count(b"event: x") == 2
+
+
+async def test_with_nobody_there_nothing_is_made(feed: Feed) -> None:
+    feed.publish("x", object())  # which JSON does not know
+    assert (feed.heard, feed.number) == (False, 0)
+
+
+async def test_a_reader_that_falls_behind_is_dropped_and_the_others_are_not(feed: Feed) -> None:
+    slow, quick = joined(feed), joined(feed)
+    for number in range(BACKLOG + 1):
+        feed.publish("x", number)
+        assert await quick.take()
+    assert (slow.drops, slow.over, quick.drops) == (1, True, 0)
+    assert await slow.take() == b""
+    feed.leave(slow)
+    assert len(feed) == 1
+
+
+async def test_who_comes_back_gets_what_was_missed(feed: Feed) -> None:
+    reader = joined(feed)
+    feed.publish("x", 1)
+    feed.leave(reader)
+    feed.publish("x", 2)
+    feed.publish("x", 3)
+    missed = feed.missed("abc-2")
+    assert missed is not None
+    assert [each.split(b"\r\n")[2] for each in missed] == [b"data: 2", b"data: 3"]
+    assert feed.missed("abc-4") == []
+
+
+@pytest.mark.parametrize(
+    "last", ["", "2", "abc-", "other-2", "abc-x", "abc-99", "abc--1", "abc-²", "abc-" + "9" * 5000]
+)
+async def test_an_id_that_says_nothing_resumes_nothing(last: str, feed: Feed) -> None:
+    joined(feed)
+    feed.publish("x", 1)
+    assert feed.missed(last) is None
+
+
+async def test_the_backlog_is_bounded(feed: Feed) -> None:
+    reader = joined(feed)
+    for number in range(BACKLOG + 10):
+        feed.publish("x", number)
+        await reader.take()
+    assert feed.missed(f"abc-{feed.number - BACKLOG}") is not None
+    assert feed.missed(f"abc-{feed.number - BACKLOG - 1}") is None
+
+
+async def test_news_is_collected_for_a_while_after_the_last_reader_left(feed: Feed, clock: FakeClock) -> None:
+    feed.leave(joined(feed))
+    clock.advance(LINGER - 1)
+    feed.publish("x", 1)
+    assert feed.missed("abc-1") != []
+    clock.advance(2)
+    feed.publish("x", 2)
+    assert feed.number == 2
+
+
+async def test_what_was_not_collected_is_never_taken_for_resumed(feed: Feed, clock: FakeClock) -> None:
+    feed.leave(joined(feed))
+    before = f"abc-{feed.number}"
+    clock.advance(LINGER + 1)
+    feed.publish("x", "lost")
+    joined(feed)
+    feed.publish("x", "heard")
+    assert feed.missed(before) is None
+
+
+async def test_at_the_end_every_reader_gets_what_waits_and_is_told_that_it_is_over(feed: Feed) -> None:
+    readers = [joined(feed), joined(feed)]
+    feed.publish("x", 1)
+    feed.close()
+    feed.publish("x", 2)
+    for reader in readers:
+        assert b"data: 1\r\n\r\n" in await reader.take()
+        assert await reader.take() == b""

@@ -1,0 +1,231 @@
+"""What is shown of a deployment, and the operator's hand on its breaker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from proxy.control.deployments.state import SLICE
+from tests.control.operated import TWO, Operated
+from tests.support.clock import MIDNIGHT
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[Operated]:
+    async with Operated(TWO) as plane:
+        yield plane
+
+
+async def shown(plane: Operated, id_: str = "up/m") -> dict[str, Any]:
+    answer = await plane.ask("GET", "/admin/state")
+    assert answer.status == 200
+    return next(each for each in answer.json["deployments"] if each["id"] == id_)
+
+
+async def test_what_nobody_asked_yet_is_shown_with_nothing_known(plane: Operated) -> None:
+    assert await shown(plane) == {
+        "id": "up/m",
+        "name": "m",
+        "provider": "up",
+        "upstreamModel": "up-model",
+        "type": "chat",
+        "tags": ["quick"],
+        "weight": 2.0,
+        "contextSize": 8000,
+        "speedTier": "medium",
+        "available": True,
+        "configured": True,
+        "breaker": {
+            "state": "closed",
+            "since": None,
+            "held": False,
+            "why": "",
+            "failures": 0,
+            "retryAt": None,
+            "unavailableAt": [],
+        },
+        "quotaRestsUntil": None,
+        "keysRestUntil": None,
+        "keys": 1,
+        "keysResting": 0,
+        "blocked": "",
+        "requests": 0,
+        "errors": 0,
+        "slow": 0,
+        "successRate": None,
+        "latencyMs": None,
+        "timeToFirstTokenMs": None,
+        "tokensPerSecond": None,
+        "latencySparkMs": [],
+        "inFlight": 0,
+        "maxConcurrent": 0,
+        "lastError": None,
+    }
+
+
+async def test_each_address_of_a_provider_is_a_deployment_and_none_is_told(plane: Operated) -> None:
+    answer = await plane.ask("GET", "/admin/state")
+    assert [each["id"] for each in answer.json["deployments"]] == ["up/m", "twin/m#1", "twin/m#2"]
+    assert answer.json["now"] == MIDNIGHT
+    assert b"127.0.0.1" not in answer.body
+
+
+async def test_the_answers_it_gave_are_shown(plane: Operated) -> None:
+    now = plane.clock.now()
+    plane.settle(plane.attempt("up/m", now - 3.0, first_content=now - 2.5, ended=now - 1.0))
+    plane.settle(plane.attempt("up/m", now - 4.0, first_content=now - 3.0, ended=now), stream=False)
+    found = await shown(plane)
+    assert found["latencyMs"] == {"p50": 2000.0, "p95": 4000.0}
+    assert found["timeToFirstTokenMs"] == {"p50": 500.0, "p95": 1000.0}
+    assert found["latencySparkMs"] == [2000.0, 4000.0]
+    assert found["tokensPerSecond"] == pytest.approx(60 / 4.5, abs=0.01)
+
+
+async def test_the_spark_has_the_latest_thirty(plane: Operated) -> None:
+    for number in range(40):
+        plane.settle(plane.attempt("up/m", 100.0, ended=100.0 + number))
+    assert (await shown(plane))["latencySparkMs"] == [number * 1000.0 for number in range(10, 40)]
+
+
+async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operated) -> None:
+    live = plane.catalog.deployments[0].live
+    plane.clock.advance(10)
+    now = plane.clock.now()
+    live.statistics.ended(True, now)
+    for _ in range(3):
+        live.breaker.fail(live.breaker.enter("chat/completions", now), now, "server_error")
+        live.statistics.ended(False, now)
+    live.quota.rest(now + 7)
+    live.in_flight = 2
+    plane.clock.advance(5)
+    plane.settle(plane.attempt("up/m", now, failure="server_error", reason="status 500", ended=now))
+    found = await shown(plane)
+    assert found["breaker"] == {
+        "state": "open",
+        "since": MIDNIGHT + 10,
+        "held": False,
+        "why": "server_error",
+        "failures": 3,
+        "retryAt": MIDNIGHT + 70,
+        "unavailableAt": [],
+    }
+    assert (found["requests"], found["errors"], found["successRate"]) == (4, 3, 0.25)
+    assert (found["inFlight"], found["quotaRestsUntil"]) == (2, MIDNIGHT + 17)
+    assert found["lastError"] == {
+        "at": MIDNIGHT + 10,
+        "kind": "server_error",
+        "reason": "status 500",
+        "requestId": "req-1",
+    }
+
+
+async def test_an_endpoint_without_the_model_is_named_with_the_moment_when_it_is_requested_again(
+    plane: Operated,
+) -> None:
+    live = plane.catalog.deployments[0].live
+    live.breaker.missing("embeddings", plane.clock.now())
+    breaker = (await shown(plane))["breaker"]
+    assert (breaker["state"], breaker["unavailableAt"], breaker["retryAt"]) == (
+        "unavailable",
+        ["embeddings"],
+        MIDNIGHT + 120,
+    )
+
+
+async def test_keys_that_all_rest_are_told(plane: Operated) -> None:
+    provider = plane.catalog.providers["up"]
+    key = provider.keys.take(plane.clock.now())
+    assert key is not None
+    provider.keys.rest(key, plane.clock.now() + 60)
+    found = await shown(plane)
+    assert (found["keysRestUntil"], found["keysResting"]) == (MIDNIGHT + 60, 1)
+    assert found["blocked"] == "every key of the provider was refused"
+    reset = (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json
+    assert (reset["keysRestUntil"], reset["blocked"]) == (None, "")
+
+
+async def test_the_operator_opens_one_and_nobody_gets_in_until_it_is_closed(plane: Operated) -> None:
+    live = plane.catalog.deployments[0].live
+    answer = await plane.ask("POST", "/admin/state/up%2Fm/open")
+    assert answer.status == 200
+    assert answer.json["id"] == "up/m"
+    assert answer.json["breaker"] == {
+        "state": "open",
+        "since": MIDNIGHT,
+        "held": True,
+        "why": "operator",
+        "failures": 0,
+        "retryAt": None,
+        "unavailableAt": [],
+    }
+    plane.clock.advance(10_000)
+    assert not live.breaker.admits("chat/completions", plane.clock.now())
+    answer = await plane.ask("POST", "/admin/state/up%2Fm/close")
+    assert answer.json["breaker"]["state"] == "closed"
+    assert live.breaker.admits("chat/completions", plane.clock.now())
+
+
+async def test_closing_keeps_what_is_known_and_a_reset_forgets_it(plane: Operated) -> None:
+    deployment = plane.catalog.deployments[0]
+    now = plane.clock.now()
+    deployment.live.statistics.ended(False, now)
+    deployment.live.quota.rest(now + 60)
+    plane.settle(plane.attempt("up/m", now, failure="server_error", reason="status 500"))
+    closed = (await plane.ask("POST", "/admin/state/up%2Fm/close")).json
+    assert (closed["errors"], closed["lastError"] is None, closed["quotaRestsUntil"]) == (1, False, MIDNIGHT + 60)
+    assert (await plane.ask("POST", "/admin/state/nowhere/m/reset")).json["error"]["code"] == "unknown_deployment"
+    reset = (await plane.ask("POST", "/admin/state/up/m/reset")).json
+    assert (reset["errors"], reset["lastError"], reset["quotaRestsUntil"], reset["successRate"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
+    assert deployment.live.statistics.window == 300.0
+
+
+async def test_a_models_name_means_all_its_deployments(plane: Operated) -> None:
+    answer = await plane.ask("POST", "/admin/state/m/open")
+    assert [(each["id"], each["breaker"]["state"]) for each in answer.json["deployments"]] == [
+        ("up/m", "open"),
+        ("twin/m#1", "open"),
+        ("twin/m#2", "open"),
+    ]
+
+
+async def test_one_address_alone_is_named_with_its_number(plane: Operated) -> None:
+    assert (await plane.ask("POST", "/admin/state/twin%2Fm%232/open")).json["id"] == "twin/m#2"
+    assert [each.live.breaker.state for each in plane.catalog.deployments] == ["closed", "closed", "open"]
+
+
+async def test_an_unknown_one_is_a_404_and_nothing_is_done(plane: Operated) -> None:
+    answer = await plane.ask("POST", "/admin/state/up%2Fother/open")
+    assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_deployment")
+    assert all(each.live.breaker.state == "closed" for each in plane.catalog.deployments)
+
+
+async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
+    assert (await plane.fetch("GET", "/admin/state")).status == 401
+    assert (await plane.fetch("POST", "/admin/state/m/open")).status == 401
+    assert plane.catalog.deployments[0].live.breaker.state == "closed"
+
+
+async def test_many_deployments_are_told_whole() -> None:
+    names = [f"m{number}" for number in range(3 * SLICE + 1)]
+    many = TWO | {"models": [{"name": name, "provider": "up"} for name in names]}
+    async with Operated(many) as plane:
+        answer = await plane.ask("GET", "/admin/state")
+        assert [each["name"] for each in answer.json["deployments"]] == names
+
+
+async def test_a_reset_forgets_also_what_ended_just_before(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.observe.settled.GATHER", 1000.0)  # nothing comes by itself
+    plane.settled.attach(asyncio.get_running_loop())
+    plane.settle(plane.attempt("up/m", 100.0))
+    assert (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json["latencyMs"] is None
+    plane.settled.flush()
+    (view, *_) = (await plane.ask("GET", "/admin/state")).json["deployments"]
+    assert (view["id"], view["latencyMs"]) == ("up/m", None)

@@ -1,0 +1,141 @@
+"""aiohttp's responses over our connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from proxy.control.http.router import Route
+from proxy.control.http.streaming import Writer, as_aiohttp
+from proxy.server.connection import Request
+from tests.control.served import Served
+from tests.support import until
+
+Answering = Callable[[Request, Writer], Awaitable[None]]
+
+
+class Answered(Served):
+    """``answer`` is what the route /admin/x does, with a writer for its client."""
+
+    def __init__(self) -> None:
+        self.answer: Answering
+        self.left: list[Request] = []
+        super().__init__(lambda plane: [Route("GET", "/admin/x", "open", self._route)])
+
+    async def _route(self, request: Request) -> None:
+        request.flow = writer = Writer(request, lambda: self.left.append(request))
+        try:
+            await self.answer(request, writer)
+        finally:
+            request.flow = None
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[Answered]:
+    async with Answered() as plane:
+        yield plane
+
+
+async def whole(request: Request, writer: Writer) -> None:
+    asked = as_aiohttp(request, writer)
+    response = web.Response(text=f"{asked.method} {asked.path} {asked.query['q']}", headers={"X-Own": "yes"})
+    await response.prepare(asked)
+    await response.write_eof()
+
+
+async def test_a_response_goes_out_with_its_own_lines_and_our_framing(plane: Answered) -> None:
+    plane.answer = whole
+    client = await plane.client()
+    for _ in range(2):
+        answer = await client.fetch("GET", "/admin/x?q=%C3%A9")
+        assert (answer.status, answer.body.decode()) == (200, "GET /admin/x é")
+        assert (answer.header("x-own"), answer.header("content-type")) == ("yes", "text/plain; charset=utf-8")
+        assert (answer.header("server"), answer.header("date")) == (None, None)
+
+
+async def test_a_client_that_takes_nothing_holds_up_the_writing_and_nothing_else(plane: Answered) -> None:
+    written = 0
+
+    async def much(request: Request, writer: Writer) -> None:
+        nonlocal written
+        response = web.StreamResponse()
+        await response.prepare(as_aiohttp(request, writer))
+        for _ in range(400):
+            await response.write(b"x" * 50_000)
+            written += 1
+        await response.write_eof()
+
+    plane.answer = much
+    client = await plane.client()
+    await client.request("GET", "/admin/x")
+    await client.read_head()
+    await until(lambda: not writer_of(plane)._flowing.is_set(), "the client's buffers to be full")
+    assert written < 400
+    assert await client.read_body() == b"x" * 50_000 * 400
+
+
+async def test_a_client_that_takes_nothing_is_left_after_the_client_stall(plane: Answered) -> None:
+    ended: list[BaseException] = []
+
+    async def much(request: Request, writer: Writer) -> None:
+        response = web.StreamResponse()
+        await response.prepare(as_aiohttp(request, writer))
+        try:
+            while True:
+                await response.write(b"x" * 50_000)
+        except ConnectionResetError as error:
+            ended.append(error)
+
+    plane.answer = much
+    plane._listener.server.flushing.client_stall = 0.2
+    client = await plane.client()
+    await client.request("GET", "/admin/x")
+    await client.read_head()
+    await until(lambda: ended, "the writer to be told")
+    assert len(plane.left) == 1
+
+
+def writer_of(plane: Answered) -> Writer:
+    (connection,) = plane._listener.server.connections
+    assert connection._request is not None
+    assert isinstance(connection._request.flow, Writer)
+    return connection._request.flow
+
+
+async def test_who_writes_to_a_client_that_left_is_told(plane: Answered) -> None:
+    told: list[BaseException] = []
+
+    async def on_and_on(request: Request, writer: Writer) -> None:
+        response = web.StreamResponse()
+        await response.prepare(as_aiohttp(request, writer))
+        try:
+            while True:
+                await response.write(b"x" * 100_000)
+        except ConnectionResetError as error:
+            told.append(error)
+
+    plane.answer = on_and_on
+    client = await plane.client()
+    await client.request("GET", "/admin/x")
+    await client.read_head()
+    client.reset()
+    await until(lambda: told, "the writer to be told")
+    assert len(plane.left) == 1
+
+
+async def test_one_that_is_dropped_is_cut_off(plane: Answered) -> None:
+    async def dropping(request: Request, writer: Writer) -> None:
+        response = web.StreamResponse()
+        await response.prepare(as_aiohttp(request, writer))
+        await response.write(b"begun")
+        writer.drop()
+        with pytest.raises(ConnectionResetError):
+            await response.write(b"more")
+
+    plane.answer = dropping
+    client = await plane.client()
+    await client.request("GET", "/admin/x")
+    assert b"more" not in await client.eof()
+    assert not bytes(client.received).endswith(b"0\r\n\r\n")

@@ -1,0 +1,379 @@
+"""The life of an API key over its routes, on a real database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from proxy.auth.apikey import ApiKey, hash_of, of_configuration
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
+from proxy.config.schema import Admin, Auth, Config, ConfiguredKey, Database, Limits
+from proxy.control.access.login import Login
+from proxy.control.keys.api_keys import ApiKeys
+from proxy.control.pages.metrics import Pages
+from proxy.control.routes import routes as table
+from proxy.errors import ConfigError
+from proxy.observe.metrics import Metrics
+from tests.control.served import Served
+from tests.support import Answer
+
+KEYS = "/auth/api-keys"
+ON = Config(auth=Auth(mode="keys"))
+
+
+class Desk:
+    """The routes of keys with a configuration and a database that a test can change. ``changed`` is what was told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = ON
+        self.changed: list[str] = []
+        self.opened: DatabaseKeys | None = None
+        self.failure: Exception | None = None
+        self._folder = folder
+
+    async def keys(self) -> DatabaseKeys:
+        if self.failure is not None:
+            raise self.failure
+        if self.opened is None:
+            self.opened = open_store(Database(), self._folder)
+        return self.opened
+
+    def tell(self, hashes: Sequence[str]) -> None:
+        self.changed += hashes
+
+    def told(self) -> set[str]:
+        """The hashes that were told of since the last time."""
+        told, self.changed = set(self.changed), []
+        return told
+
+    def plane(self) -> Served:
+        def routes(plane: Served) -> Sequence[Any]:
+            login = Login(plane.credential, plane.attempts, plane.bodies)
+            keys = ApiKeys(self.keys, lambda: self.config, self._configured, self.tell, plane.bodies, now=time.time)
+            return table(Admin(), Pages(Metrics(version="1"), plane.budget), login, keys)
+
+        return Served(routes)
+
+    def _configured(self) -> list[ApiKey]:
+        return of_configuration(self.config.auth.keys)
+
+    async def close(self) -> None:
+        if self.opened is not None:
+            await self.opened.close()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    await desk.close()
+
+
+@pytest.fixture
+async def plane(desk: Desk) -> AsyncIterator[Served]:
+    async with desk.plane() as plane:
+        yield plane
+
+
+async def made(plane: Served, **fields: Any) -> dict[str, Any]:
+    answer = await plane.ask("POST", KEYS, json={"name": "ci"} | fields)
+    assert answer.status == 201, answer.json
+    return answer.json
+
+
+async def found(desk: Desk, secret: str) -> ApiKey | None:
+    return await (await desk.keys()).find(hash_of(secret))
+
+
+def fault(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.json["error"]["code"]
+
+
+def path(key: dict[str, Any] | str) -> str:
+    return f"{KEYS}/{quote(key if isinstance(key, str) else key['id'], safe='')}"
+
+
+# -- making ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "wanted"), [("none", "keys"), ("jwt", "any"), ("keys", ""), ("any", "")])
+async def test_a_new_key_comes_with_a_notice_where_no_key_is_asked_for(
+    desk: Desk, plane: Served, mode: Any, wanted: str
+) -> None:
+    desk.config = Config(auth=Auth(mode=mode))
+    key = await made(plane)
+    rotated = (await plane.ask("POST", f"{path(key)}/rotate")).json
+    notice = f"auth.mode is {mode}: keys are not asked for; set auth.mode to {wanted} and restart"
+    for answer in (key, rotated):
+        assert answer.get("notice") == (notice if wanted else None)
+    assert "notice" not in (await plane.ask("GET", path(key))).json
+
+
+async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: Served) -> None:
+    answer = await plane.ask("POST", KEYS, json={"name": "ci", "owner": "ops"})
+    key = answer.json
+    assert (answer.status, answer.header("location")) == (201, path(key))
+    assert answer.header("cache-control") == "no-store"
+    assert key["key"].startswith("sk-")
+    assert desk.told() == {hash_of(key["key"])}
+    one, listed = await plane.ask("GET", path(key)), await plane.ask("GET", KEYS)
+    digest = hash_of(key["key"]).removeprefix("sha256:").encode()
+    for shown in (one, listed):
+        assert key["key"].encode() not in shown.body
+        assert digest not in shown.body
+    assert digest not in answer.body
+    del key["key"]
+    assert one.json == listed.json["data"][0] == key
+
+
+async def test_what_was_asked_for_is_what_the_key_is(desk: Desk, plane: Served) -> None:
+    key = await made(
+        plane,
+        owner="ops",
+        enabled=False,
+        expires="2130-01-01T00:00:00+01:00",
+        models=["gpt-*", "up/m"],
+        providers=["up"],
+        scopes=["passthrough"],
+        limits={"requestsPerMinute": 5},
+    )
+    stored = await found(desk, key["key"])
+    assert stored is not None
+    assert (stored.name, stored.owner, stored.enabled) == ("ci", "ops", False)
+    assert (stored.models, stored.providers, stored.scopes) == (("gpt-*", "up/m"), ("up",), ("passthrough",))
+    assert stored.limits == Limits(requests_per_minute=5)
+    assert key["expires"] == "2129-12-31T23:00:00Z"
+    assert key["limits"] == {"enabled": True, "requestsPerMinute": 5}
+    assert (key["source"], key["previousUntil"]) == ("database", None)
+    assert key["created"].endswith("Z")
+
+
+async def test_a_key_without_wishes_is_on_and_for_everything(desk: Desk, plane: Served) -> None:
+    key = await made(plane)
+    assert key["enabled"] is True
+    assert (key["models"], key["providers"], key["scopes"]) == ([], [], [])
+    assert (key["limits"], key["expires"], key["owner"]) == (None, None, "")
+
+
+async def test_a_key_that_cannot_be_made_leaves_nothing_behind(desk: Desk, plane: Served) -> None:
+    answer = await plane.ask("POST", KEYS, json={"name": "", "modles": ["m"]})
+    assert fault(answer) == (400, "invalid_parameters")
+    assert answer.json["error"]["param"] == "modles"
+    assert 'did you mean "models"?' in answer.json["error"]["message"]
+    assert "name: must not be empty" in answer.json["error"]["message"]
+    assert (await plane.ask("GET", KEYS)).json["data"] == []
+    assert desk.told() == set()
+
+
+# -- looking --------------------------------------------------------------------------------------
+
+
+async def test_a_list_comes_in_pages_with_those_of_the_configuration_first(desk: Desk, plane: Served) -> None:
+    configured = [ConfiguredKey(name=f"con figured/{n}", hash=hash_of(f"sk-{n}")) for n in range(3)]
+    desk.config = Config(auth=Auth(mode="any", keys=configured))
+    ids = [(await made(plane))["id"] for _ in range(4)]
+    everything = [f"config:con figured/{n}" for n in range(3)] + ids
+    for limit in (1, 2, 3, 4, 7, 8):
+        seen: list[str] = []
+        after, more = "", True
+        while more:
+            page = (await plane.ask("GET", f"{KEYS}?limit={limit}&after={quote(after)}")).json
+            assert page["object"] == "list"
+            assert len(page["data"]) == limit or not page["has_more"]
+            seen += [key["id"] for key in page["data"]]
+            after, more = page["last_id"], page["has_more"]
+        assert seen == everything
+
+
+async def test_an_empty_list_ends(plane: Served) -> None:
+    assert (await plane.ask("GET", KEYS)).json == {"object": "list", "data": [], "last_id": None, "has_more": False}
+
+
+async def test_a_list_does_not_begin_behind_a_configured_key_that_is_gone(plane: Served) -> None:
+    assert fault(await plane.ask("GET", f"{KEYS}?after=config:gone")) == (400, "invalid_value")
+    assert fault(await plane.ask("GET", f"{KEYS}?limit=0")) == (400, "invalid_value")
+
+
+async def test_an_id_that_is_none_is_a_404(plane: Served) -> None:
+    for method, target in (
+        ("GET", path("x")),
+        ("PATCH", path("x")),
+        ("DELETE", path("x")),
+        ("POST", path("x") + "/rotate"),
+    ):
+        answer = await plane.ask(method, target, json={})
+        assert fault(answer) == (404, "unknown_key")
+
+
+# -- changing -------------------------------------------------------------------------------------
+
+
+async def test_a_change_leaves_alone_what_it_does_not_name(desk: Desk, plane: Served) -> None:
+    key = await made(plane, owner="ops", models=["m"], limits={"concurrent": 1}, expiresIn=3600)
+    desk.told()
+    answer = await plane.ask("PATCH", path(key), json={"enabled": False, "limits": {"concurrent": 2}})
+    secret = key.pop("key")
+    assert answer.status == 200
+    assert answer.json == key | {"enabled": False, "limits": {"enabled": True, "concurrent": 2}}
+    assert (await plane.ask("GET", path(key))).json == answer.json
+    assert desk.told() == {hash_of(secret)}
+
+
+async def test_null_takes_away(plane: Served) -> None:
+    key = await made(plane, owner="ops", models=["m"], limits={"concurrent": 1}, expiresIn=3600, scopes=["passthrough"])
+    gone = dict.fromkeys(["owner", "models", "limits", "expires", "scopes"])
+    answer = await plane.ask("PATCH", path(key), json=gone)
+    del key["key"]
+    assert answer.json == key | {"owner": "", "models": [], "limits": None, "expires": None, "scopes": []}
+
+
+async def test_a_change_that_is_a_mistake_changes_nothing(desk: Desk, plane: Served) -> None:
+    key = await made(plane)
+    desk.told()
+    assert fault(await plane.ask("PATCH", path(key), json={"owner": "ops", "enabled": "no"}))[0] == 400
+    assert (await plane.ask("GET", path(key))).json["owner"] == ""
+    assert desk.told() == set()
+
+
+async def test_a_deleted_key_is_gone_and_everybody_is_told(desk: Desk, plane: Served) -> None:
+    key = await made(plane)
+    desk.told()
+    answer = await plane.ask("DELETE", path(key))
+    assert (answer.status, answer.body) == (204, b"")
+    assert desk.told() == {hash_of(key["key"])}
+    assert await found(desk, key["key"]) is None
+    assert (await plane.ask("GET", path(key))).status == 404
+    assert (await plane.ask("DELETE", path(key))).status == 404
+    assert (await plane.ask("GET", KEYS)).json["data"] == []
+
+
+async def test_rotation_gives_a_new_key_and_leaves_the_old_one_its_time(desk: Desk, plane: Served) -> None:
+    old = await made(plane, owner="ops")
+    desk.told()
+    answer = await plane.ask("POST", path(old) + "/rotate", json={"graceSecs": 600})
+    new = answer.json
+    assert answer.status == 201
+    assert new["id"] == old["id"]
+    assert new["owner"] == "ops"
+    assert new["key"] != old["key"]
+    assert desk.told() == {hash_of(old["key"]), hash_of(new["key"])}
+    both = [await found(desk, secret) for secret in (old["key"], new["key"])]
+    assert both[0] == both[1]
+    key = both[0]
+    assert key is not None
+    assert key.previous_until is not None
+    assert key.usable(key.previous_until - 1, hash_of(old["key"]))
+    assert not key.usable(key.previous_until, hash_of(old["key"]))
+    assert key.usable(key.previous_until, hash_of(new["key"]))
+    assert new["previousUntil"] is not None
+
+
+async def test_rotation_without_a_word_grants_an_hour(desk: Desk, plane: Served) -> None:
+    key = await made(plane)
+    before = time.time()
+    assert (await plane.ask("POST", path(key) + "/rotate")).status == 201
+    stored = await found(desk, key["key"])
+    assert stored is not None
+    assert stored.previous_until is not None
+    assert before + 3595 < stored.previous_until < before + 3700
+
+
+async def test_rotation_without_grace_ends_the_old_key_at_once(desk: Desk, plane: Served) -> None:
+    old = await made(plane)
+    new = (await plane.ask("POST", path(old) + "/rotate", json={"graceSecs": 0})).json
+    assert new["previousUntil"] is None
+    assert await found(desk, old["key"]) is None
+    assert await found(desk, new["key"]) is not None
+
+
+async def test_a_second_rotation_ends_the_oldest_key_and_tells_of_all_three(desk: Desk, plane: Served) -> None:
+    first = await made(plane)
+    second = (await plane.ask("POST", path(first) + "/rotate")).json
+    desk.told()
+    third = (await plane.ask("POST", path(first) + "/rotate")).json
+    assert desk.told() == {hash_of(each["key"]) for each in (first, second, third)}
+    assert await found(desk, first["key"]) is None
+    assert await found(desk, second["key"]) == await found(desk, third["key"])
+
+
+# -- who may not, and where it cannot be -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", KEYS),
+        ("POST", KEYS),
+        *((m, path("x")) for m in ("GET", "PATCH", "DELETE")),
+        ("POST", path("x") + "/rotate"),
+    ],
+)
+async def test_nobody_but_the_admin_gets_near(method: str, target: str, plane: Served) -> None:
+    answer = await plane.fetch(method, target, json={})
+    assert answer.status == 401
+    assert answer.header("www-authenticate") == 'Bearer realm="sluice-admin"'
+
+
+async def test_an_api_key_is_no_admin_token(plane: Served) -> None:
+    key = await made(plane)
+    assert (await plane.fetch("GET", KEYS, ("Authorization", f"Bearer {key['key']}"))).status == 401
+
+
+async def test_keys_of_the_configuration_are_shown_and_cannot_be_changed_here(desk: Desk, plane: Served) -> None:
+    desk.config = Config(auth=Auth(mode="keys", keys=[ConfiguredKey(name="a/b", hash=hash_of("sk-a"))]))
+    shown = await plane.ask("GET", path("config:a/b"))
+    assert (shown.status, shown.json["source"], shown.json["created"]) == (200, "configuration", None)
+    for method, target in (("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
+        answer = await plane.ask(method, path("config:a/b") + target, json={})
+        assert fault(answer) == (409, "configured_key")
+        assert "auth.keys" in answer.json["error"]["message"]
+
+
+async def test_where_no_key_can_be_kept_it_says_what_to_configure(desk: Desk, plane: Served) -> None:
+    desk.config = Config(auth=Auth(mode="keys"), database=Database(enabled=False))
+    answer = await plane.ask("POST", KEYS, json={"name": "ci"})
+    assert fault(answer) == (501, "no_key_store")
+    assert "database.enabled" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("mode", ["none", "jwt"])
+async def test_keys_can_be_made_before_anybody_is_asked_for_one(mode: Any, desk: Desk, plane: Served) -> None:
+    desk.config = Config(auth=Auth(mode=mode))
+    assert (await plane.ask("POST", KEYS, json={"name": "ci"})).status == 201
+
+
+async def test_without_a_database_the_keys_of_the_configuration_are_listed_all_the_same(
+    desk: Desk, plane: Served
+) -> None:
+    keys = [ConfiguredKey(name="a", hash=hash_of("sk-a"))]
+    desk.config = Config(auth=Auth(mode="keys", keys=keys), database=Database(enabled=False))
+    page = (await plane.ask("GET", KEYS)).json
+    assert [key["id"] for key in page["data"]] == ["config:a"]
+
+
+async def test_a_missing_package_is_named(desk: Desk, plane: Served) -> None:
+    desk.failure = ConfigError(["database: install sluice-gateway[database]"])
+    answer = await plane.ask("GET", KEYS)
+    assert fault(answer) == (501, "no_key_store")
+    assert "sluice-gateway[database]" in answer.json["error"]["message"]
+
+
+async def test_a_database_that_is_down_is_a_503_that_says_when_to_ask_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    (tmp_path / "sluice.db").mkdir()
+    async with desk.plane() as plane:
+        for method, target in (("GET", KEYS), ("GET", path("x")), ("POST", KEYS), ("DELETE", path("x"))):
+            answer = await plane.ask(method, target, json={"name": "ci"})
+            assert fault(answer) == (503, DatabaseDown.code)
+            assert answer.header("retry-after") == "1"
+    await desk.close()
+
+
+async def test_whoever_is_not_allowed_in_does_not_open_the_database(desk: Desk, plane: Served) -> None:
+    await plane.fetch("GET", KEYS)
+    assert desk.opened is None

@@ -1,0 +1,207 @@
+"""What a request may say of a key: every mistake is told, by the name of its field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.auth.records import Wish
+from proxy.config.schema import Limits
+from proxy.control.keys.fields import GRACE_SECS, change, grace, new, page
+from proxy.errors import ClientFault
+
+NOW = 1_700_000_000.0
+
+# What JSON can hold.
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    ["name", "owner", "enabled", "expires", "expiresIn", "models", "providers", "scopes", "limits", "graceSecs", "x"]
+)
+
+
+def refusal(body: dict[str, Any], *, of: Any = None) -> ClientFault:
+    with pytest.raises(ClientFault) as raised:
+        (of or new)(body, NOW) if of is not grace else grace(body)
+    assert (raised.value.status, raised.value.code) == (400, "invalid_parameters")
+    return raised.value
+
+
+def understood(read: Callable[[], Wish | float]) -> Wish | float | ClientFault:
+    try:
+        return read()
+    except ClientFault as fault:
+        return fault
+
+
+def test_a_name_is_enough() -> None:
+    assert new({"name": "ci"}, NOW) == {"name": "ci"}
+
+
+def test_all_that_can_be_said_is_understood() -> None:
+    assert new(
+        {
+            "name": "ci",
+            "owner": "ops",
+            "enabled": False,
+            "expires": "2030-01-01T02:00:00+02:00",
+            "models": ["gpt-*"],
+            "providers": ["up"],
+            "scopes": ["passthrough"],
+            "limits": {"requestsPerMinute": 5, "concurrent": 2},
+        },
+        NOW,
+    ) == {
+        "name": "ci",
+        "owner": "ops",
+        "enabled": False,
+        "expires_at": 1893456000.0,
+        "models": ["gpt-*"],
+        "providers": ["up"],
+        "scopes": ["passthrough"],
+        "limits": Limits(requests_per_minute=5, concurrent=2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "moment"),
+    [
+        ({"expires": "2030-01-01T00:00:00Z"}, 1893456000.0),
+        ({"expires": "2030-01-01"}, 1893456000.0),
+        ({"expires": 1893456000}, 1893456000.0),
+        ({"expires": 1893456000.5}, 1893456000.5),
+        ({"expiresIn": 3600}, NOW + 3600),
+        ({"expires": None}, None),
+        ({"expires": ""}, None),
+        ({"expiresIn": None}, None),
+    ],
+)
+def test_an_expiry_is_a_moment_or_a_span(said: dict[str, Any], moment: float | None) -> None:
+    assert new({"name": "ci"} | said, NOW)["expires_at"] == moment
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "words"),
+    [
+        ({"expires": "soon"}, "expires", "2030-12-31T18:00:00Z"),
+        ({"expires": "2030-01-01T00:00:00"}, "expires", "time zone"),
+        ({"expires": True}, "expires", "ISO 8601 or Unix seconds"),
+        ({"expires": 0}, "expires", "ISO 8601 or Unix seconds"),
+        ({"expires": 10**400}, "expires", "a huge number"),
+        ({"expires": 1893456000000}, "expires", "ISO 8601 or Unix seconds"),
+        ({"expires": "9999-12-31T23:59:59-14:00"}, "expires", "expected a date"),
+        ({"expires": NOW}, "expires", "is past"),
+        ({"expires": "2020-01-01"}, "expires", "is past"),
+        ({"expiresIn": 0}, "expiresIn", "above 0"),
+        ({"expiresIn": "60"}, "expiresIn", "above 0"),
+        ({"expiresIn": 1e300}, "expiresIn", "above 0"),
+        ({"expires": "2030-01-01", "expiresIn": 5}, "expiresIn", "already"),
+    ],
+)
+def test_a_moment_that_is_none_is_refused(said: dict[str, Any], field: str, words: str) -> None:
+    fault = refusal({"name": "ci"} | said)
+    assert fault.param == field
+    assert words in fault.message
+
+
+def test_a_key_may_be_changed_into_one_that_has_expired() -> None:
+    assert change({"expires": "2020-01-01"}, NOW) == {"expires_at": 1577836800.0}
+
+
+def test_a_new_key_needs_a_name() -> None:
+    for body in ({}, {"name": None}, {"name": ""}, {"name": 5}, {"name": "a\nb"}, {"name": "\ud800"}):
+        assert refusal(body).param == "name"
+    assert change({}, NOW) == {}
+
+
+def test_what_is_unknown_is_refused_with_the_nearest_name() -> None:
+    fault = refusal({"name": "ci", "expires_in": 5})
+    assert (fault.param, fault.message) == ("expires_in", 'expires_in: unknown field; did you mean "expiresIn"?')
+    assert "known: name, owner" in refusal({"name": "ci", "zzz": 5}).message
+    fault = refusal({"name": "ci", "limits": {"requestPerMinute": 5}})
+    assert fault.param == "limits"
+    assert 'did you mean "requestsPerMinute"?' in fault.message
+
+
+@pytest.mark.parametrize("member", ["id", "hash", "key", "source", "created", "revision"])
+def test_what_we_decide_ourselves_cannot_be_said(member: str) -> None:
+    assert refusal({"name": "ci", member: "x"}).param == member
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    fault = refusal(
+        {
+            "name": "",
+            "enabled": "yes",
+            "models": ["m", 5, ""],
+            "scopes": ["all"],
+            "limits": {"burstSize": 0},
+            "expires": "soon",
+            "colour": "red",
+        }
+    )
+    for place in ("name", "enabled", "models[1]", "models[2]", "scopes[0]", "limits.burstSize", "expires", "colour"):
+        assert f"{place}: " in fault.message, place
+
+
+def test_many_mistakes_are_told_shortly() -> None:
+    fault = refusal({"name": "ci", "models": [5] * 10_000})
+    assert fault.param == "models[0]"
+    assert "9980 more" in fault.message
+    assert len(fault.message) < 5000
+
+
+def test_null_takes_away_what_can_be_missing() -> None:
+    nothing = dict.fromkeys(["owner", "expires", "models", "providers", "scopes", "limits"])
+    assert change(nothing, NOW) == {
+        "owner": "",
+        "expires_at": None,
+        "models": [],
+        "providers": [],
+        "scopes": [],
+        "limits": None,
+    }
+    for name in ("name", "enabled"):
+        assert refusal({name: None}, of=change).param == name
+
+
+def test_text_is_never_filled_from_the_environment() -> None:
+    assert new({"name": "${HOME}"}, NOW) == {"name": "${HOME}"}
+
+
+@given(st.dictionaries(names | st.text(max_size=5), json_values, max_size=4))
+def test_whatever_is_said_is_understood_or_refused(body: dict[str, Any]) -> None:
+    for read in (lambda: new(body, NOW), lambda: change(body, NOW), lambda: grace(body)):
+        told = understood(read)
+        if isinstance(told, dict):
+            assert math.isfinite(told.get("expires_at") or 0)
+            assert set(told) <= set(Wish.__annotations__)
+        elif isinstance(told, ClientFault):
+            f"{told.message}{told.param}".encode()  # it can be written
+
+
+def test_an_old_key_lives_on_for_an_hour_unless_told_otherwise() -> None:
+    assert grace({}) == GRACE_SECS == 3600
+    assert grace({"graceSecs": None}) == 3600
+    assert grace({"graceSecs": 0}) == 0
+    assert grace({"graceSecs": 1.5}) == 1.5
+    for value in (-1, "5", True, 1e9, math.inf):
+        assert refusal({"graceSecs": value}, of=grace).param == "graceSecs"
+    assert 'did you mean "graceSecs"?' in refusal({"grace": 5}, of=grace).message
+
+
+def test_a_page_has_bounds() -> None:
+    assert page("") == (100, "")
+    assert page("limit=5&after=config%3Aa%20b") == (5, "config:a b")
+    for query in ("limit=0", "limit=1001", "limit=x", "limit=", "limit=-1", "limit=%D9%A5", "limit=" + "9" * 5000):
+        with pytest.raises(ClientFault) as raised:
+            page(query)
+        assert raised.value.param == "limit"

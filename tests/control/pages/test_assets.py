@@ -1,0 +1,113 @@
+"""The dashboard's files: which there are, how they are told apart from older ones, and what they may do."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import AsyncIterator
+from importlib.resources import files
+
+import pytest
+
+from proxy.control.http.router import Route
+from proxy.control.pages.assets import Assets
+from tests.control.served import Served
+
+FOLDER = files("proxy.control") / "dashboard"
+NAMES = sorted(file.name for file in FOLDER.iterdir() if file.name != "index.html")
+MOST = 150_000  # bytes, all of it together
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Served]:
+    assets = Assets()
+    table = (
+        Route("GET", "/", "open", assets.index),
+        Route("GET", "/admin/assets/{name}", "open", assets.file),
+    )
+    async with Served(lambda served: table) as site:
+        yield site
+
+
+async def test_the_page_is_open_and_lets_nothing_in_from_elsewhere(site: Served) -> None:
+    answer = await site.fetch("GET", "/")
+    assert (answer.status, answer.header("content-type")) == (200, "text/html; charset=utf-8")
+    policy = answer.header("content-security-policy") or ""
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy  # and nothing inline
+    assert "style-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.body == (FOLDER / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_file_is_served_as_what_it_is(name: str, site: Served) -> None:
+    answer = await site.fetch("GET", f"/admin/assets/{name}")
+    kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+    assert (answer.status, answer.header("content-type")) == (200, kinds[name.rpartition(".")[2]])
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert answer.header("cache-control") == "no-cache"
+    assert answer.body == (FOLDER / name).read_bytes()
+
+
+async def test_who_has_a_file_is_told_so_without_it(site: Served) -> None:
+    tag = (await site.fetch("GET", "/admin/assets/main.js")).header("etag") or ""
+    assert re.fullmatch(r'"[0-9a-f]+"', tag)
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again = await site.fetch("GET", "/admin/assets/main.js", ("If-None-Match", known))
+        assert (again.status, again.body, again.header("etag")) == (304, b"", tag)
+    changed = await site.fetch("GET", "/admin/assets/main.js", ("If-None-Match", '"other"'))
+    assert changed.status == 200
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "gzip, deflate, br, zstd"])
+async def test_who_takes_gzip_gets_it(accepted: str, site: Served) -> None:
+    answer = await site.fetch("GET", "/admin/assets/main.js", ("Accept-Encoding", accepted))
+    assert answer.header("content-encoding") == "gzip"
+    assert answer.header("vary") == "Accept-Encoding"
+    assert gzip.decompress(answer.body) == (FOLDER / "main.js").read_bytes()
+
+
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "gzip; q=0.000", "br", "identity"])
+async def test_who_refuses_gzip_does_not(accepted: str, site: Served) -> None:
+    answer = await site.fetch("GET", "/admin/assets/main.js", ("Accept-Encoding", accepted))
+    assert answer.header("content-encoding") is None
+
+
+@pytest.mark.parametrize("name", ["index.html", "Main.js", "main.js.map", "..%2fassets.py", "%2e%2e", "main.js%00"])
+async def test_no_other_name_leads_anywhere(name: str, site: Served) -> None:
+    answer = await site.fetch("GET", f"/admin/assets/{name}")
+    assert answer.status in (400, 404)
+
+
+async def test_head_is_get_without_its_body(site: Served) -> None:
+    whole = await site.fetch("GET", "/admin/assets/main.js")
+    bare = await site.fetch("HEAD", "/admin/assets/main.js")
+    assert (bare.status, bare.body) == (200, b"")
+    assert (bare.header("etag"), bare.header("content-length")) == (whole.header("etag"), str(len(whole.body)))
+
+
+def test_all_of_it_is_small() -> None:
+    assert sum(len(file.read_bytes()) for file in FOLDER.iterdir()) <= MOST
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
+    page = (FOLDER / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", page)
+    for file in FOLDER.iterdir():
+        found = re.findall(r"(?:https?:)?//[\w.-]+\.\w+", file.read_text())
+        assert [each for each in found if "www.w3.org" not in each] == [], file.name
+
+
+def test_the_page_loads_every_module_at_once() -> None:
+    """What is imported without being named in the page is found only after its importer was read."""
+    page = (FOLDER / "index.html").read_text()
+    assert sorted(re.findall(r"/admin/assets/([\w.]+)", page)) == NAMES
+
+
+def test_no_file_makes_markup_of_text() -> None:
+    for file in FOLDER.iterdir():
+        words = re.findall(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", file.read_text()
+        )
+        assert words == [], file.name

@@ -1,0 +1,98 @@
+"""The pages of the API description in a real browser: whole, from the gateway alone, and within their policy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+
+import pytest
+
+from tests.support.browser import chromium
+from tests.support.gateway import Gateway
+
+OPERATIONS = {"/docs": ".opblock", "/redoc": "[data-section-id*='/operation/'], [id*='operation/']"}
+FILES = {
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "docs.js": "text/javascript; charset=utf-8",
+    "redoc.standalone.js": "text/javascript; charset=utf-8",
+    "redoc.js": "text/javascript; charset=utf-8",
+    "redoc.css": "text/css; charset=utf-8",
+}
+
+
+@pytest.fixture
+async def gw() -> AsyncIterator[Gateway]:
+    async with Gateway({"demo": "auto"}) as gw:
+        yield gw
+
+
+@pytest.mark.parametrize(("path", "operation"), OPERATIONS.items())
+async def test_a_page_shows_every_operation_without_a_complaint(gw: Gateway, path: str, operation: str) -> None:
+    assert gw.app.plane is not None
+    client = await gw.client()
+    described = (await client.fetch("GET", "/openapi.json")).json["paths"]
+    complaints: list[str] = []
+    asked: list[str] = []
+    async with chromium() as browser:
+        page = await browser.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(gw.url + path)
+        await page.locator(operation).first.wait_for()
+        text = await page.locator("body").inner_text()
+        assert await page.locator(operation).count() >= sum(map(len, described.values()))
+        await page.wait_for_load_state("networkidle")
+    assert "Sluice" in text
+    assert complaints == []
+    # Blobs and data are made by the page itself.
+    assert [url for url in asked if not url.startswith((gw.url + "/", "blob:" + gw.url, "data:"))] == []
+
+
+async def test_redoc_finds_what_is_looked_for(gw: Gateway) -> None:
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(gw.url + "/redoc")
+        await page.get_by_role("search").locator("input").fill("circuit")
+        await page.locator("[data-role='search:results'] [role='menuitem']").first.wait_for()
+
+
+async def test_files_are_served_by_their_names_only(gw: Gateway) -> None:
+    client = await gw.client()
+    for name, kind in FILES.items():
+        answer = await client.fetch("GET", f"/docs/{name}")
+        assert (answer.status, answer.header("content-type")) == (200, kind)
+        assert answer.body == (files("proxy.control.pages") / "docs_assets" / name).read_bytes()
+        known = [("If-None-Match", answer.header("etag") or "")]
+        assert (await client.fetch("GET", f"/docs/{name}", headers=known)).status == 304
+    for name in ("NOTICE", "docs.html", "..%2Fdocs.py", "x", "redoc.scrollbar.css"):
+        assert (await client.fetch("GET", f"/docs/{name}")).status == 404
+
+
+async def test_pages_load_from_the_gateway_alone(gw: Gateway) -> None:
+    client = await gw.client()
+    for path in OPERATIONS:
+        answer = await client.fetch("GET", path)
+        policy = dict(part.partition(" ")[::2] for part in (answer.header("content-security-policy") or "").split("; "))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["connect-src"] == "'self'"
+        assert policy["worker-src"] == ("blob:" if path == "/redoc" else "'none'")
+        assert "unsafe" not in "".join(policy.values())
+        assert answer.header("x-frame-options") == "DENY"
+
+
+def test_what_was_taken_from_others_is_named_with_its_licence() -> None:
+    folder = files("proxy.control.pages") / "docs_assets"
+    notice = (folder / "NOTICE").read_text()
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "redoc.scrollbar.css"):
+        assert name in notice
+    for name in (
+        "swagger-ui.LICENSE",
+        "redoc.LICENSE",
+        "redoc.standalone.js.LICENSE.txt",
+        "swagger-ui-bundle.js.LICENSE.txt",
+    ):
+        assert name in notice
+        assert (folder / name).is_file()
+    assert b"cdn.redoc.ly" not in (folder / "redoc.standalone.js").read_bytes()

@@ -1,0 +1,160 @@
+"""What limits allow, and who has used how much of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from proxy.config.schema import Limits
+from proxy.control.settings.rate_limits import MOST
+from proxy.identity import Client
+from proxy.limits.base import Cost
+from proxy.limits.failover import Failover
+from proxy.limits.limiter import Limiter
+from proxy.limits.memory import Memory
+from proxy.limits.redis import RedisStore
+from proxy.limits.rules import Rules
+from proxy.observe.metrics import Metrics
+from tests.control.operated import TWO, Operated
+from tests.support.gateway import to_config
+from tests.support.services import redis_prefix, redis_url
+
+LIMITED: dict[str, Any] = TWO | {
+    "rateLimiting": {
+        "enabled": True,
+        "global": {"requestsPerMinute": 600},
+        "perClient": {"requestsPerMinute": 60, "burstSize": 5, "concurrent": 2},
+        "perAddress": {"enabled": False},
+    }
+}
+
+
+async def test_without_limits_there_is_nothing_to_see() -> None:
+    async with Operated(TWO) as plane:
+        assert (await plane.ask("GET", "/admin/rate-limits")).json == {
+            "enabled": False,
+            "credentialLimits": False,
+            "store": "memory",
+            "storeState": None,
+            "onStoreFailure": "local",
+            "limits": [],
+            "buckets": [],
+        }
+
+
+async def test_where_credentials_are_wanted_their_own_limits_hold_and_the_page_says_so() -> None:
+    async with Operated(TWO | {"auth": {"mode": "keys"}}) as plane:
+        answer = (await plane.ask("GET", "/admin/rate-limits")).json
+        assert (answer["enabled"], answer["credentialLimits"], answer["limits"]) == (False, True, [])
+
+
+async def test_the_page_shows_the_limits_as_clients_read_them_and_the_fullest_buckets_first() -> None:
+    async with Operated(LIMITED) as plane:
+        limiter = plane.engine.limiter
+        requests, slots = limiter.rules.client(None).requests
+        for client, amount in (("key:a", 1.0), ("key:b", 4.0)):
+            limiter.store.take([Cost(requests, client, amount)], 1)
+        limiter.store.take([Cost(slots, "key:a")], 1)
+        answer = (await plane.ask("GET", "/admin/rate-limits")).json
+        assert answer["limits"] == [
+            {"level": "global", "unit": "requestsPerMinute", "limit": 600, "capacity": 600.0, "perSecond": 10.0},
+            {"level": "client", "unit": "requestsPerMinute", "limit": 60, "capacity": 5.0, "perSecond": 1.0},
+            {"level": "client", "unit": "concurrent", "limit": 2, "capacity": 2.0, "perSecond": 0.0},
+        ]
+        assert answer["buckets"] == [
+            _bucket("requestsPerMinute", "key:b", 60, 1, 4.0, 5.0, 4.0),
+            _bucket("requestsPerMinute", "key:a", 60, 4, 1.0, 5.0, 1.0),
+            _bucket("concurrent", "key:a", 2, 1, 1.0, 2.0, None),
+        ]
+
+
+def _bucket(
+    unit: str, key: str, limit: int, remaining: int, used: float, capacity: float, reset_after: float | None
+) -> dict[str, Any]:
+    return {
+        "level": "client",
+        "unit": unit,
+        "key": key,
+        "limit": limit,
+        "remaining": remaining,
+        "used": used,
+        "capacity": capacity,
+        "resetAfter": reset_after,
+    }
+
+
+async def test_a_client_with_limits_of_its_own_is_shown_with_these() -> None:
+    own = Client("key:own", limits=Limits(requests_per_minute=600, burst_size=100, tokens_per_minute=50))
+    for source in (LIMITED, TWO | {"auth": {"mode": "keys"}}):
+        async with Operated(source) as plane:
+            limiter = plane.engine.limiter
+            terms = limiter._terms
+            assert terms is not None
+            limiter.store.take([want for want in terms.before(own).wants if want.limit.level == "client"], 1)
+            bounds = limiter.rules.client(own.limits)
+            assert bounds.tokens is not None
+            limiter.store.take([Cost(bounds.requests[0], "key:own", 9.0), Cost(bounds.tokens, "key:own", 30.0)], 2)
+            found = {
+                each["unit"]: (each["limit"], each["remaining"], each["used"], each["capacity"])
+                for each in (await plane.ask("GET", "/admin/rate-limits")).json["buckets"]
+            }
+            found.pop("concurrent", None)
+            assert found == {"requestsPerMinute": (600, 90, 10.0, 100.0), "tokensPerMinute": (50, 20, 30.0, 50.0)}
+
+
+async def test_of_many_clients_only_some_are_told() -> None:
+    async with Operated(LIMITED) as plane:
+        limiter = plane.engine.limiter
+        (requests, _) = limiter.rules.client(None).requests
+        for number in range(MOST + 50):
+            limiter.store.take([Cost(requests, f"client:{number}")], 1)
+        assert len((await plane.ask("GET", "/admin/rate-limits")).json["buckets"]) == MOST
+
+
+async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
+    url = redis_url()
+    async with redis_prefix(url) as prefix:
+        shared = LIMITED | {"redis": {"url": url, "prefix": prefix}}
+        store = _shared(url, prefix)
+        limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
+        async with Operated(shared, limiter=limiter) as plane:
+            (requests, _) = limiter.rules.client(None).requests
+            verdict = store.take([Cost(requests, "key:a", 4.0)], 1)
+            assert not hasattr(verdict, "admitted")
+            await verdict
+            answer = (await plane.ask("GET", "/admin/rate-limits")).json
+        await store.close()
+    assert (answer["store"], answer["storeState"]["status"]) == ("redis", "up")
+    assert answer["storeState"]["latencyMs"] > 0
+    (bucket,) = answer["buckets"]
+    assert (bucket["key"], bucket["used"]) == ("key:a", pytest.approx(4.0, abs=1.0))
+
+
+async def test_a_redis_that_is_down_says_so_and_shows_no_bucket() -> None:
+    away = "redis://127.0.0.1:1/0"
+    shared = LIMITED | {"redis": {"url": away}}
+    store = _shared(away, "sluice")
+    limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
+    async with Operated(shared, limiter=limiter) as plane:
+        (requests, _) = limiter.rules.client(None).requests
+        verdict = store.take([Cost(requests, "key:a")], 1)
+        assert not hasattr(verdict, "admitted")
+        await verdict
+        answer = (await plane.ask("GET", "/admin/rate-limits")).json
+    await store.close()
+    assert (answer["store"], answer["storeState"]["status"], answer["buckets"]) == ("redis", "down", [])
+
+
+def _shared(url: str, prefix: str) -> Failover:
+    pytest.importorskip("redis")
+    now = asyncio.get_running_loop().time
+    quiet: list[str] = []
+    remote = RedisStore(url, prefix, 0.5)
+    return Failover(remote, Memory(now, 100), "local", warn=quiet.append, info=quiet.append, now=now)
+
+
+async def test_it_wants_the_admin() -> None:
+    async with Operated(LIMITED) as plane:
+        assert (await plane.fetch("GET", "/admin/rate-limits")).status == 401
