@@ -27,6 +27,7 @@ from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
 from proxy.limits.snapshot import Tally
 from proxy.net.address import TrustedProxies
+from proxy.redis import RedisClient
 from proxy.responder import Responder
 
 Handler = Callable[[Responder], Awaitable[None]]
@@ -54,6 +55,7 @@ class Admission:
         config: Config,
         environ: Mapping[str, str],
         tally: Tally,
+        redis: RedisClient | None,
         *,
         warn: Callable[[str], None],
         info: Callable[[str], None],
@@ -61,6 +63,7 @@ class Admission:
         """Raises ConfigError where a package is missing, or a key cannot be read."""
         self._config = config
         self._environ = environ
+        self._redis = redis
         self._warn = warn
         self._info = info
         self._database: DatabaseKeys | None = None
@@ -150,8 +153,10 @@ class Admission:
             return memory
         from proxy.limits.redis import RedisStore
 
-        shared = RedisStore(config.redis.url, config.redis.prefix, config.redis.timeout_secs)
-        return Failover(shared, memory, settings.on_store_failure, warn=self._warn, info=self._info, now=time.time)
+        assert self._redis is not None
+        return Failover(
+            RedisStore(self._redis), memory, settings.on_store_failure, warn=self._warn, info=self._info, now=time.time
+        )
 
     def _authenticate(self, settings: Auth) -> None:
         """Keys and tokens as the configuration has them now."""

@@ -48,6 +48,7 @@ from proxy.observe.sentry import opened as open_sentry
 from proxy.observe.settled import Settled
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
+from proxy.redis import RedisClient
 from proxy.relay.upstream_call import PING_EVERY, TransportContext
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import ModelLists
@@ -101,6 +102,7 @@ class Application:
         self._pool: Pool | None = None
         self._lists = ModelLists()  # what providers list themselves; like the registry it survives a reload
         self._fetcher: ListFetcher | None = None
+        self._redis: RedisClient | None = None
         self.admission: Admission | None = None
         self._shared: SharedBreakers | None = None
         self._on_change: list[OnChange] = []  # who hears of breakers
@@ -128,8 +130,11 @@ class Application:
         self.log.attach(loop)
         self.settled.attach(loop)
         _read_certificates(self._dialer, config)
+        if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
+            redis = config.redis
+            self._redis = RedisClient(redis.url, redis.prefix, redis.timeout_secs)
         self.admission = admission = Admission(
-            config, self._environ, self.metrics, warn=self.log.warning, info=self.log.info
+            config, self._environ, self.metrics, self._redis, warn=self.log.warning, info=self.log.info
         )
         await admission.start()
         self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
@@ -207,6 +212,8 @@ class Application:
             await self._shared.close()
         if self.admission is not None:
             await self.admission.close()
+        if self._redis is not None:
+            await self._redis.close()
         if self._fetcher is not None:
             self._fetcher.close()
         if self._pool is not None:
@@ -288,11 +295,9 @@ class Application:
 
     async def _sharing(self, config: Config, dispatcher: Dispatcher) -> SharedBreakers:
         """Breakers that the replicas tell each other of."""
-        redis = config.redis
+        assert self._redis is not None
         shared = SharedBreakers(
-            redis.url,
-            redis.prefix,
-            redis.timeout_secs,
+            self._redis,
             self._registry.breaker,
             dispatcher.wall,
             dispatcher.now,

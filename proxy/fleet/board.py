@@ -9,27 +9,23 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from proxy.errors import ConfigError
 from proxy.fleet.news import News, Word, decode, encode
 from proxy.fleet.script import READ, WRITE
+from proxy.redis import RedisClient
 
 HEARTBEAT_SECS: Final = 5.0  # a connection that is silent for so long is asked whether it lives
 
 
 class Board:
-    """Its methods raise what redis-py raises, or OSError; TimeoutError after ``timeout`` seconds.
+    """Its methods raise what redis-py raises, or OSError; TimeoutError after the client's ``timeout``."""
 
-    Raises ConfigError where redis-py is missing or cannot use ``url``.
-    """
-
-    def __init__(self, url: str, prefix: str, timeout: float, origin: str) -> None:
-        self._client = _client(url)
-        self._timeout = timeout
+    def __init__(self, redis: RedisClient, origin: str) -> None:
+        self._client = redis.commands
+        self._timeout = redis.timeout
         self._origin = origin
-        self._key = f"{{{prefix}}}:breakers"
-        # Channels know no database, but whoever uses another one is another fleet.
-        database = self._client.connection_pool.connection_kwargs.get("db") or 0
-        self._channel = f"{self._key}:{database}"
+        self._key = f"{{{redis.prefix}}}:breakers"
+        # Redis delivers to a channel from every database; another database is another fleet.
+        self._channel = f"{self._key}:{redis.database}"
 
     async def ping(self) -> None:
         async with asyncio.timeout(self._timeout):
@@ -63,14 +59,6 @@ class Board:
                 await channel.get_message(timeout=None)  # that it is so
             yield Subscription(channel, self._timeout)
 
-    async def disconnect(self) -> None:
-        """Without an error, for it is over in any case; the next command connects anew."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._client.connection_pool.disconnect()
-        except Exception:
-            pass
-
 
 class Subscription:
     """What is published from now on."""
@@ -95,23 +83,6 @@ def stands(age: float, message: bytes) -> News | None:
     """What was read from the board, as old as it is now."""
     news = decode(message)
     return None if news is None else replace(news, age=age)
-
-
-def _client(url: str) -> Any:
-    """redis-py's client, whose annotations are those of both its forms, with ``await`` and without."""
-    try:
-        from redis.asyncio import Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-    except ImportError:
-        raise ConfigError(["circuitBreaker.shared needs what is not installed: sluice-gateway[redis]"]) from None
-    # When to try again is decided elsewhere. Its own timeouts would go through ``asyncio.wait_for``, which before
-    # Python 3.12 loses a cancellation that comes with the result. RESP2 is spoken by everything.
-    options: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None, "protocol": 2}
-    try:
-        return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
-    except (ValueError, TypeError):
-        raise ConfigError(["redis.url is not understood by redis-py"]) from None  # without it: it may hold a password
 
 
 def _ms(seconds: float) -> int:

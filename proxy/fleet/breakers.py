@@ -16,6 +16,7 @@ from msgspec import Struct
 from proxy.breakers.breaker import Breaker, State
 from proxy.fleet.board import HEARTBEAT_SECS, Board, Subscription, stands
 from proxy.fleet.news import News, Outbox, decode, word_of
+from proxy.redis import RedisClient
 
 FIRST_DELAY: Final = 0.25  # seconds until it is tried again, doubled each time
 MOST_DELAY: Final = 5.0
@@ -36,15 +37,12 @@ class SharedBreakers:
     """``changed`` is for every breaker's ``on_change``.
 
     ``find`` knows the breakers of configured deployments; others are neither told nor learned, since clients can make
-    up any number of names. ``now`` is the breakers' clock, ``timeout`` bounds one command (seconds). A word that Redis
-    loses costs nothing but a failure. Raises ConfigError where redis-py is missing.
+    up any number of names. ``now`` is the breakers' clock. A word that Redis loses costs nothing but a failure.
     """
 
     def __init__(
         self,
-        url: str,
-        prefix: str,
-        timeout: float,
+        redis: RedisClient,
         find: Callable[[str], Breaker | None],
         wall: Callable[[], float],
         now: Callable[[], float],
@@ -53,8 +51,8 @@ class SharedBreakers:
         debug: Tell,
     ) -> None:
         self._origin = secrets.token_hex(8)
-        self._board = Board(url, prefix, timeout, self._origin)
-        self._timeout = timeout
+        self._board = Board(redis, self._origin)
+        self._timeout = redis.timeout
         self._find = find
         self._wall = wall
         self._now = now
@@ -90,7 +88,6 @@ class SharedBreakers:
                     await self._board.write(self._outbox.waiting(), self._now())
         except Exception as error:
             self._debug(f"The last words on breakers were not sent: {_told(error)}.")
-        await self._board.disconnect()
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         """Queue what others should know of it."""
@@ -119,17 +116,14 @@ class SharedBreakers:
             await asyncio.sleep(delay)
 
     async def _session(self) -> None:
-        try:
-            # First what is published from now on, then what stands: nothing falls between the two.
-            async with self._board.subscription() as subscription:
-                await self._flush()
-                await self._read()
-                self._find_back()
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._listen(subscription))
-                    group.create_task(self._speak())
-        finally:
-            await self._board.disconnect()
+        # First what is published from now on, then what stands: nothing falls between the two.
+        async with self._board.subscription() as subscription:
+            await self._flush()
+            await self._read()
+            self._find_back()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(subscription))
+                group.create_task(self._speak())
 
     async def _listen(self, subscription: Subscription) -> None:
         while True:

@@ -33,6 +33,13 @@ class StoreDown(Exception):
         self.sent = sent
 
 
+class SharedStore(Store, Protocol):
+    """A store that is reached over a network."""
+
+    async def survey(self, limits: Sequence[Limit], most: int, seconds: float) -> list[list[tuple[str, float]]]:
+        """For each limit, the ``most`` keys that have used the largest parts of it. Raises StoreDown."""
+
+
 class Local(Store, Protocol):
     """A store that answers at once."""
 
@@ -56,7 +63,7 @@ class Failover:
 
     def __init__(
         self,
-        remote: Store,
+        remote: SharedStore,
         local: Local,
         policy: Policy,
         *,
@@ -110,6 +117,10 @@ class Failover:
         self._remote.settle(here, slots, lease)
         if self._policy == "local":
             self._local.settle(there, slots, lease)
+
+    async def survey(self, limits: Sequence[Limit], most: int, seconds: float) -> list[list[tuple[str, float]]]:
+        """Raises StoreDown, after ``seconds`` at the latest."""
+        return await self._remote.survey(limits, most, seconds)
 
     async def close(self) -> None:
         self._closed = True

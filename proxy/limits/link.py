@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from proxy.errors import ConfigError
 from proxy.limits.failover import StoreDown
+from proxy.redis import RedisClient
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -17,32 +17,16 @@ _RESTED = 1.0  # seconds
 
 
 class Link:
-    """Connects when it is first called, and again after it broke. One call at a time.
+    """Connects when it is first called, and again after it broke. One call at a time."""
 
-    ``timeout`` bounds a call, connecting included. Raises ConfigError where redis-py is missing or cannot use ``url``.
-    """
+    def __init__(self, redis: RedisClient, script: str) -> None:
+        from redis.exceptions import NoScriptError
 
-    def __init__(self, url: str, timeout: float, script: str) -> None:
-        try:
-            from redis.asyncio import ConnectionPool
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-            from redis.exceptions import NoScriptError
-        except ImportError:
-            missing = "a Redis store needs what is not installed: pip install 'sluice-gateway[redis]'"
-            raise ConfigError([missing]) from None
         self._no_script = NoScriptError
-        self._timeout = timeout
+        self._pool = redis.pool
+        self._timeout = redis.timeout
         self._script = script.encode()
         self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
-        try:
-            # Our own timeout is the only one, and whoever asks knows what to do instead of trying again. RESP2 is
-            # spoken by everything, and saves the handshake of RESP3.
-            self._pool: Any = ConnectionPool.from_url(
-                url, socket_timeout=None, socket_connect_timeout=None, retry=Retry(NoBackoff(), 0), protocol=2
-            )
-        except (ValueError, TypeError):
-            raise ConfigError(["redis.url is not understood by redis-py"]) from None  # without it: a password
         self._connection: AbstractConnection | None = None
         self._used = 0.0
 
@@ -62,7 +46,6 @@ class Link:
 
     async def close(self) -> None:
         await self._drop()
-        await self._pool.disconnect()
 
     async def _connected(self) -> AbstractConnection:
         now = asyncio.get_running_loop().time()

@@ -16,12 +16,14 @@ from importlib.resources import files
 
 from msgspec import Struct
 
-from proxy.limits.base import Cost, Verdict
+from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.batch import Batch, Slot, answers, verdict
 from proxy.limits.failover import StoreDown
 from proxy.limits.leases import Leases
 from proxy.limits.link import Link
 from proxy.limits.pending import Pending, Told
+from proxy.limits.survey import Found, survey
+from proxy.redis import RedisClient
 
 _TOGETHER = 500  # takes in one call
 _SOON = 0.02  # seconds that a settlement waits for a call to ride with
@@ -38,23 +40,13 @@ class _Take(Struct, eq=False):
 
 
 class RedisStore:
-    """All keys begin with ``{prefix}:``, braces included. ``timeout`` bounds a call, in seconds.
+    """``now`` is for tests: seconds to go by instead of the server's time."""
 
-    ``now`` is for tests: seconds to go by instead of the server's time. Raises ConfigError as ``Link`` does.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        prefix: str,
-        timeout: float,
-        *,
-        lease_secs: float = 15.0,
-        now: Callable[[], float] | None = None,
-    ) -> None:
+    def __init__(self, redis: RedisClient, *, lease_secs: float = 15.0, now: Callable[[], float] | None = None) -> None:
         script = files("proxy.limits").joinpath("script.lua").read_text(encoding="utf-8")
-        self._link = Link(url, timeout, script)
-        self._prefix = prefix
+        self._link = Link(redis, script)
+        self._redis = redis
+        self._prefix = redis.prefix
         self._owner = secrets.token_hex(8)
         self._lease_secs = lease_secs
         self._now = now
@@ -100,6 +92,10 @@ class RedisStore:
                 self._pending.release(slot, lease)
         if self._pending and self._flush is None and not self._closing:
             self._flush = asyncio.get_running_loop().call_later(_SOON, self._flush_now)
+
+    async def survey(self, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
+        """Raises StoreDown, after ``seconds`` at the latest."""
+        return await survey(self._redis, limits, most, seconds)
 
     async def close(self) -> None:
         """What is held until now is released as well."""

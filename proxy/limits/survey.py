@@ -12,6 +12,7 @@ from typing import Any
 from proxy.limits.base import Limit
 from proxy.limits.bucket import refill
 from proxy.limits.failover import StoreDown
+from proxy.redis import RedisClient
 
 MOST_LOOKED_AT = 10_000  # keys of one limit; of more, whichever come first
 MICROSECONDS = 1e6
@@ -20,16 +21,16 @@ _AT_ONCE = 500
 Found = list[tuple[str, float]]
 
 
-async def survey(url: str, prefix: str, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
+async def survey(redis: RedisClient, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
     """For each limit the keys that have used the largest parts of it, as ``Memory.snapshot`` tells them.
 
     Raises StoreDown, after ``seconds`` at the latest.
     """
-    import redis.asyncio
     from redis import RedisError
 
+    client, prefix = redis.commands, redis.prefix
     try:
-        async with asyncio.timeout(seconds), redis.asyncio.Redis.from_url(url) as client:
+        async with asyncio.timeout(seconds):
             return [await _surveyed(client, f"{{{prefix}}}:{limit.name}:", limit, most) for limit in limits]
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreDown(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from None

@@ -16,6 +16,7 @@ import uvloop
 
 from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
+from proxy.redis import RedisClient
 from tests.support.services import redis_prefix, redis_url
 
 LIMIT_MS = 3.0
@@ -38,7 +39,7 @@ async def _measure(rate: int, seconds: float) -> int:
     waited: list[float] = []
     url = redis_url()
     async with redis_prefix(url) as prefix:
-        store = RedisStore(url, prefix, 2.0)
+        store = RedisStore(RedisClient(url, prefix, 2.0))
 
         async def request(number: int) -> None:
             begun = time.perf_counter()

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from proxy.breakers.breaker import Breaker, Policy, State
 from proxy.fleet.breakers import SharedBreakers
+from proxy.redis import RedisClient
 from proxy.routing.live import Registry
 from tests.support.clock import FakeClock
 from tests.support.patience import within
@@ -30,10 +31,9 @@ class Replica:
         self.registry = Registry(POLICY, 300.0, self.changed)
         self.configured: dict[str, Breaker] = {}
         self.configure(*keys)
+        self.redis = RedisClient(url, prefix, timeout)
         self.shared = SharedBreakers(
-            url,
-            prefix,
-            timeout,
+            self.redis,
             self.configured.get,
             self.clock.wall,
             self.clock.now,
@@ -57,6 +57,7 @@ class Replica:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await within(self.shared.close(), "a replica to close")
+        await self.redis.close()
 
     # what happens to it
 

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 
 from proxy.breakers.breaker import AnswerInfo
-from proxy.errors import ConfigError
 from proxy.fleet.board import Board, stands
 from proxy.fleet.news import News, Word, decode
+from proxy.redis import RedisClient
 from tests.support.patience import within
 from tests.support.services import redis_prefix, redis_url
 
@@ -20,7 +19,8 @@ class Corner:
     """A board in a corner of Redis of its own."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self.board = Board(url, prefix, 5.0, "me")
+        self.redis = RedisClient(url, prefix, 5.0)
+        self.board = Board(self.redis, "me")
         self.hash = f"{{{prefix}}}:breakers"
         self.client = redis.Redis.from_url(url, decode_responses=True)
 
@@ -33,7 +33,7 @@ class Corner:
         return {(news.key, news.endpoint): news.told for news in found if news is not None}
 
     async def close(self) -> None:
-        await self.board.disconnect()
+        await self.redis.close()
         await self.client.aclose()
 
 
@@ -150,8 +150,8 @@ async def test_names_and_codes_of_any_characters_come_through(corner: Corner) ->
 async def test_a_board_of_another_prefix_or_database_is_another_board(corner: Corner) -> None:
     url = redis_url()
     async with redis_prefix(url) as prefix:
-        other = Board(url, prefix, 5.0, "me")
-        elsewhere = Board(f"{url.rpartition('/')[0]}/1", prefix, 5.0, "me")
+        clients = RedisClient(url, prefix, 5.0), RedisClient(f"{url.rpartition('/')[0]}/1", prefix, 5.0)
+        other, elsewhere = (Board(client, "me") for client in clients)
         try:
             async with other.subscription() as here, elsewhere.subscription() as there:
                 await corner.write(opened())
@@ -161,8 +161,8 @@ async def test_a_board_of_another_prefix_or_database_is_another_board(corner: Co
             assert [news.key for news in heard if news is not None] == ["three", "two"]
             await elsewhere.write([Word("two", "closed", 0.0)], 0.0)
         finally:
-            await other.disconnect()
-            await elsewhere.disconnect()
+            for client in clients:
+                await client.close()
 
 
 async def test_a_silent_channel_is_asked_whether_it_lives(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,15 +178,3 @@ async def test_a_silent_channel_is_asked_whether_it_lives(corner: Corner, monkey
         await within(more_pings(), "pings")
         await corner.write(opened())
         assert decode(await within(waiting, "news"))
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(ConfigError, match=r"sluice-gateway\[redis\]"):
-        Board("redis://127.0.0.1:6379/0", "sluice", 0.5, "me")
-
-
-def test_a_url_that_redis_py_does_not_understand_is_not_repeated() -> None:
-    with pytest.raises(ConfigError, match=r"redis\.url") as told:
-        Board("redis://:secret@127.0.0.1:port/0", "sluice", 0.5, "me")
-    assert "secret" not in str(told.value)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from proxy.breakers.breaker import Change
 from proxy.fleet.board import Board
 from proxy.fleet.breakers import Link
 from proxy.fleet.news import Word, decode
+from proxy.redis import RedisClient
 from tests.fleet.replica import CHAT, EMBEDDINGS, POLICY, Replica
 from tests.support.clock import MIDNIGHT
 from tests.support.patience import PATIENCE, until, within
@@ -31,6 +33,14 @@ async def corner() -> AsyncIterator[Corner]:
     url = redis_url()
     async with redis_prefix(url) as prefix:
         yield Corner(url, prefix)
+
+
+@asynccontextmanager
+async def witness(corner: Corner) -> AsyncIterator[Board]:
+    """The board as a third process sees it."""
+    client = RedisClient(*corner, 5.0)
+    yield Board(client, "witness")
+    await client.close()
 
 
 @pytest.fixture
@@ -182,8 +192,7 @@ async def test_a_reset_clears_the_others_even_if_there_was_nothing_to_clear_wher
 
 async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> None:
     a, b = pair
-    witness = Board(*corner, 5.0, "witness")
-    async with witness.subscription() as subscription:
+    async with witness(corner) as board, board.subscription() as subscription:
         a.fail("one")
         a.miss("one", CHAT)
         await until(lambda: b["one"].missing_at, "what a has to say")
@@ -198,7 +207,6 @@ async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> 
             news = decode(await within(subscription.next(), "the next word", lambda: heard))
             assert news is not None
             heard.append((news.key, news.told))
-    await witness.disconnect()
     assert heard[:4] == [("one", "open"), ("one", "unavailable"), ("one", "held"), ("one", "closed")]
     assert heard[4:] == [("two", "unavailable")] * 2
 
@@ -220,10 +228,9 @@ async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: C
     made_up.missing(CHAT, a.now)
     await over(a, b)
     assert b.registry.live("made-up", passing=True).breaker.state == "closed"
-    board = Board(*corner, 5.0, "another")
-    assert len(await board.read()) == 1
-    await board.write([Word("made-up", "held", 0.0, None, "operator")], 0.0)
-    await board.disconnect()
+    async with witness(corner) as board:
+        assert len(await board.read()) == 1
+        await board.write([Word("made-up", "held", 0.0, None, "operator")], 0.0)
     await over(b, a)
     assert made_up.state == "unavailable"
 
@@ -323,8 +330,7 @@ async def test_redis_is_killed_and_comes_back_and_what_happened_meanwhile_travel
 
 
 async def test_what_another_told_while_this_replica_was_cut_off_is_read_on_return() -> None:
-    async with OwnRedis() as own, Replica(own.url, "sluice") as a:
-        board = Board(own.url, "sluice", 5.0, "another")
+    async with OwnRedis() as own, Replica(own.url, "sluice") as a, witness(Corner(own.url, "sluice")) as board:
         own_client = redis.Redis.from_url(own.url)
         await board.write([Word("one", "open", 0.0, 60.0, "status_500")], 0.0)
         await learned(a)
@@ -334,7 +340,6 @@ async def test_what_another_told_while_this_replica_was_cut_off_is_read_on_retur
         await board.write([Word("two", "held", 0.0, None, "operator")], 0.0)
         await until(lambda: a["two"].held, "the hold")
         assert a["one"].state == "closed"
-        await board.disconnect()
         await own_client.aclose()
 
 
@@ -375,9 +380,8 @@ async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monk
     monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.01)
     async with OwnRedis() as own, Replica(own.url, "sluice", timeout=0.2) as a:
         await until(lambda: a.shared.state.up, "a to be there")
-        board = Board(own.url, "sluice", 5.0, "another")
-        await board.write([Word("one", "unavailable", 0.0, 3600.0, "", CHAT)], 0.0)
-        await board.disconnect()
+        async with witness(Corner(own.url, "sluice")) as board:
+            await board.write([Word("one", "unavailable", 0.0, 3600.0, "", CHAT)], 0.0)
         await learned(a, state="unavailable")
         own.hold()
         await until(lambda: not a.shared.state.up, "the silence to be noticed")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
+from proxy.redis import RedisClient
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE = 1.0  # seconds
@@ -37,7 +38,7 @@ async def hammer(store: RedisStore, takes: int) -> int:
 
 
 async def _main(url: str, prefix: str, what: str, *takes: str) -> None:
-    store = RedisStore(url, prefix, 10.0, lease_secs=LEASE)
+    store = RedisStore(RedisClient(url, prefix, 10.0), lease_secs=LEASE)
     if what == "hammer":
         print(await hammer(store, int(takes[0])))
         await store.close()

@@ -11,6 +11,7 @@ from proxy.limits.base import Cost, Limit, Store, Verdict
 from proxy.limits.failover import Failover, Policy
 from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
+from proxy.redis import RedisClient
 from tests.limits.contract import Advance, Contract, asked
 from tests.support import until, within
 from tests.support.patience import PATIENCE
@@ -33,7 +34,7 @@ class Setting:
         self.seconds = 0.0
         self.warnings: list[str] = []
         self.infos: list[str] = []
-        self.remote = RedisStore(own.url, "sluice", timeout)
+        self.remote = RedisStore(RedisClient(own.url, "sluice", timeout))
         self.local = Memory(self.now, 1000)
         self.store = Failover(
             self.remote,

@@ -12,6 +12,7 @@ from proxy.limits.base import Cost, Limit
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from proxy.limits.survey import Found, survey
+from proxy.redis import RedisClient
 from tests.support.services import redis_prefix, redis_url
 
 MINUTE = Limit("client", "requestsPerMinute", "client:requestsPerMinute", 60.0, 1.0)
@@ -20,12 +21,11 @@ SLOTS = Limit("client", "concurrent", "client:concurrent", 4.0, 0.0)
 
 
 class Place(NamedTuple):
-    url: str
-    prefix: str
+    redis: RedisClient
     store: RedisStore
 
     async def survey(self, *limits: Limit, most: int = 10) -> list[Found]:
-        return await survey(self.url, self.prefix, limits, most, 5.0)
+        return await survey(self.redis, limits, most, 5.0)
 
     async def take(self, wants: Sequence[Cost], lease: int = 1) -> None:
         assert (await self.store.take(wants, lease)).admitted
@@ -35,11 +35,13 @@ class Place(NamedTuple):
 async def place() -> AsyncIterator[Place]:
     url = redis_url()
     async with redis_prefix(url) as prefix:
-        store = RedisStore(url, prefix, 2.0)
+        redis = RedisClient(url, prefix, 2.0)
+        store = RedisStore(redis)
         try:
-            yield Place(url, prefix, store)
+            yield Place(redis, store)
         finally:
             await store.close()
+            await redis.close()
 
 
 async def test_what_was_taken_is_a_part_of_the_capacity_fullest_first(place: Place) -> None:
@@ -73,11 +75,13 @@ async def test_only_so_many_are_looked_at(place: Place, monkeypatch: pytest.Monk
 
 async def test_nobody_elses_keys_are_taken_for_ours(place: Place) -> None:
     await place.take([Cost(HOUR, "a", 100.0)])
-    assert await survey(place.url, place.prefix + "*", [HOUR], 10, 5.0) == [[]]
-    assert await survey(place.url, place.prefix[:-1], [HOUR], 10, 5.0) == [[]]
+    prefix = place.redis.prefix
+    for other in (prefix + "*", prefix[:-1]):
+        place.redis.prefix = other
+        assert await place.survey(HOUR) == [[]]
 
 
 async def test_a_redis_that_is_not_there_is_down() -> None:
     pytest.importorskip("redis")
     with pytest.raises(StoreDown):
-        await survey("redis://127.0.0.1:1/0", "sluice", [HOUR], 10, 5.0)
+        await survey(RedisClient("redis://127.0.0.1:1/0", "sluice", 5.0), [HOUR], 10, 5.0)

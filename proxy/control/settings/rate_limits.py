@@ -16,7 +16,6 @@ from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.reservation import remaining
 from proxy.limits.rules import Bounds, Rules
-from proxy.limits.survey import survey
 from proxy.server.connection import Request
 
 MOST = 200  # buckets of one limit
@@ -113,9 +112,10 @@ class RateLimits:
                 found.append(store.snapshot(limit, MOST))
                 await asyncio.sleep(0)  # a million clients take some time
             return found
-        redis = self._config().redis
+        if not isinstance(store, Failover):
+            return [[] for _ in limits]
         try:
-            return await survey(redis.url, redis.prefix, limits, MOST, SURVEY_SECS)
+            return await store.survey(limits, MOST, SURVEY_SECS)
         except StoreDown:
             return [[] for _ in limits]
 

@@ -17,6 +17,7 @@ from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
 from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
+from proxy.redis import RedisClient
 from tests.control.operated import TWO, Operated
 from tests.support.gateway import to_config
 from tests.support.services import redis_prefix, redis_url
@@ -117,7 +118,8 @@ async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
     url = redis_url()
     async with redis_prefix(url) as prefix:
         shared = LIMITED | {"redis": {"url": url, "prefix": prefix}}
-        store = _shared(url, prefix)
+        redis = RedisClient(url, prefix, 0.5)
+        store = _shared(redis)
         limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
         async with Operated(shared, limiter=limiter) as plane:
             (requests, _) = limiter.rules.client(None).requests
@@ -126,6 +128,7 @@ async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
             await verdict
             answer = (await plane.ask("GET", "/admin/rate-limits")).json
         await store.close()
+        await redis.close()
     assert (answer["store"], answer["storeState"]["status"]) == ("redis", "up")
     assert answer["storeState"]["latencyMs"] > 0
     (bucket,) = answer["buckets"]
@@ -135,7 +138,8 @@ async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
 async def test_a_redis_that_is_down_says_so_and_shows_no_bucket() -> None:
     away = "redis://127.0.0.1:1/0"
     shared = LIMITED | {"redis": {"url": away}}
-    store = _shared(away, "sluice")
+    pytest.importorskip("redis")
+    store = _shared(RedisClient(away, "sluice", 0.5))
     limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
     async with Operated(shared, limiter=limiter) as plane:
         (requests, _) = limiter.rules.client(None).requests
@@ -147,12 +151,10 @@ async def test_a_redis_that_is_down_says_so_and_shows_no_bucket() -> None:
     assert (answer["store"], answer["storeState"]["status"], answer["buckets"]) == ("redis", "down", [])
 
 
-def _shared(url: str, prefix: str) -> Failover:
-    pytest.importorskip("redis")
+def _shared(redis: RedisClient) -> Failover:
     now = asyncio.get_running_loop().time
     quiet: list[str] = []
-    remote = RedisStore(url, prefix, 0.5)
-    return Failover(remote, Memory(now, 100), "local", warn=quiet.append, info=quiet.append, now=now)
+    return Failover(RedisStore(redis), Memory(now, 100), "local", warn=quiet.append, info=quiet.append, now=now)
 
 
 async def test_it_wants_the_admin() -> None:

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from proxy.errors import ConfigError
+from proxy.redis import RedisClient
+from tests.support.services import OwnRedis
+
+pytest.importorskip("redis.asyncio")
+
+
+async def test_connections_are_opened_when_needed_and_closed_together() -> None:
+    async with OwnRedis() as own:
+        client = RedisClient(own.url, "sluice", 1.0)
+        assert await client.commands.ping()
+        connection = await client.pool.get_connection()
+        assert connection.is_connected
+        await client.close()
+        assert not connection.is_connected
+        await client.pool.release(connection)
+
+
+@pytest.mark.parametrize(("url", "number"), [("redis://127.0.0.1:6379", 0), ("redis://127.0.0.1:6379/3", 3)])
+def test_the_database_is_the_one_of_the_url(url: str, number: int) -> None:
+    assert RedisClient(url, "sluice", 1.0).database == number
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigError, match=r"sluice-gateway\[redis\]"):
+        RedisClient("redis://127.0.0.1:6379/0", "sluice", 1.0)
+
+
+def test_a_url_that_redis_py_does_not_accept_is_not_quoted() -> None:
+    with pytest.raises(ConfigError, match=r"redis\.url") as refused:
+        RedisClient("redis://:hunter2@127.0.0.1:port/0", "sluice", 1.0)
+    assert "hunter2" not in str(refused.value)
