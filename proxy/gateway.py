@@ -329,6 +329,8 @@ class Gateway:
         exchange = responder.exchange
         if route.endpoint.force_stream:
             call.stream = True
+        if route.model:
+            call.use_model(route.model)
         exchange.model = call.model or ""
         exchange.stream = call.stream
         try:
@@ -351,18 +353,19 @@ class Gateway:
         form = Form(reader, responder.request.headers.get("Content-Type", ""))
         try:
             model = await form.find_model()
+            named = route.model or model
             exchange = responder.exchange
-            exchange.model = model or ""
+            exchange.model = named or ""
             try:
-                plan = plan_form(self._dispatcher, responder, model, route.pinned)
+                plan = plan_form(self._dispatcher, responder, named, route.pinned)
             except ListsPending as pending:
                 await self._lists.wait(pending.providers)
-                plan = plan_form(self._dispatcher, responder, model, route.pinned, waited=True)
+                plan = plan_form(self._dispatcher, responder, named, route.pinned, waited=True)
             if exchange.hold is not None:
                 exchange.hold.weigh(route.endpoint, None)
 
             def body(attempt: Attempt) -> tuple[AsyncIterator[bytes], int | None]:
-                upstream = attempt.deployment.upstream_model
+                upstream = attempt.deployment.upstream_model or route.model or None
                 changed = upstream if model != upstream else None
                 return form.pieces(changed), form.length(changed)
 

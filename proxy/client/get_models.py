@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 from proxy.config.proxies import proxy_url
 from proxy.config.schema import Tls
 from proxy.providers.keys import Key
-from proxy.providers.openai import Site
+from proxy.providers.provider import Site
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -39,7 +39,7 @@ class ModelsRequest:
         """
         from yarl import URL
 
-        url = URL(f"{site.base_url.rstrip('/')}/models", encoded=True)
+        url = URL(site.url("models"), encoded=True)
         settings = site.provider.settings
         async with session.get(
             url,

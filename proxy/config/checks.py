@@ -25,6 +25,7 @@ _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LISTEN = re.compile(r"[A-Za-z0-9._-]+|\[?(?=.*:.*:)[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@\\:]+)(:(?P<port>[0-9]{1,5}|\*))?")
+_SECRET_PARAMETER = re.compile(r"key|token|secret|passw|sig|code|auth", re.IGNORECASE)
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 as IPv6 (RFC 4291, section 2.5.5.2)
@@ -54,10 +55,21 @@ def new_provider(text: str) -> str:
 
 
 def base_url(text: str) -> str:
-    complaint = _not_an_address(text)
+    address, _, query = text.partition("?")
+    complaint = _not_an_address(address) or _not_a_query(query)
     if complaint:
         raise ValueError(complaint)
-    return text.rstrip("/")
+    return address.rstrip("/") + (f"?{query}" if query else "")
+
+
+def _not_a_query(text: str) -> str:
+    """What is wrong with the query of a base URL, ``""`` if nothing is: Azure wants ``api-version`` there."""
+    if "#" in text or not text.isascii() or not text.isprintable() or " " in text:
+        return "the query must be printable ASCII text without spaces and #"
+    for parameter in filter(None, text.split("&")):
+        if _SECRET_PARAMETER.search(parameter.partition("=")[0]):
+            return "must not hold a credential in its query: it belongs into apiKey or headers"
+    return ""
 
 
 def is_url(text: str) -> bool:
@@ -91,8 +103,8 @@ def _not_an_address(text: str) -> str:
         return "must not hold a user or password: credentials belong into apiKey or headers"
     if not host or port == 0:
         return "names no host" if not host else "names no usable port"
-    if "?" in text or "#" in text:
-        return "must end with its path, without ? and #"
+    if "#" in text:
+        return "must not hold a #"
     return _unclean(parts.path)
 
 

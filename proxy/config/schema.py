@@ -8,6 +8,7 @@ otherwise. Every struct is frozen: a loaded configuration never changes, it is r
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -86,11 +87,16 @@ class Pool(Section, frozen=True):
     max_age_secs: Seconds = 600.0
 
 
+ProviderKind = Literal["openai", "azure"]
+AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+
+
 class Provider(Section, frozen=True):
     """Who answers, where, and with which credential.
 
     One address or several, which share the load; one key or several, of which those rest that are refused or
     rate-limited. No key at all means that none is sent; keys that are all empty leave the provider out.
+    ``kind``: how its API is addressed; unset: ``azure`` for hosts of Azure, else ``openai``.
     ``quota_group``: 429 from one of its models rests all of them. ``passthrough`` entries are ``METHOD /prefix``.
     ``any_model``: whether names that the configuration does not know are handed on to it; unset: if it has no models
     in the configuration and is not there as the fallback only.
@@ -98,6 +104,7 @@ class Provider(Section, frozen=True):
 
     base_url: OptionalBaseUrl = ""
     base_urls: list[BaseUrl] = []
+    kind: ProviderKind | UnsetType = UNSET
     enabled: bool = True
     api_key: Key | UnsetType = UNSET
     api_keys: list[Key] | UnsetType = UNSET
@@ -115,6 +122,14 @@ class Provider(Section, frozen=True):
     def addresses(self) -> tuple[str, ...]:
         """Every base URL, once."""
         return tuple(dict.fromkeys(filter(None, (self.base_url, *self.base_urls))))
+
+    @property
+    def kind_name(self) -> ProviderKind:
+        """``kind``, or the kind that the first address suggests."""
+        if self.kind is not UNSET:
+            return self.kind
+        host = urlsplit(next(iter(self.addresses), "")).hostname or ""
+        return "azure" if host.endswith(AZURE_HOSTS) else "openai"
 
     @property
     def keys(self) -> tuple[str, ...]:

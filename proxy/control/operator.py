@@ -30,7 +30,7 @@ from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter
 from proxy.observe.log import Level
 from proxy.observe.metrics import Metrics
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
 from proxy.wire.call import Call

@@ -8,7 +8,7 @@ from proxy.dialects.table import reader_for
 from proxy.dispatch.dispatch import Dispatch
 from proxy.exchange import Attempt
 from proxy.net import headers as policy
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.relay.collect import Answer
 from proxy.relay.upstream_request import Listener
 from proxy.responder import Responder
@@ -60,7 +60,7 @@ def call_head(responder: Responder, attempt: Attempt, path: str, length: int) ->
     """The head of a JSON call."""
     request, exchange, deployment = responder.request, responder.exchange, attempt.deployment
     provider, query, trace = deployment.provider, request.query, exchange.trace
-    head = deployment.site.call_head(path, attempt.key, forwarded(query) if query else "")
+    head = deployment.call_head(path, attempt.key, forwarded(query) if query else "")
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
     )
@@ -75,7 +75,7 @@ def upload_head(responder: Responder, attempt: Attempt, path: str, framing: byte
     request, site, trace = responder.request, attempt.deployment.site, responder.exchange.trace
     provider = site.provider
     query = forwarded(request.query) if request.query else ""
-    head = site.head(request.method, path, attempt.key, query)
+    head = site.head(request.method, path, attempt.key, query, attempt.deployment.upstream_model)
     lines = policy.to_provider(
         request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque, traced=trace is not None
     )

@@ -22,7 +22,6 @@ from proxy.dispatch.race import Lost, Race
 from proxy.errors import ClientGone, ErrorInStream, GatewayError, UpstreamFault
 from proxy.exchange import Attempt
 from proxy.net.clocks import NEVER
-from proxy.providers import refusal
 from proxy.relay.collect import Answer
 from proxy.relay.upstream_request import UpstreamRequest
 from proxy.responder import Responder
@@ -203,7 +202,8 @@ class Dispatch:
     # -- after a setback --------------------------------------------------------------------------
 
     def _refused(self, attempt: Attempt, answer: Answer) -> AttemptFailure:
-        found = refusal.read(answer.status, answer.headers, answer.body, self._dispatcher.wall())
+        kind_of_provider = attempt.deployment.provider.kind
+        found = kind_of_provider.read_refusal(answer.status, answer.headers, answer.body, self._dispatcher.wall())
         kind, provider = rules.of_refusal(found), attempt.deployment.provider
         error = openai_error.refused(answer.body)
         if error is not None:
@@ -211,7 +211,7 @@ class Dispatch:
         self._exchange.error_detail = detail = error.message if error is not None else ""
         if kind is Kind.NOT_FOUND:
             # Mostly a wrong address: it has to be seen, and only the operator may see it.
-            where = f"{attempt.deployment.site.base_url.rstrip('/')}/{self._exchange.endpoint.path}"
+            where = attempt.deployment.site.url(self._exchange.endpoint.path)
             self._exchange.error_detail = (
                 f"{detail or 'status 404'} (asked at {where}: check providers.{provider.name})"
             )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from proxy.client.dial import Origin
 from proxy.exchange import Attempt
-from proxy.providers.openai import Site
+from proxy.providers.provider import Site
 from proxy.relay.upstream_call import TransportContext, UpstreamCall
 from proxy.relay.upstream_request import UpstreamRequest
 from proxy.responder import Responder

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed, bounded
-from proxy.providers.openai import Provider, Site
+from proxy.providers.provider import Provider, Site
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_PASSING
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from proxy.config.schema import Routing
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.responder import Responder
 from proxy.routing.access import ALL, forbidden_member
 from proxy.routing.plan import Plan

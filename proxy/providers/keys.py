@@ -6,7 +6,12 @@ works again, and the deployment's breaker says how many are spent on that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+
+def bearer(key: str) -> bytes:
+    """The header line of a bearer token (RFC 6750 section 2.1)."""
+    return f"Authorization: Bearer {key}\r\n".encode("latin-1")
 
 
 class Key:
@@ -36,8 +41,11 @@ class KeyRing:
 
     _keys: tuple[Key, ...]
 
-    def __init__(self, keys: Sequence[str], before: KeyRing | None = None) -> None:
-        lines = [f"Authorization: Bearer {key}\r\n".encode("latin-1") for key in keys] or [b""]
+    def __init__(
+        self, keys: Sequence[str], before: KeyRing | None = None, line_of: Callable[[str], bytes] = bearer
+    ) -> None:
+        """``line_of`` makes the header line of a key."""
+        lines = [line_of(key) for key in keys] or [b""]
         known = {} if before is None else {key.line: key for key in before._keys}
         self._keys = tuple(_kept(Key(number, line), known.get(line)) for number, line in enumerate(lines))
         self._only = self._keys[0] if len(self._keys) == 1 else None

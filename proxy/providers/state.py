@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from proxy.config.schema import Provider as Settings
 from proxy.providers.keys import KeyRing
+from proxy.providers.kinds import kind_of
 
 
 class Learnt:
@@ -35,9 +36,10 @@ class ProviderState(Struct, frozen=True):
 
 def state_of(settings: Settings, before: ProviderState | None = None) -> ProviderState:
     """The state of a provider with these ``settings``, which has had the state ``before``."""
-    # A configured Authorization header is the credential, whatever keys there are beside it.
-    own = any(name.lower() == "authorization" for name in settings.headers)
-    keys = KeyRing(() if own else settings.keys, None if before is None else before.keys)
+    kind = kind_of(settings.kind_name)
+    # A configured credential header replaces the keys.
+    own = any(name.lower() in ("authorization", kind.credential_header) for name in settings.headers)
+    keys = KeyRing(() if own else settings.keys, None if before is None else before.keys, kind.credential_line)
     about = settings.addresses, settings.usage_in_stream
     if before is not None and before.about == about:
         return ProviderState(keys, before.learnt, about)

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.errors import ClientFault
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.deployment import Deployment
 
 

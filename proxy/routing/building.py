@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from proxy.config.schema import Config, Model, Timeouts
 from proxy.config.timeouts import Clocks, resolve
-from proxy.providers.openai import Provider, Site
+from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.live import Registry
 

@@ -16,7 +16,7 @@ from proxy.config.any_model import any_model
 from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Config, Fallback
 from proxy.errors import GatewayError
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing import faults
 from proxy.routing.access import ALL, Access, forbidden, forbidden_provider
 from proxy.routing.building import DeploymentBuilder

@@ -6,7 +6,8 @@ import msgspec
 
 from proxy.config.schema import Model
 from proxy.config.timeouts import Clocks
-from proxy.providers.openai import Site
+from proxy.providers.keys import Key
+from proxy.providers.provider import Site
 from proxy.routing.endpoints import TEXT, served
 from proxy.routing.live import Live
 
@@ -21,6 +22,7 @@ class Deployment:
     """
 
     __slots__ = (
+        "_heads",
         "clocks",
         "clocks_of_media",
         "context_size",
@@ -67,6 +69,7 @@ class Deployment:
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
         self.endpoints = served(model)
         self.clocks, self.stream_clocks, self.clocks_of_media, self.stream_clocks_of_media = clocks
+        self._heads: dict[tuple[str, int], bytes] = {}
         # What the client is told of this deployment, made when first needed: header lines, a member of the body.
         self.router_lines = b""
         self.router_member = b""
@@ -78,6 +81,18 @@ class Deployment:
     def serves_auto(self, endpoint: str) -> bool:
         """Whether it may be chosen for this path where no model is named."""
         return endpoint in (TEXT if self.endpoints is None else self.endpoints)
+
+    def call_head(self, path: str, key: Key, query: str = "") -> bytes:
+        """The head of a JSON call to the endpoint ``path`` up to the client's header lines.
+
+        Without a query it is made once per endpoint and key.
+        """
+        if query:
+            return self.site.call_head(path, key, query, self.upstream_model)
+        head = self._heads.get((path, key.number))
+        if head is None:
+            head = self._heads[path, key.number] = self.site.call_head(path, key, model=self.upstream_model)
+        return head
 
     @property
     def prefills(self) -> bool:

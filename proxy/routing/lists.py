@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 
 KEPT: Final = 300.0  # seconds; a list that is older is fetched again
 RETRY: Final = 10.0  # seconds; after a fetch no other one for so long, whatever came of it

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Routing
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.access import Access
 from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from proxy.errors import ClientFault
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import (
     ENDPOINTS,
@@ -27,22 +27,32 @@ from proxy.routing.endpoints import (
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")  # RFC 3986, section 2.1; with it IIS' %u002e
 DECODINGS = 4
+# The base paths of Azure's v1 API and of its versioned one, and what precedes a model's name in the latter:
+# https://learn.microsoft.com/azure/ai-services/openai/reference
+AZURE_BASES = ("/openai/v1", "/openai")
+AZURE_DEPLOYMENTS = "/openai/deployments/"
 
 
 class Route(Struct, frozen=True):
-    """``path`` is what follows the provider's base URL; for ``models`` the id or ``""``."""
+    """``path`` is what follows the provider's base URL; for ``models`` the id or ``""``.
+
+    ``model`` is the name in the path of a client made for Azure, ``""`` elsewhere.
+    """
 
     endpoint: Endpoint
     path: str
     pinned: Provider | None = None
+    model: str = ""
 
 
 class Routes:
     """``find`` costs one dictionary lookup for what the table holds."""
 
     def __init__(self, base_paths: tuple[str, ...]) -> None:
-        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys(base_paths))
-        self._by_name = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS}
+        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES)))
+        # The longest first: "chat/completions" ends with another endpoint's name.
+        names = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS}
+        self._by_name = dict(sorted(names.items(), key=lambda item: -len(item[0])))
         self._exact = {
             base + name: Route(endpoint, endpoint.path)
             for base in self._bases
@@ -57,6 +67,8 @@ class Routes:
         check_path(path)
         if path.startswith("/proxy/"):
             return self._pinned(method, path[len("/proxy/") :], catalog)
+        if path.startswith(AZURE_DEPLOYMENTS):
+            return self._azure(method, path[len(AZURE_DEPLOYMENTS) :])
         if path.endswith("/"):  # as some clients and proxies write it; whatever it is, it passes no check by that
             path = path[:-1]
             route = self._exact.get(path)
@@ -145,6 +157,17 @@ class Routes:
                     code="unknown_path",
                 )
         return ClientFault("The API has no such path.", status=404, code="unknown_path")
+
+    def _azure(self, method: str, path: str) -> Route:
+        """``{model}/{endpoint}``; a model's name may hold slashes."""
+        path = path.removesuffix("/")
+        for name, endpoint in self._by_name.items():
+            model = unquote(path.removesuffix(f"/{name}"))
+            if model and path.endswith(f"/{name}"):
+                if method != "POST":
+                    raise _not_allowed("POST")
+                return Route(endpoint, endpoint.path, model=model)
+        raise self._unknown(path)
 
     def _pinned(self, method: str, path: str, catalog: Catalog) -> Route:
         name, _, rest = path.partition("/")

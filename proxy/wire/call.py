@@ -104,6 +104,11 @@ class Call(msgspec.Struct, eq=False, gc=False):
         self.body = b"{}"
         self.members = _NOTHING
 
+    def use_model(self, name: str) -> None:
+        """Take the model from elsewhere: the body's own name is ignored and replaced."""
+        self.model, self.verbatim = name, False
+        self.names, self.auto = ((), True) if name == AUTO else ((name,), False)
+
     def segments(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
         """The body with those members replaced (JSON bytes), added, or removed (``None``)."""
         return self.members.splice(changes)

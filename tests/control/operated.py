@@ -19,7 +19,7 @@ from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
 from proxy.observe.settled import Settled
 from proxy.providers.keys import Key
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
 from proxy.server.connection import Request

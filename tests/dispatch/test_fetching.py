@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed
 from proxy.dispatch.fetching import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_PASSING
 from tests.control.health.rig import no_tls

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import ClientFault
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import KEPT, RETRY, ListsPending, ModelLists

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.live import Live, Registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from proxy.control.http.replies import JSON
-from proxy.providers.openai import Provider
+from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.server.connection import Request
 

@@ -14,7 +14,7 @@ from proxy.config.schema import Tls
 from proxy.control.deployments.views import Clock
 from proxy.control.health.views import ProbeView
 from proxy.providers.keys import Key
-from proxy.providers.openai import Provider, Site
+from proxy.providers.provider import Provider, Site
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

@@ -1,0 +1,151 @@
+"""A configured provider: its addresses, its credentials, and what may be sent to it.
+
+Compiled once from the configuration. What differs between kinds of providers is in ``base.py`` and its siblings.
+"""
+
+from __future__ import annotations
+
+import re
+
+from yarl import URL
+
+from proxy.config.schema import Provider as Settings
+from proxy.providers.keys import Key
+from proxy.providers.kinds import kind_of
+from proxy.providers.state import ProviderState
+from proxy.wire.redaction import Redactor
+
+_JSON = b"Content-Type: application/json\r\n"
+_is_credential = re.compile("auth|key|token|secret|passw|cookie", re.IGNORECASE).search
+
+
+class Provider:
+    """``settings``, compiled. ``kind`` says how requests to it look."""
+
+    __slots__ = (
+        "call_end",
+        "configured",
+        "configured_json",
+        "forwarded",
+        "keys",
+        "kind",
+        "learnt",
+        "name",
+        "open",
+        "passthrough",
+        "redact",
+        "settings",
+        "sites",
+        "via",
+    )
+
+    def __init__(
+        self, name: str, settings: Settings, state: ProviderState, *, version: str, open_: bool, via: bytes = b""
+    ) -> None:
+        """``state`` outlives it. ``via`` is our ``Via`` line; it is dropped if the configuration sets that header."""
+        self.name = name
+        self.settings = settings
+        self.kind = kind_of(settings.kind_name)
+        self.open = open_  # takes any model name
+        self.passthrough = tuple(_rule(entry) for entry in settings.passthrough)
+        self.forwarded = frozenset(name.lower().encode() for name in settings.forward_headers)
+        # Not forwarded from clients: a header must not be sent twice.
+        self.configured = frozenset(name.lower().encode() for name in settings.headers)
+        self.via = via if b"via" not in self.configured else b""
+        # Follows the head of a JSON call: the client's header lines, the request ID, the body's length.
+        self.call_end = b"%b%b" + self.via + b"x-request-id: %b\r\nContent-Length: %d\r\n\r\n"
+        self.configured_json = self.configured | {b"content-type"}
+        self.keys = state.keys
+        self.learnt = state.learnt
+        # Removes our credentials from what the provider sends.
+        headers = (_bare(value) for name, value in settings.headers.items() if _is_credential(name))
+        self.redact = Redactor((*settings.keys, *headers))
+        self.sites = tuple(Site(self, address, version) for address in settings.addresses)
+
+    def __repr__(self) -> str:
+        return f"<Provider {self.name}>"
+
+    def allows(self, method: str, path: str) -> bool:
+        """Whether ``passthrough`` lists this request; ``path`` without a leading slash."""
+        return any(
+            method == allowed and (not prefix or path == prefix or path.startswith(prefix.rstrip("/") + "/"))
+            for allowed, prefix in self.passthrough
+        )
+
+
+class Site:
+    """One base URL of a provider, with the request heads for it."""
+
+    __slots__ = ("_lines", "_path", "_query", "_query_names", "base_url", "provider")
+
+    def __init__(self, provider: Provider, base_url: str, version: str) -> None:
+        self.provider = provider
+        self.base_url = base_url
+        url = URL(base_url)
+        self._path = url.raw_path.rstrip("/")
+        self._query = url.raw_query_string
+        self._query_names = frozenset(map(_name, self._query.split("&"))) if self._query else frozenset()
+        self._lines = _own_lines(url.host_port_subcomponent or "", version, provider.settings)
+
+    def __repr__(self) -> str:
+        return f"<Site {self.base_url} of {self.provider.name}>"
+
+    def target(self, path: str, model: str | None = None, query: str = "") -> str:
+        """The request target of the endpoint ``path``, which has no leading slash; ``query`` is the client's.
+
+        A parameter of the base URL replaces the client's parameter of the same name.
+        """
+        kind, own = self.provider.kind, self._query
+        if query:
+            query = _without(query, kind.dropped_parameters | self._query_names)
+        target, query = kind.target(self._path, own, path, model), "&".join(filter(None, (own, query)))
+        return f"{target}?{query}" if query else target
+
+    def url(self, path: str) -> str:
+        """The absolute URL of the endpoint ``path``."""
+        return str(URL(self.base_url).origin()) + self.target(path)
+
+    def head(self, method: str, path: str, key: Key, query: str = "", model: str | None = None) -> bytes:
+        """The request line and our header lines. The client's, the framing and the blank line follow."""
+        target = self.target(path, model, query)
+        return b"%b %b HTTP/1.1\r\n%b%b" % (method.encode(), target.encode("ascii"), self._lines, key.line)
+
+    def call_head(self, path: str, key: Key, query: str = "", model: str | None = None) -> bytes:
+        """The same for a JSON call."""
+        head = self.head("POST", path, key, query, model)
+        return head if b"content-type" in self.provider.configured else head + _JSON
+
+
+def _without(query: str, names: frozenset[str]) -> str:
+    """``query`` without the parameters of these names, which are in lower case."""
+    if not names:
+        return query
+    return "&".join(parameter for parameter in re.split("[&;]", query) if _name(parameter) not in names)
+
+
+def _name(parameter: str) -> str:
+    return parameter.partition("=")[0].lower()
+
+
+def _own_lines(authority: str, version: str, settings: Settings) -> bytes:
+    lines = {
+        "Host": authority,
+        "User-Agent": f"sluice/{version}",
+        # Compressed events would arrive in lumps and cost us an inflater per stream.
+        "Accept-Encoding": "identity",
+    }
+    names = {name.lower(): name for name in lines}
+    for name, value in settings.headers.items():
+        lines[names.get(name.lower(), name)] = value
+    return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
+
+
+def _bare(value: str) -> str:
+    """The credential of a header value, without its scheme."""
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() in ("bearer", "basic", "token") else value
+
+
+def _rule(entry: str) -> tuple[str, str]:
+    method, _, prefix = entry.partition(" ")
+    return method.upper(), prefix.strip().lstrip("/")

@@ -1,0 +1,109 @@
+"""Azure's addresses and its header, and kinds of providers in general."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.config.schema import Provider as Settings
+from proxy.providers.kinds import kind_of
+from proxy.providers.provider import Provider
+from proxy.providers.state import state_of
+
+RESOURCE = "https://res.openai.azure.com"
+VERSION = "api-version=2024-10-21"
+
+
+def provider(base_url: str, **more: Any) -> Provider:
+    settings = Settings(**{"base_url": base_url, "api_key": "secret-key"} | more)
+    return Provider("p", settings, state_of(settings), version="1", open_=True)
+
+
+def target(base_url: str, path: str, model: str | None = "gpt-4o", query: str = "", **more: Any) -> str:
+    return provider(base_url, **more).sites[0].target(path, model, query)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "found"),
+    [
+        (f"{RESOURCE}/openai/v1", "chat/completions", "/openai/v1/chat/completions"),
+        (RESOURCE, "chat/completions", "/openai/v1/chat/completions"),
+        (f"{RESOURCE}/openai", "responses", "/openai/v1/responses"),
+        (f"{RESOURCE}?{VERSION}", "chat/completions", f"/openai/deployments/gpt-4o/chat/completions?{VERSION}"),
+        (f"{RESOURCE}/openai?{VERSION}", "images/edits", f"/openai/deployments/gpt-4o/images/edits?{VERSION}"),
+        (f"{RESOURCE}?{VERSION}", "responses", f"/openai/responses?{VERSION}"),
+        (f"{RESOURCE}?{VERSION}", "models", f"/openai/models?{VERSION}"),
+        (f"{RESOURCE}/openai/v1?api-version=preview", "embeddings", "/openai/v1/embeddings?api-version=preview"),
+        (
+            f"{RESOURCE}/openai/deployments/mine?{VERSION}",
+            "embeddings",
+            f"/openai/deployments/mine/embeddings?{VERSION}",
+        ),
+    ],
+)
+def test_a_path_is_appended_as_the_form_of_the_base_url_asks(base_url: str, path: str, found: str) -> None:
+    assert target(base_url, path) == found
+
+
+def test_a_model_name_in_the_path_is_percent_encoded() -> None:
+    assert target(f"{RESOURCE}?{VERSION}", "embeddings", "a/b c?") == (
+        f"/openai/deployments/a%2Fb%20c%3F/embeddings?{VERSION}"
+    )
+
+
+def test_without_a_model_name_the_body_has_to_name_it() -> None:
+    assert target(f"{RESOURCE}?{VERSION}", "chat/completions", None) == f"/openai/chat/completions?{VERSION}"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "kind"),
+    [
+        (RESOURCE, "azure"),
+        ("https://res.cognitiveservices.azure.com/openai/v1", "azure"),
+        ("https://res.services.ai.azure.com/openai/v1", "azure"),
+        ("https://api.openai.com/v1", "openai"),
+        ("https://openai.azure.com.evil.example/v1", "openai"),
+    ],
+)
+def test_a_host_of_azure_means_the_kind_azure(base_url: str, kind: str) -> None:
+    assert type(provider(base_url).kind) is type(kind_of(kind))
+
+
+def test_a_configured_kind_wins_over_the_host() -> None:
+    assert target("http://127.0.0.1:1", "embeddings", kind="azure") == "/openai/v1/embeddings"
+    assert target(f"{RESOURCE}/v1", "embeddings", kind="openai") == "/v1/embeddings"
+
+
+def test_the_key_is_sent_as_azure_wants_it() -> None:
+    head = provider(RESOURCE).sites[0].call_head("chat/completions", provider(RESOURCE).keys._keys[0])
+    assert b"\r\napi-key: secret-key\r\n" in head
+    assert b"Authorization" not in head
+
+
+@pytest.mark.parametrize("name", ["api-key", "Authorization"])
+def test_a_configured_credential_header_replaces_the_key(name: str) -> None:
+    [key] = provider(RESOURCE, headers={name: "own"}).keys._keys
+    assert key.line == b""
+
+
+# -- a base URL with a query, of any kind ---------------------------------------------------------
+
+
+def test_the_query_of_a_base_url_is_sent_with_each_request() -> None:
+    base_url = "https://host.example/v1?region=eu"
+    assert target(base_url, "models") == "/v1/models?region=eu"
+    assert target(base_url, "models", query="limit=1;after=x") == "/v1/models?region=eu&limit=1&after=x"
+    assert provider(base_url).sites[0].url("models") == "https://host.example/v1/models?region=eu"
+
+
+def test_it_replaces_a_clients_parameter_of_the_same_name() -> None:
+    assert target(f"{RESOURCE}?{VERSION}", "models", query="API-Version=2020-01-01&x=1") == (
+        f"/openai/models?{VERSION}&x=1"
+    )
+
+
+def test_an_api_version_goes_to_azure_only() -> None:
+    assert target("https://host.example/v1", "models", query="api-version=1&x=1&y") == "/v1/models?x=1&y"
+    assert target("https://host.example/v1", "models", query="api-version=1") == "/v1/models"
+    assert target(f"{RESOURCE}/openai/v1", "models", query="api-version=1") == "/openai/v1/models?api-version=1"
