@@ -25,7 +25,7 @@ from proxy.routing.routes import Route
 from proxy.server.body import BodyReader
 from proxy.server.connection import Request
 from proxy.server.flush import send
-from proxy.server.reply import Reply
+from proxy.server.outlet import Outlet
 from proxy.wire.call import Call
 from proxy.wire.document import is_json
 
@@ -56,13 +56,14 @@ _own_lines: Final = _Own().__getitem__  # what a pure function said before
 class Responder:
     """One exchange together with the client's request: whoever handles it answers here."""
 
-    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "request", "route")
+    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "outlet", "request", "route")
 
     route: Route  # known before a handler is called
 
     def __init__(self, exchange: Exchange, request: Request) -> None:
         self.exchange = exchange
         self.request = request
+        self.outlet: Outlet = request.reply  # where every answer of the exchange goes
         self._deployment: Deployment | None = None
         self.body: BodyReader | None = None  # where the request's body is read, once that began
         self.call: Call | None = None  # what it says, where it is one
@@ -107,11 +108,11 @@ class Responder:
 
     def send(self, status: int, body: bytes) -> None:
         """A JSON answer of our own making."""
-        self.request.reply.send(status, self._json_lines(), body)
+        self.outlet.send(status, self._json_lines(), body)
 
     def checked(self, answer: Answer) -> AnswerInfo:
         """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
-        if self.request.reply.begun:
+        if self.outlet.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
         return check(answer.body)
 
@@ -128,21 +129,21 @@ class Responder:
             body = router_metadata.spliced(body, router_metadata.member(exchange, deployment))
         else:
             exchange.lenient_events = 1
-        self.request.reply.send(answer.status, self.lines(answer.kind, answer.lines), body)
+        self.outlet.send(answer.status, self.lines(answer.kind, answer.lines), body)
 
     def ping(self) -> None:
         """Tell a client that waits for a stream's content that we wait, too.
 
         The first one is the status commit: 200 now, the content later, or an error in-band.
         """
-        reply = self.request.reply
+        outlet = self.outlet
         if self.request.gone:
             return  # whoever waits for it may hear so a moment later than we
-        if reply.begun:
-            reply.write(comment(PING, numbered=reply.numbered))
+        if outlet.begun:
+            outlet.write(comment(PING, numbered=outlet.numbered))
         else:
             self.exchange.early_status = True
-            reply.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), PING)
+            outlet.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), PING)
 
     def epilogue(self) -> bytes:
         """What goes before the terminal event of a stream: who answered, where the head could not or should not say,
@@ -166,33 +167,33 @@ class Responder:
         body = pages.find(name, access) if name else pages.listed(access)
         if body is None:
             raise pages.unknown(name, access)
-        await send(self.request, 200, self._json_lines(), body)
+        await send(self.request, self.outlet, 200, self._json_lines(), body)
 
     def refuse(self, fault: GatewayError) -> None:
         """Tell a failure: as an HTTP status, in-band once the status is out, or by a cut."""
-        exchange, reply = self.exchange, self.request.reply
+        exchange, outlet = self.exchange, self.outlet
         exchange.error = fault.code or fault.type
         exchange.error_detail = fault.detail or exchange.error_detail
         if self.request.gone:
             exchange.outcome = "client_gone"
             return
-        if reply.ended:
+        if outlet.ended:
             return
-        if reply.begun:
+        if outlet.begun:
             exchange.outcome = "broken"
-            reply.end(encode_error(exchange.endpoint.dialect, fault))
+            outlet.break_off(fault, encode_error(exchange.endpoint.dialect, fault))
             return
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:
-            reply.keep_alive = False
-        refuse(reply, fault, self._router_lines() + self.cors)
+            self.request.reply.keep_alive = False
+        refuse(outlet, fault, self._router_lines() + self.cors)
 
     def relay_error(self, answer: Answer) -> None:
         """The provider's own error, which is the client's affair, without credentials and names of accounts."""
         deployment = self._deployment
         body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)
         error = openai_error.refused(body)
-        if self.request.reply.begun or self.request.gone:
+        if self.outlet.begun or self.request.gone:
             raise openai_error.fault_of(error)
         exchange = self.exchange
         exchange.outcome = "error"
@@ -208,7 +209,7 @@ class Responder:
             lines += _FINAL  # a limit that waiting does not lift, or it would not be relayed
         # A 401 that is relayed says what the gateway's key may not do. To a client it would mean its own key.
         status = 403 if answer.status == 401 else answer.status
-        self.request.reply.send(status, _JSON + self.lines(b"application/json", lines), body)
+        self.outlet.send(status, _JSON + self.lines(b"application/json", lines), body)
 
     def _json_lines(self) -> bytes:
         return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.cors))
@@ -223,7 +224,7 @@ class Responder:
         )
 
 
-def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
+def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = b"") -> None:
     """An error answer in OpenAI's shape."""
     retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
@@ -231,7 +232,7 @@ def refuse(reply: Reply, fault: GatewayError, lines: bytes = b"") -> None:
     ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorized) else b""
     upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
     final = _FINAL if fault.should_retry is False else b""
-    reply.send(fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
+    outlet.send(fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
 
 
 def _document(fault: GatewayError) -> bytes:

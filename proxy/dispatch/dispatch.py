@@ -177,7 +177,7 @@ class Dispatch:
 
     def _reply(self) -> Outlet:
         """Where the attempt's answer goes."""
-        return self._responder.request.reply
+        return self._responder.outlet
 
     def _claim(self, attempt: Attempt, answer: Answer) -> AnswerInfo:
         """A collected answer is about to go to the client. Raises UpstreamFault if it is none."""

@@ -88,10 +88,10 @@ class Holding(Calling):
             raise ClientGone
         super()._streamed(attempt)
         self._exchange.first_content = self._dispatcher.context.loop.time()
-        reply = self._responder.request.reply
-        if not reply.begun:
-            reply.begin(200, self._lines)
-        reply.end(self._held.take())
+        outlet = self._responder.outlet
+        if not outlet.begun:
+            outlet.begin(200, self._lines)
+        outlet.end(self._held.take())
         return None
 
 
@@ -103,7 +103,7 @@ class Continuing(Calling):
     def __init__(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> None:
         super().__init__(dispatcher, responder, plan, call)
         self._said = Transcript()
-        self._bridge = Bridge(responder.request.reply, self._said)
+        self._bridge = Bridge(responder.outlet, self._said)
         self.listener = self._bridge.hear
 
     def _reply(self) -> Bridge:

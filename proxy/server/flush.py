@@ -17,6 +17,7 @@ from proxy.net.clocks import Subject, Ticker, Watch
 if TYPE_CHECKING:  # both stand on this module
     from proxy.net.budget import Budget
     from proxy.server.connection import Request
+    from proxy.server.outlet import Outlet
 
 PIECE = 64 * 1024  # bytes written at a time of a body that is larger: as much as any connection may hold
 
@@ -47,20 +48,19 @@ class Flushing:
         return _stall_watch(self._ticker, self.client_stall, subject, expired)
 
 
-async def send(request: Request, status: int, lines: bytes, body: bytes) -> None:
-    """A whole answer of any size, written piece by piece as the client takes it.
+async def send(request: Request, outlet: Outlet, status: int, header_lines: bytes, body: bytes) -> None:
+    """Write a whole answer of any size, in pieces as the client takes them. Raises ClientGone.
 
-    For bodies that many answers share: so little is held for each that it need not be refused. Raises ClientGone.
+    For bodies that many answers share: each answer holds so little that it need not be refused.
     """
-    reply = request.reply
-    if len(body) <= PIECE or reply.head_only:
-        reply.send(status, lines, body)
+    if len(body) <= PIECE or request.method == "HEAD":
+        outlet.send(status, header_lines, body)
         return
-    reply.begin(status, lines, body[:PIECE], length=len(body))
+    outlet.begin(status, header_lines, body[:PIECE], length=len(body))
     for start in range(PIECE, len(body), PIECE):
         await request.flush()
-        reply.write(body[start : start + PIECE])
-    reply.end()
+        outlet.write(body[start : start + PIECE])
+    outlet.end()
 
 
 def _stall_watch(ticker: Ticker, seconds: float, subject: Subject, expired: Callable[[str, float], None]) -> Watch:

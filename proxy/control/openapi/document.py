@@ -51,7 +51,7 @@ class Description:
         """GET /openapi.json: the same for everybody, and nothing in it is a secret."""
         if not self._body:  # it takes some 10 ms
             self._body = await asyncio.to_thread(self._encoded)
-        await send(request, 200, _LINES, self._body)
+        await send(request, request.reply, 200, _LINES, self._body)
 
     def _encoded(self) -> bytes:
         return json.encode(document(self._routes(), self._version))

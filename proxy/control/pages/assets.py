@@ -77,9 +77,9 @@ async def answer(request: Request, asset: Asset) -> None:
     if _is_known(request, asset.tag):
         request.reply.send(304, asset.lines)
     elif _takes_gzip(request):
-        await send(request, 200, asset.lines + _PACKED, asset.packed)
+        await send(request, request.reply, 200, asset.lines + _PACKED, asset.packed)
     else:
-        await send(request, 200, asset.lines, asset.body)
+        await send(request, request.reply, 200, asset.lines, asset.body)
 
 
 def _is_known(request: Request, tag: str) -> bool:

@@ -27,6 +27,6 @@ class Pages:
             body, content_type = await render(self._metrics, request.headers.get("Accept"))
             self._budget.take(len(body))
         try:
-            await send(request, 200, _LINES % content_type.encode(), body)
+            await send(request, request.reply, 200, _LINES % content_type.encode(), body)
         finally:
             self._budget.give(len(body))
