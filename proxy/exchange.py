@@ -15,7 +15,7 @@ from proxy.routing.access import ALL, Access
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from proxy.breakers.breaker import Entry
+    from proxy.breakers.breaker import Permit
     from proxy.dialects.openai_usage import Usage
     from proxy.errors import GatewayError
     from proxy.identity import Client
@@ -44,7 +44,7 @@ class Attempt(Struct, eq=False):
     """
 
     deployment: Deployment
-    entry: Entry
+    permit: Permit
     key: Key
     began: float
     decision: bytes = b""  # the header line that explains the choice, where the client asked for it

@@ -185,11 +185,11 @@ async def test_probes_come_one_at_a_time(one: Flapping, other: Flapping, clock: 
         one.upstream.on(lambda request: [Wait(gate), *json_answer(completion("one"))])
         asking = [asyncio.create_task(who(gw)) for _ in range(30)]
         await until(lambda: sum(task.done() for task in asking) == 29, "all but the probe")
-        assert (one.asked - before, breaker.state, bool(breaker.probing)) == (1, "half_open", True)
+        assert (one.asked - before, breaker.state, bool(breaker.active_probe)) == (1, "half_open", True)
         gate.set()
         served = await asyncio.gather(*asking)
         assert Counter(served) == {"one": 1, "other": 29}
-        assert (breaker.successes, bool(breaker.probing)) == (1, False)
+        assert (breaker.successes, bool(breaker.active_probe)) == (1, False)
 
 
 async def test_a_probe_of_a_stream_is_over_at_its_content_and_the_slot_is_free_while_it_runs(
@@ -247,12 +247,12 @@ async def test_a_client_that_leaves_frees_the_slot_without_a_verdict(
         counts = live(gw, "one/m").statistics.counts(clock.now())
         one.upstream.on(lambda request: [Signal(arrived), Stall()])
         leaving = []
-        while not breaker.probing:  # the rotation may begin with the other
+        while not breaker.active_probe:  # the rotation may begin with the other
             client = await gw.client()
             leaving.append(client)
             await client.request("POST", CHAT, json=call)
-            await until(lambda: breaker.probing or len(gw.exchanges) > 3, "the request to be on its way")
-            if not breaker.probing:
+            await until(lambda: breaker.active_probe or len(gw.exchanges) > 3, "the request to be on its way")
+            if not breaker.active_probe:
                 await client.read_answer()
         await within(arrived.wait(), "the probe upstream")
         assert await who(gw) == "other"
@@ -282,7 +282,7 @@ async def test_an_answer_without_a_verdict_frees_the_slot(
         one.upstream.queue(json_answer(error_json(), status))
         while one.asked == before:
             await ask(gw)
-        assert (breaker.state, bool(breaker.probing)) == ("half_open", False)
+        assert (breaker.state, bool(breaker.active_probe)) == ("half_open", False)
         for _ in range(4):
             await who(gw)
         assert breaker.state == "closed"

@@ -403,14 +403,14 @@ async def test_a_stop_during_the_race_ends_both_and_is_a_503(manner: str) -> Non
 async def test_a_probe_that_loses_frees_its_slot() -> None:
     async with hedged(circuitBreaker={"failureThreshold": 1, "cooldownPeriodSecs": 5}) as (gw, ups, clock):
         breaker = live(gw, "a/a").breaker
-        breaker.fail(breaker.enter("chat/completions", clock.now()), clock.now(), "x")
+        breaker.fail(breaker.acquire("chat/completions", clock.now()), clock.now(), "x")
         clock.advance(6)
         ups[0].queue([Stall()])
         ups[1].queue(good("plain"))
         answer = await (await ask(gw, "plain")).read_answer()
         assert answer.header("x-router-provider") == "b"
         await until(lambda: not live(gw, "a/a").in_flight, "the loser to end")
-        assert (breaker.state, bool(breaker.probing), breaker.successes) == ("half_open", False, 0)
+        assert (breaker.state, bool(breaker.active_probe), breaker.successes) == ("half_open", False, 0)
 
 
 async def test_two_that_are_ready_at_once_give_one_answer() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy import router_metadata
-from proxy.breakers.breaker import Entry
+from proxy.breakers.breaker import Permit
 from proxy.exchange import Attempt, Exchange
 from proxy.providers.keys import KeyRing
 from proxy.routing.deployment import Deployment
@@ -39,7 +39,7 @@ def exchange(*attempts: tuple[Deployment, str, str], **facts: Any) -> Exchange:
     """``attempts``: who was asked, and the kind and the reason of its failure."""
     made = Exchange(ENDPOINTS[0], None, "req-1", began=0.0)  # type: ignore[arg-type]
     [key] = KeyRing([KEY])._keys
-    made.attempts = [Attempt(each, Entry.NORMAL, key, 0.0, failure=kind, reason=why) for each, kind, why in attempts]
+    made.attempts = [Attempt(each, Permit.NORMAL, key, 0.0, failure=kind, reason=why) for each, kind, why in attempts]
     for name, value in facts.items():
         setattr(made, name, value)
     return made

@@ -1,10 +1,13 @@
-"""The circuit breaker of one deployment: consulted before each attempt, and given the verdict on it.
+"""Circuit breaker of one deployment: consulted before each attempt, and updated with its outcome.
 
-``table.py`` has the transitions; here outcomes become events of that table. ``enter`` returns an ``Entry``, which ends
-with exactly one of ``succeed``, ``fail`` and ``leave``. A stream calls ``commit`` before. While the breaker is closed
-that changes nothing, so that a deployment that breaks every stream after its first content opens all the same; in
-half-open it is the probe's success, since the end of a stream may be an hour away. Moments are seconds of a
-monotonic clock.
+``table.py`` has the transitions; this file maps outcomes to the table's events. ``acquire`` returns a ``Permit``,
+which ends with exactly one of ``succeed``, ``fail`` and ``release``.
+
+A stream calls ``commit`` first, at its first content. In state closed this changes nothing: a deployment that breaks
+every stream after its first content must still open. In state half-open it counts as the probe's success, because
+the end of a stream may be an hour away.
+
+All times are seconds of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -19,12 +22,12 @@ from msgspec import Struct
 from proxy.breakers.table import TABLE, Action, Event
 from proxy.breakers.table import State as State
 
-RATE_LIMITED: Final = "rate_limited"  # the reason of a failure after which the provider answers others all the same
-LONGEST_MISSING: Final = 600.0  # seconds; the cooldown of a missing model is doubled up to this
+RATE_LIMITED: Final = "rate_limited"  # failure reason; the provider is up and may answer other requests
+LONGEST_MISSING: Final = 600.0  # seconds; the cooldown of a missing model doubles up to this
 
 
 class Policy(Struct, frozen=True):
-    """Failures in a row, seconds of cooldown, successes in a row.
+    """Thresholds: consecutive failures until it opens, seconds of cooldown, successful probes until it closes.
 
     ``missing_cooldown``: seconds until a missing model is requested again; 0: not before a restart, reset or reload.
     """
@@ -35,27 +38,27 @@ class Policy(Struct, frozen=True):
     missing_cooldown: float = 0.0
 
 
-class Missing(Struct, frozen=True):
-    """A provider does not have the model at one endpoint: the end and the length of its cooldown, maybe infinite."""
+class MissingModel(Struct, frozen=True):
+    """A model that the provider does not have at one endpoint: end and length of its cooldown (may be infinite)."""
 
     until: float
     cooldown: float
 
 
-_NONE_MISSING: Final[Mapping[str, Missing]] = MappingProxyType({})
+_NONE_MISSING: Final[Mapping[str, MissingModel]] = MappingProxyType({})
 
 
-class Entry(int):
-    """What ``enter`` answers: ``REFUSED`` (falsy), ``NORMAL``, or a probe's number, ``PROBE`` or larger.
+class Permit(int):
+    """Result of ``acquire``: ``REFUSED`` (falsy), ``NORMAL``, or a probe's number (``PROBE`` or larger).
 
-    Probes are numbered because their verdicts may come in any order: the slot that is freed has to be their own.
+    Probes are numbered because their outcomes arrive in any order, and each may free only its own slot.
     """
 
     __slots__ = ()
 
-    REFUSED: ClassVar[Entry]
-    NORMAL: ClassVar[Entry]
-    PROBE: ClassVar[Entry]
+    REFUSED: ClassVar[Permit]
+    NORMAL: ClassVar[Permit]
+    PROBE: ClassVar[Permit]
 
     @property
     def probe(self) -> bool:
@@ -65,54 +68,59 @@ class Entry(int):
         return f"probe {self - 1}" if self.probe else "normal" if self else "refused"
 
 
-Entry.REFUSED = Entry(0)
-Entry.NORMAL = Entry(1)
-Entry.PROBE = Entry(2)
+Permit.REFUSED = Permit(0)
+Permit.NORMAL = Permit(1)
+Permit.PROBE = Permit(2)
 
-_NORMAL = Entry.NORMAL  # every attempt's, mostly: an attribute of a class is searched for each time
+_NORMAL = Permit.NORMAL  # a global is cheaper to load than a class attribute, and most attempts need it
 
-# What another replica tells: it opened, an operator tripped it, an endpoint has no such model, an operator reset it.
-AnswerInfo = Literal["open", "held", "unavailable", "closed"]
+# What happened to another replica's breaker: it opened, an operator tripped it ("held"), a model is missing at an
+# endpoint, an operator reset it.
+RemoteEvent = Literal["open", "held", "unavailable", "closed"]
 
 
 class Change(Struct, frozen=True):
-    """Why ``on_change`` is called. ``endpoint`` is that of ``missing``; ``learned``: another replica told it."""
+    """Cause of an ``on_change`` call.
+
+    ``endpoint`` is set for ``missing``; ``remote``: another replica reported it.
+    """
 
     event: Event
     endpoint: str = ""
-    learned: bool = False
+    remote: bool = False
 
 
 OnChange = Callable[["Breaker", State, float], None]
 
 
 class Breaker:
-    """``state`` and ``failures`` tell how it stands, ``since`` and ``why`` how it came to that.
+    """State of one deployment's breaker.
 
-    ``policy`` may be replaced at any time and holds at once. ``probing`` is the probe in the slot, ``REFUSED`` if it
-    is free; ``why`` is the code of the last failure that counted, ``""`` if there was none.
-    ``on_change(breaker, old state, now)`` hears of every change of ``state`` and ``missing_at``, and of every trip and
-    reset, which other replicas may need although they change nothing here; ``last`` is what it heard of last. In state
-    ``closed`` every endpoint is admitted; where one has no such model, ``state_at`` tells more than ``state``.
-    ``missing_at`` is replaced, never changed. A cooldown in it that has passed stays until an attempt succeeds or the
-    model is missing again, as ``state`` stays ``open`` until somebody enters.
+    ``since``: when ``state`` began. ``reason``: code of the last failure that counted, ``""`` if there was none.
+    ``policy`` may be replaced at any time and takes effect at once.
+    ``active_probe``: the probe that holds the only slot, ``REFUSED`` if the slot is free.
+    ``missing_at``: missing models by endpoint. The mapping is replaced, never modified. An entry whose cooldown has
+    passed stays until an attempt succeeds or the model is missing again.
+
+    ``on_change(breaker, old state, now)`` is called after every change of ``state`` or ``missing_at``. It is also
+    called after every trip and reset, which other replicas need even if nothing changes here. ``last`` is its cause.
     """
 
     __slots__ = (
         "_earliest",
         "_latest",
+        "active_probe",
         "failures",
-        "held",
+        "forced_open",
         "key",
         "last",
         "missing_at",
         "on_change",
         "policy",
-        "probing",
+        "reason",
         "since",
         "state",
         "successes",
-        "why",
     )
 
     def __init__(self, policy: Policy, key: str = "", on_change: OnChange | None = None) -> None:
@@ -123,13 +131,13 @@ class Breaker:
         self.since = 0.0
         self.failures = 0
         self.successes = 0
-        self.why = ""
-        self.held = False
+        self.reason = ""
+        self.forced_open = False
         self.missing_at = _NONE_MISSING
         self.last: Change | None = None
-        self.probing = Entry.REFUSED
-        self._latest = 1  # the number of the latest probe
-        self._earliest = 2  # the number of the first probe since the breaker opened
+        self.active_probe = Permit.REFUSED
+        self._latest = 1  # number of the latest probe
+        self._earliest = 2  # number of the first probe since the breaker opened
 
     def __repr__(self) -> str:
         return f"<Breaker {self.key} {self.state}, {self.failures} failures, {self.successes} successes>"
@@ -143,42 +151,46 @@ class Breaker:
         return "closed" if self.state == "unavailable" else self.state
 
     def admits(self, endpoint: str, now: float, *, early: bool = False) -> bool:
-        """Whether ``enter`` would let an attempt in; nothing changes."""
+        """Whether ``acquire`` would give a permit. Changes nothing."""
         if self.state == "closed":
             return True
         if self._is_missing(endpoint, now):
             return False
         if self.state == "open":
-            return not self.held and (now >= self.since + self.policy.cooldown or (early and self.limited))
-        return self.state == "unavailable" or not self.probing
+            cooled = now >= self.since + self.policy.cooldown
+            return not self.forced_open and (cooled or (early and self.rate_limited))
+        return self.state == "unavailable" or not self.active_probe
 
-    def enter(self, endpoint: str, now: float, *, early: bool = False) -> Entry:
-        """Let an attempt in, or not. In half-open it takes the probe's slot.
+    def acquire(self, endpoint: str, now: float, *, early: bool = False) -> Permit:
+        """Return a permit for an attempt, or ``REFUSED``. In state half-open the permit takes the probe's slot.
 
-        ``early``: a probe is let in before the cooldown is over where the breaker opened because of rate limits. For
-        requests that have no other deployment.
+        ``early`` admits a probe before the cooldown is over if rate limits opened the breaker. It is for requests
+        that have no other deployment.
         """
         if self.state == "closed":
             return _NORMAL
         if not self.admits(endpoint, now, early=early):
-            return Entry.REFUSED
+            return Permit.REFUSED
         if self.state == "unavailable":
             return _NORMAL
         if self.state == "open":
             self._step("cooled", now)
         self._latest += 1
-        self.probing = Entry(self._latest)
-        return self.probing
+        self.active_probe = Permit(self._latest)
+        return self.active_probe
 
     @property
-    def limited(self) -> bool:
-        """Whether a rate limit opened it: the provider answers, if not everybody."""
-        return self.why == RATE_LIMITED and not self.held
+    def rate_limited(self) -> bool:
+        """Whether a rate limit opened the breaker, so the provider is reachable."""
+        return self.reason == RATE_LIMITED and not self.forced_open
 
     @property
     def retry_at(self) -> float | None:
-        """When a refused endpoint may ask again; ``None``: never by itself. It is past where a probe is waited for."""
-        if self.held:
+        """When a refused endpoint is admitted again; ``None``: only after a reset or reload.
+
+        It lies in the past while a probe is running.
+        """
+        if self.forced_open:
             return None
         if self.state == "unavailable":
             until = min(mark.until for mark in self.missing_at.values())
@@ -187,42 +199,42 @@ class Breaker:
 
     # -- after it ---------------------------------------------------------------------------------
 
-    def commit(self, entry: Entry, now: float) -> None:
-        """The content commit of a stream, whose end is still to come: the success of a probe, whose slot it frees."""
-        if self._free(entry):
+    def commit(self, permit: Permit, now: float) -> None:
+        """Record the first content of a stream. Of a probe it is the success, and frees its slot."""
+        if self._free(permit):
             self._probe_succeeded(now)
 
-    def succeed(self, entry: Entry, endpoint: str, now: float) -> None:
-        """A whole answer."""
+    def succeed(self, permit: Permit, endpoint: str, now: float) -> None:
+        """Record a complete response."""
         if self.state == "closed":
             if self.failures:
                 self._step("success", now)
             return
         if endpoint in self.missing_at and not self._is_missing(endpoint, now):
             self._step("found" if len(self.missing_at) == 1 else "partly_found", now, endpoint)
-        if self._free(entry):
+        if self._free(permit):
             self._probe_succeeded(now)
         else:
             self._step("late" if self.state in ("open", "half_open") else "success", now)
 
-    def fail(self, entry: Entry, now: float, why: str) -> None:
-        """One failure, before the commit or after it; ``why`` is its code."""
-        self._free(entry)
-        if self.state == "open" or (self.state == "half_open" and entry < self._earliest):
+    def fail(self, permit: Permit, now: float, why: str) -> None:
+        """Record one failure, before or after the commit; ``why`` is its code."""
+        self._free(permit)
+        if self.state == "open" or (self.state == "half_open" and permit < self._earliest):
             self._step("late", now)
             return
-        self.why = why
+        self.reason = why
         reached = self.state != "half_open" and self.failures + 1 >= self.policy.failure_threshold
         self._step("limit" if reached else "failure", now)
 
-    def leave(self, entry: Entry, now: float) -> None:
-        """No verdict. A probe's slot is free again."""
-        self._free(entry)
+    def release(self, permit: Permit, now: float) -> None:
+        """End an attempt without a verdict, for example because the client left. Frees a probe's slot."""
+        self._free(permit)
 
     def missing(self, endpoint: str, now: float) -> None:
-        """The provider has no such model: the endpoint is unavailable for a cooldown.
+        """Mark the model as missing at an endpoint for a cooldown, which doubles each time.
 
-        That is twice the last one where the model was missing before; answers to attempts from before do not count.
+        Does nothing during the cooldown: such attempts began before it.
         """
         if self._is_missing(endpoint, now):
             return
@@ -233,44 +245,44 @@ class Breaker:
     # -- from outside -----------------------------------------------------------------------------
 
     def trip(self, now: float, why: str) -> None:
-        """The operator opens it: it stays open until ``reset``, also beyond its cooldown."""
-        self.why = why
+        """Force the breaker open until ``reset``; its cooldown does not end this."""
+        self.reason = why
         self._step("trip", now)
 
     def reset(self, now: float) -> None:
-        """The operator closes it: everything that is held against the deployment is forgotten."""
+        """Close the breaker and clear all failures and missing models."""
         self._step("reset", now)
 
     def reload(self, now: float) -> None:
-        """The configuration was read again: every endpoint may have its model now."""
+        """Clear missing models, since the configuration was reloaded."""
         self._step("reload", now)
 
-    def learn(
-        self, told: AnswerInfo, now: float, since: float, why: str, endpoint: str = "", missing_cooldown: float = 0.0
+    def apply_remote(
+        self, event: RemoteEvent, now: float, since: float, why: str, endpoint: str = "", missing_cooldown: float = 0.0
     ) -> None:
-        """Another replica tells what is so since ``since``; nobody needs to find it out by failing again.
+        """Apply what happened to another replica's breaker at ``since``.
 
-        Opened elsewhere it opens here, and its cooldown ends when the other's does, unless that is over, what happened
-        here is newer, or an operator holds it. How it recovers is its own affair. The same holds for a missing model
-        and its cooldown; 0: the other's is not known, or has no end.
+        A breaker that opened there opens here, and its cooldown ends at the same time. It is ignored if that cooldown
+        is over, if a change here is newer, or if an operator forced this breaker open. Recovery is not shared.
+        A missing model works the same way; a ``missing_cooldown`` of 0 is unknown or infinite.
         """
-        match told:
-            case "open" if not self.held and self._is_news(since) and now < since + self.policy.cooldown:
-                self.why = why
+        match event:
+            case "open" if not self.forced_open and self._is_newer(since) and now < since + self.policy.cooldown:
+                self.reason = why
                 self._step("opened_elsewhere", now, since=since)
-            case "held" if not self.held:
-                self.why = why
+            case "held" if not self.forced_open:
+                self.reason = why
                 self._step("trip", now, since=since)
             case "unavailable":
                 cooldown = missing_cooldown or self.policy.missing_cooldown or inf
                 known = self.missing_at.get(endpoint)
                 if since + cooldown > (now if known is None else max(now, known.until)):
-                    self._mark(endpoint, now, since, cooldown, learned=True)
+                    self._mark(endpoint, now, since, cooldown, remote=True)
             case "closed":
                 self._step("reset", now, since=since)
 
-    def _is_news(self, since: float) -> bool:
-        """An endpoint without the model says nothing of the others, however new it is."""
+    def _is_newer(self, since: float) -> bool:
+        """Whether ``since`` is later than the last change here; a missing model says nothing about other endpoints."""
         return self.last is None or self.state == "unavailable" or self.since <= since
 
     # -- the table at work ------------------------------------------------------------------------
@@ -279,9 +291,9 @@ class Breaker:
         found = self.missing_at.get(endpoint)
         return found is not None and now < found.until
 
-    def _mark(self, endpoint: str, now: float, since: float, cooldown: float, *, learned: bool = False) -> None:
-        marks = {**self.missing_at, endpoint: Missing(since + cooldown, cooldown)}
-        self._step("missing", now, endpoint, marks, since=since if learned else None)
+    def _mark(self, endpoint: str, now: float, since: float, cooldown: float, *, remote: bool = False) -> None:
+        marks = {**self.missing_at, endpoint: MissingModel(since + cooldown, cooldown)}
+        self._step("missing", now, endpoint, marks, since=since if remote else None)
 
     def _probe_succeeded(self, now: float) -> None:
         if self.successes + 1 < self.policy.success_threshold:
@@ -289,11 +301,11 @@ class Breaker:
         else:
             self._step("partly_recovered" if self.missing_at else "recovered", now)
 
-    def _free(self, entry: Entry) -> bool:
-        """Whether the slot was this probe's; now it is free."""
-        if not entry.probe or entry != self.probing:
+    def _free(self, permit: Permit) -> bool:
+        """Free the slot if this probe holds it; whether it did."""
+        if not permit.probe or permit != self.active_probe:
             return False
-        self.probing = Entry.REFUSED
+        self.active_probe = Permit.REFUSED
         return True
 
     def _step(
@@ -301,20 +313,23 @@ class Breaker:
         event: Event,
         now: float,
         endpoint: str = "",
-        marks: Mapping[str, Missing] = _NONE_MISSING,
+        marks: Mapping[str, MissingModel] = _NONE_MISSING,
         *,
         since: float | None = None,
     ) -> None:
-        """``since`` is when it happened at another replica; ``None``: here and now. ``marks`` are for ``mark``."""
+        """Apply the table's transition and action, and report the change.
+
+        ``since``: when it happened at another replica; ``None``: here and now. ``marks`` is for ``mark_missing``.
+        """
         old, missing_at = self.state, self.missing_at
         self.state, action = TABLE[old, event]
-        if action == "mark":
+        if action == "mark_missing":
             self.missing_at = marks
-        elif action == "unmark":
+        elif action == "unmark_missing":
             self.missing_at = {each: mark for each, mark in missing_at.items() if each != endpoint}
         else:
             self._act(action)
-        if self.state != old or action in ("hold", "follow"):
+        if self.state != old or action in ("force_open", "adopt_cooldown"):
             self.since = now if since is None else since
         if self.state == old and self.missing_at == missing_at and event not in ("trip", "reset"):
             return
@@ -324,32 +339,32 @@ class Breaker:
 
     def _act(self, action: Action) -> None:
         match action:
-            case "clear":
+            case "clear_counts":
                 self.failures = self.successes = 0
             case "count_failure":
                 self.failures += 1
             case "count_success":
                 self.failures = 0
                 self.successes += 1
-            case "cool":
+            case "start_cooldown":
                 self.failures += 1
                 self._stop_probing()
-            case "follow":
+            case "adopt_cooldown":
                 self._stop_probing()
-            case "probe":
+            case "start_probing":
                 self._earliest = self._latest + 1
-            case "hold":
-                self.held = True
+            case "force_open":
+                self.forced_open = True
                 self._stop_probing()
-            case "forget":
+            case "clear_missing":
                 self.missing_at = _NONE_MISSING
-            case "forget_all":
+            case "clear_all":
                 self.failures = 0
-                self.why = ""
-                self.held = False
+                self.reason = ""
+                self.forced_open = False
                 self.missing_at = _NONE_MISSING
                 self._stop_probing()
 
     def _stop_probing(self) -> None:
         self.successes = 0
-        self.probing = Entry.REFUSED
+        self.active_probe = Permit.REFUSED

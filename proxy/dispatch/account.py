@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.breakers.breaker import Entry
+from proxy.breakers.breaker import Permit
 from proxy.exchange import Attempt
 from proxy.routing import rules
 from proxy.routing.rules import Kind
@@ -17,16 +17,16 @@ from proxy.routing.statistics import Statistics
 
 SLOW: Final = 0.5  # of the clock that ran: a client that leaves later than this has waited for a silent provider
 
-_NORMAL: Final = Entry.NORMAL
-_ENDED: Final = Entry.REFUSED
+_NORMAL: Final = Permit.NORMAL
+_ENDED: Final = Permit.REFUSED
 
 
 def committed(attempt: Attempt, now: float) -> None:
     """The first content of a stream, whose end is still to come."""
     attempt.first_content = now
     live = attempt.deployment.live
-    if attempt.entry is not _NORMAL:
-        live.breaker.commit(attempt.entry, now)
+    if attempt.permit is not _NORMAL:
+        live.breaker.commit(attempt.permit, now)
     if live.quota.probed_at:
         live.quota.succeeded(attempt.began)
     live.statistics.first_token(now - attempt.began, now)
@@ -42,8 +42,8 @@ def answered(attempt: Attempt, endpoint: str, now: float) -> None:
 def succeeded(attempt: Attempt, endpoint: str, now: float) -> Statistics:
     """A whole answer; the statistics that count it."""
     live = attempt.deployment.live
-    live.breaker.succeed(attempt.entry, endpoint, now)
-    attempt.entry = _ENDED
+    live.breaker.succeed(attempt.permit, endpoint, now)
+    attempt.permit = _ENDED
     if live.quota.probed_at:
         live.quota.succeeded(attempt.began)
     statistics = live.statistics
@@ -72,11 +72,11 @@ def failed(
     first = verdict == "failure" and not _has_failed(attempt, attempts)
     if first:
         live.statistics.ended(False, now)
-    if first or (verdict == "failure" and attempt.entry.probe):  # a probe that failed may not look like one that left
-        live.breaker.fail(attempt.entry, now, why)
+    if first or (verdict == "failure" and attempt.permit.probe):  # a probe that failed may not look like one that left
+        live.breaker.fail(attempt.permit, now, why)
     else:
-        live.breaker.leave(attempt.entry, now)
-    attempt.entry = _ENDED
+        live.breaker.release(attempt.permit, now)
+    attempt.permit = _ENDED
     # A name that nobody configured is a client's own: it is requested again as soon as somebody wants it.
     if verdict == "unavailable" and attempt.deployment.model is not None:
         live.breaker.missing(endpoint, now)
@@ -87,7 +87,7 @@ def cut_short(attempt: Attempt, kind: Kind, waited: float, endpoint: str, now: f
 
     ``waited`` is how much of the clock that ran had passed without an event, 0 to 1.
     """
-    if attempt.entry:
+    if attempt.permit:
         if kind is Kind.CLIENT_GONE and waited >= SLOW:
             kind = Kind.SLOW
             attempt.deployment.live.statistics.left_waiting(now)
@@ -100,8 +100,8 @@ def cut_short(attempt: Attempt, kind: Kind, waited: float, endpoint: str, now: f
 
 def left(attempt: Attempt, now: float) -> None:
     """No verdict."""
-    attempt.deployment.live.breaker.leave(attempt.entry, now)
-    attempt.entry = _ENDED
+    attempt.deployment.live.breaker.release(attempt.permit, now)
+    attempt.permit = _ENDED
 
 
 def _has_failed(attempt: Attempt, attempts: Iterable[Attempt]) -> bool:

@@ -113,9 +113,9 @@ class Dispatch:
             self._keyless += (deployment,)
             return None
         exchange, live = self._exchange, deployment.live
-        entry = live.breaker.enter(self._endpoint, now)
+        entry = live.breaker.acquire(self._endpoint, now)
         if not entry:
-            entry = live.breaker.enter(self._endpoint, now, early=self._plan.early)
+            entry = live.breaker.acquire(self._endpoint, now, early=self._plan.early)
             if not entry:
                 return None
         if live.quota.refused_until > now >= live.quota.rests_until:

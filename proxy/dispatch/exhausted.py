@@ -65,7 +65,7 @@ def _cause(deployment: Deployment, reason: Reason) -> Kind:
         return Kind.MODEL_MISSING
     if reason in ("resting", "busy"):
         return Kind.RATE_LIMITED
-    why = deployment.live.breaker.why
+    why = deployment.live.breaker.reason
     return Kind(why) if reason == "breaker_open" and why in _LIMITED else Kind.UNREACHABLE
 
 

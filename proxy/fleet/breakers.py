@@ -1,6 +1,6 @@
 """Breaker state that replicas share through Redis, so that not each of them has to learn it by failing.
 
-What opens, is held by an operator, or has no such model here is told to the others, and what they tell is learned.
+What opens, is held by an operator, or has no such model here is told to the others, and what they tell is remote.
 Nothing waits for any of it: while Redis is away every replica goes by what it sees itself, as it does without.
 """
 
@@ -36,7 +36,7 @@ class Link(Struct, frozen=True):
 class SharedBreakers:
     """``changed`` is for every breaker's ``on_change``.
 
-    ``find`` knows the breakers of configured deployments; others are neither told nor learned, since clients can make
+    ``find`` knows the breakers of configured deployments; others are neither sent nor applied, since clients can make
     up any number of names. ``now`` is the breakers' clock. A word that Redis loses costs nothing but a failure.
     """
 
@@ -164,7 +164,7 @@ class SharedBreakers:
         breaker = None if news.origin == self._origin else self._find(news.key)
         if breaker is not None:
             now = self._now()
-            breaker.learn(news.told, now, now - news.age, news.why, news.endpoint, news.cooldown)
+            breaker.apply_remote(news.event, now, now - news.age, news.why, news.endpoint, news.cooldown)
 
     # -- and when it is not ------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from math import isfinite
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from proxy.breakers.breaker import AnswerInfo, Breaker
+from proxy.breakers.breaker import Breaker, RemoteEvent
 
 UNAVAILABLE_SECS: Final = 3600.0  # for a new process, where the cooldown of a missing model has no end
 MOST_WAITING: Final = 10_000
@@ -30,7 +30,7 @@ class News(Struct, frozen=True):
 
     origin: Text
     key: Text
-    told: AnswerInfo
+    event: RemoteEvent = field(name="told")
     age: Age
     why: Text = ""
     endpoint: Text = ""
@@ -44,7 +44,7 @@ class Word(Struct, frozen=True, eq=False):
     """
 
     key: str
-    what: AnswerInfo | Literal["reloaded"]
+    what: RemoteEvent | Literal["reloaded"]
     moment: float
     until: float | None = None
     why: str = ""
@@ -99,17 +99,17 @@ class Outbox:
 def word_of(breaker: Breaker, now: float) -> Word | None:
     """What others should know of the breaker's last change; ``None``: nothing, or it comes from them."""
     last, key = breaker.last, breaker.key
-    if last is None or last.learned:
+    if last is None or last.remote:
         return None
     match last.event:
         case "limit" | "failure":  # it opened: a failure that changes nothing else is no change
-            return Word(key, "open", now, now + breaker.policy.cooldown, breaker.why[:MOST_WHY])
+            return Word(key, "open", now, now + breaker.policy.cooldown, breaker.reason[:MOST_WHY])
         case "missing":
             mark = breaker.missing_at[last.endpoint]
             cooldown = mark.cooldown if isfinite(mark.cooldown) else 0.0
             return Word(key, "unavailable", now, now + (cooldown or UNAVAILABLE_SECS), "", last.endpoint, cooldown)
         case "trip":
-            return Word(key, "held", now, None, breaker.why[:MOST_WHY])
+            return Word(key, "held", now, None, breaker.reason[:MOST_WHY])
         case "reset":
             return Word(key, "closed", now)
         case "reload":

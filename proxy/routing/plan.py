@@ -166,7 +166,7 @@ class Plan(Struct, eq=False, gc=False):
         match breaker.state_at(self.endpoint, now):
             case "unavailable":
                 return None
-            case "open" | "half_open" if not breaker.limited:
+            case "open" | "half_open" if not breaker.rate_limited:
                 return None
             case "closed" if quota.rests_until <= now:
                 return None

@@ -82,7 +82,7 @@ def _round(catalog: Catalog, reports: Sequence[Report]) -> float:
 
 def _exchange(catalog: Catalog, number: int) -> Exchange:
     deployment = catalog.deployments[0]
-    entry = deployment.live.breaker.enter("chat/completions", 0.0)
+    entry = deployment.live.breaker.acquire("chat/completions", 0.0)
     key = deployment.provider.keys.take(0.0)
     assert key is not None
     attempt = Attempt(deployment, entry, key, 1.0, connected=1.0, headers=1.1, ended=1.2)

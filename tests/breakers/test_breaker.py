@@ -7,25 +7,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from proxy.breakers.breaker import AnswerInfo, Breaker, Change, Entry, Policy, State
+from proxy.breakers.breaker import Breaker, Change, Permit, Policy, RemoteEvent, State
 
 POLICY = Policy(failure_threshold=3, cooldown=60.0, success_threshold=2)
 CHAT, EMBEDDINGS, MODERATIONS = "chat/completions", "embeddings", "moderations"
 
 
 class Stage:
-    """A breaker on a stage: a script of single words drives it, attempts are called by their letters.
+    """A breaker driven by a script of words; each attempt is named by a letter.
 
-    ``a+`` attempt a enters; ``aC`` its stream commits; ``aS`` ``aF`` ``aL`` it succeeds, fails, leaves; ``aM`` it
-    leaves because the model is missing (for chat); ``aX`` it asks and is refused; ``+60`` seconds pass; ``trip``
-    ``reset`` ``reload``.
+    ``a+``: attempt a acquires a permit; ``aX``: it is refused. ``aC``: its stream commits. ``aS``, ``aF``, ``aL``: it
+    succeeds, fails, is released. ``aM``: it is released because chat has no such model. ``+60``: seconds pass.
+    ``trip``, ``reset`` and ``reload`` are calls.
     """
 
     def __init__(self, policy: Policy = POLICY) -> None:
         self.now = 1000.0
         self.changes: list[tuple[State, State, float]] = []
         self.breaker = Breaker(policy, "openai/gpt", self.changed)
-        self.entries: dict[str, Entry] = {}
+        self.permits: dict[str, Permit] = {}
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         self.changes.append((old, breaker.state, now))
@@ -45,22 +45,22 @@ class Stage:
             breaker.trip(now, "operator")
         elif word[1] in "+X":
             admitted = breaker.admits(CHAT, now)
-            self.entries[word[0]] = entry = breaker.enter(CHAT, now)
-            assert bool(entry) is admitted is (word[1] == "+"), word
+            self.permits[word[0]] = permit = breaker.acquire(CHAT, now)
+            assert bool(permit) is admitted is (word[1] == "+"), word
         else:
-            self.settle(self.entries[word[0]], word[1])
+            self.settle(self.permits[word[0]], word[1])
 
-    def settle(self, entry: Entry, verdict: str) -> None:
+    def settle(self, permit: Permit, verdict: str) -> None:
         if verdict == "C":
-            self.breaker.commit(entry, self.now)
+            self.breaker.commit(permit, self.now)
         elif verdict == "S":
-            self.breaker.succeed(entry, CHAT, self.now)
+            self.breaker.succeed(permit, CHAT, self.now)
         elif verdict == "F":
-            self.breaker.fail(entry, self.now, "status_500")
+            self.breaker.fail(permit, self.now, "status_500")
         elif verdict == "L":
-            self.breaker.leave(entry, self.now)
+            self.breaker.release(permit, self.now)
         else:
-            self.breaker.leave(entry, self.now)
+            self.breaker.release(permit, self.now)
             self.breaker.missing(CHAT, self.now)
 
 
@@ -83,7 +83,7 @@ OPENED = "a+ aF b+ bF c+ cF"
         pytest.param("a+ aF b+ bF c+ cC cS d+ dF", "closed", id="a whole end does"),
         pytest.param("a+ aC b+ bF c+ cF aS d+ dF", "closed", id="the whole end of an older stream does, too"),
         pytest.param(f"{OPENED} +59 dX", "open", id="cooling"),
-        pytest.param(f"{OPENED} +60", "open", id="nobody asked after the cooldown"),
+        pytest.param(f"{OPENED} +60", "open", id="cooldown over without an attempt"),
         pytest.param(f"{OPENED} +60 d+", "half_open", id="the first after the cooldown"),
         pytest.param(f"{OPENED} +60 d+ eX +600 fX", "half_open", id="one probe at a time, however long"),
         pytest.param(f"{OPENED} +60 d+ dS", "half_open", id="one success of two"),
@@ -108,7 +108,7 @@ def test_a_breaker_goes_through_its_states(script: str, state: State) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["C", "S", "F", "L"])
-def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_cooldown(verdict: str) -> None:
+def test_a_late_outcome_does_not_change_the_cooldown(verdict: str) -> None:
     stage = Stage()
     breaker = stage.play(f"z+ {OPENED} +30 z{verdict} +29 dX")
     assert (breaker.state, breaker.failures, breaker.retry_at) == ("open", 3, 1060.0)
@@ -116,7 +116,7 @@ def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_co
 
 
 @pytest.mark.parametrize("verdict", ["C", "S", "F", "L"])
-def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_probes(verdict: str) -> None:
+def test_a_late_outcome_does_not_change_half_open(verdict: str) -> None:
     stage = Stage()
     breaker = stage.play(f"z+ y+ {OPENED} +60 d+ z{verdict} eX dS y{verdict}")
     assert (breaker.state, breaker.successes) == ("half_open", 1)
@@ -124,17 +124,17 @@ def test_a_verdict_on_an_attempt_from_before_the_opening_does_not_disturb_the_pr
 
 
 @pytest.mark.parametrize("verdict", ["C", "S", "F", "L"])
-def test_a_probe_of_an_earlier_time_does_not_free_the_slot_of_a_later_one(verdict: str) -> None:
+def test_a_probe_frees_only_its_own_slot(verdict: str) -> None:
     stage = Stage()
     stage.play(f"{OPENED} +60 d+ dC e+ dF")  # d's stream broke: open again, with e on its way
     breaker = stage.play(f"+60 f+ e{verdict} gX")
-    assert (breaker.state, breaker.successes, breaker.probing) == ("half_open", 0, stage.entries["f"])
+    assert (breaker.state, breaker.successes, breaker.active_probe) == ("half_open", 0, stage.permits["f"])
 
 
-def test_a_stream_of_an_earlier_time_that_breaks_does_not_open_the_breaker_again() -> None:
+def test_a_late_failure_does_not_reopen_the_breaker() -> None:
     breaker = Stage().play(f"{OPENED} +60 d+ dC e+ eF +60 f+ dF")
     assert breaker.state == "half_open"
-    assert breaker.probing
+    assert breaker.active_probe
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def test_a_stream_of_an_earlier_time_that_breaks_does_not_open_the_breaker_again
         (f"{OPENED} +60 d+ dM reload e+", "half_open"),
     ],
 )
-def test_an_endpoint_without_the_model_stays_shut_until_reset_or_reload(script: str, state: State) -> None:
+def test_a_missing_model_stays_unavailable_until_reset_or_reload(script: str, state: State) -> None:
     assert Stage().play(script).state == state
 
 
-def test_a_missing_model_at_one_endpoint_leaves_the_others_as_they_are() -> None:
+def test_a_missing_model_does_not_affect_other_endpoints() -> None:
     stage = Stage()
     breaker = stage.play("a+ aM")
-    assert breaker.enter(EMBEDDINGS, stage.now) is Entry.NORMAL
+    assert breaker.acquire(EMBEDDINGS, stage.now) is Permit.NORMAL
     assert breaker.state_at(EMBEDDINGS, stage.now) == "closed"
     assert breaker.state_at(CHAT, stage.now) == "unavailable"
 
@@ -166,12 +166,12 @@ def test_a_breaker_with_a_missing_model_opens_and_recovers_for_the_other_endpoin
     stage = Stage()
     breaker = stage.play("a+ aM")
     for _ in range(3):
-        breaker.fail(breaker.enter(EMBEDDINGS, stage.now), stage.now, "status_500")
+        breaker.fail(breaker.acquire(EMBEDDINGS, stage.now), stage.now, "status_500")
     assert breaker.state_at(EMBEDDINGS, stage.now) == "open"
     for _ in range(2):
-        entry = breaker.enter(EMBEDDINGS, stage.now + 60)
-        assert entry.probe
-        breaker.succeed(entry, EMBEDDINGS, stage.now + 60)
+        permit = breaker.acquire(EMBEDDINGS, stage.now + 60)
+        assert permit.probe
+        breaker.succeed(permit, EMBEDDINGS, stage.now + 60)
     assert breaker.state == "unavailable"
     assert not breaker.admits(CHAT, stage.now + 60)
     assert breaker.failures == 0
@@ -199,11 +199,11 @@ def test_a_missing_model_is_requested_again_after_a_cooldown_that_doubles(script
     assert Stage(Policy(3, 60.0, 2, 120.0)).play(script).state == state
 
 
-def test_a_cooldown_of_a_missing_model_that_is_longer_than_the_longest_stays_as_it_is() -> None:
+def test_a_configured_missing_cooldown_may_exceed_the_maximum() -> None:
     Stage(Policy(3, 60.0, 2, 900.0)).play("a+ aM +899 bX +1 b+ bM +899 cX +1 c+")
 
 
-def test_an_endpoint_that_has_its_model_again_leaves_the_other_one_as_it_is() -> None:
+def test_a_found_model_does_not_affect_another_endpoint() -> None:
     stage = Stage(Policy(3, 60.0, 2, 120.0))
     breaker = stage.play("a+ aM")
     breaker.missing(EMBEDDINGS, stage.now + 100.0)
@@ -221,12 +221,12 @@ def test_an_endpoint_that_has_its_model_again_leaves_the_other_one_as_it_is() ->
         pytest.param("a+ aM +120", 10.0, 240.0, 1350.0, id="ours has passed"),
     ],
 )
-def test_a_model_that_is_missing_elsewhere_is_missing_here_until_the_same_moment(
+def test_a_model_missing_at_another_replica_is_missing_here_until_the_same_time(
     before: str, ago: float, cooldown: float, until: float | None
 ) -> None:
     stage = Stage(Policy(3, 60.0, 2, 120.0))
     stage.play(before)
-    stage.breaker.learn("unavailable", stage.now, stage.now - ago, "", CHAT, cooldown)
+    stage.breaker.apply_remote("unavailable", stage.now, stage.now - ago, "", CHAT, cooldown)
     found = stage.breaker.missing_at.get(CHAT)
     assert (found and found.until) == until
 
@@ -235,17 +235,17 @@ def test_a_model_that_is_missing_elsewhere_is_missing_here_until_the_same_moment
 def test_a_tripped_breaker_stays_open_until_it_is_reset(before: str) -> None:
     stage = Stage()
     breaker = stage.play(f"{before} trip +9999 xX reload xX")
-    assert (breaker.state, breaker.why, breaker.retry_at) == ("open", "operator", None)
+    assert (breaker.state, breaker.reason, breaker.retry_at) == ("open", "operator", None)
     stage.play("reset x+")
-    assert (breaker.state, breaker.why, breaker.failures) == ("closed", "", 0)
+    assert (breaker.state, breaker.reason, breaker.failures) == ("closed", "", 0)
 
 
-def test_a_reset_in_half_open_makes_the_probe_an_attempt_like_any_other() -> None:
+def test_a_reset_in_half_open_makes_the_probe_a_normal_attempt() -> None:
     breaker = Stage().play(f"{OPENED} +60 d+ reset dF e+ f+")
-    assert (breaker.state, breaker.failures, breaker.probing) == ("closed", 1, Entry.REFUSED)
+    assert (breaker.state, breaker.failures, breaker.active_probe) == ("closed", 1, Permit.REFUSED)
 
 
-def test_a_change_of_policy_holds_at_once() -> None:
+def test_a_new_policy_takes_effect_at_once() -> None:
     stage = Stage()
     breaker = stage.play("a+ aF b+ bF")
     breaker.policy = Policy(failure_threshold=2, cooldown=5.0, success_threshold=1)
@@ -259,11 +259,11 @@ def test_a_threshold_of_one_opens_at_the_first_failure() -> None:
     assert Stage(Policy(1, 60.0, 1)).play("a+ aF +60 b+ bS").state == "closed"
 
 
-def test_a_cooldown_of_nothing_makes_the_next_attempt_a_probe() -> None:
+def test_a_zero_cooldown_makes_the_next_attempt_a_probe() -> None:
     assert Stage(Policy(1, 0.0, 1)).play("a+ aF b+ cX").state == "half_open"
 
 
-def test_every_change_of_state_is_told_once_with_its_moment_and_every_word_of_the_operator() -> None:
+def test_each_state_change_and_operator_command_is_reported_once() -> None:
     stage = Stage()
     stage.play(f"{OPENED} +60 d+ dF +60 e+ eS f+ fS g+ gM reset reset trip trip")
     assert stage.changes == [
@@ -281,7 +281,7 @@ def test_every_change_of_state_is_told_once_with_its_moment_and_every_word_of_th
     assert stage.breaker.since == 1120.0
 
 
-def test_every_endpoint_without_the_model_is_told_once_whatever_the_state() -> None:
+def test_each_missing_model_is_reported_once() -> None:
     stage = Stage()
     breaker = stage.play("")
     told = []
@@ -294,33 +294,33 @@ def test_every_endpoint_without_the_model_is_told_once_whatever_the_state() -> N
     assert (len(stage.changes), breaker.last) == (3, Change("reload"))
 
 
-def test_a_trip_of_an_open_breaker_is_what_it_is_open_for_from_then_on() -> None:
+def test_tripping_an_open_breaker_replaces_its_reason() -> None:
     breaker = Stage().play(f"{OPENED} +30 trip")
-    assert (breaker.since, breaker.why) == (1030.0, "operator")
+    assert (breaker.since, breaker.reason) == (1030.0, "operator")
 
 
-# --- what another replica tells -----------------------------------------------------------------------------
+# --- events of other replicas -------------------------------------------------------------------------------
 
 
-def learn(stage: Stage, told: AnswerInfo, ago: float, endpoint: str = "") -> Breaker:
-    stage.breaker.learn(told, stage.now, stage.now - ago, "elsewhere", endpoint)
+def learn(stage: Stage, told: RemoteEvent, ago: float, endpoint: str = "") -> Breaker:
+    stage.breaker.apply_remote(told, stage.now, stage.now - ago, "elsewhere", endpoint)
     return stage.breaker
 
 
 @pytest.mark.parametrize("before", ["", "a+ aF", "a+ aM", f"{OPENED} +60 d+", f"{OPENED} +60 d+ dS"])
-def test_what_opened_elsewhere_opens_here_and_cools_down_at_the_same_moment(before: str) -> None:
+def test_a_breaker_opens_with_another_replica_and_its_cooldown_ends_at_the_same_time(before: str) -> None:
     stage = Stage()
     failures = stage.play(f"+60 {before} +20").failures
     breaker = learn(stage, "open", 15.0)
-    assert (breaker.state, breaker.why, breaker.failures, breaker.successes) == ("open", "elsewhere", failures, 0)
-    assert (breaker.last, breaker.probing) == (Change("opened_elsewhere", learned=True), Entry.REFUSED)
+    assert (breaker.state, breaker.reason, breaker.failures, breaker.successes) == ("open", "elsewhere", failures, 0)
+    assert (breaker.last, breaker.active_probe) == (Change("opened_elsewhere", remote=True), Permit.REFUSED)
     assert breaker.retry_at == stage.now + 45.0
     breaker.missing_at = {}
     stage.play("+44 xX +1 y+ yS z+ zS")
     assert breaker.state == "closed"
 
 
-def test_a_probe_that_runs_while_it_opens_elsewhere_is_late() -> None:
+def test_a_remote_opening_makes_a_running_probe_late() -> None:
     stage = Stage()
     stage.play(f"{OPENED} +60 d+ +5")
     learn(stage, "open", 1.0)
@@ -333,13 +333,11 @@ def test_a_probe_that_runs_while_it_opens_elsewhere_is_late() -> None:
     [
         pytest.param(f"{OPENED} +30", 10.0, 1080.0, id="it opened later there"),
         pytest.param(f"{OPENED} +30", 40.0, 1060.0, id="it opened earlier there"),
-        pytest.param(f"{OPENED} +70", 10.0, 1120.0, id="a probe failed there that nobody has tried here"),
-        pytest.param(f"{OPENED} +30 trip", 0.0, None, id="an operator holds it"),
+        pytest.param(f"{OPENED} +70", 10.0, 1120.0, id="a probe failed there"),
+        pytest.param(f"{OPENED} +30 trip", 0.0, None, id="forced open"),
     ],
 )
-def test_of_two_openings_the_later_counts_and_a_hold_more_than_either(
-    before: str, ago: float, retry_at: float | None
-) -> None:
+def test_the_later_of_two_openings_counts_unless_forced_open(before: str, ago: float, retry_at: float | None) -> None:
     stage = Stage()
     stage.play(before)
     assert learn(stage, "open", ago).retry_at == retry_at
@@ -353,7 +351,7 @@ def test_of_two_openings_the_later_counts_and_a_hold_more_than_either(
         pytest.param(f"{OPENED} +60 d+ dS e+ eS +5", 6.0, id="it recovered since then"),
     ],
 )
-def test_an_opening_of_the_past_is_no_news(before: str, ago: float) -> None:
+def test_an_outdated_remote_opening_is_ignored(before: str, ago: float) -> None:
     stage = Stage()
     stage.play(before)
     told = len(stage.changes)
@@ -361,16 +359,16 @@ def test_an_opening_of_the_past_is_no_news(before: str, ago: float) -> None:
     assert len(stage.changes) == told
 
 
-def test_it_opens_as_of_a_moment_before_this_clock_began() -> None:
+def test_a_remote_opening_may_predate_the_clock() -> None:
     stage = Stage()
     stage.now = 5.0
     assert learn(stage, "open", 20.0).retry_at == 45.0
 
 
-def test_an_endpoint_that_has_no_model_elsewhere_has_none_here() -> None:
+def test_a_remote_missing_model_is_marked_here() -> None:
     stage = Stage()
     breaker = learn(stage, "unavailable", 900.0, CHAT)
-    assert (breaker.state, breaker.last) == ("unavailable", Change("missing", CHAT, learned=True))
+    assert (breaker.state, breaker.last) == ("unavailable", Change("missing", CHAT, remote=True))
     learn(stage, "unavailable", 800.0, CHAT)
     learn(stage, "unavailable", 800.0, EMBEDDINGS)
     assert len(stage.changes) == 2
@@ -378,34 +376,34 @@ def test_an_endpoint_that_has_no_model_elsewhere_has_none_here() -> None:
 
 
 @pytest.mark.parametrize("before", ["", OPENED, f"{OPENED} +60 d+", "a+ aM"])
-def test_an_operator_elsewhere_holds_it_and_frees_it(before: str) -> None:
+def test_a_remote_trip_and_reset_are_applied(before: str) -> None:
     stage = Stage()
     stage.play(before)
     breaker = learn(stage, "held", 3.0)
-    assert (breaker.state, breaker.held, breaker.why) == ("open", True, "elsewhere")
-    assert (breaker.since, breaker.last) == (stage.now - 3.0, Change("trip", learned=True))
+    assert (breaker.state, breaker.forced_open, breaker.reason) == ("open", True, "elsewhere")
+    assert (breaker.since, breaker.last) == (stage.now - 3.0, Change("trip", remote=True))
     stage.play("+9999 xX")
     breaker = learn(stage, "closed", 1.0)
-    assert (breaker.state, breaker.held, breaker.why, breaker.failures) == ("closed", False, "", 0)
-    assert breaker.last == Change("reset", learned=True)
+    assert (breaker.state, breaker.forced_open, breaker.reason, breaker.failures) == ("closed", False, "", 0)
+    assert breaker.last == Change("reset", remote=True)
 
 
-def test_a_hold_that_is_known_is_not_told_again() -> None:
+def test_a_known_remote_trip_is_not_reported_again() -> None:
     stage = Stage()
     stage.play("trip +5")
     learn(stage, "held", 0.0)
-    assert (stage.breaker.why, len(stage.changes)) == ("operator", 1)
+    assert (stage.breaker.reason, len(stage.changes)) == ("operator", 1)
 
 
-def test_the_code_of_the_last_failure_that_counted_is_kept() -> None:
+def test_the_reason_is_the_last_failure_that_counted() -> None:
     stage = Stage()
     breaker = stage.play("z+ a+ aF b+ bF c+")
-    breaker.fail(stage.entries["c"], stage.now, "timeout_headers")
+    breaker.fail(stage.permits["c"], stage.now, "timeout_headers")
     stage.play("zF")
-    assert breaker.why == "timeout_headers"
+    assert breaker.reason == "timeout_headers"
 
 
-def test_it_tells_when_it_may_be_asked_again() -> None:
+def test_retry_at_is_the_end_of_the_cooldown() -> None:
     stage = Stage()
     breaker = stage.play(OPENED)
     assert breaker.retry_at == 1060.0
@@ -415,36 +413,36 @@ def test_it_tells_when_it_may_be_asked_again() -> None:
     assert Stage().play("a+ aM").retry_at is None
 
 
-def test_entries_say_what_they_are() -> None:
+def test_permits_have_readable_reprs() -> None:
     stage = Stage()
     stage.play(f"{OPENED} +60 d+ eX")
-    assert not Entry.REFUSED
-    assert stage.entries["a"] is Entry.NORMAL
-    assert stage.entries["d"] >= Entry.PROBE
-    assert [repr(stage.entries[name]) for name in "ade"] == ["normal", "probe 1", "refused"]
+    assert not Permit.REFUSED
+    assert stage.permits["a"] is Permit.NORMAL
+    assert stage.permits["d"] >= Permit.PROBE
+    assert [repr(stage.permits[name]) for name in "ade"] == ["normal", "probe 1", "refused"]
     assert repr(stage.breaker) == "<Breaker openai/gpt half_open, 3 failures, 0 successes>"
 
 
-# --- the same in other words: what the order says, read from the story so far, without a table --------------
+# --- reference model: the rules again, without a table ----------------------------------------------------
 
 
 class Try:
-    """One attempt: it remembers how often the breaker had opened when it began."""
+    """One attempt, with the number of times that the breaker had opened when it began."""
 
-    def __init__(self, endpoint: str, openings: int, entry: Entry) -> None:
+    def __init__(self, endpoint: str, openings: int, permit: Permit) -> None:
         self.endpoint = endpoint
         self.openings = openings
-        self.entry = entry
+        self.permit = permit
 
 
-class Account:
-    """What is held against a deployment."""
+class Model:
+    """Reference model of a breaker."""
 
     def __init__(self) -> None:
         self.openings = 0
         self.shut_at: float | None = None  # when it opened, if it has not closed since
         self.by_hand = False
-        self.asked = False  # since it opened, somebody came after the cooldown
+        self.asked = False  # whether an attempt came after the cooldown
         self.probe: Try | None = None
         self.bad = 0
         self.good = 0
@@ -538,8 +536,8 @@ class BreakerMachine(RuleBasedStateMachine):
         self.policy = Policy(2, 10.0, 2, 5.0)
         self.told: State = "closed"
         self.breaker = Breaker(self.policy, "k", self.changed)
-        self.account = Account()
-        self.calm = 0  # how many asked since somebody interfered
+        self.model = Model()
+        self.calm = 0  # attempts since the last operation from outside
         self.changed_at: float | None = None
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
@@ -555,97 +553,97 @@ class BreakerMachine(RuleBasedStateMachine):
         )
         assert now == self.now
         if old != breaker.state:
-            assert now - 15.0 <= breaker.since <= now if breaker.last.learned else breaker.since == now
+            assert now - 15.0 <= breaker.since <= now if breaker.last.remote else breaker.since == now
             self.changed_at = breaker.since
         self.told = breaker.state
 
-    # Half-open is reached by few paths and left by many: chance alone hardly ever gets to its second probe.
+    # Half-open is reached by few paths and left by many: random steps hardly ever reach its second probe.
 
     @rule(seconds=st.sampled_from([1.0, 5.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.account.shut_at is None)
+    @precondition(lambda self: self.model.shut_at is None)
     @rule(endpoint=ENDPOINTS)
     def everything_fails_for_a_while(self, endpoint: str) -> None:
         for _ in range(self.policy.failure_threshold):
-            attempt = self.asks(endpoint)
+            attempt = self.acquire(endpoint)
             if attempt is not None:
                 self.it_fails(attempt)
 
-    @precondition(lambda self: self.account.state() == "open")
+    @precondition(lambda self: self.model.state() == "open")
     @rule(target=running, endpoint=ENDPOINTS)
-    def somebody_asks_after_the_cooldown(self, endpoint: str) -> object:
+    def an_attempt_comes_after_the_cooldown(self, endpoint: str) -> object:
         self.now += self.policy.cooldown
-        return self.somebody_asks(endpoint)
+        return self.an_attempt_comes(endpoint)
 
-    @precondition(lambda self: self.calm > 10 or self.account.by_hand)
+    @precondition(lambda self: self.calm > 10 or self.model.by_hand)
     @rule(event=st.sampled_from(["reload", "reset", "trip"]), policy=POLICIES)
-    def somebody_interferes(self, event: str, policy: Policy) -> None:
+    def operation_from_outside(self, event: str, policy: Policy) -> None:
         self.calm = 0
         if event == "reload":
             self.the_configuration_is_read_again(policy)
-        elif event == "reset" or self.account.by_hand:
+        elif event == "reset" or self.model.by_hand:
             self.breaker.reset(self.now)
-            self.account.forget_everything()
+            self.model.forget_everything()
         else:
             self.the_operator_trips()
 
     def the_configuration_is_read_again(self, policy: Policy) -> None:
         self.breaker.policy = self.policy = policy
         self.breaker.reload(self.now)
-        self.account.gone.clear()
+        self.model.gone.clear()
 
     def the_operator_trips(self) -> None:
         self.breaker.trip(self.now, "operator")
-        if self.account.state() != "open":
-            self.account.shut(self.now)
-        self.account.by_hand = True
+        if self.model.state() != "open":
+            self.model.shut(self.now)
+        self.model.by_hand = True
 
     @precondition(lambda self: self.calm > 5)
     @rule(ago=st.sampled_from([0.0, 1.0, 5.0, 15.0]), endpoint=ENDPOINTS)
     def another_replica_finds_something_out(self, ago: float, endpoint: str) -> None:
-        since, account = self.now - ago, self.account
+        since, model = self.now - ago, self.model
         if endpoint == MODERATIONS:
             cooldown = self.policy.missing_cooldown or inf
-            self.breaker.learn("unavailable", self.now, since, "elsewhere", endpoint)
-            if since + cooldown > max(self.now, account.gone.get(endpoint, (0.0, 0.0))[0]):
-                account.gone[endpoint] = since + cooldown, cooldown
+            self.breaker.apply_remote("unavailable", self.now, since, "elsewhere", endpoint)
+            if since + cooldown > max(self.now, model.gone.get(endpoint, (0.0, 0.0))[0]):
+                model.gone[endpoint] = since + cooldown, cooldown
             return
-        begun = account.shut_at if account.state() == "open" else self.changed_at
-        stale = begun is not None and since < begun and account.state() != "unavailable"
-        self.breaker.learn("open", self.now, since, "elsewhere")
-        if not account.by_hand and not stale and ago < self.policy.cooldown:
-            account.shut(since)
+        begun = model.shut_at if model.state() == "open" else self.changed_at
+        stale = begun is not None and since < begun and model.state() != "unavailable"
+        self.breaker.apply_remote("open", self.now, since, "elsewhere")
+        if not model.by_hand and not stale and ago < self.policy.cooldown:
+            model.shut(since)
 
-    def asks(self, endpoint: str) -> Try | None:
-        expected = self.account.lets_in(endpoint, self.now, self.policy)
-        entry = self.breaker.enter(endpoint, self.now)
-        assert bool(entry) is expected
+    def acquire(self, endpoint: str) -> Try | None:
+        expected = self.model.lets_in(endpoint, self.now, self.policy)
+        permit = self.breaker.acquire(endpoint, self.now)
+        assert bool(permit) is expected
         self.calm += 1
         if not expected:
             return None
-        attempt = Try(endpoint, self.account.openings, entry)
-        self.account.comes(attempt)
-        assert entry.probe is (self.account.probe is attempt)
+        attempt = Try(endpoint, self.model.openings, permit)
+        self.model.comes(attempt)
+        assert permit.probe is (self.model.probe is attempt)
         return attempt
 
     @rule(target=running, endpoint=ENDPOINTS)
-    def somebody_asks(self, endpoint: str) -> object:
-        attempt = self.asks(endpoint)
+    def an_attempt_comes(self, endpoint: str) -> object:
+        attempt = self.acquire(endpoint)
         return multiple() if attempt is None else attempt
 
     @rule(target=streaming, attempt=consumes(running))
     def it_commits(self, attempt: Try) -> Try:
-        self.breaker.commit(attempt.entry, self.now)
-        self.account.commits(attempt, self.policy)
+        self.breaker.commit(attempt.permit, self.now)
+        self.model.commits(attempt, self.policy)
         return attempt
 
-    # From here on each entry ends, and none of them twice: what was taken out of a bundle never comes back.
+    # Each permit ends exactly once: attempts consumed from a bundle never return to it.
 
     def it_ends_whole(self, attempt: Try) -> None:
-        self.breaker.succeed(attempt.entry, attempt.endpoint, self.now)
-        self.account.succeeds(attempt, self.now, self.policy)
+        self.breaker.succeed(attempt.permit, attempt.endpoint, self.now)
+        self.model.succeeds(attempt, self.now, self.policy)
 
     @rule(attempt=consumes(running))
     def its_answer_is_whole(self, attempt: Try) -> None:
@@ -656,10 +654,10 @@ class BreakerMachine(RuleBasedStateMachine):
         self.it_ends_whole(attempt)
 
     def it_fails(self, attempt: Try) -> None:
-        self.breaker.fail(attempt.entry, self.now, "why")
-        self.account.fails(attempt, self.now, self.policy)
+        self.breaker.fail(attempt.permit, self.now, "why")
+        self.model.fails(attempt, self.now, self.policy)
 
-    # Two rules: one for both bundles would be tried, in vain, while either is empty.
+    # Two rules, since one rule for both bundles would fail while either is empty.
 
     @rule(attempt=consumes(running))
     def it_fails_before_its_commit(self, attempt: Try) -> None:
@@ -670,8 +668,8 @@ class BreakerMachine(RuleBasedStateMachine):
         self.it_fails(attempt)
 
     def its_client_leaves(self, attempt: Try) -> None:
-        self.breaker.leave(attempt.entry, self.now)
-        self.account.over(attempt)
+        self.breaker.release(attempt.permit, self.now)
+        self.model.over(attempt)
 
     @rule(attempt=consumes(running))
     def its_client_leaves_before_the_commit(self, attempt: Try) -> None:
@@ -683,39 +681,37 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(attempt=consumes(running))
     def its_model_is_missing(self, attempt: Try) -> None:
-        self.breaker.leave(attempt.entry, self.now)
+        self.breaker.release(attempt.permit, self.now)
         self.breaker.missing(attempt.endpoint, self.now)
-        self.account.over(attempt)
-        self.account.misses(attempt.endpoint, self.now, self.policy)
+        self.model.over(attempt)
+        self.model.misses(attempt.endpoint, self.now, self.policy)
 
-    @precondition(lambda self: self.account.gone)
+    @precondition(lambda self: self.model.gone)
     @rule(seconds=st.sampled_from([40.0, 700.0, 1400.0]))
     def a_model_may_be_there_again(self, seconds: float) -> None:
         self.now += seconds
 
     @invariant()
     def both_say_the_same(self) -> None:
-        breaker, account = self.breaker, self.account
-        assert breaker.state == account.state() == self.told
-        assert (breaker.failures, breaker.successes) == (account.bad, account.good)
-        assert bool(breaker.probing) is (account.probe is not None)
-        assert {at: (mark.until, mark.cooldown) for at, mark in breaker.missing_at.items()} == account.gone
-        assert all(
-            (breaker.state_at(at, self.now) == "unavailable") is account.lacks(at, self.now) for at in account.gone
-        )
+        breaker, model = self.breaker, self.model
+        assert breaker.state == model.state() == self.told
+        assert (breaker.failures, breaker.successes) == (model.bad, model.good)
+        assert bool(breaker.active_probe) is (model.probe is not None)
+        assert {at: (mark.until, mark.cooldown) for at, mark in breaker.missing_at.items()} == model.gone
+        assert all((breaker.state_at(at, self.now) == "unavailable") is model.lacks(at, self.now) for at in model.gone)
 
     @invariant()
     def both_admit_the_same(self) -> None:
         for endpoint in (CHAT, EMBEDDINGS, MODERATIONS):
-            assert self.breaker.admits(endpoint, self.now) is self.account.lets_in(endpoint, self.now, self.policy)
+            assert self.breaker.admits(endpoint, self.now) is self.model.lets_in(endpoint, self.now, self.policy)
 
     @invariant()
     def an_open_breaker_admits_from_the_moment_that_it_names(self) -> None:
         if self.breaker.state == "open":
             moment = self.breaker.retry_at
-            assert (moment is None) is self.account.by_hand
+            assert (moment is None) is self.model.by_hand
             if moment is not None:
-                assert self.breaker.admits(CHAT, moment) is not self.account.lacks(CHAT, moment)
+                assert self.breaker.admits(CHAT, moment) is not self.model.lacks(CHAT, moment)
                 assert not self.breaker.admits(CHAT, moment - 0.5)
 
 

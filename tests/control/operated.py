@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from proxy.breakers.breaker import Entry
+from proxy.breakers.breaker import Permit
 from proxy.control.operator import Engine, Operator
 from proxy.control.routes import operator_routes
 from proxy.control.settings.reload import Reloaded
@@ -105,7 +105,7 @@ class Operated(Served):
     def attempt(self, label: str, began: float, **facts: Any) -> Attempt:
         """An attempt at the deployment of that label, which took two seconds and went well unless ``facts`` differ."""
         deployment = next(each for each in self.catalog.deployments if each.label == label)
-        attempt = Attempt(deployment, Entry.NORMAL, Key(0, b""), began)
+        attempt = Attempt(deployment, Permit.NORMAL, Key(0, b""), began)
         facts = {"connected": began + 0.01, "headers": began + 0.2, "ended": began + 2.0} | facts
         for name, value in facts.items():
             setattr(attempt, name, value)

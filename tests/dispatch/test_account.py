@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.breakers.breaker import Breaker, Entry
+from proxy.breakers.breaker import Breaker, Permit
 from proxy.dispatch import account
 from proxy.exchange import Attempt
 from proxy.routing.rules import Kind
@@ -115,7 +115,7 @@ async def test_a_probe_whose_stream_breaks_after_its_success_opens_the_breaker_a
             client = await gw.client()
             await client.request("POST", CHAT, json=STREAM)
             await content(client)
-            assert (breaker.state, breaker.successes, breaker.probing) == ("half_open", 1, Entry.REFUSED)
+            assert (breaker.state, breaker.successes, breaker.active_probe) == ("half_open", 1, Permit.REFUSED)
             gate.set()
             await client.read_body()
             await until(lambda: breaker.state == "open", "the break to count")
@@ -176,10 +176,10 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
 @pytest.mark.parametrize(("waited", "kind"), [(0.49, Kind.CLIENT_GONE), (0.5, Kind.SLOW), (1.0, Kind.SLOW)])
 def test_slow_is_a_client_that_leaves_after_at_least_half_of_the_clock(waited: float, kind: Kind) -> None:
     deployment = rivals(1).deployments[0]
-    attempt = Attempt(deployment, Entry.NORMAL, deployment.provider.keys.take(0.0), 0.0)
+    attempt = Attempt(deployment, Permit.NORMAL, deployment.provider.keys.take(0.0), 0.0)
     assert account.cut_short(attempt, Kind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
     assert deployment.live.statistics.slow(1.0) == (kind is Kind.SLOW)
-    assert not attempt.entry
+    assert not attempt.permit
 
 
 @LEAVING
@@ -217,7 +217,7 @@ async def test_a_client_that_leaves_before_any_content_and_soon_is_no_verdict() 
             assert (at.breaker.failures, at.statistics.counts(0.0), at.statistics.slow(0.0)) == (1, (1, 1), 0)
 
 
-# -- every entry ends once ----------------------------------------------------------------------------
+# -- every permit ends once ----------------------------------------------------------------------------
 
 
 class Ledger:
@@ -226,22 +226,22 @@ class Ledger:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.entered = 0
         self.ended: Counter[str] = Counter()
-        enter = Breaker.enter
+        acquire = Breaker.acquire
 
-        def counted(breaker: Breaker, endpoint: str, now: float, *, early: bool = False) -> Entry:
-            entry = enter(breaker, endpoint, now, early=early)
-            self.entered += bool(entry)
-            return entry
+        def counted(breaker: Breaker, endpoint: str, now: float, *, early: bool = False) -> Permit:
+            permit = acquire(breaker, endpoint, now, early=early)
+            self.entered += bool(permit)
+            return permit
 
-        patch.setattr(Breaker, "enter", counted)
-        for name in ("succeed", "fail", "leave"):
+        patch.setattr(Breaker, "acquire", counted)
+        for name in ("succeed", "fail", "release"):
             patch.setattr(Breaker, name, self._ending(name, getattr(Breaker, name)))
 
     def _ending(self, name: str, end: Callable[..., None]) -> Callable[..., None]:
-        def counted(breaker: Breaker, entry: Entry, *details: Any) -> None:
-            assert entry, f"{name} of an entry that had ended"
+        def counted(breaker: Breaker, permit: Permit, *details: Any) -> None:
+            assert permit, f"{name} of a permit that had ended"
             self.ended[name] += 1
-            end(breaker, entry, *details)
+            end(breaker, permit, *details)
 
         return counted
 

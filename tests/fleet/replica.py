@@ -70,7 +70,7 @@ class Replica:
 
     def fail(self, key: str, times: int = 3) -> None:
         for _ in range(times):
-            self[key].fail(self[key].enter(CHAT, self.now), self.now, "status_500")
+            self[key].fail(self[key].acquire(CHAT, self.now), self.now, "status_500")
 
     def miss(self, key: str, endpoint: str) -> None:
         self[key].missing(endpoint, self.now)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.breakers.breaker import AnswerInfo
+from proxy.breakers.breaker import RemoteEvent
 from proxy.fleet.board import Board, stands
 from proxy.fleet.news import News, Word, decode
 from proxy.redis import RedisClient
@@ -27,10 +27,10 @@ class Corner:
     async def write(self, *words: Word, now: float = 0.0) -> None:
         await self.board.write(words, now)
 
-    async def stands(self) -> dict[tuple[str, str], AnswerInfo]:
+    async def stands(self) -> dict[tuple[str, str], RemoteEvent]:
         """By deployment and endpoint."""
         found = [stands(age, message) for age, message in await self.board.read()]
-        return {(news.key, news.endpoint): news.told for news in found if news is not None}
+        return {(news.key, news.endpoint): news.event for news in found if news is not None}
 
     async def close(self) -> None:
         await self.redis.close()

@@ -71,12 +71,12 @@ async def test_what_opens_at_one_replica_opens_at_the_other_and_both_cooldowns_e
     a.fail("one")
     await learned(b)
     assert not b["one"].admits(CHAT, b.now)
-    assert (b["one"].why, b["one"].failures) == ("status_500", 0)
+    assert (b["one"].reason, b["one"].failures) == ("status_500", 0)
     assert b.rest("one") == pytest.approx(60.0)
     a.clock.advance(60.0)
     b.clock.advance(60.5)
-    assert a["one"].enter(CHAT, a.now).probe
-    assert b["one"].enter(CHAT, b.now).probe
+    assert a["one"].acquire(CHAT, a.now).probe
+    assert b["one"].acquire(CHAT, b.now).probe
 
 
 async def test_an_opening_that_waited_to_be_sent_ends_no_later_for_it(corner: Corner) -> None:
@@ -103,7 +103,7 @@ async def test_a_probe_that_fails_elsewhere_keeps_the_others_from_trying(pair: P
     await learned(b)
     for each in pair:
         each.clock.advance(60.0)
-    assert b["one"].enter(CHAT, b.now).probe
+    assert b["one"].acquire(CHAT, b.now).probe
     a.fail("one", times=1)
     await until(lambda: b["one"].state == "open", "the news of the probe")
     assert b.rest("one") == pytest.approx(60.0)
@@ -115,7 +115,7 @@ async def test_recovery_is_each_replicas_own_affair(pair: Pair) -> None:
     await learned(b)
     a.clock.advance(60.0)
     for _ in range(2):
-        a["one"].succeed(a["one"].enter(CHAT, a.now), CHAT, a.now)
+        a["one"].succeed(a["one"].acquire(CHAT, a.now), CHAT, a.now)
     assert a["one"].state == "closed"
     await over(a, b)
     assert b["one"].state == "open"
@@ -158,13 +158,13 @@ async def test_what_both_find_out_adds_up(pair: Pair) -> None:
 async def test_an_operator_holds_and_frees_a_deployment_at_any_replica_for_all(pair: Pair) -> None:
     a, b = pair
     a.trip("one")
-    await until(lambda: b["one"].held, "the hold")
+    await until(lambda: b["one"].forced_open, "the hold")
     b.clock.advance(9999.0)
     assert not b["one"].admits(CHAT, b.now)
-    assert (b["one"].why, b["one"].retry_at) == ("operator", None)
+    assert (b["one"].reason, b["one"].retry_at) == ("operator", None)
     b.reset("one")
     await learned(*pair, state="closed")
-    assert not a["one"].held
+    assert not a["one"].forced_open
 
 
 async def test_an_operators_hold_is_told_where_the_breaker_was_open_already(pair: Pair) -> None:
@@ -172,7 +172,7 @@ async def test_an_operators_hold_is_told_where_the_breaker_was_open_already(pair
     a.fail("one")
     await learned(b)
     a.trip("one")
-    await until(lambda: b["one"].held, "the hold")
+    await until(lambda: b["one"].forced_open, "the hold")
 
 
 async def test_a_reset_clears_the_others_even_if_there_was_nothing_to_clear_where_it_was_said(pair: Pair) -> None:
@@ -197,7 +197,7 @@ async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> 
         a.miss("one", CHAT)
         await until(lambda: b["one"].missing_at, "what a has to say")
         b.trip("one")
-        await until(lambda: a["one"].held, "what b has to say")
+        await until(lambda: a["one"].forced_open, "what b has to say")
         a.reset("one")
         await learned(b, state="closed")
         await over(a, b)
@@ -206,7 +206,7 @@ async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> 
         while len(heard) < 6:
             news = decode(await within(subscription.next(), "the next word", lambda: heard))
             assert news is not None
-            heard.append((news.key, news.told))
+            heard.append((news.key, news.event))
     assert heard[:4] == [("one", "open"), ("one", "unavailable"), ("one", "held"), ("one", "closed")]
     assert heard[4:] == [("two", "unavailable")] * 2
 
@@ -273,7 +273,7 @@ async def test_a_process_that_starts_knows_what_stands_before_it_serves(corner: 
         assert rest is not None
         assert 35.0 - PATIENCE < rest <= 35.0 + 1e-6
         assert b["two"].missing_at.keys() == {CHAT}
-        assert b["three"].held
+        assert b["three"].forced_open
 
 
 async def test_a_process_that_starts_is_told_nothing_of_what_was_reset(corner: Corner) -> None:
@@ -289,7 +289,7 @@ async def test_what_waits_is_sent_when_a_process_ends(corner: Corner) -> None:
     async with Replica(*corner) as b:
         async with Replica(*corner) as a:
             a.trip("one")  # and it closes at once
-        await until(lambda: b["one"].held, "the last word of a")
+        await until(lambda: b["one"].forced_open, "the last word of a")
 
 
 # --- Redis comes and goes ---------------------------------------------------------------------------
@@ -319,7 +319,7 @@ async def test_redis_is_killed_and_comes_back_and_what_happened_meanwhile_travel
         a.clock.advance(10.0)
         assert a.shared.state.latency is None
         await own.start()
-        await until(lambda: b["two"].held and CHAT in a["one"].missing_at, "everything to be known")
+        await until(lambda: b["two"].forced_open and CHAT in a["one"].missing_at, "everything to be known")
         rest = b.rest("one")  # less the time in Redis, if it was not told but read
         assert rest is not None
         assert 50.0 - PATIENCE < rest <= 50.0 + 1e-6
@@ -338,7 +338,7 @@ async def test_what_another_told_while_this_replica_was_cut_off_is_read_on_retur
         await over_board(own_client, "{sluice}:breakers")
         await own_client.client_kill_filter(_type="pubsub")
         await board.write([Word("two", "held", 0.0, None, "operator")], 0.0)
-        await until(lambda: a["two"].held, "the hold")
+        await until(lambda: a["two"].forced_open, "the hold")
         assert a["one"].state == "closed"
         await own_client.aclose()
 
@@ -373,7 +373,7 @@ async def test_a_redis_that_stops_answering_is_noticed_and_found_again(monkeypat
         await until(lambda: not a.shared.state.up, "the silence to be noticed")
         a.trip("one")
         own.resume()
-        await until(lambda: b["one"].held, "the word that waited")
+        await until(lambda: b["one"].forced_open, "the word that waited")
 
 
 async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ class Ear:
             self.words.append(word)
 
     def fail(self, now: float) -> None:
-        self.breaker.fail(self.breaker.enter("chat", now), now, "status_500")
+        self.breaker.fail(self.breaker.acquire("chat", now), now, "status_500")
 
     @property
     def told(self) -> list[tuple[str, float, float | None, str, str]]:
@@ -45,7 +45,7 @@ def test_what_opens_is_told_with_the_end_of_its_cooldown_and_so_is_a_probe_that_
 def test_recovery_is_told_to_nobody() -> None:
     ear = Ear()
     ear.fail(10.0)
-    entry = ear.breaker.enter("chat", 70.0)
+    entry = ear.breaker.acquire("chat", 70.0)
     ear.breaker.succeed(entry, "chat", 70.0)
     assert ear.breaker.state == "closed"
     assert [what for what, *_ in ear.told] == ["open"]
@@ -98,10 +98,10 @@ def test_a_reload_is_worth_a_word_only_where_it_forgets_something() -> None:
 
 def test_what_was_learned_is_told_to_nobody() -> None:
     ear = Ear()
-    ear.breaker.learn("open", 10.0, 5.0, "status_500")
-    ear.breaker.learn("unavailable", 10.0, 5.0, "", "a")
-    ear.breaker.learn("held", 10.0, 5.0, "operator")
-    ear.breaker.learn("closed", 10.0, 5.0, "")
+    ear.breaker.apply_remote("open", 10.0, 5.0, "status_500")
+    ear.breaker.apply_remote("unavailable", 10.0, 5.0, "", "a")
+    ear.breaker.apply_remote("held", 10.0, 5.0, "operator")
+    ear.breaker.apply_remote("closed", 10.0, 5.0, "")
     assert ear.told == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from proxy.breakers.breaker import Entry
+from proxy.breakers.breaker import Permit
 from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.providers.keys import KeyRing
@@ -44,7 +44,7 @@ def attempt_of(began: float, ended: float | None, failure: str = "") -> Attempt:
     [deployment] = build([{"name": "deepseek-r1", "provider": name, "model": model}], providers).deployments
     key = KeyRing(()).take(0.0)
     assert key is not None
-    return Attempt(deployment, Entry.NORMAL, key, began, ended=ended, failure=failure)
+    return Attempt(deployment, Permit.NORMAL, key, began, ended=ended, failure=failure)
 
 
 def refused(code: str, status: int) -> Exchange:

@@ -62,7 +62,7 @@ def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
     lives = registry()
     live = lives.live("openai/gpt")
     live.in_flight = 3
-    live.breaker.fail(live.breaker.enter("chat", 10.0), 10.0, "status_500")
+    live.breaker.fail(live.breaker.acquire("chat", 10.0), 10.0, "status_500")
     live.statistics.ended(False, 10.0)
     live.statistics.first_token(0.5, 10.0)
     live.quota.rest(99.0)
@@ -164,5 +164,5 @@ def test_a_breaker_that_is_disabled_never_opens() -> None:
     registry = Registry(policy_of(CircuitBreaker(enabled=False, failure_threshold=1)), 60.0)
     breaker = registry.live("a", "").breaker
     for _ in range(100):
-        breaker.fail(breaker.enter("chat/completions", 0.0), 0.0, "test")
+        breaker.fail(breaker.acquire("chat/completions", 0.0), 0.0, "test")
     assert breaker.state == "closed"

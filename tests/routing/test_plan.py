@@ -22,7 +22,7 @@ def labels(deployments: list[Deployment]) -> list[str]:
 def fail(deployment: Deployment, times: int, now: float = 0.0) -> None:
     breaker = deployment.live.breaker
     for _ in range(times):
-        breaker.fail(breaker.enter(ENDPOINT, now), now, "test")
+        breaker.fail(breaker.acquire(ENDPOINT, now), now, "test")
         deployment.live.statistics.ended(False, now)
 
 

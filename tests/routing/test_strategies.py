@@ -110,7 +110,7 @@ def test_when_the_cooldown_is_over_a_probe_is_as_likely_as_any() -> None:
     known = rivals(2, strategy="smart")
     deployment = known.deployments[0]
     for _ in range(3):
-        deployment.live.breaker.fail(deployment.live.breaker.enter(ENDPOINT, 0.0), 0.0, "test")
+        deployment.live.breaker.fail(deployment.live.breaker.acquire(ENDPOINT, 0.0), 0.0, "test")
         history(deployment, bad=1)
     assert set(shares(known, 100)) == {"p1"}
     chance = random.Random(5)

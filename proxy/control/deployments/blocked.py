@@ -37,11 +37,11 @@ def blocked(live: Live, keys: KeyRing, now: float) -> Blocked | None:
     """What stands against a request now, the most lasting reason first; ``None``: nothing."""
     breaker = live.breaker
     if not breaker.admits("", now):
-        if breaker.held:
+        if breaker.forced_open:
             return Blocked("the circuit breaker is held open by an operator", None)
         if breaker.state == "half_open":
             return Blocked("the circuit breaker waits for a probe", None)
-        return Blocked(f"the circuit breaker is open ({breaker.why})", breaker.retry_at)
+        return Blocked(f"the circuit breaker is open ({breaker.reason})", breaker.retry_at)
     missing = [endpoint for endpoint in sorted(breaker.missing_at) if breaker.state_at(endpoint, now) == "unavailable"]
     if missing:
         until = min(breaker.missing_at[endpoint].until for endpoint in missing)

@@ -74,7 +74,7 @@ class DeploymentIndex:
         return self._configured
 
     def _is_known(self, live: Live) -> bool:
-        return bool(live.in_flight or live.breaker.held or live.statistics.counts(self.now())[0])
+        return bool(live.in_flight or live.breaker.forced_open or live.statistics.counts(self.now())[0])
 
     def _made_up(self, live: Live) -> Member | None:
         """From its key, ``provider/name@address``; ``None`` where there is no such provider any more."""

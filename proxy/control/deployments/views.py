@@ -115,8 +115,8 @@ def breaker_view(breaker: Breaker, clock: Clock) -> BreakerView:
     return BreakerView(
         state=state,
         since=clock.told(breaker.since) if breaker.since else None,
-        held=breaker.held,
-        why=breaker.why if state != "closed" or breaker.failures else "",
+        held=breaker.forced_open,
+        why=breaker.reason if state != "closed" or breaker.failures else "",
         failures=breaker.failures,
         retry_at=clock.told(retry_at) if state in ("open", "unavailable") and retry_at is not None else None,
         unavailable_at=sorted(breaker.missing_at),

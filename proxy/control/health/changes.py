@@ -76,6 +76,6 @@ class Changes:
 def _why(breaker: Breaker) -> str:
     change = breaker.last
     if change is None:
-        return breaker.why
-    why = f"no such model at {change.endpoint}" if change.event == "missing" else _WHY.get(change.event, breaker.why)
-    return f"{why}, told by another replica" if change.learned else why
+        return breaker.reason
+    why = f"no such model at {change.endpoint}" if change.event == "missing" else _WHY.get(change.event, breaker.reason)
+    return f"{why}, told by another replica" if change.remote else why

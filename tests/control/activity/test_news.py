@@ -48,11 +48,11 @@ async def test_a_breaker_that_opens_is_news_with_what_it_is_now(plane: Operated,
 async def test_each_change_is_told_in_order(plane: Operated, reader: Reader) -> None:
     breaker, now = plane.catalog.deployments[0].live.breaker, plane.clock.now()
     for _ in range(3):
-        breaker.fail(breaker.enter("chat/completions", now), now, "server_error")
+        breaker.fail(breaker.acquire("chat/completions", now), now, "server_error")
     plane.clock.advance(61)
     now = plane.clock.now()
     for _ in range(2):
-        breaker.succeed(breaker.enter("chat/completions", now), "chat/completions", now)
+        breaker.succeed(breaker.acquire("chat/completions", now), "chat/completions", now)
     assert [value["breaker"]["state"] for _, value in news(reader)] == ["open", "half_open", "closed"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.breakers.breaker import Entry
+from proxy.breakers.breaker import Permit
 from proxy.control.activity.history import Second
 from proxy.control.activity.record import TEXT, record_of
 from proxy.control.activity.recorder import PROMPT, Recorder
@@ -41,7 +41,7 @@ def catalog() -> Catalog:
 
 
 def attempt(of: Catalog, **facts: Any) -> Attempt:
-    found = Attempt(of.deployments[0], Entry.NORMAL, Key(0, b""), 100.0)
+    found = Attempt(of.deployments[0], Permit.NORMAL, Key(0, b""), 100.0)
     for name, value in ({"ended": 102.0} | facts).items():
         setattr(found, name, value)
     return found

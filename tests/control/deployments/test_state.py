@@ -96,7 +96,7 @@ async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operate
     now = plane.clock.now()
     live.statistics.ended(True, now)
     for _ in range(3):
-        live.breaker.fail(live.breaker.enter("chat/completions", now), now, "server_error")
+        live.breaker.fail(live.breaker.acquire("chat/completions", now), now, "server_error")
         live.statistics.ended(False, now)
     live.quota.rest(now + 7)
     live.in_flight = 2

@@ -68,7 +68,7 @@ class Rig:
     def fail(self, label: str, why: str = "server_error") -> None:
         """Its breaker opens: one failure is enough here."""
         breaker = self.live(label).breaker
-        entry = breaker.enter("chat/completions", self.clock.now())
+        entry = breaker.acquire("chat/completions", self.clock.now())
         assert entry
         breaker.fail(entry, self.clock.now(), why)
 

@@ -322,7 +322,7 @@ async def test_a_breakers_way_is_told_newest_first(plane: Healthy) -> None:
     plane.clock.advance(10)
     plane.rig.fail("a/m", "timeout")
     plane.clock.advance(60)
-    entry = breaker.enter("chat/completions", plane.clock.now())
+    entry = breaker.acquire("chat/completions", plane.clock.now())
     plane.clock.advance(1)
     breaker.succeed(entry, "chat/completions", plane.clock.now())
     assert await changes(plane) == [
@@ -336,8 +336,8 @@ async def test_what_an_operator_and_other_replicas_do_is_told_too(plane: Healthy
     now, breaker = plane.clock.now(), plane.rig.live("a/m").breaker
     breaker.trip(now, "operator")
     breaker.reset(now)
-    breaker.learn("open", now, now, "server_error")
-    breaker.learn("closed", now, now, "")
+    breaker.apply_remote("open", now, now, "server_error")
+    breaker.apply_remote("closed", now, now, "")
     breaker.missing("embeddings", now)
     breaker.reload(now)
     assert [(each["from"], each["to"], each["why"]) for each in reversed(await changes(plane))] == [
