@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from proxy.server.reply import Reply
 from tests.support import (
     Answer,
     Chunk,
@@ -121,6 +122,29 @@ async def test_where_the_first_is_slow_the_second_wins_and_the_first_is_closed_w
         assert verdicts(gw, clock) == {"a": NOTHING, "b": SUCCESS, "c": NOTHING}
         line = await gw.settled()
         assert (line["outcome"], line["provider"], line["attempts"]) == ("ok", "b", 2)
+
+
+async def test_no_ping_of_the_slow_one_follows_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ticker may look at the slow one after the answer went out, and before its end is noted."""
+    go = asyncio.Event()
+    monkeypatch.setattr("proxy.app.PING_EVERY", 0)  # a ping at each look
+    async with hedged(server={"pingAfter": 0.01}) as (gw, ups, _):
+        ups[0].queue([Stall()])
+        ups[1].queue([Wait(go), *sse_answer(*EVENTS)])
+        assert gw.app.gateway is not None
+        ticker, end = gw.app.gateway._context.ticker, Reply.end
+
+        def end_before_a_tick(reply: Reply, last: bytes = b"") -> None:
+            end(reply, last)
+            ticker._tick()
+
+        monkeypatch.setattr(Reply, "end", end_before_a_tick)
+        client = await ask(gw, "stream")
+        await client.read_head()
+        assert (await client.read_event()).startswith(b": ping")
+        go.set()
+        await client.read_events()
+        assert (await client.fetch("GET", "/health/live")).status == 200
 
 
 @MANNERS

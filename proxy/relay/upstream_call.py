@@ -572,8 +572,9 @@ class UpstreamCall:
             self._connection.resume_reading()
 
     def _ping(self) -> None:
-        if self._detached or self._request.gone:
-            return
+        outcome = self._outcome
+        if self._detached or self._request.gone or outcome is None or outcome.done():
+            return  # once it is done, another attempt's answer may have ended in this turn of the loop
         body, asker = self._body, self._ask.asker
         if body is not None and (body.committed or not isinstance(body, EventRelay)):
             body.ping()
