@@ -10,8 +10,8 @@ exchange   what happened to one client request          observe/    metrics and 
 routing/   names to candidates, and the rules           breakers/   who is left alone for a while
 providers/ who answers, where, and what an error means  wire/       bytes to meaning, no I/O
 config/    YAML to one frozen Config                    demo/       an upstream to try it with
-admission  who may ask, put together                    process    start line, signals
-identity   who asks                                     auth/       keys, tokens, addresses
+identity   who asks                                     process    start line, signals
+redis      one client for everything shared             auth/       keys, tokens, addresses
 limits/    buckets and slots, here or shared            database/   keys made at run time
 fleet/     what replicas tell each other
 """

@@ -10,8 +10,7 @@ from random import Random
 from secrets import token_hex
 
 from proxy import __version__
-from proxy.admission import Admission
-from proxy.admission import State as Fares
+from proxy.auth.credentials import Credentials
 from proxy.breakers.breaker import Breaker, OnChange, State
 from proxy.client.dial import Dialer
 from proxy.client.get_models import ModelsRequest
@@ -30,6 +29,7 @@ from proxy.control.health.views import Component
 from proxy.control.operator import Engine
 from proxy.control.plane import Plane, Subjects
 from proxy.control.settings.reload import Reloaded
+from proxy.database.opening import LazyEngine
 from proxy.demo.configured import demo_config
 from proxy.demo.server import Demo
 from proxy.dispatch.dispatcher import Clock, Dispatcher
@@ -38,6 +38,10 @@ from proxy.errors import ConfigError
 from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import load as load_hooks
+from proxy.limits.failover import Failover
+from proxy.limits.limiter import Limiter
+from proxy.limits.opening import open_limiter
+from proxy.limits.rules import Rules
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
@@ -103,7 +107,9 @@ class Application:
         self._lists = ModelLists()  # what providers list themselves; like the registry it survives a reload
         self._fetcher: ListFetcher | None = None
         self._redis: RedisClient | None = None
-        self.admission: Admission | None = None
+        self._database = LazyEngine(config.database, config.data_dir, self.log.warning, self.log.info)
+        self.credentials: Credentials | None = None
+        self.limiter: Limiter | None = None
         self._shared: SharedBreakers | None = None
         self._on_change: list[OnChange] = []  # who hears of breakers
         self.plane: Plane | None = None
@@ -133,10 +139,10 @@ class Application:
         if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
             redis = config.redis
             self._redis = RedisClient(redis.url, redis.prefix, redis.timeout_secs)
-        self.admission = admission = Admission(
-            config, self._environ, self.metrics, self._redis, warn=self.log.warning, info=self.log.info
-        )
-        await admission.start()
+        self.credentials = credentials = Credentials(config, self._environ, self._database, self.log)
+        await credentials.start()
+        self.limiter = limiter = open_limiter(config, self._redis, self.metrics, self.log)
+        await limiter.start()
         self._registry = Registry.of(config.circuit_breaker, self._breaker_changed)
         self._lists.changed = self._know_models
         for line in summary(self._left_out):
@@ -162,7 +168,7 @@ class Application:
         if config.circuit_breaker.shared:
             self._shared = await self._sharing(config, dispatcher)
         self._open_reporting(config, loop)
-        self.plane = plane = Plane(self._subjects(admission, dispatcher, fetcher), __version__)
+        self.plane = plane = Plane(self._subjects(credentials, limiter, dispatcher, fetcher), __version__)
         self._on_change += [plane.operator.breaker_changed, plane.vitals.breaker_changed]
         self.settled.reports = (self.metrics.settle, plane.operator.settle, self.log.exchanges)
         self.log.catch_up = self.settled.flush
@@ -175,8 +181,8 @@ class Application:
             self.log,
             only_shared(plane.find, config.server.base_path) if config.admin.listen else plane.find,
             fetcher,
-            admission.authenticate,
-            admission.limit,
+            credentials.authenticator.wrap,
+            limiter.wrap,
             call_hook=call_hook,
             observers=(self.settled.put,) if tracing is None else (self.settled.put, tracing.settle),
             capture=plane.operator.capture,
@@ -210,8 +216,11 @@ class Application:
                 await reporting.close()
         if self._shared is not None:
             await self._shared.close()
-        if self.admission is not None:
-            await self.admission.close()
+        if self.credentials is not None:
+            await self.credentials.close()
+        if self.limiter is not None:
+            await self.limiter.close()
+        await self._database.close()
         if self._redis is not None:
             await self._redis.close()
         if self._fetcher is not None:
@@ -245,11 +254,11 @@ class Application:
         if observe.sentry.dsn:
             self._sentry = open_sentry(observe.sentry, self._environ, version=__version__)
 
-    def _engine(self, admission: Admission, dispatcher: Dispatcher, fetcher: ListFetcher) -> Engine:
+    def _engine(self, limiter: Limiter, dispatcher: Dispatcher, fetcher: ListFetcher) -> Engine:
         return Engine(
             catalog=lambda: self._running_gateway.catalog,
             registry=self._registry,
-            limiter=admission.limiter,
+            limiter=limiter,
             metrics=self.metrics,
             now=dispatcher.now,
             wall=dispatcher.wall,
@@ -269,29 +278,34 @@ class Application:
         assert self.gateway is not None
         return self.gateway
 
-    def _subjects(self, admission: Admission, dispatcher: Dispatcher, fetcher: ListFetcher) -> Subjects:
+    def _subjects(
+        self, credentials: Credentials, limiter: Limiter, dispatcher: Dispatcher, fetcher: ListFetcher
+    ) -> Subjects:
         return Subjects(
             config=lambda: self.config,
             metrics=self.metrics,
             budget=dispatcher.context.budget,
-            address=admission.authenticator.address,
-            keys=admission.keys,
-            configured=admission.configured,
-            changed=admission.changed,
+            credentials=credentials,
             components=self._components,
             stopping=lambda: self.gateway is not None and self.gateway.stopping,
             warn=self.log.warning,
-            engine=self._engine(admission, dispatcher, fetcher),
+            engine=self._engine(limiter, dispatcher, fetcher),
             context=self._dialer.context,
             environ=self._environ,
         )
 
     def _components(self) -> dict[str, Component]:
         """What the gateway leans on, and how it fares."""
-        found: dict[str, Fares] = dict(self.admission.components) if self.admission is not None else {}
-        if self._shared is not None:
-            found["breakers"] = self._shared.state
-        return {name: Component(state.up, state.since, state.latency) for name, state in found.items()}
+        found = {
+            "limiter": self.limiter.store.state
+            if self.limiter is not None and isinstance(self.limiter.store, Failover)
+            else None,
+            "database": self._database.state,
+            "breakers": self._shared.state if self._shared is not None else None,
+        }
+        return {
+            name: Component(state.up, state.since, state.latency) for name, state in found.items() if state is not None
+        }
 
     async def _sharing(self, config: Config, dispatcher: Dispatcher) -> SharedBreakers:
         """Breakers that the replicas tell each other of."""
@@ -343,8 +357,9 @@ class Application:
         await asyncio.to_thread(_read_certificates, self._dialer, config)
         self._hide(config)
         catalog = self._compiled(config, loaded.left_out)
-        if self.admission is not None:
-            self.admission.adopt(config)
+        if self.credentials is not None and self.limiter is not None:
+            self.credentials.adopt(config)
+            self.limiter.adopt(Rules.of(config.rate_limiting, config.auth))
         self._renew_certificate()
         circuit = config.circuit_breaker
         self._registry.adopt(policy_of(circuit), window_of(circuit), asyncio.get_running_loop().time())

@@ -13,10 +13,10 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from proxy.admission import Admission
 from proxy.auth.apikey import new_key
 from proxy.config.loader import Loaded
 from proxy.config.secret import secrets_in
+from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from tests.support import (
     Chunk,
@@ -76,13 +76,13 @@ def bearer(secret: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {secret}"
 
 
-def admission(gw: Gateway) -> Admission:
-    assert gw.app.admission is not None
-    return gw.app.admission
+def limiter_of(gw: Gateway) -> Limiter:
+    assert gw.app.limiter is not None
+    return gw.app.limiter
 
 
 def store_of(gw: Gateway) -> Memory:
-    store = admission(gw).limiter.store
+    store = limiter_of(gw).store
     assert isinstance(store, Memory)
     return store
 
@@ -352,7 +352,7 @@ async def test_without_authentication_and_rate_limiting_there_is_no_limiter(up: 
         client = await gw.client()
         answer = await ask(client, bearer(SECRET))
         assert (answer.status, answer.header("X-RateLimit-Limit")) == (200, None)
-        assert admission(gw).limiter.rules.inert
+        assert limiter_of(gw).rules.inert
 
 
 # Limits of requests
@@ -500,7 +500,7 @@ async def test_what_a_later_limit_refuses_is_given_back_to_the_earlier_ones(up: 
         client = await gw.client()
         for _ in range(5):
             await ask(client)
-        everyone = admission(gw).limiter.rules.everyone.requests[0]
+        everyone = limiter_of(gw).rules.everyone.requests[0]
         assert store_of(gw).usage(everyone, "all") == pytest.approx(9, abs=0.1)
 
 
@@ -552,7 +552,7 @@ async def test_a_key_hears_of_no_other_names_than_its_own(up: Upstream) -> None:
 
 
 def level(gw: Gateway, name: str, key: str) -> float:
-    rules = admission(gw).limiter.rules
+    rules = limiter_of(gw).rules
     bounds = {"client": rules.client(None), "model": rules.model, "global": rules.everyone}[name]
     assert bounds.tokens is not None
     return store_of(gw).usage(bounds.tokens, key)
@@ -630,7 +630,7 @@ def _chunks(events: list[bytes]) -> list[Any]:
 
 
 def slots(gw: Gateway) -> float:
-    rules = admission(gw).limiter.rules
+    rules = limiter_of(gw).rules
     limit = next(limit for limit in rules.everyone.requests if not limit.rate)
     return store_of(gw).usage(limit, "all")
 
@@ -683,7 +683,7 @@ async def test_however_an_exchange_ends_its_slots_are_free(up: Upstream, end: st
         else:
             await ask(client, model="nobody" if end == "no such model" else "m")
         await gw.settled()
-        limiter = admission(gw).limiter
+        limiter = limiter_of(gw)
         assert slots(gw) == 2
         for bounds, key in (
             (limiter.rules.model, "m"),
@@ -705,7 +705,7 @@ async def test_a_candidate_that_failed_holds_no_slot_while_the_next_is_asked(up:
             client = await gw.client()
             await client.request("POST", CHAT, json=ASK | {"stream": True, "model": ["up/m", "second/m"]})
             await client.read_head()
-            limit = admission(gw).limiter.rules.provider.requests[0]
+            limit = limiter_of(gw).rules.provider.requests[0]
             assert store_of(gw).usage(limit, "up") == 1
             assert store_of(gw).usage(limit, "second") == 0
 

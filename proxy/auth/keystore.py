@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from msgspec import Struct
@@ -14,9 +13,8 @@ from msgspec import Struct
 from proxy.auth.apikey import ApiKey
 from proxy.auth.lookups import Lookups
 from proxy.auth.records import DEFAULTS, Reader, Record, Wish, columns
-from proxy.config.schema import Database
-from proxy.database.health import Health, State, Unreachable
-from proxy.database.opening import open_keys
+from proxy.database.health import Unreachable
+from proxy.database.opening import LazyEngine
 from proxy.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -56,11 +54,6 @@ class DatabaseKeys:
         self._read = Reader(warn).key
         self._lookups = Lookups(self._query)
 
-    @property
-    def state(self) -> State:
-        """How the database fares."""
-        return self._table.engine.state
-
     async def ready(self) -> None:
         """Bring the tables up to date; otherwise the first use does it.
 
@@ -70,9 +63,8 @@ class DatabaseKeys:
             await self._table.engine.ready()
 
     async def close(self) -> None:
-        """Nothing is asked afterwards."""
+        """Cancel the lookups that run. The engine stays open; its owner closes it."""
         await self._lookups.close()
-        await self._table.engine.close()
 
     async def find(self, hash: str) -> ApiKey | None:  # noqa: A002 - the field's word
         """The key with this hash, now or before its last rotation, whether it works or not.
@@ -147,18 +139,12 @@ class DatabaseKeys:
         return None if record is None else self._read(record)
 
 
-def open_store(
-    settings: Database,
-    data_dir: str | Path,
-    *,
-    warn: Callable[[str], object] = lambda _: None,
-    info: Callable[[str], object] = lambda _: None,
-) -> DatabaseKeys:
-    """The keys of a configuration's database, to which nothing connects yet; ``warn`` and ``info`` hear one line each.
+def open_store(database: LazyEngine, warn: Callable[[str], object] = lambda _: None) -> DatabaseKeys:
+    """The keys in ``database``, which is created if it is first needed here. Raises ConfigError."""
+    engine = database.get()
+    from proxy.database.keys import KeyTable  # with it comes SQLAlchemy
 
-    Raises ``ConfigError`` where a package is missing.
-    """
-    return DatabaseKeys(open_keys(settings, data_dir, Health(warn=warn, info=info)), warn)
+    return DatabaseKeys(KeyTable(engine), warn)
 
 
 def _plausible(id: str) -> str:  # noqa: A002 - the field's word

@@ -6,12 +6,11 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from proxy.auth.apikey import ApiKey
+from proxy.auth.credentials import Credentials
 from proxy.client import tls
 from proxy.config.schema import Admin, Config, Tls
 from proxy.control.access.credential import AdminCredential
@@ -33,26 +32,18 @@ from proxy.control.routes import description_routes, health_routes, operator_rou
 from proxy.errors import ConfigError
 from proxy.net.budget import Budget
 from proxy.observe.metrics import Metrics
-from proxy.server.connection import Request
-
-if TYPE_CHECKING:  # with it comes SQLAlchemy
-    from proxy.auth.keystore import DatabaseKeys
 
 
 class Subjects(Struct, frozen=True):
     """What the control plane looks at and acts on.
 
-    ``address`` tells where a request comes from; ``context`` makes a provider's TLS, ``environ`` names the proxy on
-    the way to it.
+    ``context`` makes a provider's TLS, ``environ`` names the proxy on the way to it.
     """
 
     config: Callable[[], Config]
     metrics: Metrics
     budget: Budget
-    address: Callable[[Request], str]
-    keys: Callable[[], Awaitable[DatabaseKeys]]
-    configured: Callable[[], Sequence[ApiKey]]
-    changed: Callable[[Sequence[str]], None]
+    credentials: Credentials
     components: Callable[[], Mapping[str, Component]]
     stopping: Callable[[], bool]
     warn: Callable[[str], None]
@@ -67,11 +58,13 @@ class Plane:
     def __init__(self, subjects: Subjects, version: str) -> None:
         config = subjects.config()
         self.credential = _credential(config, subjects.warn)
-        attempts = Attempts(self.credential, subjects.address, asyncio.get_running_loop().time, asyncio.sleep)
+        attempts = Attempts(
+            self.credential, subjects.credentials.authenticator.address, asyncio.get_running_loop().time, asyncio.sleep
+        )
         bodies = Bodies(subjects.budget, config.server.body_timeout_secs)
         pages = Pages(subjects.metrics, subjects.budget)
         login = Login(self.credential, attempts, bodies)
-        keys = ApiKeys(subjects.keys, subjects.config, subjects.configured, subjects.changed, bodies)
+        keys = ApiKeys(subjects.credentials, subjects.config, bodies)
         table = routes(config.admin, pages, login, keys)
         self.operator = Operator(subjects.engine, subjects.config, bodies, version)
         self.vitals = _vitals(subjects, subjects.engine, version)

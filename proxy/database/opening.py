@@ -1,35 +1,65 @@
-"""The way in for those that must not load SQLAlchemy (15 MB, 0.3 s) where no database is used."""
+"""Entry points for modules that must not import SQLAlchemy (15 MB, 0.3 s) where no database is used."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.config.schema import Database
 from proxy.database.address import address_of, require
-from proxy.database.health import Health
+from proxy.database.health import Health, State
 from proxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from proxy.database.keys import KeyTable
+    from proxy.database.engine import Engine
     from proxy.database.migrate import Revisions
 
 
-def open_keys(settings: Database, data_dir: str | Path, health: Health) -> KeyTable:
-    """The keys of a configuration's database, to which nothing connects yet.
+class LazyEngine:
+    """The engine of the configured database, created when it is first needed.
 
-    Raises ``ConfigError`` where a package is missing.
+    ``warn`` and ``info`` take one line each when the database stops answering and when it answers again.
     """
-    address = address_of(settings, data_dir)
-    require(address)
-    from proxy.database.engine import Engine
-    from proxy.database.keys import KeyTable
 
-    return KeyTable(Engine(address, health))
+    def __init__(
+        self,
+        settings: Database,
+        data_dir: str | Path,
+        warn: Callable[[str], object],
+        info: Callable[[str], object],
+    ) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
+        self._health = Health(warn=warn, info=info)
+        self._engine: Engine | None = None
+
+    @property
+    def state(self) -> State | None:
+        """Whether the database answers; ``None``: it has not been needed yet."""
+        return None if self._engine is None else self._health.state
+
+    def get(self) -> Engine:
+        """The engine. It connects at its first use. Raises ConfigError where a package is missing."""
+        if self._engine is None:
+            address = address_of(self._settings, self._data_dir)
+            require(address)
+            from proxy.database.engine import Engine
+
+            self._engine = Engine(address, self._health)
+        return self._engine
+
+    async def close(self) -> None:
+        """Close its connections. Nothing may be queried afterwards."""
+        if self._engine is not None:
+            await self._engine.close()
 
 
 async def upgrade(settings: Database, data_dir: str | Path) -> Revisions:
-    """Bring the tables up to date, as ``sluice db upgrade`` does. Raises ``ConfigError``, also where nobody answers."""
+    """Run the missing migrations, as ``sluice db upgrade`` does.
+
+    Raises ConfigError, also where the database cannot be reached.
+    """
     address = address_of(settings, data_dir)
     require(address)
     from proxy.database import drivers, migrate

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 
 from proxy.limits.base import Limit, Store, Verdict
+from proxy.limits.failover import Failover
 from proxy.limits.reservation import Reservation
 from proxy.limits.rules import Rules
 from proxy.limits.snapshot import LimiterSnapshot, Tally
@@ -33,6 +34,11 @@ class Limiter:
         self._only_own = not rules.enabled  # a client without limits of its own is not limited
         if not rules.inert:
             self._terms = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
+
+    async def start(self) -> None:
+        """Ask a shared store once, so that one that is down is logged before a client finds out."""
+        if isinstance(self.store, Failover):
+            await self.store.start()
 
     def own_limits(self) -> dict[tuple[str, str], Limit]:
         """``LimiterSnapshot.own_limits`` of the rules in force."""

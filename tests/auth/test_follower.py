@@ -12,8 +12,9 @@ import pytest
 from proxy.auth.apikey import digest_from, new_key
 from proxy.auth.cache import KeyCache
 from proxy.auth.follower import Follower
-from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
-from proxy.config.schema import Database, Limits
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys
+from proxy.config.schema import Limits
+from tests.auth.stores import OwnStore
 from tests.database.databases import KINDS, Forwarder, new_database
 from tests.support.patience import until
 
@@ -23,7 +24,7 @@ class Replica:
 
     def __init__(self, url: str) -> None:
         self.told: list[str] = []
-        self.keys = open_store(Database(url=url), "", warn=self.told.append, info=self.told.append)
+        self.keys = OwnStore(url, log=self.told.append)
         self.cache = KeyCache(time.time)
         self.follower = Follower(self.keys, self.cache, every=0.01, warn=self.told.append)
 
@@ -53,7 +54,7 @@ async def here(url: str) -> AsyncIterator[Replica]:
 
 @pytest.fixture
 async def there(url: str) -> AsyncIterator[DatabaseKeys]:
-    keys = open_store(Database(url=url), "")
+    keys = OwnStore(url)
     yield keys
     await keys.close()
 
@@ -173,7 +174,7 @@ async def test_nothing_unexpected_ends_the_following(
 
 async def test_while_the_database_is_down_cached_keys_work_and_afterwards_all_is_made_up_for(tmp_path: Path) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
-        here, there = Replica(way.url), open_store(Database(url=url), "")
+        here, there = Replica(way.url), OwnStore(url)
         pairs = [new_key() for _ in range(2)]
         ids = [(await there.create(hash=hash_, name="one")).id for _, hash_ in pairs]
         assert [await here.admits(*pair) for pair in pairs] == [True, True]

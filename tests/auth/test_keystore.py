@@ -16,18 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.auth import keystore
 from proxy.auth.apikey import ApiKey, new_key
-from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys
 from proxy.auth.lookups import MOST
-from proxy.config.schema import Database, Limits
+from proxy.config.schema import Limits
 from proxy.database import drivers
 from proxy.database.engine import Engine
 from proxy.database.health import Health
 from proxy.database.keys import KeyTable
 from proxy.database.tables import API_KEYS, Now
+from tests.auth.stores import OwnStore
 from tests.database.databases import KINDS, Forwarder, address, new_database
 from tests.support.patience import within
 
-Opener = Callable[[str], DatabaseKeys]
+Opener = Callable[[str], OwnStore]
 
 WISH: dict[str, Any] = {
     "name": "Söl's key",
@@ -55,8 +56,8 @@ class CountedTable(KeyTable):
 async def opened() -> AsyncIterator[Opener]:
     async with AsyncExitStack() as stack:
 
-        def store(url: str) -> DatabaseKeys:
-            keys = open_store(Database(url=url), "")
+        def store(url: str) -> OwnStore:
+            keys = OwnStore(url)
             stack.push_async_callback(keys.close)
             return keys
 
@@ -70,7 +71,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 
 
 @pytest.fixture
-def keys(url: str, opened: Opener) -> DatabaseKeys:
+def keys(url: str, opened: Opener) -> OwnStore:
     return opened(url)
 
 
@@ -78,7 +79,7 @@ async def made(keys: DatabaseKeys, name: str = "one", **wish: Any) -> ApiKey:
     return await keys.create(hash=new_key()[1], name=name, **wish)
 
 
-async def test_a_new_key_is_found_by_its_hash_and_by_its_id(keys: DatabaseKeys) -> None:
+async def test_a_new_key_is_found_by_its_hash_and_by_its_id(keys: OwnStore) -> None:
     hash_ = new_key()[1]
     key = await keys.create(hash=hash_, **WISH)
     assert {name: getattr(key, name) for name in WISH} == WISH
@@ -88,19 +89,19 @@ async def test_a_new_key_is_found_by_its_hash_and_by_its_id(keys: DatabaseKeys) 
     assert await keys.list() == [key]
 
 
-async def test_what_is_not_chosen_allows_everything(keys: DatabaseKeys) -> None:
+async def test_what_is_not_chosen_allows_everything(keys: OwnStore) -> None:
     key = await made(keys)
     plain = (key.owner, key.enabled, key.expires_at, key.models, key.providers, key.scopes, key.limits)
     assert plain == ("", True, None, (), (), (), None)
 
 
-async def test_ids_tell_nothing_and_never_repeat(keys: DatabaseKeys) -> None:
+async def test_ids_tell_nothing_and_never_repeat(keys: OwnStore) -> None:
     ids = {(await made(keys)).id for _ in range(20)}
     assert len(ids) == 20
     assert {len(id_) for id_ in ids} == {24}
 
 
-async def test_a_change_concerns_what_it_names_and_is_counted(keys: DatabaseKeys) -> None:
+async def test_a_change_concerns_what_it_names_and_is_counted(keys: OwnStore) -> None:
     key = await keys.create(hash=new_key()[1], **WISH)
     changed = await keys.update(key.id, limits=None, models=("other",), expires_at=None)
     assert changed is not None
@@ -112,7 +113,7 @@ async def test_a_change_concerns_what_it_names_and_is_counted(keys: DatabaseKeys
     assert (again.enabled, again.revision, again.models) == (True, 3, ("other",))
 
 
-async def test_a_deleted_key_is_not_there_any_more(keys: DatabaseKeys) -> None:
+async def test_a_deleted_key_is_not_there_any_more(keys: OwnStore) -> None:
     key, other = await made(keys), await made(keys, "other")
     deleted = await keys.delete(key.id)
     assert deleted is not None
@@ -126,7 +127,7 @@ async def test_a_deleted_key_is_not_there_any_more(keys: DatabaseKeys) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "-", "key_0", "no such key", "zero \x00 byte", "half \ud800 pair", "x" * 100_000])
-async def test_an_id_that_nobody_has_is_no_key_and_no_error(keys: DatabaseKeys, id_: str) -> None:
+async def test_an_id_that_nobody_has_is_no_key_and_no_error(keys: OwnStore, id_: str) -> None:
     await made(keys)
     assert await keys.get(id_) is None
     assert await keys.update(id_, enabled=True) is None
@@ -136,7 +137,7 @@ async def test_an_id_that_nobody_has_is_no_key_and_no_error(keys: DatabaseKeys, 
     assert keys.state.up
 
 
-async def test_a_rotated_key_is_found_by_both_hashes_until_the_old_one_ends(keys: DatabaseKeys) -> None:
+async def test_a_rotated_key_is_found_by_both_hashes_until_the_old_one_ends(keys: OwnStore) -> None:
     key, hash_ = await made(keys), new_key()[1]
     rotated = await keys.rotate(key.id, hash_, 60.0)
     assert rotated is not None
@@ -149,7 +150,7 @@ async def test_a_rotated_key_is_found_by_both_hashes_until_the_old_one_ends(keys
     assert rotated.usable(rotated.previous_until, hash_)
 
 
-async def test_without_grace_the_old_secret_ends_at_once(keys: DatabaseKeys) -> None:
+async def test_without_grace_the_old_secret_ends_at_once(keys: OwnStore) -> None:
     key, hash_ = await made(keys), new_key()[1]
     rotated = await keys.rotate(key.id, hash_, 0)
     assert rotated is not None
@@ -157,7 +158,7 @@ async def test_without_grace_the_old_secret_ends_at_once(keys: DatabaseKeys) -> 
     assert await keys.find(key.hash) is None
 
 
-async def test_a_second_rotation_ends_the_first_secret_at_once(keys: DatabaseKeys) -> None:
+async def test_a_second_rotation_ends_the_first_secret_at_once(keys: OwnStore) -> None:
     key, second, third = await made(keys), new_key()[1], new_key()[1]
     await keys.rotate(key.id, second, 3600)
     rotated = await keys.rotate(key.id, third, 3600)
@@ -166,7 +167,7 @@ async def test_a_second_rotation_ends_the_first_secret_at_once(keys: DatabaseKey
     assert await keys.find(key.hash) is None
 
 
-async def test_a_thousand_keys_come_in_pages_each_once_and_the_oldest_first(keys: DatabaseKeys, url: str) -> None:
+async def test_a_thousand_keys_come_in_pages_each_once_and_the_oldest_first(keys: OwnStore, url: str) -> None:
     wanted = await imported(keys, url, 999, created_at="created_at + i / 10")  # integers: ten at a time are equal
     found: list[ApiKey] = []
     after = ""
@@ -179,7 +180,7 @@ async def test_a_thousand_keys_come_in_pages_each_once_and_the_oldest_first(keys
     assert [key.created_at for key in found] == sorted(key.created_at for key in found)
 
 
-async def test_a_page_goes_on_behind_a_key_that_was_deleted_meanwhile(keys: DatabaseKeys) -> None:
+async def test_a_page_goes_on_behind_a_key_that_was_deleted_meanwhile(keys: OwnStore) -> None:
     for number in range(6):
         await made(keys, str(number))
     first = await keys.list(limit=3)
@@ -196,6 +197,7 @@ async def test_many_who_ask_for_the_same_key_make_one_query(url: str) -> None:
     assert found == [key] * 200
     assert table.queries == 1
     await keys.close()
+    await table.engine.close()
 
 
 async def test_a_thousand_made_up_keys_at_once_cost_a_few_queries(url: str) -> None:
@@ -206,12 +208,13 @@ async def test_a_thousand_made_up_keys_at_once_cost_a_few_queries(url: str) -> N
     assert await asyncio.gather(*(keys.find(hash_) for hash_ in hashes)) == [key, *[None] * 1000]
     assert table.queries == math.ceil(1001 / MOST)
     await keys.close()
+    await table.engine.close()
 
 
 # changes
 
 
-async def test_changes_are_told_from_a_watermark_on_and_deleted_keys_with_them(keys: DatabaseKeys) -> None:
+async def test_changes_are_told_from_a_watermark_on_and_deleted_keys_with_them(keys: OwnStore) -> None:
     changed, deleted = await made(keys, "changed"), await made(keys, "deleted")
     _, mark = await keys.changes(None)
     await keys.update(changed.id, enabled=False)
@@ -223,7 +226,7 @@ async def test_changes_are_told_from_a_watermark_on_and_deleted_keys_with_them(k
     }
 
 
-async def test_what_changed_long_before_the_watermark_is_not_told_again(keys: DatabaseKeys, url: str) -> None:
+async def test_what_changed_long_before_the_watermark_is_not_told_again(keys: OwnStore, url: str) -> None:
     old = await made(keys, "old")
     await made(keys, "young")
     await tell(url, f"UPDATE api_keys SET changed_at = changed_at - 60 WHERE id = '{old.id}'")
@@ -233,7 +236,7 @@ async def test_what_changed_long_before_the_watermark_is_not_told_again(keys: Da
     assert [change.key.name for change in changes] == ["old", "young"]
 
 
-async def test_more_changes_than_a_query_tells_are_told_completely(keys: DatabaseKeys, url: str) -> None:
+async def test_more_changes_than_a_query_tells_are_told_completely(keys: OwnStore, url: str) -> None:
     await keys.ready()
     _, mark = await keys.changes(None)
     wanted = await imported(keys, url, 1700)  # all at the same moment
@@ -271,7 +274,7 @@ async def test_a_transaction_that_commits_late_is_not_missed(tmp_path: Path, ope
 
 async def test_a_row_that_only_a_newer_version_can_read_is_off_here(url: str) -> None:
     told: list[str] = []
-    keys = open_store(Database(url=url), "", warn=told.append)
+    keys = OwnStore(url, log=told.append)
     key = await made(keys, limits=Limits(concurrent=1))
     await tell(url, """UPDATE api_keys SET limits = '{"concurrent": 1, "requestsPerFortnight": 1}'""")
     found = await keys.find(key.hash)
@@ -320,14 +323,14 @@ async def test_a_database_that_hangs_holds_no_lookup_for_long(
         await way.restore()
 
 
-async def test_a_hash_that_is_there_already_is_refused_and_nobodys_fault(keys: DatabaseKeys) -> None:
+async def test_a_hash_that_is_there_already_is_refused_and_nobodys_fault(keys: OwnStore) -> None:
     key = await made(keys)
     with pytest.raises(IntegrityError):
         await keys.create(hash=key.hash, name="twice")
     assert keys.state.up
 
 
-async def imported(keys: DatabaseKeys, url: str, count: int, created_at: str = "created_at") -> set[str]:
+async def imported(keys: OwnStore, url: str, count: int, created_at: str = "created_at") -> set[str]:
     """The ids of a key and so many copies of it, which were made in one transaction."""
     key = await made(keys)
     columns = "name, owner, enabled, models, providers, scopes, changed_at, deleted, revision"

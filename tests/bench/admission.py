@@ -18,10 +18,14 @@ from typing import Any, cast
 import uvloop
 from multidict import CIMultiDict
 
-from proxy.admission import Admission
 from proxy.auth.apikey import new_key
+from proxy.auth.credentials import Credentials
 from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, Model, Provider, RateLimiting
+from proxy.database.opening import LazyEngine
 from proxy.exchange import Exchange
+from proxy.limits.limiter import Limiter
+from proxy.limits.opening import open_limiter
+from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
@@ -54,12 +58,14 @@ async def _measure(rounds: int) -> int:
             per_model=Limits(requests_per_minute=plenty),
         ),
     )
-    admission = Admission(config, {}, Metrics(), warn=print, info=print)
+    log = Log(sys.stderr.buffer, "info", readable=True)
+    credentials = Credentials(config, {}, LazyEngine(config.database, config.data_dir, print, print), log)
+    limiter = open_limiter(config, None, Metrics(), log)
     catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
     request = SimpleNamespace(
         headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}), rare=False, remote="127.0.0.1"
     )
-    guarded, open_ = _handled(admission), _nothing
+    guarded, open_ = _handled(credentials, limiter), _nothing
     with_, without = [], []
     for number in range(rounds + 1):
         order = ((with_, guarded), (without, open_)) if number % 2 else ((without, open_), (with_, guarded))
@@ -67,7 +73,8 @@ async def _measure(rounds: int) -> int:
             spent = await _round(handler, catalog, request)
             if number:  # the first is for warming up
                 found.append(spent)
-    await admission.close()
+    await credentials.close()
+    await limiter.close()
     differences = [a - b for a, b in zip(with_, without, strict=True)]
     mean = statistics.mean(differences)
     bound = mean + T_95 * statistics.stdev(differences) / len(differences) ** 0.5
@@ -76,7 +83,7 @@ async def _measure(rounds: int) -> int:
     return 0 if bound <= LIMIT_US else 1
 
 
-def _handled(admission: Admission) -> Callable[[Responder], Awaitable[None]]:
+def _handled(credentials: Credentials, limiter: Limiter) -> Callable[[Responder], Awaitable[None]]:
     async def served(responder: Responder) -> None:
         exchange = responder.exchange
         hold = exchange.hold
@@ -85,7 +92,7 @@ def _handled(admission: Admission) -> Callable[[Responder], Awaitable[None]]:
         hold.lines()
         hold.settle(exchange)
 
-    handler: Any = admission.authenticate(admission.limit(served))
+    handler: Any = credentials.authenticator.wrap(limiter.wrap(served))
     return cast("Callable[[Responder], Awaitable[None]]", handler)
 
 

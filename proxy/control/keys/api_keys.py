@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from proxy.auth.apikey import ApiKey, new_key, unused
+from proxy.auth.credentials import Credentials
 from proxy.auth.keystore import DatabaseKeys
 from proxy.config.schema import Config
 from proxy.control.http.bodies import Bodies
@@ -18,31 +19,25 @@ from proxy.server.connection import Request
 
 
 class ApiKeys:
-    """``keys`` opens the database where that is not done yet; it may raise DatabaseDown and ConfigError.
-
-    ``config`` is the configuration in force, ``configured`` are the keys in it. ``changed`` is told the hashes of
-    which nothing may be remembered any more; ``now`` is the wall's time in Unix seconds.
-    """
+    """``config`` returns the configuration in force; ``now`` is the wall clock in Unix seconds."""
 
     def __init__(
         self,
-        keys: Callable[[], Awaitable[DatabaseKeys]],
+        credentials: Credentials,
         config: Callable[[], Config],
-        configured: Callable[[], Sequence[ApiKey]],
-        changed: Callable[[Sequence[str]], None],
         bodies: Bodies,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._keys = keys
+        self._keys = credentials.keys
+        self._configured = credentials.configured
+        self._changed = credentials.changed
         self._config = config
-        self._configured = configured
-        self._changed = changed
         self._bodies = bodies
         self._now = now
 
     async def create(self, request: Request) -> None:
         """POST /auth/api-keys: 201 with the key, which nobody can ever ask for again."""
-        store = await self._store()
+        store = self._store()
         wish = fields.new(await self._bodies.members(request), self._now())
         secret, hash_ = new_key()
         key = await store.create(hash=hash_, **wish)
@@ -56,7 +51,7 @@ class ApiKeys:
         configured = self._configured_after(after)
         found = [*configured[: limit + 1]]
         if len(found) <= limit and not self._lacking():
-            store = await self._store()
+            store = self._store()
             behind = "" if after.startswith(CONFIGURED) else after
             found += await store.list(limit=limit + 1 - len(found), after=behind)
         send(request, 200, views.page(found, limit))
@@ -65,14 +60,14 @@ class ApiKeys:
         """GET /auth/api-keys/{id}."""
         key = self._of_configuration(id_)
         if key is None:
-            key = await (await self._store()).get(id_)
+            key = await self._store().get(id_)
         if key is None:
             raise _unknown()
         send(request, 200, views.view(key))
 
     async def update(self, request: Request, id_: str) -> None:
         """PATCH /auth/api-keys/{id}: what is not named stays; null takes away. 200 with the key as it is now."""
-        store = await self._store_of(id_)
+        store = self._store_of(id_)
         wish = fields.change(await self._bodies.members(request), self._now())
         key = await store.update(id_, **wish)
         if key is None:
@@ -82,7 +77,7 @@ class ApiKeys:
 
     async def delete(self, request: Request, id_: str) -> None:
         """DELETE /auth/api-keys/{id}: 204, and it opens nothing any more."""
-        store = await self._store_of(id_)
+        store = self._store_of(id_)
         key = await store.delete(id_)
         if key is None:
             raise _unknown()
@@ -91,7 +86,7 @@ class ApiKeys:
 
     async def rotate(self, request: Request, id_: str) -> None:
         """POST /auth/api-keys/{id}/rotate: 201 with a new key for the old one, which works on for ``graceSecs``."""
-        store = await self._store_of(id_)
+        store = self._store_of(id_)
         grace = fields.grace(await self._bodies.members(request, optional=True))
         before = await store.get(id_)  # whose hash is gone from the key, if nothing is granted to the old secret
         secret, hash_ = new_key()
@@ -115,17 +110,17 @@ class ApiKeys:
             return "There is no database for API keys: set database.enabled to true in the configuration."
         return ""
 
-    async def _store(self) -> DatabaseKeys:
+    def _store(self) -> DatabaseKeys:
         """Raises GatewayError (501) where there is none, DatabaseDown (503) where it does not answer."""
         lacking = self._lacking()
         if lacking:
             raise _missing(lacking)
         try:
-            return await self._keys()
+            return self._keys()
         except ConfigError as error:
             raise _missing(" ".join(error.mistakes)) from None
 
-    async def _store_of(self, id_: str) -> DatabaseKeys:
+    def _store_of(self, id_: str) -> DatabaseKeys:
         """The same for a change, which a key of the configuration does not take from here (409)."""
         if self._of_configuration(id_) is not None:
             raise ClientFault(
@@ -133,7 +128,7 @@ class ApiKeys:
                 status=409,
                 code="configured_key",
             )
-        return await self._store()
+        return self._store()
 
     def _of_configuration(self, id_: str) -> ApiKey | None:
         return next((key for key in self._configured() if key.id == id_), None)

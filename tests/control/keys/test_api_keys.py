@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from proxy.auth.apikey import ApiKey, hash_of, of_configuration
-from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
+from proxy.auth.keystore import DatabaseDown, DatabaseKeys
 from proxy.config.schema import Admin, Auth, Config, ConfiguredKey, Database, Limits
 from proxy.control.access.login import Login
 from proxy.control.keys.api_keys import ApiKeys
@@ -19,6 +19,7 @@ from proxy.control.pages.metrics import Pages
 from proxy.control.routes import routes as table
 from proxy.errors import ConfigError
 from proxy.observe.metrics import Metrics
+from tests.auth.stores import OwnStore
 from tests.control.served import Served
 from tests.support import Answer
 
@@ -31,35 +32,36 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.config = ON
-        self.changed: list[str] = []
+        self._changed: list[str] = []
         self.opened: DatabaseKeys | None = None
         self.failure: Exception | None = None
         self._folder = folder
 
-    async def keys(self) -> DatabaseKeys:
+    def keys(self) -> DatabaseKeys:
         if self.failure is not None:
             raise self.failure
         if self.opened is None:
-            self.opened = open_store(Database(), self._folder)
+            self.opened = OwnStore(folder=self._folder)
         return self.opened
 
-    def tell(self, hashes: Sequence[str]) -> None:
-        self.changed += hashes
+    def changed(self, hashes: Sequence[str]) -> None:
+        self._changed += hashes
 
     def told(self) -> set[str]:
         """The hashes that were told of since the last time."""
-        told, self.changed = set(self.changed), []
+        told, self._changed = set(self._changed), []
         return told
 
     def plane(self) -> Served:
         def routes(plane: Served) -> Sequence[Any]:
             login = Login(plane.credential, plane.attempts, plane.bodies)
-            keys = ApiKeys(self.keys, lambda: self.config, self._configured, self.tell, plane.bodies, now=time.time)
+            credentials: Any = self
+            keys = ApiKeys(credentials, lambda: self.config, plane.bodies, now=time.time)
             return table(Admin(), Pages(Metrics(version="1"), plane.budget), login, keys)
 
         return Served(routes)
 
-    def _configured(self) -> list[ApiKey]:
+    def configured(self) -> list[ApiKey]:
         return of_configuration(self.config.auth.keys)
 
     async def close(self) -> None:
@@ -87,7 +89,7 @@ async def made(plane: Served, **fields: Any) -> dict[str, Any]:
 
 
 async def found(desk: Desk, secret: str) -> ApiKey | None:
-    return await (await desk.keys()).find(hash_of(secret))
+    return await desk.keys().find(hash_of(secret))
 
 
 def fault(answer: Answer) -> tuple[int, str]:
