@@ -117,6 +117,10 @@ class Exchange(Struct, eq=False):
     usage: Usage | None = None
     trace: Trace | None = None  # where it is to be traced
 
+    def forget_break(self) -> None:
+        """A stream broke, and another attempt follows: the client is not told."""
+        self.outcome, self.error, self.fault = "", "", None
+
     @property
     def access(self) -> Access:
         return ALL if self.caller is None else self.caller.access

@@ -16,11 +16,10 @@ from typing import NoReturn
 from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import Server as Settings
-from proxy.dispatch.choice import dispatch_of
+from proxy.dispatch.choice import dispatch_call, dispatch_upload
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.fetching import ListFetcher
 from proxy.dispatch.planning import plan_call, plan_form
-from proxy.dispatch.uploading import Uploading
 from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Overloaded, ShuttingDown, UpgradeRequired
 from proxy.exchange import Attempt, Exchange
 from proxy.hooks import CallHook
@@ -342,7 +341,7 @@ class Gateway:
         if self._capture is not None:
             self._capture(exchange, call)
         responder.call = call
-        return dispatch_of(self._dispatcher, responder, plan, call).run()
+        return dispatch_call(self._dispatcher, responder, plan, call)
 
     async def _dispatch_listed(self, responder: Responder, route: Route, call: Call, pending: ListsPending) -> None:
         """A call whose model only the providers' own lists may know."""
@@ -369,7 +368,7 @@ class Gateway:
                 changed = upstream if model != upstream else None
                 return form.pieces(changed), form.length(changed)
 
-            await Uploading(self._dispatcher, responder, plan, route, body).run()
+            await dispatch_upload(self._dispatcher, responder, plan, route, body)
         finally:
             form.close()
 
@@ -385,9 +384,9 @@ class Gateway:
         if responder.request.query:
             check_query(responder.request.query, opaque=True)
         plan = exchange.catalog.opaque_plan(route.pinned, exchange.access, self._dispatcher.random)
-        await Uploading(
+        await dispatch_upload(
             self._dispatcher, responder, plan, route, lambda attempt: (reader.untouched(), reader.declared)
-        ).run()
+        )
 
     def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:
         """Answer what never became a request: bytes that are no HTTP, a head that does not end."""

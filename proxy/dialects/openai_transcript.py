@@ -21,6 +21,12 @@ class Transcript:
         self._size = 0
         self._more = False  # than text was said, or more of it than is kept, or all
 
+    def copy(self) -> Transcript:
+        """One that goes on from here on its own."""
+        copy = Transcript()
+        copy._pieces, copy._size, copy._more = self._pieces.copy(), self._size, self._more
+        return copy
+
     @property
     def text(self) -> str:
         """Without lone surrogates: halves of a pair that came in two events are joined, others replaced."""

@@ -1,44 +1,92 @@
-"""Which dispatch a JSON call gets: how far it goes for an answer is the configuration's choice, or the client's."""
+"""Composes the dispatch of an exchange: the plain attempt, and the wrappers that its configuration asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import get_args
 
 from proxy.config.schema import Recovery
-from proxy.dispatch.calling import Calling
-from proxy.dispatch.dispatch import Dispatch
+from proxy.dispatch.attempt import AttemptRun, run_attempt
+from proxy.dispatch.continuation import Continuation
+from proxy.dispatch.dispatch import Dispatch, RunAttempt
 from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.hedging import Hedging
-from proxy.dispatch.recovery import Continuing, Holding
+from proxy.dispatch.hold import Hold
+from proxy.dispatch.requests import UploadBody, UploadRequests, call_request
 from proxy.errors import ClientFault
+from proxy.net.clocks import NEVER
 from proxy.responder import Responder
 from proxy.routing.plan import Plan
+from proxy.routing.routes import Route
 from proxy.wire.call import Call
 
 RECOVERY = "x-router-stream-recovery"
 
 
-def dispatch_of(dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Dispatch:
-    """Raises ClientFault where the request's header says what there is not."""
-    routing = responder.exchange.catalog.config.routing
-    if call.stream:
-        recovery = _recovery(responder) or routing.stream_recovery
-        endpoint = responder.exchange.endpoint
-        if recovery == "hold" and endpoint.streams and endpoint.answer == "json":
-            return Holding(dispatcher, responder, plan, call)
-        if recovery == "continue" and endpoint.dialect == "openai.chat":
-            return Continuing(dispatcher, responder, plan, call)
-    if routing.hedge_after_ms:
-        return Hedging(dispatcher, responder, plan, call)
-    return Calling(dispatcher, responder, plan, call)
+def dispatch_call(dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Awaitable[None]:
+    """Answer a JSON call. Raises ClientFault where the request's header asks for an unknown recovery."""
+    exchange = responder.exchange
+    routing = exchange.catalog.config.routing
+    dispatch = Dispatch(
+        dispatcher,
+        responder,
+        exchange,
+        plan,
+        routing,
+        call_request,
+        exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER,
+        exchange.endpoint.replayable or call.stateless,
+        call.stream,
+    )
+    recovery = _recovery(responder, routing.stream_recovery) if call.stream else "fail"
+    if recovery == "fail" and not routing.hedge_after_ms:
+        return dispatch.run(run_attempt)  # the usual case
+    return _with_options(dispatch, call, recovery)
 
 
-def _recovery(responder: Responder) -> str:
+def dispatch_upload(
+    dispatcher: Dispatcher, responder: Responder, plan: Plan, route: Route, body: UploadBody
+) -> Awaitable[None]:
+    """Relay a request whose body streams through. It can be sent again only as long as no piece of it was."""
+    exchange, upload = responder.exchange, UploadRequests(route, body)
+    routing = exchange.catalog.config.routing
+    deadline = exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
+    dispatch = Dispatch(dispatcher, responder, exchange, plan, routing, upload.request, deadline)
+
+    async def run_once(run: AttemptRun) -> AttemptFailure | None:
+        failure = await run_attempt(run)
+        if failure is not None:
+            # A request without a body has nothing to begin with, and may have run all the same.
+            failure.final = upload.begun
+        return failure
+
+    return dispatch.run(run_once)
+
+
+def _with_options(dispatch: Dispatch, call: Call, recovery: str) -> Awaitable[None]:
+    endpoint, hold, conclude = dispatch.exchange.endpoint, None, None
+    attempt: RunAttempt = run_attempt
+    if recovery == "hold" and endpoint.streams and endpoint.answer == "json":
+        hold = Hold(dispatch, attempt)
+        attempt = hold.run_attempt
+        dispatch.pings = False  # ``hold.pinged`` sends them all
+    elif recovery == "continue" and endpoint.dialect == "openai.chat":
+        continuation = Continuation(dispatch, attempt, call)
+        attempt, conclude = continuation.run_attempt, continuation.conclude
+    if dispatch.routing.hedge_after_ms:
+        attempt = Hedging(dispatch, attempt).run_attempt
+    running = dispatch.run(attempt, conclude)
+    return running if hold is None else hold.pinged(running)
+
+
+def _recovery(responder: Responder, configured: Recovery) -> str:
+    """The request's own recovery, else the configured one."""
     if not responder.request.rare:
-        return ""
+        return configured
     wanted = responder.request.headers.get(RECOVERY, "").strip().lower()
     if wanted and wanted not in get_args(Recovery):
         raise ClientFault(
             f"{RECOVERY!r} must be one of {', '.join(get_args(Recovery))}.", param=RECOVERY, code="invalid_value"
         )
-    return wanted
+    return wanted or configured

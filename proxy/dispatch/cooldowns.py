@@ -1,25 +1,31 @@
-"""What a refusal holds back for the requests that follow: a key where another one takes over, else the deployment."""
+"""Cooldowns after a refusal: of the key where another one can take over, else of the deployment."""
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from proxy.routing import rules
 from proxy.routing.rules import Kind
 
 if TYPE_CHECKING:
+    from proxy.config.schema import Routing
     from proxy.dispatch.dispatcher import Dispatcher
     from proxy.dispatch.failure import AttemptFailure
-    from proxy.exchange import Attempt
 
 KEY_COOLDOWN: Final = 60.0  # seconds; for a key that was refused
 LONG: Final = 5.0  # seconds; shorter cooldowns are not worth a line in the log
 
 
-def cool_key(dispatcher: Dispatcher, failure: AttemptFailure, now: float) -> bool:
-    """Rest the key that was refused if another one can take over; whether it does.
+def probe_at(routing: Routing, now: float) -> float:
+    """When a provider with a long ``Retry-After`` gets a probe: infinity if never before its end."""
+    return now + (routing.max_retry_after_secs or inf)
 
-    If none can, the refusal is a failure of the deployment: to rest the only key would turn every client away.
+
+def cool_key(dispatcher: Dispatcher, failure: AttemptFailure, now: float) -> bool:
+    """Cool down the refused key if another one can take over; whether it does.
+
+    If none can, the refusal is a failure of the deployment: without its only key it could serve no client.
     """
     attempt, out_of_quota = failure.attempt, failure.kind is Kind.OUT_OF_QUOTA
     provider = attempt.deployment.provider
@@ -39,12 +45,12 @@ def cool_key(dispatcher: Dispatcher, failure: AttemptFailure, now: float) -> boo
 def cool_deployment(
     dispatcher: Dispatcher, failure: AttemptFailure, attempts: int, delay_ms: int, now: float, probe_at: float
 ) -> None:
-    """Rest what a 429 was about: the key where there are several, else the deployment.
+    """Cool down what a 429 was about: the key where there are several, else the deployment.
 
-    ``attempts`` is how many this exchange has made there, ``delay_ms`` the first step of the backoff. ``probe_at`` is
-    when a probe is sent, however much later the provider wants to be asked again.
+    ``attempts``: how many this exchange has made there. ``delay_ms``: the first step of the backoff. ``probe_at``: when
+    a probe is sent, even if the provider's ``Retry-After`` is later.
     """
-    attempt: Attempt = failure.attempt
+    attempt = failure.attempt
     keys = attempt.deployment.provider.keys
     delay = failure.retry_after
     if delay is None:
@@ -55,7 +61,7 @@ def cool_deployment(
         until = keys.free_at()
     quota = attempt.deployment.live.quota
     if until > now:
-        # Once for each cooldown, and not for a name that a client made up: there may be any number of them.
+        # Once per cooldown. Not for unlisted names: a client can make up any number of them.
         if until - now >= LONG and quota.rests_until <= now and attempt.deployment.model is not None:
             dispatcher.warn(
                 "A provider's rate limit holds back a deployment.",

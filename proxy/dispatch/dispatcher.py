@@ -1,4 +1,4 @@
-"""What all dispatches of the process share: the time, the dice, and how an attempt is made."""
+"""What all exchanges of the process share: clock, random numbers, origins."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from proxy.client.dial import Origin
-from proxy.exchange import Attempt
 from proxy.providers.provider import Site
-from proxy.relay.upstream_call import TransportContext, UpstreamCall
-from proxy.relay.upstream_request import UpstreamRequest
+from proxy.relay.upstream_call import TransportContext
 from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
-from proxy.server.outlet import Outlet
 
 
 class Clock(Protocol):
-    """Time as the dispatches know it; a test hands in its own."""
+    """Monotonic and wall time in seconds; tests have their own."""
 
     def now(self) -> float: ...
     def wall(self) -> float: ...
@@ -38,7 +35,7 @@ class LoopClock:
 
 
 class Dispatcher:
-    """Makes attempts, tells the time, rolls the dice."""
+    """``warn`` writes a line to the log; ``clock`` is the loop's unless a test sets one."""
 
     def __init__(
         self,
@@ -49,7 +46,7 @@ class Dispatcher:
     ) -> None:
         clock = clock or LoopClock(context.loop)
         self.context = context
-        self.warn = warn or _nothing  # a line in the log
+        self.warn = warn or _nothing
         self.random = chance or random.Random()
         self.now = clock.now
         self.wall = clock.wall
@@ -57,7 +54,7 @@ class Dispatcher:
         self._origins: dict[Site, Origin] = {}
 
     def adopt(self, catalog: Catalog) -> None:
-        """The sites of this catalog are asked from now on."""
+        """Use the sites of this catalog from now on."""
         self._origins = {site: _origin(site) for provider in catalog.providers.values() for site in provider.sites}
 
     def open_connections(self) -> dict[str, int]:
@@ -69,15 +66,12 @@ class Dispatcher:
             found[name] = found.get(name, 0) + opened.pop(origin, 0)
         return found
 
-    def upstream_call(
-        self, responder: Responder, attempt: Attempt, ask: UpstreamRequest, reply: Outlet
-    ) -> UpstreamCall:
-        site = attempt.deployment.site
-        origin = self._origins.get(site) or _origin(site)  # a running exchange keeps the catalog it began with
-        return UpstreamCall(self.context, responder.request, responder.exchange, attempt.deployment, origin, ask, reply)
+    def origin(self, site: Site) -> Origin:
+        """Where a site is reached. A running exchange keeps the sites of the catalog that it began with."""
+        return self._origins.get(site) or _origin(site)
 
     async def wait(self, seconds: float, responder: Responder, *, pings: bool) -> None:
-        """Let the time pass; a client that waits for a stream hears pings meanwhile."""
+        """Sleep; ``pings``: the client waits for a stream, and is pinged meanwhile."""
         until, first = self.now() + seconds, responder.exchange.began + self.context.ping_after
         if not pings or not self.context.ping_after:
             await self._sleep(seconds)
@@ -90,7 +84,7 @@ class Dispatcher:
 
 
 def _nothing(message: str, /, **fields: object) -> None:
-    """Nobody reads a log."""
+    """Without a log there is nothing to do."""
 
 
 def _origin(site: Site) -> Origin:

@@ -12,12 +12,17 @@ from proxy.routing.rules import Kind
 
 
 class AttemptFailure(Struct):
-    """``retry_after``: seconds, as the provider said. ``error`` is what the provider said, without credentials;
-    ``None`` where it said nothing, or spoke of the gateway's own credential."""
+    """``retry_after``: seconds, as the provider said.
+
+    ``error`` is the provider's error without credentials. It is ``None`` where the provider gave none, or where it is
+    about the gateway's own credential.
+    """
 
     attempt: Attempt
     kind: Kind
     retry_after: float | None = None
-    answer: Answer | None = None  # the provider's own error
+    answer: Answer | None = None  # the provider's error response
     fault: UpstreamFault | None = None
     error: ProviderError | None = None
+    final: bool = False  # the request cannot be sent again
+    others_only: bool = False  # a retry on the same deployment cannot help

@@ -1,48 +1,60 @@
-"""The dispatch that sends a second request where the first is slow to say anything (``routing.hedgeAfterMs``).
+"""Hedged requests: a second attempt where the first is slow to answer (``routing.hedgeAfterMs``).
 
-Dean and Barroso, The Tail at Scale (2013): a hedged request costs little where few are that slow.
+Dean and Barroso, The Tail at Scale (2013): hedging costs little where few requests are that slow. The attempts race
+for the first content only. What becomes of the winner's answer then is up to the wrappers within.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
-from proxy.dialects.openai_answer import AnswerInfo
-from proxy.dispatch.calling import Calling
+from proxy.dispatch.attempt import AttemptRun
+from proxy.dispatch.dispatch import Dispatch, RunAttempt
 from proxy.dispatch.failure import AttemptFailure
+from proxy.dispatch.next_candidate import has_budget
 from proxy.dispatch.race import Lost, Race
 from proxy.exchange import Attempt
-from proxy.relay.collect import Answer
+from proxy.responder import Responder
 from proxy.routing.rules import RULES, Next
 
 
-class Hedging(Calling):
-    """Only the first attempt of an exchange is hedged, and only where asking twice harms nobody."""
+class Hedging:
+    """Hedges the first attempt of an exchange, if its request may run twice."""
 
-    _rival: asyncio.Task[AttemptFailure | None] | None = None
+    def __init__(self, dispatch: Dispatch, run_attempt: RunAttempt) -> None:
+        self._dispatch = dispatch
+        self._run_attempt = run_attempt
+        self._race = Race(partial(_name_winner, dispatch.responder))
+        self._rival: asyncio.Task[AttemptFailure | None] | None = None
 
-    async def _try(self, attempt: Attempt) -> AttemptFailure | None:
-        if len(self._exchange.attempts) > 1 or not self._repeats:
-            return await self._run(attempt)
-        self._race = Race()
-        timer = self._dispatcher.context.loop.call_later(self._routing.hedge_after_ms / 1000, self._hedge)
+    def __repr__(self) -> str:
+        return f"<Hedging {self._race!r}>"
+
+    async def run_attempt(self, run: AttemptRun) -> AttemptFailure | None:
+        dispatch = self._dispatch
+        if len(dispatch.exchange.attempts) > 1 or not dispatch.repeatable:
+            return await self._run_attempt(run)
+        loop = dispatch.dispatcher.context.loop
+        timer = loop.call_later(dispatch.routing.hedge_after_ms / 1000, self._hedge)
         try:
-            return await self._decided(attempt)
+            return await self._decided(run)
         finally:
             timer.cancel()
             if self._rival is not None:
                 if self._race.running:
-                    self._race.interrupt(Lost())  # enough: cancelled, it could lose a connection that it just got
+                    # Enough to end it. Canceled, it could leak a connection that it just got.
+                    self._race.interrupt(Lost())
                 else:
                     self._rival.cancel()
                 await asyncio.gather(self._rival, return_exceptions=True)
-            self._race = None
+                self._rival = None  # its exception knows this object
 
-    async def _decided(self, attempt: Attempt) -> AttemptFailure | None:
-        """How the race ends: ``None`` with an answer, else with the setback that was the last, or has to be told."""
+    async def _decided(self, run: AttemptRun) -> AttemptFailure | None:
+        """Run the race; if no attempt answers, return the last failure, or the one that the client must see."""
         failure, last = None, False
         try:
-            failure = await self._run(attempt)
+            failure = await self._racing(run)
         except Lost:
             assert self._rival is not None
         else:
@@ -51,51 +63,40 @@ class Hedging(Calling):
             last = self._rival.done()
         try:
             other = await self._rival
-        except Lost:  # there was nobody to ask
+        except Lost:  # it lost, or there was no other candidate
             return failure
         return failure if last and other is not None else other
 
     def _hedge(self) -> None:
-        """It takes long: begin another attempt."""
-        assert self._race is not None
+        """Begin a second attempt, as the first is slow."""
         if self._race.winner is None:
-            self._rival = self._dispatcher.context.loop.create_task(self._compete())
+            self._rival = self._dispatch.dispatcher.context.loop.create_task(self._compete())
 
     async def _compete(self) -> AttemptFailure | None:
-        """Raises Lost where there is nobody to ask, or nothing to ask for any more."""
-        # Nothing is begun before this runs: a task that is cancelled before its first step has nothing to undo.
-        assert self._race is not None
-        attempt = None
-        while attempt is None and self._race.winner is None and self._has_budget():
-            found = self._plan.next(self._now())
+        """Run an attempt on the next candidate. Raises Lost where there is none, or the race is over."""
+        # Nothing is begun before this runs: a task that is canceled before its first step has nothing to undo.
+        dispatch, reservation, run = self._dispatch, self._dispatch.exchange.hold, None
+        current_time = dispatch.dispatcher.now
+        while run is None and self._race.winner is None and has_budget(dispatch):
+            found = dispatch.plan.next(current_time())
             if found is None:
                 break
-            admitted = self._hold is None or await self._entered(found, self._hold.enter(found))
+            admitted = reservation is None or await dispatch.admitted(found, reservation.enter(found))
             if admitted and self._race.winner is None:
-                attempt = self._begin(found, self._now())
-        if attempt is None:
+                run = dispatch.begin(found, current_time())
+        if run is None:
             raise Lost
-        return await self._run(attempt)
+        return await self._racing(run)
 
-    async def _run(self, attempt: Attempt) -> AttemptFailure | None:
-        failure = await super()._try(attempt)
-        if failure is not None and self._race is not None and RULES[failure.kind].next is Next.TELL:
-            self._race.won_by(attempt)  # it is the client's affair, and must not be routed around
+    async def _racing(self, run: AttemptRun) -> AttemptFailure | None:
+        run.race = race = self._race
+        failure = await self._run_attempt(run)
+        if failure is not None and RULES[failure.kind].next is Next.TELL:
+            race.won_by(run.attempt)  # the client has to see it: another answer must not hide it
         return failure
 
-    def _claim(self, attempt: Attempt, answer: Answer) -> AnswerInfo:
-        if self._race is not None:
-            self._race.goes_on_for(attempt)  # or the other's answer would be in the way of this one
-        told = super()._claim(attempt, answer)
-        self._win(attempt)
-        return told
 
-    def _committed(self, attempt: Attempt) -> None:
-        self._win(attempt)
-        super()._committed(attempt)
-
-    def _win(self, attempt: Attempt) -> None:
-        if self._race is not None:
-            self._race.won_by(attempt)
-            self._responder.chose(attempt.deployment)
-            self._responder.decision = attempt.decision
+def _name_winner(responder: Responder, attempt: Attempt) -> None:
+    """Make the answer name the winner: the attempt that began last may be another."""
+    responder.chose(attempt.deployment)
+    responder.decision = attempt.decision

@@ -1,24 +1,27 @@
-"""Two attempts for one request: the first that commits wins, the other is closed.
+"""Two attempts for one request: the first content commit wins, and cancels the other attempt.
 
-To the client's connection the race is one flow; what is told to it is passed on to whoever still runs.
+For the client's connection a race is one flow, whose events go to every attempt that runs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from proxy.exchange import Attempt
 from proxy.server.connection import Flow
 
 
 class Lost(Exception):
-    """Another attempt was faster. The attempt that hears it ends without a verdict."""
+    """Another attempt was faster; this one ends without a verdict."""
 
 
 class Race:
-    """The request's flow while it lasts. An attempt enters before it runs, and leaves when it ended."""
+    """The request's flow while attempts race. ``won(attempt)`` is called once, when one has won."""
 
-    __slots__ = ("_running", "winner")
+    __slots__ = ("_running", "_won", "winner")
 
-    def __init__(self) -> None:
+    def __init__(self, won: Callable[[Attempt], None]) -> None:
+        self._won = won
         self._running: dict[Attempt, Flow] = {}
         self.winner: Attempt | None = None
 
@@ -26,29 +29,31 @@ class Race:
         return f"<Race {len(self._running)} running, {'won' if self.winner else 'open'}>"
 
     def entered_by(self, attempt: Attempt, upstream_call: Flow) -> Race:
-        """Itself, for it is the request's flow from now on."""
+        """Add an attempt that is about to run. Returns the request's new flow."""
         self._running[attempt] = upstream_call
         return self
 
     def left_by(self, attempt: Attempt) -> bool:
-        """Whether nobody runs any more."""
+        """Remove an attempt that has ended; whether no attempt runs any more."""
         self._running.pop(attempt, None)
-        return not self.running
+        return not self._running
 
     @property
     def running(self) -> bool:
-        """Whether anybody does."""
+        """Whether an attempt runs."""
         return bool(self._running)
 
-    def goes_on_for(self, attempt: Attempt) -> None:
-        """Raises Lost where the other was faster."""
+    def check(self, attempt: Attempt) -> None:
+        """Raise Lost if another attempt has won."""
         if self.winner is not None and self.winner is not attempt:
             raise Lost
 
     def won_by(self, attempt: Attempt) -> None:
-        """It has the answer: nothing of the other may reach the client. Raises Lost where the other was faster."""
-        self.goes_on_for(attempt)
-        self.winner = attempt
+        """Make ``attempt`` the winner, and cancel the other. Raises Lost if the other has won."""
+        self.check(attempt)
+        if self.winner is None:
+            self.winner = attempt
+            self._won(attempt)
         for other, upstream_call in list(self._running.items()):
             if other is not attempt:
                 upstream_call.interrupt(Lost())

@@ -208,7 +208,7 @@ class UpstreamCall:
 
     async def _open(self) -> UpstreamConnection:
         ask = self._ask
-        clocks = ask.asker.clocks(ask.attempt)
+        clocks = ask.asker.clocks
         left = ask.asker.deadline - self._context.loop.time()
         if left <= 0:
             raise ClockExpired("deadline", 0.0)
@@ -366,7 +366,7 @@ class UpstreamCall:
         if exchange.first_content is None:
             exchange.first_content = self._context.loop.time()
         ask = self._ask
-        ask.asker.committed(ask.attempt)
+        ask.asker.committed()
         if self._connection is not None:
             self._watching().committed()
         # The request will not be sent again: a stream of an hour need not hold it.
@@ -376,7 +376,7 @@ class UpstreamCall:
         head = self._head
         assert head is not None
         opaque = exchange.endpoint.dialect == OPAQUE
-        return ask.asker.lines(head.kind, policy.to_client(head.headers, opaque=True) if opaque else head.lines)
+        return ask.asker.header_lines(head.kind, policy.to_client(head.headers, opaque=True) if opaque else head.lines)
 
     def collected(self, body: bytes) -> None:
         head = self._head
@@ -469,9 +469,9 @@ class UpstreamCall:
         """The watch over the running request, made when first something is wanted of it."""
         watch = self._watch
         if watch is None:
-            context, attempt, asker = self._context, self._ask.attempt, self._ask.asker
+            context, asker = self._context, self._ask.asker
             context.ticker.discard(self)
-            self._watch = watch = Watch(context.ticker, asker.clocks(attempt), self, self._expired, self.sent_at)
+            self._watch = watch = Watch(context.ticker, asker.clocks, self, self._expired, self.sent_at)
             if asker.pings and context.ping_after:
                 watch.ping_with(self._ping, self._exchange.began + context.ping_after, context.ping_every)
             if asker.deadline < NEVER:
@@ -550,7 +550,7 @@ class UpstreamCall:
     def _relay(self) -> EventRelay:
         ask, connection = self._ask, self._connection
         assert connection is not None
-        self._reader = reader = ask.asker.reader(ask.attempt)
+        self._reader = reader = ask.asker.reader()
         hook, listener = self._context.event_hook, ask.asker.listener
         if listener is not None:
             hook = overheard(hook, listener, reader)

@@ -30,7 +30,8 @@ class AttemptContext(Protocol):
     def replayable(self) -> bool:
         """Whether it may be sent once more where a kept-alive connection died under it."""
 
-    def clocks(self, attempt: Attempt) -> Clocks:
+    @property
+    def clocks(self) -> Clocks:
         """How long it may take."""
 
     @property
@@ -44,13 +45,13 @@ class AttemptContext(Protocol):
     def ping(self) -> None:
         """Tell the client that we wait, too."""
 
-    def reader(self, attempt: Attempt) -> Reader:
+    def reader(self) -> Reader:
         """What reads the answer's events as they pass."""
 
-    def lines(self, kind: bytes, provider_lines: bytes) -> bytes:
+    def header_lines(self, kind: bytes, provider_lines: bytes) -> bytes:
         """The header lines of an answer of this media type, with those of the provider."""
 
-    def committed(self, attempt: Attempt) -> None:
+    def committed(self) -> None:
         """The content commit, before any byte of it goes out: the request will not be sent again."""
 
     def epilogue(self) -> bytes:

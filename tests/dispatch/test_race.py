@@ -32,7 +32,7 @@ def attempt() -> Attempt:
 
 
 def pair() -> tuple[Race, tuple[Attempt, Runner], tuple[Attempt, Runner]]:
-    race, one, two = Race(), (attempt(), Runner()), (attempt(), Runner())
+    race, one, two = Race(lambda attempt: None), (attempt(), Runner()), (attempt(), Runner())
     race.entered_by(*one)
     race.entered_by(*two)
     return race, one, two
@@ -40,8 +40,8 @@ def pair() -> tuple[Race, tuple[Attempt, Runner], tuple[Attempt, Runner]]:
 
 def test_the_first_to_win_ends_the_other_and_hears_nothing_itself() -> None:
     race, (one, first), (two, second) = pair()
-    race.goes_on_for(one)
-    race.goes_on_for(two)
+    race.check(one)
+    race.check(two)
     race.won_by(two)
     assert race.winner is two
     assert [type(told) for told in first.heard] == [Lost]
@@ -52,7 +52,7 @@ def test_whoever_comes_second_has_lost_and_changes_nothing() -> None:
     race, (one, first), (two, second) = pair()
     race.won_by(one)
     with pytest.raises(Lost):
-        race.goes_on_for(two)
+        race.check(two)
     with pytest.raises(Lost):
         race.won_by(two)
     assert race.winner is one
@@ -63,7 +63,7 @@ def test_whoever_comes_second_has_lost_and_changes_nothing() -> None:
 def test_a_winner_may_win_again() -> None:
     race, (one, first), (two, second) = pair()
     race.won_by(one)
-    race.goes_on_for(one)
+    race.check(one)
     race.left_by(two)
     race.won_by(one)
     assert (first.heard, len(second.heard)) == ([], 1)
@@ -90,7 +90,7 @@ def test_the_race_is_over_when_the_last_has_left() -> None:
 
 
 def test_one_that_leaves_while_it_is_told_is_no_trouble() -> None:
-    race = Race()
+    race = Race(lambda attempt: None)
     mine = attempt()
 
     class Leaver(Runner):

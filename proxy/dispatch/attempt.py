@@ -1,0 +1,172 @@
+"""One attempt: make the request, run the upstream call, turn its result into an answer or a failure.
+
+``run_attempt`` is the plain one. Hedging, hold and continuation wrap it: they set what they need of an ``AttemptRun``,
+and run the attempt within.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from proxy.dialects.table import reader_for
+from proxy.dispatch import account, outcome
+from proxy.dispatch.failure import AttemptFailure
+from proxy.dispatch.race import Lost, Race
+from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
+from proxy.relay.upstream_call import UpstreamCall
+from proxy.routing import rules
+from proxy.routing.rules import Kind
+
+if TYPE_CHECKING:
+    from proxy.config.timeouts import Clocks
+    from proxy.dialects.base import Reader
+    from proxy.dialects.openai_answer import AnswerInfo
+    from proxy.dispatch.dispatch import Dispatch
+    from proxy.exchange import Attempt
+    from proxy.relay.collect import Answer
+    from proxy.relay.upstream_request import Listener
+    from proxy.responder import Responder
+    from proxy.server.outlet import Outlet
+
+
+class AttemptRun(Struct, eq=False):
+    """One attempt that runs, as the relay sees it (``AttemptContext``), and where its answer goes.
+
+    What follows ``pings`` is set by the wrappers.
+    """
+
+    dispatch: Dispatch
+    attempt: Attempt
+    responder: Responder
+    outlet: Outlet
+    deadline: float  # for the content commit
+    pings: bool  # the client waits for a stream, and may be pinged
+    race: Race | None = None  # another attempt runs beside
+    listener: Listener | None = None  # gets each event before the client, and may change it
+    changes: Mapping[str, bytes | None] | None = None  # more members of the body to replace
+    closing_comment: Callable[[], bytes] | None = None  # instead of the responder's
+    stream_ended: Callable[[AttemptRun], AttemptFailure | None] | None = None  # instead of ``outcome.streamed``
+    streams_only: bool = False  # an answer that is no event stream is a failure
+    keeps_body: bool = False  # another attempt may follow the content commit
+    lines: bytes = b""  # header lines of the answer, from the commit on
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the request may be sent again if a kept-alive connection died under it."""
+        return self.responder.call is not None and self.dispatch.exchange.endpoint.replayable
+
+    @property
+    def clocks(self) -> Clocks:
+        call, deployment = self.responder.call, self.attempt.deployment
+        if call is None:
+            return deployment.clocks_of_media  # an upload is media, or unknown
+        if self.dispatch.exchange.endpoint.media:
+            return deployment.stream_clocks_of_media if call.stream else deployment.clocks_of_media
+        return deployment.stream_clocks if call.stream else deployment.clocks
+
+    def reader(self) -> Reader:
+        call, dialect = self.responder.call, self.dispatch.exchange.endpoint.dialect
+        if call is None:
+            return reader_for(dialect, choices=1, swallow_usage=False)
+        return reader_for(
+            dialect,
+            choices=call.choices,
+            swallow_usage=self.attempt.asks_usage,
+            wants_usage=call.wants_usage,
+        )
+
+    def ping(self) -> None:
+        self.responder.ping()
+
+    def header_lines(self, kind: bytes, provider_lines: bytes) -> bytes:
+        self.lines = lines = self.responder.lines(kind, provider_lines)
+        return lines
+
+    def epilogue(self) -> bytes:
+        return self.responder.epilogue() if self.closing_comment is None else self.closing_comment()
+
+    def committed(self) -> None:
+        if self.race is not None:
+            self.race.won_by(self.attempt)
+        account.committed(self.attempt, self.dispatch.dispatcher.now())
+        if not self.keeps_body and self.responder.call is not None:
+            self.responder.forget_request()
+
+
+async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
+    """Run one attempt; ``None``: the client has its answer, or the error of a stream that had begun.
+
+    Raises what ended it from outside: ClientGone, Lost, GatewayError, CancelledError.
+    """
+    dispatch, attempt, responder = run.dispatch, run.attempt, run.responder
+    exchange, dispatcher, deployment = dispatch.exchange, dispatch.dispatcher, attempt.deployment
+    request, live, race = responder.request, deployment.live, run.race
+    upstream_call = UpstreamCall(
+        dispatcher.context,
+        request,
+        exchange,
+        deployment,
+        dispatcher.origin(deployment.site),
+        dispatch.make_request(run),
+        run.outlet,
+    )
+    live.in_flight += 1
+    request.flow = upstream_call if race is None else race.entered_by(attempt, upstream_call)
+    try:
+        try:
+            answer = await upstream_call.run()
+        finally:
+            upstream_call.finish()
+        if answer is None:
+            if run.stream_ended is not None:
+                return run.stream_ended(run)
+            outcome.streamed(run)
+            return None
+        if answer.status >= 400:
+            return outcome.refused(run, answer)
+        info = responder.checked(answer) if race is None and not run.streams_only else _checked(run, answer)
+        attempt.ended = now = dispatcher.now()
+        account.answered(attempt, exchange.endpoint.path, now)
+        responder.deliver(answer, info)
+        return None
+    except UpstreamFault as fault:
+        exchange.error_detail = fault.detail
+        return outcome.failed(run, fault)
+    except BaseException as end:
+        now = dispatcher.now()
+        kind = account.cut_short(attempt, _kind_of(end), upstream_call.waited, exchange.endpoint.path, now)
+        attempt.failure = kind.value
+        raise
+    finally:
+        if race is None or race.left_by(attempt):
+            request.flow = None
+        live.in_flight -= 1
+        attempt.connected, attempt.headers = upstream_call.sent_at, upstream_call.headed_at
+        if attempt.ended is None:
+            attempt.ended = dispatcher.now()
+
+
+def _checked(run: AttemptRun, answer: Answer) -> AnswerInfo:
+    """What a collected answer says, where it may be too late, or may not be what was asked for.
+
+    Raises Lost where another attempt has won, UpstreamFault for what is no answer.
+    """
+    race = run.race
+    if race is not None:
+        race.check(run.attempt)  # before anything: an answer that has begun would be in the way of this one
+    if run.streams_only:
+        raise BrokenAnswer("The provider's answer is no event stream.")
+    info = run.responder.checked(answer)
+    if race is not None:
+        race.won_by(run.attempt)
+    return info
+
+
+def _kind_of(end: BaseException) -> Kind:
+    """Failure kind of an attempt that was ended from outside."""
+    if isinstance(end, Lost):
+        return Kind.OUTRUN
+    return rules.of_fault(end) if isinstance(end, (GatewayError, ClientGone)) else Kind.OURS

@@ -1,0 +1,172 @@
+"""Which deployment is tried next: after a failed attempt, and where none can be tried at once.
+
+``routing/rules.py`` has the table, ``routing/plan.py`` the order of the candidates. ``None`` always means: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from proxy.dispatch.patience import Patience
+from proxy.routing import rules
+from proxy.routing.rules import Kind, Next
+
+if TYPE_CHECKING:
+    from proxy.dispatch.dispatch import Dispatch
+    from proxy.dispatch.failure import AttemptFailure
+    from proxy.exchange import Attempt
+    from proxy.routing.deployment import Deployment
+
+
+async def next_after(dispatch: Dispatch, failure: AttemptFailure) -> Deployment | None:
+    """The deployment to try after a failed attempt, by the row of its kind in the rules table."""
+    deployment, following = failure.attempt.deployment, rules.RULES[failure.kind].next
+    if failure.others_only:
+        return None if following in (Next.TELL, Next.STOP) else switch(dispatch)
+    if dispatch.dispatcher.now() >= dispatch.deadline or not _repeatable(dispatch, failure):
+        return None
+    match following:
+        case Next.SAME_NOW:
+            return deployment
+        case Next.KEY | Next.KEY_OR_TELL:
+            return _after_refused_key(dispatch, failure)
+        case Next.REST:
+            return await _after_rate_limit(dispatch, deployment)
+        case Next.SAME:
+            return await _after_reset(dispatch, deployment) or switch(dispatch)
+        case Next.NEXT_OR_SAME | Next.SAME_OR_TELL:
+            return _next(dispatch) or await _once_more(dispatch, failure) or last_resort(dispatch)
+        case Next.TELL | Next.STOP:
+            return None
+    return switch(dispatch)
+
+
+async def first_free(dispatch: Dispatch) -> Deployment | None:
+    """Where no candidate can be tried now: the fallback, else the first one free of a rate limit."""
+    found = last_resort(dispatch)
+    if found is not None:
+        return found
+    return await _patience(dispatch).found(dispatch.plan, lambda: switch(dispatch), dispatch.deadline)
+
+
+async def next_turn(dispatch: Dispatch, passed: Deployment) -> Deployment | None:
+    """``passed``, which had no key or whose breaker opened, once a rate limit on its keys, or a probe, is over."""
+    keys, patience = passed.provider.keys, _patience(dispatch)
+    left = keys.free_at() - dispatch.dispatcher.now()
+    if left > 0:
+        if not keys.limited or not await patience.wait(left, dispatch.deadline):
+            return None
+        dispatch.keyless = tuple(each for each in dispatch.keyless if each is not passed)
+    return passed if await patience.readmitted(dispatch.plan, passed, dispatch.deadline) else None
+
+
+def switch(dispatch: Dispatch) -> Deployment | None:
+    """The next candidate while ``maxRetries`` allows one, else the fallback."""
+    return _next(dispatch) or last_resort(dispatch)
+
+
+def has_budget(dispatch: Dispatch) -> bool:
+    """Whether ``maxRetries`` allows another deployment; it counts the first one, but not the fallback."""
+    attempts, fallback = dispatch.exchange.attempts, dispatch.fallback
+    tried = {attempt.deployment for attempt in attempts if attempt.deployment is not fallback}
+    return len(tried) < max(1, dispatch.routing.max_retries)
+
+
+def last_resort(dispatch: Dispatch) -> Deployment | None:
+    """The fallback, but not because of the gateway's own limits or of a model name that does not exist."""
+    fallback = dispatch.routing.fallback
+    if dispatch.limited and not (fallback is not None and fallback.on_limit):
+        return None
+    if _is_misspelled(dispatch.exchange.attempts):
+        return None
+    dispatch.fallback = dispatch.plan.fallback(dispatch.dispatcher.now())
+    return dispatch.fallback
+
+
+def _next(dispatch: Dispatch) -> Deployment | None:
+    return dispatch.plan.next(dispatch.dispatcher.now()) if has_budget(dispatch) else None
+
+
+def _repeatable(dispatch: Dispatch, failure: AttemptFailure) -> bool:
+    """Whether another attempt is safe: the provider cannot have run the request, or a second run does no harm."""
+    return not failure.final and (dispatch.repeatable or not rules.may_have_run(failure.kind, failure.fault))
+
+
+async def _after_rate_limit(dispatch: Dispatch, deployment: Deployment) -> Deployment | None:
+    """Another key, an equal candidate, the same one after its cooldown, another candidate."""
+    plan, clock, keys = dispatch.plan, dispatch.dispatcher, deployment.provider.keys
+    now = clock.now()
+    if len(keys) > 1 and keys.free_at() <= now:
+        return deployment
+    equal = plan.equal(now) if has_budget(dispatch) else None
+    if equal is not None:
+        return equal
+    patience = _patience(dispatch)
+    again = _may_retry(dispatch, deployment) and await patience.cooled(deployment, dispatch.deadline)
+    if again and plan.may_ask(deployment, clock.now()):
+        return deployment
+    other = switch(dispatch)
+    if other is None and again and await patience.readmitted(plan, deployment, dispatch.deadline):
+        return deployment
+    return other
+
+
+async def _after_reset(dispatch: Dispatch, deployment: Deployment) -> Deployment | None:
+    """The same one after a backoff."""
+    if not _may_retry(dispatch, deployment):
+        return None
+    return await _after_backoff(dispatch, deployment, attempts_at(dispatch, deployment) - 1)
+
+
+async def _once_more(dispatch: Dispatch, failure: AttemptFailure) -> Deployment | None:
+    """The same one, if it was tried once, and retries are not switched off."""
+    deployment = failure.attempt.deployment
+    if attempts_at(dispatch, deployment) > 1 or not dispatch.routing.max_retries:
+        return None
+    return await _after_backoff(dispatch, deployment, 0, failure.retry_after or 0.0)
+
+
+async def _after_backoff(
+    dispatch: Dispatch, deployment: Deployment, retry: int, least: float = 0.0
+) -> Deployment | None:
+    """The same one after the backoff, or after the ``least`` seconds that the provider requires."""
+    routing, clock = dispatch.routing, dispatch.dispatcher
+    delay = rules.backoff(routing.retry_delay, retry, clock.random, routing.max_retry_delay)
+    waited = await _patience(dispatch).wait(max(least, delay), dispatch.deadline)
+    return deployment if waited and dispatch.plan.may_ask(deployment, clock.now()) else None
+
+
+def _after_refused_key(dispatch: Dispatch, failure: AttemptFailure) -> Deployment | None:
+    """Another key, at most once per exchange and provider, else another candidate."""
+    deployment, kind = failure.attempt.deployment, failure.kind
+    keys, now = deployment.provider.keys, dispatch.dispatcher.now()
+    refused = sum(
+        each.deployment.provider is deployment.provider and each.failure == kind for each in dispatch.exchange.attempts
+    )
+    if len(keys) > 1 and refused == 1 and keys.free_at() <= now < failure.attempt.key.rests_until:
+        return deployment
+    return None if kind is Kind.AUTH and dispatch.routing.on_auth_error == "fail" else switch(dispatch)
+
+
+def _may_retry(dispatch: Dispatch, deployment: Deployment) -> bool:
+    """Whether the same deployment may be tried again after a 429 or a reset."""
+    routing = dispatch.routing
+    return bool(routing.max_retries) and attempts_at(dispatch, deployment) <= routing.rate_limit_retries
+
+
+def attempts_at(dispatch: Dispatch, deployment: Deployment) -> int:
+    """How many attempts the exchange has made at ``deployment``."""
+    return sum(attempt.deployment is deployment for attempt in dispatch.exchange.attempts)
+
+
+def _patience(dispatch: Dispatch) -> Patience:
+    if dispatch.patience is None:
+        dispatch.patience = Patience(dispatch.dispatcher, dispatch.responder, pings=dispatch.pings)
+    return dispatch.patience
+
+
+def _is_misspelled(attempts: Iterable[Attempt]) -> bool:
+    """Whether no provider has the model, and the configuration has none of that name either."""
+    missing = [each.failure == Kind.MODEL_MISSING and each.deployment.model is None for each in attempts]
+    return bool(missing) and all(missing)

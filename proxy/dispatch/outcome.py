@@ -1,0 +1,105 @@
+"""What an attempt that did not succeed means: its kind, and what the breaker, the keys and the plan learn of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.dialects import openai_error
+from proxy.dialects.openai_error import ProviderError
+from proxy.dispatch import account, cooldowns
+from proxy.dispatch.failure import AttemptFailure
+from proxy.dispatch.next_candidate import attempts_at
+from proxy.errors import ErrorInStream, GatewayError, UpstreamFault
+from proxy.routing import rules
+from proxy.routing.rules import Kind
+
+if TYPE_CHECKING:
+    from proxy.dispatch.attempt import AttemptRun
+    from proxy.relay.collect import Answer
+
+
+def streamed(run: AttemptRun) -> None:
+    """Note the end of an answer that went to the client as it came; no attempt can follow."""
+    dispatch, attempt = run.dispatch, run.attempt
+    exchange, now = dispatch.exchange, dispatch.dispatcher.now()
+    fault = exchange.fault
+    if fault is None:
+        account.succeeded(attempt, exchange.endpoint.path, now)
+        return
+    kind = rules.of_fault(fault)
+    attempt.failure, attempt.reason = kind.value, _reason(fault)
+    account.failed(attempt, kind, exchange.error, exchange.attempts, exchange.endpoint.path, now)
+
+
+def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
+    """The failure for an error response of the provider."""
+    attempt, exchange = run.attempt, run.dispatch.exchange
+    attempt.status = answer.status
+    if run.responder.call is not None and _refused_options(run, answer):
+        account.left(attempt, run.dispatch.dispatcher.now())
+        attempt.failure, attempt.reason = Kind.OPTIONS, "the provider knows no stream_options"
+        return AttemptFailure(attempt, Kind.OPTIONS, answer=answer)
+    provider = attempt.deployment.provider
+    found = provider.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
+    kind = rules.of_refusal(found)
+    error = openai_error.refused(answer.body)
+    if error is not None:
+        error.message = provider.redact(error.message)
+    exchange.error_detail = detail = error.message if error is not None else ""
+    if kind is Kind.NOT_FOUND:
+        # Mostly a wrong baseUrl: the log names it, the client must not see it.
+        url = attempt.deployment.site.url(exchange.endpoint.path)
+        exchange.error_detail = f"{detail or 'status 404'} (asked at {url}: check providers.{provider.name})"
+    if kind is Kind.AUTH:
+        error = None  # it is about the gateway's credential: for the log only
+    failure = AttemptFailure(attempt, kind, found.retry_after, answer, error=error)
+    return _account(run, failure, f"status {answer.status}")
+
+
+def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:
+    """The failure for an attempt that brought no usable response."""
+    error = None
+    if isinstance(fault, ErrorInStream):
+        fault.message = run.attempt.deployment.provider.redact(fault.message)
+        error = ProviderError(fault.message, code=fault.code)
+    failure = AttemptFailure(run.attempt, rules.of_fault(fault), fault=fault, error=error)
+    return _account(run, failure, _reason(fault))
+
+
+def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFailure:
+    """Note the failure, and apply what it means for later attempts and requests."""
+    dispatch, attempt, kind = run.dispatch, failure.attempt, failure.kind
+    dispatcher, exchange, routing = dispatch.dispatcher, dispatch.exchange, dispatch.routing
+    now = dispatcher.now()
+    attempt.failure, attempt.reason = kind.value, reason
+    key_rests = False
+    if rules.RULES[kind].breaker == "key":
+        key_rests = cooldowns.cool_key(dispatcher, failure, now)
+    elif kind is Kind.RATE_LIMITED:
+        attempts = attempts_at(dispatch, attempt.deployment)
+        probe_at = cooldowns.probe_at(routing, now)
+        cooldowns.cool_deployment(dispatcher, failure, attempts, routing.retry_delay, now, probe_at)
+    elif kind is Kind.CONTEXT_LENGTH:
+        dispatch.plan.demand_context(attempt.deployment.context_size)
+    path = exchange.endpoint.path
+    account.failed(attempt, kind, kind.value, exchange.attempts, path, now, key_rests=key_rests)
+    return failure
+
+
+def _refused_options(run: AttemptRun, answer: Answer) -> bool:
+    """Whether the provider refused the ``stream_options`` that the gateway had added.
+
+    From then on they are not added for this provider.
+    """
+    attempt, provider = run.attempt, run.attempt.deployment.provider
+    if answer.status not in (400, 422) or provider.settings.usage_in_stream != "auto":
+        return False
+    if b"stream_options" not in answer.body and b"include_usage" not in answer.body:
+        return False
+    provider.learnt.asks_usage = not attempt.asks_usage
+    return attempt.asks_usage
+
+
+def _reason(fault: GatewayError) -> str:
+    """A sentence for the client, without the provider's own words."""
+    return "the provider told an error instead of an answer" if isinstance(fault, ErrorInStream) else fault.message

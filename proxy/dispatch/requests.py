@@ -1,0 +1,134 @@
+"""The request of one attempt: the provider's version of a JSON call, or of a body that streams through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from proxy.net import headers as policy
+from proxy.relay.upstream_request import Segments, UpstreamRequest
+from proxy.routing.endpoints import OPAQUE
+from proxy.server.form import chunked
+from proxy.server.query import forwarded
+from proxy.wire.patch import size
+
+if TYPE_CHECKING:
+    from proxy.dispatch.attempt import AttemptRun
+    from proxy.exchange import Attempt
+    from proxy.responder import Responder
+    from proxy.routing.routes import Route
+    from proxy.wire.call import Call
+    from proxy.wire.trace_context import Trace
+
+TRACE_LINES: Final = frozenset((b"traceparent", b"tracestate"))
+# Dialects in which ``stream_options.include_usage`` asks for the usage of a stream.
+_USAGE_ON_REQUEST: Final = ("openai.chat", "openai.completions")
+
+# For an attempt: the pieces of the body, and its length where that is known.
+UploadBody = Callable[["Attempt"], tuple[AsyncIterator[bytes], int | None]]
+
+
+def call_request(run: AttemptRun) -> UpstreamRequest:
+    """The request for the call of the exchange. Its body is changed only where it must be."""
+    responder, attempt = run.responder, run.attempt
+    call, endpoint, deployment = responder.call, responder.exchange.endpoint, attempt.deployment
+    assert call is not None
+    changes = {} if run.changes is None else {**run.changes}
+    if not call.verbatim or call.model != deployment.upstream_model:
+        changes["model"] = deployment.model_json or None
+    if endpoint.force_stream:
+        changes["stream"] = b"true"
+    if call.stream and _adds_usage(run, call):
+        attempt.asks_usage = True
+        changes["stream_options"] = call.asking_usage()
+    for field in call.router_fields:
+        changes[field] = None
+    body: Segments = (call.body,)
+    length = len(call.body)
+    if changes:
+        body = call.segments(changes)
+        length = size(body)
+    # By position, in the order of the fields: names would cost as much again.
+    return UpstreamRequest(_call_head(responder, attempt, endpoint.path, length), body, length, run, attempt)
+
+
+class UploadRequests(Struct, eq=False):
+    """The request of an exchange whose body streams through, and is not kept.
+
+    ``body`` is called for each attempt. ``begun``: a piece of it was asked for, so that it cannot be sent again.
+    """
+
+    route: Route
+    body: UploadBody
+    begun: bool = False
+
+    def request(self, run: AttemptRun) -> UpstreamRequest:
+        """The request for one attempt."""
+        responder, route = run.responder, self.route
+        body, length = self.body(run.attempt)
+        pieces = self._watched(body)
+        upload: AsyncIterator[bytes] | None = pieces
+        opaque = route.endpoint is OPAQUE
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif not opaque or "Transfer-Encoding" in responder.request.headers:  # a compressed form has no known length
+            framing, upload = b"Transfer-Encoding: chunked\r\n", chunked(pieces)
+        else:
+            framing, upload = b"", None
+        return UpstreamRequest(
+            head=_upload_head(responder, run.attempt, route.path, framing, opaque=opaque),
+            body=(),
+            size=0,
+            asker=run,
+            attempt=run.attempt,
+            upload=upload,
+            no_body=responder.request.method == "HEAD",
+        )
+
+    async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self.begun = True
+        async for piece in pieces:
+            yield piece
+
+
+def _adds_usage(run: AttemptRun, call: Call) -> bool:
+    """Whether the gateway asks for the usage of a stream although the client did not."""
+    return (
+        not call.wants_usage
+        and run.attempt.deployment.provider.learnt.asks_usage
+        and run.dispatch.exchange.endpoint.dialect in _USAGE_ON_REQUEST
+    )
+
+
+def _call_head(responder: Responder, attempt: Attempt, path: str, length: int) -> bytes:
+    request, exchange, deployment = responder.request, responder.exchange, attempt.deployment
+    provider, query, trace = deployment.provider, request.query, exchange.trace
+    head = deployment.call_head(path, attempt.key, forwarded(query) if query else "")
+    lines = policy.to_provider(
+        request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
+    )
+    if trace is not None:
+        lines += _traced(trace, attempt)
+    return provider.call_end % (head, lines, exchange.request_id.encode(), length)
+
+
+def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: bytes, *, opaque: bool) -> bytes:
+    request, site, trace = responder.request, attempt.deployment.site, responder.exchange.trace
+    provider = site.provider
+    query = forwarded(request.query) if request.query else ""
+    head = site.head(request.method, path, attempt.key, query, attempt.deployment.upstream_model)
+    lines = policy.to_provider(
+        request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque, traced=trace is not None
+    )
+    if trace is not None:
+        lines += _traced(trace, attempt)
+    name = responder.exchange.request_id.encode()
+    return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, provider.via, name, framing)
+
+
+def _traced(trace: Trace, attempt: Attempt) -> bytes:
+    """Trace context lines that make the provider's spans children of this attempt's; none if they are configured."""
+    attempt.span = trace.new_span()
+    return trace.lines(attempt.span) if TRACE_LINES.isdisjoint(attempt.deployment.provider.configured) else b""
