@@ -836,7 +836,7 @@ async def test_an_error_says_until_when_the_keys_of_a_provider_are_rate_limited(
         keys = deployment_of(gw, "up/m").provider.keys
         key = keys.take(clock.now())
         assert key is not None
-        keys.rest(key, clock.now() + 90, limited=True)
+        keys.rest(key, clock.now() + 89.5, limited=True)
         answer = await ask(gw, "m")
         assert answer.status == 429
         assert answer.json["error"]["message"] == (
