@@ -129,7 +129,7 @@ class Application:
             raise
 
     async def _start(self) -> None:
-        call_hook, event_hook = load_hooks(self.config.hooks)
+        on_request, on_response = load_hooks(self.config.hooks)
         self.config = config = await self._served(self.config)
         loop = asyncio.get_running_loop()
         self._hide(config)
@@ -159,7 +159,6 @@ class Application:
             max_answer=int(config.server.max_answer_mb * MEGABYTE),
             ping_after=config.server.ping_after,
             ping_every=PING_EVERY,
-            event_hook=event_hook,
         )
         dispatcher = Dispatcher(context, self._clock, self._chance, self.log.warning)
         self._fetcher = fetcher = ListFetcher(
@@ -183,7 +182,8 @@ class Application:
             fetcher,
             credentials.authenticator.wrap,
             limiter.wrap,
-            call_hook=call_hook,
+            on_request=on_request,
+            on_response=on_response,
             observers=(self.settled.put,) if tracing is None else (self.settled.put, tracing.settle),
             capture=plane.operator.capture,
             trace=None if tracing is None else tracing.begin,

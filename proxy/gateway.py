@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from multidict import CIMultiDictProxy, istr
 
@@ -22,8 +22,7 @@ from proxy.dispatch.fetching import ListFetcher
 from proxy.dispatch.planning import plan_call, plan_form
 from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Overloaded, ShuttingDown, UpgradeRequired
 from proxy.exchange import Attempt, Exchange
-from proxy.hooks import CallHook
-from proxy.hooks import Reply as HookReply
+from proxy.hooks import HookReply, RequestHook, ResponseHook
 from proxy.identity import Client
 from proxy.observe.bridge import place
 from proxy.observe.defects import warn_of_defects
@@ -58,9 +57,10 @@ _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 # OpenAI serves these over WebSocket, too. Codex goes on over HTTP at once after a 426, and only after that.
 _RESPONSES = ("/responses", "/responses/")
 _NO_STREAM = (
-    "A hook answered a streaming call with a JSON document. Where call.stream is true it has to return the call, or a"
-    " Reply with an error status."
+    "A hook answered a streaming call without an event stream. Where call.stream is true, on_request has to return the"
+    " call, a HookReply with an event stream, or a HookReply with an error status."
 )
+_DEFECT = "The gateway failed to handle this request."
 _STOPPING = "The gateway is shutting down."
 
 
@@ -78,7 +78,8 @@ class Gateway:
         lists: ListFetcher,
         authenticate: Middleware | None = None,
         limit: Middleware | None = None,
-        call_hook: CallHook | None = None,
+        on_request: RequestHook | None = None,
+        on_response: ResponseHook | None = None,
         observers: tuple[Observer, ...] = (),
         capture: Callable[[Exchange, Call], None] | None = None,
         trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
@@ -95,7 +96,8 @@ class Gateway:
         self._log = log
         self._page_at = page_at
         self._lists = lists
-        self._call_hook = call_hook
+        self._on_request = on_request
+        self._on_response = on_response
         self._observers = observers
         self._capture = capture  # sees each call, where prompts may be kept
         self._trace = trace  # gives an exchange its place in a trace
@@ -139,7 +141,7 @@ class Gateway:
         """
         page = self._page_at(request.path) if client is None else None
         exchange = Exchange(UNROUTED, self.catalog, self._name(request), self._loop.time())
-        responder = Responder(exchange, request)
+        responder = Responder(exchange, request, self._on_response)
         handler = self._handler
         try:
             if client is None:
@@ -166,32 +168,53 @@ class Gateway:
                 responder.forget_request()
                 await self._flush(responder)
         except ClientGone:
-            exchange.outcome = "client_gone"
+            self._abandon(responder, "client_gone")
         except GatewayError as fault:
-            responder.refuse(fault)
+            self._refuse(responder, fault)
             if page is not None and fault.detail:  # a page has no line of its own in the log
                 self._log.warning("A page was refused.", path=request.path, code=fault.code, detail=fault.detail)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if request.ended_by is None or task is None or task.uncancel() > 0:
-                exchange.outcome = "cancelled"
+                self._abandon(responder, "cancelled")
                 raise
             # Only the request was ended, its connection goes on.
             if isinstance(request.ended_by, GatewayError):
-                responder.refuse(request.ended_by)
+                self._refuse(responder, request.ended_by)
             else:
-                exchange.outcome = "client_gone"
+                self._abandon(responder, "client_gone")
         except Exception as exc:
-            self._log.error(
-                "A request failed inside the gateway.", request_id=exchange.request_id, exception=place(exc)
-            )
-            if self._report is not None:
-                self._report(exc, exchange.request_id)
-            responder.refuse(GatewayError("The gateway failed to handle this request."))
+            self._report_defect(exc, exchange)
+            self._refuse(responder, GatewayError(_DEFECT))
         finally:
             if page is None:
                 responder.release_body()
                 self._settle(exchange, request)
+
+    def _refuse(self, responder: Responder, fault: GatewayError) -> None:
+        """A hook that fails here is not asked again: the client gets a plain error, or a cut."""
+        try:
+            responder.refuse(fault)
+        except Exception as exc:
+            self._report_defect(exc, responder.exchange)
+            reply = responder.request.reply
+            if reply.begun:
+                reply.abort()
+            else:
+                refuse(reply, GatewayError(_DEFECT))
+
+    def _abandon(self, responder: Responder, outcome: Literal["client_gone", "cancelled"]) -> None:
+        """The exchange ends without an answer."""
+        responder.exchange.outcome = outcome
+        try:
+            responder.wrap_outlet()  # a hook may wait for it
+        except Exception as exc:
+            self._report_defect(exc, responder.exchange)
+
+    def _report_defect(self, exc: Exception, exchange: Exchange) -> None:
+        self._log.error("A request failed inside the gateway.", request_id=exchange.request_id, exception=place(exc))
+        if self._report is not None:
+            self._report(exc, exchange.request_id)
 
     def _name(self, request: Request) -> str:
         if request.rare:
@@ -282,7 +305,7 @@ class Gateway:
         )
         if endpoint.body == "json":
             body = reader.taken()
-            if body is None or len(body) > BIG_BODY or self._call_hook is not None:
+            if body is None or len(body) > BIG_BODY or self._on_request is not None:
                 return self._serve_slowly(responder, route, reader, body)
             return self._dispatch(responder, route, read_call(body))  # the usual case
         if endpoint.body == "multipart":
@@ -309,15 +332,17 @@ class Gateway:
                 await asyncio.sleep(0)
         call = read_call(body, checked=big)
         del body  # the call has it, and lets it go
-        if self._call_hook is not None:
+        if self._on_request is not None:
             call.stream |= route.endpoint.force_stream
             exchange.model, exchange.stream = call.model or "", call.stream
-            result = await self._call_hook(exchange, call)
+            result = await self._on_request(exchange, call)
             if isinstance(result, HookReply):
-                if call.stream and route.endpoint.streams and result.status < 400:
+                streams = call.stream and route.endpoint.streams and result.status < 400
+                if streams and result.media_type != b"text/event-stream":
                     self._log.error(_NO_STREAM, request_id=exchange.request_id)
                     raise GatewayError(_NO_STREAM, code="hook_reply_is_no_stream")
-                responder.send(result.status, result.body)
+                responder.wrap_outlet()
+                await responder.send(result)
                 return
             call = result
         if big:
@@ -332,6 +357,8 @@ class Gateway:
             call.use_model(route.model)
         exchange.model = call.model or ""
         exchange.stream = call.stream
+        if self._on_response is not None:
+            responder.wrap_outlet()
         try:
             plan = plan_call(self._dispatcher, responder, call, route.pinned, waited)
         except ListsPending as pending:
@@ -349,6 +376,7 @@ class Gateway:
         await self._dispatch(responder, route, call, waited=True)
 
     async def _serve_form(self, responder: Responder, route: Route, reader: BodyReader) -> None:
+        responder.wrap_outlet()
         form = Form(reader, responder.request.headers.get("Content-Type", ""))
         try:
             model = await form.find_model()
@@ -374,6 +402,7 @@ class Gateway:
 
     async def _serve_opaque(self, responder: Responder, route: Route, reader: BodyReader) -> None:
         assert route.pinned is not None
+        responder.wrap_outlet()
         exchange = responder.exchange
         if exchange.caller is not None and not exchange.caller.passthrough:
             raise ClientFault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from msgspec import json
@@ -15,8 +16,9 @@ from proxy.dialects.openai_answer import AnswerInfo, check
 from proxy.dialects.table import encode_error
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorized, UpgradeRequired
 from proxy.exchange import Exchange
+from proxy.hooks import HookReply, ResponseHook
 from proxy.net import headers as policy
-from proxy.net.headers import Memo
+from proxy.net.headers import Memo, ascii_value
 from proxy.relay.collect import Answer
 from proxy.relay.seams import PING, comment
 from proxy.routing.catalog import Catalog
@@ -35,6 +37,7 @@ _FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropi
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
 BIG_BODY = 1024 * 1024  # bytes of a request: from here on reading it takes milliseconds, and nobody may keep it long
+MAX_TYPE = 256  # bytes of a Content-Type that a hook gives
 _GIVEN_UP = (408, 413)  # the rest of the body is not waited for
 _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
 
@@ -56,14 +59,26 @@ _own_lines: Final = _Own().__getitem__  # what a pure function said before
 class Responder:
     """One exchange together with the client's request: whoever handles it answers here."""
 
-    __slots__ = ("_deployment", "body", "call", "cors", "decision", "exchange", "outlet", "request", "route")
+    __slots__ = (
+        "_deployment",
+        "_on_response",
+        "body",
+        "call",
+        "cors",
+        "decision",
+        "exchange",
+        "outlet",
+        "request",
+        "route",
+    )
 
     route: Route  # known before a handler is called
 
-    def __init__(self, exchange: Exchange, request: Request) -> None:
+    def __init__(self, exchange: Exchange, request: Request, on_response: ResponseHook | None = None) -> None:
         self.exchange = exchange
         self.request = request
         self.outlet: Outlet = request.reply  # where every answer of the exchange goes
+        self._on_response = on_response  # until it has wrapped the outlet
         self._deployment: Deployment | None = None
         self.body: BodyReader | None = None  # where the request's body is read, once that began
         self.call: Call | None = None  # what it says, where it is one
@@ -106,9 +121,40 @@ class Responder:
         """The header lines of a relayed answer; ``kind`` is its media type."""
         return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.cors))
 
-    def send(self, status: int, body: bytes) -> None:
-        """A JSON answer of our own making."""
-        self.outlet.send(status, self._json_lines(), body)
+    def wrap_outlet(self) -> None:
+        """Let the hooks see the answer. They are asked once."""
+        on_response = self._on_response
+        if on_response is not None:
+            self._on_response = None
+            self.outlet = on_response(self.exchange, self.outlet)
+
+    async def send(self, reply: HookReply) -> None:
+        """Send the answer of a hook. Raises ClientGone."""
+        lines = b"Content-Type: %b\r\n%b" % (ascii_value(reply.full_type, MAX_TYPE), self.lines(reply.media_type))
+        if isinstance(reply.body, bytes):
+            self.outlet.send(reply.status, lines, reply.body)
+            return
+        try:
+            await self._send_pieces(reply.status, lines, reply.body)
+        finally:
+            if isinstance(reply.body, AsyncGenerator):
+                await reply.body.aclose()
+
+    async def _send_pieces(self, status: int, lines: bytes, pieces: AsyncIterator[bytes]) -> None:
+        """The head goes out with the first piece: what is raised before still becomes an HTTP status."""
+        outlet, request = self.outlet, self.request
+        async for piece in pieces:
+            if not piece:
+                continue
+            if outlet.begun:
+                outlet.write(piece)
+            else:
+                outlet.begin(status, lines, piece)
+            await request.flush()
+        if outlet.begun:
+            outlet.end()
+        else:
+            outlet.send(status, lines)
 
     def checked(self, answer: Answer) -> AnswerInfo:
         """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
@@ -167,10 +213,12 @@ class Responder:
         body = pages.find(name, access) if name else pages.listed(access)
         if body is None:
             raise pages.unknown(name, access)
+        self.wrap_outlet()
         await send(self.request, self.outlet, 200, self._json_lines(), body)
 
     def refuse(self, fault: GatewayError) -> None:
         """Tell a failure: as an HTTP status, in-band once the status is out, or by a cut."""
+        self.wrap_outlet()
         exchange, outlet = self.exchange, self.outlet
         exchange.error = fault.code or fault.type
         exchange.error_detail = fault.detail or exchange.error_detail

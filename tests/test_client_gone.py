@@ -194,7 +194,7 @@ async def test_while_a_hook_thinks(leave: Any, up: Upstream, gw: Gateway) -> Non
         return call
 
     assert gw.app.gateway is not None
-    gw.app.gateway._call_hook = hook
+    gw.app.gateway._on_request = hook
     client = await gw.client()
     await client.request("POST", CHAT, json=CALL)
     await within(thinking.wait(), "the hook to be called")

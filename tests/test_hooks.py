@@ -6,29 +6,34 @@ import asyncio
 import json
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from proxy.errors import ClientFault, ConfigError, GatewayError
 from proxy.exchange import Exchange
-from proxy.hooks import Reply, load
+from proxy.hooks import HookReply, Outlet, OutletWrapper, load
 from proxy.wire.call import Call
 from proxy.wire.call import read as read_call
 from tests.support import (
     Chunk,
+    Close,
+    Headers,
+    LastChunk,
     Stall,
     Upstream,
+    Wait,
     answered_by,
     chat_events,
     completion,
     json_answer,
     sse,
     sse_answer,
+    until,
     within,
 )
-from tests.support.answers import DONE
+from tests.support.answers import DONE, SSE_HEADERS
 from tests.support.gateway import Gateway, one_provider
 
 CHAT = "/v1/chat/completions"
@@ -53,38 +58,79 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
-class OnCall:
-    """A call hook made of one function."""
+class OnRequest:
+    """A request hook made of one function."""
 
     def __init__(self, act: Callable[[Exchange, Call], Any]) -> None:
         self._act = act
         self.seen: list[tuple[Exchange, Call]] = []
 
-    async def on_call(self, exchange: Exchange, call: Call) -> Call | Reply:
+    async def on_request(self, exchange: Exchange, call: Call) -> Call | HookReply:
         self.seen.append((exchange, call))
         result = self._act(exchange, call)
         return await result if asyncio.iscoroutine(result) else result  # type: ignore[no-any-return]
 
 
-class OnEvent:
-    """An event hook made of one function."""
+class Seen(OutletWrapper):
+    """Notes what passes."""
 
-    def __init__(self, act: Callable[[bytes], bytes]) -> None:
+    def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
+        super().__init__(outlet)
+        self.exchange = exchange
+        self.status = 0
+        self.lines = b""
+        self.pieces: list[bytes] = []
+        self.how = ""  # it ended
+
+    def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
+        self.status, self.lines, self.how = status, header_lines, "sent"
+        self.pieces.append(body)
+        super().send(status, header_lines, body)
+
+    def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
+        self.status, self.lines = status, header_lines
+        self.pieces.append(first)
+        super().begin(status, header_lines, first, length=length)
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
+        super().write(data)
+
+    def end(self, last: bytes = b"") -> None:
+        self.pieces.append(last)
+        self.how = "ended"
+        super().end(last)
+
+    def break_off(self, fault: GatewayError, last: bytes) -> None:
+        self.how = "broken"
+        super().break_off(fault, last)
+
+
+class OnResponse:
+    """A response hook made of one function; without one, what passes is noted in ``wrappers``."""
+
+    def __init__(self, act: Callable[[Exchange, Outlet], Outlet] | None = None) -> None:
         self._act = act
-        self.seen: list[bytes] = []
-        self.exchanges: list[Exchange] = []
+        self.wrappers: list[Seen] = []
 
-    def on_event(self, exchange: Exchange, block: bytes) -> bytes:
-        self.seen.append(block)
-        self.exchanges.append(exchange)
-        return self._act(block)
+    def on_response(self, exchange: Exchange, outlet: Outlet) -> Outlet:
+        if self._act is not None:
+            return self._act(exchange, outlet)
+        self.wrappers.append(Seen(exchange, outlet))
+        return self.wrappers[-1]
+
+
+def budget_used(gw: Gateway) -> int:
+    """Bytes that wait for clients, among others."""
+    assert gw.app.gateway is not None
+    return gw.app.gateway._context.budget.used
 
 
 # -- the call ------------------------------------------------------------------------------------------------
 
 
 async def test_a_call_hook_sees_the_decoded_call_and_may_let_it_pass(install: Install) -> None:
-    hook = OnCall(lambda exchange, call: call)
+    hook = OnRequest(lambda exchange, call: call)
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(json_answer(completion("Hello")))
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL, headers=[("x-request-id", "r-1")])
@@ -98,7 +144,7 @@ async def test_a_call_hook_may_change_the_call(install: Install) -> None:
     def redact(exchange: Exchange, call: Call) -> Call:
         return read_call(call.body.replace(b"secret", b"******").replace(b'"other"', b'"m"'))
 
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnCall(redact)))) as gw:
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnRequest(redact)))) as gw:
         up.queue(json_answer(completion("Hello")))
         call = {"model": "other", "messages": [{"role": "user", "content": "my secret"}]}
         answer = await (await gw.client()).fetch("POST", CHAT, json=call)
@@ -109,7 +155,7 @@ async def test_a_call_hook_may_change_the_call(install: Install) -> None:
 
 
 async def test_a_changed_call_streams_where_the_path_says_so(install: Install) -> None:
-    hook = OnCall(lambda exchange, call: read_call(call.body))
+    hook = OnRequest(lambda exchange, call: read_call(call.body))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook), timeouts={"total": 0})) as gw:
         up.queue(sse_answer(*EVENTS))
         answer = await (await gw.client()).fetch("POST", CHAT + "/stream", json=CALL)
@@ -121,7 +167,7 @@ async def test_a_changed_call_streams_where_the_path_says_so(install: Install) -
 
 async def test_a_call_hook_may_answer_itself(install: Install) -> None:
     cached = json.dumps(completion("from the cache")).encode()
-    hook = OnCall(lambda exchange, call: Reply(cached))
+    hook = OnRequest(lambda exchange, call: HookReply(cached))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         client = await gw.client()
         for _ in range(2):
@@ -138,7 +184,7 @@ async def test_a_call_hook_may_answer_itself(install: Install) -> None:
 async def test_a_json_answer_of_a_hook_to_a_streaming_call_fails_loudly(
     path: str, call: dict[str, Any], install: Install
 ) -> None:
-    hook = OnCall(lambda exchange, call: Reply(json.dumps(completion("from the cache")).encode()))
+    hook = OnRequest(lambda exchange, call: HookReply(json.dumps(completion("from the cache")).encode()))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", path, json=call)
         assert (answer.status, answer.json["error"]["code"]) == (500, "hook_reply_is_no_stream")
@@ -150,21 +196,21 @@ async def test_a_json_answer_of_a_hook_to_a_streaming_call_fails_loudly(
 
 
 async def test_a_hook_may_refuse_a_streaming_call(install: Install) -> None:
-    hook = OnCall(lambda exchange, call: Reply(b'{"error":{"message":"No"}}', status=400))
+    hook = OnRequest(lambda exchange, call: HookReply(b'{"error":{"message":"No"}}', status=400))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
         assert (answer.status, answer.json) == (400, {"error": {"message": "No"}})
 
 
 async def test_a_json_answer_of_a_hook_will_do_where_nothing_streams(install: Install) -> None:
-    hook = OnCall(lambda exchange, call: Reply(b'{"data":[]}'))
+    hook = OnRequest(lambda exchange, call: HookReply(b'{"data":[]}'))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         call = {"model": "m", "input": "x", "stream": True}
         assert (await (await gw.client()).fetch("POST", "/v1/embeddings", json=call)).status == 200
 
 
 async def test_a_call_hook_may_answer_with_a_status_of_its_own(install: Install) -> None:
-    hook = OnCall(lambda exchange, call: Reply(b'{"error":{"message":"No"}}', status=451))
+    hook = OnRequest(lambda exchange, call: HookReply(b'{"error":{"message":"No"}}', status=451))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
         assert (answer.status, answer.body) == (451, b'{"error":{"message":"No"}}')
@@ -175,7 +221,7 @@ async def test_a_call_hook_may_refuse(install: Install) -> None:
     def refuse(exchange: Exchange, call: Call) -> Call:
         raise ClientFault("Not this.", status=403, code="content_policy", param="messages")
 
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnCall(refuse)))) as gw:
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnRequest(refuse)))) as gw:
         client = await gw.client()
         for call in (CALL, STREAM):
             answer = await client.fetch("POST", CHAT, json=call)
@@ -193,7 +239,7 @@ async def test_a_call_hook_that_fails_is_a_500_that_tells_nothing(install: Insta
     def fail(exchange: Exchange, call: Call) -> Call:
         raise KeyError("my secret")
 
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnCall(fail)))) as gw:
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnRequest(fail)))) as gw:
         client = await gw.client()
         answer = await client.fetch("POST", CHAT, json=CALL)
         assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
@@ -204,7 +250,7 @@ async def test_a_call_hook_that_fails_is_a_500_that_tells_nothing(install: Insta
 
 
 async def test_a_malformed_call_never_reaches_a_hook(install: Install) -> None:
-    hook = OnCall(lambda exchange, call: call)
+    hook = OnRequest(lambda exchange, call: call)
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         client = await gw.client()
         assert (await client.fetch("POST", CHAT, json=[1])).status == 400
@@ -215,14 +261,14 @@ async def test_a_malformed_call_never_reaches_a_hook(install: Install) -> None:
 async def test_hooks_run_in_their_order_and_the_first_answer_is_the_last_word(install: Install) -> None:
     order: list[str] = []
 
-    def step(name: str, result: Any = None) -> OnCall:
-        def act(exchange: Exchange, call: Call) -> Call | Reply:
+    def step(name: str, result: Any = None) -> OnRequest:
+        def act(exchange: Exchange, call: Call) -> Call | HookReply:
             order.append(name)
             return call if result is None else result  # type: ignore[no-any-return]
 
-        return OnCall(act)
+        return OnRequest(act)
 
-    hooks = install(one=step("one"), two=step("two", Reply(b"{}")), three=step("three"))
+    hooks = install(one=step("one"), two=step("two", HookReply(b"{}")), three=step("three"))
     async with Upstream() as up, Gateway(one_provider(up, hooks=hooks)) as gw:
         assert (await (await gw.client()).fetch("POST", CHAT, json=CALL)).body == b"{}"
         assert order == ["one", "two"]
@@ -239,7 +285,7 @@ class Slow:
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
 
-    async def on_call(self, exchange: Exchange, call: Call) -> Call | Reply:
+    async def on_request(self, exchange: Exchange, call: Call) -> Call | HookReply:
         self.begun.set()
         try:
             await self.go.wait()
@@ -291,14 +337,14 @@ async def test_a_hook_that_will_not_end_does_not_hold_the_process(
     monkeypatch.setattr("proxy.gateway.END_SECS", 0.1)
 
     class Stubborn(Slow):
-        async def on_call(self, exchange: Exchange, call: Call) -> Call | Reply:
+        async def on_request(self, exchange: Exchange, call: Call) -> Call | HookReply:
             while not self.go.is_set():
                 self.begun.set()
                 try:
                     await self.go.wait()
                 except asyncio.CancelledError:
                     self.ended.set()
-            return Reply(b"{}")
+            return HookReply(b"{}")
 
     hook = Stubborn()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook), server={"drainSecs": 0.1})) as gw:
@@ -324,52 +370,151 @@ async def test_the_connection_serves_on_after_a_slow_hook(install: Install) -> N
         assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
 
 
-# -- events ------------------------------------------------------------------------------------------------------
+# -- the answer --------------------------------------------------------------------------------------------------
 
 
-async def test_an_event_hook_sees_every_event_raw_and_in_order(install: Install) -> None:
-    hook = OnEvent(lambda block: block)
+async def test_a_response_hook_sees_a_stream_and_passes_it_on(install: Install) -> None:
+    hook = OnResponse()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        up.queue(sse_answer(b"".join(EVENTS)[:100], b"".join(EVENTS)[100:]))  # cut anywhere
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        assert answer.body == b"".join(EVENTS)
+        (seen,) = hook.wrappers
+        assert (seen.status, b"".join(seen.pieces), seen.how) == (200, b"".join(EVENTS), "ended")
+        assert all(piece.endswith(b"\n\n") for piece in seen.pieces if piece)  # whole events
+        assert seen.exchange.response_model == "up-model"
+
+
+async def test_a_response_hook_sees_a_plain_answer_as_one_piece(install: Install) -> None:
+    hook = OnResponse()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        up.queue(json_answer(completion("Hello")))
+        answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
+        (seen,) = hook.wrappers
+        assert (seen.status, seen.pieces, seen.how) == (200, [answer.body], "sent")
+        assert b"x-router-provider: up\r\n" in seen.lines
+
+
+async def test_a_response_hook_may_change_head_and_body(install: Install) -> None:
+    class Shouting(OutletWrapper):
+        def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
+            super().send(status, header_lines + b"x-shout: 1\r\n", body.replace(b"Hello", b"HELLO, HELLO"))
+
+        def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
+            super().begin(status, header_lines + b"x-shout: 1\r\n", first.replace(b"Hello", b"HELLO"), length=length)
+
+        def write(self, data: bytes) -> None:
+            if b"world" not in data:
+                super().write(data.replace(b"Hello", b"HELLO"))
+
+    hook = OnResponse(lambda exchange, outlet: Shouting(outlet))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         client = await gw.client()
-        up.queue(sse_answer(b"".join(EVENTS)[:100], b"".join(EVENTS)[100:]))  # cut anywhere
-        answer = await client.fetch("POST", CHAT, json=STREAM)
-        assert answer.body == b"".join(EVENTS)
-        assert hook.seen == EVENTS
-        assert {exchange.response_model for exchange in hook.exchanges} == {"up-model"}
         up.queue(json_answer(completion("Hello")))
-        await client.fetch("POST", CHAT, json=CALL)
-        assert hook.seen == EVENTS  # plain answers have no events
-
-
-async def test_an_event_hook_may_change_and_drop_events(install: Install) -> None:
-    def act(block: bytes) -> bytes:
-        return b"" if b"world" in block else block.replace(b"Hello", b"HELLO")
-
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnEvent(act)))) as gw:
-        client = await gw.client()
+        answer = await client.fetch("POST", CHAT, json=CALL)
+        assert answer.header("x-shout") == "1"
+        assert answer.json["choices"][0]["message"]["content"] == "HELLO, HELLO"
         up.queue(sse_answer(*EVENTS))
         await client.request("POST", CHAT, json=STREAM)
-        await client.read_head()
+        assert (await client.read_head()).header("x-shout") == "1"
         assert await client.read_events() == [EVENTS[0], EVENTS[1].replace(b"Hello", b"HELLO"), *EVENTS[3:]]
-        assert (await gw.settled())["outcome"] == "ok"
+        assert (await gw.settled(2))["outcome"] == "ok"
 
 
-async def test_an_event_hook_may_drop_everything(install: Install) -> None:
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnEvent(lambda block: b"")))) as gw:
-        client = await gw.client()
-        up.queue(sse_answer(*EVENTS))
-        answer = await client.fetch("POST", CHAT, json=STREAM)
-        assert (answer.status, answer.body) == (200, b"")
-        assert (await gw.settled())["outcome"] == "ok"
+async def test_response_hooks_are_chained_and_the_first_is_next_to_the_client(install: Install) -> None:
+    def tagging(tag: bytes) -> OnResponse:
+        class Tagging(OutletWrapper):
+            def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
+                super().send(status, header_lines, body + tag)
+
+        return OnResponse(lambda exchange, outlet: Tagging(outlet))
+
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(one=tagging(b"1"), two=tagging(b"2")))) as gw:
+        up.queue(json_answer(completion("Hello")))
+        answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
+        assert answer.body.endswith(b"}21")
 
 
-async def test_event_hooks_are_chained_and_a_dropped_event_goes_no_further(install: Install) -> None:
-    first = OnEvent(lambda block: b"" if b"world" in block else block + b": seen\n\n")
-    second = OnEvent(lambda block: block)
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(one=first, two=second))) as gw:
-        up.queue(sse_answer(*EVENTS))
+@pytest.mark.parametrize(
+    ("method", "path", "call", "status"),
+    [
+        ("POST", CHAT, [1], 400),
+        ("POST", CHAT, {"model": "unknown", "messages": []}, 404),
+        ("GET", "/v1/models", None, 200),
+        ("GET", "/v1/nothing", None, 404),
+    ],
+)
+async def test_refusals_and_lists_pass_a_response_hook_once(
+    install: Install, method: str, path: str, call: Any, status: int
+) -> None:
+    hook = OnResponse()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        body = {} if call is None else {"json": call}
+        assert (await (await gw.client()).fetch(method, path, **body)).status == status
+        (seen,) = hook.wrappers
+        assert (seen.status, seen.how) == (status, "sent")
+
+
+async def test_pages_pass_no_hook(install: Install) -> None:
+    hook = OnResponse()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        assert (await (await gw.client()).fetch("GET", "/health")).status == 200
+        assert hook.wrappers == []
+
+
+async def test_a_response_hook_hears_that_a_stream_broke(install: Install) -> None:
+    hook = OnResponse()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        up.queue([*sse_answer(*EVENTS[:2])[:-1], Close()])
         await (await gw.client()).fetch("POST", CHAT, json=STREAM)
-        assert second.seen == [event + b": seen\n\n" for event in EVENTS if b"world" not in event]
+        assert [seen.how for seen in hook.wrappers] == ["broken"]
+
+
+async def test_a_response_hook_may_keep_the_fast_lane(install: Install) -> None:
+    class HeadOnly(OutletWrapper):
+        def write(self, data: bytes) -> None:
+            pieces.append(data)
+            super().write(data)
+
+        def for_frames(self) -> Callable[[bytes], None] | None:
+            return self.outlet.for_frames()
+
+    pieces: list[bytes] = []
+    hook = OnResponse(lambda exchange, outlet: HeadOnly(outlet))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        first, second = asyncio.Event(), asyncio.Event()
+        up.queue(
+            [
+                Headers(headers=SSE_HEADERS),
+                Chunk(EVENTS[0] + EVENTS[1]),
+                Wait(first),
+                Chunk(EVENTS[2]),
+                Wait(second),
+                Chunk(EVENTS[3] + DONE),
+                LastChunk(),
+            ]
+        )
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        await client.read_head()
+        assert [await client.read_event() for _ in range(2)] == EVENTS[:2]
+        first.set()
+        assert await client.read_event() == EVENTS[2]
+        second.set()
+        assert await client.read_events() == EVENTS[3:]
+        assert EVENTS[2] not in pieces
+
+
+@pytest.mark.parametrize("call", [CALL, STREAM])
+async def test_a_response_hook_runs_also_where_the_client_leaves_first(install: Install, call: dict[str, Any]) -> None:
+    hook = OnResponse()
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(slow=Slow(), hook=hook))) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=call)
+        await until(lambda: bool(gw.app.metrics.in_flight), "the request to begin")
+        client.close()
+        await gw.settled()
+        assert len(hook.wrappers) == 1
 
 
 @pytest.mark.parametrize(
@@ -380,40 +525,171 @@ async def test_event_hooks_are_chained_and_a_dropped_event_goes_no_further(insta
     ],
 )
 @pytest.mark.parametrize("word", [b"Hello", b"world"])
-async def test_an_event_hook_that_raises_ends_the_stream_with_that_error(
+async def test_an_outlet_of_a_hook_that_raises_ends_the_stream_with_that_error(
     install: Install, mistake: Exception, code: str, status: int, word: bytes
 ) -> None:
-    def act(block: bytes) -> bytes:
-        if word in block:
-            raise mistake
-        return block
+    class Raising(OutletWrapper):
+        def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
+            self.look(first)
+            super().begin(status, header_lines, first, length=length)
 
-    go = asyncio.Event()
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnEvent(act)))) as gw:
+        def write(self, data: bytes) -> None:
+            self.look(data)
+            super().write(data)
+
+        def look(self, data: bytes) -> None:
+            if word in data:
+                raise mistake
+
+    hook = OnResponse(lambda exchange, outlet: Raising(outlet))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         client = await gw.client()
-        head, *chunks = sse_answer(*EVENTS)
-        up.queue([head, *chunks, Stall()])
-        answer = await client.fetch("POST", CHAT, json=STREAM)
+        go = asyncio.Event()
+        up.queue(
+            [Headers(headers=SSE_HEADERS), Chunk(b"".join(EVENTS[:2])), Wait(go), Chunk(b"".join(EVENTS[2:])), Stall()]
+        )
+        await client.request("POST", CHAT, json=STREAM)
         if word == b"Hello":  # the first content: nothing is out yet
+            answer = await client.read_answer()
             assert (answer.status, answer.json["error"]["code"]) == (status, code)
-        elif answer.status == 200:
-            assert answer.body.startswith(b"".join(EVENTS[:2]))
-            rest = answer.body[len(b"".join(EVENTS[:2])) :]
-            assert json.loads(rest.removeprefix(b"data: "))["error"]["code"] == code
-            assert DONE not in answer.body
+            assert (await gw.settled())["outcome"] == "error"
+        else:
+            await client.read_head()
+            assert [await client.read_event() for _ in range(2)] == EVENTS[:2]
+            go.set()
+            (last,) = await client.read_events()
+            assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == code
             assert (await gw.settled())["outcome"] == "broken"
-        else:  # both events came in one read
-            assert answer.json["error"]["code"] == code
         await within(up.requests[0].gone.wait(), "the provider to be left")
-        assert not go.is_set()
 
 
-async def test_usage_is_counted_whatever_an_event_hook_drops(install: Install) -> None:
-    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
-    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnEvent(lambda block: b"")))) as gw:
-        up.queue(sse_answer(*chat_events("Hello", usage=usage)))
-        await (await gw.client()).fetch("POST", CHAT, json=STREAM)
-        assert (await gw.settled())["tokens"]["output"] == 2
+@pytest.mark.parametrize("raises_in", ["on_response", "send"])
+async def test_a_response_hook_that_fails_is_a_500_that_tells_nothing(install: Install, raises_in: str) -> None:
+    class Raising(OutletWrapper):
+        def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
+            raise KeyError("my secret")
+
+    def act(exchange: Exchange, outlet: Outlet) -> Outlet:
+        if raises_in == "on_response":
+            raise KeyError("my secret")
+        return Raising(outlet)
+
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnResponse(act)))) as gw:
+        client = await gw.client()
+        up.queue(json_answer(completion("Hello")))
+        for call in (CALL, [1]):
+            answer = await client.fetch("POST", CHAT, json=call)
+            assert (answer.status, answer.json["error"]["code"]) == (500, "internal_error")
+            assert b"secret" not in answer.body
+        assert "KeyError" in "".join(gw.log_lines)
+        assert "secret" not in "".join(gw.log_lines)
+        assert gw.app.metrics.in_flight == 0
+
+
+# -- an answer of a hook that streams ------------------------------------------------------------------------------
+
+
+async def test_a_request_hook_may_answer_with_a_stream(install: Install) -> None:
+    go = asyncio.Event()
+
+    async def events() -> AsyncIterator[bytes]:
+        yield EVENTS[0]
+        yield b""  # nothing to send
+        await go.wait()
+        for event in EVENTS[1:]:
+            yield event
+
+    hook = OnRequest(lambda exchange, call: HookReply(events()))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        head = await client.read_head()
+        assert (head.status, head.header("content-type")) == (200, "text/event-stream")
+        assert head.header("x-router-attempts") == "0"
+        assert await client.read_event() == EVENTS[0]  # before the next one is there
+        go.set()
+        assert await client.read_events() == EVENTS[1:]
+        assert up.connections == []
+        line = await gw.settled()
+        assert (line["outcome"], line["stream"], line["attempts"]) == ("ok", True, 0)
+
+
+async def test_a_request_hook_may_answer_with_a_stream_in_one_piece(install: Install) -> None:
+    body = b"".join(EVENTS)
+    hook = OnRequest(lambda exchange, call: HookReply(body, content_type="text/event-stream; charset=utf-8"))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        assert (answer.status, answer.body) == (200, body)
+        assert answer.header("content-length") == str(len(body))
+        assert answer.header("content-type") == "text/event-stream; charset=utf-8"
+
+
+async def test_an_empty_stream_of_a_hook_is_an_empty_answer(install: Install) -> None:
+    async def events() -> AsyncIterator[bytes]:
+        if False:
+            yield b""
+
+    hook = OnRequest(lambda exchange, call: HookReply(events()))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        assert (answer.status, answer.body) == (200, b"")
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_stream_of_a_hook_that_fails_is_told_in_band_or_as_a_status(install: Install, before: int) -> None:
+    async def events() -> AsyncIterator[bytes]:
+        for event in EVENTS[:before]:
+            yield event
+        raise ClientFault("Not this.", status=403, code="content_policy")
+
+    hook = OnRequest(lambda exchange, call: HookReply(events()))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        told = answer.body.removeprefix(b"".join(EVENTS[:before])).removeprefix(b"data: ")
+        assert answer.status == (200 if before else 403)
+        assert json.loads(told)["error"]["code"] == "content_policy"
+        assert (await gw.settled())["outcome"] == ("broken" if before else "error")
+
+
+async def test_a_stream_of_a_hook_is_closed_when_the_client_leaves(install: Install) -> None:
+    begun, closed = asyncio.Event(), asyncio.Event()
+
+    async def events() -> AsyncIterator[bytes]:
+        try:
+            yield EVENTS[0]
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    hook = OnRequest(lambda exchange, call: HookReply(events()))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        await within(begun.wait(), "the first event")
+        client.close()
+        await within(closed.wait(), "the stream to be closed")
+        assert (await gw.settled())["outcome"] == "client_gone"
+
+
+async def test_a_stream_of_a_hook_waits_for_a_slow_client(install: Install) -> None:
+    made = 0
+
+    async def events() -> AsyncIterator[bytes]:
+        nonlocal made
+        for _ in range(2000):
+            made += 1
+            yield sse({"x": "y" * 60_000})
+
+    hook = OnRequest(lambda exchange, call: HookReply(events()))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        await client.read_head()
+        await until(lambda: budget_used(gw) > 0, "the client to be slow")
+        assert made < 2000
+        client.close()
+        assert (await gw.settled())["outcome"] == "client_gone"
 
 
 # -- absent, or not to be found --------------------------------------------------------------------------------------
@@ -424,21 +700,21 @@ async def test_without_hooks_there_is_nothing_in_the_way() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         gateway = gw.app.gateway
         assert gateway is not None
-        assert gateway._call_hook is None
-        assert gateway._context.event_hook is None
+        assert gateway._on_request is None
+        assert gateway._on_response is None
         up.queue([*sse_answer(*EVENTS)[:1], Chunk(b"".join(EVENTS)), *sse_answer()[1:]])
         assert (await (await gw.client()).fetch("POST", CHAT, json=STREAM)).body == b"".join(EVENTS)
 
 
 def test_a_hook_with_one_method_costs_nothing_in_the_other_place(install: Install) -> None:
-    call_hook, event_hook = load(install(hook=OnCall(lambda exchange, call: call)))
-    assert (call_hook is not None, event_hook) == (True, None)
-    call_hook, event_hook = load(install(hook=OnEvent(lambda block: block)))
-    assert (call_hook, event_hook is not None) == (None, True)
+    on_request, on_response = load(install(hook=OnRequest(lambda exchange, call: call)))
+    assert (on_request is not None, on_response) == (True, None)
+    on_request, on_response = load(install(hook=OnResponse()))
+    assert (on_request, on_response is not None) == (None, True)
 
 
 def test_hooks_that_cannot_be_loaded_are_all_named(install: Install) -> None:
-    install(hook=OnCall(lambda exchange, call: call))
+    install(hook=OnRequest(lambda exchange, call: call))
     with pytest.raises(ConfigError) as caught:
         load(["hooks_under_test:hook", "hooks_under_test:nothing", "no_such_module_here:hook", "no colon"])
     first, second, third = caught.value.mistakes
@@ -451,4 +727,18 @@ def test_an_object_without_either_method_is_a_mistake(install: Install) -> None:
     """A slip in a method's name would otherwise switch a guardrail off without a word."""
     with pytest.raises(ConfigError) as caught:
         load(install(hook=sse))
-    assert caught.value.mistakes == ["hooks[0]: 'hooks_under_test:hook' has neither on_call nor on_event"]
+    assert caught.value.mistakes == ["hooks[0]: 'hooks_under_test:hook' has neither on_request nor on_response"]
+
+
+@pytest.mark.parametrize("also", [{}, {"on_request": print}])
+def test_methods_of_former_versions_are_a_mistake_that_names_what_replaces_them(
+    install: Install, also: dict[str, Any]
+) -> None:
+    hook = types.SimpleNamespace(on_call=print, on_event=print, **also)
+    with pytest.raises(ConfigError) as caught:
+        load(install(hook=hook))
+    assert caught.value.mistakes == [
+        "hooks[0]: 'hooks_under_test:hook' has on_call, which is now on_request(exchange, call)",
+        "hooks[0]: 'hooks_under_test:hook' has on_event, which is replaced by on_response(exchange, outlet), which"
+        " wraps the outlet that the events go to",
+    ]

@@ -175,9 +175,8 @@ class EventRelay:
         elif self._committed and held:
             self._note_gap()
             self._reply.numbered = self._numbered
-            data = b"".join(held)
+            self._write(b"".join(held))
             held.clear()
-            self._write(data)
 
     def _pass(self, block: bytes) -> bytes:
         """Bytes to forward for this block, the other half of a CR LF split across reads included."""
@@ -269,7 +268,6 @@ class EventRelay:
         self._meaningful = mark is Mark.CONTENT or self._held_events > HELD_EVENTS
 
     def _commit(self) -> None:
-        self._committed = True
         self._last = self._connection.last_read
         self._reply.numbered = self._numbered
         lines = self._owner.commit()
@@ -280,6 +278,7 @@ class EventRelay:
                 self._write(data)
         else:
             self._reply.begin(200, lines, data)
+        self._committed = True  # not before: a hook that raises in ``begin`` still gets an HTTP status
 
     def _note_gap(self) -> None:
         now = self._connection.last_read
@@ -313,7 +312,7 @@ class EventRelay:
         if reader.error is not None:
             self._conclude(last)
             return
-        closing = reader.closing() if reader.complete else None
+        closing = reader.closing() if reader.complete and not self._held else None  # else a hook raised in ``write``
         if closing is not None:
             self._conclude(last, closing)
             return

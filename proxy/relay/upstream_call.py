@@ -33,7 +33,7 @@ from proxy.net.clocks import NEVER, Ticker, Watch
 from proxy.net.codings import CODINGS
 from proxy.net.inflating import Inflating
 from proxy.relay.collect import Answer, Body, Collector, ErrorCollector, ErrorPipe, Pipe
-from proxy.relay.events import EventHook, EventRelay
+from proxy.relay.events import EventRelay
 from proxy.relay.sniff import Sniffer, may_be_events
 from proxy.relay.upstream_request import Segments, UpstreamRequest, overheard
 from proxy.routing.catalog import Deployment
@@ -68,7 +68,6 @@ class TransportContext(Struct, frozen=True):
     max_answer: int
     ping_after: float
     ping_every: float
-    event_hook: EventHook | None = None
 
 
 class UpstreamCall:
@@ -551,9 +550,8 @@ class UpstreamCall:
         ask, connection = self._ask, self._connection
         assert connection is not None
         self._reader = reader = ask.asker.reader()
-        hook, listener = self._context.event_hook, ask.asker.listener
-        if listener is not None:
-            hook = overheard(hook, listener, reader)
+        listener = ask.asker.listener
+        hook = None if listener is None else overheard(listener, reader)
         return EventRelay(self, connection, self._reply, self._exchange, reader, hook)
 
     def _inflate(self, coding: str, feed: Callable[[bytes], None]) -> Callable[[bytes], None]:

@@ -78,11 +78,10 @@ class UpstreamRequest(Struct):
         self.head, self.body, self.upload = b"", (), None
 
 
-def overheard(hook: EventHook | None, listener: Listener, reader: Reader) -> EventHook:
-    """An event hook that lets ``listener`` hear what ``hook`` made of each event."""
+def overheard(listener: Listener, reader: Reader) -> EventHook:
+    """An event hook that lets ``listener`` hear each event."""
 
     def hear(exchange: Exchange, block: bytes) -> bytes:
-        kept = block if hook is None else hook(exchange, block)
-        return listener(kept, reader.error is not None) if kept else b""
+        return listener(block, reader.error is not None)
 
     return hear
