@@ -53,7 +53,7 @@ from proxy.observe.settled import Settled
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
 from proxy.redis import RedisClient
-from proxy.relay.upstream_call import PING_EVERY, TransportContext
+from proxy.relay.context import PING_EVERY, TransportContext
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry, policy_of, window_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.relay import upstream_call as attempt
+from proxy.relay import upstream_call
 from proxy.server import connection as server
 from tests.support import (
     Blackhole,
@@ -561,7 +561,7 @@ async def test_a_connection_that_was_drained_serves_the_next(up: Upstream, drain
 
 
 async def test_draining_has_an_end(up: Upstream, draining: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "DRAIN_SECS", 0.1)
+    monkeypatch.setattr(upstream_call, "DRAIN_SECS", 0.1)
     up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(ROLE), Chunk(HELLO), Stall()])
     client = await draining.client()
     await client.request("POST", CHAT, json=STREAM)

@@ -228,7 +228,7 @@ async def test_idle_in_a_binary_answer_cuts_the_client() -> None:
 async def test_a_provider_that_does_not_end_after_done_does_not_keep_the_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("proxy.relay.upstream_call.AFTER_DONE_SECS", 0.1)
+    monkeypatch.setattr("proxy.relay.pump.AFTER_DONE_SECS", 0.1)
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only())) as gw:
         up.queue([*sse_answer(*EVENTS)[:-1], Stall()])
         client = await gw.client()

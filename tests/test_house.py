@@ -26,7 +26,6 @@ Answer
 Change
 Clock
 Connection
-Counters
 Engine
 Form
 Health
@@ -63,11 +62,11 @@ app.py
 config/schema.py
 gateway.py
 observe/metrics.py
-relay/upstream_call.py
 server/connection.py
 """
 
 LARGE_CLASSES = """
+AnswerPump
 Application
 Breaker
 Connection
@@ -76,7 +75,6 @@ Gateway
 Plan
 Reader
 ServerTls
-UpstreamCall
 UpstreamConnection
 """
 
@@ -129,6 +127,7 @@ limits/base.py
 limits/link.py
 process.py
 providers/openai.py
+relay/pump.py
 relay/upstream_call.py
 relay/upstream_request.py
 responder.py

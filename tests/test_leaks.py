@@ -306,5 +306,9 @@ async def uncollected() -> None:
             finally:
                 gc.enable()
             # The clients' connections end with the load, and those may be cycles.
-            kinds = ("proxy.exchange.Exchange", "proxy.relay.upstream_call.Attempt", "proxy.server.connection.Request")
+            kinds = (
+                "proxy.exchange.Exchange",
+                "proxy.relay.upstream_call.UpstreamCall",
+                "proxy.server.connection.Request",
+            )
             assert {kind: after[kind] - before[kind] for kind in kinds} == dict.fromkeys(kinds, 0), scene

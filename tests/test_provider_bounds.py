@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.net.inflate import PIECE
-from proxy.relay.upstream_call import MAX_ERROR
+from proxy.relay.choice import MAX_ERROR
 from tests.support import (
     Chunk,
     Headers,

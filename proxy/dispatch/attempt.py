@@ -108,7 +108,6 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         dispatcher.context,
         request,
         exchange,
-        deployment,
         dispatcher.origin(deployment.site),
         dispatch.make_request(run),
         run.outlet,

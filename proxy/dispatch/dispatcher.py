@@ -10,7 +10,7 @@ from typing import Protocol
 
 from proxy.client.dial import Origin
 from proxy.providers.provider import Site
-from proxy.relay.upstream_call import TransportContext
+from proxy.relay.context import TransportContext
 from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
 

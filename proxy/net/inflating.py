@@ -15,37 +15,60 @@ from proxy.net.codings import decoder_of
 from proxy.net.inflate import PIECE, BadCompression
 
 
-class Owner(Protocol):
-    """The attempt whose answer this is."""
+class ReadSource(Protocol):
+    """The connection that the bytes come from."""
 
-    def inflating(self) -> None:
-        """More is left than one turn may decode: nothing should be read until ``inflated``."""
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def abort(self) -> None: ...
 
-    def inflated(self) -> None:
-        """All that was read is decoded and passed on."""
 
-    def undecodable(self, fault: GatewayError) -> None:
-        """The answer turned out to be broken, outside of a read."""
+class Consumer(Protocol):
+    """What is told how the body ends, where that is not within a read."""
+
+    def end(self) -> None:
+        """The body ended before, and all of it is decoded now."""
+
+    def broken(self, fault: GatewayError) -> None:
+        """The body turned out to be broken; its connection is closed."""
 
 
 class Inflating:
     """``feed`` takes what is read. It stops while ``pause`` holds, and for good after ``stop``."""
 
-    __slots__ = ("_body", "_decoder", "_loop", "_next", "_owner", "_paused", "_pieces", "_waiting", "at_end", "busy")
+    __slots__ = (
+        "_body",
+        "_consumer",
+        "_decoder",
+        "_loop",
+        "_next",
+        "_paused",
+        "_pieces",
+        "_source",
+        "_waiting",
+        "at_end",
+        "busy",
+    )
 
     def __init__(
-        self, coding: str, body: Callable[[bytes], None], owner: Owner, loop: asyncio.AbstractEventLoop
+        self,
+        coding: str,
+        body: Callable[[bytes], None],
+        source: ReadSource,
+        consumer: Consumer,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._decoder = decoder_of(coding)
         self._body = body
-        self._owner = owner
+        self._source = source
+        self._consumer = consumer
         self._loop = loop
         self._waiting: deque[bytes] = deque()  # reads that are not begun
         self._pieces: Iterator[bytes] | None = None  # of the read that is being decoded
         self._next: asyncio.Handle | None = None
         self._paused = False
         self.busy = False  # something is left
-        self.at_end = False  # for the owner: the provider's body ended while something was left
+        self.at_end = False  # the provider's body ended while something was left
 
     @property
     def cut(self) -> bool:
@@ -59,7 +82,7 @@ class Inflating:
             self._advance()
         if not self.busy and self._is_left():
             self.busy = True
-            self._owner.inflating()
+            self._source.pause_reading()
             self._go_on()
 
     def pause(self) -> None:
@@ -90,16 +113,22 @@ class Inflating:
         try:
             self._advance()
         except GatewayError as fault:
-            self._owner.undecodable(fault)
+            self._fail(fault)
         except Exception as mistake:  # of ours, or of a hook: it must not pass for one of the provider's
-            name = type(mistake).__name__
-            self._owner.undecodable(GatewayError("The gateway failed to handle the answer.", detail=name))
+            self._fail(GatewayError("The gateway failed to handle the answer.", detail=type(mistake).__name__))
         else:
             if self._is_left():
                 self._go_on()
             elif self.busy:
                 self.busy = False
-                self._owner.inflated()
+                if self.at_end:
+                    self._consumer.end()
+                else:
+                    self._source.resume_reading()
+
+    def _fail(self, fault: GatewayError) -> None:
+        self._source.abort()
+        self._consumer.broken(fault)
 
     def _advance(self) -> None:
         """Pass on as much as one turn may. Raises BrokenAnswer."""

@@ -1,0 +1,27 @@
+"""A new upstream connection, opened under the clocks of a call."""
+
+from __future__ import annotations
+
+from proxy.client.connection import UpstreamConnection
+from proxy.client.dial import Origin
+from proxy.client.pool import Pool
+from proxy.config.timeouts import Clocks
+from proxy.errors import ClockExpired
+from proxy.net.clocks import NEVER
+
+
+async def connect(pool: Pool, origin: Origin, clocks: Clocks, left: float) -> UpstreamConnection:
+    """Open a connection within the connect and total clocks, and within the ``left`` seconds before the deadline.
+
+    Raises ConnectFailed, and ClockExpired with the name of the clock that ran out.
+    """
+    if left <= 0:
+        raise ClockExpired("deadline", 0.0)
+    timeout = min(filter(None, (clocks.connect, clocks.total, left if left < NEVER else 0.0)), default=0.0)
+    try:
+        return await pool.open(origin, timeout)
+    except ClockExpired as fault:
+        if timeout == clocks.connect:
+            raise
+        name = "deadline" if timeout == left else "total"
+        raise ClockExpired(name, timeout, detail=fault.detail) from None

@@ -1,0 +1,34 @@
+"""What all upstream calls of a process share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from proxy.client.pool import Pool
+from proxy.net.budget import Budget
+from proxy.net.clocks import Ticker
+
+PING_EVERY: Final = 15.0  # seconds of silence after which a client that waits for a stream gets another comment
+
+
+class CallCounters(Protocol):
+    """The counters that an upstream call moves."""
+
+    possible_double_executions: int
+    dropped_events: int
+
+
+class TransportContext(Struct, frozen=True):
+    """Loop, clocks, connections, memory bounds and counters. ``ping_after`` 0 means no pings."""
+
+    loop: asyncio.AbstractEventLoop
+    ticker: Ticker
+    pool: Pool
+    budget: Budget
+    counters: CallCounters
+    max_answer: int  # bytes of a JSON answer that is collected
+    ping_after: float
+    ping_every: float

@@ -1,0 +1,202 @@
+"""An answer on its way from the provider's connection to the client: from its head to its end.
+
+The head decides which body takes the bytes (choice.py): an event relay, a collector or a pipe. A compressed answer
+passes an inflater first. The bytes go from the connection to the body without this object between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from proxy.client.connection import UpstreamConnection
+from proxy.client.head import Head
+from proxy.dialects.base import Mark
+from proxy.errors import BrokenAnswer, GatewayError
+from proxy.net import headers as policy
+from proxy.net.codings import CODINGS
+from proxy.net.inflating import Inflating
+from proxy.relay.call_clocks import AFTER_DONE_SECS
+from proxy.relay.choice import Treatment, body_for, relay_for, treatment
+from proxy.relay.collect import Answer, Body
+from proxy.relay.events import EventRelay
+from proxy.routing.endpoints import OPAQUE
+
+if TYPE_CHECKING:
+    from proxy.relay.upstream_call import UpstreamCall
+
+
+class AnswerPump:
+    """The answer of one upstream call, and the owner of its body.
+
+    A plain answer that comes whole in one read needs none.
+    """
+
+    __slots__ = ("_body", "_call", "_connection", "_events", "_head", "_inflating")
+
+    def __init__(self, call: UpstreamCall, connection: UpstreamConnection, head: Head) -> None:
+        self._call = call
+        self._connection = connection
+        self._head = head
+        self._body: Body | None = None
+        self._events: EventRelay | None = None  # the body, where it is an event stream
+        self._inflating: Inflating | None = None
+
+    def __repr__(self) -> str:
+        return f"<AnswerPump {self._head!r} {type(self._body).__name__}>"
+
+    # -- the provider's side ----------------------------------------------------------------------
+
+    def begin(self) -> Callable[[bytes], None]:
+        """Choose the body, and return what takes the bytes as they are read. Raises BrokenAnswer."""
+        call, head = self._call, self._head
+        endpoint = call.exchange.endpoint
+        body = self._make(treatment(head, endpoint, call.exchange.stream))
+        if not head.coding or endpoint is OPAQUE:
+            return body.feed
+        if head.coding not in CODINGS:
+            raise BrokenAnswer(
+                "The provider's answer is compressed in a way that was not asked for.", detail=head.coding
+            )
+        connection, loop = self._connection, call.context.loop
+        self._inflating = inflating = Inflating(head.coding, body.feed, connection, call, loop)
+        return inflating.feed
+
+    def feed(self, chunk: bytes) -> None:
+        """More of a body that was expected in one read."""
+        assert self._body is not None
+        self._body.feed(chunk)
+
+    def ended(self) -> bool:
+        """The last bytes were read. Whether all of them are decoded; if not, the inflater ends the call later."""
+        inflating = self._inflating
+        if inflating is None or not inflating.busy:
+            return True
+        inflating.at_end = True
+        return False
+
+    def end(self) -> None:
+        """The answer ended as HTTP says it should. Raises UpstreamFault."""
+        if self._inflating is not None and self._inflating.cut:
+            raise BrokenAnswer("The provider's compressed answer is cut off.")
+        if self._body is not None:
+            self._body.end()
+
+    def broken(self, fault: GatewayError) -> None:
+        """The answer broke after its first bytes were sent: end it so that it cannot look complete."""
+        assert self._body is not None
+        self._body.broken(fault)
+
+    def stop(self) -> None:
+        """Decode no more."""
+        if self._inflating is not None:
+            self._inflating.stop()
+
+    def finish(self) -> None:
+        """Release what is held, and note what was read. The body refers to this object: the cycle is broken here."""
+        self.stop()
+        events = self._events
+        if self._body is not None:
+            self._body.release()
+        self._body = self._events = None
+        if events is not None:
+            reader, exchange = events.reader, self._call.exchange
+            exchange.usage = reader.usage
+            exchange.response_model = reader.response_model
+            exchange.lenient_events += reader.lenient
+
+    # -- the client's side ------------------------------------------------------------------------
+
+    @property
+    def committed(self) -> bool:
+        """Whether bytes of the answer were sent to the client."""
+        return self._body is not None and self._body.committed
+
+    def pause(self) -> None:
+        if self._inflating is not None:
+            self._inflating.pause()
+
+    def resume(self) -> bool:
+        """Pass on what is decoded; whether more may be read."""
+        inflating = self._inflating
+        if inflating is None:
+            return True
+        inflating.resume()
+        return not inflating.busy
+
+    def ping(self) -> None:
+        """A comment between two events; before the first, as the client's request has it. JSON has no room for one."""
+        events, asker = self._events, self._call.upstream_request.asker
+        if events is None:
+            return
+        if events.committed:
+            events.ping()
+        elif asker.pings:
+            asker.ping()
+
+    def conclude(self) -> bool:
+        """Note how a stream ended of which the client has all that matters; whether it has."""
+        if self._events is None or not self._events.complete:
+            return False
+        self._events.concluded()
+        return True
+
+    # -- the body's side --------------------------------------------------------------------------
+
+    def commit(self) -> bytes:
+        """The content commit: the request will not be sent again. Returns the header lines of the answer."""
+        head, call, ask = self._head, self._call, self._call.upstream_request
+        exchange = call.exchange
+        if exchange.first_content is None:
+            exchange.first_content = call.context.loop.time()
+        ask.asker.committed()
+        watch = call.watch
+        if watch is not None:
+            watch.committed()
+        ask.forget()  # a stream of an hour need not hold it
+        if call.request.writing_paused:
+            call.pause()
+        opaque = exchange.endpoint is OPAQUE
+        lines = policy.to_client(head.headers, opaque=True) if opaque else head.lines
+        return ask.asker.header_lines(head.kind, lines)
+
+    def collected(self, body: bytes) -> None:
+        head = self._head
+        self._call.settle(Answer(head.status, head.headers, head.kind, body, head.lines))
+
+    def concluding(self) -> None:
+        watch = self._call.watch
+        if watch is not None:
+            watch.bound(AFTER_DONE_SECS)
+
+    def epilogue(self) -> bytes:
+        return self._call.upstream_request.asker.epilogue()
+
+    def delivered(self) -> None:
+        self._call.settle(None)
+
+    def cut(self, fault: GatewayError) -> None:
+        exchange = self._call.exchange
+        exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", fault.detail
+        exchange.fault = fault
+        self._call.settle(None)
+
+    def redacted(self, block: bytes) -> bytes:
+        return self._call.upstream_request.attempt.deployment.provider.redact.body(block)
+
+    def dropped(self, mark: Mark) -> None:
+        self._call.context.counters.dropped_events += 1
+        self._call.exchange.dropped_events += 1
+
+    def sniffed(self, events: bool) -> Body:
+        """The body of an answer whose first bytes told whether it is an event stream."""
+        if events:
+            self._head = self._head.as_events()
+        return self._make(Treatment.EVENTS if events else Treatment.COLLECT)
+
+    def _make(self, chosen: Treatment) -> Body:
+        if chosen is Treatment.EVENTS:
+            self._body = self._events = relay_for(self._call, self, self._connection)
+        else:
+            self._body = body_for(chosen, self._call, self, self._head)
+        return self._body
