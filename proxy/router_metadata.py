@@ -58,7 +58,7 @@ def failures(exchange: Exchange) -> list[Failure]:
     return [
         Failure(attempt.deployment.provider.name, attempt.deployment.name, attempt.failure, attempt.reason)
         for attempt in exchange.attempts
-        if attempt.failure and attempt.failure not in rules.BLAMELESS
+        if attempt.failure and attempt.failure not in rules.NEUTRAL
     ]
 
 

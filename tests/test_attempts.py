@@ -518,7 +518,7 @@ async def test_a_client_that_leaves_while_its_request_waits_is_not_served() -> N
             client = await gw.client()
             await client.request("POST", CHAT, json=CALL)
             await within((await up.request(0)).answered.wait(), "the 429")
-            await until(lambda: live(gw, "first/m").quota.rests_until, "the rest")
+            await until(lambda: live(gw, "first/m").quota.cooldown_until, "the rest")
             client.close()
             assert (await gw.settled())["outcome"] == "client_gone"
             await at_rest(gw)

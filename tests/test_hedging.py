@@ -312,7 +312,7 @@ async def test_a_rate_limit_heard_in_a_race_that_another_wins_is_heeded_all_the_
         await until(lambda: live(gw, "a/a").breaker.failures, "the refusal")
         go.set()
         assert (await client.read_answer()).status == 200
-        assert live(gw, "a/a").quota.rests_until == pytest.approx(clock.now() + 30)
+        assert live(gw, "a/a").quota.cooldown_until == pytest.approx(clock.now() + 30)
 
 
 @MANNERS

@@ -423,7 +423,7 @@ async def test_cooldowns_of_keys_and_what_was_learnt_of_a_provider_survive_a_rel
         before = gw.app.gateway.catalog.providers["up"]  # type: ignore[union-attr]
         bad = before.keys.take(0.0)
         assert bad is not None
-        before.keys.rest(bad, 1e12)
+        before.keys.cool_down(bad, 1e12)
         before.learnt.asks_usage = False
         house.write(routing={"maxRetries": 2})
         await follow(gw).reload("test")

@@ -319,9 +319,9 @@ def know(gw: Gateway, clock: FakeClock) -> None:
     """``wise`` is slow and good, ``quick`` is quick and fails half the time."""
     for label, seconds, oks in (("up/quick", 0.1, [True, False]), ("up/wise", 2.0, [True, True])):
         statistics = live(gw, label).statistics
-        statistics.first_token(seconds, clock.now())
+        statistics.record_first_token(seconds, clock.now())
         for ok in oks:
-            statistics.ended(ok, clock.now())
+            statistics.record(ok, clock.now())
 
 
 FIELDS: dict[str, tuple[str, Any, str, set[str]]] = {
@@ -721,7 +721,7 @@ async def test_retry_after_of_a_server_error_delays_this_requests_own_retry_and_
         up.queue(told(status, wait=7))
         assert (await ask(gw)).status == 200
         assert clock.slept == [7]
-        assert live(gw, "up/m").quota.rests_until == 0
+        assert live(gw, "up/m").quota.cooldown_until == 0
         up.queue(told(status, wait=61))
         answer = await ask(gw)
         assert (answer.status, clock.slept, answer.header("retry-after")) == (502, [7], None)
@@ -794,7 +794,7 @@ async def test_whoever_was_passed_over_is_named_with_the_reason_when_the_fallbac
         if reason == "breaker_open":
             first.breaker.trip(clock.now(), "test")
         elif reason == "resting":
-            first.quota.rest(clock.now() + 90)
+            first.quota.cool_down(clock.now() + 90)
         else:
             first.in_flight += 1
         answer = await ask(gw, "m", ("x-router-metadata", "true"), stream=stream)
@@ -815,7 +815,7 @@ async def test_an_error_says_in_words_why_each_was_passed_over_and_for_how_long(
         up.queue(told(500))
         assert (await ask(gw, "m")).status == 502
         clock.advance(2)
-        live(gw, "up/n").quota.rest(clock.now() + 89.5)
+        live(gw, "up/n").quota.cool_down(clock.now() + 89.5)
         live(gw, "up/o").in_flight = 1
         answer = await ask(gw, ["m", "n", "o", "p"])
         live(gw, "up/o").in_flight = 0
@@ -836,7 +836,7 @@ async def test_an_error_says_until_when_the_keys_of_a_provider_are_rate_limited(
         keys = deployment_of(gw, "up/m").provider.keys
         key = keys.take(clock.now())
         assert key is not None
-        keys.rest(key, clock.now() + 89.5, limited=True)
+        keys.cool_down(key, clock.now() + 89.5, limited=True)
         answer = await ask(gw, "m")
         assert answer.status == 429
         assert answer.json["error"]["message"] == (
@@ -1035,8 +1035,8 @@ async def test_least_connections_goes_where_least_runs(up: Upstream) -> None:
 async def test_lowest_latency_explores_and_then_stays_with_the_quickest(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(herd(up, 3, routing={"strategy": "lowest_latency"}), clock=clock) as gw:
         for number, seconds in ((0, 0.5), (2, 0.2)):
-            live(gw, f"p{number}/m").statistics.first_token(seconds, clock.now())
-        live(gw, "p1/m").statistics.first_token(0.9, clock.now())
+            live(gw, f"p{number}/m").statistics.record_first_token(seconds, clock.now())
+        live(gw, "p1/m").statistics.record_first_token(0.9, clock.now())
         assert await shares(gw, up, "m", 5) == {"p2": 5}
 
 
@@ -1045,7 +1045,7 @@ async def test_smart_leans_to_weight_success_and_speed_and_starves_nobody(up: Up
     async with Gateway(config, clock=clock, chance=random.Random(8)) as gw:
         for number, oks in ((0, [True] * 10), (1, [True] * 5 + [False] * 5), (2, [False] * 10)):
             for ok in oks:
-                live(gw, f"p{number}/m").statistics.ended(ok, clock.now())
+                live(gw, f"p{number}/m").statistics.record(ok, clock.now())
         found = await shares(gw, up, "m", 60)
         assert found["p0"] > found["p1"] > found["p2"]
 

@@ -12,7 +12,7 @@ from typing import Final
 from proxy.breakers.breaker import Permit
 from proxy.exchange import Attempt
 from proxy.routing import rules
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 from proxy.routing.statistics import Statistics
 
 SLOW: Final = 0.5  # of the clock that ran: a client that leaves later than this has waited for a silent provider
@@ -29,14 +29,14 @@ def committed(attempt: Attempt, now: float) -> None:
         live.breaker.commit(attempt.permit, now)
     if live.quota.probed_at:
         live.quota.succeeded(attempt.began)
-    live.statistics.first_token(now - attempt.began, now)
+    live.statistics.record_first_token(now - attempt.began, now)
 
 
 def answered(attempt: Attempt, endpoint: str, now: float) -> None:
     """A whole answer that was collected. ``endpoint`` is the path that was requested."""
     statistics = succeeded(attempt, endpoint, now)
     if statistics.latency is None:  # a first guess; streams know better
-        statistics.first_token(now - attempt.began, now)
+        statistics.record_first_token(now - attempt.began, now)
 
 
 def succeeded(attempt: Attempt, endpoint: str, now: float) -> Statistics:
@@ -47,13 +47,13 @@ def succeeded(attempt: Attempt, endpoint: str, now: float) -> Statistics:
     if live.quota.probed_at:
         live.quota.succeeded(attempt.began)
     statistics = live.statistics
-    statistics.ended(True, now)
+    statistics.record(True, now)
     return statistics
 
 
 def failed(
     attempt: Attempt,
-    kind: Kind,
+    kind: FailureKind,
     why: str,
     attempts: Iterable[Attempt],
     endpoint: str,
@@ -71,7 +71,7 @@ def failed(
         verdict = "nothing" if key_rests else "failure"
     first = verdict == "failure" and not _has_failed(attempt, attempts)
     if first:
-        live.statistics.ended(False, now)
+        live.statistics.record(False, now)
     if first or (verdict == "failure" and attempt.permit.probe):  # a probe that failed may not look like one that left
         live.breaker.fail(attempt.permit, now, why)
     else:
@@ -82,16 +82,16 @@ def failed(
         live.breaker.missing(endpoint, now)
 
 
-def cut_short(attempt: Attempt, kind: Kind, waited: float, endpoint: str, now: float) -> Kind:
+def cut_short(attempt: Attempt, kind: FailureKind, waited: float, endpoint: str, now: float) -> FailureKind:
     """An attempt that was ended from outside; the kind of it, ``SLOW`` where the client gave up on the provider.
 
     ``waited`` is how much of the clock that ran had passed without an event, 0 to 1.
     """
     if attempt.permit:
-        if kind is Kind.CLIENT_GONE and waited >= SLOW:
-            kind = Kind.SLOW
-            attempt.deployment.live.statistics.left_waiting(now)
-        if kind is Kind.CLIENT_GONE and attempt.first_content is not None:
+        if kind is FailureKind.CLIENT_GONE and waited >= SLOW:
+            kind = FailureKind.SLOW
+            attempt.deployment.live.statistics.record_abandoned(now)
+        if kind is FailureKind.CLIENT_GONE and attempt.first_content is not None:
             succeeded(attempt, endpoint, now)
         else:
             left(attempt, now)
@@ -108,7 +108,7 @@ def _has_failed(attempt: Attempt, attempts: Iterable[Attempt]) -> bool:
     """Whether an earlier attempt of the exchange counted as a failure of the same deployment."""
     live = attempt.deployment.live
     return any(
-        bool(each.failure) and rules.RULES[Kind(each.failure)].breaker == "failure"
+        bool(each.failure) and rules.RULES[FailureKind(each.failure)].breaker == "failure"
         for each in attempts
         if each is not attempt and each.deployment.live is live
     )

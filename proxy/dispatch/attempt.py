@@ -18,7 +18,7 @@ from proxy.dispatch.race import Lost, Race
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
 from proxy.relay.upstream_call import UpstreamCall
 from proxy.routing import rules
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 
 if TYPE_CHECKING:
     from proxy.config.timeouts import Clocks
@@ -62,9 +62,9 @@ class AttemptRun(Struct, eq=False):
     def clocks(self) -> Clocks:
         call, deployment = self.responder.call, self.attempt.deployment
         if call is None:
-            return deployment.clocks_of_media  # an upload is media, or unknown
+            return deployment.media_clocks  # an upload is media, or unknown
         if self.dispatch.exchange.endpoint.media:
-            return deployment.stream_clocks_of_media if call.stream else deployment.clocks_of_media
+            return deployment.media_stream_clocks if call.stream else deployment.media_clocks
         return deployment.stream_clocks if call.stream else deployment.clocks
 
     def reader(self) -> Reader:
@@ -164,8 +164,8 @@ def _checked(run: AttemptRun, answer: Answer) -> AnswerInfo:
     return info
 
 
-def _kind_of(end: BaseException) -> Kind:
+def _kind_of(end: BaseException) -> FailureKind:
     """Failure kind of an attempt that was ended from outside."""
     if isinstance(end, Lost):
-        return Kind.OUTRUN
-    return rules.of_fault(end) if isinstance(end, (GatewayError, ClientGone)) else Kind.OURS
+        return FailureKind.OUTRUN
+    return rules.kind_of_fault(end) if isinstance(end, (GatewayError, ClientGone)) else FailureKind.OURS

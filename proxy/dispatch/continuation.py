@@ -72,7 +72,7 @@ class Continuation:
     def _prepare_next(self, failure: AttemptFailure, outlet: ContinuedOutlet) -> None:
         dispatch, attempt = self._dispatch, failure.attempt
         if self._transcript.text:
-            dispatch.plan.demand_prefill()
+            dispatch.plan.require_prefill()
             if outlet.fault is not None:
                 self._broken = outlet
                 # The deadline limits waiting: while content came, the client did not wait.

@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from proxy.routing import rules
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 
 if TYPE_CHECKING:
     from proxy.config.schema import Routing
@@ -27,7 +27,7 @@ def cool_key(dispatcher: Dispatcher, failure: AttemptFailure, now: float) -> boo
 
     If none can, the refusal is a failure of the deployment: without its only key it could serve no client.
     """
-    attempt, out_of_quota = failure.attempt, failure.kind is Kind.OUT_OF_QUOTA
+    attempt, out_of_quota = failure.attempt, failure.kind is FailureKind.OUT_OF_QUOTA
     provider = attempt.deployment.provider
     if not provider.keys.refused(attempt.key, now + KEY_COOLDOWN, now, limited=out_of_quota):
         return False
@@ -57,16 +57,16 @@ def cool_deployment(
         delay = rules.backoff(delay_ms, attempts - 1, dispatcher.random)
     until = now + delay
     if len(keys) > 1:  # the only key goes on for the provider's other models
-        keys.rest(attempt.key, min(until, probe_at), limited=True)
+        keys.cool_down(attempt.key, min(until, probe_at), limited=True)
         until = keys.free_at()
     quota = attempt.deployment.live.quota
     if until > now:
         # Once per cooldown. Not for unlisted names: a client can make up any number of them.
-        if until - now >= LONG and quota.rests_until <= now and attempt.deployment.model is not None:
+        if until - now >= LONG and quota.cooldown_until <= now and attempt.deployment.model is not None:
             dispatcher.warn(
                 "A provider's rate limit holds back a deployment.",
                 deployment=attempt.deployment.label,
                 seconds=round(until - now, 3),
                 probe=round(min(until, probe_at) - now, 3),
             )
-        quota.rest(until, probe_at)
+        quota.cool_down(until, probe_at)

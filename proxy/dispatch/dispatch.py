@@ -115,17 +115,17 @@ class Dispatch(Struct, eq=False):
         live, endpoint = deployment.live, exchange.endpoint
         permit = live.breaker.acquire(endpoint.path, now)
         if not permit:
-            permit = live.breaker.acquire(endpoint.path, now, early=plan.early)
+            permit = live.breaker.acquire(endpoint.path, now, early=plan.probe_early)
             if not permit:
                 return None
         quota = live.quota
-        if quota.refused_until > now >= quota.rests_until:
+        if quota.refused_until > now >= quota.cooldown_until:
             quota.probe(now, probe_at(self.routing, now))
         attempt = Attempt(deployment, permit, key, now)
         exchange.attempts.append(attempt)
         if deployment is self.fallback:
             exchange.fallback_used = True
-        if plan.passed is not None or self.limited or self.keyless:
+        if plan.skip_reasons is not None or self.limited or self.keyless:
             exchange.skipped = self._skipped()
         responder.chose(deployment)
         if responder.request.rare and responder.explains:
@@ -151,7 +151,7 @@ def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> Non
         refusal = exchange.hold.refusal()
         if refusal is not None:
             raise refusal
-    if failure is None or failure.kind not in rules.TELLING:
+    if failure is None or failure.kind not in rules.RETURNS_ERROR:
         if responder.explains:
             responder.decision = router_metadata.decision(dispatch.plan.explain())
         raise exhausted(exchange, dispatch.plan, failure, dispatch.dispatcher.now(), dispatch.keyless, dispatch.limited)

@@ -16,13 +16,13 @@ from proxy.exchange import Exchange
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan, Reason
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 
 MESSAGE: Final = 2000  # characters
 # SDKs sleep through a Retry-After of up to a minute, twice: a client that waits so long looks hung.
 LONGEST_WAIT: Final = 5.0  # seconds
-_LIMITED: Final = (Kind.RATE_LIMITED, Kind.OUT_OF_QUOTA)
-_OPERATORS: Final = {Kind.AUTH, Kind.OUT_OF_QUOTA}  # what only they can do something about
+_LIMITED: Final = (FailureKind.RATE_LIMITED, FailureKind.OUT_OF_QUOTA)
+_OPERATORS: Final = {FailureKind.AUTH, FailureKind.OUT_OF_QUOTA}  # what only they can do something about
 _is_code = re.compile(r"[A-Za-z_][\w.\-]{0,63}").fullmatch
 
 
@@ -35,16 +35,16 @@ def exhausted(
     limited: Sequence[Deployment] = (),
 ) -> UpstreamFault:
     """``last`` is how the last attempt failed, ``None`` if nobody could be asked. ``keyless`` are the deployments
-    whose keys all rest, ``limited`` those that our own limits hold back. The status is ``rules.verdict``'s.
+    whose keys all rest, ``limited`` those that our own limits hold back. The status is ``rules.final_status``'s.
     """
-    tried = [Kind(attempt.failure) for attempt in exchange.attempts if attempt.failure]
+    tried = [FailureKind(attempt.failure) for attempt in exchange.attempts if attempt.failure]
     passed = [_cause(*each) for each in plan.skipped]
-    passed += [Kind.RATE_LIMITED if each.provider.keys.limited else Kind.AUTH for each in keyless]
-    passed += [Kind.RATE_LIMITED for _ in limited]
-    status = rules.verdict(tried, passed)
+    passed += [FailureKind.RATE_LIMITED if each.provider.keys.limited else FailureKind.AUTH for each in keyless]
+    passed += [FailureKind.RATE_LIMITED for _ in limited]
+    status = rules.final_status(tried, passed)
     causes = {*tried, *passed}
     # A refused key rests only where another one takes over: for an upload that could not be sent again.
-    final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.attempt.key.rests_until > now)
+    final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.attempt.key.cooldown_until > now)
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited, now),
         status=status,
@@ -55,18 +55,18 @@ def exhausted(
         error.type, error.param = "invalid_request_error", "model"
     elif status == 429:
         error.type = "rate_limit_error"
-    _advise(error, [plan.rest_secs(now), *_waits(plan, last, keyless, now)], final)
+    _advise(error, [plan.cooldown_secs(now), *_waits(plan, last, keyless, now)], final)
     return error
 
 
-def _cause(deployment: Deployment, reason: Reason) -> Kind:
+def _cause(deployment: Deployment, reason: Reason) -> FailureKind:
     """Why one was passed over, as the kind of attempt that it would have come to."""
     if reason == "unavailable":
-        return Kind.MODEL_MISSING
+        return FailureKind.MODEL_MISSING
     if reason in ("resting", "busy"):
-        return Kind.RATE_LIMITED
+        return FailureKind.RATE_LIMITED
     why = deployment.live.breaker.reason
-    return Kind(why) if reason == "breaker_open" and why in _LIMITED else Kind.UNREACHABLE
+    return FailureKind(why) if reason == "breaker_open" and why in _LIMITED else FailureKind.UNREACHABLE
 
 
 def _message(
@@ -92,13 +92,13 @@ def _message(
     return f"{message} The last provider said: {said}" if said else message
 
 
-def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: set[Kind]) -> str:
+def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: set[FailureKind]) -> str:
     if status == 404:
         return "model_not_found"
     if last is None or not exchange.attempts:
         if status != 429:
             return "no_candidate"
-        return "insufficient_quota" if causes == {Kind.OUT_OF_QUOTA} else "rate_limit_exceeded"
+        return "insufficient_quota" if causes == {FailureKind.OUT_OF_QUOTA} else "rate_limit_exceeded"
     own = last.error.code if last.error is not None else None
     if isinstance(own, str) and _is_code(own):
         return own
@@ -106,13 +106,13 @@ def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: 
         return "rate_limit_exceeded"
     if last.fault is not None and last.fault.code:
         return last.fault.code
-    return "upstream_auth_failed" if last.kind is Kind.AUTH else f"upstream_{last.kind}"
+    return "upstream_auth_failed" if last.kind is FailureKind.AUTH else f"upstream_{last.kind}"
 
 
 def _waits(plan: Plan, last: AttemptFailure | None, keyless: Sequence[Deployment], now: float) -> list[float | None]:
     """Seconds until somebody may be asked again, as far as the plan does not know them."""
     found: list[float | None] = [deployment.provider.keys.free_at() - now for deployment in keyless]
-    if last is not None and last.kind is not Kind.AUTH:
+    if last is not None and last.kind is not FailureKind.AUTH:
         found.append(last.retry_after)
     if any(deployment.live.breaker.state == "half_open" for deployment, _ in plan.skipped):
         found.append(1.0)  # a probe is on its way

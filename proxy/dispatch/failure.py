@@ -8,7 +8,7 @@ from proxy.dialects.openai_error import ProviderError
 from proxy.errors import UpstreamFault
 from proxy.exchange import Attempt
 from proxy.relay.collect import Answer
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 
 
 class AttemptFailure(Struct):
@@ -19,7 +19,7 @@ class AttemptFailure(Struct):
     """
 
     attempt: Attempt
-    kind: Kind
+    kind: FailureKind
     retry_after: float | None = None
     answer: Answer | None = None  # the provider's error response
     fault: UpstreamFault | None = None

@@ -13,7 +13,7 @@ from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed, bounded
 from proxy.providers.provider import Provider, Site
 from proxy.routing.lists import ModelLists
-from proxy.routing.names import LONGEST_PASSING
+from proxy.routing.names import LONGEST_UNLISTED
 
 PATIENCE: Final = 2.0  # seconds; how long a request waits for a list
 TIMEOUT: Final = 10.0  # seconds; for one address of a provider
@@ -129,4 +129,4 @@ def names_in(body: bytes) -> list[str]:
 
 
 def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_PASSING and text.isprintable() and text == text.strip()
+    return 0 < len(text) <= LONGEST_UNLISTED and text.isprintable() and text == text.strip()

@@ -91,7 +91,7 @@ class Hedging:
     async def _racing(self, run: AttemptRun) -> AttemptFailure | None:
         run.race = race = self._race
         failure = await self._run_attempt(run)
-        if failure is not None and RULES[failure.kind].next is Next.TELL:
+        if failure is not None and RULES[failure.kind].next is Next.RETURN_ERROR:
             race.won_by(run.attempt)  # the client has to see it: another answer must not hide it
         return failure
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from proxy.dispatch.patience import Patience
 from proxy.routing import rules
-from proxy.routing.rules import Kind, Next
+from proxy.routing.rules import FailureKind, Next
 
 if TYPE_CHECKING:
     from proxy.dispatch.dispatch import Dispatch
@@ -23,21 +23,21 @@ async def next_after(dispatch: Dispatch, failure: AttemptFailure) -> Deployment 
     """The deployment to try after a failed attempt, by the row of its kind in the rules table."""
     deployment, following = failure.attempt.deployment, rules.RULES[failure.kind].next
     if failure.others_only:
-        return None if following in (Next.TELL, Next.STOP) else switch(dispatch)
+        return None if following in (Next.RETURN_ERROR, Next.STOP) else switch(dispatch)
     if dispatch.dispatcher.now() >= dispatch.deadline or not _repeatable(dispatch, failure):
         return None
     match following:
         case Next.SAME_NOW:
             return deployment
-        case Next.KEY | Next.KEY_OR_TELL:
+        case Next.KEY | Next.KEY_OR_ERROR:
             return _after_refused_key(dispatch, failure)
-        case Next.REST:
+        case Next.COOLDOWN:
             return await _after_rate_limit(dispatch, deployment)
         case Next.SAME:
             return await _after_reset(dispatch, deployment) or switch(dispatch)
-        case Next.NEXT_OR_SAME | Next.SAME_OR_TELL:
+        case Next.NEXT_OR_SAME | Next.SAME_OR_ERROR:
             return _next(dispatch) or await _once_more(dispatch, failure) or last_resort(dispatch)
-        case Next.TELL | Next.STOP:
+        case Next.RETURN_ERROR | Next.STOP:
             return None
     return switch(dispatch)
 
@@ -80,7 +80,7 @@ def last_resort(dispatch: Dispatch) -> Deployment | None:
         return None
     if _is_misspelled(dispatch.exchange.attempts):
         return None
-    dispatch.fallback = dispatch.plan.fallback(dispatch.dispatcher.now())
+    dispatch.fallback = dispatch.plan.next_fallback(dispatch.dispatcher.now())
     return dispatch.fallback
 
 
@@ -99,12 +99,12 @@ async def _after_rate_limit(dispatch: Dispatch, deployment: Deployment) -> Deplo
     now = clock.now()
     if len(keys) > 1 and keys.free_at() <= now:
         return deployment
-    equal = plan.equal(now) if has_budget(dispatch) else None
+    equal = plan.next_equal(now) if has_budget(dispatch) else None
     if equal is not None:
         return equal
     patience = _patience(dispatch)
     again = _may_retry(dispatch, deployment) and await patience.cooled(deployment, dispatch.deadline)
-    if again and plan.may_ask(deployment, clock.now()):
+    if again and plan.may_retry(deployment, clock.now()):
         return deployment
     other = switch(dispatch)
     if other is None and again and await patience.readmitted(plan, deployment, dispatch.deadline):
@@ -134,7 +134,7 @@ async def _after_backoff(
     routing, clock = dispatch.routing, dispatch.dispatcher
     delay = rules.backoff(routing.retry_delay, retry, clock.random, routing.max_retry_delay)
     waited = await _patience(dispatch).wait(max(least, delay), dispatch.deadline)
-    return deployment if waited and dispatch.plan.may_ask(deployment, clock.now()) else None
+    return deployment if waited and dispatch.plan.may_retry(deployment, clock.now()) else None
 
 
 def _after_refused_key(dispatch: Dispatch, failure: AttemptFailure) -> Deployment | None:
@@ -144,9 +144,9 @@ def _after_refused_key(dispatch: Dispatch, failure: AttemptFailure) -> Deploymen
     refused = sum(
         each.deployment.provider is deployment.provider and each.failure == kind for each in dispatch.exchange.attempts
     )
-    if len(keys) > 1 and refused == 1 and keys.free_at() <= now < failure.attempt.key.rests_until:
+    if len(keys) > 1 and refused == 1 and keys.free_at() <= now < failure.attempt.key.cooldown_until:
         return deployment
-    return None if kind is Kind.AUTH and dispatch.routing.on_auth_error == "fail" else switch(dispatch)
+    return None if kind is FailureKind.AUTH and dispatch.routing.on_auth_error == "fail" else switch(dispatch)
 
 
 def _may_retry(dispatch: Dispatch, deployment: Deployment) -> bool:
@@ -168,5 +168,5 @@ def _patience(dispatch: Dispatch) -> Patience:
 
 def _is_misspelled(attempts: Iterable[Attempt]) -> bool:
     """Whether no provider has the model, and the configuration has none of that name either."""
-    missing = [each.failure == Kind.MODEL_MISSING and each.deployment.model is None for each in attempts]
+    missing = [each.failure == FailureKind.MODEL_MISSING and each.deployment.model is None for each in attempts]
     return bool(missing) and all(missing)

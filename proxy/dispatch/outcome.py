@@ -11,7 +11,7 @@ from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.next_candidate import attempts_at
 from proxy.errors import ErrorInStream, GatewayError, UpstreamFault
 from proxy.routing import rules
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 
 if TYPE_CHECKING:
     from proxy.dispatch.attempt import AttemptRun
@@ -26,7 +26,7 @@ def streamed(run: AttemptRun) -> None:
     if fault is None:
         account.succeeded(attempt, exchange.endpoint.path, now)
         return
-    kind = rules.of_fault(fault)
+    kind = rules.kind_of_fault(fault)
     attempt.failure, attempt.reason = kind.value, _reason(fault)
     account.failed(attempt, kind, exchange.error, exchange.attempts, exchange.endpoint.path, now)
 
@@ -37,20 +37,20 @@ def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
     attempt.status = answer.status
     if run.responder.call is not None and _refused_options(run, answer):
         account.left(attempt, run.dispatch.dispatcher.now())
-        attempt.failure, attempt.reason = Kind.OPTIONS, "the provider knows no stream_options"
-        return AttemptFailure(attempt, Kind.OPTIONS, answer=answer)
+        attempt.failure, attempt.reason = FailureKind.OPTIONS, "the provider knows no stream_options"
+        return AttemptFailure(attempt, FailureKind.OPTIONS, answer=answer)
     provider = attempt.deployment.provider
     found = provider.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
-    kind = rules.of_refusal(found)
+    kind = rules.kind_of_refusal(found)
     error = openai_error.refused(answer.body)
     if error is not None:
         error.message = provider.redact(error.message)
     exchange.error_detail = detail = error.message if error is not None else ""
-    if kind is Kind.NOT_FOUND:
+    if kind is FailureKind.NOT_FOUND:
         # Mostly a wrong baseUrl: the log names it, the client must not see it.
         url = attempt.deployment.site.url(exchange.endpoint.path)
         exchange.error_detail = f"{detail or 'status 404'} (asked at {url}: check providers.{provider.name})"
-    if kind is Kind.AUTH:
+    if kind is FailureKind.AUTH:
         error = None  # it is about the gateway's credential: for the log only
     failure = AttemptFailure(attempt, kind, found.retry_after, answer, error=error)
     return _account(run, failure, f"status {answer.status}")
@@ -62,7 +62,7 @@ def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:
     if isinstance(fault, ErrorInStream):
         fault.message = run.attempt.deployment.provider.redact(fault.message)
         error = ProviderError(fault.message, code=fault.code)
-    failure = AttemptFailure(run.attempt, rules.of_fault(fault), fault=fault, error=error)
+    failure = AttemptFailure(run.attempt, rules.kind_of_fault(fault), fault=fault, error=error)
     return _account(run, failure, _reason(fault))
 
 
@@ -75,12 +75,12 @@ def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFa
     key_rests = False
     if rules.RULES[kind].breaker == "key":
         key_rests = cooldowns.cool_key(dispatcher, failure, now)
-    elif kind is Kind.RATE_LIMITED:
+    elif kind is FailureKind.RATE_LIMITED:
         attempts = attempts_at(dispatch, attempt.deployment)
         probe_at = cooldowns.probe_at(routing, now)
         cooldowns.cool_deployment(dispatcher, failure, attempts, routing.retry_delay, now, probe_at)
-    elif kind is Kind.CONTEXT_LENGTH:
-        dispatch.plan.demand_context(attempt.deployment.context_size)
+    elif kind is FailureKind.CONTEXT_LENGTH:
+        dispatch.plan.require_context(attempt.deployment.context_size)
     path = exchange.endpoint.path
     account.failed(attempt, kind, kind.value, exchange.attempts, path, now, key_rests=key_rests)
     return failure

@@ -24,7 +24,7 @@ def in_words(deployment: Deployment, reason: Reason, now: float) -> str:
     """``reason``, and for how long it holds, where that is known. ``now`` is the breakers' clock."""
     live = deployment.live
     if reason == "resting":
-        return _WORDS[reason] + _for_another(live.quota.rests_until - now)
+        return _WORDS[reason] + _for_another(live.quota.cooldown_until - now)
     if reason == "breaker_open" and live.breaker.state == "open" and live.breaker.retry_at is not None:
         return _WORDS[reason] + _for_another(live.breaker.retry_at - now)
     return _WORDS[reason]

@@ -52,22 +52,22 @@ class Patience:
         """Wait for the end of its cooldown. Meanwhile others may have made it longer, and the loop's timers, which
         count whole milliseconds, may wake us a moment early."""
         quota = deployment.live.quota
-        while (left := quota.rests_until - self._dispatcher.now()) > 0:
-            if quota.refused_until > quota.rests_until or not await self.wait(left, deadline):
+        while (left := quota.cooldown_until - self._dispatcher.now()) > 0:
+            if quota.refused_until > quota.cooldown_until or not await self.wait(left, deadline):
                 return False
         return True
 
     async def readmitted(self, plan: Plan, deployment: Deployment, deadline: float) -> bool:
         """Wait until ``deployment``, which was proposed before, may be tried, while only rate limits are against it."""
-        plan.early = True
-        while not plan.may_ask(deployment, now := self._dispatcher.now()):
+        plan.probe_early = True
+        while not plan.may_retry(deployment, now := self._dispatcher.now()):
             if not await self._wait_for_limits(plan, now, deadline, deployment):
                 return False
         return True
 
     async def found(self, plan: Plan, find: Callable[[], Deployment | None], deadline: float) -> Deployment | None:
         """Wait until ``find`` has a deployment, while rate limits are what keeps it from one."""
-        plan.early = True
+        plan.probe_early = True
         now = self._dispatcher.now()  # before ``find`` looks: a cooldown that ends in between is still one to wait for
         while (found := find()) is None:
             if not await self._wait_for_limits(plan, now, deadline):

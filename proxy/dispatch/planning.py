@@ -29,7 +29,7 @@ def plan_call(
     criteria = call.criteria
     if responder.request.rare:
         criteria = of_headers(headers, criteria, call.router_fields)
-    affinity = _affinity(catalog.config.routing, headers, call) if catalog.affine else b""
+    affinity = _affinity(catalog.config.routing, headers, call) if catalog.has_affinity else b""
     if (
         pinned is None
         and criteria is NONE
@@ -37,7 +37,7 @@ def plan_call(
         and not call.auto
         and (caller is None or caller.access is ALL)
     ):
-        plan = catalog.ready_plan(names[0], exchange.endpoint.path, affinity, dispatcher.random)
+        plan = catalog.cached_plan(names[0], exchange.endpoint.path, affinity, dispatcher.random)
         if plan is not None:
             return plan
     if call.other_models and exchange.access is not ALL:

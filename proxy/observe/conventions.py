@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.truncate import truncate
-from proxy.routing.rules import BLAMELESS
+from proxy.routing.rules import NEUTRAL
 
 Attributes = dict[str, str | bool | int | float]
 
@@ -131,7 +131,7 @@ def is_failure(exchange: Exchange) -> bool:
 
 def blamed(attempt: Attempt) -> bool:
     """Whether it failed, and did not only come second or lose its client."""
-    return bool(attempt.failure) and attempt.failure not in BLAMELESS
+    return bool(attempt.failure) and attempt.failure not in NEUTRAL
 
 
 def text_of(text: str) -> str:

@@ -16,15 +16,15 @@ def bearer(key: str) -> bytes:
 
 class Key:
     """One credential. ``line`` is its whole header line, ``b""`` where none is sent; ``number`` its place in the
-    configuration, from 0. It rests while ``rests_until`` (monotonic seconds) lies ahead; ``limited``: because it was
+    configuration, from 0. It rests while ``cooldown_until`` (monotonic seconds) lies ahead; ``limited``: because it was
     used too much, and not because it was refused."""
 
-    __slots__ = ("limited", "line", "number", "rests_until")
+    __slots__ = ("cooldown_until", "limited", "line", "number")
 
     def __init__(self, number: int, line: bytes) -> None:
         self.number = number
         self.line = line
-        self.rests_until = 0.0
+        self.cooldown_until = 0.0
         self.limited = False
 
     def __repr__(self) -> str:  # never the line: it is a secret
@@ -50,7 +50,7 @@ class KeyRing:
         self._keys = tuple(_kept(Key(number, line), known.get(line)) for number, line in enumerate(lines))
         self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
-        if all(key.rests_until and not key.limited for key in self._keys):
+        if all(key.cooldown_until and not key.limited for key in self._keys):
             self.reset()  # all were refused, and those that took over are gone
 
     def __len__(self) -> int:
@@ -60,37 +60,37 @@ class KeyRing:
         """The next key in turn that does not rest; ``None`` if all do."""
         only = self._only
         if only is not None:  # the usual case
-            return only if only.rests_until <= now else None
+            return only if only.cooldown_until <= now else None
         keys, turn = self._keys, self._turn
         for place in range(turn, turn + len(keys)):
             key = keys[place % len(keys)]
-            if key.rests_until <= now:
+            if key.cooldown_until <= now:
                 self._turn = (place + 1) % len(keys)
                 return key
         return None
 
-    def rest(self, key: Key, until: float, *, limited: bool = False) -> None:
+    def cool_down(self, key: Key, until: float, *, limited: bool = False) -> None:
         """No request uses ``key`` before ``until``; an earlier moment than it rests to already changes nothing."""
-        if until > key.rests_until:
-            key.rests_until = until
+        if until > key.cooldown_until:
+            key.cooldown_until = until
             key.limited = limited
 
     def refused(self, key: Key, until: float, now: float, *, limited: bool = False) -> bool:
         """Rest ``key`` if another one can take over now; whether it does."""
-        if not any(other.rests_until <= now for other in self._keys if other is not key):
+        if not any(other.cooldown_until <= now for other in self._keys if other is not key):
             return False
-        self.rest(key, until, limited=limited)
+        self.cool_down(key, until, limited=limited)
         return True
 
     def reset(self) -> None:
         """No key rests any more."""
         for key in self._keys:
-            key.rests_until = 0.0
+            key.cooldown_until = 0.0
             key.limited = False
 
-    def resting(self, now: float) -> int:
+    def cooling(self, now: float) -> int:
         """How many keys rest."""
-        return sum(key.rests_until > now for key in self._keys)
+        return sum(key.cooldown_until > now for key in self._keys)
 
     @property
     def limited(self) -> bool:
@@ -99,7 +99,7 @@ class KeyRing:
 
     def free_at(self) -> float:
         """The moment from which on ``take`` gives a key; it may be past."""
-        return min(key.rests_until for key in self._keys)
+        return min(key.cooldown_until for key in self._keys)
 
 
 def _kept(key: Key, before: Key | None) -> Key:
@@ -108,5 +108,5 @@ def _kept(key: Key, before: Key | None) -> Key:
         return key
     if before.number == key.number:
         return before
-    key.rests_until, key.limited = before.rests_until, before.limited
+    key.cooldown_until, key.limited = before.cooldown_until, before.limited
     return key

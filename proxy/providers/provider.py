@@ -23,6 +23,7 @@ class Provider:
     """``settings``, compiled. ``kind`` says how requests to it look."""
 
     __slots__ = (
+        "any_model",
         "call_end",
         "configured",
         "configured_json",
@@ -31,7 +32,6 @@ class Provider:
         "kind",
         "learnt",
         "name",
-        "open",
         "passthrough",
         "redact",
         "settings",
@@ -40,13 +40,13 @@ class Provider:
     )
 
     def __init__(
-        self, name: str, settings: Settings, state: ProviderState, *, version: str, open_: bool, via: bytes = b""
+        self, name: str, settings: Settings, state: ProviderState, *, version: str, any_model: bool, via: bytes = b""
     ) -> None:
         """``state`` outlives it. ``via`` is our ``Via`` line; it is dropped if the configuration sets that header."""
         self.name = name
         self.settings = settings
         self.kind = kind_of(settings.kind_name)
-        self.open = open_  # takes any model name
+        self.any_model = any_model  # accepts any model name
         self.passthrough = tuple(_rule(entry) for entry in settings.passthrough)
         self.forwarded = frozenset(name.lower().encode() for name in settings.forward_headers)
         # Not forwarded from clients: a header must not be sent twice.

@@ -1,4 +1,4 @@
-"""Which models a client may use."""
+"""Models and providers that a client may use."""
 
 from __future__ import annotations
 
@@ -14,33 +14,28 @@ from proxy.routing.deployment import Deployment
 
 
 class Access(Struct, frozen=True):
-    """Patterns (``*`` stands for any text) over the names that clients ask for, or ``provider/name``; ``()``: all."""
+    """Patterns for models (with or without ``provider/``) and for providers; ``*`` matches any text, ``()`` all."""
 
     models: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
 
-    def reaches(self, provider: Provider) -> bool:
+    def allows_provider(self, provider: Provider) -> bool:
         return not self.providers or _matches(self.providers, provider.name)
 
     def allows(self, deployment: Deployment) -> bool:
-        return self.permits(deployment.provider, deployment.name)
+        return self.allows_name(deployment.provider.name, deployment.name)
 
-    def permits(self, provider: Provider, name: str) -> bool:
-        return self.permits_at(provider.name, name)
-
-    def permits_at(self, provider: str, name: str) -> bool:
-        """``permits``, for a provider that need not serve."""
+    def allows_name(self, provider: str, name: str) -> bool:
         if self.providers and not _matches(self.providers, provider):
             return False
         return not self.models or _matches(self.models, name) or _matches(self.models, f"{provider}/{name}")
 
 
-# Whoever may use everything has this very object: it is looked at by identity.
-ALL: Final = Access()
+ALL: Final = Access()  # unrestricted; compared with ``is``
 
 
 def access(models: Iterable[str], providers: Iterable[str]) -> Access:
-    """``ALL`` where nothing is said."""
+    """The access for these patterns; ``ALL`` if there are none."""
     found = Access(tuple(models), tuple(providers))
     return found if found != ALL else ALL
 
@@ -48,22 +43,22 @@ def access(models: Iterable[str], providers: Iterable[str]) -> Access:
 def forbidden(names: Sequence[str]) -> ClientFault:
     """The 403 that names the model, if the request does."""
     text = (
-        f"The model {names[0][:200]!r} is not open to this credential."
+        f"This credential may not use the model {names[0][:200]!r}. GET models lists those that it may use."
         if names
-        else "None of the models to choose from is open to this credential; name one that is."
+        else "This credential may use none of the models that 'auto' can choose. Name one that it may use."
     )
     return ClientFault(text, status=403, param="model", code="model_not_allowed")
 
 
 def forbidden_provider(name: str) -> ClientFault:
     """The 403 for a path of a provider."""
-    return ClientFault(f"The provider {name!r} is not open to this credential.", status=403, code="model_not_allowed")
+    return ClientFault(f"This credential may not use the provider {name!r}.", status=403, code="model_not_allowed")
 
 
 def forbidden_member(name: str) -> ClientFault:
-    """The 403 for a member of the body by which the provider may answer with a model that is not open."""
+    """The 403 for a member of the body that lets the provider choose a model which the credential may not use."""
     return ClientFault(
-        f"{name!r} is not open to this credential: the provider may answer with another model. Send 'model' alone.",
+        f"This credential may not use {name!r}: the provider may answer with another model. Send 'model' alone.",
         status=403,
         param=name,
         code="model_not_allowed",

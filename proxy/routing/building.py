@@ -1,4 +1,4 @@
-"""Deployments built from the configuration: their keys, labels, clocks and live state."""
+"""Building deployments from the configuration, with their keys, labels, clocks and live state."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.live import Registry
 
-# For plain answers and for streams, and the same for endpoints of media.
+# For plain responses and streams, then the same for media endpoints.
 AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
 
 
 class DeploymentBuilder:
-    """``registry`` owns the live state, which is found by a deployment's key."""
+    """Builds deployments. ``registry`` owns their live state, by key."""
 
     def __init__(self, config: Config, registry: Registry) -> None:
         self._config = config
@@ -23,23 +23,23 @@ class DeploymentBuilder:
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
 
     def configured(self, site: Site, model: Model) -> Deployment:
-        """One entry of the configuration at one address."""
+        """The deployment for one configured model at one address."""
         return self.build(site, model.name, model.upstream_model, model)
 
     def build(
-        self, site: Site, name: str, upstream: str | None, model: Model | None = None, *, passing: bool = False
+        self, site: Site, name: str, upstream: str | None, model: Model | None = None, *, unlisted: bool = False
     ) -> Deployment:
-        """``upstream`` and ``model`` as in ``Deployment``; ``passing``: a client made the name up."""
+        """A deployment. ``upstream`` and ``model`` as in ``Deployment``; ``unlisted``: a client chose the name."""
         provider = site.provider
         label = f"{provider.name}/{name}"
-        # By what stays the same at a reload. Another upstream model is another deployment, whatever its name.
+        # The key survives a reload. Another upstream model is another deployment, even under the same name.
         key = f"{label}@{site.base_url}" if upstream in (None, name) else f"{label}={upstream}@{site.base_url}"
         quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
         if len(provider.sites) > 1:
             label = f"{label}#{provider.sites.index(site) + 1}"
         return Deployment(
             site,
-            self._registry.live(key, quota, passing=passing),
+            self._registry.live(key, quota, unlisted=unlisted),
             self._clocks_of(provider, model),
             name=name,
             upstream_model=upstream,
@@ -48,7 +48,7 @@ class DeploymentBuilder:
         )
 
     def _clocks_of(self, provider: Provider, model: Model | None) -> AllClocks:
-        """The same for many, so they are made once."""
+        """Clocks, cached: most models of a provider share them."""
         key = provider.name, model.timeouts if model is not None else None
         found = self._clocks.get(key)
         if found is None:

@@ -1,4 +1,4 @@
-"""One provider's model at one address under one name: what a plan proposes."""
+"""A deployment: one model of one provider at one address, under one name."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from proxy.config.timeouts import Clocks
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
 from proxy.routing.endpoints import TEXT, served
-from proxy.routing.live import Live
+from proxy.routing.live import LiveState
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Deployment:
-    """``upstream_model`` is ``None`` where the body's own name goes on; ``model`` where nothing is configured for it.
+    """What a plan proposes as a candidate.
 
-    ``label`` names it for people, without an address; ``key`` finds its ``live``. ``endpoints`` are the paths that the
-    configuration says it serves, ``None`` where it does not say.
+    ``upstream_model``: the model's name at the provider; ``None``: the name in the body is sent unchanged.
+    ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
+    ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
     """
 
     __slots__ = (
         "_heads",
         "clocks",
-        "clocks_of_media",
         "context_size",
         "endpoints",
         "key",
         "label",
         "live",
         "max_concurrent",
+        "media_clocks",
+        "media_stream_clocks",
         "model",
         "model_json",
         "name",
@@ -39,7 +41,6 @@ class Deployment:
         "router_member",
         "site",
         "stream_clocks",
-        "stream_clocks_of_media",
         "upstream_model",
         "weight",
     )
@@ -47,7 +48,7 @@ class Deployment:
     def __init__(
         self,
         site: Site,
-        live: Live,
+        live: LiveState,
         clocks: tuple[Clocks, Clocks, Clocks, Clocks],
         *,
         name: str,
@@ -68,18 +69,18 @@ class Deployment:
         self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
         self.endpoints = served(model)
-        self.clocks, self.stream_clocks, self.clocks_of_media, self.stream_clocks_of_media = clocks
+        self.clocks, self.stream_clocks, self.media_clocks, self.media_stream_clocks = clocks
         self._heads: dict[tuple[str, int], bytes] = {}
-        # What the client is told of this deployment, made when first needed: header lines, a member of the body.
+        # Router metadata for the client, made at first use: header lines, and a member of the body.
         self.router_lines = b""
         self.router_member = b""
 
     def serves(self, endpoint: str) -> bool:
-        """Whether a request that names it may use it for this path."""
+        """Whether a request that names the model may use it for this path."""
         return self.endpoints is None or endpoint in self.endpoints
 
     def serves_auto(self, endpoint: str) -> bool:
-        """Whether it may be chosen for this path where no model is named."""
+        """Whether ``auto`` may choose it for this path."""
         return endpoint in (TEXT if self.endpoints is None else self.endpoints)
 
     def call_head(self, path: str, key: Key, query: str = "") -> bytes:
@@ -96,7 +97,7 @@ class Deployment:
 
     @property
     def prefills(self) -> bool:
-        """Whether its model goes on with the text of a last message of the assistant's."""
+        """Whether its model continues the text of a final assistant message."""
         return self.model is not None and self.model.prefill
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
-"""The one table of what clients may ask for under the base paths (``/v1``, ``/api/v1``).
+"""Table of the endpoints under the base paths (``/v1``, ``/api/v1``).
 
-``replayable``: the request may be sent again after its bytes left for a provider, because running it
-twice harms nobody but the bill. ``streams``: the answer may be an event stream. ``answer``: what else it
-may be; ``json`` answers are collected and checked before they are sent.
+``replayable``: the request may be sent again after it was sent once; running it twice only costs tokens.
+``streams``: the response may be an event stream. ``answer``: what else it may be; ``json`` responses are collected and
+checked before they are sent.
 Source: https://platform.openai.com/docs/api-reference
 """
 
@@ -20,9 +20,9 @@ Kind = Literal["call", "models", "passthrough", "unrouted"]
 
 
 class Endpoint(Struct, frozen=True):
-    """``path`` is relative to a base path and also what follows a provider's base URL.
+    """One endpoint. ``path`` follows both our base path and a provider's base URL.
 
-    ``kind`` is what a request to it counts as: a call to a model, or one of the others (``observe/metrics.py``).
+    ``kind``: label of its requests in metrics.
     """
 
     path: str
@@ -32,9 +32,9 @@ class Endpoint(Struct, frozen=True):
     body: Literal["json", "multipart", "opaque"]
     answer: Literal["json", "any"]
     force_stream: bool = False
-    alias: str = ""  # what the client calls it, where that is not ``path``
+    alias: str = ""  # path for clients, if not ``path``
     kind: Kind = "call"
-    media: bool = False  # images, audio and unknown content: ``routing.timeoutSecs`` is not for them
+    media: bool = False  # images, audio and unknown content: ``routing.timeoutSecs`` does not apply
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -55,7 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
 
-# What a model of a type serves; of any other type: text.
+# Endpoints by model type; any other type serves text.
 _OF_TYPE: Final[dict[str, tuple[EndpointName, ...]]] = {
     "embedding": ("embeddings",),
     "moderation": ("moderations",),
@@ -73,26 +73,26 @@ TEXT: Final = _paths(_TEXT)
 
 
 def served(model: Model | None) -> frozenset[str] | None:
-    """The paths that a model serves; ``None`` where its configuration says neither ``type`` nor ``endpoints``."""
+    """Paths that a model serves; ``None`` if neither ``type`` nor ``endpoints`` is configured."""
     if model is None or (model.type is UNSET and model.endpoints is UNSET):
         return None
     return _paths(_OF_TYPE.get(model.kind, _TEXT) if model.endpoints is UNSET else model.endpoints)
 
 
-# Paths that belong to one provider as they are: never decoded, never sent twice.
+# Passthrough to one provider: never decoded, never sent twice.
 OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any", kind="passthrough", media=True)
 
-# The list of models, and a request whose path is none of these.
+# The list of models, and requests with an unknown path.
 MODELS = Endpoint("models", "openai.other", False, True, "opaque", "json", kind="models")
 UNROUTED = Endpoint("-", "opaque", False, False, "opaque", "any", kind="unrouted")
 
-# What OpenAI keeps between requests. Only a provider named by ``defaultProvider`` can answer these:
+# Objects that OpenAI keeps between requests. Only the configured ``defaultProvider`` can serve these:
 # https://platform.openai.com/docs/api-reference (files, batches, assistants, ...)
 STATEFUL = frozenset(
     ("assistants", "batches", "chatkit", "containers", "content_provenance_checks", "conversations", "evals",
      "files", "fine_tuning", "realtime", "skills", "threads", "uploads", "vector_stores", "videos")
 )  # fmt: skip
-# Paths of OpenAI that keep nothing, and that the gateway does not serve either: relayed like the others.
+# Stateless paths that the gateway does not serve itself; relayed to ``defaultProvider`` as well.
 UNSUPPORTED = frozenset(
     ("images/variations", "responses/input_tokens", "responses/compact", "content_provenance_checks", "realtime")
 )
@@ -105,5 +105,5 @@ STATEFUL_BELOW = (
     "models/",
 )
 
-# The account's own administration: no gateway client has business there.
+# Administration of the provider's account: never relayed.
 FORBIDDEN = frozenset(("organization", "projects"))

@@ -1,4 +1,4 @@
-"""Errors for a request that names a model, or none, in a way that no deployment can serve."""
+"""Client errors for requests that no deployment can serve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.routing.endpoints import PATHS
 
 
 def not_served(name: str, deployments: Iterable[Deployment], endpoint: str) -> ClientFault:
-    """The 400 for a named model whose configuration says that it does not serve the endpoint."""
+    """The 400 for a named model that is not configured for the endpoint."""
     served = {path for deployment in deployments for path in deployment.endpoints or ()}
     *others, last = [path for path in PATHS if path in served]
     which = f"{', '.join(others)} and {last}" if others else last
@@ -23,7 +23,7 @@ def not_served(name: str, deployments: Iterable[Deployment], endpoint: str) -> C
 
 
 def auto_not_served(endpoint: str) -> ClientFault:
-    """The 404 where ``auto`` stands for models, and none of them serves the endpoint."""
+    """The 404 if none of the models that ``auto`` can choose serves the endpoint."""
     return ClientFault(
         f"No model that 'auto' can choose serves {endpoint}. Name a model; GET models lists them.",
         status=404,
@@ -33,9 +33,9 @@ def auto_not_served(endpoint: str) -> ClientFault:
 
 
 def auto_unlisted() -> ClientFault:
-    """The 400 where ``auto`` has no models to choose from, because the configuration lists none."""
+    """The 400 for ``auto`` if the configuration lists no models."""
     return ClientFault(
-        "The gateway cannot choose a model, because its configuration lists none: 'auto' needs models in models.yaml. "
+        "The gateway cannot choose a model: 'auto' needs models in models.yaml, which lists none. "
         "Name a model; GET models lists those of the providers.",
         param="model",
         code="model_required",
@@ -43,10 +43,10 @@ def auto_unlisted() -> ClientFault:
 
 
 def no_provider() -> GatewayError:
-    """The 503 of a gateway without any usable provider."""
+    """The 503 if no provider is usable."""
     return GatewayError(NONE_USABLE, status=503, code="no_provider")
 
 
 def no_model() -> ClientFault:
-    """The 404 of a gateway that has neither models nor a provider that takes any name."""
+    """The 404 if there are no models and no provider accepts any model name."""
     return ClientFault("No model is available.", status=404, param="model", code="model_not_found")

@@ -1,4 +1,4 @@
-"""What is told of the models: the body of GET models, one model's object, and which names come near an unknown one."""
+"""Bodies for GET models and GET models/{id}, and the 404 for an unknown model, with similar names."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from proxy.routing.deployment import Deployment
 
 _encode = msgspec.json.Encoder().encode
 
-# Comparing a name with so many others takes some milliseconds; among more only those that begin like it are compared.
+# Comparing a name with 500 others takes some milliseconds. Among more, only those with the same beginning are compared.
 MOST_COMPARED = 500
 
-NEAR = 0.6  # likeness (difflib's ratio) from which on a name is suggested
-SPREAD = 0.1  # how much less like it than the nearest name another suggestion may be
+NEAR = 0.6  # least similarity (difflib's ratio) of a suggestion
+SPREAD = 0.1  # how much less similar than the best suggestion another one may be
 
 
 def listing(deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]], created: int) -> bytes:
-    """OpenAI's objects, one per name that can be asked for, and rows of our own, one per entry of the configuration.
+    """The body of GET models: ``data`` with OpenAI's object for each name, and ``models`` with each configured model.
 
-    ``fetched`` are names that providers list themselves, with the provider's name.
+    ``fetched``: names that providers list, each with its provider's name.
     """
     owners: dict[str, str] = {}
     for deployment in filter(available, deployments):
@@ -34,8 +34,8 @@ def listing(deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]
     return _encode({"object": "list", "data": objects, "models": _rows(deployments)})
 
 
-def one(name: str, owner: str, created: int) -> bytes:
-    """The OpenAI model object, as JSON."""
+def model_object(name: str, owner: str, created: int) -> bytes:
+    """OpenAI's model object, as JSON."""
     return _encode(_object(name, owner, created))
 
 
@@ -43,28 +43,28 @@ def available(deployment: Deployment) -> bool:
     return deployment.model is None or deployment.model.available
 
 
-def unknown(model: str, known: Collection[str], own: Iterable[str], takers: Sequence[str] = ()) -> ClientFault:
-    """The 404 for a name that leads nowhere, with the names that it may have meant.
+def unknown(model: str, known: Collection[str], own: Iterable[str], providers: Sequence[str] = ()) -> ClientFault:
+    """The 404 for an unknown name, with similar ones.
 
-    ``takers`` are providers that would take the name behind their own.
+    ``providers`` would accept the name behind their own.
     """
     hint = _did_you_mean(model, known)
-    hint += _name_both(model, takers)
+    hint += _name_both(model, providers)
     if not hint and (names := sorted(set(own))[:10]):
         hint = f" Known models: {', '.join(names)}."
     return _not_found(model, hint)
 
 
 def unlisted(model: str, rest: str, provider: str, known: Collection[str]) -> ClientFault:
-    """The 404 for ``provider/rest`` where that provider takes no other names than the ``known`` ones."""
+    """The 404 for ``provider/rest`` if that provider accepts only the ``known`` names."""
     hint = f" {provider} serves only the models that models.yaml lists; `anyModel: true` lets it take any name."
     return _not_found(model, hint + _did_you_mean(rest, known))
 
 
-def left_out(model: str, out: LeftOutModel, takers: Sequence[str]) -> ClientFault:
-    """The 404 for a model of the configuration whose provider does not serve: why, and what to do."""
+def left_out(model: str, out: LeftOutModel, providers: Sequence[str]) -> ClientFault:
+    """The 404 for a configured model whose provider is not in use: why, and what to do."""
     where = f'"{model[:200]}" is in {out.file}, but its provider {out.provider} {out.absence.why}'
-    return _fault(f"{where}: {out.absence.remedy}.{_name_both(model, takers)}")
+    return _fault(f"{where}: {out.absence.remedy}.{_name_both(model, providers)}")
 
 
 def _not_found(model: str, hint: str) -> ClientFault:
@@ -75,22 +75,22 @@ def _fault(text: str) -> ClientFault:
     return ClientFault(text, status=404, param="model", code="model_not_found")
 
 
-def _name_both(model: str, takers: Sequence[str]) -> str:
-    """A sentence with a space before it; ``""`` without ``takers``."""
-    both = " or ".join(repr(f"{each}/{model[:200]}") for each in takers[:5])
+def _name_both(model: str, providers: Sequence[str]) -> str:
+    """A sentence with a leading space; ``""`` without ``providers``."""
+    both = " or ".join(repr(f"{each}/{model[:200]}") for each in providers[:5])
     return f" To use it at a provider, name both: {both}." if both else ""
 
 
 def _did_you_mean(model: str, known: Collection[str]) -> str:
-    """The known names next to ``model``, as a sentence with a space before it; ``""`` if none is near."""
+    """A sentence with the names most similar to ``model``, and a leading space; ``""`` if there is none."""
     word = model[:200].lower()
     compared = {name.lower(): name for name in reversed(_comparable(model, known))}
     near = difflib.get_close_matches(word, compared, n=3, cutoff=NEAR)
-    close = [each for each in near if _likeness(word, each) >= _likeness(word, near[0]) - SPREAD]
+    close = [each for each in near if _similarity(word, each) >= _similarity(word, near[0]) - SPREAD]
     return f" Did you mean {' or '.join(repr(compared[each]) for each in close)}?" if close else ""
 
 
-def _likeness(word: str, other: str) -> float:
+def _similarity(word: str, other: str) -> float:
     return difflib.SequenceMatcher(None, other, word).ratio()
 
 

@@ -1,7 +1,7 @@
-"""The models that providers list themselves, for providers whose models are not in the configuration.
+"""Model lists fetched from providers that accept any model name.
 
-Live state: it survives a reload. A list says where a name is known, and never that a name is unknown. Pure: ``now`` is
-seconds of a monotonic clock; who fetches is ``dispatch/fetching.py``.
+They are live state and survive a reload. A list shows that a provider has a name, never that it lacks one.
+``dispatch/fetching.py`` fetches them. ``now`` is seconds of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import Final
 
 from proxy.providers.provider import Provider
 
-KEPT: Final = 300.0  # seconds; a list that is older is fetched again
-RETRY: Final = 10.0  # seconds; after a fetch no other one for so long, whatever came of it
+KEPT: Final = 300.0  # seconds; an older list is fetched again
+RETRY: Final = 10.0  # seconds between fetches, successful or not
 NEVER: Final = float("-inf")
 
 _Key = tuple[str, tuple[str, ...]]
 
 
 class ModelList:
-    """One provider's list. ``names`` are the last that it gave, in its order, however long ago."""
+    """One provider's list. ``names``: from the last successful fetch, in the provider's order."""
 
     __slots__ = ("fetched_at", "fetching", "names", "tried_at")
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
         self.fetched_at = NEVER
-        self.tried_at = NEVER  # the end of the last fetch, good or not
+        self.tried_at = NEVER  # end of the last fetch, successful or not
         self.fetching = False
 
     def __repr__(self) -> str:
@@ -34,9 +34,9 @@ class ModelList:
 
 
 class ModelLists:
-    """``request`` begins a fetch and does not wait; ``changed`` is called when a list has other names than before.
+    """The lists of all providers. ``request`` starts a fetch and does not wait; ``changed`` is called after a change.
 
-    ``version`` grows with each such change.
+    ``version`` grows with each change.
     """
 
     def __init__(self) -> None:
@@ -53,32 +53,33 @@ class ModelLists:
         return name in self.names(provider)
 
     def use(self, provider: Provider, now: float) -> None:
-        """A name is handed on to this provider: fetch its list in the background, unless that was tried lately."""
+        """Fetch the provider's list in the background if it is old. Called when a request uses the provider."""
         found = self._list(provider)
         if not found.fetching and now - found.tried_at >= KEPT:
             self.request(provider)
 
     def stale(self, providers: Iterable[Provider], now: float) -> list[Provider]:
-        """Those whose list is worth waiting for before all lists are told."""
+        """Providers whose list is old: fetch it before GET models is answered."""
         return [each for each in providers if self._awaited(each, now, KEPT)]
 
     def unsure(self, providers: Iterable[Provider], now: float) -> list[Provider]:
-        """Those whose list may have a name by now that it did not have."""
+        """Providers whose list may be out of date: fetch it before a name is reported as unknown."""
         return [each for each in providers if self._awaited(each, now, RETRY)]
 
     def keep(self, providers: Iterable[Provider]) -> None:
-        """Forget the lists of all others."""
+        """Drop the lists of all other providers."""
         kept = {_key(provider) for provider in providers}
         self._lists = {key: found for key, found in self._lists.items() if key in kept or found.fetching}
         self.version += 1
 
-    # -- for who fetches --------------------------------------------------------------------------
+    # -- fetching ---------------------------------------------------------------------------------
 
     def begin(self, provider: Provider) -> None:
+        """Record the start of a fetch."""
         self._list(provider).fetching = True
 
     def end(self, provider: Provider, now: float, names: Iterable[str] | None) -> None:
-        """``None``: the provider gave no list; what it gave before stays."""
+        """Record the end of a fetch; ``None``: it failed, and the previous names stay."""
         found = self._list(provider)
         found.fetching = False
         found.tried_at = now
@@ -103,7 +104,7 @@ class ModelLists:
 
 
 class ListsPending(Exception):
-    """The plan depends on lists that are not here: wait for those of ``providers``, and plan once more."""
+    """The plan needs model lists: fetch those of ``providers``, then plan again."""
 
     def __init__(self, providers: Iterable[Provider]) -> None:
         super().__init__()

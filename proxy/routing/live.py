@@ -1,7 +1,7 @@
-"""What is known of deployments and providers while the process lives: breakers, statistics, quotas, keys' cooldowns.
+"""Live state of deployments and providers: breakers, statistics, rate limit cooldowns.
 
-A ``Catalog`` is replaced at a reload; this is not. A ``Live`` is found by its deployment's key, and shared by every
-catalog that has such a deployment. Pure: ``now`` is seconds of a monotonic clock.
+A reload replaces the ``Catalog``, but not the live state. All catalogs share the state of a deployment by its key.
+``now`` is seconds of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ from proxy.config.schema import CircuitBreaker, Provider
 from proxy.providers.state import ProviderState, state_of
 from proxy.routing.statistics import Statistics
 
-MOST_PASSING: Final = 1000
-NEVER_OPENS: Final = 1 << 62  # failures in a row, where breakers are disabled
+NEVER_OPENS: Final = 1 << 62  # failure threshold if breakers are disabled
+MOST_UNLISTED: Final = 1000
 
 
 class Quota:
-    """A limit of a provider's account, of one deployment or of all in a group; it has a cooldown after a 429.
+    """Cooldown after a provider's 429, for one deployment or for a quota group.
 
-    No request is sent before ``rests_until``. The provider may have named a later moment, ``refused_until``: between
-    the two one request at a time is sent as a probe. ``probed_at`` is when the latest of them began.
+    No request is sent before ``cooldown_until``. ``refused_until`` is the end that the provider named, if later:
+    between the two, one request at a time is sent as a probe. ``probed_at``: when the latest probe began.
     """
 
-    __slots__ = ("group", "probed_at", "refused_until", "rests_until")
+    __slots__ = ("cooldown_until", "group", "probed_at", "refused_until")
 
     def __init__(self, group: str = "") -> None:
-        self.group = group  # "": one deployment's own
-        self.rests_until = 0.0
+        self.group = group  # "": of one deployment
+        self.cooldown_until = 0.0
         self.refused_until = 0.0
         self.probed_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<Quota {self.group or 'of its own'}, rests until {self.rests_until}>"
+        return f"<Quota {self.group or 'of one deployment'}, cooldown until {self.cooldown_until}>"
 
-    def rest(self, until: float, probe_at: float = inf) -> None:
-        """Send nothing before ``until``, or before ``probe_at``; a longer cooldown is never made shorter."""
+    def cool_down(self, until: float, probe_at: float = inf) -> None:
+        """Send nothing before ``until``, or before ``probe_at`` if earlier. Never shortens a cooldown."""
         self.refused_until = max(self.refused_until, until)
-        self.rests_until = max(self.rests_until, min(until, probe_at))
+        self.cooldown_until = max(self.cooldown_until, min(until, probe_at))
 
     def probe(self, now: float, next_at: float) -> None:
-        """A request is sent ahead of ``refused_until``: the next one may follow at ``next_at``, unless it succeeds."""
+        """Record a probe before ``refused_until``. The next one may follow at ``next_at``."""
         self.probed_at = now
-        self.rests_until = min(self.refused_until, next_at)
+        self.cooldown_until = min(self.refused_until, next_at)
 
     def succeeded(self, began: float) -> None:
-        """A probe, or an attempt that began after it, got an answer: end the cooldown. For where there was a probe."""
+        """End the cooldown if the attempt began after the latest probe. Call it only if there was a probe."""
         if began >= self.probed_at:
             self.lift()
 
     def lift(self) -> None:
         """End the cooldown."""
-        self.rests_until = self.refused_until = self.probed_at = 0.0
+        self.cooldown_until = self.refused_until = self.probed_at = 0.0
 
 
-class Live:
-    """One deployment's live state. ``in_flight`` counts the attempts that run now."""
+class LiveState:
+    """Live state of one deployment. ``in_flight``: number of running attempts."""
 
     __slots__ = ("breaker", "in_flight", "key", "quota", "statistics")
 
@@ -75,14 +75,14 @@ class Live:
 
 
 class Registry:
-    """Every ``Live``, by key. Iterating gives them all, those of passing names last."""
+    """All live states, by key. Iteration gives those of unlisted names last."""
 
     def __init__(self, policy: Policy, window: float, on_change: OnChange | None = None) -> None:
         self._policy = policy
         self._window = window
         self._on_change = on_change
-        self._lives: dict[str, Live] = {}
-        self._passing: dict[str, Live] = {}  # the one asked for longest ago is the first
+        self._lives: dict[str, LiveState] = {}
+        self._unlisted: dict[str, LiveState] = {}  # least recently used first
         self._quotas: dict[str, Quota] = {}
         self._providers: dict[str, ProviderState] = {}
 
@@ -91,36 +91,36 @@ class Registry:
         return cls(policy_of(circuit), window_of(circuit), on_change)
 
     def __len__(self) -> int:
-        return len(self._lives) + len(self._passing)
+        return len(self._lives) + len(self._unlisted)
 
-    def __iter__(self) -> Iterator[Live]:
-        return chain(self._lives.values(), self._passing.values())
+    def __iter__(self) -> Iterator[LiveState]:
+        return chain(self._lives.values(), self._unlisted.values())
 
-    def live(self, key: str, quota: str = "", *, passing: bool = False) -> Live:
-        """The same object for the same key for ever, now in the quota group ``quota`` (``""``: on its own).
+    def live(self, key: str, quota: str = "", *, unlisted: bool = False) -> LiveState:
+        """The live state for a key, made at first use, and moved to the quota group ``quota`` (``""``: none).
 
-        ``passing``: for a name that a client made up. Of these at most ``MOST_PASSING`` are kept.
+        ``unlisted``: for a model name that is not configured. At most ``MOST_UNLISTED`` of these are kept.
         """
         found = self._lives.get(key)
         if found is None:
-            found = self._passing.pop(key, None) or self._make(key)
-            self._keep(found, passing)
+            found = self._unlisted.pop(key, None) or self._make(key)
+            self._keep(found, unlisted)
         if found.quota.group != quota:
             found.quota = self._quota(quota)
         return found
 
     def provider(self, name: str, settings: Provider) -> ProviderState:
-        """The state of a configured provider; cooldowns of the keys that stay, and what was learnt, live on."""
+        """The state of a configured provider, with the cooldowns of unchanged keys."""
         found = self._providers[name] = state_of(settings, self._providers.get(name))
         return found
 
     def breaker(self, key: str) -> Breaker | None:
-        """Of a configured deployment."""
+        """The breaker of a configured deployment; ``None`` for any other key."""
         live = self._lives.get(key)
         return None if live is None else live.breaker
 
     def adopt(self, policy: Policy, window: float, now: float) -> None:
-        """After a reload: new thresholds everywhere, no model missing any more; all else stays as it is."""
+        """Apply new thresholds after a reload, and clear missing models."""
         self._policy = policy
         self._window = window
         for live in self:
@@ -128,20 +128,20 @@ class Registry:
             live.breaker.reload(now)
             live.statistics.resize(window)
 
-    def _make(self, key: str) -> Live:
-        return Live(key, Breaker(self._policy, key, self._on_change), Statistics(self._window), Quota())
+    def _make(self, key: str) -> LiveState:
+        return LiveState(key, Breaker(self._policy, key, self._on_change), Statistics(self._window), Quota())
 
-    def _keep(self, live: Live, passing: bool) -> None:
-        if not passing:
+    def _keep(self, live: LiveState, unlisted: bool) -> None:
+        if not unlisted:
             self._lives[live.key] = live
             return
-        if len(self._passing) >= MOST_PASSING:
-            del self._passing[self._dispensable()]
-        self._passing[live.key] = live
+        if len(self._unlisted) >= MOST_UNLISTED:
+            del self._unlisted[self._evictable()]
+        self._unlisted[live.key] = live
 
-    def _dispensable(self) -> str:
-        """The oldest that is idle, else the oldest: attempts that run keep their ``Live`` all the same."""
-        return next((key for key, live in self._passing.items() if not live.in_flight), next(iter(self._passing)))
+    def _evictable(self) -> str:
+        """Key of the least recently used idle state, else of the least recently used one."""
+        return next((key for key, live in self._unlisted.items() if not live.in_flight), next(iter(self._unlisted)))
 
     def _quota(self, group: str) -> Quota:
         if not group:
@@ -158,5 +158,5 @@ def policy_of(circuit: CircuitBreaker) -> Policy:
 
 
 def window_of(circuit: CircuitBreaker) -> float:
-    """Seconds."""
+    """The statistics window in seconds."""
     return circuit.stats_window_size_mins * 60.0

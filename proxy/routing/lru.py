@@ -1,4 +1,4 @@
-"""A dict that forgets what was not asked for the longest time."""
+"""A bounded cache that evicts the least recently used entry."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """At most ``most`` values. https://en.wikipedia.org/wiki/Cache_replacement_policies#LRU"""
+    """Holds at most ``most`` entries."""
 
     __slots__ = ("_found", "_most")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._found: dict[K, V] = {}  # the one asked for longest ago is the first
+        self._found: dict[K, V] = {}  # least recently used first
 
     def __len__(self) -> int:
         return len(self._found)

@@ -1,4 +1,4 @@
-"""The models as clients see them: GET models, GET models/{id}, and the 404 for a name that leads nowhere."""
+"""Models as clients see them: GET models, GET models/{id}, and the 404 for an unknown name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_LISTINGS = 100
 
 
 class ModelPages:
-    """Models of the configuration first, then those that providers list themselves. ``created`` is told of each."""
+    """Lists configured models first, then those that providers list. ``created`` is the same for all (Unix seconds)."""
 
     def __init__(self, deployments: Sequence[Deployment], names: Names, lists: ModelLists, created: int) -> None:
         self._deployments = deployments
@@ -26,7 +26,7 @@ class ModelPages:
         self._listings: LruCache[tuple[Access, int], bytes] = LruCache(MOST_LISTINGS)
 
     def listed(self, access: Access) -> bytes:
-        """The body of GET models for whoever may use that much."""
+        """The body of GET models for clients with this access."""
         key = access, self._lists.version
         found = self._listings.get(key)
         if found is None:
@@ -34,33 +34,35 @@ class ModelPages:
             fetched = [
                 (ours, provider.name)
                 for provider, name, ours in self._names.listed()
-                if access.permits(provider, name) and not self._names.means_configured(ours)
+                if access.allows_name(provider.name, name) and not self._names.is_configured(ours)
             ]
             found = listing.listing(own, fetched, self._created)
             self._listings.put(key, found)
         return found
 
     def find(self, name: str, access: Access = ALL) -> bytes | None:
-        """The OpenAI model object of GET models/{id}, as JSON; ``None``: there is none for whoever asks."""
-        for step in self._names.configured(name):
-            for deployment in step.deployments:
+        """The OpenAI model object for GET models/{id}, as JSON; ``None`` if the client has no such model."""
+        for tier in self._names.configured(name):
+            for deployment in tier.deployments:
                 if access.allows(deployment):
-                    return listing.one(deployment.name, deployment.provider.name, self._created)
+                    return listing.model_object(deployment.name, deployment.provider.name, self._created)
         for provider, model, ours in self._names.listed():
-            if name in (ours, f"{provider.name}/{model}") and access.permits(provider, model):
-                return listing.one(name, provider.name, self._created)
+            if name in (ours, f"{provider.name}/{model}") and access.allows_name(provider.name, model):
+                return listing.model_object(name, provider.name, self._created)
         return None
 
     def unknown(self, model: str, access: Access = ALL) -> ClientFault:
-        """The 404 for a name that leads nowhere, with the names that whoever may use that much may have meant."""
-        takers = [provider.name for provider in self._names.takers(model) if access.reaches(provider)]
-        if (out := self._names.left_out(model)) is not None and access.permits_at(out.provider, out.name):
-            return listing.left_out(model, out, takers)
-        closed = self._names.closed(model)
-        if closed is not None and access.reaches(closed[0]):
-            provider, rest = closed
+        """The 404 for an unknown name, with suggestions that this access allows."""
+        providers = [
+            provider.name for provider in self._names.possible_providers(model) if access.allows_provider(provider)
+        ]
+        if (out := self._names.left_out(model)) is not None and access.allows_name(out.provider, out.name):
+            return listing.left_out(model, out, providers)
+        listed_only = self._names.listed_only(model)
+        if listed_only is not None and access.allows_provider(listed_only[0]):
+            provider, rest = listed_only
             own, upstream = self._names.known(access, provider)
             return listing.unlisted(model, rest, provider.name, [*own, *upstream])
         own, upstream = self._names.known(access)
-        upstream += [ours for provider, name, ours in self._names.listed() if access.permits(provider, name)]
-        return listing.unknown(model, [*own, *upstream], own, takers)
+        upstream += [ours for provider, name, ours in self._names.listed() if access.allows_name(provider.name, name)]
+        return listing.unknown(model, [*own, *upstream], own, providers)

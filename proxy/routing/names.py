@@ -1,11 +1,11 @@
-"""What a model's name means: deployments of the configuration, or a provider that takes any name.
+"""Resolving model names to configured deployments, or to providers that accept any model name.
 
 A name is looked up in this order:
 
-1. the names of models.yaml, with and without the name of the provider in front;
-2. ``provider/model`` where that provider takes any name: this provider only;
-3. the providers' own names for the models of models.yaml, with and without the name of the provider in front;
-4. providers that take any name: those that list the name themselves, else the only one.
+1. names in models.yaml, with or without ``provider/`` in front;
+2. ``provider/model``, if that provider accepts any name;
+3. upstream names in models.yaml, with or without ``provider/`` in front;
+4. providers that accept any name: those whose own list has the name, else the only such provider.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from proxy.routing.listing import available
 from proxy.routing.lists import ModelLists
 from proxy.routing.lru import LruCache
 from proxy.routing.strategies import RoundRobin
-from proxy.routing.tiers import Steps, tiers_of
+from proxy.routing.tiers import Tiers, tiers_of
 
-MOST_PASSING = 1000  # names that clients made up
-LONGEST_PASSING = 500  # characters of one; they are remembered
+MOST_UNLISTED = 1000  # cached names that are not configured
+LONGEST_UNLISTED = 500  # characters
 
 
 class Names:
-    """``deployments`` are all of the configuration, those that are not available among them.
+    """Resolves names.
 
-    ``left_out`` are models of the configuration whose provider does not serve.
+    ``deployments``: all configured ones, including those that are not available. ``left_out``: configured models
+    whose provider is not in use. ``any_model``: providers that accept any model name.
     """
 
     def __init__(
@@ -47,56 +48,54 @@ class Names:
         self._providers = providers
         self._builder = builder
         self._lists = lists
-        self._own: dict[str, list[Deployment]] = {}  # by the name in the configuration
-        self._upstream: dict[str, list[Deployment]] = {}  # by the provider's name for it
+        self._own: dict[str, list[Deployment]] = {}  # by configured name
+        self._upstream: dict[str, list[Deployment]] = {}  # by upstream name
         for deployment in deployments:
             self._own.setdefault(deployment.name, []).append(deployment)
             if deployment.upstream_model is not None and deployment.upstream_model != deployment.name:
                 self._upstream.setdefault(deployment.upstream_model, []).append(deployment)
-        self._left_out: dict[str, LeftOutModel] = {}  # by every name that would have found it
+        self._left_out: dict[str, LeftOutModel] = {}  # by all its names
         for names in ("name", "upstream_model"):
             for model in left_out:
                 for name in (getattr(model, names), f"{model.provider}/{getattr(model, names)}"):
                     self._left_out.setdefault(name, model)
-        self.open = tuple(provider for provider in providers.values() if provider.open)
-        self._configured: dict[str, Steps] = {}  # by name, made when first asked for
-        self._pinned: LruCache[tuple[str, str], Steps] = LruCache(MOST_PASSING)
-        self._passing: LruCache[tuple[str, str], Steps] = LruCache(MOST_PASSING)
+        self.any_model = tuple(provider for provider in providers.values() if provider.any_model)
+        self._configured: dict[str, Tiers] = {}  # by name, filled at first use
+        self._pinned: LruCache[tuple[str, str], Tiers] = LruCache(MOST_UNLISTED)
+        self._unlisted: LruCache[tuple[str, str], Tiers] = LruCache(MOST_UNLISTED)
 
-    # -- names of the configuration ---------------------------------------------------------------
+    # -- configured names -------------------------------------------------------------------------
 
-    def configured(self, name: str) -> Steps:
-        """The available deployments of that name; ``()`` if there are none."""
+    def configured(self, name: str) -> Tiers:
+        """Available deployments with that name; ``()`` if there are none."""
         found = self._configured.get(name)
         if found is None:
-            found = self._steps(name, *self._meant(name))
+            found = self._steps(name, *self._matches(name))
             if found:
                 self._configured[name] = found
         return found
 
-    def at(self, provider: Provider, name: str) -> Steps:
-        """The same of one provider."""
+    def at(self, provider: Provider, name: str) -> Tiers:
+        """Available deployments of one provider with that name."""
         found = self._pinned.get((provider.name, name))
         if found is None:
-            found = self._steps(name, *self._meant_at(provider, name))
+            found = self._steps(name, *self._matches_at(provider, name))
             if found:
                 self._pinned.put((provider.name, name), found)
         return found
 
     def unavailable(self, name: str, pinned: Provider | None) -> list[Deployment]:
-        """The deployments of that name that the configuration says are not available."""
-        own, upstream = self._meant(name) if pinned is None else self._meant_at(pinned, name)
+        """Deployments with that name that are configured as not available."""
+        own, upstream = self._matches(name) if pinned is None else self._matches_at(pinned, name)
         return [deployment for deployment in (*own, *upstream) if not available(deployment)]
 
-    def means_configured(self, name: str) -> bool:
-        """Whether the configuration knows the name, available or not."""
-        own, upstream = self._meant(name)
+    def is_configured(self, name: str) -> bool:
+        """Whether the name is configured, available or not."""
+        own, upstream = self._matches(name)
         return bool(own or upstream)
 
     def known(self, access: Access, at: Provider | None = None) -> tuple[list[str], list[str]]:
-        """The names of available models that ``access`` allows, of one provider or of all: our own, and the
-        providers' own.
-        """
+        """Configured names and upstream names of available models that ``access`` allows, of one provider or all."""
 
         def usable(deployment: Deployment) -> bool:
             return available(deployment) and access.allows(deployment) and at in (None, deployment.provider)
@@ -106,23 +105,23 @@ class Names:
         )
         return own, upstream
 
-    def _meant(self, name: str) -> tuple[list[Deployment], list[Deployment]]:
+    def _matches(self, name: str) -> tuple[list[Deployment], list[Deployment]]:
         own, upstream = self._own.get(name, []), self._upstream.get(name, [])
         named, rest = self._split(name)
         if named is not None:
             own = own + list(_of(named.name, self._own.get(rest, ())))
-            if named.open:
+            if named.any_model:
                 upstream = list(_of(named.name, upstream))
             upstream = upstream + list(_of(named.name, self._upstream.get(rest, ())))
         return own, upstream
 
     def _split(self, name: str) -> tuple[Provider | None, str]:
-        """The provider that stands before the first slash of a name, and what follows; else ``None`` and the name."""
+        """The provider before the first slash of a name, and the rest; without one, ``None`` and the name."""
         prefix, slash, rest = name.partition("/")
         named = self._providers.get(prefix) if slash else None
         return named, name if named is None else rest
 
-    def _meant_at(self, provider: Provider, name: str) -> tuple[list[Deployment], list[Deployment]]:
+    def _matches_at(self, provider: Provider, name: str) -> tuple[list[Deployment], list[Deployment]]:
         names = dict.fromkeys((name, name.removeprefix(f"{provider.name}/")))
         own, upstream = (
             [each for known in names for each in _of(provider.name, found.get(known, ()))]
@@ -130,79 +129,81 @@ class Names:
         )
         return own, upstream
 
-    def _steps(self, name: str, own: Sequence[Deployment], upstream: Sequence[Deployment]) -> Steps:
-        """A model of that name goes before those that only their providers call so."""
+    def _steps(self, name: str, own: Sequence[Deployment], upstream: Sequence[Deployment]) -> Tiers:
+        """Tiers of the deployments with that configured name, then of those with that upstream name."""
         first = dict.fromkeys(filter(available, own))
         second = [each for each in dict.fromkeys(filter(available, upstream)) if each not in first]
-        return tuple(step for equals in (list(first), second) for step in tiers_of(self._routing, name, equals))
+        return tuple(tier for equals in (list(first), second) for tier in tiers_of(self._routing, name, equals))
 
-    # -- any other name ---------------------------------------------------------------------------
+    # -- names that are not configured ------------------------------------------------------------
 
-    def passing(self, name: str, now: float, *, waited: bool) -> Steps:
-        """Providers that take the name although the configuration does not know it; ``()`` if there are none.
+    def unlisted(self, name: str, now: float, *, waited: bool) -> Tiers:
+        """Providers that accept a name which is not configured; ``()`` if there are none.
 
-        ``waited``: the lists of providers were waited for already.
+        ``waited``: the model lists of providers were fetched already.
         """
         named, rest = self._split(name)
-        if named is not None and named.open:
+        if named is not None and named.any_model:
             return self._used(named, rest, now)
-        listing = [provider for provider in self.open if self._lists.has(provider, name)]
-        if not listing and named is None and len(self.open) == 1 and not self._is_elsewhere(name, now, waited):
-            listing = [self.open[0]]  # whatever its list says
-        return tuple(step for provider in listing for step in self._used(provider, name, now))
+        listing = [provider for provider in self.any_model if self._lists.has(provider, name)]
+        if not listing and named is None and len(self.any_model) == 1 and not self._is_elsewhere(name, now, waited):
+            listing = [self.any_model[0]]  # even if its list lacks the name
+        return tuple(tier for provider in listing for tier in self._used(provider, name, now))
 
     def _is_elsewhere(self, name: str, now: float, waited: bool) -> bool:
-        """Whether the name is that of a left out model, and the only provider has no such model, or may yet list it."""
+        """Whether a left out model has the name, and the only provider lacks it or its list is pending."""
         if name not in self._left_out:
             return False
-        return bool(self._lists.names(self.open[0])) or (not waited and bool(self._lists.unsure(self.open, now)))
+        return bool(self._lists.names(self.any_model[0])) or (
+            not waited and bool(self._lists.unsure(self.any_model, now))
+        )
 
     def left_out(self, name: str) -> LeftOutModel | None:
-        """The model of that name whose provider does not serve."""
+        """The configured model with that name whose provider is not in use."""
         return self._left_out.get(name)
 
     def unsure(self, name: str, now: float) -> list[Provider]:
-        """Providers whose lists may yet say that they have a name for which ``passing`` found none."""
-        return self._lists.unsure(self.open, now) if 0 < len(name) <= LONGEST_PASSING else []
+        """Providers whose list should be fetched, since it may have a name for which ``unlisted`` found none."""
+        return self._lists.unsure(self.any_model, now) if 0 < len(name) <= LONGEST_UNLISTED else []
 
-    def passing_at(self, provider: Provider, name: str) -> Steps:
+    def unlisted_at(self, provider: Provider, name: str) -> Tiers:
         """The name at one provider."""
-        return self.handed_on(provider, name.removeprefix(f"{provider.name}/"))
+        return self.pass_through(provider, name.removeprefix(f"{provider.name}/"))
 
-    def takers(self, name: str) -> tuple[Provider, ...]:
-        """Of several providers that take any name those that may have been meant, if the name says none of them."""
-        return self.open if len(self.open) > 1 and name.partition("/")[0] not in self._providers else ()
+    def possible_providers(self, name: str) -> tuple[Provider, ...]:
+        """Providers that would accept the name behind their own, if there are several and the name has no prefix."""
+        return self.any_model if len(self.any_model) > 1 and name.partition("/")[0] not in self._providers else ()
 
-    def closed(self, name: str) -> tuple[Provider, str] | None:
-        """The provider that the name says, if it takes none but listed names, and the rest of the name."""
+    def listed_only(self, name: str) -> tuple[Provider, str] | None:
+        """The provider prefix of the name and the rest, if that provider accepts only configured names."""
         named, rest = self._split(name)
-        return None if named is None or named.open else (named, rest)
+        return None if named is None or named.any_model else (named, rest)
 
     def listed(self) -> Iterator[tuple[Provider, str, str]]:
-        """What providers that take any name list themselves: the provider, its name for the model, and ours.
+        """Models that providers list themselves: provider, upstream name, and the name for clients.
 
-        Ours is the same, unless it would be taken for the name of another provider's model.
+        The name for clients has the provider in front if it would otherwise resolve to another provider.
         """
-        for provider in self.open:
+        for provider in self.any_model:
             for name in self._lists.names(provider):
                 named, _ = self._split(name)
-                elsewhere = named is not None and named.open
+                elsewhere = named is not None and named.any_model
                 yield provider, name, f"{provider.name}/{name}" if elsewhere else name
 
-    def _used(self, provider: Provider, model: str, now: float) -> Steps:
-        found = self.handed_on(provider, model)
+    def _used(self, provider: Provider, model: str, now: float) -> Tiers:
+        found = self.pass_through(provider, model)
         if found:
             self._lists.use(provider, now)
         return found
 
-    def handed_on(self, provider: Provider, model: str) -> Steps:
-        """``model`` at ``provider``, whether it knows it or not; ``()`` if the name is too long."""
-        if not 0 < len(model) <= LONGEST_PASSING:
+    def pass_through(self, provider: Provider, model: str) -> Tiers:
+        """``model`` at ``provider``, whether it exists there or not; ``()`` if the name is too long."""
+        if not 0 < len(model) <= LONGEST_UNLISTED:
             return ()
-        found = self._passing.get((provider.name, model))
+        found = self._unlisted.get((provider.name, model))
         if found is None:
-            found = (RoundRobin(self._builder.build(s, model, model, passing=True) for s in provider.sites),)
-            self._passing.put((provider.name, model), found)
+            found = (RoundRobin(self._builder.build(s, model, model, unlisted=True) for s in provider.sites),)
+            self._unlisted.put((provider.name, model), found)
         return found
 
 

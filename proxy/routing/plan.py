@@ -1,6 +1,6 @@
 """The candidates of one exchange, proposed one at a time.
 
-Nothing is worked out that is not asked for: a plan is a tuple of steps that others share, and what was proposed.
+A plan is cheap: it holds shared tiers and what it has proposed, and chooses a candidate only when it is needed.
 """
 
 from __future__ import annotations
@@ -13,152 +13,151 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from proxy.routing.deployment import Deployment
-from proxy.routing.strategies import NAMES, Step
+from proxy.routing.strategies import NAMES, Tier
 
-# "disabled": the configuration says ``available: false``.
+# Why a deployment is skipped; "disabled": it is configured with ``available: false``.
 Reason = Literal["disabled", "breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"]
 
-# So many candidates are explained; a header line has no room for more.
+# A header line has no room for more.
 MOST_EXPLAINED: Final = 20
 
 
 class Plan(Struct, eq=False, gc=False):
-    """``steps`` in order, each of deployments that are equal; ``last`` is the fallback, if any.
+    """Candidates for one exchange: ``tiers`` in order, then ``fallback_tier``, if any.
 
-    ``endpoint`` and ``affinity`` are those of a ``Spec``. ``unknown`` holds the asked names that nobody has; ``rate``
-    is the least success rate of a candidate, except for those ``named`` by the client and for the fallback.
+    ``endpoint`` and ``affinity`` are those of a ``Spec``. ``unknown``: requested names that do not exist.
+    ``min_success_rate`` does not apply to deployments ``named`` by the client or to the fallback.
+    ``probe_early``: breakers that rate limits opened may be probed before their cooldown is over.
     """
 
-    steps: tuple[Step, ...]
+    tiers: tuple[Tier, ...]
     endpoint: str
     affinity: bytes
     random: Random
-    last: Step | None = None
+    fallback_tier: Tier | None = None
     unknown: tuple[str, ...] = ()
-    rate: float = 0.0
+    min_success_rate: float = 0.0
     named: frozenset[Deployment] = frozenset()
-    early: bool = False  # whether breakers that rate limits opened may be probed before their cooldown is over
-    _demanding: bool = False  # whether there is any of the next two demands
-    _context: int = 0  # a context of at most so many tokens is known to be too small
-    _prefill: bool = False  # it must be able to go on with a text
-    _step: Step | None = None  # of the last proposal
-    _asked_at: float = 0.0
+    probe_early: bool = False
+    _has_requirements: bool = False  # whether one of the next two is set
+    _min_context: int = 0  # contexts of this many tokens or fewer are too small
+    _needs_prefill: bool = False  # the model must continue a given text
+    _tier: Tier | None = None  # of the last proposal
+    _proposed_at: float = 0.0  # time of the last proposal
     _proposed: tuple[Deployment, ...] = ()
-    passed: dict[Deployment, Reason] | None = None  # who was passed over, some of them proposed later
+    skip_reasons: dict[Deployment, Reason] | None = None  # some of these were proposed later
 
     def __repr__(self) -> str:
-        return f"<Plan of {len(self.steps)} steps, {len(self._proposed)} proposed>"
+        return f"<Plan of {len(self.tiers)} tiers, {len(self._proposed)} proposed>"
 
     # -- proposing --------------------------------------------------------------------------------
 
-    def next(self, now: float, among: tuple[Step, ...] | None = None) -> Deployment | None:
-        """The next candidate that may be asked now, never one that was proposed before; ``among``: of these steps."""
-        # From the first step each time: who rested a moment ago goes before those that are worse.
-        for step in self.steps if among is None else among:
-            only = step.only
-            # The usual case is decided here: most names stand for one deployment.
-            found = step.choose(self, now) if only is None else only if self.admits(only, now) else None
+    def next(self, now: float, among: tuple[Tier, ...] | None = None) -> Deployment | None:
+        """The next available candidate, each at most once; ``among``: only from these tiers."""
+        # Start at the first tier each time: a better candidate's cooldown may have ended.
+        for tier in self.tiers if among is None else among:
+            only = tier.only
+            # Inlined from ``Tier.choose``: most tiers have one deployment.
+            found = tier.choose(self, now) if only is None else only if self.admits(only, now) else None
             if found is not None:
                 self._proposed += (found,)
-                self._step = step
-                self._asked_at = now
+                self._tier = tier
+                self._proposed_at = now
                 return found
         return None
 
-    def equal(self, now: float) -> Deployment | None:
-        """The same from nowhere but the step that the last one came from."""
-        step = self._step
-        return None if step is None else self.next(now, (step,))
+    def next_equal(self, now: float) -> Deployment | None:
+        """The next candidate from the same tier as the last one."""
+        tier = self._tier
+        return None if tier is None else self.next(now, (tier,))
 
-    def fallback(self, now: float) -> Deployment | None:
-        """The configured fallback, unless it was proposed before or may not be asked now. No criteria are for it."""
-        last = self.last
-        if last is None:
+    def next_fallback(self, now: float) -> Deployment | None:
+        """The configured fallback, unless it was proposed before or is not available. Criteria do not apply to it."""
+        tier = self.fallback_tier
+        if tier is None:
             return None
-        rate, self.rate = self.rate, 0.0
-        found = self.next(now, (last,))
+        rate, self.min_success_rate = self.min_success_rate, 0.0
+        found = self.next(now, (tier,))
         if found is None:
-            self.rate = rate  # others may yet become free
+            self.min_success_rate = rate  # other candidates may still become available
         return found
 
-    def pass_over(self, deployments: Iterable[Deployment], reason: Reason) -> None:
-        """Note deployments that were meant and are no candidates."""
-        self.passed = (self.passed or {}) | dict.fromkeys(deployments, reason)
+    def skip(self, deployments: Iterable[Deployment], reason: Reason) -> None:
+        """Record requested deployments that cannot be candidates."""
+        self.skip_reasons = (self.skip_reasons or {}) | dict.fromkeys(deployments, reason)
 
-    def may_ask(self, deployment: Deployment, now: float) -> bool:
-        """Whether one that was proposed may be asked again now."""
-        return self._obstacle(deployment, now) is None
+    def may_retry(self, deployment: Deployment, now: float) -> bool:
+        """Whether a proposed deployment is available for another attempt."""
+        return self._reason_to_skip(deployment, now) is None
 
-    def demand_context(self, size: int) -> None:
-        """Pass over candidates, the fallback included, whose context is known to be ``size`` tokens or fewer."""
-        self._demanding = True
-        self._context = max(self._context, size)
+    def require_context(self, size: int) -> None:
+        """Skip candidates, including the fallback, whose context is known to be ``size`` tokens or fewer."""
+        self._has_requirements = True
+        self._min_context = max(self._min_context, size)
 
-    def demand_prefill(self) -> None:
-        """From now on only candidates whose model goes on with the text it is given, the fallback included."""
-        self._demanding = self._prefill = True
+    def require_prefill(self) -> None:
+        """Skip candidates, including the fallback, whose model does not continue a given text."""
+        self._has_requirements = self._needs_prefill = True
 
     def admits(self, deployment: Deployment, now: float) -> bool:
-        """For the steps: whether it was not proposed yet and may be asked now; notes why if it may not."""
+        """Whether the deployment is available and was not proposed before. If not, record why."""
         if deployment in self._proposed:
             return False
         live = deployment.live
         if (
             live.breaker.state == "closed"
-            and live.quota.rests_until <= now
-            and not (deployment.max_concurrent or self._demanding or self.rate)
+            and live.quota.cooldown_until <= now
+            and not (deployment.max_concurrent or self._has_requirements or self.min_success_rate)
         ):
-            return True  # the usual case: there is nothing that could stand against it
-        reason = self._obstacle(deployment, now)
-        if reason is None and (not self.rate or self._succeeds(deployment, now)):
+            return True  # the usual case
+        reason = self._reason_to_skip(deployment, now)
+        if reason is None and (not self.min_success_rate or self._succeeds(deployment, now)):
             return True
-        if self.passed is None:
-            self.passed = {}
-        self.passed[deployment] = reason or "success_rate"
+        if self.skip_reasons is None:
+            self.skip_reasons = {}
+        self.skip_reasons[deployment] = reason or "success_rate"
         return False
 
-    def _obstacle(self, deployment: Deployment, now: float) -> Reason | None:
+    def _reason_to_skip(self, deployment: Deployment, now: float) -> Reason | None:
         live = deployment.live
         breaker = live.breaker
-        if breaker.state != "closed" and not breaker.admits(self.endpoint, now, early=self.early):
+        if breaker.state != "closed" and not breaker.admits(self.endpoint, now, early=self.probe_early):
             return "unavailable" if breaker.state_at(self.endpoint, now) == "unavailable" else "breaker_open"
-        if live.quota.rests_until > now:
+        if live.quota.cooldown_until > now:
             return "resting"
         if deployment.max_concurrent and live.in_flight >= deployment.max_concurrent:
             return "busy"
-        return self._unfit(deployment) if self._demanding else None
+        return self._unmet_requirement(deployment) if self._has_requirements else None
 
-    def _unfit(self, deployment: Deployment) -> Reason | None:
-        if 0 < deployment.context_size <= self._context:
+    def _unmet_requirement(self, deployment: Deployment) -> Reason | None:
+        if 0 < deployment.context_size <= self._min_context:
             return "context"
-        return "prefill" if self._prefill and not deployment.prefills else None
+        return "prefill" if self._needs_prefill and not deployment.prefills else None
 
     def _succeeds(self, deployment: Deployment, now: float) -> bool:
         rate = None if deployment in self.named else deployment.live.statistics.success_rate(now)
-        return rate is None or rate >= self.rate
+        return rate is None or rate >= self.min_success_rate
 
-    # -- telling ----------------------------------------------------------------------------------
+    # -- reporting --------------------------------------------------------------------------------
 
     @property
     def skipped(self) -> list[tuple[Deployment, Reason]]:
-        """Who was looked at and passed over, and why the last time; not who was proposed after all."""
-        return [each for each in (self.passed or {}).items() if each[0] not in self._proposed]
+        """Deployments that were skipped and not proposed later, with the latest reason."""
+        return [each for each in (self.skip_reasons or {}).items() if each[0] not in self._proposed]
 
-    def rest_secs(self, now: float) -> float | None:
-        """In how many seconds the first of those that rest, or whose breaker is open, may be asked again.
-
-        Of those passed over and those proposed; ``None`` if there is none whose time is known.
-        """
-        moments = [moment for each in chain(self.passed or (), self._proposed) for moment in self._free_at(each, now)]
+    def cooldown_secs(self, now: float) -> float | None:
+        """Seconds until the first cooldown of a skipped or proposed deployment ends; ``None`` if no end is known."""
+        deployments = chain(self.skip_reasons or (), self._proposed)
+        moments = [moment for each in deployments if (moment := self._available_at(each, now)) is not None]
         return min(moments) - now if moments else None
 
     def wait_secs(self, now: float, deployment: Deployment | None = None) -> float | None:
-        """Seconds until the first of those that a short rate limit holds back may be asked, 0 while a probe runs.
+        """Seconds until the first short rate limit ends; 0 while a probe runs; ``None`` if waiting does not help.
 
-        Of ``deployment``, or of all that were passed over; ``None`` if there is none that is worth waiting for.
+        It is that of ``deployment``, or of all skipped ones.
         """
-        meant = [each for each, _ in self.skipped] if deployment is None else [deployment]
-        moments = [moment for each in meant if (moment := self._limited_until(each, now)) is not None]
+        waiting = [each for each, _ in self.skipped] if deployment is None else [deployment]
+        moments = [moment for each in waiting if (moment := self._limited_until(each, now)) is not None]
         return min(moments) - now if moments else None
 
     def _limited_until(self, deployment: Deployment, now: float) -> float | None:
@@ -168,54 +167,51 @@ class Plan(Struct, eq=False, gc=False):
                 return None
             case "open" | "half_open" if not breaker.rate_limited:
                 return None
-            case "closed" if quota.rests_until <= now:
+            case "closed" if quota.cooldown_until <= now:
                 return None
-        # What is refused for longer than a request waits is probed by one request at a time; the others need not wait.
-        return None if quota.refused_until > max(quota.rests_until, now) else max(quota.rests_until, now)
+        # A long rate limit is probed by one request at a time; the others do not wait for it.
+        return None if quota.refused_until > max(quota.cooldown_until, now) else max(quota.cooldown_until, now)
 
-    def _free_at(self, deployment: Deployment, now: float) -> list[float]:
+    def _available_at(self, deployment: Deployment, now: float) -> float | None:
+        """When its cooldowns end; ``None`` if it has none or their end is not known."""
         live, breaker = deployment.live, deployment.live.breaker
-        moments = [live.quota.rests_until] if live.quota.rests_until > now else []
+        moment = live.quota.cooldown_until
         if breaker.state == "open" and not breaker.admits(self.endpoint, now):
             if breaker.retry_at is None or breaker.state_at(self.endpoint, now) == "unavailable":
-                return []
-            moments.append(breaker.retry_at)
-        return [max(moments)] if moments else []
+                return None
+            return max(moment, breaker.retry_at)
+        return moment if moment > now else None
 
     def explain(self) -> dict[str, object]:
-        """How the last proposal came about, for ``x-router-decision``: JSON-able, without addresses.
-
-        ``scores`` are those of the candidates of its step, where the strategy makes any.
-        """
-        told: dict[str, object] = {}
-        step, now = self._step, self._asked_at
-        if step is not None:
-            told["chosen"] = self._proposed[-1].label
-            told["strategy"] = "affinity" if self.affinity and len(step.deployments) > 1 else NAMES[type(step)]
+        """The reasons for the last proposal, for ``x-router-decision``: JSON values, without addresses."""
+        found: dict[str, object] = {}
+        tier, now = self._tier, self._proposed_at
+        if tier is not None:
+            found["chosen"] = self._proposed[-1].label
+            found["strategy"] = "affinity" if self.affinity and len(tier.deployments) > 1 else NAMES[type(tier)]
         if self.unknown:
-            told["unknown"] = list(self.unknown)
-        passed_over = self._passed_over(now)
-        if passed_over:
-            told["skipped"] = passed_over
-        told["candidates"] = [each.label for each in islice(self._candidates(), MOST_EXPLAINED)]
+            found["unknown"] = list(self.unknown)
+        deployments = dict.fromkeys(chain.from_iterable(tier.deployments for tier in self.tiers))
+        candidates = list(islice(deployments, MOST_EXPLAINED))
+        skipped = self._skipped_labels(candidates, now)
+        if skipped:
+            found["skipped"] = skipped
+        found["candidates"] = [each.label for each in candidates]
         scores = self._scores(now)
         if scores:
-            told["scores"] = scores
-        return told
+            found["scores"] = scores
+        return found
 
-    def _candidates(self) -> dict[Deployment, None]:
-        return dict.fromkeys(chain.from_iterable(step.deployments for step in self.steps))
-
-    def _passed_over(self, now: float) -> dict[str, Reason]:
-        """Those that were looked at first, then those that would have been passed over."""
+    def _skipped_labels(self, candidates: Iterable[Deployment], now: float) -> dict[str, Reason]:
+        """Skipped deployments, then candidates that would be skipped."""
         found = {each.label: reason for each, reason in islice(self.skipped, MOST_EXPLAINED)}
-        for each in islice(self._candidates(), MOST_EXPLAINED):
-            if each not in self._proposed and (reason := self._obstacle(each, now)):
+        for each in candidates:
+            if each not in self._proposed and (reason := self._reason_to_skip(each, now)):
                 found.setdefault(each.label, reason)
         return found
 
     def _scores(self, now: float) -> dict[str, float]:
-        if self._step is None or self.affinity:
+        if self._tier is None or self.affinity:
             return {}
-        scores = {each.label: self._step.score(each, now) for each in islice(self._step.deployments, MOST_EXPLAINED)}
+        scores = {each.label: self._tier.score(each, now) for each in islice(self._tier.deployments, MOST_EXPLAINED)}
         return {label: round(score, 4) for label, score in scores.items() if score is not None}

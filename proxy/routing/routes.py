@@ -1,4 +1,4 @@
-"""From a request line to a route: which endpoint, which pinned provider, or a refusal that says why."""
+"""Routing of request lines: the endpoint and the pinned provider, or a client error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from proxy.routing.endpoints import (
     Endpoint,
 )
 
-# With a parameter behind the dots, too: some servers strip it before they resolve them.
+# Also with a parameter after the dots: some servers strip it before they resolve the segment.
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")  # RFC 3986, section 2.1; with it IIS' %u002e
 DECODINGS = 4
@@ -46,7 +46,7 @@ class Route(Struct, frozen=True):
 
 
 class Routes:
-    """``find`` costs one dictionary lookup for what the table holds."""
+    """Finds the route for a request. Paths in the table cost one dictionary lookup."""
 
     def __init__(self, base_paths: tuple[str, ...]) -> None:
         self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES)))
@@ -60,7 +60,7 @@ class Routes:
         }
 
     def find(self, method: str, path: str, catalog: Catalog) -> Route:
-        """Raises ClientFault: 400, 403, 404, or 405 with ``allow``."""
+        """The route for a request. Raises ClientFault: 400, 403, 404, or 405 with ``allow``."""
         route = self._exact.get(path)
         if route is not None and method == "POST":
             return route
@@ -69,7 +69,7 @@ class Routes:
             return self._pinned(method, path[len("/proxy/") :], catalog)
         if path.startswith(AZURE_DEPLOYMENTS):
             return self._azure(method, path[len(AZURE_DEPLOYMENTS) :])
-        if path.endswith("/"):  # as some clients and proxies write it; whatever it is, it passes no check by that
+        if path.endswith("/"):  # some clients and proxies append it; all checks still apply
             path = path[:-1]
             route = self._exact.get(path)
             if route is not None and method == "POST":
@@ -81,18 +81,18 @@ class Routes:
                 return self._below(method, path[len(base) :], route, catalog)
             if f"{path}/" == base:
                 raise ClientFault(
-                    f"This is the base path of the API; its endpoints are below it, as {base}chat/completions.",
+                    f"This is the base path of the API. Append an endpoint, for example {base}chat/completions.",
                     status=404,
                     code="unknown_path",
                 )
         raise ClientFault(
-            f"There is nothing at this path; the API is under {self._bases[0]}.",
+            f"Unknown path. The API is under {self._bases[0]}.",
             status=404,
             code="unknown_path",
         )
 
     def endpoint_of(self, method: str, path: str, catalog: Catalog) -> Endpoint:
-        """The endpoint that a refused request was for; ``UNROUTED`` where there is none."""
+        """The endpoint that a refused request was for; ``UNROUTED`` if the path has none."""
         try:
             return self.find(method, path, catalog).endpoint
         except ClientFault:
@@ -107,7 +107,7 @@ class Routes:
         first = path.partition("/")[0]
         if first in FORBIDDEN:
             raise ClientFault(
-                "The administration of a provider's account is not reachable through the gateway.",
+                "The gateway does not relay requests for the administration of a provider's account.",
                 status=403,
                 code="forbidden_path",
             )
@@ -120,19 +120,20 @@ class Routes:
             raise _not_allowed("POST")
         if path in UNSUPPORTED or first in UNSUPPORTED:
             raise ClientFault(
-                "The gateway does not support this endpoint; set defaultProvider in the configuration to relay it to"
-                " one provider.",
+                "The gateway does not support this endpoint. To relay it to one provider, set defaultProvider in the"
+                " configuration.",
                 status=404,
                 code="not_supported",
             )
         raise ClientFault(
-            "This path holds state at one provider; set defaultProvider in the configuration to relay it.",
+            "This path refers to objects that one provider keeps. To relay it, set defaultProvider in the"
+            " configuration.",
             status=404,
             code="stateful_path",
         )
 
     def _check_appended(self, base: str, path: str) -> None:
-        """Refuse an endpoint that a client appended to another one, its base URL. Raises ClientFault (404)."""
+        """Refuse an endpoint appended to another one, as with a wrong base URL. Raises ClientFault (404)."""
         for name in self._by_name:
             if not path.startswith(f"{name}/"):
                 continue
@@ -140,19 +141,19 @@ class Routes:
             for prefix in (*self._bases, "/"):
                 if rest.removeprefix(prefix) in (*self._by_name, "models"):
                     raise ClientFault(
-                        f"The path goes on after the endpoint {name}. The base URL of the client must end with"
+                        f"The path continues after the endpoint {name}. Set the base URL of your client to end with"
                         f" {base[:-1]}, without an endpoint.",
                         status=404,
                         code="unknown_path",
                     )
 
     def _unknown(self, path: str) -> ClientFault:
-        """A path below a base path that leads nowhere; ``path`` is what follows the base path."""
+        """The 404 for an unknown path below a base path; ``path`` is what follows the base path."""
         for base in self._bases:
             if base != "/" and f"/{path}/".startswith(base):
                 return ClientFault(
-                    f"The path names {base[:-1]} a second time. The client appends it to its base URL, which ends with"
-                    " it already.",
+                    f"The path contains {base[:-1]} twice. Your client appends it to its base URL, which already ends"
+                    " with it.",
                     status=404,
                     code="unknown_path",
                 )
@@ -173,7 +174,7 @@ class Routes:
         name, _, rest = path.partition("/")
         provider = catalog.providers.get(name)
         if provider is None:
-            raise ClientFault("There is no provider of that name.", status=404, code="unknown_provider")
+            raise ClientFault("Unknown provider.", status=404, code="unknown_provider")
         endpoint = self._by_name.get(rest.removesuffix("/"))
         if endpoint is not None and method == "POST":
             return Route(endpoint, endpoint.path, provider)
@@ -189,15 +190,15 @@ class Routes:
 
 
 def check_path(path: str) -> None:
-    """Refuse what two readers could resolve differently. Raises ClientFault (400)."""
+    """Refuse paths that two servers could resolve differently. Raises ClientFault (400)."""
     if not path.startswith("/"):
-        raise _bad_path("it has to begin with a slash")
+        raise _bad_path("it must begin with a slash")
     if not path.isascii() or "#" in path:
-        raise _bad_path("it has a character that has to be percent-encoded")
+        raise _bad_path("it has a character that must be percent-encoded")
     if _BAD_ESCAPE.search(path):
-        raise _bad_path("it has a '%' without two hexadecimal digits behind it")
+        raise _bad_path("it has a '%' that is not followed by two hexadecimal digits")
     decoded = path
-    for _ in range(DECODINGS):  # as often as servers in a row may decode it
+    for _ in range(DECODINGS):  # each server on the way may decode it once
         if (once := unquote(decoded, errors="replace")) == decoded:
             break
         decoded = once
@@ -208,13 +209,13 @@ def check_path(path: str) -> None:
 
 
 def _check_decoded(path: str) -> None:
-    if "\ufffd" in path:  # overlong forms of "." and "/" among them (RFC 3629, section 10)
+    if "\ufffd" in path:  # includes overlong forms of "." and "/" (RFC 3629, section 10)
         raise _bad_path("its percent-encoded bytes are not UTF-8")
     if "//" in path:
-        raise _bad_path("it has two slashes in a row, as when a base URL ends with one and the rest begins with one")
-    plain = path if path.isascii() else normalize("NFKC", path)  # some servers take a fullwidth dot for a dot
+        raise _bad_path("it has two consecutive slashes; check for a slash at the end of the base URL")
+    plain = path if path.isascii() else normalize("NFKC", path)  # some servers treat a fullwidth dot as a dot
     if plain.count("/") != path.count("/"):
-        raise _bad_path("it has a character that some servers take for a slash")
+        raise _bad_path("it has a character that some servers treat as a slash")
     if _DOT_SEGMENT.search(plain):
         raise _bad_path('it has a segment "." or ".."')
     if "\\" in plain or any(ord(character) < 0x20 or character == "\x7f" for character in plain):
@@ -222,8 +223,8 @@ def _check_decoded(path: str) -> None:
 
 
 def _bad_path(why: str) -> ClientFault:
-    return ClientFault(f"The path of the request is not accepted: {why}.", code="bad_path")
+    return ClientFault(f"Invalid request path: {why}.", code="bad_path")
 
 
 def _not_allowed(method: str) -> ClientFault:
-    return ClientFault(f"This path takes {method}.", status=405, code="method_not_allowed", allow=method)
+    return ClientFault(f"This path accepts only {method}.", status=405, code="method_not_allowed", allow=method)

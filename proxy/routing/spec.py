@@ -1,4 +1,4 @@
-"""What one exchange asks of the catalog."""
+"""What one exchange requests from the catalog."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from proxy.wire.criteria import NONE, Criteria
 
 
 class Spec(Struct, frozen=True):
-    """``names`` are tried in order; ``auto`` says that any other model may follow, or is meant from the beginning.
+    """Requested models and their constraints.
 
-    ``endpoint`` is the path that is asked for, by which breakers tell what is unavailable. Requests with the same
-    ``affinity`` belong together (a session, a prompt's prefix); ``b""``: it does not matter who answers.
-    ``access`` is what whoever asks may use. ``waited``: the lists of providers were waited for already.
+    ``names``: model names in order of preference. ``auto``: any model, after those names.
+    ``affinity``: requests with the same bytes (a session, a prompt's prefix) prefer the same deployment; ``b""``: none.
+    ``waited``: the model lists of providers were fetched for this request already.
     """
 
     names: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import pytest
 from proxy.breakers.breaker import Breaker, Permit
 from proxy.dispatch import account
 from proxy.exchange import Attempt
-from proxy.routing.rules import Kind
+from proxy.routing.rules import FailureKind
 from tests.support import (
     Answer,
     Chunk,
@@ -173,12 +173,14 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
             assert reasons == {"broken_answer": 1, "slow": 1}
 
 
-@pytest.mark.parametrize(("waited", "kind"), [(0.49, Kind.CLIENT_GONE), (0.5, Kind.SLOW), (1.0, Kind.SLOW)])
-def test_slow_is_a_client_that_leaves_after_at_least_half_of_the_clock(waited: float, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("waited", "kind"), [(0.49, FailureKind.CLIENT_GONE), (0.5, FailureKind.SLOW), (1.0, FailureKind.SLOW)]
+)
+def test_slow_is_a_client_that_leaves_after_at_least_half_of_the_clock(waited: float, kind: FailureKind) -> None:
     deployment = rivals(1).deployments[0]
     attempt = Attempt(deployment, Permit.NORMAL, deployment.provider.keys.take(0.0), 0.0)
-    assert account.cut_short(attempt, Kind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
-    assert deployment.live.statistics.slow(1.0) == (kind is Kind.SLOW)
+    assert account.cut_short(attempt, FailureKind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
+    assert deployment.live.statistics.slow(1.0) == (kind is FailureKind.SLOW)
     assert not attempt.permit
 
 

@@ -16,7 +16,7 @@ from proxy.config.remote import FetchFailed
 from proxy.dispatch.fetching import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
 from proxy.providers.provider import Provider
 from proxy.routing.lists import ModelLists
-from proxy.routing.names import LONGEST_PASSING
+from proxy.routing.names import LONGEST_UNLISTED
 from tests.control.health.rig import no_tls
 from tests.support import Chunk, Headers, LastChunk, Reset, Signal, Stall, Upstream, Wait, json_answer, within
 from tests.support.catalogs import build
@@ -147,7 +147,7 @@ async def test_nothing_is_asked_while_every_key_rests() -> None:
     one = provider(baseUrl="http://127.0.0.1:1/v1", apiKey="secret")
     key = one.keys.take(0.0)
     assert key is not None
-    one.keys.rest(key, float("inf"))
+    one.keys.cool_down(key, float("inf"))
     fetching = Fetching()
     assert await fetching.names(one) == []
     assert fetching.told == [{"provider": "p", "why": "every key rests"}]
@@ -159,9 +159,9 @@ def test_a_list_that_is_nested_without_end_is_none() -> None:
 
 
 def test_a_list_is_bounded() -> None:
-    many = json.dumps(listed(*[f"m{number}" for number in range(MOST_NAMES + 1)], "x" * (LONGEST_PASSING + 1)))
+    many = json.dumps(listed(*[f"m{number}" for number in range(MOST_NAMES + 1)], "x" * (LONGEST_UNLISTED + 1)))
     assert len(names_in(many.encode())) == MOST_NAMES
-    assert names_in(json.dumps(listed("x" * (LONGEST_PASSING + 1))).encode()) == []
+    assert names_in(json.dumps(listed("x" * (LONGEST_UNLISTED + 1))).encode()) == []
 
 
 @given(

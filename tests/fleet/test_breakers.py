@@ -223,11 +223,11 @@ async def test_a_replica_does_not_learn_from_itself(pair: Pair) -> None:
 async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: Corner, pair: Pair) -> None:
     a, b = pair
     for each in pair:
-        each.registry.live("made-up", passing=True)
-    made_up = a.registry.live("made-up", passing=True).breaker
+        each.registry.live("made-up", unlisted=True)
+    made_up = a.registry.live("made-up", unlisted=True).breaker
     made_up.missing(CHAT, a.now)
     await over(a, b)
-    assert b.registry.live("made-up", passing=True).breaker.state == "closed"
+    assert b.registry.live("made-up", unlisted=True).breaker.state == "closed"
     async with witness(corner) as board:
         assert len(await board.read()) == 1
         await board.write([Word("made-up", "held", 0.0, None, "operator")], 0.0)

@@ -17,7 +17,7 @@ VERSION = "api-version=2024-10-21"
 
 def provider(base_url: str, **more: Any) -> Provider:
     settings = Settings(**{"base_url": base_url, "api_key": "secret-key"} | more)
-    return Provider("p", settings, state_of(settings), version="1", open_=True)
+    return Provider("p", settings, state_of(settings), version="1", any_model=True)
 
 
 def target(base_url: str, path: str, model: str | None = "gpt-4o", query: str = "", **more: Any) -> str:

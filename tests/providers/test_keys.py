@@ -30,7 +30,7 @@ def test_a_resting_key_is_passed_over_until_its_moment_has_come() -> None:
     ring = KeyRing(["a", "b"])
     first = ring.take(0.0)
     assert first is not None
-    ring.rest(first, 10.0)
+    ring.cool_down(first, 10.0)
     assert {key.number for key in (ring.take(9.9), ring.take(9.9)) if key} == {1}
     assert {key.number for key in (ring.take(10.0), ring.take(10.0)) if key} == {0, 1}
 
@@ -39,8 +39,8 @@ def test_resting_again_never_shortens_the_rest() -> None:
     ring = KeyRing(["a"])
     key = ring.take(0.0)
     assert key is not None
-    ring.rest(key, 10.0)
-    ring.rest(key, 5.0)
+    ring.cool_down(key, 10.0)
+    ring.cool_down(key, 5.0)
     assert ring.take(9.0) is None
     assert ring.free_at() == 10.0
 
@@ -50,7 +50,7 @@ def test_no_key_is_given_while_all_rest() -> None:
     for until in (10.0, 20.0):
         key = ring.take(0.0)
         assert key is not None
-        ring.rest(key, until)
+        ring.cool_down(key, until)
     assert ring.take(9.0) is None
     assert ring.free_at() == 10.0
 
@@ -67,7 +67,7 @@ def test_a_ring_gives_a_key_exactly_when_one_is_free(count: int, steps: list[tup
     rests = [0.0] * count
     for now, which, until in steps:
         number = which % count
-        ring.rest(keys[number], until)
+        ring.cool_down(keys[number], until)
         rests[number] = max(rests[number], until)
         taken = ring.take(now)
         assert (taken is None) is all(rest > now for rest in rests)
@@ -80,11 +80,11 @@ def test_it_is_known_whether_keys_rest_for_too_much_use_or_because_they_were_ref
     first, second = ring.take(0.0), ring.take(0.0)
     assert first is not None
     assert second is not None
-    ring.rest(first, 10.0)
+    ring.cool_down(first, 10.0)
     assert not ring.limited
-    ring.rest(second, 10.0, limited=True)
+    ring.cool_down(second, 10.0, limited=True)
     assert ring.limited
-    ring.rest(second, 20.0)  # refused meanwhile
+    ring.cool_down(second, 20.0)  # refused meanwhile
     assert not ring.limited
 
 
@@ -112,7 +112,7 @@ def test_a_reset_gives_every_key_back() -> None:
     for until in (10.0, 20.0):
         key = ring.take(0.0)
         assert key is not None
-        ring.rest(key, until, limited=True)
+        ring.cool_down(key, until, limited=True)
     ring.reset()
     assert ring.take(0.0) is not None
     assert not ring.limited
@@ -123,5 +123,5 @@ def test_a_refused_key_that_a_reload_leaves_alone_rests_no_more(limited: bool) -
     ring = KeyRing(["a", "b"])
     first = ring.take(0.0)
     assert first is not None
-    ring.rest(first, until=60.0, limited=limited)
+    ring.cool_down(first, until=60.0, limited=limited)
     assert KeyRing(["a"], ring).take(1.0) is (None if limited else first)

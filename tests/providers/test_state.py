@@ -18,7 +18,7 @@ def rested(*keys: str) -> ProviderState:
     for number in range(len(keys)):
         key = state.keys.take(0.0)
         assert key is not None
-        state.keys.rest(key, 10.0 * (number + 1), limited=number == len(keys) - 1)
+        state.keys.cool_down(key, 10.0 * (number + 1), limited=number == len(keys) - 1)
     return state
 
 
@@ -43,7 +43,7 @@ def test_an_attempt_of_before_the_reload_rests_the_key_for_those_after_it() -> N
     key = before.keys.take(0.0)
     assert key is not None
     after = state_of(settings("a"), before)
-    before.keys.rest(key, 10.0)
+    before.keys.cool_down(key, 10.0)
     assert after.keys.take(5.0) is None
 
 

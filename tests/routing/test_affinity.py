@@ -40,7 +40,7 @@ def test_only_those_at_home_at_one_that_is_gone_move(count: int) -> None:
     known = rivals(count)
     before = {session: home(known, session) for session in SESSIONS[:500]}
     gone = known.deployments[0]
-    gone.live.quota.rest(1.0)
+    gone.live.quota.cool_down(1.0)
     after = {session: home(known, session) for session in SESSIONS[:500]}
     moved = {session for session in before if before[session] != after[session]}
     assert moved == {session for session in before if before[session] == gone.label}
@@ -83,7 +83,7 @@ def test_in_the_end_everyone_is_proposed_once(count: int) -> None:
 def test_a_preference_for_speed_goes_before_habit() -> None:
     known = rivals(3)
     for latency, deployment in zip((3.0, 1.0, 2.0), known.deployments, strict=True):
-        deployment.live.statistics.first_token(latency, 0.0)
+        deployment.live.statistics.record_first_token(latency, 0.0)
     for session in SESSIONS[:10]:
         found = asked(known, "m", affinity=session, criteria=Criteria(prefer_fast=True)).next(0.0)
         assert found is known.deployments[1]

@@ -18,9 +18,9 @@ from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.routing.endpoints import PATHS
 from proxy.routing.lists import ListsPending, ModelLists
-from proxy.routing.live import MOST_PASSING as MOST_LIVES
+from proxy.routing.live import MOST_UNLISTED as MOST_LIVES
 from proxy.routing.live import Registry
-from proxy.routing.names import LONGEST_PASSING, MOST_PASSING
+from proxy.routing.names import LONGEST_UNLISTED, MOST_UNLISTED
 from proxy.routing.spec import Spec
 from proxy.wire.criteria import NONE
 from tests.support.catalogs import ENDPOINT, asked, build, every
@@ -285,12 +285,12 @@ def test_what_clients_made_up_is_kept_within_bounds() -> None:
     known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"}, registry=registry)
     [first], [again] = every(asked(known, "made-up")), every(asked(known, "open/made-up"))
     assert first is again  # with it its breaker
-    for number in range(MOST_PASSING + 1):
+    for number in range(MOST_UNLISTED + 1):
         asked(known, f"x{number}")
     assert every(asked(known, "made-up"))[0] is not first
     assert len(registry) <= MOST_LIVES + len(PROVIDERS) + 1 + len(MODELS)
     with pytest.raises(ClientFault) as caught:
-        asked(known, "x" * (LONGEST_PASSING + 1))
+        asked(known, "x" * (LONGEST_UNLISTED + 1))
     assert caught.value.code == "model_not_found"
 
 
@@ -326,7 +326,7 @@ def test_a_model_that_is_not_available_leaves_the_request_to_the_next_and_to_the
     known = build(MODELS, PROVIDERS, fallback={"provider": "deepseek", "model": "deepseek-chat"})
     assert planned_names(known, "off", "deepseek-r1") == ["deepseek-r1", "deepseek-r1"]
     plan = asked(known, "off")
-    assert (plan.next(0.0), told([found] if (found := plan.fallback(0.0)) else [])) == (None, [CHAT])
+    assert (plan.next(0.0), told([found] if (found := plan.next_fallback(0.0)) else [])) == (None, [CHAT])
 
 
 def planned_names(known: Catalog, *names: str) -> list[str]:
@@ -349,9 +349,9 @@ def test_of_a_name_at_two_providers_the_available_one_is_used() -> None:
 def test_where_no_model_is_available_only_the_fallback_is_left(name: str | None) -> None:
     models = [{"name": "a", "provider": name, "available": False} for name in PROVIDERS]
     plan = asked(catalog(models), name)
-    assert (plan.next(0.0), plan.fallback(0.0), len(plan.skipped)) == (None, None, 2)
+    assert (plan.next(0.0), plan.next_fallback(0.0), len(plan.skipped)) == (None, None, 2)
     known = build(models, PROVIDERS | ANY, fallback={"provider": "b", "model": "x"})
-    assert told([found] if (found := asked(known, name).fallback(0.0)) else []) == [("b", "x")]
+    assert told([found] if (found := asked(known, name).next_fallback(0.0)) else []) == [("b", "x")]
 
 
 # Providers that take any name
@@ -364,7 +364,7 @@ def test_a_provider_that_is_there_as_the_fallback_only_takes_no_unknown_name() -
         with pytest.raises(ClientFault) as caught:
             asked(known, name)
         assert caught.value.code == "model_not_found"
-    assert told([found] if (found := asked(known, "m").fallback(0.0)) else []) == [("openrouter", "spare")]
+    assert told([found] if (found := asked(known, "m").next_fallback(0.0)) else []) == [("openrouter", "spare")]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_any_model_says_whether_a_provider_takes_unknown_names(
 ) -> None:
     providers = PROVIDERS | {"openrouter": PROVIDERS["openrouter"] | settings}
     known = build(models, providers | {"deepseek": {"baseUrl": "http://127.0.0.1:2", "anyModel": False}})
-    assert known.providers["openrouter"].open is taken
+    assert known.providers["openrouter"].any_model is taken
     if taken:
         assert planned(known, "unheard-of") == [("openrouter", "unheard-of")]
 
@@ -495,15 +495,15 @@ def test_where_no_model_serves_the_endpoint_auto_is_a_404_and_not_the_fallbacks(
 
 def test_a_fallback_that_does_not_serve_the_endpoint_is_not_asked() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "talk"})
-    assert asked(known, "vector", endpoint="embeddings").fallback(0.0) is None
-    assert asked(known, "think").fallback(0.0) is not None
+    assert asked(known, "vector", endpoint="embeddings").next_fallback(0.0) is None
+    assert asked(known, "think").next_fallback(0.0) is not None
 
 
 def test_the_ready_plan_of_an_endpoint_is_for_that_endpoint_only() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
     asked(known, "talk")
-    assert known.ready_plan("talk", "chat/completions", b"", random.Random(0)) is not None
-    assert known.ready_plan("talk", "embeddings", b"", random.Random(0)) is None
+    assert known.cached_plan("talk", "chat/completions", b"", random.Random(0)) is not None
+    assert known.cached_plan("talk", "embeddings", b"", random.Random(0)) is None
 
 
 def test_of_a_name_with_several_deployments_those_serve_that_say_so_and_still_rotate() -> None:
@@ -563,14 +563,18 @@ def test_a_list_is_tried_in_order_and_unknown_names_are_passed_over(
 def test_the_ready_plan_is_the_same_plan() -> None:
     known = catalog()
     for name in ("deepseek-chat", "openrouter/deepseek-r1", "deepseek-r1", "nobody"):
-        assert known.ready_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # nobody asked for it yet
+        assert known.cached_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # nobody asked for it yet
         with suppress(ClientFault):
             plan = asked(known, name, affinity=b"x")
-            ready = known.ready_plan(name, ENDPOINT, b"x", random.Random(0))
+            ready = known.cached_plan(name, ENDPOINT, b"x", random.Random(0))
             assert ready is not None
-            assert (ready.steps, ready.endpoint, ready.affinity) == (plan.steps, plan.endpoint, plan.affinity)
-            assert (ready.last, ready.unknown, ready.rate) == (plan.last, plan.unknown, plan.rate)
-    assert known.ready_plan("nobody", ENDPOINT, b"", random.Random(0)) is None
+            assert (ready.tiers, ready.endpoint, ready.affinity) == (plan.tiers, plan.endpoint, plan.affinity)
+            assert (ready.fallback_tier, ready.unknown, ready.min_success_rate) == (
+                plan.fallback_tier,
+                plan.unknown,
+                plan.min_success_rate,
+            )
+    assert known.cached_plan("nobody", ENDPOINT, b"", random.Random(0)) is None
 
 
 def test_auto_at_the_end_of_a_list_adds_all_others() -> None:
@@ -644,7 +648,7 @@ def test_an_opaque_path_asks_its_provider_once() -> None:
     known = catalog()
     plan = known.opaque_plan(known.providers["deepseek"], ALL, random.Random(0))
     assert told(every(plan)) == [("deepseek", None)]
-    assert plan.fallback(0.0) is None
+    assert plan.next_fallback(0.0) is None
 
 
 def test_among_many_models_near_names_are_still_told() -> None:
@@ -705,7 +709,10 @@ def test_a_credential_for_which_nothing_can_be_chosen_is_told_to_name_a_model() 
     with pytest.raises(ClientFault) as caught:
         catalog().plan(spec, None, 0.0, random.Random(0))
     assert caught.value.status == 403
-    assert caught.value.message == "None of the models to choose from is open to this credential; name one that is."
+    assert (
+        caught.value.message
+        == "This credential may use none of the models that 'auto' can choose. Name one that it may use."
+    )
 
 
 def test_a_path_of_a_provider_that_is_not_open_names_the_provider() -> None:
@@ -713,4 +720,4 @@ def test_a_path_of_a_provider_that_is_not_open_names_the_provider() -> None:
     with pytest.raises(ClientFault) as caught:
         known.opaque_plan(known.providers["deepseek"], access([], ["openrouter"]), random.Random(0))
     assert (caught.value.status, caught.value.code) == (403, "model_not_allowed")
-    assert caught.value.message == "The provider 'deepseek' is not open to this credential."
+    assert caught.value.message == "This credential may not use the provider 'deepseek'."

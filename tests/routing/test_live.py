@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from proxy.breakers.breaker import Breaker, Policy, State
 from proxy.config.schema import CircuitBreaker
-from proxy.routing.live import MOST_PASSING, Live, Quota, Registry, policy_of, window_of
+from proxy.routing.live import MOST_UNLISTED, LiveState, Quota, Registry, policy_of, window_of
 
 POLICY = Policy(failure_threshold=1, cooldown=60.0, success_threshold=1)
 
@@ -11,8 +11,8 @@ def registry() -> Registry:
     return Registry(POLICY, 300.0)
 
 
-def passing(lives: Registry, number: int) -> Live:
-    return lives.live(f"made-up-{number}", passing=True)
+def passing(lives: Registry, number: int) -> LiveState:
+    return lives.live(f"made-up-{number}", unlisted=True)
 
 
 def test_a_key_leads_to_the_same_object_for_ever() -> None:
@@ -28,34 +28,34 @@ def test_a_key_leads_to_the_same_object_for_ever() -> None:
 def test_deployments_of_a_quota_group_rest_together() -> None:
     lives = registry()
     one, two, alone = lives.live("one", "account"), lives.live("two", "account"), lives.live("alone")
-    one.quota.rest(50.0)
-    assert (one.quota.rests_until, two.quota.rests_until, alone.quota.rests_until) == (50.0, 50.0, 0.0)
+    one.quota.cool_down(50.0)
+    assert (one.quota.cooldown_until, two.quota.cooldown_until, alone.quota.cooldown_until) == (50.0, 50.0, 0.0)
 
 
 def test_deployments_without_a_group_rest_alone() -> None:
     lives = registry()
-    lives.live("one").quota.rest(50.0)
-    assert lives.live("two").quota.rests_until == 0.0
-    assert lives.live("one").quota.rests_until == 50.0
+    lives.live("one").quota.cool_down(50.0)
+    assert lives.live("two").quota.cooldown_until == 0.0
+    assert lives.live("one").quota.cooldown_until == 50.0
 
 
 def test_a_rest_is_never_made_shorter() -> None:
     quota = Quota()
-    quota.rest(50.0)
-    quota.rest(20.0)
-    assert quota.rests_until == 50.0
-    quota.rest(51.0)
-    assert quota.rests_until == 51.0
+    quota.cool_down(50.0)
+    quota.cool_down(20.0)
+    assert quota.cooldown_until == 50.0
+    quota.cool_down(51.0)
+    assert quota.cooldown_until == 51.0
 
 
 def test_a_deployment_that_changes_its_group_stays_the_same_otherwise() -> None:
     lives = registry()
     live, member = lives.live("one"), lives.live("two", "account")
-    member.quota.rest(50.0)
+    member.quota.cool_down(50.0)
     assert lives.live("one", "account") is live
     assert live.quota is member.quota
-    assert lives.live("one").quota.rests_until == 0.0
-    assert member.quota.rests_until == 50.0
+    assert lives.live("one").quota.cooldown_until == 0.0
+    assert member.quota.cooldown_until == 50.0
 
 
 def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
@@ -63,15 +63,15 @@ def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
     live = lives.live("openai/gpt")
     live.in_flight = 3
     live.breaker.fail(live.breaker.acquire("chat", 10.0), 10.0, "status_500")
-    live.statistics.ended(False, 10.0)
-    live.statistics.first_token(0.5, 10.0)
-    live.quota.rest(99.0)
+    live.statistics.record(False, 10.0)
+    live.statistics.record_first_token(0.5, 10.0)
+    live.quota.cool_down(99.0)
     policy = Policy(failure_threshold=5, cooldown=30.0, success_threshold=2)
     lives.adopt(policy, 600.0, 20.0)
     assert lives.live("openai/gpt") is live
     assert (live.breaker.state, live.breaker.failures, live.breaker.retry_at) == ("open", 1, 40.0)
     assert (live.statistics.window, live.statistics.counts(20.0), live.statistics.latency) == (600.0, (1, 1), 0.5)
-    assert (live.in_flight, live.quota.rests_until) == (3, 99.0)
+    assert (live.in_flight, live.quota.cooldown_until) == (3, 99.0)
     assert lives.live("new").breaker.policy is live.breaker.policy is policy
     assert lives.live("new").statistics.window == 600.0
 
@@ -102,13 +102,13 @@ def test_names_that_clients_made_up_are_bounded_and_the_oldest_goes_first() -> N
     lives = registry()
     configured = lives.live("configured")
     first = passing(lives, 0)
-    for number in range(1, MOST_PASSING):
+    for number in range(1, MOST_UNLISTED):
         passing(lives, number)
     assert passing(lives, 0) is first  # asked for again: no longer the oldest
-    for number in range(MOST_PASSING, MOST_PASSING + 5):
+    for number in range(MOST_UNLISTED, MOST_UNLISTED + 5):
         passing(lives, number)
     keys = {live.key for live in lives}
-    assert len(lives) == MOST_PASSING + 1
+    assert len(lives) == MOST_UNLISTED + 1
     assert passing(lives, 0) is first
     assert keys.isdisjoint(f"made-up-{number}" for number in range(1, 6))
     assert lives.live("configured") is configured
@@ -118,7 +118,7 @@ def test_a_made_up_name_in_flight_is_not_forgotten_while_another_is_idle() -> No
     lives = registry()
     busy = passing(lives, 0)
     busy.in_flight = 1
-    for number in range(1, MOST_PASSING + 1):
+    for number in range(1, MOST_UNLISTED + 1):
         passing(lives, number)
     keys = [live.key for live in lives]
     assert busy.key in keys
@@ -127,9 +127,9 @@ def test_a_made_up_name_in_flight_is_not_forgotten_while_another_is_idle() -> No
 
 def test_the_bound_holds_even_if_every_made_up_name_is_in_flight() -> None:
     lives = registry()
-    for number in range(MOST_PASSING + 3):
+    for number in range(MOST_UNLISTED + 3):
         passing(lives, number).in_flight = 1
-    assert len(lives) == MOST_PASSING
+    assert len(lives) == MOST_UNLISTED
 
 
 def test_a_made_up_name_that_gets_configured_keeps_its_past() -> None:
@@ -137,7 +137,7 @@ def test_a_made_up_name_that_gets_configured_keeps_its_past() -> None:
     live = passing(lives, 0)
     assert lives.live(live.key) is live
     assert passing(lives, 0) is live
-    for number in range(1, MOST_PASSING + 2):
+    for number in range(1, MOST_UNLISTED + 2):
         passing(lives, number)
     assert lives.live(live.key) is live
 
@@ -156,7 +156,7 @@ def test_the_configuration_gives_thresholds_in_seconds() -> None:
 def test_a_live_tells_its_state() -> None:
     live = registry().live("one", "account")
     assert repr(live) == "<Live one closed, 0 in flight>"
-    assert repr(live.quota) == "<Quota account, rests until 0.0>"
+    assert repr(live.quota) == "<Quota account, cooldown until 0.0>"
     assert repr(live.statistics) == "<Statistics 0 ended, 0 of them failed, latency None>"
 
 

@@ -23,14 +23,14 @@ def fail(deployment: Deployment, times: int, now: float = 0.0) -> None:
     breaker = deployment.live.breaker
     for _ in range(times):
         breaker.fail(breaker.acquire(ENDPOINT, now), now, "test")
-        deployment.live.statistics.ended(False, now)
+        deployment.live.statistics.record(False, now)
 
 
 def test_nothing_is_proposed_twice() -> None:
     plan = asked(rivals(3), "m")
     assert sorted(labels(every(plan))) == ["p0/m", "p1/m", "p2/m"]
     assert plan.next(0.0) is None
-    assert plan.equal(0.0) is None
+    assert plan.next_equal(0.0) is None
 
 
 def test_a_name_rotates_over_its_deployments() -> None:
@@ -47,11 +47,11 @@ def obstructed(reason: str, deployment: Deployment) -> None:
         case "unavailable":
             breaker.missing(ENDPOINT, 0.0)
         case "resting":
-            deployment.live.quota.rest(10.0)
+            deployment.live.quota.cool_down(10.0)
         case "busy":
             deployment.live.in_flight = 2
         case "success_rate":
-            deployment.live.statistics.ended(False, 0.0)
+            deployment.live.statistics.record(False, 0.0)
 
 
 @pytest.mark.parametrize("reason", ["breaker_open", "unavailable", "resting", "busy", "success_rate"])
@@ -80,11 +80,11 @@ def test_what_is_unavailable_for_one_endpoint_is_there_for_others() -> None:
 def test_who_becomes_free_meanwhile_is_proposed_after_all() -> None:
     known = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "q"}], PROVIDERS)
     a, b = known.deployments
-    a.live.quota.rest(10.0)
+    a.live.quota.cool_down(10.0)
     plan = asked(known, "a", "b")
     assert plan.next(0.0) is b
     assert plan.next(0.0) is None
-    assert plan.rest_secs(4.0) == 6.0
+    assert plan.cooldown_secs(4.0) == 6.0
     assert plan.next(10.0) is a
     assert plan.skipped == []
 
@@ -94,10 +94,10 @@ def test_an_equal_comes_only_from_the_same_step() -> None:
         [{"name": "a", "provider": "p"}, {"name": "a", "provider": "q"}, {"name": "b", "provider": "r"}], PROVIDERS
     )
     plan = asked(known, "a", "b")
-    assert plan.equal(0.0) is None  # nothing was proposed yet
+    assert plan.next_equal(0.0) is None  # nothing was proposed yet
     assert plan.next(0.0) is known.deployments[0]
-    assert plan.equal(0.0) is known.deployments[1]
-    assert plan.equal(0.0) is None
+    assert plan.next_equal(0.0) is known.deployments[1]
+    assert plan.next_equal(0.0) is None
     assert plan.next(0.0) is known.deployments[2]
 
 
@@ -106,12 +106,12 @@ def test_the_same_may_be_asked_again_as_long_as_nothing_is_in_the_way() -> None:
     plan = asked(known, "m")
     deployment = plan.next(0.0)
     assert deployment is not None
-    assert plan.may_ask(deployment, 0.0)
-    deployment.live.quota.rest(5.0)
-    assert not plan.may_ask(deployment, 4.9)
-    assert plan.may_ask(deployment, 5.0)
+    assert plan.may_retry(deployment, 0.0)
+    deployment.live.quota.cool_down(5.0)
+    assert not plan.may_retry(deployment, 4.9)
+    assert plan.may_retry(deployment, 5.0)
     fail(deployment, 3, 5.0)
-    assert not plan.may_ask(deployment, 5.0)
+    assert not plan.may_retry(deployment, 5.0)
 
 
 SIZES = [
@@ -125,7 +125,7 @@ SIZES = [
 def test_a_demanded_context_rules_out_only_those_that_are_known_not_to_have_it() -> None:
     plan = asked(build(SIZES, PROVIDERS), "s", "same", "unknown", "l")
     plan.next(0.0)
-    plan.demand_context(1000)
+    plan.require_context(1000)
     assert labels(every(plan)) == ["r/unknown", "r/l"]
     assert [(each.label, reason) for each, reason in plan.skipped] == [("q/same", "context")]
 
@@ -133,12 +133,12 @@ def test_a_demanded_context_rules_out_only_those_that_are_known_not_to_have_it()
 def test_prefilling_may_be_demanded_beside_a_larger_context() -> None:
     known = rivals(3, {"prefill": True, "contextSize": 4}, {"contextSize": 10}, {"prefill": True, "contextSize": 10})
     plan = asked(known, "m")
-    plan.demand_prefill()
+    plan.require_prefill()
     assert {each.provider.name for each in every(plan)} == {"p0", "p2"}
     assert [reason for _, reason in plan.skipped] == ["prefill"]
     plan = asked(known, "m")
-    plan.demand_context(5)
-    plan.demand_prefill()
+    plan.require_context(5)
+    plan.require_prefill()
     assert [each.provider.name for each in every(plan)] == ["p2"]
 
 
@@ -147,8 +147,8 @@ def test_the_demand_for_context_holds_for_the_fallback_too(fallback: str, found:
     provider = {"s": "p", "l": "r"}[fallback]
     plan = asked(build(SIZES, PROVIDERS, fallback={"provider": provider, "model": fallback}), "same")
     every(plan)
-    plan.demand_context(1000)
-    proposed = plan.fallback(0.0)
+    plan.require_context(1000)
+    proposed = plan.next_fallback(0.0)
     assert (proposed and proposed.label) == found
 
 
@@ -159,42 +159,42 @@ def with_fallback() -> Catalog:
 def test_the_fallback_comes_once_and_not_after_it_was_a_candidate() -> None:
     plan = asked(with_fallback(), "s")
     assert labels(every(plan)) == ["p/s"]
-    found = plan.fallback(0.0)
+    found = plan.next_fallback(0.0)
     assert found is not None
     assert found.label == "r/l"
-    assert plan.fallback(0.0) is None
+    assert plan.next_fallback(0.0) is None
     plan = asked(with_fallback(), "l")
     every(plan)
-    assert plan.fallback(0.0) is None
+    assert plan.next_fallback(0.0) is None
 
 
 def test_a_pinned_provider_has_no_fallback() -> None:
     plan = asked(with_fallback(), "s", pinned="p")
     every(plan)
-    assert plan.fallback(0.0) is None
+    assert plan.next_fallback(0.0) is None
 
 
 def test_a_fallback_that_may_not_be_asked_is_none() -> None:
     known = with_fallback()
-    known.fallback[0].live.quota.rest(9.0)
+    known.fallback[0].live.quota.cool_down(9.0)
     plan = asked(known, "s")
     every(plan)
-    assert plan.fallback(0.0) is None
-    assert plan.rest_secs(1.0) == 8.0
+    assert plan.next_fallback(0.0) is None
+    assert plan.cooldown_secs(1.0) == 8.0
 
 
 def test_the_criteria_are_not_for_the_fallback() -> None:
     known = with_fallback()
-    known.fallback[0].live.statistics.ended(False, 0.0)
+    known.fallback[0].live.statistics.record(False, 0.0)
     plan = asked(known, "s", criteria=Criteria(min_success_rate=0.5))
     every(plan)
-    assert plan.fallback(0.0) is known.fallback[0]
+    assert plan.next_fallback(0.0) is known.fallback[0]
 
 
 def test_a_success_rate_that_nobody_reaches_is_a_404_that_says_so() -> None:
     known = rivals(2)
     for deployment in known.deployments:
-        deployment.live.statistics.ended(False, 0.0)
+        deployment.live.statistics.record(False, 0.0)
     with pytest.raises(ClientFault) as caught:
         asked(known, "auto", criteria=Criteria(min_success_rate=0.5))
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "min_success_rate")
@@ -203,28 +203,28 @@ def test_a_success_rate_that_nobody_reaches_is_a_404_that_says_so() -> None:
 def test_how_long_to_wait_is_the_time_of_the_first_that_is_free_again() -> None:
     known = rivals(3)
     one, two, three = known.deployments
-    one.live.quota.rest(20.0)
+    one.live.quota.cool_down(20.0)
     fail(two, 3)  # the breaker cools down for 60 s
     three.live.breaker.trip(0.0, "test")  # until the operator says otherwise
     plan = asked(known, "m")
     assert plan.next(0.0) is None
-    assert plan.rest_secs(5.0) == 15.0
-    one.live.quota.rest(100.0)
-    assert plan.rest_secs(5.0) == 55.0
+    assert plan.cooldown_secs(5.0) == 15.0
+    one.live.quota.cool_down(100.0)
+    assert plan.cooldown_secs(5.0) == 55.0
 
 
 def test_who_was_asked_and_rests_now_counts_for_the_wait() -> None:
     plan = asked(rivals(1), "m")
     deployment = plan.next(0.0)
     assert deployment is not None
-    assert plan.rest_secs(0.0) is None
-    deployment.live.quota.rest(7.0)
-    assert plan.rest_secs(0.0) == 7.0
+    assert plan.cooldown_secs(0.0) is None
+    deployment.live.quota.cool_down(7.0)
+    assert plan.cooldown_secs(0.0) == 7.0
 
 
 def test_a_plan_explains_itself_without_addresses() -> None:
     known = rivals(3, {"weight": 4})
-    known.deployments[0].live.statistics.first_token(1.0, 0.0)
+    known.deployments[0].live.statistics.record_first_token(1.0, 0.0)
     known.deployments[1].live.breaker.trip(0.0, "test")
     plan = asked(known, "nobody", auto=True, chance=random.Random(1))
     assert plan.explain() == {

@@ -23,7 +23,7 @@ from proxy.errors import (
     UpstreamFault,
 )
 from proxy.providers.refusal import Meaning, Refusal
-from proxy.routing.rules import RULES, Kind, Next, backoff, of_fault, of_refusal, verdict
+from proxy.routing.rules import RULES, FailureKind, Next, backoff, final_status, kind_of_fault, kind_of_refusal
 
 
 def heard(fault: UpstreamFault) -> UpstreamFault:
@@ -34,7 +34,7 @@ def heard(fault: UpstreamFault) -> UpstreamFault:
 @pytest.mark.parametrize(
     ("outcome", "following", "breaker"),
     [
-        (Refusal("rate_limited"), Next.REST, "failure"),
+        (Refusal("rate_limited"), Next.COOLDOWN, "failure"),
         (ConnectionBroken("reset"), Next.SAME, "failure"),
         (ConnectFailed("network unreachable", again=True), Next.SAME, "failure"),
         (ConnectFailed("refused"), Next.NEXT, "failure"),
@@ -53,18 +53,18 @@ def heard(fault: UpstreamFault) -> UpstreamFault:
         (heard(ConnectionBroken("cut")), Next.NEXT_OR_SAME, "failure"),
         (UpstreamFault("whatever"), Next.NEXT_OR_SAME, "failure"),
         (Refusal("model_missing"), Next.NEXT, "unavailable"),
-        (Refusal("not_found"), Next.OTHERS_OR_TELL, "nothing"),
-        (Refusal("item_missing"), Next.TELL, "nothing"),
-        (Refusal("context_length"), Next.LARGER_OR_TELL, "nothing"),
-        (Refusal("content_filter"), Next.TELL, "nothing"),
-        (Refusal("other"), Next.TELL, "nothing"),
+        (Refusal("not_found"), Next.OTHERS_OR_ERROR, "nothing"),
+        (Refusal("item_missing"), Next.RETURN_ERROR, "nothing"),
+        (Refusal("context_length"), Next.LARGER_OR_ERROR, "nothing"),
+        (Refusal("content_filter"), Next.RETURN_ERROR, "nothing"),
+        (Refusal("other"), Next.RETURN_ERROR, "nothing"),
         (Refusal("auth"), Next.KEY, "key"),
         (UpstreamAuthFailed("no"), Next.KEY, "key"),
-        (Refusal("too_large"), Next.OTHERS_OR_TELL, "nothing"),
-        (Refusal("payment_required"), Next.OTHERS_OR_TELL, "nothing"),
-        (Refusal("forbidden"), Next.OTHERS_OR_TELL, "nothing"),
-        (Refusal("refused_in_answer"), Next.SAME_OR_TELL, "nothing"),
-        (Refusal("out_of_quota"), Next.KEY_OR_TELL, "key"),
+        (Refusal("too_large"), Next.OTHERS_OR_ERROR, "nothing"),
+        (Refusal("payment_required"), Next.OTHERS_OR_ERROR, "nothing"),
+        (Refusal("forbidden"), Next.OTHERS_OR_ERROR, "nothing"),
+        (Refusal("refused_in_answer"), Next.SAME_OR_ERROR, "nothing"),
+        (Refusal("out_of_quota"), Next.KEY_OR_ERROR, "key"),
         (ConnectFailed("all in use", code="upstream_busy"), Next.NEXT, "nothing"),
         (ClockExpired("deadline", 1.0), Next.STOP, "failure"),
         (ClientGone(), Next.STOP, "nothing"),
@@ -77,33 +77,35 @@ def heard(fault: UpstreamFault) -> UpstreamFault:
 def test_every_outcome_has_its_rule(
     outcome: Refusal | GatewayError | ClientGone, following: Next, breaker: str
 ) -> None:
-    kind = of_refusal(outcome) if isinstance(outcome, Refusal) else of_fault(outcome)
+    kind = kind_of_refusal(outcome) if isinstance(outcome, Refusal) else kind_of_fault(outcome)
     assert RULES[kind] == (following, breaker)
 
 
 def test_the_table_has_a_row_for_every_kind_and_every_meaning() -> None:
-    assert set(RULES) == set(Kind)
-    assert {of_refusal(Refusal(meaning)) for meaning in get_args(Meaning)} < set(Kind)
+    assert set(RULES) == set(FailureKind)
+    assert {kind_of_refusal(Refusal(meaning)) for meaning in get_args(Meaning)} < set(FailureKind)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        ({"message": "slow down", "code": "rate_limit_exceeded"}, Kind.RATE_LIMITED),
-        ({"message": "Rate limit exceeded"}, Kind.RATE_LIMITED),
-        ({"message": "prompt is too long", "code": 400}, Kind.CONTEXT_LENGTH),
-        ({"message": "no", "code": "content_filter"}, Kind.CONTENT_FILTER),
-        ({"message": "no", "code": "model_not_found"}, Kind.MODEL_MISSING),
-        ({"message": "no", "code": 401}, Kind.AUTH),
-        ({"message": "no", "code": 402}, Kind.PAYMENT_REQUIRED),
-        ({"message": "no", "code": 403}, Kind.FORBIDDEN),
-        ({"message": "no", "code": "insufficient_quota"}, Kind.OUT_OF_QUOTA),
-        ({"message": "no", "type": "invalid_request_error"}, Kind.REFUSED_IN_ANSWER),
-        ({"message": "no"}, Kind.SERVER_ERROR),
+        ({"message": "slow down", "code": "rate_limit_exceeded"}, FailureKind.RATE_LIMITED),
+        ({"message": "Rate limit exceeded"}, FailureKind.RATE_LIMITED),
+        ({"message": "prompt is too long", "code": 400}, FailureKind.CONTEXT_LENGTH),
+        ({"message": "no", "code": "content_filter"}, FailureKind.CONTENT_FILTER),
+        ({"message": "no", "code": "model_not_found"}, FailureKind.MODEL_MISSING),
+        ({"message": "no", "code": 401}, FailureKind.AUTH),
+        ({"message": "no", "code": 402}, FailureKind.PAYMENT_REQUIRED),
+        ({"message": "no", "code": 403}, FailureKind.FORBIDDEN),
+        ({"message": "no", "code": "insufficient_quota"}, FailureKind.OUT_OF_QUOTA),
+        ({"message": "no", "type": "invalid_request_error"}, FailureKind.REFUSED_IN_ANSWER),
+        ({"message": "no"}, FailureKind.SERVER_ERROR),
     ],
 )
-def test_an_error_that_came_with_a_200_has_the_rule_of_what_it_says(error: dict[str, object], kind: Kind) -> None:
-    assert of_fault(openai_error.fault_of(openai_error.find({"error": error}))) is kind
+def test_an_error_that_came_with_a_200_has_the_rule_of_what_it_says(
+    error: dict[str, object], kind: FailureKind
+) -> None:
+    assert kind_of_fault(openai_error.fault_of(openai_error.find({"error": error}))) is kind
 
 
 # Backing off
@@ -137,28 +139,30 @@ def test_no_number_of_retries_overflows() -> None:
 @pytest.mark.parametrize(
     ("tried", "passed", "status"),
     [
-        ([Kind.RATE_LIMITED], [], 429),
-        ([Kind.RATE_LIMITED], [Kind.RATE_LIMITED], 429),
-        ([], [Kind.RATE_LIMITED, Kind.RATE_LIMITED], 429),
-        ([], [Kind.RATE_LIMITED, Kind.MODEL_MISSING], 429),
-        ([], [Kind.OUT_OF_QUOTA], 429),
-        ([Kind.SERVER_ERROR, Kind.RATE_LIMITED], [], 502),
-        ([Kind.RATE_LIMITED, Kind.TIMEOUT], [], 504),
-        ([Kind.TIMEOUT, Kind.RATE_LIMITED], [], 502),
-        ([Kind.SERVER_ERROR, Kind.DEADLINE], [], 504),
-        ([Kind.TIMEOUT, Kind.UNREACHABLE], [], 502),
-        ([Kind.AUTH], [], 502),
-        ([Kind.AUTH], [Kind.RATE_LIMITED], 502),
-        ([Kind.MODEL_MISSING], [], 404),
-        ([], [Kind.MODEL_MISSING], 404),
-        ([Kind.MODEL_MISSING], [Kind.UNREACHABLE], 503),
-        ([Kind.MODEL_MISSING, Kind.SERVER_ERROR], [], 502),
-        ([], [Kind.UNREACHABLE], 503),
-        ([], [Kind.UNREACHABLE, Kind.RATE_LIMITED], 503),
-        ([], [Kind.AUTH], 503),
-        ([Kind.BUSY], [], 503),
+        ([FailureKind.RATE_LIMITED], [], 429),
+        ([FailureKind.RATE_LIMITED], [FailureKind.RATE_LIMITED], 429),
+        ([], [FailureKind.RATE_LIMITED, FailureKind.RATE_LIMITED], 429),
+        ([], [FailureKind.RATE_LIMITED, FailureKind.MODEL_MISSING], 429),
+        ([], [FailureKind.OUT_OF_QUOTA], 429),
+        ([FailureKind.SERVER_ERROR, FailureKind.RATE_LIMITED], [], 502),
+        ([FailureKind.RATE_LIMITED, FailureKind.TIMEOUT], [], 504),
+        ([FailureKind.TIMEOUT, FailureKind.RATE_LIMITED], [], 502),
+        ([FailureKind.SERVER_ERROR, FailureKind.DEADLINE], [], 504),
+        ([FailureKind.TIMEOUT, FailureKind.UNREACHABLE], [], 502),
+        ([FailureKind.AUTH], [], 502),
+        ([FailureKind.AUTH], [FailureKind.RATE_LIMITED], 502),
+        ([FailureKind.MODEL_MISSING], [], 404),
+        ([], [FailureKind.MODEL_MISSING], 404),
+        ([FailureKind.MODEL_MISSING], [FailureKind.UNREACHABLE], 503),
+        ([FailureKind.MODEL_MISSING, FailureKind.SERVER_ERROR], [], 502),
+        ([], [FailureKind.UNREACHABLE], 503),
+        ([], [FailureKind.UNREACHABLE, FailureKind.RATE_LIMITED], 503),
+        ([], [FailureKind.AUTH], 503),
+        ([FailureKind.BUSY], [], 503),
         ([], [], 503),
     ],
 )
-def test_the_final_status_tells_the_client_what_to_do(tried: list[Kind], passed: list[Kind], status: int) -> None:
-    assert verdict(tried, passed) == status
+def test_the_final_status_tells_the_client_what_to_do(
+    tried: list[FailureKind], passed: list[FailureKind], status: int
+) -> None:
+    assert final_status(tried, passed) == status

@@ -24,15 +24,15 @@ def test_without_attempts_nothing_is_known() -> None:
 def test_the_success_rate_is_the_part_that_ended_well(ends: list[bool], rate: float) -> None:
     statistics = Statistics(WINDOW)
     for ok in ends:
-        statistics.ended(ok, 50.0)
+        statistics.record(ok, 50.0)
     assert statistics.success_rate(50.0) == rate
     assert statistics.counts(50.0) == (len(ends), ends.count(False))
 
 
 def test_what_is_older_than_the_window_is_forgotten() -> None:
     statistics = Statistics(WINDOW)
-    statistics.ended(False, 1000.0)
-    statistics.ended(True, 1000.0 + WINDOW / 2)
+    statistics.record(False, 1000.0)
+    statistics.record(True, 1000.0 + WINDOW / 2)
     assert statistics.success_rate(1000.0 + WINDOW / 2) == 0.5
     assert statistics.success_rate(1000.0 + WINDOW) == 1.0
     assert statistics.success_rate(1000.0 + WINDOW * 1.5) is None
@@ -41,7 +41,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
 def test_clients_that_left_a_silent_provider_are_counted_apart_and_forgotten_after_the_window() -> None:
     statistics = Statistics(WINDOW)
     for moment in (1000.0, 1000.0 + WINDOW / 2):
-        statistics.left_waiting(moment)
+        statistics.record_abandoned(moment)
     assert statistics.slow(1000.0 + WINDOW / 2) == 2
     assert (statistics.success_rate(1000.0), statistics.counts(1000.0)) == (None, (0, 0))
     statistics.resize(WINDOW * 2)
@@ -53,34 +53,34 @@ def test_clients_that_left_a_silent_provider_are_counted_apart_and_forgotten_aft
 
 def test_a_long_silence_forgets_everything() -> None:
     statistics = Statistics(WINDOW)
-    statistics.ended(False, 1000.0)
-    statistics.first_token(2.0, 1000.0)
+    statistics.record(False, 1000.0)
+    statistics.record_first_token(2.0, 1000.0)
     assert statistics.counts(1e9) == (0, 0)
     assert statistics.latency is None
 
 
 def test_the_latency_begins_with_the_first_and_follows_the_newest() -> None:
     statistics = Statistics(WINDOW)
-    statistics.first_token(1.0, 10.0)
+    statistics.record_first_token(1.0, 10.0)
     assert statistics.latency == 1.0
-    statistics.first_token(3.0, 11.0)
+    statistics.record_first_token(3.0, 11.0)
     assert statistics.latency == 2.0
     for _ in range(100):
-        statistics.first_token(5.0, 12.0)
+        statistics.record_first_token(5.0, 12.0)
     assert statistics.latency == pytest.approx(5.0)
-    statistics.first_token(15.0, 13.0)
+    statistics.record_first_token(15.0, 13.0)
     assert statistics.latency == pytest.approx(5.0 + 10.0 * NEWEST)
 
 
 def test_the_latency_is_forgotten_when_no_first_token_came_within_the_window() -> None:
     statistics = Statistics(WINDOW)
-    statistics.first_token(1.0, 1000.0)
-    statistics.ended(True, 1000.0 + WINDOW - SLOT)
+    statistics.record_first_token(1.0, 1000.0)
+    statistics.record(True, 1000.0 + WINDOW - SLOT)
     assert statistics.latency == 1.0
-    statistics.turn(1000.0 + WINDOW)
+    statistics.advance(1000.0 + WINDOW)
     assert statistics.latency is None
     assert statistics.success_rate(1000.0 + WINDOW) == 1.0
-    statistics.first_token(9.0, 1000.0 + WINDOW)
+    statistics.record_first_token(9.0, 1000.0 + WINDOW)
     assert statistics.latency == 9.0
 
 
@@ -97,9 +97,9 @@ def test_the_latency_is_forgotten_when_no_first_token_came_within_the_window() -
 )
 def test_another_window_keeps_the_age_of_what_was_counted(window: float, later: float, counts: tuple[int, int]) -> None:
     statistics = Statistics(WINDOW)
-    statistics.ended(False, 1000.0)
-    statistics.ended(True, 1200.0)
-    statistics.ended(True, 1201.0)
+    statistics.record(False, 1000.0)
+    statistics.record(True, 1200.0)
+    statistics.record(True, 1201.0)
     statistics.resize(window)
     assert statistics.window == pytest.approx(window)
     assert statistics.counts(1201.0 + later) == counts
@@ -107,13 +107,13 @@ def test_another_window_keeps_the_age_of_what_was_counted(window: float, later: 
 
 def test_another_window_keeps_the_latency_while_it_is_young_enough() -> None:
     statistics = Statistics(WINDOW)
-    statistics.first_token(1.0, 1000.0)
-    statistics.turn(1200.0)
+    statistics.record_first_token(1.0, 1000.0)
+    statistics.advance(1200.0)
     statistics.resize(WINDOW * 2)
     assert statistics.latency == 1.0
-    statistics.first_token(3.0, 1200.0)
+    statistics.record_first_token(3.0, 1200.0)
     assert statistics.latency == 2.0
-    statistics.turn(1400.0)
+    statistics.advance(1400.0)
     statistics.resize(WINDOW / 4)
     assert statistics.latency is None
 
@@ -121,16 +121,16 @@ def test_another_window_keeps_the_latency_while_it_is_young_enough() -> None:
 STEPS = st.lists(st.tuples(st.floats(0, 2 * WINDOW), st.booleans()), max_size=60)
 
 
-@given(steps=STEPS, start=st.floats(0, 1e7), window=st.sampled_from([0.7, 60.0, WINDOW, 1e5]))
+@given(tiers=STEPS, start=st.floats(0, 1e7), window=st.sampled_from([0.7, 60.0, WINDOW, 1e5]))
 def test_the_counts_are_those_of_the_last_window_give_or_take_one_slot(
-    steps: list[tuple[float, bool]], start: float, window: float
+    tiers: list[tuple[float, bool]], start: float, window: float
 ) -> None:
     statistics, now, story = Statistics(window), start, []
     slot = window / SLOTS
-    for passed, ok in steps:
+    for passed, ok in tiers:
         now += passed
         story.append((now, ok))
-        statistics.ended(ok, now)
+        statistics.record(ok, now)
         requests, failures = statistics.counts(now)
         surely = [good for at, good in story if now - at < window - slot * 1.001]
         perhaps = [good for at, good in story if now - at <= window * 1.001]
@@ -139,14 +139,14 @@ def test_the_counts_are_those_of_the_last_window_give_or_take_one_slot(
         assert statistics.success_rate(now) == (requests - failures) / requests
 
 
-@given(steps=STEPS, windows=st.lists(st.sampled_from([1.0, 60.0, WINDOW, 1e4]), min_size=1, max_size=4))
+@given(tiers=STEPS, windows=st.lists(st.sampled_from([1.0, 60.0, WINDOW, 1e4]), min_size=1, max_size=4))
 def test_changing_windows_never_invents_or_loses_track_of_anything(
-    steps: list[tuple[float, bool]], windows: list[float]
+    tiers: list[tuple[float, bool]], windows: list[float]
 ) -> None:
     statistics, now = Statistics(WINDOW), 5000.0
-    for number, (passed, ok) in enumerate(steps):
+    for number, (passed, ok) in enumerate(tiers):
         now += passed
-        statistics.ended(ok, now)
+        statistics.record(ok, now)
         before = statistics.counts(now)
         statistics.resize(windows[number % len(windows)])
         requests, failures = statistics.counts(now)
@@ -163,17 +163,17 @@ def test_changing_windows_never_invents_or_loses_track_of_anything(
         max_size=60,
     )
 )
-def test_the_counts_are_those_of_the_slots_within_the_window(steps: list[tuple[int, str]]) -> None:
+def test_the_counts_are_those_of_the_slots_within_the_window(tiers: list[tuple[int, str]]) -> None:
     """Against a list of all that ended; the clock stands still, or goes on by some slots."""
     statistics, ended, slot = Statistics(WINDOW), list[tuple[int, bool]](), 100
-    for ahead, what in steps:
+    for ahead, what in tiers:
         slot += ahead
         now = (slot + 0.5) * SLOT
         match what:
             case "good" | "bad":
-                statistics.ended(what == "good", now)
+                statistics.record(what == "good", now)
                 ended.append((slot, what == "good"))
             case "turn":
-                statistics.turn(now)
+                statistics.advance(now)
         kept = [ok for at, ok in ended if slot - at < SLOTS]
         assert statistics.counts(now) == (len(kept), kept.count(False))

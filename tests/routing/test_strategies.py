@@ -1,4 +1,4 @@
-"""Who is chosen how often, with a fixed seed; small steps (scanned) and large ones (sampled) alike."""
+"""Who is chosen how often, with a fixed seed; small tiers (scanned) and large ones (sampled) alike."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def shares(known: Catalog, rounds: int = 4000, seed: int = 7) -> Counter[str]:
 
 def history(deployment: Deployment, *, good: int = 0, bad: int = 0, latency: float | None = None) -> None:
     for ok in [True] * good + [False] * bad:
-        deployment.live.statistics.ended(ok, 0.0)
+        deployment.live.statistics.record(ok, 0.0)
     if latency is not None:
-        deployment.live.statistics.first_token(latency, 0.0)
+        deployment.live.statistics.record_first_token(latency, 0.0)
 
 
 def near(part: float, expected: float, tolerance: float = 0.025) -> bool:
@@ -77,8 +77,8 @@ def test_in_a_large_step_the_shares_are_the_same() -> None:
     known = rivals(LARGE, *settings, strategy="smart")
     for number, deployment in enumerate(known.deployments):
         history(deployment, good=1 + number % 2, bad=1, latency=float(number % 5))
-    step = asked(known, "m").steps
-    scores = {each.provider.name: step[0].score(each, 0.0) or 0.0 for each in known.deployments}
+    tier = asked(known, "m").tiers
+    scores = {each.provider.name: tier[0].score(each, 0.0) or 0.0 for each in known.deployments}
     total = sum(scores.values())
     found = shares(known, 6000)
     # Chi square with 199 degrees of freedom stays below 260 with p = 0.998.
@@ -202,7 +202,7 @@ def test_latencies_that_are_too_old_are_explored_anew(count: int) -> None:
     for _ in range(count):
         first = asked(known, "m").next(later)
         assert first is not None
-        first.live.statistics.first_token(5.0, later)
+        first.live.statistics.record_first_token(5.0, later)
         found.add(first)
     assert found == set(known.deployments)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from proxy.routing.deployment import Deployment
-from proxy.routing.live import Live
+from proxy.routing.live import LiveState
 from tests.support.gateway import Gateway
 from tests.support.patience import until
 
 
-def live(gw: Gateway, label: str) -> Live:
+def live(gw: Gateway, label: str) -> LiveState:
     """Of the deployment ``provider/name`` (``provider/name#2`` where the provider has several addresses)."""
     return deployment_of(gw, label).live
 

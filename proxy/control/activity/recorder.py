@@ -17,7 +17,7 @@ from proxy.control.activity.samples import Deployments, Mishap
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.facts import generated
 from proxy.observe.truncate import NAME, truncate
-from proxy.routing.rules import BLAMELESS
+from proxy.routing.rules import NEUTRAL
 from proxy.wire.call import Call
 
 PROMPT = 8 * 1024  # characters
@@ -102,7 +102,7 @@ class Recorder:
         return record_of(kept, sequence, self._prompts.pop(kept, None) if self._prompts else None)
 
     def _failed(self, attempt: Attempt, ended: float, request_id: str) -> None:
-        if attempt.failure not in BLAMELESS:
+        if attempt.failure not in NEUTRAL:
             self.deployments[attempt.deployment.key].mishap = Mishap(ended, attempt.failure, attempt.reason, request_id)
 
     # -- once a second ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from proxy.providers.keys import KeyRing
 from proxy.routing.deployment import Deployment
-from proxy.routing.live import Live
+from proxy.routing.live import LiveState
 
 
 class Blocked(Struct, frozen=True):
@@ -21,7 +21,7 @@ class Blocked(Struct, frozen=True):
     until: float | None
 
 
-def in_service(live: Live, keys: KeyRing, now: float) -> bool:
+def in_service(live: LiveState, keys: KeyRing, now: float) -> bool:
     """Whether the breaker and a key admit requests. A rate limit is no outage, and a missing model none elsewhere."""
     return live.breaker.admits("", now) and keys.free_at() <= now
 
@@ -33,7 +33,7 @@ def is_missing(deployment: Deployment, now: float) -> bool:
     return any(deployment.serves_auto(at) and breaker.state_at(at, now) == "unavailable" for at in breaker.missing_at)
 
 
-def blocked(live: Live, keys: KeyRing, now: float) -> Blocked | None:
+def blocked(live: LiveState, keys: KeyRing, now: float) -> Blocked | None:
     """What stands against a request now, the most lasting reason first; ``None``: nothing."""
     breaker = live.breaker
     if not breaker.admits("", now):
@@ -48,6 +48,6 @@ def blocked(live: Live, keys: KeyRing, now: float) -> Blocked | None:
         return Blocked(f"the provider has no such model at {', '.join(missing)}", until if until < inf else None)
     if (free_at := keys.free_at()) > now:
         return Blocked(f"every key of the provider {'is rate-limited' if keys.limited else 'was refused'}", free_at)
-    if (until := live.quota.rests_until) > now:
+    if (until := live.quota.cooldown_until) > now:
         return Blocked("the provider's rate limit is used up", until)
     return None

@@ -9,7 +9,7 @@ from msgspec import Struct
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
-from proxy.routing.live import Live, Registry
+from proxy.routing.live import LiveState, Registry
 
 
 class Member(Struct, frozen=True, eq=False):
@@ -19,7 +19,7 @@ class Member(Struct, frozen=True, eq=False):
     """
 
     id: str
-    live: Live
+    live: LiveState
     name: str
     provider: Provider
     upstream_model: str
@@ -73,10 +73,10 @@ class DeploymentIndex:
             self._compiled, self._configured = catalog, _members(catalog)
         return self._configured
 
-    def _is_known(self, live: Live) -> bool:
+    def _is_known(self, live: LiveState) -> bool:
         return bool(live.in_flight or live.breaker.forced_open or live.statistics.counts(self.now())[0])
 
-    def _made_up(self, live: Live) -> Member | None:
+    def _made_up(self, live: LiveState) -> Member | None:
         """From its key, ``provider/name@address``; ``None`` where there is no such provider any more."""
         label, _, rest = live.key.rpartition("@http")
         provider_name, _, name = label.partition("/")

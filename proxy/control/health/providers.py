@@ -53,7 +53,7 @@ class Providers:
 
     def _any(self, now: float) -> bool:
         """A provider that takes any name is never all down, or one client who asks for what is broken could say so."""
-        if any(provider.open for provider in self._roster.catalog.providers.values()):
+        if any(provider.any_model for provider in self._roster.catalog.providers.values()):
             return True
         configured = takewhile(lambda member: member.deployment is not None, self._roster)
         return any(_usable(each) and in_service(each.live, each.provider.keys, now) for each in configured)
@@ -128,7 +128,7 @@ class _Tally:
             self._up_since = min(self._up_since, since) if self.in_service else since
             self.in_service += 1
         self._down_since = max(self._down_since, breaker.since)
-        statistics.turn(now)
+        statistics.advance(now)
         if statistics.latency is not None:
             self.latencies.append(statistics.latency)
 

@@ -82,8 +82,8 @@ async def test_a_model_whose_deployments_all_rest_is_not_available(plane: Operat
     up, *twins = plane.catalog.deployments
     key = up.provider.keys.take(now)
     assert key is not None
-    up.provider.keys.rest(key, now + 60, limited=True)
-    twins[0].live.quota.rest(now + 60)
+    up.provider.keys.cool_down(key, now + 60, limited=True)
+    twins[0].live.quota.cool_down(now + 60)
     assert await available() == 1
     twins[1].live.breaker.missing("chat/completions", now)
     assert await available() == 0

@@ -46,9 +46,9 @@ async def test_the_fallback_is_among_them() -> None:
 
 async def test_a_name_that_was_handed_on_is_shown_as_long_as_anything_is_known_of_it() -> None:
     gateway = Gateway()
-    live = gateway.registry.live("open/any@thing@http://127.0.0.1:3/v1", passing=True)
+    live = gateway.registry.live("open/any@thing@http://127.0.0.1:3/v1", unlisted=True)
     assert gateway.ids == ["up/m"]
-    live.statistics.ended(True, gateway.now)
+    live.statistics.record(True, gateway.now)
     (member,) = gateway.roster.named("open/any@thing#2")
     assert (member.name, member.provider.name, member.upstream_model) == ("any@thing", "open", "any@thing")
     assert member.deployment is None
@@ -59,7 +59,7 @@ async def test_a_name_that_was_handed_on_is_shown_as_long_as_anything_is_known_o
 
 async def test_one_that_is_held_open_stays_in_reach() -> None:
     gateway = Gateway()
-    gateway.registry.live("open/x@http://127.0.0.1:2/v1", passing=True).breaker.trip(gateway.now, "operator")
+    gateway.registry.live("open/x@http://127.0.0.1:2/v1", unlisted=True).breaker.trip(gateway.now, "operator")
     gateway.now += 10_000
     assert gateway.ids == ["up/m", "open/x#1"]
 

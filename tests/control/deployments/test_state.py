@@ -94,11 +94,11 @@ async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operate
     live = plane.catalog.deployments[0].live
     plane.clock.advance(10)
     now = plane.clock.now()
-    live.statistics.ended(True, now)
+    live.statistics.record(True, now)
     for _ in range(3):
         live.breaker.fail(live.breaker.acquire("chat/completions", now), now, "server_error")
-        live.statistics.ended(False, now)
-    live.quota.rest(now + 7)
+        live.statistics.record(False, now)
+    live.quota.cool_down(now + 7)
     live.in_flight = 2
     plane.clock.advance(5)
     plane.settle(plane.attempt("up/m", now, failure="server_error", reason="status 500", ended=now))
@@ -139,7 +139,7 @@ async def test_keys_that_all_rest_are_told(plane: Operated) -> None:
     provider = plane.catalog.providers["up"]
     key = provider.keys.take(plane.clock.now())
     assert key is not None
-    provider.keys.rest(key, plane.clock.now() + 60)
+    provider.keys.cool_down(key, plane.clock.now() + 60)
     found = await shown(plane)
     assert (found["keysRestUntil"], found["keysResting"]) == (MIDNIGHT + 60, 1)
     assert found["blocked"] == "every key of the provider was refused"
@@ -171,8 +171,8 @@ async def test_the_operator_opens_one_and_nobody_gets_in_until_it_is_closed(plan
 async def test_closing_keeps_what_is_known_and_a_reset_forgets_it(plane: Operated) -> None:
     deployment = plane.catalog.deployments[0]
     now = plane.clock.now()
-    deployment.live.statistics.ended(False, now)
-    deployment.live.quota.rest(now + 60)
+    deployment.live.statistics.record(False, now)
+    deployment.live.quota.cool_down(now + 60)
     plane.settle(plane.attempt("up/m", now, failure="server_error", reason="status 500"))
     closed = (await plane.ask("POST", "/admin/state/up%2Fm/close")).json
     assert (closed["errors"], closed["lastError"] is None, closed["quotaRestsUntil"]) == (1, False, MIDNIGHT + 60)

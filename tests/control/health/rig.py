@@ -16,7 +16,7 @@ from proxy.control.http.router import Route
 from proxy.control.routes import health_routes
 from proxy.observe.metrics import Metrics
 from proxy.routing.catalog import Catalog
-from proxy.routing.live import Live, Registry
+from proxy.routing.live import LiveState, Registry
 from tests.control.served import Served
 from tests.support.gateway import to_config
 
@@ -62,7 +62,7 @@ class Rig:
     def routes(self) -> Iterable[Route]:
         return health_routes(self.vitals.health, ("/v1", "/api/v1"))
 
-    def live(self, label: str) -> Live:
+    def live(self, label: str) -> LiveState:
         return next(each.live for each in self.catalog.deployments if each.label == label)
 
     def fail(self, label: str, why: str = "server_error") -> None:

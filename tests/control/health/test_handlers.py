@@ -122,14 +122,14 @@ async def test_keys_that_all_rest_take_their_provider_out_of_service_and_a_rate_
         return (await plane.told("/health/detailed"))["providers"]["b"]
 
     deployment = next(each for each in plane.rig.catalog.deployments if each.label == "b/m")
-    deployment.live.quota.rest(plane.clock.now() + 30)
+    deployment.live.quota.cool_down(plane.clock.now() + 30)
     found = await provider()
     assert (found["status"], found["admitting"]) == ("up", 0)
     assert found["blocked"] == [{"id": "b/m", "why": "the provider's rate limit is used up", "until": MIDNIGHT + 30}]
     keys = deployment.provider.keys
     key = keys.take(plane.clock.now())
     assert key is not None
-    keys.rest(key, plane.clock.now() + 60, limited=True)
+    keys.cool_down(key, plane.clock.now() + 60, limited=True)
     found = await provider()
     assert found["status"] == "down"
     assert found["blocked"] == [
@@ -154,7 +154,7 @@ async def test_health_is_503_while_nobody_would_be_asked(plane: Healthy) -> None
 async def test_a_provider_that_takes_any_name_is_never_all_down() -> None:
     """Or one client could close the gateway, by asking for what does not work."""
     async with Healthy(open_=["a"]) as plane:
-        live = plane.rig.registry.live("a/made-up@http://127.0.0.1:1/v1", passing=True)
+        live = plane.rig.registry.live("a/made-up@http://127.0.0.1:1/v1", unlisted=True)
         live.breaker.trip(plane.clock.now(), "server_error")
         assert (await plane.fetch("GET", "/health")).json["status"] == "ok"
 
@@ -204,8 +204,8 @@ async def test_every_component_and_every_provider_is_told(plane: Healthy) -> Non
     plane.rig.components = {"database": UP, "limiter": DOWN}
     plane.clock.advance(10)
     plane.rig.fail("b/m")
-    plane.rig.live("a/n").statistics.first_token(0.25, plane.clock.now())
-    plane.rig.live("a/m").statistics.first_token(0.75, plane.clock.now())
+    plane.rig.live("a/n").statistics.record_first_token(0.25, plane.clock.now())
+    plane.rig.live("a/m").statistics.record_first_token(0.75, plane.clock.now())
     plane.clock.advance(5)
     assert await plane.told("/health/detailed") == {
         "status": "degraded",
@@ -437,7 +437,7 @@ async def test_the_metrics_learn_how_every_breaker_and_component_stands(plane: H
 
 async def test_a_name_that_a_client_made_up_is_no_label() -> None:
     async with Healthy(open_=["a"]) as plane:
-        live = plane.rig.registry.live("a/made-up@http://127.0.0.1:1/v1", passing=True)
+        live = plane.rig.registry.live("a/made-up@http://127.0.0.1:1/v1", unlisted=True)
         live.in_flight = 1
         live.breaker.trip(plane.clock.now(), "server_error")
         assert [*plane.rig.metrics.breakers()] == [("a/other", "a", "other", "open")]

@@ -164,7 +164,7 @@ async def test_where_every_key_rests_nobody_is_asked() -> None:
         keys = known.providers["a"].keys
         key = keys.take(0.0)
         assert key is not None
-        keys.rest(key, float("inf"))
+        keys.cool_down(key, float("inf"))
         with probing(known) as probes:
             assert (await first(probes)).why == "every key rests"
         assert up.requests == []

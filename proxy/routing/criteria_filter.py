@@ -1,6 +1,6 @@
-"""Which deployments satisfy a client's criteria, remembered per step.
+"""Tiers without the deployments that do not satisfy a client's criteria.
 
-What changes from request to request (breakers, load, ``min_success_rate``) is not here, it is the plan's affair.
+Only fixed properties are compared here. The plan checks what changes: breakers, load, ``min_success_rate``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from msgspec import Struct
 from proxy.errors import ClientFault
 from proxy.routing.deployment import Deployment
 from proxy.routing.lru import LruCache
-from proxy.routing.strategies import LowestLatency, Step
+from proxy.routing.strategies import LowestLatency, Tier
 from proxy.wire.criteria import NONE, Criteria
 
-MOST_KEPT = 256
+MOST_CACHED = 256
 
 
 def _has_tags(deployment: Deployment, criteria: Criteria) -> bool:
@@ -24,7 +24,7 @@ def _has_tags(deployment: Deployment, criteria: Criteria) -> bool:
 
 
 def _is_type(deployment: Deployment, criteria: Criteria) -> bool:
-    """``fast`` is a type that a model may have, and a speed tier too."""
+    """``fast`` is both a type and a speed tier."""
     model = deployment.model
     return model is not None and (model.kind == criteria.type or criteria.type == "fast" == model.speed_tier)
 
@@ -37,7 +37,7 @@ def _gives_json(deployment: Deployment, criteria: Criteria) -> bool:
     return deployment.model is not None and deployment.model.json_response
 
 
-# Field by field; of a model that is not configured nothing is known, so it satisfies none.
+# By field. An unconfigured model satisfies none of them, since its properties are unknown.
 FILTERS: dict[str, Callable[[Deployment, Criteria], bool]] = {
     "type": _is_type,
     "tags": _has_tags,
@@ -46,52 +46,50 @@ FILTERS: dict[str, Callable[[Deployment, Criteria], bool]] = {
 }
 
 
-class _Wanted(Struct, frozen=True):
-    """One step as these criteria have it."""
-
-    step: int  # by identity
+class _Key(Struct, frozen=True):
+    tier: int  # its id
     criteria: Criteria
 
 
-class Selection:
-    """Makes of a step what the criteria leave of it."""
+class CriteriaFilter:
+    """Filters tiers by criteria, with a cache. ``prefer_fast`` replaces the tier's strategy by the lowest latency."""
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
         self._sizes = sorted({deployment.context_size for deployment in deployments})
-        # The step itself is kept beside what was made of it, so that its identity is not given to another.
-        self._kept: LruCache[_Wanted, tuple[Step, Step | None]] = LruCache(MOST_KEPT)
+        # The value holds the tier as well, so that its id cannot be reused.
+        self._cached: LruCache[_Key, tuple[Tier, Tier | None]] = LruCache(MOST_CACHED)
 
-    def of(self, steps: Sequence[Step], criteria: Criteria) -> tuple[Step, ...]:
-        """The steps without those that have nothing left."""
-        criteria = self._general(criteria)
+    def apply(self, tiers: Sequence[Tier], criteria: Criteria) -> tuple[Tier, ...]:
+        """The filtered tiers, without empty ones."""
+        criteria = self._canonical(criteria)
         if criteria == NONE:
-            return tuple(steps)
-        return tuple(kept for step in steps if (kept := self._step(step, criteria)) is not None)
+            return tuple(tiers)
+        return tuple(left for tier in tiers if (left := self._filtered(tier, criteria)) is not None)
 
-    def _general(self, criteria: Criteria) -> Criteria:
-        """The same wishes in the words of this catalog, so that few different ones are left to be remembered."""
+    def _canonical(self, criteria: Criteria) -> Criteria:
+        """Equivalent criteria with the next larger context size that a deployment has, to keep cache keys few."""
         sizes, size = self._sizes, criteria.min_context_size
         if size:
             place = bisect_left(sizes, size)
             size = sizes[place] if place < len(sizes) else (sizes[-1] + 1 if sizes else 1)
         return Criteria(criteria.tags, criteria.type, size, criteria.json_response, criteria.prefer_fast)
 
-    def _step(self, step: Step, criteria: Criteria) -> Step | None:
-        wanted = _Wanted(id(step), criteria)
-        found = self._kept.get(wanted)
+    def _filtered(self, tier: Tier, criteria: Criteria) -> Tier | None:
+        key = _Key(id(tier), criteria)
+        found = self._cached.get(key)
         if found is None:
-            found = step, _narrowed(step, criteria)
-            if found[1] is not None:  # who wishes the impossible finds no room here
-                self._kept.put(wanted, found)
+            found = tier, _narrowed(tier, criteria)
+            if found[1] is not None:  # do not cache empty results
+                self._cached.put(key, found)
         return found[1]
 
 
-def _narrowed(step: Step, criteria: Criteria) -> Step | None:
-    kept = _satisfying(step.deployments, criteria)
+def _narrowed(tier: Tier, criteria: Criteria) -> Tier | None:
+    kept = _satisfying(tier.deployments, criteria)
     if not kept:
         return None
-    kind = LowestLatency if criteria.prefer_fast else type(step)
-    return step if kind is type(step) and len(kept) == len(step.deployments) else kind(kept)
+    kind = LowestLatency if criteria.prefer_fast else type(tier)
+    return tier if kind is type(tier) and len(kept) == len(tier.deployments) else kind(kept)
 
 
 def _satisfying(deployments: Sequence[Deployment], criteria: Criteria) -> Sequence[Deployment]:
@@ -101,9 +99,9 @@ def _satisfying(deployments: Sequence[Deployment], criteria: Criteria) -> Sequen
     return deployments
 
 
-def nothing_left(steps: Iterable[Step], criteria: Criteria) -> ClientFault:
-    """The 404 that names the criterion which left nothing of the steps."""
-    left: Sequence[Deployment] = [deployment for step in steps for deployment in step.deployments]
+def nothing_left(tiers: Iterable[Tier], criteria: Criteria) -> ClientFault:
+    """The 404 that names the first criterion that no remaining deployment satisfies."""
+    left: Sequence[Deployment] = [deployment for tier in tiers for deployment in tier.deployments]
     for field, satisfies in FILTERS.items():
         if getattr(criteria, field):
             left = [deployment for deployment in left if satisfies(deployment, criteria)]
@@ -112,11 +110,11 @@ def nothing_left(steps: Iterable[Step], criteria: Criteria) -> ClientFault:
     return no_match(field, getattr(criteria, field))
 
 
-def no_match(field: str, wish: object) -> ClientFault:
-    """The 404 for a criterion that leaves nobody."""
-    text = ", ".join(map(repr, wish)) if isinstance(wish, tuple) else str(wish).lower()
+def no_match(field: str, value: object) -> ClientFault:
+    """The 404 for a criterion that no deployment satisfies."""
+    text = ", ".join(map(repr, value)) if isinstance(value, tuple) else str(value).lower()
     return ClientFault(
-        f"No model matches: {field!r} ({text}) leaves none of those that were asked for.",
+        f"No model matches: none of the requested models satisfies {field!r} ({text}).",
         status=404,
         param=field,
         code="no_model_matches",

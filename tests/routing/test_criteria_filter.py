@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import ClientFault
-from proxy.routing.selection import MOST_KEPT
+from proxy.routing.criteria_filter import MOST_CACHED
 from proxy.wire.criteria import Criteria
 from tests.support.catalogs import asked, build, every
 
@@ -86,7 +86,7 @@ def test_the_criterion_that_leaves_nobody_is_named(criteria: Criteria, field: st
 def test_a_named_model_is_used_as_named_whatever_the_criteria(criteria: Criteria) -> None:
     known = build(MODELS, PROVIDERS)
     for deployment in known.deployments:
-        deployment.live.statistics.ended(False, 0.0)
+        deployment.live.statistics.record(False, 0.0)
     assert [each.name for each in every(asked(known, "plain", "quick", criteria=criteria))] == ["plain", "quick"]
     assert len(every(asked(known, "open/made-up", criteria=criteria))) == 1
 
@@ -99,7 +99,7 @@ def test_in_a_list_the_criteria_choose_among_what_auto_adds() -> None:
         "plain"
     ]
     for deployment in known.deployments:
-        deployment.live.statistics.ended(deployment.name == "deep", 0.0)
+        deployment.live.statistics.record(deployment.name == "deep", 0.0)
     found = every(asked(known, "plain", auto=True, criteria=Criteria(min_success_rate=0.5)))
     assert [each.name for each in found] == ["plain", "deep"]
 
@@ -108,7 +108,7 @@ def test_a_preference_for_speed_chooses_among_the_deployments_of_a_named_model()
     models = [{"name": "m", "provider": name} for name in ("p", "q")]
     known = build(models, PROVIDERS | {"q": {"baseUrl": "http://127.0.0.1:3"}})
     for latency, deployment in zip((3.0, 1.0), known.deployments, strict=True):
-        deployment.live.statistics.first_token(latency, 0.0)
+        deployment.live.statistics.record_first_token(latency, 0.0)
     for _ in range(2):
         found = every(asked(known, "m", criteria=Criteria(prefer_fast=True, type="poetry")))
         assert [each.provider.name for each in found] == ["q", "p"]
@@ -122,7 +122,7 @@ def test_the_criteria_hold_for_a_pinned_provider_too() -> None:
 def test_a_preference_for_speed_takes_the_lowest_latency_whatever_the_strategy() -> None:
     known = build(MODELS, PROVIDERS, strategy="lowest_cost")
     for latency, deployment in zip((3.0, 1.0, 2.0, 4.0), known.deployments, strict=True):
-        deployment.live.statistics.first_token(latency, 0.0)
+        deployment.live.statistics.record_first_token(latency, 0.0)
     found = every(asked(known, "auto", criteria=Criteria(prefer_fast=True)))
     assert [each.name for each in found] == ["deep", "plain", "quick", "typed"]
 
@@ -135,6 +135,6 @@ def test_turns_go_on_among_those_that_match() -> None:
 
 def test_wishes_that_differ_in_nothing_but_numbers_take_no_room() -> None:
     known = build(MODELS, PROVIDERS)
-    for size in range(1, 2 * MOST_KEPT):
+    for size in range(1, 2 * MOST_CACHED):
         asked(known, "auto", criteria=Criteria(min_context_size=size))
-    assert len(known._selection._kept) == 1
+    assert len(known._by_criteria._cached) == 1
