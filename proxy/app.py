@@ -47,9 +47,9 @@ from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
+from proxy.observe.observers import Observers
 from proxy.observe.sentry import Sentry
 from proxy.observe.sentry import opened as open_sentry
-from proxy.observe.settled import Settled
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
 from proxy.redis import RedisClient
@@ -89,7 +89,7 @@ class Application:
         self._left_out = left_out
         self.log = log or Log(sys.stderr.buffer, config.logging.level, readable=sys.stderr.isatty())
         self.metrics = Metrics(version=__version__)
-        self.settled = Settled()
+        self.observers = Observers()
         self.port = 0
         self.gateway: Gateway | None = None
         self._source = follows
@@ -134,7 +134,7 @@ class Application:
         loop = asyncio.get_running_loop()
         self._hide(config)
         self.log.attach(loop)
-        self.settled.attach(loop)
+        self.observers.attach(loop)
         _read_certificates(self._dialer, config)
         if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
             redis = config.redis
@@ -169,9 +169,11 @@ class Application:
         self._open_reporting(config, loop)
         self.plane = plane = Plane(self._subjects(credentials, limiter, dispatcher, fetcher), __version__)
         self._on_change += [plane.operator.breaker_changed, plane.vitals.breaker_changed]
-        self.settled.reports = (self.metrics.settle, plane.operator.settle, self.log.exchanges)
-        self.log.catch_up = self.settled.flush
+        self.observers.lossy = (self.metrics.settle, plane.operator.settle, self.log.exchanges)
         tracing = self._tracing
+        if tracing is not None:
+            self.observers.lossy += (tracing.settle,)
+        self.log.catch_up = self.observers.flush
         self.gateway = gateway = Gateway(
             config.server,
             catalog,
@@ -180,11 +182,11 @@ class Application:
             self.log,
             only_shared(plane.find, config.server.base_path) if config.admin.listen else plane.find,
             fetcher,
+            self.observers,
             credentials.authenticator.wrap,
             limiter.wrap,
             on_request=on_request,
             on_response=on_response,
-            observers=(self.settled.put,) if tracing is None else (self.settled.put, tracing.settle),
             capture=plane.operator.capture,
             trace=None if tracing is None else tracing.begin,
             report=None if self._sentry is None else self._sentry.report,
@@ -205,7 +207,7 @@ class Application:
             self._following.cancel()
         if self.gateway is not None:
             await self.gateway.drain(self.config.server.drain_secs)
-            self.settled.flush()  # before the dashboards hear no more
+            self.observers.flush()  # before the dashboards hear no more
         if self.plane is not None:
             self.plane.close()
         for listener in (self._listener, self._admin_listener):
@@ -229,7 +231,7 @@ class Application:
             self._pool.close()
         if self._demo is not None:
             await self._demo.stop()
-        self.settled.attach(None)
+        self.observers.attach(None)
         self.log.attach(None)
         self.log.flush(CLEANUP_SECS)
 
@@ -263,7 +265,7 @@ class Application:
             now=dispatcher.now,
             wall=dispatcher.wall,
             active=lambda: self._running_gateway.running,
-            catch_up=self.settled.flush,
+            catch_up=self.observers.flush,
             wait_for_lists=fetcher.wait,
             serve_as=lambda request, client, lines: self._running_gateway.handle(request, client, lines),
             admit_log=self.log.admit,
@@ -430,7 +432,7 @@ class Application:
             lists=self._lists,
             left_out=left_out,
         )
-        self.settled.flush()  # by the names that were known
+        self.observers.flush()  # by the names that were known
         self.metrics.know(((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers)
         self._lists.keep(catalog.providers.values())
         self.metrics.listed.know(catalog.listed_models())

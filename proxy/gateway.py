@@ -28,6 +28,7 @@ from proxy.observe.bridge import place
 from proxy.observe.defects import warn_of_defects
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
+from proxy.observe.observers import Observers
 from proxy.responder import BIG_BODY, Responder, refuse
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import MODELS, UNROUTED
@@ -47,7 +48,6 @@ from proxy.wire.call import read as read_call
 Handler = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Handler], Handler]
 Page = Callable[[Request], Awaitable[None]]
-Observer = Callable[[Exchange], None]  # sees each exchange when it is settled; must neither wait nor fail
 
 END_SECS = 5.0  # for what does not heed its interruption, a hook for example
 
@@ -76,11 +76,11 @@ class Gateway:
         log: Log,
         page_at: Callable[[str], Page | None],
         lists: ListFetcher,
+        observers: Observers,
         authenticate: Middleware | None = None,
         limit: Middleware | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
-        observers: tuple[Observer, ...] = (),
         capture: Callable[[Exchange, Call], None] | None = None,
         trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
         report: Callable[[BaseException, str], None] | None = None,
@@ -251,7 +251,7 @@ class Gateway:
     def _settle(self, exchange: Exchange, request: Request) -> None:
         """Once per exchange, synchronously, whatever happened: nothing about it may be lost.
 
-        It lets go of what leads to a body or a catalog, for observers may keep it long; from then on nobody changes it.
+        Exact observers see it whole. Lossy ones may keep it for long: what leads to a body or a catalog is dropped.
         """
         reply = request.reply
         exchange.ended = self._loop.time()
@@ -265,19 +265,21 @@ class Gateway:
             self._metrics.in_flight -= 1
             if self.stopping and not self._running:
                 self._idle.set()
+        if exchange.endpoint is UNROUTED:  # refused before its route was looked up, or without one
+            exchange.endpoint = self._routes.endpoint_of(request.method, request.path, exchange.catalog)
+        observers = self._observers
+        if observers.exact:
+            observers.offer(exchange)
         hold = exchange.hold
         if hold is not None:
             hold.settle(exchange)
             exchange.hold = None
         if exchange.fault is not None:
             exchange.fault = None
-        if exchange.endpoint is UNROUTED:  # refused before its route was looked up, or without one
-            exchange.endpoint = self._routes.endpoint_of(request.method, request.path, exchange.catalog)
         del exchange.catalog
         if exchange.dropped_events or exchange.lenient_events:
             warn_of_defects(self._log, exchange)
-        for observe in self._observers:
-            observe(exchange)
+        observers.put(exchange)
 
     def _route_to(self, handler: Handler) -> Handler:
         """A handler that finds the route, and calls ``handler`` only for what a provider has to answer."""

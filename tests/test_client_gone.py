@@ -336,7 +336,7 @@ async def test_right_after_done_it_has_all_it_wanted(rest: list[Any], leave: Any
     go_on.set()
     if not rest:
         await within(request.gone.wait(), "the connection to the provider to be closed")
-    gw.app.settled.flush()
+    gw.app.observers.flush()
     assert gw.app.metrics.client_disconnects == 0
 
 

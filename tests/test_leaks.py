@@ -261,7 +261,7 @@ async def compare(app: Application, count: int) -> None:
     await load(app.port, count)
     after, tasks_after, files_after = await at_rest()
     assert app.metrics.in_flight == 0
-    app.settled.flush()
+    app.observers.flush()
     settled = sum(cell.value for cell in app.metrics.requests.cells.values())
     assert settled == count + 500
     assert tasks_after == tasks
@@ -295,13 +295,13 @@ async def uncollected() -> None:
     async with running() as app:
         for scene in (b"plain", b"stream", b"error", b"binary", b"short"):
             await load(app.port, 2 * CLIENTS, [scene])
-            app.settled.flush()
+            app.observers.flush()
             before = census(app)
             gc.disable()
             try:
                 await load(app.port, 6 * CLIENTS, [scene])
                 await until(lambda: app.metrics.in_flight == 0, "every exchange to be settled")
-                app.settled.flush()
+                app.observers.flush()
                 after = counted(app)
             finally:
                 gc.enable()

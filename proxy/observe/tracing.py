@@ -8,7 +8,7 @@ are imported by ``opened`` alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +58,12 @@ class Tracing:
         elif self._chance.random() < self._ratio:
             exchange.trace = Trace.begun(self._chance.getrandbits)
 
-    def settle(self, exchange: Exchange) -> None:
-        """Queue the spans of an exchange that ended; an observer of the gateway."""
-        trace = exchange.trace
-        if trace is not None and self._export.admits(1 + len(exchange.attempts)):
-            self._export.put(self._spans.of(exchange, trace))
+    def settle(self, ended: Sequence[Exchange]) -> None:
+        """Queue the spans of settled exchanges that are traced."""
+        for exchange in ended:
+            trace = exchange.trace
+            if trace is not None and self._export.admits(1 + len(exchange.attempts)):
+                self._export.put(self._spans.of(exchange, trace))
 
     async def close(self) -> None:
         """Send what waits, as far as that goes within two seconds."""

@@ -22,7 +22,7 @@ from proxy.control.activity.recorder import Recorder
 from proxy.dialects.openai_usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.metrics import Metrics
-from proxy.observe.settled import Report
+from proxy.observe.observers import LossyObserver
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.live import Registry
@@ -50,7 +50,7 @@ async def _measure(rounds: int, request: float) -> int:
     without: list[float] = []
     with_: list[float] = []
     for number in range(rounds + 1):
-        pair: list[tuple[list[float], tuple[Report, ...]]] = [
+        pair: list[tuple[list[float], tuple[LossyObserver, ...]]] = [
             (without, (metrics.settle,)),
             (with_, (metrics.settle, recorder.settle)),
         ]
@@ -69,7 +69,7 @@ async def _measure(rounds: int, request: float) -> int:
     return 0 if share <= LIMIT else 1
 
 
-def _round(catalog: Catalog, reports: Sequence[Report]) -> float:
+def _round(catalog: Catalog, reports: Sequence[LossyObserver]) -> float:
     """Microseconds of CPU an exchange."""
     exchanges = [_exchange(catalog, number) for number in range(EXCHANGES)]
     begun = time.process_time()

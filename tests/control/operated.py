@@ -17,7 +17,7 @@ from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
-from proxy.observe.settled import Settled
+from proxy.observe.observers import Observers
 from proxy.providers.keys import Key
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
@@ -43,14 +43,14 @@ TWO = {
 class Operated(Served):
     """``async with Operated(TWO) as plane``; ``tried`` are the requests that were handed to the gateway.
 
-    ``settled`` hands over at once, unless it is attached to the loop.
+    ``observers`` hand over at once, unless they are attached to the loop.
     """
 
     def __init__(self, source: Mapping[str, Any], **facts: Any) -> None:
         self.config = to_config(source)
         self._facts = facts
         self.active = 0
-        self.settled = Settled()
+        self.observers = Observers()
         self.tried: list[tuple[Request, Client, bytes]] = []
         self.levels: list[str] = []
         self.awaited: list[str] = []
@@ -79,7 +79,7 @@ class Operated(Served):
         } | self._facts
         self.engine = Engine(**engine)
         self.operator = Operator(self.engine, lambda: self.config, self.bodies, "1.2.3")
-        self.settled.reports = (metrics.settle, self.operator.settle)
+        self.observers.lossy = (metrics.settle, self.operator.settle)
         return self.operator
 
     def _limiter(self, metrics: Metrics) -> Limiter:
@@ -90,7 +90,7 @@ class Operated(Served):
         self.awaited += [provider.name for provider in providers]
 
     def catch_up(self) -> None:
-        self.settled.flush()
+        self.observers.flush()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -116,7 +116,7 @@ class Operated(Served):
         now = asyncio.get_running_loop().time()
         times = {"began": now - 3.0, "first_content": now - 2.75, "ended": now}
         exchange = settled(**times | {"attempts": list(attempts), "model": "m"} | facts)
-        self.settled.put(exchange)
+        self.observers.put(exchange)
         return exchange
 
 

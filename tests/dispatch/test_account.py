@@ -168,7 +168,7 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
             at = live(gw, "up/m")
             assert (at.breaker.failures, at.statistics.counts(0.0), at.statistics.slow(0.0)) == (1, (1, 1), 1)
             assert (await gw.settled(2))["failures"] == ["up/m slow"]
-            gw.app.settled.flush()
+            gw.app.observers.flush()
             reasons = {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.attempts.cells.items()}
             assert reasons == {"broken_answer": 1, "slow": 1}
 

@@ -60,7 +60,7 @@ async def test_a_client_that_does_not_record_decides_for_us() -> None:
         exchange = settled()
         tracing.begin(exchange, headers(traceparent=f"00-{ID}-{SPAN}-00"))
         assert exchange.trace is None
-        tracing.settle(exchange)
+        tracing.settle([exchange])
 
 
 async def test_a_client_that_records_does_so_whatever_the_ratio() -> None:
@@ -94,7 +94,7 @@ async def test_an_exchange_and_its_attempts_are_exported_together() -> None:
     async with rig as tracing:
         exchange = settled(attempts=[attempt_of(100.0, 101.0, "timeout"), attempt_of(101.0, 103.0)])
         tracing.begin(exchange, headers())
-        tracing.settle(exchange)
+        tracing.settle([exchange])
     assert rig.exporter.batches == [3]
 
 
@@ -105,7 +105,7 @@ async def test_where_there_is_no_room_all_of_an_exchange_is_lost() -> None:
         for attempts in ([attempt_of(100.0, 101.0)], [attempt_of(100.0, 101.0)], []):
             exchange = settled(attempts=attempts)
             tracing.begin(exchange, headers())
-            tracing.settle(exchange)
+            tracing.settle([exchange])
         assert tracing.lost == 2
     assert rig.exporter.batches == [3]
 

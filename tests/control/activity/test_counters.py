@@ -130,8 +130,8 @@ async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
 
 
 async def test_nobody_who_looks_sees_less_than_what_has_ended(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.observe.settled.GATHER", 1000.0)  # nothing comes by itself
-    plane.settled.attach(asyncio.get_running_loop())
+    monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # nothing comes by itself
+    plane.observers.attach(asyncio.get_running_loop())
     plane.settle()
     assert (await plane.ask("GET", "/admin/metrics")).json["totalRequests"] == 1
     plane.settle()
@@ -139,7 +139,7 @@ async def test_nobody_who_looks_sees_less_than_what_has_ended(plane: Operated, m
 
 
 async def test_a_second_holds_what_ended_in_it(plane: Operated) -> None:
-    plane.settled.attach(asyncio.get_running_loop())
+    plane.observers.attach(asyncio.get_running_loop())
     plane.settle()
     plane.operator.recorder.tick()
     plane.operator.recorder.stop()

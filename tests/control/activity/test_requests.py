@@ -153,7 +153,7 @@ async def test_a_decision_that_was_cut_tells_nothing(plane: Operated) -> None:
 async def test_what_a_provider_wrote_is_told_without_our_secrets(plane: Operated) -> None:
     exchange = plane.settle(error_detail=f"Incorrect API key provided: {SECRET}")
     plane.operator.recorder.capture(exchange, read(b'{"messages":[{"role":"user","content":"%b"}]}' % SECRET.encode()))
-    plane.settled.put(exchange)
+    plane.observers.put(exchange)
     answer = await plane.ask("GET", "/admin/requests/req-1")
     assert answer.json["errorDetail"] == "Incorrect API key provided: ***"
     assert answer.json["prompt"] == '[{"role":"user","content":"***"}]'

@@ -222,10 +222,10 @@ async def test_many_deployments_are_told_whole() -> None:
 
 
 async def test_a_reset_forgets_also_what_ended_just_before(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.observe.settled.GATHER", 1000.0)  # nothing comes by itself
-    plane.settled.attach(asyncio.get_running_loop())
+    monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # nothing comes by itself
+    plane.observers.attach(asyncio.get_running_loop())
     plane.settle(plane.attempt("up/m", 100.0))
     assert (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json["latencyMs"] is None
-    plane.settled.flush()
+    plane.observers.flush()
     (view, *_) = (await plane.ask("GET", "/admin/state")).json["deployments"]
     assert (view["id"], view["latencyMs"]) == ("up/m", None)

@@ -1,0 +1,221 @@
+"""What ended is handed over soon, at once where somebody looks, and never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from proxy.exchange import Exchange
+from proxy.observe.observers import MAX_BATCH, Observers
+from tests.observe.exchanges import settled
+from tests.support import (
+    Chunk,
+    Close,
+    Headers,
+    RawClient,
+    Stall,
+    Upstream,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    until,
+)
+from tests.support.answers import SSE_HEADERS
+from tests.support.gateway import Gateway, one_provider
+
+
+class Heard:
+    """A report: the ids of each batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def __call__(self, ended: Sequence[Exchange]) -> None:
+        self.batches.append([each.request_id for each in ended])
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def observers(heard: Heard) -> Observers:
+    found = Observers()
+    found.lossy = (heard,)
+    found.attach(asyncio.get_running_loop())
+    return found
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        yield up
+
+
+def put(observers: Observers, *ids: str) -> None:
+    for id_ in ids:
+        observers.put(settled(request_id=id_))
+
+
+async def test_what_ends_together_is_handed_over_together_and_in_order(observers: Observers, heard: Heard) -> None:
+    put(observers, "a", "b", "c")
+    assert heard.batches == []
+    await until(lambda: heard.batches, "the exchanges to be handed over")
+    assert heard.batches == [["a", "b", "c"]]
+    put(observers, "d")
+    await until(lambda: len(heard.batches) > 1, "the next to be handed over")
+    assert heard.batches[1:] == [["d"]]
+
+
+async def test_who_looks_misses_nothing_and_nothing_comes_twice(observers: Observers, heard: Heard) -> None:
+    put(observers, "a")
+    observers.flush()
+    assert heard.batches == [["a"]]
+    put(observers, "b")
+    await until(lambda: len(heard.batches) > 1, "the next to be handed over")
+    observers.flush()
+    assert heard.batches == [["a"], ["b"]]
+
+
+async def test_while_the_loop_is_held_only_so_many_wait(observers: Observers, heard: Heard) -> None:
+    put(observers, *map(str, range(MAX_BATCH + 3)))
+    assert [len(batch) for batch in heard.batches] == [MAX_BATCH]
+    observers.flush()
+    assert [len(batch) for batch in heard.batches] == [MAX_BATCH, 3]
+
+
+def test_without_a_loop_each_is_handed_over_at_once(heard: Heard) -> None:
+    found = Observers()
+    found.lossy = (heard,)
+    put(found, "a", "b")
+    assert heard.batches == [["a"], ["b"]]
+
+
+async def test_what_waits_at_the_stop_and_what_ends_after_it_is_handed_over(observers: Observers, heard: Heard) -> None:
+    put(observers, "a", "b")
+    observers.attach(None)
+    put(observers, "c")
+    assert heard.batches == [["a", "b"], ["c"]]
+
+
+async def test_another_thread_hands_over_nothing(observers: Observers, heard: Heard) -> None:
+    put(observers, "a")
+    thread = threading.Thread(target=observers.flush)
+    thread.start()
+    thread.join()
+    assert heard.batches == []
+    observers.flush()
+    assert heard.batches == [["a"]]
+
+
+async def test_a_report_that_logs_sees_itself_handed_nothing_twice(observers: Observers, heard: Heard) -> None:
+    observers.lossy = (lambda ended: observers.flush(), heard)
+    put(observers, "a")
+    observers.flush()
+    assert heard.batches == [["a"]]
+
+
+async def test_a_defect_of_one_report_is_told_and_costs_the_others_nothing(observers: Observers, heard: Heard) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    defect = ZeroDivisionError()
+
+    def fails(ended: Sequence[Exchange]) -> None:
+        raise defect
+
+    observers.lossy = (fails, heard)
+    put(observers, "a")
+    observers.flush()
+    assert (heard.batches, told) == ([["a"]], [defect])
+
+
+async def test_what_waits_holds_no_body_no_catalog_and_nothing_that_a_request_was_granted(up: Upstream) -> None:
+    up.on(lambda request: json_answer(completion("Hello")))
+    limits = {"enabled": True, "global": {"tokensPerMinute": 1_000_000}}
+    async with Gateway(one_provider(up, rateLimiting=limits)) as gw:
+        waiting: list[Exchange] = []
+        gw.app.observers.lossy += (waiting.extend,)
+        client = await gw.client()
+        answer = await client.fetch("POST", "/v1/chat/completions", json={"model": "m", "messages": []})
+        assert answer.status == 200
+        await gw.settled()
+    (exchange,) = waiting
+    assert (exchange.hold, exchange.fault) == (None, None)
+    assert not hasattr(exchange, "catalog")
+    assert exchange.outcome == "ok"
+
+
+# Exact observers
+
+
+class Ledger:
+    """An exact observer: what it was offered, and whether its catalog and its reservation were still there."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str]] = []
+        self.whole = True
+
+    def offer(self, exchange: Exchange) -> None:
+        self.entries.append((exchange.endpoint.path, exchange.outcome))
+        deployments = exchange.catalog.deployments
+        self.whole &= [each.name for each in deployments] == ["m"]
+        if exchange.outcome == "ok" and exchange.attempts:
+            self.whole &= exchange.hold is not None
+        if exchange.outcome == "broken":
+            self.whole &= exchange.fault is not None
+
+
+async def test_an_exact_observer_sees_every_exchange_with_its_catalog_however_it_ends(up: Upstream) -> None:
+    chat, call, ledger = "/v1/chat/completions", {"model": "m", "messages": []}, Ledger()
+    stream = [Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hi")[:2])]
+    up.queue(
+        json_answer(completion("Hello")), json_answer(error_json("no"), 500), [*stream, Close()], [*stream, Stall()]
+    )
+    up.on(lambda request: [Stall()])
+    source = one_provider(up, rateLimiting={"enabled": True, "global": {"concurrent": 10}}, server={"drainSecs": 0})
+    async with Gateway(source) as gw:
+        gw.app.observers.exact = (ledger,)
+        client = await gw.client()
+        assert (await client.fetch("POST", chat, json=call)).status == 200
+        assert ledger.entries == [("chat/completions", "ok")]  # at once, and not with the next batch
+        assert (await client.fetch("POST", chat, json=call)).status == 502
+        assert (await client.fetch("POST", chat, json=call | {"model": "unknown"})).status == 404
+        assert (await client.fetch("GET", "/v1/models")).status == 200
+        assert (await client.fetch("GET", "/v1/unknown")).status == 404
+        await (await gw.client()).fetch("POST", chat, json=call | {"stream": True})
+        gone = await gw.client()
+        await gone.request("POST", chat, json=call | {"stream": True})
+        await gone.read_head()
+        gone.close()
+        await until(lambda: len(ledger.entries) == 7, "the exchange whose client left")
+        running = await RawClient(gw.port).connect()  # unlike those of `gw` it stays while the gateway stops
+        await running.request("POST", chat, json=call)
+        await up.request(4)
+    running.close()
+    assert [outcome for _, outcome in ledger.entries] == [
+        *("ok", "error", "error", "ok", "error"),
+        *("broken", "client_gone", "cancelled"),
+    ]
+    assert ledger.whole
+
+
+async def test_an_exact_observer_that_fails_prevents_no_settlement(up: Upstream) -> None:
+    class Broken:
+        def offer(self, exchange: Exchange) -> None:
+            raise ZeroDivisionError
+
+    up.on(lambda request: json_answer(completion("Hello")))
+    async with Gateway(one_provider(up)) as gw:
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+        gw.app.observers.exact = (Broken(), ledger := Ledger())
+        client = await gw.client()
+        await client.fetch("POST", "/v1/chat/completions", json={"model": "m", "messages": []})
+        assert (await gw.settled())["outcome"] == "ok"
+    assert [type(each) for each in told] == [ZeroDivisionError]
+    assert len(ledger.entries) == 1
