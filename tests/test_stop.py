@@ -308,7 +308,7 @@ async def test_a_drained_answer_counts_as_running() -> None:
             await client.request("POST", CHAT, json=STREAM)
             await client.read_head()
             client.close()
-            await until(lambda: gw.app.gateway and _detached(gw.app), "the client's departure to be seen")
+            await until(lambda: gw.app.gateway and _draining(gw.app), "the client's departure to be seen")
             ending = asyncio.ensure_future(gw.app.stop())
             await asyncio.sleep(0.05)
             assert not ending.done()
@@ -319,9 +319,9 @@ async def test_a_drained_answer_counts_as_running() -> None:
             assert line["tokens"]["output"] == 4
 
 
-def _detached(app: Application) -> bool:
+def _draining(app: Application) -> bool:
     assert app.gateway is not None
-    return any(getattr(request.flow, "_detached", False) for request in app.gateway._running.values())
+    return any(getattr(request.flow, "draining", False) for request in app.gateway._running.values())
 
 
 async def test_after_the_stop_nothing_listens_and_nothing_is_open() -> None:
