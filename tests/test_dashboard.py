@@ -387,7 +387,7 @@ async def test_it_finds_the_gateway_again_after_a_restart(browser: Browser, up: 
             await expect(page.locator("#link-words")).to_have_text("Live")
         await expect(page.locator("#link-words")).to_have_text("Reconnecting")
         async with Gateway(source) as second:
-            await expect(page.locator("#link-words")).to_have_text("Live", timeout=15_000)
+            await expect(page.locator("#link-words")).to_have_text("Live")
             assert await call(second) == 200
             await go(page, "requests")
             await expect(page.locator("tbody tr")).to_have_count(1)

@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.support.machine import one_at_a_time
+from tests.support.patience import PATIENCE
 from tests.support.services import missing
 
 QUIET = (
@@ -34,6 +35,8 @@ INSTALL = (
     ("apt-get", "-qq", "install", "--no-upgrade", "--no-install-recommends", "chromium"),
 )
 INSTALL_SECS = 600.0  # some hundred megabytes
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @asynccontextmanager

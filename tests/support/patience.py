@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds
 
 
 async def within(what: Awaitable[T], waiting_for: str, seen: Callable[[], object] = lambda: "") -> T:
