@@ -53,7 +53,7 @@ Text
 Tracing
 Usage
 Watch
-_Found
+_Key
 _Tally
 """
 
@@ -72,7 +72,6 @@ Breaker
 Connection
 EventRelay
 Gateway
-Plan
 Reader
 ServerTls
 UpstreamConnection
@@ -109,7 +108,6 @@ demo/answer.py
 demo/audio.py
 demo/chat.py
 demo/responses.py
-dispatch/dispatch.py
 dispatch/attempt.py
 dispatch/choice.py
 dispatch/continuation.py
@@ -126,7 +124,7 @@ gateway.py
 limits/base.py
 limits/link.py
 process.py
-providers/openai.py
+providers/provider.py
 relay/pump.py
 relay/upstream_call.py
 relay/upstream_request.py
