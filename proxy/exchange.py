@@ -59,13 +59,13 @@ class Attempt(Struct, eq=False):
     span: str = ""  # its id, where the exchange is traced
 
 
-class Reservation(Protocol):
+class LimitReservation(Protocol):
     """What an exchange was granted of the limits, as far as those see it who do not know how limits work."""
 
-    def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
+    def set_call(self, endpoint: Endpoint, call: Call | None) -> None:
         """The call is known, so that tokens can be estimated; ``None``: it is not read."""
 
-    def enter(self, deployment: Deployment) -> bool | Awaitable[bool]:
+    def reserve(self, deployment: Deployment) -> bool | Awaitable[bool]:
         """Whether the limits of this deployment's model and provider let the exchange ask it. Costs nothing twice.
 
         An awaitable where the store has to be waited for. Raises RateLimited where no other deployment would help.
@@ -74,7 +74,7 @@ class Reservation(Protocol):
     def refusal(self) -> GatewayError | None:
         """Why ``enter`` said no, if it did."""
 
-    def lines(self) -> bytes:
+    def header_lines(self) -> bytes:
         """The header lines that tell the client how it stands."""
 
     def settle(self, exchange: Exchange) -> None:
@@ -90,7 +90,7 @@ class Exchange(Struct, eq=False):
     began: float
     client: str = ""  # the address that it came from
     caller: Client | None = None  # who asks, once that is known
-    hold: Reservation | None = None  # what it was granted, where there are limits
+    reservation: LimitReservation | None = None  # what it was granted, where there are limits
     model: str = ""  # as the client asked
     provider: str = ""
     request_model: str = ""  # as sent upstream

@@ -270,10 +270,10 @@ class Gateway:
         observers = self._observers
         if observers.exact:
             observers.offer(exchange)
-        hold = exchange.hold
-        if hold is not None:
-            hold.settle(exchange)
-            exchange.hold = None
+        reservation = exchange.reservation
+        if reservation is not None:
+            reservation.settle(exchange)
+            exchange.reservation = None
         if exchange.fault is not None:
             exchange.fault = None
         del exchange.catalog
@@ -365,8 +365,8 @@ class Gateway:
             plan = plan_call(self._dispatcher, responder, call, route.pinned, waited)
         except ListsPending as pending:
             return self._dispatch_listed(responder, route, call, pending)
-        if exchange.hold is not None:
-            exchange.hold.weigh(route.endpoint, call)
+        if exchange.reservation is not None:
+            exchange.reservation.set_call(route.endpoint, call)
         if self._capture is not None:
             self._capture(exchange, call)
         responder.call = call
@@ -390,8 +390,8 @@ class Gateway:
             except ListsPending as pending:
                 await self._lists.wait(pending.providers)
                 plan = plan_form(self._dispatcher, responder, named, route.pinned, waited=True)
-            if exchange.hold is not None:
-                exchange.hold.weigh(route.endpoint, None)
+            if exchange.reservation is not None:
+                exchange.reservation.set_call(route.endpoint, None)
 
             def body(attempt: Attempt) -> tuple[AsyncIterator[bytes], int | None]:
                 upstream = attempt.deployment.upstream_model or route.model or None

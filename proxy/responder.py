@@ -267,7 +267,7 @@ class Responder:
         return b"x-request-id: %b\r\n%b%b%b" % (
             exchange.request_id.encode(),
             router_metadata.lines(exchange, self._deployment),
-            b"" if exchange.hold is None else exchange.hold.lines(),
+            b"" if exchange.reservation is None else exchange.reservation.header_lines(),
             self.decision,
         )
 

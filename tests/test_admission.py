@@ -352,7 +352,7 @@ async def test_without_authentication_and_rate_limiting_there_is_no_limiter(up: 
         client = await gw.client()
         answer = await ask(client, bearer(SECRET))
         assert (answer.status, answer.header("X-RateLimit-Limit")) == (200, None)
-        assert limiter_of(gw).rules.inert
+        assert limiter_of(gw).rules.inactive
 
 
 # Limits of requests
@@ -500,7 +500,7 @@ async def test_what_a_later_limit_refuses_is_given_back_to_the_earlier_ones(up: 
         client = await gw.client()
         for _ in range(5):
             await ask(client)
-        everyone = limiter_of(gw).rules.everyone.requests[0]
+        everyone = limiter_of(gw).rules.shared.requests[0]
         assert store_of(gw).usage(everyone, "all") == pytest.approx(9, abs=0.1)
 
 
@@ -553,7 +553,7 @@ async def test_a_key_hears_of_no_other_names_than_its_own(up: Upstream) -> None:
 
 def level(gw: Gateway, name: str, key: str) -> float:
     rules = limiter_of(gw).rules
-    bounds = {"client": rules.client(None), "model": rules.model, "global": rules.everyone}[name]
+    bounds = {"client": rules.client(None), "model": rules.model, "global": rules.shared}[name]
     assert bounds.tokens is not None
     return store_of(gw).usage(bounds.tokens, key)
 
@@ -631,7 +631,7 @@ def _chunks(events: list[bytes]) -> list[Any]:
 
 def slots(gw: Gateway) -> float:
     rules = limiter_of(gw).rules
-    limit = next(limit for limit in rules.everyone.requests if not limit.rate)
+    limit = next(limit for limit in rules.shared.requests if not limit.rate)
     return store_of(gw).usage(limit, "all")
 
 

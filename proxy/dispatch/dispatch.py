@@ -79,7 +79,7 @@ class Dispatch(Struct, eq=False):
             deployment = await first_free(self)
             now = current_time()
         while deployment is not None:
-            admitted = exchange.hold is None or exchange.hold.enter(deployment)
+            admitted = exchange.reservation is None or exchange.reservation.reserve(deployment)
             if admitted is not True:
                 admitted = await self.admitted(deployment, admitted)
                 now = current_time()
@@ -147,8 +147,8 @@ def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> Non
     ``failure`` is that of the last attempt, ``None`` where there was none. Raises GatewayError.
     """
     exchange, responder = dispatch.exchange, dispatch.responder
-    if failure is None and dispatch.limited and exchange.hold is not None:
-        refusal = exchange.hold.refusal()
+    if failure is None and dispatch.limited and exchange.reservation is not None:
+        refusal = exchange.reservation.refusal()
         if refusal is not None:
             raise refusal
     if failure is None or failure.kind not in rules.RETURNS_ERROR:

@@ -75,13 +75,13 @@ class Hedging:
     async def _compete(self) -> AttemptFailure | None:
         """Run an attempt on the next candidate. Raises Lost where there is none, or the race is over."""
         # Nothing is begun before this runs: a task that is canceled before its first step has nothing to undo.
-        dispatch, reservation, run = self._dispatch, self._dispatch.exchange.hold, None
+        dispatch, reservation, run = self._dispatch, self._dispatch.exchange.reservation, None
         current_time = dispatch.dispatcher.now
         while run is None and self._race.winner is None and has_budget(dispatch):
             found = dispatch.plan.next(current_time())
             if found is None:
                 break
-            admitted = reservation is None or await dispatch.admitted(found, reservation.enter(found))
+            admitted = reservation is None or await dispatch.admitted(found, reservation.reserve(found))
             if admitted and self._race.winner is None:
                 run = dispatch.begin(found, current_time())
         if run is None:

@@ -67,10 +67,10 @@ class Verdict(Struct, frozen=True, gc=False):
 class Store(Protocol):
     """Holds buckets. ``lease`` names the holder of slots: whoever takes them gives them back under the same number."""
 
-    def take(self, wants: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
-        """All of ``wants`` at once, or none of them. A store that needs not wait answers at once.
+    def take(self, costs: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
+        """All of ``costs`` at once, or none of them. A store that needs not wait answers at once.
 
-        No two wants name the same bucket. No amount is larger than its capacity.
+        No two costs name the same bucket. No amount is larger than its capacity.
         """
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:

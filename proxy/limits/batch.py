@@ -29,21 +29,21 @@ class Batch:
         self._renewed: dict[int, list[int]] = {}
         self._takes: list[list[float]] = []
 
-    def take(self, wants: Sequence[Cost], lease: int) -> None:
+    def take(self, costs: Sequence[Cost], lease: int) -> None:
         entry: list[float] = [lease]
-        for want in wants:
-            limit = want.limit
+        for cost in costs:
+            limit = cost.limit
             if limit.rate:
-                entry += self._bucket(limit, want.key), want.amount / limit.rate * MICROSECONDS, _room(limit)
+                entry += self._bucket(limit, cost.key), cost.amount / limit.rate * MICROSECONDS, _room(limit)
             else:
-                entry += self._set((limit.name, want.key)), 1, limit.capacity
+                entry += self._set((limit.name, cost.key)), 1, limit.capacity
         self._takes.append(entry)
 
-    def correct(self, want: Cost) -> None:
-        limit = want.limit
+    def correct(self, cost: Cost) -> None:
+        limit = cost.limit
         self._corrections += (
-            self._bucket(limit, want.key),
-            want.amount / limit.rate * MICROSECONDS,
+            self._bucket(limit, cost.key),
+            cost.amount / limit.rate * MICROSECONDS,
             _room(limit),
         )
 
@@ -87,7 +87,7 @@ class Batch:
 
 
 def answers(reply: bytes) -> list[tuple[int, float]]:
-    """For each take which want is told of, from 1 (negative: it refused), and how much of its room is taken.
+    """For each take which cost is told of, from 1 (negative: it refused), and how much of its room is taken.
 
     Raises msgspec.MsgspecError.
     """
@@ -95,16 +95,16 @@ def answers(reply: bytes) -> list[tuple[int, float]]:
     return [(int(which), used) for which, used in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
-def verdict(wants: Sequence[Cost], which: int, used: float) -> Verdict:
-    want = wants[abs(which) - 1]
-    limit = want.limit
+def verdict(costs: Sequence[Cost], which: int, used: float) -> Verdict:
+    cost = costs[abs(which) - 1]
+    limit = cost.limit
     if not limit.rate:
         return Verdict(which > 0, limit, max(limit.capacity - used, 0.0), 0.0, 0.0 if which > 0 else 1.0)
     reset_after = used / MICROSECONDS
     remaining = max(limit.capacity - reset_after * limit.rate, 0.0)
     if which > 0:
         return Verdict(True, limit, remaining, reset_after, 0.0)
-    return Verdict(False, limit, remaining, reset_after, reset_after + want.amount / limit.rate - refill(limit))
+    return Verdict(False, limit, remaining, reset_after, reset_after + cost.amount / limit.rate - refill(limit))
 
 
 def _room(limit: Limit) -> float:

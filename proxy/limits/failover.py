@@ -43,7 +43,7 @@ class SharedStore(Store, Protocol):
 class Local(Store, Protocol):
     """A store that answers at once."""
 
-    def take(self, wants: Sequence[Cost], lease: int) -> Verdict: ...
+    def take(self, costs: Sequence[Cost], lease: int) -> Verdict: ...
 
 
 class State(Struct, frozen=True):
@@ -100,19 +100,19 @@ class Failover:
 
     # -- as a Store -------------------------------------------------------------------------------
 
-    def take(self, wants: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
+    def take(self, costs: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
         """Raises Overloaded where the store is down and the policy ``closed``; never StoreDown."""
         if self._reason:
-            return self._instead(wants, lease)
-        return self._ask(wants, lease)
+            return self._instead(costs, lease)
+        return self._ask(costs, lease)
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         elsewhere = self._elsewhere.get(lease)
         if elsewhere is None:
             self._remote.settle(corrections, slots, lease)
             return
-        there = [want for want in corrections if _bucket(want) in elsewhere]
-        here = [want for want in corrections if _bucket(want) not in elsewhere]
+        there = [cost for cost in corrections if _bucket(cost) in elsewhere]
+        here = [cost for cost in corrections if _bucket(cost) not in elsewhere]
         # A slot goes to both: it is none to the store of which the lease does not hold it.
         self._remote.settle(here, slots, lease)
         if self._policy == "local":
@@ -132,19 +132,19 @@ class Failover:
 
     # -- while it is up ---------------------------------------------------------------------------
 
-    async def _ask(self, wants: Sequence[Cost], lease: int) -> Verdict:
+    async def _ask(self, costs: Sequence[Cost], lease: int) -> Verdict:
         try:
-            verdict = await self._asked(wants, lease)
+            verdict = await self._asked(costs, lease)
         except StoreDown as down:
             self._lost(str(down))
-            return self._instead(wants, lease)
+            return self._instead(costs, lease)
         if self._elsewhere and verdict.admitted and lease in self._elsewhere:
-            self._elsewhere[lease].difference_update(map(_bucket, wants))
+            self._elsewhere[lease].difference_update(map(_bucket, costs))
         return verdict
 
-    async def _asked(self, wants: Sequence[Cost], lease: int) -> Verdict:
+    async def _asked(self, costs: Sequence[Cost], lease: int) -> Verdict:
         began = self._now()
-        answer = self._remote.take(wants, lease)
+        answer = self._remote.take(costs, lease)
         verdict = await answer if isawaitable(answer) else answer
         self._latency = self._now() - began
         return verdict
@@ -158,18 +158,18 @@ class Failover:
         self._warn(f"the store of limits is down ({self._reason}): until it is back {_MEANWHILE[self._policy]}")
         self._probing = asyncio.get_running_loop().create_task(self._probe(), name="probe of the store of limits")
 
-    def _instead(self, wants: Sequence[Cost], lease: int) -> Verdict:
+    def _instead(self, costs: Sequence[Cost], lease: int) -> Verdict:
         if self._policy == "closed":
             raise Overloaded("Rate limits cannot be checked at the moment.", code="limiter_unavailable")
-        verdict = self._local.take(wants, lease) if self._policy == "local" else _UNLIMITED
+        verdict = self._local.take(costs, lease) if self._policy == "local" else _UNLIMITED
         if verdict.admitted:
-            self._remember(wants, lease)
+            self._remember(costs, lease)
         return verdict
 
-    def _remember(self, wants: Sequence[Cost], lease: int) -> None:
+    def _remember(self, costs: Sequence[Cost], lease: int) -> None:
         if len(self._elsewhere) >= _REMEMBERED and lease not in self._elsewhere:
             del self._elsewhere[next(iter(self._elsewhere))]
-        self._elsewhere.setdefault(lease, set()).update(map(_bucket, wants))
+        self._elsewhere.setdefault(lease, set()).update(map(_bucket, costs))
 
     async def _probe(self) -> None:
         while self._reason:
@@ -187,5 +187,5 @@ class Failover:
         self._reason, self._since = "", now
 
 
-def _bucket(want: Cost) -> tuple[str, str]:
-    return want.limit.name, want.key
+def _bucket(cost: Cost) -> tuple[str, str]:
+    return cost.limit.name, cost.key

@@ -1,4 +1,4 @@
-"""The limiter middleware: before the body is read, a request takes from the buckets of everyone and of its client.
+"""The limiter middleware: before the body is read, a request takes from the buckets of shared and of its client.
 
 What depends on the call (models, providers, tokens) the exchange's ``Reservation`` takes, later.
 """
@@ -30,10 +30,10 @@ class Limiter:
 
     def adopt(self, rules: Rules) -> None:
         self.rules = rules
-        self._terms: LimiterSnapshot | None = None  # nothing is limited
+        self._snapshot: LimiterSnapshot | None = None  # nothing is limited
         self._only_own = not rules.enabled  # a client without limits of its own is not limited
-        if not rules.inert:
-            self._terms = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
+        if not rules.inactive:
+            self._snapshot = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
 
     async def start(self) -> None:
         """Ask a shared store once, so that one that is down is logged before a client finds out."""
@@ -42,28 +42,28 @@ class Limiter:
 
     def own_limits(self) -> dict[tuple[str, str], Limit]:
         """``LimiterSnapshot.own_limits`` of the rules in force."""
-        return {} if self._terms is None else self._terms.own_limits()
+        return {} if self._snapshot is None else self._snapshot.own_limits()
 
     def wrap(self, handler: Handler) -> Handler:
         # No coroutine of its own: where the store answers at once, being asked costs no more than the asking.
         def limited(responder: Responder) -> Awaitable[None]:
-            terms = self._terms
-            if terms is None:
+            snapshot = self._snapshot
+            if snapshot is None:
                 return handler(responder)
             exchange = responder.exchange
             client = exchange.caller
             if self._only_own and (client is None or client.limits is None):
                 return handler(responder)
-            demand = terms.before(client)  # which may be the first to hear of slots
-            lease = next(terms.leases) if terms.rules.has_slots else 0
-            answer = terms.prepared.grant(demand, lease)
+            prepared = snapshot.client_costs(client)  # which may be the first to hear of slots
+            lease = next(snapshot.leases) if snapshot.rules.has_slots else 0
+            answer = snapshot.prepared_store.grant(prepared, lease)
             if isinstance(answer, tuple):
-                exchange.hold = Reservation(terms, client, exchange.attempts, lease, demand.wants, answer)
+                exchange.reservation = Reservation(snapshot, client, exchange.attempts, lease, prepared.costs, answer)
                 return handler(responder)
-            hold = exchange.hold = Reservation(terms, client, exchange.attempts, lease, demand.wants)
+            reservation = exchange.reservation = Reservation(snapshot, client, exchange.attempts, lease, prepared.costs)
             if not isinstance(answer, Verdict):
-                return _later(responder, handler, hold, answer)
-            hold.begin(answer)
+                return _later(responder, handler, reservation, answer)
+            reservation.begin(answer)
             return handler(responder)
 
         return limited
@@ -72,6 +72,6 @@ class Limiter:
         await self.store.close()
 
 
-async def _later(responder: Responder, handler: Handler, hold: Reservation, verdict: Awaitable[Verdict]) -> None:
-    hold.begin(await verdict)
+async def _later(responder: Responder, handler: Handler, reservation: Reservation, verdict: Awaitable[Verdict]) -> None:
+    reservation.begin(await verdict)
     await handler(responder)

@@ -15,13 +15,13 @@ from proxy.limits import bucket
 from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.bucket import BOUND, FULL
 from proxy.limits.generations import Generations
-from proxy.limits.prepared import NOTHING_WANTED, Granted, PreparedCosts
+from proxy.limits.prepared import NO_COSTS, Granted, PreparedCosts
 from proxy.limits.slots import Slots
 
 _SLOT_WAIT = 1.0  # seconds; nobody knows when one gets free
 
 # What a take has changed so far, the last first: where, whose, and the ``full_at`` before. A refusal is rare, so it
-# undoes; a list of what is yet to be done cost every take twice as many steps.
+# undoes; a list of what is yet to be done seconds every take twice as many steps.
 _Taken = tuple[()] | tuple[dict[str, float], str, float, "_Taken"]
 
 
@@ -45,66 +45,66 @@ class Memory:
     def __repr__(self) -> str:
         return f"<Memory {self._buckets} {self._slots}>"
 
-    def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
-        answer = self.grant(self.prepare(wants), lease)
+    def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+        answer = self.grant(self.prepare(costs), lease)
         return _verdict(*answer) if isinstance(answer, tuple) else answer
 
-    def prepare(self, wants: Sequence[Cost]) -> PreparedCosts:
+    def prepare(self, costs: Sequence[Cost]) -> PreparedCosts:
         """For any number of takes: where a name's keys are, and that they know of such a refill, stays so."""
         now = self._now()
         buckets, slots = [], []
-        for want in wants:
-            limit = want.limit
+        for cost in costs:
+            limit = cost.limit
             refill = limit.refill
             if refill:
                 keys = self._keys(limit.name, refill, now)
-                buckets.append((keys, want.key, want.amount / limit.rate, refill, limit))
+                buckets.append((keys, cost.key, cost.amount / limit.rate, refill, limit))
             else:
-                slots.append(want)
-        return PreparedCosts(tuple(wants), tuple(buckets), tuple(slots))
+                slots.append(cost)
+        return PreparedCosts(tuple(costs), tuple(buckets), tuple(slots))
 
-    def grant(self, demand: PreparedCosts, lease: int) -> Granted | Verdict:
+    def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict:
         """All that was asked for, or the verdict that refuses it."""
         now = self._now()
         if now >= self._turns_at:
             self._turn(now)
         taken: _Taken = ()
-        most, tightest = NOTHING_WANTED
-        for keys, key, cost, refill, limit in demand.buckets:
+        most, tightest = NO_COSTS
+        for keys, key, seconds, refill, limit in prepared.buckets:
             young = keys.young
             try:
                 full_at = young[key]
             except KeyError:
                 full_at = keys.recall(key, now)
                 young = keys.young
-            ahead = cost + (full_at - now) if full_at > now else cost
+            ahead = seconds + (full_at - now) if full_at > now else seconds
             young[key] = now + ahead  # if a later one turns its generation, it is found in the old one
             taken = young, key, full_at, taken
             part = ahead / refill
             if part > most:
                 if part > BOUND:
                     _undo(taken)
-                    return self._refusal(demand.wants, lease, now)
+                    return self._refusal(prepared.costs, lease, now)
                 most, tightest = part, limit
-        if not demand.slots:
+        if not prepared.slots:
             return most, tightest
-        answer = self._hold(demand, lease, most, tightest)
+        answer = self._hold(prepared, lease, most, tightest)
         if answer is None:
             _undo(taken)
-            return self._refusal(demand.wants, lease, now)
+            return self._refusal(prepared.costs, lease, now)
         return answer
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         now = self._now()
-        for want in corrections:
-            limit, key = want.limit, want.key
+        for cost in corrections:
+            limit, key = cost.limit, cost.key
             keys = self._keys(limit.name, bucket.refill(limit), now)
             full_at = keys.young.get(key)
             if full_at is None:
                 full_at = keys.recall(key, now)
-            keys.young[key] = bucket.corrected(limit, full_at, now, want.amount)
-        for want in slots:
-            self._slots.release(want.limit.name, want.key, lease)
+            keys.young[key] = bucket.corrected(limit, full_at, now, cost.amount)
+        for cost in slots:
+            self._slots.release(cost.limit.name, cost.key, lease)
 
     async def close(self) -> None:
         """Nothing is queued, and what it holds goes with it."""
@@ -122,7 +122,7 @@ class Memory:
             return limit.capacity - self._slots.held(limit.name, key)
         return bucket.level(limit, self._full_at(limit, key), self._now())
 
-    def snapshot(self, limit: Limit, most: int) -> list[tuple[str, float]]:
+    def top_usage(self, limit: Limit, most: int) -> list[tuple[str, float]]:
         """The keys that have used the largest parts of ``limit``, in that order and ``most`` of them at most.
 
         A part is 1 where nothing is left, and up to 2 in debt; keys that have used nothing are left out. To be asked
@@ -154,42 +154,42 @@ class Memory:
                 keys.prepare(keys.longest, now)
         self._turns_at = min(keys.turns_at for keys in self._buckets.values())
 
-    def _hold(self, demand: PreparedCosts, lease: int, most: float, tightest: Limit | None) -> Granted | None:
+    def _hold(self, prepared: PreparedCosts, lease: int, most: float, tightest: Limit | None) -> Granted | None:
         """All slots, or none; ``most`` and ``tightest`` are those of the buckets."""
-        held_with, order = self._slots.held_with, [want.limit for want in demand.wants]
-        for want in demand.slots:
-            limit = want.limit
-            held = held_with(limit.name, want.key, lease)
+        count_with, order = self._slots.count_with, [cost.limit for cost in prepared.costs]
+        for cost in prepared.slots:
+            limit = cost.limit
+            held = count_with(limit.name, cost.key, lease)
             if held > limit.capacity:
                 return None
             part = held / limit.capacity
             if part > most or (part == most and tightest is not None and order.index(limit) < order.index(tightest)):
                 most, tightest = part, limit
-        for want in demand.slots:
-            self._slots.hold(want.limit.name, want.key, lease)
+        for cost in prepared.slots:
+            self._slots.hold(cost.limit.name, cost.key, lease)
         return most, tightest
 
     def _full_at(self, limit: Limit, key: str) -> float:
         keys = self._buckets.get(limit.name)
         return FULL if keys is None else keys.peek(key)
 
-    def _refusal(self, wants: Sequence[Cost], lease: int, now: float) -> Verdict:
+    def _refusal(self, costs: Sequence[Cost], lease: int, now: float) -> Verdict:
         """Of the one that has to be waited for the longest: before that no other answer is to be had."""
-        waits = [self._retry_after(want, lease, now) for want in wants]
+        waits = [self._retry_after(cost, lease, now) for cost in costs]
         retry_after = max(waits)
-        want = wants[waits.index(retry_after)]
-        limit = want.limit
+        cost = costs[waits.index(retry_after)]
+        limit = cost.limit
         if not limit.rate:
             return Verdict(False, limit, 0.0, 0.0, retry_after)
-        full_at = self._full_at(limit, want.key)
+        full_at = self._full_at(limit, cost.key)
         remaining = max(bucket.level(limit, full_at, now), 0.0)
         return Verdict(False, limit, remaining, bucket.reset_after(full_at, now), retry_after)
 
-    def _retry_after(self, want: Cost, lease: int, now: float) -> float:
-        limit = want.limit
+    def _retry_after(self, cost: Cost, lease: int, now: float) -> float:
+        limit = cost.limit
         if limit.rate:
-            return bucket.retry_after(limit, self._full_at(limit, want.key), now, want.amount)
-        return _SLOT_WAIT if self._slots.held_with(limit.name, want.key, lease) > limit.capacity else 0.0
+            return bucket.retry_after(limit, self._full_at(limit, cost.key), now, cost.amount)
+        return _SLOT_WAIT if self._slots.count_with(limit.name, cost.key, lease) > limit.capacity else 0.0
 
 
 def _verdict(part: float, limit: Limit | None) -> Verdict:

@@ -15,7 +15,7 @@ def overview(config: Config) -> list[str]:
     """
     settings, rules = config.rate_limiting, Rules.of(config.rate_limiting, config.auth)
     found = [*_levels(config, rules), *_keys(config, rules)]
-    if rules.inert or not (rules.credentials or found):
+    if rules.inactive or not (rules.credentials or found):
         return ["none"]
     where = f"kept in {settings.store}"
     return [where if found else f"only those of keys and tokens, {where}", *found]
@@ -23,7 +23,7 @@ def overview(config: Config) -> list[str]:
 
 def _levels(config: Config, rules: Rules) -> Iterator[str]:
     # An address is a level of its own only where nobody proves who asks.
-    levels = {"global": rules.everyone, "perClient": rules.own}
+    levels = {"global": rules.shared, "perClient": rules.own}
     if not rules.credentials:
         levels["perAddress"] = rules.address
     for name, bounds in (levels | {"perModel": rules.model, "perProvider": rules.provider}).items():

@@ -18,7 +18,7 @@ _TOGETHER = 1000  # of each in one call
 T = TypeVar("T")
 
 
-class Told(Struct):
+class Sent(Struct):
     """What went with one call."""
 
     corrections: list[Cost]
@@ -33,8 +33,8 @@ class Pending:
         self._released: deque[tuple[Slot, int]] = deque(maxlen=most)
         self._renewals: deque[tuple[Slot, int]] = deque()
 
-    def correct(self, want: Cost) -> None:
-        self._corrections.append(want)
+    def correct(self, cost: Cost) -> None:
+        self._corrections.append(cost)
         if len(self._corrections) > self._most:
             self._merge()
 
@@ -44,11 +44,11 @@ class Pending:
     def renew(self, held: Iterable[tuple[Slot, int]]) -> None:
         self._renewals = deque(held)
 
-    def fill(self, batch: Batch, held: Leases) -> Told:
+    def fill(self, batch: Batch, held: Leases) -> Sent:
         """Move into ``batch`` what it can carry. What ``held`` does not hold any more is not renewed."""
-        told = Told(_first(self._corrections), _first(self._released))
-        for want in told.corrections:
-            batch.correct(want)
+        told = Sent(_first(self._corrections), _first(self._released))
+        for cost in told.corrections:
+            batch.correct(cost)
         for slot, lease in told.released:
             batch.release(slot, lease)
         for renewal in _first(self._renewals):
@@ -56,7 +56,7 @@ class Pending:
                 batch.renew(*renewal)
         return told
 
-    def put_back(self, told: Told, corrections: bool) -> None:
+    def put_back(self, told: Sent, corrections: bool) -> None:
         """The call failed. Releasing twice does no harm; a correction that may have arrived must not come again."""
         for each in reversed(told.released[: self._most - len(self._released)]):
             self._released.appendleft(each)
@@ -74,10 +74,10 @@ class Pending:
         """One correction for each bucket; if these are too many, the oldest half is forgotten: buckets fill anyway."""
         sums: dict[tuple[str, str, float, float], float] = {}
         limits: dict[tuple[str, str, float, float], Limit] = {}
-        for want in self._corrections:
-            limit = want.limit
-            bucket = (limit.name, want.key, limit.capacity, limit.rate)
-            sums[bucket] = sums.pop(bucket, 0.0) + want.amount
+        for cost in self._corrections:
+            limit = cost.limit
+            bucket = (limit.name, cost.key, limit.capacity, limit.rate)
+            sums[bucket] = sums.pop(bucket, 0.0) + cost.amount
             limits[bucket] = limit
         merged = [Cost(limits[bucket], bucket[1], amount) for bucket, amount in sums.items()]
         self._corrections = deque(merged[-(self._most // 2) :])

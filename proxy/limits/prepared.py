@@ -1,6 +1,6 @@
-"""Wants with all found out that does not change from one take to the next, and the face of a store that takes them so.
+"""Costs with all found out that does not change from one take to the next, and the face of a store that takes them so.
 
-The same client and the same deployment want the same again and again: what is found out once is not looked up by
+The same client and the same deployment cost the same again and again: what is found out once is not looked up by
 every request.
 """
 
@@ -21,30 +21,30 @@ Bucket: TypeAlias = tuple[Generations, str, float, float, Limit]
 # what a client is told, so that no verdict is made for a take that goes well.
 Granted: TypeAlias = tuple[float, Limit | None]
 
-NOTHING_WANTED: Granted = (-1.0, None)
+NO_COSTS: Granted = (-1.0, None)
 
 
 class PreparedCosts(Struct, frozen=True, eq=False):
-    """``wants``, and what one store made of them: it means nothing to another."""
+    """``costs``, and what one store made of them: it means nothing to another."""
 
-    wants: tuple[Cost, ...]
+    costs: tuple[Cost, ...]
     buckets: tuple[Bucket, ...] = ()
     slots: tuple[Cost, ...] = ()
 
     def with_more(self, other: PreparedCosts) -> PreparedCosts:
         """Both at once."""
-        return PreparedCosts(self.wants + other.wants, self.buckets + other.buckets, self.slots + other.slots)
+        return PreparedCosts(self.costs + other.costs, self.buckets + other.buckets, self.slots + other.slots)
 
 
 @runtime_checkable
-class Prepared(Protocol):
+class PreparedStore(Protocol):
     """A store by its quicker face. ``grant`` is ``Store.take``, but says less of what was granted at once."""
 
-    def prepare(self, wants: Sequence[Cost]) -> PreparedCosts: ...
-    def grant(self, demand: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]: ...
+    def prepare(self, costs: Sequence[Cost]) -> PreparedCosts: ...
+    def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]: ...
 
 
-class Unprepared:
+class UnpreparedStore:
     """The quicker face of a store that has none of its own: it is not bothered with nothing, and else just asked."""
 
     __slots__ = ("_store",)
@@ -52,11 +52,11 @@ class Unprepared:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def prepare(self, wants: Sequence[Cost]) -> PreparedCosts:
-        return PreparedCosts(tuple(wants))
+    def prepare(self, costs: Sequence[Cost]) -> PreparedCosts:
+        return PreparedCosts(tuple(costs))
 
-    def grant(self, demand: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]:
-        return self._store.take(demand.wants, lease) if demand.wants else NOTHING_WANTED
+    def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]:
+        return self._store.take(prepared.costs, lease) if prepared.costs else NO_COSTS
 
 
 def part_of(verdict: Verdict) -> float:

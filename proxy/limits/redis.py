@@ -1,7 +1,7 @@
 """Buckets in Redis, exact over any number of processes.
 
 Takes that arrive while a call is under way wait for it and then share the next one, so that under load many takes
-cost one round trip; settlements ride along. Whoever holds slots holds them as leases that expire unless they
+seconds one round trip; settlements ride along. Whoever holds slots holds them as leases that expire unless they
 are renewed: what a process held that died is free after ``lease_secs``.
 """
 
@@ -20,8 +20,8 @@ from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.batch import Batch, Slot, answers, verdict
 from proxy.limits.failover import StoreDown
 from proxy.limits.leases import Leases
-from proxy.limits.link import Link
-from proxy.limits.pending import Pending, Told
+from proxy.limits.pending import Pending, Sent
+from proxy.limits.script_connection import ScriptConnection
 from proxy.limits.survey import Found, survey
 from proxy.redis import RedisClient
 
@@ -33,7 +33,7 @@ _GRANTED = Verdict(True, None, 0.0, 0.0, 0.0)
 
 
 class _Take(Struct, eq=False):
-    wants: Sequence[Cost]
+    costs: Sequence[Cost]
     lease: int
     answer: Future[Verdict]
     gained: list[Slot] = []  # what the lease did not hold before
@@ -44,7 +44,7 @@ class RedisStore:
 
     def __init__(self, redis: RedisClient, *, lease_secs: float = 15.0, now: Callable[[], float] | None = None) -> None:
         script = files("proxy.limits").joinpath("script.lua").read_text(encoding="utf-8")
-        self._link = Link(redis, script)
+        self._link = ScriptConnection(redis, script)
         self._redis = redis
         self._prefix = redis.prefix
         self._owner = secrets.token_hex(8)
@@ -64,13 +64,13 @@ class RedisStore:
 
     # -- as a Store -------------------------------------------------------------------------------
 
-    async def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
+    async def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
         """Raises StoreDown. Whoever is cancelled while waiting has taken nothing."""
-        if not wants:
+        if not costs:
             return _GRANTED
         if self._closing:
             raise StoreDown("closed")
-        take = _Take(wants, lease, asyncio.get_running_loop().create_future())
+        take = _Take(costs, lease, asyncio.get_running_loop().create_future())
         self._takes.append(take)
         self._call()
         try:
@@ -83,11 +83,11 @@ class RedisStore:
             raise
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
-        for want in corrections:
-            if want.limit.rate:  # slots are taken or not
-                self._pending.correct(want)
-        for want in slots:
-            slot = (want.limit.name, want.key)
+        for cost in corrections:
+            if cost.limit.rate:  # slots are taken or not
+                self._pending.correct(cost)
+        for cost in slots:
+            slot = (cost.limit.name, cost.key)
             if self._leases.remove(slot, lease):
                 self._pending.release(slot, lease)
         if self._pending and self._flush is None and not self._closing:
@@ -139,7 +139,7 @@ class RedisStore:
         self._asking = [self._takes.popleft() for _ in range(min(len(self._takes), _TOGETHER))]
         try:
             for take in self._asking:
-                batch.take(take.wants, take.lease)
+                batch.take(take.costs, take.lease)
             self._answered(answers(await self._link.call(batch.keys(), self._argument(batch))))
         except asyncio.CancelledError:
             self._failed(told, StoreDown("closed"))
@@ -163,7 +163,7 @@ class RedisStore:
                 continue
             if which > 0:
                 self._hold(take)
-            take.answer.set_result(verdict(take.wants, which, used))
+            take.answer.set_result(verdict(take.costs, which, used))
         # Last, so that none gives back a slot of which another take of its lease knows.
         for take, which in abandoned:
             if which > 0:
@@ -173,7 +173,7 @@ class RedisStore:
             self._down = False
             self._renew()
 
-    def _failed(self, told: Told, down: StoreDown) -> None:
+    def _failed(self, told: Sent, down: StoreDown) -> None:
         for take in (*self._asking, *self._takes):
             if not take.answer.done():
                 take.answer.set_exception(StoreDown(str(down), sent=down.sent))  # each its own, with its own traceback
@@ -189,7 +189,7 @@ class RedisStore:
     # -- what is held -----------------------------------------------------------------------------
 
     def _hold(self, take: _Take) -> None:
-        slots = [(want.limit.name, want.key) for want in take.wants if not want.limit.rate]
+        slots = [(cost.limit.name, cost.key) for cost in take.costs if not cost.limit.rate]
         take.gained = [slot for slot in slots if self._leases.add(slot, take.lease)]
         if take.gained and self._renewal is None and not self._closing:
             self._renewal = asyncio.get_running_loop().call_later(self._lease_secs / 3, self._renew)
@@ -205,8 +205,8 @@ class RedisStore:
             self._flush_now()
 
     def _give_back(self, take: _Take) -> None:
-        corrections = [Cost(want.limit, want.key, -want.amount) for want in take.wants if want.limit.rate]
-        slots = [want for want in take.wants if (want.limit.name, want.key) in take.gained]
+        corrections = [Cost(cost.limit, cost.key, -cost.amount) for cost in take.costs if cost.limit.rate]
+        slots = [cost for cost in take.costs if (cost.limit.name, cost.key) in take.gained]
         self.settle(corrections, slots, take.lease)
 
 

@@ -12,8 +12,8 @@ from proxy.errors import RateLimited
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.limits.base import Cost, Limit, Verdict
-from proxy.limits.prepared import NOTHING_WANTED, Granted, part_of
-from proxy.limits.rules import EVERYONE, Wants
+from proxy.limits.prepared import NO_COSTS, Granted, part_of
+from proxy.limits.rules import SHARED_KEY, Costs
 from proxy.limits.snapshot import LimiterSnapshot
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import Endpoint
@@ -21,7 +21,7 @@ from proxy.wire.call import Call
 
 ROUNDING = 1e-3  # of a request or token: what floating point makes of 68 is 67.9999999
 GENERATING = ("openai.chat", "openai.completions", "openai.responses")  # the others' answers are no tokens of a model
-_NOTHING: Wants = ()
+_NOTHING: Costs = ()
 
 
 class Grant(Struct):
@@ -30,7 +30,7 @@ class Grant(Struct):
     It has a lease of its own: two attempts that run side by side at one provider hold two of its slots.
     """
 
-    wants: Wants
+    costs: Costs
     asked: int
     lease: int
 
@@ -41,14 +41,14 @@ class Reservation(Struct, eq=False):
     One is made for each request, by position: a Struct, since Python's own ``__init__`` costs three times as much.
     """
 
-    _terms: LimiterSnapshot
+    _snapshot: LimiterSnapshot
     _client: Client | None
-    _trials: list[Attempt]
+    _attempts: list[Attempt]
     lease: int
-    _requests: Wants  # what is asked for before the body is read
-    _tightest: Granted = NOTHING_WANTED  # of all buckets so far, or the one that refused the exchange
+    _requests: Costs  # what is asked for before the body is read
+    _tightest: Granted = NO_COSTS  # of all buckets so far, or the one that refused the exchange
     _grants: dict[Deployment, Grant] = {}
-    _above: Wants = ()  # tokens of the levels that all deployments share, once they are taken
+    _above: Costs = ()  # tokens of the levels that all deployments share, once they are taken
     _endpoint: Endpoint | None = None
     _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
@@ -69,31 +69,31 @@ class Reservation(Struct, eq=False):
             raise self._told(verdict)
         self._tightest = part_of(verdict), verdict.limit
 
-    def weigh(self, endpoint: Endpoint, call: Call | None) -> None:
+    def set_call(self, endpoint: Endpoint, call: Call | None) -> None:
         """What tokens are estimated from is known now; there is no call in what is not read."""
-        if self._terms.rules.counts_tokens:
+        if self._snapshot.rules.counts_tokens:
             self._endpoint, self._call = endpoint, call
 
-    def enter(self, deployment: Deployment) -> bool | Awaitable[bool]:
+    def reserve(self, deployment: Deployment) -> bool | Awaitable[bool]:
         """Whether its model and its provider have room. Raises RateLimited where nobody else's would help.
 
-        It answers at once where the store does: a coroutine for each attempt would cost more than the taking.
+        It answers at once where the store does: a coroutine for each attempt would seconds more than the taking.
         """
-        grants, terms = self._grants, self._terms
+        grants, snapshot = self._grants, self._snapshot
         if grants:
             if deployment in grants:
                 return True
             self._leave()
-        demand, above, lease = terms.at((deployment.name, deployment.provider.name)), _NOTHING, 0
-        own, rules = demand.wants, terms.rules
+        prepared, above, lease = snapshot.deployment_costs((deployment.name, deployment.provider.name)), _NOTHING, 0
+        own, rules = prepared.costs, snapshot.rules
         if rules.gives_back:
             if rules.has_slots:
-                lease = next(terms.leases)
+                lease = next(snapshot.leases)
             if rules.counts_tokens:
                 tokens, above = self._tokens(deployment)
                 own += tokens
-                demand = demand.with_more(terms.prepared.prepare(tokens + above))
-        answer = terms.prepared.grant(demand, lease)
+                prepared = prepared.with_more(snapshot.prepared_store.prepare(tokens + above))
+        answer = snapshot.prepared_store.grant(prepared, lease)
         if not isinstance(answer, tuple):
             if not isinstance(answer, Verdict):
                 return self._later(deployment, own, above, lease, answer)
@@ -101,17 +101,17 @@ class Reservation(Struct, eq=False):
                 return False
         elif answer[0] > self._tightest[0]:
             self._tightest = answer
-        grants[deployment] = Grant(own, len(self._trials), lease)
+        grants[deployment] = Grant(own, len(self._attempts), lease)
         if above:
             self._above = above
         return True
 
     async def _later(
-        self, deployment: Deployment, own: Wants, above: Wants, lease: int, verdict: Awaitable[Verdict]
+        self, deployment: Deployment, own: Costs, above: Costs, lease: int, verdict: Awaitable[Verdict]
     ) -> bool:
         if not self._granted(await verdict):
             return False
-        self._grants[deployment] = Grant(own, len(self._trials), lease)
+        self._grants[deployment] = Grant(own, len(self._attempts), lease)
         self._above = self._above or above  # another attempt may have entered meanwhile
         return True
 
@@ -139,16 +139,16 @@ class Reservation(Struct, eq=False):
 
     # -- what is needed ---------------------------------------------------------------------------
 
-    def _tokens(self, deployment: Deployment) -> tuple[Wants, Wants]:
+    def _tokens(self, deployment: Deployment) -> tuple[Costs, Costs]:
         """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
-        rules, tokens = self._terms.rules, self._estimate(deployment)
+        rules, tokens = self._snapshot.rules, self._estimate(deployment)
         limits = ((rules.model.tokens, deployment.name), (rules.provider.tokens, deployment.provider.name))
         return _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
 
     def _shared(self) -> list[tuple[Limit | None, str]]:
         """The token limits above the deployment's, and whose bucket it is."""
-        rules, client = self._terms.rules, self._client
-        found = [(rules.everyone.tokens, EVERYONE)]
+        rules, client = self._snapshot.rules, self._client
+        found = [(rules.shared.tokens, SHARED_KEY)]
         if client is not None:
             found.append((rules.client(client.limits).tokens, client.id))
             if client.address:
@@ -156,7 +156,7 @@ class Reservation(Struct, eq=False):
         return found
 
     def _estimate(self, deployment: Deployment) -> int:
-        call, estimate = self._call, self._terms.rules.estimates
+        call, estimate = self._call, self._snapshot.rules.estimates
         if self._prompt is None and call is not None:
             self._prompt = prompt_tokens(call, estimate.per_image, estimate.per_audio)
         elif self._prompt is None:
@@ -168,7 +168,7 @@ class Reservation(Struct, eq=False):
 
     def _unread(self) -> int:
         """The tokens of a form, of which only the kind is known."""
-        estimates = self._terms.rules.estimates
+        estimates = self._snapshot.rules.estimates
         path = self._endpoint.path if self._endpoint is not None else ""
         if path.startswith("audio/"):
             return estimates.per_audio
@@ -178,22 +178,22 @@ class Reservation(Struct, eq=False):
 
     def _leave(self) -> None:
         """Another deployment is asked: those whose attempts have ended hold back nobody any more."""
-        running = [attempt.deployment for attempt in self._trials if attempt.ended is None]
+        running = [attempt.deployment for attempt in self._attempts if attempt.ended is None]
         for deployment, grant in self._grants.items():
-            if grant.wants and deployment not in running:
-                self._give(self._unused(deployment, grant), grant.wants, grant.lease)
-                grant.wants = ()
+            if grant.costs and deployment not in running:
+                self._give(self._unused(deployment, grant), grant.costs, grant.lease)
+                grant.costs = ()
 
-    def _give(self, corrections: list[Cost], wants: Wants, lease: int) -> None:
-        """Correct what was taken, and free whatever slots are among the wants."""
-        slots = [want for want in wants if not want.limit.rate] if self._terms.rules.has_slots else []
+    def _give(self, corrections: list[Cost], costs: Costs, lease: int) -> None:
+        """Correct what was taken, and free whatever slots are among the costs."""
+        slots = [cost for cost in costs if not cost.limit.rate] if self._snapshot.rules.has_slots else []
         if corrections or slots:
-            self._terms.store.settle(corrections, slots, lease)
+            self._snapshot.store.settle(corrections, slots, lease)
 
     def _unused(self, deployment: Deployment, grant: Grant) -> list[Cost]:
         """Of a deployment that brought nothing: its tokens, and the request too if it was not even asked."""
-        asked = any(attempt.deployment is deployment for attempt in self._trials[grant.asked :])
-        return [_back(want) for want in grant.wants if want.limit.rate and (_is_tokens(want) or not asked)]
+        asked = any(attempt.deployment is deployment for attempt in self._attempts[grant.asked :])
+        return [_back(cost) for cost in grant.costs if cost.limit.rate and (_is_tokens(cost) or not asked)]
 
     def _told(self, verdict: Verdict) -> RateLimited:
         told = _told(verdict)
@@ -203,12 +203,12 @@ class Reservation(Struct, eq=False):
 
     def settle(self, exchange: Exchange) -> None:
         """Synchronously, once. A request that a later limit refused has used nothing."""
-        terms = self._terms
+        snapshot = self._snapshot
         if self._level:
-            terms.tally.limited(self._level)
+            snapshot.tally.limited(self._level)
         elif exchange.error != "limiter_unavailable":
-            terms.tally.admitted()
-        if self._refused or terms.rules.gives_back:
+            snapshot.tally.admitted()
+        if self._refused or snapshot.rules.gives_back:
             self._give_back(exchange)
 
     def _give_back(self, exchange: Exchange) -> None:
@@ -217,11 +217,11 @@ class Reservation(Struct, eq=False):
         used = self._used(exchange)
         for deployment, grant in self._grants.items():
             brought = deployment is answering and used != 0
-            corrections = _corrected(grant.wants, used) if brought else self._unused(deployment, grant)
-            self._give(corrections, grant.wants, grant.lease)
+            corrections = _corrected(grant.costs, used) if brought else self._unused(deployment, grant)
+            self._give(corrections, grant.costs, grant.lease)
         corrections = _corrected(self._above, used)
         if self._refused:
-            corrections += [_back(want) for want in self._requests if want.limit.rate]
+            corrections += [_back(cost) for cost in self._requests if cost.limit.rate]
         self._give(corrections, self._requests, self.lease)
 
     def _used(self, exchange: Exchange) -> int | None:
@@ -235,7 +235,7 @@ class Reservation(Struct, eq=False):
 
     # -- telling ----------------------------------------------------------------------------------
 
-    def lines(self) -> bytes:
+    def header_lines(self) -> bytes:
         """``X-RateLimit-...`` of the tightest bucket: its configured rate, the amount that may be taken from it now,
         and when it is full again, in Unix seconds.
         """
@@ -245,7 +245,7 @@ class Reservation(Struct, eq=False):
         return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
             limit.quota,
             remaining(limit, part),
-            ceil(self._terms.wall() + part * limit.refill),
+            ceil(self._snapshot.wall() + part * limit.refill),
         )
 
 
@@ -267,22 +267,22 @@ def _answering(attempts: list[Attempt]) -> Deployment | None:
     return None if found is None else found.deployment
 
 
-def _is_tokens(want: Cost) -> bool:
-    return want.limit.unit == "tokensPerMinute"
+def _is_tokens(cost: Cost) -> bool:
+    return cost.limit.unit == "tokensPerMinute"
 
 
-def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> Wants:
+def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> Costs:
     """As much as is estimated, but never more than a bucket can hold: that could never be granted."""
     return tuple(Cost(limit, key, min(float(tokens), limit.capacity)) for limit, key in limits if limit is not None)
 
 
-def _corrected(wants: Iterable[Cost], used: int | None) -> list[Cost]:
+def _corrected(costs: Iterable[Cost], used: int | None) -> list[Cost]:
     """The difference between what was reserved and what was used."""
     if used is None:
         return []
-    found = [Cost(want.limit, want.key, used - want.amount) for want in wants if _is_tokens(want)]
-    return [want for want in found if want.amount]
+    found = [Cost(cost.limit, cost.key, used - cost.amount) for cost in costs if _is_tokens(cost)]
+    return [cost for cost in found if cost.amount]
 
 
-def _back(want: Cost) -> Cost:
-    return Cost(want.limit, want.key, -want.amount)
+def _back(cost: Cost) -> Cost:
+    return Cost(cost.limit, cost.key, -cost.amount)

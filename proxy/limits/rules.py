@@ -1,4 +1,4 @@
-"""The configuration's bounds as limits, compiled once, and what they make a request want."""
+"""The configuration's bounds as limits, compiled once, and what they make a request cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from proxy.limits.base import HOUR, MINUTE, Cost, Level, Limit, Unit
 
 ADDRESS_WORTH = 10  # an address gets so many clients' worth, unless the configuration says otherwise
 MOST_OVERRIDES = 1024  # limits of keys that are kept compiled
-EVERYONE = "all"  # whose bucket it is where all share one
+SHARED_KEY = "all"  # whose bucket it is where all share one
 
-Wants = tuple[Cost, ...]
+Costs = tuple[Cost, ...]
 
 _BOUNDS = ("requests_per_minute", "requests_per_hour", "tokens_per_minute", "concurrent", "burst_size")
 
@@ -33,7 +33,7 @@ UNBOUNDED = Bounds()
 
 
 class Rules:
-    """Every level's bounds; ``everyone`` is the level ``global``, ``own`` that of a client without limits of its own.
+    """Every level's bounds; ``shared`` is the level ``global``, ``own`` that of a client without limits of its own.
     ``address`` is meant for clients that prove nothing: theirs nest under it. ``enabled``: the levels of the
     configuration hold; ``credentials``: the own limits of a key or token hold, whether they do or not.
 
@@ -49,12 +49,12 @@ class Rules:
         "credentials",
         "enabled",
         "estimates",
-        "everyone",
         "gives_back",
         "has_slots",
         "model",
         "own",
         "provider",
+        "shared",
     )
 
     def __init__(self, settings: RateLimiting, credentials: bool) -> None:
@@ -63,12 +63,12 @@ class Rules:
         self._base = _effective(settings, settings.per_client)
         self._known: dict[Limits, Bounds] = {}
         self.estimates: TokenEstimate = settings.token_estimate
-        self.everyone = _bounds("global", _effective(settings, settings.global_))
+        self.shared = _bounds("global", _effective(settings, settings.global_))
         self.own = _bounds("client", self._base)
         self.address = _bounds("address", _of_addresses(settings))
         self.model = _bounds("model", _effective(settings, settings.per_model))
         self.provider = _bounds("provider", _effective(settings, settings.per_provider))
-        levels = (self.everyone, self.own, self.address, self.model, self.provider)
+        levels = (self.shared, self.own, self.address, self.model, self.provider)
         self.counts_tokens = any(level.tokens is not None for level in levels)
         self.has_slots = any(map(_has_slots, levels))
         self.gives_back = self.counts_tokens or self.has_slots
@@ -79,7 +79,7 @@ class Rules:
         return cls(settings, auth is not None and auth.mode != "none")
 
     @property
-    def inert(self) -> bool:
+    def inactive(self) -> bool:
         """No request can be limited."""
         return not self.enabled and not self.credentials
 
@@ -93,22 +93,22 @@ class Rules:
         found = self._known.get(overrides)
         return found if found is not None else self._compiled(overrides)
 
-    def before(self, client: Client | None) -> Wants:
-        """What a client (``None``: nobody is asked who it is) wants before the body is read."""
-        wants = _ones(self.everyone, EVERYONE)
+    def client_costs(self, client: Client | None) -> Costs:
+        """What a client (``None``: nobody is asked who it is) costs before the body is read."""
+        costs = _ones(self.shared, SHARED_KEY)
         if client is not None:
-            wants += _ones(self.client(client.limits), client.id)
+            costs += _ones(self.client(client.limits), client.id)
             if client.address:
-                wants += _ones(self.address, client.address)
-        return wants
+                costs += _ones(self.address, client.address)
+        return costs
 
-    def at(self, model: str, provider: str) -> Wants:
+    def deployment_costs(self, model: str, provider: str) -> Costs:
         """What a deployment takes, as far as no estimate of tokens is needed for it."""
         return _ones(self.model, model) + _ones(self.provider, provider)
 
     def _compiled(self, overrides: Limits) -> Bounds:
         bounds = UNBOUNDED
-        if overrides.enabled and not self.inert:
+        if overrides.enabled and not self.inactive:
             bounds = _bounds("client", _merged(self._base, overrides))
         if len(self._known) >= MOST_OVERRIDES:
             # Tokens bring limits of their own: who invents many must not fill the memory.
@@ -120,7 +120,7 @@ class Rules:
         return bounds
 
 
-def _ones(bounds: Bounds, key: str) -> Wants:
+def _ones(bounds: Bounds, key: str) -> Costs:
     """One request, or slot, out of each bucket."""
     return tuple(Cost(limit, key) for limit in bounds.requests)
 

@@ -24,7 +24,7 @@ class Slots:
         keys = self._holders.get(name)
         return len(keys.get(key, ())) if keys is not None else 0
 
-    def held_with(self, name: str, key: str, lease: int) -> int:
+    def count_with(self, name: str, key: str, lease: int) -> int:
         """How many slots are held once ``lease`` holds one too."""
         keys = self._holders.get(name)
         leases = keys.get(key) if keys is not None else None

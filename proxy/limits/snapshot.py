@@ -1,28 +1,30 @@
-"""The rules as they are now, over the store that counts: what each client and deployment wants of it, remembered."""
+"""The rules between two reloads, and the store that they apply to, with prepared costs of clients and deployments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from proxy.identity import Client
 from proxy.limits.base import Limit, Store
-from proxy.limits.prepared import Prepared, PreparedCosts, Unprepared
+from proxy.limits.prepared import PreparedCosts, PreparedStore, UnpreparedStore
 from proxy.limits.rules import Rules
 
-MOST_CLIENTS = 4096  # whose demands are remembered, some 700 bytes each
-MOST_DEPLOYMENTS = 1024  # the same; names that only a provider knows are among them
+MOST_CLIENTS: Final = 4096  # in the cache, some 700 bytes each
+MOST_DEPLOYMENTS: Final = 1024  # the same; includes model names that are not configured
 
 K = TypeVar("K", bound=Hashable)
 
 
 class Tally(Protocol):
+    """Counters of admitted and refused requests."""
+
     def admitted(self) -> None: ...
     def limited(self, level: str) -> None: ...
 
 
-class Demands(dict[K, PreparedCosts]):
-    """``demands[key]`` is what ``make`` makes of the key; never more than ``most`` are kept."""
+class _PreparedCache(dict[K, PreparedCosts]):
+    """Prepared costs by key, made by ``make`` at first use. At most ``most`` are kept."""
 
     __slots__ = ("_make", "_most")
 
@@ -31,39 +33,50 @@ class Demands(dict[K, PreparedCosts]):
         self._most = most
 
     def __missing__(self, key: K) -> PreparedCosts:
-        demand = self._make(key)
+        prepared = self._make(key)
         if len(self) >= self._most:
-            self.clear()  # in a flood of names each comes once, whichever were kept
-        self[key] = demand
-        return demand
+            self.clear()  # a flood of new keys: none of them comes twice, so it does not matter which are kept
+        self[key] = prepared
+        return prepared
 
 
 class LimiterSnapshot:
-    """What holds for exchanges that begin between two reloads; they keep it.
+    """What applies to exchanges that begin between two reloads; they keep it.
 
-    ``before`` are the demands of a client (``None``: nobody is asked who it is) before the body is read, ``at`` those
-    of a deployment, by its name and its provider's, as far as no estimate of tokens is needed for them. ``prepared``
-    takes them, ``store`` is given back to. ``leases`` makes names for holders of slots; ``wall`` tells Unix seconds.
+    ``client_costs(client)``: costs before the body is read (``None``: no authentication).
+    ``deployment_costs((name, provider))``: costs of a deployment, without tokens.
+    ``leases`` numbers the holders of slots; ``wall`` returns Unix seconds.
     """
 
-    __slots__ = ("_clients", "at", "before", "leases", "prepared", "rules", "store", "tally", "wall")
+    __slots__ = (
+        "_clients",
+        "client_costs",
+        "deployment_costs",
+        "leases",
+        "prepared_store",
+        "rules",
+        "store",
+        "tally",
+        "wall",
+    )
 
     def __init__(
         self, rules: Rules, store: Store, leases: Iterator[int], wall: Callable[[], float], tally: Tally
     ) -> None:
         self.rules = rules
         self.store = store
-        self.prepared: Prepared = store if isinstance(store, Prepared) else Unprepared(store)
+        self.prepared_store: PreparedStore = store if isinstance(store, PreparedStore) else UnpreparedStore(store)
         self.leases = leases
         self.wall = wall
         self.tally = tally
-        # A subscript of a subclass of dict takes three times as long.
-        self._clients: Demands[Client | None] = Demands(self._before, MOST_CLIENTS)
-        self.before: Callable[[Client | None], PreparedCosts] = self._clients.__getitem__
-        self.at: Callable[[tuple[str, str]], PreparedCosts] = Demands(self._at, MOST_DEPLOYMENTS).__getitem__
+        # A bound ``__getitem__``: a subscript of a subclass of dict takes three times as long.
+        self._clients: _PreparedCache[Client | None] = _PreparedCache(self._client_costs, MOST_CLIENTS)
+        self.client_costs: Callable[[Client | None], PreparedCosts] = self._clients.__getitem__
+        deployments: _PreparedCache[tuple[str, str]] = _PreparedCache(self._deployment_costs, MOST_DEPLOYMENTS)
+        self.deployment_costs: Callable[[tuple[str, str]], PreparedCosts] = deployments.__getitem__
 
     def own_limits(self) -> dict[tuple[str, str], Limit]:
-        """By name and client: the limits of clients with limits of their own, as far as they are remembered."""
+        """Limits of clients in the cache that have limits of their own, by the limit's name and the client."""
         found: dict[tuple[str, str], Limit] = {}
         for client in list(self._clients):
             if client is not None and client.limits is not None:
@@ -71,8 +84,8 @@ class LimiterSnapshot:
                 found |= {(limit.name, client.id): limit for limit in bounds.all}
         return found
 
-    def _before(self, client: Client | None) -> PreparedCosts:
-        return self.prepared.prepare(self.rules.before(client))
+    def _client_costs(self, client: Client | None) -> PreparedCosts:
+        return self.prepared_store.prepare(self.rules.client_costs(client))
 
-    def _at(self, names: tuple[str, str]) -> PreparedCosts:
-        return self.prepared.prepare(self.rules.at(*names))
+    def _deployment_costs(self, names: tuple[str, str]) -> PreparedCosts:
+        return self.prepared_store.prepare(self.rules.deployment_costs(*names))

@@ -22,7 +22,7 @@ Found = list[tuple[str, float]]
 
 
 async def survey(redis: RedisClient, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
-    """For each limit the keys that have used the largest parts of it, as ``Memory.snapshot`` tells them.
+    """For each limit the keys that have used the largest parts of it, as ``Memory.top_usage`` tells them.
 
     Raises StoreDown, after ``seconds`` at the latest.
     """

@@ -86,11 +86,11 @@ async def _measure(rounds: int) -> int:
 def _handled(credentials: Credentials, limiter: Limiter) -> Callable[[Responder], Awaitable[None]]:
     async def served(responder: Responder) -> None:
         exchange = responder.exchange
-        hold = exchange.hold
-        assert hold is not None
-        assert hold.enter(exchange.catalog.deployments[0]) is True  # a store in memory answers at once
-        hold.lines()
-        hold.settle(exchange)
+        reservation = exchange.reservation
+        assert reservation is not None
+        assert reservation.reserve(exchange.catalog.deployments[0]) is True  # a store in memory answers at once
+        reservation.header_lines()
+        reservation.settle(exchange)
 
     handler: Any = credentials.authenticator.wrap(limiter.wrap(served))
     return cast("Callable[[Responder], Awaitable[None]]", handler)

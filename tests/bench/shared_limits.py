@@ -1,7 +1,7 @@
 """``python -m tests.bench.shared_limits [--rate N] [--seconds N]``: what limits in Redis add to a request.
 
 An open loop: so many requests a second arrive at even intervals, whatever became of those before. Each takes from two
-buckets before its body and from one after its plan, as the gateway does; told is the time that both takes have cost
+buckets before its body and from one after its plan, as the gateway does; told is the time that both takes have seconds
 it together. Redis is the one at SLUICE_TEST_REDIS_URL or the standard port.
 """
 
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 async def _measure(rate: int, seconds: float) -> int:
-    everyone, client, model = (
+    shared, client, model = (
         Limit(level, "requestsPerMinute", f"{level}:requestsPerMinute", PLENTY, PLENTY / 60)  # type: ignore[arg-type]
         for level in ("global", "client", "model")
     )
@@ -43,7 +43,7 @@ async def _measure(rate: int, seconds: float) -> int:
 
         async def request(number: int) -> None:
             begun = time.perf_counter()
-            await store.take((Cost(everyone, "all"), Cost(client, f"client-{number % 1000}")), number)
+            await store.take((Cost(shared, "all"), Cost(client, f"client-{number % 1000}")), number)
             await store.take((Cost(model, "m"),), number)
             waited.append(time.perf_counter() - begun)
 

@@ -49,17 +49,17 @@ class AttemptContext:
         self.store = store
         self.slack = slack
 
-    async def take(self, *wants: Cost, lease: int = 1) -> Verdict:
-        return await asked(self.store.take(wants, lease))
+    async def take(self, *costs: Cost, lease: int = 1) -> Verdict:
+        return await asked(self.store.take(costs, lease))
 
-    async def granted(self, *wants: Cost, lease: int = 1) -> Verdict:
-        verdict = await self.take(*wants, lease=lease)
+    async def granted(self, *costs: Cost, lease: int = 1) -> Verdict:
+        verdict = await self.take(*costs, lease=lease)
         assert verdict.admitted, verdict
         assert verdict.retry_after == 0.0
         return verdict
 
-    async def refused(self, *wants: Cost, lease: int = 1) -> Verdict:
-        verdict = await self.take(*wants, lease=lease)
+    async def refused(self, *costs: Cost, lease: int = 1) -> Verdict:
+        verdict = await self.take(*costs, lease=lease)
         assert not verdict.admitted, verdict
         return verdict
 
@@ -107,10 +107,10 @@ class Contract:
         assert verdict.reset_after == ask.about(300.0)
 
     async def test_a_burst_is_granted_to_its_last_request(self, ask: AttemptContext) -> None:
-        want = Cost(Limit("client", "requestsPerHour", CLIENT.name, capacity=700.0, rate=700 / 3600), "client:ann")
+        cost = Cost(Limit("client", "requestsPerHour", CLIENT.name, capacity=700.0, rate=700 / 3600), "client:ann")
         for _ in range(700):
-            await ask.granted(want)
-        await ask.refused(Cost(want.limit, want.key, 10.0))
+            await ask.granted(cost)
+        await ask.refused(Cost(cost.limit, cost.key, 10.0))
 
     async def test_a_refusal_takes_nothing(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(1000))
@@ -159,15 +159,15 @@ class Contract:
     async def test_all_is_taken_or_nothing(self, ask: AttemptContext, last: bool) -> None:
         for _ in range(3):
             await ask.granted(ANN)
-        wants = [ALL, SLOT, tokens(400)]
-        verdict = await ask.refused(*([*wants, ANN] if last else [ANN, *wants]))
+        costs = [ALL, SLOT, tokens(400)]
+        verdict = await ask.refused(*([*costs, ANN] if last else [ANN, *costs]))
         assert verdict.limit is CLIENT
         assert verdict.retry_after == ask.about(100.0)
         assert await ask.level(GLOBAL, "") == ask.about(10.0)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
         await ask.granted(SLOT, lease=2)
         await ask.granted(SLOT, lease=3)
-        await ask.granted(*wants[:1], BEN, tokens(400))
+        await ask.granted(*costs[:1], BEN, tokens(400))
         assert await ask.level(GLOBAL, "") == ask.about(9.0)
         assert await ask.level(CLIENT, BEN.key) == ask.about(2.0)
         assert await ask.level(TOKENS, "gpt") == ask.about(600.0)
@@ -194,7 +194,7 @@ class Contract:
         assert verdict.retry_after == ask.about(200.0)
 
     @pytest.mark.parametrize(
-        ("wants", "tightest", "remaining", "reset_after"),
+        ("costs", "tightest", "remaining", "reset_after"),
         [
             pytest.param([ALL, ANN], CLIENT, 2.0, 100.0, id="two thirds left, nine tenths left"),
             pytest.param([ANN, ALL], CLIENT, 2.0, 100.0, id="in either order"),
@@ -205,9 +205,9 @@ class Contract:
         ],
     )
     async def test_the_tightest_bucket_is_told(
-        self, ask: AttemptContext, wants: list[Cost], tightest: Limit, remaining: float, reset_after: float
+        self, ask: AttemptContext, costs: list[Cost], tightest: Limit, remaining: float, reset_after: float
     ) -> None:
-        verdict = await ask.granted(*wants)
+        verdict = await ask.granted(*costs)
         assert verdict.limit is tightest
         assert verdict.remaining == ask.about(remaining)
         assert verdict.reset_after == ask.about(reset_after)
@@ -394,8 +394,8 @@ class Contract:
                 case Wait(seconds):
                     advance(seconds)
                     exact.advance(seconds)
-                case Take(wants, lease):
-                    exact.take(wants, lease, await ask.take(*wants, lease=lease))
+                case Take(costs, lease):
+                    exact.take(costs, lease, await ask.take(*costs, lease=lease))
                 case Settle(corrections, slots, lease):
                     ask.store.settle(corrections, slots, lease)
                     exact.settle(corrections, slots, lease)

@@ -35,11 +35,11 @@ class Wait(NamedTuple):
 
 
 class Take(NamedTuple):
-    wants: Sequence[Cost]
+    costs: Sequence[Cost]
     lease: int
 
     def among(self, name: str) -> Take:
-        return Take(keyed(name, self.wants), self.lease)
+        return Take(keyed(name, self.costs), self.lease)
 
 
 class Settle(NamedTuple):
@@ -54,12 +54,12 @@ class Settle(NamedTuple):
 Step: TypeAlias = Wait | Take | Settle
 
 
-def keyed(name: str, wants: Sequence[Cost]) -> list[Cost]:
-    return [Cost(want.limit, f"{name}:{want.key}", want.amount) for want in wants]
+def keyed(name: str, costs: Sequence[Cost]) -> list[Cost]:
+    return [Cost(cost.limit, f"{name}:{cost.key}", cost.amount) for cost in costs]
 
 
-def bucket(want: Cost) -> Bucket:
-    return want.limit.name, want.key
+def bucket(cost: Cost) -> Bucket:
+    return cost.limit.name, cost.key
 
 
 def steps() -> st.SearchStrategy[list[Step]]:
@@ -68,15 +68,15 @@ def steps() -> st.SearchStrategy[list[Step]]:
     slots = st.builds(Cost, st.sampled_from(SLOTS), keys)
     leases = st.integers(1, 4)
 
-    def wants(lowest: float) -> st.SearchStrategy[Cost]:
+    def costs(lowest: float) -> st.SearchStrategy[Cost]:
         parts = st.floats(lowest, 1.0) | st.sampled_from([-1.0, 0.0, 0.25, 1.0]).filter(lambda part: part >= lowest)
         return st.builds(
             lambda limit, key, part: Cost(limit, key, limit.capacity * part), st.sampled_from(LIMITS), keys, parts
         )
 
     ones = st.builds(Cost, st.sampled_from(LIMITS), keys)
-    asked = st.lists(wants(0.0) | ones | slots, max_size=4, unique_by=bucket)
-    corrections = st.lists(wants(-1.5), max_size=2)
+    asked = st.lists(costs(0.0) | ones | slots, max_size=4, unique_by=bucket)
+    corrections = st.lists(costs(-1.5), max_size=2)
     step = st.one_of(
         st.builds(Wait, st.floats(0.0, 1500.0) | st.sampled_from([1.0, 60.0, 3600.0, 1e5])),
         st.builds(Take, asked, leases),
@@ -101,75 +101,75 @@ class Exact:
 
     # -- what is there ----------------------------------------------------------------------------
 
-    def ahead(self, want: Cost) -> Fraction:
+    def ahead(self, cost: Cost) -> Fraction:
         """Seconds until the bucket is full."""
-        return max(self.full_at[bucket(want)] - self.now, Fraction(0))
+        return max(self.full_at[bucket(cost)] - self.now, Fraction(0))
 
-    def level(self, want: Cost) -> Fraction:
-        if not want.limit.rate:
-            return Fraction(want.limit.capacity) - len(self.holders[bucket(want)])
-        return Fraction(want.limit.capacity) - self.ahead(want) * Fraction(want.limit.rate)
+    def level(self, cost: Cost) -> Fraction:
+        if not cost.limit.rate:
+            return Fraction(cost.limit.capacity) - len(self.holders[bucket(cost)])
+        return Fraction(cost.limit.capacity) - self.ahead(cost) * Fraction(cost.limit.rate)
 
-    def part(self, want: Cost) -> Fraction:
-        return self.level(want) / Fraction(want.limit.capacity)
+    def part(self, cost: Cost) -> Fraction:
+        return self.level(cost) / Fraction(cost.limit.capacity)
 
-    def missing(self, want: Cost, lease: int) -> Fraction:
+    def missing(self, cost: Cost, lease: int) -> Fraction:
         """Seconds until ``amount`` is there; below 0 where more than that is."""
-        if want.limit.rate:
-            return (Fraction(want.amount) - self.level(want)) / Fraction(want.limit.rate)
-        free = lease in self.holders[bucket(want)] or self.level(want) >= 1
+        if cost.limit.rate:
+            return (Fraction(cost.amount) - self.level(cost)) / Fraction(cost.limit.rate)
+        free = lease in self.holders[bucket(cost)] or self.level(cost) >= 1
         return Fraction(-(10**9) if free else 1)
 
-    def blur(self, want: Cost) -> Fraction:
+    def blur(self, cost: Cost) -> Fraction:
         """What ``slack`` seconds are of a bucket."""
-        return Fraction(self.slack / self.refill(want)) if want.limit.rate else Fraction(0)
+        return Fraction(self.slack / self.refill(cost)) if cost.limit.rate else Fraction(0)
 
     # -- what is done -----------------------------------------------------------------------------
 
-    def take(self, wants: Sequence[Cost], lease: int, verdict: Verdict) -> None:
+    def take(self, costs: Sequence[Cost], lease: int, verdict: Verdict) -> None:
         """Take, and assert that a store's ``verdict`` on the same is right."""
-        missing = {bucket(want): self.missing(want, lease) for want in wants}
+        missing = {bucket(cost): self.missing(cost, lease) for cost in costs}
         most = max(missing.values(), default=Fraction(-1))
-        edge = self.slack + max((self.refill(want) / 900_000 for want in wants), default=0.0)
+        edge = self.slack + max((self.refill(cost) / 900_000 for cost in costs), default=0.0)
         assert verdict.admitted is (most <= 0) or abs(most) <= edge, (float(most), verdict)
         if verdict.admitted:
-            for want in wants:
-                self.commit(want, lease)
-            least = min(map(self.part, wants), default=Fraction(1))
-            blur = max(map(self.blur, wants), default=Fraction(0))
-            told = [want for want in wants if self.part(want) <= least + blur]
+            for cost in costs:
+                self.commit(cost, lease)
+            least = min(map(self.part, costs), default=Fraction(1))
+            blur = max(map(self.blur, costs), default=Fraction(0))
+            told = [cost for cost in costs if self.part(cost) <= least + blur]
             retry_after = 0.0
         else:
-            told = [want for want in wants if missing[bucket(want)] >= most - Fraction(self.slack)]
+            told = [cost for cost in costs if missing[bucket(cost)] >= most - Fraction(self.slack)]
             retry_after = float(most)
         assert verdict.retry_after == pytest.approx(retry_after, abs=self.slack)
-        assert any(self.speaks_of(want, verdict) for want in told) or not wants, (told, verdict)
+        assert any(self.speaks_of(cost, verdict) for cost in told) or not costs, (told, verdict)
 
-    def commit(self, want: Cost, lease: int) -> None:
-        if want.limit.rate:
-            self.correct(want)
+    def commit(self, cost: Cost, lease: int) -> None:
+        if cost.limit.rate:
+            self.correct(cost)
         else:
-            self.holders[bucket(want)].add(lease)
+            self.holders[bucket(cost)].add(lease)
 
-    def correct(self, want: Cost) -> None:
-        capacity, rate = Fraction(want.limit.capacity), Fraction(want.limit.rate)
-        level = min(max(self.level(want) - Fraction(want.amount), -capacity), capacity)
-        self.full_at[bucket(want)] = self.now + (capacity - level) / rate
+    def correct(self, cost: Cost) -> None:
+        capacity, rate = Fraction(cost.limit.capacity), Fraction(cost.limit.rate)
+        level = min(max(self.level(cost) - Fraction(cost.amount), -capacity), capacity)
+        self.full_at[bucket(cost)] = self.now + (capacity - level) / rate
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
-        for want in corrections:
-            self.correct(want)
-        for want in slots:
-            self.holders[bucket(want)].discard(lease)
+        for cost in corrections:
+            self.correct(cost)
+        for cost in slots:
+            self.holders[bucket(cost)].discard(lease)
 
     # -- what is told -----------------------------------------------------------------------------
 
     @staticmethod
-    def refill(want: Cost) -> float:
+    def refill(cost: Cost) -> float:
         """How long an empty bucket takes to be full. Slots are certain, and so have no edge."""
-        return want.limit.capacity / want.limit.rate if want.limit.rate else 0.0
+        return cost.limit.capacity / cost.limit.rate if cost.limit.rate else 0.0
 
-    def speaks_of(self, want: Cost, verdict: Verdict) -> bool:
-        remaining = pytest.approx(max(float(self.level(want)), 0.0), abs=self.slack * want.limit.rate)
-        reset_after = pytest.approx(float(self.ahead(want)) if want.limit.rate else 0.0, abs=self.slack)
-        return verdict.limit is want.limit and (verdict.remaining, verdict.reset_after) == (remaining, reset_after)
+    def speaks_of(self, cost: Cost, verdict: Verdict) -> bool:
+        remaining = pytest.approx(max(float(self.level(cost)), 0.0), abs=self.slack * cost.limit.rate)
+        reset_after = pytest.approx(float(self.ahead(cost)) if cost.limit.rate else 0.0, abs=self.slack)
+        return verdict.limit is cost.limit and (verdict.remaining, verdict.reset_after) == (remaining, reset_after)

@@ -54,10 +54,10 @@ def test_time_that_is_taken_becomes_tokens_that_are_left(
 
 
 def test_slots_are_counted() -> None:
-    wants = [Cost(TOKENS, "gpt"), Cost(SLOTS, "gpt")]
-    assert verdict(wants, 2, 3.0) == Verdict(True, SLOTS, 1.0, 0.0, 0.0)
-    assert verdict(wants, -2, 4.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
-    assert verdict(wants, -2, 9.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
+    costs = [Cost(TOKENS, "gpt"), Cost(SLOTS, "gpt")]
+    assert verdict(costs, 2, 3.0) == Verdict(True, SLOTS, 1.0, 0.0, 0.0)
+    assert verdict(costs, -2, 4.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
+    assert verdict(costs, -2, 9.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
 
 
 def test_answers_come_in_pairs() -> None:

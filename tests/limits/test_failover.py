@@ -49,8 +49,8 @@ class Setting:
     def now(self) -> float:
         return self.seconds
 
-    async def take(self, *wants: Cost, lease: int = 1) -> Verdict:
-        return await asked(self.store.take(wants, lease))
+    async def take(self, *costs: Cost, lease: int = 1) -> Verdict:
+        return await asked(self.store.take(costs, lease))
 
     async def lose(self) -> None:
         """Kill Redis, and let a take find out."""
@@ -314,18 +314,18 @@ class Load:
         self._tasks = [asyncio.ensure_future(self._client(number)) for number in range(clients)]
 
     async def _client(self, number: int) -> None:
-        wants = [Cost(TOKENS, f"{number}", 10.0), ONE, Cost(SLOT.limit, f"{number}")]
+        costs = [Cost(TOKENS, f"{number}", 10.0), ONE, Cost(SLOT.limit, f"{number}")]
         lease = number + 1000
         while not self._stopped:
             try:
-                verdict = await asked(self._here.store.take(wants, lease))
+                verdict = await asked(self._here.store.take(costs, lease))
             except Overloaded:
                 self.overloaded += 1
             else:
                 self.granted += verdict.admitted
                 self.refused += not verdict.admitted
                 if verdict.admitted:
-                    self._here.store.settle([Cost(TOKENS, f"{number}", -10.0)], [wants[2]], lease)
+                    self._here.store.settle([Cost(TOKENS, f"{number}", -10.0)], [costs[2]], lease)
             await asyncio.sleep(0)
 
     @property

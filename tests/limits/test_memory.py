@@ -28,8 +28,8 @@ class Stage:
     def advance(self, seconds: float) -> None:
         self.now += seconds
 
-    def take(self, *wants: Cost, lease: int = 1) -> Verdict:
-        return self.memory.take(wants, lease)
+    def take(self, *costs: Cost, lease: int = 1) -> Verdict:
+        return self.memory.take(costs, lease)
 
 
 @pytest.fixture
@@ -60,15 +60,15 @@ def test_levels_agree_with_exact_arithmetic_whenever_they_are_asked_for(script: 
             case Wait(seconds):
                 stage.advance(seconds)
                 exact.advance(seconds)
-            case Take(wants, lease):
-                exact.take(wants, lease, stage.memory.take(wants, lease))
+            case Take(costs, lease):
+                exact.take(costs, lease, stage.memory.take(costs, lease))
             case Settle(corrections, slots, lease):
                 stage.memory.settle(corrections, slots, lease)
                 exact.settle(corrections, slots, lease)
-                wants = [*corrections, *slots]
-        for want in [] if isinstance(step, Wait) else wants:
-            level = stage.memory.usage(want.limit, want.key)
-            assert level == pytest.approx(float(exact.level(want)), abs=1e-6 * max(want.limit.rate, 1.0))
+                costs = [*corrections, *slots]
+        for cost in [] if isinstance(step, Wait) else costs:
+            level = stage.memory.usage(cost.limit, cost.key)
+            assert level == pytest.approx(float(exact.level(cost)), abs=1e-6 * max(cost.limit.rate, 1.0))
 
 
 @given(
@@ -209,25 +209,25 @@ def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
     known = [client(0), client(1)]
     for _ in range(1000):
         stage.advance(1e-7)
-        before = dict(stage.memory.snapshot(CLIENT, 10))
+        before = dict(stage.memory.top_usage(CLIENT, 10))
         assert not stage.take(*known, client(2), tokens(10)).admitted
-        assert dict(stage.memory.snapshot(CLIENT, 10)) == before
+        assert dict(stage.memory.top_usage(CLIENT, 10)) == before
 
 
 @settings(max_examples=200)
 @given(script=steps())
 def test_an_ask_that_was_prepared_once_is_answered_as_if_it_were_new(script: list[Step]) -> None:
     stage, other = Stage(max_keys=1), Stage(max_keys=1)  # so few that generations turn early as well
-    demands: dict[tuple[tuple[int, str, float], ...], PreparedCosts] = {}
+    known: dict[tuple[tuple[int, str, float], ...], PreparedCosts] = {}
     for step in script:
         match step:
             case Wait(seconds):
                 stage.advance(seconds)
                 other.advance(seconds)
-            case Take(wants, lease):
-                named = tuple((id(want.limit), want.key, want.amount) for want in wants)
-                demand = demands.setdefault(named, stage.memory.prepare(wants))
-                answer, verdict = stage.memory.grant(demand, lease), other.memory.take(wants, lease)
+            case Take(costs, lease):
+                named = tuple((id(cost.limit), cost.key, cost.amount) for cost in costs)
+                prepared = known.setdefault(named, stage.memory.prepare(costs))
+                answer, verdict = stage.memory.grant(prepared, lease), other.memory.take(costs, lease)
                 if isinstance(answer, Verdict):
                     assert answer == verdict
                 else:
@@ -270,17 +270,17 @@ def test_the_operator_sees_who_has_used_most(stage: Stage) -> None:
     for key, amount in {"a": 250.0, "b": 1000.0, "c": 500.0, "d": 0.0}.items():
         stage.take(tokens(amount, key))
     stage.memory.settle([tokens(500.0, "b")], [], 1)
-    shown = [(key, round(part, 6)) for key, part in stage.memory.snapshot(TOKENS, 10)]
+    shown = [(key, round(part, 6)) for key, part in stage.memory.top_usage(TOKENS, 10)]
     assert shown == [("b", 1.5), ("c", 0.5), ("a", 0.25)]
-    assert [key for key, _ in stage.memory.snapshot(TOKENS, 2)] == ["b", "c"]
-    assert stage.memory.snapshot(CLIENT, 10) == []
+    assert [key for key, _ in stage.memory.top_usage(TOKENS, 2)] == ["b", "c"]
+    assert stage.memory.top_usage(CLIENT, 10) == []
 
 
 def test_the_operator_sees_who_holds_slots(stage: Stage) -> None:
     for lease, key in enumerate(["a", "b", "b"]):
         stage.take(Cost(SLOTS, key), lease=lease)
-    assert stage.memory.snapshot(SLOTS, 10) == [("b", 1.0), ("a", 0.5)]
-    assert stage.memory.snapshot(SLOTS, 1) == [("b", 1.0)]
+    assert stage.memory.top_usage(SLOTS, 10) == [("b", 1.0), ("a", 0.5)]
+    assert stage.memory.top_usage(SLOTS, 1) == [("b", 1.0)]
     assert stage.memory.usage(SLOTS, "b") == 0.0
     assert stage.memory.usage(SLOTS, "nobody") == 2.0
 
@@ -291,7 +291,7 @@ def test_looking_changes_nothing(stage: Stage) -> None:
         assert stage.memory.usage(TOKENS, "gpt") == pytest.approx(700.0)
         assert stage.memory.usage(TOKENS, "nobody") == 1000.0
         assert stage.memory.usage(CLIENT, "nobody") == 3.0
-        stage.memory.snapshot(TOKENS, 10)
+        stage.memory.top_usage(TOKENS, 10)
     assert stage.memory.kept == 1
 
 

@@ -5,7 +5,7 @@ import pytest
 from proxy.limits.base import Cost, Limit
 from proxy.limits.batch import Batch, Slot
 from proxy.limits.leases import Leases
-from proxy.limits.pending import Pending, Told
+from proxy.limits.pending import Pending, Sent
 
 TOKENS = Limit("model", "tokensPerMinute", "model:tokensPerMinute", 1000.0, 10.0)
 SLOT: Slot = ("model:concurrent", "gpt")
@@ -15,13 +15,13 @@ def tokens(amount: float, key: str = "gpt") -> Cost:
     return Cost(TOKENS, key, amount)
 
 
-def told(pending: Pending) -> Told:
+def told(pending: Pending) -> Sent:
     return pending.fill(Batch("p"), Leases())
 
 
 def amounts(corrections: list[Cost]) -> dict[str, float]:
-    assert len({want.key for want in corrections}) == len(corrections)
-    return {want.key: want.amount for want in corrections}
+    assert len({cost.key for cost in corrections}) == len(corrections)
+    return {cost.key: cost.amount for cost in corrections}
 
 
 def test_what_is_told_is_pending_no_more() -> None:
@@ -40,7 +40,7 @@ def test_one_call_carries_a_thousand_of_each() -> None:
         pending.correct(tokens(number))
     pieces = [told(pending).corrections for _ in range(3)]
     assert [len(piece) for piece in pieces] == [1000, 1000, 500]
-    assert [want.amount for piece in pieces for want in piece] == list(range(2500))
+    assert [cost.amount for piece in pieces for cost in piece] == list(range(2500))
 
 
 def test_beyond_the_bound_corrections_of_a_bucket_are_one() -> None:
@@ -49,8 +49,8 @@ def test_beyond_the_bound_corrections_of_a_bucket_are_one() -> None:
         pending.correct(tokens(1.0, str(number % 10)))
     assert len(pending) <= 100
     sums: dict[str, float] = {}
-    for want in told(pending).corrections:
-        sums[want.key] = sums.get(want.key, 0.0) + want.amount
+    for cost in told(pending).corrections:
+        sums[cost.key] = sums.get(cost.key, 0.0) + cost.amount
     assert sum(sums.values()) == 1001.0
     assert sums["0"] == 101.0
 
@@ -62,7 +62,7 @@ def test_corrections_under_different_limits_are_not_added_up() -> None:
         pending.correct(tokens(1.0))
         pending.correct(Cost(other, "gpt", 7.0))
     pending.correct(tokens(1.0))
-    assert [(want.limit, want.amount) for want in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
+    assert [(cost.limit, cost.amount) for cost in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
 
 
 def test_of_too_many_buckets_the_oldest_are_forgotten() -> None:
@@ -90,7 +90,7 @@ def test_after_a_failure_it_is_told_again_in_the_same_order(corrections: bool) -
     pending.release(SLOT, 3)
     pending.put_back(failed, corrections=corrections)
     again = told(pending)
-    assert [want.amount for want in again.corrections] == ([0, 1, 2, 3] if corrections else [3])
+    assert [cost.amount for cost in again.corrections] == ([0, 1, 2, 3] if corrections else [3])
     assert [lease for _, lease in again.released] == [0, 1, 2, 3]
 
 

@@ -38,7 +38,7 @@ class Timed(RedisStore):
         self.seconds = 0.0
         self.happened: list[float | tuple[Sequence[Cost], Sequence[Cost], int]] = []  # in order: waited, or settled
 
-    async def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
+    async def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
         for event in self.happened:
             if isinstance(event, tuple):
                 super().settle(*event)
@@ -46,7 +46,7 @@ class Timed(RedisStore):
                 await super().take([ANY], 0)  # what is queued goes with it
                 self.seconds += event
         self.happened.clear()
-        return await super().take(wants, lease)
+        return await super().take(costs, lease)
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         self.happened.append((corrections, slots, lease))
@@ -81,9 +81,9 @@ async def opened(
         await store.close()
 
 
-async def level(store: RedisStore, want: Cost) -> float:
-    verdict = await store.take([Cost(want.limit, want.key, 0.0)], 0)
-    return verdict.remaining if verdict.admitted else -verdict.retry_after * want.limit.rate
+async def level(store: RedisStore, cost: Cost) -> float:
+    verdict = await store.take([Cost(cost.limit, cost.key, 0.0)], 0)
+    return verdict.remaining if verdict.admitted else -verdict.retry_after * cost.limit.rate
 
 
 async def free(store: RedisStore, lease: int = 99) -> bool:
@@ -101,9 +101,9 @@ async def until_free(store: RedisStore) -> None:
     await within(look(), "a free slot")
 
 
-async def taken_under_way(store: RedisStore, wants: Sequence[Cost], lease: int = 1) -> asyncio.Task[Verdict]:
+async def taken_under_way(store: RedisStore, costs: Sequence[Cost], lease: int = 1) -> asyncio.Task[Verdict]:
     """A take that has been sent, or at least belongs to the call that is under way."""
-    task = asyncio.ensure_future(store.take(wants, lease))
+    task = asyncio.ensure_future(store.take(costs, lease))
     await until(lambda: store._asking, "a call under way")
     return task
 
@@ -183,13 +183,13 @@ async def test_what_stands_there_and_is_no_bucket_counts_as_a_full_one(own: OwnR
 async def test_a_server_whose_clock_is_set_back_gives_and_takes_nothing(own: OwnRedis) -> None:
     moment = [1000.0]
     store = RedisStore(RedisClient(own.url, "sluice", PATIENCE), now=lambda: moment[0])
-    want = Cost(Limit("model", "tokensPerMinute", "model:tokensPerMinute", 100.0, 1.0), "gpt", 50.0)
-    await store.take([want], 1)
+    cost = Cost(Limit("model", "tokensPerMinute", "model:tokensPerMinute", 100.0, 1.0), "gpt", 50.0)
+    await store.take([cost], 1)
     moment[0] = 10.0
-    assert await level(store, want) == 50.0
-    await store.take([Cost(want.limit, want.key, 10.0)], 1)
+    assert await level(store, cost) == 50.0
+    await store.take([Cost(cost.limit, cost.key, 10.0)], 1)
     moment[0] = 20.0
-    assert await level(store, want) == 50.0
+    assert await level(store, cost) == 50.0
     await store.close()
 
 
@@ -404,7 +404,7 @@ async def test_all_who_wait_hear_of_a_failure_at_once(own: OwnRedis) -> None:
 async def test_a_connection_that_was_closed_while_it_rested_is_no_failure(
     own: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.limits.link._RESTED", 0.0)
+    monkeypatch.setattr("proxy.limits.script_connection._RESTED", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
         await own.kill()

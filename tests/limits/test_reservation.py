@@ -1,4 +1,4 @@
-"""An exchange's hold: with a store that answers at once, and with one that has to be waited for, it says the same."""
+"""An exchange's reservation: with a store that answers at once, and with one that has to be waited for, it says the same."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Waiting:
         self.settle = memory.settle
         self.close = memory.close
 
-    async def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
-        return self._memory.take(wants, lease)
+    async def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+        return self._memory.take(costs, lease)
 
 
 class Counted:
@@ -63,16 +63,16 @@ class Setting:
         self.memory = Memory(lambda: 1000.0, 100)
         self.store: Store = Waiting(self.memory) if waits else self.memory
         self.tally = Counted()
-        self.terms = LimiterSnapshot(self.rules, self.store, itertools.count(1), lambda: 5000.0, self.tally)
+        self.snapshot = LimiterSnapshot(self.rules, self.store, itertools.count(1), lambda: 5000.0, self.tally)
 
     async def begin(self, client: Client = ANN) -> Reservation:
         self.exchange = Exchange(ENDPOINTS[0], self.catalog, "test", 0.0)
-        ask = self.terms.before(client)
-        hold = Reservation(self.terms, client, self.exchange.attempts, next(self.terms.leases), ask.wants)
-        hold.weigh(ENDPOINTS[0], read(b'{"model": "m", "max_tokens": 60, "messages": []}'))
-        if ask.wants:
-            hold.begin(await asked(self.store.take(ask.wants, hold.lease)))
-        return hold
+        ask = self.snapshot.client_costs(client)
+        reservation = Reservation(self.snapshot, client, self.exchange.attempts, next(self.snapshot.leases), ask.costs)
+        reservation.set_call(ENDPOINTS[0], read(b'{"model": "m", "max_tokens": 60, "messages": []}'))
+        if ask.costs:
+            reservation.begin(await asked(self.store.take(ask.costs, reservation.lease)))
+        return reservation
 
 
 @pytest.fixture(params=[False, True], ids=["at once", "waiting"])
@@ -80,70 +80,70 @@ def waits(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-async def entered(hold: Reservation, deployment: Deployment, waits: bool = False) -> bool:
-    answer = hold.enter(deployment)
+async def entered(reservation: Reservation, deployment: Deployment, waits: bool = False) -> bool:
+    answer = reservation.reserve(deployment)
     assert isinstance(answer, Awaitable) is waits
     return await asked(answer)
 
 
-def lines(capacity: int, remaining: int, reset: int) -> bytes:
+def header_lines(capacity: int, remaining: int, reset: int) -> bytes:
     told = "X-RateLimit-Limit: {}\r\nX-RateLimit-Remaining: {}\r\nX-RateLimit-Reset: {}\r\n"
     return told.format(capacity, remaining, reset).encode()
 
 
 async def test_the_tightest_bucket_of_all_that_were_asked_for_is_told(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=6), per_model=Limits(requests_per_minute=4))
-    hold = await setting.begin()
-    assert hold.lines() == lines(6, 5, 5010)
-    assert await entered(hold, setting.m, waits)
-    assert hold.lines() == lines(4, 3, 5015)
-    hold.settle(setting.exchange)
+    reservation = await setting.begin()
+    assert reservation.header_lines() == header_lines(6, 5, 5010)
+    assert await entered(reservation, setting.m, waits)
+    assert reservation.header_lines() == header_lines(4, 3, 5015)
+    reservation.settle(setting.exchange)
     assert setting.tally.told == ["admitted"]
 
 
 async def test_the_limit_header_is_the_configured_rate_and_remaining_what_is_possible_now(waits: bool) -> None:
     for bounds, told in (
-        (Limits(requests_per_minute=20, burst_size=5), lines(20, 4, 5003)),
-        (Limits(requests_per_hour=1000, burst_size=10), lines(1000, 9, 5004)),
-        (Limits(requests_per_minute=7), lines(7, 6, 5009)),
-        (Limits(concurrent=3), lines(3, 2, 5000)),
+        (Limits(requests_per_minute=20, burst_size=5), header_lines(20, 4, 5003)),
+        (Limits(requests_per_hour=1000, burst_size=10), header_lines(1000, 9, 5004)),
+        (Limits(requests_per_minute=7), header_lines(7, 6, 5009)),
+        (Limits(concurrent=3), header_lines(3, 2, 5000)),
     ):
-        assert (await Setting(waits, per_client=bounds).begin()).lines() == told
+        assert (await Setting(waits, per_client=bounds).begin()).header_lines() == told
 
 
 async def test_a_roomier_bucket_that_comes_later_is_not_told(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=4), per_model=Limits(requests_per_minute=6))
-    hold = await setting.begin()
-    assert await entered(hold, setting.m, waits)
-    assert hold.lines() == lines(4, 3, 5015)
+    reservation = await setting.begin()
+    assert await entered(reservation, setting.m, waits)
+    assert reservation.header_lines() == header_lines(4, 3, 5015)
 
 
 async def test_a_deployment_that_was_entered_costs_nothing_again(waits: bool) -> None:
     setting = Setting(waits, per_model=Limits(requests_per_minute=4))
-    hold = await setting.begin()
-    assert await entered(hold, setting.m, waits)
-    assert await entered(hold, setting.m)
+    reservation = await setting.begin()
+    assert await entered(reservation, setting.m, waits)
+    assert await entered(reservation, setting.m)
     assert setting.memory.usage(setting.rules.model.requests[0], "m") == pytest.approx(3.0)
 
 
 async def test_without_room_for_one_deployment_another_may_be_entered(waits: bool) -> None:
     setting = Setting(waits, per_model=Limits(requests_per_minute=1))
     assert await entered(await setting.begin(), setting.m, waits)
-    hold = await setting.begin()
-    assert not await entered(hold, setting.m, waits)
-    refusal = hold.refusal()
+    reservation = await setting.begin()
+    assert not await entered(reservation, setting.m, waits)
+    refusal = reservation.refusal()
     assert refusal is not None
     assert refusal.retry_after == 60
-    assert await entered(hold, setting.n, waits)
+    assert await entered(reservation, setting.n, waits)
 
 
 async def test_a_client_without_tokens_left_is_refused_and_its_request_given_back(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=6, tokens_per_minute=100))
     assert await entered(await setting.begin(), setting.m, waits)
-    hold = await setting.begin()
+    reservation = await setting.begin()
     with pytest.raises(RateLimited):
-        await entered(hold, setting.n, waits)
-    hold.settle(setting.exchange)
+        await entered(reservation, setting.n, waits)
+    reservation.settle(setting.exchange)
     assert setting.tally.told == ["client"]
     assert setting.memory.usage(setting.rules.own.requests[0], ANN.id) == pytest.approx(5.0)
 
@@ -151,21 +151,21 @@ async def test_a_client_without_tokens_left_is_refused_and_its_request_given_bac
 async def test_tokens_that_deployments_share_are_taken_once(waits: bool) -> None:
     tokens = Limits(tokens_per_minute=1000)
     setting = Setting(waits, global_=tokens, per_model=tokens)
-    hold = await setting.begin()
-    assert await entered(hold, setting.m, waits)
-    shared = setting.rules.everyone.tokens
+    reservation = await setting.begin()
+    assert await entered(reservation, setting.m, waits)
+    shared = setting.rules.shared.tokens
     assert shared is not None
     left = setting.memory.usage(shared, "all")
     assert left < 1000.0
-    assert await entered(hold, setting.n, waits)
+    assert await entered(reservation, setting.n, waits)
     assert setting.memory.usage(shared, "all") == left
 
 
 async def test_nothing_is_asked_where_nothing_is_bounded() -> None:
     setting = Setting(True)
-    hold = await setting.begin()
-    assert await entered(hold, setting.m)
-    assert hold.lines() == b""
+    reservation = await setting.begin()
+    assert await entered(reservation, setting.m)
+    assert reservation.header_lines() == b""
 
 
 async def test_it_does_not_show_the_clients_words() -> None:

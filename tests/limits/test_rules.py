@@ -10,7 +10,7 @@ from msgspec import UNSET
 from proxy.config.schema import Auth, Limits, RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Limit
-from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Rules, Wants
+from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Costs, Rules
 
 AnswerInfo = list[tuple[str, float, float]]
 
@@ -67,7 +67,7 @@ def test_what_is_taken_before_the_body_is_apart_from_the_tokens() -> None:
 def test_every_level_has_its_own_limits() -> None:
     one, *more = (Limits(requests_per_minute=number) for number in range(1, 6))
     made = rules(global_=one, per_client=more[0], per_address=more[1], per_model=more[2], per_provider=more[3])
-    levels = (made.everyone, made.client(None), made.address, made.model, made.provider)
+    levels = (made.shared, made.client(None), made.address, made.model, made.provider)
     assert [told(level)[0][:2] for level in levels] == [
         ("global:requestsPerMinute", 1),
         ("client:requestsPerMinute", 2),
@@ -81,11 +81,11 @@ def test_nothing_is_bounded_unless_it_is_enabled() -> None:
     limits = Limits(requests_per_minute=1, tokens_per_minute=1)
     levels = dict.fromkeys(("global_", "per_client", "per_address", "per_model", "per_provider"), limits)
     for made in (rules(), Rules.of(RateLimiting(enabled=False, **levels))):
-        assert all(level is UNBOUNDED for level in (made.everyone, made.address, made.model, made.provider))
+        assert all(level is UNBOUNDED for level in (made.shared, made.address, made.model, made.provider))
         assert made.client(None) is UNBOUNDED
         assert not made.counts_tokens
     assert Rules.of(RateLimiting(**levels)).client(limits) is UNBOUNDED
-    assert Rules.of(RateLimiting(**levels), Auth(mode="none")).inert
+    assert Rules.of(RateLimiting(**levels), Auth(mode="none")).inactive
 
 
 @pytest.mark.parametrize("mode", ["keys", "jwt", "any"])
@@ -93,10 +93,10 @@ def test_own_limits_of_a_credential_hold_while_the_configurations_levels_are_off
     level = Limits(requests_per_minute=1, concurrent=1)
     made = Rules.of(RateLimiting(per_client=level, global_=level), Auth(mode=mode))
     own = Limits(requests_per_minute=3, tokens_per_minute=9)
-    assert not made.inert
+    assert not made.inactive
     assert told(made.client(own)) == [("client:requestsPerMinute", 3, 3), ("client:tokensPerMinute", 9, 9)]
     assert made.counts_tokens
-    assert made.client(None) is made.everyone is made.address is UNBOUNDED
+    assert made.client(None) is made.shared is made.address is UNBOUNDED
     assert made.client(Limits(enabled=False, requests_per_minute=1)) is UNBOUNDED
 
 
@@ -175,49 +175,51 @@ def test_slots_have_to_be_given_back_as_soon_as_anybody_bounds_them() -> None:
     assert made.has_slots
 
 
-# -- what a request wants -----------------------------------------------------------------------------
+# -- what a request costs -----------------------------------------------------------------------------
 
 
-def wanted(wants: Wants) -> list[tuple[str, float, str, float]]:
-    return [(want.limit.name, want.limit.capacity, want.key, want.amount) for want in wants]
+def wanted(costs: Costs) -> list[tuple[str, float, str, float]]:
+    return [(cost.limit.name, cost.limit.capacity, cost.key, cost.amount) for cost in costs]
 
 
 def test_a_request_wants_one_of_everyones_of_its_clients_and_where_that_proves_nothing_of_its_address() -> None:
     one, own = Limits(requests_per_minute=1, concurrent=5, tokens_per_minute=9), Limits(requests_per_hour=7)
     made = rules(global_=one, per_client=Limits(requests_per_minute=2), per_address=Limits(concurrent=3))
-    everyone = [("global:requestsPerMinute", 1, "all", 1), ("global:concurrent", 5, "all", 1)]
+    shared = [("global:requestsPerMinute", 1, "all", 1), ("global:concurrent", 5, "all", 1)]
     client = ("client:requestsPerMinute", 2, "key:a", 1)
-    assert wanted(made.before(None)) == everyone
-    assert wanted(made.before(Client("key:a"))) == [*everyone, client]
-    assert wanted(made.before(Client("key:a", address="::1"))) == [
-        *everyone,
+    assert wanted(made.client_costs(None)) == shared
+    assert wanted(made.client_costs(Client("key:a"))) == [*shared, client]
+    assert wanted(made.client_costs(Client("key:a", address="::1"))) == [
+        *shared,
         client,
         ("address:concurrent", 3, "::1", 1),
     ]
     hourly = ("client:requestsPerHour", 7, "key:a", 1)
-    assert wanted(made.before(Client("key:a", limits=own))) == [*everyone, client, hourly]
-    assert wanted(made.before(Client("key:a", limits=Limits(enabled=False)))) == everyone
+    assert wanted(made.client_costs(Client("key:a", limits=own))) == [*shared, client, hourly]
+    assert wanted(made.client_costs(Client("key:a", limits=Limits(enabled=False)))) == shared
 
 
 def test_an_attempt_wants_one_of_its_models_and_one_of_its_providers() -> None:
     made = rules(per_model=Limits(requests_per_minute=1, tokens_per_minute=9), per_provider=Limits(concurrent=2))
     expected = [("model:requestsPerMinute", 1, "m", 1), ("provider:concurrent", 2, "p", 1)]
-    assert wanted(made.at("m", "p")) == expected
-    assert made.at("p", "m") != made.at("m", "p")
-    assert rules().at("m", "p") == ()
+    assert wanted(made.deployment_costs("m", "p")) == expected
+    assert made.deployment_costs("p", "m") != made.deployment_costs("m", "p")
+    assert rules().deployment_costs("m", "p") == ()
 
 
 def test_a_client_whose_limits_change_wants_by_the_new_ones() -> None:
     made = rules(per_client=Limits(requests_per_minute=2))
     for bound in (5, 6):
         client = Client("key:a", limits=Limits(requests_per_minute=bound))
-        assert [want.limit.capacity for want in made.before(client)] == [bound]
+        assert [cost.limit.capacity for cost in made.client_costs(client)] == [bound]
 
 
 def test_whoever_is_the_first_with_slots_gets_one_that_is_given_back() -> None:
     made = rules()
     assert not made.gives_back
-    assert [want.limit.unit for want in made.before(Client("key:a", limits=Limits(concurrent=1)))] == ["concurrent"]
+    assert [cost.limit.unit for cost in made.client_costs(Client("key:a", limits=Limits(concurrent=1)))] == [
+        "concurrent"
+    ]
     assert made.has_slots
     assert made.gives_back
 

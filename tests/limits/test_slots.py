@@ -8,12 +8,12 @@ from proxy.limits.slots import Slots
 
 def test_a_lease_holds_one_slot_or_none() -> None:
     slots = Slots()
-    assert slots.held_with("client:concurrent", "ann", 1) == 1
+    assert slots.count_with("client:concurrent", "ann", 1) == 1
     assert slots.held("client:concurrent", "ann") == 0
     slots.hold("client:concurrent", "ann", 1)
-    assert slots.held_with("client:concurrent", "ann", 1) == 1
-    assert slots.held_with("client:concurrent", "ann", 2) == 2
-    assert slots.held_with("client:concurrent", "ben", 2) == 1
+    assert slots.count_with("client:concurrent", "ann", 1) == 1
+    assert slots.count_with("client:concurrent", "ann", 2) == 2
+    assert slots.count_with("client:concurrent", "ben", 2) == 1
 
 
 def test_only_what_is_held_is_released() -> None:

@@ -9,9 +9,9 @@ from proxy.config.schema import Limits, RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Cost, Store, Verdict
 from proxy.limits.memory import Memory
-from proxy.limits.prepared import NOTHING_WANTED
+from proxy.limits.prepared import NO_COSTS
 from proxy.limits.rules import Rules
-from proxy.limits.snapshot import MOST_CLIENTS, MOST_DEPLOYMENTS, Demands, LimiterSnapshot
+from proxy.limits.snapshot import MOST_CLIENTS, MOST_DEPLOYMENTS, LimiterSnapshot, _PreparedCache
 from proxy.observe.metrics import Metrics
 
 TWO = Limits(requests_per_minute=2)
@@ -23,62 +23,62 @@ class Plain:
     def __init__(self) -> None:
         self.asked: list[Sequence[Cost]] = []
 
-    def take(self, wants: Sequence[Cost], lease: int) -> Verdict:
-        self.asked.append(wants)
-        return Verdict(True, wants[0].limit, 1.0, 30.0, 0.0)
+    def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+        self.asked.append(costs)
+        return Verdict(True, costs[0].limit, 1.0, 30.0, 0.0)
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None: ...
 
     async def close(self) -> None: ...
 
 
-def terms(store: Store, **levels: Limits) -> LimiterSnapshot:
+def snapshot(store: Store, **levels: Limits) -> LimiterSnapshot:
     rules = Rules.of(RateLimiting(enabled=True, **levels))
     return LimiterSnapshot(rules, store, itertools.count(1), lambda: 0.0, Metrics())
 
 
 def test_what_is_asked_for_is_made_once_and_not_kept_without_end() -> None:
-    made = terms(Memory(lambda: 0.0, 100), per_client=TWO, per_model=TWO)
-    before, at = made.before(Client("client:0")), made.at(("0", "p"))
-    assert made.before(Client("client:0")) is before
-    assert made.at(("0", "p")) is at
+    made = snapshot(Memory(lambda: 0.0, 100), per_client=TWO, per_model=TWO)
+    before, at = made.client_costs(Client("client:0")), made.deployment_costs(("0", "p"))
+    assert made.client_costs(Client("client:0")) is before
+    assert made.deployment_costs(("0", "p")) is at
     for number in range(MOST_CLIENTS):
-        made.before(Client(f"client:{number + 1}"))
+        made.client_costs(Client(f"client:{number + 1}"))
     for number in range(MOST_DEPLOYMENTS):
-        made.at((f"{number + 1}", "p"))
-    assert made.before(Client("client:0")) is not before
-    assert made.at(("0", "p")) is not at
+        made.deployment_costs((f"{number + 1}", "p"))
+    assert made.client_costs(Client("client:0")) is not before
+    assert made.deployment_costs(("0", "p")) is not at
 
 
 def test_never_more_demands_are_kept_than_may_be() -> None:
-    demands: Demands[int] = Demands(lambda key: Memory(lambda: 0.0, 100).prepare(()), 3)
+    prepared: _PreparedCache[int] = _PreparedCache(lambda key: Memory(lambda: 0.0, 100).prepare(()), 3)
     for key in range(10):
-        assert demands[key] is demands[key]
-        assert len(demands) <= 3
+        assert prepared[key] is prepared[key]
+        assert len(prepared) <= 3
 
 
 def test_it_asks_for_what_the_rules_say() -> None:
     for store in (Memory(lambda: 0.0, 100), Plain()):
-        made = terms(store, global_=TWO, per_client=TWO, per_provider=TWO)
+        made = snapshot(store, global_=TWO, per_client=TWO, per_provider=TWO)
         for client in (None, Client("client:a")):
-            assert made.before(client).wants == made.rules.before(client) != ()
-        assert made.at(("m", "p")).wants == made.rules.at("m", "p") != ()
+            assert made.client_costs(client).costs == made.rules.client_costs(client) != ()
+        assert made.deployment_costs(("m", "p")).costs == made.rules.deployment_costs("m", "p") != ()
 
 
 def test_a_store_without_a_quicker_face_is_asked_for_the_wants_and_never_for_nothing() -> None:
     store = Plain()
-    made = terms(store, per_client=TWO)
-    assert made.prepared.grant(made.before(None), 1) == NOTHING_WANTED
+    made = snapshot(store, per_client=TWO)
+    assert made.prepared_store.grant(made.client_costs(None), 1) == NO_COSTS
     assert store.asked == []
-    ask = made.before(Client("client:a"))
-    assert isinstance(made.prepared.grant(ask, 1), Verdict)
-    assert store.asked == [ask.wants]
+    ask = made.client_costs(Client("client:a"))
+    assert isinstance(made.prepared_store.grant(ask, 1), Verdict)
+    assert store.asked == [ask.costs]
 
 
 def test_two_asks_are_one_whose_wants_stand_in_order() -> None:
     slot, concurrent = Limits(concurrent=2), Limits(requests_per_minute=2, concurrent=2)
-    made = terms(Memory(lambda: 0.0, 100), per_client=concurrent, per_model=concurrent, per_provider=slot)
-    first, more = made.before(Client("client:a")), made.at(("m", "p"))
-    both, once = first.with_more(more), made.prepared.prepare(first.wants + more.wants)
-    assert (both.wants, both.buckets, both.slots) == (once.wants, once.buckets, once.slots)
+    made = snapshot(Memory(lambda: 0.0, 100), per_client=concurrent, per_model=concurrent, per_provider=slot)
+    first, more = made.client_costs(Client("client:a")), made.deployment_costs(("m", "p"))
+    both, once = first.with_more(more), made.prepared_store.prepare(first.costs + more.costs)
+    assert (both.costs, both.buckets, both.slots) == (once.costs, once.buckets, once.slots)
     assert len(both.slots) == 3

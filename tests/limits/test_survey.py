@@ -27,8 +27,8 @@ class Place(NamedTuple):
     async def survey(self, *limits: Limit, most: int = 10) -> list[Found]:
         return await survey(self.redis, limits, most, 5.0)
 
-    async def take(self, wants: Sequence[Cost], lease: int = 1) -> None:
-        assert (await self.store.take(wants, lease)).admitted
+    async def take(self, costs: Sequence[Cost], lease: int = 1) -> None:
+        assert (await self.store.take(costs, lease)).admitted
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ async def test_what_waits_holds_no_body_no_catalog_and_nothing_that_a_request_wa
         assert answer.status == 200
         await gw.settled()
     (exchange,) = waiting
-    assert (exchange.hold, exchange.fault) == (None, None)
+    assert (exchange.reservation, exchange.fault) == (None, None)
     assert not hasattr(exchange, "catalog")
     assert exchange.outcome == "ok"
 
@@ -165,7 +165,7 @@ class Ledger:
         deployments = exchange.catalog.deployments
         self.whole &= [each.name for each in deployments] == ["m"]
         if exchange.outcome == "ok" and exchange.attempts:
-            self.whole &= exchange.hold is not None
+            self.whole &= exchange.reservation is not None
         if exchange.outcome == "broken":
             self.whole &= exchange.fault is not None
 

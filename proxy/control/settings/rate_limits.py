@@ -109,7 +109,7 @@ class RateLimits:
         if isinstance(store, Memory):
             found = []
             for limit in limits:
-                found.append(store.snapshot(limit, MOST))
+                found.append(store.top_usage(limit, MOST))
                 await asyncio.sleep(0)  # a million clients take some time
             return found
         if not isinstance(store, Failover):
@@ -121,7 +121,7 @@ class RateLimits:
 
 
 def _limits(rules: Rules) -> list[Limit]:
-    levels: tuple[Bounds, ...] = (rules.everyone, rules.client(None), rules.address, rules.model, rules.provider)
+    levels: tuple[Bounds, ...] = (rules.shared, rules.client(None), rules.address, rules.model, rules.provider)
     return [limit for level in levels for limit in level.all]
 
 

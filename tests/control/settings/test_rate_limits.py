@@ -91,9 +91,9 @@ async def test_a_client_with_limits_of_its_own_is_shown_with_these() -> None:
     for source in (LIMITED, TWO | {"auth": {"mode": "keys"}}):
         async with Operated(source) as plane:
             limiter = plane.engine.limiter
-            terms = limiter._terms
-            assert terms is not None
-            limiter.store.take([want for want in terms.before(own).wants if want.limit.level == "client"], 1)
+            snapshot = limiter._snapshot
+            assert snapshot is not None
+            limiter.store.take([cost for cost in snapshot.client_costs(own).costs if cost.limit.level == "client"], 1)
             bounds = limiter.rules.client(own.limits)
             assert bounds.tokens is not None
             limiter.store.take([Cost(bounds.requests[0], "key:own", 9.0), Cost(bounds.tokens, "key:own", 30.0)], 2)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _RESTED = 1.0  # seconds
 
 
-class Link:
+class ScriptConnection:
     """Connects when it is first called, and again after it broke. One call at a time."""
 
     def __init__(self, redis: RedisClient, script: str) -> None:
