@@ -108,16 +108,13 @@ demo/answer.py
 demo/audio.py
 demo/chat.py
 demo/responses.py
-dispatch/attempt.py
 dispatch/choice.py
 dispatch/continuation.py
 dispatch/dispatch.py
 dispatch/dispatcher.py
 dispatch/exhausted.py
 dispatch/hedging.py
-dispatch/next_candidate.py
 dispatch/outcome.py
-dispatch/requests.py
 errors.py
 exchange.py
 gateway.py
