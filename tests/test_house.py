@@ -110,7 +110,6 @@ demo/chat.py
 demo/responses.py
 dispatch/choice.py
 dispatch/continuation.py
-dispatch/dispatch.py
 dispatch/dispatcher.py
 dispatch/exhausted.py
 dispatch/hedging.py

@@ -253,7 +253,7 @@ async def test_a_client_that_leaves_during_a_backoff_costs_no_further_request() 
             client = await gw.client()
             await client.request("POST", CHAT, json=CALL)
             await within((await up.request(0)).answered.wait(), "the 429")
-            await until(lambda: live(gw, "first/m").quota.rests_until, "the cooldown")
+            await until(lambda: live(gw, "first/m").quota.cooldown_until, "the cooldown")
             client.close()
             assert (await gw.settled())["outcome"] == "client_gone"
             await at_rest(gw)

@@ -18,8 +18,8 @@ from proxy.errors import (
     UpstreamFault,
 )
 from proxy.routing.catalog import Catalog
-from proxy.routing.live import Live
-from proxy.routing.rules import RULES, Kind, Next
+from proxy.routing.live import LiveState
+from proxy.routing.rules import RULES, FailureKind, Next
 from tests.dispatch.rig import WHOLE, Result, Rig, answer
 from tests.support import Answer, error_json
 from tests.support.catalogs import build
@@ -65,7 +65,7 @@ class Row:
     provider's own error. ``breaker`` is its state at the end, ``failures`` how many it counts.
     """
 
-    kind: Kind
+    kind: FailureKind
     result: Result
     tries: tuple[int, int, int, int]
     status: int
@@ -90,76 +90,102 @@ TOO_LARGE = (
 
 def missing(status: int, message: str, code: str | None = None) -> Row:
     result = refused(status, message, code)
-    return Row(Kind.MODEL_MISSING, result, ONCE, 404, "model_not_found", breaker="unavailable", failures=0)
+    return Row(FailureKind.MODEL_MISSING, result, ONCE, 404, "model_not_found", breaker="unavailable", failures=0)
 
 
-def relayed(kind: Kind, status: int, code: str, rescued: tuple[str, ...], message: str = "No.", **headers: str) -> Row:
+def relayed(
+    kind: FailureKind, status: int, code: str, rescued: tuple[str, ...], message: str = "No.", **headers: str
+) -> Row:
     return Row(kind, refused(status, message, code, **headers), ONCE, status, code, rescued, True, failures=0)
 
 
 ROWS = {
-    "429": Row(Kind.RATE_LIMITED, refused(429), TOO_MANY, 429, "rate_limit_exceeded"),
-    "429 with a time": Row(Kind.RATE_LIMITED, refused(429, Retry_After="7"), TOO_MANY, 429, "rate_limit_exceeded"),
-    "reset": Row(Kind.RESET, broke(ConnectionBroken), THRICE, 502, "upstream_disconnected"),
-    "network unreachable": Row(Kind.RESET, broke(ConnectFailed, again=True), THRICE, 502, "upstream_unreachable"),
-    "refused": Row(Kind.UNREACHABLE, broke(ConnectFailed), ONCE, 502, "upstream_unreachable"),
+    "429": Row(FailureKind.RATE_LIMITED, refused(429), TOO_MANY, 429, "rate_limit_exceeded"),
+    "429 with a time": Row(
+        FailureKind.RATE_LIMITED, refused(429, Retry_After="7"), TOO_MANY, 429, "rate_limit_exceeded"
+    ),
+    "reset": Row(FailureKind.RESET, broke(ConnectionBroken), THRICE, 502, "upstream_disconnected"),
+    "network unreachable": Row(
+        FailureKind.RESET, broke(ConnectFailed, again=True), THRICE, 502, "upstream_unreachable"
+    ),
+    "refused": Row(FailureKind.UNREACHABLE, broke(ConnectFailed), ONCE, 502, "upstream_unreachable"),
     **{
-        f"{clock} clock": Row(Kind.TIMEOUT, expired(clock), ONCE, 504, f"timeout_{clock}")
+        f"{clock} clock": Row(FailureKind.TIMEOUT, expired(clock), ONCE, 504, f"timeout_{clock}")
         for clock in ("connect", "headers", "firstContent", "idle", "total")
     },
-    "deadline": Row(Kind.DEADLINE, expired("deadline"), ONCE, 504, "timeout_deadline", ()),
+    "deadline": Row(FailureKind.DEADLINE, expired("deadline"), ONCE, 504, "timeout_deadline", ()),
     **{
-        str(status): Row(Kind.SERVER_ERROR, refused(status), TWICE, 502, "upstream_server_error")
+        str(status): Row(FailureKind.SERVER_ERROR, refused(status), TWICE, 502, "upstream_server_error")
         for status in (500, 503, 529, 408, 425)
     },
-    "error with a 200": Row(Kind.SERVER_ERROR, in_stream("Overloaded", "busy"), TWICE, 502, "busy"),
+    "error with a 200": Row(FailureKind.SERVER_ERROR, in_stream("Overloaded", "busy"), TWICE, 502, "busy"),
     "empty answer": Row(
-        Kind.BROKEN_ANSWER, broke(BrokenAnswer, code="upstream_empty_answer"), TWICE, 502, "upstream_empty_answer"
+        FailureKind.BROKEN_ANSWER,
+        broke(BrokenAnswer, code="upstream_empty_answer"),
+        TWICE,
+        502,
+        "upstream_empty_answer",
     ),
-    "cut answer": Row(Kind.BROKEN_ANSWER, broke(ConnectionBroken, heard=True), TWICE, 502, "upstream_disconnected"),
-    "cut stream": Row(Kind.BROKEN_ANSWER, broke(StreamTruncated), TWICE, 502, "upstream_stream_truncated"),
+    "cut answer": Row(
+        FailureKind.BROKEN_ANSWER, broke(ConnectionBroken, heard=True), TWICE, 502, "upstream_disconnected"
+    ),
+    "cut stream": Row(FailureKind.BROKEN_ANSWER, broke(StreamTruncated), TWICE, 502, "upstream_stream_truncated"),
     "model missing": missing(404, "The model `up-m` does not exist or you do not have access to it."),
     "model missing, 410": missing(410, "The model 'up-m' has reached its end of life and is no longer available."),
     "model missing, 400": missing(400, "Model Not Exist", "invalid_request_error"),
     "model missing, 403": missing(403, NO_ACCESS, "model_not_found"),
-    "404": relayed(Kind.NOT_FOUND, 404, "gone", OTHERS),
-    "410": relayed(Kind.NOT_FOUND, 410, "gone", OTHERS),
-    "item missing": relayed(Kind.ITEM_MISSING, 404, "no_item", (), NO_ITEM),
+    "404": relayed(FailureKind.NOT_FOUND, 404, "gone", OTHERS),
+    "410": relayed(FailureKind.NOT_FOUND, 410, "gone", OTHERS),
+    "item missing": relayed(FailureKind.ITEM_MISSING, 404, "no_item", (), NO_ITEM),
     "too long": Row(
-        Kind.CONTEXT_LENGTH, CONTEXT, ONCE, 400, "context_length_exceeded", ("fallback", "list"), True, failures=0
+        FailureKind.CONTEXT_LENGTH,
+        CONTEXT,
+        ONCE,
+        400,
+        "context_length_exceeded",
+        ("fallback", "list"),
+        True,
+        failures=0,
     ),
-    "filtered": relayed(Kind.CONTENT_FILTER, 400, "content_filter", ()),
-    "loop": relayed(Kind.LOOP, 508, "gateway_loop", ()),
-    **{str(status): relayed(Kind.OTHER, status, "wrong", ()) for status in (400, 409, 422)},
-    "402 for max_tokens": relayed(Kind.OTHER, 402, "broke", (), AFFORD),
-    "402": relayed(Kind.PAYMENT_REQUIRED, 402, "broke", OTHERS, OWN_WORDS),
-    "403": relayed(Kind.FORBIDDEN, 403, "blocked", OTHERS, OWN_WORDS),
-    "413": relayed(Kind.TOO_LARGE, 413, "wrong", OTHERS),
-    "413 of a minute": relayed(Kind.TOO_LARGE, 413, "rate_limit_exceeded", OTHERS, TOO_LARGE, Retry_After="60"),
-    "429 of one request": relayed(Kind.TOO_LARGE, 429, "rate_limit_exceeded", OTHERS, TOO_LARGE, Retry_After="60"),
+    "filtered": relayed(FailureKind.CONTENT_FILTER, 400, "content_filter", ()),
+    "loop": relayed(FailureKind.LOOP, 508, "gateway_loop", ()),
+    **{str(status): relayed(FailureKind.OTHER, status, "wrong", ()) for status in (400, 409, 422)},
+    "402 for max_tokens": relayed(FailureKind.OTHER, 402, "broke", (), AFFORD),
+    "402": relayed(FailureKind.PAYMENT_REQUIRED, 402, "broke", OTHERS, OWN_WORDS),
+    "403": relayed(FailureKind.FORBIDDEN, 403, "blocked", OTHERS, OWN_WORDS),
+    "413": relayed(FailureKind.TOO_LARGE, 413, "wrong", OTHERS),
+    "413 of a minute": relayed(FailureKind.TOO_LARGE, 413, "rate_limit_exceeded", OTHERS, TOO_LARGE, Retry_After="60"),
+    "429 of one request": relayed(
+        FailureKind.TOO_LARGE, 429, "rate_limit_exceeded", OTHERS, TOO_LARGE, Retry_After="60"
+    ),
     "out of quota": Row(
-        Kind.OUT_OF_QUOTA,
+        FailureKind.OUT_OF_QUOTA,
         refused(429, "You exceeded your current quota.", "insufficient_quota"),
         ONCE,
         429,
         "insufficient_quota",
         relayed=True,
     ),
-    "401": Row(Kind.AUTH, refused(401, SECRET, "bad_key"), ONCE, 502, "upstream_auth_failed"),
+    "401": Row(FailureKind.AUTH, refused(401, SECRET, "bad_key"), ONCE, 502, "upstream_auth_failed"),
     "400 about the key": Row(
-        Kind.AUTH,
+        FailureKind.AUTH,
         answer([error_json("API key not valid. Please pass a valid API key.")], 400),
         ONCE,
         502,
         "upstream_auth_failed",
     ),
-    "busy": Row(Kind.BUSY, broke(ConnectFailed, code="upstream_busy"), ONCE, 503, "upstream_busy", failures=0),
+    "busy": Row(FailureKind.BUSY, broke(ConnectFailed, code="upstream_busy"), ONCE, 503, "upstream_busy", failures=0),
     "refused with a 200": Row(
-        Kind.REFUSED_IN_ANSWER, in_stream("No.", "wrong", "invalid_request_error"), TWICE, 400, "wrong", failures=0
+        FailureKind.REFUSED_IN_ANSWER,
+        in_stream("No.", "wrong", "invalid_request_error"),
+        TWICE,
+        400,
+        "wrong",
+        failures=0,
     ),
 }
 # What no result of a provider comes to: ``OPTIONS`` needs a stream (test_outcome.py), the others end the exchange.
-ENDED_FROM_OUTSIDE = {Kind.SLOW, Kind.CLIENT_GONE, Kind.OUTRUN, Kind.OURS}
+ENDED_FROM_OUTSIDE = {FailureKind.SLOW, FailureKind.CLIENT_GONE, FailureKind.OUTRUN, FailureKind.OURS}
 
 
 def house(setting: str, **routing: Any) -> Catalog:
@@ -175,7 +201,7 @@ def house(setting: str, **routing: Any) -> Catalog:
     return build(models, providers, **routing)
 
 
-def live(rig: Rig, label: str) -> Live:
+def live(rig: Rig, label: str) -> LiveState:
     return rig.deployment(label).live
 
 
@@ -186,7 +212,7 @@ def discreet(answer: Answer) -> None:
 
 
 def test_each_kind_has_a_row_here() -> None:
-    assert {row.kind for row in ROWS.values()} == set(RULES) - ENDED_FROM_OUTSIDE - {Kind.OPTIONS}
+    assert {row.kind for row in ROWS.values()} == set(RULES) - ENDED_FROM_OUTSIDE - {FailureKind.OPTIONS}
     assert all(RULES[kind].next is Next.STOP for kind in ENDED_FROM_OUTSIDE)
 
 

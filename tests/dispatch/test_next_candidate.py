@@ -151,7 +151,7 @@ async def test_a_rate_limited_key_is_cooled_down_alone() -> None:
     assert (await rig.ask("m", "b")).header("x-router-provider") == "first"
     assert rig.tried == ["first/m", "first/m"]
     keys = rig.deployment("first/m").provider.keys
-    assert (keys.resting(rig.clock.now()), rig.clock.slept) == (1, [])
+    assert (keys.cooling(rig.clock.now()), rig.clock.slept) == (1, [])
 
 
 # -- the fallback -------------------------------------------------------------------------------------
