@@ -146,7 +146,7 @@ def pair(first: Upstream, second: Upstream, **routing: Any) -> dict[str, Any]:
 
 async def reasons(gw: Gateway) -> dict[str, int]:
     """Of all attempts, by the metrics."""
-    gw.app.settled.flush()
+    gw.app.observers.flush()
     return {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.attempts.cells.items()}
 
 
