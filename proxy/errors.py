@@ -1,10 +1,14 @@
 """Every error type is a decision: whose fault it is, which status the client sees, what may follow.
 
-All of them carry what an OpenAI error object needs (``message``, ``type``, ``param``, ``code``) and an
-HTTP status. A type exists only where somebody branches on it.
+No dialect's words are in here: a dialect's ``Writer`` maps the ``kind`` of an error to its own. A type exists only
+where somebody branches on it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+ErrorKind = Literal["invalid_request", "unauthorized", "rate_limited", "overloaded", "internal", "upstream"]
 
 
 class ConfigError(Exception):
@@ -18,13 +22,14 @@ class ConfigError(Exception):
 class GatewayError(Exception):
     """An exchange that ends in an error of our own making.
 
-    ``message`` is for the client: it never holds an address, a key or a byte of the request.
+    ``message`` is for the client: it never holds an address, a key or a byte of the request. ``kind``, ``code`` and
+    ``param`` (the wrong member of the request) are for programs. A dialect that has no place for one leaves it out.
     ``detail`` is for the log only. ``should_retry`` overrides what SDKs conclude from the status (the header
     ``x-should-retry``); ``None`` leaves it to them.
     """
 
     status = 500
-    type = "server_error"
+    kind: ErrorKind = "internal"
     code: str | None = "internal_error"
     should_retry: bool | None = None
 
@@ -55,7 +60,7 @@ class ClientFault(GatewayError):
     """The request is wrong; no provider was asked and none would answer otherwise."""
 
     status = 400
-    type = "invalid_request_error"
+    kind: ErrorKind = "invalid_request"
     code = None
 
 
@@ -86,7 +91,7 @@ class Unauthorized(GatewayError):
     """Nobody proved who asks: the same words for a missing, an unknown, a wrong and an expired credential."""
 
     status = 401
-    type = "invalid_request_error"
+    kind: ErrorKind = "unauthorized"
     code = "invalid_api_key"
     realm = "sluice"
     words = "The credential is missing or not valid. Send your key as `Authorization: Bearer sk-...`."
@@ -102,7 +107,7 @@ class RateLimited(GatewayError):
     """
 
     status = 429
-    type = "rate_limit_error"
+    kind: ErrorKind = "rate_limited"
     code = "rate_limit_exceeded"
 
     def __init__(self, limit: str, unit: str, *, quota: int = 0, burst: int = 0, retry_after: int) -> None:
@@ -142,7 +147,7 @@ class Overloaded(GatewayError):
     """We are full, or stopping: the same request may succeed a little later."""
 
     status = 503
-    type = "overloaded_error"
+    kind: ErrorKind = "overloaded"
     code = "overloaded"
 
     def __init__(self, message: str, *, retry_after: int = 1, code: str | None = None) -> None:
@@ -153,7 +158,6 @@ class ShuttingDown(GatewayError):
     """A running exchange was ended because the gateway stops."""
 
     status = 503
-    type = "server_error"
     code = "shutting_down"
 
 
@@ -168,7 +172,7 @@ class UpstreamFault(GatewayError):
     """
 
     status = 502
-    type = "upstream_error"
+    kind: ErrorKind = "upstream"
     code = "upstream_error"
     heard = False
 
@@ -205,9 +209,13 @@ class StreamTruncated(UpstreamFault):
 
 
 class ErrorInStream(UpstreamFault):
-    """The provider answered 200 and then told an error inside the body."""
+    """The provider answered 200 and then reported an error inside the body.
+
+    ``provider_type`` is the provider's own word for it, in its dialect.
+    """
 
     code = "upstream_error_in_stream"
+    provider_type: str | None = None
 
 
 class UpstreamAuthFailed(UpstreamFault):

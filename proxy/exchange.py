@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxy.breakers.breaker import Permit
-    from proxy.dialects.openai_usage import Usage
+    from proxy.dialects.usage import Usage
     from proxy.errors import GatewayError
     from proxy.identity import Client
     from proxy.providers.keys import Key

@@ -421,7 +421,7 @@ class Gateway:
 
     def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:
         """Answer what never became a request: bytes that are no HTTP, a head that does not end."""
-        self._metrics.reject(fault.code or fault.type)
+        self._metrics.reject(fault.code or fault.kind)
         refuse(reply, fault)
 
     # -- stopping ---------------------------------------------------------------------------------

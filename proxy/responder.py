@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
-from msgspec import json
 from multidict import istr
 
 from proxy import router_metadata
 from proxy.client.head import EVENT_STREAM
 from proxy.config.timeouts import PLAIN
-from proxy.dialects import openai_error
-from proxy.dialects.openai_answer import AnswerInfo, check
-from proxy.dialects.table import encode_error
+from proxy.dialects import provider_error
+from proxy.dialects.base import AnswerInfo, Writer
+from proxy.dialects.table import CHAT
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorized, UpgradeRequired
 from proxy.exchange import Exchange
 from proxy.hooks import HookReply, ResponseHook
 from proxy.net import headers as policy
 from proxy.net.headers import Memo, ascii_value
 from proxy.relay.collect import Answer
-from proxy.relay.seams import PING, comment
+from proxy.relay.seams import comment
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.routes import Route
@@ -160,7 +159,8 @@ class Responder:
         """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
         if self.outlet.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
-        return check(answer.body)
+        assert self._deployment is not None
+        return self._deployment.dialect_for(self.exchange.endpoint).reader.read_answer(answer.body)
 
     def deliver(self, answer: Answer, told: AnswerInfo) -> None:
         """An answer that was ``checked``. Raises ClientGone once its usage is noted if nobody takes it any more."""
@@ -172,7 +172,7 @@ class Responder:
         assert deployment is not None
         body = answer.body
         if told.strict:
-            body = router_metadata.spliced(body, router_metadata.member(exchange, deployment))
+            body = exchange.endpoint.dialect.writer.with_metadata(body, router_metadata.member(exchange, deployment))
         else:
             exchange.lenient_events = 1
         self.outlet.send(answer.status, self.lines(answer.kind, answer.lines), body)
@@ -182,14 +182,14 @@ class Responder:
 
         The first one is the status commit: 200 now, the content later, or an error in-band.
         """
-        outlet = self.outlet
+        outlet, ping = self.outlet, self.exchange.endpoint.dialect.writer.ping
         if self.request.gone:
             return  # whoever waits for it may hear so a moment later than we
         if outlet.begun:
-            outlet.write(comment(PING, numbered=outlet.numbered))
+            outlet.write(comment(ping, numbered=outlet.numbered))
         else:
             self.exchange.early_status = True
-            outlet.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), PING)
+            outlet.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), ping)
 
     def epilogue(self) -> bytes:
         """What goes before the terminal event of a stream: who answered, where the head could not or should not say,
@@ -220,7 +220,8 @@ class Responder:
         """Tell a failure: as an HTTP status, in-band once the status is out, or by a cut."""
         self.wrap_outlet()
         exchange, outlet = self.exchange, self.outlet
-        exchange.error = fault.code or fault.type
+        writer = exchange.endpoint.dialect.writer
+        exchange.error = fault.code or fault.kind
         exchange.error_detail = fault.detail or exchange.error_detail
         if self.request.gone:
             exchange.outcome = "client_gone"
@@ -229,27 +230,28 @@ class Responder:
             return
         if outlet.begun:
             exchange.outcome = "broken"
-            outlet.break_off(fault, encode_error(exchange.endpoint.dialect, fault))
+            outlet.break_off(fault, writer.error_event(fault, -1))
             return
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:
             self.request.reply.keep_alive = False
-        refuse(outlet, fault, self._router_lines() + self.cors)
+        refuse(outlet, fault, self._router_lines() + self.cors, writer)
 
     def relay_error(self, answer: Answer) -> None:
         """The provider's own error, which is the client's affair, without credentials and names of accounts."""
-        deployment = self._deployment
+        deployment, endpoint = self._deployment, self.exchange.endpoint
         body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)
-        error = openai_error.refused(body)
+        dialect, writer = endpoint.dialect, endpoint.dialect.writer
+        error = (dialect if deployment is None else deployment.dialect_for(endpoint)).reader.read_error(body)
         if self.outlet.begun or self.request.gone:
-            raise openai_error.fault_of(error)
+            raise provider_error.fault_of(error)
         exchange = self.exchange
         exchange.outcome = "error"
         exchange.error = f"upstream_{answer.status}"
         if error is not None:
-            body = openai_error.relayed(body, answer.status)
+            body = writer.relayed_error(error, body, answer.status)
         elif not is_json(body):
-            body = openai_error.body(
+            body = writer.error_body(
                 GatewayError(f"The provider answered with status {answer.status}.", code=f"upstream_{answer.status}")
             )
         lines = policy.to_client(answer.headers, without_type=True)
@@ -272,18 +274,14 @@ class Responder:
         )
 
 
-def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = b"") -> None:
-    """An error answer in OpenAI's shape."""
+def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = b"", writer: Writer = CHAT.writer) -> None:
+    """An error response. Without a ``writer`` in OpenAI's dialect."""
     retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
     # RFC 9110 11.6.1: a 401 says how to prove who one is.
     ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorized) else b""
     upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
     final = _FINAL if fault.should_retry is False else b""
-    outlet.send(fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), _document(fault))
-
-
-def _document(fault: GatewayError) -> bytes:
-    if isinstance(fault, ShuttingDown):
-        return json.encode({"statusCode": 503, "message": fault.message, "error": "Service Unavailable"})
-    return openai_error.body(fault)
+    outlet.send(
+        fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), writer.error_body(fault)
+    )

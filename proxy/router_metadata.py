@@ -5,8 +5,6 @@ No address and no key: names of the configuration, kinds of failures, and the ga
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
@@ -18,8 +16,6 @@ from proxy.routing.deployment import Deployment
 MAX_ERRORS = 1024  # bytes of the header line that lists the failures
 MAX_DECISION = 1280
 _encode = msgspec.json.Encoder().encode
-_is_object = re.compile(rb"[ \t\r\n]*\{").match
-_is_empty = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*\}").match
 
 
 class Failure(Struct):
@@ -87,17 +83,7 @@ def member(exchange: Exchange, deployment: Deployment) -> bytes:
 
 def comment(exchange: Exchange, deployment: Deployment) -> bytes:
     """The same as a comment of an event stream."""
-    return b": _router %b\n\n" % _document(exchange, deployment)
-
-
-def spliced(body: bytes, new: bytes) -> bytes:
-    """A JSON answer with a member more; ``body`` as it is where it is no object. Copies it once, decodes nothing."""
-    if body.startswith(b'{"') and body.endswith(b"}"):  # as everybody writes it
-        return b"".join((memoryview(body)[:-1], b",", new, b"}"))
-    if not _is_object(body):
-        return body
-    view, end = memoryview(body), body.rindex(b"}")
-    return b"".join((view[:end], b"" if _is_empty(body) else b",", new, view[end:]))
+    return exchange.endpoint.dialect.writer.metadata_comment(_document(exchange, deployment))
 
 
 def decision(explained: dict[str, object]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,18 +14,11 @@ from proxy.exchange import Attempt, Exchange
 from proxy.providers.keys import KeyRing
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ENDPOINTS
-from tests.support.answers import answered_by, compact, unspliced
+from tests.support.answers import answered_by, compact
 from tests.support.catalogs import build
 
 KEY = "sk-very-secret"
 MEMBER = b'"_router":' + compact(answered_by())
-
-blank = st.text(" \t\r\n", max_size=3)
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
-)
-objects = st.dictionaries(st.text(), values, max_size=5)
 
 
 def deployment(name: str = "m", provider: str = "up") -> Deployment:
@@ -46,47 +38,6 @@ def exchange(*attempts: tuple[Deployment, str, str], **facts: Any) -> Exchange:
 
 
 # -- the member of a JSON answer ----------------------------------------------------------------------
-
-
-@given(objects, blank, blank, st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_a_spliced_object_has_the_member_more_and_every_other_byte(
-    value: dict[str, Any], before: str, after: str, indent: Any, ascii_only: bool
-) -> None:
-    text = before + json.dumps(value, indent=indent, ensure_ascii=ascii_only) + after
-    body = text.encode("utf-8", "surrogatepass")
-    whole = router_metadata.spliced(body, MEMBER)
-    decoded = json.loads(whole.decode("utf-8", "surrogatepass"))
-    assert decoded == value | {"_router": answered_by()}
-    assert [*decoded][-1] == "_router" or "_router" in value
-    assert unspliced(whole) == (body, answered_by())
-
-
-@given(values.filter(lambda value: not isinstance(value, dict)), blank)
-def test_what_is_no_object_stays_as_it_is(value: Any, before: str) -> None:
-    body = before.encode() + json.dumps(value).encode()
-    assert router_metadata.spliced(body, MEMBER) == body
-
-
-@pytest.mark.parametrize(
-    ("body", "whole"),
-    [
-        (b"{}", b'{"x":1}'),
-        (b"{ \n}\n", b'{ \n"x":1}\n'),
-        (b'\n{"a":"}"}', b'\n{"a":"}","x":1}'),
-        (b'{"a":{}}', b'{"a":{},"x":1}'),
-        (b'{"a":{}\n}\r\n', b'{"a":{}\n,"x":1}\r\n'),
-        (b'[{"a":1}]', b'[{"a":1}]'),
-        (b'"{}"', b'"{}"'),
-        (b"", b""),
-    ],
-)
-def test_a_member_goes_before_the_last_brace(body: bytes, whole: bytes) -> None:
-    assert router_metadata.spliced(body, b'"x":1') == whole
-
-
-def test_an_answer_of_another_gateway_is_told_by_the_last_one() -> None:
-    once = router_metadata.spliced(b'{"a":1}', b'"_router":{"provider":"theirs"}')
-    assert json.loads(router_metadata.spliced(once, MEMBER))["_router"] == answered_by()
 
 
 def test_the_first_attempts_member_is_made_once_per_deployment() -> None:

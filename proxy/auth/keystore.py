@@ -29,7 +29,6 @@ class DatabaseDown(GatewayError):
     """Whether there is such a key cannot be told now."""
 
     status = 503
-    type = "server_error"
     code = "key_store_unavailable"
 
     def __init__(self, *, detail: str = "") -> None:

@@ -115,6 +115,7 @@ class Provider(Section, frozen=True):
     tls: Tls = field(default_factory=Tls)
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     usage_in_stream: Literal["auto", "always", "never"] = "auto"
+    dialect: str = ""  # of the answers for text, where it is not the endpoint's
     passthrough: list[Passthrough] = []
     any_model: bool | UnsetType = UNSET
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from proxy.dialects import openai_error
-from proxy.dialects.base import DONE, Mark, opened
-from proxy.dialects.openai_error import ProviderError
-from proxy.dialects.openai_usage import Usage, WireUsage, find_wire
-from proxy.errors import GatewayError
+from proxy.dialects import provider_error
+from proxy.dialects.base import EventKind
+from proxy.dialects.openai_reader import OpenAIReader
+from proxy.dialects.openai_usage import WireUsage, find_wire
+from proxy.dialects.provider_error import ProviderError
+from proxy.dialects.usage import Usage
 from proxy.wire.document import is_utf8
 from proxy.wire.sse import CR, LF
 
@@ -33,53 +34,29 @@ class _Chunk(msgspec.Struct, gc=False):
 _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-class ChatReader:
-    """Listens to chat and completion chunks. ``choices`` is the request's ``n``: that many must finish.
+class ChatReader(OpenAIReader):
+    """Reads chat and completion chunks.
 
-    ``wants_usage``: the client asked for the usage; ``swallow_usage``: only the gateway did.
+    Complete after ``[DONE]``, or after a finish reason for every choice: several providers never send ``[DONE]``.
     """
 
-    __slots__ = (
-        "_choices",
-        "_finished",
-        "_swallow_usage",
-        "_wants_usage",
-        "_wire_usage",
-        "ended",
-        "error",
-        "lenient",
-        "response_model",
-    )
+    __slots__ = ("_finished", "_wire_usage")
 
-    open_ended = False
-
-    def __init__(self, *, choices: int = 1, swallow_usage: bool = False, wants_usage: bool = False) -> None:
-        self._choices = choices
+    def __init__(self, choices: int = 1, hide_usage: bool = False, wants_usage: bool = False) -> None:
+        super().__init__(choices, hide_usage, wants_usage)
         self._finished: set[int] = set()
-        self._swallow_usage = swallow_usage
-        self._wants_usage = wants_usage
         self._wire_usage: WireUsage | None = None
-        self.response_model = ""
-        self.error: ProviderError | None = None
-        self.lenient = 0
-        self.ended = False  # [DONE] came
 
     @property
     def usage(self) -> Usage | None:
         return self._wire_usage.usage() if self._wire_usage else None
 
     @property
-    def complete(self) -> bool:
-        """[DONE], or a finish reason for every choice: several providers never send [DONE]."""
-        return self.ended or len(self._finished) >= self._choices
-
-    def closing(self) -> bytes | None:
-        if self.ended:
-            return b""
-        return None if self._wants_usage and self._wire_usage is None else DONE
+    def lacks_usage(self) -> bool:
+        return self._wants_usage and self._wire_usage is None
 
     # Once per token: five comparisons and one typed decode (about 0.4 us for 300 bytes). Slices and single bytes, as
-    # find, startswith and endswith read their arguments anew at each call: 2,900 instructions instead of 4,600.
+    # find, startswith and endswith parse their arguments at each call: 2,900 instructions instead of 4,600.
     def plain(self, block: bytes) -> bool:
         data = block[6:-2]
         if (
@@ -106,45 +83,34 @@ class ChatReader:
             self._wire_usage = chunk.usage
         return True
 
-    def read(self, block: bytes, *, first: bool = False) -> Mark:
-        payload = opened(block, first=first)
-        if payload.mark is not None:
-            self.error = payload.error or self.error
-            self.ended = self.ended or payload.mark is Mark.DONE
-            return payload.mark
-        self.lenient += not payload.strict
-        return self._understand(payload.document, named_error=payload.named_error)
-
-    def told(self, fault: GatewayError) -> bytes:
-        return b"data: %b\n\n" % openai_error.body(fault)
-
-    def _understand(self, chunk: Any, *, named_error: bool) -> Mark:
-        counted = self._note(chunk) if isinstance(chunk, dict) else False
-        error = openai_error.find(chunk)
-        if error is not None or named_error:
+    def _understand(self, event: Any, name: bytes | None) -> EventKind:
+        has_usage = self._note(event) if isinstance(event, dict) else False
+        error = provider_error.find(event)
+        if error is not None or name == b"error":
             self.error = error or ProviderError("The provider reported an error.")
-            return Mark.ERROR
-        if not isinstance(chunk, dict):
-            return Mark.CONTENT
-        choices = chunk.get("choices")
+            return EventKind.ERROR
+        if not isinstance(event, dict):
+            return EventKind.CONTENT
+        choices = event.get("choices")
         if isinstance(choices, list) and choices:
-            return Mark.CONTENT if self._note_choices(choices) else Mark.QUIET
-        if counted:
-            return Mark.USAGE if self._swallow_usage and choices == [] else Mark.QUIET
-        return Mark.QUIET if choices == [] else Mark.CONTENT
+            return EventKind.CONTENT if self._note_choices(choices) else EventKind.PRELIMINARY
+        if has_usage and self._hide_usage and choices == []:
+            return EventKind.USAGE
+        return EventKind.PRELIMINARY if has_usage or choices == [] else EventKind.CONTENT
 
     def _note(self, chunk: dict[str, Any]) -> bool:
-        """Model and usage; tells whether there was any usage. Errors carry them too, and what was used is billed."""
+        """Note model and usage; whether there was any usage. Errors have it, too, and what was used is billed."""
         model = chunk.get("model")
         if isinstance(model, str) and not self.response_model:
             self.response_model = model
-        wire = find_wire(chunk) or find_wire(chunk.get("x_groq"))  # Groq tells it in a member of its own
+        wire = find_wire(chunk) or find_wire(chunk.get("x_groq"))  # Groq's streams have it in a member of their own
         if wire is None:
             return False
         self._wire_usage = wire
         return True
 
     def _note_choices(self, choices: list[Any]) -> bool:
+        """Note finish reasons; whether the choices have any content."""
         meaningful = False
         for choice in choices:
             if not isinstance(choice, dict):
@@ -159,5 +125,7 @@ class ChatReader:
         return meaningful
 
     def _note_finish(self, index: object) -> None:
-        # By index: some providers repeat the reason in the event that tells the usage.
+        # By index: some providers repeat the reason in the event that reports the usage.
         self._finished.add(index if isinstance(index, int) else 0)
+        if len(self._finished) >= self._choices:
+            self.complete = True

@@ -1,25 +1,41 @@
-"""Which reader listens to which dialect."""
+"""The table of dialects."""
 
 from __future__ import annotations
 
-from proxy.dialects.base import OtherReader, Reader
+from typing import Final
+
+from msgspec import Struct
+
+from proxy.dialects.base import Reader, Writer
 from proxy.dialects.openai_chat_reader import ChatReader
+from proxy.dialects.openai_other_reader import OtherReader
 from proxy.dialects.openai_responses_reader import ResponsesReader
-from proxy.errors import GatewayError
-
-OPAQUE = "opaque"  # relayed without being understood: no reader at all
+from proxy.dialects.openai_writer import OpenAIWriter, ResponsesWriter
 
 
-def reader_for(dialect: str, *, choices: int = 1, swallow_usage: bool = False, wants_usage: bool = False) -> Reader:
-    """A fresh reader. ``choices``: how many finish reasons end the stream; ``swallow_usage``: the client did not
-    ask for the usage event, ``wants_usage``: it did."""
-    if dialect in ("openai.chat", "openai.completions"):
-        return ChatReader(choices=choices, swallow_usage=swallow_usage, wants_usage=wants_usage)
-    if dialect == "openai.responses":
-        return ResponsesReader()
-    return OtherReader()
+class Dialect(Struct, frozen=True, eq=False):
+    """A wire schema.
+
+    ``generates``: its answers are tokens of a model. ``usage_option``: a stream reports its usage only where the
+    request asks for it in ``stream_options``.
+    """
+
+    name: str
+    reader: type[Reader]
+    writer: Writer
+    generates: bool = False
+    usage_option: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Dialect {self.name}>"
 
 
-def encode_error(dialect: str, fault: GatewayError) -> bytes:
-    """The in-band error of a dialect, for a stream that has no reader yet."""
-    return reader_for(dialect).told(fault)
+_OPENAI: Final = OpenAIWriter()
+
+CHAT: Final = Dialect("openai.chat", ChatReader, _OPENAI, generates=True, usage_option=True)
+COMPLETIONS: Final = Dialect("openai.completions", ChatReader, _OPENAI, generates=True, usage_option=True)
+RESPONSES: Final = Dialect("openai.responses", ResponsesReader, ResponsesWriter(), generates=True)
+OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI)
+OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI)  # relayed without being read
+
+DIALECTS: Final = {each.name: each for each in (CHAT, COMPLETIONS, RESPONSES, OTHER, OPAQUE)}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from proxy.dialects.table import reader_for
 from proxy.dispatch import account, outcome
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.race import Lost, Race
@@ -22,8 +21,7 @@ from proxy.routing.rules import FailureKind
 
 if TYPE_CHECKING:
     from proxy.config.timeouts import Clocks
-    from proxy.dialects.base import Reader
-    from proxy.dialects.openai_answer import AnswerInfo
+    from proxy.dialects.base import AnswerInfo, Reader
     from proxy.dispatch.dispatch import Dispatch
     from proxy.exchange import Attempt
     from proxy.relay.collect import Answer
@@ -68,15 +66,9 @@ class AttemptRun(Struct, eq=False):
         return deployment.stream_clocks if call.stream else deployment.clocks
 
     def reader(self) -> Reader:
-        call, dialect = self.responder.call, self.dispatch.exchange.endpoint.dialect
-        if call is None:
-            return reader_for(dialect, choices=1, swallow_usage=False)
-        return reader_for(
-            dialect,
-            choices=call.choices,
-            swallow_usage=self.attempt.asks_usage,
-            wants_usage=call.wants_usage,
-        )
+        call, attempt = self.responder.call, self.attempt
+        reader = attempt.deployment.dialect_for(self.dispatch.exchange.endpoint).reader
+        return reader() if call is None else reader(call.choices, attempt.asks_usage, call.wants_usage)
 
     def ping(self) -> None:
         self.responder.ping()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import get_args
 
 from proxy.config.schema import Recovery
+from proxy.dialects.table import CHAT
 from proxy.dispatch.attempt import AttemptRun, run_attempt
 from proxy.dispatch.continuation import Continuation
 from proxy.dispatch.dispatch import Dispatch, RunAttempt
@@ -71,7 +72,7 @@ def _with_options(dispatch: Dispatch, call: Call, recovery: str) -> Awaitable[No
         hold = Hold(dispatch, attempt)
         attempt = hold.run_attempt
         dispatch.pings = False  # ``hold.pinged`` sends them all
-    elif recovery == "continue" and endpoint.dialect == "openai.chat":
+    elif recovery == "continue" and endpoint.dialect is CHAT:
         continuation = Continuation(dispatch, attempt, call)
         attempt, conclude = continuation.run_attempt, continuation.conclude
     if dispatch.routing.hedge_after_ms:

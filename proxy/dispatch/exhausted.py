@@ -52,9 +52,9 @@ def exhausted(
         detail=exchange.error_detail,
     )
     if status == 404:
-        error.type, error.param = "invalid_request_error", "model"
+        error.kind, error.param = "invalid_request", "model"
     elif status == 429:
-        error.type = "rate_limit_error"
+        error.kind = "rate_limited"
     _advise(error, [plan.cooldown_secs(now), *_waits(plan, last, keyless, now)], final)
     return error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.dialects.openai_error import ProviderError
+from proxy.dialects.provider_error import ProviderError
 from proxy.errors import UpstreamFault
 from proxy.exchange import Attempt
 from proxy.relay.collect import Answer

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.dialects import openai_error
-from proxy.dialects.openai_error import ProviderError
+from proxy.dialects.provider_error import ProviderError
 from proxy.dispatch import account, cooldowns
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.next_candidate import attempts_at
@@ -42,7 +41,7 @@ def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
     provider = attempt.deployment.provider
     found = provider.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
     kind = rules.kind_of_refusal(found)
-    error = openai_error.refused(answer.body)
+    error = attempt.deployment.dialect_for(exchange.endpoint).reader.read_error(answer.body)
     if error is not None:
         error.message = provider.redact(error.message)
     exchange.error_detail = detail = error.message if error is not None else ""

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from proxy.wire.trace_context import Trace
 
 TRACE_LINES: Final = frozenset((b"traceparent", b"tracestate"))
-# Dialects in which ``stream_options.include_usage`` asks for the usage of a stream.
-_USAGE_ON_REQUEST: Final = ("openai.chat", "openai.completions")
-
 # For an attempt: the pieces of the body, and its length where that is known.
 UploadBody = Callable[["Attempt"], tuple[AsyncIterator[bytes], int | None]]
 
@@ -98,7 +95,7 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
     return (
         not call.wants_usage
         and run.attempt.deployment.provider.learnt.asks_usage
-        and run.dispatch.exchange.endpoint.dialect in _USAGE_ON_REQUEST
+        and run.attempt.deployment.dialect_for(run.dispatch.exchange.endpoint).usage_option
     )
 
 

@@ -20,7 +20,6 @@ from proxy.routing.endpoints import Endpoint
 from proxy.wire.call import Call
 
 ROUNDING = 1e-3  # of a request or token: what floating point makes of 68 is 67.9999999
-GENERATING = ("openai.chat", "openai.completions", "openai.responses")  # the others' answers are no tokens of a model
 _NOTHING: Costs = ()
 
 
@@ -161,7 +160,7 @@ class Reservation(Struct, eq=False):
             self._prompt = prompt_tokens(call, estimate.per_image, estimate.per_audio)
         elif self._prompt is None:
             self._prompt = self._unread()
-        if call is None or self._endpoint is None or self._endpoint.dialect not in GENERATING:
+        if call is None or self._endpoint is None or not self._endpoint.dialect.generates:
             return self._prompt
         most = deployment.model.max_output_tokens if deployment.model is not None else 0
         return self._prompt + output_tokens(call, most, estimate.output)

@@ -111,8 +111,8 @@ def _usage(attributes: Attributes, exchange: Exchange) -> None:
         attributes["gen_ai.usage.input_tokens"] = usage.total_input
     if usage.total_output is not None:
         attributes["gen_ai.usage.output_tokens"] = usage.total_output
-    if usage.cached:
-        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached
+    if usage.cache_read:
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cache_read
     if usage.reasoning:
         attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import TokenCounts
 from proxy.exchange import Exchange
 from proxy.observe.mask import Mask
 from proxy.observe.sink import Sink
@@ -59,7 +59,7 @@ class Line(msgspec.Struct, gc=False):
     ttft_ms: float | None
     duration_ms: float | None
     longest_gap_ms: float | None
-    tokens: Usage | None
+    tokens: TokenCounts | None
     bytes_in: int
     bytes_out: int
     client: str
@@ -122,7 +122,7 @@ class Log:
     def _told(self, exchange: Exchange, stamp: str) -> Line:
         began, first, ended = exchange.began, exchange.first_content, exchange.ended
         model, asked = exchange.model, exchange.request_model
-        outcome, caller = exchange.outcome, exchange.caller
+        outcome, caller, usage = exchange.outcome, exchange.caller, exchange.usage
         if len(model) + len(asked) > NAME:
             model, asked = truncate(model), truncate(asked)
         usual = outcome == "ok" and len(exchange.attempts) < 2
@@ -147,7 +147,7 @@ class Log:
             round((first - began) * 1e6) / 1e3 if first is not None else None,
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
             round(exchange.longest_gap * 1e6) / 1e3 if first is not None and exchange.stream else None,
-            exchange.usage,
+            None if usage is None else usage.counts(),
             exchange.bytes_in,
             exchange.bytes_out,
             exchange.client,
@@ -266,14 +266,16 @@ def _readable_exchange(line: Line) -> bytes:
     if line.duration_ms is not None:
         words.append(f"{line.duration_ms:.0f} ms")
     if line.tokens is not None:
-        words.append(f"{_known(line.tokens.total_input)} + {_known(line.tokens.total_output)} tokens")
+        words.append(
+            f"{_sum(line.tokens.input, line.tokens.cached)} + {_sum(line.tokens.output, line.tokens.reasoning)} tokens"
+        )
     words.append(line.request_id)
     words += filter(None, (line.error, line.detail))
     return _readable(line.time, line.level, "  ".join(words))
 
 
-def _known(tokens: int | None) -> str:
-    return "?" if tokens is None else str(tokens)
+def _sum(tokens: int | None, more: int | None) -> str:
+    return "?" if tokens is None else str(tokens + (more or 0))
 
 
 def _without_surrogates(value: object) -> object:

@@ -18,7 +18,7 @@ from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import TokenCounts
 from proxy.errors import StreamTruncated
 from proxy.exchange import Attempt, Exchange, Outcome
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
@@ -245,7 +245,7 @@ class Metrics:
             if exchange.stream:
                 _count_stream(series, exchange)
             if exchange.usage is not None:
-                _count_tokens(series.tokens, exchange.usage)
+                _count_tokens(series.tokens, exchange.usage.counts())
             attempts = exchange.attempts
             for attempt in attempts:
                 if attempt.failure:
@@ -392,15 +392,15 @@ def _count_stream(series: Series, exchange: Exchange) -> None:
         series.inter_token((end - first) / (tokens - 1))
 
 
-def _count_tokens(cell: Callable[[str], Count], usage: Usage) -> None:
+def _count_tokens(cell: Callable[[str], Count], counts: TokenCounts) -> None:
     # Unknown (None) is not 0. A provider that reports less than nothing must not turn a counter back.
-    if (tokens := usage.input) is not None and tokens >= 0:
+    if (tokens := counts.input) is not None and tokens >= 0:
         cell("input").value += tokens
-    if (tokens := usage.cached) is not None and tokens >= 0:
+    if (tokens := counts.cached) is not None and tokens >= 0:
         cell("cached").value += tokens
-    if (tokens := usage.output) is not None and tokens >= 0:
+    if (tokens := counts.output) is not None and tokens >= 0:
         cell("output").value += tokens
-    if (tokens := usage.reasoning) is not None and tokens >= 0:
+    if (tokens := counts.reasoning) is not None and tokens >= 0:
         cell("reasoning").value += tokens
 
 

@@ -10,6 +10,8 @@ import re
 from yarl import URL
 
 from proxy.config.schema import Provider as Settings
+from proxy.dialects.table import DIALECTS, Dialect
+from proxy.errors import ConfigError
 from proxy.providers.keys import Key
 from proxy.providers.kinds import kind_of
 from proxy.providers.state import ProviderState
@@ -20,13 +22,17 @@ _is_credential = re.compile("auth|key|token|secret|passw|cookie", re.IGNORECASE)
 
 
 class Provider:
-    """``settings``, compiled. ``kind`` says how requests to it look."""
+    """``settings``, compiled. ``kind`` says how requests to it look.
+
+    ``dialect`` is that of its answers for text, ``None`` where it speaks the dialect of each endpoint.
+    """
 
     __slots__ = (
         "any_model",
         "call_end",
         "configured",
         "configured_json",
+        "dialect",
         "forwarded",
         "keys",
         "kind",
@@ -42,10 +48,14 @@ class Provider:
     def __init__(
         self, name: str, settings: Settings, state: ProviderState, *, version: str, any_model: bool, via: bytes = b""
     ) -> None:
-        """``state`` outlives it. ``via`` is our ``Via`` line; it is dropped if the configuration sets that header."""
+        """``state`` outlives it. ``via`` is our ``Via`` line; it is dropped if the configuration sets that header.
+
+        Raises ConfigError.
+        """
         self.name = name
         self.settings = settings
         self.kind = kind_of(settings.kind_name)
+        self.dialect = _dialect(name, settings.dialect)
         self.any_model = any_model  # accepts any model name
         self.passthrough = tuple(_rule(entry) for entry in settings.passthrough)
         self.forwarded = frozenset(name.lower().encode() for name in settings.forward_headers)
@@ -125,6 +135,13 @@ def _without(query: str, names: frozenset[str]) -> str:
 
 def _name(parameter: str) -> str:
     return parameter.partition("=")[0].lower()
+
+
+def _dialect(provider: str, name: str) -> Dialect | None:
+    if name and name not in DIALECTS:
+        known = ", ".join(DIALECTS)
+        raise ConfigError([f"providers.{provider}.dialect: {name!r} is not a known dialect. Use one of {known}."])
+    return DIALECTS[name] if name else None
 
 
 def _own_lines(authority: str, version: str, settings: Settings) -> bytes:

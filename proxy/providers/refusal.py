@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from proxy.dialects import openai_error
-from proxy.dialects.openai_error import ProviderError
+from proxy.dialects import provider_error
+from proxy.dialects.provider_error import ProviderError
 from proxy.errors import LoopDetected
 from proxy.wire import document
 
@@ -233,7 +233,7 @@ def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall:
     a date. Header names in any case; a body of any kind."""
     kind = _meaning(status, _sentences(body))
     if kind in ("model_missing", "not_found") and status in _NOT_FOUND:
-        error = openai_error.refused(body)
+        error = provider_error.refused(body)
         if error is not None and error.param not in (None, "", "model"):
             kind = "item_missing"
         elif kind == "model_missing" and _names_something_else(error):

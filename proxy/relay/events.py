@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from proxy.dialects.base import Mark, Reader
-from proxy.dialects.openai_error import fault_of
+from proxy.dialects.base import EventKind, Reader
+from proxy.dialects.provider_error import fault_of
 from proxy.errors import BrokenAnswer, GatewayError, StreamTruncated
 from proxy.exchange import Exchange
-from proxy.relay.seams import PING, Seams, comment, has_id
+from proxy.relay.seams import Seams, comment, has_id
 from proxy.server.outlet import Outlet
 from proxy.wire.sse import BlockTooLarge, Framer
 
 HELD_COMMENTS = 16 * 1024
 HELD_EVENTS = 256 * 1024
+_LEFT_OUT = (EventKind.NO_DATA, EventKind.MALFORMED, EventKind.USAGE)
 
 EventHook = Callable[[Exchange, bytes], bytes]
 
@@ -52,7 +53,7 @@ class Owner(Protocol):
     def redacted(self, block: bytes) -> bytes:
         """An event with an error, without the credentials that the provider may quote in it."""
 
-    def dropped(self, mark: Mark) -> None:
+    def dropped(self, kind: EventKind) -> None:
         """An event was left out because no client could read it: it has no data, or data that no parser reads."""
 
 
@@ -80,11 +81,13 @@ class EventRelay:
         "_meaningful",
         "_numbered",
         "_owner",
-        "_reader",
         "_reply",
         "_seams",
         "_told",
+        "_tried",
         "_write",
+        "_writer",
+        "reader",
     )
 
     def __init__(
@@ -101,7 +104,8 @@ class EventRelay:
         self._reply = reply
         self._write = reply.write
         self._exchange = exchange
-        self._reader = reader
+        self.reader = reader
+        self._writer = exchange.endpoint.dialect.writer
         self._hook = hook
         self._framer = Framer()
         self._held: list[bytes] = []
@@ -110,6 +114,7 @@ class EventRelay:
         self._first = True
         self._seams = Seams()
         self._numbered = reply.numbered  # an event with an id was kept
+        self._tried: bytes | None = None  # known not to be plain
         self._ending = False  # the provider's body ended: what is read now is the last, unfinished event
         self._cut = False  # and that is half of one
         self._told = False  # the closing comment was written
@@ -128,7 +133,10 @@ class EventRelay:
     def frame(self, chunk: bytes, framed: bytes) -> bool:
         """Whether the chunk, which came with its framing, went on as it came. Only while events flow."""
         forward = self._forward
-        if forward is None or not self._reader.plain(chunk):
+        if forward is None:
+            return False
+        if not self.reader.plain(chunk):
+            self._flowing, self._tried = False, chunk  # ``feed`` gets it next
             return False
         self._events += 1
         now = self._connection.last_read
@@ -141,15 +149,17 @@ class EventRelay:
 
     def feed(self, chunk: bytes) -> None:
         """Bytes of the body as they were read. Raises UpstreamFault before the content commit."""
-        if self._flowing and self._reader.plain(chunk):
-            self._events += 1
-            now = self._connection.last_read
-            if now - self._last > self._longest_gap:
-                self._longest_gap = now - self._last
-            self._last = now
-            self._write(chunk)
-        else:
-            self._feed_slowly(chunk)
+        if self._flowing:
+            if self.reader.plain(chunk):
+                self._events += 1
+                now = self._connection.last_read
+                if now - self._last > self._longest_gap:
+                    self._longest_gap = now - self._last
+                self._last = now
+                self._write(chunk)
+                return
+            self._tried = chunk
+        self._feed_slowly(chunk)
 
     # -- everything else --------------------------------------------------------------------------
 
@@ -159,6 +169,7 @@ class EventRelay:
         except BlockTooLarge as exc:
             self._take(exc.blocks)
             raise BrokenAnswer("The provider sent an event that is too large.") from None
+        self._tried = None
         self._flowing = self._committed and self._hook is None and not self._framer.partial and self._seams.late is None
         # Asked anew: the client may have left.
         self._forward = self._reply.for_frames() if self._flowing else None
@@ -194,31 +205,26 @@ class EventRelay:
         A comment loses its blank line after an event with an ``id`` (``seams.comment``), and an error that stands
         outside of any event becomes one.
         """
-        if self._meaningful and self._reader.plain(block):
+        if self._meaningful and block != self._tried and self.reader.plain(block):
             self._events += 1
             return block if self._hook is None else self._hooked(block)
-        mark = self._reader.read(block, first=self._first)
+        kind = self.reader.read(block, first=self._first)
         self._first = False
-        if mark is Mark.COMMENT:
+        if kind is EventKind.COMMENT:
             return self._keep_comment(block)
-        if mark is Mark.EMPTY:
-            self._owner.dropped(mark)
-            return b""
-        if mark is Mark.GARBAGE:
-            self._leave_out_garbage()
-            return b""
-        if mark is Mark.USAGE:
-            return b""
-        if mark is Mark.BARE_ERROR:
-            block, mark = self._reader.told(fault_of(self._reader.error)), Mark.ERROR
-        if mark is Mark.ERROR:
+        if kind in _LEFT_OUT:
+            return self._leave_out(kind)
+        if kind is EventKind.UNFRAMED_ERROR:
+            fault = fault_of(self.reader.error)
+            block, kind = self._writer.error_event(fault, self.reader.sequence), EventKind.ERROR
+        if kind is EventKind.ERROR:
             block = self._owner.redacted(block)
         epilogue = b""
-        if mark is Mark.DONE:
+        if kind is EventKind.DONE:
             self._owner.concluding()
             epilogue = self._epilogue()
         if not self._meaningful:
-            self._look_for_content(mark, block)
+            self._look_for_content(kind, block)
         self._events += 1
         block = self._hooked(block)
         return epilogue + block if epilogue else block
@@ -238,18 +244,21 @@ class EventRelay:
                 return b""
         return comment(block, numbered=self._numbered)
 
-    def _leave_out_garbage(self) -> None:
-        """An event whose data no parser reads. Raises BrokenAnswer while another answer can still be sent."""
-        if self._ending:
-            self._cut = True
-            return
-        if not self._reader.ended and self._reader.error is None:
-            fault = BrokenAnswer("The provider sent an event that is not JSON.")
-            if not self._meaningful:
-                raise fault
-            self._reply.lose(fault)
-            self._exchange.lost_events += 1
-        self._owner.dropped(Mark.GARBAGE)
+    def _leave_out(self, kind: EventKind) -> bytes:
+        """Nothing of this event goes on. Raises BrokenAnswer while another answer can still be sent."""
+        if kind is EventKind.MALFORMED:
+            if self._ending:
+                self._cut = True
+                return b""
+            if not self.reader.ended and self.reader.error is None:
+                fault = BrokenAnswer("The provider sent an event that is not JSON.")
+                if not self._meaningful:
+                    raise fault
+                self._reply.lose(fault)
+                self._exchange.lost_events += 1
+        if kind is not EventKind.USAGE:
+            self._owner.dropped(kind)
+        return b""
 
     def _epilogue(self) -> bytes:
         """The closing comment, once."""
@@ -259,13 +268,13 @@ class EventRelay:
         epilogue = self._owner.epilogue()
         return comment(epilogue, numbered=self._numbered) if epilogue else b""
 
-    def _look_for_content(self, mark: Mark, block: bytes) -> None:
-        if mark is Mark.ERROR:
-            raise fault_of(self._reader.error)
-        if mark is Mark.DONE:
+    def _look_for_content(self, kind: EventKind, block: bytes) -> None:
+        if kind is EventKind.ERROR:
+            raise fault_of(self.reader.error)
+        if kind is EventKind.DONE:
             raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
         self._held_events += len(block)
-        self._meaningful = mark is Mark.CONTENT or self._held_events > HELD_EVENTS
+        self._meaningful = kind is EventKind.CONTENT or self._held_events > HELD_EVENTS
 
     def _commit(self) -> None:
         self._last = self._connection.last_read
@@ -296,7 +305,7 @@ class EventRelay:
             self._commit()
         if not self._committed:
             raise self._nothing_said()
-        reader = self._reader
+        reader = self.reader
         whole = reader.complete or reader.open_ended
         if reader.error is not None or reader.ended or (whole and not self._cut):
             self._conclude(last)
@@ -308,20 +317,20 @@ class EventRelay:
 
         One that has all that the client asked for, and lost only its end, is ended for the provider.
         """
-        reader = self._reader
+        reader = self.reader
         if reader.error is not None:
             self._conclude(last)
             return
-        closing = reader.closing() if reader.complete and not self._held else None  # else a hook raised in ``write``
-        if closing is not None:
-            self._conclude(last, closing)
+        whole = reader.ended or (reader.complete and not reader.lacks_usage)
+        if whole and not self._held:  # else a hook raised in ``write``
+            self._conclude(last, b"" if reader.ended else self._writer.terminal)
             return
         exchange = self._exchange
         exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", fault.detail
         exchange.fault = fault
         if last:
             self._write(last)
-        self._reply.break_off(fault, self._remark() + reader.told(fault))
+        self._reply.break_off(fault, self._remark() + self._writer.error_event(fault, reader.sequence))
         self._owner.delivered()
 
     def release(self) -> None:
@@ -340,7 +349,7 @@ class EventRelay:
     def ping(self) -> None:
         """Between events only: whole blocks are all that is ever written."""
         if self._committed and not self._reply.ended:
-            self._reply.write(self._seams.complete() + comment(PING, numbered=self._numbered))
+            self._reply.write(self._seams.complete() + comment(self._writer.ping, numbered=self._numbered))
 
     @property
     def committed(self) -> bool:
@@ -349,11 +358,11 @@ class EventRelay:
     @property
     def complete(self) -> bool:
         """Whether the client has all that matters: the terminal event, or the provider's error."""
-        return self._committed and (self._reader.complete or self._reader.error is not None)
+        return self._committed and (self.reader.complete or self.reader.error is not None)
 
     def concluded(self) -> GatewayError | None:
         """Note how it ended, as all that matters is said; the provider's own word that there is no answer, if so."""
-        exchange, error = self._exchange, self._reader.error
+        exchange, error = self._exchange, self.reader.error
         if error is None:
             exchange.outcome = "ok"
             if exchange.lost_events:
@@ -363,10 +372,6 @@ class EventRelay:
         exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", error.message
         exchange.fault = fault
         return fault
-
-    @property
-    def reader(self) -> Reader:
-        return self._reader
 
     def _conclude(self, last: bytes, closing: bytes = b"") -> None:
         """``closing`` is the terminal event, where the provider's did not come."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from proxy.client.connection import UpstreamConnection
 from proxy.client.head import Head
-from proxy.dialects.base import Mark
+from proxy.dialects.base import EventKind
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.net import headers as policy
 from proxy.net.codings import CODINGS
@@ -184,7 +184,7 @@ class AnswerPump:
     def redacted(self, block: bytes) -> bytes:
         return self._call.upstream_request.attempt.deployment.provider.redact.body(block)
 
-    def dropped(self, mark: Mark) -> None:
+    def dropped(self, kind: EventKind) -> None:
         self._call.context.counters.dropped_events += 1
         self._call.exchange.dropped_events += 1
 

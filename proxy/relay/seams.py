@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import re
 
-PING = b": ping\n\n"
-
 _id_line = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])id[:\r\n]").search
 
 

@@ -6,9 +6,10 @@ import msgspec
 
 from proxy.config.schema import Model
 from proxy.config.timeouts import Clocks
+from proxy.dialects.table import Dialect
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
-from proxy.routing.endpoints import TEXT, served
+from proxy.routing.endpoints import TEXT, Endpoint, served
 from proxy.routing.live import LiveState
 
 _encode = msgspec.json.Encoder().encode
@@ -99,6 +100,11 @@ class Deployment:
     def prefills(self) -> bool:
         """Whether its model continues the text of a final assistant message."""
         return self.model is not None and self.model.prefill
+
+    def dialect_for(self, endpoint: Endpoint) -> Dialect:
+        """The dialect in which the provider answers requests for an endpoint."""
+        own = self.provider.dialect
+        return endpoint.dialect if own is None or endpoint.path not in TEXT else own
 
     def __repr__(self) -> str:
         return f"<Deployment {self.label}>"

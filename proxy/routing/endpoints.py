@@ -14,13 +14,14 @@ from typing import Final, Literal
 from msgspec import UNSET, Struct
 
 from proxy.config.schema import EndpointName, Model
+from proxy.dialects import table
+from proxy.dialects.table import CHAT, COMPLETIONS, OTHER, RESPONSES, Dialect
 
-Dialect = Literal["openai.chat", "openai.completions", "openai.responses", "openai.other", "opaque"]
 Kind = Literal["call", "models", "passthrough", "unrouted"]
 
 
 class Endpoint(Struct, frozen=True):
-    """One endpoint. ``path`` follows both our base path and a provider's base URL.
+    """One endpoint. ``path`` follows both our base path and a provider's base URL. ``dialect`` is the client's.
 
     ``kind``: label of its requests in metrics.
     """
@@ -39,18 +40,18 @@ class Endpoint(Struct, frozen=True):
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     #        path                    dialect               streams replay. body         answer
-    Endpoint("chat/completions",     "openai.chat",        True,   True,   "json",      "json"),
-    Endpoint("chat/completions",     "openai.chat",        True,   True,   "json",      "json",
+    Endpoint("chat/completions",     CHAT,        True,   True,   "json",      "json"),
+    Endpoint("chat/completions",     CHAT,        True,   True,   "json",      "json",
              force_stream=True, alias="chat/completions/stream"),
-    Endpoint("completions",          "openai.completions", True,   True,   "json",      "json"),
-    Endpoint("responses",            "openai.responses",   True,   False,  "json",      "json"),
-    Endpoint("embeddings",           "openai.other",       False,  True,   "json",      "json"),
-    Endpoint("moderations",          "openai.other",       False,  True,   "json",      "json"),
-    Endpoint("images/generations",   "openai.other",       True,   False,  "json",      "json", media=True),
-    Endpoint("audio/speech",         "openai.other",       True,   False,  "json",      "any", media=True),
-    Endpoint("audio/transcriptions", "openai.other",       True,   False,  "multipart", "any", media=True),
-    Endpoint("audio/translations",   "openai.other",       False,  False,  "multipart", "any", media=True),
-    Endpoint("images/edits",         "openai.other",       True,   False,  "multipart", "json", media=True),
+    Endpoint("completions",          COMPLETIONS, True,   True,   "json",      "json"),
+    Endpoint("responses",            RESPONSES,   True,   False,  "json",      "json"),
+    Endpoint("embeddings",           OTHER,       False,  True,   "json",      "json"),
+    Endpoint("moderations",          OTHER,       False,  True,   "json",      "json"),
+    Endpoint("images/generations",   OTHER,       True,   False,  "json",      "json", media=True),
+    Endpoint("audio/speech",         OTHER,       True,   False,  "json",      "any", media=True),
+    Endpoint("audio/transcriptions", OTHER,       True,   False,  "multipart", "any", media=True),
+    Endpoint("audio/translations",   OTHER,       False,  False,  "multipart", "any", media=True),
+    Endpoint("images/edits",         OTHER,       True,   False,  "multipart", "json", media=True),
 )  # fmt: skip
 
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
@@ -80,11 +81,11 @@ def served(model: Model | None) -> frozenset[str] | None:
 
 
 # Passthrough to one provider: never decoded, never sent twice.
-OPAQUE = Endpoint("*", "opaque", True, False, "opaque", "any", kind="passthrough", media=True)
+OPAQUE = Endpoint("*", table.OPAQUE, True, False, "opaque", "any", kind="passthrough", media=True)
 
 # The list of models, and requests with an unknown path.
-MODELS = Endpoint("models", "openai.other", False, True, "opaque", "json", kind="models")
-UNROUTED = Endpoint("-", "opaque", False, False, "opaque", "any", kind="unrouted")
+MODELS = Endpoint("models", OTHER, False, True, "opaque", "json", kind="models")
+UNROUTED = Endpoint("-", table.OPAQUE, False, False, "opaque", "any", kind="unrouted")
 
 # Objects that OpenAI keeps between requests. Only the configured ``defaultProvider`` can serve these:
 # https://platform.openai.com/docs/api-reference (files, batches, assistants, ...)

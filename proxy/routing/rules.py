@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from proxy.dialects.openai_error import ProviderError
+from proxy.dialects.provider_error import ProviderError
 from proxy.errors import (
     ClientGone,
     ClockExpired,
@@ -217,4 +217,4 @@ _LIMITS: Final = frozenset((FailureKind.RATE_LIMITED, FailureKind.OUT_OF_QUOTA, 
 
 def _provider_error(fault: ErrorInStream) -> ProviderError:
     status = 0 if fault.status == ErrorInStream.status else fault.status  # 0: the provider gave no status
-    return ProviderError(fault.message, type=fault.type, param=fault.param, code=fault.code, status=status)
+    return ProviderError(fault.message, type=fault.provider_type, param=fault.param, code=fault.code, status=status)

@@ -70,7 +70,7 @@ class ConnectionLimiter:
         farewell = LingeringClose(transport, self._farewells)
         transport.set_protocol(farewell)  # whoever it was before hears no more of it, not even its end
         if len(self._farewells) >= FAREWELLS:
-            self.rejected(fault.code or fault.type)
+            self.rejected(fault.code or fault.kind)
             transport.abort()
             return
         self._on_fault(Reply(transport, http10=False, head_only=False, keep_alive=False), fault)

@@ -52,7 +52,7 @@ def refusal(token: str, made: Verifier | None = None) -> str:
     with pytest.raises(Unauthorized) as caught:
         client_of(token, made)
     error = caught.value
-    assert (error.status, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
+    assert (error.status, error.code, error.kind) == (401, "invalid_api_key", "unauthorized")
     assert error.message == Unauthorized.words
     assert made.known(token) is None
     return error.detail

@@ -296,7 +296,7 @@ async def test_a_database_that_is_down_is_a_503_that_tells_no_address(tmp_path: 
         with pytest.raises(DatabaseDown) as caught:
             await keys.find(key.hash)
         error = caught.value
-        assert (error.status, error.type, error.code) == (503, "server_error", "key_store_unavailable")
+        assert (error.status, error.kind, error.code) == (503, "internal", "key_store_unavailable")
         assert error.retry_after == 1
         assert "127.0.0.1" not in error.message
         assert error.detail

@@ -19,7 +19,7 @@ import uvloop
 
 from proxy.config.schema import Config, Model, Provider
 from proxy.control.activity.recorder import Recorder
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import LossyObserver

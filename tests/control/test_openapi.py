@@ -20,7 +20,7 @@ from proxy.control.openapi.document import document
 from proxy.control.openapi.faults import API, Error, refer
 from proxy.control.openapi.operation import Operation
 from proxy.control.openapi.schemas import Schemas, parameters
-from proxy.dialects import openai_error
+from proxy.dialects.table import CHAT
 from proxy.errors import ClientFault, GatewayError, Overloaded, RateLimited, Unauthorized
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.wire.call import READ
@@ -148,7 +148,7 @@ def test_recovery_knows_no_other_words() -> None:
     ],
 )
 def test_errors_have_the_shape_that_is_described(fault: GatewayError) -> None:
-    body = openai_error.body(fault)
+    body = CHAT.writer.error_body(fault)
     assert msgspec.json.encode(msgspec.json.decode(body, type=Error)) == body
     assert str(fault.status) in refer(API) or fault.status // 100 == 5
 

@@ -4,91 +4,60 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy.dialects.base import Mark, OtherReader, is_done, without_data
-from proxy.dialects.openai_chat_reader import ChatReader
-from proxy.dialects.openai_responses_reader import ResponsesReader
-from proxy.dialects.openai_usage import Usage
-from proxy.dialects.table import encode_error, reader_for
-from proxy.errors import StreamTruncated
-from proxy.wire.sse import Event
-from tests.support.answers import sse
+from proxy.dialects.table import CHAT
+from tests.support.answers import answered_by, compact, unspliced
 
+MEMBER = b'"_router":' + compact(answered_by())
 
-def test_every_dialect_has_its_tap() -> None:
-    assert isinstance(reader_for("openai.chat"), ChatReader)
-    assert isinstance(reader_for("openai.completions"), ChatReader)
-    assert isinstance(reader_for("openai.responses"), ResponsesReader)
-    assert isinstance(reader_for("openai.other"), OtherReader)
+with_metadata = CHAT.writer.with_metadata
 
-
-@pytest.mark.parametrize(
-    ("dialect", "line", "open_ended"),
-    [("openai.chat", b"data: {", False), ("openai.completions", b"data: {", False), ("openai.responses", b"event: error\n", False),
-     ("openai.other", b"data: {", True)],
-)  # fmt: skip
-def test_every_dialect_tells_an_error_in_its_own_way(dialect: str, line: bytes, open_ended: bool) -> None:
-    assert encode_error(dialect, StreamTruncated("Cut.")).startswith(line)
-    assert reader_for(dialect).open_ended is open_ended
+blank = st.text(" \t\r\n", max_size=3)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+objects = st.dictionaries(st.text(), values, max_size=5)
 
 
-@pytest.mark.parametrize(
-    ("event", "mark"),
-    [(Event(), Mark.COMMENT), (Event(data=b""), Mark.EMPTY), (Event(event=b"x"), Mark.EMPTY), (Event(id=b"1"), Mark.EMPTY),
-     (Event(id=b""), Mark.COMMENT), (Event(retry=0), Mark.EMPTY), (Event(data=b"x"), None), (Event(event=b"x", data=b"x"), None)],
-)  # fmt: skip
-def test_an_event_without_data_is_a_comment_or_unreadable(event: Event, mark: Mark | None) -> None:
-    assert without_data(event) is mark
+@given(objects, blank, blank, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_a_spliced_object_has_the_member_more_and_every_other_byte(
+    value: dict[str, Any], before: str, after: str, indent: Any, ascii_only: bool
+) -> None:
+    text = before + json.dumps(value, indent=indent, ensure_ascii=ascii_only) + after
+    body = text.encode("utf-8", "surrogatepass")
+    whole = with_metadata(body, MEMBER)
+    decoded = json.loads(whole.decode("utf-8", "surrogatepass"))
+    assert decoded == value | {"_router": answered_by()}
+    assert [*decoded][-1] == "_router" or "_router" in value
+    assert unspliced(whole) == (body, answered_by())
 
 
-@pytest.mark.parametrize("data", [b"[DONE]", b"[DONE] ", b"[DONE]\n"])
-def test_done_may_have_blanks_behind_it(data: bytes) -> None:
-    assert is_done(data)
-
-
-@pytest.mark.parametrize("data", [b"", b"[done]", b" [DONE]", b"[DONE]]", b'"[DONE]"', b"[DONE] x"])
-def test_nothing_else_is_done(data: bytes) -> None:
-    assert not is_done(data)
-
-
-# Events of a schema that we do not read: images, speech, transcripts
+@given(values.filter(lambda value: not isinstance(value, dict)), blank)
+def test_what_is_no_object_stays_as_it_is(value: Any, before: str) -> None:
+    body = before.encode() + json.dumps(value).encode()
+    assert with_metadata(body, MEMBER) == body
 
 
 @pytest.mark.parametrize(
-    ("block", "mark"),
-    [(sse({"type": "transcript.text.delta", "delta": "a"}), Mark.CONTENT), (b"data: 5\n\n", Mark.CONTENT), (b": x\n\n", Mark.COMMENT),
-     (b"data:\n\n", Mark.EMPTY), (b"id: 1\n\n", Mark.EMPTY), (b"data: {\n\n", Mark.GARBAGE), (sse({"error": {"message": "x"}}), Mark.ERROR),
-     (sse({"error": None}), Mark.CONTENT), (b"data: [DONE]\n\n", Mark.DONE)],
-)  # fmt: skip
-def test_an_unknown_schema_is_still_json_or_not(block: bytes, mark: Mark) -> None:
-    reader = OtherReader()
-    assert not reader.plain(block)
-    assert reader.read(block) is mark
+    ("body", "whole"),
+    [
+        (b"{}", b'{"x":1}'),
+        (b"{ \n}\n", b'{ \n"x":1}\n'),
+        (b'\n{"a":"}"}', b'\n{"a":"}","x":1}'),
+        (b'{"a":{}}', b'{"a":{},"x":1}'),
+        (b'{"a":{}\n}\r\n', b'{"a":{}\n,"x":1}\r\n'),
+        (b'[{"a":1}]', b'[{"a":1}]'),
+        (b'"{}"', b'"{}"'),
+        (b"", b""),
+    ],
+)
+def test_a_member_goes_before_the_last_brace(body: bytes, whole: bytes) -> None:
+    assert with_metadata(body, b'"x":1') == whole
 
 
-def test_what_follows_an_error_is_no_error_again() -> None:
-    reader = OtherReader()
-    assert reader.read(sse({"error": {"message": "x"}})) is Mark.ERROR
-    assert reader.read(sse({"type": "x"})) is Mark.CONTENT
-    assert reader.error is not None
-
-
-def test_an_unknown_schema_has_no_terminal_event_but_done() -> None:
-    reader = OtherReader()
-    reader.read(sse({"type": "image_generation.completed"}))
-    assert not reader.complete
-    reader.read(b"data: [DONE]\n\n")
-    assert reader.complete
-
-
-@pytest.mark.parametrize("kind", ["transcript.text.done", "speech.audio.done", "image_generation.completed"])
-def test_its_usage_is_noted_where_it_has_the_usual_name(kind: str) -> None:
-    reader = OtherReader()
-    usage: dict[str, Any] = {"input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 5}
-    reader.read(sse({"type": kind, "usage": usage}))
-    reader.read(sse({"type": "more"}))
-    assert reader.usage == Usage(input=14, cached=None, output=5, reasoning=None)
-
-
-def test_its_errors_are_told_as_data() -> None:
-    assert json.loads(OtherReader().told(StreamTruncated("Cut.")).removeprefix(b"data: "))["error"]["message"] == "Cut."
+def test_an_answer_of_another_gateway_is_told_by_the_last_one() -> None:
+    once = with_metadata(b'{"a":1}', b'"_router":{"provider":"theirs"}')
+    assert json.loads(with_metadata(once, MEMBER))["_router"] == answered_by()

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.base import Mark
+from proxy.dialects.base import EventKind
 from proxy.dialects.openai_chat_reader import ChatReader
-from proxy.dialects.openai_usage import Usage
-from proxy.errors import StreamTruncated
+from proxy.dialects.usage import Usage
 from tests.support.answers import chat_events, compact, sse
 
 DONE = b"data: [DONE]\n\n"
 COUNTS = {"prompt_tokens": 9, "completion_tokens": 2}
-COUNTED = Usage(input=9, cached=None, output=2, reasoning=None)
+COUNTED = Usage(input=9, cache_read=None, output=2, reasoning=None)
 
 
 def chunk(delta: Any = None, finish: Any = None, *, index: int = 0, **members: Any) -> bytes:
@@ -23,7 +22,7 @@ def chunk(delta: Any = None, finish: Any = None, *, index: int = 0, **members: A
     return sse({"id": "c", "model": "up-model", "choices": [choice]} | members)
 
 
-def mark(block: bytes, **options: Any) -> Mark:
+def kind(block: bytes, **options: Any) -> EventKind:
     return ChatReader(**options).read(block)
 
 
@@ -38,7 +37,7 @@ def mark(block: bytes, **options: Any) -> Mark:
      {"role": "assistant", "content": "a"}],
 )  # fmt: skip
 def test_whatever_the_model_says_is_content(delta: dict[str, Any]) -> None:
-    assert mark(chunk(delta)) is Mark.CONTENT
+    assert kind(chunk(delta)) is EventKind.CONTENT
 
 
 @pytest.mark.parametrize(
@@ -47,27 +46,27 @@ def test_whatever_the_model_says_is_content(delta: dict[str, Any]) -> None:
      {"content": "", "tool_calls": [], "annotations": []}, {"reasoning": "", "reasoning_details": []}],
 )  # fmt: skip
 def test_a_role_or_an_empty_delta_tells_nothing_yet(delta: dict[str, Any]) -> None:
-    assert mark(chunk(delta)) is Mark.QUIET
+    assert kind(chunk(delta)) is EventKind.PRELIMINARY
 
 
 def test_azures_filter_results_tell_nothing_yet() -> None:
-    assert mark(sse({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})) is Mark.QUIET
+    assert kind(sse({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})) is EventKind.PRELIMINARY
 
 
 def test_a_finish_reason_is_worth_waiting_for() -> None:
-    assert mark(chunk({}, "stop")) is Mark.CONTENT
+    assert kind(chunk({}, "stop")) is EventKind.CONTENT
 
 
 def test_the_text_of_a_completion_is_content() -> None:
-    assert mark(sse({"choices": [{"index": 0, "text": "a", "finish_reason": None}]})) is Mark.CONTENT
-    assert mark(sse({"choices": [{"index": 0, "text": "", "finish_reason": None}]})) is Mark.QUIET
+    assert kind(sse({"choices": [{"index": 0, "text": "a", "finish_reason": None}]})) is EventKind.CONTENT
+    assert kind(sse({"choices": [{"index": 0, "text": "", "finish_reason": None}]})) is EventKind.PRELIMINARY
 
 
 @pytest.mark.parametrize(
     "document", [{"object": "x"}, {"choices": None}, {"choices": {"0": {}}}, [1], "text", 5, None, {}]
 )
 def test_json_of_a_shape_that_we_do_not_know_goes_on_as_content(document: Any) -> None:
-    assert mark(sse(compact_event(document))) is Mark.CONTENT
+    assert kind(sse(compact_event(document))) is EventKind.CONTENT
 
 
 def compact_event(document: Any) -> bytes:
@@ -78,7 +77,7 @@ def compact_event(document: Any) -> bytes:
     "block", [b": ping\n\n", b":\n\n", b"\n", b"\r\n", b"nothing\n\n", b"error: {}\n\n", b": a\r\n: b\r\n\r\n"]
 )
 def test_a_block_without_fields_is_a_comment(block: bytes) -> None:
-    assert mark(block) is Mark.COMMENT
+    assert kind(block) is EventKind.COMMENT
 
 
 @pytest.mark.parametrize(
@@ -87,23 +86,23 @@ def test_a_block_without_fields_is_a_comment(block: bytes) -> None:
      b": c\nretry: 5000\n\n", b"id: 1\r\rn"],
 )  # fmt: skip
 def test_fields_without_data_are_no_event_that_the_sdk_could_read(block: bytes) -> None:
-    assert mark(block) is Mark.EMPTY
+    assert kind(block) is EventKind.NO_DATA
 
 
 @pytest.mark.parametrize("block", [b"id:\n\n", b"event:\n\n", b"retry: soon\n\n"])
 def test_fields_that_mean_nothing_are_a_comment(block: bytes) -> None:
-    assert mark(block) is Mark.COMMENT
+    assert kind(block) is EventKind.COMMENT
 
 
 @pytest.mark.parametrize(
     "data", [b"{", b"nothing", b'{"choices":[}', b"[DONE", b"[DONE]x", b"nan", b'{"a":\xff}', b"{}{}", b"[" * 100_000]
 )
 def test_data_that_is_neither_json_nor_done_is_garbage(data: bytes) -> None:
-    assert mark(b"data: " + data + b"\n\n") is Mark.GARBAGE
+    assert kind(b"data: " + data + b"\n\n") is EventKind.MALFORMED
 
 
 def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
-    assert mark(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n') is Mark.CONTENT
+    assert kind(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n') is EventKind.CONTENT
 
 
 @pytest.mark.parametrize(
@@ -119,19 +118,19 @@ def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
 )
 def test_done_ends_the_stream_however_it_is_spelt(block: bytes) -> None:
     reader = ChatReader()
-    assert reader.read(block) is Mark.DONE
+    assert reader.read(block) is EventKind.DONE
     assert reader.complete
 
 
 def test_a_bom_is_no_part_of_the_first_field_and_only_of_the_first() -> None:
     bom = b"\xef\xbb\xbf"
-    assert ChatReader().read(bom + chunk({"content": "a"}), first=True) is Mark.CONTENT
-    assert ChatReader().read(bom + chunk({"content": "a"})) is Mark.COMMENT
+    assert ChatReader().read(bom + chunk({"content": "a"}), first=True) is EventKind.CONTENT
+    assert ChatReader().read(bom + chunk({"content": "a"})) is EventKind.COMMENT
 
 
 def test_data_on_several_lines_is_one_document() -> None:
     block = b'data: {"choices":\ndata: [{"delta":\ndata:{"content":"a"}}]}\n\n'
-    assert mark(block) is Mark.CONTENT
+    assert kind(block) is EventKind.CONTENT
 
 
 # Errors
@@ -151,7 +150,7 @@ def test_data_on_several_lines_is_one_document() -> None:
 def test_an_error_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
     reader = ChatReader()
     assert not reader.plain(block)
-    assert reader.read(block) is Mark.ERROR
+    assert reader.read(block) is EventKind.ERROR
     assert reader.error is not None
     assert (reader.error.message, reader.error.status) == (message, status)
     assert not reader.complete
@@ -159,16 +158,7 @@ def test_an_error_is_heard_wherever_it_stands(block: bytes, message: str, status
 
 @pytest.mark.parametrize("nothing", [None, {}, "", False])
 def test_an_error_member_that_says_nothing_is_none(nothing: Any) -> None:
-    assert mark(chunk({"content": "a"}, error=nothing)) is Mark.CONTENT
-
-
-def test_an_error_of_ours_is_told_as_the_sdk_reads_it() -> None:
-    told = ChatReader().told(StreamTruncated("Cut."))
-    assert told.startswith(b"data: ")
-    assert told.endswith(b"\n\n")
-    assert json.loads(told[6:]) == {
-        "error": {"message": "Cut.", "type": "upstream_error", "param": None, "code": "upstream_stream_truncated"}
-    }
+    assert kind(chunk({"content": "a"}, error=nothing)) is EventKind.CONTENT
 
 
 # The end
@@ -209,14 +199,14 @@ def test_an_empty_finish_reason_finishes_nothing(finish: str | None) -> None:
     reader = ChatReader()
     block = chunk({"content": "a"}, finish)
     assert reader.plain(block)
-    assert reader.read(block) is Mark.CONTENT
+    assert reader.read(block) is EventKind.CONTENT
     assert not reader.complete
 
 
 # Usage and model
 
 
-def test_the_model_is_the_first_that_was_told() -> None:
+def test_the_model_is_the_first_that_was_reported() -> None:
     reader = ChatReader()
     reader.read(sse({"model": "first", "choices": []}))
     reader.read(sse({"model": "second", "choices": []}))
@@ -241,7 +231,7 @@ def test_usage_is_found_where_providers_put_it(members: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any]) -> None:
     reader = ChatReader()
-    assert reader.read(sse({"choices": []} | members)) is Mark.QUIET
+    assert reader.read(sse({"choices": []} | members)) is EventKind.PRELIMINARY
     assert reader.usage is None
     reader.read(sse({"choices": [], "usage": COUNTS}))
     for block in (sse({"choices": []} | members), chunk({"content": "a"}, **members)):
@@ -252,7 +242,7 @@ def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any])
 
 def test_an_error_may_tell_what_was_used_before_it() -> None:
     reader = ChatReader()
-    assert reader.read(chunk({}, "error", error={"message": "late"}, usage=COUNTS)) is Mark.ERROR
+    assert reader.read(chunk({}, "error", error={"message": "late"}, usage=COUNTS)) is EventKind.ERROR
     assert (reader.usage, reader.response_model) == (COUNTED, "up-model")
 
 
@@ -265,13 +255,13 @@ def test_a_running_total_is_kept_from_plain_events_too() -> None:
 
 def test_the_usage_event_is_swallowed_only_if_nobody_asked_and_choices_is_empty() -> None:
     usage = sse({"choices": [], "usage": COUNTS})
-    assert mark(usage, swallow_usage=True) is Mark.USAGE
-    assert mark(usage) is Mark.QUIET
-    assert mark(chunk({}, "stop", usage=COUNTS), swallow_usage=True) is Mark.CONTENT
-    assert mark(chunk({"content": "a"}, usage=COUNTS), swallow_usage=True) is Mark.CONTENT
-    assert mark(sse({"usage": COUNTS}), swallow_usage=True) is Mark.QUIET
-    assert mark(sse({"choices": None, "usage": COUNTS}), swallow_usage=True) is Mark.QUIET
-    assert mark(sse({"choices": [], "usage": None}), swallow_usage=True) is Mark.QUIET
+    assert kind(usage, hide_usage=True) is EventKind.USAGE
+    assert kind(usage) is EventKind.PRELIMINARY
+    assert kind(chunk({}, "stop", usage=COUNTS), hide_usage=True) is EventKind.CONTENT
+    assert kind(chunk({"content": "a"}, usage=COUNTS), hide_usage=True) is EventKind.CONTENT
+    assert kind(sse({"usage": COUNTS}), hide_usage=True) is EventKind.PRELIMINARY
+    assert kind(sse({"choices": None, "usage": COUNTS}), hide_usage=True) is EventKind.PRELIMINARY
+    assert kind(sse({"choices": [], "usage": None}), hide_usage=True) is EventKind.PRELIMINARY
 
 
 # The fast path
@@ -311,17 +301,16 @@ anything = st.recursive(
 
 
 @given(anything, st.booleans())
-def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any, named: bool) -> None:
+def test_any_document_can_be_read_and_plain_ones_are_content(document: Any, named: bool) -> None:
     block = (b"event: error\n" if named else b"") + b"data: " + json.dumps(document).encode() + b"\n\n"
     vouching, reading = ChatReader(), ChatReader()
     plain = vouching.plain(block)
     read = reading.read(block)
-    assert read is not Mark.GARBAGE or b"Infinity" in block
+    assert read is not EventKind.MALFORMED or b"Infinity" in block
     if plain:
-        assert read in (Mark.CONTENT, Mark.QUIET)
+        assert read in (EventKind.CONTENT, EventKind.PRELIMINARY)
         assert vouching.usage == reading.usage
         assert vouching.complete is reading.complete is False
-    reading.told(StreamTruncated("x"))
 
 
 @given(
@@ -331,6 +320,6 @@ def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any, 
 def test_no_bytes_break_the_tap(block: bytes) -> None:
     reader = ChatReader()
     if reader.plain(block):
-        assert reader.read(block) in (Mark.CONTENT, Mark.QUIET)
+        assert reader.read(block) in (EventKind.CONTENT, EventKind.PRELIMINARY)
     else:
         reader.read(block)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.base import Mark
-from proxy.dialects.openai_responses_reader import QUIET, TERMINAL, ResponsesReader
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.base import EventKind
+from proxy.dialects.openai_responses_reader import PRELIMINARY, TERMINAL, ResponsesReader
+from proxy.dialects.table import RESPONSES
+from proxy.dialects.usage import Usage
 from proxy.errors import ClockExpired
 from tests.support.answers import compact
 
@@ -25,12 +26,12 @@ def delta(number: int = 4) -> bytes:
     return event("response.output_text.delta", sequence_number=number, delta="a")
 
 
-@pytest.mark.parametrize("kind", sorted(QUIET))
+@pytest.mark.parametrize("kind", sorted(PRELIMINARY))
 def test_what_comes_before_the_model_speaks_tells_nothing_yet(kind: str) -> None:
     reader = ResponsesReader()
     block = event(kind, response={"model": "up-model", "usage": None, "error": None})
     assert not reader.plain(block)
-    assert reader.read(block) is Mark.QUIET
+    assert reader.read(block) is EventKind.PRELIMINARY
     assert reader.response_model == "up-model"
     assert not reader.complete
 
@@ -39,7 +40,7 @@ def test_what_comes_before_the_model_speaks_tells_nothing_yet(kind: str) -> None
     "kind", ["response.output_item.added", "response.output_text.delta", "response.reasoning.done"]
 )
 def test_every_other_event_is_content_and_plain(kind: str) -> None:
-    assert ResponsesReader().read(event(kind)) is Mark.CONTENT
+    assert ResponsesReader().read(event(kind)) is EventKind.CONTENT
     assert ResponsesReader().plain(event(kind))
 
 
@@ -48,9 +49,9 @@ def test_a_terminal_event_completes_the_stream_and_tells_the_usage(kind: str) ->
     reader = ResponsesReader()
     block = event(kind, response={"model": "up-model", "usage": COUNTS, "error": None})
     assert not reader.plain(block)
-    assert reader.read(block) is Mark.CONTENT
+    assert reader.read(block) is EventKind.CONTENT
     assert reader.complete
-    assert reader.usage == Usage(input=5, cached=4, output=2, reasoning=3)
+    assert reader.usage == Usage(input=5, cache_read=4, output=2, reasoning=3)
 
 
 def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
@@ -79,7 +80,7 @@ def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
 def test_a_failure_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
     reader = ResponsesReader()
     assert not reader.plain(block)
-    assert reader.read(block) is Mark.ERROR
+    assert reader.read(block) is EventKind.ERROR
     assert reader.error is not None
     assert (reader.error.message, reader.error.status) == (message, status)
 
@@ -96,28 +97,29 @@ def test_a_failed_response_is_a_terminal_event_and_keeps_the_first_error() -> No
 
 def test_done_does_not_complete_a_stream_of_responses() -> None:
     reader = ResponsesReader()
-    assert reader.read(b"data: [DONE]\n\n") is Mark.DONE
+    assert reader.read(b"data: [DONE]\n\n") is EventKind.DONE
     assert not reader.complete
 
 
 @pytest.mark.parametrize(
-    ("block", "mark"),
+    ("block", "kind"),
     [
-        (b": x\n\n", Mark.COMMENT),
-        (b"event: response.created\n\n", Mark.EMPTY),
-        (b"data: {\n\n", Mark.GARBAGE),
-        (b"data: [1]\n\n", Mark.CONTENT),
+        (b": x\n\n", EventKind.COMMENT),
+        (b"event: response.created\n\n", EventKind.NO_DATA),
+        (b"data: {\n\n", EventKind.MALFORMED),
+        (b"data: [1]\n\n", EventKind.CONTENT),
     ],
 )
-def test_other_blocks_are_what_they_are_everywhere(block: bytes, mark: Mark) -> None:
-    assert ResponsesReader().read(block) is mark
+def test_other_blocks_are_what_they_are_everywhere(block: bytes, kind: EventKind) -> None:
+    assert ResponsesReader().read(block) is kind
 
 
 def test_an_error_of_ours_continues_the_numbering() -> None:
     reader = ResponsesReader()
     reader.read(event("response.created", sequence_number=3))
     assert reader.plain(delta(4))
-    name, data = reader.told(ClockExpired("idle", 5)).split(b"\n", 1)
+    assert reader.sequence == 4
+    name, data = RESPONSES.writer.error_event(ClockExpired("idle", 5), reader.sequence).split(b"\n", 1)
     assert name == b"event: error"
     assert data.endswith(b"\n\n")
     assert json.loads(data.removeprefix(b"data: ")) == {
@@ -146,7 +148,7 @@ anything = st.recursive(
     | st.booleans()
     | st.integers()
     | st.text()
-    | st.sampled_from(["error", *sorted(TERMINAL), *sorted(QUIET), "response.x"]),
+    | st.sampled_from(["error", *sorted(TERMINAL), *sorted(PRELIMINARY), "response.x"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -162,13 +164,12 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_no_document_breaks_the_tap_and_what_is_plain_is_content(document: Any) -> None:
+def test_any_document_can_be_read_and_plain_ones_are_content(document: Any) -> None:
     block = b"event: response.x\ndata: " + json.dumps(document).encode() + b"\n\n"
     vouching, reading = ResponsesReader(), ResponsesReader()
     plain = vouching.plain(block)
     read = reading.read(block)
-    assert read is not Mark.GARBAGE
+    assert read is not EventKind.MALFORMED
     if plain:
-        assert read is Mark.CONTENT
+        assert read is EventKind.CONTENT
         assert not reading.complete
-    json.loads(reading.told(ClockExpired("idle", 5)).partition(b"data: ")[2])

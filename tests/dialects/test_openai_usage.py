@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
-from proxy.dialects.openai_usage import Usage, find
+from proxy.dialects.openai_usage import find
+from proxy.dialects.usage import Usage
 
 
 @pytest.mark.parametrize(
@@ -14,7 +16,7 @@ from proxy.dialects.openai_usage import Usage, find
     [
         # chat: https://platform.openai.com/docs/api-reference/chat/object
         ({"prompt_tokens": 2006, "completion_tokens": 300, "total_tokens": 2306, "prompt_tokens_details": {"cached_tokens": 1920},
-          "completion_tokens_details": {"reasoning_tokens": 100, "audio_tokens": 0}}, Usage(86, 1920, 200, 100)),
+          "completion_tokens_details": {"reasoning_tokens": 100, "audio_tokens": 0}}, Usage(86, 1920, 200, 100, audio_output=0)),
         # completions, and most local servers
         ({"prompt_tokens": 5, "completion_tokens": 7}, Usage(5, None, 7, None)),
         # embeddings
@@ -24,7 +26,16 @@ from proxy.dialects.openai_usage import Usage, find
           "output_tokens_details": {"reasoning_tokens": 0}}, Usage(30, 6, 87, 0)),
         # transcriptions
         ({"type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 10, "audio_tokens": 4}, "output_tokens": 101,
-          "total_tokens": 115}, Usage(14, None, 101, None)),
+          "total_tokens": 115}, Usage(10, None, 101, audio_input=4)),
+        # images: https://platform.openai.com/docs/api-reference/images/object
+        ({"input_tokens": 1020, "input_tokens_details": {"image_tokens": 1000, "text_tokens": 20}, "output_tokens": 5000,
+          "output_tokens_details": {"image_tokens": 4990, "text_tokens": 10}}, Usage(20, None, 10, image_input=1000, image_output=4990)),
+        # written to a cache (gpt-5.6 and later), and sound both ways
+        ({"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 40, "audio_tokens": 20},
+          "completion_tokens": 50, "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 25}},
+         Usage(10, 30, 20, 5, cache_write=40, audio_input=20, audio_output=25)),
+        # sound that was read from the cache is not counted again
+        ({"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 80, "audio_tokens": 50}}, Usage(20, 80)),
         # reasoning beside the completion tokens, not within them
         ({"prompt_tokens": 5, "completion_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 900}}, Usage(5, None, 7, 900)),
         ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(0, None, 0, None)),
@@ -47,18 +58,25 @@ def test_what_tells_no_count_is_no_usage(document: Any) -> None:
 counts = st.none() | st.integers(0, 10**6)
 
 
-@given(counts, counts, counts, counts)
-def test_no_count_is_negative_and_cached_and_reasoning_are_not_counted_twice(
-    prompt: int | None, cached: int | None, completion: int | None, reasoning: int | None
-) -> None:
-    told = {"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": {"cached_tokens": cached},
-            "completion_tokens_details": {"reasoning_tokens": reasoning}}  # fmt: skip
-    usage = find({"usage": told})
+@given(*[counts] * 9)
+def test_no_count_is_negative_and_no_token_is_counted_twice(
+    prompt: int | None, cached: int | None, written: int | None, heard: int | None, seen: int | None,
+    completion: int | None, reasoning: int | None, spoken: int | None, drawn: int | None,
+) -> None:  # fmt: skip
+    reported = {
+        "prompt_tokens": prompt,
+        "prompt_tokens_details": {
+            "cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": heard, "image_tokens": seen
+        },
+        "completion_tokens": completion,
+        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": spoken, "image_tokens": drawn},
+    }  # fmt: skip
+    usage = find({"usage": reported})
     if usage is None:
         assert prompt is None
         assert completion is None
         return
-    assert all(count is None or count >= 0 for count in (usage.input, usage.cached, usage.output, usage.reasoning))
+    assert all(count is None or count >= 0 for count in astuple(usage))
     assert (usage.input is None) == (prompt is None)
     if prompt is not None and (cached or 0) <= prompt:
         assert usage.total_input == prompt

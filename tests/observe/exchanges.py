@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.breakers.breaker import Permit
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.providers.keys import KeyRing
 from proxy.routing.endpoints import ENDPOINTS
@@ -31,7 +31,7 @@ def settled(**facts: Any) -> Exchange:
     exchange.ended = 103.0
     exchange.bytes_in = 300
     exchange.bytes_out = 5000
-    exchange.usage = Usage(input=10, cached=20, output=30, reasoning=None)
+    exchange.usage = Usage(input=10, cache_read=20, output=30, reasoning=None)
     for name, value in facts.items():
         setattr(exchange, name, value)
     return exchange

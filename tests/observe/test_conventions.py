@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.observe.conventions import OPERATIONS, blamed, is_failure, of_exchange, of_trial, operation_of, text_of
 from proxy.routing.endpoints import ENDPOINTS, OPAQUE
 from proxy.routing.routes import MODELS

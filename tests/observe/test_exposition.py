@@ -15,7 +15,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.observe.exposition import SLICE, render, slices
 from proxy.observe.family import Count, Family, Spread
 from proxy.observe.gauges import PORTION, BreakerSample

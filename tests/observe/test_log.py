@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.observe.log import TEXT, Level, Log
 from proxy.observe.truncate import NAME
 from tests.observe.exchanges import attempt_of, refused, settled

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_async.aio import time
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.errors import StreamTruncated
 from proxy.limits.base import Level
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
@@ -221,8 +221,8 @@ def test_no_usage_counts_no_tokens(metrics: Metrics) -> None:
 
 
 def test_a_negative_count_of_a_provider_does_not_turn_a_counter_back(metrics: Metrics) -> None:
-    metrics.settle([settled(usage=Usage(input=7, cached=7, output=7, reasoning=7))])
-    metrics.settle([settled(usage=Usage(input=-1, cached=-1, output=-1, reasoning=-1))])
+    metrics.settle([settled(usage=Usage(input=7, cache_read=7, output=7, reasoning=7))])
+    metrics.settle([settled(usage=Usage(input=-1, cache_read=-1, output=-1, reasoning=-1))])
     assert set(counted(metrics.tokens).values()) == {7}
 
 

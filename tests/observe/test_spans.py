@@ -6,6 +6,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from proxy.dialects.table import OPAQUE
 from proxy.exchange import Exchange
 from proxy.observe.spans import UNROUTED, Spans
 from proxy.routing.endpoints import Endpoint
@@ -91,7 +92,7 @@ def test_an_exchange_is_an_error_only_where_the_server_failed() -> None:
 
 def test_what_never_came_to_an_endpoint_has_a_name_of_its_own() -> None:
     exchange = refused("invalid_api_key", 401)
-    exchange.endpoint, exchange.model = Endpoint("-", "opaque", False, False, "opaque", "any"), ""
+    exchange.endpoint, exchange.model = Endpoint("-", OPAQUE, False, False, "opaque", "any"), ""
     [span] = spans_of(exchange)
     assert span.name == UNROUTED
 

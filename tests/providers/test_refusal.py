@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects import openai_error
-from proxy.dialects.openai_error import ProviderError
+from proxy.dialects import provider_error
+from proxy.dialects.provider_error import ProviderError
 from proxy.providers import refusal
 from proxy.providers.refusal import LONGEST, Refusal
 from tests.support.recorded import MISSING, Case, cases
@@ -286,7 +286,7 @@ def test_a_wrong_value_that_the_provider_quotes_is_no_word_about_our_key(wording
 def test_an_id_that_a_client_made_up_is_no_word_about_the_model(members: dict[str, object]) -> None:
     body = says("Previous response with id 'the model does not exist' not found.", **members)
     assert read(404, body).kind == "item_missing"
-    assert refusal.of_error(openai_error.find({"error": body["error"] | {"status": 404}})).kind == "refused_in_answer"
+    assert refusal.of_error(provider_error.find({"error": body["error"] | {"status": 404}})).kind == "refused_in_answer"
 
 
 # Retry-After
@@ -352,7 +352,7 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], s
     ],
 )  # fmt: skip
 def test_an_error_inside_a_200_means_what_it_says_else_the_providers_trouble(body: object, kind: str) -> None:
-    assert refusal.of_error(openai_error.find(body)).kind == kind
+    assert refusal.of_error(provider_error.find(body)).kind == kind
 
 
 def test_an_error_without_a_word_is_the_providers_trouble() -> None:
@@ -399,7 +399,7 @@ def _read(case: Case) -> Refusal:
 def test_every_recorded_error_in_a_stream_is_read_for_what_it_is(name: str, kind: str) -> None:
     (case,) = [case for case in ALL if str(case) == name]
     events = [line.partition(b":")[2] for line in case.response.splitlines() if line.startswith(b"data:")]
-    told = [error for event in events if (error := openai_error.refused(event))]
+    told = [error for event in events if (error := provider_error.refused(event))]
     assert [refusal.of_error(error).kind for error in told] == [kind]
 
 

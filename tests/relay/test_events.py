@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from proxy.dialects.base import Mark
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.base import EventKind
+from proxy.dialects.table import CHAT
+from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.relay.events import HELD_COMMENTS, HELD_EVENTS
@@ -235,7 +236,7 @@ def test_garbage_after_the_content_is_left_out_with_a_comment_and_the_answer_is_
         pump.closing_comment = b": closing\n\n"
         result = pump.feed(*stream).end().relayed
         assert result.body == ROLE + HELLO + STOP + b": closing\n\n" + (DONE if DONE in end else b"")
-        assert (result.dropped, result.lost) == ((Mark.GARBAGE,), 1)
+        assert (result.dropped, result.lost) == ((EventKind.MALFORMED,), 1)
         assert (result.outcome, result.error) == ("damaged", "upstream_event_lost")
 
 
@@ -253,7 +254,7 @@ def test_garbage_in_a_stream_that_breaks_is_told_as_well() -> None:
 def test_garbage_after_the_terminal_event_is_no_loss(dialect: str) -> None:
     result = relayed([HELLO, STOP, DONE, GARBAGE[0]], dialect)
     assert result.body == HELLO + STOP + DONE
-    assert (result.outcome, result.dropped, result.lost) == ("ok", (Mark.GARBAGE,), 0)
+    assert (result.outcome, result.dropped, result.lost) == ("ok", (EventKind.MALFORMED,), 0)
 
 
 @pytest.mark.parametrize("block", LENIENT)
@@ -281,7 +282,7 @@ def test_what_a_lenient_event_says_counts() -> None:
 def test_an_event_without_data_is_left_out_and_counted(block: bytes) -> None:
     result = relayed([ROLE, HELLO, block, STOP, DONE])
     assert result.body == ROLE + HELLO + STOP + DONE
-    assert result.dropped == (Mark.EMPTY,)
+    assert result.dropped == (EventKind.NO_DATA,)
 
 
 def test_the_usage_event_is_left_out_where_only_we_asked_for_it() -> None:
@@ -789,7 +790,7 @@ def test_a_stream_that_breaks_anywhere_shows_only_whole_events_and_then_the_erro
     if pump.reply.ended or pump.fault is not None:
         return
     complete, error = pump.reader.complete, pump.reader.error
-    closing = pump.reader.closing() if complete and error is None else b""
+    closing = CHAT.writer.terminal if complete and error is None and not pump.reader.ended else b""
     before = pump.body
     pump.broken(CUT)
     if not pump.relay.committed:
@@ -797,6 +798,6 @@ def test_a_stream_that_breaks_anywhere_shows_only_whole_events_and_then_the_erro
         return
     assert whole.body.startswith(before)
     ended = complete or error is not None
-    assert (pump.body == before + (closing or b"")) == ended
+    assert (pump.body == before + closing) == ended
     if not ended:
         assert told(pump.body)["error"]["code"] == CUT.code

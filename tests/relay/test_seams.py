@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.relay.seams import PING, Seams, comment, has_id
+from proxy.dialects.table import CHAT
+from proxy.relay.seams import Seams, comment, has_id
 from proxy.wire.sse import BOM, parse
 
 fields = st.sampled_from([b"id: 7", b"id:", b"id", b"ident: 7", b"data: id: 7", b": id: 7", b"event: x", b"data: {}"])
+
+PING = CHAT.writer.ping
 
 
 @given(st.lists(fields, max_size=4), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())

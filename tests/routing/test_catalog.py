@@ -208,11 +208,11 @@ def test_an_unknown_name_is_a_404_that_names_the_field(name: str) -> None:
     with pytest.raises(ClientFault) as caught:
         asked(catalog(), name)
     fault = caught.value
-    assert (fault.status, fault.code, fault.param, fault.type) == (
+    assert (fault.status, fault.code, fault.param, fault.kind) == (
         404,
         "model_not_found",
         "model",
-        "invalid_request_error",
+        "invalid_request",
     )
 
 

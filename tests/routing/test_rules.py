@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects import openai_error
+from proxy.dialects import provider_error
 from proxy.errors import (
     BrokenAnswer,
     ClientFault,
@@ -105,7 +105,7 @@ def test_the_table_has_a_row_for_every_kind_and_every_meaning() -> None:
 def test_an_error_that_came_with_a_200_has_the_rule_of_what_it_says(
     error: dict[str, object], kind: FailureKind
 ) -> None:
-    assert kind_of_fault(openai_error.fault_of(openai_error.find({"error": error}))) is kind
+    assert kind_of_fault(provider_error.fault_of(provider_error.find({"error": error}))) is kind
 
 
 # Backing off

@@ -69,7 +69,7 @@ class Front:
             request.reply.send(200, b"", request.path.encode())
 
     def _on_fault(self, reply: Reply, fault: GatewayError) -> None:
-        self.rejected.append(fault.code or fault.type)
+        self.rejected.append(fault.code or fault.kind)
         refuse(reply, fault)
 
     @property

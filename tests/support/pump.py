@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from proxy.dialects.base import Mark
-from proxy.dialects.openai_usage import Usage
-from proxy.dialects.table import reader_for
+from proxy.dialects.base import EventKind
+from proxy.dialects.usage import Usage
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.relay.events import EventHook, EventRelay
@@ -32,7 +31,7 @@ class Relayed:
     events: int
     usage: Usage | None
     response_model: str
-    dropped: tuple[Mark, ...]
+    dropped: tuple[EventKind, ...]
     lost: int
     lenient: int
     concluding: bool
@@ -71,10 +70,11 @@ class Pump:
         self.framed = framed
         # An HTTP/1.0 reply has no chunk framing between the bytes.
         self.reply = Reply(self.outlet, http10=not framed, head_only=False, keep_alive=False)
-        self._exchange = Exchange(ENDPOINTS[0], cast(Catalog, None), "id", 0.0)
-        self.reader = reader_for(dialect, choices=choices, swallow_usage=swallow, wants_usage=wants_usage)
+        endpoint = next(each for each in ENDPOINTS if each.dialect.name == dialect)
+        self._exchange = Exchange(endpoint, cast(Catalog, None), "id", 0.0)
+        self.reader = endpoint.dialect.reader(choices, swallow, wants_usage)
         self.relay = EventRelay(self, self, self.reply, self._exchange, self.reader, hook)
-        self.dropped_marks: list[Mark] = []
+        self.dropped_marks: list[EventKind] = []
         self.closing_comment = b""
         self.commits = self.conclusions = self.deliveries = 0
         self.fault: UpstreamFault | None = None
@@ -97,8 +97,8 @@ class Pump:
     def redacted(self, block: bytes) -> bytes:
         return block
 
-    def dropped(self, mark: Mark) -> None:
-        self.dropped_marks.append(mark)
+    def dropped(self, kind: EventKind) -> None:
+        self.dropped_marks.append(kind)
 
     # what the attempt does
 

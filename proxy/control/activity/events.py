@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from proxy.control.activity.feed import Feed, Reader
 from proxy.control.http.replies import UNKEPT
-from proxy.control.http.streaming import Writer, as_aiohttp
+from proxy.control.http.streaming import ReplyWriter, as_aiohttp
 from proxy.errors import Overloaded
 from proxy.server.connection import Request
 
@@ -60,7 +60,7 @@ class Events:
         if self._feed.full:
             raise Overloaded("As many dashboards as may be are connected.", code="too_many_readers")
         reader = Reader(lambda: writer.drop())
-        writer = Writer(request, reader.end)
+        writer = ReplyWriter(request, reader.end)
         request.flow = writer
         try:
             await self._relay(request, reader, writer)
@@ -70,7 +70,7 @@ class Events:
             self._feed.leave(reader)
             request.flow = None
 
-    async def _relay(self, request: Request, reader: Reader, writer: Writer) -> None:
+    async def _relay(self, request: Request, reader: Reader, writer: ReplyWriter) -> None:
         response = EventSourceResponse(headers=_LINES, ping_interval=self._heartbeat, send_timeout=None)
         await response.prepare(as_aiohttp(request, writer))
         async with response:

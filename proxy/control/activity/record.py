@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.observe.truncate import NAME, truncate

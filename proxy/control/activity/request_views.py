@@ -109,7 +109,7 @@ def summary(record: Record, clock: Clock) -> Summary:
         fallback_used=record.fallback_used,
         duration_ms=_ms(record.duration),
         time_to_first_token_ms=_ms(first - record.began) if first is not None else None,
-        tokens=Tokens(usage.input, usage.cached, usage.output, usage.reasoning) if usage is not None else None,
+        tokens=None if usage is None else Tokens(*structs.astuple(usage.counts())),
         bytes_in=record.bytes_in,
         bytes_out=record.bytes_out,
     )

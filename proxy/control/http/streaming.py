@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _OURS = frozenset(("transfer-encoding", "content-length", "connection", "date", "server"))
 
 
-class Writer(AbstractStreamWriter):
+class ReplyWriter(AbstractStreamWriter):
     """Writes to the client of ``request``, as its ``flow``; ``gone`` is called when the client has left, or must.
 
     A client that takes nothing for ``clientStall`` is disconnected.
@@ -113,7 +113,7 @@ class _Protocol:
     transport = None
 
 
-def as_aiohttp(request: Request, writer: Writer) -> web.BaseRequest:
+def as_aiohttp(request: Request, writer: ReplyWriter) -> web.BaseRequest:
     """``request`` for code that answers with an aiohttp response; its answer goes through ``writer``."""
     message = RawRequestMessage(
         request.method,

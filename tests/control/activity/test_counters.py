@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED
 from tests.control.operated import TWO, Operated
 from tests.support.clock import MIDNIGHT

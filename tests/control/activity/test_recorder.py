@@ -13,7 +13,7 @@ from proxy.breakers.breaker import Permit
 from proxy.control.activity.history import Second
 from proxy.control.activity.record import TEXT, record_of
 from proxy.control.activity.recorder import PROMPT, Recorder
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 from proxy.observe.facts import generated
 from proxy.observe.truncate import NAME

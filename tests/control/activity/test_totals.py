@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.control.activity.totals import Totals, totals_of
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.usage import Usage
 from proxy.observe.metrics import OUTCOMES, Metrics
 from proxy.routing.endpoints import ENDPOINTS, MODELS, OPAQUE, UNROUTED, Endpoint
 from tests.observe.exchanges import DEPLOYMENT, settled
@@ -46,5 +46,5 @@ def test_requests_are_always_the_successful_the_failed_and_those_whose_client_le
 
 
 def test_what_a_provider_does_not_know_or_counts_backwards_changes_no_total() -> None:
-    found = counted({"usage": Usage(input=-5, cached=None, output=None, reasoning=-1)}, {"usage": None})
+    found = counted({"usage": Usage(input=-5, cache_read=None, output=None, reasoning=-1)}, {"usage": None})
     assert (found.input, found.cached, found.output, found.reasoning) == (0, 0, 0, 0)

@@ -8,12 +8,12 @@ import pytest
 from aiohttp import web
 
 from proxy.control.http.router import Route
-from proxy.control.http.streaming import Writer, as_aiohttp
+from proxy.control.http.streaming import ReplyWriter, as_aiohttp
 from proxy.server.connection import Request
 from tests.control.served import Served
 from tests.support import until
 
-Answering = Callable[[Request, Writer], Awaitable[None]]
+Answering = Callable[[Request, ReplyWriter], Awaitable[None]]
 
 
 class Answered(Served):
@@ -25,7 +25,7 @@ class Answered(Served):
         super().__init__(lambda plane: [Route("GET", "/admin/x", "open", self._route)])
 
     async def _route(self, request: Request) -> None:
-        request.flow = writer = Writer(request, lambda: self.left.append(request))
+        request.flow = writer = ReplyWriter(request, lambda: self.left.append(request))
         try:
             await self.answer(request, writer)
         finally:
@@ -38,7 +38,7 @@ async def plane() -> AsyncIterator[Answered]:
         yield plane
 
 
-async def whole(request: Request, writer: Writer) -> None:
+async def whole(request: Request, writer: ReplyWriter) -> None:
     asked = as_aiohttp(request, writer)
     response = web.Response(text=f"{asked.method} {asked.path} {asked.query['q']}", headers={"X-Own": "yes"})
     await response.prepare(asked)
@@ -58,7 +58,7 @@ async def test_a_response_goes_out_with_its_own_lines_and_our_framing(plane: Ans
 async def test_a_client_that_takes_nothing_holds_up_the_writing_and_nothing_else(plane: Answered) -> None:
     written = 0
 
-    async def much(request: Request, writer: Writer) -> None:
+    async def much(request: Request, writer: ReplyWriter) -> None:
         nonlocal written
         response = web.StreamResponse()
         await response.prepare(as_aiohttp(request, writer))
@@ -79,7 +79,7 @@ async def test_a_client_that_takes_nothing_holds_up_the_writing_and_nothing_else
 async def test_a_client_that_takes_nothing_is_left_after_the_client_stall(plane: Answered) -> None:
     ended: list[BaseException] = []
 
-    async def much(request: Request, writer: Writer) -> None:
+    async def much(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
         await response.prepare(as_aiohttp(request, writer))
         try:
@@ -97,17 +97,17 @@ async def test_a_client_that_takes_nothing_is_left_after_the_client_stall(plane:
     assert len(plane.left) == 1
 
 
-def writer_of(plane: Answered) -> Writer:
+def writer_of(plane: Answered) -> ReplyWriter:
     (connection,) = plane._listener.server.connections
     assert connection._request is not None
-    assert isinstance(connection._request.flow, Writer)
+    assert isinstance(connection._request.flow, ReplyWriter)
     return connection._request.flow
 
 
 async def test_who_writes_to_a_client_that_left_is_told(plane: Answered) -> None:
     told: list[BaseException] = []
 
-    async def on_and_on(request: Request, writer: Writer) -> None:
+    async def on_and_on(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
         await response.prepare(as_aiohttp(request, writer))
         try:
@@ -126,7 +126,7 @@ async def test_who_writes_to_a_client_that_left_is_told(plane: Answered) -> None
 
 
 async def test_one_that_is_dropped_is_cut_off(plane: Answered) -> None:
-    async def dropping(request: Request, writer: Writer) -> None:
+    async def dropping(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
         await response.prepare(as_aiohttp(request, writer))
         await response.write(b"begun")

@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.openai_answer import AnswerInfo, check
-from proxy.dialects.openai_usage import Usage
+from proxy.dialects.base import AnswerInfo
+from proxy.dialects.openai_other_reader import OtherReader
+from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer, ErrorInStream
 from tests.support.answers import completion
 
+read_answer = OtherReader.read_answer
+
 
 def test_a_completion_tells_model_and_usage() -> None:
-    assert check(json.dumps(completion()).encode()) == AnswerInfo("up-model", Usage(9, None, 2, None))
+    assert read_answer(json.dumps(completion()).encode()) == AnswerInfo("up-model", Usage(9, None, 2, None))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +23,7 @@ def test_a_completion_tells_model_and_usage() -> None:
     [b'\n\n\r\n\t {"model":"m"}', b'{"model":"m"}\n\n', b'{"model":"m","error":null}', b'{"model":"m","error":{}}'],
 )
 def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
-    assert check(body) == AnswerInfo("m", None)
+    assert read_answer(body) == AnswerInfo("m", None)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,7 @@ def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
     ],
 )
 def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
-    assert check(body) == AnswerInfo()
+    assert read_answer(body) == AnswerInfo()
 
 
 @pytest.mark.parametrize(
@@ -52,13 +55,13 @@ def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
     ],
 )
 def test_an_odd_member_costs_only_itself(members: dict[str, Any], told: AnswerInfo) -> None:
-    assert check(json.dumps({"model": "m"} | members).encode()) == told
+    assert read_answer(json.dumps({"model": "m"} | members).encode()) == told
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n\n\r\n"])
 def test_nothing_is_no_answer(body: bytes) -> None:
     with pytest.raises(BrokenAnswer) as caught:
-        check(body)
+        read_answer(body)
     assert (caught.value.status, caught.value.code) == (502, "upstream_empty_answer")
 
 
@@ -69,7 +72,7 @@ def test_nothing_is_no_answer(body: bytes) -> None:
 )  # fmt: skip
 def test_what_is_no_json_is_a_broken_answer(body: bytes) -> None:
     with pytest.raises(BrokenAnswer) as caught:
-        check(body)
+        read_answer(body)
     assert (caught.value.status, caught.value.code) == (502, "upstream_broken_answer")
 
 
@@ -80,7 +83,7 @@ def test_what_is_no_json_is_a_broken_answer(body: bytes) -> None:
 )  # fmt: skip
 def test_an_error_in_disguise_is_an_error(document: Any, status: int) -> None:
     with pytest.raises(ErrorInStream) as caught:
-        check(json.dumps(document).encode())
+        read_answer(json.dumps(document).encode())
     assert (caught.value.status, caught.value.message) == (status, "late")
 
 
@@ -89,10 +92,10 @@ def test_an_error_in_disguise_is_an_error(document: Any, status: int) -> None:
     [b'{"model":"m","score":NaN}', b'{"model":"m","logprob":-Infinity}', b'{"model":"m","text":"a\nb"}', b'{"model":"m","text":"\xff"}'],
 )  # fmt: skip
 def test_json_that_only_lenient_parsers_read_is_an_answer_all_the_same(body: bytes) -> None:
-    assert check(body) == AnswerInfo("m", strict=False)
-    assert check(b'{"model":"m"}') == AnswerInfo("m")
+    assert read_answer(body) == AnswerInfo("m", strict=False)
+    assert read_answer(b'{"model":"m"}') == AnswerInfo("m")
 
 
 def test_an_error_in_such_json_is_an_error() -> None:
     with pytest.raises(ErrorInStream):
-        check(b'{"a":"\xff","error":{"message":"x"}}')
+        read_answer(b'{"a":"\xff","error":{"message":"x"}}')

@@ -1,42 +1,32 @@
-"""OpenAI's error object, read and written: ``{"error": {"message", "type", "param", "code"}}``.
+"""Errors that providers report, in whatever shape they come.
 
-Source: https://platform.openai.com/docs/guides/error-codes. Providers differ in what they put where; the
-reader takes ``error`` as an object or as a string, alone or in a list of one.
+OpenAI's object ``{"error": {"message", "type", "param", "code"}}`` is the common one; Anthropic's and Gemini's have
+``error`` as well. Providers differ in what they put where: ``error`` may be a string, and stand in a list of one.
+Source: https://platform.openai.com/docs/guides/error-codes
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 
-from proxy.errors import ErrorInStream, GatewayError, RateLimited, UpstreamAuthFailed, UpstreamFault
+from proxy.errors import ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.wire import document
 from proxy.wire.redaction import redacted
-
-_encode = msgspec.json.Encoder().encode
 
 MESSAGE_LIMIT = 2000
 ENTRIES = 10  # of a list of mistakes
 
 
 class ProviderError(msgspec.Struct):
-    """What a provider said went wrong; ``status`` is 0 where the body names none."""
+    """``type`` is a word of the provider's dialect; ``status`` is 0 where the error names none."""
 
     message: str = ""
     type: str | None = None
     param: str | None = None
     code: str | int | None = None
     status: int = 0
-
-
-def body(fault: GatewayError) -> bytes:
-    """The JSON of an error of ours."""
-    error = {"message": fault.message, "type": fault.type, "param": fault.param, "code": fault.code}
-    if isinstance(fault, RateLimited):
-        error |= {"limit_type": fault.limit, "limit_unit": fault.unit}
-    return _encode({"error": error})
 
 
 def read(body: bytes) -> ProviderError | None:
@@ -48,7 +38,7 @@ def read(body: bytes) -> ProviderError | None:
 
 
 def refused(body: bytes) -> ProviderError | None:
-    """The error of an answer with an error status. Such an answer may tell it without ``error``, too.
+    """The error of an answer with an error status, which may have no member ``error``.
 
     FastAPI: ``{"detail": "text"}`` or ``{"detail": [{"loc", "msg"}]}``; vLLM, Mistral, Cohere, Bedrock:
     ``{"message", "type", "param", "code"}``; xAI: ``{"error": "text", "code"}``.
@@ -74,47 +64,9 @@ def refused(body: bytes) -> ProviderError | None:
     )
 
 
-def relayed(body: bytes, status: int) -> bytes:
-    """A provider's error body as an OpenAI client expects it; the same object where it is that already.
-
-    An error of the client's request has a code: where the provider names none, ``upstream_`` and the status.
-    """
-    error = refused(body)
-    if error is None:
-        return body
-    answer = document.decode(body)
-    own = answer.get("error") if isinstance(answer, dict) else None
-    if not isinstance(own, dict):
-        told = {"message": error.message, "type": error.type or "invalid_request_error", "param": error.param}
-        return _encode({"error": told | {"code": _missing(error.code, status)}})
-    if own.get("code") is not None or status != 400:
-        return body
-    # Python's encoder, since this holds whatever the provider wrote, halves of surrogate pairs among it.
-    return json.dumps(answer | {"error": own | {"code": _missing(None, status)}}, separators=(",", ":")).encode()
-
-
-def _missing(code: str | int | None, status: int) -> str | int:
-    return f"upstream_{status}" if code is None else code
-
-
-def _detail(detail: object) -> str:
-    """The sentence of FastAPI's ``detail``, whose entries tell where a field is wrong."""
-    if isinstance(detail, dict):
-        return _text(detail.get("message")) or _text(detail.get("msg")) or _text(detail.get("error"))
-    if not isinstance(detail, list):
-        return _text(detail)
-    told = []
-    for entry in detail[:ENTRIES]:
-        place = entry.get("loc") if isinstance(entry, dict) else None
-        words = _text(entry.get("msg")) if isinstance(entry, dict) else _text(entry)
-        path = ".".join(str(part)[:100] for part in place[:10]) if isinstance(place, list) else ""
-        told.append(f"{path}: {words}" if path and words else words)
-    return _text("; ".join(filter(None, told)))
-
-
 def find(answer: Any) -> ProviderError | None:
     """The error in a decoded document: an answer whose ``error`` is null, empty or absent holds none."""
-    if isinstance(answer, list) and len(answer) == 1:  # Gemini's wraps its errors so
+    if isinstance(answer, list) and len(answer) == 1:  # Gemini wraps its errors in a list
         answer = answer[0]
     if not isinstance(answer, dict):
         return None
@@ -124,8 +76,8 @@ def find(answer: Any) -> ProviderError | None:
     if not isinstance(error, dict) or not error:
         return None
     code = error.get("code")
-    told = (code, error.get("status_code"), error.get("status"), answer.get("status_code"))
-    status = next(filter(None, map(_status, told)), 0)
+    named = (code, error.get("status_code"), error.get("status"), answer.get("status_code"))
+    status = next(filter(None, map(_status, named)), 0)
     return ProviderError(
         message=_text(error.get("message")),
         type=_text(error.get("type")) or None,
@@ -146,11 +98,25 @@ def fault_of(error: ProviderError | None) -> UpstreamFault:
     fault = ErrorInStream(redacted(error.message) or "The provider reported an error.", param=error.param)
     if error.status:
         fault.status = 503 if error.status == 529 else error.status
-    if error.type:
-        fault.type = error.type
+    fault.provider_type = error.type
     if error.code is not None:
         fault.code = str(error.code)
     return fault
+
+
+def _detail(detail: object) -> str:
+    """The sentence of FastAPI's ``detail``, whose entries name the fields that are wrong."""
+    if isinstance(detail, dict):
+        return _text(detail.get("message")) or _text(detail.get("msg")) or _text(detail.get("error"))
+    if not isinstance(detail, list):
+        return _text(detail)
+    sentences = []
+    for entry in detail[:ENTRIES]:
+        place = entry.get("loc") if isinstance(entry, dict) else None
+        words = _text(entry.get("msg")) if isinstance(entry, dict) else _text(entry)
+        path = ".".join(str(part)[:100] for part in place[:10]) if isinstance(place, list) else ""
+        sentences.append(f"{path}: {words}" if path and words else words)
+    return _text("; ".join(filter(None, sentences)))
 
 
 def _status(value: object) -> int:

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from proxy.dialects.openai_chat_reader import ChatReader
+from proxy.dialects.openai_other_reader import OtherReader
+from proxy.dialects.openai_responses_reader import ResponsesReader
+from proxy.dialects.table import DIALECTS
+from proxy.errors import StreamTruncated
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "error", "open_ended"),
+    [
+        ("openai.chat", ChatReader, b"data: {", False),
+        ("openai.completions", ChatReader, b"data: {", False),
+        ("openai.responses", ResponsesReader, b"event: error\n", False),
+        ("openai.other", OtherReader, b"data: {", True),
+        ("opaque", OtherReader, b"data: {", True),
+    ],
+)
+def test_each_dialect_has_its_reader_and_its_writer(name: str, reader: type, error: bytes, open_ended: bool) -> None:
+    dialect = DIALECTS[name]
+    assert dialect.name == name
+    assert dialect.reader is reader
+    assert dialect.reader.open_ended is open_ended
+    assert dialect.writer.error_event(StreamTruncated("Cut."), -1).startswith(error)
