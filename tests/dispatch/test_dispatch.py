@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects import openai_error
+from proxy.dialects import provider_error
 from proxy.errors import (
     BrokenAnswer,
     ClientGone,
@@ -53,7 +53,7 @@ def in_stream(message: str, code: str | None = None, kind: str = "server_error")
     """An error with a 200."""
 
     def result() -> UpstreamFault:
-        return openai_error.fault_of(openai_error.find(error_json(message, kind=kind, code=code)))
+        return provider_error.fault_of(provider_error.find(error_json(message, kind=kind, code=code)))
 
     return result
 
