@@ -63,7 +63,8 @@ async def demo() -> AsyncIterator[AsyncOpenAI]:
     server = Demo(rate=0)
     port = await server.start()
     provider = {"baseUrl": f"http://127.0.0.1:{port}/v1"}
-    async with Gateway({"providers": {"demo": provider}}) as gw, sdk(gw) as client:
+    once = {"maxRetries": 0, "rateLimitRetries": 0}  # its 429 and 503 ask for seconds
+    async with Gateway({"providers": {"demo": provider}, "routing": once}) as gw, sdk(gw) as client:
         yield client
     await server.stop()
 

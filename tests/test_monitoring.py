@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
 import yaml
 
 from proxy.observe.family import Spread
 from tests.support import Upstream, chat_events, sse_answer
 from tests.support.gateway import Gateway, one_provider
+from tests.support.machine import debian_program
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "monitoring"
 RULES = ("recording.yml", "alerts.yml")
-INSTALL = (
-    ("apt-get", "-qq", "update"),
-    ("apt-get", "-qq", "install", "--no-upgrade", "--no-install-recommends", "prometheus"),
-)
-INSTALL_SECS = 600.0
 
 # What Grafana puts in, for promtool.
 VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$job": "sluice", "$instance": ".*", "$provider": ".*"}
@@ -57,33 +49,9 @@ THEIRS = frozenset(("up", "ALERTS"))  # metrics that Prometheus makes itself
 # -- with promtool ------------------------------------------------------------------------------------
 
 
-@cache
-def promtool() -> str:
-    """Where it is; Debian's is installed if we may. The server that comes with it is not started."""
-    found = shutil.which("promtool")
-    if found is None and (os.geteuid() != 0 or shutil.which("apt-get") is None):
-        missing("promtool is not installed, and only root may install it with apt-get")
-    if found is None:
-        environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for command in INSTALL:
-            try:
-                ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_SECS)
-            except subprocess.TimeoutExpired:
-                missing(f"{' '.join(command)} took longer than {INSTALL_SECS:g} s")
-            if ran.returncode:
-                missing(f"{' '.join(command)} failed: {ran.stderr.strip()[-500:]}")
-        found = shutil.which("promtool")
-    return found or missing("promtool cannot be found although it was installed")
-
-
-def missing(reason: str) -> NoReturn:
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def run(*arguments: str, folder: Path = FOLDER) -> None:
-    ran = subprocess.run([promtool(), *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    promtool = debian_program("promtool", "prometheus")
+    ran = subprocess.run([promtool, *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
-from asyncio.subprocess import PIPE
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from subprocess import PIPE
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,8 @@ from tests.support.answers import DONE, SSE_HEADERS
 from tests.support.gateway import Gateway, one_provider
 from tests.support.packages import openai_1
 from tests.support.steps import Step
+
+pytestmark = pytest.mark.xdist_group("openai packages")  # importing one takes a second
 
 READER = Path(__file__).parent / "support" / "openai_reader.py"
 ROLE, HELLO, WORLD, STOP, _ = chat_events("Hello", " world")
@@ -40,26 +44,39 @@ def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.app.PING_EVERY", 0.05)
 
 
-class Package(NamedTuple):
-    """A version of the openai package; ``path`` is where it stands, if not in the environment."""
+class Package:
+    """A process that reads streams with one version of the openai package."""
 
-    version: str
-    path: str
+    def __init__(self, version: str, path: str) -> None:
+        """``path`` is the package's folder, ``""`` if it stands in the environment."""
+        self.version = version
+        environment = dict(os.environ) | ({"PYTHONPATH": path} if path else {})
+        self._process = subprocess.Popen([sys.executable, str(READER)], stdin=PIPE, stdout=PIPE, env=environment)
 
-    async def read(self, url: str, *headers: str) -> dict[str, Any]:
-        """What it makes of the stream."""
-        environment = dict(os.environ) | ({"PYTHONPATH": self.path} if self.path else {})
-        command = [sys.executable, str(READER), url, *headers]
-        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment)
-        output, _ = await within(process.communicate(), "the reader to end")
-        told: dict[str, Any] = json.loads(output)
-        assert told.pop("version").partition(".")[0] == self.version
-        return told
+    async def read(self, url: str, **headers: str) -> dict[str, Any]:
+        """What the package makes of the stream."""
+        result = await within(asyncio.to_thread(self._read, json.dumps([url, headers])), "the reader to answer")
+        assert result.pop("version").partition(".")[0] == self.version
+        return result
+
+    def _read(self, request: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(request.encode() + b"\n")
+        self._process.stdin.flush()
+        result: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return result
+
+    def close(self) -> None:
+        """End the process, and wait for it."""
+        self._process.communicate()
 
 
 @pytest.fixture(params=["1", "3"], scope="module")
-def package(request: pytest.FixtureRequest) -> Package:
-    return Package(request.param, str(openai_1()) if request.param == "1" else "")
+def package(request: pytest.FixtureRequest) -> Iterator[Package]:
+    package = Package(request.param, str(openai_1()) if request.param == "1" else "")
+    yield package
+    package.close()
 
 
 def sent(gw: Gateway) -> int:
@@ -89,7 +106,7 @@ async def test_the_package_reads_a_stream_with_pings_whether_or_not_its_events_h
     async with Upstream() as up, Gateway(one_provider(up, server={"pingAfter": 0.01})) as gw:
         steps: list[Step | bytes] = [Headers(200, SSE_HEADERS), *map(Chunk, before), Wait(go), *map(Chunk, after)]
         up.queue([*steps, LastChunk()])
-        reading = asyncio.create_task(package.read(f"{gw.url}/v1", "x-router-metadata=true"))
+        reading = asyncio.create_task(package.read(f"{gw.url}/v1", **{"x-router-metadata": "true"}))
         await until(lambda: sent(gw) > len(b"".join(before)) + 20, "some pings to be sent")
         go.set()
         assert await reading == WHOLE

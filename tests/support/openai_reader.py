@@ -1,6 +1,7 @@
-"""Reads one chat stream with whichever openai package is on the path, and prints what came of it as JSON.
+"""Reads chat streams with whichever openai package is on the path.
 
-Run as a process of its own: ``python openai_reader.py BASE_URL [HEADER=VALUE ...]``.
+Run as a process of its own: ``python openai_reader.py``. Each line of stdin is a JSON list, ``[BASE_URL, HEADERS]``, and
+is answered by a line of JSON on stdout that says what came of the stream.
 """
 
 from __future__ import annotations
@@ -11,22 +12,20 @@ import sys
 import openai
 
 
-def main(base_url: str, *headers: str) -> None:
-    client = openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=20.0)
-    told: dict[str, object] = {"version": openai.__version__, "text": "", "finish": None, "error": None}
+def read(base_url: str, headers: dict[str, str]) -> dict[str, object]:
+    result: dict[str, object] = {"version": openai.__version__, "text": "", "finish": None, "error": None}
     try:
-        stream = client.chat.completions.create(
-            model="m",
-            messages=[{"role": "user", "content": "Hi"}],
-            stream=True,
-            extra_headers=dict(header.split("=", 1) for header in headers),
-        )
-        for chunk in stream:
-            told["text"] = f"{told['text']}{chunk.choices[0].delta.content or ''}"
-            told["finish"] = chunk.choices[0].finish_reason
+        with openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=20.0) as client:
+            stream = client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": "Hi"}], stream=True, extra_headers=headers
+            )
+            for chunk in stream:
+                result["text"] = f"{result['text']}{chunk.choices[0].delta.content or ''}"
+                result["finish"] = chunk.choices[0].finish_reason
     except Exception as error:
-        told["error"] = type(error).__name__
-    print(json.dumps(told))
+        result["error"] = type(error).__name__
+    return result
 
 
-main(*sys.argv[1:])
+for line in sys.stdin:
+    print(json.dumps(read(*json.loads(line))), flush=True)

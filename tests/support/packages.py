@@ -9,8 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.machine import one_at_a_time
-from tests.support.services import missing
+from tests.support.machine import missing, one_at_a_time
 
 ROOT = Path(__file__).parents[2]
 

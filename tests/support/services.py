@@ -22,12 +22,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from tests.support.machine import one_at_a_time
+from tests.support.machine import missing, one_at_a_time
 from tests.support.patience import PATIENCE, within
 
 REDIS_SERVERS = ("redis-server", "valkey-server")
@@ -228,13 +228,6 @@ def _listens(url: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def missing(reason: str) -> NoReturn:
-    """What a test needs is not there."""
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"{reason}, and in CI it has to be there")
-    pytest.skip(reason)
 
 
 async def _postgres_command(asyncpg: Any, url: str, command: str) -> None:
