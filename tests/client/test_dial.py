@@ -1081,8 +1081,11 @@ async def test_a_clock_of_zero_is_none() -> None:
 
 
 @on_both_loops
-async def test_a_closed_tls_connection_does_not_wait_long_for_a_silent_peer(ca: Signer) -> None:
+async def test_a_closed_tls_connection_does_not_wait_long_for_a_silent_peer(
+    ca: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The peer never answers close_notify: our own short bound gives the socket up, not the loop's 30 s."""
+    monkeypatch.setattr("proxy.client.tls.SHUTDOWN_SECS", 0.1)
     async with speaking(b"", ca.serving("localhost")) as (port, peer):
         transport, visitor = await Dialer({}).dial(https(port, ca.tls, "localhost"), Visitor, LONG)
         transport.write(REQUEST)

@@ -138,7 +138,8 @@ async def test_one_address_may_not_take_all_places() -> None:
         assert (await (await front.client()).fetch("GET", "/")).status == 200
 
 
-async def test_who_does_not_take_his_leave_is_cut_off() -> None:
+async def test_who_does_not_take_his_leave_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.server.connection_limit.FAREWELL_SECS", 0.1)
     async with Front(max_connections=1) as front:
         front.silent()
         await until(lambda: front.doorman.connections == 1, "the first to be in")

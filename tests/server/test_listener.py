@@ -181,7 +181,10 @@ async def test_after_a_stop_nobody_listens() -> None:
             await front.client()
 
 
-async def test_what_runs_is_cut_off_by_a_stop_in_the_end(tls: ListenTls, authority: Authority) -> None:
+async def test_what_runs_is_cut_off_by_a_stop_in_the_end(
+    tls: ListenTls, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.listener.CLEANUP_SECS", 0.05)
     async with Front(tls=tls) as front:
         front.hold = asyncio.Event()
         client = await front.secure(authority.client_context())
