@@ -108,11 +108,8 @@ demo/answer.py
 demo/audio.py
 demo/chat.py
 demo/responses.py
-dispatch/choice.py
-dispatch/continuation.py
 dispatch/dispatcher.py
 dispatch/exhausted.py
-dispatch/hedging.py
 dispatch/outcome.py
 errors.py
 exchange.py

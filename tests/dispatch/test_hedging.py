@@ -84,7 +84,7 @@ FAILURE = (1, (1, 1))
 
 
 @MANNERS
-async def test_a_first_attempt_that_is_quick_enough_is_the_only_one(manner: str) -> None:
+async def test_a_fast_first_attempt_is_the_only_one(manner: str) -> None:
     async with hedged(NEVER) as (gw, ups, clock):
         ups[0].queue(good(manner))
         answer = await (await ask(gw, manner)).read_answer()
@@ -96,7 +96,7 @@ async def test_a_first_attempt_that_is_quick_enough_is_the_only_one(manner: str)
 
 @MANNERS
 @pytest.mark.parametrize("begins", [False, True], ids=["silent", "begun"])
-async def test_where_the_first_is_slow_the_second_wins_and_the_first_is_closed_without_a_verdict(
+async def test_if_the_first_is_slow_the_second_wins_and_the_first_is_canceled_without_a_verdict(
     manner: str, begins: bool
 ) -> None:
     begun: list[Step | bytes] = [Headers(200, SSE_HEADERS), Chunk(EVENTS[0])]  # a role only
@@ -124,7 +124,7 @@ async def test_where_the_first_is_slow_the_second_wins_and_the_first_is_closed_w
         assert (line["outcome"], line["provider"], line["attempts"]) == ("ok", "b", 2)
 
 
-async def test_no_ping_of_the_slow_one_follows_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_ping_of_the_loser_follows_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ticker may look at the slow one after the answer went out, and before its end is noted."""
     go = asyncio.Event()
     monkeypatch.setattr("proxy.app.PING_EVERY", 0)  # a ping at each look
@@ -166,7 +166,7 @@ async def test_the_first_may_win_after_all(manner: str) -> None:
         assert (await gw.settled())["provider"] == "a"
 
 
-async def test_a_race_that_is_won_is_over_however_slow_the_rest_of_the_stream_is() -> None:
+async def test_the_race_ends_with_the_first_content_of_a_stream() -> None:
     go = asyncio.Event()
     async with hedged() as (gw, ups, _):
         head, *chunks = sse_answer(*EVENTS)
@@ -181,7 +181,7 @@ async def test_a_race_that_is_won_is_over_however_slow_the_rest_of_the_stream_is
         assert await client.read_events() == EVENTS[2:]
 
 
-async def test_a_winner_that_breaks_is_told_in_band_and_is_its_own_failure() -> None:
+async def test_a_winner_that_breaks_ends_with_an_error_in_band_and_is_a_failure_of_its_own() -> None:
     async with hedged() as (gw, ups, clock):
         ups[0].queue([Stall()])
         ups[1].queue([Headers(200, SSE_HEADERS), *map(Chunk, EVENTS[:2]), Close()])
@@ -196,7 +196,7 @@ async def test_a_winner_that_breaks_is_told_in_band_and_is_its_own_failure() -> 
 
 @MANNERS
 @pytest.mark.parametrize("order", ["ab", "ba"])
-async def test_where_both_fail_the_next_is_asked_and_both_are_named(manner: str, order: str) -> None:
+async def test_if_both_fail_the_next_is_tried_and_both_are_named(manner: str, order: str) -> None:
     fail = {label: asyncio.Event() for label in order}
     async with hedged() as (gw, ups, clock):
         ups[0].queue([Wait(fail["a"]), *json_answer(error_json(), 500)])
@@ -219,7 +219,7 @@ async def test_where_both_fail_the_next_is_asked_and_both_are_named(manner: str,
 
 
 @MANNERS
-async def test_where_the_first_fails_the_second_goes_on_alone(manner: str) -> None:
+async def test_if_the_first_fails_the_second_still_runs(manner: str) -> None:
     fail, go = asyncio.Event(), asyncio.Event()
     async with hedged() as (gw, ups, clock):
         ups[0].queue([Wait(fail), Close()])
@@ -240,7 +240,7 @@ async def test_where_the_first_fails_the_second_goes_on_alone(manner: str) -> No
 
 
 @MANNERS
-async def test_a_first_attempt_that_fails_early_is_failed_over_as_ever(manner: str) -> None:
+async def test_a_first_attempt_that_fails_early_is_retried(manner: str) -> None:
     async with hedged(NEVER) as (gw, ups, clock):
         ups[0].queue(json_answer(error_json(), 500))
         ups[1].queue(good(manner))
@@ -250,7 +250,7 @@ async def test_a_first_attempt_that_fails_early_is_failed_over_as_ever(manner: s
 
 
 @MANNERS
-async def test_where_everybody_fails_the_client_gets_one_error_with_every_reason(manner: str) -> None:
+async def test_if_all_fail_the_client_gets_one_error_with_all_reasons(manner: str) -> None:
     async with hedged(routing={"maxRetries": 3}) as (gw, ups, clock):
         go = asyncio.Event()
         ups[0].queue([Wait(go), *json_answer(error_json(), 500)])
@@ -268,7 +268,7 @@ async def test_where_everybody_fails_the_client_gets_one_error_with_every_reason
 
 
 @MANNERS
-async def test_an_answer_in_disguise_does_not_win(manner: str) -> None:
+async def test_an_error_with_a_200_does_not_win(manner: str) -> None:
     go = asyncio.Event()
     error = error_json("Out of luck")
     async with hedged() as (gw, ups, clock):
@@ -284,7 +284,7 @@ async def test_an_answer_in_disguise_does_not_win(manner: str) -> None:
 
 @MANNERS
 @pytest.mark.parametrize("refuser", [0, 1])
-async def test_a_refusal_of_the_request_ends_the_race_and_is_not_routed_around(manner: str, refuser: int) -> None:
+async def test_an_error_about_the_request_ends_the_race_and_is_not_retried(manner: str, refuser: int) -> None:
     go = asyncio.Event()
     refusal = json_answer(error_json("Filtered", kind="invalid_request_error", code="content_filter"), 400)
     async with hedged() as (gw, ups, clock):
@@ -301,7 +301,7 @@ async def test_a_refusal_of_the_request_ends_the_race_and_is_not_routed_around(m
 
 
 @MANNERS
-async def test_a_rate_limit_heard_in_a_race_that_another_wins_is_heeded_all_the_same(manner: str) -> None:
+async def test_a_429_of_the_loser_starts_a_cooldown(manner: str) -> None:
     fail, go = asyncio.Event(), asyncio.Event()
     async with hedged() as (gw, ups, clock):
         ups[0].queue([Wait(fail), *json_answer(error_json(), 429, [("Retry-After", "30")])])
@@ -316,7 +316,7 @@ async def test_a_rate_limit_heard_in_a_race_that_another_wins_is_heeded_all_the_
 
 
 @MANNERS
-async def test_with_nobody_else_to_ask_the_first_is_waited_for(manner: str) -> None:
+async def test_without_another_candidate_the_first_is_waited_for(manner: str) -> None:
     go = asyncio.Event()
     async with hedged(count=1) as (gw, ups, _):
         ups[0].queue([Wait(go), *good(manner)])
@@ -328,7 +328,7 @@ async def test_with_nobody_else_to_ask_the_first_is_waited_for(manner: str) -> N
 
 
 @MANNERS
-async def test_with_nobody_else_to_ask_a_failure_is_retried_as_ever(manner: str) -> None:
+async def test_without_another_candidate_a_failure_is_retried(manner: str) -> None:
     go = asyncio.Event()
     async with hedged(count=1) as (gw, ups, clock):
         ups[0].queue([Wait(go), *json_answer(error_json(), 500)], good(manner))
@@ -340,7 +340,7 @@ async def test_with_nobody_else_to_ask_a_failure_is_retried_as_ever(manner: str)
 
 
 @MANNERS
-async def test_a_second_request_is_a_switch_and_none_are_allowed(manner: str) -> None:
+async def test_the_second_request_counts_toward_max_retries(manner: str) -> None:
     go = asyncio.Event()
     async with hedged(routing={"maxRetries": 0}) as (gw, ups, _):
         ups[0].queue([Wait(go), *good(manner)])
@@ -361,7 +361,7 @@ async def test_a_second_request_is_a_switch_and_none_are_allowed(manner: str) ->
     ],
     ids=["a stored response", "a response that is not stored", "an image", "embeddings"],
 )
-async def test_only_what_may_run_twice_is_asked_twice(path: str, call: dict[str, Any], count: int) -> None:
+async def test_only_a_request_that_may_run_twice_is_hedged(path: str, call: dict[str, Any], count: int) -> None:
     go = asyncio.Event()
     async with hedged() as (gw, ups, _):
         ups[0].queue([Wait(go), *json_answer({"object": "some"})])
@@ -437,7 +437,7 @@ async def test_a_probe_that_loses_frees_its_slot() -> None:
         assert (breaker.state, bool(breaker.active_probe), breaker.successes) == ("half_open", False, 0)
 
 
-async def test_two_that_are_ready_at_once_give_one_answer() -> None:
+async def test_two_answers_at_once_give_one_answer() -> None:
     go = asyncio.Event()
     async with hedged() as (gw, ups, clock):
         for up in ups[:2]:
@@ -458,7 +458,7 @@ async def test_two_that_are_ready_at_once_give_one_answer() -> None:
         assert (told["a"][0], told["b"][0]) == (0, 0)
 
 
-async def test_a_wish_of_our_own_that_one_of_both_minds_is_not_blamed_on_the_other() -> None:
+async def test_stream_options_that_one_provider_refuses_are_not_held_against_the_other() -> None:
     go = asyncio.Event()
     minds = json_answer(error_json("Unknown parameter: stream_options", kind="invalid_request_error"), 400)
     async with hedged() as (gw, ups, _):
