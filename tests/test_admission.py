@@ -517,9 +517,9 @@ async def test_limits_change_at_a_reload_and_what_was_taken_stays_taken(up: Upst
         client = await gw.client()
         assert (await ask(client)).status == 200
         changed = one_provider(up, **limits(perClient={"requestsPerHour": 1}))
-        await gw.app.take(Loaded(to_config(changed), []), "test")
+        await gw.app.running.take(Loaded(to_config(changed), []), "test")
         assert (await ask(client)).status == 429
-        await gw.app.take(Loaded(to_config(one_provider(up)), []), "test")
+        await gw.app.running.take(Loaded(to_config(one_provider(up)), []), "test")
         assert (await ask(client)).status == 200
 
 

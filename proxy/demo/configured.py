@@ -1,4 +1,4 @@
-"""A configuration that the demo provider serves."""
+"""The demo provider in the place of the providers that a configuration lacks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,34 @@ from msgspec.structs import replace
 from proxy.config.schema import Config, Provider
 from proxy.config.schema import Model as Deployment
 from proxy.demo.models import MODELS, Model
+from proxy.demo.server import Demo
 
 PROVIDER = "demo"
+
+
+class DemoProvider:
+    """Listens on a free port of its own from the first configuration that needs it until ``stop``."""
+
+    def __init__(self) -> None:
+        self._demo: Demo | None = None
+        self._port = 0
+
+    @property
+    def running(self) -> bool:
+        return self._demo is not None
+
+    async def fill(self, config: Config) -> Config:
+        """``config``, where it has no provider and ``demo`` allows it with this one."""
+        if config.providers or config.demo == "never":
+            return config
+        if self._demo is None:
+            self._demo = Demo()
+            self._port = await self._demo.start("127.0.0.1", 0)
+        return demo_config(config, self._port)
+
+    async def stop(self) -> None:
+        if self._demo is not None:
+            await self._demo.stop()
 
 
 def demo_config(config: Config, port: int) -> Config:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 
 from proxy.limits.base import Limit, Store, Verdict
-from proxy.limits.failover import Failover
+from proxy.limits.failover import Failover, State
 from proxy.limits.reservation import Reservation
 from proxy.limits.rules import Rules
 from proxy.limits.snapshot import LimiterSnapshot, Tally
@@ -34,6 +34,11 @@ class Limiter:
         self._only_own = not rules.enabled  # a client without limits of its own is not limited
         if not rules.inactive:
             self._snapshot = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
+
+    @property
+    def state(self) -> State | None:
+        """Whether a shared store answers; ``None``: the store is in this process."""
+        return self.store.state if isinstance(self.store, Failover) else None
 
     async def start(self) -> None:
         """Ask a shared store once, so that one that is down is logged before a client finds out."""

@@ -11,7 +11,7 @@ from itertools import chain
 from math import inf
 from typing import Final
 
-from proxy.breakers.breaker import Breaker, OnChange, Policy
+from proxy.breakers.breaker import Breaker, OnChange, Policy, State
 from proxy.config.schema import CircuitBreaker, Provider
 from proxy.providers.state import ProviderState, state_of
 from proxy.routing.statistics import Statistics
@@ -75,12 +75,15 @@ class LiveState:
 
 
 class Registry:
-    """All live states, by key. Iteration gives those of unlisted names last."""
+    """All live states, by key. Iteration gives those of unlisted names last.
+
+    Each function in ``on_change`` is called when the state of any breaker changes.
+    """
 
     def __init__(self, policy: Policy, window: float, on_change: OnChange | None = None) -> None:
         self._policy = policy
         self._window = window
-        self._on_change = on_change
+        self.on_change: list[OnChange] = [] if on_change is None else [on_change]
         self._lives: dict[str, LiveState] = {}
         self._unlisted: dict[str, LiveState] = {}  # least recently used first
         self._quotas: dict[str, Quota] = {}
@@ -128,8 +131,12 @@ class Registry:
             live.breaker.reload(now)
             live.statistics.resize(window)
 
+    def _changed(self, breaker: Breaker, old: State, now: float) -> None:
+        for listener in self.on_change:
+            listener(breaker, old, now)
+
     def _make(self, key: str) -> LiveState:
-        return LiveState(key, Breaker(self._policy, key, self._on_change), Statistics(self._window), Quota())
+        return LiveState(key, Breaker(self._policy, key, self._changed), Statistics(self._window), Quota())
 
     def _keep(self, live: LiveState, unlisted: bool) -> None:
         if not unlisted:

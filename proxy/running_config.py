@@ -1,0 +1,185 @@
+"""The configuration in force, and how another one takes its place while requests run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from proxy import __version__
+from proxy.client.dial import Dialer
+from proxy.config.follow import Follow
+from proxy.config.left_out import LeftOutModel, summary
+from proxy.config.loader import Loaded
+from proxy.config.schema import Config
+from proxy.config.secret import secrets_in
+from proxy.config.source import Source
+from proxy.config.standing import differences, standing
+from proxy.control.settings.reload import Reloaded
+from proxy.demo.configured import DemoProvider
+from proxy.errors import ConfigError
+from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics
+from proxy.observe.observers import Observers
+from proxy.routing.catalog import Catalog
+from proxy.routing.lists import ModelLists
+from proxy.routing.live import Registry
+
+Adopt = Callable[[Config, Catalog], None]
+
+
+class RunningConfig:
+    """``start`` prepares the first configuration; ``follow`` reads the files again, if there are any.
+
+    The root sets ``adopt``, which puts a prepared configuration in force and may raise ConfigError before anything
+    has changed, and ``on_reload``, which takes the outcome of each reload.
+    """
+
+    adopt: Adopt
+    on_reload: Callable[[Reloaded], None]
+
+    def __init__(
+        self,
+        config: Config,
+        left_out: Sequence[LeftOutModel],
+        source: Source | None,
+        *,
+        log: Log,
+        metrics: Metrics,
+        observers: Observers,
+        dialer: Dialer,
+        pseudonym: str,
+    ) -> None:
+        """``left_out``: models of the files that are not in ``config``. ``pseudonym`` names the process in ``Via``."""
+        self.config = config
+        self.waiting: Sequence[str] = ()  # changed keys that take effect at the next start only
+        self.secrets: set[str] = set()
+        self.follow = None if source is None else Follow(source, self, config)
+        self.registry = Registry.of(config.circuit_breaker)  # this and the lists survive a reload
+        self.lists = ModelLists()
+        self.demo = DemoProvider()
+        self._left_out = left_out
+        self._source = source
+        self._log = log
+        self._metrics = metrics
+        self._observers = observers
+        self._dialer = dialer
+        self._via = b"Via: 1.1 %b\r\n" % pseudonym.encode()
+        self._created = int(time.time())
+        self._result = Reloaded(False)
+
+    @property
+    def config_path(self) -> str:
+        """Path of the configuration file; ``""`` without one."""
+        return str(self._source.path or "") if self._source is not None else ""
+
+    async def start(self) -> None:
+        """Prepare the first configuration. Raises ConfigError, and OSError where the demo provider cannot listen."""
+        self.config = config = await self.demo.fill(self.config)
+        self.hide(secrets_in(config))
+        self._read_certificates(config)
+        for line in summary(self._left_out):
+            self._log.info(line)
+        self.catalog = self._compiled(config, self._left_out)
+        self._publish(self.catalog)
+        self.lists.changed = self._list_models
+
+    def hide(self, secrets: set[str]) -> None:
+        """Mask these in the log as well. Old secrets stay masked: running exchanges still use them."""
+        self.secrets |= secrets
+        self._log.hide(self.secrets)
+
+    async def reload(self) -> Reloaded:
+        """Load the files again. Only if there are any."""
+        assert self.follow is not None
+        # If the models' URL does not answer, neither `take` nor `keep` is called, and nothing changes.
+        failure = "modelsFile: the list could not be fetched; the log says why"
+        self._result = Reloaded(False, "", [], [failure], [*self.waiting])
+        await self.follow.reload("asked to by the operator")
+        return self._result
+
+    # -- called by ``follow`` (``config.follow.Runner``) ---------------------------------------------
+
+    async def take(self, loaded: Loaded, why: str) -> None:
+        """Put ``loaded`` in force; running exchanges keep the catalog that they began with.
+
+        Raises ConfigError; then nothing has changed.
+        """
+        if not loaded.config.providers and self.config.providers and not self.demo.running:
+            # Whatever `demo` says, the demo provider must not answer requests for providers that clients rely on.
+            raise ConfigError([*loaded.notices, *summary(loaded.left_out), "providers: none would be left"])
+        waiting = differences(self.config, loaded.config)
+        config = await self.demo.fill(standing(self.config, loaded.config))
+        await asyncio.to_thread(self._read_certificates, config)
+        self.hide(secrets_in(config))
+        catalog = self._compiled(config, loaded.left_out)
+        self.adopt(config, catalog)
+        self.config, self.catalog, self.waiting = config, catalog, waiting
+        self._publish(catalog)
+        self._log_taken(loaded, why)
+
+    def keep(self, why: str, mistakes: list[str]) -> None:
+        """Log why the files cannot be used; the running configuration stays."""
+        self._log.error("The configuration cannot be loaded again; what runs stays.", why=why)
+        for mistake in mistakes:
+            self._log.error(mistake)
+        self._finish(Reloaded(False, why, [], mistakes, [*self.waiting]))
+
+    def notice(self, line: str) -> None:
+        self._log.warning(line)
+
+    def _log_taken(self, loaded: Loaded, why: str) -> None:
+        for notice in loaded.notices:
+            self._log.warning(notice)
+        left_out, known = summary(loaded.left_out), summary(self._left_out)
+        for line in left_out:
+            if line not in known:
+                self._log.info(line)
+        self._left_out = loaded.left_out
+        if self.waiting:
+            self._log.warning("These changes wait for the next start.", keys=self.waiting)
+        self._finish(Reloaded(True, why, [*loaded.notices, *left_out], [], [*self.waiting]))
+        config = self.config
+        self._log.info(
+            "The configuration was loaded again.", why=why, providers=len(config.providers), models=len(config.models)
+        )
+
+    def _finish(self, result: Reloaded) -> None:
+        self._result = result
+        self.on_reload(result)
+
+    # -- what is made of a configuration ------------------------------------------------------------
+
+    def _compiled(self, config: Config, left_out: Sequence[LeftOutModel]) -> Catalog:
+        return Catalog(
+            config,
+            self.registry,
+            version=__version__,
+            created=self._created,
+            via=self._via,
+            lists=self.lists,
+            left_out=left_out,
+        )
+
+    def _publish(self, catalog: Catalog) -> None:
+        """Name the deployments of ``catalog`` in metrics, and drop the lists of providers that are gone."""
+        self._observers.flush()  # what has ended is counted under the names that were known
+        self._metrics.know(((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers)
+        self.lists.keep(catalog.providers.values())
+        self._list_models()
+
+    def _list_models(self) -> None:
+        """Name the models in the providers' own lists in metrics."""
+        self._metrics.listed.know(self.catalog.listed_models())
+
+    def _read_certificates(self, config: Config) -> None:
+        """Read the files of every provider's TLS settings, before a request needs them. Raises ConfigError."""
+        mistakes = []
+        for name, provider in config.providers.items():
+            if any(address.startswith("https:") for address in provider.addresses):
+                try:
+                    self._dialer.context(provider.tls)
+                except OSError as error:
+                    mistakes.append(f"providers.{name}.tls: the certificates cannot be used: {error}")
+        if mistakes:
+            raise ConfigError(mistakes)
