@@ -79,7 +79,6 @@ UpstreamConnection
 
 WITHOUT_MIRROR = """
 __main__.py
-app.py
 client/tls.py
 config/aliases.py
 config/follow.py
