@@ -16,7 +16,8 @@ from proxy import __version__
 
 if TYPE_CHECKING:
     from proxy.config.loader import Loaded
-    from proxy.config.schema import Config, Provider
+    from proxy.config.provider_schema import ProviderSettings
+    from proxy.config.schema import Config
     from proxy.config.source import Source
 
 DESCRIPTION = """\
@@ -221,7 +222,7 @@ def _overridden(arguments: argparse.Namespace, loaded: Loaded) -> Loaded:
     return replace(loaded, config=replace(loaded.config, server=server))
 
 
-def _key(provider: Provider) -> str:
+def _key(provider: ProviderSettings) -> str:
     if provider.keyless:
         return "no key"
     return "key ********" if len(provider.keys) == 1 else f"{len(provider.keys)} keys ********"

@@ -16,8 +16,7 @@ from proxy.client.pool import Pool
 from proxy.config.follow import Follow
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import address, browser_address
-from proxy.config.schema import Config
-from proxy.config.schema import Server as ServerSettings
+from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
 from proxy.control.front import Front, only_shared, settings_of

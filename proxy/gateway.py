@@ -15,7 +15,7 @@ from typing import Literal, NoReturn
 
 from multidict import CIMultiDictProxy, istr
 
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.dispatch.choice import dispatch_call, dispatch_upload
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.fetching import ListFetcher

@@ -30,27 +30,19 @@ Engine
 Form
 Health
 Link
-Model
 ModelList
 News
 Outbox
 Owner
-Pool
-Probes
-Provider
 Reader
 Refusal
 Refused
 Reply
-Reservation
 Route
-Sentry
-Server
 Sink
 Spread
 State
 Text
-Tracing
 Usage
 Watch
 _Key
@@ -59,7 +51,6 @@ _Tally
 
 LONG_FILES = """
 app.py
-config/schema.py
 gateway.py
 observe/metrics.py
 server/connection.py
@@ -84,6 +75,7 @@ config/aliases.py
 config/follow.py
 config/left_out.py
 config/proxies.py
+config/provider_schema.py
 config/reader.py
 config/schema.py
 control/activity/record.py
@@ -114,7 +106,7 @@ errors.py
 exchange.py
 gateway.py
 limits/base.py
-limits/link.py
+limits/script_connection.py
 process.py
 providers/provider.py
 relay/pump.py

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.config.schema import Model
+from proxy.config.provider_schema import ModelSettings
 from proxy.observe.exposition import SLICE
 from proxy.observe.gauges import PORTION, BreakerSample
 from tests.support import (
@@ -211,7 +211,7 @@ async def test_a_scrape_of_ten_thousand_deployments_gives_the_loop_its_turns() -
         loop.call_soon(turn)
 
     async with Upstream() as up:
-        models = [Model(name=f"m{number}", provider="up") for number in range(10_000)]
+        models = [ModelSettings(name=f"m{number}", provider="up") for number in range(10_000)]
         async with Gateway(replace(to_config(one_provider(up)), models=models)) as gw:
             client = await gw.client()
             breakers = gw.app.metrics.breakers

@@ -19,8 +19,8 @@ from yarl import URL
 
 from proxy.client import tls as secure
 from proxy.client.tunnel import Tunnel
+from proxy.config.provider_schema import Tls
 from proxy.config.proxies import Proxies, Proxy, ascii_host, authority
-from proxy.config.schema import Tls
 from proxy.errors import ClockExpired, ConnectFailed
 from proxy.net.shortage import shortage
 

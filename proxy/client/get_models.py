@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
+from proxy.config.provider_schema import Tls
 from proxy.config.proxies import proxy_url
-from proxy.config.schema import Tls
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
 

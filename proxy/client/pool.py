@@ -11,7 +11,7 @@ from prometheus_client import Histogram
 
 from proxy.client.connection import ReadBuffer, UpstreamConnection
 from proxy.client.dial import Dialer, Origin
-from proxy.config.schema import Pool as Settings
+from proxy.config.provider_schema import PoolSettings as Settings
 from proxy.errors import ConnectFailed
 from proxy.net.clocks import NEVER
 from proxy.net.outbox import Outbox

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import Final
 
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import Tls
 
 # The dial has its own clock; without this the loops would end a handshake after 60 s by theirs.
 HANDSHAKE_SECS: Final = 86_400.0

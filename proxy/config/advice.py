@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, KnownProvider
-from proxy.config.schema import Config, Server
+from proxy.config.schema import Config, ServerSettings
 
 # Paths that are added to a base URL.
 _ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses)$")
@@ -49,7 +49,7 @@ def doubtful_addresses(config: Config) -> Iterator[str]:
                 yield f"providers.{name}.baseUrl: {address} is most likely wrong; the API is known to be at {expected}"
 
 
-def is_own(address: str, server: Server) -> bool:
+def is_own(address: str, server: ServerSettings) -> bool:
     """Whether the listener of ``server`` answers at ``address``."""
     parts = urlsplit(address)
     if server.unix_socket or not server.port or (parts.port or {"http": 80, "https": 443}[parts.scheme]) != server.port:

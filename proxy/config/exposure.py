@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from proxy.config.schema import Auth, Config, Server
+from proxy.config.schema import Auth, Config, ServerSettings
 
 
-def is_local(server: Server) -> bool:
+def is_local(server: ServerSettings) -> bool:
     """Whether only this machine can reach the listener."""
     if server.unix_socket or server.host == "localhost":
         return True
@@ -18,7 +18,7 @@ def is_local(server: Server) -> bool:
         return False
 
 
-def is_open(server: Server, auth: Auth) -> bool:
+def is_open(server: ServerSettings, auth: Auth) -> bool:
     """Whether other machines can reach the listener and need no credential."""
     return auth.mode == "none" and not is_local(server)
 

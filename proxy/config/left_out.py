@@ -14,8 +14,10 @@ from proxy.config.checks import is_url, kinds
 from proxy.config.environment import substitute
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import Mistakes, quoted
+from proxy.config.provider_schema import ModelSettings
 from proxy.config.reader import BROKEN, Reader
-from proxy.config.schema import Config, Key, Model
+from proxy.config.schema import Config
+from proxy.config.types import Key
 
 _KEY = inspect.type_info(Key)
 _KEYS = inspect.type_info(list[Key])
@@ -79,7 +81,7 @@ def absences(providers: Any, environment: Mapping[str, str]) -> tuple[dict[str, 
     return absent, notices
 
 
-def left_out(models: Iterable[Model], absent: Mapping[str, Absence], label: str) -> Iterator[LeftOutModel]:
+def left_out(models: Iterable[ModelSettings], absent: Mapping[str, Absence], label: str) -> Iterator[LeftOutModel]:
     """The models whose provider is absent."""
     for model in models:
         if (absence := absent.get(model.provider)) is not None:

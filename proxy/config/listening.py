@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from proxy.config.schema import Server
+from proxy.config.schema import ServerSettings
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # addresses that nobody can connect to, and what to use on this machine
 
 
-def host_and_port(server: Server, port: int) -> str:
+def host_and_port(server: ServerSettings, port: int) -> str:
     """As in a URL; ``port`` is the one that was bound."""
     return f"{f'[{server.host}]' if ':' in server.host else server.host}:{port}"
 
 
-def address(server: Server, port: int) -> str:
+def address(server: ServerSettings, port: int) -> str:
     """The URL, or ``unix:`` and the path of the socket."""
     if server.unix_socket:
         return f"unix:{server.unix_socket}"
     return f"{_scheme(server)}://{host_and_port(server, port)}"
 
 
-def browser_address(server: Server, port: int) -> str:
+def browser_address(server: ServerSettings, port: int) -> str:
     """As ``address``, with a host that a browser on this machine can open."""
     if not server.unix_socket and server.host in _ANY:
         return f"{_scheme(server)}://{_ANY[server.host]}:{port}"
     return address(server, port)
 
 
-def _scheme(server: Server) -> str:
+def _scheme(server: ServerSettings) -> str:
     return "https" if server.tls is not None else "http"

@@ -18,9 +18,10 @@ from proxy.config.exposure import open_to_pages
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, completed, implied
 from proxy.config.left_out import Absence, LeftOutModel, absences, left_out, what_to_set, without
 from proxy.config.mistakes import Mistakes, join, near, quoted
+from proxy.config.provider_schema import ModelsFile
 from proxy.config.proxies import unusable
 from proxy.config.reader import BROKEN, Reader
-from proxy.config.schema import Config, ModelsFile
+from proxy.config.schema import Config
 from proxy.config.sections import between, idle
 from proxy.config.variables import BY_NAME
 from proxy.errors import ConfigError

@@ -1,148 +1,50 @@
-"""The configuration's shape: what may stand in config.yaml and models.yaml.
+"""The configuration's shape: what config.yaml may contain.
 
-Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says
-otherwise. Every struct is frozen: a loaded configuration never changes, it is replaced.
-``kind`` names what a text has to be, over and above its type: ``checks`` says what that means.
+Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says otherwise. All structs
+are frozen: a loaded configuration never changes, it is replaced. Constrained types are in ``types.py``, providers and
+models in ``provider_schema.py``.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
-# The upper bounds only keep slips of the keyboard from becoming timers that never fire.
-PositiveInt = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
-Minutes = Annotated[float, Meta(gt=0, le=100_000)]
-Megabytes = Annotated[float, Meta(gt=0, le=1_000_000)]
-Price = Annotated[float, Meta(ge=0, le=1_000_000)]
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Name = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "name"})]
-NewProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "new provider"})]
-KnownProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "known provider"})]
-OptionalProvider = Annotated[str, Meta(max_length=200, extra={"kind": "optional provider"})]
-Key = Annotated[str, Meta(extra={"kind": "key"})]
-BaseUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "base url"})]
-OptionalBaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "optional base url"})]
-OptionalName = Annotated[str, Meta(max_length=200, extra={"kind": "name"})]
-BasePath = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "base path"})]
-ListenHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "listen host"})]
-AllowedHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "allowed host"})]
-Origin = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "origin"})]
-Header = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "header"})]
-ForwardHeader = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "forward header"})]
-HeaderValue = Annotated[str, Meta(max_length=8000, extra={"kind": "header value"})]
-Passthrough = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "passthrough"})]
-Hook = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "hook"})]
-File = Annotated[str, Meta(max_length=4000, extra={"kind": "file"})]  # relative to the file that names it
-RedisUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "redis url"})]
-RedisPrefix = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "redis prefix"})]
-DatabaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "database url"})]
-KeyHash = Annotated[str, Meta(extra={"kind": "key hash"})]
-ListenAddress = Annotated[str, Meta(max_length=1000, extra={"kind": "listen address"})]
-Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
-Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
-Folder = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "folder"})]
-FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
-
-
-class Section(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A mapping in the YAML; unknown keys are refused."""
-
-
-class Timeouts(Section, frozen=True):
-    """The six clocks in seconds; 0 switches one off, unset inherits (model, provider, top level, default).
-
-    connect: TCP, TLS and proxy handshake. headers: request sent to response head, streams only.
-    first_content: request sent to the first meaningful event, streams only. idle: between two reads.
-    total: the whole attempt. client_stall: the client takes nothing although bytes wait for it.
-    """
-
-    connect: Seconds | UnsetType = UNSET
-    headers: Seconds | UnsetType = UNSET
-    first_content: Seconds | UnsetType = UNSET
-    idle: Seconds | UnsetType = UNSET
-    total: Seconds | UnsetType = UNSET
-    client_stall: Seconds | UnsetType = UNSET
-
-
-class Tls(Section, frozen=True):
-    """How we meet a provider over TLS. ``verify: false`` is for experiments only."""
-
-    verify: bool = True
-    ca_file: File = ""
-    cert_file: File = ""
-    key_file: File = ""
-
-
-class Pool(Section, frozen=True):
-    """Keep-alive connections to each provider origin."""
-
-    max_connections: Count = 0  # 0: no maximum
-    wait_secs: Seconds = 5.0  # how long a request waits for a place below that maximum
-    idle_secs: Seconds = 50.0
-    max_age_secs: Seconds = 600.0
-
-
-ProviderKind = Literal["openai", "azure"]
-AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-
-
-class Provider(Section, frozen=True):
-    """Who answers, where, and with which credential.
-
-    One address or several, which share the load; one key or several, of which those rest that are refused or
-    rate-limited. No key at all means that none is sent; keys that are all empty leave the provider out.
-    ``kind``: how its API is addressed; unset: ``azure`` for hosts of Azure, else ``openai``.
-    ``quota_group``: 429 from one of its models rests all of them. ``passthrough`` entries are ``METHOD /prefix``.
-    ``any_model``: whether names that the configuration does not know are handed on to it; unset: if it has no models
-    in the configuration and is not there as the fallback only.
-    """
-
-    base_url: OptionalBaseUrl = ""
-    base_urls: list[BaseUrl] = []
-    kind: ProviderKind | UnsetType = UNSET
-    enabled: bool = True
-    api_key: Key | UnsetType = UNSET
-    api_keys: list[Key] | UnsetType = UNSET
-    quota_group: OptionalName = ""
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    headers: dict[Header, HeaderValue] = {}
-    forward_headers: list[ForwardHeader] = []
-    tls: Tls = field(default_factory=Tls)
-    on_disconnect: Literal["cancel", "drain"] = "cancel"
-    usage_in_stream: Literal["auto", "always", "never"] = "auto"
-    dialect: str = ""  # of the answers for text, where it is not the endpoint's
-    passthrough: list[Passthrough] = []
-    any_model: bool | UnsetType = UNSET
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Every base URL, once."""
-        return tuple(dict.fromkeys(filter(None, (self.base_url, *self.base_urls))))
-
-    @property
-    def kind_name(self) -> ProviderKind:
-        """``kind``, or the kind that the first address suggests."""
-        if self.kind is not UNSET:
-            return self.kind
-        host = urlsplit(next(iter(self.addresses), "")).hostname or ""
-        return "azure" if host.endswith(AZURE_HOSTS) else "openai"
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Every key that is not empty, once."""
-        one = () if self.api_key is UNSET else (self.api_key,)
-        more = () if self.api_keys is UNSET else tuple(self.api_keys)
-        return tuple(dict.fromkeys(filter(None, (*one, *more))))
-
-    @property
-    def keyless(self) -> bool:
-        """Whether no key is wanted, as for a server on this machine."""
-        return self.api_key is UNSET and self.api_keys is UNSET
+from proxy.config.provider_schema import ModelSettings, PoolSettings, ProviderSettings, Timeouts
+from proxy.config.types import (
+    AllowedHost,
+    BasePath,
+    BaseUrl,
+    Count,
+    DatabaseUrl,
+    File,
+    FileOrUrl,
+    Folder,
+    Header,
+    Hook,
+    Key,
+    KeyHash,
+    KnownProvider,
+    ListenAddress,
+    ListenHost,
+    Megabytes,
+    Minutes,
+    Moment,
+    Name,
+    Network,
+    NewProvider,
+    OptionalBaseUrl,
+    OptionalName,
+    OptionalProvider,
+    Origin,
+    Port,
+    PositiveInt,
+    RedisPrefix,
+    RedisUrl,
+    Seconds,
+    Section,
+)
 
 
 class Fallback(Section, frozen=True):
@@ -315,7 +217,7 @@ class ListenTls(Section, frozen=True):
     key_file: File = ""  # "": the same file
 
 
-class Server(Section, frozen=True):
+class ServerSettings(Section, frozen=True):
     """The listener and the bounds of the whole process."""
 
     host: ListenHost = "127.0.0.1"
@@ -342,7 +244,7 @@ class Server(Section, frozen=True):
     trusted_proxies: list[Network] = []  # whose X-Forwarded-For is believed
 
 
-class Probes(Section, frozen=True):
+class ProbeSettings(Section, frozen=True):
     """Asks providers for their list of models now and then, which may cost money, and tells how they answer."""
 
     enabled: bool = False
@@ -350,7 +252,7 @@ class Probes(Section, frozen=True):
     timeout_secs: Annotated[float, Meta(gt=0, le=60)] = 5.0
 
 
-class Tracing(Section, frozen=True):
+class TracingSettings(Section, frozen=True):
     """OpenTelemetry spans over OTLP (HTTP), the extra ``otel``."""
 
     enabled: bool = False
@@ -360,7 +262,7 @@ class Tracing(Section, frozen=True):
     sample_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
 
-class Sentry(Section, frozen=True):
+class SentrySettings(Section, frozen=True):
     """Where unexpected errors are reported, the extra ``sentry``."""
 
     dsn: Key = ""
@@ -372,71 +274,13 @@ class Observe(Section, frozen=True):
 
     keep_requests: Annotated[int, Meta(ge=0, le=100_000)] = 500
     capture_prompts: bool = False
-    probes: Probes = field(default_factory=Probes)
-    tracing: Tracing = field(default_factory=Tracing)
-    sentry: Sentry = field(default_factory=Sentry)
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
+    sentry: SentrySettings = field(default_factory=SentrySettings)
 
 
 class Logging(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-# A path below the base path, or the first segment of several; ``chat`` is chat/completions.
-EndpointName = Literal[
-    "chat",
-    "completions",
-    "responses",
-    "embeddings",
-    "moderations",
-    "images",
-    "images/generations",
-    "images/edits",
-    "audio",
-    "audio/speech",
-    "audio/transcriptions",
-    "audio/translations",
-]
-
-
-class Model(Section, frozen=True):
-    """One deployment: a name that clients ask for, served by ``provider`` under its own name ``model``.
-
-    ``endpoints`` unset: those of the ``type``. Where neither is set, nothing is known of what it serves.
-    """
-
-    name: Name
-    provider: KnownProvider
-    model: str = ""  # "": the same as name
-    type: Name | UnsetType = UNSET
-    endpoints: Annotated[list[EndpointName], Meta(min_length=1)] | UnsetType = UNSET
-    context_size: Count = 0  # 0: unknown
-    max_output_tokens: Count = 0
-    speed_tier: Literal["fast", "medium", "slow"] = "medium"
-    tags: list[Name] = []
-    json_response: bool = False
-    available: bool = True
-    weight: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
-    max_concurrent: Count = 0  # 0: no bound
-    input_price: Price | UnsetType = UNSET  # USD for a million tokens
-    output_price: Price | UnsetType = UNSET
-    prefill: bool = False  # it continues from an assistant message at the end
-    quota_group: OptionalName = ""
-    timeouts: Timeouts = field(default_factory=Timeouts)
-
-    @property
-    def upstream_model(self) -> str:
-        return self.model or self.name
-
-    @property
-    def kind(self) -> str:
-        """The type, ``chat`` by default."""
-        return "chat" if self.type is UNSET else self.type
-
-
-class ModelsFile(Section, frozen=True):
-    """What a file of models may hold, or the list at a URL: no address and no credential."""
-
-    models: list[Model] = []
 
 
 class Config(Section, frozen=True):
@@ -447,11 +291,11 @@ class Config(Section, frozen=True):
     default_provider: OptionalProvider = ""
     demo: Literal["auto", "never"] = "never"  # auto: the built-in provider serves while there is no other
     hooks: list[Hook] = []  # package.module:attribute, see proxy/hooks.py
-    server: Server = field(default_factory=Server)
+    server: ServerSettings = field(default_factory=ServerSettings)
     logging: Logging = field(default_factory=Logging)
     timeouts: Timeouts = field(default_factory=Timeouts)
-    pool: Pool = field(default_factory=Pool)
-    providers: dict[NewProvider, Provider] = {}
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    providers: dict[NewProvider, ProviderSettings] = {}
     routing: Routing = field(default_factory=Routing)
     circuit_breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     rate_limiting: RateLimiting = field(default_factory=RateLimiting)
@@ -461,4 +305,4 @@ class Config(Section, frozen=True):
     redis: Redis = field(default_factory=Redis)
     database: Database = field(default_factory=Database)
     data_dir: Folder = "data"  # of the working directory
-    models: list[Model] = []
+    models: list[ModelSettings] = []

@@ -14,7 +14,8 @@ from msgspec import UNSET, Struct
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
-from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, Provider, RateLimiting, Tls
+from proxy.config.provider_schema import ProviderSettings, Tls
+from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, RateLimiting
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -40,7 +41,7 @@ class Complaint(Struct, frozen=True):
 
 def complaints(value: Any, path: str = "") -> Iterable[Complaint]:
     """What is wrong within one section, which is at ``path``."""
-    if isinstance(value, Provider):
+    if isinstance(value, ProviderSettings):
         return _provider(value, path.removeprefix("providers."))
     check = _CHECKS.get(type(value))
     return check(value) if check is not None else ()
@@ -62,7 +63,7 @@ def idle(config: Config) -> Iterator[Complaint]:
         yield Complaint("auth.jwt", f"has no effect: auth.mode is {auth.mode}")
 
 
-def _provider(provider: Provider, name: str) -> Iterator[Complaint]:
+def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
     if not provider.addresses:
         key, text = "baseUrl", f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
         if hint := near(name, KNOWN_PROVIDERS):

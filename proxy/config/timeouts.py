@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
-from proxy.config.schema import Config, Model, Provider, Timeouts
+from proxy.config.provider_schema import ModelSettings, ProviderSettings, Timeouts
+from proxy.config.schema import Config
 
 
 class Clocks(Struct, frozen=True):
@@ -22,7 +23,9 @@ STREAM = Clocks()
 PLAIN = Clocks(headers=0.0, first_content=0.0, total=600.0)
 
 
-def resolve(config: Config, provider: Provider, model: Model | None, streaming: bool, *, media: bool = False) -> Clocks:
+def resolve(
+    config: Config, provider: ProviderSettings, model: ModelSettings | None, streaming: bool, *, media: bool = False
+) -> Clocks:
     """Model over provider over top level over the defaults.
 
     Where none of the three says anything, ``routing.timeoutSecs`` is ``first_content`` for a stream and ``total`` for

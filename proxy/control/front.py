@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from proxy.config.schema import Admin
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.control.http.replies import refuse
 from proxy.control.http.router import Page
 from proxy.errors import ClientFault, ClientGone, GatewayError

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from proxy.auth.credentials import Credentials
 from proxy.client import tls
-from proxy.config.schema import Admin, Config, Tls
+from proxy.config.provider_schema import Tls
+from proxy.config.schema import Admin, Config
 from proxy.control.access.credential import AdminCredential
 from proxy.control.access.gate import Attempts, Gate
 from proxy.control.access.login import Login

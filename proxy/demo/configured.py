@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from proxy.config.schema import Config, Provider
-from proxy.config.schema import Model as Deployment
+from proxy.config.provider_schema import ModelSettings as Deployment
+from proxy.config.provider_schema import ProviderSettings
+from proxy.config.schema import Config
 from proxy.demo.models import MODELS, Model
 from proxy.demo.server import Demo
 
@@ -39,7 +40,7 @@ class DemoProvider:
 
 def demo_config(config: Config, port: int) -> Config:
     """``config`` with the demo provider, which listens on ``port``, as the only provider."""
-    provider = Provider(base_url=f"http://127.0.0.1:{port}/v1")
+    provider = ProviderSettings(base_url=f"http://127.0.0.1:{port}/v1")
     return replace(config, providers={PROVIDER: provider}, models=deployments())
 
 

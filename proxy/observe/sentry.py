@@ -14,7 +14,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.config.proxies import proxy_url
-from proxy.config.schema import Sentry as Settings
+from proxy.config.schema import SentrySettings as Settings
 from proxy.errors import ConfigError
 from proxy.observe.bridge import place
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from multidict import CIMultiDictProxy
 
 from proxy.config.proxies import proxy_url
-from proxy.config.schema import Tracing as Settings
+from proxy.config.schema import TracingSettings as Settings
 from proxy.errors import ConfigError
 from proxy.exchange import Exchange
 from proxy.wire import trace_context

@@ -9,7 +9,7 @@ import re
 
 from yarl import URL
 
-from proxy.config.schema import Provider as Settings
+from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.dialects.table import DIALECTS, Dialect
 from proxy.errors import ConfigError
 from proxy.providers.keys import Key

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.config.schema import Provider as Settings
+from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.providers.keys import KeyRing
 from proxy.providers.kinds import kind_of
 

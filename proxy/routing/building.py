@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from proxy.config.schema import Config, Model, Timeouts
+from proxy.config.provider_schema import ModelSettings, Timeouts
+from proxy.config.schema import Config
 from proxy.config.timeouts import Clocks, resolve
 from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
@@ -22,12 +23,12 @@ class DeploymentBuilder:
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
 
-    def configured(self, site: Site, model: Model) -> Deployment:
+    def configured(self, site: Site, model: ModelSettings) -> Deployment:
         """The deployment for one configured model at one address."""
         return self.build(site, model.name, model.upstream_model, model)
 
     def build(
-        self, site: Site, name: str, upstream: str | None, model: Model | None = None, *, unlisted: bool = False
+        self, site: Site, name: str, upstream: str | None, model: ModelSettings | None = None, *, unlisted: bool = False
     ) -> Deployment:
         """A deployment. ``upstream`` and ``model`` as in ``Deployment``; ``unlisted``: a client chose the name."""
         provider = site.provider
@@ -47,7 +48,7 @@ class DeploymentBuilder:
             label=label,
         )
 
-    def _clocks_of(self, provider: Provider, model: Model | None) -> AllClocks:
+    def _clocks_of(self, provider: Provider, model: ModelSettings | None) -> AllClocks:
         """Clocks, cached: most models of a provider share them."""
         key = provider.name, model.timeouts if model is not None else None
         found = self._clocks.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.config.schema import Model
+from proxy.config.provider_schema import ModelSettings
 from proxy.config.timeouts import Clocks
 from proxy.dialects.table import Dialect
 from proxy.providers.keys import Key
@@ -54,7 +54,7 @@ class Deployment:
         *,
         name: str,
         upstream_model: str | None,
-        model: Model | None,
+        model: ModelSettings | None,
         label: str,
     ) -> None:
         self.name = name

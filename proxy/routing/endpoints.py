@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Struct
 
-from proxy.config.schema import EndpointName, Model
+from proxy.config.provider_schema import EndpointName, ModelSettings
 from proxy.dialects import table
 from proxy.dialects.table import CHAT, COMPLETIONS, OTHER, RESPONSES, Dialect
 
@@ -73,7 +73,7 @@ def _paths(names: Iterable[EndpointName]) -> frozenset[str]:
 TEXT: Final = _paths(_TEXT)
 
 
-def served(model: Model | None) -> frozenset[str] | None:
+def served(model: ModelSettings | None) -> frozenset[str] | None:
     """Paths that a model serves; ``None`` if neither ``type`` nor ``endpoints`` is configured."""
     if model is None or (model.type is UNSET and model.endpoints is UNSET):
         return None

@@ -12,7 +12,8 @@ from math import inf
 from typing import Final
 
 from proxy.breakers.breaker import Breaker, OnChange, Policy, State
-from proxy.config.schema import CircuitBreaker, Provider
+from proxy.config.provider_schema import ProviderSettings
+from proxy.config.schema import CircuitBreaker
 from proxy.providers.state import ProviderState, state_of
 from proxy.routing.statistics import Statistics
 
@@ -112,7 +113,7 @@ class Registry:
             found.quota = self._quota(quota)
         return found
 
-    def provider(self, name: str, settings: Provider) -> ProviderState:
+    def provider(self, name: str, settings: ProviderSettings) -> ProviderState:
         """The state of a configured provider, with the cooldowns of unchanged keys."""
         found = self._providers[name] = state_of(settings, self._providers.get(name))
         return found

@@ -20,7 +20,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from multidict import CIMultiDictProxy
 
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.net.outbox import BatchedTransport, Outbox
 from proxy.server.connection_limit import ConnectionLimiter, address_of

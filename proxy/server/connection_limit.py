@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import GatewayError, Overloaded
 from proxy.net.address import TrustedProxies, key_of
 from proxy.server.reply import Reply

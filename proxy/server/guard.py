@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from aiohttp import hdrs
 
 from proxy.config.exposure import is_local
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault
 from proxy.net.headers import ascii_value
 from proxy.server.connection import Request

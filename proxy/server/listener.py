@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from proxy.config.listening import address
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.runtime.listening import listen
 from proxy.server.connection import Server
 from proxy.server.tls_listener import TlsListener

@@ -20,7 +20,8 @@ from multidict import CIMultiDict
 
 from proxy.auth.apikey import new_key
 from proxy.auth.credentials import Credentials
-from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, Model, Provider, RateLimiting
+from proxy.config.provider_schema import ModelSettings, ProviderSettings
+from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, RateLimiting
 from proxy.database.opening import LazyEngine
 from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter
@@ -47,8 +48,8 @@ async def _measure(rounds: int) -> int:
     secret, hash_ = new_key()
     plenty = 1_000_000_000
     config = Config(
-        providers={"p": Provider(base_url="http://127.0.0.1:9/v1")},
-        models=[Model(name="m", provider="p")],
+        providers={"p": ProviderSettings(base_url="http://127.0.0.1:9/v1")},
+        models=[ModelSettings(name="m", provider="p")],
         auth=Auth(mode="keys", keys=[ConfiguredKey(name="bench", hash=hash_)]),
         database=Database(enabled=False),
         rate_limiting=RateLimiting(

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import uvloop
 
-from proxy.config.schema import Config, Model, Provider
+from proxy.config.provider_schema import ModelSettings, ProviderSettings
+from proxy.config.schema import Config
 from proxy.control.activity.recorder import Recorder
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt, Exchange
@@ -42,7 +43,10 @@ def main() -> int:
 
 
 async def _measure(rounds: int, request: float) -> int:
-    config = Config(providers={"p": Provider(base_url="http://127.0.0.1:9/v1")}, models=[Model(name="m", provider="p")])
+    config = Config(
+        providers={"p": ProviderSettings(base_url="http://127.0.0.1:9/v1")},
+        models=[ModelSettings(name="m", provider="p")],
+    )
     catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
     metrics = Metrics(version="bench")
     metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from proxy.client.connection import MAX_HEAD_BYTES, MAX_HEADERS, READ_BUFFER, ReadBuffer, UpstreamConnection
 from proxy.client.dial import Origin
 from proxy.client.head import Head
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import Tls
 from proxy.errors import GatewayError, Overloaded
 from proxy.net.headers import Header
 from proxy.net.outbox import Outbox

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import serialization
 
 from proxy.client import tls as trust
 from proxy.client.dial import Dialer, Origin
+from proxy.config.provider_schema import Tls
 from proxy.config.proxies import Exemptions, Proxies, Proxy
-from proxy.config.schema import Tls
 from proxy.errors import ClockExpired, ConfigError, ConnectFailed
 from proxy.runtime.loop import Loop
 from tests.support.blackhole import Blackhole
@@ -518,7 +518,7 @@ LOADING = """
 import os, sys
 os.open(os.ttyname(0), os.O_RDWR)
 from proxy.config.proxies import Exemptions, Proxies, Proxy
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import Tls
 from proxy.client.tls import context
 try:
     context(Tls(cert_file=sys.argv[1], key_file=sys.argv[2]))

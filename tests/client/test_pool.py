@@ -13,8 +13,8 @@ from proxy.client.connection import UpstreamConnection
 from proxy.client.dial import Dialer, Origin
 from proxy.client.head import Head
 from proxy.client.pool import Pool
-from proxy.config.schema import Pool as Settings
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import PoolSettings as Settings
+from proxy.config.provider_schema import Tls
 from proxy.errors import ClockExpired, ConnectFailed, GatewayError
 from proxy.net.outbox import Outbox
 from proxy.observe.metrics import Metrics

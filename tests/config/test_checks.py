@@ -347,6 +347,6 @@ def test_a_working_folder_may_be_missing_but_is_no_file(tmp_path: Path) -> None:
             checks.working_folder(text)
 
 
-def test_every_kind_of_the_schema_has_its_check() -> None:
-    schema = (Path(checks.__file__).parent / "schema.py").read_text()
-    assert set(re.findall(r'"kind": "([^"]+)"', schema)) == set(checks.kinds(Path(), None))
+def test_every_kind_of_text_has_a_check() -> None:
+    types = (Path(checks.__file__).parent / "types.py").read_text()
+    assert set(re.findall(r'"kind": "([^"]+)"', types)) == set(checks.kinds(Path(), None))

@@ -11,7 +11,8 @@ from msgspec import UNSET
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.left_out import summary
 from proxy.config.loader import Loaded, load
-from proxy.config.schema import Config, Fallback, Provider
+from proxy.config.provider_schema import ProviderSettings
+from proxy.config.schema import Config, Fallback
 from proxy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -612,4 +613,4 @@ def test_whatever_the_file_holds_it_loads_or_the_mistakes_are_lines(files: Files
         lines = []
     assert bool(lines) is (config is None)
     assert all(line and line.isprintable() and SECRET not in line for line in lines)
-    assert config is None or all(isinstance(provider, Provider) for provider in config.providers.values())
+    assert config is None or all(isinstance(provider, ProviderSettings) for provider in config.providers.values())

@@ -8,6 +8,7 @@ import yaml
 
 from proxy.config import schema
 from proxy.config.loader import load
+from proxy.config.types import Section
 from proxy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,13 +239,13 @@ def test_secrets_of_admission_are_not_in_a_repr(path: Path) -> None:
 ADMISSION = (
     *(schema.RateLimiting, schema.Limits, schema.TokenEstimate),
     *(schema.Auth, schema.ConfiguredKey, schema.Jwt, schema.JwtClaims, schema.Admin),
-    *(schema.Observe, schema.Probes, schema.Tracing, schema.Sentry),
-    *(schema.Redis, schema.Database, schema.Server, schema.ListenTls, schema.CircuitBreaker),
+    *(schema.Observe, schema.ProbeSettings, schema.TracingSettings, schema.SentrySettings),
+    *(schema.Redis, schema.Database, schema.ServerSettings, schema.ListenTls, schema.CircuitBreaker),
 )
 
 
 @pytest.mark.parametrize("section", ADMISSION)
-def test_the_shipped_file_explains_every_key(section: type[schema.Section]) -> None:
+def test_the_shipped_file_explains_every_key(section: type[Section]) -> None:
     shipped = (ROOT / "config/config.yaml").read_text()
     for name in section.__struct_encode_fields__:
         assert f"{name}:" in shipped

@@ -3,16 +3,17 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from proxy.config.schema import Config, Model, Provider, Routing, Timeouts
+from proxy.config.provider_schema import ModelSettings, ProviderSettings, Timeouts
+from proxy.config.schema import Config, Routing
 from proxy.config.timeouts import Clocks, resolve
 
 
-def model(**clocks: float) -> Model:
-    return Model("m", "p", timeouts=Timeouts(**clocks))
+def model(**clocks: float) -> ModelSettings:
+    return ModelSettings("m", "p", timeouts=Timeouts(**clocks))
 
 
-def provider(**clocks: float) -> Provider:
-    return Provider("http://p", timeouts=Timeouts(**clocks))
+def provider(**clocks: float) -> ProviderSettings:
+    return ProviderSettings("http://p", timeouts=Timeouts(**clocks))
 
 
 def test_the_defaults() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from proxy.config.schema import Admin
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.control.access.credential import AdminCredential
 from proxy.control.access.gate import Attempts, Gate
 from proxy.control.http.bodies import Bodies

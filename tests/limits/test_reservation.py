@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
-from proxy.config.schema import Config, Limits, Model, Provider, RateLimiting
+from proxy.config.provider_schema import ModelSettings, ProviderSettings
+from proxy.config.schema import Config, Limits, RateLimiting
 from proxy.errors import RateLimited
 from proxy.exchange import Exchange
 from proxy.identity import Client
@@ -54,8 +55,8 @@ class Setting:
 
     def __init__(self, waits: bool, **levels: Limits) -> None:
         config = Config(
-            providers={"p": Provider(base_url="http://127.0.0.1:9/v1")},
-            models=[Model(name="m", provider="p"), Model(name="n", provider="p")],
+            providers={"p": ProviderSettings(base_url="http://127.0.0.1:9/v1")},
+            models=[ModelSettings(name="m", provider="p"), ModelSettings(name="n", provider="p")],
         )
         self.catalog = Catalog(config, Registry.of(config.circuit_breaker), version="test", created=0)
         self.m, self.n = self.catalog.deployments

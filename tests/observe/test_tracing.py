@@ -12,7 +12,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 import proxy.observe
-from proxy.config.schema import Tracing as Settings
+from proxy.config.schema import TracingSettings as Settings
 from proxy.errors import ConfigError
 from proxy.observe.export import Export
 from proxy.observe.spans import Spans
@@ -135,10 +135,10 @@ async def test_a_missing_extra_is_one_sentence_that_names_it() -> None:
 OFF = """
 import asyncio, sys
 from proxy.app import Application
-from proxy.config.schema import Admin, Config, Server
+from proxy.config.schema import Admin, Config, ServerSettings
 
 async def main():
-    application = Application(Config(server=Server(port=0), admin=Admin(token="a-token-of-a-test")), environ={})
+    application = Application(Config(server=ServerSettings(port=0), admin=Admin(token="a-token-of-a-test")), environ={})
     await application.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", application.port)
     writer.write(b"GET /v1/models HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")

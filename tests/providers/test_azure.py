@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.config.schema import Provider as Settings
+from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.providers.kinds import kind_of
 from proxy.providers.provider import Provider
 from proxy.providers.state import state_of

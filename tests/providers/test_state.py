@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.config.schema import Provider as Settings
+from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.providers.state import ProviderState, state_of
 
 

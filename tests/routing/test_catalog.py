@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.config.left_out import Absence, LeftOutModel
-from proxy.config.schema import CircuitBreaker, EndpointName
+from proxy.config.provider_schema import EndpointName
+from proxy.config.schema import CircuitBreaker
 from proxy.errors import ClientFault
 from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog, Deployment

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.server.connection import Connection
 from proxy.server.connection_limit import FAREWELLS, ConnectionLimiter
 from tests.support import until

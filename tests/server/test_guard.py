@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from proxy.config.schema import ListenTls
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault, GatewayError, Unauthorized
 from proxy.responder import Responder
 from proxy.server.guard import HostOriginGuard

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from proxy.config.schema import ListenTls
-from proxy.config.schema import Server as Settings
+from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import GatewayError
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker

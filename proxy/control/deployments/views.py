@@ -8,7 +8,7 @@ from itertools import islice
 from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
-from proxy.config.schema import Model
+from proxy.config.provider_schema import ModelSettings
 from proxy.control.activity.samples import Samples, Spread, spread
 from proxy.control.deployments.blocked import blocked
 from proxy.control.deployments.index import Member
@@ -16,7 +16,7 @@ from proxy.control.deployments.index import Member
 SPARK = 30  # durations of the latest answers
 DRIFT = 0.05  # seconds that the two clocks may differ from when they were compared
 
-_UNCONFIGURED = Model(name="-", provider="-", type="")
+_UNCONFIGURED = ModelSettings(name="-", provider="-", type="")
 
 
 class BreakerView(Struct, rename="camel"):

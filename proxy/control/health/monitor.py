@@ -11,7 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
-from proxy.config.schema import Config, Tls
+from proxy.config.provider_schema import Tls
+from proxy.config.schema import Config
 from proxy.control.deployments.index import DeploymentIndex
 from proxy.control.deployments.views import Clock
 from proxy.control.health.changes import Changes

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from proxy.client.get_models import ModelsRequest
-from proxy.config.schema import Probes as Settings
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import Tls
+from proxy.config.schema import ProbeSettings as Settings
 from proxy.control.deployments.views import Clock
 from proxy.control.health.views import ProbeView
 from proxy.providers.keys import Key

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from proxy.config.schema import Limits, Name, OptionalName, Seconds
+from proxy.config.schema import Limits
+from proxy.config.types import Name, OptionalName, Seconds
 from proxy.control.keys.fields import GRACE_SECS, LARGEST_PAGE, PAGE
 
 Span = Annotated[float, Meta(gt=0, description="Seconds from now")]

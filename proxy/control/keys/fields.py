@@ -16,7 +16,8 @@ from proxy.auth.records import Wish
 from proxy.config.checks import kinds, moment
 from proxy.config.mistakes import Mistakes, join, near, shown
 from proxy.config.reader import Reader
-from proxy.config.schema import Limits, Name, OptionalName, Seconds, Section
+from proxy.config.schema import Limits
+from proxy.config.types import Name, OptionalName, Seconds, Section
 from proxy.errors import ClientFault
 
 GRACE_SECS = 3600.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from proxy.breakers.breaker import Breaker, State
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import Tls
 from proxy.control.deployments.index import DeploymentIndex
 from proxy.control.deployments.views import Clock
 from proxy.control.health.monitor import Machine, Vitals

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from proxy.config.schema import Probes as Settings
-from proxy.config.schema import Tls
+from proxy.config.provider_schema import Tls
+from proxy.config.schema import ProbeSettings as Settings
 from proxy.control.deployments.views import Clock
 from proxy.control.health.probes import Probes
 from proxy.control.health.views import ProbeView

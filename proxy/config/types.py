@@ -1,0 +1,50 @@
+"""Constrained types of the configuration's values.
+
+``kind`` names a check of a text beyond its type; ``checks.py`` has the checks.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+# The upper bounds only catch typing errors that would make timers that never fire.
+PositiveInt = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
+Minutes = Annotated[float, Meta(gt=0, le=100_000)]
+Megabytes = Annotated[float, Meta(gt=0, le=1_000_000)]
+Price = Annotated[float, Meta(ge=0, le=1_000_000)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "name"})]
+NewProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "new provider"})]
+KnownProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "known provider"})]
+OptionalProvider = Annotated[str, Meta(max_length=200, extra={"kind": "optional provider"})]
+Key = Annotated[str, Meta(extra={"kind": "key"})]
+BaseUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "base url"})]
+OptionalBaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "optional base url"})]
+OptionalName = Annotated[str, Meta(max_length=200, extra={"kind": "name"})]
+BasePath = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "base path"})]
+ListenHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "listen host"})]
+AllowedHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "allowed host"})]
+Origin = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "origin"})]
+Header = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "header"})]
+ForwardHeader = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "forward header"})]
+HeaderValue = Annotated[str, Meta(max_length=8000, extra={"kind": "header value"})]
+Passthrough = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "passthrough"})]
+Hook = Annotated[str, Meta(min_length=1, max_length=500, extra={"kind": "hook"})]
+File = Annotated[str, Meta(max_length=4000, extra={"kind": "file"})]  # relative to the file that names it
+RedisUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "redis url"})]
+RedisPrefix = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "redis prefix"})]
+DatabaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "database url"})]
+KeyHash = Annotated[str, Meta(extra={"kind": "key hash"})]
+ListenAddress = Annotated[str, Meta(max_length=1000, extra={"kind": "listen address"})]
+Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
+Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
+Folder = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "folder"})]
+FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
+
+
+class Section(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A mapping in the YAML; unknown keys are refused."""
