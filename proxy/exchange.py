@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxy.breakers.breaker import Permit
+    from proxy.dialects.call import Call
     from proxy.dialects.usage import Usage
     from proxy.errors import GatewayError
     from proxy.identity import Client
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from proxy.routing.catalog import Catalog
     from proxy.routing.deployment import Deployment
     from proxy.routing.endpoints import Endpoint
-    from proxy.wire.call import Call
     from proxy.wire.trace_context import Trace
 
 Outcome = Literal[

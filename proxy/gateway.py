@@ -16,6 +16,9 @@ from typing import Literal, NoReturn
 from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import ServerSettings as Settings
+from proxy.dialects.call import Call
+from proxy.dialects.openai_call import check as check_call
+from proxy.dialects.openai_call import read as read_call
 from proxy.dispatch.choice import dispatch_call, dispatch_upload
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.fetching import ListFetcher
@@ -41,9 +44,6 @@ from proxy.server.form import Form
 from proxy.server.guard import HostOriginGuard
 from proxy.server.query import check as check_query
 from proxy.server.reply import Reply
-from proxy.wire.call import Call
-from proxy.wire.call import check as check_call
-from proxy.wire.call import read as read_call
 
 Handler = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Handler], Handler]

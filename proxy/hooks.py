@@ -14,10 +14,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from proxy.dialects.call import Call
 from proxy.errors import ConfigError
 from proxy.exchange import Exchange
 from proxy.server.outlet import Outlet, OutletWrapper
-from proxy.wire.call import Call
 
 __all__ = ["Hook", "HookReply", "Outlet", "OutletWrapper", "load"]
 

@@ -12,6 +12,7 @@ from proxy.client.head import EVENT_STREAM
 from proxy.config.timeouts import PLAIN
 from proxy.dialects import provider_error
 from proxy.dialects.base import AnswerInfo, Writer
+from proxy.dialects.call import Call
 from proxy.dialects.table import CHAT
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorized, UpgradeRequired
 from proxy.exchange import Exchange
@@ -27,7 +28,6 @@ from proxy.server.body import BodyReader
 from proxy.server.connection import Request
 from proxy.server.flush import send
 from proxy.server.outlet import Outlet
-from proxy.wire.call import Call
 from proxy.wire.document import is_json
 
 _DECISION = istr("x-router-decision")

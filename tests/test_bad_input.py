@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.dialects.openai_call import read
 from proxy.errors import ClientFault
-from proxy.wire.call import read
 from tests.support import Answer, Blackhole, Stall, Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
 

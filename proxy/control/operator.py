@@ -26,6 +26,7 @@ from proxy.control.settings.config import ConfigPage
 from proxy.control.settings.log_level import LogLevels
 from proxy.control.settings.rate_limits import RateLimits
 from proxy.control.settings.reload import Reload, Reloaded
+from proxy.dialects.call import Call
 from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter
 from proxy.observe.log import Level
@@ -33,7 +34,6 @@ from proxy.observe.metrics import Metrics
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
-from proxy.wire.call import Call
 
 
 class Engine(Struct, frozen=True):

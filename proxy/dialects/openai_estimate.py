@@ -10,9 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from proxy.dialects import openai_content as content
+from proxy.dialects.call import Call
 from proxy.dialects.openai_content import Content
 from proxy.dialects.openai_payloads import payloads
-from proxy.wire.call import Call
 from proxy.wire.patch import Members
 
 BYTES_PER_TOKEN = 4

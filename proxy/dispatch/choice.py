@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import get_args
 
 from proxy.config.schema import Recovery
+from proxy.dialects.call import Call
 from proxy.dialects.table import CHAT
 from proxy.dispatch.attempt import AttemptRun, run_attempt
 from proxy.dispatch.continuation import Continuation
@@ -20,7 +21,6 @@ from proxy.net.clocks import NEVER
 from proxy.responder import Responder
 from proxy.routing.plan import Plan
 from proxy.routing.routes import Route
-from proxy.wire.call import Call
 
 RECOVERY = "x-router-stream-recovery"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from proxy.dialects.call import Call
 from proxy.dialects.openai_transcript import Transcript
 from proxy.dispatch import outcome
 from proxy.dispatch.attempt import AttemptRun
@@ -14,7 +15,6 @@ from proxy.dispatch.dispatch import Dispatch, RunAttempt, conclude_exchange
 from proxy.dispatch.failure import AttemptFailure
 from proxy.errors import ClientGone, GatewayError, UpstreamFault
 from proxy.server.outlet import Outlet, OutletWrapper
-from proxy.wire.call import Call
 
 _encode = msgspec.json.Encoder().encode
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.config.schema import Routing
+from proxy.dialects.call import AUTO, Call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.providers.provider import Provider
 from proxy.responder import Responder
@@ -12,7 +13,6 @@ from proxy.routing.access import ALL, forbidden_member
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
 from proxy.server.query import check as check_query
-from proxy.wire.call import AUTO, Call
 from proxy.wire.criteria import NONE, of_headers
 
 PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from 1,024 on

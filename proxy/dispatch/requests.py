@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from proxy.dialects.openai_call import with_usage
 from proxy.net import headers as policy
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE
@@ -15,11 +16,11 @@ from proxy.server.query import forwarded
 from proxy.wire.patch import size
 
 if TYPE_CHECKING:
+    from proxy.dialects.call import Call
     from proxy.dispatch.attempt import AttemptRun
     from proxy.exchange import Attempt
     from proxy.responder import Responder
     from proxy.routing.routes import Route
-    from proxy.wire.call import Call
     from proxy.wire.trace_context import Trace
 
 TRACE_LINES: Final = frozenset((b"traceparent", b"tracestate"))
@@ -39,7 +40,7 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         changes["stream"] = b"true"
     if call.stream and _adds_usage(run, call):
         attempt.asks_usage = True
-        changes["stream_options"] = call.asking_usage()
+        changes["stream_options"] = with_usage(call)
     for field in call.router_fields:
         changes[field] = None
     body: Segments = (call.body,)

@@ -7,6 +7,7 @@ from math import ceil
 
 from msgspec import Struct
 
+from proxy.dialects.call import Call
 from proxy.dialects.openai_estimate import output_tokens, prompt_tokens
 from proxy.errors import RateLimited
 from proxy.exchange import Attempt, Exchange
@@ -17,7 +18,6 @@ from proxy.limits.rules import SHARED_KEY, Costs
 from proxy.limits.snapshot import LimiterSnapshot
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import Endpoint
-from proxy.wire.call import Call
 
 ROUNDING = 1e-3  # of a request or token: what floating point makes of 68 is 67.9999999
 _NOTHING: Costs = ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxy.config.schema import Routing, Strategy
+from proxy.dialects.call import AUTO
 from proxy.routing.deployment import Deployment
 from proxy.routing.strategies import STRATEGIES, Tier
-from proxy.wire.call import AUTO
 
 _NAMED: Strategy = "round_robin"
 _AUTO: Strategy = "smart"

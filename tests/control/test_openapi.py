@@ -20,10 +20,10 @@ from proxy.control.openapi.document import document
 from proxy.control.openapi.faults import API, Error, refer
 from proxy.control.openapi.operation import Operation
 from proxy.control.openapi.schemas import Schemas, parameters
+from proxy.dialects.openai_call import READ
 from proxy.dialects.table import CHAT
 from proxy.errors import ClientFault, GatewayError, Overloaded, RateLimited, Unauthorized
 from proxy.routing.endpoints import ENDPOINTS
-from proxy.wire.call import READ
 from proxy.wire.criteria import HEADERS, of_headers
 from tests.support.gateway import Gateway
 

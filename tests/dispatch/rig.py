@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
+from proxy.dialects.openai_call import read as read_call
 from proxy.dispatch import account, outcome
 from proxy.dispatch.attempt import AttemptRun
 from proxy.dispatch.dispatch import Dispatch
@@ -23,7 +24,6 @@ from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.plan import Plan
 from proxy.routing.routes import Route
 from proxy.server.reply import Reply
-from proxy.wire.call import read as read_call
 from tests.support import Answer, completion
 from tests.support.answers import compact
 from tests.support.catalogs import asked

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from proxy.dialects.call import Call
 from proxy.errors import GatewayError
 from proxy.exchange import Exchange
 from proxy.hooks import HookReply, Outlet, OutletWrapper
-from proxy.wire.call import Call
 
 MOST_ANSWERS = 1000
 LARGEST = 1024 * 1024  # bytes of an answer

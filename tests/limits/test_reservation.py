@@ -9,6 +9,7 @@ import pytest
 
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
 from proxy.config.schema import Config, Limits, RateLimiting
+from proxy.dialects.openai_call import read
 from proxy.errors import RateLimited
 from proxy.exchange import Exchange
 from proxy.identity import Client
@@ -21,7 +22,6 @@ from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.live import Registry
-from proxy.wire.call import read
 from tests.limits.contract import asked
 
 ANN = Client("key:ann")

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy.config.left_out import LeftOutModel
+from proxy.dialects.call import AUTO
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
-from proxy.wire.call import AUTO
 from proxy.wire.criteria import NONE, Criteria
 from tests.support.gateway import to_config
 

@@ -14,11 +14,11 @@ from itertools import count
 from proxy.control.activity.history import History, Second
 from proxy.control.activity.record import Record, record_of
 from proxy.control.activity.samples import Deployments, Mishap
+from proxy.dialects.call import Call
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.facts import generated
 from proxy.observe.truncate import NAME, truncate
 from proxy.routing.rules import NEUTRAL
-from proxy.wire.call import Call
 
 PROMPT = 8 * 1024  # characters
 EARLY = 0.05  # seconds

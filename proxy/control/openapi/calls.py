@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.control.openapi.wishes import CRITERIA
+from proxy.dialects.openai_call import MOST_NAMES
 from proxy.routing.endpoints import Endpoint
-from proxy.wire.call import MOST_NAMES
 
 _TEXT_OR_LIST = {"type": ["string", "array"]}
 _TOKENS = {"type": ["integer", "null"], "minimum": 1}

@@ -13,6 +13,7 @@ from proxy.breakers.breaker import Permit
 from proxy.control.activity.history import Second
 from proxy.control.activity.record import TEXT, record_of
 from proxy.control.activity.recorder import PROMPT, Recorder
+from proxy.dialects.openai_call import read
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 from proxy.observe.facts import generated
@@ -20,7 +21,6 @@ from proxy.observe.truncate import NAME
 from proxy.providers.keys import Key
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
-from proxy.wire.call import read
 from tests.observe.exchanges import settled
 from tests.support import until
 from tests.support.gateway import to_config

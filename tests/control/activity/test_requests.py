@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proxy.dialects.openai_call import read
 from proxy.identity import Client
-from proxy.wire.call import read
 from tests.control.operated import SECRET, TWO, Operated
 from tests.support.clock import MIDNIGHT
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy.dialects.call import Call
+from proxy.dialects.openai_call import READ, read, with_usage
 from proxy.errors import ClientFault
-from proxy.wire.call import READ, Call, read
 from proxy.wire.criteria import NONE, Criteria
 
 
@@ -205,8 +206,8 @@ def test_only_false_means_that_nothing_shall_be_stored(store: Any, stateless: bo
 
 def test_asking_for_usage_keeps_the_other_options_to_the_byte() -> None:
     seen = read(b'{"stream_options" : {"include_obfuscation":  false, "x":[1,  2.50], "include_usage":false}}')
-    assert seen.asking_usage() == b'{"include_obfuscation":false,"x":[1,  2.50],"include_usage":true}'
-    assert call().asking_usage() == call(stream_options=None).asking_usage() == b'{"include_usage":true}'
+    assert with_usage(seen) == b'{"include_obfuscation":false,"x":[1,  2.50],"include_usage":true}'
+    assert with_usage(call()) == with_usage(call(stream_options=None)) == b'{"include_usage":true}'
 
 
 def test_a_change_leaves_every_other_byte() -> None:
@@ -235,6 +236,6 @@ def test_a_spliced_body_is_what_decoding_changing_and_encoding_would_give(
 ) -> None:
     document = members | {"messages": [members], "stream_options": {"x": 1}} | ({"model": "m"} if named else {})
     seen = read(json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode())
-    changed = spliced(seen, model=json.dumps(model).encode(), stream=b"true", stream_options=seen.asking_usage())
+    changed = spliced(seen, model=json.dumps(model).encode(), stream=b"true", stream_options=with_usage(seen))
     expected = document | {"model": model, "stream": True, "stream_options": {"x": 1, "include_usage": True}}
     assert json.loads(changed) == expected

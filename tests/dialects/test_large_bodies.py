@@ -9,9 +9,18 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.dialects.openai_call import (
+    MOST_MODEL,
+    MOST_NAMES,
+    MOST_OF_OPTIONS,
+    MOST_OPTIONS,
+    MOST_PROMPTS,
+    check,
+    read,
+    with_usage,
+)
 from proxy.dialects.openai_estimate import output_tokens, prompt_tokens
 from proxy.errors import ClientFault
-from proxy.wire.call import MOST_MODEL, MOST_NAMES, MOST_OF_OPTIONS, MOST_OPTIONS, MOST_PROMPTS, check, read
 from proxy.wire.criteria import MOST_TAGS
 from proxy.wire.patch import MAX_MEMBERS, MAX_NAMES, TooManyMembers, parse
 
@@ -78,7 +87,7 @@ def read_whole(body: bytes) -> None:
         return
     prompt_tokens(call, 1, 1)
     output_tokens(call, 0, 1)
-    call.segments({"model": b'"other"', "stream_options": call.asking_usage(), "tags": None})
+    call.segments({"model": b'"other"', "stream_options": with_usage(call), "tags": None})
 
 
 @pytest.mark.parametrize("name", BODIES)

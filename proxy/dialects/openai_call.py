@@ -1,18 +1,20 @@
-"""The decoded call: the few members of a JSON request body that the gateway reads, and how it changes them.
+"""JSON request bodies of the OpenAI API: the few members that the gateway reads.
 
 Everything else in the body passes through byte for byte.
+Source: https://platform.openai.com/docs/api-reference
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from proxy.dialects.call import AUTO, Call
 from proxy.errors import ClientFault
 from proxy.wire.costs import TooCostly, check_cost
-from proxy.wire.criteria import FIELDS, NONE, Criteria, of_members, stated
+from proxy.wire.criteria import FIELDS, of_members, stated
 from proxy.wire.malformed import explain
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, check_text, parse
 
@@ -28,7 +30,6 @@ READ = (
     | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 
-AUTO = "auto"  # in place of a model's name: choose one
 MOST_NAMES = 64
 MOST_OPTIONS = 16  # members of stream_options
 # Bytes of a value that is decoded. Larger ones are refused, or counted by their bytes: decoded, they would take
@@ -45,7 +46,6 @@ _names_of = msgspec.json.Decoder(list[str]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
-_NOTHING = parse(b"{}")
 _NULL, _FALSE, _TRUE = msgspec.Raw(b"null"), msgspec.Raw(b"false"), msgspec.Raw(b"true")
 _ARRAY = (b"[",)
 _first_byte = struct.Struct("c").unpack_from  # a memoryview would cost twice as much
@@ -72,52 +72,6 @@ _USUAL = (READ - _RARE) | {
 }
 
 _is_usual = _USUAL.issuperset
-
-
-class Call(msgspec.Struct, eq=False, gc=False):
-    """What the client asked for.
-
-    ``model`` is its text, for people to read: ``None`` where the client named none, a list with commas between.
-    ``names`` are the models to try in order, and ``auto`` says that any other may follow (or is meant at all).
-    ``verbatim``: the body's member ``model`` is absent or one name; a list and ``auto`` are words for us, which no
-    provider may see. ``criteria`` and ``router_fields``: what else is for us, and which members of the body say it.
-    ``choices`` is how many finish reasons a stream of the answer has. ``stateless``: the provider shall store nothing.
-    ``other_models`` is the member by which the provider may answer with another model, ``""`` if there is none.
-    """
-
-    body: bytes
-    members: Members
-    model: str | None
-    names: tuple[str, ...]
-    auto: bool
-    verbatim: bool
-    stream: bool
-    router_fields: tuple[str, ...] = ()
-    criteria: Criteria = NONE
-    stateless: bool = False
-    choices: int = 1
-    wants_usage: bool = False
-    other_models: str = ""
-
-    def release(self) -> None:
-        """Forget the body, not what was read of it."""
-        self.body = b"{}"
-        self.members = _NOTHING
-
-    def use_model(self, name: str) -> None:
-        """Take the model from elsewhere: the body's own name is ignored and replaced."""
-        self.model, self.verbatim = name, False
-        self.names, self.auto = ((), True) if name == AUTO else ((name,), False)
-
-    def segments(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
-        """The body with those members replaced (JSON bytes), added, or removed (``None``)."""
-        return self.members.splice(changes)
-
-    def asking_usage(self) -> bytes:
-        """The ``stream_options`` that also ask for the usage, as JSON."""
-        raw = self.members.raw("stream_options")  # bounded by ``read``
-        options = _options(raw) if raw is not None and raw != b"null" else {}
-        return _encode({**options, "include_usage": True})
 
 
 def check(body: bytes) -> Iterator[None]:
@@ -156,6 +110,13 @@ def read(body: bytes, *, checked: bool = False) -> Call:
     if messages is not None and _first_byte(messages) != _ARRAY:
         raise _wrong("messages", "an array")
     return call
+
+
+def with_usage(call: Call) -> bytes:
+    """The call's ``stream_options`` with a request for the usage, as JSON."""
+    raw = call.members.raw("stream_options")  # bounded by ``read``
+    options = _options(raw) if raw is not None and raw != b"null" else {}
+    return _encode({**options, "include_usage": True})
 
 
 def _read_unusual(call: Call) -> None:
