@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from proxy.dispatch import account, outcome
+from proxy.dispatch import outcome, verdict
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.race import Lost, Race
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
@@ -83,7 +83,7 @@ class AttemptRun(Struct, eq=False):
     def committed(self) -> None:
         if self.race is not None:
             self.race.won_by(self.attempt)
-        account.committed(self.attempt, self.dispatch.dispatcher.now())
+        verdict.commit(self.attempt, self.dispatch.dispatcher.now())
         if not self.keeps_body and self.responder.call is not None:
             self.responder.forget_request()
 
@@ -100,7 +100,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         dispatcher.context,
         request,
         exchange,
-        dispatcher.origin(deployment.site),
+        dispatcher.origins[deployment.site],
         dispatch.make_request(run),
         run.outlet,
     )
@@ -120,7 +120,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
             return outcome.refused(run, answer)
         info = responder.checked(answer) if race is None and not run.streams_only else _checked(run, answer)
         attempt.ended = now = dispatcher.now()
-        account.answered(attempt, exchange.endpoint.path, now)
+        verdict.succeed(attempt, exchange.endpoint.path, now, collected=True)
         responder.deliver(answer, info)
         return None
     except UpstreamFault as fault:
@@ -128,7 +128,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         return outcome.failed(run, fault)
     except BaseException as end:
         now = dispatcher.now()
-        kind = account.cut_short(attempt, _kind_of(end), upstream_call.waited, exchange.endpoint.path, now)
+        kind = verdict.cancel(attempt, _kind_of(end), upstream_call.waited, exchange.endpoint.path, now)
         attempt.failure = kind.value
         raise
     finally:

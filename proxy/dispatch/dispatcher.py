@@ -34,6 +34,13 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
+class Origins(dict[Site, Origin]):
+    """Where each site of the current catalog is reached. A running exchange keeps the sites that it began with."""
+
+    def __missing__(self, site: Site) -> Origin:
+        return _origin(site)
+
+
 class Dispatcher:
     """``warn`` writes a line to the log; ``clock`` is the loop's unless a test sets one."""
 
@@ -51,24 +58,22 @@ class Dispatcher:
         self.now = clock.now
         self.wall = clock.wall
         self._sleep = clock.sleep
-        self._origins: dict[Site, Origin] = {}
+        self.origins = Origins()
 
     def adopt(self, catalog: Catalog) -> None:
         """Use the sites of this catalog from now on."""
-        self._origins = {site: _origin(site) for provider in catalog.providers.values() for site in provider.sites}
+        self.origins = Origins(
+            (site, _origin(site)) for provider in catalog.providers.values() for site in provider.sites
+        )
 
     def open_connections(self) -> dict[str, int]:
         """Open upstream connections by provider, for the metrics."""
         opened = self.context.pool.open_by_origin()
         found: dict[str, int] = {}
-        for site, origin in self._origins.items():
+        for site, origin in self.origins.items():
             name = site.provider.name
             found[name] = found.get(name, 0) + opened.pop(origin, 0)
         return found
-
-    def origin(self, site: Site) -> Origin:
-        """Where a site is reached. A running exchange keeps the sites of the catalog that it began with."""
-        return self._origins.get(site) or _origin(site)
 
     async def wait(self, seconds: float, responder: Responder, *, pings: bool) -> None:
         """Sleep; ``pings``: the client waits for a stream, and is pinged meanwhile."""

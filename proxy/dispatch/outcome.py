@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.dialects.provider_error import ProviderError
-from proxy.dispatch import account, cooldowns
+from proxy.dispatch import cooldowns, verdict
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.next_candidate import attempts_at
 from proxy.errors import ErrorInStream, GatewayError, UpstreamFault
@@ -23,11 +23,11 @@ def streamed(run: AttemptRun) -> None:
     exchange, now = dispatch.exchange, dispatch.dispatcher.now()
     fault = exchange.fault
     if fault is None:
-        account.succeeded(attempt, exchange.endpoint.path, now)
+        verdict.succeed(attempt, exchange.endpoint.path, now)
         return
     kind = rules.kind_of_fault(fault)
     attempt.failure, attempt.reason = kind.value, _reason(fault)
-    account.failed(attempt, kind, exchange.error, exchange.attempts, exchange.endpoint.path, now)
+    verdict.fail(attempt, kind, exchange.error, exchange.attempts, exchange.endpoint.path, now)
 
 
 def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
@@ -35,7 +35,7 @@ def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
     attempt, exchange = run.attempt, run.dispatch.exchange
     attempt.status = answer.status
     if run.responder.call is not None and _refused_options(run, answer):
-        account.left(attempt, run.dispatch.dispatcher.now())
+        verdict.release(attempt, run.dispatch.dispatcher.now())
         attempt.failure, attempt.reason = FailureKind.OPTIONS, "the provider knows no stream_options"
         return AttemptFailure(attempt, FailureKind.OPTIONS, answer=answer)
     provider = attempt.deployment.provider
@@ -71,9 +71,9 @@ def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFa
     dispatcher, exchange, routing = dispatch.dispatcher, dispatch.exchange, dispatch.routing
     now = dispatcher.now()
     attempt.failure, attempt.reason = kind.value, reason
-    key_rests = False
+    key_replaced = False
     if rules.RULES[kind].breaker == "key":
-        key_rests = cooldowns.cool_key(dispatcher, failure, now)
+        key_replaced = cooldowns.cool_key(dispatcher, failure, now)
     elif kind is FailureKind.RATE_LIMITED:
         attempts = attempts_at(dispatch, attempt.deployment)
         probe_at = cooldowns.probe_at(routing, now)
@@ -81,7 +81,7 @@ def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFa
     elif kind is FailureKind.CONTEXT_LENGTH:
         dispatch.plan.require_context(attempt.deployment.context_size)
     path = exchange.endpoint.path
-    account.failed(attempt, kind, kind.value, exchange.attempts, path, now, key_rests=key_rests)
+    verdict.fail(attempt, kind, kind.value, exchange.attempts, path, now, key_replaced=key_replaced)
     return failure
 
 

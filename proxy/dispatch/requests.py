@@ -31,8 +31,9 @@ UploadBody = Callable[["Attempt"], tuple[AsyncIterator[bytes], int | None]]
 def call_request(run: AttemptRun) -> UpstreamRequest:
     """The request for the call of the exchange. Its body is changed only where it must be."""
     responder, attempt = run.responder, run.attempt
-    call, endpoint, deployment = responder.call, responder.exchange.endpoint, attempt.deployment
+    call, exchange, deployment = responder.call, responder.exchange, attempt.deployment
     assert call is not None
+    endpoint, provider = exchange.endpoint, deployment.provider
     changes = {} if run.changes is None else {**run.changes}
     if not call.verbatim or call.model != deployment.upstream_model:
         changes["model"] = deployment.model_json or None
@@ -48,8 +49,16 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
     if changes:
         body = call.segments(changes)
         length = size(body)
-    # By position, in the order of the fields: names would cost as much again.
-    return UpstreamRequest(_call_head(responder, attempt, endpoint.path, length), body, length, run, attempt)
+    request, trace = responder.request, exchange.trace
+    query = forwarded(request.query) if request.query else ""
+    lines = policy.to_provider(
+        request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
+    )
+    if trace is not None:
+        lines += _traced(trace, attempt)
+    head = deployment.call_head(endpoint.path, attempt.key, query)
+    head = provider.call_end % (head, lines, exchange.request_id.encode(), length)
+    return UpstreamRequest(head, body, length, run)  # by position: names would cost as much again
 
 
 class UploadRequests(Struct, eq=False):
@@ -79,8 +88,7 @@ class UploadRequests(Struct, eq=False):
             head=_upload_head(responder, run.attempt, route.path, framing, opaque=opaque),
             body=(),
             size=0,
-            asker=run,
-            attempt=run.attempt,
+            attempt_context=run,
             upload=upload,
             no_body=responder.request.method == "HEAD",
         )
@@ -98,18 +106,6 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
         and run.attempt.deployment.provider.learnt.asks_usage
         and run.attempt.deployment.dialect_for(run.dispatch.exchange.endpoint).usage_option
     )
-
-
-def _call_head(responder: Responder, attempt: Attempt, path: str, length: int) -> bytes:
-    request, exchange, deployment = responder.request, responder.exchange, attempt.deployment
-    provider, query, trace = deployment.provider, request.query, exchange.trace
-    head = deployment.call_head(path, attempt.key, forwarded(query) if query else "")
-    lines = policy.to_provider(
-        request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
-    )
-    if trace is not None:
-        lines += _traced(trace, attempt)
-    return provider.call_end % (head, lines, exchange.request_id.encode(), length)
 
 
 def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: bytes, *, opaque: bool) -> bytes:

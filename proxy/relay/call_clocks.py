@@ -17,13 +17,13 @@ AFTER_DONE_SECS: Final = 5.0  # how long a provider may keep the connection open
 
 def watch_call(call: UpstreamCall, connection: UpstreamConnection) -> Watch:
     """A running watch with the clocks of the request, counted from the moment at which it was sent."""
-    context, asker = call.context, call.upstream_request.asker
+    context, attempt_context = call.context, call.upstream_request.attempt_context
     watched = WatchedCall(call, connection)
-    watch = Watch(context.ticker, asker.clocks, watched, watched.expired, call.sent_at)
-    if asker.pings and context.ping_after:
+    watch = Watch(context.ticker, attempt_context.clocks, watched, watched.expired, call.sent_at)
+    if attempt_context.pings and context.ping_after:
         watch.ping_with(watched.ping, call.exchange.began + context.ping_after, context.ping_every)
-    if asker.deadline < NEVER:
-        watch.commit_before(asker.deadline)
+    if attempt_context.deadline < NEVER:
+        watch.commit_before(attempt_context.deadline)
     if call.headed_at is not None:
         watch.head_seen()
     return watch
@@ -63,10 +63,10 @@ class WatchedCall:
     def ping(self) -> None:
         """A comment to the client of a stream."""
         call = self._call
-        outcome, pump, asker = call.outcome, call.pump, call.upstream_request.asker
+        outcome, pump, attempt_context = call.outcome, call.pump, call.upstream_request.attempt_context
         if call.draining or call.request.gone or outcome is None or outcome.done():
             return  # once it is done, another attempt's answer may have ended in this turn of the loop
         if pump is not None:
             pump.ping()
-        elif asker.pings and call.headed_at is None:
-            asker.ping()
+        elif attempt_context.pings and call.headed_at is None:
+            attempt_context.ping()

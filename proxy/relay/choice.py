@@ -11,7 +11,7 @@ from proxy.exchange import Exchange
 from proxy.relay.collect import Body, Collector, ErrorCollector, ErrorPipe, Pipe
 from proxy.relay.events import EventRelay
 from proxy.relay.sniff import Sniffer, may_be_events
-from proxy.relay.upstream_request import overheard
+from proxy.relay.upstream_request import event_hook
 from proxy.routing.endpoints import OPAQUE, Endpoint
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head
 
 def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnection) -> EventRelay:
     """What takes the bytes of an event stream."""
-    ask = call.upstream_request
-    reader, listener = ask.asker.reader(), ask.asker.listener
-    hook = None if listener is None else overheard(listener, reader)
+    attempt_context = call.upstream_request.attempt_context
+    reader, listener = attempt_context.reader(), attempt_context.listener
+    hook = None if listener is None else event_hook(listener, reader)
     return EventRelay(pump, connection, call.outlet, call.exchange, reader, hook)

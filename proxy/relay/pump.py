@@ -126,13 +126,13 @@ class AnswerPump:
 
     def ping(self) -> None:
         """A comment between two events; before the first, as the client's request has it. JSON has no room for one."""
-        events, asker = self._events, self._call.upstream_request.asker
+        events, attempt_context = self._events, self._call.upstream_request.attempt_context
         if events is None:
             return
         if events.committed:
             events.ping()
-        elif asker.pings:
-            asker.ping()
+        elif attempt_context.pings:
+            attempt_context.ping()
 
     def conclude(self) -> bool:
         """Note how a stream ended of which the client has all that matters; whether it has."""
@@ -145,20 +145,20 @@ class AnswerPump:
 
     def commit(self) -> bytes:
         """The content commit: the request will not be sent again. Returns the header lines of the answer."""
-        head, call, ask = self._head, self._call, self._call.upstream_request
+        head, call, upstream_request = self._head, self._call, self._call.upstream_request
         exchange = call.exchange
         if exchange.first_content is None:
             exchange.first_content = call.context.loop.time()
-        ask.asker.committed()
+        upstream_request.attempt_context.committed()
         watch = call.watch
         if watch is not None:
             watch.committed()
-        ask.forget()  # a stream of an hour need not hold it
+        upstream_request.forget()  # a stream of an hour need not hold it
         if call.request.writing_paused:
             call.pause()
         opaque = exchange.endpoint is OPAQUE
         lines = policy.to_client(head.headers, opaque=True) if opaque else head.lines
-        return ask.asker.header_lines(head.kind, lines)
+        return upstream_request.attempt_context.header_lines(head.kind, lines)
 
     def collected(self, body: bytes) -> None:
         head = self._head
@@ -170,7 +170,7 @@ class AnswerPump:
             watch.bound(AFTER_DONE_SECS)
 
     def epilogue(self) -> bytes:
-        return self._call.upstream_request.asker.epilogue()
+        return self._call.upstream_request.attempt_context.epilogue()
 
     def delivered(self) -> None:
         self._call.settle(None)
@@ -182,7 +182,7 @@ class AnswerPump:
         self._call.settle(None)
 
     def redacted(self, block: bytes) -> bytes:
-        return self._call.upstream_request.attempt.deployment.provider.redact.body(block)
+        return self._call.upstream_request.attempt_context.attempt.deployment.provider.redact.body(block)
 
     def dropped(self, kind: EventKind) -> None:
         self._call.context.counters.dropped_events += 1

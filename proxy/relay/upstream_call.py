@@ -131,11 +131,11 @@ class UpstreamCall:
 
     async def _connect(self) -> None:
         """Send on a new connection. A task of its own: it can be given up while the request goes on."""
-        outcome, context, ask = self.outcome, self.context, self.upstream_request
+        outcome, context, attempt_context = self.outcome, self.context, self.upstream_request.attempt_context
         assert outcome is not None
         try:
-            left = ask.asker.deadline - context.loop.time()
-            connection = await connect(context.pool, self.origin, ask.asker.clocks, left)
+            left = attempt_context.deadline - context.loop.time()
+            connection = await connect(context.pool, self.origin, attempt_context.clocks, left)
             if outcome.done():
                 context.pool.release(connection)
             else:
@@ -150,18 +150,18 @@ class UpstreamCall:
 
     def _send(self, connection: UpstreamConnection, now: float) -> None:
         """Send the request; its body in a task of its own if that takes time."""
-        ask, context = self.upstream_request, self.context
+        outgoing, context = self.upstream_request, self.context
         self._connection = connection
         self.sent_at = now
-        head = ask.head if connection.forwarding is None else connection.forwarding.apply(ask.head)
-        source: AsyncIterator[bytes | memoryview] | None = ask.upload
-        if ask.size < JOIN_BELOW:
-            segments: Segments = (b"".join((head, *ask.body)),)
-        elif ask.size <= BIG_BODY:
-            segments = (head, *ask.body)
+        head = outgoing.head if connection.forwarding is None else connection.forwarding.apply(outgoing.head)
+        source: AsyncIterator[bytes | memoryview] | None = outgoing.upload
+        if outgoing.size < JOIN_BELOW:
+            segments: Segments = (b"".join((head, *outgoing.body)),)
+        elif outgoing.size <= BIG_BODY:
+            segments = (head, *outgoing.body)
         else:
-            segments, source = (head,), slices(ask.body)
-        connection.send(segments, self, now, ask.no_body)
+            segments, source = (head,), slices(outgoing.body)
+        connection.send(segments, self, now, outgoing.no_body)
         context.ticker.add(self)
         if source is not None:
             connection.sending = True
@@ -182,7 +182,7 @@ class UpstreamCall:
         if not (
             isinstance(fault, ConnectionBroken)
             and not fault.heard
-            and self.upstream_request.asker.replayable
+            and self.upstream_request.attempt_context.replayable
             and connection is not None
             and connection.uses > 1
             and outcome is not None
@@ -226,7 +226,7 @@ class UpstreamCall:
         self.headed_at = connection.last_read
         self._head = head
         if head.suspect:
-            head.change(self.upstream_request.attempt.deployment.provider.redact.value)
+            head.change(self.upstream_request.attempt_context.attempt.deployment.provider.redact.value)
         if self._watch is not None:
             self._watch.head_seen()
         if expected_whole(head, self.exchange, self.context.max_answer):
@@ -296,7 +296,7 @@ class UpstreamCall:
 
     def client_gone(self) -> None:
         pump, connection, watch = self.pump, self._connection, self.watch
-        settings = self.upstream_request.attempt.deployment.provider.settings
+        settings = self.upstream_request.attempt_context.attempt.deployment.provider.settings
         if pump is not None and pump.conclude():
             self.interrupt(None)  # SDKs close the connection right after [DONE], or an error
         elif settings.on_disconnect != "drain" or connection is None or connection.sending or watch is None:

@@ -1,4 +1,4 @@
-"""What an attempt is given: what is sent, and who asks."""
+"""The request of one upstream call, and what the relay needs to know of the attempt that it is for."""
 
 from __future__ import annotations
 
@@ -17,71 +17,65 @@ Listener = Callable[[bytes, bool], bytes]
 
 
 class AttemptContext(Protocol):
-    """Who asks. An attempt turns to it where an answer takes its time, or goes out as it comes: the usual answer,
-    whole in one read, needs nothing of it.
+    """One attempt, as the relay sees it. An answer that comes whole in one read needs nothing of it.
 
-    ``listener`` hears every event before it goes to the client, and whether the provider has told an error by then;
-    what it gives back goes on.
+    ``deadline``: the moment by which the content commit must have been, whatever the clocks allow. ``pings``: the
+    client of a stream gets comments while it waits. ``listener`` gets each event before the client, and whether the
+    provider sent an error by then; it returns the bytes to forward.
     """
 
+    attempt: Attempt
+    deadline: float
+    pings: bool
     listener: Listener | None
 
     @property
     def replayable(self) -> bool:
-        """Whether it may be sent once more where a kept-alive connection died under it."""
+        """Whether the request may be sent again if a kept-alive connection died under it."""
 
     @property
     def clocks(self) -> Clocks:
-        """How long it may take."""
-
-    @property
-    def pings(self) -> bool:
-        """Whether the client of a stream is told that it is still waited for."""
-
-    @property
-    def deadline(self) -> float:
-        """The moment at which the content commit must have been, whatever the clocks allow."""
+        """The time limits of the attempt."""
 
     def ping(self) -> None:
-        """Tell the client that we wait, too."""
+        """Send a ping to a client that has nothing of the answer yet."""
 
     def reader(self) -> Reader:
-        """What reads the answer's events as they pass."""
+        """A new reader for the events of the answer."""
 
     def header_lines(self, kind: bytes, provider_lines: bytes) -> bytes:
-        """The header lines of an answer of this media type, with those of the provider."""
+        """Header lines of an answer of this media type, the provider's included."""
 
     def committed(self) -> None:
-        """The content commit, before any byte of it goes out: the request will not be sent again."""
+        """Called at the content commit, before the first byte of the answer is sent. Raises what forbids it."""
 
     def epilogue(self) -> bytes:
-        """A comment that goes before a stream's terminal event, or ``b""``."""
+        """The comment before the terminal event of a stream, or ``b""``."""
 
 
 class UpstreamRequest(Struct):
-    """What is sent, and for whom.
+    """The bytes to send. ``size`` is that of the whole ``body``.
 
-    ``size`` is that of the whole ``body``. ``upload`` streams a request body that is not held in memory.
-    ``no_body``: the answer has none whatever its head says (HEAD).
+    ``upload`` streams a body that is not held in memory. ``no_body``: the response has no body, whatever its head
+    says (HEAD).
     """
 
     head: bytes
     body: Segments
     size: int
-    asker: AttemptContext
-    attempt: Attempt
+    attempt_context: AttemptContext
     upload: AsyncIterator[bytes] | None = None
     no_body: bool = False
 
     def forget(self) -> None:
-        """It will not be sent again. In place, because every frame up to the handler knows this object."""
+        """Drop the bytes, as they will not be sent again. In place: every frame up to the handler has this object."""
         self.head, self.body, self.upload = b"", (), None
 
 
-def overheard(listener: Listener, reader: Reader) -> EventHook:
-    """An event hook that lets ``listener`` hear each event."""
+def event_hook(listener: Listener, reader: Reader) -> EventHook:
+    """An event hook that passes each event to ``listener``."""
 
-    def hear(exchange: Exchange, block: bytes) -> bytes:
+    def hook(exchange: Exchange, block: bytes) -> bytes:
         return listener(block, reader.error is not None)
 
-    return hear
+    return hook

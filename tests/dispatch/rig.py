@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from proxy.dialects.openai_call import read as read_call
-from proxy.dispatch import account, outcome
+from proxy.dispatch import outcome, verdict
 from proxy.dispatch.attempt import AttemptRun
 from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
@@ -130,7 +130,7 @@ class Rig:
             info = responder.checked(result)
         except UpstreamFault as fault:
             return outcome.failed(run, fault)
-        account.answered(attempt, endpoint.path, self.clock.now())
+        verdict.succeed(attempt, endpoint.path, self.clock.now(), collected=True)
         responder.deliver(result, info)
         return None
 

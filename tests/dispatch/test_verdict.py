@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.breakers.breaker import Breaker, Permit
-from proxy.dispatch import account
+from proxy.dispatch import verdict
 from proxy.exchange import Attempt
 from proxy.routing.rules import FailureKind
 from tests.support import (
@@ -154,7 +154,7 @@ async def test_a_client_that_leaves_while_events_flow_counts_as_a_whole_answer(
 async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_verdict(
     leave: Callable[[RawClient], None], script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.dispatch.account.SLOW", 0.0)  # it has waited long enough as soon as it waits
+    monkeypatch.setattr("proxy.dispatch.verdict.SLOW", 0.0)  # it has waited long enough as soon as it waits
     async with Upstream() as up:
         up.queue(BROKEN)
         up.on(lambda request: script)
@@ -179,7 +179,7 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
 def test_slow_is_a_client_that_leaves_after_at_least_half_of_the_clock(waited: float, kind: FailureKind) -> None:
     deployment = rivals(1).deployments[0]
     attempt = Attempt(deployment, Permit.NORMAL, deployment.provider.keys.take(0.0), 0.0)
-    assert account.cut_short(attempt, FailureKind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
+    assert verdict.cancel(attempt, FailureKind.CLIENT_GONE, waited, "chat/completions", 1.0) is kind
     assert deployment.live.statistics.slow(1.0) == (kind is FailureKind.SLOW)
     assert not attempt.permit
 
@@ -190,7 +190,7 @@ async def test_a_silent_provider_is_read_on_no_longer_than_its_clocks_say(
     leave: Callable[[RawClient], None], script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where answers are read on for their usage: a probe would keep its slot for two minutes."""
-    monkeypatch.setattr("proxy.dispatch.account.SLOW", 0.0)
+    monkeypatch.setattr("proxy.dispatch.verdict.SLOW", 0.0)
     async with Upstream() as up:
         up.on(lambda request: script)
         drained = {"onDisconnect": "drain"}

@@ -1,7 +1,8 @@
-"""What the breaker and the statistics of a deployment learn from each attempt.
+"""The verdict on each attempt, for the breaker and the statistics of its deployment.
 
-An attempt's entry ends in exactly one of the functions below but ``committed``. It is ``REFUSED`` from then on, so
-that an error of ours behind the verdict cannot give a second one.
+The breaker's permit of an attempt ends in exactly one of the functions below, except ``commit``. It is ``REFUSED`` from
+then on, so that a later error of the gateway's own cannot give a second verdict. ``endpoint`` is the path requested,
+``now`` the breakers' clock.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from proxy.breakers.breaker import Permit
 from proxy.exchange import Attempt
 from proxy.routing import rules
 from proxy.routing.rules import FailureKind
-from proxy.routing.statistics import Statistics
 
-SLOW: Final = 0.5  # of the clock that ran: a client that leaves later than this has waited for a silent provider
+# Share of the running clock: a client that leaves later than this has waited for a silent provider.
+SLOW: Final = 0.5
 
 _NORMAL: Final = Permit.NORMAL
 _ENDED: Final = Permit.REFUSED
 
 
-def committed(attempt: Attempt, now: float) -> None:
-    """The first content of a stream, whose end is still to come."""
+def commit(attempt: Attempt, now: float) -> None:
+    """Note the first content of a stream, whose verdict is still to come."""
     attempt.first_content = now
     live = attempt.deployment.live
     if attempt.permit is not _NORMAL:
@@ -32,15 +33,8 @@ def committed(attempt: Attempt, now: float) -> None:
     live.statistics.record_first_token(now - attempt.began, now)
 
 
-def answered(attempt: Attempt, endpoint: str, now: float) -> None:
-    """A whole answer that was collected. ``endpoint`` is the path that was requested."""
-    statistics = succeeded(attempt, endpoint, now)
-    if statistics.latency is None:  # a first guess; streams know better
-        statistics.record_first_token(now - attempt.began, now)
-
-
-def succeeded(attempt: Attempt, endpoint: str, now: float) -> Statistics:
-    """A whole answer; the statistics that count it."""
+def succeed(attempt: Attempt, endpoint: str, now: float, *, collected: bool = False) -> None:
+    """A whole answer; ``collected``: one that was not streamed, so that its first token is a guess."""
     live = attempt.deployment.live
     live.breaker.succeed(attempt.permit, endpoint, now)
     attempt.permit = _ENDED
@@ -48,58 +42,59 @@ def succeeded(attempt: Attempt, endpoint: str, now: float) -> Statistics:
         live.quota.succeeded(attempt.began)
     statistics = live.statistics
     statistics.record(True, now)
-    return statistics
+    if collected and statistics.latency is None:
+        statistics.record_first_token(now - attempt.began, now)
 
 
-def failed(
+def fail(
     attempt: Attempt,
     kind: FailureKind,
-    why: str,
+    reason: str,
     attempts: Iterable[Attempt],
     endpoint: str,
     now: float,
     *,
-    key_rests: bool = False,
+    key_replaced: bool = False,
 ) -> None:
-    """An attempt that failed, before the content commit or after it; ``why`` is the breaker's reason for it.
+    """A failure, before or after the content commit; ``reason`` is what the breaker shows.
 
-    ``attempts`` are those of the exchange, which counts at most one failure for each deployment. ``key_rests``: the
-    failure was put down to the key, and another one takes over.
+    ``attempts`` are those of the exchange, which counts at most one failure for each deployment. ``key_replaced``: the
+    key was to blame, and another one takes over.
     """
     live, verdict = attempt.deployment.live, rules.RULES[kind].breaker
     if verdict == "key":
-        verdict = "nothing" if key_rests else "failure"
+        verdict = "nothing" if key_replaced else "failure"
     first = verdict == "failure" and not _has_failed(attempt, attempts)
     if first:
         live.statistics.record(False, now)
-    if first or (verdict == "failure" and attempt.permit.probe):  # a probe that failed may not look like one that left
-        live.breaker.fail(attempt.permit, now, why)
+    if first or (verdict == "failure" and attempt.permit.probe):  # a probe that failed must not look like a release
+        live.breaker.fail(attempt.permit, now, reason)
     else:
         live.breaker.release(attempt.permit, now)
     attempt.permit = _ENDED
-    # A name that nobody configured is a client's own: it is requested again as soon as somebody wants it.
+    # A name outside the configuration is a client's own: it is tried again whenever a client asks for it.
     if verdict == "unavailable" and attempt.deployment.model is not None:
         live.breaker.missing(endpoint, now)
 
 
-def cut_short(attempt: Attempt, kind: FailureKind, waited: float, endpoint: str, now: float) -> FailureKind:
-    """An attempt that was ended from outside; the kind of it, ``SLOW`` where the client gave up on the provider.
+def cancel(attempt: Attempt, kind: FailureKind, waited: float, endpoint: str, now: float) -> FailureKind:
+    """An attempt that was ended from outside. Returns its kind: ``SLOW`` where the client gave up waiting.
 
-    ``waited`` is how much of the clock that ran had passed without an event, 0 to 1.
+    ``waited`` is the share of the running clock that had passed without an event, 0 to 1.
     """
     if attempt.permit:
         if kind is FailureKind.CLIENT_GONE and waited >= SLOW:
             kind = FailureKind.SLOW
             attempt.deployment.live.statistics.record_abandoned(now)
         if kind is FailureKind.CLIENT_GONE and attempt.first_content is not None:
-            succeeded(attempt, endpoint, now)
+            succeed(attempt, endpoint, now)
         else:
-            left(attempt, now)
+            release(attempt, now)
     return kind
 
 
-def left(attempt: Attempt, now: float) -> None:
-    """No verdict."""
+def release(attempt: Attempt, now: float) -> None:
+    """End the attempt without a verdict."""
     attempt.deployment.live.breaker.release(attempt.permit, now)
     attempt.permit = _ENDED
 
