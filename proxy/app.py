@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from secrets import token_hex
+from typing import Any
 
 from proxy import __version__
 from proxy.auth.credentials import Credentials
@@ -19,7 +20,7 @@ from proxy.config.listening import address, browser_address
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
-from proxy.control.front import Front, only_shared, settings_of
+from proxy.control.front import PageHandler, api_pages, own_pages, settings_of
 from proxy.control.health.views import Component
 from proxy.control.operator import Engine
 from proxy.control.plane import Plane, Subjects
@@ -31,6 +32,7 @@ from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import RequestHook, ResponseHook
 from proxy.hooks import load as load_hooks
+from proxy.identity import Client
 from proxy.limits.opening import open_limiter
 from proxy.limits.rules import Rules
 from proxy.net.budget import Budget
@@ -52,8 +54,7 @@ from proxy.runtime.shutdown import ShutdownStack
 from proxy.server.connection import Request, Server
 from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS, Listener
-
-Handle = Callable[[Request], Awaitable[None]]
+from proxy.serving import Handler, Serving
 
 MEGABYTE = 1024 * 1024
 DRAIN_END_SECS = 10.0  # after drainSecs, for requests that end only when they are canceled
@@ -104,6 +105,7 @@ class Application:
         self._sentry: Sentry | None = None
         self.plane: Plane | None = None
         self.gateway: Gateway | None = None
+        self.serving: Serving | None = None
         self._listener: Listener | None = None
         self._admin_listener: Listener | None = None  # only if the control plane has an address of its own
 
@@ -233,9 +235,7 @@ class Application:
             config.server,
             self.running.catalog,
             self._dispatcher,
-            self.metrics,
             self.log,
-            only_shared(plane.find, config.server.base_path) if config.admin.listen else plane.find,
             self._fetcher,
             self.observers,
             self.credentials.authenticator.wrap,
@@ -244,26 +244,38 @@ class Application:
             on_response=on_response,
             capture=plane.operator.capture,
             trace=None if self._tracing is None else self._tracing.begin,
-            report=None if self._sentry is None else self._sentry.report,
-            protect_metrics=config.admin.protect_metrics,
+        )
+        find = api_pages(plane.find, config.server.base_path) if config.admin.listen else plane.find
+        self.serving = serving = self._serving(config.server, PageHandler(find, self.log), self.gateway)
+        self.metrics.running = lambda: serving.running
+
+    def _serving(self, settings: ServerSettings, *handlers: Handler[Any]) -> Serving:
+        """The way in of one listener."""
+        return Serving(
+            settings,
+            handlers,
+            self.log,
+            reject=self.metrics.reject,
             pseudonym=self._pseudonym,
+            report=None if self._sentry is None else self._sentry.report,
+            protect_metrics=self.config.admin.protect_metrics,
         )
 
     async def _listen(self) -> None:
         """The API's address, and the control plane's if it has one of its own."""
         server, admin = self.config.server, self.config.admin
-        assert self.gateway is not None
+        assert self.serving is not None
         assert self.plane is not None
-        self._listener = await self._listening("listener", server, self.gateway.handle)
+        self._listener = await self._listening("listener", server, self.serving)
         if admin.listen:
             settings = settings_of(admin, server)
-            front = Front(settings, self.plane.find, self.log, protect_metrics=admin.protect_metrics)
-            self._admin_listener = await self._listening("admin.listen", settings, front.handle)
+            pages = self._serving(settings, PageHandler(own_pages(self.plane.find), self.log))
+            self._admin_listener = await self._listening("admin.listen", settings, pages)
 
-    async def _listening(self, step: str, settings: ServerSettings, handle: Handle) -> Listener:
-        assert self.gateway is not None
-        refuse, reject = self.gateway.refuse_bytes, self.metrics.reject
-        listener = Listener(Server(handle, settings, refuse, reject, self._outbox, self._flushing), settings)
+    async def _listening(self, step: str, settings: ServerSettings, serving: Serving) -> Listener:
+        refuse, reject = serving.refuse_bytes, self.metrics.reject
+        server = Server(serving.handle, settings, refuse, reject, self._outbox, self._flushing)
+        listener = Listener(server, settings)
         self._shutdown.push(step, listener.stop)
         await listener.start()
         return listener
@@ -277,9 +289,9 @@ class Application:
 
     async def _drain(self) -> None:
         """Let running requests finish, then cancel them. Event streams of dashboards end last."""
-        assert self.gateway is not None
+        assert self.serving is not None
         assert self.plane is not None
-        await self.gateway.drain(self.config.server.drain_secs)
+        await self.serving.drain(self.config.server.drain_secs)
         self.observers.flush()  # before the dashboards' streams end
         self.plane.close()
 
@@ -355,7 +367,7 @@ class Application:
             budget=self._dispatcher.context.budget,
             credentials=self.credentials,
             components=self._components,
-            stopping=lambda: self.gateway is not None and self.gateway.stopping,
+            stopping=lambda: self.serving is not None and self.serving.stopping,
             warn=self.log.warning,
             engine=self._engine(),
             context=self._dialer.context,
@@ -371,10 +383,10 @@ class Application:
             metrics=self.metrics,
             now=self._dispatcher.now,
             wall=self._dispatcher.wall,
-            active=lambda: self._running_gateway.running,
+            active=lambda: self.metrics.in_flight,
             catch_up=self.observers.flush,
             wait_for_lists=self._fetcher.wait,
-            serve_as=lambda request, client, lines: self._running_gateway.handle(request, client, lines),
+            serve_as=self._serve_as,
             admit_log=self.log.admit,
             secrets=lambda: running.secrets,
             reload=running.reload if self.follow is not None else None,
@@ -382,10 +394,12 @@ class Application:
             waits=lambda: running.waiting,
         )
 
-    @property
-    def _running_gateway(self) -> Gateway:
+    async def _serve_as(self, request: Request, client: Client, header_lines: bytes) -> None:
+        """Answer a request that a page made, as ``client``. The answer has the header lines as well."""
         assert self.gateway is not None
-        return self.gateway
+        assert self.serving is not None
+        request.response_lines = header_lines
+        await self.serving.handle(request, (self.gateway, self.gateway.begin_as(client, request)))
 
     def _components(self) -> dict[str, Component]:
         """The state of every connection that the gateway depends on, by name."""

@@ -63,7 +63,6 @@ class Responder:
         "_on_response",
         "body",
         "call",
-        "cors",
         "decision",
         "exchange",
         "outlet",
@@ -71,33 +70,29 @@ class Responder:
         "route",
     )
 
-    route: Route  # known before a handler is called
-
-    def __init__(self, exchange: Exchange, request: Request, on_response: ResponseHook | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: Request,
+        route: Route | None = None,
+        on_response: ResponseHook | None = None,
+    ) -> None:
         self.exchange = exchange
         self.request = request
+        self.route = route  # known before the body is read
         self.outlet: Outlet = request.reply  # where every answer of the exchange goes
         self._on_response = on_response  # until it has wrapped the outlet
         self._deployment: Deployment | None = None
         self.body: BodyReader | None = None  # where the request's body is read, once that began
         self.call: Call | None = None  # what it says, where it is one
-        self.cors = b""
         self.decision = b""  # the header line that explains the choice, where the client asked for it
 
     def forget_request(self) -> None:
-        """What the client sent has done its work: no attempt will follow."""
+        """Release what the client sent. No attempt may follow."""
         if self.call is not None:
             self.call.release()
-        self.release_body()
-
-    def release_body(self) -> None:
-        """Nothing more is read of it."""
-        body = self.body
-        if body is not None:
-            self.exchange.bytes_in = received = body.received
-            body.release()
-            if received > BIG_BODY and self.call is not None:
-                self.call.release()  # the traceback of a fault keeps it until the next collection
+        if self.body is not None:
+            self.body.release()
 
     def chose(self, deployment: Deployment) -> None:
         """The deployment that is being asked: the answer will name it."""
@@ -118,7 +113,7 @@ class Responder:
 
     def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
         """The header lines of a relayed answer; ``kind`` is its media type."""
-        return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.cors))
+        return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.request.response_lines))
 
     def wrap_outlet(self) -> None:
         """Let the hooks see the answer. They are asked once."""
@@ -235,7 +230,7 @@ class Responder:
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:
             self.request.reply.keep_alive = False
-        refuse(outlet, fault, self._router_lines() + self.cors, writer)
+        refuse(outlet, fault, self._router_lines() + self.request.response_lines, writer)
 
     def relay_error(self, answer: Answer) -> None:
         """The provider's own error, which is the client's affair, without credentials and names of accounts."""
@@ -262,7 +257,7 @@ class Responder:
         self.outlet.send(status, _JSON + self.lines(b"application/json", lines), body)
 
     def _json_lines(self) -> bytes:
-        return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.cors))
+        return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.request.response_lines))
 
     def _router_lines(self) -> bytes:
         exchange = self.exchange

@@ -46,8 +46,8 @@ def used(gw: Gateway) -> int:
 
 
 def running(gw: Gateway) -> int:
-    assert gw.app.gateway is not None
-    assert len(gw.app.gateway._running) == gw.app.metrics.in_flight
+    assert gw.app.serving is not None
+    assert len(gw.app.serving._running) == gw.app.metrics.in_flight
     return gw.app.metrics.in_flight
 
 

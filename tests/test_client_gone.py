@@ -625,7 +625,7 @@ async def test_a_drained_exchange_counts_as_running_when_the_gateway_stops(up: U
         client.close()
         await noticed(gw)
         stopping = asyncio.ensure_future(gw.app.stop())
-        await until(lambda: gw.app.gateway is not None and gw.app.gateway.stopping, "the stop to begin")
+        await until(lambda: gw.app.serving is not None and gw.app.serving.stopping, "the stop to begin")
         assert running(gw) == 1
         go_on.set()
         line = await gw.settled()

@@ -93,7 +93,7 @@ def refuse_with(gw: Gateway, fault: GatewayError) -> None:
         raise fault
 
     assert gw.app.gateway is not None
-    gw.app.gateway._handler = refuse
+    gw.app.gateway.answer = refuse
 
 
 # -- what a listed origin may -----------------------------------------------------------------------

@@ -205,7 +205,7 @@ async def test_whatever_bytes_come_the_front_stays_healthy(caplog: pytest.LogCap
         assert listener is not None
         assert gateway is not None
         await until(lambda: not listener.server.connections, "every connection to be gone")
-        await until(lambda: not gateway._running, "every request to be settled")
+        await until(lambda: not gw.app.metrics.in_flight, "every request to be settled")
         await until(lambda: not len(gateway._context.ticker), "every clock to have been stopped")
         assert listener.server.doorman.connections == 0
         assert gw.app.metrics.in_flight == 0

@@ -334,7 +334,7 @@ async def test_a_stop_while_a_hook_runs_ends_the_request_cleanly(install: Instal
 async def test_a_hook_that_will_not_end_does_not_hold_the_process(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.gateway.END_SECS", 0.1)
+    monkeypatch.setattr("proxy.serving.END_SECS", 0.1)
 
     class Stubborn(Slow):
         async def on_request(self, exchange: Exchange, call: Call) -> Call | HookReply:
@@ -351,7 +351,7 @@ async def test_a_hook_that_will_not_end_does_not_hold_the_process(
         client = await gw.client()
         await client.request("POST", CHAT, json=CALL)
         await within(hook.begun.wait(), "the hook to begin")
-        await within(gw.app.gateway.drain(0.1), "the end")  # type: ignore[union-attr]
+        await within(gw.app.serving.drain(0.1), "the end")  # type: ignore[union-attr]
         assert hook.ended.is_set()
         assert "could not be ended" in "".join(gw.log_lines)
         hook.go.set()

@@ -51,7 +51,6 @@ _Tally
 
 LONG_FILES = """
 app.py
-gateway.py
 observe/metrics.py
 server/connection.py
 """
@@ -62,7 +61,6 @@ Application
 Breaker
 Connection
 EventRelay
-Gateway
 Reader
 ServerTls
 UpstreamConnection

@@ -81,8 +81,8 @@ def package(request: pytest.FixtureRequest) -> Iterator[Package]:
 
 def sent(gw: Gateway) -> int:
     """Bytes that the only request's client was sent."""
-    assert gw.app.gateway is not None
-    return sum(request.reply.bytes_out for request in gw.app.gateway._running.values())
+    assert gw.app.serving is not None
+    return sum(request.reply.bytes_out for request in gw.app.serving._running.values())
 
 
 SCRIPTS: dict[str, tuple[list[bytes], list[bytes]]] = {  # before and after some pings

@@ -233,7 +233,7 @@ async def test_dashboards_see_the_gateway_drain_and_then_end_in_good_order(up: U
         await client.request("POST", "/v1/chat/completions", json=CALL)
         await up.request()
         stopping = asyncio.ensure_future(gw.app.stop())
-        await until(lambda: gw.app.gateway is not None and gw.app.gateway.stopping, "the stop to begin")
+        await until(lambda: gw.app.serving is not None and gw.app.serving.stopping, "the stop to begin")
         hold.set()
         assert (await news(watching, "request"))["outcome"] == "ok"
         while await watching.read_event():

@@ -71,7 +71,7 @@ async def test_ready_turns_503_when_the_gateway_stops_and_health_does_not(up: Up
         await running.request("POST", "/v1/chat/completions", json=CALL)
         await up.request()
         stopping = asyncio.ensure_future(gw.app.stop())
-        await until(lambda: gw.app.gateway is not None and gw.app.gateway.stopping, "the stop to begin")
+        await until(lambda: gw.app.serving is not None and gw.app.serving.stopping, "the stop to begin")
         answer = await asking.fetch("GET", "/ready")
         assert (answer.status, answer.json) == (503, {"status": "stopping"})
         assert (await asking.fetch("GET", "/health")).status == 200

@@ -93,7 +93,7 @@ async def test_decoding_stops_while_the_client_does_not_read() -> None:
         client = await gw.client()
         await client.request("POST", SPEECH, json=SAID)
         await client.read_head()
-        running = next(iter(gw.app.gateway._running.values()))  # type: ignore[union-attr]
+        running = next(iter(gw.app.serving._running.values()))  # type: ignore[union-attr]
         await until(lambda: running.writing_paused, "the client's buffers to fill")
         for _ in range(100):
             await asyncio.sleep(0)

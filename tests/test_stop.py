@@ -317,8 +317,8 @@ async def test_a_drained_answer_counts_as_running() -> None:
 
 
 def _draining(app: Application) -> bool:
-    assert app.gateway is not None
-    return any(getattr(request.flow, "draining", False) for request in app.gateway._running.values())
+    assert app.serving is not None
+    return any(getattr(request.flow, "draining", False) for request in app.serving._running.values())
 
 
 async def test_after_the_stop_nothing_listens_and_nothing_is_open() -> None:

@@ -575,7 +575,7 @@ async def test_between_the_end_of_an_answer_and_the_wake_up_of_its_attempt_nothi
             release(connection)
             assert pool.take(connection.origin, 0.0) is connection
             connection.send((b"GET /v1/x HTTP/1.1\r\nHost: up\r\n\r\n",), other, asyncio.get_running_loop().time())
-            (request,) = gateway._running.values()
+            (request,) = gw.app.serving._running.values()  # type: ignore[union-attr]
             assert request.flow is not None
             if disturb == "client gone":
                 request.flow.client_gone()

@@ -1,9 +1,8 @@
-"""An address of the control plane's own (``admin.listen``): its pages there, and none of the API."""
+"""The control plane as a handler, at the address of the API or at one of its own (``admin.listen``)."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
@@ -11,61 +10,55 @@ from proxy.config.schema import Admin
 from proxy.config.schema import ServerSettings as Settings
 from proxy.control.http.replies import refuse
 from proxy.control.http.router import Page
-from proxy.errors import ClientFault, ClientGone, GatewayError
-from proxy.observe.bridge import place
+from proxy.errors import ClientFault, GatewayError
 from proxy.observe.log import Log
 from proxy.server.connection import Request
-from proxy.server.guard import HostOriginGuard
+from proxy.serving import Handler
 
-# What whoever restarts the process, or sends it traffic, looks at: at both addresses.
+# What process managers and load balancers look at: it is at both addresses.
 _SHARED = ("/health", "/health/live", "/ready")
 
 
-class Front:
-    """``handle`` is a server's handler; ``find`` finds the pages."""
+class PageHandler(Handler[Request]):
+    """Pages keep answering while the gateway is full or stops. They are no exchanges, and have no CORS."""
 
-    def __init__(
-        self, settings: Settings, find: Callable[[str], Page | None], log: Log, *, protect_metrics: bool
-    ) -> None:
-        self._edge = HostOriginGuard(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
+    bounded = False
+    cross_origin = False
+
+    def __init__(self, find: Callable[[str], Page | None], log: Log) -> None:
         self._find = find
         self._log = log
 
-    async def handle(self, request: Request) -> None:
-        """Answer one request; never raises for what a client did."""
-        try:
-            self._edge.check(request)
-            page = self._find(request.path)
-            if page is None:
-                raise ClientFault(
-                    "There is nothing at this path; the API has its own address.", status=404, code="unknown_path"
-                )
-            await page(request)
-        except ClientGone:
-            pass
-        except GatewayError as fault:
-            refuse(request, fault)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if request.ended_by is None or task is None or task.uncancel() > 0:
-                raise
-            if isinstance(request.ended_by, GatewayError):
-                refuse(request, request.ended_by)
-        except Exception as exc:
-            self._log.error("A request failed inside the control plane.", path=request.path, exception=place(exc))
-            refuse(request, GatewayError("The gateway failed to handle this request."))
+    def takes(self, path: str) -> bool:
+        return self._find(path) is not None
+
+    def begin(self, request: Request) -> Request:
+        return request
+
+    def answer(self, request: Request) -> Awaitable[None]:
+        page = self._find(request.path)
+        assert page is not None
+        return page(request)
+
+    def refuse(self, request: Request, fault: GatewayError) -> None:
+        if fault.detail:
+            self._log.warning("A page was refused.", path=request.path, code=fault.code, detail=fault.detail)
+        refuse(request, fault)
+
+    def log_fields(self, request: Request) -> dict[str, str]:
+        return {"path": request.path}
 
 
 def settings_of(admin: Admin, server: Settings) -> Settings:
-    """How the control plane listens: as the API does, at an address of its own."""
+    """Settings of the control plane's own listener: those of the API, with another address."""
     if admin.listen.startswith("unix:"):
         return replace(server, unix_socket=admin.listen.removeprefix("unix:"), tls=None)
     host, _, port = admin.listen.rpartition(":")
     return replace(server, unix_socket="", host=host, port=int(port))
 
 
-def only_shared(find: Callable[[str], Page | None], base_path: str) -> Callable[[str], Page | None]:
-    """What is left at the API's address: a page of ours is there none, nor a path that could be taken for one."""
+def api_pages(find: Callable[[str], Page | None], base_path: str) -> Callable[[str], Page | None]:
+    """The pages at the API's address, where the control plane has its own: health. All other paths of pages get 404."""
 
     shared = {*_SHARED, "/v1/health", f"{base_path.rstrip('/')}/health"}
 
@@ -77,3 +70,14 @@ def only_shared(find: Callable[[str], Page | None], base_path: str) -> Callable[
         return page if page is None or path.removesuffix("/") in shared else elsewhere
 
     return found
+
+
+def own_pages(find: Callable[[str], Page | None]) -> Callable[[str], Page]:
+    """The pages at the control plane's own address. Every other path gets 404."""
+
+    async def nothing(request: Request) -> None:
+        raise ClientFault(
+            "There is nothing at this path; the API has its own address.", status=404, code="unknown_path"
+        )
+
+    return lambda path: find(path) or nothing

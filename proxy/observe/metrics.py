@@ -86,7 +86,7 @@ class Metrics:
     """
 
     def __init__(self, *, max_label_sets: int = 500, version: str = "unknown") -> None:
-        self.in_flight = 0
+        self.running: Callable[[], int] = int  # number of exchanges that run
         self.upstream_connections: Callable[[], Mapping[str, int]] = dict
         self.breakers: Callable[[], Iterable[BreakerSample]] = tuple
         self.components: Callable[[], Mapping[str, bool]] = dict
@@ -261,6 +261,10 @@ class Metrics:
         self._unfolded += len(ended)
         if self._unfolded >= _FOLD:
             self._fold()
+
+    @property
+    def in_flight(self) -> int:
+        return self.running()
 
     def page(self, status: int) -> None:
         """Count a page of the control plane that was answered with ``status``."""

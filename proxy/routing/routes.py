@@ -46,14 +46,14 @@ class Route(Struct, frozen=True):
 
 
 class Routes:
-    """Finds the route for a request. Paths in the table cost one dictionary lookup."""
+    """Finds the route for a request. ``posted`` holds those of POST requests by their exact path."""
 
     def __init__(self, base_paths: tuple[str, ...]) -> None:
         self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES)))
         # The longest first: "chat/completions" ends with another endpoint's name.
         names = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS}
         self._by_name = dict(sorted(names.items(), key=lambda item: -len(item[0])))
-        self._exact = {
+        self.posted = {
             base + name: Route(endpoint, endpoint.path)
             for base in self._bases
             for name, endpoint in self._by_name.items()
@@ -61,7 +61,7 @@ class Routes:
 
     def find(self, method: str, path: str, catalog: Catalog) -> Route:
         """The route for a request. Raises ClientFault: 400, 403, 404, or 405 with ``allow``."""
-        route = self._exact.get(path)
+        route = self.posted.get(path)
         if route is not None and method == "POST":
             return route
         check_path(path)
@@ -71,7 +71,7 @@ class Routes:
             return self._azure(method, path[len(AZURE_DEPLOYMENTS) :])
         if path.endswith("/"):  # some clients and proxies append it; all checks still apply
             path = path[:-1]
-            route = self._exact.get(path)
+            route = self.posted.get(path)
             if route is not None and method == "POST":
                 return route
         for base in self._bases:

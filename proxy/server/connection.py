@@ -75,6 +75,7 @@ class Request:
         "raw_headers",
         "remote",
         "reply",
+        "response_lines",
         "upgrade",
     )
 
@@ -97,6 +98,7 @@ class Request:
         self.gone = False
         self.ended_by: BaseException | None = None  # why the handler was cancelled, if we did it
         self.flow: Flow | None = None
+        self.response_lines = b""  # header lines that every answer carries, those of CORS for example
         transport = connection.transport
         assert transport is not None
         # By position: a call of a class by names costs as much again.

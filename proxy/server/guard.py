@@ -68,7 +68,7 @@ class HostOriginGuard:
         host = headers.get(hdrs.HOST, "")
         if host not in self._good:
             self._check_host(host, request)
-        private = _is_private(request.path)
+        private = request.path.startswith(_PRIVATE) and _is_private(request.path)
         if private and headers.get("Sec-Fetch-Site") == "cross-site":
             raise _foreign(
                 "The control plane takes no requests from other sites.", headers.get(hdrs.ORIGIN, "(not named)")
@@ -76,9 +76,9 @@ class HostOriginGuard:
         origin = headers.get(hdrs.ORIGIN) if request.rare else None
         return b"" if origin is None else self._check_origin(origin, host, private)
 
-    def preflight(self, request: Request, cors: bytes) -> bool:
-        """Answer a CORS preflight; ``False`` if this is none."""
-        headers = request.headers
+    def preflight(self, request: Request) -> bool:
+        """Answer a CORS preflight of a request that was checked; ``False`` if this is none."""
+        headers, cors = request.headers, request.response_lines
         if request.method != "OPTIONS" or not cors or "Access-Control-Request-Method" not in headers:
             return False
         asked = headers.get("Access-Control-Request-Headers", "")
@@ -126,6 +126,9 @@ class HostOriginGuard:
         if not cors and not own:
             raise _foreign("Requests from this web origin are not allowed; add it to server.corsOrigins.", origin)
         return cors
+
+
+_PRIVATE = ("/admin", "/auth")
 
 
 def _is_private(path: str) -> bool:

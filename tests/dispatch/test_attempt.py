@@ -390,14 +390,14 @@ async def test_a_client_that_leaves_with_its_whole_answer_counts_as_served() -> 
         async with Gateway(one_provider(up)) as gw:
             gateway, left = gw.app.gateway, asyncio.Event()
             assert gateway is not None
-            serve, responders = gateway._handler, []
+            serve, responders = gateway.answer, []
 
             async def slowly(responder: Responder) -> None:
                 responders.append(responder)
                 await serve(responder)
                 await left.wait()
 
-            gateway._handler = slowly
+            gateway.answer = slowly
             client = await gw.client()
             assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
             client.close()
@@ -451,13 +451,13 @@ async def test_a_client_that_left_gets_no_ping() -> None:
         async with Gateway(one_provider(up)) as gw:
             gateway = gw.app.gateway
             assert gateway is not None
-            serve, responders = gateway._handler, []
+            serve, responders = gateway.answer, []
 
             async def known(responder: Responder) -> None:
                 responders.append(responder)
                 await serve(responder)
 
-            gateway._handler = known
+            gateway.answer = known
             client = await gw.client()
             await client.request("POST", CHAT, json=CALL | {"stream": True})
             await up.request(0)

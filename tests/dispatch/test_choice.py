@@ -271,8 +271,8 @@ async def test_an_answer_that_is_drained_for_its_usage_is_not_held(recovery: str
         client = await ask(gw)
         await committed(gw, "a/a")
         client.close()
-        assert gw.app.gateway is not None
-        running = gw.app.gateway._running
+        assert gw.app.serving is not None
+        running = gw.app.serving._running
         await until(lambda: all(request.gone for request in running.values()), "the client to be missed")
         go.set()
         line = await gw.settled()
@@ -286,8 +286,8 @@ async def test_when_the_gateway_stops_no_other_candidate_is_tried(recovery: str)
         ups[0].queue([*begun(ROLE, FIRST), Stall()])
         client = await ask(gw)
         await committed(gw, "a/a")
-        assert gw.app.gateway is not None
-        await within(gw.app.gateway.drain(0), "the exchange to be ended")
+        assert gw.app.serving is not None
+        await within(gw.app.serving.drain(0), "the exchange to be ended")
         if recovery == "hold":
             assert (await client.read_answer()).status == 503
         else:

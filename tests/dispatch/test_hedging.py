@@ -398,8 +398,8 @@ async def test_a_client_that_leaves_during_the_race_ends_both_without_a_verdict(
         if on_disconnect == "cancel":
             for request in requests:
                 await within(request.gone.wait(), "both to be left")
-        assert gw.app.gateway is not None
-        running = gw.app.gateway._running
+        assert gw.app.serving is not None
+        running = gw.app.serving._running
         await until(lambda: all(request.gone for request in running.values()), "the client to be missed")
         go.set()
         line = await gw.settled()
@@ -415,8 +415,8 @@ async def test_a_stop_during_the_race_ends_both_and_is_a_503(manner: str) -> Non
             up.queue([Stall()])
         client = await ask(gw, manner)
         requests = [await up.request(0) for up in ups[:2]]
-        assert gw.app.gateway is not None
-        await within(gw.app.gateway.drain(0), "the exchange to be ended")
+        assert gw.app.serving is not None
+        await within(gw.app.serving.drain(0), "the exchange to be ended")
         assert (await client.read_answer()).status == 503
         for request in requests:
             await within(request.gone.wait(), "both to be left")

@@ -170,8 +170,8 @@ async def test_a_client_that_leaves_while_it_waits_costs_no_request(up: Upstream
         await ask(gw)
         client = await gw.client()
         await client.request("POST", CHAT, json=CALL)
-        assert gw.app.gateway is not None
-        running = gw.app.gateway._running
+        assert gw.app.serving is not None
+        running = gw.app.serving._running
         await until(lambda: running, "the request to wait")
         client.close()
         assert (await gw.settled(2))["outcome"] == "client_gone"

@@ -35,7 +35,7 @@ async def metrics() -> Metrics:
     metrics.settle([settled(outcome="client_gone")])
     metrics.settle([refused("model_not_found", 404)])
     metrics.reject("overloaded")
-    metrics.in_flight = 4
+    metrics.running = lambda: 4
     metrics.upstream_connections = lambda: {"openrouter": 3}
     metrics.upstream_connections_opened = 5
     metrics.upstream_connections_reused = 6

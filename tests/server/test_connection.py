@@ -425,8 +425,8 @@ async def test_connections_leave_nothing_behind(up: Upstream, gw: Gateway) -> No
             if raw in (POST, b"BROKEN\r\n\r\n"):
                 await client.read_answer()
     await until(lambda: not server.connections, "the connections to be forgotten")
-    assert gw.app.gateway is not None
-    await until(lambda: not gw.app.gateway._running, "the requests to be settled")  # type: ignore[union-attr]
+    assert gw.app.serving is not None
+    await until(lambda: not gw.app.serving._running, "the requests to be settled")  # type: ignore[union-attr]
 
 
 async def test_a_failure_of_our_own_is_a_500_without_its_reason(up: Upstream, gw: Gateway) -> None:

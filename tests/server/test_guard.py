@@ -243,8 +243,8 @@ async def test_many_hosts_do_not_fill_the_memory(gw: Gateway) -> None:
     client = await gw.client()
     for number in range(1100):
         assert (await client.fetch("GET", "/health", headers=[("Host", f"n{number}.localhost")])).status == 200
-    assert gw.app.gateway is not None
-    assert len(gw.app.gateway._edge._good) <= 1000
+    assert gw.app.serving is not None
+    assert len(gw.app.serving._guard._good) <= 1000
 
 
 async def test_on_a_unix_socket_any_host_is_good(up: Upstream, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ async def test_what_a_middleware_refuses_can_be_read_too(fault: GatewayError, gw
         raise fault
 
     assert gw.app.gateway is not None
-    gw.app.gateway._handler = refuse
+    gw.app.gateway.answer = refuse
     answer = await post(gw, "127.0.0.1", ("Origin", ALLOWED))
     assert answer.status == fault.status
     assert answer.header("access-control-allow-origin") == ALLOWED

@@ -161,8 +161,8 @@ async def test_a_body_that_goes_wrong_after_its_head_was_accepted_is_refused_at_
 ) -> None:
     client = await gw.client()
     await client.send(LINE + b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + CALL[:5])
-    assert gw.app.gateway is not None
-    await until(gw.app.gateway._running.__len__, "the request to be begun")
+    assert gw.app.serving is not None
+    await until(gw.app.serving._running.__len__, "the request to be begun")
     await client.send(rest + SMUGGLED)
     answer = await client.read_answer()
     assert_refusal(answer.status, answer.json)

@@ -26,7 +26,7 @@ async def at_rest(gw: Gateway) -> None:
     gateway = gw.app.gateway
     assert gateway is not None
     context = gateway._context
-    await until(lambda: not gateway._running, "the exchanges to be settled")
+    await until(lambda: not gw.app.metrics.in_flight, "the exchanges to be settled")
     await until(lambda: not context.budget.used, f"{context.budget.used} bytes to be given back")
     await until(lambda: _idle(gw) == len(context.pool), f"leased connections of {context.pool!r}")
     assert [each for each in gw.app.running.registry if each.in_flight or each.breaker.active_probe] == []

@@ -1,0 +1,64 @@
+"""Requests whose body streams through: multipart forms, and paths that are relayed untouched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from proxy.dispatch.choice import dispatch_upload
+from proxy.dispatch.dispatcher import Dispatcher
+from proxy.dispatch.fetching import ListFetcher
+from proxy.dispatch.planning import plan_form
+from proxy.errors import ClientFault
+from proxy.exchange import Attempt
+from proxy.responder import Responder
+from proxy.routing.lists import ListsPending
+from proxy.routing.routes import Route
+from proxy.server.body import BodyReader
+from proxy.server.form import Form
+from proxy.server.query import check as check_query
+
+
+async def dispatch_form(
+    dispatcher: Dispatcher, lists: ListFetcher, responder: Responder, route: Route, reader: BodyReader
+) -> None:
+    """Answer a call whose body is a form. Its member ``model`` is replaced by the deployment's own name."""
+    reader.admit()
+    form = Form(reader, responder.request.headers.get("Content-Type", ""))
+    try:
+        model = await form.find_model()
+        named = route.model or model
+        exchange = responder.exchange
+        exchange.model = named or ""
+        try:
+            plan = plan_form(dispatcher, responder, named, route.pinned)
+        except ListsPending as pending:
+            await lists.wait(pending.providers)
+            plan = plan_form(dispatcher, responder, named, route.pinned, waited=True)
+        if exchange.reservation is not None:
+            exchange.reservation.set_call(route.endpoint, None)
+
+        def body(attempt: Attempt) -> tuple[AsyncIterator[bytes], int | None]:
+            upstream = attempt.deployment.upstream_model or route.model or None
+            changed = upstream if model != upstream else None
+            return form.pieces(changed), form.length(changed)
+
+        await dispatch_upload(dispatcher, responder, plan, route, body)
+    finally:
+        form.close()
+
+
+async def dispatch_opaque(dispatcher: Dispatcher, responder: Responder, route: Route, reader: BodyReader) -> None:
+    """Relay a request untouched to the provider of its path. Raises ClientFault (403) without the scope for it."""
+    assert route.pinned is not None
+    reader.admit(decode=False)
+    exchange = responder.exchange
+    if exchange.caller is not None and not exchange.caller.passthrough:
+        raise ClientFault(
+            "Paths that are relayed untouched need a credential with the scope passthrough.",
+            status=403,
+            code="scope_missing",
+        )
+    if responder.request.query:
+        check_query(responder.request.query, opaque=True)
+    plan = exchange.catalog.opaque_plan(route.pinned, exchange.access, dispatcher.random)
+    await dispatch_upload(dispatcher, responder, plan, route, lambda attempt: (reader.untouched(), reader.declared))

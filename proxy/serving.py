@@ -1,0 +1,240 @@
+"""The one way in: every request of every listener passes ``Serving.handle``.
+
+It checks what the request is and where it comes from, bounds how many run, and has the first handler that takes the
+path answer it. It turns whatever is raised into an error for the client, and lets the handler settle what ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from multidict import istr
+
+from proxy.config.schema import ServerSettings as Settings
+from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Overloaded, ShuttingDown, UpgradeRequired
+from proxy.observe.bridge import place
+from proxy.observe.log import Log
+from proxy.responder import refuse
+from proxy.server.connection import Request
+from proxy.server.guard import HostOriginGuard
+from proxy.server.reply import Reply
+
+END_SECS = 5.0  # after the drain, for handlers that ignore their cancellation
+
+_VIA = istr("Via")  # a name that knows its lower case is found for half the price
+# OpenAI serves these over WebSocket, too. Codex falls back to HTTP at once after a 426, and only after that.
+_RESPONSES = ("/responses", "/responses/")
+
+Work = TypeVar("Work")  # what a handler keeps of one request
+
+
+class Handler(ABC, Generic[Work]):
+    """Answers one kind of request.
+
+    For each request ``begin``, ``answer``, then at most one of ``refuse`` and ``abandon``, and ``settle``.
+    """
+
+    paths: Sequence[str] = ()  # exact paths of frequent requests: they are found by one lookup
+    bounded: ClassVar[bool]  # counts against ``maxInFlight``, is drained, and is refused during a stop
+    cross_origin: ClassVar[bool]  # web pages of other origins may use it (CORS)
+
+    @abstractmethod
+    def takes(self, path: str) -> bool:
+        """Whether requests for ``path`` are for this handler."""
+
+    @abstractmethod
+    def begin(self, request: Request) -> Work:
+        """Make what the other methods get."""
+
+    @abstractmethod
+    def answer(self, work: Work) -> Awaitable[None]:
+        """Answer the request. Raises GatewayError, ClientGone."""
+
+    async def flush(self, work: Work) -> None:
+        """Wait for a client that is slow to take the end of its answer. Raises ClientGone, GatewayError."""
+
+    @abstractmethod
+    def refuse(self, work: Work, fault: GatewayError) -> None:
+        """Send ``fault`` to the client, if it can still be told."""
+
+    def abandon(self, work: Work, outcome: Literal["client_gone", "cancelled"]) -> None:
+        """The request ends without an answer."""
+
+    def settle(self, work: Work) -> None:
+        """Account for the request. Runs once, last, synchronously, whatever happened."""
+
+    @abstractmethod
+    def log_fields(self, work: Work) -> dict[str, str]:
+        """What identifies the request in the log: ``request_id`` or ``path``."""
+
+
+class Serving:
+    """``handle`` is the function that a listener calls for each request."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        handlers: Sequence[Handler[Any]],
+        log: Log,
+        *,
+        reject: Callable[[str], None],
+        pseudonym: str = "",
+        report: Callable[[BaseException, str], None] | None = None,
+        protect_metrics: bool = False,
+    ) -> None:
+        """The first handler that takes a path answers it; the last one has to take all.
+
+        ``reject`` counts bytes that are no request, by the error's code. ``pseudonym`` names this process in ``Via``.
+        ``report`` gets defects of ours with the request's id. ``protect_metrics``: a scrape needs the admin token.
+        """
+        self._handlers = tuple(handlers)
+        self._by_path: dict[str, Handler[Any]] = {
+            path: self._handler_for(path) for handler in handlers for path in handler.paths
+        }
+        self._guard = HostOriginGuard(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
+        self._log = log
+        self._max_in_flight = settings.max_in_flight
+        self._reject = reject
+        self._pseudonym = pseudonym
+        self._report = report
+        self._running: dict[object, Request] = {}  # by what their handlers keep
+        self._idle = asyncio.Event()  # set once nothing runs during a stop
+        self.stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Serving running={len(self._running)}{' stopping' if self.stopping else ''}>"
+
+    @property
+    def running(self) -> int:
+        """Number of bounded requests that run."""
+        return len(self._running)
+
+    # -- once per request -------------------------------------------------------------------------
+
+    async def handle(self, request: Request, begun: tuple[Handler[Any], object] | None = None) -> None:
+        """Answer one request. Never raises for what a client, a provider or a hook did.
+
+        ``begun``: the request was made by another handler, and checked as it came in. Its handler, and what that began.
+        """
+        if begun is None:
+            handler = self._by_path.get(request.path) or self._handler_for(request.path)
+            work = handler.begin(request)
+        else:
+            handler, work = begun
+        try:
+            if begun is None:
+                if request.upgrade or request.method == "CONNECT":
+                    _refuse_other_protocols(request)
+                if request.rare and _VIA in request.headers:
+                    self._check_loop(request)
+                request.response_lines = self._guard.check(request)
+                if request.response_lines and handler.cross_origin and self._guard.preflight(request):
+                    return
+            if handler.bounded:
+                if self.stopping or len(self._running) >= self._max_in_flight:
+                    raise self._turned_away(request)
+                self._running[work] = request
+            await handler.answer(work)
+            if request.writing_paused and not request.gone:
+                await handler.flush(work)
+        except ClientGone:
+            self._abandon(handler, work, "client_gone")
+        except GatewayError as fault:
+            self._refuse(handler, work, request, fault)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if request.ended_by is None or task is None or task.uncancel() > 0:
+                self._abandon(handler, work, "cancelled")
+                raise
+            # Only the request was ended, its connection goes on.
+            if isinstance(request.ended_by, GatewayError):
+                self._refuse(handler, work, request, request.ended_by)
+            else:
+                self._abandon(handler, work, "client_gone")
+        except Exception as exc:
+            self._log_defect(handler, work, exc)
+            self._refuse(handler, work, request, _defect())
+        finally:
+            if self._running.pop(work, None) is not None and self.stopping and not self._running:
+                self._idle.set()
+            handler.settle(work)
+
+    def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:
+        """Answer bytes that are no request, or a head that does not end."""
+        self._reject(fault.code or fault.kind)
+        refuse(reply, fault)
+
+    def _handler_for(self, path: str) -> Handler[Any]:
+        return next(handler for handler in self._handlers if handler.takes(path))
+
+    def _check_loop(self, request: Request) -> None:
+        """Raises LoopDetected for a request of this process. Two gateways in a row are no loop."""
+        if self._pseudonym and any(self._pseudonym in value for value in request.headers.getall(_VIA)):
+            raise LoopDetected
+
+    def _turned_away(self, request: Request) -> Overloaded:
+        if self.stopping:
+            request.reply.keep_alive = False
+            return Overloaded("The gateway is shutting down.", code="shutting_down")
+        return Overloaded(f"Too many concurrent requests (limit {self._max_in_flight}).")
+
+    def _refuse(self, handler: Handler[Any], work: object, request: Request, fault: GatewayError) -> None:
+        try:
+            handler.refuse(work, fault)
+        except Exception as exc:  # a hook failed: the client gets a plain error, or a cut
+            self._log_defect(handler, work, exc)
+            if request.reply.begun:
+                request.reply.abort()
+            else:
+                refuse(request.reply, _defect())
+
+    def _abandon(self, handler: Handler[Any], work: object, outcome: Literal["client_gone", "cancelled"]) -> None:
+        try:
+            handler.abandon(work, outcome)
+        except Exception as exc:  # of a hook
+            self._log_defect(handler, work, exc)
+
+    def _log_defect(self, handler: Handler[Any], work: object, exc: Exception) -> None:
+        fields = handler.log_fields(work)
+        self._log.error("A request failed inside the gateway.", **fields, exception=place(exc))
+        if self._report is not None:
+            self._report(exc, fields.get("request_id", ""))
+
+    # -- stopping ---------------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """Let running requests finish for ``seconds``, then end each. New requests get 503 from now on."""
+        self.stopping = True
+        if await self._idle_within(seconds):
+            return
+        for request in list(self._running.values()):
+            request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
+        if not await self._idle_within(END_SECS):
+            self._log.warning("Some requests could not be ended in good order.", requests=len(self._running))
+
+    async def _idle_within(self, seconds: float) -> bool:
+        if not self._running:
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _defect() -> GatewayError:
+    return GatewayError("The gateway failed to handle this request.")
+
+
+def _refuse_other_protocols(request: Request) -> None:
+    """Raises GatewayError for CONNECT and WebSocket. Any other ``Upgrade`` may be ignored (RFC 9110 7.8)."""
+    if request.method == "CONNECT":
+        raise ClientFault("The gateway is no forward proxy.", status=405, code="method_not_allowed", allow="GET, POST")
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        if request.path.endswith(_RESPONSES):
+            raise UpgradeRequired
+        raise GatewayError("The gateway does not relay WebSocket connections.", status=501, code="no_websocket")
