@@ -1,7 +1,7 @@
-"""What a store of buckets is asked, and what it answers.
+"""The store of rate limit buckets: its interface, limits, costs and verdicts.
 
-A bucket is found by its limit's ``name`` and a key (whose bucket it is). Amounts are requests, tokens or slots,
-moments and durations seconds.
+A bucket is identified by its limit's ``name`` and a key: a client, a model, a provider. Amounts are requests, tokens
+or slots. Times and durations are seconds.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MINUTE, HOUR = 60.0, 3600.0
 
 
 class Limit(Struct, frozen=True, eq=False):
-    """One bound, for every key on its level. ``name`` is ``level:unit``.
+    """One limit, for every key on its level. ``name`` is ``level:unit``.
 
-    A bucket of requests or tokens holds ``capacity`` and gains ``rate`` a second; of ``concurrent`` there are
-    ``capacity`` slots, and ``rate`` is 0. ``refill`` is how long an empty bucket takes to be full, 0 for slots.
-    ``quota`` is the configured number: so many each minute or hour, or so many slots. The burst is in ``capacity``.
+    A bucket of requests or tokens holds ``capacity`` (the burst) and gains ``rate`` per second. ``concurrent`` has
+    ``capacity`` slots and a ``rate`` of 0. ``refill``: seconds until an empty bucket is full, 0 for slots.
+    ``quota``: the configured number per minute or hour, or of slots.
     """
 
     level: Level
@@ -31,8 +31,8 @@ class Limit(Struct, frozen=True, eq=False):
     name: str
     capacity: float
     rate: float
-    refill: float = 0.0  # follows from the others
-    quota: int = 0  # follows from the others
+    refill: float = 0.0  # computed
+    quota: int = 0  # computed
 
     def __post_init__(self) -> None:
         force_setattr(self, "refill", self.capacity / self.rate if self.rate else 0.0)
@@ -41,7 +41,7 @@ class Limit(Struct, frozen=True, eq=False):
 
 
 class Cost(Struct, frozen=True, gc=False):
-    """``amount`` out of the bucket of ``key``: requests 1, tokens an estimate, a slot 1."""
+    """An amount to take from the bucket of ``key``: 1 request, 1 slot, or an estimate of tokens."""
 
     limit: Limit
     key: str
@@ -49,12 +49,11 @@ class Cost(Struct, frozen=True, gc=False):
 
 
 class Verdict(Struct, frozen=True, gc=False):
-    """All was taken, or nothing.
+    """Result of a take: all costs were taken, or none.
 
-    ``limit`` is the tightest of the buckets that were asked for (the smallest part of its capacity left), or the one
-    that refused; ``remaining`` is what is left in it, ``reset_after`` how long until it is full again and
-    ``retry_after`` how long until the refused amount is there (0 where it was granted, 1 for a slot, since nobody
-    knows when one gets free). With nothing asked for ``limit`` is ``None``.
+    ``limit``: of the bucket that refused, else of the tightest one (the smallest share of its capacity left); ``None``
+    if there were no costs. ``remaining`` and ``reset_after`` (seconds until full) describe that bucket.
+    ``retry_after``: seconds until the refused amount is available; 0 if admitted, 1 for a slot, as its end is unknown.
     """
 
     admitted: bool
@@ -65,21 +64,20 @@ class Verdict(Struct, frozen=True, gc=False):
 
 
 class Store(Protocol):
-    """Holds buckets. ``lease`` names the holder of slots: whoever takes them gives them back under the same number."""
+    """Holds buckets. ``lease`` identifies the holder of slots, which are released under the same number."""
 
     def take(self, costs: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
-        """All of ``costs`` at once, or none of them. A store that needs not wait answers at once.
+        """Take all costs, or none. Returns an awaitable only if the store has to wait.
 
-        No two costs name the same bucket. No amount is larger than its capacity.
+        The costs must name different buckets. No amount may exceed its capacity.
         """
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
-        """Synchronously, and never with an error: whatever this needs to wait for is queued.
+        """Correct what was taken, and release slots. Synchronous, and never raises: remote work is queued.
 
-        A correction takes ``amount`` without asking (more was used than was taken; the bucket may be in debt, by its
-        capacity at most), or with a negative one gives back (never beyond full). ``slots`` are given back; a slot
-        that the lease does not hold is none.
+        A positive correction takes more than was reserved, and may leave the bucket in debt by at most its capacity.
+        A negative one returns what was not used, up to a full bucket. Slots that the lease does not hold are ignored.
         """
 
     async def close(self) -> None:
-        """Nothing is asked afterwards. What is queued is sent, within 2 seconds."""
+        """Send what is queued, within 2 seconds. Nothing may be called afterwards."""

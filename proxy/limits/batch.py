@@ -1,4 +1,4 @@
-"""What one call of ``script.lua`` carries, and what its answer means. The wire's form is told there."""
+"""Encoding of one call of ``script.lua``, and decoding of its reply. The script documents the format."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from proxy.limits.bucket import BOUND, refill
 
 MICROSECONDS = 1e6
 
-Slot = tuple[str, str]  # a set of slots by the name of its limit and the key
+Slot = tuple[str, str]  # a set of slots: name of its limit, and key
 
 _answers = msgspec.msgpack.Decoder(list[float])
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Batch:
-    """Filled once, sent once. ``prefix`` begins all keys, as the one hash tag that they share."""
+    """Operations of one call. ``prefix`` starts all keys, as their common hash tag (Redis Cluster)."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -59,7 +59,9 @@ class Batch:
         return [self._key(*named) for named in (*self._buckets, *self._sets)]
 
     def argument(self, now: float | None, owner: str, life: float, spare: float) -> bytes:
-        """``now`` and ``life`` of a lease in seconds; ``spare`` seconds that a bucket's key outlives its being full."""
+        """The script's argument. ``now`` in seconds, ``None``: the server's time; ``life``: seconds of a lease;
+        ``spare``: seconds that a bucket's key is kept after it is full.
+        """
         return _encode(
             (
                 False if now is None else now * MICROSECONDS,
@@ -82,12 +84,12 @@ class Batch:
         return self._sets.setdefault(slot, -len(self._sets) - 1)
 
     def _key(self, name: str, key: str) -> bytes:
-        # A client's own word may hold what no UTF-8 can say.
+        # A client's ID may contain lone surrogates, from bytes of a header that are not UTF-8.
         return f"{{{self._prefix}}}:{name}:{key}".encode("utf-8", "surrogatepass")
 
 
 def answers(reply: bytes) -> list[tuple[int, float]]:
-    """For each take which cost is told of, from 1 (negative: it refused), and how much of its room is taken.
+    """For each take: the number of the reported cost, from 1 (negative: refused), and the used part of its bucket.
 
     Raises msgspec.MsgspecError.
     """
@@ -96,6 +98,7 @@ def answers(reply: bytes) -> list[tuple[int, float]]:
 
 
 def verdict(costs: Sequence[Cost], which: int, used: float) -> Verdict:
+    """The verdict for one take, from the script's two numbers."""
     cost = costs[abs(which) - 1]
     limit = cost.limit
     if not limit.rate:

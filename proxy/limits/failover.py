@@ -1,4 +1,4 @@
-"""What becomes of limits while the store that all share is away."""
+"""Failover of rate limits while the shared store is unavailable."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from proxy.limits.base import Cost, Limit, Store, Verdict
 
 Policy = Literal["local", "open", "closed"]
 
-# Asked to find out whether the store is back: it takes and writes like any other, and is full again in a millisecond.
+# Health probe of the store: a normal take, from a bucket that is full again within a millisecond.
 _PROBE = Cost(Limit("global", "requestsPerMinute", "probe", 1e6, 1e9), "")
 _UNLIMITED = Verdict(True, None, 0.0, 0.0, 0.0)
 _MEANWHILE = {
-    "local": "every process limits on its own, so limits hold only approximately",
-    "open": "nothing is limited",
+    "local": "each process limits on its own, so limits are approximate",
+    "open": "requests are not limited",
     "closed": "requests are refused",
 }
-_REMEMBERED = 20_000  # leases, some 400 bytes each; more than are in flight at once
+_MOST_LEASES = 20_000  # some 400 bytes each; more than are in flight at once
 
 
 class StoreDown(Exception):
-    """A store cannot be asked; the text says why, for the log. ``sent``: it may have heard the question."""
+    """A store is unavailable; the text is the reason, for the log. ``sent``: the request may have been processed."""
 
     def __init__(self, reason: str, *, sent: bool = False) -> None:
         super().__init__(reason)
@@ -37,34 +37,34 @@ class SharedStore(Store, Protocol):
     """A store that is reached over a network."""
 
     async def survey(self, limits: Sequence[Limit], most: int, seconds: float) -> list[list[tuple[str, float]]]:
-        """For each limit, the ``most`` keys that have used the largest parts of it. Raises StoreDown."""
+        """For each limit, the ``most`` keys with the highest usage. Raises StoreDown."""
 
 
-class Local(Store, Protocol):
-    """A store that answers at once."""
+class LocalStore(Store, Protocol):
+    """A store that never waits."""
 
     def take(self, costs: Sequence[Cost], lease: int) -> Verdict: ...
 
 
-class State(Struct, frozen=True):
-    """``since`` is a moment of the clock handed in; ``latency`` is how long the last answer took, in seconds."""
+class StoreState(Struct, frozen=True):
+    """State of the shared store. ``since``: time of the last change; ``latency``: seconds of the last reply."""
 
     up: bool
     since: float
-    latency: float | None  # none yet
+    latency: float | None  # None: no reply yet
     reason: str  # why it is down; "": it is up
 
 
 class Failover:
-    """Asks ``remote``, and where it is down what the policy says: ``local``, everything admitted, or Overloaded.
+    """Uses ``remote``. While it is down, applies the policy: use ``local``, admit everything, or raise Overloaded.
 
-    While it is down nobody waits for it: it is probed every ``interval`` seconds, and asked again once it answers.
+    Requests do not wait for a store that is down. It is probed every ``interval`` seconds until it answers.
     """
 
     def __init__(
         self,
         remote: SharedStore,
-        local: Local,
+        local: LocalStore,
         policy: Policy,
         *,
         warn: Callable[[str], object],
@@ -84,39 +84,39 @@ class Failover:
         self._reason = ""
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
-        # The buckets of which a lease has taken elsewhere: what becomes of them is not told to the remote store.
+        # Buckets from which a lease took during an outage. Their corrections do not go to the remote store.
         self._elsewhere: dict[int, set[tuple[str, str]]] = {}
 
     @property
-    def state(self) -> State:
-        return State(not self._reason, self._since, self._latency, self._reason)
+    def state(self) -> StoreState:
+        return StoreState(not self._reason, self._since, self._latency, self._reason)
 
     async def start(self) -> None:
-        """Ask once, so that a store that is away from the beginning is told of before a client finds out."""
+        """Probe once, so that a store that is down is logged before the first request."""
         try:
-            await self._asked([_PROBE], 0)
+            await self._timed_take([_PROBE], 0)
         except StoreDown as down:
-            self._lost(str(down))
+            self._mark_down(str(down))
 
     # -- as a Store -------------------------------------------------------------------------------
 
     def take(self, costs: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
-        """Raises Overloaded where the store is down and the policy ``closed``; never StoreDown."""
+        """Raises Overloaded if the store is down and the policy is ``closed``; never StoreDown."""
         if self._reason:
-            return self._instead(costs, lease)
-        return self._ask(costs, lease)
+            return self._take_elsewhere(costs, lease)
+        return self._take_remote(costs, lease)
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
         elsewhere = self._elsewhere.get(lease)
         if elsewhere is None:
             self._remote.settle(corrections, slots, lease)
             return
-        there = [cost for cost in corrections if _bucket(cost) in elsewhere]
-        here = [cost for cost in corrections if _bucket(cost) not in elsewhere]
-        # A slot goes to both: it is none to the store of which the lease does not hold it.
-        self._remote.settle(here, slots, lease)
+        local = [cost for cost in corrections if _bucket(cost) in elsewhere]
+        remote = [cost for cost in corrections if _bucket(cost) not in elsewhere]
+        # Slots are released in both stores: the one where the lease holds none ignores them.
+        self._remote.settle(remote, slots, lease)
         if self._policy == "local":
-            self._local.settle(there, slots, lease)
+            self._local.settle(local, slots, lease)
 
     async def survey(self, limits: Sequence[Limit], most: int, seconds: float) -> list[list[tuple[str, float]]]:
         """Raises StoreDown, after ``seconds`` at the latest."""
@@ -132,17 +132,17 @@ class Failover:
 
     # -- while it is up ---------------------------------------------------------------------------
 
-    async def _ask(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    async def _take_remote(self, costs: Sequence[Cost], lease: int) -> Verdict:
         try:
-            verdict = await self._asked(costs, lease)
+            verdict = await self._timed_take(costs, lease)
         except StoreDown as down:
-            self._lost(str(down))
-            return self._instead(costs, lease)
+            self._mark_down(str(down))
+            return self._take_elsewhere(costs, lease)
         if self._elsewhere and verdict.admitted and lease in self._elsewhere:
             self._elsewhere[lease].difference_update(map(_bucket, costs))
         return verdict
 
-    async def _asked(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    async def _timed_take(self, costs: Sequence[Cost], lease: int) -> Verdict:
         began = self._now()
         answer = self._remote.take(costs, lease)
         verdict = await answer if isawaitable(answer) else answer
@@ -151,23 +151,23 @@ class Failover:
 
     # -- while it is down -------------------------------------------------------------------------
 
-    def _lost(self, reason: str) -> None:
+    def _mark_down(self, reason: str) -> None:
         if self._reason or self._closed:
-            return  # told already, by another that asked at the same time
+            return  # another request has reported it already
         self._reason, self._since = reason or "no reason given", self._now()
-        self._warn(f"the store of limits is down ({self._reason}): until it is back {_MEANWHILE[self._policy]}")
-        self._probing = asyncio.get_running_loop().create_task(self._probe(), name="probe of the store of limits")
+        self._warn(f"The rate limit store is down ({self._reason}). Until it is back, {_MEANWHILE[self._policy]}.")
+        self._probing = asyncio.get_running_loop().create_task(self._probe(), name="rate limit store probe")
 
-    def _instead(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    def _take_elsewhere(self, costs: Sequence[Cost], lease: int) -> Verdict:
         if self._policy == "closed":
-            raise Overloaded("Rate limits cannot be checked at the moment.", code="limiter_unavailable")
+            raise Overloaded("The rate limit store is unavailable. Try again later.", code="limiter_unavailable")
         verdict = self._local.take(costs, lease) if self._policy == "local" else _UNLIMITED
         if verdict.admitted:
             self._remember(costs, lease)
         return verdict
 
     def _remember(self, costs: Sequence[Cost], lease: int) -> None:
-        if len(self._elsewhere) >= _REMEMBERED and lease not in self._elsewhere:
+        if len(self._elsewhere) >= _MOST_LEASES and lease not in self._elsewhere:
             del self._elsewhere[next(iter(self._elsewhere))]
         self._elsewhere.setdefault(lease, set()).update(map(_bucket, costs))
 
@@ -175,15 +175,15 @@ class Failover:
         while self._reason:
             await asyncio.sleep(self._interval)
             try:
-                await self._asked([_PROBE], 0)
+                await self._timed_take([_PROBE], 0)
             except StoreDown as down:
                 self._reason = str(down) or self._reason
             else:
-                self._found()
+                self._mark_up()
 
-    def _found(self) -> None:
+    def _mark_up(self) -> None:
         now = self._now()
-        self._info(f"the store of limits is back after {now - self._since:.1f} s")
+        self._info(f"The rate limit store is back after {now - self._since:.1f} s.")
         self._reason, self._since = "", now
 
 

@@ -1,4 +1,4 @@
-"""The slots that this process holds, by lease."""
+"""Slots that this process holds in Redis."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from proxy.limits.batch import Slot
 
 
 class Leases:
+    """Slots by lease."""
+
     def __init__(self) -> None:
         self._held: dict[int, set[Slot]] = {}
 
     def add(self, slot: Slot, lease: int) -> bool:
-        """False if the lease holds it already: no lease holds two of the same."""
+        """Add a slot; ``False`` if the lease holds it already."""
         held = self._held.setdefault(lease, set())
         if slot in held:
             return False
@@ -20,7 +22,7 @@ class Leases:
         return True
 
     def remove(self, slot: Slot, lease: int) -> bool:
-        """False if the lease does not hold it."""
+        """Remove a slot; ``False`` if the lease does not hold it."""
         held = self._held.get(lease, ())
         if slot not in held:
             return False

@@ -1,7 +1,6 @@
-"""The store of one process: what it holds is in dictionaries, and every answer is there at once.
+"""The store of one process, in dictionaries. It never waits.
 
-``grant`` runs twice per request, so the arithmetic of ``bucket.py`` is written out within its loop; all that is rarer
-calls it by its names.
+``grant`` runs twice per request, so it inlines the arithmetic of ``bucket.py``. Everything else calls that module.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from proxy.limits.generations import Generations
 from proxy.limits.prepared import NO_COSTS, Granted, PreparedCosts
 from proxy.limits.slots import Slots
 
-_SLOT_WAIT = 1.0  # seconds; nobody knows when one gets free
+_SLOT_WAIT = 1.0  # seconds; when a slot becomes free is unknown
 
-# What a take has changed so far, the last first: where, whose, and the ``full_at`` before. A refusal is rare, so it
-# undoes; a list of what is yet to be done seconds every take twice as many steps.
+# Undo log of a take, newest first: dictionary, key, previous ``full_at``. Refusals are rare, so undoing is cheaper
+# than checking all buckets before the first change.
 _Taken = tuple[()] | tuple[dict[str, float], str, float, "_Taken"]
 
 
 class Memory:
-    """A ``proxy.limits.base.Store``. ``now`` tells seconds that are never negative and never go back.
+    """A ``proxy.limits.base.Store``. ``now`` returns monotonic seconds, never negative.
 
-    Of each limit's name at most twice ``max_keys`` keys are kept, with 150 bytes each where a key has 40 letters
-    (see ``Generations``). Beyond that those that have not been asked for the longest are forgotten, which gives their
-    owners full buckets: only made-up clients are that many, and what bounds them is the limit of their address.
+    For each limit, at most twice ``max_keys`` keys are kept (see ``Generations``), with 150 bytes for a key of 40
+    characters. Beyond that the least recently used are dropped, which refills their buckets. Only a flood of invented
+    client IDs reaches this number, and the limit of their address applies to those.
     """
 
     __slots__ = ("_buckets", "_max_keys", "_now", "_slots", "_turns_at")
@@ -39,7 +38,7 @@ class Memory:
         self._now = now
         self._max_keys = max_keys
         self._buckets: dict[str, Generations] = {}
-        self._turns_at = inf  # before it no name's keys turn of themselves: one comparison for all of a take
+        self._turns_at = inf  # when the first of the generations turns: one comparison per take
         self._slots = Slots()
 
     def __repr__(self) -> str:
@@ -50,7 +49,7 @@ class Memory:
         return _verdict(*answer) if isinstance(answer, tuple) else answer
 
     def prepare(self, costs: Sequence[Cost]) -> PreparedCosts:
-        """For any number of takes: where a name's keys are, and that they know of such a refill, stays so."""
+        """Look up what does not change between takes: the generations of each limit, and its refill."""
         now = self._now()
         buckets, slots = [], []
         for cost in costs:
@@ -64,7 +63,7 @@ class Memory:
         return PreparedCosts(tuple(costs), tuple(buckets), tuple(slots))
 
     def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict:
-        """All that was asked for, or the verdict that refuses it."""
+        """Take all costs, or return the verdict that refuses them."""
         now = self._now()
         if now >= self._turns_at:
             self._turn(now)
@@ -78,7 +77,7 @@ class Memory:
                 full_at = keys.recall(key, now)
                 young = keys.young
             ahead = seconds + (full_at - now) if full_at > now else seconds
-            young[key] = now + ahead  # if a later one turns its generation, it is found in the old one
+            young[key] = now + ahead  # a later cost may turn the generation; ``_undo`` still has this dictionary
             taken = young, key, full_at, taken
             part = ahead / refill
             if part > most:
@@ -88,7 +87,7 @@ class Memory:
                 most, tightest = part, limit
         if not prepared.slots:
             return most, tightest
-        answer = self._hold(prepared, lease, most, tightest)
+        answer = self._take_slots(prepared, lease, most, tightest)
         if answer is None:
             _undo(taken)
             return self._refusal(prepared.costs, lease, now)
@@ -107,26 +106,25 @@ class Memory:
             self._slots.release(cost.limit.name, cost.key, lease)
 
     async def close(self) -> None:
-        """Nothing is queued, and what it holds goes with it."""
+        """Nothing is queued."""
 
-    # -- for the operator's eyes ------------------------------------------------------------------
+    # -- inspection -------------------------------------------------------------------------------
 
     @property
     def kept(self) -> int:
-        """How many buckets there are, slots aside."""
+        """Number of buckets, without slots."""
         return sum(map(len, self._buckets.values()))
 
     def usage(self, limit: Limit, key: str) -> float:
-        """What is left in a bucket, below 0 where it is in debt; of slots, how many are free."""
+        """The level of a bucket, negative if in debt; for slots, the number of free ones."""
         if not limit.rate:
             return limit.capacity - self._slots.held(limit.name, key)
         return bucket.level(limit, self._full_at(limit, key), self._now())
 
     def top_usage(self, limit: Limit, most: int) -> list[tuple[str, float]]:
-        """The keys that have used the largest parts of ``limit``, in that order and ``most`` of them at most.
+        """At most ``most`` keys with the highest usage, and the used part: 1 for an empty bucket, up to 2 in debt.
 
-        A part is 1 where nothing is left, and up to 2 in debt; keys that have used nothing are left out. To be asked
-        by a person and not by a request: it looks at every key once, which takes 0.1 s for a million.
+        For operators, not for requests: it scans all keys, 0.1 s for a million.
         """
         if not limit.rate:
             held = heapq.nlargest(most, self._slots.items(limit.name), key=itemgetter(1))
@@ -136,7 +134,7 @@ class Memory:
         now, refill = self._now(), bucket.refill(limit)
         return [(key, (full_at - now) / refill) for key, full_at in latest if full_at > now]
 
-    # -- within -----------------------------------------------------------------------------------
+    # -- internals --------------------------------------------------------------------------------
 
     def _keys(self, name: str, refill: float, now: float) -> Generations:
         keys = self._buckets.get(name)
@@ -148,14 +146,14 @@ class Memory:
         return keys
 
     def _turn(self, now: float) -> None:
-        """Every name's keys whose time has come, whoever is asked for: what nobody has asked for is full by then."""
+        """Turn all generations that are due; the buckets that this drops are full."""
         for keys in self._buckets.values():
             if now >= keys.turns_at:
                 keys.prepare(keys.longest, now)
         self._turns_at = min(keys.turns_at for keys in self._buckets.values())
 
-    def _hold(self, prepared: PreparedCosts, lease: int, most: float, tightest: Limit | None) -> Granted | None:
-        """All slots, or none; ``most`` and ``tightest`` are those of the buckets."""
+    def _take_slots(self, prepared: PreparedCosts, lease: int, most: float, tightest: Limit | None) -> Granted | None:
+        """Take all slots, or none. ``most`` and ``tightest`` describe the buckets of the same take."""
         count_with, order = self._slots.count_with, [cost.limit for cost in prepared.costs]
         for cost in prepared.slots:
             limit = cost.limit
@@ -174,7 +172,7 @@ class Memory:
         return FULL if keys is None else keys.peek(key)
 
     def _refusal(self, costs: Sequence[Cost], lease: int, now: float) -> Verdict:
-        """Of the one that has to be waited for the longest: before that no other answer is to be had."""
+        """The verdict for the cost with the longest wait."""
         waits = [self._retry_after(cost, lease, now) for cost in costs]
         retry_after = max(waits)
         cost = costs[waits.index(retry_after)]
@@ -199,7 +197,7 @@ def _verdict(part: float, limit: Limit | None) -> Verdict:
 
 
 def _undo(taken: _Taken) -> None:
-    """Exactly what was there before; a key that was not there is not kept, or made-up ones could push others out."""
+    """Restore the state before a take. New keys are removed, so that refused clients do not evict others."""
     while taken:
         young, key, full_at, taken = taken
         if full_at == FULL:

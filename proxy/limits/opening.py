@@ -1,4 +1,4 @@
-"""The limiter that the configuration asks for, on buckets in this process or in Redis."""
+"""Building the configured limiter, with buckets in this process or in Redis."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from proxy.redis import RedisClient
 
 
 def open_limiter(config: Config, redis: RedisClient | None, tally: Tally, log: Log) -> Limiter:
-    """``redis`` is needed where ``rateLimiting.store`` is ``redis``; it connects at its first use."""
+    """The limiter. ``redis`` is required if ``rateLimiting.store`` is ``redis``; it connects at its first use."""
     return Limiter(_store(config, redis, log), Rules.of(config.rate_limiting, config.auth), time.time, tally)
 
 
 def _store(config: Config, redis: RedisClient | None, log: Log) -> Store:
     settings = config.rate_limiting
-    # A client has two generations of keys (``limits/generations.py``).
+    # There are two generations of keys (``limits/generations.py``).
     memory = Memory(asyncio.get_running_loop().time, max(settings.max_clients // 2, 1))
     if settings.store == "memory":
         return memory

@@ -1,4 +1,4 @@
-"""The limits of a configuration as text, for ``sluice check``."""
+"""Limits of a configuration as text, for ``sluice check``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from proxy.limits.rules import Bounds, Rules
 
 
 def overview(config: Config) -> list[str]:
-    """What is limited: one line that says where it is counted, then one for each level, and for each key of the
-    configuration with limits of its own.
-    """
+    """A line for the store, then one for each level and each configured key with limits of its own."""
     settings, rules = config.rate_limiting, Rules.of(config.rate_limiting, config.auth)
     found = [*_levels(config, rules), *_keys(config, rules)]
     if rules.inactive or not (rules.credentials or found):
@@ -22,12 +20,12 @@ def overview(config: Config) -> list[str]:
 
 
 def _levels(config: Config, rules: Rules) -> Iterator[str]:
-    # An address is a level of its own only where nobody proves who asks.
+    # The level of addresses applies only without authentication.
     levels = {"global": rules.shared, "perClient": rules.own}
     if not rules.credentials:
         levels["perAddress"] = rules.address
     for name, bounds in (levels | {"perModel": rules.model, "perProvider": rules.provider}).items():
-        if text := _in_words(bounds):
+        if text := _text(bounds):
             yield f"{name}  {text}"
 
 
@@ -36,8 +34,8 @@ def _keys(config: Config, rules: Rules) -> Iterator[str]:
         return
     for key in config.auth.keys:
         if key.limits is not None:
-            yield f"key {key.name}  {_in_words(rules.client(key.limits)) or 'not limited'}"
+            yield f"key {key.name}  {_text(rules.client(key.limits)) or 'not limited'}"
 
 
-def _in_words(bounds: Bounds) -> str:
+def _text(bounds: Bounds) -> str:
     return ", ".join(bound_in_words(limit.unit, limit.quota, int(limit.capacity)) for limit in bounds.all)

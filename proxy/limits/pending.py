@@ -1,4 +1,4 @@
-"""What Redis has still to be told: corrections, released slots, leases that live on. Bounded while it is away."""
+"""Queue of corrections, released slots and lease renewals for Redis. It is bounded, for outages."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from proxy.limits.batch import Batch, Slot
 from proxy.limits.leases import Leases
 
 MOST = 100_000  # corrections, and as many released slots
-_TOGETHER = 1000  # of each in one call
+_MOST_PER_CALL = 1000  # of each
 
 T = TypeVar("T")
 
 
 class Sent(Struct):
-    """What went with one call."""
+    """What was sent with one call."""
 
     corrections: list[Cost]
     released: list[tuple[Slot, int]]
 
 
 class Pending:
+    """The queue."""
+
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._corrections: deque[Cost] = deque()
-        # Beyond its length the oldest fall out: a lease that is renewed no more expires by itself.
+        # The oldest are dropped: a lease that is not renewed expires.
         self._released: deque[tuple[Slot, int]] = deque(maxlen=most)
         self._renewals: deque[tuple[Slot, int]] = deque()
 
@@ -45,23 +47,26 @@ class Pending:
         self._renewals = deque(held)
 
     def fill(self, batch: Batch, held: Leases) -> Sent:
-        """Move into ``batch`` what it can carry. What ``held`` does not hold any more is not renewed."""
-        told = Sent(_first(self._corrections), _first(self._released))
-        for cost in told.corrections:
+        """Move entries into ``batch``. Only slots in ``held`` are renewed."""
+        sent = Sent(_first(self._corrections), _first(self._released))
+        for cost in sent.corrections:
             batch.correct(cost)
-        for slot, lease in told.released:
+        for slot, lease in sent.released:
             batch.release(slot, lease)
         for renewal in _first(self._renewals):
             if renewal in held:
                 batch.renew(*renewal)
-        return told
+        return sent
 
-    def put_back(self, told: Sent, corrections: bool) -> None:
-        """The call failed. Releasing twice does no harm; a correction that may have arrived must not come again."""
-        for each in reversed(told.released[: self._most - len(self._released)]):
+    def put_back(self, sent: Sent, corrections: bool) -> None:
+        """Queue again what a failed call had sent.
+
+        ``corrections``: also the corrections, which must not be applied twice. Releases may be.
+        """
+        for each in reversed(sent.released[: self._most - len(self._released)]):
             self._released.appendleft(each)
         if corrections:
-            self._corrections.extendleft(reversed(told.corrections))
+            self._corrections.extendleft(reversed(sent.corrections))
         self._renewals.clear()
 
     def __bool__(self) -> bool:
@@ -71,7 +76,7 @@ class Pending:
         return len(self._corrections) + len(self._released)
 
     def _merge(self) -> None:
-        """One correction for each bucket; if these are too many, the oldest half is forgotten: buckets fill anyway."""
+        """Merge corrections by bucket. If there are still too many, drop the oldest half: buckets refill anyway."""
         sums: dict[tuple[str, str, float, float], float] = {}
         limits: dict[tuple[str, str, float, float], Limit] = {}
         for cost in self._corrections:
@@ -84,4 +89,4 @@ class Pending:
 
 
 def _first(queue: deque[T]) -> list[T]:
-    return [queue.popleft() for _ in range(min(len(queue), _TOGETHER))]
+    return [queue.popleft() for _ in range(min(len(queue), _MOST_PER_CALL))]

@@ -1,7 +1,6 @@
-"""Costs with all found out that does not change from one take to the next, and the face of a store that takes them so.
+"""Precomputed costs, and the store protocol that accepts them.
 
-The same client and the same deployment cost the same again and again: what is found out once is not looked up by
-every request.
+A client or a deployment has the same costs for each request, so their buckets are looked up once.
 """
 
 from __future__ import annotations
@@ -14,38 +13,37 @@ from msgspec import Struct
 from proxy.limits.base import Cost, Limit, Store, Verdict
 from proxy.limits.generations import Generations
 
-# Where the bucket is found, whose it is, how many seconds of refilling it costs, and how many an empty one takes.
+# Generations of the limit, key, cost in seconds of refill, seconds to refill an empty bucket, limit.
 Bucket: TypeAlias = tuple[Generations, str, float, float, Limit]
 
-# Of what was granted at once: the part that is in use of the tightest bucket, and its limit. From it alone follows
-# what a client is told, so that no verdict is made for a take that goes well.
+# Used part of the tightest bucket, and its limit. It replaces a ``Verdict`` for takes that are granted at once.
 Granted: TypeAlias = tuple[float, Limit | None]
 
 NO_COSTS: Granted = (-1.0, None)
 
 
 class PreparedCosts(Struct, frozen=True, eq=False):
-    """``costs``, and what one store made of them: it means nothing to another."""
+    """``costs`` with their buckets and slots, prepared by one store and valid only there."""
 
     costs: tuple[Cost, ...]
     buckets: tuple[Bucket, ...] = ()
     slots: tuple[Cost, ...] = ()
 
     def with_more(self, other: PreparedCosts) -> PreparedCosts:
-        """Both at once."""
+        """The costs of both."""
         return PreparedCosts(self.costs + other.costs, self.buckets + other.buckets, self.slots + other.slots)
 
 
 @runtime_checkable
 class PreparedStore(Protocol):
-    """A store by its quicker face. ``grant`` is ``Store.take``, but says less of what was granted at once."""
+    """A store with a faster ``take``, for prepared costs: ``grant`` returns less if it grants at once."""
 
     def prepare(self, costs: Sequence[Cost]) -> PreparedCosts: ...
     def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]: ...
 
 
 class UnpreparedStore:
-    """The quicker face of a store that has none of its own: it is not bothered with nothing, and else just asked."""
+    """Adapter from ``Store`` to ``PreparedStore``. A take without costs does not reach the store."""
 
     __slots__ = ("_store",)
 
@@ -60,7 +58,7 @@ class UnpreparedStore:
 
 
 def part_of(verdict: Verdict) -> float:
-    """The part that is in use of the bucket that it tells of; beyond 1 where that is in debt."""
+    """The used part of the verdict's bucket; above 1 if in debt, -1 without a bucket."""
     limit = verdict.limit
     if limit is None:
         return -1.0

@@ -1,8 +1,8 @@
-"""Buckets in Redis, exact over any number of processes.
+"""Buckets in Redis, exact across any number of processes.
 
-Takes that arrive while a call is under way wait for it and then share the next one, so that under load many takes
-seconds one round trip; settlements ride along. Whoever holds slots holds them as leases that expire unless they
-are renewed: what a process held that died is free after ``lease_secs``.
+One call is in progress at a time. Takes that arrive meanwhile share the next one, so under load many takes cost one
+round trip; settlements are sent with them. Slots are held as leases, which expire after ``lease_secs`` unless renewed,
+so that a process that dies does not keep them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from proxy.limits.script_connection import ScriptConnection
 from proxy.limits.survey import Found, survey
 from proxy.redis import RedisClient
 
-_TOGETHER = 500  # takes in one call
-_SOON = 0.02  # seconds that a settlement waits for a call to ride with
-_LATER = 1.0  # the same after a failure: takes find out sooner whether Redis is back
-_GOODBYE = 2.0  # seconds for what is queued at the end
+_MOST_TAKES = 500  # in one call
+_FLUSH_DELAY = 0.02  # seconds that a settlement waits for a take to be sent with
+_RETRY_DELAY = 1.0  # the same after a failure; takes retry at once
+_CLOSE_TIMEOUT = 2.0  # seconds
 _GRANTED = Verdict(True, None, 0.0, 0.0, 0.0)
 
 
@@ -36,11 +36,11 @@ class _Take(Struct, eq=False):
     costs: Sequence[Cost]
     lease: int
     answer: Future[Verdict]
-    gained: list[Slot] = []  # what the lease did not hold before
+    gained: list[Slot] = []  # slots that the lease did not hold before
 
 
 class RedisStore:
-    """``now`` is for tests: seconds to go by instead of the server's time."""
+    """A shared store. ``now`` replaces the server's time in tests."""
 
     def __init__(self, redis: RedisClient, *, lease_secs: float = 15.0, now: Callable[[], float] | None = None) -> None:
         script = files("proxy.limits").joinpath("script.lua").read_text(encoding="utf-8")
@@ -51,10 +51,10 @@ class RedisStore:
         self._lease_secs = lease_secs
         self._now = now
         self._takes: deque[_Take] = deque()  # waiting for a call
-        self._asking: list[_Take] = []  # in the one that is under way
+        self._in_call: list[_Take] = []  # in the present one
         self._pending = Pending()
         self._leases = Leases()
-        self._due = False  # what is pending goes without waiting for a take
+        self._due = False  # send pending settlements without waiting for a take
         self._down = False  # the last call failed
         self._closing = False
         self._wake = asyncio.Event()
@@ -65,7 +65,7 @@ class RedisStore:
     # -- as a Store -------------------------------------------------------------------------------
 
     async def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
-        """Raises StoreDown. Whoever is cancelled while waiting has taken nothing."""
+        """Raises StoreDown. If it is canceled, nothing is taken."""
         if not costs:
             return _GRANTED
         if self._closing:
@@ -76,8 +76,7 @@ class RedisStore:
         try:
             return await take.answer
         except asyncio.CancelledError:
-            # The answer may have come in this very turn of the loop. If it is still to come, it will find the
-            # future cancelled.
+            # The reply may have arrived in this iteration of the loop. A later reply finds the future canceled.
             if _granted(take.answer):
                 self._give_back(take)
             raise
@@ -91,14 +90,14 @@ class RedisStore:
             if self._leases.remove(slot, lease):
                 self._pending.release(slot, lease)
         if self._pending and self._flush is None and not self._closing:
-            self._flush = asyncio.get_running_loop().call_later(_SOON, self._flush_now)
+            self._flush = asyncio.get_running_loop().call_later(_FLUSH_DELAY, self._flush_now)
 
     async def survey(self, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
-        """Raises StoreDown, after ``seconds`` at the latest."""
+        """The highest usage for each limit. Raises StoreDown, after ``seconds`` at the latest."""
         return await survey(self._redis, limits, most, seconds)
 
     async def close(self) -> None:
-        """What is held until now is released as well."""
+        """Release all slots, and send what is queued."""
         for slot, lease in self._leases:
             self._pending.release(slot, lease)
         self._closing = True
@@ -108,7 +107,7 @@ class RedisStore:
         if self._pending or self._task is not None:
             self._flush_now()
             assert self._task is not None
-            await asyncio.wait([self._task], timeout=_GOODBYE)
+            await asyncio.wait([self._task], timeout=_CLOSE_TIMEOUT)
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._link.close()
@@ -136,9 +135,9 @@ class RedisStore:
     async def _round(self) -> None:
         batch = Batch(self._prefix)
         told = self._pending.fill(batch, self._leases)
-        self._asking = [self._takes.popleft() for _ in range(min(len(self._takes), _TOGETHER))]
+        self._in_call = [self._takes.popleft() for _ in range(min(len(self._takes), _MOST_TAKES))]
         try:
-            for take in self._asking:
+            for take in self._in_call:
                 batch.take(take.costs, take.lease)
             self._answered(answers(await self._link.call(batch.keys(), self._argument(batch))))
         except asyncio.CancelledError:
@@ -146,9 +145,9 @@ class RedisStore:
             raise
         except StoreDown as down:
             self._failed(told, down)
-        except Exception as error:  # a mistake: of ours, or of what answers in our script's place
+        except Exception as error:  # an internal error, or a reply that is not our script's
             self._failed(told, StoreDown(f"{type(error).__name__}: {error}"))
-        self._asking = []
+        self._in_call = []
 
     def _argument(self, batch: Batch) -> bytes:
         if self._now is None:
@@ -157,14 +156,14 @@ class RedisStore:
 
     def _answered(self, found: list[tuple[int, float]]) -> None:
         abandoned = []
-        for take, (which, used) in zip(self._asking, found, strict=True):
+        for take, (which, used) in zip(self._in_call, found, strict=True):
             if take.answer.cancelled():
                 abandoned.append((take, which))
                 continue
             if which > 0:
                 self._hold(take)
             take.answer.set_result(verdict(take.costs, which, used))
-        # Last, so that none gives back a slot of which another take of its lease knows.
+        # Last, so that a slot is not released that another take of the same lease uses.
         for take, which in abandoned:
             if which > 0:
                 self._hold(take)
@@ -174,9 +173,9 @@ class RedisStore:
             self._renew()
 
     def _failed(self, told: Sent, down: StoreDown) -> None:
-        for take in (*self._asking, *self._takes):
+        for take in (*self._in_call, *self._takes):
             if not take.answer.done():
-                take.answer.set_exception(StoreDown(str(down), sent=down.sent))  # each its own, with its own traceback
+                take.answer.set_exception(StoreDown(str(down), sent=down.sent))  # one each, for separate tracebacks
         self._takes.clear()
         self._pending.put_back(told, corrections=not down.sent)
         self._down, self._due = True, False
@@ -184,9 +183,9 @@ class RedisStore:
             self._flush.cancel()
             self._flush = None
         if self._pending and not self._closing:
-            self._flush = asyncio.get_running_loop().call_later(_LATER, self._flush_now)
+            self._flush = asyncio.get_running_loop().call_later(_RETRY_DELAY, self._flush_now)
 
-    # -- what is held -----------------------------------------------------------------------------
+    # -- slots ------------------------------------------------------------------------------------
 
     def _hold(self, take: _Take) -> None:
         slots = [(cost.limit.name, cost.key) for cost in take.costs if not cost.limit.rate]
@@ -195,7 +194,7 @@ class RedisStore:
             self._renewal = asyncio.get_running_loop().call_later(self._lease_secs / 3, self._renew)
 
     def _renew(self) -> None:
-        """Leases that are held live on. After a failure at once: Redis may have lost them."""
+        """Renew all leases. Called at once after a failure, as Redis may have lost them."""
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None

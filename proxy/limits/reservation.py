@@ -1,4 +1,4 @@
-"""What one exchange was granted of the limits, from the first bucket to the account at its end."""
+"""The reservation of one exchange: what it has taken from the limits, until it is settled."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from proxy.limits.snapshot import LimiterSnapshot
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import Endpoint
 
-ROUNDING = 1e-3  # of a request or token: what floating point makes of 68 is 67.9999999
+ROUNDING = 1e-3  # of a request or token: floating point turns 68 into 67.9999999
 _NOTHING: Costs = ()
 
 
 class Grant(Struct):
-    """What was taken for one deployment; ``asked`` is how many attempts the exchange had made before.
+    """What was taken for one deployment. ``asked``: number of attempts that the exchange had made before.
 
-    It has a lease of its own: two attempts that run side by side at one provider hold two of its slots.
+    It has a lease of its own, since two concurrent attempts at one provider hold two of its slots.
     """
 
     costs: Costs
@@ -35,54 +35,55 @@ class Grant(Struct):
 
 
 class Reservation(Struct, eq=False):
-    """One exchange's ``proxy.exchange.Hold``; ``lease`` is its name at the store, where there are slots.
+    """A ``proxy.exchange.LimitReservation``. ``lease`` identifies it at the store, if there are slots.
 
-    One is made for each request, by position: a Struct, since Python's own ``__init__`` costs three times as much.
+    A Struct, since one is made per request, and Python's own ``__init__`` costs three times as much.
     """
 
     _snapshot: LimiterSnapshot
     _client: Client | None
     _attempts: list[Attempt]
     lease: int
-    _requests: Costs  # what is asked for before the body is read
+    _requests: Costs  # taken before the body is read
     _tightest: Granted = NO_COSTS  # of all buckets so far, or the one that refused the exchange
     _grants: dict[Deployment, Grant] = {}
-    _above: Costs = ()  # tokens of the levels that all deployments share, once they are taken
+    _above: Costs = ()  # tokens taken from the levels above deployments
     _endpoint: Endpoint | None = None
     _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
-    _passed: Verdict | None = None  # of the one that refused the last deployment
-    _level: str = ""  # whose limit refused the exchange
-    _refused: bool = False  # after something had been granted
+    _refusal: Verdict | None = None  # for the last deployment that was refused
+    _level: str = ""  # of the limit that refused the exchange
+    _refused: bool = False  # refused after something was taken
 
     def __repr__(self) -> str:
-        """Without the call, whose words are the client's."""
+        """Without the call, which contains the client's text."""
         return f"<Hold {len(self._grants)} grants, lease {self.lease}>"
 
     # -- taking -----------------------------------------------------------------------------------
 
     def begin(self, verdict: Verdict) -> None:
-        """What the store said before the body was read, where it did not grant it at once. Raises RateLimited."""
+        """Record the verdict of a store that had to wait, before the body is read. Raises RateLimited."""
         if not verdict.admitted:
             self._requests = ()
-            raise self._told(verdict)
+            raise self._error(verdict)
         self._tightest = part_of(verdict), verdict.limit
 
     def set_call(self, endpoint: Endpoint, call: Call | None) -> None:
-        """What tokens are estimated from is known now; there is no call in what is not read."""
+        """Set the call, from which tokens are estimated; ``None``: the body is not read."""
         if self._snapshot.rules.counts_tokens:
             self._endpoint, self._call = endpoint, call
 
     def reserve(self, deployment: Deployment) -> bool | Awaitable[bool]:
-        """Whether its model and its provider have room. Raises RateLimited where nobody else's would help.
+        """Take from the buckets of a deployment's model and provider; ``False`` if they refuse.
 
-        It answers at once where the store does: a coroutine for each attempt would seconds more than the taking.
+        Raises RateLimited if another deployment would not help. Returns an awaitable only if the store has to wait: a
+        coroutine per attempt would cost more than the take.
         """
         grants, snapshot = self._grants, self._snapshot
         if grants:
             if deployment in grants:
                 return True
-            self._leave()
+            self._return_ended()
         prepared, above, lease = snapshot.deployment_costs((deployment.name, deployment.provider.name)), _NOTHING, 0
         own, rules = prepared.costs, snapshot.rules
         if rules.gives_back:
@@ -95,7 +96,7 @@ class Reservation(Struct, eq=False):
         answer = snapshot.prepared_store.grant(prepared, lease)
         if not isinstance(answer, tuple):
             if not isinstance(answer, Verdict):
-                return self._later(deployment, own, above, lease, answer)
+                return self._wait(deployment, own, above, lease, answer)
             if not self._granted(answer):
                 return False
         elif answer[0] > self._tightest[0]:
@@ -105,13 +106,13 @@ class Reservation(Struct, eq=False):
             self._above = above
         return True
 
-    async def _later(
+    async def _wait(
         self, deployment: Deployment, own: Costs, above: Costs, lease: int, verdict: Awaitable[Verdict]
     ) -> bool:
         if not self._granted(await verdict):
             return False
         self._grants[deployment] = Grant(own, len(self._attempts), lease)
-        self._above = self._above or above  # another attempt may have entered meanwhile
+        self._above = self._above or above  # a concurrent attempt may have set it
         return True
 
     def _granted(self, verdict: Verdict) -> bool:
@@ -121,8 +122,8 @@ class Reservation(Struct, eq=False):
         if not verdict.admitted:
             if limit.level not in ("model", "provider"):
                 self._refused = True
-                raise self._told(verdict)
-            self._passed = verdict
+                raise self._error(verdict)
+            self._refusal = verdict
             return False
         part = part_of(verdict)
         if part > self._tightest[0]:
@@ -130,22 +131,22 @@ class Reservation(Struct, eq=False):
         return True
 
     def refusal(self) -> RateLimited | None:
-        """Why the last deployment had no room, where that ends the exchange."""
-        if self._passed is None:
+        """The error for the last refused deployment, if the exchange ends with it."""
+        if self._refusal is None:
             return None
         self._refused = True
-        return self._told(self._passed)
+        return self._error(self._refusal)
 
-    # -- what is needed ---------------------------------------------------------------------------
+    # -- estimates --------------------------------------------------------------------------------
 
     def _tokens(self, deployment: Deployment) -> tuple[Costs, Costs]:
-        """For this deployment alone, and, if it is the first, for the exchange: only now its tokens are known."""
+        """Costs in tokens for this deployment, and, for the first one, for the levels above."""
         rules, tokens = self._snapshot.rules, self._estimate(deployment)
         limits = ((rules.model.tokens, deployment.name), (rules.provider.tokens, deployment.provider.name))
         return _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
 
     def _shared(self) -> list[tuple[Limit | None, str]]:
-        """The token limits above the deployment's, and whose bucket it is."""
+        """The token limits of the levels above deployments, each with its key."""
         rules, client = self._snapshot.rules, self._client
         found = [(rules.shared.tokens, SHARED_KEY)]
         if client is not None:
@@ -166,78 +167,76 @@ class Reservation(Struct, eq=False):
         return self._prompt + output_tokens(call, most, estimate.output)
 
     def _unread(self) -> int:
-        """The tokens of a form, of which only the kind is known."""
+        """Estimated tokens of a multipart form, which is not read."""
         estimates = self._snapshot.rules.estimates
         path = self._endpoint.path if self._endpoint is not None else ""
         if path.startswith("audio/"):
             return estimates.per_audio
         return estimates.per_image if path.startswith("images/") else 0
 
-    # -- giving back ------------------------------------------------------------------------------
+    # -- settlement -------------------------------------------------------------------------------
 
-    def _leave(self) -> None:
-        """Another deployment is asked: those whose attempts have ended hold back nobody any more."""
+    def _return_ended(self) -> None:
+        """Return what was taken for deployments whose attempts have ended."""
         running = [attempt.deployment for attempt in self._attempts if attempt.ended is None]
         for deployment, grant in self._grants.items():
             if grant.costs and deployment not in running:
-                self._give(self._unused(deployment, grant), grant.costs, grant.lease)
+                self._send(self._unused(deployment, grant), grant.costs, grant.lease)
                 grant.costs = ()
 
-    def _give(self, corrections: list[Cost], costs: Costs, lease: int) -> None:
-        """Correct what was taken, and free whatever slots are among the costs."""
+    def _send(self, corrections: list[Cost], costs: Costs, lease: int) -> None:
+        """Send corrections, and release the slots among the costs."""
         slots = [cost for cost in costs if not cost.limit.rate] if self._snapshot.rules.has_slots else []
         if corrections or slots:
             self._snapshot.store.settle(corrections, slots, lease)
 
     def _unused(self, deployment: Deployment, grant: Grant) -> list[Cost]:
-        """Of a deployment that brought nothing: its tokens, and the request too if it was not even asked."""
+        """Corrections for a deployment without a response: its tokens, and the request if it made no attempt."""
         asked = any(attempt.deployment is deployment for attempt in self._attempts[grant.asked :])
         return [_back(cost) for cost in grant.costs if cost.limit.rate and (_is_tokens(cost) or not asked)]
 
-    def _told(self, verdict: Verdict) -> RateLimited:
-        told = _told(verdict)
+    def _error(self, verdict: Verdict) -> RateLimited:
+        error = _error(verdict)
         self._tightest = part_of(verdict), verdict.limit
-        self._level = told.limit
-        return told
+        self._level = error.limit
+        return error
 
     def settle(self, exchange: Exchange) -> None:
-        """Synchronously, once. A request that a later limit refused has used nothing."""
+        """Settle everything. Synchronous; called once. A request that a limit refused later has used nothing."""
         snapshot = self._snapshot
         if self._level:
             snapshot.tally.limited(self._level)
         elif exchange.error != "limiter_unavailable":
             snapshot.tally.admitted()
         if self._refused or snapshot.rules.gives_back:
-            self._give_back(exchange)
+            self._settle(exchange)
 
-    def _give_back(self, exchange: Exchange) -> None:
-        """What was reserved and not used, and slots."""
+    def _settle(self, exchange: Exchange) -> None:
+        """Return what was reserved and not used, and release slots."""
         answering = _answering(exchange.attempts)
         used = self._used(exchange)
         for deployment, grant in self._grants.items():
-            brought = deployment is answering and used != 0
-            corrections = _corrected(grant.costs, used) if brought else self._unused(deployment, grant)
-            self._give(corrections, grant.costs, grant.lease)
+            answered = deployment is answering and used != 0
+            corrections = _corrected(grant.costs, used) if answered else self._unused(deployment, grant)
+            self._send(corrections, grant.costs, grant.lease)
         corrections = _corrected(self._above, used)
         if self._refused:
             corrections += [_back(cost) for cost in self._requests if cost.limit.rate]
-        self._give(corrections, self._requests, self.lease)
+        self._send(corrections, self._requests, self.lease)
 
     def _used(self, exchange: Exchange) -> int | None:
-        """Tokens; ``None`` where the estimate is the best that is known."""
+        """Tokens used by the exchange; ``None`` if the estimate is the best value."""
         usage = exchange.usage
         if usage is not None:
             return (usage.total_input or 0) + (usage.total_output or 0)
-        if exchange.events:  # a stream that does not say: mostly an event is a token
+        if exchange.events:  # a stream without usage: most events are one token
             return (self._prompt or 0) + exchange.events
         return None if exchange.outcome == "ok" else 0
 
-    # -- telling ----------------------------------------------------------------------------------
+    # -- reporting --------------------------------------------------------------------------------
 
     def header_lines(self) -> bytes:
-        """``X-RateLimit-...`` of the tightest bucket: its configured rate, the amount that may be taken from it now,
-        and when it is full again, in Unix seconds.
-        """
+        """``X-RateLimit-...`` of the tightest bucket: configured rate, remaining amount, and Unix time when full."""
         part, limit = self._tightest
         if limit is None:
             return b""
@@ -249,11 +248,11 @@ class Reservation(Struct, eq=False):
 
 
 def remaining(limit: Limit, part: float) -> int:
-    """What may be taken now from a bucket of which ``part`` is used; whole requests, tokens or slots."""
+    """Whole requests, tokens or slots left in a bucket, from its used part."""
     return int((1.0 - part) * limit.capacity + ROUNDING) if part < 1.0 else 0
 
 
-def _told(verdict: Verdict) -> RateLimited:
+def _error(verdict: Verdict) -> RateLimited:
     limit = verdict.limit
     assert limit is not None
     retry_after = max(1, ceil(verdict.retry_after))
@@ -261,7 +260,7 @@ def _told(verdict: Verdict) -> RateLimited:
 
 
 def _answering(attempts: list[Attempt]) -> Deployment | None:
-    """Whose tokens the exchange has used: who did not fail, else the last one."""
+    """The deployment that the tokens are counted for: of the last attempt that did not fail, else of the last one."""
     found = next((attempt for attempt in reversed(attempts) if not attempt.failure), attempts[-1] if attempts else None)
     return None if found is None else found.deployment
 
@@ -271,12 +270,12 @@ def _is_tokens(cost: Cost) -> bool:
 
 
 def _reserved(limits: Iterable[tuple[Limit | None, str]], tokens: int) -> Costs:
-    """As much as is estimated, but never more than a bucket can hold: that could never be granted."""
+    """Costs in tokens, capped by the capacity: more could never be granted."""
     return tuple(Cost(limit, key, min(float(tokens), limit.capacity)) for limit, key in limits if limit is not None)
 
 
 def _corrected(costs: Iterable[Cost], used: int | None) -> list[Cost]:
-    """The difference between what was reserved and what was used."""
+    """Corrections from what was reserved to what was used."""
     if used is None:
         return []
     found = [Cost(cost.limit, cost.key, used - cost.amount) for cost in costs if _is_tokens(cost)]

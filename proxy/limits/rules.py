@@ -1,4 +1,4 @@
-"""The configuration's bounds as limits, compiled once, and what they make a request cost."""
+"""Configured limits, compiled once, and the costs of requests that follow from them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from proxy.config.schema import Auth, Limits, RateLimiting, TokenEstimate
 from proxy.identity import Client
 from proxy.limits.base import HOUR, MINUTE, Cost, Level, Limit, Unit
 
-ADDRESS_WORTH = 10  # an address gets so many clients' worth, unless the configuration says otherwise
-MOST_OVERRIDES = 1024  # limits of keys that are kept compiled
-SHARED_KEY = "all"  # whose bucket it is where all share one
+ADDRESS_FACTOR = 10  # default limits of an address, as a multiple of a client's
+MOST_OVERRIDES = 1024  # compiled limits of keys and tokens in the cache
+SHARED_KEY = "all"  # key of the global buckets
 
 Costs = tuple[Cost, ...]
 
@@ -19,9 +19,9 @@ _BOUNDS = ("requests_per_minute", "requests_per_hour", "tokens_per_minute", "con
 
 
 class Bounds(Struct, frozen=True, eq=False):
-    """What one level bounds: what is taken before the body is read, and what when the call is known."""
+    """Limits of one level: ``requests`` are taken before the body is read, ``tokens`` when the call is known."""
 
-    requests: tuple[Limit, ...] = ()  # requests, and slots last
+    requests: tuple[Limit, ...] = ()  # slots last
     tokens: Limit | None = None
 
     @property
@@ -33,12 +33,14 @@ UNBOUNDED = Bounds()
 
 
 class Rules:
-    """Every level's bounds; ``shared`` is the level ``global``, ``own`` that of a client without limits of its own.
-    ``address`` is meant for clients that prove nothing: theirs nest under it. ``enabled``: the levels of the
-    configuration hold; ``credentials``: the own limits of a key or token hold, whether they do or not.
+    """The limits of all levels.
 
-    ``counts_tokens``: whether any bound so far is one of tokens, so that a call needs an estimate; ``has_slots``:
-    whether any is ``concurrent``; ``gives_back``: whether any is either, so that something has to be given back.
+    ``shared``: the level ``global``. ``own``: of a client without limits of its own. ``address``: for clients without
+    authentication, in addition to their own. ``enabled``: the configured levels apply; ``credentials``: the limits of
+    keys and tokens apply, even if the levels do not.
+
+    ``counts_tokens``: there are token limits, so calls need an estimate. ``has_slots``: there are ``concurrent``
+    limits. ``gives_back``: there are either, so exchanges must be settled.
     """
 
     __slots__ = (
@@ -75,18 +77,18 @@ class Rules:
 
     @classmethod
     def of(cls, settings: RateLimiting, auth: Auth | None = None) -> Rules:
-        """``auth`` says whether there are credentials; without it there are none."""
+        """Rules of a configuration; without ``auth``, or in mode ``none``, there are no credentials."""
         return cls(settings, auth is not None and auth.mode != "none")
 
     @property
     def inactive(self) -> bool:
-        """No request can be limited."""
+        """Whether no request can be limited."""
         return not self.enabled and not self.credentials
 
     def client(self, overrides: Limits | None) -> Bounds:
-        """The bounds of a client whose own limits, if any, come before the configuration's, member by member.
+        """The limits of a client. Members of its own limits replace the configured ones.
 
-        Own limits with ``enabled: false`` lift all bounds of this level.
+        Own limits with ``enabled: false`` remove all limits of this level.
         """
         if overrides is None:
             return self.own
@@ -94,7 +96,7 @@ class Rules:
         return found if found is not None else self._compiled(overrides)
 
     def client_costs(self, client: Client | None) -> Costs:
-        """What a client (``None``: nobody is asked who it is) costs before the body is read."""
+        """Costs of a request before its body is read; ``None``: no authentication."""
         costs = _ones(self.shared, SHARED_KEY)
         if client is not None:
             costs += _ones(self.client(client.limits), client.id)
@@ -103,7 +105,7 @@ class Rules:
         return costs
 
     def deployment_costs(self, model: str, provider: str) -> Costs:
-        """What a deployment takes, as far as no estimate of tokens is needed for it."""
+        """Costs of a request to a deployment, without tokens."""
         return _ones(self.model, model) + _ones(self.provider, provider)
 
     def _compiled(self, overrides: Limits) -> Bounds:
@@ -111,7 +113,7 @@ class Rules:
         if overrides.enabled and not self.inactive:
             bounds = _bounds("client", _merged(self._base, overrides))
         if len(self._known) >= MOST_OVERRIDES:
-            # Tokens bring limits of their own: who invents many must not fill the memory.
+            # JWTs may carry limits, so the number of different ones must be bounded.
             del self._known[next(iter(self._known))]
         self._known[overrides] = bounds
         self.counts_tokens = self.counts_tokens or bounds.tokens is not None
@@ -121,7 +123,7 @@ class Rules:
 
 
 def _ones(bounds: Bounds, key: str) -> Costs:
-    """One request, or slot, out of each bucket."""
+    """One request or slot of each limit."""
     return tuple(Cost(limit, key) for limit in bounds.requests)
 
 
@@ -130,7 +132,7 @@ def _has_slots(bounds: Bounds) -> bool:
 
 
 def _effective(settings: RateLimiting, level: Limits | None) -> Limits | None:
-    """The level as far as it bounds anything."""
+    """The level, or ``None`` if it is disabled."""
     return level if settings.enabled and level is not None and level.enabled else None
 
 
@@ -142,7 +144,7 @@ def _of_addresses(settings: RateLimiting) -> Limits | None:
 
 
 def _times(bound: int | UnsetType) -> int | UnsetType:
-    return bound if bound is UNSET else bound * ADDRESS_WORTH
+    return bound if bound is UNSET else bound * ADDRESS_FACTOR
 
 
 def _merged(base: Limits | None, overrides: Limits) -> Limits:
@@ -160,7 +162,7 @@ def _bounds(level: Level, limits: Limits | None) -> Bounds:
     if minute is not UNSET:
         requests.append(_limit(level, "requestsPerMinute", minute if burst is UNSET else burst, minute / MINUTE))
     if hour is not UNSET:
-        # The burst belongs to the minute's bucket, if there is one: an hour's bound would admit no more than it.
+        # With a limit per minute, the burst applies to that, since it would otherwise bound the hour as well.
         capacity = hour if burst is UNSET or minute is not UNSET else burst
         requests.append(_limit(level, "requestsPerHour", capacity, hour / HOUR))
     if limits.concurrent is not UNSET:

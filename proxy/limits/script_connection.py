@@ -1,4 +1,4 @@
-"""One connection to Redis, on which one script is called."""
+"""A connection to Redis for calling one Lua script."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from proxy.redis import RedisClient
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
-_RESTED = 1.0  # seconds
+_IDLE = 1.0  # seconds without a call, after which the pool checks the connection before its next use
 
 
 class ScriptConnection:
-    """Connects when it is first called, and again after it broke. One call at a time."""
+    """Connects at the first call, and again after an error. One call at a time."""
 
     def __init__(self, redis: RedisClient, script: str) -> None:
         from redis.exceptions import NoScriptError
@@ -38,7 +38,7 @@ class ScriptConnection:
                 connection = await self._connected()
                 sent = True
                 reply = await self._evaluated(connection, keys, argument)
-        except Exception as error:  # of redis-py, of the system, or of what answers as if it were Redis
+        except Exception as error:  # from redis-py, the system, or a server that is not Redis
             await self._drop()
             raise StoreDown(_reason(error, self._timeout), sent=sent) from None
         self._used = asyncio.get_running_loop().time()
@@ -49,8 +49,8 @@ class ScriptConnection:
 
     async def _connected(self) -> AbstractConnection:
         now = asyncio.get_running_loop().time()
-        if self._connection is not None and now - self._used > _RESTED:
-            # It may have been closed meanwhile, which the pool finds out before it gives it out again.
+        if self._connection is not None and now - self._used > _IDLE:
+            # The server may have closed it. The pool checks this before it returns the connection.
             connection, self._connection = self._connection, None
             await self._pool.release(connection)
         if self._connection is None:
@@ -60,9 +60,9 @@ class ScriptConnection:
     async def _evaluated(self, connection: AbstractConnection, keys: Sequence[bytes], argument: bytes) -> bytes:
         rest: tuple[int | bytes, ...] = (len(keys), *keys, argument)
         try:
-            return await _asked(connection, "EVALSHA", self._sha, *rest)
-        except self._no_script:  # a new server, or one whose scripts were flushed; this loads it as well
-            return await _asked(connection, "EVAL", self._script, *rest)
+            return await _execute(connection, "EVALSHA", self._sha, *rest)
+        except self._no_script:  # a new server, or flushed scripts; EVAL loads the script as well
+            return await _execute(connection, "EVAL", self._script, *rest)
 
     async def _drop(self) -> None:
         if self._connection is not None:
@@ -71,7 +71,7 @@ class ScriptConnection:
             await self._pool.release(connection)
 
 
-async def _asked(connection: AbstractConnection, *command: str | int | bytes) -> bytes:
+async def _execute(connection: AbstractConnection, *command: str | int | bytes) -> bytes:
     await connection.send_packed_command(connection.pack_command(*command), check_health=False)
     reply = await connection.read_response()
     if not isinstance(reply, bytes):

@@ -1,4 +1,4 @@
-"""Who holds slots in one process."""
+"""Slots (concurrent requests) in one process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 
 class Slots:
-    """The leases that hold a slot, by the limit's name and the key. Of a bucket a lease holds one slot or none.
+    """Leases that hold a slot, by limit and key. A lease holds at most one slot of a key.
 
-    The leases themselves are kept and not their number: what is given back twice, or by a stranger, then cannot
-    make it wrong. A key whose slots are all free is not kept.
+    The leases are kept rather than their number, so that releasing twice does no harm. Keys without leases are not
+    kept.
     """
 
     __slots__ = ("_holders",)
@@ -25,7 +25,7 @@ class Slots:
         return len(keys.get(key, ())) if keys is not None else 0
 
     def count_with(self, name: str, key: str, lease: int) -> int:
-        """How many slots are held once ``lease`` holds one too."""
+        """Number of slots in use if ``lease`` holds one as well."""
         keys = self._holders.get(name)
         leases = keys.get(key) if keys is not None else None
         return 1 if leases is None else len(leases) + (lease not in leases)

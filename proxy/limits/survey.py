@@ -1,4 +1,4 @@
-"""What the buckets in Redis hold, for an operator's eyes: read without taking part. The layout is ``script.lua``'s."""
+"""Reading the usage of buckets in Redis, for operators. ``script.lua`` documents the layout."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from proxy.limits.bucket import refill
 from proxy.limits.failover import StoreDown
 from proxy.redis import RedisClient
 
-MOST_LOOKED_AT = 10_000  # keys of one limit; of more, whichever come first
+MOST_SCANNED = 10_000  # keys of one limit; the others are ignored
 MICROSECONDS = 1e6
-_AT_ONCE = 500
+_PER_CALL = 500
 
 Found = list[tuple[str, float]]
 
 
 async def survey(redis: RedisClient, limits: Sequence[Limit], most: int, seconds: float) -> list[Found]:
-    """For each limit the keys that have used the largest parts of it, as ``Memory.top_usage`` tells them.
+    """For each limit, the ``most`` keys with the highest usage, as in ``Memory.top_usage``.
 
     Raises StoreDown, after ``seconds`` at the latest.
     """
@@ -41,8 +41,8 @@ async def _surveyed(client: Any, begin: str, limit: Limit, most: int) -> Found:
     time, micro = await client.time()
     now = time * MICROSECONDS + micro
     found: Found = []
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
+    for start in range(0, len(names), _PER_CALL):
+        some = names[start : start + _PER_CALL]
         used = await (_filled(client, some, limit, now) if limit.rate else _held(client, some, limit, now))
         found += [(_key(name, begin), part) for name, part in zip(some, used, strict=True) if part > 0]
     return heapq.nlargest(most, found, key=itemgetter(1))
@@ -51,15 +51,15 @@ async def _surveyed(client: Any, begin: str, limit: Limit, most: int) -> Found:
 async def _names(client: Any, begin: str) -> list[bytes]:
     pattern = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in begin) + "*"
     found: list[bytes] = []
-    async for name in client.scan_iter(match=pattern, count=_AT_ONCE):
+    async for name in client.scan_iter(match=pattern, count=_PER_CALL):
         found.append(name)
-        if len(found) >= MOST_LOOKED_AT:
+        if len(found) >= MOST_SCANNED:
             break
     return found
 
 
 async def _filled(client: Any, names: Sequence[bytes], limit: Limit, now: float) -> list[float]:
-    """A bucket's value is "at wait": the moment of its last change, and how long after that it is full again."""
+    """Used parts of buckets. A value is "at wait": time of the last change, and duration until it is full."""
     parts = []
     for value in await client.mget(names):
         at, wait = (*map(float, value.split()), 0.0, 0.0)[:2] if value else (0.0, 0.0)
@@ -68,7 +68,7 @@ async def _filled(client: Any, names: Sequence[bytes], limit: Limit, now: float)
 
 
 async def _held(client: Any, names: Sequence[bytes], limit: Limit, now: float) -> list[float]:
-    """A set of slots holds leases, each scored with the moment at which it expires."""
+    """Used parts of slots. A sorted set holds leases, with their expiry as the score."""
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.zcount(name, now, "+inf")

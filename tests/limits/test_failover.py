@@ -153,7 +153,7 @@ async def test_one_warning_says_what_holds_meanwhile_and_one_line_that_it_is_ove
         assert here.infos == []
         here.seconds = 112.25
         await here.regain()
-        assert here.infos == ["the store of limits is back after 12.2 s"]
+        assert here.infos == ["The rate limit store is back after 12.2 s."]
         assert here.store.state.since == 112.25
         assert len(here.warnings) == 1
         await here.lose()
@@ -171,7 +171,7 @@ async def test_while_it_is_down_nobody_waits_for_it() -> None:
 async def test_open_admits_everything() -> None:
     async with setting("open") as here:
         await here.lose()
-        assert "nothing is limited" in here.warnings[0]
+        assert "requests are not limited" in here.warnings[0]
         for lease in range(3):
             assert here.store.take([SLOT, Cost(ONCE, "", 500.0)], lease) == Verdict(True, None, 0.0, 0.0, 0.0)
 
@@ -293,7 +293,7 @@ async def test_what_nobody_limited_is_settled_nowhere() -> None:
 
 
 async def test_leases_without_end_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.limits.failover._REMEMBERED", 10)
+    monkeypatch.setattr("proxy.limits.failover._MOST_LEASES", 10)
     async with setting() as here:
         await here.lose()
         for lease in range(100):
@@ -374,7 +374,7 @@ async def test_a_take_that_is_given_up_takes_nothing_from_either_store() -> None
         await here.take(ONE)
         here.redis.hold()
         task = asyncio.ensure_future(here.take(Cost(TOKENS, "gpt", 500.0), SLOT, lease=3))
-        await until(lambda: here.remote._asking, "a call under way")
+        await until(lambda: here.remote._in_call, "a call under way")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -104,7 +104,7 @@ async def until_free(store: RedisStore) -> None:
 async def taken_under_way(store: RedisStore, costs: Sequence[Cost], lease: int = 1) -> asyncio.Task[Verdict]:
     """A take that has been sent, or at least belongs to the call that is under way."""
     task = asyncio.ensure_future(store.take(costs, lease))
-    await until(lambda: store._asking, "a call under way")
+    await until(lambda: store._in_call, "a call under way")
     return task
 
 
@@ -240,7 +240,7 @@ async def test_closing_does_not_wait_for_a_redis_that_is_away(own: OwnRedis) -> 
 async def test_a_take_that_waits_when_the_store_is_closed_hears_of_it(
     own: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.limits.redis._GOODBYE", 0.0)
+    monkeypatch.setattr("proxy.limits.redis._CLOSE_TIMEOUT", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
         own.hold()
@@ -404,7 +404,7 @@ async def test_all_who_wait_hear_of_a_failure_at_once(own: OwnRedis) -> None:
 async def test_a_connection_that_was_closed_while_it_rested_is_no_failure(
     own: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.limits.script_connection._RESTED", 0.0)
+    monkeypatch.setattr("proxy.limits.script_connection._IDLE", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
         await own.kill()

@@ -66,7 +66,7 @@ async def test_only_so_many_are_told(place: Place) -> None:
 
 
 async def test_only_so_many_are_looked_at(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_LOOKED_AT", 3)
+    monkeypatch.setattr(module, "MOST_SCANNED", 3)
     for number in range(10):
         await place.take([Cost(HOUR, f"k{number}", 100.0)])
     (found,) = await place.survey(HOUR)
