@@ -1,6 +1,6 @@
 """The command line: ``sluice serve | check | demo | key | db``.
 
-Imports wait until a command is known: the first answer is to come within a second of the start.
+Imports wait until the command is known, so that its first output comes within a second.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         status = key(arguments)
         if arguments.key_command == "new":
-            _tell_unused(arguments)
+            _warn_unused(arguments)
         return status
     if arguments.command == "db":
         return _upgrade(arguments)
@@ -151,8 +151,8 @@ def _clients(config: Config) -> str:
     return " or ".join(kinds)
 
 
-def _tell_unused(arguments: argparse.Namespace) -> None:
-    """Say on stderr where the configuration asks for no key. What is wrong with it is for ``check`` to say."""
+def _warn_unused(arguments: argparse.Namespace) -> None:
+    """Print a notice on stderr if the configuration asks for no key. Its mistakes are left to ``check``."""
     import os
 
     from proxy.auth.apikey import unused
@@ -198,7 +198,7 @@ def _source(arguments: argparse.Namespace) -> Source:
 
 
 def _load(source: Source) -> Loaded | None:
-    """The configuration, or ``None`` after its mistakes have been told on stderr."""
+    """The configuration, or ``None`` after its mistakes have been printed on stderr."""
     import asyncio
 
     from proxy.errors import ConfigError
@@ -211,7 +211,7 @@ def _load(source: Source) -> Loaded | None:
 
 
 def _overridden(arguments: argparse.Namespace, loaded: Loaded) -> Loaded:
-    """``loaded`` with the listener of the command line; a host or port there replaces a unix socket."""
+    """``loaded`` with the command line's listener; a host or port replaces a unix socket."""
     from msgspec.structs import replace
 
     chosen = {name: getattr(arguments, name) for name in ("host", "port", "unix_socket")}
@@ -257,25 +257,25 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=shape,
         help="validate the configuration and print what would run",
         description="Validate the configuration and print what `serve` with the same options would run. "
-        "All mistakes are told at once, one on a line. They end in exit status 1, and so does an address that "
-        "`serve` refuses.",
+        "All mistakes are printed at once, one on a line. Mistakes, and an address that `serve` refuses, end in "
+        "exit status 1.",
     )
     add_key_parsers(commands, _file_options())
-    database = commands.add_parser("db", help="look after the database of API keys")
+    database = commands.add_parser("db", help="manage the database of API keys")
     steps = database.add_subparsers(dest="db_command", required=True, metavar="upgrade")
     steps.add_parser(
         "upgrade",
         parents=[gateway],
         help="bring its tables up to date",
-        description="Bring the tables up to date, as each start does. Several may do so at once.",
+        description="Run the missing migrations, as each start does. Several processes may do so at once.",
     )
     demo = commands.add_parser(
         "demo",
         help="run the demo provider alone",
         epilog=_demo_models(),
         formatter_class=shape,
-        description="Run the built-in OpenAI-compatible demo provider alone. Any API key will do. Some of its models "
-        "fail on purpose.",
+        description="Run the built-in OpenAI-compatible demo provider alone. It accepts any API key. Some of its "
+        "models fail on purpose.",
     )
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
@@ -283,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo_models() -> str:
-    """Every model of the demo with its explanation, those that answer first."""
+    """Every model of the demo with its description; those that answer come first."""
     from proxy.demo.models import MODELS
 
     groups = (
@@ -296,7 +296,7 @@ def _demo_models() -> str:
 
 
 def _environment() -> str:
-    """Every variable with its explanation, those that win over the file first."""
+    """Every variable with its description; those that override the file come first."""
     from proxy.config.variables import VARIABLES
 
     groups = (
@@ -324,7 +324,7 @@ def _gateway_options() -> argparse.ArgumentParser:
     options.add_argument(
         "--insecure",
         action="store_true",
-        help="allow an address beyond loopback without authentication: who reaches it can spend your keys",
+        help="allow an address beyond loopback without authentication: anyone who reaches it can use your keys",
     )
     return options
 

@@ -1,4 +1,4 @@
-"""The console script ``sluice``: it makes sure that the package is ours before anything else of it is imported."""
+"""The console script ``sluice``: checks that ``proxy`` is Sluice's package before it imports any more of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.runtime.namesake import shadowed_by
 
 
 def main() -> int:
-    """The command line, or 1 with an explanation where another project's package took our place."""
+    """Run the command line. Returns 1, with an explanation, if another project's package replaced Sluice's."""
     if complaint := shadowed_by(proxy):
         print(f"sluice: {complaint}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Where the database is: a URL of the configuration, or the file beside the gateway's other files."""
+"""The address of the database: the configured URL, or a file in the data directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.errors import ConfigError
 
 FILE = "sluice.db"
 
-# libpq's own options that asyncpg would send to the server as settings, which refuses them by their names.
+# Options that only libpq understands. asyncpg would send them to the server as settings, which rejects them.
 _LIBPQ_ONLY = frozenset(
     {"channel_binding", "connect_timeout", "gssencmode", "keepalives", "keepalives_count", "keepalives_idle"}
     | {"keepalives_interval", "require_auth", "sslcompression", "sslsni", "tcp_user_timeout"}
@@ -27,17 +27,17 @@ _MODULES = {
 
 
 class Address(Struct, frozen=True):
-    """``target`` is a file's path, or a URL that asyncpg understands (and in which a password may stand)."""
+    """``target``: path of a file, or a URL for asyncpg, which may contain a password."""
 
     kind: Literal["sqlite", "postgresql"]
     target: str
 
     def __repr__(self) -> str:
-        """Without the password: a repr ends up in logs and tracebacks."""
+        """Without the password: logs and tracebacks show it."""
         return f"Address({self})"
 
     def __str__(self) -> str:
-        """For people: what follows ``database`` in a sentence."""
+        """Without the password and the options, for messages."""
         if self.kind == "sqlite":
             return self.target
         parts = urlsplit(self.target)
@@ -45,7 +45,7 @@ class Address(Struct, frozen=True):
 
 
 def address_of(settings: Database, data_dir: str | Path) -> Address:
-    """The database of a configuration that was checked (``config.backends.database_url``)."""
+    """The address in a configuration that was checked (``config.backends.database_url``)."""
     url = settings.url
     if not url:
         return Address("sqlite", str(Path(data_dir) / FILE))
@@ -57,7 +57,7 @@ def address_of(settings: Database, data_dir: str | Path) -> Address:
 
 
 def require(address: Address) -> None:
-    """Raises ``ConfigError`` where a package is missing that this kind of database needs."""
+    """Raises ConfigError if a package is missing that this kind of database needs."""
     modules, extra = _MODULES[address.kind]
     for module in modules:
         try:

@@ -1,4 +1,4 @@
-"""One database: its connections, a bound on every wait for it, and how it fares."""
+"""One database: its connections, a time limit on every transaction, and its health."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIME_LIMIT = 2.0  # seconds, for a transaction from the wait for a connection to
 
 
 class Engine:
-    """Nothing is opened before the first use, which also brings the tables up to date."""
+    """Connects at the first use, which also runs the missing migrations."""
 
     def __init__(self, address: Address, health: Health, *, time_limit: float = TIME_LIMIT) -> None:
         self._address = address
@@ -33,17 +33,17 @@ class Engine:
         self._failures: tuple[type[Exception], ...] = (*drivers.failures(address), ConfigError)
         self._current = False
         self._upgrade: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[Any]] = set()
+        self._canceled: set[asyncio.Task[Any]] = set()
 
     @property
     def state(self) -> State:
         return self._health.state
 
     async def ready(self) -> None:
-        """Bring the tables up to date now, however long it takes.
+        """Run the missing migrations now, without a time limit.
 
-        Raises ``ConfigError`` where they belong to a newer version of the code, ``Unreachable`` where that cannot
-        be found out; then the first use after its return does it.
+        Raises ConfigError if the tables belong to a newer version of the code. Raises Unreachable if the database
+        cannot be reached; then the next use tries again.
         """
         try:
             await self._upgraded()
@@ -53,26 +53,26 @@ class Engine:
             raise self._failed(error) from None
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """What ``work`` makes of a transaction in which it only reads. Raises ``Unreachable``."""
+        """Run ``work`` in a transaction that only reads, and return its result. Raises Unreachable."""
         return await self._run(self._reading, work)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """The same where it writes; committed at its end. Raises ``Unreachable``: then nobody knows whether it was."""
+        """Run ``work`` in a transaction that writes, and commit. Raises Unreachable; it may still be committed."""
         return await self._run(self._writing, work)
 
     async def close(self) -> None:
-        """Nothing is asked afterwards."""
+        """Cancel what runs, and close every connection. Nothing may be run afterwards."""
         if self._upgrade is not None and not self._upgrade.done():
-            self._leave(self._upgrade)
-        while self._leaving:
-            await asyncio.wait(self._leaving)
+            self._abandon(self._upgrade)
+        while self._canceled:
+            await asyncio.wait(self._canceled)
         await self._reading.dispose()
 
     async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         began = time.monotonic()
         try:
             result = await self._limited(self._transaction(engine, work))
-        except IntegrityError:  # an answer like any other
+        except IntegrityError:  # the database answered
             raise
         except self._failures as error:
             raise self._failed(error) from None
@@ -85,14 +85,14 @@ class Engine:
             return await work(connection)
 
     async def _limited(self, work: Coroutine[Any, Any, T]) -> T:
-        # In a task of its own: a cancelled query closes its connection first, and may take long over it.
+        # In a task of its own: a canceled query first closes its connection, which may take long.
         task = asyncio.get_running_loop().create_task(work)
         try:
             await asyncio.wait((task,), timeout=self._time_limit)
         finally:
             if not task.done():
-                self._leave(task)
-        if task in self._leaving:
+                self._abandon(task)
+        if task in self._canceled:
             raise TimeoutError(f"no answer within {self._time_limit:g} s")
         return task.result()
 
@@ -100,18 +100,18 @@ class Engine:
         if self._current:
             return
         if self._upgrade is None or self._upgrade.done():
-            self._upgrade = asyncio.get_running_loop().create_task(self._bring_up())
-            self._upgrade.add_done_callback(_heard)
-        await asyncio.shield(self._upgrade)  # whoever gives up waiting does not stop it
+            self._upgrade = asyncio.get_running_loop().create_task(self._run_migrations())
+            self._upgrade.add_done_callback(_retrieve)
+        await asyncio.shield(self._upgrade)  # a caller that is canceled does not cancel it for the others
 
-    async def _bring_up(self) -> None:
+    async def _run_migrations(self) -> None:
         await upgrade(self._address)
         self._current = True
 
-    def _leave(self, task: asyncio.Task[Any]) -> None:
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
-        task.add_done_callback(_heard)
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        self._canceled.add(task)
+        task.add_done_callback(self._canceled.discard)
+        task.add_done_callback(_retrieve)
         task.cancel()
 
     def _failed(self, error: Exception) -> Unreachable:
@@ -120,7 +120,7 @@ class Engine:
         return Unreachable(why)
 
 
-def _heard(task: asyncio.Task[Any]) -> None:
-    """Nobody waits for it any more; unheard, its failure would be complained of."""
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Mark the exception of a task that nothing awaits as seen, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()

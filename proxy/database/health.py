@@ -1,4 +1,4 @@
-"""How a database fares: told in one line when it goes away, and in one when it is back."""
+"""Whether a database answers; one log line when it stops, and one when it answers again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-Tell = Callable[[str], object]
+LogLine = Callable[[str], object]
 
 
 def _silent(_text: str) -> None:
@@ -15,11 +15,11 @@ def _silent(_text: str) -> None:
 
 
 class Unreachable(Exception):
-    """It cannot be reached, does not answer in time, or refuses. The text is for the log and holds no password."""
+    """The database cannot be reached, is too slow, or refuses. The text is for the log and contains no password."""
 
 
 class State(Struct, frozen=True):
-    """``since`` is the moment of the last turn, Unix seconds; ``latency`` the seconds that the last answer took."""
+    """``since``: the last change of ``up``, in Unix seconds. ``latency`` of the last answer, in seconds."""
 
     up: bool
     since: float
@@ -27,13 +27,13 @@ class State(Struct, frozen=True):
 
 
 class Health:
-    """``what`` is the subject of both lines. It is up until something fails."""
+    """``what`` is the subject of both log lines. It counts as up until a call fails."""
 
     def __init__(
         self,
         what: str = "the database",
-        warn: Tell = _silent,
-        info: Tell = _silent,
+        warn: LogLine = _silent,
+        info: LogLine = _silent,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._what = what
@@ -51,16 +51,16 @@ class Health:
     def answered(self, seconds: float) -> None:
         self._latency = seconds
         if not self._up:
-            away = self._turn(up=True)
+            away = self._change(up=True)
             self._info(f"{self._what} answers again after {away:.0f} s")
 
     def failed(self, why: str) -> None:
         if self._up:
-            self._turn(up=False)
+            self._change(up=False)
             self._warn(f"{self._what} does not answer: {why}; keys that are known here go on working")
 
-    def _turn(self, *, up: bool) -> float:
-        """How long it had been as it was."""
+    def _change(self, *, up: bool) -> float:
+        """Returns the seconds since the change before this one."""
         before, self._since = self._since, self._wall()
         self._up = up
         return max(0.0, self._since - before)

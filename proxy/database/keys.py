@@ -1,4 +1,4 @@
-"""The statements about API keys. A record is a row by its columns' names; what it means is for others to say."""
+"""SQL statements for API keys. A record is a row as a mapping from column names to values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from proxy.database.tables import API_KEYS, Now
 Record = Mapping[str, Any]
 
 _ROW = API_KEYS.c
-_NAMES = tuple(str(name) for name in _ROW.keys())  # plain text, unlike those in a row  # noqa: SIM118
+_NAMES = tuple(str(name) for name in _ROW.keys())  # plain str, unlike the names in a row  # noqa: SIM118
 _LIVE = _ROW.deleted == false()
 
 
 class KeyTable:
-    """Deleted keys are not there, but for ``changed``. Every method raises ``health.Unreachable``."""
+    """Only ``changed`` returns deleted keys. Every method raises ``health.Unreachable``."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     async def found(self, hashes: Sequence[str]) -> list[Record]:
-        """Those that have one of the hashes, be it as the one before."""
+        """The keys with one of these hashes, current or previous."""
         some = or_(_ROW.hash.in_(hashes), _ROW.previous_hash.in_(hashes))
 
         async def work(connection: AsyncConnection) -> list[Record]:
@@ -40,7 +40,7 @@ class KeyTable:
         return _one(await self.engine.read(work))
 
     async def page(self, limit: int, after: str) -> list[Record]:
-        """The oldest first, behind the one with the id ``after`` (deleted or not); ``""``: from the beginning."""
+        """Up to ``limit`` keys, oldest first, after the one with id ``after``, deleted or not; ``""``: the first."""
         query = select(API_KEYS).where(_LIVE).order_by(_ROW.created_at, _ROW.id).limit(limit)
         if after:
             place = select(_ROW.created_at).where(_ROW.id == after).scalar_subquery()
@@ -60,7 +60,7 @@ class KeyTable:
         return await self.engine.read(work)
 
     async def changed(self, since: float, behind: str, limit: int) -> list[Record]:
-        """Those changed after the moment ``since``, or at it with an id above ``behind``, in order."""
+        """Up to ``limit`` keys changed after ``since``, or then with a greater id than ``behind``, in order."""
         query = select(API_KEYS).where(tuple_(_ROW.changed_at, _ROW.id) > tuple_(since, behind))
         query = query.order_by(_ROW.changed_at, _ROW.id).limit(limit)
 
@@ -78,11 +78,11 @@ class KeyTable:
         return (await self.engine.write(work))[0]
 
     async def update(self, id: str, values: Mapping[str, Any]) -> Record | None:  # noqa: A002 - the column's name
-        """As it is now; ``None``: there is no such key."""
+        """Returns the changed key; ``None``: there is no such key."""
         return await self._change(id, update(API_KEYS).values(dict(values)))
 
     async def rotate(self, id: str, hash: str, grace: float) -> Record | None:  # noqa: A002 - the columns' names
-        """A new hash; the one before is good for another ``grace`` seconds, 0 is not at all."""
+        """Replace the hash. The previous one stays valid for ``grace`` seconds; 0: not at all."""
         before, until = (_ROW.hash, Now() + grace) if grace > 0 else (None, None)
         return await self._change(id, update(API_KEYS).values(hash=hash, previous_hash=before, previous_until=until))
 

@@ -1,4 +1,4 @@
-"""Brings the tables up to date. The migrations lie in ``migrations/versions``, one file each, numbered."""
+"""Runs the migrations in ``migrations/versions``: numbered, one file each."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from proxy.database.address import Address
 from proxy.errors import ConfigError
 
 FOLDER = Path(__file__).with_name("migrations")
-# Not Alembic's own name for it: an application that shares the database may have its table already.
+# Not Alembic's default: another application in the same database may use that.
 VERSION_TABLE = "sluice_revision"
-PATIENCE = 60.0  # seconds, for another replica that is at it
+PATIENCE = 60.0  # seconds to wait for another replica that runs the migrations
 
-_LOCK = int.from_bytes(b"sluice", "big")  # among the advisory locks of one PostgreSQL database
+_LOCK = int.from_bytes(b"sluice", "big")  # key of an advisory lock in PostgreSQL
 
 
 class Revisions(Struct, frozen=True):
-    """Which one it was, and is; ``None``: there were no tables."""
+    """The revision before and after; ``None``: there were no tables."""
 
     before: str | None
     after: str
 
 
 async def upgrade(address: Address) -> Revisions:
-    """Run the migrations that are missing, all or none of them; of several replicas that try at once, one does.
+    """Run the missing migrations, all or none. Of several replicas that try at once, one runs them.
 
-    Raises ``ConfigError`` where the database is of a revision that this code does not know, and what
-    ``drivers.failures`` says where it cannot be reached.
+    Raises ConfigError if this code does not know the database's revision. Raises ``drivers.failures`` if the database
+    cannot be reached.
     """
     engine = drivers.open_single(address, PATIENCE)
     try:
-        # A look first: usually there is nothing to do, and who has nothing to do needs no lock and no right to write.
+        # Look first: usually nothing is missing, and then neither a lock nor the right to write is needed.
         async with engine.begin() as connection:
             before = await connection.run_sync(_revision)
         if before == _head():
             return Revisions(before, before)
         async with engine.execution_options(**drivers.ALONE).begin() as connection:
-            await _take_turns(connection)
+            await _take_lock(connection)
             before = await connection.run_sync(_revision)
             await connection.run_sync(_run)
             return Revisions(before, _head())
@@ -53,8 +53,8 @@ async def upgrade(address: Address) -> Revisions:
         await engine.dispose()
 
 
-async def _take_turns(connection: AsyncConnection) -> None:
-    """Until the end of the transaction; SQLite's begins with it."""
+async def _take_lock(connection: AsyncConnection) -> None:
+    """Take a lock until the end of the transaction. In SQLite the transaction itself is exclusive."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE:g}s'"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -87,7 +87,7 @@ def _known() -> set[str]:
 
 def _config() -> Config:
     config = Config()
-    # `%` begins an interpolation there.
+    # The config parser interpolates `%`.
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["version_table"] = VERSION_TABLE

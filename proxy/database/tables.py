@@ -1,6 +1,6 @@
-"""The tables, as the newest migration leaves them.
+"""The tables as of the newest migration.
 
-Moments are Unix seconds by the database's own clock, so that replicas whose clocks differ agree about them.
+Times are Unix seconds of the database's clock, so that replicas whose clocks differ agree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 
-# Constraints have names, or a later migration could not speak of them.
+# Constraints need names, so that a later migration can change them.
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"})
 
 API_KEYS = Table(
@@ -32,7 +32,7 @@ API_KEYS = Table(
     Column("changed_at", Double, nullable=False),
     Column("previous_hash", Text),
     Column("previous_until", Double),
-    Column("deleted", Boolean, nullable=False),  # the row stays: replicas learn of it by its change
+    Column("deleted", Boolean, nullable=False),  # the row stays, so that replicas see the change
     Column("revision", Integer, nullable=False),
     Index(None, "hash", unique=True),
     Index(None, "previous_hash", unique=True),
@@ -42,7 +42,7 @@ API_KEYS = Table(
 
 
 class Now(ColumnElement[float]):
-    """The database's clock when the statement runs: not when its transaction began, which may be a while ago."""
+    """The database's clock when the statement runs, not when its transaction began."""
 
     type = Double()
     inherit_cache = True

@@ -1,4 +1,4 @@
-"""Listening sockets, made here: a loop that is given a host would have a thread resolve it (see ``loop``)."""
+"""Listening sockets. A loop that is given a host resolves it in a thread (see ``loop``), so they are made here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 async def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> list[socket.socket]:
-    """A socket for each address of ``host``, for ``create_server(sock=...)``; ``""`` is every address of this machine.
+    """A socket for each address of ``host``, for ``create_server(sock=...)``; ``""``: every address of this machine.
 
-    With port 0 all of them have the one that was free for the first. Addresses that this machine does not have are
-    left out where it has another: a hosts file may give ``localhost`` one of a family that is switched off.
+    With port 0, all have the port that was free for the first. Addresses that this machine does not have are left
+    out if another works: a hosts file may list an address of a family that is disabled for ``localhost``.
     Raises OSError, with nothing left open.
     """
     found = await asyncio.get_running_loop().getaddrinfo(
@@ -21,7 +21,7 @@ async def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False
     sockets: list[socket.socket] = []
     missing: list[OSError] = []
     try:
-        for family, address in dict.fromkeys((info[0], info[4]) for info in found):  # a hosts file may name one twice
+        for family, address in dict.fromkeys((info[0], info[4]) for info in found):  # a hosts file may list one twice
             try:
                 sockets.append(_listening(family, (address[0], port, *address[2:]), backlog, reuse_port))
             except OSError as error:

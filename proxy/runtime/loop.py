@@ -1,8 +1,8 @@
-"""The event loop of the process: uvloop's, without threads that have nothing to do.
+"""The event loop of the process: uvloop's, without idle threads.
 
-As soon as a process has a second thread, even an idle one, the kernel counts references to a file at every read and
-write: 6 to 8 % of what a token costs. uvloop resolves names in libuv's thread pool, whose threads never end, and
-sends addresses there, too.
+Once a process has a second thread, even an idle one, the kernel counts references to a file at every read and write:
+6 to 8 % of the cost of a token. uvloop resolves names, and even addresses, in libuv's thread pool, whose threads never
+end.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 class Loop(uvloop.Loop):
     """``uvloop.run(main(), loop_factory=Loop)``.
 
-    libuv's pool is woken by nothing that stands here. ``create_server(host=...)`` is uvloop's own and still wakes it:
-    listen on sockets of ``proxy.runtime.listening``.
+    Nothing here starts libuv's thread pool. ``create_server(host=...)`` is uvloop's own and still does: listen on
+    sockets of ``proxy.runtime.listening``.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.set_default_executor(Workers())
-        # Lookups that hang are not to keep anything else waiting, nor the end of the process.
+        # An executor of their own: lookups that hang delay no other work, nor the end of the process.
         self._lookups = Workers(LOOKUPS, "lookup")
 
     async def getaddrinfo(
@@ -46,15 +46,15 @@ class Loop(uvloop.Loop):
         proto: int = 0,
         flags: int = 0,
     ) -> list[Any]:
-        """``socket.getaddrinfo``: of an address at once, of a name in a thread that ends with it."""
+        """``socket.getaddrinfo``: at once for an address, in a thread that ends with it for a name."""
         try:
             return socket.getaddrinfo(host, port, family, type, proto, flags | NUMERIC)
         except socket.gaierror:
-            pass  # a name
+            pass  # it is a name
         return await self.run_in_executor(self._lookups, socket.getaddrinfo, host, port, family, type, proto, flags)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        """uvloop asks ``getaddrinfo`` for the host and port alone: the zone of an IPv6 address is put into its text."""
+        """uvloop passes only host and port to ``getaddrinfo``, so the zone of an IPv6 address is put into its text."""
         if sock.family == socket.AF_INET6 and len(address) == 4 and address[3] and "%" not in address[0]:
             address = (f"{address[0]}%{address[3]}", *address[1:])
         await super().sock_connect(sock, address)
@@ -73,9 +73,9 @@ class Loop(uvloop.Loop):
         server_hostname: str | None = None,
         **options: Any,
     ) -> tuple[asyncio.Transport, P]:
-        """As asyncio's: the addresses of ``host`` in turn, and the last error, or all of them in one, if none answers.
+        """As asyncio's: tries the addresses of ``host`` in turn, and raises the errors of all if none answers.
 
-        ``options`` are the others of ``loop.create_connection``.
+        ``options``: the other parameters of ``loop.create_connection``.
         """
         connect: Any = super().create_connection
         made: tuple[asyncio.Transport, P]

@@ -1,4 +1,4 @@
-"""PyPI's proxy.py installs a package of our name, ``proxy``: the one that is installed last overwrites the other."""
+"""Detects PyPI's proxy.py, which also installs a package named ``proxy``: each overwrites files of the other."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ REMEDY = (
 
 
 def shadowed_by(package: Any) -> str:
-    """What to say where the imported package ``proxy`` is not ours; ``""`` where it is."""
+    """A message if the imported package ``proxy`` is not Sluice's; ``""`` if it is."""
     if hasattr(package, "__version__"):  # proxy.py has none
         return ""
-    place = getattr(package, "__file__", None) or "an unknown place"
-    return f'The package "proxy" in {place} is not that of Sluice, but of another project ({DISTRIBUTION}?). {REMEDY}'
+    where = getattr(package, "__file__", None) or "an unknown place"
+    return f'The package "proxy" in {where} is not that of Sluice, but of another project ({DISTRIBUTION}?). {REMEDY}'
 
 
 def installed_beside(path: list[str] | None = None) -> str:
-    """What to say where proxy.py is installed, too; ``""`` where it is not. ``path``: instead of ``sys.path``."""
+    """A message if proxy.py is installed as well; ``""`` if not. ``path`` replaces ``sys.path``."""
     found = distributions(name=DISTRIBUTION) if path is None else distributions(name=DISTRIBUTION, path=path)
     for distribution in found:
         return (

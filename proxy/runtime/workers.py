@@ -1,4 +1,4 @@
-"""Threads for what would hold the loop, which end as soon as no work waits."""
+"""Threads for work that would block the loop. They end as soon as no work waits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Any, Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-USUAL: Final = min(32, (os.cpu_count() or 1) + 4)  # threads at once, as concurrent.futures has it
+DEFAULT_LIMIT: Final = min(32, (os.cpu_count() or 1) + 4)  # threads at once, as in concurrent.futures
 
 
 class Workers(Executor):
-    """At most ``limit`` threads at once; what is submitted beyond it waits in order.
+    """An executor of at most ``limit`` threads at once. Calls beyond it wait in order.
 
-    ``ThreadPoolExecutor`` keeps each thread for ever. Here one is started for work, and none is ever idle.
-    They are daemons: a call that hangs holds the end of the process only for who shuts down and waits for it.
+    ``ThreadPoolExecutor`` never ends a thread; here none is ever idle. The threads are daemons: a call that hangs
+    delays the end of the process only if ``shutdown`` waits for it.
     """
 
-    def __init__(self, limit: int = USUAL, name: str = "worker") -> None:
-        """``name`` begins the names of the threads."""
+    def __init__(self, limit: int = DEFAULT_LIMIT, name: str = "worker") -> None:
+        """``name``: prefix of the threads' names."""
         self._limit = limit
         self._names = (f"{name}-{number}" for number in count(1))
-        self._lock = Lock()  # of what follows
+        self._lock = Lock()  # of the attributes below
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._threads: set[Thread] = set()
         self._closed = False
@@ -48,10 +48,9 @@ class Workers(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work. What was taken is done, but with ``cancel_futures`` what has not begun is cancelled.
+        """Accept no more calls. Accepted ones run, unless ``cancel_futures`` cancels those that have not begun.
 
-        ``wait`` returns when all of it is over, as every executor does: what ``asyncio.to_thread`` began may be
-        writing a file.
+        With ``wait``, return when all have ended, as every executor does: a call may be writing a file.
         """
         with self._lock:
             self._closed = True
@@ -66,24 +65,24 @@ class Workers(Executor):
                 thread.join()
 
     def _work(self) -> None:
-        """The whole life of a thread."""
+        """Run calls until none waits: the target of a thread."""
         while True:
             with self._lock:
                 if not self._waiting:
                     self._threads.discard(current_thread())
                     return
                 future, call = self._waiting.popleft()
-            _settle(future, call)
-            del future, call  # what came of it belongs to whoever waited
+            _complete(future, call)
+            del future, call  # keep no result alive
 
 
-def _settle(future: Future[T], call: Callable[[], T]) -> None:
+def _complete(future: Future[T], call: Callable[[], T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
         result = call()
     except BaseException as error:
         future.set_exception(error)
-        del future  # the error's traceback knows this frame: they would hold each other
+        del future  # the traceback refers to this frame: a reference cycle otherwise
     else:
         future.set_result(result)

@@ -1,4 +1,4 @@
-"""What Alembic runs before the migrations: they happen in the transaction of whoever called it."""
+"""Alembic's environment: migrations run in the transaction of the connection that the caller passed."""
 
 from alembic import context
 
