@@ -63,7 +63,6 @@ Connection
 EventRelay
 Reader
 ServerTls
-UpstreamConnection
 """
 
 WITHOUT_MIRROR = """

@@ -73,14 +73,20 @@ class Pool:
         return {origin: place.open for origin, place in self._places.items() if place.open}
 
     def take(self, origin: Origin, now: float) -> UpstreamConnection | None:
-        """The newest idle connection that is still good at the moment ``now``, or ``None``."""
+        """The newest idle connection that may be used at the moment ``now``, or ``None``."""
         place = self._places.get(origin)
         if place is None:
             return None
         idle = place.idle
         while idle:
             connection = idle.pop()
-            if connection.is_reusable(now, self._max_idle, self._max_age):
+            transport = connection.transport
+            if (
+                now - connection.last_read <= self._max_idle
+                and now - connection.born <= self._max_age
+                and transport is not None
+                and not transport.is_closing()
+            ):
                 self._gauges.upstream_connections_reused += 1
                 return connection
             connection.abort()
@@ -175,7 +181,9 @@ class Pool:
         self._sweep = None
         now = self._loop.time()
         for place in self._places.values():
-            for connection in [c for c in place.idle if not c.is_reusable(now, self._max_idle, self._max_age)]:
+            for connection in [
+                each for each in place.idle if now - each.last_read > self._max_idle or now - each.born > self._max_age
+            ]:
                 place.idle.remove(connection)
                 connection.abort()
         if any(place.idle for place in self._places.values()) and not self._closed:

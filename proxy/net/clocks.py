@@ -38,30 +38,36 @@ class Watched(Protocol):
 
 
 class Ticker:
-    """Looks at everything whose moment has come; it rests while there is nothing."""
+    """Looks at everything that is due. ``add`` and ``discard`` it; the timer stops while there is nothing.
+
+    While the timer runs both are methods of a set, as every request calls them.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.time = loop.time
         self._loop = loop
         self._watches: set[Watched] = set()
-        self.discard = self._watches.discard
-        self._timer: asyncio.TimerHandle | None = None
+        self.add: Callable[[Watched], None] = self._start
+        self.discard: Callable[[Watched], None] = self._watches.discard
 
     def __len__(self) -> int:
         return len(self._watches)
 
-    def add(self, watch: Watched) -> None:
-        self._watches.add(watch)
-        if self._timer is None:
-            self._timer = self._loop.call_later(TICK, self._tick)
+    def _start(self, first: Watched) -> None:
+        self._watches.add(first)
+        self._loop.call_later(TICK, self._tick)
+        self.add = self._watches.add
 
     def _tick(self) -> None:
         now = self._loop.time()
         try:
             for watch in [watch for watch in self._watches if watch.due <= now]:
                 watch.look(now)
-        finally:  # whatever went wrong for one, the others' clocks go on
-            self._timer = self._loop.call_later(TICK, self._tick) if self._watches else None
+        finally:  # whatever failed for one, the clocks of the others go on
+            if self._watches:
+                self._loop.call_later(TICK, self._tick)
+            else:
+                self.add = self._start
 
 
 class Watch:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from proxy.errors import GatewayError
-from proxy.net.outbox import BatchedTransport
 from proxy.server.outlet import Outlet
 
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(100, 600)}
@@ -112,11 +111,10 @@ class Reply(Outlet):
             self._transport.write(self._frame(data))
 
     def for_frames(self) -> Callable[[bytes], None] | None:
-        """``None`` unless the body is chunked. The function takes chunks of at most ``SMALL`` bytes."""
+        """``None`` unless the body is chunked."""
         if not self._chunked:
             return None
-        transport = self._transport
-        return transport.small if isinstance(transport, BatchedTransport) else transport.write
+        return self._transport.write
 
     def count(self, size: int) -> None:
         self.bytes_out += size

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.client.connection import MAX_HEAD_BYTES, MAX_HEADERS, READ_BUFFER, ReadBuffer, UpstreamConnection
+from proxy.client.connection import READ_BUFFER, ReadBuffer, UpstreamConnection
 from proxy.client.dial import Origin
 from proxy.client.head import Head
+from proxy.client.parser import MAX_HEAD_BYTES, MAX_HEADERS
 from proxy.config.provider_schema import Tls
 from proxy.errors import GatewayError, Overloaded
 from proxy.net.headers import Header
@@ -92,7 +93,8 @@ class Line:
 
     @property
     def reusable(self) -> bool:
-        return self.connection.is_reusable(self.connection.last_read, 50.0, 600.0)
+        transport = self.connection.transport
+        return self.connection.keep_alive and transport is not None and not transport.is_closing()
 
     async def __aenter__(self) -> Line:
         origin = self.connection.origin
