@@ -155,7 +155,7 @@ class Responder:
         if self.outlet.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
         assert self._deployment is not None
-        return self._deployment.dialect_for(self.exchange.endpoint).reader.read_answer(answer.body)
+        return self._deployment.dialects[self.exchange.endpoint.path].reader.read_answer(answer.body)
 
     def deliver(self, answer: Answer, told: AnswerInfo) -> None:
         """An answer that was ``checked``. Raises ClientGone once its usage is noted if nobody takes it any more."""
@@ -237,7 +237,7 @@ class Responder:
         deployment, endpoint = self._deployment, self.exchange.endpoint
         body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)
         dialect, writer = endpoint.dialect, endpoint.dialect.writer
-        error = (dialect if deployment is None else deployment.dialect_for(endpoint)).reader.read_error(body)
+        error = (dialect if deployment is None else deployment.dialects[endpoint.path]).reader.read_error(body)
         if self.outlet.begun or self.request.gone:
             raise provider_error.fault_of(error)
         exchange = self.exchange

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from proxy.dialects.usage import Usage
+from proxy.dialects.usage import Usage, UsageDetails
 
 
 class InputDetails(Struct, gc=False):
@@ -84,28 +84,28 @@ def find_wire(document: Any) -> WireUsage | None:
 
 def _detailed(prompt: int | None, read: InputDetails, completion: int | None, written: OutputDetails) -> Usage:
     cached, reasoning = read.cached_tokens, written.reasoning_tokens
-    rest = _without(prompt, cached)
-    cache_write = _within(rest, read.cache_write_tokens)
-    rest = _without(rest, cache_write)
-    audio_input = _within(rest, read.audio_tokens)
-    rest = _without(rest, audio_input)
-    image_input = _within(rest, read.image_tokens)
-    input_ = _without(rest, image_input)
-    rest = _without(completion, reasoning)
-    audio_output = _within(rest, written.audio_tokens)
-    rest = _without(rest, audio_output)
-    image_output = _within(rest, written.image_tokens)
-    return Usage(
-        input_,
-        cached,
-        _without(rest, image_output),
-        reasoning,
+    input_, output = _without(prompt, cached), _without(completion, reasoning)
+    if not (
+        read.cache_write_tokens
+        or read.audio_tokens
+        or read.image_tokens
+        or written.audio_tokens
+        or written.image_tokens
+    ):
+        return Usage(input_, cached, output, reasoning)
+    input_, cache_write = _split(input_, read.cache_write_tokens)
+    input_, audio_input = _split(input_, read.audio_tokens)
+    input_, image_input = _split(input_, read.image_tokens)
+    output, audio_output = _split(output, written.audio_tokens)
+    output, image_output = _split(output, written.image_tokens)
+    details = UsageDetails(
         cache_write=cache_write,
         audio_input=audio_input,
         audio_output=audio_output,
         image_input=image_input,
         image_output=image_output,
     )
+    return Usage(input_, cached, output, reasoning, details)
 
 
 def _without(total: int | None, part: int | None) -> int | None:
@@ -116,6 +116,8 @@ def _without(total: int | None, part: int | None) -> int | None:
     return total - part
 
 
-def _within(total: int | None, part: int | None) -> int | None:
-    """The part, ``None`` where more than the total is left: cached audio is counted as cached."""
-    return None if part is None or total is None or part > total else part
+def _split(total: int | None, part: int | None) -> tuple[int | None, int | None]:
+    """The rest of the total, and the part; ``None`` for a part that exceeds it: cached audio is counted as cached."""
+    if total is None or part is None or not 0 <= part <= total:
+        return total, None
+    return total - part, part

@@ -67,7 +67,7 @@ class AttemptRun(Struct, eq=False):
 
     def reader(self) -> Reader:
         call, attempt = self.responder.call, self.attempt
-        reader = attempt.deployment.dialect_for(self.dispatch.exchange.endpoint).reader
+        reader = attempt.deployment.dialects[self.dispatch.exchange.endpoint.path].reader
         return reader() if call is None else reader(call.choices, attempt.asks_usage, call.wants_usage)
 
     def ping(self) -> None:

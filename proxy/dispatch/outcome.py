@@ -41,7 +41,7 @@ def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
     provider = attempt.deployment.provider
     found = provider.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
     kind = rules.kind_of_refusal(found)
-    error = attempt.deployment.dialect_for(exchange.endpoint).reader.read_error(answer.body)
+    error = attempt.deployment.dialects[exchange.endpoint.path].reader.read_error(answer.body)
     if error is not None:
         error.message = provider.redact(error.message)
     exchange.error_detail = detail = error.message if error is not None else ""

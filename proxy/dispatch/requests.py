@@ -104,7 +104,7 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
     return (
         not call.wants_usage
         and run.attempt.deployment.provider.learnt.asks_usage
-        and run.attempt.deployment.dialect_for(run.dispatch.exchange.endpoint).usage_option
+        and run.attempt.deployment.dialects[run.dispatch.exchange.endpoint.path].usage_option
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from proxy.exchange import Attempt, Exchange
 
 
@@ -14,6 +16,8 @@ def streamed_tokens(exchange: Exchange) -> int:
     the visible ones alone are more.
     """
     usage = exchange.usage
+    if usage is not None and usage.details is not UNSET:
+        usage = usage.summed()
     if usage is None or usage.output is None:
         return exchange.events
     visible = usage.output
@@ -26,6 +30,8 @@ def generated(exchange: Exchange) -> int | None:
     ``None``: not known.
     """
     usage = exchange.usage
+    if usage is not None and usage.details is not UNSET:
+        usage = usage.summed()
     if usage is not None and usage.output is not None:
         return usage.output + (usage.reasoning or 0)
     return exchange.events or None

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from proxy.dialects.usage import TokenCounts
+from proxy.dialects.usage import Usage
 from proxy.exchange import Exchange
 from proxy.observe.mask import Mask
 from proxy.observe.sink import Sink
@@ -59,7 +59,7 @@ class Line(msgspec.Struct, gc=False):
     ttft_ms: float | None
     duration_ms: float | None
     longest_gap_ms: float | None
-    tokens: TokenCounts | None
+    tokens: Usage | None
     bytes_in: int
     bytes_out: int
     client: str
@@ -147,7 +147,7 @@ class Log:
             round((first - began) * 1e6) / 1e3 if first is not None else None,
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
             round(exchange.longest_gap * 1e6) / 1e3 if first is not None and exchange.stream else None,
-            None if usage is None else usage.counts(),
+            usage if usage is None or usage.details is UNSET else usage.summed(),
             exchange.bytes_in,
             exchange.bytes_out,
             exchange.client,
@@ -266,16 +266,14 @@ def _readable_exchange(line: Line) -> bytes:
     if line.duration_ms is not None:
         words.append(f"{line.duration_ms:.0f} ms")
     if line.tokens is not None:
-        words.append(
-            f"{_sum(line.tokens.input, line.tokens.cached)} + {_sum(line.tokens.output, line.tokens.reasoning)} tokens"
-        )
+        words.append(f"{_known(line.tokens.total_input)} + {_known(line.tokens.total_output)} tokens")
     words.append(line.request_id)
     words += filter(None, (line.error, line.detail))
     return _readable(line.time, line.level, "  ".join(words))
 
 
-def _sum(tokens: int | None, more: int | None) -> str:
-    return "?" if tokens is None else str(tokens + (more or 0))
+def _known(tokens: int | None) -> str:
+    return "?" if tokens is None else str(tokens)
 
 
 def _without_surrogates(value: object) -> object:

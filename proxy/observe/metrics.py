@@ -16,9 +16,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from functools import cached_property, partial
 from typing import Final, get_args
 
+from msgspec import UNSET
 from prometheus_client import CollectorRegistry, Histogram, Info, ProcessCollector
 
-from proxy.dialects.usage import TokenCounts
+from proxy.dialects.usage import Usage
 from proxy.errors import StreamTruncated
 from proxy.exchange import Attempt, Exchange, Outcome
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
@@ -244,8 +245,8 @@ class Metrics:
                 series.duration(end - exchange.began)
             if exchange.stream:
                 _count_stream(series, exchange)
-            if exchange.usage is not None:
-                _count_tokens(series.tokens, exchange.usage.counts())
+            if (usage := exchange.usage) is not None:
+                _count_tokens(series.tokens, usage if usage.details is UNSET else usage.summed())
             attempts = exchange.attempts
             for attempt in attempts:
                 if attempt.failure:
@@ -396,15 +397,15 @@ def _count_stream(series: Series, exchange: Exchange) -> None:
         series.inter_token((end - first) / (tokens - 1))
 
 
-def _count_tokens(cell: Callable[[str], Count], counts: TokenCounts) -> None:
+def _count_tokens(cell: Callable[[str], Count], usage: Usage) -> None:
     # Unknown (None) is not 0. A provider that reports less than nothing must not turn a counter back.
-    if (tokens := counts.input) is not None and tokens >= 0:
+    if (tokens := usage.input) is not None and tokens >= 0:
         cell("input").value += tokens
-    if (tokens := counts.cached) is not None and tokens >= 0:
+    if (tokens := usage.cache_read) is not None and tokens >= 0:
         cell("cached").value += tokens
-    if (tokens := counts.output) is not None and tokens >= 0:
+    if (tokens := usage.output) is not None and tokens >= 0:
         cell("output").value += tokens
-    if (tokens := counts.reasoning) is not None and tokens >= 0:
+    if (tokens := usage.reasoning) is not None and tokens >= 0:
         cell("reasoning").value += tokens
 
 

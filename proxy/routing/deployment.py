@@ -6,10 +6,9 @@ import msgspec
 
 from proxy.config.provider_schema import ModelSettings
 from proxy.config.timeouts import Clocks
-from proxy.dialects.table import Dialect
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
-from proxy.routing.endpoints import TEXT, Endpoint, served
+from proxy.routing.endpoints import TEXT, dialects, served
 from proxy.routing.live import LiveState
 
 _encode = msgspec.json.Encoder().encode
@@ -21,12 +20,14 @@ class Deployment:
     ``upstream_model``: the model's name at the provider; ``None``: the name in the body is sent unchanged.
     ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
     ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
+    ``dialects``: of its answers, by the path of the endpoint.
     """
 
     __slots__ = (
         "_heads",
         "clocks",
         "context_size",
+        "dialects",
         "endpoints",
         "key",
         "label",
@@ -60,6 +61,7 @@ class Deployment:
         self.name = name
         self.site = site
         self.provider = site.provider
+        self.dialects = dialects(site.provider.dialect)
         self.live = live
         self.key = live.key
         self.label = label
@@ -100,11 +102,6 @@ class Deployment:
     def prefills(self) -> bool:
         """Whether its model continues the text of a final assistant message."""
         return self.model is not None and self.model.prefill
-
-    def dialect_for(self, endpoint: Endpoint) -> Dialect:
-        """The dialect in which the provider answers requests for an endpoint."""
-        own = self.provider.dialect
-        return endpoint.dialect if own is None or endpoint.path not in TEXT else own
 
     def __repr__(self) -> str:
         return f"<Deployment {self.label}>"

@@ -8,7 +8,8 @@ Source: https://platform.openai.com/docs/api-reference
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final, Literal
 
 from msgspec import UNSET, Struct
@@ -86,6 +87,19 @@ OPAQUE = Endpoint("*", table.OPAQUE, True, False, "opaque", "any", kind="passthr
 # The list of models, and requests with an unknown path.
 MODELS = Endpoint("models", OTHER, False, True, "opaque", "json", kind="models")
 UNROUTED = Endpoint("-", table.OPAQUE, False, False, "opaque", "any", kind="unrouted")
+
+
+@cache
+def dialects(own: Dialect | None) -> Mapping[str, Dialect]:
+    """The dialects of a provider's answers, by the paths of endpoints.
+
+    ``own`` is what it speaks where it generates text; ``None``: the dialect of each endpoint.
+    """
+    return {
+        endpoint.path: endpoint.dialect if own is None or endpoint.path not in TEXT else own
+        for endpoint in (*ENDPOINTS, OPAQUE, MODELS, UNROUTED)
+    }
+
 
 # Objects that OpenAI keeps between requests. Only the configured ``defaultProvider`` can serve these:
 # https://platform.openai.com/docs/api-reference (files, batches, assistants, ...)

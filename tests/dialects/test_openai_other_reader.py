@@ -8,7 +8,7 @@ import pytest
 
 from proxy.dialects.base import EventKind
 from proxy.dialects.openai_other_reader import OtherReader
-from proxy.dialects.usage import Usage
+from proxy.dialects.usage import Usage, UsageDetails
 from tests.support.answers import sse
 
 
@@ -45,4 +45,4 @@ def test_its_usage_is_noted_where_it_has_the_usual_name(kind: str) -> None:
     usage: dict[str, Any] = {"input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 5}
     reader.read(sse({"type": kind, "usage": usage}))
     reader.read(sse({"type": "more"}))
-    assert reader.usage == Usage(input=0, audio_input=14, output=5)
+    assert reader.usage == Usage(input=0, output=5, details=UsageDetails(audio_input=14))

@@ -10,6 +10,7 @@ from msgspec import DecodeError, Struct, json, structs
 
 from proxy.control.activity.record import Record
 from proxy.control.deployments.views import Clock
+from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 
 _DECISION = b"x-router-decision: "
@@ -109,7 +110,7 @@ def summary(record: Record, clock: Clock) -> Summary:
         fallback_used=record.fallback_used,
         duration_ms=_ms(record.duration),
         time_to_first_token_ms=_ms(first - record.began) if first is not None else None,
-        tokens=None if usage is None else Tokens(*structs.astuple(usage.counts())),
+        tokens=None if usage is None else _tokens(usage),
         bytes_in=record.bytes_in,
         bytes_out=record.bytes_out,
     )
@@ -126,6 +127,11 @@ def detail(record: Record, clock: Clock, mask: Callable[[str], str]) -> Detail:
         prompt=mask(record.prompt) if record.prompt is not None else None,
         error_detail=mask(record.error_detail),
     )
+
+
+def _tokens(usage: Usage) -> Tokens:
+    usage = usage.summed()
+    return Tokens(usage.input, usage.cache_read, usage.output, usage.reasoning)
 
 
 def _attempt(attempt: Attempt, record: Record, mask: Callable[[str], str]) -> TrialView:
