@@ -48,7 +48,7 @@ class Credentials:
         if self._config.auth.mode in ("keys", "any") and self._config.database.enabled:
             try:
                 await self.keys().ready()
-            except DatabaseDown:  # its Health has logged it; the first lookup tries again
+            except DatabaseDown:  # logged by DatabaseHealth; the first lookup tries again
                 pass
 
     def keys(self) -> DatabaseKeys:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from proxy.database import drivers
 from proxy.database.address import Address
-from proxy.database.health import Health, State, Unreachable
+from proxy.database.health import DatabaseHealth, DatabaseState, Unreachable
 from proxy.database.migrate import upgrade
 from proxy.errors import ConfigError
 
@@ -24,7 +24,7 @@ TIME_LIMIT = 2.0  # seconds, for a transaction from the wait for a connection to
 class Engine:
     """Connects at the first use, which also runs the missing migrations."""
 
-    def __init__(self, address: Address, health: Health, *, time_limit: float = TIME_LIMIT) -> None:
+    def __init__(self, address: Address, health: DatabaseHealth, *, time_limit: float = TIME_LIMIT) -> None:
         self._address = address
         self._health = health
         self._time_limit = time_limit
@@ -36,7 +36,7 @@ class Engine:
         self._canceled: set[asyncio.Task[Any]] = set()
 
     @property
-    def state(self) -> State:
+    def state(self) -> DatabaseState:
         return self._health.state
 
     async def ready(self) -> None:

@@ -18,7 +18,7 @@ class Unreachable(Exception):
     """The database cannot be reached, is too slow, or refuses. The text is for the log and contains no password."""
 
 
-class State(Struct, frozen=True):
+class DatabaseState(Struct, frozen=True):
     """``since``: the last change of ``up``, in Unix seconds. ``latency`` of the last answer, in seconds."""
 
     up: bool
@@ -26,7 +26,7 @@ class State(Struct, frozen=True):
     latency: float | None = None
 
 
-class Health:
+class DatabaseHealth:
     """``what`` is the subject of both log lines. It counts as up until a call fails."""
 
     def __init__(
@@ -45,8 +45,8 @@ class Health:
         self._latency: float | None = None
 
     @property
-    def state(self) -> State:
-        return State(self._up, self._since, self._latency)
+    def state(self) -> DatabaseState:
+        return DatabaseState(self._up, self._since, self._latency)
 
     def answered(self, seconds: float) -> None:
         self._latency = seconds

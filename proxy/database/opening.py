@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from proxy.config.schema import Database
 from proxy.database.address import address_of, require
-from proxy.database.health import Health, State
+from proxy.database.health import DatabaseHealth, DatabaseState
 from proxy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class LazyEngine:
     ) -> None:
         self._settings = settings
         self._data_dir = data_dir
-        self._health = Health(warn=warn, info=info)
+        self._health = DatabaseHealth(warn=warn, info=info)
         self._engine: Engine | None = None
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> DatabaseState | None:
         """Whether the database answers; ``None``: it has not been needed yet."""
         return None if self._engine is None else self._health.state
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy.auth.keystore import DatabaseKeys
 from proxy.config.schema import Database
-from proxy.database.health import State
+from proxy.database.health import DatabaseState
 from proxy.database.keys import KeyTable
 from proxy.database.opening import LazyEngine
 
@@ -24,7 +24,7 @@ class OwnStore(DatabaseKeys):
         super().__init__(KeyTable(self.database.get()), log)
 
     @property
-    def state(self) -> State:
+    def state(self) -> DatabaseState:
         found = self.database.state
         assert found is not None
         return found

@@ -21,7 +21,7 @@ from proxy.auth.lookups import MOST
 from proxy.config.schema import Limits
 from proxy.database import drivers
 from proxy.database.engine import Engine
-from proxy.database.health import Health
+from proxy.database.health import DatabaseHealth
 from proxy.database.keys import KeyTable
 from proxy.database.tables import API_KEYS, Now
 from tests.auth.stores import OwnStore
@@ -190,7 +190,7 @@ async def test_a_page_goes_on_behind_a_key_that_was_deleted_meanwhile(keys: OwnS
 
 
 async def test_many_who_ask_for_the_same_key_make_one_query(url: str) -> None:
-    table = CountedTable(Engine(address(url), Health()))
+    table = CountedTable(Engine(address(url), DatabaseHealth()))
     keys = DatabaseKeys(table)
     key = await made(keys)
     found = await asyncio.gather(*(keys.find(key.hash) for _ in range(200)))
@@ -201,7 +201,7 @@ async def test_many_who_ask_for_the_same_key_make_one_query(url: str) -> None:
 
 
 async def test_a_thousand_made_up_keys_at_once_cost_a_few_queries(url: str) -> None:
-    table = CountedTable(Engine(address(url), Health()))
+    table = CountedTable(Engine(address(url), DatabaseHealth()))
     keys = DatabaseKeys(table)
     key = await made(keys)
     hashes = [key.hash, *(new_key()[1] for _ in range(1000))]
@@ -251,7 +251,7 @@ async def test_a_transaction_that_commits_late_is_not_missed(tmp_path: Path, ope
         late, early = await made(keys, "late"), await made(keys, "early")
         await tell(url, "UPDATE api_keys SET changed_at = changed_at - 60")
         _, mark = await keys.changes(None)
-        database = Engine(address(url), Health())
+        database = Engine(address(url), DatabaseHealth())
         changed, commit = asyncio.Event(), asyncio.Event()
 
         async def work(connection: AsyncConnection) -> None:

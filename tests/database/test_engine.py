@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.database import drivers
 from proxy.database.engine import Engine
-from proxy.database.health import Health, Unreachable
+from proxy.database.health import DatabaseHealth, Unreachable
 from proxy.errors import ConfigError
 from tests.database.databases import KINDS, Forwarder, address, new_database
 from tests.support.patience import within
@@ -29,7 +29,7 @@ async def opened() -> AsyncIterator[Opener]:
     async with AsyncExitStack() as stack:
 
         def engine(url: str, **options: float) -> Engine:
-            made = Engine(address(url), Health(), **options)
+            made = Engine(address(url), DatabaseHealth(), **options)
             stack.push_async_callback(made.close)
             return made
 
@@ -120,7 +120,7 @@ async def test_more_queries_than_connections_wait_for_each_other(url: str, opene
 
 
 async def test_closing_does_not_wait_for_what_is_stuck(url: str) -> None:
-    engine = Engine(address(url), Health(), time_limit=8.0)
+    engine = Engine(address(url), DatabaseHealth(), time_limit=8.0)
     begun = asyncio.Event()
 
     async def stuck(_connection: AsyncConnection) -> None:

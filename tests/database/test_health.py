@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.database.health import Health, State
+from proxy.database.health import DatabaseHealth, DatabaseState
 
 
 class Wall:
@@ -12,11 +12,11 @@ class Wall:
         self.now = 100.0
         self.told: list[str] = []
 
-    def health(self) -> Health:
+    def health(self) -> DatabaseHealth:
         def tell(kind: str) -> object:
             return lambda text: self.told.append(f"{kind}: {text}")
 
-        return Health("the database", tell("warning"), tell("info"), lambda: self.now)  # type: ignore[arg-type]
+        return DatabaseHealth("the database", tell("warning"), tell("info"), lambda: self.now)  # type: ignore[arg-type]
 
 
 async def test_it_is_told_once_that_it_is_away_and_once_that_it_is_back() -> None:
@@ -37,16 +37,16 @@ async def test_it_is_told_once_that_it_is_away_and_once_that_it_is_back() -> Non
 async def test_the_state_says_since_when_and_how_long_the_last_answer_took() -> None:
     wall = Wall()
     health = wall.health()
-    assert health.state == State(up=True, since=100.0, latency=None)
+    assert health.state == DatabaseState(up=True, since=100.0, latency=None)
     wall.now += 5
     health.answered(0.25)
-    assert health.state == State(up=True, since=100.0, latency=0.25)
+    assert health.state == DatabaseState(up=True, since=100.0, latency=0.25)
     health.failed("gone")
     wall.now += 5
     health.failed("gone")
-    assert health.state == State(up=False, since=105.0, latency=0.25)
+    assert health.state == DatabaseState(up=False, since=105.0, latency=0.25)
     health.answered(0.5)
-    assert health.state == State(up=True, since=110.0, latency=0.5)
+    assert health.state == DatabaseState(up=True, since=110.0, latency=0.5)
 
 
 async def test_a_wall_clock_that_was_set_back_makes_no_negative_time() -> None:
