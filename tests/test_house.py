@@ -28,7 +28,6 @@ Clock
 Connection
 Engine
 Form
-Health
 Link
 ModelList
 News
@@ -41,7 +40,6 @@ Reply
 Route
 Sink
 Spread
-State
 Text
 Usage
 Watch
