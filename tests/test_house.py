@@ -31,6 +31,7 @@ Form
 Link
 ModelList
 News
+Origins
 Outbox
 Owner
 Reader
@@ -69,8 +70,8 @@ client/tls.py
 config/aliases.py
 config/follow.py
 config/left_out.py
-config/proxies.py
 config/provider_schema.py
+config/proxies.py
 config/reader.py
 config/schema.py
 control/activity/record.py
