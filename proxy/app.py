@@ -26,7 +26,7 @@ from proxy.control.operator import Engine
 from proxy.control.plane import Plane, Subjects
 from proxy.database.opening import LazyEngine
 from proxy.dispatch.dispatcher import Clock, Dispatcher
-from proxy.dispatch.fetching import ListFetcher
+from proxy.dispatch.list_fetcher import ListFetcher
 from proxy.errors import ConfigError
 from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway

@@ -25,7 +25,7 @@ from proxy.dialects.openai_call import check as check_call
 from proxy.dialects.openai_call import read as read_call
 from proxy.dispatch.choice import dispatch_call
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.dispatch.fetching import ListFetcher
+from proxy.dispatch.list_fetcher import ListFetcher
 from proxy.dispatch.planning import plan_call
 from proxy.dispatch.uploads import dispatch_form, dispatch_opaque
 from proxy.errors import ClientGone, GatewayError

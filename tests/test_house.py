@@ -96,8 +96,6 @@ demo/audio.py
 demo/chat.py
 demo/responses.py
 dispatch/dispatcher.py
-dispatch/exhausted.py
-dispatch/outcome.py
 errors.py
 exchange.py
 gateway.py

@@ -82,7 +82,7 @@ class AttemptRun(Struct, eq=False):
 
     def committed(self) -> None:
         if self.race is not None:
-            self.race.won_by(self.attempt)
+            self.race.win(self.attempt)
         verdict.commit(self.attempt, self.dispatch.dispatcher.now())
         if not self.keeps_body and self.responder.call is not None:
             self.responder.forget_request()
@@ -105,7 +105,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         run.outlet,
     )
     live.in_flight += 1
-    request.flow = upstream_call if race is None else race.entered_by(attempt, upstream_call)
+    request.flow = upstream_call if race is None else race.enter(attempt, upstream_call)
     try:
         try:
             answer = await upstream_call.run()
@@ -132,7 +132,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         attempt.failure = kind.value
         raise
     finally:
-        if race is None or race.left_by(attempt):
+        if race is None or race.leave(attempt):
             request.flow = None
         live.in_flight -= 1
         attempt.connected, attempt.headers = upstream_call.sent_at, upstream_call.headed_at
@@ -152,7 +152,7 @@ def _checked(run: AttemptRun, answer: Answer) -> AnswerInfo:
         raise BrokenAnswer("The provider's answer is no event stream.")
     info = run.responder.checked(answer)
     if race is not None:
-        race.won_by(run.attempt)
+        race.win(run.attempt)
     return info
 
 

@@ -23,7 +23,7 @@ from proxy.routing import rules
 if TYPE_CHECKING:
     from proxy.config.schema import Routing
     from proxy.dispatch.dispatcher import Dispatcher
-    from proxy.dispatch.patience import Patience
+    from proxy.dispatch.waiting import WaitBudget
     from proxy.exchange import Exchange
     from proxy.relay.upstream_request import UpstreamRequest
     from proxy.responder import Responder
@@ -56,7 +56,7 @@ class Dispatch(Struct, eq=False):
     fallback: Deployment | None = None  # once the plan has proposed it
     keyless: tuple[Deployment, ...] = ()  # passed over, as no key of their provider can be used
     limited: tuple[Deployment, ...] = ()  # passed over because of the gateway's own limits
-    patience: Patience | None = None  # once the exchange had to wait
+    waits: WaitBudget | None = None  # once the exchange had to wait
 
     def __repr__(self) -> str:
         return f"<Dispatch of {self.exchange!r}, {len(self.exchange.attempts)} attempts>"
@@ -66,10 +66,9 @@ class Dispatch(Struct, eq=False):
         run_attempt: RunAttempt,
         conclude: Callable[[Dispatch, AttemptFailure | None], None] | None = None,
     ) -> None:
-        """Try candidates until one answers, then return.
+        """Try candidates until one answers; else call ``conclude`` (by default ``conclude_exchange``).
 
-        ``conclude`` tells the client when none did; the default is ``conclude`` of this module. Raises GatewayError,
-        ClientGone.
+        Raises GatewayError, ClientGone.
         """
         failure: AttemptFailure | None = None
         exchange, plan, current_time = self.exchange, self.plan, self.dispatcher.now

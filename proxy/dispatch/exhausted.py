@@ -1,4 +1,4 @@
-"""The error for an exchange that no candidate answered, with the reason of every attempt."""
+"""The error for a client whose exchange no candidate answered, with the reason of every attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from proxy import router_metadata
 from proxy.dispatch.failure import AttemptFailure
-from proxy.dispatch.passed_over import in_words, keyless_in_words
+from proxy.dispatch.skipped import describe, describe_keys
 from proxy.errors import UpstreamFault
 from proxy.exchange import Exchange
 from proxy.routing import rules
@@ -19,10 +19,10 @@ from proxy.routing.plan import Plan, Reason
 from proxy.routing.rules import FailureKind
 
 MESSAGE: Final = 2000  # characters
-# SDKs sleep through a Retry-After of up to a minute, twice: a client that waits so long looks hung.
+# SDKs sleep for a Retry-After of up to a minute, twice. A client that waits so long looks hung.
 LONGEST_WAIT: Final = 5.0  # seconds
 _LIMITED: Final = (FailureKind.RATE_LIMITED, FailureKind.OUT_OF_QUOTA)
-_OPERATORS: Final = {FailureKind.AUTH, FailureKind.OUT_OF_QUOTA}  # what only they can do something about
+_PERMANENT: Final = {FailureKind.AUTH, FailureKind.OUT_OF_QUOTA}  # only an operator can fix these
 _is_code = re.compile(r"[A-Za-z_][\w.\-]{0,63}").fullmatch
 
 
@@ -34,8 +34,10 @@ def exhausted(
     keyless: Sequence[Deployment] = (),
     limited: Sequence[Deployment] = (),
 ) -> UpstreamFault:
-    """``last`` is how the last attempt failed, ``None`` if nobody could be asked. ``keyless`` are the deployments
-    whose keys all rest, ``limited`` those that our own limits hold back. The status is ``rules.final_status``'s.
+    """The error, with the status of ``rules.final_status``.
+
+    ``last`` is the last attempt's failure, ``None`` if there was no attempt. ``keyless`` are the deployments without a
+    usable key, ``limited`` those passed over because of the gateway's own limits.
     """
     tried = [FailureKind(attempt.failure) for attempt in exchange.attempts if attempt.failure]
     passed = [_cause(*each) for each in plan.skipped]
@@ -43,8 +45,8 @@ def exhausted(
     passed += [FailureKind.RATE_LIMITED for _ in limited]
     status = rules.final_status(tried, passed)
     causes = {*tried, *passed}
-    # A refused key rests only where another one takes over: for an upload that could not be sent again.
-    final = bool(causes) and causes <= _OPERATORS and not (last is not None and last.attempt.key.cooldown_until > now)
+    # A refused key in cooldown has a replacement: a new request may succeed where this one could not be sent again.
+    final = bool(causes) and causes <= _PERMANENT and not (last is not None and last.attempt.key.cooldown_until > now)
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited, now),
         status=status,
@@ -60,7 +62,7 @@ def exhausted(
 
 
 def _cause(deployment: Deployment, reason: Reason) -> FailureKind:
-    """Why one was passed over, as the kind of attempt that it would have come to."""
+    """The failure kind that stands for a deployment that was passed over."""
     if reason == "unavailable":
         return FailureKind.MODEL_MISSING
     if reason in ("resting", "busy"):
@@ -78,18 +80,18 @@ def _message(
     now: float,
 ) -> str:
     failed = router_metadata.failures(exchange)
-    said = last.error.message if last is not None and last.error is not None else ""
+    quoted = last.error.message if last is not None and last.error is not None else ""
     if len(failed) == 1 and not plan.skipped and not keyless and not limited:
         if last is not None and last.fault is not None:
             return last.fault.message
-        return f"The provider failed: {failed[0].message}.{f' It said: {said}' if said else ''}"
+        return f"The provider failed: {failed[0].message}.{f' It said: {quoted}' if quoted else ''}"
     reasons = [f"{failure.provider}/{failure.model_name}: {failure.message.rstrip('.')}" for failure in failed]
-    reasons += [f"{deployment.label}: {in_words(deployment, reason, now)}" for deployment, reason in plan.skipped]
-    reasons += [f"{deployment.label}: {keyless_in_words(deployment, now)}" for deployment in keyless]
+    reasons += [f"{deployment.label}: {describe(deployment, reason, now)}" for deployment, reason in plan.skipped]
+    reasons += [f"{deployment.label}: {describe_keys(deployment, now)}" for deployment in keyless]
     reasons += [f"{deployment.label}: its limit here is reached" for deployment in limited]
-    told = "; ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in Counter(reasons).items())[:MESSAGE]
-    message = f"No model could answer ({told})." if told else "No model could answer."
-    return f"{message} The last provider said: {said}" if said else message
+    text = "; ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in Counter(reasons).items())[:MESSAGE]
+    message = f"No model could answer ({text})." if text else "No model could answer."
+    return f"{message} The last provider said: {quoted}" if quoted else message
 
 
 def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: set[FailureKind]) -> str:
@@ -110,20 +112,20 @@ def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: 
 
 
 def _waits(plan: Plan, last: AttemptFailure | None, keyless: Sequence[Deployment], now: float) -> list[float | None]:
-    """Seconds until somebody may be asked again, as far as the plan does not know them."""
+    """Seconds until a deployment may be tried again, except those that the plan knows."""
     found: list[float | None] = [deployment.provider.keys.free_at() - now for deployment in keyless]
     if last is not None and last.kind is not FailureKind.AUTH:
         found.append(last.retry_after)
     if any(deployment.live.breaker.state == "half_open" for deployment, _ in plan.skipped):
-        found.append(1.0)  # a probe is on its way
+        found.append(1.0)  # a probe runs
     return found
 
 
 def _advise(error: UpstreamFault, waits: Iterable[float | None], final: bool) -> None:
-    """Whether the client's SDK should try again, and when.
+    """Say whether the client's SDK should retry, and when.
 
-    It should not where only an operator can help (``final``), or where nobody can be asked for longer than a client
-    should wait.
+    It should not where only an operator can help (``final``), or where no deployment is free for longer than
+    ``LONGEST_WAIT``.
     """
     known = [seconds for seconds in waits if seconds is not None]
     wait = max(1, math.ceil(min(known))) if known else None

@@ -92,7 +92,7 @@ class Hedging:
         run.race = race = self._race
         failure = await self._run_attempt(run)
         if failure is not None and RULES[failure.kind].next is Next.RETURN_ERROR:
-            race.won_by(run.attempt)  # the client has to see it: another answer must not hide it
+            race.win(run.attempt)  # the client has to see it: another answer must not hide it
         return failure
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from proxy.dispatch.patience import Patience
+from proxy.dispatch.waiting import WaitBudget
 from proxy.routing import rules
 from proxy.routing.rules import FailureKind, Next
 
@@ -47,18 +47,18 @@ async def first_free(dispatch: Dispatch) -> Deployment | None:
     found = last_resort(dispatch)
     if found is not None:
         return found
-    return await _patience(dispatch).found(dispatch.plan, lambda: switch(dispatch), dispatch.deadline)
+    return await _waits(dispatch).wait_for_candidate(dispatch.plan, lambda: switch(dispatch), dispatch.deadline)
 
 
 async def next_turn(dispatch: Dispatch, passed: Deployment) -> Deployment | None:
     """``passed``, which had no key or whose breaker opened, once a rate limit on its keys, or a probe, is over."""
-    keys, patience = passed.provider.keys, _patience(dispatch)
+    keys, waits = passed.provider.keys, _waits(dispatch)
     left = keys.free_at() - dispatch.dispatcher.now()
     if left > 0:
-        if not keys.limited or not await patience.wait(left, dispatch.deadline):
+        if not keys.limited or not await waits.wait(left, dispatch.deadline):
             return None
         dispatch.keyless = tuple(each for each in dispatch.keyless if each is not passed)
-    return passed if await patience.readmitted(dispatch.plan, passed, dispatch.deadline) else None
+    return passed if await waits.wait_for_limits(dispatch.plan, passed, dispatch.deadline) else None
 
 
 def switch(dispatch: Dispatch) -> Deployment | None:
@@ -102,12 +102,12 @@ async def _after_rate_limit(dispatch: Dispatch, deployment: Deployment) -> Deplo
     equal = plan.next_equal(now) if has_budget(dispatch) else None
     if equal is not None:
         return equal
-    patience = _patience(dispatch)
-    again = _may_retry(dispatch, deployment) and await patience.cooled(deployment, dispatch.deadline)
+    waits = _waits(dispatch)
+    again = _may_retry(dispatch, deployment) and await waits.wait_for_cooldown(deployment, dispatch.deadline)
     if again and plan.may_retry(deployment, clock.now()):
         return deployment
     other = switch(dispatch)
-    if other is None and again and await patience.readmitted(plan, deployment, dispatch.deadline):
+    if other is None and again and await waits.wait_for_limits(plan, deployment, dispatch.deadline):
         return deployment
     return other
 
@@ -133,7 +133,7 @@ async def _after_backoff(
     """The same one after the backoff, or after the ``least`` seconds that the provider requires."""
     routing, clock = dispatch.routing, dispatch.dispatcher
     delay = rules.backoff(routing.retry_delay, retry, clock.random, routing.max_retry_delay)
-    waited = await _patience(dispatch).wait(max(least, delay), dispatch.deadline)
+    waited = await _waits(dispatch).wait(max(least, delay), dispatch.deadline)
     return deployment if waited and dispatch.plan.may_retry(deployment, clock.now()) else None
 
 
@@ -160,10 +160,10 @@ def attempts_at(dispatch: Dispatch, deployment: Deployment) -> int:
     return sum(attempt.deployment is deployment for attempt in dispatch.exchange.attempts)
 
 
-def _patience(dispatch: Dispatch) -> Patience:
-    if dispatch.patience is None:
-        dispatch.patience = Patience(dispatch.dispatcher, dispatch.responder, pings=dispatch.pings)
-    return dispatch.patience
+def _waits(dispatch: Dispatch) -> WaitBudget:
+    if dispatch.waits is None:
+        dispatch.waits = WaitBudget(dispatch.dispatcher, dispatch.responder, pings=dispatch.pings)
+    return dispatch.waits
 
 
 def _is_misspelled(attempts: Iterable[Attempt]) -> bool:

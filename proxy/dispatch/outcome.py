@@ -36,7 +36,7 @@ def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
     attempt.status = answer.status
     if run.responder.call is not None and _refused_options(run, answer):
         verdict.release(attempt, run.dispatch.dispatcher.now())
-        attempt.failure, attempt.reason = FailureKind.OPTIONS, "the provider knows no stream_options"
+        attempt.failure, attempt.reason = FailureKind.OPTIONS, "the provider does not support stream_options"
         return AttemptFailure(attempt, FailureKind.OPTIONS, answer=answer)
     provider = attempt.deployment.provider
     found = provider.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
@@ -101,4 +101,4 @@ def _refused_options(run: AttemptRun, answer: Answer) -> bool:
 
 def _reason(fault: GatewayError) -> str:
     """A sentence for the client, without the provider's own words."""
-    return "the provider told an error instead of an answer" if isinstance(fault, ErrorInStream) else fault.message
+    return "the provider sent an error instead of an answer" if isinstance(fault, ErrorInStream) else fault.message

@@ -1,4 +1,4 @@
-"""What a request asks of the catalog: names and criteria, in its body or its headers, and with whom it belongs."""
+"""The plan for a request, from its model names, its criteria and its affinity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.routing.spec import Spec
 from proxy.server.query import check as check_query
 from proxy.wire.criteria import NONE, of_headers
 
-PREFIX = 2048  # bytes of the prompt; about 500 tokens, and providers cache from 1,024 on
+PREFIX = 2048  # bytes of the prompt: about 500 tokens; providers cache prompts of 1,024 tokens or more
 
 
 def plan_call(
@@ -60,7 +60,7 @@ def plan_form(
 
 
 def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes:
-    """The same for requests that should go to the same deployment, because its caches are warm for them."""
+    """Equal for requests that should go to the same deployment, whose caches are warm for them."""
     if routing.affinity == "session":
         return headers.get(routing.affinity_header, "").encode("utf-8", "surrogateescape")
     members = call.members

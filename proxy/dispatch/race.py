@@ -28,12 +28,12 @@ class Race:
     def __repr__(self) -> str:
         return f"<Race {len(self._running)} running, {'won' if self.winner else 'open'}>"
 
-    def entered_by(self, attempt: Attempt, upstream_call: Flow) -> Race:
+    def enter(self, attempt: Attempt, upstream_call: Flow) -> Race:
         """Add an attempt that is about to run. Returns the request's new flow."""
         self._running[attempt] = upstream_call
         return self
 
-    def left_by(self, attempt: Attempt) -> bool:
+    def leave(self, attempt: Attempt) -> bool:
         """Remove an attempt that has ended; whether no attempt runs any more."""
         self._running.pop(attempt, None)
         return not self._running
@@ -48,7 +48,7 @@ class Race:
         if self.winner is not None and self.winner is not attempt:
             raise Lost
 
-    def won_by(self, attempt: Attempt) -> None:
+    def win(self, attempt: Attempt) -> None:
         """Make ``attempt`` the winner, and cancel the other. Raises Lost if the other has won."""
         self.check(attempt)
         if self.winner is None:

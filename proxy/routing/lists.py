@@ -1,7 +1,7 @@
 """Model lists fetched from providers that accept any model name.
 
 They are live state and survive a reload. A list shows that a provider has a name, never that it lacks one.
-``dispatch/fetching.py`` fetches them. ``now`` is seconds of a monotonic clock.
+``dispatch/list_fetcher.py`` fetches them. ``now`` is seconds of a monotonic clock.
 """
 
 from __future__ import annotations

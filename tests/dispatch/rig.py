@@ -104,6 +104,12 @@ class Rig:
             endpoint.replayable if repeatable is None else repeatable,
         )
 
+    def begin(self, dispatch: Dispatch, label: str) -> AttemptRun:
+        """An attempt that is about to run."""
+        run = dispatch.begin(self.deployment(label), self.clock.now())
+        assert run is not None
+        return run
+
     async def run(self, dispatch: Dispatch) -> Answer:
         """What the client sees."""
         try:

@@ -428,7 +428,7 @@ async def test_an_error_with_a_200_is_not_quoted_in_the_answer_of_another_provid
             answer = await (await gw.client()).fetch("POST", CHAT, json=CALL | {"model": ["m", "n"]})
             _, router = unspliced(answer.body)
             assert [error["message"] for error in router["errors"]] == [
-                "the provider told an error instead of an answer"
+                "the provider sent an error instead of an answer"
             ]
             assert WORDS.encode() not in compact(answer.head.headers) + answer.body
 
@@ -440,7 +440,7 @@ async def test_the_final_error_quotes_the_last_provider_beside_all_reasons() -> 
         async with Gateway(pair(first, second)) as gw:
             answer = await (await gw.client()).fetch("POST", CHAT, json=CALL | {"model": ["m", "n"], "stream": True})
             assert answer.status == 502
-            assert "told an error instead of an answer" in answer.json["error"]["message"]
+            assert "sent an error instead of an answer" in answer.json["error"]["message"]
             assert answer.json["error"]["message"].count(WORDS) == 1
 
 

@@ -33,8 +33,8 @@ def attempt() -> Attempt:
 
 def pair() -> tuple[Race, tuple[Attempt, Runner], tuple[Attempt, Runner]]:
     race, one, two = Race(lambda attempt: None), (attempt(), Runner()), (attempt(), Runner())
-    race.entered_by(*one)
-    race.entered_by(*two)
+    race.enter(*one)
+    race.enter(*two)
     return race, one, two
 
 
@@ -42,7 +42,7 @@ def test_the_first_to_win_ends_the_other_and_hears_nothing_itself() -> None:
     race, (one, first), (two, second) = pair()
     race.check(one)
     race.check(two)
-    race.won_by(two)
+    race.win(two)
     assert race.winner is two
     assert [type(told) for told in first.heard] == [Lost]
     assert second.heard == []
@@ -50,11 +50,11 @@ def test_the_first_to_win_ends_the_other_and_hears_nothing_itself() -> None:
 
 def test_whoever_comes_second_has_lost_and_changes_nothing() -> None:
     race, (one, first), (two, second) = pair()
-    race.won_by(one)
+    race.win(one)
     with pytest.raises(Lost):
         race.check(two)
     with pytest.raises(Lost):
-        race.won_by(two)
+        race.win(two)
     assert race.winner is one
     assert first.heard == []
     assert len(second.heard) == 1
@@ -62,10 +62,10 @@ def test_whoever_comes_second_has_lost_and_changes_nothing() -> None:
 
 def test_a_winner_may_win_again() -> None:
     race, (one, first), (two, second) = pair()
-    race.won_by(one)
+    race.win(one)
     race.check(one)
-    race.left_by(two)
-    race.won_by(one)
+    race.leave(two)
+    race.win(one)
     assert (first.heard, len(second.heard)) == ([], 1)
 
 
@@ -73,7 +73,7 @@ def test_what_the_client_does_is_told_to_all_who_run() -> None:
     race, (one, first), (_, second) = pair()
     race.pause()
     race.resume()
-    assert not race.left_by(one)
+    assert not race.leave(one)
     race.client_gone()
     reason = RuntimeError()
     race.interrupt(reason)
@@ -83,9 +83,9 @@ def test_what_the_client_does_is_told_to_all_who_run() -> None:
 
 def test_the_race_is_over_when_the_last_has_left() -> None:
     race, (one, _), (two, _) = pair()
-    assert not race.left_by(two)
-    assert race.left_by(one)
-    assert race.left_by(one)
+    assert not race.leave(two)
+    assert race.leave(one)
+    assert race.leave(one)
     race.client_gone()  # nobody is told
 
 
@@ -95,9 +95,9 @@ def test_one_that_leaves_while_it_is_told_is_no_trouble() -> None:
 
     class Leaver(Runner):
         def interrupt(self, reason: BaseException | None) -> None:
-            race.left_by(mine)
+            race.leave(mine)
 
-    race.entered_by(mine, Leaver())
-    race.entered_by(attempt(), other := Runner())
+    race.enter(mine, Leaver())
+    race.enter(attempt(), other := Runner())
     race.interrupt(None)
     assert other.heard == [None]

@@ -1,4 +1,4 @@
-"""Why a deployment was passed over, in the words of an error message."""
+"""Why a deployment was passed over, as text for an error message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Reason
 
-_WORDS: Final[dict[Reason, str]] = {
+_TEXTS: Final[dict[Reason, str]] = {
     "disabled": "not available",
     "breaker_open": "circuit breaker open",
     "unavailable": "the provider does not know the model",
@@ -20,18 +20,18 @@ _WORDS: Final[dict[Reason, str]] = {
 }
 
 
-def in_words(deployment: Deployment, reason: Reason, now: float) -> str:
-    """``reason``, and for how long it holds, where that is known. ``now`` is the breakers' clock."""
+def describe(deployment: Deployment, reason: Reason, now: float) -> str:
+    """``reason``, and for how long it will hold, where that is known. ``now`` is the breakers' clock."""
     live = deployment.live
     if reason == "resting":
-        return _WORDS[reason] + _for_another(live.quota.cooldown_until - now)
+        return _TEXTS[reason] + _for_another(live.quota.cooldown_until - now)
     if reason == "breaker_open" and live.breaker.state == "open" and live.breaker.retry_at is not None:
-        return _WORDS[reason] + _for_another(live.breaker.retry_at - now)
-    return _WORDS[reason]
+        return _TEXTS[reason] + _for_another(live.breaker.retry_at - now)
+    return _TEXTS[reason]
 
 
-def keyless_in_words(deployment: Deployment, now: float) -> str:
-    """The same for a deployment whose provider has no key to use."""
+def describe_keys(deployment: Deployment, now: float) -> str:
+    """The same for a deployment whose provider has no usable key."""
     keys = deployment.provider.keys
     what = "every key is rate limited" if keys.limited else "no key can be used"
     return what + _for_another(keys.free_at() - now)

@@ -1,4 +1,4 @@
-"""Fetches the lists of models that providers give, in the background: at most one fetch per provider at a time."""
+"""Fetches the model lists of providers in the background, at most one fetch per provider at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.providers.provider import Provider, Site
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_UNLISTED
 
-PATIENCE: Final = 2.0  # seconds; how long a request waits for a list
+WAIT_SECS: Final = 2.0  # how long a request waits for a list
 TIMEOUT: Final = 10.0  # seconds; for one address of a provider
 MOST_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list has 500 KB
 MOST_NAMES: Final = 5_000
@@ -28,7 +28,7 @@ class Warn(Protocol):
 
 
 class ListFetcher:
-    """``lists`` gets what is fetched; ``close`` at the end. ``now`` is the clock of the lists."""
+    """Puts what it fetches into ``lists``. ``now`` is the clock of the lists."""
 
     def __init__(
         self,
@@ -36,19 +36,19 @@ class ListFetcher:
         request: ModelsRequest,
         now: Callable[[], float],
         warn: Warn,
-        patience: float = PATIENCE,
+        wait_secs: float = WAIT_SECS,
     ) -> None:
         self._lists = lists
         self._request = request
         self.now = now
         self._warn = warn
-        self._patience = patience
+        self._wait_secs = wait_secs
         self._running: dict[tuple[str, tuple[str, ...]], asyncio.Task[None]] = {}
         self._failed: set[str] = set()  # providers: a warning is logged once until a fetch succeeds again
         lists.request = self.fetch
 
     def fetch(self, provider: Provider) -> asyncio.Task[None]:
-        """Begin a fetch, or find the one that runs."""
+        """Start a fetch, or return the one that runs."""
         key = provider.name, provider.settings.addresses
         found = self._running.get(key)
         if found is None:
@@ -58,9 +58,9 @@ class ListFetcher:
         return found
 
     async def wait(self, providers: Iterable[Provider]) -> None:
-        """Let their lists come, for at most ``patience`` seconds; whoever is later is fetched all the same."""
+        """Fetch the lists of ``providers``; wait for them, for at most ``wait_secs``. Later ones still arrive."""
         if tasks := [self.fetch(provider) for provider in providers]:
-            await asyncio.wait(tasks, timeout=self._patience)
+            await asyncio.wait(tasks, timeout=self._wait_secs)
 
     def close(self) -> None:
         for task in self._running.values():
@@ -79,7 +79,7 @@ class ListFetcher:
             self._lists.end(provider, self.now(), names)
 
     async def _fetched(self, provider: Provider) -> list[str]:
-        """From the first of its addresses that answers. Raises FetchFailed."""
+        """The names at the first address that answers. Raises FetchFailed."""
         failure = FetchFailed("has no address")
         for site in provider.sites:
             try:
@@ -93,13 +93,13 @@ class ListFetcher:
 
         key = site.provider.keys.take(self.now())
         if key is None:
-            raise FetchFailed("every key rests")
+            raise FetchFailed("every key is in cooldown")
         try:
             async with self._request.session(TIMEOUT) as session, self._request.send(session, site, key) as response:
                 return await bounded(response, MOST_BYTES)
         except TimeoutError:
             raise FetchFailed(f"does not answer within {TIMEOUT:g} s") from None
-        except (ClientError, OSError, ValueError) as error:  # its text may repeat the address
+        except (ClientError, OSError, ValueError) as error:  # its text may contain the address
             raise FetchFailed(f"cannot be reached: {type(error).__name__}") from None
 
 
@@ -111,12 +111,12 @@ class _Page(Struct):
     data: list[_Entry]
 
 
-# Together answers with the array itself: https://docs.together.ai/reference/models-1
+# Together sends the array itself: https://docs.together.ai/reference/models-1
 _decode = msgspec.json.Decoder(_Page | list[_Entry]).decode
 
 
 def names_in(body: bytes) -> list[str]:
-    """The ids of a list of models, at most ``MOST_NAMES``, without those that no request could name.
+    """The ids in a list of models: at most ``MOST_NAMES``, and only those that a request can name.
 
     Raises FetchFailed.
     """

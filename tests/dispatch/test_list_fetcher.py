@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed
-from proxy.dispatch.fetching import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
+from proxy.dispatch.list_fetcher import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
 from proxy.providers.provider import Provider
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import LONGEST_UNLISTED
@@ -35,7 +35,7 @@ def provider(**settings: Any) -> Provider:
 class Fetching:
     """A fetcher with its lists; ``told`` are its log lines."""
 
-    def __init__(self, patience: float = 10.0) -> None:
+    def __init__(self, wait_secs: float = 10.0) -> None:
         self.lists = ModelLists()
         self.told: list[dict[str, object]] = []
         self.fetcher = ListFetcher(
@@ -43,7 +43,7 @@ class Fetching:
             ModelsRequest(no_tls, {}),
             asyncio.get_running_loop().time,
             lambda message, /, **fields: self.told.append(fields),
-            patience,
+            wait_secs,
         )
 
     async def names(self, of: Provider) -> list[str]:
@@ -123,8 +123,8 @@ async def test_who_waits_goes_on_without_a_list_that_does_not_come_and_finds_it_
     async with Upstream() as up:
         free = asyncio.Event()
         up.on(lambda request: [Wait(free), *json_answer(listed("x"))])
-        fetching, one = Fetching(patience=0.01), provider(baseUrl=up.url)
-        await within(fetching.fetcher.wait([one]), "the end of patience")
+        fetching, one = Fetching(wait_secs=0.01), provider(baseUrl=up.url)
+        await within(fetching.fetcher.wait([one]), "the end of the wait")
         assert list(fetching.lists.names(one)) == []
         free.set()
         assert await fetching.names(one) == ["x"]
@@ -150,7 +150,7 @@ async def test_nothing_is_asked_while_every_key_rests() -> None:
     one.keys.cool_down(key, float("inf"))
     fetching = Fetching()
     assert await fetching.names(one) == []
-    assert fetching.told == [{"provider": "p", "why": "every key rests"}]
+    assert fetching.told == [{"provider": "p", "why": "every key is in cooldown"}]
 
 
 def test_a_list_that_is_nested_without_end_is_none() -> None:
@@ -178,4 +178,4 @@ def test_any_answer_at_all_is_a_list_of_names_or_none(body: bytes) -> None:
 
 
 def test_a_request_waits_for_a_list_for_two_seconds_at_most() -> None:
-    assert inspect.signature(ListFetcher).parameters["patience"].default == 2.0
+    assert inspect.signature(ListFetcher).parameters["wait_secs"].default == 2.0

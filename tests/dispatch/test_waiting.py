@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dispatch.patience import POLL
+from proxy.dispatch.waiting import POLL
 from tests.support import (
     Answer,
     Signal,
