@@ -1,4 +1,4 @@
-"""Composes the dispatch of an exchange: the plain attempt, and the wrappers that its configuration asks for."""
+"""Composes the dispatch of a JSON call: the plain attempt, and the wrappers that its configuration asks for."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import get_args
 from proxy.config.schema import Recovery
 from proxy.dialects.call import Call
 from proxy.dialects.table import CHAT
-from proxy.dispatch.attempt import AttemptRun, run_attempt
+from proxy.dispatch.attempt import run_attempt
 from proxy.dispatch.continuation import Continuation
 from proxy.dispatch.dispatch import Dispatch, RunAttempt
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.hedging import Hedging
 from proxy.dispatch.hold import Hold
-from proxy.dispatch.requests import UploadBody, UploadRequests, call_request
+from proxy.dispatch.requests import call_request
 from proxy.errors import ClientFault
 from proxy.net.clocks import NEVER
 from proxy.responder import Responder
 from proxy.routing.plan import Plan
-from proxy.routing.routes import Route
 
 RECOVERY = "x-router-stream-recovery"
 
@@ -44,25 +42,6 @@ def dispatch_call(dispatcher: Dispatcher, responder: Responder, plan: Plan, call
     if recovery == "fail" and not routing.hedge_after_ms:
         return dispatch.run(run_attempt)  # the usual case
     return _with_options(dispatch, call, recovery)
-
-
-def dispatch_upload(
-    dispatcher: Dispatcher, responder: Responder, plan: Plan, route: Route, body: UploadBody
-) -> Awaitable[None]:
-    """Relay a request whose body streams through. It can be sent again only as long as no piece of it was."""
-    exchange, upload = responder.exchange, UploadRequests(route, body)
-    routing = exchange.catalog.config.routing
-    deadline = exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
-    dispatch = Dispatch(dispatcher, responder, exchange, plan, routing, upload.request, deadline)
-
-    async def run_once(run: AttemptRun) -> AttemptFailure | None:
-        failure = await run_attempt(run)
-        if failure is not None:
-            # A request without a body has nothing to begin with, and may have run all the same.
-            failure.final = upload.begun
-        return failure
-
-    return dispatch.run(run_once)
 
 
 def _with_options(dispatch: Dispatch, call: Call, recovery: str) -> Awaitable[None]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
-from proxy.dispatch.choice import dispatch_upload
+from proxy.dispatch.attempt import AttemptRun, run_attempt
+from proxy.dispatch.dispatch import Dispatch
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.dispatch.fetching import ListFetcher
+from proxy.dispatch.failure import AttemptFailure
+from proxy.dispatch.list_fetcher import ListFetcher
 from proxy.dispatch.planning import plan_form
+from proxy.dispatch.requests import UploadBody, UploadRequests
 from proxy.errors import ClientFault
 from proxy.exchange import Attempt
+from proxy.net.clocks import NEVER
 from proxy.responder import Responder
 from proxy.routing.lists import ListsPending
+from proxy.routing.plan import Plan
 from proxy.routing.routes import Route
 from proxy.server.body import BodyReader
 from proxy.server.form import Form
@@ -42,7 +47,7 @@ async def dispatch_form(
             changed = upstream if model != upstream else None
             return form.pieces(changed), form.length(changed)
 
-        await dispatch_upload(dispatcher, responder, plan, route, body)
+        await _dispatch_upload(dispatcher, responder, plan, route, body)
     finally:
         form.close()
 
@@ -61,4 +66,23 @@ async def dispatch_opaque(dispatcher: Dispatcher, responder: Responder, route: R
     if responder.request.query:
         check_query(responder.request.query, opaque=True)
     plan = exchange.catalog.opaque_plan(route.pinned, exchange.access, dispatcher.random)
-    await dispatch_upload(dispatcher, responder, plan, route, lambda attempt: (reader.untouched(), reader.declared))
+    await _dispatch_upload(dispatcher, responder, plan, route, lambda attempt: (reader.untouched(), reader.declared))
+
+
+def _dispatch_upload(
+    dispatcher: Dispatcher, responder: Responder, plan: Plan, route: Route, body: UploadBody
+) -> Awaitable[None]:
+    """Send the request; again only as long as no piece of its body was read."""
+    exchange, upload = responder.exchange, UploadRequests(route, body)
+    routing = exchange.catalog.config.routing
+    deadline = exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
+    dispatch = Dispatch(dispatcher, responder, exchange, plan, routing, upload.request, deadline)
+
+    async def run_once(run: AttemptRun) -> AttemptFailure | None:
+        failure = await run_attempt(run)
+        if failure is not None:
+            # A request without a body is never begun, and may have run nevertheless: ``may_have_run`` covers it.
+            failure.final = upload.begun
+        return failure
+
+    return dispatch.run(run_once)
