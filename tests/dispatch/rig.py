@@ -84,7 +84,14 @@ class Rig:
         exchange = Exchange(endpoint, self.catalog, "id", self.clock.now())
         transport = _Transport()
         request = SimpleNamespace(
-            rare=False, gone=False, headers={}, query="", method="POST", body_withheld=False, flow=None
+            rare=False,
+            gone=False,
+            headers={},
+            query="",
+            method="POST",
+            body_withheld=False,
+            flow=None,
+            response_lines=b"",
         )
         request.reply = Reply(cast(Any, transport), http10=False, head_only=False, keep_alive=True)
         request.transport = transport
