@@ -164,7 +164,9 @@ class RunningConfig:
     def _publish(self, catalog: Catalog) -> None:
         """Name the deployments of ``catalog`` in metrics, and drop the lists of providers that are gone."""
         self._observers.flush()  # what has ended is counted under the names that were known
-        self._metrics.know(((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers)
+        self._metrics.set_labels(
+            ((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers
+        )
         self.lists.keep(catalog.providers.values())
         self._list_models()
 

@@ -40,7 +40,6 @@ Refused
 Reply
 Route
 Sink
-Spread
 Text
 Usage
 Watch
@@ -50,7 +49,6 @@ _Tally
 
 LONG_FILES = """
 app.py
-observe/metrics.py
 server/connection.py
 """
 
@@ -101,6 +99,7 @@ exchange.py
 gateway.py
 limits/base.py
 limits/script_connection.py
+observe/families.py
 process.py
 providers/provider.py
 relay/pump.py

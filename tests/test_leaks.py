@@ -262,7 +262,7 @@ async def compare(app: Application, count: int) -> None:
     after, tasks_after, files_after = await at_rest()
     assert app.metrics.in_flight == 0
     app.observers.flush()
-    settled = sum(cell.value for cell in app.metrics.requests.cells.values())
+    settled = sum(cell.value for cell in app.metrics.families.requests.cells.values())
     assert settled == count + 500
     assert tasks_after == tasks
     # One that has just fired may be among them for a moment. (Not by ``until``, which has a timer of its own.)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from proxy.observe.family import Spread
+from proxy.observe.family import HistogramCell
 from tests.support import Upstream, chat_events, sse_answer
 from tests.support.gateway import Gateway, one_provider
 from tests.support.machine import debian_program
@@ -85,9 +85,9 @@ async def served() -> dict[str, set[str]]:
             found: dict[str, set[str]] = {}
             for name, labels in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", text, re.MULTILINE):
                 found.setdefault(name, set()).update(re.findall(r"(\w+)=\"", labels))
-            for family in gw.app.metrics.families():  # those of which nothing has happened yet
+            for family in gw.app.metrics.collect():  # those of which nothing has happened yet
                 assert f"# TYPE {family.name} {family.kind}\n" in text
-                histogram = isinstance(next(iter(family.cells.values()), None), Spread)
+                histogram = isinstance(next(iter(family.cells.values()), None), HistogramCell)
                 found.setdefault(family.name if not histogram else f"{family.name}_count", set()).update(family.labels)
     return found
 

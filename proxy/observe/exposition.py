@@ -21,7 +21,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from proxy.observe.family import Count, Family, Spread
+from proxy.observe.family import Count, Family, HistogramCell
 from proxy.observe.metrics import Metrics
 
 # Lines formatted before the loop gets its turn: about 0.2 ms.
@@ -58,7 +58,7 @@ def slices(metrics: Metrics, *, openmetrics_names: bool) -> Iterator[bytes]:
     for _ in metrics.gather():
         yield b""
     lines: list[str] = []
-    for family in metrics.families():
+    for family in metrics.collect():
         for piece in _pieces(family, openmetrics_names):
             if len(lines) + len(piece) > SLICE:
                 yield "".join(lines).encode()
@@ -67,14 +67,14 @@ def slices(metrics: Metrics, *, openmetrics_names: bool) -> Iterator[bytes]:
     yield "".join(lines).encode()
 
 
-def _pieces(family: Family[Count] | Family[Spread], openmetrics_names: bool) -> Iterator[list[str]]:
+def _pieces(family: Family[Count] | Family[HistogramCell], openmetrics_names: bool) -> Iterator[list[str]]:
     """The lines of the family's head, then of each cell that is there now (more may come between slices)."""
     name = family.name.removesuffix("_total") if openmetrics_names else family.name
     yield [f"# HELP {name} {family.documentation}\n", f"# TYPE {name} {family.kind}\n"]
-    cells: list[tuple[tuple[str, ...], Count | Spread]] = [*family.cells.items()]
+    cells: list[tuple[tuple[str, ...], Count | HistogramCell]] = [*family.cells.items()]
     for values, cell in cells:
         labels = ",".join(f'{label}="{_escape(value)}"' for label, value in zip(family.labels, values, strict=True))
-        if isinstance(cell, Spread):
+        if isinstance(cell, HistogramCell):
             yield _histogram(family.name, labels, cell)
         elif labels:
             yield [f"{family.name}{{{labels}}} {cell.value}\n"]
@@ -82,7 +82,7 @@ def _pieces(family: Family[Count] | Family[Spread], openmetrics_names: bool) -> 
             yield [f"{family.name} {cell.value}\n"]
 
 
-def _histogram(name: str, labels: str, cell: Spread) -> list[str]:
+def _histogram(name: str, labels: str, cell: HistogramCell) -> list[str]:
     totals = list(accumulate(cell.counts))
     also, own = (f"{labels},", f"{{{labels}}}") if labels else ("", "")
     lines = [

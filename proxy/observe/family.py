@@ -1,7 +1,7 @@
-"""Accumulators that cost a dict lookup and an addition, and the bound on how many there can be.
+"""Metric families with a bounded number of cells. Counting costs a dictionary lookup and an addition.
 
-prometheus_client's own ``labels().inc()`` and ``observe()`` take a lock each and walk the buckets one by
-one: several microseconds per exchange. Everything here runs on the event loop's thread, so none is needed.
+prometheus_client's ``labels().inc()`` and ``observe()`` take a lock each and compare bucket after bucket, several
+microseconds per exchange. Here everything runs in the event loop's thread, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ class Count:
         self.value = value
 
 
-class Spread:
-    """One histogram. ``observe`` takes a number, which ``fold`` puts into its bucket from time to time, or when
-    somebody looks: a list takes it at a fraction of what finding its bucket costs, and many are sorted in one go."""
+class HistogramCell:
+    """One histogram.
+
+    ``observe`` appends to a list, which is cheaper than finding a bucket. ``fold`` sorts the values into the buckets.
+    It is called from time to time, and before ``counts`` and ``sum`` are read.
+    """
 
     __slots__ = ("_counts", "_sum", "_values", "bounds", "observe")
 
@@ -39,7 +42,7 @@ class Spread:
 
     @property
     def counts(self) -> list[int]:
-        """Per bucket, not yet cumulative; the last is what exceeds every bound."""
+        """Counts by bucket, not cumulative; the last one has no bound."""
         self.fold()
         return self._counts
 
@@ -49,7 +52,7 @@ class Spread:
         return self._sum
 
     def fold(self) -> None:
-        """Nothing waits any more; whoever observes much calls it now and then."""
+        """Sort observed values into their buckets."""
         values, bounds, at = self._values, self.bounds, 0
         if not values:
             return
@@ -64,14 +67,14 @@ class Spread:
         values.clear()
 
 
-Cell = TypeVar("Cell", Count, Spread)
+Cell = TypeVar("Cell", Count, HistogramCell)
 
 
 class Family(Generic[Cell]):
-    """All cells of one metric, by label values, at most ``bound`` of them.
+    """All cells of one metric, by label values.
 
-    A label set that comes when the family is full shares the cell of ``other``; ``closed`` are the values
-    of the last label where these are few and fixed (it then keeps its value), else empty.
+    If ``bound`` cells exist, further label sets share the cell of ``other``. ``closed``: the values of the last label
+    if they are few and fixed. The last label then keeps its value in the shared cells.
     """
 
     __slots__ = ("_closed", "_make", "_room", "cells", "documentation", "kind", "labels", "name")
@@ -94,13 +97,13 @@ class Family(Generic[Cell]):
         self.cells: dict[tuple[str, ...], Cell] = {}
         self._make: Callable[[], Cell] = make
         self._closed = bool(closed)
-        self._room = bound - max(1, len(closed))  # the rest is kept free for the cells of "other"
+        self._room = bound - max(1, len(closed))  # the rest is for the cells of "other"
 
     def __repr__(self) -> str:
         return f"<Family {self.name} {len(self.cells)}>"
 
     def cell(self, *values: str) -> Cell:
-        """The cell of these label values, or that of ``other``."""
+        """The cell for these label values, or the one for ``other``."""
         cell = self.cells.get(values)
         if cell is None and len(self.cells) >= self._room:
             kept = values[-1:] if self._closed else ()
@@ -112,14 +115,14 @@ class Family(Generic[Cell]):
 
 
 def single(name: str, kind: Literal["counter", "gauge"], documentation: str, value: float) -> Family[Count]:
-    """A family without labels, made from a plain number when it is asked for."""
+    """A family of one number without labels."""
     family = Family(name, kind, documentation, (), Count, bound=1)
     family.cells[()] = Count(value)
     return family
 
 
-class Column(dict[str, Count]):
-    """The cells of one last label by the first of two; each appears when it is first used."""
+class CellsOfLast(dict[str, Count]):
+    """Cells of one value of the last of two labels, by the first; each made at first use."""
 
     __slots__ = ("_family", "_last")
 
@@ -132,8 +135,8 @@ class Column(dict[str, Count]):
         return cell
 
 
-class Row(dict[str, Count]):
-    """The cells of one (provider, model) by the family's last label; each appears when it is first used."""
+class CellsOfPair(dict[str, Count]):
+    """Cells of one (provider, model), by the last label; each made at first use."""
 
     __slots__ = ("_family", "_labels")
 

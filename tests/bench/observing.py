@@ -49,7 +49,7 @@ async def _measure(rounds: int, request: float) -> int:
     )
     catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
     metrics = Metrics(version="bench")
-    metrics.know((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
+    metrics.set_labels((d.provider.name, d.upstream_model or "") for d in catalog.deployments)
     recorder = Recorder(asyncio.get_running_loop(), lambda: 0, lambda: None, config.observe.keep_requests)
     without: list[float] = []
     with_: list[float] = []

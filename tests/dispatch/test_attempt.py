@@ -147,7 +147,7 @@ def pair(first: Upstream, second: Upstream, **routing: Any) -> dict[str, Any]:
 async def reasons(gw: Gateway) -> dict[str, int]:
     """Of all attempts, by the metrics."""
     gw.app.observers.flush()
-    return {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.attempts.cells.items()}
+    return {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.families.attempts.cells.items()}
 
 
 @pytest.mark.parametrize(("name", "manner"), CASES)

@@ -169,7 +169,7 @@ async def test_a_client_that_leaves_a_silent_provider_counts_as_slow_without_a_v
             assert (at.breaker.failures, at.statistics.counts(0.0), at.statistics.slow(0.0)) == (1, (1, 1), 1)
             assert (await gw.settled(2))["failures"] == ["up/m slow"]
             gw.app.observers.flush()
-            reasons = {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.attempts.cells.items()}
+            reasons = {reason: int(cell.value) for (_, reason), cell in gw.app.metrics.families.attempts.cells.items()}
             assert reasons == {"broken_answer": 1, "slow": 1}
 
 

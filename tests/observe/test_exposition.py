@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from proxy.dialects.usage import Usage
 from proxy.observe.exposition import SLICE, render, slices
-from proxy.observe.family import Count, Family, Spread
+from proxy.observe.family import Count, Family, HistogramCell
 from proxy.observe.gauges import PORTION, BreakerSample
 from proxy.observe.lag import Lag
 from proxy.observe.metrics import Metrics
@@ -29,7 +29,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q
 @pytest.fixture
 async def metrics() -> Metrics:
     metrics = Metrics(version="1.2.3")
-    metrics.know([DEPLOYMENT])
+    metrics.set_labels([DEPLOYMENT])
     metrics.settle([settled(attempts=[attempt_of(100.25, 102.0)])])
     metrics.settle([settled(outcome="broken", error="upstream_stream_truncated")])
     metrics.settle([settled(outcome="client_gone")])
@@ -54,7 +54,7 @@ def crowded() -> Metrics:
     """500 label sets in every metric that can have so many."""
     metrics = Metrics()
     deployments = [(f"provider-{number % 7}", f"vendor/model-{number}:free") for number in range(600)]
-    metrics.know(deployments)
+    metrics.set_labels(deployments)
     metrics.upstream_connections = lambda: {f"provider-{number}": number for number in range(600)}
     for number, (provider, model) in enumerate(deployments):
         facts = settled(provider=provider, request_model=model, outcome="broken", error=f"code_{number}")
@@ -160,7 +160,7 @@ def test_no_slice_formats_more_than_its_bound(crowded: Metrics, openmetrics_name
 
 async def test_the_loop_gets_a_turn_after_each_slice(crowded: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
-    families = list(crowded.families())
+    families = list(crowded.collect())
     turns = 0
     begun: dict[str, int] = {}  # the turn in which each family was begun
 
@@ -169,12 +169,12 @@ async def test_the_loop_gets_a_turn_after_each_slice(crowded: Metrics, monkeypat
         turns += 1
         loop.call_soon(turn)
 
-    def noted() -> Iterator[Family[Count] | Family[Spread]]:
+    def noted() -> Iterator[Family[Count] | Family[HistogramCell]]:
         for family in families:
             begun[family.name] = turns
             yield family
 
-    monkeypatch.setattr(crowded, "families", noted)
+    monkeypatch.setattr(crowded, "collect", noted)
     loop.call_soon(turn)
     await render(crowded, None)
     # The three histograms stand one after the other; 500 cells have 19, 19 and 16 lines each.
@@ -223,7 +223,7 @@ async def test_a_crowded_scrape_is_whole_and_bounded(crowded: Metrics) -> None:
 async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> None:
     metrics = Metrics()
     deployments = [("p", f"m{number}") for number in range(400)]
-    metrics.know(deployments)
+    metrics.set_labels(deployments)
     for provider, model in deployments[:200]:
         metrics.settle([settled(provider=provider, request_model=model)])
     pieces = []
@@ -239,7 +239,7 @@ async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> 
 @given(value=st.text(min_size=1, max_size=20))
 def test_any_label_value_survives_the_text(value: str) -> None:
     metrics = Metrics()
-    metrics.know([("p", value)])
+    metrics.set_labels([("p", value)])
     metrics.settle([settled(provider="p", request_model=value)])
     text = b"".join(slices(metrics, openmetrics_names=False)).decode()
     found = samples(text_string_to_metric_families(text))
@@ -270,14 +270,14 @@ class AsMetrics(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return map(_metric, self._metrics.families())
+        return map(_metric, self._metrics.collect())
 
 
-def _metric(family: Family[Count] | Family[Spread]) -> Metric:
+def _metric(family: Family[Count] | Family[HistogramCell]) -> Metric:
     metric = Metric(family.name.removesuffix("_total"), family.documentation, family.kind)
     for values, cell in family.cells.items():
         labels = dict(zip(family.labels, values, strict=True))
-        if isinstance(cell, Spread):
+        if isinstance(cell, HistogramCell):
             total = 0
             for bound, count in zip((*cell.bounds, math.inf), cell.counts, strict=True):
                 total += count

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.observe.family import Column, Count, Family, Row, Spread, single
+from proxy.observe.family import CellsOfLast, CellsOfPair, Count, Family, HistogramCell, single
 
 
 def counters(bound: int, *labels: str, closed: tuple[str, ...] = ()) -> Family[Count]:
@@ -58,7 +58,7 @@ def test_a_family_never_has_more_cells_than_its_bound(bound: int, labels: list[t
 
 def test_a_row_makes_each_cell_when_it_is_first_used() -> None:
     family = counters(10, "provider", "model", "outcome", closed=("ok", "error"))
-    row = Row(family, ("a", "b"))
+    row = CellsOfPair(family, ("a", "b"))
     assert not family.cells
     row["ok"].value += 2
     assert family.cell("a", "b", "ok").value == 2
@@ -67,7 +67,7 @@ def test_a_row_makes_each_cell_when_it_is_first_used() -> None:
 
 def test_a_column_makes_each_cell_when_it_is_first_used_and_none_beyond_the_bound() -> None:
     family = counters(3, "provider", "reason")
-    column = Column(family, "ok")
+    column = CellsOfLast(family, "ok")
     assert not family.cells
     for provider in "abcabc":
         column[provider].value += 1
@@ -80,7 +80,7 @@ def test_a_column_makes_each_cell_when_it_is_first_used_and_none_beyond_the_boun
 
 @pytest.mark.parametrize(("value", "bucket"), [(0.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (2.1, 2), (1e9, 2)])
 def test_a_bucket_includes_its_upper_bound(value: float, bucket: int) -> None:
-    spread = Spread((1.0, 2.0))
+    spread = HistogramCell((1.0, 2.0))
     spread.observe(value)
     assert spread.counts.index(1) == bucket
     assert spread.sum == value
@@ -89,7 +89,7 @@ def test_a_bucket_includes_its_upper_bound(value: float, bucket: int) -> None:
 @given(st.lists(st.floats(0, 1000)))
 def test_buckets_hold_what_is_at_most_their_bound(values: list[float]) -> None:
     bounds = (0.5, 1.0, 10.0, 100.0)
-    spread = Spread(bounds)
+    spread = HistogramCell(bounds)
     for value in values:
         spread.observe(value)
     for index, bound in enumerate(bounds):
@@ -100,7 +100,7 @@ def test_buckets_hold_what_is_at_most_their_bound(values: list[float]) -> None:
 @given(st.lists(st.floats(0, 1000) | st.sampled_from((0.5, 1.0, 10.0, 100.0))), st.integers(1, 10))
 def test_how_often_somebody_looks_makes_no_difference(values: list[float], every: int) -> None:
     bounds = (0.5, 1.0, 10.0, 100.0)
-    spread, one_by_one = Spread(bounds), [0] * 5
+    spread, one_by_one = HistogramCell(bounds), [0] * 5
     for number, value in enumerate(values):
         spread.observe(value)
         one_by_one[bisect.bisect_left(bounds, value)] += 1

@@ -11,8 +11,9 @@ from proxy.dialects.usage import Usage
 from proxy.errors import StreamTruncated
 from proxy.limits.base import Level
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
+from proxy.observe.families import LEVELS, OUTCOMES
 from proxy.observe.family import Family
-from proxy.observe.metrics import LEVELS, OUTCOMES, Metrics
+from proxy.observe.metrics import Metrics
 from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED, Endpoint
 from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 
@@ -20,7 +21,7 @@ from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 @pytest.fixture
 def metrics() -> Metrics:
     metrics = Metrics()
-    metrics.know([DEPLOYMENT])
+    metrics.set_labels([DEPLOYMENT])
     return metrics
 
 
@@ -34,32 +35,32 @@ def observed(family: Family[Any]) -> dict[tuple[str, ...], tuple[int, float]]:
 
 def test_a_stream_that_went_well_is_counted_once_in_each_metric(metrics: Metrics) -> None:
     metrics.settle([settled()])
-    assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 1}
-    assert observed(metrics.duration) == {DEPLOYMENT: (1, 3.0)}
-    assert observed(metrics.first_token) == {DEPLOYMENT: (1, 0.25)}
-    assert observed(metrics.longest_gap) == {DEPLOYMENT: (1, 0.125)}
-    assert counted(metrics.tokens) == {
+    assert counted(metrics.families.requests) == {(*DEPLOYMENT, "ok"): 1}
+    assert observed(metrics.families.duration) == {DEPLOYMENT: (1, 3.0)}
+    assert observed(metrics.families.first_token) == {DEPLOYMENT: (1, 0.25)}
+    assert observed(metrics.families.longest_gap) == {DEPLOYMENT: (1, 0.125)}
+    assert counted(metrics.families.tokens) == {
         (*DEPLOYMENT, "input"): 10,
         (*DEPLOYMENT, "cached"): 20,
         (*DEPLOYMENT, "output"): 30,
     }
-    assert not metrics.errors.cells
-    assert not metrics.truncated.cells
+    assert not metrics.families.errors.cells
+    assert not metrics.families.truncated.cells
     assert metrics.client_disconnects == 0
 
 
 def test_counts_add_up_over_exchanges(metrics: Metrics) -> None:
     metrics.settle([settled()])
     metrics.settle([settled(ended=101.0, usage=Usage(output=5))])
-    assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 2}
-    assert observed(metrics.duration) == {DEPLOYMENT: (2, 4.0)}
-    assert counted(metrics.tokens)[(*DEPLOYMENT, "output")] == 35
+    assert counted(metrics.families.requests) == {(*DEPLOYMENT, "ok"): 2}
+    assert observed(metrics.families.duration) == {DEPLOYMENT: (2, 4.0)}
+    assert counted(metrics.families.tokens)[(*DEPLOYMENT, "output")] == 35
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_every_outcome_has_its_own_label_set(metrics: Metrics, outcome: str) -> None:
     metrics.settle([settled(outcome=outcome)])
-    assert counted(metrics.requests) == {(*DEPLOYMENT, outcome): 1}
+    assert counted(metrics.families.requests) == {(*DEPLOYMENT, outcome): 1}
 
 
 @pytest.mark.parametrize(
@@ -76,9 +77,15 @@ def test_what_is_no_call_to_a_model_has_a_counter_of_its_own(
     metrics: Metrics, endpoint: Endpoint, outcome: str, kind: str
 ) -> None:
     metrics.settle([settled(endpoint=endpoint, outcome=outcome, error="x", attempts=[attempt_of(100.5, 102.5)])])
-    assert counted(metrics.others) == {(kind, outcome): 1}
-    assert counted(metrics.attempts) == {(DEPLOYMENT[0], "ok"): 1}
-    for family in (metrics.requests, metrics.errors, metrics.duration, metrics.tokens, metrics.first_token):
+    assert counted(metrics.families.others) == {(kind, outcome): 1}
+    assert counted(metrics.families.attempts) == {(DEPLOYMENT[0], "ok"): 1}
+    for family in (
+        metrics.families.requests,
+        metrics.families.errors,
+        metrics.families.duration,
+        metrics.families.tokens,
+        metrics.families.first_token,
+    ):
         assert not family.cells
     assert (metrics.client_disconnects, metrics.fallbacks) == (0, 0)
 
@@ -86,26 +93,32 @@ def test_what_is_no_call_to_a_model_has_a_counter_of_its_own(
 def test_pages_are_counted_apart(metrics: Metrics) -> None:
     for status in (200, 303, 404, 500):
         metrics.page(status)
-    assert counted(metrics.others) == {("page", "ok"): 2, ("page", "error"): 2}
+    assert counted(metrics.families.others) == {("page", "ok"): 2, ("page", "error"): 2}
 
 
 def test_only_streams_have_a_first_token_and_a_gap(metrics: Metrics) -> None:
     metrics.settle([settled(stream=False)])
-    assert not metrics.first_token.cells
-    assert not metrics.longest_gap.cells
-    assert metrics.duration.cells
+    assert not metrics.families.first_token.cells
+    assert not metrics.families.longest_gap.cells
+    assert metrics.families.duration.cells
 
 
 def test_a_stream_that_never_began_has_no_first_token(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="error", status=504, error="timeout_first_content", first_content=None)])
-    assert not metrics.first_token.cells
-    assert not metrics.longest_gap.cells
+    assert not metrics.families.first_token.cells
+    assert not metrics.families.longest_gap.cells
 
 
 def test_little_waits_to_be_put_into_a_bucket_however_much_is_counted(metrics: Metrics) -> None:
     for _ in range(600):
         metrics.settle([settled(attempts=[attempt_of(100.5, 102.5)])])
-    histograms = (metrics.duration, metrics.first_token, metrics.inter_token, metrics.longest_gap, metrics.overhead)
+    histograms = (
+        metrics.families.duration,
+        metrics.families.first_token,
+        metrics.families.inter_token,
+        metrics.families.longest_gap,
+        metrics.families.overhead,
+    )
     for family in histograms:
         (spread,) = family.cells.values()
         assert len(spread._values) < 256
@@ -118,9 +131,9 @@ def test_little_waits_to_be_put_into_a_bucket_however_much_is_counted(metrics: M
 def gaps(*, seconds: float = 2.0, **facts: Any) -> list[tuple[int, float]]:
     """What was observed of one stream whose content came within ``seconds``."""
     metrics = Metrics()
-    metrics.know([DEPLOYMENT])
+    metrics.set_labels([DEPLOYMENT])
     metrics.settle([settled(first_content=101.0, ended=101.0 + seconds, **facts)])
-    return list(observed(metrics.inter_token).values())
+    return list(observed(metrics.families.inter_token).values())
 
 
 def test_the_time_between_tokens_is_the_mean_of_a_stream() -> None:
@@ -166,7 +179,7 @@ def test_the_time_between_tokens_is_never_negative(output: int | None, reasoning
 def own_share(**facts: Any) -> list[tuple[int, float]]:
     metrics = Metrics()
     metrics.settle([settled(**facts)])
-    return list(observed(metrics.overhead).values())
+    return list(observed(metrics.families.overhead).values())
 
 
 def test_of_a_plain_answer_our_share_is_what_lies_before_and_after_the_provider() -> None:
@@ -199,7 +212,7 @@ def test_what_the_limits_let_through_and_what_they_refuse_is_counted(metrics: Me
     metrics.admitted()
     metrics.limited("client")
     metrics.limited("of another kind")
-    found = counted(metrics.limits)
+    found = counted(metrics.families.limits)
     assert found["all", "admitted"] == 2
     assert found["client", "refused"] == 1
     assert found["other", "refused"] == 1
@@ -212,82 +225,82 @@ def test_the_levels_of_the_limits_are_those_that_there_are() -> None:
 
 def test_unknown_tokens_are_not_zero_and_zero_is_not_unknown(metrics: Metrics) -> None:
     metrics.settle([settled(usage=Usage(input=0, output=None))])
-    assert counted(metrics.tokens) == {(*DEPLOYMENT, "input"): 0}
+    assert counted(metrics.families.tokens) == {(*DEPLOYMENT, "input"): 0}
 
 
 def test_no_usage_counts_no_tokens(metrics: Metrics) -> None:
     metrics.settle([settled(usage=None)])
-    assert not metrics.tokens.cells
+    assert not metrics.families.tokens.cells
 
 
 def test_a_negative_count_of_a_provider_does_not_turn_a_counter_back(metrics: Metrics) -> None:
     metrics.settle([settled(usage=Usage(input=7, cache_read=7, output=7, reasoning=7))])
     metrics.settle([settled(usage=Usage(input=-1, cache_read=-1, output=-1, reasoning=-1))])
-    assert set(counted(metrics.tokens).values()) == {7}
+    assert set(counted(metrics.families.tokens).values()) == {7}
 
 
 def test_a_client_that_left_is_a_disconnect_and_no_error(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="client_gone")])
     assert metrics.client_disconnects == 1
-    assert not metrics.errors.cells
-    assert not metrics.truncated.cells
+    assert not metrics.families.errors.cells
+    assert not metrics.families.truncated.cells
 
 
 def test_errors_are_counted_by_their_code(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="error", status=504, error="timeout_idle")])
     metrics.settle([settled(outcome="error", status=504, error="timeout_idle")])
     metrics.settle([refused("model_not_found", 404)])
-    assert counted(metrics.errors) == {("timeout_idle",): 2, ("model_not_found",): 1}
+    assert counted(metrics.families.errors) == {("timeout_idle",): 2, ("model_not_found",): 1}
 
 
 def test_an_error_without_a_code_is_counted_by_the_class_of_its_status(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="error", status=422, error="")])
     metrics.settle([settled(outcome="cancelled", status=0, error="")])
-    assert counted(metrics.errors) == {("status_4xx",): 1, ("cancelled",): 1}
+    assert counted(metrics.families.errors) == {("status_4xx",): 1, ("cancelled",): 1}
 
 
 def test_the_code_of_an_attempt_that_was_made_good_is_no_error(metrics: Metrics) -> None:
     metrics.settle([settled(error="upstream_disconnected")])
-    assert not metrics.errors.cells
+    assert not metrics.families.errors.cells
 
 
 @pytest.mark.parametrize("code", ["sk-secret with spaces", "x" * 65, 'a"b', "a\nb", "ü"])
 def test_an_error_code_that_is_no_identifier_does_not_become_a_label(metrics: Metrics, code: str) -> None:
     metrics.settle([settled(outcome="error", error=code)])
-    assert counted(metrics.errors) == {("other",): 1}
+    assert counted(metrics.families.errors) == {("other",): 1}
 
 
 def test_the_kinds_of_errors_are_bounded(metrics: Metrics) -> None:
     for number in range(1000):
         metrics.settle([settled(outcome="error", error=f"code_{number}")])
         metrics.reject(f"code_{number}")
-    assert len(metrics.errors.cells) == len(metrics.rejected.cells) == 100
-    assert sum(counted(metrics.errors).values()) == sum(counted(metrics.rejected).values()) == 1000
+    assert len(metrics.families.errors.cells) == len(metrics.families.rejected.cells) == 100
+    assert sum(counted(metrics.families.errors).values()) == sum(counted(metrics.families.rejected).values()) == 1000
 
 
 def test_answers_that_broke_off_are_counted_as_truncated(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="broken", error="timeout_idle")])
     metrics.settle([settled(outcome="error", status=502, error=str(StreamTruncated.code), first_content=None)])
     metrics.settle([settled(outcome="error", status=502, error="upstream_disconnected")])
-    assert counted(metrics.truncated) == {DEPLOYMENT: 2}
+    assert counted(metrics.families.truncated) == {DEPLOYMENT: 2}
 
 
 def test_rejections_are_counted_by_reason(metrics: Metrics) -> None:
     metrics.reject("overloaded")
     metrics.reject("overloaded")
     metrics.reject("invalid_json")
-    assert counted(metrics.rejected) == {("overloaded",): 2, ("invalid_json",): 1}
+    assert counted(metrics.families.rejected) == {("overloaded",): 2, ("invalid_json",): 1}
 
 
 def test_a_model_name_from_a_client_never_becomes_a_label(metrics: Metrics) -> None:
     for number in range(50):
         metrics.settle([settled(request_model=f"made-up-{number}")])
-    assert counted(metrics.requests) == {("openrouter", "other", "ok"): 50}
+    assert counted(metrics.families.requests) == {("openrouter", "other", "ok"): 50}
 
 
 def test_an_unknown_provider_is_counted_under_other(metrics: Metrics) -> None:
     metrics.settle([settled(provider="made-up")])
-    assert counted(metrics.requests) == {("other", "other", "ok"): 1}
+    assert counted(metrics.families.requests) == {("other", "other", "ok"): 1}
 
 
 def test_unknown_names_leave_nothing_behind(metrics: Metrics) -> None:
@@ -299,42 +312,42 @@ def test_unknown_names_leave_nothing_behind(metrics: Metrics) -> None:
 
 def test_an_exchange_without_a_provider_is_counted_under_none(metrics: Metrics) -> None:
     metrics.settle([refused("model_not_found", 404)])
-    assert counted(metrics.requests) == {("none", "none", "error"): 1}
+    assert counted(metrics.families.requests) == {("none", "none", "error"): 1}
 
 
 def test_counters_of_a_deployment_that_was_configured_away_stay(metrics: Metrics) -> None:
     metrics.settle([settled()])
-    metrics.know([("openai", "gpt-4o")])
+    metrics.set_labels([("openai", "gpt-4o")])
     metrics.settle([settled(provider="openai", request_model="gpt-4o")])
-    assert counted(metrics.requests) == {(*DEPLOYMENT, "ok"): 1, ("openai", "gpt-4o", "ok"): 1}
+    assert counted(metrics.families.requests) == {(*DEPLOYMENT, "ok"): 1, ("openai", "gpt-4o", "ok"): 1}
 
 
 def test_ten_thousand_deployments_make_at_most_500_label_sets_in_each_metric() -> None:
     metrics = Metrics()
     deployments = [(f"provider-{number % 600}", f"model-{number}") for number in range(10_000)]
-    metrics.know(deployments)
+    metrics.set_labels(deployments)
     metrics.upstream_connections = lambda: {f"provider-{number}": 1 for number in range(600)}
     for provider, model in deployments:
         for outcome in ("ok", "broken"):
             metrics.settle([settled(provider=provider, request_model=model, outcome=outcome, error=model)])
-    sizes = {family.name: len(family.cells) for family in metrics.families()}
+    sizes = {family.name: len(family.cells) for family in metrics.collect()}
     assert max(sizes.values()) == 500
-    assert sum(counted(metrics.requests).values()) == 20_000
-    assert sum(count for count, _ in observed(metrics.duration).values()) == 20_000
-    open_connections = {family.name: family for family in metrics.families()}["llm_upstream_connections"]
+    assert sum(counted(metrics.families.requests).values()) == 20_000
+    assert sum(count for count, _ in observed(metrics.families.duration).values()) == 20_000
+    open_connections = {family.name: family for family in metrics.collect()}["llm_upstream_connections"]
     assert sum(counted(open_connections).values()) == 600
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(OUTCOMES), st.none() | st.integers(0, 9))))
 def test_no_exchange_is_lost_whatever_the_bound(facts: list[tuple[str, str, int | None]]) -> None:
     metrics = Metrics(max_label_sets=8)
-    metrics.know([(model, model) for model in "abcde"])
+    metrics.set_labels([(model, model) for model in "abcde"])
     for model, outcome, tokens in facts:
         usage = Usage(output=tokens)
         metrics.settle([settled(provider=model, request_model=model, outcome=outcome, usage=usage)])
-    assert sum(counted(metrics.requests).values()) == len(facts)
-    assert sum(counted(metrics.tokens).values()) == sum(tokens or 0 for _, _, tokens in facts)
-    assert all(len(family.cells) <= 8 for family in metrics.families())
+    assert sum(counted(metrics.families.requests).values()) == len(facts)
+    assert sum(counted(metrics.families.tokens).values()) == sum(tokens or 0 for _, _, tokens in facts)
+    assert all(len(family.cells) <= 8 for family in metrics.collect())
 
 
 @pytest.mark.parametrize("bounds", [DURATION, FIRST_TOKEN, INTER_TOKEN, GAP, OVERHEAD, CONNECT])

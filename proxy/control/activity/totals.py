@@ -27,14 +27,14 @@ class Totals(Struct, frozen=True):
 
 
 def totals_of(metrics: Metrics) -> Totals:
-    outcomes, tokens = _by_last_label(metrics.requests), _by_last_label(metrics.tokens)
+    outcomes, tokens = _by_last_label(metrics.families.requests), _by_last_label(metrics.families.tokens)
     return Totals(
         requests=sum(outcomes.values()),
         ok=outcomes.get("ok", 0),
         failed=sum(count for outcome, count in outcomes.items() if outcome not in NOT_FAILED),
         left=outcomes.get("client_gone", 0),
         fallbacks=metrics.fallbacks,
-        duration=sum(spread.sum for spread in metrics.duration.cells.values()),
+        duration=sum(spread.sum for spread in metrics.families.duration.cells.values()),
         **tokens,
     )
 

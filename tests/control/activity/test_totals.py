@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from proxy.control.activity.totals import Totals, totals_of
 from proxy.dialects.usage import Usage
-from proxy.observe.metrics import OUTCOMES, Metrics
+from proxy.observe.families import OUTCOMES
+from proxy.observe.metrics import Metrics
 from proxy.routing.endpoints import ENDPOINTS, MODELS, OPAQUE, UNROUTED, Endpoint
 from tests.observe.exchanges import DEPLOYMENT, settled
 
 
 def counted(*exchanges: dict[str, Any]) -> Totals:
     metrics = Metrics()
-    metrics.know([DEPLOYMENT])
+    metrics.set_labels([DEPLOYMENT])
     metrics.settle([settled(**facts) for facts in exchanges])
     return totals_of(metrics)
 
