@@ -19,7 +19,7 @@ from proxy.exchange import Exchange
 from proxy.hooks import HookReply, ResponseHook
 from proxy.net import headers as policy
 from proxy.net.headers import Memo, ascii_value
-from proxy.relay.collect import Answer
+from proxy.relay.body import CollectedAnswer
 from proxy.relay.seams import comment
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
@@ -150,14 +150,14 @@ class Responder:
         else:
             outlet.send(status, lines)
 
-    def checked(self, answer: Answer) -> AnswerInfo:
+    def checked(self, answer: CollectedAnswer) -> AnswerInfo:
         """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
         if self.outlet.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
         assert self._deployment is not None
         return self._deployment.dialects[self.exchange.endpoint.path].reader.read_answer(answer.body)
 
-    def deliver(self, answer: Answer, told: AnswerInfo) -> None:
+    def deliver(self, answer: CollectedAnswer, told: AnswerInfo) -> None:
         """An answer that was ``checked``. Raises ClientGone once its usage is noted if nobody takes it any more."""
         exchange, deployment = self.exchange, self._deployment
         exchange.usage = told.usage
@@ -232,7 +232,7 @@ class Responder:
             self.request.reply.keep_alive = False
         refuse(outlet, fault, self._router_lines() + self.request.response_lines, writer)
 
-    def relay_error(self, answer: Answer) -> None:
+    def relay_error(self, answer: CollectedAnswer) -> None:
         """The provider's own error, which is the client's affair, without credentials and names of accounts."""
         deployment, endpoint = self._deployment, self.exchange.endpoint
         body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)

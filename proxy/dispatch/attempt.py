@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from proxy.dialects.base import AnswerInfo, Reader
     from proxy.dispatch.dispatch import Dispatch
     from proxy.exchange import Attempt
-    from proxy.relay.collect import Answer
+    from proxy.relay.body import CollectedAnswer
     from proxy.relay.upstream_request import Listener
     from proxy.responder import Responder
     from proxy.server.outlet import Outlet
@@ -140,7 +140,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
             attempt.ended = dispatcher.now()
 
 
-def _checked(run: AttemptRun, answer: Answer) -> AnswerInfo:
+def _checked(run: AttemptRun, answer: CollectedAnswer) -> AnswerInfo:
     """What a collected answer says, where it may be too late, or may not be what was asked for.
 
     Raises Lost where another attempt has won, UpstreamFault for what is no answer.

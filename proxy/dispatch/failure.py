@@ -7,7 +7,7 @@ from msgspec import Struct
 from proxy.dialects.provider_error import ProviderError
 from proxy.errors import UpstreamFault
 from proxy.exchange import Attempt
-from proxy.relay.collect import Answer
+from proxy.relay.body import CollectedAnswer
 from proxy.routing.rules import FailureKind
 
 
@@ -21,7 +21,7 @@ class AttemptFailure(Struct):
     attempt: Attempt
     kind: FailureKind
     retry_after: float | None = None
-    answer: Answer | None = None  # the provider's error response
+    answer: CollectedAnswer | None = None  # the provider's error response
     fault: UpstreamFault | None = None
     error: ProviderError | None = None
     final: bool = False  # the request cannot be sent again

@@ -14,7 +14,7 @@ from proxy.routing.rules import FailureKind
 
 if TYPE_CHECKING:
     from proxy.dispatch.attempt import AttemptRun
-    from proxy.relay.collect import Answer
+    from proxy.relay.body import CollectedAnswer
 
 
 def streamed(run: AttemptRun) -> None:
@@ -30,7 +30,7 @@ def streamed(run: AttemptRun) -> None:
     verdict.fail(attempt, kind, exchange.error, exchange.attempts, exchange.endpoint.path, now)
 
 
-def refused(run: AttemptRun, answer: Answer) -> AttemptFailure:
+def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
     """The failure for an error response of the provider."""
     attempt, exchange = run.attempt, run.dispatch.exchange
     attempt.status = answer.status
@@ -85,7 +85,7 @@ def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFa
     return failure
 
 
-def _refused_options(run: AttemptRun, answer: Answer) -> bool:
+def _refused_options(run: AttemptRun, answer: CollectedAnswer) -> bool:
     """Whether the provider refused the ``stream_options`` that the gateway had added.
 
     From then on they are not added for this provider.

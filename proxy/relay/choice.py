@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from proxy.client.head import Head
 from proxy.errors import BrokenAnswer
 from proxy.exchange import Exchange
-from proxy.relay.collect import Body, Collector, ErrorCollector, ErrorPipe, Pipe
+from proxy.relay.body import Body
+from proxy.relay.collect import Collector, ErrorCollector
+from proxy.relay.event_filter import EventFilter
 from proxy.relay.events import EventRelay
+from proxy.relay.pipe import ErrorPipe, Pipe
 from proxy.relay.sniff import Sniffer, may_be_events
 from proxy.relay.upstream_request import event_hook
 from proxy.routing.endpoints import OPAQUE, Endpoint
@@ -73,18 +77,18 @@ def expected_whole(head: Head, exchange: Exchange, limit: int) -> bool:
 
 def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head) -> Body:
     """What takes the bytes of an answer that does not come as events."""
-    outlet, budget, status = call.outlet, call.context.budget, head.status
-    length = None if head.coding else head.length
+    outlet, context = call.outlet, call.context
+    # Of a compressed body the length is known only where it stays compressed.
+    length = None if head.coding and call.exchange.endpoint is not OPAQUE else head.length
     match chosen:
         case Treatment.SNIFF:
             return Sniffer(pump.sniffed)
         case Treatment.ERROR:
-            return ErrorCollector(pump, outlet, status, length, MAX_ERROR, budget)
+            return ErrorCollector(pump, length, MAX_ERROR, context.budget)
         case Treatment.ERROR_PIPE:
-            return ErrorPipe(pump, outlet, status, length, MAX_ERROR, pump.redacted)
-        case Treatment.PIPE:
-            return Pipe(pump, outlet, status, head.length if call.exchange.endpoint is OPAQUE else length)
-    return Collector(pump, outlet, status, length, call.context.max_answer, budget)
+            return ErrorPipe(pump, outlet, head.status, length, MAX_ERROR, _redact_of(call))
+    pipe = Pipe(pump, outlet, head.status, length)
+    return pipe if chosen is Treatment.PIPE else Collector(pump, pipe, length, context.max_answer, context.budget)
 
 
 def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnection) -> EventRelay:
@@ -92,4 +96,11 @@ def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnecti
     attempt_context = call.upstream_request.attempt_context
     reader, listener = attempt_context.reader(), attempt_context.listener
     hook = None if listener is None else event_hook(listener, reader)
-    return EventRelay(pump, connection, call.outlet, call.exchange, reader, hook)
+    outlet, exchange = call.outlet, call.exchange
+    event_filter = EventFilter(pump, outlet, exchange, reader, hook, _redact_of(call), attempt_context.epilogue)
+    return EventRelay(pump, connection, outlet, exchange, event_filter)
+
+
+def _redact_of(call: UpstreamCall) -> Callable[[bytes], bytes]:
+    """What removes the gateway's credentials from an error."""
+    return call.upstream_request.attempt_context.attempt.deployment.provider.redact.body

@@ -16,9 +16,9 @@ from proxy.errors import BrokenAnswer, GatewayError
 from proxy.net import headers as policy
 from proxy.net.codings import CODINGS
 from proxy.net.inflating import Inflating
+from proxy.relay.body import Body, CollectedAnswer, note_broken
 from proxy.relay.call_clocks import AFTER_DONE_SECS
 from proxy.relay.choice import Treatment, body_for, relay_for, treatment
-from proxy.relay.collect import Answer, Body
 from proxy.relay.events import EventRelay
 from proxy.routing.endpoints import OPAQUE
 
@@ -61,11 +61,6 @@ class AnswerPump:
         connection, loop = self._connection, call.context.loop
         self._inflating = inflating = Inflating(head.coding, body.feed, connection, call, loop)
         return inflating.feed
-
-    def feed(self, chunk: bytes) -> None:
-        """More of a body that was expected in one read."""
-        assert self._body is not None
-        self._body.feed(chunk)
 
     def ended(self) -> bool:
         """The last bytes were read. Whether all of them are decoded; if not, the inflater ends the call later."""
@@ -138,7 +133,7 @@ class AnswerPump:
         """Note how a stream ended of which the client has all that matters; whether it has."""
         if self._events is None or not self._events.complete:
             return False
-        self._events.concluded()
+        self._events.note_outcome()
         return True
 
     # -- the body's side --------------------------------------------------------------------------
@@ -162,27 +157,17 @@ class AnswerPump:
 
     def collected(self, body: bytes) -> None:
         head = self._head
-        self._call.settle(Answer(head.status, head.headers, head.kind, body, head.lines))
+        self._call.settle(CollectedAnswer(head.status, head.headers, head.kind, body, head.lines))
 
     def concluding(self) -> None:
         watch = self._call.watch
         if watch is not None:
             watch.bound(AFTER_DONE_SECS)
 
-    def epilogue(self) -> bytes:
-        return self._call.upstream_request.attempt_context.epilogue()
-
-    def delivered(self) -> None:
+    def delivered(self, fault: GatewayError | None = None) -> None:
+        if fault is not None:
+            note_broken(self._call.exchange, fault)
         self._call.settle(None)
-
-    def cut(self, fault: GatewayError) -> None:
-        exchange = self._call.exchange
-        exchange.outcome, exchange.error, exchange.error_detail = "broken", fault.code or "", fault.detail
-        exchange.fault = fault
-        self._call.settle(None)
-
-    def redacted(self, block: bytes) -> bytes:
-        return self._call.upstream_request.attempt_context.attempt.deployment.provider.redact.body(block)
 
     def dropped(self, kind: EventKind) -> None:
         self._call.context.counters.dropped_events += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.errors import GatewayError
-from proxy.relay.collect import Body
+from proxy.relay.body import Body
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.sse import begins_events
 

@@ -17,9 +17,9 @@ from proxy.client.head import Head
 from proxy.errors import ClientGone, ConnectionBroken, GatewayError
 from proxy.exchange import Exchange
 from proxy.net.clocks import Watch
+from proxy.relay.body import CollectedAnswer
 from proxy.relay.call_clocks import DRAIN_SECS, watch_call
 from proxy.relay.choice import expected_whole
-from proxy.relay.collect import Answer
 from proxy.relay.connect import connect
 from proxy.relay.context import TransportContext
 from proxy.relay.pump import AnswerPump
@@ -43,6 +43,7 @@ class UpstreamCall:
     __slots__ = (
         "_connecting",
         "_connection",
+        "_feed",
         "_head",
         "_uploading",
         "_watch",
@@ -80,8 +81,9 @@ class UpstreamCall:
         self._connection: UpstreamConnection | None = None  # from the request sent to the answer's end
         self._head: Head | None = None
         self.pump: AnswerPump | None = None
+        self._feed: Callable[[bytes], None] | None = None  # of a plain answer that does not come in one read
         self._watch: Watch | None = None
-        self.outcome: asyncio.Future[Answer | None] | None = None
+        self.outcome: asyncio.Future[CollectedAnswer | None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._uploading: asyncio.Task[None] | None = None
         self.draining = False  # the client disconnected, and the answer is read on for its usage
@@ -92,7 +94,7 @@ class UpstreamCall:
     def __repr__(self) -> str:
         return f"<UpstreamCall {self.origin.authority} {self._head!r} {self._connection!r}>"
 
-    def run(self) -> Awaitable[Answer | None]:
+    def run(self) -> Awaitable[CollectedAnswer | None]:
         """The collected answer, or ``None`` when it went to the client as it came.
 
         Raises UpstreamFault while another attempt may still be made, ClientGone, or the reason of an ``interrupt``.
@@ -125,7 +127,7 @@ class UpstreamCall:
             self.upstream_request.forget()  # the traceback of a fault keeps us until the next collection
         if self.pump is not None:
             self.pump.finish()
-            self.pump = None  # it refers to the call: without this each request would leave a cycle
+            self.pump = self._feed = None  # it refers to the call: without this each request would leave a cycle
 
     # -- driving ----------------------------------------------------------------------------------
 
@@ -196,7 +198,7 @@ class UpstreamCall:
         self._connecting = self.context.loop.create_task(self._connect())
         return True
 
-    async def _uploaded(self, outcome: asyncio.Future[Answer | None]) -> Answer | None:
+    async def _uploaded(self, outcome: asyncio.Future[CollectedAnswer | None]) -> CollectedAnswer | None:
         """The same outcome, but not before the upload has released the client's body: nothing else may read it."""
         try:
             return await outcome
@@ -206,12 +208,12 @@ class UpstreamCall:
             if uploading is not None:
                 await asyncio.wait((uploading,))
 
-    def settle(self, result: Answer | BaseException | None) -> None:
+    def settle(self, result: CollectedAnswer | BaseException | None) -> None:
         """Set the outcome, unless it is set."""
         outcome = self.outcome
         if outcome is None or outcome.done():
             return
-        if self.draining and not isinstance(result, Answer):
+        if self.draining and not isinstance(result, CollectedAnswer):
             result = ClientGone()
         if isinstance(result, BaseException):
             outcome.set_exception(result)
@@ -236,16 +238,16 @@ class UpstreamCall:
 
     def _take(self, chunk: bytes) -> None:
         """Bytes of a plain answer. One that comes in one read is handed over without being held."""
-        pump, head, connection = self.pump, self._head, self._connection
+        feed, head, connection = self._feed, self._head, self._connection
         assert head is not None
         assert connection is not None
-        if pump is None:
+        if feed is None:
             if len(chunk) == head.length:
-                self.settle(Answer(head.status, head.headers, head.kind, chunk, head.lines))
+                self.settle(CollectedAnswer(head.status, head.headers, head.kind, chunk, head.lines))
                 return
-            self.pump = pump = AnswerPump(self, connection, head)
-            pump.begin()
-        pump.feed(chunk)
+            self.pump = AnswerPump(self, connection, head)
+            self._feed = feed = self.pump.begin()
+        feed(chunk)
 
     def end(self) -> None:
         pump, connection = self.pump, self._connection

@@ -10,7 +10,7 @@ from msgspec import Struct
 from proxy.config.timeouts import Clocks
 from proxy.dialects.base import Reader
 from proxy.exchange import Attempt, Exchange
-from proxy.relay.events import EventHook
+from proxy.relay.event_filter import EventHook
 
 Segments = Sequence[bytes | memoryview]
 Listener = Callable[[bytes, bool], bytes]

@@ -16,7 +16,7 @@ from proxy.dispatch.failure import AttemptFailure
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.net.clocks import NEVER
-from proxy.relay.collect import Answer as Collected
+from proxy.relay.body import CollectedAnswer as Collected
 from proxy.responder import Responder
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment

@@ -4,115 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import BrokenAnswer, ConnectionBroken, GatewayError, Overloaded
+from proxy.errors import Overloaded
 from proxy.net.budget import Budget
-from proxy.relay.collect import Collector, Pipe
-from proxy.server.reply import Reply
-from tests.support.pump import Outlet
-
-FAULT = ConnectionBroken("The provider closed the connection early.")
-
-
-class Client(Outlet):
-    """The client's end, with the owner that would stand behind it."""
-
-    def __init__(self, *, length: int | None = None, http10: bool = False) -> None:
-        super().__init__()
-        self.closed = False
-        self.bodies: list[bytes] = []
-        self.commits = self.deliveries = 0
-        self.cuts: list[GatewayError] = []
-        self.reply = Reply(self, http10=http10, head_only=False, keep_alive=True)
-        self.length = length
-        self.pipe = Pipe(self, self.reply, 206, length)
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def commit(self) -> bytes:
-        self.commits += 1
-        return b"Content-Type: audio/mpeg\r\n"
-
-    def collected(self, body: bytes) -> None:
-        self.bodies.append(body)
-
-    def delivered(self) -> None:
-        self.deliveries += 1
-
-    def cut(self, fault: GatewayError) -> None:
-        self.cuts.append(fault)
-
-    @property
-    def sent(self) -> bytes:
-        return b"".join(self.writes)
-
-    @property
-    def body(self) -> bytes:
-        return self.sent.partition(b"\r\n\r\n")[2]
+from proxy.relay.collect import Collector, ErrorCollector
+from tests.relay.body_owner import FAULT, Client
 
 
 def collector(client: Client, *, limit: int = 10, budget: Budget | None = None) -> Collector:
-    return Collector(client, client.reply, 206, client.length, limit, budget or Budget(1000))
-
-
-# The pipe
-
-
-@given(st.lists(st.binary(min_size=1)))
-def test_a_pipe_passes_every_byte_on_as_it_comes(chunks: list[bytes]) -> None:
-    client = Client(length=sum(map(len, chunks)))
-    for number, chunk in enumerate(chunks):
-        client.pipe.feed(chunk)
-        assert client.body == b"".join(chunks[: number + 1])
-    client.pipe.end()
-    assert client.body == b"".join(chunks)
-    assert (client.commits, client.deliveries, client.closed, client.reply.ended) == (1, 1, False, True)
-    assert client.sent.startswith(b"HTTP/1.1 206 Partial Content\r\nContent-Type: audio/mpeg\r\nContent-Length: ")
-
-
-def test_a_pipe_of_unknown_length_is_chunked() -> None:
-    client = Client()
-    client.pipe.feed(b"abc")
-    client.pipe.feed(b"d")
-    client.pipe.end()
-    assert client.body == b"3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"
-
-
-def test_an_empty_body_has_a_head_all_the_same() -> None:
-    client = Client(length=0)
-    client.pipe.end()
-    assert client.sent.endswith(b"Content-Length: 0\r\n\r\n")
-    assert client.deliveries == 1
-
-
-@pytest.mark.parametrize("length", [None, 10])
-def test_a_pipe_that_breaks_cuts_the_clients_connection(length: int | None) -> None:
-    client = Client(length=length)
-    client.pipe.feed(b"abc")
-    client.pipe.broken(FAULT)
-    assert client.closed
-    assert b"0\r\n\r\n" not in client.body
-    assert (client.cuts, client.deliveries) == ([FAULT], 0)
-
-
-def test_an_answer_shorter_than_its_head_said_is_cut() -> None:
-    client = Client(length=10)
-    client.pipe.feed(b"abc")
-    client.pipe.end()
-    assert client.closed
-
-
-def test_what_is_no_event_stream_cannot_follow_a_ping() -> None:
-    client = Client()
-    client.reply.begin(200, b"", b": ping\n\n")
-    before = client.sent
-    with pytest.raises(BrokenAnswer):
-        client.pipe.feed(b"abc")
-    assert client.sent == before
-    assert not client.pipe.committed
-
-
-# The collector
+    return Collector(client, client.pipe, client.length, limit, budget or Budget(1000))
 
 
 @given(st.lists(st.binary(max_size=4)))
@@ -195,3 +94,24 @@ def test_what_breaks_beyond_the_limit_cuts_the_clients_connection() -> None:
     assert client.closed
     assert client.cuts == [FAULT]
     assert budget.used == 0
+
+
+def test_an_error_is_handed_over_whole_at_its_end() -> None:
+    client, budget = Client(), Budget(1000)
+    collecting = ErrorCollector(client, None, 10, budget)
+    collecting.feed(b"abc")
+    collecting.feed(b"def")
+    assert (client.bodies, budget.used) == ([], 6)
+    collecting.end()
+    assert (client.bodies, client.writes, budget.used) == ([b"abcdef"], [], 0)
+
+
+def test_an_error_beyond_the_limit_is_handed_over_empty_at_once() -> None:
+    client, budget = Client(), Budget(1000)
+    collecting = ErrorCollector(client, None, 4, budget)
+    collecting.feed(b"abc")
+    collecting.feed(b"def")
+    assert (client.bodies, budget.used) == ([b""], 0)
+    collecting.feed(b"ghi")
+    collecting.end()
+    assert client.bodies == [b""]

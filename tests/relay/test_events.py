@@ -16,7 +16,7 @@ from proxy.dialects.table import CHAT
 from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.exchange import Exchange
-from proxy.relay.events import HELD_COMMENTS, HELD_EVENTS
+from proxy.relay.event_filter import HELD_COMMENTS, HELD_EVENTS
 from proxy.wire.sse import BOM, MAX_BLOCK
 from tests.support.answers import DONE, USAGE, chat_events, compact, sse
 from tests.support.pump import Pump, Relayed, relayed, split

@@ -14,7 +14,8 @@ from proxy.dialects.base import EventKind
 from proxy.dialects.usage import Usage
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
-from proxy.relay.events import EventHook, EventRelay
+from proxy.relay.event_filter import EventFilter, EventHook
+from proxy.relay.events import EventRelay
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.server.reply import Reply
@@ -73,9 +74,12 @@ class Pump:
         endpoint = next(each for each in ENDPOINTS if each.dialect.name == dialect)
         self._exchange = Exchange(endpoint, cast(Catalog, None), "id", 0.0)
         self.reader = endpoint.dialect.reader(choices, swallow, wants_usage)
-        self.relay = EventRelay(self, self, self.reply, self._exchange, self.reader, hook)
-        self.dropped_marks: list[EventKind] = []
         self.closing_comment = b""
+        event_filter = EventFilter(
+            self, self.reply, self._exchange, self.reader, hook, lambda block: block, lambda: self.closing_comment
+        )
+        self.relay = EventRelay(self, self, self.reply, self._exchange, event_filter)
+        self.dropped_marks: list[EventKind] = []
         self.commits = self.conclusions = self.deliveries = 0
         self.fault: UpstreamFault | None = None
 
@@ -88,14 +92,8 @@ class Pump:
     def concluding(self) -> None:
         self.conclusions += 1
 
-    def epilogue(self) -> bytes:
-        return self.closing_comment
-
     def delivered(self) -> None:
         self.deliveries += 1
-
-    def redacted(self, block: bytes) -> bytes:
-        return block
 
     def dropped(self, kind: EventKind) -> None:
         self.dropped_marks.append(kind)

@@ -1,0 +1,199 @@
+"""What the client gets of each event: the event itself, but for a closed list of exceptions in ``_judge``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from proxy.dialects.base import EventKind, Reader
+from proxy.dialects.provider_error import fault_of
+from proxy.errors import BrokenAnswer
+from proxy.exchange import Exchange
+from proxy.relay.seams import Seams, comment, has_id
+from proxy.server.outlet import Outlet
+
+HELD_COMMENTS: Final = 16 * 1024  # bytes of comments that are kept before the first content
+HELD_EVENTS: Final = 256 * 1024  # bytes of events without content, after which they count as content
+_LEFT_OUT: Final = (EventKind.NO_DATA, EventKind.MALFORMED, EventKind.USAGE)
+
+EventHook = Callable[[Exchange, bytes], bytes]
+
+
+class StreamOwner(Protocol):
+    """The pump of an event stream."""
+
+    def commit(self) -> bytes:
+        """The content commit: no other attempt may follow. Returns the header lines of the answer."""
+
+    def delivered(self) -> None:
+        """The client has the whole answer, or an error in-band."""
+
+    def concluding(self) -> None:
+        """The terminal event was read: the rest of the body should end in a moment."""
+
+    def dropped(self, kind: EventKind) -> None:
+        """An event was left out because no client can read it."""
+
+
+class EventFilter:
+    """``forward`` takes each event that the fast path did not.
+
+    ``meaningful``: content was seen, so the stream may be committed. ``events`` counts those that were forwarded,
+    ``silent`` the bytes of those before any content. ``numbered``: one had an ``id``. ``cut``: the last one was half
+    an event. ``refused`` is a block of which the reader said that it is not plain.
+    """
+
+    __slots__ = (
+        "_ending",
+        "_epilogue",
+        "_exchange",
+        "_first",
+        "_held_comments",
+        "_hook",
+        "_outlet",
+        "_owner",
+        "_redact",
+        "cut",
+        "events",
+        "meaningful",
+        "numbered",
+        "reader",
+        "refused",
+        "seams",
+        "silent",
+    )
+
+    def __init__(
+        self,
+        owner: StreamOwner,
+        outlet: Outlet,
+        exchange: Exchange,
+        reader: Reader,
+        hook: EventHook | None,
+        redact: Callable[[bytes], bytes],
+        epilogue: Callable[[], bytes],
+    ) -> None:
+        self._owner = owner
+        self._outlet = outlet
+        self._exchange = exchange
+        self.reader = reader
+        self._hook = hook
+        self._redact = redact  # an event with an error, without the gateway's credentials
+        self._epilogue: Callable[[], bytes] | None = epilogue  # the closing comment; None once it was written
+        self._first = True
+        self._ending = False  # the body ended: what is read now is the last, unfinished event
+        self._held_comments = 0
+        self.seams = Seams()
+        self.refused: bytes | None = None
+        self.meaningful = False
+        self.numbered = outlet.numbered
+        self.cut = False
+        self.events = 0
+        self.silent = 0
+
+    @property
+    def transparent(self) -> bool:
+        """Whether plain events may go past this object: nothing wants to see them, and no LF of a CR LF is missing."""
+        return self._hook is None and self.seams.late is None
+
+    def forward(self, block: bytes) -> bytes:
+        """Bytes to forward for this block, including the LF of a CR LF that was split across reads."""
+        seams = self.seams
+        if seams.late is None and block[-1:] != b"\r":
+            return self._judge(block) if block else b""
+        lead, block = seams.split(block)
+        kept = self._judge(block) if block else b""
+        seams.close(block, kept)
+        return lead + kept if lead else kept
+
+    def forward_last(self, rest: bytes) -> bytes:
+        """The same for what follows the last blank line. A whole event gets one: without it a client would drop it."""
+        self._ending = True
+        if not rest.strip(b"\r\n"):
+            return self.forward(rest)
+        return self.forward(rest + (b"\n" if rest.endswith(b"\n") else b"\n\n"))
+
+    def epilogue(self) -> bytes:
+        """The closing comment, once; ``b""`` for none."""
+        make, self._epilogue = self._epilogue, None
+        text = b"" if make is None else make()
+        return comment(text, numbered=self.numbered) if text else b""
+
+    def error_epilogue(self) -> bytes:
+        """The closing comment of a stream that ends with an error: needed only if events were lost."""
+        return self.epilogue() if self._exchange.lost_events else b""
+
+    def ping(self) -> bytes:
+        """A comment that may stand between two events."""
+        text = self._exchange.endpoint.dialect.writer.ping
+        return self.seams.complete() + comment(text, numbered=self.numbered)
+
+    def _judge(self, block: bytes) -> bytes:
+        """The bytes to forward: the block itself, what a hook made of it, or ``b""`` for nothing.
+
+        A comment loses its blank line after an event with an ``id`` (``seams.comment``). An error that stands outside
+        of any event becomes one.
+        """
+        if self.meaningful and block != self.refused and self.reader.plain(block):
+            self.events += 1
+            return block if self._hook is None else self._hooked(block)
+        kind = self.reader.read(block, first=self._first)
+        self._first = False
+        if kind is EventKind.COMMENT:
+            return self._keep_comment(block)
+        if kind in _LEFT_OUT:
+            return self._leave_out(kind)
+        if kind is EventKind.UNFRAMED_ERROR:
+            fault, writer = fault_of(self.reader.error), self._exchange.endpoint.dialect.writer
+            block, kind = writer.error_event(fault, self.reader.sequence), EventKind.ERROR
+        if kind is EventKind.ERROR:
+            block = self._redact(block)
+        epilogue = b""
+        if kind is EventKind.DONE:
+            self._owner.concluding()
+            epilogue = self.epilogue()
+        if not self.meaningful:
+            self._look_for_content(kind, block)
+        self.events += 1
+        block = self._hooked(block)
+        return epilogue + block if epilogue else block
+
+    def _hooked(self, block: bytes) -> bytes:
+        """What the hook made of an event, or the event itself; whether it has an ``id`` is noted."""
+        if self._hook is not None:
+            block = self._hook(self._exchange, block)
+        if not self.numbered:
+            self.numbered = has_id(block)
+        return block
+
+    def _keep_comment(self, block: bytes) -> bytes:
+        if not self.meaningful:
+            self._held_comments += len(block)
+            if self._held_comments > HELD_COMMENTS:
+                return b""
+        return comment(block, numbered=self.numbered)
+
+    def _leave_out(self, kind: EventKind) -> bytes:
+        """Forward nothing of this event. Raises BrokenAnswer while another answer can still be sent."""
+        if kind is EventKind.MALFORMED:
+            if self._ending:
+                self.cut = True
+                return b""
+            if not self.reader.ended and self.reader.error is None:
+                fault = BrokenAnswer("The provider sent an event that is not JSON.")
+                if not self.meaningful:
+                    raise fault
+                self._outlet.lose(fault)
+                self._exchange.lost_events += 1
+        if kind is not EventKind.USAGE:
+            self._owner.dropped(kind)
+        return b""
+
+    def _look_for_content(self, kind: EventKind, block: bytes) -> None:
+        """Raises the provider's error, or BrokenAnswer, if the stream ends before any content."""
+        if kind is EventKind.ERROR:
+            raise fault_of(self.reader.error)
+        if kind is EventKind.DONE:
+            raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
+        self.silent += len(block)
+        self.meaningful = kind is EventKind.CONTENT or self.silent > HELD_EVENTS
