@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from random import Random
 from secrets import token_hex
-from typing import Any
 
 from proxy import __version__
 from proxy.auth.credentials import Credentials
@@ -20,10 +19,10 @@ from proxy.config.listening import address, browser_address
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
-from proxy.control.front import PageHandler, api_pages, own_pages, settings_of
-from proxy.control.health.views import Component
-from proxy.control.operator import Engine
-from proxy.control.plane import Plane, Subjects
+from proxy.control.clock import WallClock
+from proxy.control.health.components import ComponentState
+from proxy.control.own_listener import handlers_at_api, handlers_at_own, own_settings
+from proxy.control.plane import ControlPlane
 from proxy.database.opening import LazyEngine
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
@@ -32,7 +31,6 @@ from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import RequestHook, ResponseHook
 from proxy.hooks import load as load_hooks
-from proxy.identity import Client
 from proxy.limits.opening import open_limiter
 from proxy.limits.rules import Rules
 from proxy.net.budget import Budget
@@ -51,10 +49,10 @@ from proxy.routing.catalog import Catalog
 from proxy.routing.live import policy_of, window_of
 from proxy.running_config import RunningConfig
 from proxy.runtime.shutdown import ShutdownStack
-from proxy.server.connection import Request, Server
+from proxy.server.connection import Server
 from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS, Listener
-from proxy.serving import Handler, Serving
+from proxy.serving import Serving
 
 MEGABYTE = 1024 * 1024
 DRAIN_END_SECS = 10.0  # after drainSecs, for requests that end only when they are canceled
@@ -103,7 +101,7 @@ class Application:
         self._shared: SharedBreakers | None = None
         self._tracing: Tracing | None = None
         self._sentry: Sentry | None = None
-        self.plane: Plane | None = None
+        self.plane: ControlPlane | None = None
         self.gateway: Gateway | None = None
         self.serving: Serving | None = None
         self._listener: Listener | None = None
@@ -130,8 +128,8 @@ class Application:
         self._open_upstream()
         await self._share_breakers()
         self._open_reporting()
-        self._open_control()
         self._open_gateway(on_request, on_response)
+        self._open_control()
         await self._listen()
         self._shutdown.push("running requests", self._drain, self._drain_limit)
         self._follow_files()
@@ -190,8 +188,8 @@ class Application:
         self._dispatcher = dispatcher = Dispatcher(context, self._clock, self._chance, self.log.warning)
         self.metrics.upstream_connections = dispatcher.open_connections
         self._flushing = Flushing(loop, context.ticker, context.budget, own_client_stall(config))
-        request = ModelsRequest(self._dialer.context, self._environ)
-        self._fetcher = ListFetcher(self.running.lists, request, dispatcher.now, self.log.warning)
+        self._models_request = ModelsRequest(self._dialer.context, self._environ)
+        self._fetcher = ListFetcher(self.running.lists, self._models_request, dispatcher.now, self.log.warning)
         self._shutdown.push("providers' lists of models", self._fetcher.close)
 
     async def _share_breakers(self) -> None:
@@ -217,22 +215,9 @@ class Application:
             self._sentry = open_sentry(observe.sentry, self._environ, version=__version__)
             self._shutdown.push("Sentry", self._sentry.close)
 
-    def _open_control(self) -> None:
-        self.plane = plane = Plane(self._subjects(), __version__)
-        self._shutdown.push("control plane", plane.close)
-        self.running.hide({plane.credential.token})
-        self.running.on_reload = plane.operator.reloaded
-        self.running.registry.on_change += [plane.operator.breaker_changed, plane.vitals.breaker_changed]
-        plane.vitals.adopt(self.config)
-        self.observers.lossy = (self.metrics.settle, plane.operator.settle, self.log.exchanges)
-        if self._tracing is not None:
-            self.observers.lossy += (self._tracing.settle,)
-
     def _open_gateway(self, on_request: RequestHook | None, on_response: ResponseHook | None) -> None:
-        config, plane = self.config, self.plane
-        assert plane is not None
         self.gateway = Gateway(
-            config.server,
+            self.config.server,
             self.running.catalog,
             self._dispatcher,
             self.log,
@@ -242,18 +227,49 @@ class Application:
             self.limiter.wrap,
             on_request=on_request,
             on_response=on_response,
-            capture=plane.operator.capture,
             trace=None if self._tracing is None else self._tracing.begin,
         )
-        find = api_pages(plane.find, config.server.base_path) if config.admin.listen else plane.find
-        self.serving = serving = self._serving(config.server, PageHandler(find, self.log), self.gateway)
+        self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
 
-    def _serving(self, settings: ServerSettings, *handlers: Handler[Any]) -> Serving:
+    def _open_control(self) -> None:
+        config, gateway, serving = self.config, self.gateway, self.serving
+        assert gateway is not None
+        assert serving is not None
+        self.plane = plane = ControlPlane(
+            self.running,
+            serving,
+            begin_as=gateway.begin_as,
+            version=__version__,
+            clock=WallClock(self._dispatcher.now, self._dispatcher.wall),
+            registry=self.running.registry,
+            credentials=self.credentials,
+            limiter=self.limiter,
+            lists=self._fetcher,
+            models_request=self._models_request,
+            connections=self._connections,
+            budget=self._dispatcher.context.budget,
+            metrics=self.metrics,
+            observers=self.observers,
+            log=self.log,
+        )
+        self._shutdown.push("control plane", plane.close)
+        self.running.hide({plane.credential.token})
+        self.running.on_reload = plane.activity.reloaded
+        self.running.registry.on_change.append(plane.breaker_changed)
+        plane.health.adopt(config)
+        self.observers.lossy = (self.metrics.settle, plane.activity.settle, self.log.exchanges)
+        if self._tracing is not None:
+            self.observers.lossy += (self._tracing.settle,)
+        gateway.capture = plane.activity.capture
+        own = handlers_at_api(plane.router, config.server.base_path) if config.admin.listen else (plane.router,)
+        serving.use(*own, gateway)
+
+    def _serving(self, settings: ServerSettings) -> Serving:
         """The way in of one listener."""
         return Serving(
             settings,
-            handlers,
+            (),
             self.log,
             reject=self.metrics.reject,
             pseudonym=self._pseudonym,
@@ -268,9 +284,10 @@ class Application:
         assert self.plane is not None
         self._listener = await self._listening("listener", server, self.serving)
         if admin.listen:
-            settings = settings_of(admin, server)
-            pages = self._serving(settings, PageHandler(own_pages(self.plane.find), self.log))
-            self._admin_listener = await self._listening("admin.listen", settings, pages)
+            settings = own_settings(admin, server)
+            serving = self._serving(settings)
+            serving.use(*handlers_at_own(self.plane.router))
+            self._admin_listener = await self._listening("admin.listen", settings, serving)
 
     async def _listening(self, step: str, settings: ServerSettings, serving: Serving) -> Listener:
         refuse, reject = serving.refuse_bytes, self.metrics.reject
@@ -328,7 +345,7 @@ class Application:
         listener = self._admin_listener
         if listener is None:
             return browser_address(self.config.server, self.port)
-        return browser_address(settings_of(self.config.admin, self.config.server), listener.port)
+        return browser_address(own_settings(self.config.admin, self.config.server), listener.port)
 
     # -- a reload -------------------------------------------------------------------------------------
 
@@ -345,7 +362,7 @@ class Application:
         self._flushing.client_stall = own_client_stall(config)
         if self._shared is not None:
             self._shared.refresh()
-        self.plane.vitals.adopt(config)
+        self.plane.health.adopt(config)
         self.log.admit(config.logging.level)
 
     def _renew_certificates(self) -> None:
@@ -360,57 +377,14 @@ class Application:
 
     # -- what the control plane sees ------------------------------------------------------------------
 
-    def _subjects(self) -> Subjects:
-        return Subjects(
-            config=lambda: self.config,
-            metrics=self.metrics,
-            budget=self._dispatcher.context.budget,
-            credentials=self.credentials,
-            components=self._components,
-            stopping=lambda: self.serving is not None and self.serving.stopping,
-            warn=self.log.warning,
-            engine=self._engine(),
-            context=self._dialer.context,
-            environ=self._environ,
-        )
-
-    def _engine(self) -> Engine:
-        running = self.running
-        return Engine(
-            catalog=lambda: running.catalog,
-            registry=running.registry,
-            limiter=self.limiter,
-            metrics=self.metrics,
-            now=self._dispatcher.now,
-            wall=self._dispatcher.wall,
-            active=lambda: self.metrics.in_flight,
-            catch_up=self.observers.flush,
-            wait_for_lists=self._fetcher.wait,
-            serve_as=self._serve_as,
-            admit_log=self.log.admit,
-            secrets=lambda: running.secrets,
-            reload=running.reload if self.follow is not None else None,
-            path=lambda: running.config_path,
-            waits=lambda: running.waiting,
-        )
-
-    async def _serve_as(self, request: Request, client: Client, header_lines: bytes) -> None:
-        """Answer a request that a page made, as ``client``. The answer has the header lines as well."""
-        assert self.gateway is not None
-        assert self.serving is not None
-        request.response_lines = header_lines
-        await self.serving.handle(request, (self.gateway, self.gateway.begin_as(client, request)))
-
-    def _components(self) -> dict[str, Component]:
+    def _connections(self) -> dict[str, ComponentState]:
         """The state of every connection that the gateway depends on, by name."""
         found = {
             "limiter": self.limiter.state,
             "database": self._database.state,
             "breakers": None if self._shared is None else self._shared.state,
         }
-        return {
-            name: Component(state.up, state.since, state.latency) for name, state in found.items() if state is not None
-        }
+        return {name: state for name, state in found.items() if state is not None}
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -74,10 +74,9 @@ class Gateway(Handler[Responder]):
         limit: Middleware | None = None,
         on_request: RequestHook | None = None,
         on_response: ResponseHook | None = None,
-        capture: Callable[[Exchange, Call], None] | None = None,
         trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
     ) -> None:
-        """``capture`` gets each call where prompts may be kept. ``trace`` gives an exchange its place in a trace."""
+        """``trace`` gives an exchange its place in a trace."""
         self._dispatcher = dispatcher
         self._context = dispatcher.context
         self._loop = dispatcher.context.loop
@@ -87,7 +86,7 @@ class Gateway(Handler[Responder]):
         self._on_request = on_request
         self._on_response = on_response
         self._observers = observers
-        self._capture = capture
+        self.capture: Callable[[Exchange, Call], None] | None = None  # gets each call, if prompts are kept
         self._trace = trace
         self._body_timeout = settings.body_timeout_secs
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -121,11 +120,11 @@ class Gateway(Handler[Responder]):
         exchange = Exchange(endpoint, self.catalog, request_id, self._loop.time())
         return Responder(exchange, request, route, self._on_response)
 
-    def begin_as(self, client: Client, request: Request) -> Responder:
-        """Begin a request that the gateway makes itself, for ``client``. No limit applies to it."""
+    def begin_as(self, client: Client, request: Request) -> tuple[Handler[Responder], Responder]:
+        """Begin a request that the control plane makes, for ``client``. No limit applies to it."""
         responder = self.begin(request)
         responder.exchange.caller = client
-        return responder
+        return self, responder
 
     def answer(self, responder: Responder) -> Awaitable[None]:
         exchange = responder.exchange
@@ -236,8 +235,8 @@ class Gateway(Handler[Responder]):
             return self._dispatch_listed(responder, route, call, pending)
         if exchange.reservation is not None:
             exchange.reservation.set_call(route.endpoint, call)
-        if self._capture is not None:
-            self._capture(exchange, call)
+        if self.capture is not None:
+            self.capture(exchange, call)
         responder.call = call
         return dispatch_call(self._dispatcher, responder, plan, call)
 

@@ -15,7 +15,7 @@ from proxy.config.schema import Config
 from proxy.config.secret import secrets_in
 from proxy.config.source import Source
 from proxy.config.standing import differences, standing
-from proxy.control.settings.reload import Reloaded
+from proxy.control.live import ReloadResult
 from proxy.demo.configured import DemoProvider
 from proxy.errors import ConfigError
 from proxy.observe.log import Log
@@ -36,7 +36,7 @@ class RunningConfig:
     """
 
     adopt: Adopt
-    on_reload: Callable[[Reloaded], None]
+    on_reload: Callable[[ReloadResult], None]
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class RunningConfig:
         self._dialer = dialer
         self._via = b"Via: 1.1 %b\r\n" % pseudonym.encode()
         self._created = int(time.time())
-        self._result = Reloaded(False)
+        self._result = ReloadResult(False)
 
     @property
     def config_path(self) -> str:
@@ -89,12 +89,13 @@ class RunningConfig:
         self.secrets |= secrets
         self._log.hide(self.secrets)
 
-    async def reload(self) -> Reloaded:
-        """Load the files again. Only if there are any."""
-        assert self.follow is not None
+    async def reload(self) -> ReloadResult | None:
+        """Load the files again; ``None``: there are none."""
+        if self.follow is None:
+            return None
         # If the models' URL does not answer, neither `take` nor `keep` is called, and nothing changes.
         failure = "modelsFile: the list could not be fetched; the log says why"
-        self._result = Reloaded(False, "", [], [failure], [*self.waiting])
+        self._result = ReloadResult(False, "", [], [failure], [*self.waiting])
         await self.follow.reload("asked to by the operator")
         return self._result
 
@@ -123,7 +124,7 @@ class RunningConfig:
         self._log.error("The configuration cannot be loaded again; what runs stays.", why=why)
         for mistake in mistakes:
             self._log.error(mistake)
-        self._finish(Reloaded(False, why, [], mistakes, [*self.waiting]))
+        self._finish(ReloadResult(False, why, [], mistakes, [*self.waiting]))
 
     def notice(self, line: str) -> None:
         self._log.warning(line)
@@ -138,13 +139,13 @@ class RunningConfig:
         self._left_out = loaded.left_out
         if self.waiting:
             self._log.warning("These changes wait for the next start.", keys=self.waiting)
-        self._finish(Reloaded(True, why, [*loaded.notices, *left_out], [], [*self.waiting]))
+        self._finish(ReloadResult(True, why, [*loaded.notices, *left_out], [], [*self.waiting]))
         config = self.config
         self._log.info(
             "The configuration was loaded again.", why=why, providers=len(config.providers), models=len(config.models)
         )
 
-    def _finish(self, result: Reloaded) -> None:
+    def _finish(self, result: ReloadResult) -> None:
         self._result = result
         self.on_reload(result)
 

@@ -90,10 +90,7 @@ class Serving:
         ``reject`` counts bytes that are no request, by the error's code. ``pseudonym`` names this process in ``Via``.
         ``report`` gets defects of ours with the request's id. ``protect_metrics``: a scrape needs the admin token.
         """
-        self._handlers = tuple(handlers)
-        self._by_path: dict[str, Handler[Any]] = {
-            path: self._handler_for(path) for handler in handlers for path in handler.paths
-        }
+        self.use(*handlers)
         self._guard = HostOriginGuard(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
         self._log = log
         self._max_in_flight = settings.max_in_flight
@@ -106,6 +103,13 @@ class Serving:
 
     def __repr__(self) -> str:
         return f"<Serving running={len(self._running)}{' stopping' if self.stopping else ''}>"
+
+    def use(self, *handlers: Handler[Any]) -> None:
+        """Replace the handlers, before the first request: for those that need this object themselves."""
+        self._handlers = handlers
+        self._by_path: dict[str, Handler[Any]] = {
+            path: self._handler_for(path) for handler in handlers for path in handler.paths
+        }
 
     @property
     def running(self) -> int:

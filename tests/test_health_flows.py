@@ -100,7 +100,7 @@ async def test_probes_are_told_and_touch_no_breaker(up: Upstream) -> None:
     up.on(lambda request: json_answer(error_json(), 500))
     async with Gateway(one_provider(up, observe={"probes": {"enabled": True}}, circuitBreaker=CIRCUIT)) as gw:
         assert gw.app.plane is not None
-        vitals = gw.app.plane.vitals
+        vitals = gw.app.plane.health
         assert vitals is not None
         await until(lambda: bool(vitals._probes.of("up")), "the first round")
         [probe] = (await told(gw, "/health/detailed"))["providers"]["up"]["probes"]

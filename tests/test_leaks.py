@@ -20,7 +20,7 @@ from typing import Any, cast
 import pytest
 
 from proxy.app import Application
-from proxy.control.activity.history import KEPT
+from proxy.control.activity.history import MAX_DURATIONS
 from proxy.exchange import Exchange
 from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
@@ -59,15 +59,15 @@ def chunked(*pieces: bytes) -> bytes:
 
 
 END = b"0\r\n\r\n"
-WHOLE = chunked(*chat_events("Hello", " world")) + END
-CUT = chunked(*chat_events("Hello", done=False, finish=None))
+WHOLE = chunked(*chat_events("HelloEvent", " world")) + END
+CUT = chunked(*chat_events("HelloEvent", done=False, finish=None))
 
 # What the provider does, by the word in the request: the bytes, and whether it hangs up after them.
 SCENES: dict[bytes, tuple[bytes, bool]] = {
-    b"plain": (answer("200 OK", "application/json", compact(completion("Hello"))), False),
-    b"closes": (answer("200 OK", "application/json", compact(completion("Hello"))), True),
+    b"plain": (answer("200 OK", "application/json", compact(completion("HelloEvent"))), False),
+    b"closes": (answer("200 OK", "application/json", compact(completion("HelloEvent"))), True),
     b"stream": (WHOLE, False),
-    b"leaves": (chunked(chat_chunks("Hello", done=False, finish=None)), False),
+    b"leaves": (chunked(chat_chunks("HelloEvent", done=False, finish=None)), False),
     b"early": (b"", False),
     b"error": (answer("500 Oops", "application/json", b'{"error":{"message":"No"}}'), False),
     b"told": (chunked(b'data: {"error":{"message":"No"}}\n\n') + END, False),
@@ -78,7 +78,7 @@ SCENES: dict[bytes, tuple[bytes, bool]] = {
     b"surplus": (answer("200 OK", "application/json", b"{}") + b"surplus", False),
     b"moved": (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", False),
     b"binary": (answer("200 OK", "audio/mpeg", bytes(5000)), False),
-    b"upload": (answer("200 OK", "application/json", b'{"text":"Hello"}'), False),
+    b"upload": (answer("200 OK", "application/json", b'{"text":"HelloEvent"}'), False),
 }
 
 
@@ -158,7 +158,7 @@ async def load(port: int, count: int, kinds: Iterable[bytes] = SCENES) -> None:
         await asyncio.gather(*(one(scenes[number::CLIENTS]) for number in range(CLIENTS)))
 
 
-BY_TIME = "proxy.control.activity.history.Second"  # one for each second in which something ended, at most 900
+BY_TIME = "proxy.control.activity.history.SecondStats"  # one for each second in which something ended, at most 900
 
 
 def census(app: Application) -> Counter[str]:
@@ -171,10 +171,12 @@ def census(app: Application) -> Counter[str]:
 def counted(app: Application) -> Counter[str]:
     found = Counter(map(named, gc.get_objects()))
     assert app.plane is not None
-    recorder = app.plane.operator.recorder
+    recorder = app.plane.activity.recorder
     # The last exchanges are kept: those that went well as they are, of others a record.
-    remembered = {id(each) for each in (*recorder._ring, *recorder.history._tally.last) if isinstance(each, Exchange)}
-    assert len(remembered) <= recorder.capacity + KEPT
+    remembered = {
+        id(each) for each in (*recorder._ring, *recorder.history._current.ended) if isinstance(each, Exchange)
+    }
+    assert len(remembered) <= recorder.capacity + MAX_DURATIONS
     found[named_type(Exchange)] -= len(remembered)
     return found
 
@@ -251,8 +253,8 @@ async def compare(app: Application, count: int) -> None:
         await until(lambda: not listener.server.connections, "every client's connection to be forgotten")
         await asyncio.sleep(0.2)  # the ticker's last tick, and closing handshakes
         assert app.plane is not None
-        history = app.plane.operator.recorder.history
-        await until(lambda: not history._tally.last, "the second to be over")
+        history = app.plane.activity.recorder.history
+        await until(lambda: not history._current.ended, "the second to be over")
         return census(app), len(asyncio.all_tasks()), open_files()
 
     await load(app.port, 500)  # caches, metrics and free lists fill up once

@@ -11,7 +11,7 @@ import pytest
 from proxy.client.dial import Dialer
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config
-from proxy.control.settings.reload import Reloaded
+from proxy.control.live import ReloadResult
 from proxy.errors import ConfigError
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
@@ -29,7 +29,7 @@ class Root:
 
     def __init__(self, source: dict[str, Any]) -> None:
         self.adopted: list[tuple[Config, Catalog]] = []
-        self.results: list[Reloaded] = []
+        self.results: list[ReloadResult] = []
         self.refuses = False
         self._written = io.BytesIO()
         self.running = RunningConfig(

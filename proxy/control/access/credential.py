@@ -1,7 +1,7 @@
 """The admin's credential: the token, and the sessions that a browser gets for it.
 
-A session's value is a promise signed with the token (HMAC-SHA-256): when it ends, and a number of its own. Every
-process that knows the token knows it, so it outlives a restart, while a new token ends all of them.
+A session is a value signed with the token (HMAC-SHA-256) that holds its expiry and a random id. Every process with
+the same token accepts it, so sessions survive a restart, and a new token ends them all.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import quote
 
 from proxy.config.schema import Admin
 from proxy.control.access import token_file
+from proxy.errors import ConfigError
 from proxy.server.connection import Request
 
-COOKIE = "sluice_admin"
-SESSION_SECS = 12 * 3600
+COOKIE: Final = "sluice_admin"
+SESSION_SECS: Final = 12 * 3600
 
 _SESSION = re.compile(r"((\d{1,12})\.([A-Za-z0-9_-]{1,32}))\.([0-9a-f]{64})", re.ASCII).fullmatch
 
 
 class AdminCredential:
-    """``generated``: nobody configured the token, so whoever starts the gateway has to be told it.
+    """The admin token, configured or generated.
 
-    ``now`` is the wall's time in Unix seconds. Raises ConfigError where no token can be had.
+    ``generated``: the token is not in the configuration, so the start line prints the login link.
+    ``now`` is the time in Unix seconds. Raises ConfigError if the generated token can be neither read nor stored.
     """
 
     def __init__(self, settings: Admin, data_dir: str, now: Callable[[], float] = time.time) -> None:
@@ -37,50 +39,65 @@ class AdminCredential:
         self.token = settings.token or token_file.read_or_make(Path(data_dir))
         self._digest = sha256(self.token.encode()).digest()
         self._now = now
-        self._ended: dict[str, float] = {}  # sessions ended before their time, until then
+        self._ended: dict[str, float] = {}  # ids of sessions that were logged out, with their expiry
+
+    @classmethod
+    def open(cls, settings: Admin, data_dir: str, warn: Callable[[str], None]) -> AdminCredential:
+        """Like the constructor, but without a usable token file the token lasts for this run only, with a warning.
+
+        A read-only file system is no reason not to start.
+        """
+        try:
+            return cls(settings, data_dir)
+        except ConfigError as error:
+            for mistake in error.mistakes:
+                warn(f"{mistake}; the token is generated for this run only")
+            credential = cls(Admin(token=secrets.token_urlsafe(32)), data_dir)
+            credential.generated = True
+            return credential
 
     def __repr__(self) -> str:
         return f"<AdminCredential {'generated' if self.generated else 'configured'}>"
 
     @property
     def login_path(self) -> str:
-        """The path that logs a browser in: it holds the token."""
+        """Path and query of the login link, which contain the token."""
         return f"/admin/login?token={quote(self.token, safe='')}"
 
     def is_token(self, text: str) -> bool:
-        """Constant in time, whatever the length: digests are compared."""
+        """Compare digests, in constant time for any length."""
         return hmac.compare_digest(sha256(text.encode("utf-8", "surrogatepass")).digest(), self._digest)
 
-    def begin(self) -> str:
-        """The value of a new session."""
-        promise = f"{int(self._now()) + SESSION_SECS}.{secrets.token_urlsafe(9)}"
-        return f"{promise}.{self._signature(promise)}"
+    def new_session(self) -> str:
+        """The cookie value of a new session."""
+        signed = f"{int(self._now()) + SESSION_SECS}.{secrets.token_urlsafe(9)}"
+        return f"{signed}.{self._signature(signed)}"
 
-    def judge(self, session: str) -> Literal["valid", "over", "forged"]:
-        """``forged``: signed with another token, so that it is a guess at this one. What is no session is ``over``."""
+    def check_session(self, session: str) -> Literal["valid", "expired", "forged"]:
+        """``forged``: signed with another token, so it is a guess at this one. A malformed value is ``expired``."""
         found = _SESSION(session)
         if found is None:
-            return "over"
-        promise, expires, number, signature = found.groups()
-        if not hmac.compare_digest(signature, self._signature(promise)):
+            return "expired"
+        signed, expires, id_, signature = found.groups()
+        if not hmac.compare_digest(signature, self._signature(signed)):
             return "forged"
-        return "valid" if self._now() < int(expires) and number not in self._ended else "over"
+        return "valid" if self._now() < int(expires) and id_ not in self._ended else "expired"
 
-    def end(self, session: str) -> None:
-        """Nobody comes in by ``session`` any more, through this process at least."""
-        if self.judge(session) != "valid":  # so that only as many are remembered as there were logins
+    def end_session(self, session: str) -> None:
+        """Reject ``session`` from now on, in this process."""
+        if self.check_session(session) != "valid":  # so at most as many are remembered as there were logins
             return
-        expires, number, _ = session.split(".")
+        expires, id_, _ = session.split(".")
         now = self._now()
-        self._ended = {each: until for each, until in self._ended.items() if until > now}
-        self._ended[number] = int(expires)
+        self._ended = {each: expiry for each, expiry in self._ended.items() if expiry > now}
+        self._ended[id_] = int(expires)
 
-    def _signature(self, promise: str) -> str:
-        return hmac.new(self.token.encode(), b"sluice admin session " + promise.encode(), sha256).hexdigest()
+    def _signature(self, signed: str) -> str:
+        return hmac.new(self.token.encode(), b"sluice admin session " + signed.encode(), sha256).hexdigest()
 
 
 def session_of(request: Request) -> str | None:
-    """The value of the session cookie. It counts for ``/admin/...`` only, wherever else a client may send it."""
+    """The value of the session cookie. Elsewhere than below ``/admin/`` a cookie is ignored."""
     if not request.path.startswith("/admin/"):
         return None
     for line in request.headers.getall("Cookie", ()):
@@ -91,8 +108,8 @@ def session_of(request: Request) -> str | None:
     return None
 
 
-def cookie(session: str, *, secure: bool) -> bytes:
-    """The header line that hands out ``session`` (RFC 6265 4.1); ``""`` takes it back."""
+def session_cookie(session: str, *, secure: bool) -> bytes:
+    """The Set-Cookie line for ``session`` (RFC 6265 4.1); ``""`` deletes the cookie."""
     age = SESSION_SECS if session else 0
     attributes = f"Path=/admin; Max-Age={age}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
     return f"Set-Cookie: {COOKIE}={session}; {attributes}\r\n".encode("ascii")

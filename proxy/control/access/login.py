@@ -1,79 +1,132 @@
-"""How a browser gets a session for the admin token, and how it gives it back."""
+"""Login and logout of browsers: the admin token is exchanged for a session cookie."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import parse_qs
 
-from proxy.control.access.credential import AdminCredential, cookie, session_of
-from proxy.control.access.gate import AdminUnauthorized, Attempts, check_site
-from proxy.control.http.bodies import Bodies
-from proxy.control.http.replies import done, redirect
+from msgspec import Struct
+
+from proxy.control.access.credential import AdminCredential, session_cookie, session_of
+from proxy.control.access.gate import AdminUnauthorized, check_same_origin
+from proxy.control.access.throttle import LoginThrottle
+from proxy.control.http.operation import Operation
+from proxy.control.http.requests import MAX_PARAMETERS, RequestBodies
+from proxy.control.http.responses import redirect, send_no_content
+from proxy.control.http.router import ControlRoute
 from proxy.errors import ClientFault
 from proxy.server.connection import Request
 
-HOME = "/"
+HOME: Final = "/"
+
+
+class LoginBody(Struct):
+    """The admin token."""
+
+    token: str
+
+
+class LoginLinkQuery(Struct):
+    """The query of the login link that is printed at the start."""
+
+    token: str = ""
 
 
 class Login:
-    """The routes below /admin that need no credential, since they are how a browser shows it."""
+    """Routes below /admin that need no credential, because a browser presents it there."""
 
-    def __init__(self, credential: AdminCredential, attempts: Attempts, bodies: Bodies) -> None:
+    def __init__(self, credential: AdminCredential, throttle: LoginThrottle, bodies: RequestBodies) -> None:
         self._credential = credential
-        self._attempts = attempts
+        self._throttle = throttle
         self._bodies = bodies
 
-    async def follow(self, request: Request) -> None:
-        """GET /admin/login?token=...: the link that the start prints. 303 to the first page, with a session."""
+    def routes(self) -> Sequence[ControlRoute]:
+        return (
+            ControlRoute(
+                "GET",
+                "/admin/login",
+                "open",
+                self.follow_link,
+                Operation(
+                    "session",
+                    "Follow the login link that is printed at the start",
+                    status=303,
+                    media=(),
+                    query=LoginLinkQuery,
+                    errors=(401, 403, 429),
+                ),
+            ),
+            ControlRoute(
+                "POST",
+                "/admin/login",
+                "open",
+                self.log_in,
+                Operation(
+                    "session", "Begin a session", status=204, media=(), body=LoginBody, form=True, errors=(401, 429)
+                ),
+            ),
+            ControlRoute(
+                "POST",
+                "/admin/logout",
+                "open",
+                self.log_out,
+                Operation("session", "End the session", status=204, media=(), errors=(403,)),
+            ),
+        )
+
+    async def follow_link(self, request: Request) -> None:
+        """GET /admin/login?token=...: 303 to the dashboard, with a session."""
         if request.headers.get("Sec-Fetch-Dest", "document") != "document":
-            # An image on somebody's page would use up the attempts of whoever looks at it.
-            raise ClientFault("This link is for opening.", status=403, code="cross_site_request")
-        redirect(request, HOME, await self._session(request, _first(parse_qs(request.query))))
+            # An image on another site would use up the guesses of whoever views it.
+            raise ClientFault("Open this link in a browser.", status=403, code="cross_site_request")
+        redirect(request, HOME, await self._new_session(request, _token_of(parse_qs(request.query))))
 
     async def log_in(self, request: Request) -> None:
-        """POST /admin/login with ``{"token": ...}`` or a form that has it: 204 with a session, or 401."""
-        done(request, await self._session(request, await self._token(request)))
+        """POST /admin/login with ``{"token": ...}`` or a form: 204 with a session, or 401."""
+        send_no_content(request, await self._new_session(request, await self._token(request)))
 
     async def log_out(self, request: Request) -> None:
-        """POST /admin/logout: the session ends, and the browser forgets it. 204, also for who has none."""
-        check_site(request)
-        self._leave(request)
-        done(request, cookie("", secure=_is_secure(request)))
+        """POST /admin/logout: end the session and delete the cookie. 204 even without a session."""
+        check_same_origin(request)
+        self._end_session(request)
+        send_no_content(request, session_cookie("", secure=_is_secure(request)))
 
-    async def _session(self, request: Request, token: str) -> bytes:
-        """The header line of a new session; one that the browser had ends. Raises AdminUnauthorized, RateLimited."""
+    async def _new_session(self, request: Request, token: str) -> bytes:
+        """The Set-Cookie line of a new session; the previous one ends. Raises AdminUnauthorized, RateLimited."""
         if not token:
             raise AdminUnauthorized
-        if not await self._attempts.passes(request, self._credential.is_token(token)):
+        if not await self._throttle.check(request, self._credential.is_token(token)):
             raise AdminUnauthorized
-        self._leave(request)
-        return cookie(self._credential.begin(), secure=_is_secure(request))
+        self._end_session(request)
+        return session_cookie(self._credential.new_session(), secure=_is_secure(request))
 
     async def _token(self, request: Request) -> str:
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind == "application/x-www-form-urlencoded":
-            return _first(_form(await self._bodies.read(request)))
+        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type == "application/x-www-form-urlencoded":
+            return _token_of(_form(await self._bodies.read(request)))
         token = (await self._bodies.members(request)).get("token", "")
         if not isinstance(token, str):
             raise ClientFault("token: expected text.", param="token", code="invalid_value")
         return token
 
-    def _leave(self, request: Request) -> None:
+    def _end_session(self, request: Request) -> None:
         session = session_of(request)
         if session is not None:
-            self._credential.end(session)
+            self._credential.end_session(session)
 
 
 def _is_secure(request: Request) -> bool:
-    # Anybody may claim that a proxy in front of us speaks TLS: it only makes his own cookie stricter.
+    # Any client may claim that a proxy in front of us uses TLS: that only restricts its own cookie.
     return request.secure or request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
 
 
 def _form(body: bytes) -> dict[str, list[str]]:
     try:
-        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=100)
+        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise ClientFault("The form has too many fields.", code="invalid_value") from None
 
 
-def _first(fields: dict[str, list[str]]) -> str:
+def _token_of(fields: dict[str, list[str]]) -> str:
     return fields.get("token", [""])[0]

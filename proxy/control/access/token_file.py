@@ -1,4 +1,4 @@
-"""The admin token that nobody configured: made at the first start, and kept in a file that only its owner reads."""
+"""The generated admin token: made at the first start and stored in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from proxy.errors import ConfigError
 
-NAME = "admin-token"
+NAME: Final = "admin-token"
 
 
 def read_or_make(folder: Path) -> str:
-    """The token in ``folder``. Raises ConfigError, which names the file, where it cannot be read, made or used."""
+    """The token in ``folder``. Raises ConfigError, which names the file, if it cannot be read, made or used."""
     path = folder / NAME
     try:
         if not path.exists():
@@ -31,11 +32,11 @@ def read_or_make(folder: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    """Whole or not at all, and never in place of one that another process has made by now."""
+    """Write a new token atomically. A file that another process wrote meanwhile stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made, name = tempfile.mkstemp(prefix=f".{NAME}-", dir=path.parent)  # 0600 from its beginning
+    descriptor, name = tempfile.mkstemp(prefix=f".{NAME}-", dir=path.parent)  # created with mode 0600
     try:
-        with open(made, "w", encoding="ascii") as file:
+        with open(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -46,12 +47,12 @@ def _make(path: Path) -> None:
 
 def _publish(name: str, path: Path) -> None:
     try:
-        os.link(name, path)  # unlike a rename it leaves alone what is there
+        os.link(name, path)  # unlike a rename it does not replace an existing file
     except FileExistsError:
         pass
-    except OSError:  # some file systems know no links
+    except OSError:  # some file systems have no hard links
         os.rename(name, path)
 
 
 def _unusable(path: Path, why: str) -> ConfigError:
-    return ConfigError([f"admin.token: the token kept in {path} cannot be used: {why} (or set admin.token yourself)"])
+    return ConfigError([f"admin.token: the token in {path} cannot be used: {why} (or set admin.token yourself)"])

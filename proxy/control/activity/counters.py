@@ -1,27 +1,30 @@
-"""The routes of what was counted: since the start, and second by second."""
+"""Counters of calls to models: since the start, and per second."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from proxy.control.activity.history import SECONDS, Second
+from proxy.control.activity.history import SECONDS, SecondStats
 from proxy.control.activity.recorder import Recorder
-from proxy.control.activity.samples import Spread
+from proxy.control.activity.samples import Percentiles
 from proxy.control.activity.totals import Totals, totals_of
+from proxy.control.clock import WallClock
 from proxy.control.deployments.blocked import blocked
 from proxy.control.deployments.index import DeploymentIndex
-from proxy.control.deployments.views import Clock
-from proxy.control.http.replies import send
-from proxy.control.http.requests import query_of
+from proxy.control.http.operation import Operation
+from proxy.control.http.requests import parse_query
+from proxy.control.http.responses import send_json
+from proxy.control.http.router import ControlRoute
 from proxy.observe.metrics import Metrics
 from proxy.routing.listing import available
 from proxy.server.connection import Request
 
 
 class TokenTotals(Struct):
-    """Disjoint classes, as far as providers told them."""
+    """Disjoint classes, as far as providers report them."""
 
     input: int
     cached: int
@@ -30,9 +33,9 @@ class TokenTotals(Struct):
 
 
 class MetricsView(Struct, rename="camel"):
-    """Calls to models since the start, ``uptime`` seconds ago: ``totalRequests`` = ``successfulRequests`` +
-    ``failedRequests`` + ``disconnectedRequests`` (the client left before the end). ``avgLatency`` is in milliseconds;
-    ``modelsAvailable`` counts the names that somebody would answer to now."""
+    """Calls to models since the start, ``uptime`` seconds ago. ``totalRequests`` = ``successfulRequests`` +
+    ``failedRequests`` + ``disconnectedRequests`` (the client disconnected before the end). ``avgLatency`` is in
+    milliseconds. ``modelsAvailable``: names with a deployment that gets requests now."""
 
     uptime: float
     total_requests: int
@@ -47,8 +50,8 @@ class MetricsView(Struct, rename="camel"):
 
 
 class SecondView(Struct, rename="camel"):
-    """One second, which begins at ``at`` (Unix seconds): calls to models that ended in it, and the tokens that
-    these had generated. ``active`` ran at its end."""
+    """The second that begins at ``at`` (Unix seconds): calls to models that ended in it, and the tokens of their
+    answers. ``active``: calls in progress at its end."""
 
     at: int
     requests: int
@@ -56,12 +59,12 @@ class SecondView(Struct, rename="camel"):
     fallbacks: int
     tokens: int
     active: int
-    latency_ms: Spread | None
-    time_to_first_token_ms: Spread | None
+    latency_ms: Percentiles | None
+    time_to_first_token_ms: Percentiles | None
 
 
 class CountersView(SecondView, rename="camel"):
-    """The same as the event ``counters``."""
+    """The event ``counters``: a second, with totals since the start."""
 
     total_requests: int
     active_connections: int
@@ -74,18 +77,30 @@ class HistoryView(Struct, rename="camel"):
     seconds: list[SecondView]
 
 
-class Span(Struct, frozen=True, forbid_unknown_fields=True):
+class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """``last``: how many seconds."""
+
     last: Annotated[int, Meta(ge=1, le=SECONDS)] = SECONDS
 
 
-class Counters:
-    def __init__(self, recorder: Recorder, metrics: Metrics, roster: DeploymentIndex, clock: Clock) -> None:
+class CounterHandlers:
+    """``clock`` converts times of the loop's clock."""
+
+    def __init__(self, recorder: Recorder, metrics: Metrics, index: DeploymentIndex, clock: WallClock) -> None:
         self._recorder = recorder
         self._metrics = metrics
-        self._roster = roster
+        self._index = index
         self._clock = clock
 
-    async def metrics(self, request: Request) -> None:
+    def routes(self) -> Sequence[ControlRoute]:
+        totals = Operation("operator", "Show the counters since the start", MetricsView)
+        history = Operation("operator", "Show the counters of each second", HistoryView, query=HistoryQuery)
+        return (
+            ControlRoute("GET", "/admin/metrics", "admin", self.totals, totals),
+            ControlRoute("GET", "/admin/history", "admin", self.history, history),
+        )
+
+    async def totals(self, request: Request) -> None:
         """GET /admin/metrics."""
         recorder = self._recorder
         totals = totals_of(self._metrics)
@@ -94,33 +109,41 @@ class Counters:
             total_requests=totals.requests,
             successful_requests=totals.ok,
             failed_requests=totals.failed,
-            disconnected_requests=totals.left,
+            disconnected_requests=totals.disconnected,
             fallbacks_used=totals.fallbacks,
             avg_latency=round(totals.duration / totals.requests * 1000, 3) if totals.requests else None,
             models_available=self._available(),
             active_connections=recorder.active(),
             tokens=_tokens(totals),
         )
-        send(request, 200, view)
+        send_json(request, 200, view)
 
     async def history(self, request: Request) -> None:
         """GET /admin/history?last=300."""
-        seconds = self._recorder.seconds(query_of(request, Span).last)
-        send(request, 200, HistoryView(1, [SecondView(*self._told(second)) for second in seconds]))
+        seconds = self._recorder.seconds(parse_query(request, HistoryQuery).last)
+        send_json(request, 200, HistoryView(1, [SecondView(**self._fields(second)) for second in seconds]))
 
-    def event(self, second: Second) -> CountersView:
-        """The event of a second that is over."""
-        return CountersView(*self._told(second), totals_of(self._metrics).requests, second.active)
+    def event(self, second: SecondStats) -> CountersView:
+        """The event ``counters`` for a second that is over."""
+        total = totals_of(self._metrics).requests
+        return CountersView(**self._fields(second), total_requests=total, active_connections=second.active)
 
-    def _told(self, second: Second) -> tuple[int, int, int, int, int, int, Spread | None, Spread | None]:
-        """The fields of ``SecondView`` in their order."""
-        at, latency, first = self._clock.second(second.at), second.latency, second.first_token
-        return at, second.requests, second.errors, second.fallbacks, second.tokens, second.active, latency, first
+    def _fields(self, second: SecondStats) -> dict[str, Any]:
+        """The fields of ``SecondView``."""
+        return {
+            "at": self._clock.unix_second(second.at),
+            "requests": second.requests,
+            "errors": second.errors,
+            "fallbacks": second.fallbacks,
+            "tokens": second.tokens,
+            "active": second.active,
+            "latency_ms": second.latency,
+            "time_to_first_token_ms": second.first_token,
+        }
 
     def _available(self) -> int:
-        """Names with a deployment that would get a request now."""
-        now = self._roster.now()
-        found = filter(available, self._roster.catalog.deployments)
+        now = self._index.now()
+        found = filter(available, self._index.catalog.deployments)
         return len({each.name for each in found if blocked(each.live, each.provider.keys, now) is None})
 
 

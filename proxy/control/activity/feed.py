@@ -1,4 +1,4 @@
-"""News for whoever watches, as server-sent events: encoded once for all readers, and none is waited for.
+"""Publish server-sent events to dashboards. Each event is encoded once, and a slow subscriber delays no other.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -8,55 +8,55 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from msgspec import json
 
-BACKLOG = 256  # events that a reader who comes back may have missed, and that one who is slow may have before it
-READERS = 100
-# So long after the last reader left the news goes on being collected, as it may come back for what it missed.
-LINGER = 60.0
+BACKLOG: Final = 256  # events kept for a subscriber that reconnects, and the most that may wait for a slow one
+MAX_SUBSCRIBERS: Final = 100
+LINGER_SECS: Final = 60.0  # how long events are collected after the last subscriber left, in case it reconnects
 
 _encode = json.Encoder().encode
 
 
-class Reader:
-    """Takes what the feed has for it. ``drop`` is called when it is too slow: nothing more comes."""
+class Subscriber:
+    """A queue of events for one client. ``drop`` is called when it is too slow; then nothing more is queued."""
 
     def __init__(self, drop: Callable[[], None]) -> None:
         self._drop = drop
         self._waiting: deque[bytes] = deque()
-        self._news = asyncio.Event()
-        self.over = False
+        self._ready = asyncio.Event()
+        self.closed = False
 
     def __repr__(self) -> str:
-        return f"<Reader {'over, ' if self.over else ''}{len(self._waiting)} events waiting>"
+        return f"<Subscriber {'closed, ' if self.closed else ''}{len(self._waiting)} events waiting>"
 
     def put(self, frame: bytes) -> None:
         if len(self._waiting) >= BACKLOG:
             self._waiting.clear()
-            self.end()
+            self.close()
             self._drop()
-        elif not self.over:
+        elif not self.closed:
             self._waiting.append(frame)
-            self._news.set()
+            self._ready.set()
 
-    def end(self) -> None:
-        """Nothing more comes than what waits already."""
-        self.over = True
-        self._news.set()
+    def close(self) -> None:
+        """Queue nothing more; what waits can still be taken."""
+        self.closed = True
+        self._ready.set()
 
     async def take(self) -> bytes:
-        """All that has come meanwhile, at least one event; ``b""`` when it is over."""
-        await self._news.wait()
-        if not self.over:
-            self._news.clear()
+        """Wait for at least one event and return all that wait; ``b""`` after the end."""
+        await self._ready.wait()
+        if not self.closed:
+            self._ready.clear()
         frames = b"".join(self._waiting)
         self._waiting.clear()
         return frames
 
 
 class Feed:
-    """``publish`` to all readers. An event's id is ``instance-number``: that of another process is known as such.
+    """Publishes events. An event's id is ``instance-number``, so ids of another process are recognized.
 
     ``now`` is a clock in seconds.
     """
@@ -64,39 +64,39 @@ class Feed:
     def __init__(self, instance: str, now: Callable[[], float]) -> None:
         self.instance = instance
         self._now = now
-        self._readers: set[Reader] = set()
+        self._subscribers: set[Subscriber] = set()
         self._backlog: deque[bytes] = deque(maxlen=BACKLOG)
         self.number = 0  # of the latest event
-        self._until = 0.0  # when there is no reader any more: how long news is collected
+        self._linger_until = 0.0  # without subscribers: until when events are collected
 
     def __repr__(self) -> str:
-        return f"<Feed {self.number} events, {len(self._readers)} readers>"
+        return f"<Feed {self.number} events, {len(self._subscribers)} subscribers>"
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._subscribers)
 
     @property
-    def heard(self) -> bool:
-        """Whether it is worth making an event."""
-        return bool(self._readers) or self._now() < self._until
+    def active(self) -> bool:
+        """Whether events are collected."""
+        return bool(self._subscribers) or self._now() < self._linger_until
 
     def publish(self, event: str, value: object) -> None:
-        """``value`` as JSON to everybody, at once and without waiting; to nobody, if nobody listens."""
-        if not self.heard:
+        """Queue ``value`` as JSON for every subscriber, without waiting. Does nothing unless ``active``."""
+        if not self.active:
             return
         self.number += 1
         frame = self.frame(event, value, self.number)
         self._backlog.append(frame)
-        for reader in tuple(self._readers):
-            reader.put(frame)
+        for subscriber in tuple(self._subscribers):
+            subscriber.put(frame)
 
     def frame(self, event: str, value: object, number: int) -> bytes:
-        """One event, without sending it."""
+        """Encode one event without publishing it."""
         head = f"id: {self.instance}-{number}\r\nevent: {event}\r\ndata: ".encode()
         return b"%b%b\r\n\r\n" % (head, _encode(value))
 
     def missed(self, last_id: str) -> list[bytes] | None:
-        """What has come since ``last_id``; ``None`` where that is not known (any more)."""
+        """The events after ``last_id``; ``None`` if they are not known, or no longer kept."""
         instance, _, number = last_id.rpartition("-")
         if instance != self.instance or not number.isascii() or not number.isdecimal():
             return None
@@ -107,21 +107,21 @@ class Feed:
 
     @property
     def full(self) -> bool:
-        return len(self._readers) >= READERS
+        return len(self._subscribers) >= MAX_SUBSCRIBERS
 
-    def join(self, reader: Reader) -> None:
-        if not self.heard:  # what came meanwhile was not collected, which whoever was here before has to find out
+    def subscribe(self, subscriber: Subscriber) -> None:
+        if not self.active:  # events were not collected meanwhile: the gap in numbers tells earlier subscribers so
             self._backlog.clear()
             self.number += 1
-        self._readers.add(reader)
+        self._subscribers.add(subscriber)
 
-    def leave(self, reader: Reader) -> None:
-        reader.end()
-        self._readers.discard(reader)
-        if not self._readers:
-            self._until = self._now() + LINGER
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        subscriber.close()
+        self._subscribers.discard(subscriber)
+        if not self._subscribers:
+            self._linger_until = self._now() + LINGER_SECS
 
     def close(self) -> None:
-        """Every reader's stream ends."""
-        for reader in tuple(self._readers):
-            reader.end()
+        """End every subscriber's stream."""
+        for subscriber in tuple(self._subscribers):
+            subscriber.close()

@@ -1,26 +1,27 @@
-"""What happened in each of the last 900 seconds: counted as exchanges end, closed once a second."""
+"""Counters of each of the last 900 seconds. Exchanges are counted as they end; a second is closed when it is over."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
-from proxy.control.activity.record import Record
-from proxy.control.activity.samples import Spread, spread
+from proxy.control.activity.record import ExchangeRecord
+from proxy.control.activity.samples import Percentiles, percentiles
 from proxy.exchange import Exchange
 
-SECONDS = 900
-# So many durations of one second make its percentiles; of a busier one the last that came.
-KEPT = 512
+SECONDS: Final = 900
+# Durations from which the percentiles of a second are computed; of a busier second the last ones.
+MAX_DURATIONS: Final = 512
 
-NOT_FAILED = ("ok", "client_gone")  # whatever else an outcome is, it is a failure
+NOT_FAILED: Final = ("ok", "client_gone")  # every other outcome is a failure
 
 
-class Second(Struct, frozen=True):
-    """``at`` is the second of the loop's clock; ``tokens`` are those of answers that ended in it, ``active`` how many
-    exchanges ran at its end. Spreads are in milliseconds, ``None`` where nothing was measured."""
+class SecondStats(Struct, frozen=True):
+    """Counters of the second ``at`` of the loop's clock. ``tokens``: of answers that ended in it; ``active``: exchanges
+    in progress at its end. Percentiles are in milliseconds, ``None`` without values."""
 
     at: int
     requests: int = 0
@@ -28,73 +29,73 @@ class Second(Struct, frozen=True):
     fallbacks: int = 0
     tokens: int = 0
     active: int = 0
-    latency: Spread | None = None
-    first_token: Spread | None = None
+    latency: Percentiles | None = None
+    first_token: Percentiles | None = None
 
 
-class _Tally:
-    """The second that runs."""
+class _CurrentSecond:
+    """Counters of the second in progress."""
 
-    __slots__ = ("errors", "fallbacks", "first_tokens", "last", "requests", "tokens")
+    __slots__ = ("ended", "errors", "fallbacks", "first_tokens", "requests", "tokens")
 
     def __init__(self) -> None:
         self.requests = self.errors = self.fallbacks = self.tokens = 0
-        self.last: deque[Exchange | Record] = deque(maxlen=KEPT)  # how long they took is asked at the second's end
-        self.first_tokens: deque[float] = deque(maxlen=KEPT)
+        self.ended: deque[Exchange | ExchangeRecord] = deque(maxlen=MAX_DURATIONS)  # for their durations
+        self.first_tokens: deque[float] = deque(maxlen=MAX_DURATIONS)
 
 
 class History:
-    """``count`` all calls to models, ``close`` each second. A second in which nothing happened takes no memory."""
+    """``count`` calls to models as they end, ``close`` each second. An idle second takes no memory."""
 
     def __init__(self) -> None:
-        self._tally = _Tally()
-        self._closed: deque[Second] = deque()
+        self._current = _CurrentSecond()
+        self._closed: deque[SecondStats] = deque()
 
     def __repr__(self) -> str:
         return f"<History of {len(self._closed)} seconds>"
 
-    def count(self, ended: Sequence[Exchange | Record], tokens: int) -> None:
-        """Calls that ended in the second that runs, and how many tokens their answers had as far as is known."""
-        tally = self._tally
-        tally.last.extend(ended)
-        tally.requests += len(ended)
-        tally.tokens += tokens
+    def count(self, ended: Sequence[Exchange | ExchangeRecord], tokens: int) -> None:
+        """Count calls that ended in the current second; ``tokens``: of all their answers, as far as known."""
+        current = self._current
+        current.ended.extend(ended)
+        current.requests += len(ended)
+        current.tokens += tokens
         for exchange in ended:
             if exchange.stream and (first := exchange.first_content) is not None:
-                tally.first_tokens.append(first - exchange.began)
+                current.first_tokens.append(first - exchange.began)
             if exchange.outcome not in NOT_FAILED:
-                tally.errors += 1
+                current.errors += 1
             if exchange.fallback_used:
-                tally.fallbacks += 1
+                current.fallbacks += 1
 
-    def close(self, at: int, active: int) -> Second:
-        """The second ``at`` is over, in whose end ``active`` exchanges run. It is kept if anything was going on."""
-        tally = self._tally
-        if not tally.requests:
-            second = Second(at, active=active)
+    def close(self, at: int, active: int) -> SecondStats:
+        """Close the second ``at``, with ``active`` exchanges in progress. It is kept unless it was idle."""
+        current = self._current
+        if not current.requests:
+            second = SecondStats(at, active=active)
         else:
-            self._tally = _Tally()
-            second = _closed(tally, at, active)
-        if tally.requests or active:
+            self._current = _CurrentSecond()
+            second = _stats(current, at, active)
+        if current.requests or active:
             self._closed.append(second)
         while self._closed and self._closed[0].at <= at - SECONDS:
             self._closed.popleft()
         return second
 
-    def last(self, count: int, until: int) -> list[Second]:
-        """The ``count`` seconds that end with ``until``, oldest first; idle ones are made up for it."""
+    def last(self, count: int, until: int) -> list[SecondStats]:
+        """The ``count`` seconds that end with ``until``, oldest first, including idle ones."""
         known = {second.at: second for second in self._closed if second.at > until - count}
-        return [known.get(at) or Second(at) for at in range(until - count + 1, until + 1)]
+        return [known.get(at) or SecondStats(at) for at in range(until - count + 1, until + 1)]
 
 
-def _closed(tally: _Tally, at: int, active: int) -> Second:
-    return Second(
+def _stats(current: _CurrentSecond, at: int, active: int) -> SecondStats:
+    return SecondStats(
         at,
-        tally.requests,
-        tally.errors,
-        tally.fallbacks,
-        tally.tokens,
+        current.requests,
+        current.errors,
+        current.fallbacks,
+        current.tokens,
         active,
-        spread([(exchange.ended or exchange.began) - exchange.began for exchange in tally.last], 1000.0),
-        spread(tally.first_tokens, 1000.0),
+        percentiles([(exchange.ended or exchange.began) - exchange.began for exchange in current.ended], 1000.0),
+        percentiles(current.first_tokens, 1000.0),
     )

@@ -1,4 +1,4 @@
-"""What is remembered of an exchange once it is settled: the facts that an operator may ask for, and nothing larger."""
+"""The facts of a settled exchange that the dashboard shows, bounded in size."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from proxy.routing.endpoints import Endpoint
 TEXT = 2000  # characters of a message
 
 
-class Record(Struct, frozen=True, gc=False):
-    """An exchange that ended. ``sequence`` counts them from 1; moments are seconds of the loop's clock.
+class ExchangeRecord(Struct, frozen=True, gc=False):
+    """An exchange that ended. ``sequence`` counts from 1; times are seconds of the loop's clock.
 
-    It keeps what others own and share (endpoint, caller, usage, trials) by reference; neither the catalog nor the body
-    hangs on any of it. Names and texts that clients and providers wrote are bounded.
+    Endpoint, caller, usage and attempts are shared references, none of which leads to the catalog or the body. Text
+    that clients and providers wrote is truncated.
     """
 
     sequence: int
@@ -54,12 +54,12 @@ class Record(Struct, frozen=True, gc=False):
         return self.ended - self.began
 
 
-def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> Record:
-    """By position: a call with 27 names costs as much again."""
+def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> ExchangeRecord:
+    """Make a record. Positional arguments: 27 keyword arguments double the cost."""
     ended = exchange.ended
     model, asked, told = exchange.model, exchange.request_model, exchange.response_model
     error, detail = exchange.error, exchange.error_detail
-    return Record(
+    return ExchangeRecord(
         sequence,
         exchange.request_id,
         exchange.began,

@@ -1,7 +1,7 @@
-"""Remembers what the operator may ask for: the last exchanges, the last seconds, how fast each deployment was.
+"""The recorder behind the dashboard: the latest exchanges, counters per second, samples of each deployment.
 
-``settle`` only notes; whatever costs is done once a second, or when somebody looks. A record of 27 fields is as much
-as all else that is noted, and few are ever looked at: what is kept of most is the settled exchange itself.
+``settle`` does the minimum; the rest runs once a second, or when a page is requested. A record costs as much as all
+other work of ``settle`` and few are ever read, so most entries are the settled exchange itself.
 """
 
 from __future__ import annotations
@@ -10,41 +10,43 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from typing import Final
 
-from proxy.control.activity.history import History, Second
-from proxy.control.activity.record import Record, record_of
-from proxy.control.activity.samples import Deployments, Mishap
+from proxy.control.activity.history import History, SecondStats
+from proxy.control.activity.record import ExchangeRecord, record_of
+from proxy.control.activity.samples import LastFailure, SamplesByDeployment
 from proxy.dialects.call import Call
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.facts import generated
 from proxy.observe.truncate import NAME, truncate
 from proxy.routing.rules import NEUTRAL
 
-PROMPT = 8 * 1024  # characters
-EARLY = 0.05  # seconds
+MAX_PROMPT: Final = 8 * 1024  # characters
+EARLY: Final = 0.05  # seconds that a timer may run early
 
 
 class Recorder:
-    """``settle`` takes exchanges that ended; ``active`` tells how many run, ``catch_up`` hands over those that ended.
+    """Keeps the latest ``keep`` exchanges.
 
-    ``on_records`` hears of each batch of exchanges, whose records are made as they are taken; ``on_second`` of each
-    second; both synchronously. ``keep`` exchanges are remembered; ``capture`` is for calls whose prompts may be kept.
+    ``active`` returns the number of exchanges in progress. ``flush`` passes on exchanges that have ended.
+    ``on_records`` gets an iterator over the records of each batch, which are made as they are consumed. ``on_second``
+    gets each second that is over. Both are called synchronously.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, active: Callable[[], int], catch_up: Callable[[], None], keep: int
+        self, loop: asyncio.AbstractEventLoop, active: Callable[[], int], flush: Callable[[], None], keep: int
     ) -> None:
         self._loop = loop
-        self._catch_up = catch_up
+        self._flush = flush
         self.active = active
         self.began = loop.time()
         self.history = History()
-        self.deployments = Deployments()
-        self.on_records: Callable[[Iterator[Record]], None] | None = None
-        self.on_second: Callable[[Second], None] | None = None
-        self._ring: deque[Exchange | Record] = deque(maxlen=keep)
-        self._sequence = 0  # of the last in the ring
-        self._prompts: dict[Exchange, str] = {}  # of those that still run
+        self.samples = SamplesByDeployment()
+        self.on_records: Callable[[Iterator[ExchangeRecord]], None] | None = None
+        self.on_second: Callable[[SecondStats], None] | None = None
+        self._ring: deque[Exchange | ExchangeRecord] = deque(maxlen=keep)
+        self._sequence = 0  # of the last entry of the ring
+        self._prompts: dict[Exchange, str] = {}  # of exchanges in progress
         self._closed = int(self.began) - 1  # the last second that is over
         self._timer: asyncio.TimerHandle | None = None
 
@@ -54,17 +56,17 @@ class Recorder:
     # -- once per exchange ------------------------------------------------------------------------
 
     def settle(self, ended: Sequence[Exchange]) -> None:
-        """Note exchanges that ended, in the order in which they did."""
+        """Record exchanges in the order in which they ended."""
         first = self._sequence + 1
         self._sequence += len(ended)
-        samples_of = self.deployments.__getitem__
-        worded, others, all_tokens = bool(self._prompts), False, 0
+        samples_of = self.samples.__getitem__
+        has_text, has_other, all_tokens = bool(self._prompts), False, 0
         for exchange in ended:
             if len(exchange.model) + len(exchange.response_model) > NAME or exchange.error or exchange.error_detail:
-                worded = True
+                has_text = True
             tokens = generated(exchange)
             if exchange.endpoint.kind != "call":
-                others = True
+                has_other = True
             elif tokens:
                 all_tokens += tokens
             for attempt in exchange.attempts:
@@ -77,38 +79,40 @@ class Recorder:
                 began, content = attempt.began, attempt.first_content
                 since = None if content is None else content - began
                 samples_of(attempt.deployment.key).add(end - began, since, tokens)
-        # Where others may have written much, or a prompt is to be kept, the records are made at once: they are bounded.
-        kept = [*map(self._record, ended, count(first))] if worded else ended
+        # Records are bounded. They are made at once for exchanges with long text, or with a prompt to keep.
+        kept = [*map(self._record, ended, count(first))] if has_text else ended
         self._ring.extend(kept)
-        calls = [each for each in kept if each.endpoint.kind == "call"] if others else kept
+        calls = [each for each in kept if each.endpoint.kind == "call"] if has_other else kept
         self.history.count(calls, all_tokens)
         if self.on_records is not None:
             self.on_records(map(self._record, kept, count(first)))
 
     def capture(self, exchange: Exchange, call: Call) -> None:
-        """Keep the prompt of a call, up to 8 KB, until its exchange is forgotten."""
+        """Keep the prompt of a call, up to 8 KB, as long as its exchange is kept."""
         members = call.members
         raw = (
-            members.beginning("messages", 4 * PROMPT)
-            or members.beginning("input", 4 * PROMPT)
-            or members.beginning("prompt", 4 * PROMPT)
+            members.beginning("messages", 4 * MAX_PROMPT)
+            or members.beginning("input", 4 * MAX_PROMPT)
+            or members.beginning("prompt", 4 * MAX_PROMPT)
         )
         text = raw.decode("utf-8", "replace")
-        self._prompts[exchange] = truncate(text, PROMPT)
+        self._prompts[exchange] = truncate(text, MAX_PROMPT)
 
-    def _record(self, kept: Exchange | Record, sequence: int) -> Record:
-        if isinstance(kept, Record):
+    def _record(self, kept: Exchange | ExchangeRecord, sequence: int) -> ExchangeRecord:
+        if isinstance(kept, ExchangeRecord):
             return kept
         return record_of(kept, sequence, self._prompts.pop(kept, None) if self._prompts else None)
 
     def _failed(self, attempt: Attempt, ended: float, request_id: str) -> None:
         if attempt.failure not in NEUTRAL:
-            self.deployments[attempt.deployment.key].mishap = Mishap(ended, attempt.failure, attempt.reason, request_id)
+            self.samples[attempt.deployment.key].last_failure = LastFailure(
+                ended, attempt.failure, attempt.reason, request_id
+            )
 
     # -- once a second ----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """``tick`` whenever a second is over. One that was idle costs a comparison and is not kept."""
+        """Call ``tick`` at the end of each second."""
         self._timer = self._loop.call_at(int(self._loop.time()) + 1.0, self.tick)
 
     def stop(self) -> None:
@@ -117,9 +121,9 @@ class Recorder:
             self._timer = None
 
     def tick(self) -> None:
-        """A second is over."""
-        self._catch_up()  # what ended in it is part of it
-        # The loop's timers may wake us a moment early; where it was held for seconds, all of it counts for the last.
+        """Close the second that is over."""
+        self._flush()  # count the exchanges that ended in it
+        # Timers may run slightly early. After the loop was blocked for seconds, all of it counts for the last second.
         begun = int(self._loop.time() + EARLY)
         self._closed = begun - 1
         self._timer = self._loop.call_at(begun + 1.0, self.tick)
@@ -127,25 +131,25 @@ class Recorder:
         if self.on_second is not None:
             self.on_second(second)
 
-    # -- when somebody looks ----------------------------------------------------------------------
+    # -- for the handlers -------------------------------------------------------------------------
 
     @property
     def capacity(self) -> int:
         return self._ring.maxlen or 0
 
-    def latest(self, before: int = 0) -> Iterator[Record]:
-        """Newest first; only those with a sequence below ``before``, unless that is 0."""
+    def latest(self, before: int = 0) -> Iterator[ExchangeRecord]:
+        """Newest first; with a sequence below ``before``, unless that is 0."""
         for kept, sequence in zip(reversed(self._ring), count(self._sequence, -1), strict=False):
             if not before or sequence < before:
                 yield self._record(kept, sequence)
 
-    def find(self, request_id: str) -> Record | None:
-        """The newest of that id: clients may give the same to many."""
+    def find(self, request_id: str) -> ExchangeRecord | None:
+        """The newest with this id: clients may send the same id several times."""
         for kept, sequence in zip(reversed(self._ring), count(self._sequence, -1), strict=False):
             if kept.request_id == request_id:
                 return self._record(kept, sequence)
         return None
 
-    def seconds(self, count: int) -> list[Second]:
-        """The last ``count`` that were closed, oldest first."""
+    def seconds(self, count: int) -> list[SecondStats]:
+        """The last ``count`` closed seconds, oldest first."""
         return self.history.last(count, self._closed)

@@ -1,4 +1,4 @@
-"""An exchange as the operator sees it. Times are Unix seconds, durations milliseconds, ``null`` is not known."""
+"""Exchanges in responses. Times are Unix seconds, durations milliseconds, ``null`` is not known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from msgspec import DecodeError, Struct, json, structs
 
-from proxy.control.activity.record import Record
-from proxy.control.deployments.views import Clock
+from proxy.control.activity.record import ExchangeRecord
+from proxy.control.clock import WallClock
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 
@@ -17,7 +17,7 @@ _DECISION = b"x-router-decision: "
 
 
 class Tokens(Struct):
-    """Disjoint classes."""
+    """Disjoint classes of tokens."""
 
     input: int | None
     cached: int | None
@@ -25,9 +25,9 @@ class Tokens(Struct):
     reasoning: int | None
 
 
-class Summary(Struct, rename="camel"):
-    """``at`` is when the request came; ``client`` who asked (``key:…``, ``address:…``), never a secret; ``status`` 0 is
-    one that was told nothing."""
+class RequestSummary(Struct, rename="camel"):
+    """``at``: when the request arrived. ``client``: its id (``key:…``, ``address:…``), never a secret. ``status`` 0: no
+    response was sent."""
 
     sequence: int
     id: str
@@ -51,11 +51,11 @@ class Summary(Struct, rename="camel"):
     bytes_out: int
 
 
-class TrialView(Struct, rename="camel"):
-    """One attempt; its moments count from the request's beginning.
+class AttemptView(Struct, rename="camel"):
+    """One attempt; times count from the start of the request.
 
-    ``connectedMs`` is when the request went out, ``failure`` ``""`` where it did not fail. ``decision`` explains the
-    choice, where the client asked for that by ``x-router-decision``.
+    ``connectedMs``: when the request was sent. ``failure``: ``""`` for a success. ``decision``: why this deployment was
+    chosen, if the client requested it with ``x-router-decision``.
     """
 
     deployment: str
@@ -71,10 +71,10 @@ class TrialView(Struct, rename="camel"):
     decision: dict[str, Any] | None
 
 
-class Detail(Summary, rename="camel"):
-    """``prompt`` is there with ``observe.capturePrompts`` only."""
+class RequestDetail(RequestSummary, rename="camel"):
+    """``prompt``: only with ``observe.capturePrompts``."""
 
-    trials: list[TrialView]
+    trials: list[AttemptView]
     longest_gap_ms: float
     events: int
     dropped_events: int
@@ -82,20 +82,20 @@ class Detail(Summary, rename="camel"):
     error_detail: str
 
 
-class RequestsView(Struct):
-    """Newest first. ``next`` is the ``before`` of what follows, ``null`` where nothing does."""
+class RequestListView(Struct):
+    """Newest first. ``next``: the ``before`` of the next page, ``null`` on the last one."""
 
     capacity: int
-    requests: list[Summary]
+    requests: list[RequestSummary]
     next: int | None
 
 
-def summary(record: Record, clock: Clock) -> Summary:
+def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
     usage, first = record.usage, record.first_content
-    return Summary(
+    return RequestSummary(
         sequence=record.sequence,
         id=record.request_id,
-        at=clock.told(record.began),
+        at=clock.unix(record.began),
         endpoint=record.endpoint.alias or record.endpoint.path,
         model=record.model,
         provider=record.provider,
@@ -116,10 +116,10 @@ def summary(record: Record, clock: Clock) -> Summary:
     )
 
 
-def detail(record: Record, clock: Clock, mask: Callable[[str], str]) -> Detail:
-    """``mask`` strikes secrets out of what providers and clients wrote."""
-    return Detail(
-        **structs.asdict(summary(record, clock)),
+def request_detail(record: ExchangeRecord, clock: WallClock, mask: Callable[[str], str]) -> RequestDetail:
+    """``mask`` removes secrets from text that providers and clients wrote."""
+    return RequestDetail(
+        **structs.asdict(request_summary(record, clock)),
         trials=[_attempt(attempt, record, mask) for attempt in record.trials],
         longest_gap_ms=_ms(record.longest_gap),
         events=record.events,
@@ -134,9 +134,9 @@ def _tokens(usage: Usage) -> Tokens:
     return Tokens(usage.input, usage.cache_read, usage.output, usage.reasoning)
 
 
-def _attempt(attempt: Attempt, record: Record, mask: Callable[[str], str]) -> TrialView:
+def _attempt(attempt: Attempt, record: ExchangeRecord, mask: Callable[[str], str]) -> AttemptView:
     deployment = attempt.deployment
-    return TrialView(
+    return AttemptView(
         deployment.label,
         deployment.provider.name,
         deployment.upstream_model or record.model,
@@ -152,7 +152,7 @@ def _attempt(attempt: Attempt, record: Record, mask: Callable[[str], str]) -> Tr
 
 
 def _decision(line: bytes) -> dict[str, Any] | None:
-    """What the header line tells; it is cut where it would have been too long, and then tells nothing here."""
+    """Decode the header line; ``None`` if it was too long and therefore truncated."""
     if not line:
         return None
     try:
@@ -161,8 +161,8 @@ def _decision(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _since(moment: float | None, record: Record) -> float | None:
-    return None if moment is None else _ms(moment - record.began)
+def _since(time: float | None, record: ExchangeRecord) -> float | None:
+    return None if time is None else _ms(time - record.began)
 
 
 def _ms(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""What was counted since the start, all deployments together: added up from the metrics when somebody looks."""
+"""Counters since the start over all deployments, summed from the metrics on request."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from proxy.observe.metrics import Metrics
 
 
 class Totals(Struct, frozen=True):
-    """Calls to models. ``requests`` = ``ok`` + ``failed`` + ``left``: the whole answer was delivered, it was an error
-    or broke, or the client disconnected before its end. ``duration`` is the sum in seconds; of tokens what providers
-    told, in disjoint classes."""
+    """Calls to models. ``requests`` = ``ok`` (complete answer) + ``failed`` (error, or broken off) + ``disconnected``
+    (by the client before the end). ``duration``: sum in seconds. Tokens: disjoint classes, as providers report them."""
 
     requests: int = 0
     ok: int = 0
     failed: int = 0
-    left: int = 0
+    disconnected: int = 0
     fallbacks: int = 0
     duration: float = 0.0
     input: int = 0
@@ -32,7 +31,7 @@ def totals_of(metrics: Metrics) -> Totals:
         requests=sum(outcomes.values()),
         ok=outcomes.get("ok", 0),
         failed=sum(count for outcome, count in outcomes.items() if outcome not in NOT_FAILED),
-        left=outcomes.get("client_gone", 0),
+        disconnected=outcomes.get("client_gone", 0),
         fallbacks=metrics.fallbacks,
         duration=sum(spread.sum for spread in metrics.families.duration.cells.values()),
         **tokens,

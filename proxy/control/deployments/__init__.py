@@ -1,0 +1,1 @@
+"""Deployments: what each does, its circuit breaker, the list of models, and the dashboard's test prompt."""

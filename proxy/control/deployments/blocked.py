@@ -1,6 +1,6 @@
-"""Why a deployment gets no request now, for whoever operates the gateway.
+"""Why a deployment gets no requests now, in words for the operator.
 
-A plan decides the same for one request (``routing/plan.py``); here it is for all of them, and put in words.
+A plan decides the same for one request (``routing/plan.py``); this is about all requests.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ from proxy.routing.live import LiveState
 
 
 class Blocked(Struct, frozen=True):
-    """``why`` in words; ``until``: a moment of the breakers' clock, ``None`` where time alone does not help."""
+    """The reason, and when it ends on the breakers' clock (``until``); ``None``: not by time alone."""
 
     why: str
     until: float | None
 
 
 def in_service(live: LiveState, keys: KeyRing, now: float) -> bool:
-    """Whether the breaker and a key admit requests. A rate limit is no outage, and a missing model none elsewhere."""
+    """Whether the breaker and a key admit requests. Rate limits and a missing model are no outage."""
     return live.breaker.admits("", now) and keys.free_at() <= now
 
 
 def is_missing(deployment: Deployment, now: float) -> bool:
-    """Whether its provider lacks the model at an endpoint that the model is for. A request to another one, which a
-    client may have sent by mistake, says nothing of it."""
+    """Whether the provider lacks the model at an endpoint that suits it.
+
+    A request to another endpoint, perhaps a client's mistake, says nothing about the model.
+    """
     breaker = deployment.live.breaker
     return any(deployment.serves_auto(at) and breaker.state_at(at, now) == "unavailable" for at in breaker.missing_at)
 
 
 def blocked(live: LiveState, keys: KeyRing, now: float) -> Blocked | None:
-    """What stands against a request now, the most lasting reason first; ``None``: nothing."""
+    """The most lasting reason that keeps requests away; ``None``: there is none."""
     breaker = live.breaker
     if not breaker.admits("", now):
         if breaker.forced_open:

@@ -1,4 +1,4 @@
-"""Every deployment that an operator may look at and act on, by the id that it is shown under."""
+"""Every deployment that an operator can see and control, by its id."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
+from proxy.control.live import LiveConfig
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.live import LiveState, Registry
 
 
-class Member(Struct, frozen=True, eq=False):
-    """``id`` is its label, which holds no address.
+class IndexedDeployment(Struct, frozen=True, eq=False):
+    """A deployment with the label under which it is shown (``id``), which holds no address.
 
-    ``deployment`` is ``None`` for a name that a client made up and that was handed on to its provider.
+    ``deployment`` is ``None`` for a model name from a client that was passed on to its provider.
     """
 
     id: str
@@ -27,72 +28,68 @@ class Member(Struct, frozen=True, eq=False):
 
 
 class DeploymentIndex:
-    """``catalog`` is the one in force, ``now`` the clock of breakers and statistics.
+    """Iterates over configured deployments (fallback included), then over those made from clients' model names.
 
-    Those of the configuration come first, the fallback among them; then those that clients' own names made, for as
-    long as anything is known of them.
+    The latter are listed as long as they have requests or state. ``now`` is the clock of breakers and statistics.
     """
 
-    def __init__(self, catalog: Callable[[], Catalog], registry: Registry, now: Callable[[], float]) -> None:
-        self._catalog = catalog
+    def __init__(self, live: LiveConfig, registry: Registry, now: Callable[[], float]) -> None:
+        self._live = live
         self._registry = registry
         self.now = now
-        self._compiled: Catalog | None = None
-        self._configured: dict[str, Member] = {}  # by key
+        self._indexed: Catalog | None = None  # the catalog of ``_configured``
+        self._configured: dict[str, IndexedDeployment] = {}  # by key
 
     @property
     def catalog(self) -> Catalog:
-        return self._catalog()
+        return self._live.catalog
 
-    def __iter__(self) -> Iterator[Member]:
-        configured = self._current()
+    def __iter__(self) -> Iterator[IndexedDeployment]:
+        configured = self._by_key()
         yield from configured.values()
         for live in self._registry:
-            if live.key not in configured and self._is_known(live):
-                member = self._made_up(live)
-                if member is not None:
-                    yield member
+            if live.key not in configured and self._has_state(live):
+                found = self._from_key(live)
+                if found is not None:
+                    yield found
 
-    def named(self, name: str) -> list[Member]:
-        """The one with this id, or else all that clients ask for by this name; ``[]``: there is none."""
-        members = list(self)
-        found = [member for member in members if member.id == name]
-        return found[:1] or [member for member in members if member.name == name]
+    def find(self, name: str) -> list[IndexedDeployment]:
+        """The deployment with this id, else all deployments of the model with this name."""
+        deployments = list(self)
+        found = [each for each in deployments if each.id == name]
+        return found[:1] or [each for each in deployments if each.name == name]
 
     def id_of(self, key: str) -> str | None:
-        """Under which id the deployment with this key is shown; ``None``: its provider is gone."""
-        member = self._current().get(key)
-        if member is None:
+        """The id of the deployment with this key; ``None`` if its provider no longer exists."""
+        found = self._by_key().get(key)
+        if found is None:
             live = next((each for each in self._registry if each.key == key), None)
-            member = self._made_up(live) if live is not None else None
-        return member.id if member is not None else None
+            found = self._from_key(live) if live is not None else None
+        return found.id if found is not None else None
 
-    def _current(self) -> dict[str, Member]:
-        catalog = self._catalog()
-        if catalog is not self._compiled:
-            self._compiled, self._configured = catalog, _members(catalog)
+    def _by_key(self) -> dict[str, IndexedDeployment]:
+        catalog = self._live.catalog
+        if catalog is not self._indexed:
+            self._indexed = catalog
+            self._configured = {each.key: _indexed(each) for each in (*catalog.deployments, *catalog.fallback)}
         return self._configured
 
-    def _is_known(self, live: LiveState) -> bool:
+    def _has_state(self, live: LiveState) -> bool:
         return bool(live.in_flight or live.breaker.forced_open or live.statistics.counts(self.now())[0])
 
-    def _made_up(self, live: LiveState) -> Member | None:
-        """From its key, ``provider/name@address``; ``None`` where there is no such provider any more."""
+    def _from_key(self, live: LiveState) -> IndexedDeployment | None:
+        """Parse the key, ``provider/name@address``; ``None`` if the provider no longer exists."""
         label, _, rest = live.key.rpartition("@http")
         provider_name, _, name = label.partition("/")
-        provider = self._catalog().providers.get(provider_name)
+        provider = self._live.catalog.providers.get(provider_name)
         if provider is None:
             return None
         name, _, upstream = name.partition("=")
         place = next((n for n, site in enumerate(provider.sites, 1) if site.base_url == f"http{rest}"), 0)
         id_ = f"{provider_name}/{name}" + (f"#{place}" if place and len(provider.sites) > 1 else "")
-        return Member(id_, live, name, provider, upstream or name, None)
+        return IndexedDeployment(id_, live, name, provider, upstream or name, None)
 
 
-def _members(catalog: Catalog) -> dict[str, Member]:
-    return {each.key: _member(each) for each in (*catalog.deployments, *catalog.fallback)}
-
-
-def _member(deployment: Deployment) -> Member:
+def _indexed(deployment: Deployment) -> IndexedDeployment:
     name, upstream = deployment.name, deployment.upstream_model or ""
-    return Member(deployment.label, deployment.live, name, deployment.provider, upstream, deployment)
+    return IndexedDeployment(deployment.label, deployment.live, name, deployment.provider, upstream, deployment)

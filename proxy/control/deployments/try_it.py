@@ -1,69 +1,88 @@
-"""The route by which the dashboard's form tries a prompt: through the same pipeline as the API, as the admin.
+"""The route behind the dashboard's "try it" page: a model call as the admin.
 
-The cookie never counts for the API itself, so the request is rewritten into one of the API's here, and handed to the
-gateway with a client of its own that has no limits. What comes back is relayed content and must not run on our pages.
+The session cookie is not accepted by the API itself. The request is therefore rewritten into a request of the API
+and passed to the gateway as a client without limits. The response is content of a provider, so it must not run
+scripts on our origin.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 from msgspec import Raw, Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.control.http.bodies import Bodies
-from proxy.control.http.replies import UNKEPT
-from proxy.control.http.requests import body_of
+from proxy.control.http.operation import EVENT_STREAM, JSON, Operation
+from proxy.control.http.requests import RequestBodies
+from proxy.control.http.responses import NO_STORE
+from proxy.control.http.router import ControlRoute
+from proxy.control.openapi.calls import EXAMPLES
+from proxy.control.openapi.errors import API_ERRORS
 from proxy.errors import ClientFault
 from proxy.identity import Client
 from proxy.server.connection import Request
+from proxy.serving import Handler, Serving
 
-# How a request is served whose client is known: its answer has these header lines as well.
-ServeAs = Callable[[Request, Client, bytes], Awaitable[None]]
+BeginAs = Callable[[Client, Request], tuple[Handler[Any], object]]
 
-ADMIN = Client("admin:try", "Try it")
-PREFIX = "/v1/"
-_LINES = b"Content-Security-Policy: sandbox\r\n" + UNKEPT
+ADMIN: Final = Client("admin:try", "Try it")
+PREFIX: Final = "/v1/"
+_HEADER_LINES: Final = b"Content-Security-Policy: sandbox\r\n" + NO_STORE
 _PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*").fullmatch
 _HEADER = re.compile(r"x-router-[a-z0-9-]+", re.IGNORECASE).fullmatch
-_VALUE = re.compile(r"[\t\x20-\x7e]*").fullmatch  # RFC 9110 5.5, without what is obsolete
-_KEPT = ("Host", "User-Agent", "Accept", "x-request-id", "traceparent", "tracestate")
+_VALUE = re.compile(r"[\t\x20-\x7e]*").fullmatch  # RFC 9110 5.5, without obsolete bytes
+_KEPT: Final = ("Host", "User-Agent", "Accept", "x-request-id", "traceparent", "tracestate")
 
 
-class Trying(Struct, frozen=True, forbid_unknown_fields=True):
-    """``path`` is what follows ``/v1/``, ``body`` the request's body there; of ``headers`` those named x-router-…"""
+class TryItRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """``path`` follows ``/v1/``; ``body`` is the request body there; ``headers`` may only be named x-router-…"""
 
     path: str
     body: Raw
     headers: dict[str, str] = {}
 
 
-class TryIt:
-    """``serve_as`` is the gateway's."""
+class TryItHandler:
+    """``begin_as`` begins a request of the model API for a client without limits."""
 
-    def __init__(self, serve_as: ServeAs, bodies: Bodies) -> None:
-        self._serve_as = serve_as
+    def __init__(self, serving: Serving, begin_as: BeginAs, bodies: RequestBodies) -> None:
+        self._serving = serving
+        self._begin_as = begin_as
         self._bodies = bodies
 
-    async def run(self, request: Request) -> None:
-        """POST /admin/try: whatever the API answers, token by token where it streams."""
-        wanted = await body_of(self._bodies, request, Trying)
-        _check(wanted)
-        rewrite(request, PREFIX + wanted.path, wanted.headers, bytes(wanted.body))
-        await self._serve_as(request, ADMIN, _LINES)
-
-
-def _check(wanted: Trying) -> None:
-    """Raises ClientFault (400)."""
-    if len(wanted.path) > 200 or not _PATH(wanted.path):
-        raise ClientFault(
-            "path: expected what follows /v1/, as in chat/completions.", param="path", code="invalid_value"
+    def routes(self) -> Sequence[ControlRoute]:
+        operation = Operation(
+            "operator",
+            "Call the API as the admin",
+            media=(JSON, EVENT_STREAM, "*/*"),
+            body=TryItRequest,
+            example={"path": "chat/completions", "body": EXAMPLES["chat/completions"]},
+            errors=tuple(status for status in API_ERRORS if isinstance(status, int)),
+            notes="`path` follows `/v1/`, `body` is the request body there; the response is the API's.",
         )
-    for name, value in wanted.headers.items():
+        return (ControlRoute("POST", "/admin/try", "admin", self.run, operation),)
+
+    async def run(self, request: Request) -> None:
+        """POST /admin/try: the response of the API, streamed token by token if it streams."""
+        call = await self._bodies.decode(request, TryItRequest)
+        _check(call)
+        rewrite(request, PREFIX + call.path, call.headers, bytes(call.body))
+        request.response_lines = _HEADER_LINES
+        await self._serving.handle(request, self._begin_as(ADMIN, request))
+
+
+def _check(call: TryItRequest) -> None:
+    """Raises ClientFault (400)."""
+    if len(call.path) > 200 or not _PATH(call.path):
+        raise ClientFault(
+            "path: expected a path below /v1/, such as chat/completions.", param="path", code="invalid_value"
+        )
+    for name, value in call.headers.items():
         if not _HEADER(name) or not _VALUE(value):
             raise ClientFault(
                 "headers: expected names that begin with x-router-, and printable ASCII values.",
@@ -73,20 +92,20 @@ def _check(wanted: Trying) -> None:
 
 
 def rewrite(request: Request, path: str, headers: Mapping[str, str], body: bytes) -> None:
-    """Make another POST request of one whose own body has been read: in place, as its connection knows it."""
+    """Turn a request whose body has been read into another POST request, in place: its connection refers to it."""
     kept = [(name, value) for name in _KEPT if (value := request.headers.get(name)) is not None]
     lines = [*kept, ("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers.items()]
     request.path, request.query = path, ""
     request.headers = CIMultiDictProxy(CIMultiDict(lines))
     request.raw_headers = tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in lines)
     request.rare = True
-    request.payload = _fed(body)
+    request.payload = _complete(body)
 
 
-def _fed(body: bytes) -> StreamReader:
-    """A body that is here."""
+def _complete(body: bytes) -> StreamReader:
+    """A reader that holds the whole body."""
     loop = asyncio.get_running_loop()
-    reader = StreamReader(BaseProtocol(loop), limit=len(body) + 1, loop=loop)  # so that it never asks for a pause
+    reader = StreamReader(BaseProtocol(loop), limit=len(body) + 1, loop=loop)  # a larger limit: it never pauses
     reader.feed_data(body)
     reader.feed_eof()
     return reader

@@ -1,27 +1,26 @@
-"""A deployment as the operator sees it. Times are Unix seconds, durations milliseconds, ``null`` is not known."""
+"""Deployments in responses. Times are Unix seconds, durations milliseconds, ``null`` is not known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
+from typing import Final
 
 from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.provider_schema import ModelSettings
-from proxy.control.activity.samples import Samples, Spread, spread
+from proxy.control.activity.samples import DeploymentSamples, Percentiles, percentiles
+from proxy.control.clock import WallClock
 from proxy.control.deployments.blocked import blocked
-from proxy.control.deployments.index import Member
+from proxy.control.deployments.index import IndexedDeployment
 
-SPARK = 30  # durations of the latest answers
-DRIFT = 0.05  # seconds that the two clocks may differ from when they were compared
+SPARKLINE: Final = 30  # durations of the latest successful answers
 
-_UNCONFIGURED = ModelSettings(name="-", provider="-", type="")
+_UNCONFIGURED: Final = ModelSettings(name="-", provider="-", type="")
 
 
 class BreakerView(Struct, rename="camel"):
-    """``since`` is ``null`` while it never changed; ``why`` tells of the failure that it came from, or of several that
-    it counted; ``unavailable_at`` are the endpoints where the provider has no such model."""
+    """``since``: ``null`` if the state never changed. ``held``: opened by an operator. ``why``: the last failure that
+    counts. ``unavailable_at``: endpoints at which the provider has no such model."""
 
     state: State
     since: float | None
@@ -33,6 +32,8 @@ class BreakerView(Struct, rename="camel"):
 
 
 class LastError(Struct, rename="camel"):
+    """The latest failed attempt."""
+
     at: float
     kind: str
     reason: str
@@ -40,12 +41,12 @@ class LastError(Struct, rename="camel"):
 
 
 class DeploymentView(Struct, rename="camel"):
-    """``requests`` and ``errors`` are the attempts of the statistics window, ``successRate`` their part from 0 to 1.
-    ``slow`` counts clients that left after at least half of a clock without an event; they are in none of the others.
+    """``requests`` and ``errors``: attempts within the statistics window; ``successRate`` is from 0 to 1.
+    ``slow``: clients that disconnected after at least half of a timeout without an event; not among the others.
 
-    Spreads and ``tokensPerSecond`` are those of its last 200 good answers, ``latencySparkMs`` the latest of them,
-    oldest first. ``blocked`` says why it gets no request now, ``""`` if it does. ``keysRestUntil``: every key of its
-    provider rests; ``keysResting`` is how many of its ``keys`` do while others take over.
+    Percentiles and ``tokensPerSecond`` are of the last 200 successful answers; ``latencySparkMs`` has the latest,
+    oldest first. ``blocked``: why it gets no requests now, ``""`` if it does. ``keysRestUntil``: cooldown of every key
+    of its provider. ``keysResting``: how many of its ``keys`` are in cooldown while others are used.
     """
 
     id: str
@@ -69,8 +70,8 @@ class DeploymentView(Struct, rename="camel"):
     errors: int
     slow: int
     success_rate: float | None
-    latency_ms: Spread | None
-    time_to_first_token_ms: Spread | None
+    latency_ms: Percentiles | None
+    time_to_first_token_ms: Percentiles | None
     tokens_per_second: float | None
     latency_spark_ms: list[float]
     in_flight: int
@@ -78,64 +79,45 @@ class DeploymentView(Struct, rename="camel"):
     last_error: LastError | None
 
 
-class StateView(Struct, rename="camel"):
+class DeploymentsView(Struct, rename="camel"):
+    """Every deployment."""
+
     now: float
     deployments: list[DeploymentView]
 
 
-class Clock:
-    """Turns moments of the gateway's clock into the wall's, in Unix seconds: the same moment always into the same,
-    unless the wall's clock has been set."""
+class ChangedDeployments(Struct):
+    """The deployments of a model after the change."""
 
-    def __init__(self, now: Callable[[], float], wall: Callable[[], float]) -> None:
-        self.now = now
-        self.wall = wall
-        self._apart = wall() - now()
-
-    def told(self, moment: float) -> float:
-        return round(self._offset() + moment, 3)
-
-    def second(self, at: int) -> int:
-        """The same of a whole second."""
-        return at + round(self._offset())
-
-    def ahead(self, moment: float | None) -> float | None:
-        """The same for what lies ahead, else ``None``."""
-        return self.told(moment) if moment is not None and moment > self.now() else None
-
-    def _offset(self) -> float:
-        apart = self.wall() - self.now()
-        if abs(apart - self._apart) > DRIFT:
-            self._apart = apart
-        return self._apart
+    deployments: list[DeploymentView]
 
 
-def breaker_view(breaker: Breaker, clock: Clock) -> BreakerView:
+def breaker_view(breaker: Breaker, clock: WallClock) -> BreakerView:
     state, retry_at = breaker.state, breaker.retry_at
     return BreakerView(
         state=state,
-        since=clock.told(breaker.since) if breaker.since else None,
+        since=clock.unix(breaker.since) if breaker.since else None,
         held=breaker.forced_open,
         why=breaker.reason if state != "closed" or breaker.failures else "",
         failures=breaker.failures,
-        retry_at=clock.told(retry_at) if state in ("open", "unavailable") and retry_at is not None else None,
+        retry_at=clock.unix(retry_at) if state in ("open", "unavailable") and retry_at is not None else None,
         unavailable_at=sorted(breaker.missing_at),
     )
 
 
-def deployment_view(member: Member, samples: Samples | None, clock: Clock) -> DeploymentView:
-    live, deployment = member.live, member.deployment
+def deployment_view(indexed: IndexedDeployment, samples: DeploymentSamples | None, clock: WallClock) -> DeploymentView:
+    live, deployment = indexed.live, indexed.deployment
     model = (deployment.model if deployment is not None else None) or _UNCONFIGURED
-    now, keys = clock.now(), member.provider.keys
-    found = blocked(live, keys, now)
+    now, keys = clock.now(), indexed.provider.keys
+    reason = blocked(live, keys, now)
     ended, failed = live.statistics.counts(now)
     durations = samples.durations() if samples is not None else []
     speed = samples.tokens_per_second() if samples is not None else None
     return DeploymentView(
-        id=member.id,
-        name=member.name,
-        provider=member.provider.name,
-        upstream_model=member.upstream_model,
+        id=indexed.id,
+        name=indexed.name,
+        provider=indexed.provider.name,
+        upstream_model=indexed.upstream_model,
         type=model.kind,
         tags=model.tags,
         weight=model.weight,
@@ -144,27 +126,27 @@ def deployment_view(member: Member, samples: Samples | None, clock: Clock) -> De
         available=model.available,
         configured=deployment is not None,
         breaker=breaker_view(live.breaker, clock),
-        quota_rests_until=clock.ahead(live.quota.cooldown_until),
-        keys_rest_until=clock.ahead(keys.free_at()),
+        quota_rests_until=clock.unix_future(live.quota.cooldown_until),
+        keys_rest_until=clock.unix_future(keys.free_at()),
         keys=len(keys),
         keys_resting=keys.cooling(now),
-        blocked=found.why if found is not None else "",
+        blocked=reason.why if reason is not None else "",
         requests=ended,
         errors=failed,
         slow=live.statistics.slow(now),
         success_rate=round((ended - failed) / ended, 4) if ended else None,
-        latency_ms=spread(durations, 1000.0),
-        time_to_first_token_ms=spread(samples.first_tokens(), 1000.0) if samples is not None else None,
+        latency_ms=percentiles(durations, 1000.0),
+        time_to_first_token_ms=percentiles(samples.first_tokens(), 1000.0) if samples is not None else None,
         tokens_per_second=round(speed, 2) if speed is not None else None,
-        latency_spark_ms=[round(each * 1000, 1) for each in islice(durations, max(len(durations) - SPARK, 0), None)],
+        latency_spark_ms=[round(each * 1000, 1) for each in durations[-SPARKLINE:]],
         in_flight=live.in_flight,
         max_concurrent=model.max_concurrent,
         last_error=_last_error(samples, clock),
     )
 
 
-def _last_error(samples: Samples | None, clock: Clock) -> LastError | None:
-    mishap = samples.mishap if samples is not None else None
-    if mishap is None:
+def _last_error(samples: DeploymentSamples | None, clock: WallClock) -> LastError | None:
+    failure = samples.last_failure if samples is not None else None
+    if failure is None:
         return None
-    return LastError(clock.told(mishap.at), mishap.kind, mishap.reason, mishap.request_id)
+    return LastError(clock.unix(failure.at), failure.kind, failure.reason, failure.request_id)

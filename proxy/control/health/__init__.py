@@ -1,0 +1,1 @@
+"""Health: checks for machines, components and providers for the operator, probes, and recent state changes."""

@@ -1,130 +1,160 @@
-"""The health pages: short ones for whoever restarts processes or sends traffic, long ones for the operator."""
+"""The health routes: short ones for supervisors and load balancers, long ones for the operator."""
 
 from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import json
+from msgspec.structs import replace
 
 from proxy.config.known_providers import NONE_USABLE
+from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex
-from proxy.control.deployments.views import Clock, breaker_view
-from proxy.control.health.changes import Changes
-from proxy.control.health.probes import Probes
-from proxy.control.health.providers import PORTION, Providers
-from proxy.control.health.system import System
+from proxy.control.deployments.views import breaker_view
+from proxy.control.health.changes import ChangeLog
+from proxy.control.health.components import ComponentHealth
+from proxy.control.health.probes import ProviderProbes
+from proxy.control.health.providers import PORTION, ProviderHealth
+from proxy.control.health.system import ProcessStats
 from proxy.control.health.views import (
+    BreakerStatusView,
     BreakersView,
     ChangesView,
-    Component,
     DetailedView,
     HealthView,
-    StandingView,
     StatusView,
     SystemView,
     component_view,
 )
-from proxy.control.http.replies import JSON, send
+from proxy.control.http.operation import Operation
+from proxy.control.http.responses import JSON_HEADERS, send_json
+from proxy.control.http.router import ControlRoute
 from proxy.observe.gauges import STATES
 from proxy.observe.lag import Lag
 from proxy.server.connection import Request
+from proxy.serving import Serving
 
 _encode = json.Encoder().encode
 
 
-class Health:
-    """``components`` tells by name how each stands now, ``stopping`` whether the gateway takes no more requests."""
+class HealthHandlers:
+    """``components`` returns the health of each component by name."""
 
     def __init__(
         self,
         version: str,
-        components: Callable[[], Mapping[str, Component]],
-        stopping: Callable[[], bool],
+        components: Callable[[], Mapping[str, ComponentHealth]],
+        serving: Serving,
         *,
-        roster: DeploymentIndex,
-        clock: Clock,
-        providers: Providers,
-        probes: Probes,
-        changes: Changes,
-        system: System,
+        index: DeploymentIndex,
+        clock: WallClock,
+        providers: ProviderHealth,
+        probes: ProviderProbes,
+        changes: ChangeLog,
+        process: ProcessStats,
         lag: Lag,
     ) -> None:
         self._version = version
         self._components = components
-        self._stopping = stopping
-        self._roster = roster
+        self._serving = serving
+        self._index = index
         self._clock = clock
         self._providers = providers
         self._probes = probes
         self._changes = changes
-        self._system = system
+        self._process = process
         self._lag = lag
         self._began = clock.now()
+
+    def routes(self, base_paths: Sequence[str]) -> Sequence[ControlRoute]:
+        """Routes for the operator are below /admin as well: a browser's session is accepted only there.
+
+        GET /health is below the base paths of the API as well, where clients of other gateways expect it.
+        """
+        health = Operation("health", "Whether requests are served", HealthView, answers={503: HealthView})
+        live = Operation("health", "Whether the process responds", StatusView)
+        ready = Operation("health", "Whether new requests are accepted", StatusView, answers={503: StatusView})
+        detailed = Operation("health", "Every component and provider", DetailedView, answers={503: DetailedView})
+        breakers = Operation("health", "Every circuit breaker", BreakersView)
+        system = Operation("health", "Resources of the process", SystemView)
+        history = Operation("health", "Changes within the last hour", ChangesView)
+        for_operator = (
+            ControlRoute("GET", "/health/detailed", "admin", self.detailed, detailed),
+            ControlRoute("GET", "/health/circuit-breakers", "admin", self.breakers, breakers),
+            ControlRoute("GET", "/health/system", "admin", self.system, system),
+            ControlRoute("GET", "/health/history", "admin", self.history, history),
+        )
+        aliases = [f"{base.rstrip('/')}/health" for base in base_paths if base != "/"]
+        return (
+            ControlRoute("GET", "/health", "open", self.health, health),
+            *(ControlRoute("GET", path, "open", self.health) for path in aliases),
+            ControlRoute("GET", "/health/live", "open", self.live, live),
+            ControlRoute("GET", "/ready", "open", self.ready, ready),
+            *for_operator,
+            *(replace(route, path=f"/admin{route.path}") for route in for_operator),
+        )
 
     # -- for machines -----------------------------------------------------------------------------
 
     async def health(self, request: Request) -> None:
-        """GET /health: 200 as long as requests are served, ``degraded`` where something it can do without is not up.
+        """GET /health: 200 as long as requests are served; ``degraded`` if a component is down that is not vital.
 
-        ``components`` names only what is not up: this page is open to anybody.
+        It lists only components that are not up, because it is open to everyone.
         """
-        standing = self._components()
-        view = HealthView(_status(standing), self._version)
-        down = {name: component_view(each) for name, each in standing.items() if not each.up}
+        components = self._components()
+        view = HealthView(_status(components), self._version)
+        down = {name: component_view(each) for name, each in components.items() if not each.up}
         if down:
             view.components = down
-        send(request, _code(view.status), view)
+        send_json(request, _code(view.status), view)
 
     async def live(self, request: Request) -> None:
-        """GET /health/live: 200 as long as the process answers. Only a restart could help where it does not."""
-        send(request, 200, StatusView("alive"))
+        """GET /health/live: 200 as long as the process responds. If it does not, restart it."""
+        send_json(request, 200, StatusView("alive"))
 
     async def ready(self, request: Request) -> None:
-        """GET /ready: 503 while no provider is usable, and from the moment that the gateway is told to stop.
-
-        A load balancer should look here.
-        """
-        if self._stopping():
+        """GET /ready: 503 without a usable provider, and once the gateway is stopping. For load balancers."""
+        if self._serving.stopping:
             view = StatusView("stopping")
-        elif not self._roster.catalog.providers:
+        elif not self._index.catalog.providers:
             view = StatusView("not_ready", NONE_USABLE)
         else:
             view = StatusView("ready")
-        send(request, 200 if view.status == "ready" else 503, view)
+        send_json(request, 200 if view.status == "ready" else 503, view)
 
     # -- for the operator -------------------------------------------------------------------------
 
     async def detailed(self, request: Request) -> None:
         """GET /health/detailed: every component and every provider."""
-        standing = self._components()
+        components = self._components()
         view = DetailedView(
-            status=_status(standing),
+            status=_status(components),
             version=self._version,
             uptime=self._uptime(),
-            components={name: component_view(each) for name, each in standing.items()},
+            components={name: component_view(each) for name, each in components.items()},
             providers=await self._providers.all(self._probes.of),
         )
-        send(request, _code(view.status), view)
+        send_json(request, _code(view.status), view)
 
     async def breakers(self, request: Request) -> None:
-        """GET /health/circuit-breakers: each breaker, and how many are in which state."""
+        """GET /health/circuit-breakers: every breaker, and how many are in which state."""
         counts: dict[str, int] = dict.fromkeys(STATES, 0)
         pieces: list[bytes] = []
-        for number, member in enumerate(list(self._roster), 1):
-            breaker = member.live.breaker
+        for number, each in enumerate(list(self._index), 1):
+            breaker = each.live.breaker
             counts[breaker.state] += 1
-            pieces.append(_encode(StandingView(member.id, member.provider.name, breaker_view(breaker, self._clock))))
+            pieces.append(_encode(BreakerStatusView(each.id, each.provider.name, breaker_view(breaker, self._clock))))
             if not number % PORTION:
                 await asyncio.sleep(0)
         head = _encode(BreakersView(counts, [])).removesuffix(b"]}")
-        request.reply.send(200, JSON, b"%b%b]}" % (head, b",".join(pieces)))
+        request.reply.send(200, JSON_HEADERS, b"%b%b]}" % (head, b",".join(pieces)))
 
     async def system(self, request: Request) -> None:
-        """GET /health/system: what the process takes of its machine."""
-        usage = await asyncio.to_thread(self._system.look)
+        """GET /health/system: processor time, memory and files that the process uses."""
+        usage = await asyncio.to_thread(self._process.read)
         view = SystemView(
             version=self._version,
             python=platform.python_version(),
@@ -133,25 +163,25 @@ class Health:
             cpu_percent=None if usage.cpu_percent is None else round(usage.cpu_percent, 2),
             memory_bytes=usage.memory,
             open_files=usage.open_files,
-            max_open_files=usage.most_open_files,
+            max_open_files=usage.max_open_files,
             event_loop_lag_ms=round(self._lag.last * 1000, 3),
             event_loop_lag_max_ms=round(self._lag.worst * 1000, 3),
         )
-        send(request, 200, view)
+        send_json(request, 200, view)
 
     async def history(self, request: Request) -> None:
-        """GET /health/history: what has changed within the last hour."""
+        """GET /health/history: changes within the last hour."""
         self._changes.components(self._components())
-        send(request, 200, ChangesView(self._changes.latest()))
+        send_json(request, 200, ChangesView(self._changes.latest()))
 
     def _uptime(self) -> float:
         return round(self._clock.now() - self._began, 3)
 
 
-def _status(standing: Mapping[str, Component]) -> Literal["ok", "degraded", "down"]:
-    if any(each.vital and not each.up for each in standing.values()):
+def _status(components: Mapping[str, ComponentHealth]) -> Literal["ok", "degraded", "down"]:
+    if any(each.vital and not each.up for each in components.values()):
         return "down"
-    return "ok" if all(each.up for each in standing.values()) else "degraded"
+    return "ok" if all(each.up for each in components.values()) else "degraded"
 
 
 def _code(status: str) -> int:

@@ -1,81 +1,87 @@
-"""How the gateway fares, put together: what is looked at, what is remembered of it, and where it is told."""
+"""Health put together: components, providers, probes, the log of changes, and their routes."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
-
 from proxy.breakers.breaker import Breaker, State
-from proxy.config.provider_schema import Tls
+from proxy.client.get_models import ModelsRequest
 from proxy.config.schema import Config
+from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex
-from proxy.control.deployments.views import Clock
-from proxy.control.health.changes import Changes
-from proxy.control.health.handlers import Health
-from proxy.control.health.probes import Probes
-from proxy.control.health.providers import Providers
-from proxy.control.health.system import System
-from proxy.control.health.views import Component
+from proxy.control.health.changes import ChangeLog
+from proxy.control.health.components import ComponentHealth, ComponentState
+from proxy.control.health.handlers import HealthHandlers
+from proxy.control.health.probes import ProviderProbes
+from proxy.control.health.providers import ProviderHealth
+from proxy.control.health.system import ProcessStats
+from proxy.control.http.router import ControlRoute
+from proxy.control.live import LiveConfig
 from proxy.observe.family import OTHER
 from proxy.observe.gauges import BreakerSample
 from proxy.observe.lag import Lag
 from proxy.observe.metrics import Metrics
+from proxy.serving import Serving
 
-LOOK_SECS: Final = 5.0  # so often the components are looked at, for the history
-
-
-class Machine(Struct, frozen=True):
-    """What the gateway leans on. ``components`` tells by name how each stands, ``stopping`` whether it takes no more
-    requests; ``context`` makes a provider's TLS, ``environ`` names the proxy on the way to it. ``warn`` writes a
-    line to the log."""
-
-    components: Callable[[], Mapping[str, Component]]
-    stopping: Callable[[], bool]
-    context: Callable[[Tls], ssl.SSLContext]
-    environ: Mapping[str, str]
-    warn: Callable[..., None] | None = None
+CHECK_SECS: Final = 5.0  # interval at which components are checked for the log of changes
 
 
-class Vitals:
-    """``health`` are the pages; ``breaker_changed`` is for the registry. ``adopt`` at the start and after a reload.
+class HealthMonitor:
+    """Watches components, and supplies the gauges that ``metrics`` reads at a scrape.
 
-    The metrics learn from here what is asked at a scrape.
+    ``connections`` returns the state of what the gateway reaches over a network, by name. ``adopt`` after each load
+    of the configuration; ``breaker_changed`` at each change of a breaker; ``close`` at the end. ``warn`` logs.
     """
 
-    def __init__(self, machine: Machine, roster: DeploymentIndex, clock: Clock, metrics: Metrics, version: str) -> None:
+    def __init__(
+        self,
+        live: LiveConfig,
+        serving: Serving,
+        connections: Callable[[], Mapping[str, ComponentState]],
+        index: DeploymentIndex,
+        clock: WallClock,
+        models_request: ModelsRequest,
+        metrics: Metrics,
+        warn: Callable[..., None],
+        version: str,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._machine = machine
-        self._roster = roster
-        self._providers = Providers(roster, clock)
-        self._probes = Probes(lambda: roster.catalog.providers, machine.context, machine.environ, clock)
-        self._changes = Changes(roster.id_of, clock.wall, machine.warn)
+        self._connections = connections
+        self._index = index
+        self._providers = ProviderHealth(index, clock)
+        self._probes = ProviderProbes(live, models_request, clock)
+        self._changes = ChangeLog(index.id_of, clock.wall, warn)
         self._lag = Lag(self._loop.call_later, time.perf_counter)
-        self.health = Health(
+        self._handlers = HealthHandlers(
             version,
             self.components,
-            machine.stopping,
-            roster=roster,
+            serving,
+            index=index,
             clock=clock,
             providers=self._providers,
             probes=self._probes,
             changes=self._changes,
-            system=System(),
+            process=ProcessStats(),
             lag=self._lag,
         )
         self._lag.start()
-        self._timer = self._loop.call_later(LOOK_SECS, self._look)
+        self._timer = self._loop.call_later(CHECK_SECS, self._check)
         metrics.lag = self._lag
-        metrics.breakers = self._standings
+        metrics.breakers = self._breaker_samples
         metrics.components = lambda: {name: each.up for name, each in self.components().items()}
 
-    def components(self) -> dict[str, Component]:
-        """The providers and models among them."""
-        return {**self._providers.components(), **self._machine.components()}
+    def routes(self, base_paths: Sequence[str]) -> Sequence[ControlRoute]:
+        return self._handlers.routes(base_paths)
+
+    def components(self) -> dict[str, ComponentHealth]:
+        """The health of each component by name, ``providers`` and ``models`` included."""
+        connections = {
+            name: ComponentHealth(state.up, state.since, state.latency) for name, state in self._connections().items()
+        }
+        return {**self._providers.components(), **connections}
 
     def breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
         self._changes.breaker(breaker, old, now)
@@ -88,15 +94,15 @@ class Vitals:
         self._timer.cancel()
         self._probes.close()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._changes.components(self.components())
-        self._timer = self._loop.call_later(LOOK_SECS, self._look)
+        self._timer = self._loop.call_later(CHECK_SECS, self._check)
 
-    def _standings(self) -> Iterator[BreakerSample]:
-        """Names that clients made up become no labels: they are counted together, by provider."""
-        for member in list(self._roster):
-            provider, state = member.provider.name, member.live.breaker.state
-            if member.deployment is None:
+    def _breaker_samples(self) -> Iterator[BreakerSample]:
+        """Model names from clients become no labels: they are counted together, by provider."""
+        for each in list(self._index):
+            provider, state = each.provider.name, each.live.breaker.state
+            if each.deployment is None:
                 yield BreakerSample(f"{provider}/{OTHER}", provider, OTHER, state)
             else:
-                yield BreakerSample(member.id, provider, member.upstream_model, state)
+                yield BreakerSample(each.id, provider, each.upstream_model, state)

@@ -1,4 +1,4 @@
-"""How the providers stand, as their deployments' breakers tell: nobody is asked for it."""
+"""The health of providers and models, derived from the circuit breakers of their deployments."""
 
 from __future__ import annotations
 
@@ -9,97 +9,97 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from proxy.control.clock import WallClock
 from proxy.control.deployments.blocked import Blocked, blocked, in_service, is_missing
-from proxy.control.deployments.index import DeploymentIndex, Member
-from proxy.control.deployments.views import Clock
-from proxy.control.health.views import BlockedView, Component, ProbeView, ProviderView, ms
+from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
+from proxy.control.health.components import ComponentHealth
+from proxy.control.health.views import BlockedView, ProbeView, ProviderView, ms
 from proxy.routing.catalog import Catalog
 from proxy.routing.listing import available
 
-PORTION: Final = 500  # deployments: less than a millisecond
-MOST_BLOCKED: Final = 20
-AGAIN_SECS: Final = 1.0  # anybody may ask for /health, and every one of 10,000 deployments is looked at
+PORTION: Final = 500  # deployments that are examined before other tasks run: less than a millisecond
+MAX_BLOCKED: Final = 20
+RECHECK_SECS: Final = 1.0  # at most this often all 10,000 deployments are examined: /health is open to everyone
 
 
-class Providers:
-    """``components`` say whether anybody would be asked at all, and for which models nobody would; ``all`` tells of
-    each provider."""
+class ProviderHealth:
+    """The components ``providers`` and ``models``, and the health of each provider."""
 
-    def __init__(self, roster: DeploymentIndex, clock: Clock) -> None:
-        self._roster = roster
+    def __init__(self, index: DeploymentIndex, clock: WallClock) -> None:
+        self._index = index
         self._clock = clock
         self._began = began = clock.wall()
-        self._providers = Component(True, began, vital=True)
-        self._models = Component(True, began)
-        self._again = 0.0  # while no provider would be asked: when it is worth looking again
-        self._count_again = 0.0
+        self._providers = ComponentHealth(True, began, vital=True)
+        self._models = ComponentHealth(True, began)
+        self._recheck_at = 0.0  # while no provider is up
+        self._count_at = 0.0
         self._counted: Catalog | None = None
 
-    def components(self) -> dict[str, Component]:
-        """Without any provider no request is served; without a model all others are."""
-        now, catalog = self._clock.now(), self._roster.catalog
-        if self._providers.up or now >= self._again:  # cheap as long as one of the first will do
-            self._look(now)
-        if now >= self._count_again or catalog is not self._counted:
+    def components(self) -> dict[str, ComponentHealth]:
+        """``providers`` is vital and up if any is in service. ``models`` is up if every model can be served."""
+        now, catalog = self._clock.now(), self._index.catalog
+        if self._providers.up or now >= self._recheck_at:  # cheap while one of the first deployments is in service
+            self._check(now)
+        if now >= self._count_at or catalog is not self._counted:
             self._count(catalog, now)
         return {"providers": self._providers, "models": self._models}
 
-    def _look(self, now: float) -> None:
-        up = self._any(now)
+    def _check(self, now: float) -> None:
+        up = self._any_in_service(now)
         if up != self._providers.up:
-            self._providers = Component(up, self._clock.wall(), vital=True)
-            self._count_again = 0.0
-        self._again = now + AGAIN_SECS
+            self._providers = ComponentHealth(up, self._clock.wall(), vital=True)
+            self._count_at = 0.0
+        self._recheck_at = now + RECHECK_SECS
 
-    def _any(self, now: float) -> bool:
-        """A provider that takes any name is never all down, or one client who asks for what is broken could say so."""
-        if any(provider.any_model for provider in self._roster.catalog.providers.values()):
+    def _any_in_service(self, now: float) -> bool:
+        """A provider that accepts any model name counts as up: else one client with a wrong name could take it down."""
+        if any(provider.any_model for provider in self._index.catalog.providers.values()):
             return True
-        configured = takewhile(lambda member: member.deployment is not None, self._roster)
-        return any(_usable(each) and in_service(each.live, each.provider.keys, now) for each in configured)
+        configured = takewhile(lambda each: each.deployment is not None, self._index)
+        return any(_is_usable(each) and in_service(each.live, each.provider.keys, now) for each in configured)
 
     def _count(self, catalog: Catalog, now: float) -> None:
-        """The names that nobody would answer to."""
+        """Count the models that no deployment serves."""
         names, served = set(), set()
         for each in filter(available, catalog.deployments):
             names.add(each.name)
             if in_service(each.live, each.provider.keys, now) and not is_missing(each, now):
                 served.add(each.name)
-        out = len(names) - len(served)
-        why = f"{out} of {len(names)} models cannot be asked" if out else ""
-        found = Component(not out, self._clock.wall(), why=why, partly=bool(served))
+        missing = len(names) - len(served)
+        why = f"{missing} of {len(names)} models have no deployment in service" if missing else ""
+        found = ComponentHealth(not missing, self._clock.wall(), why=why, partly=bool(served))
         if found.status == self._models.status:
             found = replace(found, since=self._models.since)
         self._models = found
-        self._count_again, self._counted = now + AGAIN_SECS, catalog
+        self._count_at, self._counted = now + RECHECK_SECS, catalog
 
     async def all(self, probes: Callable[[str], Sequence[ProbeView]]) -> dict[str, ProviderView]:
-        """By name; the loop gets its turn on the way."""
-        tallies = {name: _Tally() for name in self._roster.catalog.providers}
-        for number, member in enumerate(list(self._roster), 1):
-            tally = tallies.get(member.provider.name)
-            if tally is not None and _usable(member):
-                tally.add(member, self._clock.now())
+        """The health of each provider by name. Other tasks run in between."""
+        tallies = {name: _ProviderTally() for name in self._index.catalog.providers}
+        for number, each in enumerate(list(self._index), 1):
+            tally = tallies.get(each.provider.name)
+            if tally is not None and _is_usable(each):
+                tally.add(each, self._clock.now())
             if not number % PORTION:
                 await asyncio.sleep(0)
         return {name: self._view(tally, list(probes(name))) for name, tally in tallies.items()}
 
-    def _view(self, tally: _Tally, probes: list[ProbeView]) -> ProviderView:
+    def _view(self, tally: _ProviderTally, probes: list[ProbeView]) -> ProviderView:
         return ProviderView(
             status="up" if tally.in_service or not tally.deployments else "down",
-            since=self._clock.told(tally.since) if tally.since else round(self._began, 3),
+            since=self._clock.unix(tally.since) if tally.since else round(self._began, 3),
             latency_ms=ms(sum(tally.latencies) / len(tally.latencies)) if tally.latencies else None,
             deployments=tally.deployments,
             admitting=tally.admitting,
-            blocked=[BlockedView(id_, each.why, self._clock.ahead(each.until)) for id_, each in tally.blocked],
+            blocked=[BlockedView(id_, each.why, self._clock.unix_future(each.until)) for id_, each in tally.blocked],
             probes=probes,
         )
 
 
-class _Tally:
-    """One provider's deployments; ``latencies`` in seconds.
+class _ProviderTally:
+    """Counters over the deployments of one provider; ``latencies`` in seconds.
 
-    It has been up at least since the first of those in service came to its state, and down since the last of all.
+    It has been up since the first of those in service changed state, and down since the last of all did.
     """
 
     def __init__(self) -> None:
@@ -112,18 +112,19 @@ class _Tally:
 
     @property
     def since(self) -> float:
-        """A moment of the breakers' clock; 0: since the start."""
+        """A time of the breakers' clock; 0: since the start."""
         return self._up_since if self.in_service else self._down_since
 
-    def add(self, member: Member, now: float) -> None:
-        breaker, statistics = member.live.breaker, member.live.statistics
+    def add(self, indexed: IndexedDeployment, now: float) -> None:
+        live, keys = indexed.live, indexed.provider.keys
+        breaker, statistics = live.breaker, live.statistics
         self.deployments += 1
-        found = blocked(member.live, member.provider.keys, now)
-        if found is None:
+        reason = blocked(live, keys, now)
+        if reason is None:
             self.admitting += 1
-        elif len(self.blocked) < MOST_BLOCKED:
-            self.blocked.append((member.id, found))
-        if in_service(member.live, member.provider.keys, now):
+        elif len(self.blocked) < MAX_BLOCKED:
+            self.blocked.append((indexed.id, reason))
+        if in_service(live, keys, now):
             since = breaker.retry_at or breaker.since if breaker.state == "open" else breaker.since
             self._up_since = min(self._up_since, since) if self.in_service else since
             self.in_service += 1
@@ -133,5 +134,5 @@ class _Tally:
             self.latencies.append(statistics.latency)
 
 
-def _usable(member: Member) -> bool:
-    return member.deployment is None or available(member.deployment)
+def _is_usable(indexed: IndexedDeployment) -> bool:
+    return indexed.deployment is None or available(indexed.deployment)

@@ -1,6 +1,6 @@
-"""What this process takes of its machine: processor time, memory, open files.
+"""Resources that this process uses: processor time, memory, open files.
 
-Of Linux's /proc (https://man7.org/linux/man-pages/man5/proc.5.html); what a system does not tell is ``None``.
+From Linux's /proc (https://man7.org/linux/man-pages/man5/proc.5.html); ``None`` where a system does not have it.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
-_PROC = Path("/proc/self")
+_PROC: Final = Path("/proc/self")
 
 
-class Usage(Struct, frozen=True):
-    """``cpu_percent`` is of one processor, since the last look (at first: since the start); memory is in bytes."""
+class ProcessUsage(Struct, frozen=True):
+    """``cpu_percent``: of one processor, since the previous reading (at first: since the start). Memory in bytes."""
 
     cpu_seconds: float
     cpu_percent: float | None
     memory: int | None
     open_files: int | None
-    most_open_files: int | None
+    max_open_files: int | None
 
 
-class System:
-    """``look`` may take some milliseconds where there are many open files: it is for a thread."""
+class ProcessStats:
+    """``read`` takes milliseconds with many open files, so call it in a thread."""
 
     def __init__(
         self,
@@ -38,15 +39,15 @@ class System:
         self._now = now
         self._cpu = cpu
         self._proc = proc
-        self._looked = now()
-        self._used = cpu()
+        self._read_at = now()
+        self._cpu_seconds = cpu()
 
-    def look(self) -> Usage:
+    def read(self) -> ProcessUsage:
         now, used = self._now(), self._cpu()
-        passed = now - self._looked
-        percent = (used - self._used) / passed * 100.0 if passed > 0.0 else None
-        self._looked, self._used = now, used
-        return Usage(used, percent, _resident(self._proc), _open_files(self._proc), _most_open_files())
+        elapsed = now - self._read_at
+        percent = (used - self._cpu_seconds) / elapsed * 100.0 if elapsed > 0.0 else None
+        self._read_at, self._cpu_seconds = now, used
+        return ProcessUsage(used, percent, _resident(self._proc), _open_files(self._proc), _max_open_files())
 
 
 def _resident(proc: Path) -> int | None:
@@ -60,12 +61,12 @@ def _resident(proc: Path) -> int | None:
 
 def _open_files(proc: Path) -> int | None:
     try:
-        return len(os.listdir(proc / "fd")) - 1  # one is the listing's own
+        return len(os.listdir(proc / "fd")) - 1  # without the descriptor of the listing itself
     except OSError:
         return None
 
 
-def _most_open_files() -> int | None:
+def _max_open_files() -> int | None:
     """The soft limit."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None if most == resource.RLIM_INFINITY else most
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit

@@ -1,5 +1,5 @@
-"""What the health pages tell. Times are Unix seconds; ``uptime`` and ``cpuSeconds`` are seconds, other durations
-milliseconds; ``null`` is not known."""
+"""Health in responses. Times are Unix seconds; ``uptime`` and ``cpuSeconds`` are seconds, other durations milliseconds;
+``null`` is not known."""
 
 from __future__ import annotations
 
@@ -8,33 +8,13 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType, field
 
 from proxy.control.deployments.views import BreakerView
+from proxy.control.health.components import ComponentHealth, ComponentStatus
 
-BreakerSample = Literal["up", "down"]
-ComponentStatus = Literal["up", "degraded", "down"]
-
-
-class Component(Struct, frozen=True):
-    """How something stands that the gateway leans on.
-
-    ``since`` when, in Unix seconds; ``latency``: how long it last took, in seconds. ``vital``: without it no request
-    is served. ``partly``: it is not up, and some of it can be used. ``why`` it is not up, where that is more than its
-    name says: no address, no name of a deployment.
-    """
-
-    up: bool
-    since: float
-    latency: float | None = None
-    vital: bool = False
-    why: str = ""
-    partly: bool = False
-
-    @property
-    def status(self) -> ComponentStatus:
-        return "up" if self.up else "degraded" if self.partly else "down"
+UpDown = Literal["up", "down"]
 
 
 class ComponentView(Struct, rename="camel"):
-    """``degraded``: some of it can be used; ``down``: nothing of it."""
+    """``degraded``: some of it works; ``down``: none of it."""
 
     status: ComponentStatus
     since: float
@@ -43,7 +23,7 @@ class ComponentView(Struct, rename="camel"):
 
 
 class HealthView(Struct, omit_defaults=True):
-    """``degraded``: something is not up that the gateway can do without. ``components`` names only what is not up."""
+    """``degraded``: something is not up that is not vital. ``components``: only those that are not up."""
 
     status: Literal["ok", "degraded", "down"]
     version: str
@@ -51,23 +31,23 @@ class HealthView(Struct, omit_defaults=True):
 
 
 class StatusView(Struct, omit_defaults=True):
-    """``why`` says what a gateway that is not ready lacks."""
+    """``why``: what keeps the gateway from being ready."""
 
     status: Literal["alive", "ready", "not_ready", "stopping"]
     why: str = ""
 
 
 class ProbeView(Struct, rename="camel"):
-    """What came of the last question to one address of a provider; ``why`` it counts as down, else ``""``."""
+    """The last probe of one address of a provider; ``why`` it counts as down, else ``""``."""
 
     at: float
-    status: BreakerSample
+    status: UpDown
     latency_ms: float
     why: str
 
 
 class BlockedView(Struct):
-    """A deployment that gets no request now, and why; ``until`` is ``null`` where time alone does not help."""
+    """A deployment that gets no requests now, and why. ``until``: ``null`` if time alone does not change it."""
 
     id: str
     why: str
@@ -75,13 +55,13 @@ class BlockedView(Struct):
 
 
 class ProviderView(Struct, rename="camel"):
-    """Up if any of its deployments is in service: neither its breaker nor a lack of keys turns requests away.
+    """Up if any of its deployments is in service: its breaker admits requests, and a key is usable.
 
-    ``admitting`` of them get requests now, the first 20 others are ``blocked``. ``latencyMs`` is the mean of their
-    times to the first token; ``probes`` has one for each address, where active probes are on.
+    ``admitting``: deployments that get requests now; ``blocked``: the first 20 others. ``latencyMs``: mean time to the
+    first token. ``probes``: one for each address, if active probes are on.
     """
 
-    status: BreakerSample
+    status: UpDown
     since: float
     latency_ms: float | None
     deployments: int
@@ -91,7 +71,7 @@ class ProviderView(Struct, rename="camel"):
 
 
 class DetailedView(Struct):
-    """``components`` are all that there are, ``providers`` as one of them."""
+    """Every component, and every provider."""
 
     status: Literal["ok", "degraded", "down"]
     version: str
@@ -100,8 +80,8 @@ class DetailedView(Struct):
     providers: dict[str, ProviderView]
 
 
-class StandingView(Struct):
-    """A deployment's breaker; ``id`` is that of GET /admin/state."""
+class BreakerStatusView(Struct):
+    """A deployment's breaker; ``id`` as in GET /admin/state."""
 
     id: str
     provider: str
@@ -109,15 +89,15 @@ class StandingView(Struct):
 
 
 class BreakersView(Struct):
-    """``counts`` by state; of deployments that clients' own names made, those that are known of."""
+    """Every circuit breaker; ``counts`` by state."""
 
     counts: dict[str, int]
-    breakers: list[StandingView]
+    breakers: list[BreakerStatusView]
 
 
 class SystemView(Struct, rename="camel"):
-    """``cpuPercent`` is of one processor since somebody last looked, ``eventLoopLagMaxMs`` the worst since the last
-    scrape of the metrics."""
+    """``cpuPercent``: of one processor, since the last request for it. ``eventLoopLagMaxMs``: since the last scrape of
+    the metrics."""
 
     version: str
     python: str
@@ -132,7 +112,7 @@ class SystemView(Struct, rename="camel"):
 
 
 class ChangeView(Struct, frozen=True):
-    """``what`` is a deployment's id or a component's name; ``from`` and ``to`` are its states."""
+    """``what``: id of a deployment or name of a component; ``from`` and ``to``: its states."""
 
     at: float
     what: str
@@ -142,12 +122,12 @@ class ChangeView(Struct, frozen=True):
 
 
 class ChangesView(Struct):
-    """Those of the last hour, newest first, and at most the last 1,000."""
+    """Changes within the last hour, newest first, at most 1,000."""
 
     changes: list[ChangeView]
 
 
-def component_view(component: Component) -> ComponentView:
+def component_view(component: ComponentHealth) -> ComponentView:
     return ComponentView(component.status, round(component.since, 3), ms(component.latency), component.why or UNSET)
 
 

@@ -1,0 +1,1 @@
+"""HTTP for the control plane's routes."""

@@ -1,61 +1,77 @@
-"""From a path to a route of the control plane: which method, which credential, whose answer."""
+"""The router of the control plane: from method and path to a handler, after the credential check."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Literal
+from typing import Any, Final, Literal, Protocol
 from urllib.parse import unquote
 
 from msgspec import Struct
 
-from proxy.control.access.credential import cookie
-from proxy.control.access.gate import Gate, SessionOver
-from proxy.control.http.replies import refuse
-from proxy.control.openapi.operation import Operation
+from proxy.control.access.credential import session_cookie
+from proxy.control.access.gate import Gate, SessionExpired
+from proxy.control.http.operation import Operation
+from proxy.control.http.responses import send_error
 from proxy.errors import ClientFault, GatewayError
 from proxy.server.connection import Request
+from proxy.serving import Handler
 
-Page = Callable[[Request], Awaitable[None]]
-
-# All of it is ours, whatever the table holds: nothing here is ever taken for a path of the API.
-BELOW = ("/admin/", "/auth/", "/health/", "/docs/")
-EXACTLY = ("/admin", "/auth", "/health", "/ready", "/metrics")
-GUARDED = ("/admin", "/auth")
+# Paths that always belong to the control plane, whether or not a route exists: never treated as paths of the API.
+PREFIXES: Final = ("/admin/", "/auth/", "/health/", "/docs/")
+PATHS: Final = ("/admin", "/auth", "/health", "/ready", "/metrics")
+GUARDED: Final = ("/admin", "/auth")  # prefixes under which unknown paths need the credential, too
 
 
-class Route(Struct, frozen=True):
-    """``path`` may hold ``{parameters}``, a segment each, or more where it says ``{+parameter}`` (RFC 6570, 3.2.3).
+class Warnings(Protocol):
+    """``proxy.observe.log.Log``."""
 
-    ``handler`` takes the request and their decoded values.
-    ``wants`` is the credential: ``open`` for anybody, ``admin`` for the admin token, or its session below /admin.
-    ``operation`` is what the API description tells of it; a page for people has none.
+    def warning(self, message: str, /, **fields: Any) -> None: ...
+
+
+class ControlRoute(Struct, frozen=True):
+    """A row of the route table.
+
+    ``path``: may hold ``{parameters}`` of one segment each, or ``{+parameter}`` of several (RFC 6570, 3.2.3).
+    ``credential``: ``open`` for everyone; ``admin`` for the admin token, or below /admin a session of it.
+    ``handler``: takes the request and the decoded parameters.
+    ``operation``: its OpenAPI text; ``None`` for a page that is read by people.
     """
 
     method: str
     path: str
-    wants: Literal["open", "admin"]
+    credential: Literal["open", "admin"]
     handler: Callable[..., Awaitable[None]]
     operation: Operation | None = None
 
 
-_Methods = dict[str, Route]
+_Methods = dict[str, ControlRoute]
 
 
-class Router:
-    """``find`` is asked for every request of the gateway: for one of the API it costs a look-up and a comparison.
+class Router(Handler[Request]):
+    """The handler of all routes. It responds also while the gateway is full or stops, and never to other origins.
 
-    ``catch_up`` is called before a page is made: nobody who looks may see less than what has ended. ``count`` gets the
-    status of each page that was answered.
+    ``flush`` is called before each handler, so that responses include every exchange that has ended. ``count``
+    receives the status of each response.
     """
 
+    bounded = False
+    cross_origin = False
+
     def __init__(
-        self, routes: Iterable[Route], gate: Gate, catch_up: Callable[[], None], count: Callable[[int], None]
+        self,
+        routes: Iterable[ControlRoute],
+        gate: Gate,
+        log: Warnings,
+        *,
+        flush: Callable[[], None],
+        count: Callable[[int], None],
     ) -> None:
         self._gate = gate
-        self._catch_up = catch_up
+        self._log = log
+        self._flush = flush
         self._count = count
-        self._exact: dict[str, _Methods] = {path: {} for path in EXACTLY}
+        self._exact: dict[str, _Methods] = {path: {} for path in PATHS}
         self._patterns: list[tuple[re.Pattern[str], _Methods]] = []
         templates: dict[str, _Methods] = {}
         for route in routes:
@@ -66,31 +82,33 @@ class Router:
             else:
                 self._exact[path] = self._exact[path.rstrip("/") + "/"] = methods
 
-    def find(self, path: str) -> Page | None:
-        """What answers ``path``; ``None``: it is none of the control plane's."""
-        if path in self._exact or path.startswith(BELOW):
-            return self.serve
-        return None
+    def takes(self, path: str) -> bool:
+        return path in self._exact or path.startswith(PREFIXES)
 
-    async def serve(self, request: Request) -> None:
-        """Answer it, whatever it is. Raises ClientGone, and what is a defect of ours."""
-        try:
-            await self._serve(request)
-        except GatewayError as fault:
-            forget = cookie("", secure=False) if isinstance(fault, SessionOver) else b""
-            refuse(request, fault, forget)
-        finally:
-            self._count(request.reply.status)
+    def begin(self, request: Request) -> Request:
+        return request
 
-    async def _serve(self, request: Request) -> None:
+    async def answer(self, request: Request) -> None:
         methods, parameters = self._match(request.path)
         route = methods.get("GET" if request.method == "HEAD" else request.method)
         if self._is_guarded(request.path, route, methods):
-            await self._gate.admit(request)
+            await self._gate.authorize(request)
         if route is None:
-            raise _not_allowed(methods) if methods else _unknown()
-        self._catch_up()
+            raise _method_not_allowed(methods) if methods else _unknown_path()
+        self._flush()
         await route.handler(request, *parameters)
+
+    def refuse(self, request: Request, fault: GatewayError) -> None:
+        if fault.detail:
+            self._log.warning("A page was refused.", path=request.path, code=fault.code, detail=fault.detail)
+        clear_cookie = session_cookie("", secure=False) if isinstance(fault, SessionExpired) else b""
+        send_error(request, fault, clear_cookie)
+
+    def settle(self, request: Request) -> None:
+        self._count(request.reply.status)
+
+    def log_fields(self, request: Request) -> dict[str, str]:
+        return {"path": request.path}
 
     def _match(self, path: str) -> tuple[_Methods, list[str]]:
         exact = self._exact.get(path)
@@ -102,17 +120,17 @@ class Router:
                 return methods, [unquote(value) for value in found.groups()]
         return {}, []
 
-    def _is_guarded(self, path: str, route: Route | None, methods: _Methods) -> bool:
-        """What is not there tells nobody so who may not ask: neither the path nor its methods."""
+    def _is_guarded(self, path: str, route: ControlRoute | None, methods: _Methods) -> bool:
+        """Whether the credential is checked. Without it nobody learns which guarded paths and methods exist."""
         if route is not None:
-            return route.wants == "admin"
+            return route.credential == "admin"
         if methods:
-            return all(each.wants == "admin" for each in methods.values())
+            return all(each.credential == "admin" for each in methods.values())
         return path.startswith(GUARDED)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A slash at the end of a path makes no difference."""
+    """Matches ``path`` with and without a slash at its end."""
     return re.compile("/".join(map(_segment, path.split("/"))) + "/?")
 
 
@@ -122,10 +140,10 @@ def _segment(text: str) -> str:
     return "([^/]+)" if text.startswith("{") else re.escape(text)
 
 
-def _not_allowed(methods: _Methods) -> ClientFault:
+def _method_not_allowed(methods: _Methods) -> ClientFault:
     allowed = ", ".join(f"{method}, HEAD" if method == "GET" else method for method in methods)
-    return ClientFault(f"This path takes {allowed}.", status=405, code="method_not_allowed", allow=allowed)
+    return ClientFault(f"This path accepts {allowed}.", status=405, code="method_not_allowed", allow=allowed)
 
 
-def _unknown() -> ClientFault:
+def _unknown_path() -> ClientFault:
     return ClientFault("There is nothing at this path.", status=404, code="unknown_path")

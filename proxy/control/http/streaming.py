@@ -1,14 +1,14 @@
-"""aiohttp's and aiohttp-sse's responses on our connections.
+"""Responses of aiohttp and aiohttp-sse on our connections.
 
-They write through a request's ``AbstractStreamWriter``; here that is one over our ``Reply``, so that framing, the lines
-of TLS, HTTP/1.0 and the client's departure are dealt with as for every other answer.
+They write to an ``AbstractStreamWriter``. Ours writes to the ``Reply`` of the request, which handles framing, TLS,
+HTTP/1.0 and disconnects as for every other response.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -22,17 +22,18 @@ from proxy.server.connection import Request
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
-# The reply frames the body and tells of the connection; what software this is nobody needs to know.
-_OURS = frozenset(("transfer-encoding", "content-length", "connection", "date", "server"))
+# Headers that the reply sets itself; Date and Server are not sent.
+_SKIPPED: Final = frozenset(("transfer-encoding", "content-length", "connection", "date", "server"))
 
 
 class ReplyWriter(AbstractStreamWriter):
-    """Writes to the client of ``request``, as its ``flow``; ``gone`` is called when the client has left, or must.
+    """Writes to the client of ``request``; assign it to ``request.flow``.
 
-    A client that takes nothing for ``clientStall`` is disconnected.
+    ``gone`` is called when the client has disconnected or is being disconnected. A client that reads nothing for
+    ``clientStall`` is disconnected.
     """
 
-    last_read = 0.0  # no clock but the client's runs
+    last_read = 0.0  # as a Flow: no upstream clock runs
 
     def __init__(self, request: Request, gone: Callable[[], None]) -> None:
         self._request = request
@@ -45,11 +46,11 @@ class ReplyWriter(AbstractStreamWriter):
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         status = int(status_line.split(" ", 2)[1])
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _OURS)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in _SKIPPED)
         self._reply.begin(status, lines.encode("latin-1"))
 
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Raises ConnectionResetError if there is nobody to write to, as aiohttp's own does."""
+        """Raises ConnectionResetError after a disconnect, like aiohttp's own writer."""
         self._check()
         if len(chunk):
             self._reply.write(bytes(chunk))
@@ -68,11 +69,11 @@ class ReplyWriter(AbstractStreamWriter):
         raise NotImplementedError
 
     def enable_chunking(self) -> None:
-        """The reply sees to it."""
+        """Nothing to do: the reply frames the body."""
 
     def _check(self) -> None:
         if self._request.gone or self._reply.aborted:
-            raise ConnectionResetError("The client is gone.")
+            raise ConnectionResetError("The client disconnected.")
 
     # -- as a Flow --------------------------------------------------------------------------------
 
@@ -99,13 +100,13 @@ class ReplyWriter(AbstractStreamWriter):
         self.resume()
 
     def drop(self) -> None:
-        """Cut the connection of a client that takes nothing: it would hold what waits for it for ever."""
+        """Abort the connection of a client that does not read, so that its buffers are freed."""
         self._reply.abort()
         self.resume()
 
 
 class _Protocol:
-    """What aiohttp's request asks its connection for when it is made."""
+    """The attributes that aiohttp's request reads from its protocol when it is made."""
 
     ssl_context = None
     peername = None
@@ -113,8 +114,8 @@ class _Protocol:
     transport = None
 
 
-def as_aiohttp(request: Request, writer: ReplyWriter) -> web.BaseRequest:
-    """``request`` for code that answers with an aiohttp response; its answer goes through ``writer``."""
+def aiohttp_request(request: Request, writer: ReplyWriter) -> web.BaseRequest:
+    """``request`` as aiohttp's type, for a handler that responds with an aiohttp response through ``writer``."""
     message = RawRequestMessage(
         request.method,
         f"{request.path}?{request.query}" if request.query else request.path,

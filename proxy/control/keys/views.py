@@ -1,22 +1,22 @@
-"""An API key as it is shown: never its secret, which nobody has any more, and never its hash."""
+"""API keys in responses. The secret is in the response to its creation only; its hash is in none."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from proxy.auth.apikey import ApiKey
 from proxy.config.schema import Limits
-from proxy.control.http.replies import moment
 
-CONFIGURED = "config:"  # what the ids of keys in the configuration begin with
+CONFIGURED: Final = "config:"  # prefix of the ids of keys in the configuration
 
 
 class KeyView(Struct, rename="camel"):
-    """Moments in ISO 8601; ``null`` is never, or not known. ``previousUntil``: until then the key before the last
-    rotation works. Empty ``models`` and ``providers`` are all of them."""
+    """Times are in ISO 8601; ``null``: never, or not known. ``previousUntil``: when the secret before the last
+    rotation stops working. Empty ``models`` or ``providers`` allow all of them."""
 
     id: str
     name: str
@@ -34,14 +34,14 @@ class KeyView(Struct, rename="camel"):
 
 
 class NewKeyView(KeyView, kw_only=True, rename="camel"):
-    """``key`` is the secret, which nobody can ever ask for again. ``notice`` says why it opens nothing yet, if so."""
+    """``key`` is the secret, which is shown only once. ``notice`` says why it is not accepted yet, if so."""
 
     key: str
     notice: str | UnsetType = UNSET
 
 
-class KeyPage(Struct):
-    """As OpenAI shows lists; ``last_id`` is the ``after`` of the next page."""
+class KeyList(Struct):
+    """A page in the form of OpenAI's lists; ``last_id`` is the ``after`` of the next page."""
 
     data: list[KeyView]
     last_id: str | None
@@ -49,33 +49,40 @@ class KeyPage(Struct):
     object: Literal["list"] = "list"
 
 
-def view(key: ApiKey) -> KeyView:
-    return KeyView(**_shown(key))
+def key_view(key: ApiKey) -> KeyView:
+    return KeyView(**_fields(key))
 
 
-def new(key: ApiKey, secret: str, notice: str) -> NewKeyView:
-    """The one time that the secret is shown. An empty ``notice`` is left out."""
-    return NewKeyView(key=secret, notice=notice or UNSET, **_shown(key))
+def new_key_view(key: ApiKey, secret: str, notice: str) -> NewKeyView:
+    """A key with its secret. An empty ``notice`` is left out."""
+    return NewKeyView(key=secret, notice=notice or UNSET, **_fields(key))
 
 
-def page(keys: Sequence[ApiKey], limit: int) -> KeyPage:
-    """At most ``limit`` of ``keys``."""
-    shown = [view(key) for key in keys[:limit]]
-    return KeyPage(shown, shown[-1].id if shown else None, len(keys) > limit)
+def key_list(keys: Sequence[ApiKey], limit: int) -> KeyList:
+    """The first ``limit`` of ``keys``."""
+    views = [key_view(key) for key in keys[:limit]]
+    return KeyList(views, views[-1].id if views else None, len(keys) > limit)
 
 
-def _shown(key: ApiKey) -> dict[str, Any]:
+def _fields(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
         "owner": key.owner,
         "source": "configuration" if key.id.startswith(CONFIGURED) else "database",
         "enabled": key.enabled,
-        "expires": moment(key.expires_at),
+        "expires": _iso_time(key.expires_at),
         "models": key.models,
         "providers": key.providers,
         "scopes": key.scopes,
         "limits": key.limits,
-        "created": moment(key.created_at or None),
-        "previous_until": moment(key.previous_until),
+        "created": _iso_time(key.created_at or None),
+        "previous_until": _iso_time(key.previous_until),
     }
+
+
+def _iso_time(seconds: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC, without fractions."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,39 +1,41 @@
-"""The paths of the API itself, out of the table of endpoints."""
+"""The paths of the model API, from the table of endpoints."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
-from proxy.control.openapi import calls, faults, wishes
-from proxy.control.openapi.operation import EVENTS, JSON
+from proxy.control.http.operation import EVENT_STREAM, JSON
+from proxy.control.openapi.calls import request_body
+from proxy.control.openapi.errors import API_ERRORS, error_references
+from proxy.control.openapi.headers import header_references, parameter_references
 from proxy.router_metadata import RouterMetadata
 from proxy.routing.endpoints import ENDPOINTS, Endpoint
 
-BASE = "/v1/"
-TAG = "api"
-SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"apiKeyHeader": []}, {}]
+BASE: Final = "/v1/"
+TAG: Final = "api"
+SECURITY: Final[list[dict[str, list[str]]]] = [{"apiKey": []}, {"apiKeyHeader": []}, {}]
 
-_MODELS_ERRORS = (400, 401, 404, 429, 503)
-_SUMMARIES = {
-    "chat/completions": "Answer a conversation",
-    "chat/completions/stream": "Answer a conversation, always as a stream",
-    "completions": "Go on with a text",
-    "responses": "Answer with the Responses API",
-    "embeddings": "Texts as vectors",
-    "moderations": "Judge a text",
-    "images/generations": "Paint a picture",
-    "images/edits": "Change a picture",
-    "audio/speech": "Say a text",
-    "audio/transcriptions": "Write down what is said",
-    "audio/translations": "Write down in English what is said",
+_MODELS_ERRORS: Final = (400, 401, 404, 429, 503)
+_SUMMARIES: Final = {
+    "chat/completions": "Create a chat completion",
+    "chat/completions/stream": "Create a chat completion, always streamed",
+    "completions": "Continue a text",
+    "responses": "Create a response",
+    "embeddings": "Create embeddings",
+    "moderations": "Moderate a text",
+    "images/generations": "Create an image",
+    "images/edits": "Edit an image",
+    "audio/speech": "Convert text to speech",
+    "audio/transcriptions": "Transcribe speech",
+    "audio/translations": "Translate speech into English text",
 }
-_ANSWER = {
+_ANSWER: Final = {
     "type": "object",
     "properties": {"_router": {"$ref": "#/components/schemas/RouterMetadata"}},
     "additionalProperties": True,
-    "description": "What the API defines, and who answered.",
+    "description": "As the API defines it, with the metadata of the gateway.",
 }
 
 
@@ -46,8 +48,8 @@ class ModelObject(Struct):
     owned_by: str
 
 
-class ModelRow(Struct, rename="camel"):
-    """One entry of the configuration."""
+class ModelEntry(Struct, rename="camel"):
+    """A model of the configuration."""
 
     name: str
     provider: str
@@ -57,23 +59,23 @@ class ModelRow(Struct, rename="camel"):
     available: bool
 
 
-class ModelList(Struct):
-    """``data`` as OpenAI lists models, a name once; ``models`` has more of each."""
+class ModelListView(Struct):
+    """``data``: as OpenAI lists models, each name once; ``models``: with details."""
 
     object: str
     data: list[ModelObject]
-    models: list[ModelRow]
+    models: list[ModelEntry]
 
 
-TYPES = (ModelObject, ModelList, RouterMetadata)
+TYPES: Final = (ModelObject, ModelListView, RouterMetadata)
 
 
-def paths() -> dict[str, Any]:
+def api_paths() -> dict[str, Any]:
     return {BASE + (each.alias or each.path): {"post": _call(each)} for each in ENDPOINTS} | {
-        BASE + "models": {"get": _models("listModels", "The models there are", "ModelList")},
+        BASE + "models": {"get": _models("listModels", "List the models", "ModelListView")},
         BASE + "models/{model}": {
             "get": {
-                **_models("retrieveModel", "One model", "ModelObject"),
+                **_models("retrieveModel", "Show a model", "ModelObject"),
                 "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
             }
         },
@@ -87,17 +89,17 @@ def _call(endpoint: Endpoint) -> dict[str, Any]:
         "operationId": "api_" + name.replace("/", "_"),
         "summary": _SUMMARIES[name],
         "security": SECURITY,
-        "parameters": wishes.asked(),
-        "requestBody": calls.body(endpoint),
+        "parameters": parameter_references(),
+        "requestBody": request_body(endpoint),
         "responses": {
-            "200": {"description": "The answer.", "headers": wishes.told(), "content": _content(endpoint)},
-            **faults.refer(faults.API),
+            "200": {"description": "Success.", "headers": header_references(), "content": _content(endpoint)},
+            **error_references(API_ERRORS),
         },
     }
 
 
 def _content(endpoint: Endpoint) -> dict[str, Any]:
-    events: dict[str, Any] = {EVENTS: {}} if endpoint.streams else {}
+    events: dict[str, Any] = {EVENT_STREAM: {}} if endpoint.streams else {}
     if endpoint.force_stream:
         return events
     other: dict[str, Any] = {"*/*": {}} if endpoint.answer == "any" else {}
@@ -112,7 +114,7 @@ def _models(operation: str, summary: str, kind: str) -> dict[str, Any]:
         "summary": summary,
         "security": SECURITY,
         "responses": {
-            "200": {"description": "As told.", "content": content},
-            **faults.refer((400, 401, 404, 429, 503)),
+            "200": {"description": "Success.", "content": content},
+            **error_references(_MODELS_ERRORS),
         },
     }

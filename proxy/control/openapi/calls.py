@@ -1,49 +1,49 @@
-"""The bodies that the API takes: of their fields those that the gateway reads. All others pass through untouched."""
+"""The request bodies of the API: the fields that the gateway reads. All others are passed on unchanged."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from proxy.control.openapi.wishes import CRITERIA
+from proxy.control.openapi.headers import CRITERIA
 from proxy.dialects.openai_call import MOST_NAMES
 from proxy.routing.endpoints import Endpoint
 
-_TEXT_OR_LIST = {"type": ["string", "array"]}
-_TOKENS = {"type": ["integer", "null"], "minimum": 1}
-_MODEL = {
+_TEXT_OR_LIST: Final = {"type": ["string", "array"]}
+_TOKENS: Final = {"type": ["integer", "null"], "minimum": 1}
+_MODEL: Final = {
     "anyOf": [
         {"type": "string", "minLength": 1},
         {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_NAMES},
         {"type": "null"},
     ],
-    "description": "A name, several in the order of preference, or `auto` (also as the last of several): any.",
+    "description": "A name; several in order of preference; or `auto`, also as the last of several, for any model.",
 }
 
-FIELDS: dict[str, dict[str, Any]] = {
+FIELDS: Final[dict[str, dict[str, Any]]] = {
     "model": _MODEL,
-    "stream": {"type": ["boolean", "null"], "description": "Answer as events, each as it comes."},
+    "stream": {"type": ["boolean", "null"], "description": "Respond with a stream of events."},
     "stream_options": {
         "type": ["object", "null"],
         "properties": {"include_usage": {"type": ["boolean", "null"]}},
-        "description": "`include_usage`: the last event tells the tokens that were used.",
+        "description": "`include_usage`: the last event has the token usage.",
     },
     "messages": {"type": "array", "items": {"type": "object"}, "description": "The conversation so far."},
-    "prompt": {**_TEXT_OR_LIST, "description": "The text to go on from, or the picture to paint."},
-    "input": {**_TEXT_OR_LIST, "description": "What it is about."},
-    "instructions": {"type": ["string", "array", "null"], "description": "Counted as input."},
-    "tools": {"type": ["array", "null"], "description": "Counted as input."},
-    "functions": {"type": ["array", "null"], "description": "Counted as input."},
-    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128, "description": "So many choices."},
-    "max_tokens": {**_TOKENS, "description": "The most tokens to generate; a limit of tokens reserves them."},
-    "max_completion_tokens": {**_TOKENS, "description": "The same under its newer name."},
-    "max_output_tokens": {**_TOKENS, "description": "The same for responses."},
+    "prompt": {**_TEXT_OR_LIST, "description": "The text to continue, or the picture to draw."},
+    "input": {**_TEXT_OR_LIST, "description": "The input of the model."},
+    "instructions": {"type": ["string", "array", "null"], "description": "Counted as input tokens."},
+    "tools": {"type": ["array", "null"], "description": "Counted as input tokens."},
+    "functions": {"type": ["array", "null"], "description": "Counted as input tokens."},
+    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128, "description": "The number of choices."},
+    "max_tokens": {**_TOKENS, "description": "The maximum of tokens to generate; a token limit reserves them."},
+    "max_completion_tokens": {**_TOKENS, "description": "The newer name of `max_tokens`."},
+    "max_output_tokens": {**_TOKENS, "description": "The same for the Responses API."},
     "store": {"type": ["boolean", "null"], "description": "Whether the provider may keep the answer."},
     **CRITERIA,
 }
 
-_COMMON = ("model", *CRITERIA)
-_STREAMED = ("stream", "stream_options")
-_SAID = {
+_COMMON: Final = ("model", *CRITERIA)
+_STREAMED: Final = ("stream", "stream_options")
+_FIELD_NAMES: Final = {
     "chat/completions": ("messages", "tools", "functions", "n", "max_tokens", "max_completion_tokens", "store"),
     "completions": ("prompt", "n", "max_tokens"),
     "responses": ("input", "instructions", "tools", "max_output_tokens", "store"),
@@ -52,7 +52,7 @@ _SAID = {
     "images/generations": ("prompt", "n"),
     "audio/speech": ("input", "instructions"),
 }
-_NEEDED = {
+_REQUIRED: Final = {
     "chat/completions": ["messages"],
     "completions": ["prompt"],
     "embeddings": ["input"],
@@ -60,47 +60,47 @@ _NEEDED = {
     "images/generations": ["prompt"],
     "audio/speech": ["input"],
 }
-# Whole bodies, to try; the names are OpenAI's, since everybody knows them.
-_CHAT = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello!"}]}
-EXAMPLES: dict[str, dict[str, Any]] = {
+# Complete bodies to try, with OpenAI's model names.
+_CHAT: Final = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "HelloEvent!"}]}
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "chat/completions": {**_CHAT, "stream": True},
     "chat/completions/stream": _CHAT,
     "completions": {"model": "gpt-4.1-mini", "prompt": "Once upon a time"},
-    "responses": {"model": "gpt-4.1-mini", "input": "Hello!", "store": False},
-    "embeddings": {"model": "text-embedding-3-small", "input": ["Hello!"]},
-    "moderations": {"model": "omni-moderation-latest", "input": "Hello!"},
+    "responses": {"model": "gpt-4.1-mini", "input": "HelloEvent!", "store": False},
+    "embeddings": {"model": "text-embedding-3-small", "input": ["HelloEvent!"]},
+    "moderations": {"model": "omni-moderation-latest", "input": "HelloEvent!"},
     "images/generations": {"model": "gpt-image-1", "prompt": "A sluice at dusk"},
-    "audio/speech": {"model": "gpt-4o-mini-tts", "input": "Hello!", "voice": "alloy"},
+    "audio/speech": {"model": "gpt-4o-mini-tts", "input": "HelloEvent!", "voice": "alloy"},
 }
-_FORM_MODELS = {
+_FORM_MODELS: Final = {
     "audio/transcriptions": "gpt-4o-transcribe",
     "audio/translations": "whisper-1",
     "images/edits": "gpt-image-1",
 }
-_FILE = {"audio/transcriptions": "file", "audio/translations": "file", "images/edits": "image"}
+_FILE: Final = {"audio/transcriptions": "file", "audio/translations": "file", "images/edits": "image"}
 
 
-def body(endpoint: Endpoint) -> dict[str, Any]:
+def request_body(endpoint: Endpoint) -> dict[str, Any]:
     """The Request Body Object of an endpoint."""
     if endpoint.body == "multipart":
-        return {"required": True, "content": {"multipart/form-data": {"schema": _form(endpoint)}}}
+        return {"required": True, "content": {"multipart/form-data": {"schema": _form_schema(endpoint)}}}
     example = EXAMPLES[endpoint.alias or endpoint.path]
-    return {"required": True, "content": {"application/json": {"schema": _document(endpoint), "example": example}}}
+    return {"required": True, "content": {"application/json": {"schema": _json_schema(endpoint), "example": example}}}
 
 
-def _document(endpoint: Endpoint) -> dict[str, Any]:
+def _json_schema(endpoint: Endpoint) -> dict[str, Any]:
     streamed = _STREAMED if endpoint.streams and not endpoint.force_stream else ()
-    names = (*_COMMON, *streamed, *_SAID[endpoint.path])
-    needed = _NEEDED.get(endpoint.path)
+    names = (*_COMMON, *streamed, *_FIELD_NAMES[endpoint.path])
+    required = _REQUIRED.get(endpoint.path)
     return {
         "type": "object",
         "properties": {name: FIELDS[name] for name in names},
-        **({"required": needed} if needed else {}),
+        **({"required": required} if required else {}),
         "additionalProperties": True,
     }
 
 
-def _form(endpoint: Endpoint) -> dict[str, Any]:
+def _form_schema(endpoint: Endpoint) -> dict[str, Any]:
     file = _FILE[endpoint.path]
     model = {"type": "string", "minLength": 1, "examples": [_FORM_MODELS[endpoint.path]]}
     content = {"type": "string", "contentMediaType": "application/octet-stream"}

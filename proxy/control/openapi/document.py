@@ -1,77 +1,86 @@
-"""GET /openapi.json: the description of all that the gateway answers, made of what it answers by (OpenAPI 3.1)."""
+"""GET /openapi.json: the OpenAPI 3.1 document of everything that the gateway serves."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import json
 
 from proxy.control.access.credential import COOKIE
-from proxy.control.http.router import Route
-from proxy.control.openapi import api, faults, wishes
-from proxy.control.openapi.paths import paths
+from proxy.control.http.router import ControlRoute
+from proxy.control.openapi import api, headers
+from proxy.control.openapi.errors import Error, error_components
+from proxy.control.openapi.paths import control_paths
 from proxy.control.openapi.schemas import Schemas
 from proxy.server.connection import Request
 from proxy.server.flush import send
 from proxy.server.security import NOSNIFF
 
-_LINES = b"Content-Type: application/json\r\n" + NOSNIFF + b"Cache-Control: no-cache\r\n"
-_TEXT = """A gateway for language models that speaks OpenAI's API.
+_HEADER_LINES: Final = b"Content-Type: application/json\r\n" + NOSNIFF + b"Cache-Control: no-cache\r\n"
+_TEXT: Final = """A gateway for language models with OpenAI's API.
 
-The API itself is below `/v1` (and the configured base path). `/proxy/{provider}/...` goes to one provider, whatever
-the model. Of a request's fields those are described that the gateway reads; all others pass through untouched.
-Errors have OpenAI's shape everywhere."""
-_LICENSE = {"name": "MIT", "identifier": "MIT"}
-_TAGS = {
+The API is below `/v1` and the configured base path. `/proxy/{provider}/...` relays any request to one provider.
+The fields of a request that the gateway reads are described here; all others are passed on unchanged.
+All errors have OpenAI's shape."""
+_LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
+_TAGS: Final = {
     api.TAG: "The API, as OpenAI defines it: https://platform.openai.com/docs/api-reference",
-    "health": "Whether it is well, for machines and for people.",
-    "operator": "What the gateway does, and what an operator does about it.",
-    "keys": "The API keys.",
-    "session": "How a browser shows the admin token.",
+    "health": "Health checks for machines, and details for people.",
+    "operator": "What the gateway does now, and how to change it.",
+    "keys": "API keys.",
+    "session": "Login of a browser with the admin token.",
 }
-_SCHEMES = {
-    "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key or a token, as `auth.mode` asks for it."},
-    "apiKeyHeader": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same as a header."},
+_SCHEMES: Final = {
+    "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key or a JWT, depending on `auth.mode`."},
+    "apiKeyHeader": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same in this header."},
     "adminToken": {"type": "http", "scheme": "bearer", "description": "The admin token."},
-    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A session, below /admin only."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "A session, accepted below /admin only.",
+    },
 }
 
 
-class Description:
-    """``routes`` is the whole table; it is read when somebody asks."""
+class OpenApiHandler:
+    """``table`` returns all routes; it is called at the first request."""
 
-    def __init__(self, routes: Callable[[], Sequence[Route]], version: str) -> None:
-        self._routes = routes
+    def __init__(self, table: Callable[[], Sequence[ControlRoute]], version: str) -> None:
+        self._table = table
         self._version = version
         self._body = b""
 
+    def routes(self) -> Sequence[ControlRoute]:
+        return (ControlRoute("GET", "/openapi.json", "open", self.show),)
+
     async def show(self, request: Request) -> None:
-        """GET /openapi.json: the same for everybody, and nothing in it is a secret."""
-        if not self._body:  # it takes some 10 ms
-            self._body = await asyncio.to_thread(self._encoded)
-        await send(request, request.reply, 200, _LINES, self._body)
+        """GET /openapi.json: open to everyone, because it contains nothing of the configuration."""
+        if not self._body:  # takes some 10 ms
+            self._body = await asyncio.to_thread(self._encode)
+        await send(request, request.reply, 200, _HEADER_LINES, self._body)
 
-    def _encoded(self) -> bytes:
-        return json.encode(document(self._routes(), self._version))
+    def _encode(self) -> bytes:
+        return json.encode(document(self._table(), self._version))
 
 
-def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
+def document(routes: Sequence[ControlRoute], version: str) -> dict[str, Any]:
     """The OpenAPI Object."""
     types = [kind for route in routes if route.operation is not None for kind in route.operation.types]
-    schemas = Schemas([faults.Error, *api.TYPES, *types])
+    schemas = Schemas([Error, *api.TYPES, *types])
     return {
         "openapi": "3.1.1",
         "info": {"title": "Sluice", "version": version, "description": _TEXT, "license": _LICENSE},
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
-        "paths": api.paths() | paths(routes, schemas),
+        "paths": api.api_paths() | control_paths(routes, schemas),
         "components": {
             "schemas": schemas.components,
-            "responses": faults.components(),
-            "parameters": wishes.parameters(),
-            "headers": wishes.headers(),
+            "responses": error_components(),
+            "parameters": headers.parameter_components(),
+            "headers": headers.header_components(),
             "securitySchemes": _SCHEMES,
         },
     }

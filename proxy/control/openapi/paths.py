@@ -1,97 +1,101 @@
-"""The paths of the control plane, out of its table of routes."""
+"""The paths of the control plane, from its table of routes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from proxy.control.http.router import Route
-from proxy.control.openapi import faults
-from proxy.control.openapi.operation import JSON, Operation
-from proxy.control.openapi.schemas import Schemas, parameters
+from proxy.control.http.operation import JSON, Operation
+from proxy.control.http.router import ControlRoute
+from proxy.control.openapi.errors import error_references
+from proxy.control.openapi.schemas import Schemas, query_parameters
 
-FORM = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
 
 _PARAMETER = re.compile(r"\{\+?(\w+)\}")
 _SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
-_BODY_ERRORS = (400, 408, 413, 415, 503)
+_BODY_ERRORS: Final = (400, 408, 413, 415, 503)
 
 
-def paths(routes: Iterable[Route], schemas: Schemas) -> dict[str, Any]:
-    """Of routes with the same method and path the last counts, as it does for the router."""
+def control_paths(routes: Iterable[ControlRoute], schemas: Schemas) -> dict[str, Any]:
+    """A Paths Object. Of routes with the same method and path the last counts, as for the router."""
     found: dict[str, dict[str, Any]] = {}
     for route in routes:
         if route.operation is not None:
             path = found.setdefault(route.path.replace("{+", "{"), {})
-            path[route.method.lower()] = _operation(route, route.operation, schemas)
+            path[route.method.lower()] = _operation_object(route, route.operation, schemas)
     return found
 
 
-def _operation(route: Route, told: Operation, schemas: Schemas) -> dict[str, Any]:
-    given = _parameters(route, told)
+def _operation_object(route: ControlRoute, operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    parameters = _parameters(route, operation)
     return {
-        "tags": [told.tag],
+        "tags": [operation.tag],
         "operationId": _SEPARATOR.sub("_", f"{route.method.lower()}{route.path}").strip("_"),
-        "summary": told.summary,
-        **({"description": told.notes} if told.notes else {}),
+        "summary": operation.summary,
+        **({"description": operation.notes} if operation.notes else {}),
         "security": _security(route),
-        **({"parameters": given} if given else {}),
-        **({"requestBody": _body(told, schemas)} if told.body is not None else {}),
-        "responses": _responses(route, told, schemas),
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": _request_body(operation, schemas)} if operation.body is not None else {}),
+        "responses": _responses(route, operation, schemas),
     }
 
 
-def _security(route: Route) -> list[dict[str, list[str]]]:
-    if route.wants == "open":
+def _security(route: ControlRoute) -> list[dict[str, list[str]]]:
+    if route.credential == "open":
         return []
     session: list[dict[str, list[str]]] = [{"session": []}] if route.path.startswith("/admin/") else []
     return [{"adminToken": []}, *session]
 
 
-def _parameters(route: Route, told: Operation) -> list[dict[str, Any]]:
+def _parameters(route: ControlRoute, operation: Operation) -> list[dict[str, Any]]:
     path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(route.path)
     ]
-    return path + (parameters(told.query) if told.query is not None else [])
+    return path + (query_parameters(operation.query) if operation.query is not None else [])
 
 
-def _body(told: Operation, schemas: Schemas) -> dict[str, Any]:
-    kinds = (JSON, FORM) if told.form else (JSON,)
-    content = {"schema": schemas.of(told.body)} | ({"example": told.example} if told.example is not None else {})
-    return {"required": not told.optional, "content": dict.fromkeys(kinds, content)}
+def _request_body(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    kinds = (JSON, FORM) if operation.form else (JSON,)
+    example = {"example": operation.example} if operation.example is not None else {}
+    content = {"schema": schemas.of(operation.body), **example}
+    return {"required": not operation.optional, "content": dict.fromkeys(kinds, content)}
 
 
-def _responses(route: Route, told: Operation, schemas: Schemas) -> dict[str, Any]:
-    good = {told.status: _good(told, schemas)}
-    others = {status: _answer("It could not be done.", kind, schemas) for status, kind in told.answers.items()}
-    answers = {str(status): answer for status, answer in (good | others).items()}
-    return faults.refer(_errors(route, told)) | answers
+def _responses(route: ControlRoute, operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    success = {operation.status: _success(operation, schemas)}
+    others = {status: _json_response("It failed.", kind, schemas) for status, kind in operation.answers.items()}
+    responses = {str(status): response for status, response in (success | others).items()}
+    return error_references(_errors(route, operation)) | responses
 
 
-def _good(told: Operation, schemas: Schemas) -> dict[str, Any]:
-    if told.answer is not None:
-        return _answer("As told.", told.answer, schemas)
-    events = {name: schemas.of(kind) for name, kind in told.events.items()}
-    more = {"x-events": events} if events else {}
-    content: dict[str, Any] = {kind: {} for kind in told.media}
-    return {"description": "Done." if not content else "As told.", **({"content": content} if content else {}), **more}
+def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    if operation.answer is not None:
+        return _json_response("Success.", operation.answer, schemas)
+    content: dict[str, Any] = {kind: {} for kind in operation.media}
+    events = {name: schemas.of(kind) for name, kind in operation.events.items()}
+    return {
+        "description": "Success.",
+        **({"content": content} if content else {}),
+        **({"x-events": events} if events else {}),
+    }
 
 
-def _answer(text: str, kind: Any, schemas: Schemas) -> dict[str, Any]:
+def _json_response(text: str, kind: Any, schemas: Schemas) -> dict[str, Any]:
     return {"description": text, "content": {JSON: {"schema": schemas.of(kind)}}}
 
 
-def _errors(route: Route, told: Operation) -> list[int | str]:
-    """What follows from the route, beside what it says itself."""
-    found: list[int | str] = list(told.errors)
-    if route.wants == "admin":
+def _errors(route: ControlRoute, operation: Operation) -> list[int | str]:
+    """The errors that the operation lists, and those that follow from its route."""
+    found: list[int | str] = list(operation.errors)
+    if route.credential == "admin":
         found += (401, 429) if route.method == "GET" else (401, 403, 429)
     if "{" in route.path:
         found.append(404)
-    if told.query is not None:
+    if operation.query is not None:
         found.append(400)
-    if told.body is not None:
+    if operation.body is not None:
         found += _BODY_ERRORS
     return found

@@ -1,0 +1,1 @@
+"""Pages and files: the Prometheus scrape, the dashboard, Swagger UI and Redoc."""

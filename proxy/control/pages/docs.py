@@ -1,56 +1,62 @@
-"""The pages that show the API description: Swagger UI and Redoc, from files that are packaged, so that they work alone.
+"""Swagger UI and Redoc for the OpenAPI document. Their files are part of the package, so they work offline.
 
-They are megabytes that few ever ask for: each is read when somebody first does.
+The files are megabytes that are rarely requested, so each is read at its first request.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import Final
 
-from proxy.control.pages.assets import Asset, answer, read
-from proxy.errors import ClientFault
+from proxy.control.http.router import ControlRoute
+from proxy.control.pages.files import FILE_HEADERS, StaticFile, content_type, read_file, send_file, unknown_file
 from proxy.server.connection import Request
-from proxy.server.security import NOSNIFF, page_lines
+from proxy.server.security import page_lines
 
-_SCRIPT = b"text/javascript; charset=utf-8"
-_STYLE = b"text/css; charset=utf-8"
-_SERVED = {
-    "swagger-ui-bundle.js": _SCRIPT,
-    "swagger-ui.css": _STYLE,
-    "docs.js": _SCRIPT,
-    "redoc.standalone.js": _SCRIPT,
-    "redoc.js": _SCRIPT,
-    "redoc.css": _STYLE,
-}
-_FILE = NOSNIFF + b"Cross-Origin-Resource-Policy: same-origin\r\nCache-Control: no-cache\r\nVary: Accept-Encoding\r\n"
+_FILES: Final = (
+    "swagger-ui-bundle.js",
+    "swagger-ui.css",
+    "docs.js",
+    "redoc.standalone.js",
+    "redoc.js",
+    "redoc.css",
+)
 
 
-class Docs:
-    """None of it is worth a credential: it is what the package of anybody has."""
+class DocsPages:
+    """Open to everyone: the files are the same in every copy of the package."""
 
     def __init__(self) -> None:
         self._folder = files("proxy.control.pages") / "docs_assets"
-        self._read: dict[str, Asset] = {}
+        self._files: dict[str, StaticFile] = {}
+
+    def routes(self) -> Sequence[ControlRoute]:
+        return (
+            ControlRoute("GET", "/docs", "open", self.swagger),
+            ControlRoute("GET", "/docs/{name}", "open", self.file),
+            ControlRoute("GET", "/redoc", "open", self.redoc),
+        )
 
     async def swagger(self, request: Request) -> None:
         """GET /docs."""
-        await self._answer(request, "docs.html", page_lines())
+        await self._send(request, "docs.html", page_lines())
 
     async def redoc(self, request: Request) -> None:
-        """GET /redoc. Of its two style elements one is empty when it is made; its search is a worker out of a blob."""
+        """GET /redoc. Its policy allows an empty style element, one with a known text, and a worker from a blob."""
         scrollbar = (self._folder / "redoc.scrollbar.css").read_bytes()
-        await self._answer(request, "redoc.html", page_lines(styles=[b"", scrollbar], workers=["blob:"]))
+        await self._send(request, "redoc.html", page_lines(styles=[b"", scrollbar], workers=["blob:"]))
 
     async def file(self, request: Request, name: str) -> None:
         """GET /docs/{name}. Raises ClientFault (404) for any other name."""
-        kind = _SERVED.get(name)
-        if kind is None:
-            raise ClientFault("There is no such file.", status=404, code="unknown_path")
-        await self._answer(request, name, b"Content-Type: %b\r\n" % kind + _FILE)
+        kind = content_type(name)
+        if name not in _FILES or kind is None:
+            raise unknown_file()
+        await self._send(request, name, kind + FILE_HEADERS)
 
-    async def _answer(self, request: Request, name: str, lines: bytes) -> None:
-        found = self._read.get(name)
-        if found is None:  # packing a megabyte takes a tenth of a second
-            found = self._read[name] = await asyncio.to_thread(read, self._folder / name, lines)
-        await answer(request, found)
+    async def _send(self, request: Request, name: str, header_lines: bytes) -> None:
+        file = self._files.get(name)
+        if file is None:  # in a thread: compressing a megabyte takes a tenth of a second
+            file = self._files[name] = await asyncio.to_thread(read_file, self._folder / name, header_lines)
+        await send_file(request, file)

@@ -1,50 +1,52 @@
-"""The route of the effective configuration, in which every secret is masked."""
+"""Show the effective configuration with every secret masked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct, json
 
 from proxy.config.schema import Config
 from proxy.config.secret import plain
-from proxy.control.http.replies import JSON
+from proxy.control.http.operation import Operation
+from proxy.control.http.responses import JSON_HEADERS
+from proxy.control.http.router import ControlRoute
+from proxy.control.live import LiveConfig
 from proxy.server.connection import Request
 
 
 class ConfigView(Struct, rename="camel"):
-    """``config`` as it could stand in the file, defaults filled in; ``path`` is ``null`` where there is no file;
-    ``waitsForStart`` are the keys that were changed in it and are only looked at when the process starts."""
+    """``config``: as in a configuration file, with defaults. ``path``: ``null`` without a file. ``waitsForStart``:
+    changed keys that take effect at the next start only."""
 
     config: dict[str, Any]
     path: str | None
     waits_for_start: list[str]
 
 
-class ConfigPage:
-    """``path`` is that of the configuration's file, ``""`` if there is none."""
+class ConfigHandler:
+    def __init__(self, live: LiveConfig) -> None:
+        self._live = live
 
-    def __init__(
-        self, config: Callable[[], Config], path: Callable[[], str], waits: Callable[[], Sequence[str]]
-    ) -> None:
-        self._config = config
-        self._path = path
-        self._waits = waits
+    def routes(self) -> Sequence[ControlRoute]:
+        operation = Operation("operator", "Show the effective configuration without secrets", ConfigView)
+        return (ControlRoute("GET", "/admin/config", "admin", self.show, operation),)
 
     async def show(self, request: Request) -> None:
         """GET /admin/config."""
-        # In a thread: thousands of models take a while, and the configuration never changes.
-        body = await asyncio.to_thread(_encoded, self._config(), self._path() or None, list(self._waits()))
-        request.reply.send(200, JSON, body)
+        live = self._live
+        # In a thread, because thousands of models take a while. The configuration is immutable.
+        body = await asyncio.to_thread(_encode, live.config, live.config_path or None, list(live.waiting))
+        request.reply.send(200, JSON_HEADERS, body)
 
 
-def shown(config: Config) -> dict[str, Any]:
-    """Keys in camelCase; every secret is ``********``."""
+def masked(config: Config) -> dict[str, Any]:
+    """The configuration with keys in camelCase and ``********`` for secrets."""
     found: dict[str, Any] = plain(config, lambda secret: secret.shown)
     return found
 
 
-def _encoded(config: Config, path: str | None, waits: list[str]) -> bytes:
-    return json.encode(ConfigView(shown(config), path, waits))
+def _encode(config: Config, path: str | None, waiting: list[str]) -> bytes:
+    return json.encode(ConfigView(masked(config), path, waiting))

@@ -1,15 +1,18 @@
-"""The route of the limits: what they allow, and who has used how much of them."""
+"""Show the rate limits, and the buckets of clients that use most of them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 from msgspec import Struct
 
-from proxy.config.schema import Config, RateLimiting
-from proxy.control.http.replies import send
+from proxy.config.schema import RateLimiting
+from proxy.control.http.operation import Operation
+from proxy.control.http.responses import send_json
+from proxy.control.http.router import ControlRoute
+from proxy.control.live import LiveConfig
 from proxy.limits.base import Level, Limit, Store, Unit
 from proxy.limits.failover import Failover, StoreDown
 from proxy.limits.limiter import Limiter
@@ -18,12 +21,12 @@ from proxy.limits.reservation import remaining
 from proxy.limits.rules import Bounds, Rules
 from proxy.server.connection import Request
 
-MOST = 200  # buckets of one limit
-SURVEY_SECS = 2.0
+MAX_BUCKETS: Final = 200  # of one limit
+SURVEY_SECS: Final = 2.0
 
 
 class StoreView(Struct, rename="camel"):
-    """``since`` in Unix seconds."""
+    """The connection to a remote store; ``since`` in Unix seconds."""
 
     status: Literal["up", "down"]
     since: float
@@ -31,8 +34,8 @@ class StoreView(Struct, rename="camel"):
 
 
 class LimitView(Struct, rename="camel"):
-    """``limit`` is the configured number. ``capacity`` at once, and ``perSecond`` more; slots (``concurrent``) gain
-    none, they are given back."""
+    """``limit``: the configured number. ``capacity``: of a full bucket, refilled by ``perSecond``; slots
+    (``concurrent``) are returned instead."""
 
     level: Level
     unit: Unit
@@ -42,9 +45,9 @@ class LimitView(Struct, rename="camel"):
 
 
 class BucketView(Struct, rename="camel"):
-    """``limit`` and ``remaining`` are what clients read in ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``.
-    ``used`` of ``capacity``, up to twice as much in debt; full again after ``resetAfter`` seconds, ``null`` for slots.
-    A client with limits of its own that has asked nothing for long is shown as if it had those of the configuration."""
+    """``limit`` and ``remaining``: as in ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``. ``used`` of
+    ``capacity``, or up to twice as much while in debt. ``resetAfter``: seconds until full; ``null`` for slots.
+    An idle client with its own limits may be shown with those of the configuration."""
 
     level: Level
     unit: Unit
@@ -57,9 +60,9 @@ class BucketView(Struct, rename="camel"):
 
 
 class LimitsView(Struct, rename="camel"):
-    """``enabled``: the levels of the configuration hold. ``credentialLimits``: the own limits of a key or token hold,
-    which is so wherever authentication is on. ``storeState`` is that of a store that is reached over a network. Of each
-    limit the fullest buckets are told."""
+    """``enabled``: the limits of the configuration are enforced. ``credentialLimits``: the limits of keys and tokens
+    are enforced, as always with authentication. ``storeState``: of a remote store. ``buckets``: of each limit, those
+    with the highest use."""
 
     enabled: bool
     credential_limits: bool
@@ -70,16 +73,20 @@ class LimitsView(Struct, rename="camel"):
     buckets: list[BucketView]
 
 
-class RateLimits:
-    def __init__(self, config: Callable[[], Config], limiter: Limiter) -> None:
-        self._config = config
+class RateLimitHandler:
+    def __init__(self, live: LiveConfig, limiter: Limiter) -> None:
+        self._live = live
         self._limiter = limiter
+
+    def routes(self) -> Sequence[ControlRoute]:
+        operation = Operation("operator", "Show the rate limits and their use", LimitsView)
+        return (ControlRoute("GET", "/admin/rate-limits", "admin", self.show, operation),)
 
     async def show(self, request: Request) -> None:
         """GET /admin/rate-limits."""
         limits = _limits(self._limiter.rules)
         buckets = await self._buckets(limits)
-        send(request, 200, self._view(self._config().rate_limiting, limits, buckets))
+        send_json(request, 200, self._view(self._live.config.rate_limiting, limits, buckets))
 
     def _view(self, settings: RateLimiting, limits: Sequence[Limit], buckets: list[BucketView]) -> LimitsView:
         return LimitsView(
@@ -94,7 +101,7 @@ class RateLimits:
 
     async def _buckets(self, limits: Sequence[Limit]) -> list[BucketView]:
         own = self._limiter.own_limits()
-        # A store finds buckets by the name of a limit and tells how much of that very limit is used.
+        # A store finds buckets by the name of a limit, and returns the part of that limit that is used.
         named = {limit.name: limit for limit in (*own.values(), *limits)}
         found = await self._found(list(named.values()))
         return [
@@ -109,13 +116,13 @@ class RateLimits:
         if isinstance(store, Memory):
             found = []
             for limit in limits:
-                found.append(store.top_usage(limit, MOST))
-                await asyncio.sleep(0)  # a million clients take some time
+                found.append(store.top_usage(limit, MAX_BUCKETS))
+                await asyncio.sleep(0)  # a million clients take a while
             return found
         if not isinstance(store, Failover):
             return [[] for _ in limits]
         try:
-            return await store.survey(limits, MOST, SURVEY_SECS)
+            return await store.survey(limits, MAX_BUCKETS, SURVEY_SECS)
         except StoreDown:
             return [[] for _ in limits]
 
@@ -126,7 +133,7 @@ def _limits(rules: Rules) -> list[Limit]:
 
 
 def _size(limit: Limit) -> float:
-    """What a part is a part of: seconds of refilling, or slots."""
+    """The whole that a part refers to: seconds of refilling, or slots."""
     return limit.refill or limit.capacity
 
 

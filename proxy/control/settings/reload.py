@@ -1,30 +1,20 @@
-"""The route that loads the configuration again, and what is told of it, whoever set it off."""
+"""Load the configuration file again."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 
 from msgspec import Struct
 
-from proxy.control.http.replies import send
+from proxy.control.http.operation import Operation
+from proxy.control.http.responses import send_json
+from proxy.control.http.router import ControlRoute
+from proxy.control.live import LiveConfig, ReloadResult
 from proxy.server.connection import Request
 
 
-class Reloaded(Struct, rename="camel"):
-    """What became of it; also the event ``reload``. Of one that was not ``loaded`` nothing is in force.
-
-    ``why`` says what set it off; ``waitsForStart`` are the changed keys that are looked at when the process starts.
-    """
-
-    loaded: bool
-    why: str = ""
-    notices: list[str] = []
-    mistakes: list[str] = []
-    waits_for_start: list[str] = []
-
-
-class Refusal(Struct):
-    """OpenAI's error object, with each mistake as a line of its own."""
+class ReloadErrorObject(Struct):
+    """OpenAI's error object, with each mistake on a line of its own."""
 
     message: str
     type: str
@@ -33,25 +23,31 @@ class Refusal(Struct):
     param: None = None
 
 
-class Refused(Struct):
-    error: Refusal
+class ReloadError(Struct):
+    """A configuration that cannot be loaded."""
+
+    error: ReloadErrorObject
 
 
-class Reload:
-    """``again`` loads it; ``None``: there is no file to load it from."""
+class ReloadHandler:
+    def __init__(self, live: LiveConfig) -> None:
+        self._live = live
 
-    def __init__(self, again: Callable[[], Awaitable[Reloaded]] | None) -> None:
-        self._again = again
+    def routes(self) -> Sequence[ControlRoute]:
+        operation = Operation("operator", "Reload the configuration", ReloadResult, answers={409: ReloadError})
+        return (ControlRoute("POST", "/admin/reload", "admin", self.run, operation),)
 
     async def run(self, request: Request) -> None:
-        """POST /admin/reload: 200 when it is in force, 409 with every mistake when it cannot be."""
-        if self._again is None:
-            send(request, 409, _refused(["The gateway was started without a file of its configuration."]))
-            return
-        found = await self._again()
-        send(request, *((200, found) if found.loaded else (409, _refused(found.mistakes))))
+        """POST /admin/reload: 200 once it is in force; 409 with every mistake, and the old one stays in force."""
+        result = await self._live.reload()
+        if result is None:
+            send_json(request, 409, _error(["The gateway was started without a configuration file."]))
+        elif result.loaded:
+            send_json(request, 200, result)
+        else:
+            send_json(request, 409, _error(result.mistakes))
 
 
-def _refused(mistakes: list[str]) -> Refused:
+def _error(mistakes: list[str]) -> ReloadError:
     message = "The configuration cannot be loaded again; what runs stays."
-    return Refused(Refusal(message, "invalid_request_error", "invalid_configuration", mistakes))
+    return ReloadError(ReloadErrorObject(message, "invalid_request_error", "invalid_configuration", mistakes))

@@ -12,10 +12,10 @@ import pytest
 from proxy.config.schema import ListenTls
 from proxy.control.access.credential import COOKIE
 from proxy.control.access.login import Login
-from proxy.control.http.replies import send
-from proxy.control.http.router import Route
+from proxy.control.http.responses import send_json
+from proxy.control.http.router import ControlRoute
 from proxy.server.connection import Request
-from tests.control.served import BEARER, TOKEN, Served
+from tests.control.server import BEARER, TOKEN, ControlServer
 from tests.support import Answer, Authority
 from tests.support.secure import SecureClient
 
@@ -23,22 +23,17 @@ FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 async def told(request: Request) -> None:
-    send(request, 200, {})
+    send_json(request, 200, {})
 
 
-def routes(plane: Served) -> Iterable[Route]:
-    login = Login(plane.credential, plane.attempts, plane.bodies)
-    return [
-        Route("GET", "/admin/login", "open", login.follow),
-        Route("POST", "/admin/login", "open", login.log_in),
-        Route("POST", "/admin/logout", "open", login.log_out),
-        Route("GET", "/admin/thing", "admin", told),
-    ]
+def routes(plane: ControlServer) -> Iterable[ControlRoute]:
+    login = Login(plane.credential, plane.throttle, plane.bodies)
+    return [*login.routes(), ControlRoute("GET", "/admin/thing", "admin", told)]
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Served]:
-    async with Served(routes) as plane:
+async def plane() -> AsyncIterator[ControlServer]:
+    async with ControlServer(routes) as plane:
         yield plane
 
 
@@ -49,11 +44,11 @@ def given(answer: Answer) -> tuple[str, str]:
     return "Cookie", pair
 
 
-async def inside(plane: Served, cookie: tuple[str, str]) -> bool:
+async def inside(plane: ControlServer, cookie: tuple[str, str]) -> bool:
     return (await plane.fetch("GET", "/admin/thing", cookie)).status == 200
 
 
-async def test_the_printed_link_leads_in(plane: Served) -> None:
+async def test_the_printed_link_logs_in(plane: ControlServer) -> None:
     answer = await plane.fetch("GET", plane.credential.login_path)
     assert (answer.status, answer.header("location"), answer.body) == (303, "/", b"")
     assert answer.header("referrer-policy") == "no-referrer"
@@ -62,14 +57,14 @@ async def test_the_printed_link_leads_in(plane: Served) -> None:
     assert await inside(plane, given(answer))
 
 
-@pytest.mark.parametrize("query", ["", "?", "?token=", "?token=wrong", f"?Token={TOKEN}", "?token=%FF%00", "?;&=&"])
-async def test_another_link_does_not(query: str, plane: Served) -> None:
+@pytest.mark.parametrize("query", ["", "?", "?token=", "?token=wrong", f"?LoginBody={TOKEN}", "?token=%FF%00", "?;&=&"])
+async def test_a_link_with_another_token_does_not(query: str, plane: ControlServer) -> None:
     answer = await plane.fetch("GET", f"/admin/login{query}")
     assert (answer.status, answer.header("set-cookie")) == (401, None)
     assert answer.header("www-authenticate") == 'Bearer realm="sluice-admin"'
 
 
-async def test_a_link_in_somebodys_image_is_not_looked_at(plane: Served) -> None:
+async def test_a_link_in_an_image_is_rejected(plane: ControlServer) -> None:
     for _ in range(10):
         answer = await plane.fetch("GET", "/admin/login?token=wrong", ("Sec-Fetch-Dest", "image"))
         assert answer.status == 403
@@ -77,7 +72,7 @@ async def test_a_link_in_somebodys_image_is_not_looked_at(plane: Served) -> None
     assert (await plane.fetch("GET", plane.credential.login_path, *opened)).status == 303
 
 
-async def test_json_and_forms_lead_in(plane: Served) -> None:
+async def test_json_and_forms_log_in(plane: ControlServer) -> None:
     by_json = await plane.fetch("POST", "/admin/login", json={"token": TOKEN})
     by_form = await plane.fetch("POST", "/admin/login", FORM, body=f"a=b&token={quote(TOKEN)}".encode())
     for answer in (by_json, by_form):
@@ -85,7 +80,7 @@ async def test_json_and_forms_lead_in(plane: Served) -> None:
         assert await inside(plane, given(answer))
 
 
-async def test_a_wrong_token_does_not_and_takes_its_time(plane: Served) -> None:
+async def test_a_wrong_token_is_rejected_with_a_delay(plane: ControlServer) -> None:
     for body in ({"json": {"token": "wrong"}}, {"headers_": FORM, "body": b"token=wrong"}):
         headers = [body.pop("headers_")] if "headers_" in body else []
         answer = await plane.fetch("POST", "/admin/login", *headers, **body)
@@ -104,18 +99,20 @@ async def test_a_wrong_token_does_not_and_takes_its_time(plane: Served) -> None:
         ({"headers": [FORM], "body": b"a&" * 200}, "invalid_value"),
     ],
 )
-async def test_what_is_no_login_is_a_400_and_no_guess(request_: dict[str, object], code: str, plane: Served) -> None:
+async def test_an_invalid_login_is_a_400_and_no_guess(
+    request_: dict[str, object], code: str, plane: ControlServer
+) -> None:
     client = await plane.client()
     for _ in range(7):
         answer = await client.fetch("POST", "/admin/login", **request_)
         assert (answer.status, answer.json["error"]["code"]) == (400, code)
 
 
-async def test_half_a_character_is_a_wrong_token(plane: Served) -> None:
+async def test_a_lone_surrogate_is_a_wrong_token(plane: ControlServer) -> None:
     assert (await plane.fetch("POST", "/admin/login", body=b'{"token": "\\ud800"}')).status == 401
 
 
-async def test_failed_logins_of_every_kind_are_counted_together(plane: Served) -> None:
+async def test_failed_logins_of_every_kind_are_counted_together(plane: ControlServer) -> None:
     async def try_all() -> list[int]:
         return [
             (await plane.fetch("POST", "/admin/login", json={"token": "wrong"})).status,
@@ -130,31 +127,31 @@ async def test_failed_logins_of_every_kind_are_counted_together(plane: Served) -
     assert (await plane.fetch("POST", "/admin/login", json={"token": TOKEN})).status == 204
 
 
-async def test_logins_at_once_win_nothing(plane: Served) -> None:
+async def test_parallel_logins_gain_nothing(plane: ControlServer) -> None:
     tries = (plane.fetch("POST", "/admin/login", json={"token": f"wrong{n}"}) for n in range(20))
     assert sorted(answer.status for answer in await asyncio.gather(*tries)) == [401] * 5 + [429] * 15
 
 
-async def test_logging_in_again_ends_the_session_before(plane: Served) -> None:
+async def test_a_new_login_ends_the_previous_session(plane: ControlServer) -> None:
     first = given(await plane.fetch("GET", plane.credential.login_path))
     second = given(await plane.fetch("GET", plane.credential.login_path, first))
     assert (await inside(plane, first), await inside(plane, second)) == (False, True)
 
 
-async def test_sessions_of_two_browsers_live_side_by_side(plane: Served) -> None:
+async def test_two_browsers_have_independent_sessions(plane: ControlServer) -> None:
     first = given(await plane.fetch("GET", plane.credential.login_path))
     second = given(await plane.fetch("POST", "/admin/login", json={"token": TOKEN}))
     assert (await inside(plane, first), await inside(plane, second)) == (True, True)
 
 
-async def test_a_wrong_login_leaves_the_session_alone(plane: Served) -> None:
+async def test_a_failed_login_keeps_the_session(plane: ControlServer) -> None:
     cookie = given(await plane.fetch("GET", plane.credential.login_path))
     answer = await plane.fetch("POST", "/admin/login", cookie, json={"token": "wrong"})
     assert (answer.status, answer.header("set-cookie")) == (401, None)
     assert await inside(plane, cookie)
 
 
-async def test_logging_out_ends_the_session_and_makes_the_browser_forget_it(plane: Served) -> None:
+async def test_logout_ends_the_session_and_deletes_the_cookie(plane: ControlServer) -> None:
     cookie = given(await plane.fetch("GET", plane.credential.login_path))
     answer = await plane.fetch("POST", "/admin/logout", cookie)
     assert answer.status == 204
@@ -164,23 +161,23 @@ async def test_logging_out_ends_the_session_and_makes_the_browser_forget_it(plan
     assert (await plane.fetch("POST", "/admin/logout")).status == 204
 
 
-async def test_another_site_logs_nobody_out(plane: Served) -> None:
+async def test_a_cross_site_logout_is_rejected(plane: ControlServer) -> None:
     cookie = given(await plane.fetch("GET", plane.credential.login_path))
     assert (await plane.fetch("POST", "/admin/logout", cookie, ("Origin", "https://evil.example"))).status == 403
     assert await inside(plane, cookie)
 
 
-async def test_the_cookie_is_secure_where_the_browser_came_by_tls(plane: Served) -> None:
+async def test_the_cookie_is_secure_behind_a_tls_proxy(plane: ControlServer) -> None:
     by_proxy = await plane.fetch("GET", plane.credential.login_path, ("X-Forwarded-Proto", "https"))
     assert (by_proxy.header("set-cookie") or "").endswith("; Secure")
     plain = await plane.fetch("GET", plane.credential.login_path, ("X-Forwarded-Proto", "http"))
     assert "Secure" not in (plain.header("set-cookie") or "")
 
 
-async def test_the_cookie_is_secure_where_the_gateway_itself_speaks_tls(tmp_path: Path, authority: Authority) -> None:
+async def test_the_cookie_is_secure_with_our_own_tls(tmp_path: Path, authority: Authority) -> None:
     chain, key = authority.server_files(tmp_path)
     async with (
-        Served(routes, tls=ListenTls(cert_file=str(chain), key_file=str(key))) as plane,
+        ControlServer(routes, tls=ListenTls(cert_file=str(chain), key_file=str(key))) as plane,
         SecureClient(plane.port, authority.client_context()) as client,
     ):
         answer = await client.fetch("GET", plane.credential.login_path)
@@ -188,13 +185,13 @@ async def test_the_cookie_is_secure_where_the_gateway_itself_speaks_tls(tmp_path
         assert (answer.header("strict-transport-security") or "").startswith("max-age=")
 
 
-async def test_a_client_that_leaves_while_its_wrong_guess_waits_does_no_harm(plane: Served) -> None:
+async def test_a_disconnect_during_the_delay_is_handled(plane: ControlServer) -> None:
     hold = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
         await hold.wait()
 
-    plane.attempts._sleep = sleep
+    plane.throttle._sleep = sleep
     client = await plane.client()
     await client.request("GET", "/admin/thing", headers=[("Authorization", "Bearer wrong")])
     client.reset()

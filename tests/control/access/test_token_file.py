@@ -17,25 +17,25 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_it_is_made_once_and_then_kept(tmp_path: Path) -> None:
+def test_the_token_is_made_once_and_then_read(tmp_path: Path) -> None:
     token = read_or_make(tmp_path)
     assert len(token) >= 43
     assert read_or_make(tmp_path) == token
     assert read_or_make(tmp_path / "other") != token
 
 
-def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     read_or_make(folder)
     assert (mode(folder), mode(folder / NAME)) == (0o700, 0o600)
 
 
-def test_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
+def test_no_temporary_file_is_left(tmp_path: Path) -> None:
     read_or_make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_those_who_start_at_once_agree_on_one(tmp_path: Path) -> None:
+def test_processes_that_start_together_agree_on_one_token(tmp_path: Path) -> None:
     together = Barrier(8)
 
     def start() -> str:
@@ -46,13 +46,13 @@ def test_those_who_start_at_once_agree_on_one(tmp_path: Path) -> None:
         assert len({future.result() for future in [pool.submit(start) for _ in range(8)]}) == 1
 
 
-def test_one_that_somebody_wrote_is_taken_without_the_end_of_its_line(tmp_path: Path) -> None:
+def test_white_space_around_a_token_is_ignored(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("my-own-token\r\n")
     assert read_or_make(tmp_path) == "my-own-token"
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two words\n", b"two\nlines\n", b"t\xc3\xb6ken", b"a\x00b"])
-def test_what_is_no_token_stops_the_start_and_names_the_file(content: bytes, tmp_path: Path) -> None:
+def test_invalid_content_is_an_error_that_names_the_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(ConfigError) as error:
         read_or_make(tmp_path)
@@ -60,21 +60,21 @@ def test_what_is_no_token_stops_the_start_and_names_the_file(content: bytes, tmp
     assert (tmp_path / NAME).read_bytes() == content
 
 
-def test_what_cannot_be_read_stops_the_start_and_names_the_file(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
     with pytest.raises(ConfigError, match="directory") as error:
         read_or_make(tmp_path)
     assert str(tmp_path / NAME) in error.value.mistakes[0]
 
 
-def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError) as error:
         read_or_make(tmp_path / "file" / "data")
     assert str(tmp_path / "file" / "data") in error.value.mistakes[0]
 
 
-def test_a_token_that_points_nowhere_stops_the_start(tmp_path: Path) -> None:
+def test_a_dangling_link_is_an_error(tmp_path: Path) -> None:
     (tmp_path / NAME).symlink_to(tmp_path / "gone")
     with pytest.raises(ConfigError):
         read_or_make(tmp_path)

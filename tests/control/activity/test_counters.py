@@ -9,18 +9,18 @@ import pytest
 
 from proxy.dialects.usage import Usage
 from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED
-from tests.control.operated import TWO, Operated
+from tests.control.admin import TWO, AdminServer
 from tests.support.clock import MIDNIGHT
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Operated]:
-    async with Operated(TWO) as plane:
-        plane.operator.recorder.stop()
+async def plane() -> AsyncIterator[AdminServer]:
+    async with AdminServer(TWO) as plane:
+        plane.activity.recorder.stop()
         yield plane
 
 
-async def test_before_the_first_request_everything_is_0_or_unknown(plane: Operated) -> None:
+async def test_counters_begin_at_zero(plane: AdminServer) -> None:
     found = (await plane.ask("GET", "/admin/metrics")).json
     assert found.pop("uptime") < 10
     assert found == {
@@ -36,13 +36,13 @@ async def test_before_the_first_request_everything_is_0_or_unknown(plane: Operat
     }
 
 
-async def test_each_outcome_is_counted_where_it_belongs(plane: Operated) -> None:
+async def test_requests_are_counted_by_outcome(plane: AdminServer) -> None:
     now = asyncio.get_running_loop().time()
     plane.settle(began=now - 1.0, ended=now, usage=Usage(1, 2, 3, 4))
     for outcome in ("error", "broken", "cancelled"):
         plane.settle(began=now - 3.0, ended=now, outcome=outcome, usage=None)
     plane.settle(began=now - 5.0, ended=now, outcome="client_gone", usage=None, fallback_used=True)
-    plane.active = 7
+    plane.running = 7
     found = (await plane.ask("GET", "/admin/metrics")).json
     assert (found["totalRequests"], found["successfulRequests"], found["failedRequests"]) == (5, 1, 3)
     assert found["disconnectedRequests"] == 1
@@ -50,19 +50,19 @@ async def test_each_outcome_is_counted_where_it_belongs(plane: Operated) -> None
     assert found["tokens"] == {"input": 1, "cached": 2, "output": 3, "reasoning": 4}
 
 
-async def test_the_history_and_the_totals_are_of_calls_to_models_only(plane: Operated) -> None:
+async def test_only_calls_to_models_are_counted(plane: AdminServer) -> None:
     for endpoint in (MODELS, OPAQUE, UNROUTED):
         plane.settle(endpoint=endpoint, outcome="error", error="x")
     plane.settle()
-    plane.operator.recorder.tick()
-    plane.operator.recorder.stop()
+    plane.activity.recorder.tick()
+    plane.activity.recorder.stop()
     assert (await plane.ask("GET", "/admin/metrics")).json["totalRequests"] == 1
     last = (await plane.ask("GET", "/admin/history?last=1")).json["seconds"][0]
     assert (last["requests"], last["errors"], last["tokens"]) == (1, 0, 30)
     assert len((await plane.ask("GET", "/admin/requests")).json["requests"]) == 4
 
 
-async def test_a_model_is_available_as_long_as_one_deployment_would_be_asked(plane: Operated) -> None:
+async def test_a_model_is_available_while_one_deployment_gets_requests(plane: AdminServer) -> None:
     async def available() -> int:
         found: int = (await plane.ask("GET", "/admin/metrics")).json["modelsAvailable"]
         return found
@@ -73,7 +73,7 @@ async def test_a_model_is_available_as_long_as_one_deployment_would_be_asked(pla
     assert await available() == 0
 
 
-async def test_a_model_whose_deployments_all_rest_is_not_available(plane: Operated) -> None:
+async def test_a_model_in_cooldown_is_not_available(plane: AdminServer) -> None:
     async def available() -> int:
         found: int = (await plane.ask("GET", "/admin/metrics")).json["modelsAvailable"]
         return found
@@ -91,11 +91,11 @@ async def test_a_model_whose_deployments_all_rest_is_not_available(plane: Operat
     assert await available() == 1
 
 
-async def test_the_history_is_without_gaps_and_ends_with_the_last_second(plane: Operated) -> None:
+async def test_the_history_has_no_gaps_and_ends_with_the_last_second(plane: AdminServer) -> None:
     plane.settle(fallback_used=True)
-    plane.active = 2
-    plane.operator.recorder.tick()
-    plane.operator.recorder.stop()
+    plane.running = 2
+    plane.activity.recorder.tick()
+    plane.activity.recorder.stop()
     answer = (await plane.ask("GET", "/admin/history?last=3")).json
     assert answer["stepSecs"] == 1
     idle, before, last = answer["seconds"]
@@ -114,22 +114,22 @@ async def test_the_history_is_without_gaps_and_ends_with_the_last_second(plane: 
     }
 
 
-async def test_without_a_word_it_is_a_quarter_of_an_hour(plane: Operated) -> None:
+async def test_the_default_history_is_fifteen_minutes(plane: AdminServer) -> None:
     assert len((await plane.ask("GET", "/admin/history")).json["seconds"]) == 900
 
 
 @pytest.mark.parametrize("last", ["0", "901", "x", ""])
-async def test_a_span_that_is_not_kept_is_a_400(last: str, plane: Operated) -> None:
+async def test_an_invalid_number_of_seconds_is_a_400(last: str, plane: AdminServer) -> None:
     answer = await plane.ask("GET", f"/admin/history?last={last}")
     assert (answer.status, answer.json["error"]["param"]) == (400, "last")
 
 
-async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
+async def test_every_route_requires_the_admin(plane: AdminServer) -> None:
     assert (await plane.fetch("GET", "/admin/metrics")).status == 401
     assert (await plane.fetch("GET", "/admin/history")).status == 401
 
 
-async def test_nobody_who_looks_sees_less_than_what_has_ended(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_response_includes_what_has_just_ended(plane: AdminServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # nothing comes by itself
     plane.observers.attach(asyncio.get_running_loop())
     plane.settle()
@@ -138,9 +138,9 @@ async def test_nobody_who_looks_sees_less_than_what_has_ended(plane: Operated, m
     assert len((await plane.ask("GET", "/admin/requests")).json["requests"]) == 2
 
 
-async def test_a_second_holds_what_ended_in_it(plane: Operated) -> None:
+async def test_a_second_counts_what_ended_in_it(plane: AdminServer) -> None:
     plane.observers.attach(asyncio.get_running_loop())
     plane.settle()
-    plane.operator.recorder.tick()
-    plane.operator.recorder.stop()
+    plane.activity.recorder.tick()
+    plane.activity.recorder.stop()
     assert (await plane.ask("GET", "/admin/history?last=1")).json["seconds"][0]["requests"] == 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.control.activity.feed import BACKLOG, LINGER, Feed, Reader
+from proxy.control.activity.feed import BACKLOG, LINGER_SECS, Feed, Subscriber
 from tests.support.clock import FakeClock
 
 
-class Listener(Reader):
+class Listener(Subscriber):
     """Counts how often it was dropped."""
 
     def __init__(self) -> None:
@@ -31,24 +31,24 @@ def feed(clock: FakeClock) -> Feed:
 
 def joined(feed: Feed) -> Listener:
     reader = Listener()
-    feed.join(reader)
+    feed.subscribe(reader)
     return reader
 
 
-async def test_an_event_is_a_frame_with_its_number(feed: Feed) -> None:
+async def test_an_event_is_encoded_with_its_number(feed: Feed) -> None:
     reader = joined(feed)
     feed.publish("counters", {"requests": 3})
     assert await reader.take() == b'id: abc-2\r\nevent: counters\r\ndata: {"requests":3}\r\n\r\n'
 
 
-async def test_all_readers_get_the_very_same_bytes(feed: Feed) -> None:
+async def test_an_event_is_encoded_once_for_all_subscribers(feed: Feed) -> None:
     readers = [joined(feed) for _ in range(5)]
     feed.publish("x", 1)
     frames = {id(reader._waiting[0]) for reader in readers}
     assert len(frames) == 1
 
 
-async def test_what_came_meanwhile_is_taken_at_once(feed: Feed) -> None:
+async def test_take_returns_all_waiting_events(feed: Feed) -> None:
     reader = joined(feed)
     feed.publish("x", 1)
     feed.publish("x", 2)
@@ -57,24 +57,24 @@ async def test_what_came_meanwhile_is_taken_at_once(feed: Feed) -> None:
 
 async def test_with_nobody_there_nothing_is_made(feed: Feed) -> None:
     feed.publish("x", object())  # which JSON does not know
-    assert (feed.heard, feed.number) == (False, 0)
+    assert (feed.active, feed.number) == (False, 0)
 
 
-async def test_a_reader_that_falls_behind_is_dropped_and_the_others_are_not(feed: Feed) -> None:
+async def test_only_a_slow_subscriber_is_dropped(feed: Feed) -> None:
     slow, quick = joined(feed), joined(feed)
     for number in range(BACKLOG + 1):
         feed.publish("x", number)
         assert await quick.take()
-    assert (slow.drops, slow.over, quick.drops) == (1, True, 0)
+    assert (slow.drops, slow.closed, quick.drops) == (1, True, 0)
     assert await slow.take() == b""
-    feed.leave(slow)
+    feed.unsubscribe(slow)
     assert len(feed) == 1
 
 
-async def test_who_comes_back_gets_what_was_missed(feed: Feed) -> None:
+async def test_missed_events_are_returned(feed: Feed) -> None:
     reader = joined(feed)
     feed.publish("x", 1)
-    feed.leave(reader)
+    feed.unsubscribe(reader)
     feed.publish("x", 2)
     feed.publish("x", 3)
     missed = feed.missed("abc-2")
@@ -86,7 +86,7 @@ async def test_who_comes_back_gets_what_was_missed(feed: Feed) -> None:
 @pytest.mark.parametrize(
     "last", ["", "2", "abc-", "other-2", "abc-x", "abc-99", "abc--1", "abc-²", "abc-" + "9" * 5000]
 )
-async def test_an_id_that_says_nothing_resumes_nothing(last: str, feed: Feed) -> None:
+async def test_an_invalid_id_returns_nothing(last: str, feed: Feed) -> None:
     joined(feed)
     feed.publish("x", 1)
     assert feed.missed(last) is None
@@ -101,9 +101,9 @@ async def test_the_backlog_is_bounded(feed: Feed) -> None:
     assert feed.missed(f"abc-{feed.number - BACKLOG - 1}") is None
 
 
-async def test_news_is_collected_for_a_while_after_the_last_reader_left(feed: Feed, clock: FakeClock) -> None:
-    feed.leave(joined(feed))
-    clock.advance(LINGER - 1)
+async def test_events_are_collected_for_a_minute_after_the_last_subscriber_left(feed: Feed, clock: FakeClock) -> None:
+    feed.unsubscribe(joined(feed))
+    clock.advance(LINGER_SECS - 1)
     feed.publish("x", 1)
     assert feed.missed("abc-1") != []
     clock.advance(2)
@@ -111,17 +111,17 @@ async def test_news_is_collected_for_a_while_after_the_last_reader_left(feed: Fe
     assert feed.number == 2
 
 
-async def test_what_was_not_collected_is_never_taken_for_resumed(feed: Feed, clock: FakeClock) -> None:
-    feed.leave(joined(feed))
+async def test_a_gap_in_the_events_is_noticed(feed: Feed, clock: FakeClock) -> None:
+    feed.unsubscribe(joined(feed))
     before = f"abc-{feed.number}"
-    clock.advance(LINGER + 1)
+    clock.advance(LINGER_SECS + 1)
     feed.publish("x", "lost")
     joined(feed)
     feed.publish("x", "heard")
     assert feed.missed(before) is None
 
 
-async def test_at_the_end_every_reader_gets_what_waits_and_is_told_that_it_is_over(feed: Feed) -> None:
+async def test_close_ends_subscribers_after_their_waiting_events(feed: Feed) -> None:
     readers = [joined(feed), joined(feed)]
     feed.publish("x", 1)
     feed.close()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from proxy.breakers.breaker import Permit
-from proxy.control.activity.history import Second
+from proxy.control.activity.history import SecondStats
 from proxy.control.activity.record import TEXT, record_of
-from proxy.control.activity.recorder import PROMPT, Recorder
+from proxy.control.activity.recorder import MAX_PROMPT, Recorder
 from proxy.dialects.openai_call import read
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
@@ -47,7 +47,7 @@ def attempt(of: Catalog, **facts: Any) -> Attempt:
     return found
 
 
-async def test_the_ring_keeps_the_last_ones_newest_first() -> None:
+async def test_the_latest_exchanges_are_kept_newest_first() -> None:
     recorder = made(keep=3)
     for number in range(5):
         recorder.settle([settled(request_id=f"r{number}")])
@@ -56,14 +56,14 @@ async def test_the_ring_keeps_the_last_ones_newest_first() -> None:
     assert [each.sequence for each in recorder.latest(before=4)] == [3]
 
 
-async def test_with_nothing_to_keep_it_still_counts() -> None:
+async def test_without_kept_exchanges_counters_still_work() -> None:
     recorder = made(keep=0)
     recorder.settle([settled()])
     assert list(recorder.latest()) == []
     assert recorder.history.close(100, 0).requests == 1
 
 
-async def test_of_several_with_the_same_id_the_newest_is_found() -> None:
+async def test_the_newest_exchange_with_an_id_is_found() -> None:
     recorder = made()
     recorder.settle([settled(request_id="same", model="a")])
     recorder.settle([settled(request_id="same", model="b")])
@@ -73,32 +73,36 @@ async def test_of_several_with_the_same_id_the_newest_is_found() -> None:
     assert recorder.find("other") is None
 
 
-async def test_a_good_attempt_is_a_sample_and_a_failed_one_the_last_mishap() -> None:
+async def test_a_success_is_a_sample_and_a_failure_the_last_failure() -> None:
     recorder, known = made(), catalog()
     failed = attempt(known, failure="server_error", reason="status 500", ended=101.0)
     good = attempt(known, began=101.0, first_content=101.5, ended=103.0)
     recorder.settle([settled(attempts=[failed, good], usage=Usage(output=20, reasoning=10))])
-    samples = recorder.deployments[known.deployments[0].key]
+    samples = recorder.samples[known.deployments[0].key]
     assert (samples.durations(), samples.first_tokens(), samples.tokens_per_second()) == ([2.0], [0.5], 20.0)
-    assert samples.mishap is not None
-    assert (samples.mishap.at, samples.mishap.kind, samples.mishap.request_id) == (101.0, "server_error", "req-1")
+    assert samples.last_failure is not None
+    assert (samples.last_failure.at, samples.last_failure.kind, samples.last_failure.request_id) == (
+        101.0,
+        "server_error",
+        "req-1",
+    )
 
 
 @pytest.mark.parametrize("blameless", ["client_gone", "outrun"])
-async def test_what_the_provider_is_not_to_blame_for_is_no_mishap(blameless: str) -> None:
+async def test_a_neutral_failure_is_not_the_last_failure(blameless: str) -> None:
     recorder, known = made(), catalog()
     recorder.settle([settled(attempts=[attempt(known, failure=blameless)])])
-    assert known.deployments[0].key not in recorder.deployments
+    assert known.deployments[0].key not in recorder.samples
 
 
-async def test_an_attempt_that_still_runs_is_neither() -> None:
+async def test_an_attempt_in_progress_is_neither() -> None:
     recorder, known = made(), catalog()
     recorder.settle([settled(attempts=[attempt(known, ended=None)])])
-    assert len(recorder.deployments) == 0
+    assert len(recorder.samples) == 0
 
 
 @pytest.mark.parametrize("error", ["", "timeout_idle"])
-async def test_what_is_kept_of_an_exchange_keeps_no_catalog_alive(error: str) -> None:
+async def test_a_kept_exchange_does_not_refer_to_its_catalog(error: str) -> None:
     recorder, known = made(), catalog()
     exchange = settled(catalog=known, attempts=[attempt(known)], error=error)
     del exchange.catalog  # as the gateway does
@@ -110,7 +114,7 @@ async def test_what_is_kept_of_an_exchange_keeps_no_catalog_alive(error: str) ->
     assert len(list(recorder.latest())) == 1
 
 
-async def test_names_and_texts_that_others_wrote_are_bounded() -> None:
+async def test_text_from_clients_and_providers_is_truncated() -> None:
     facts = {"model": "m" * 5000, "response_model": "r" * 5000, "error": "e" * 5000, "error_detail": "d" * 50_000}
     record = record_of(settled(**facts), 1, None)
     assert [len(each) for each in (record.model, record.response_model, record.error)] == [NAME + 1] * 3
@@ -118,11 +122,11 @@ async def test_names_and_texts_that_others_wrote_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("fact", ["model", "response_model", "error", "error_detail"])
-async def test_what_is_kept_is_bounded_before_anybody_looks(fact: str) -> None:
+async def test_long_text_is_truncated_when_it_is_recorded(fact: str) -> None:
     recorder = made()
     exchanges = [settled(), settled(**{fact: "x" * 50_000}), settled()]
     recorder.settle(exchanges)
-    for kept in (*recorder._ring, *recorder.history._tally.last):
+    for kept in (*recorder._ring, *recorder.history._current.ended):
         assert len(getattr(kept, fact)) <= TEXT + 1
     assert list(recorder.latest()) == [
         record_of(exchanges[2], 3),
@@ -131,7 +135,7 @@ async def test_what_is_kept_is_bounded_before_anybody_looks(fact: str) -> None:
     ]
 
 
-async def test_exchanges_and_records_are_told_alike() -> None:
+async def test_an_exchange_and_its_record_have_the_same_facts() -> None:
     recorder = made(keep=4)
     plain, failed = settled(request_id="plain"), settled(request_id="failed", outcome="error", error="timeout_idle")
     for each in (plain, plain, failed, plain, failed):
@@ -143,13 +147,13 @@ async def test_exchanges_and_records_are_told_alike() -> None:
     assert recorder.find("failed") == expected[0]
 
 
-async def test_tokens_are_those_the_provider_told_else_the_events_of_the_stream() -> None:
+async def test_tokens_are_reported_by_the_provider_or_estimated_from_events() -> None:
     assert generated(settled(usage=Usage(output=3, reasoning=4))) == 7
     assert generated(settled(usage=None, events=9)) == 9
     assert generated(settled(usage=None)) is None
 
 
-async def test_a_captured_prompt_is_kept_with_its_own_exchange_and_bounded() -> None:
+async def test_a_captured_prompt_is_kept_with_its_exchange_and_truncated() -> None:
     recorder = made()
     first, second = settled(request_id="same"), settled(request_id="same")
     recorder.capture(first, read(b'{"model":"m","messages":[{"role":"user","content":"\xc3\xa9"}]}'))
@@ -159,7 +163,7 @@ async def test_a_captured_prompt_is_kept_with_its_own_exchange_and_bounded() -> 
     newest, older = recorder.latest()
     assert newest.prompt == '[{"role":"user","content":"é"}]'
     assert older.prompt is not None
-    assert len(older.prompt) == PROMPT + 1
+    assert len(older.prompt) == MAX_PROMPT + 1
     assert recorder._prompts == {}
 
 
@@ -169,7 +173,7 @@ async def test_without_capture_there_is_no_prompt() -> None:
     assert next(recorder.latest()).prompt is None
 
 
-async def test_each_exchange_and_each_second_is_told() -> None:
+async def test_callbacks_get_each_exchange_and_each_second() -> None:
     recorder = made()
     records, seconds = [], []
     recorder.on_records, recorder.on_second = records.extend, seconds.append
@@ -181,4 +185,6 @@ async def test_each_exchange_and_each_second_is_told() -> None:
         recorder.stop()
     assert [each.sequence for each in records] == [1]
     assert [each.requests for each in seconds] == [1]
-    assert recorder.seconds(1) == [Second(**{name: getattr(seconds[0], name) for name in Second.__struct_fields__})]
+    assert recorder.seconds(1) == [
+        SecondStats(**{name: getattr(seconds[0], name) for name in SecondStats.__struct_fields__})
+    ]

@@ -9,22 +9,22 @@ import pytest
 
 from proxy.dialects.openai_call import read
 from proxy.identity import Client
-from tests.control.operated import SECRET, TWO, Operated
+from tests.control.admin import SECRET, TWO, AdminServer
 from tests.support.clock import MIDNIGHT
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Operated]:
-    async with Operated(TWO) as plane:
+async def plane() -> AsyncIterator[AdminServer]:
+    async with AdminServer(TWO) as plane:
         yield plane
 
 
-async def test_with_nothing_settled_the_list_is_empty(plane: Operated) -> None:
+async def test_the_list_is_empty_at_first(plane: AdminServer) -> None:
     answer = await plane.ask("GET", "/admin/requests")
     assert (answer.status, answer.json) == (200, {"capacity": 500, "requests": [], "next": None})
 
 
-async def test_a_summary_tells_what_happened(plane: Operated) -> None:
+async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
     plane.settle(caller=Client("key:ab12", "Ann"), response_model="up-model-1")
     (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
     assert found.pop("at") == pytest.approx(MIDNIGHT - 3, abs=5)
@@ -51,13 +51,13 @@ async def test_a_summary_tells_what_happened(plane: Operated) -> None:
     }
 
 
-async def test_what_is_not_known_is_null(plane: Operated) -> None:
+async def test_unknown_facts_are_null(plane: AdminServer) -> None:
     plane.settle(caller=None, first_content=None, usage=None)
     (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
     assert (found["client"], found["timeToFirstTokenMs"], found["tokens"]) == ("", None, None)
 
 
-async def test_pages_lead_from_the_newest_to_the_oldest(plane: Operated) -> None:
+async def test_pages_go_from_the_newest_to_the_oldest(plane: AdminServer) -> None:
     for number in range(5):
         plane.settle(request_id=f"r{number}")
     first = (await plane.ask("GET", "/admin/requests?limit=2")).json
@@ -68,14 +68,14 @@ async def test_pages_lead_from_the_newest_to_the_oldest(plane: Operated) -> None
     assert ([each["id"] for each in third["requests"]], third["next"]) == (["r0"], None)
 
 
-async def test_a_filter_counts_what_it_lets_through(plane: Operated) -> None:
+async def test_the_limit_counts_matching_requests_only(plane: AdminServer) -> None:
     for number in range(6):
         plane.settle(request_id=f"r{number}", outcome="error" if number % 2 else "ok")
     found = (await plane.ask("GET", "/admin/requests?outcome=error&limit=2")).json
     assert ([each["id"] for each in found["requests"]], found["next"]) == (["r5", "r3"], 4)
 
 
-async def test_the_model_is_the_clients_name_or_the_providers(plane: Operated) -> None:
+async def test_the_model_filter_matches_either_name(plane: AdminServer) -> None:
     plane.settle(request_id="a", model="m", request_model="up-model")
     plane.settle(request_id="b", model="other", request_model="up-model")
     plane.settle(request_id="c", model="other", request_model="else")
@@ -95,14 +95,12 @@ async def test_the_model_is_the_clients_name_or_the_providers(plane: Operated) -
         ("colour=red", None),
     ],
 )
-async def test_a_query_that_makes_no_sense_is_told_by_its_parameter(
-    query: str, param: str | None, plane: Operated
-) -> None:
+async def test_an_invalid_query_names_its_parameter(query: str, param: str | None, plane: AdminServer) -> None:
     answer = await plane.ask("GET", f"/admin/requests?{query}")
     assert (answer.status, answer.json["error"]["param"]) == (400, param)
 
 
-async def test_one_is_told_with_its_attempts_and_their_moments(plane: Operated) -> None:
+async def test_a_request_is_shown_with_its_attempts(plane: AdminServer) -> None:
     now = asyncio.get_running_loop().time()
     decision = b'x-router-decision: {"chosen":"up/m","strategy":"smart","skipped":{"twin/m%C3%A9":"resting"}}\r\n'
     failed = plane.attempt("up/m", now - 2.9, failure="server_error", reason="status 500", ended=now - 2.0)
@@ -144,27 +142,27 @@ async def test_one_is_told_with_its_attempts_and_their_moments(plane: Operated) 
     assert (found["prompt"], found["errorDetail"]) == (None, "oh")
 
 
-async def test_a_decision_that_was_cut_tells_nothing(plane: Operated) -> None:
+async def test_a_truncated_decision_is_null(plane: AdminServer) -> None:
     plane.settle(plane.attempt("up/m", 100.0, decision=b'x-router-decision: {"chosen":"up/m","stra\r\n'))
     (attempt,) = (await plane.ask("GET", "/admin/requests/req-1")).json["trials"]
     assert attempt["decision"] is None
 
 
-async def test_what_a_provider_wrote_is_told_without_our_secrets(plane: Operated) -> None:
+async def test_secrets_are_masked_in_text_of_providers(plane: AdminServer) -> None:
     exchange = plane.settle(error_detail=f"Incorrect API key provided: {SECRET}")
-    plane.operator.recorder.capture(exchange, read(b'{"messages":[{"role":"user","content":"%b"}]}' % SECRET.encode()))
+    plane.activity.recorder.capture(exchange, read(b'{"messages":[{"role":"user","content":"%b"}]}' % SECRET.encode()))
     plane.observers.put(exchange)
     answer = await plane.ask("GET", "/admin/requests/req-1")
     assert answer.json["errorDetail"] == "Incorrect API key provided: ***"
     assert answer.json["prompt"] == '[{"role":"user","content":"***"}]'
 
 
-async def test_one_that_is_not_remembered_is_a_404(plane: Operated) -> None:
+async def test_an_unknown_request_is_a_404(plane: AdminServer) -> None:
     answer = await plane.ask("GET", "/admin/requests/nobody")
     assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_request")
 
 
-async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
+async def test_every_route_requires_the_admin(plane: AdminServer) -> None:
     plane.settle()
     assert (await plane.fetch("GET", "/admin/requests")).status == 401
     assert (await plane.fetch("GET", "/admin/requests/req-1")).status == 401

@@ -22,30 +22,30 @@ def counted(*exchanges: dict[str, Any]) -> Totals:
     return totals_of(metrics)
 
 
-def test_before_anything_all_is_0() -> None:
+def test_totals_begin_at_zero() -> None:
     assert counted() == Totals()
 
 
-def test_all_deployments_are_added_up_those_that_nobody_knows_too() -> None:
+def test_all_deployments_are_summed() -> None:
     assert counted(
         {}, {"outcome": "broken", "fallback_used": True}, {"provider": "nobody"}, {"provider": ""}
     ) == Totals(4, 3, 1, 0, 1, 12.0, 40, 80, 120, 0)
 
 
-def test_a_client_that_left_is_neither_good_nor_failed() -> None:
+def test_a_disconnect_is_neither_a_success_nor_a_failure() -> None:
     found = counted({"outcome": "client_gone"}, {"outcome": "cancelled"}, {"outcome": "error"})
-    assert (found.requests, found.ok, found.failed, found.left) == (3, 0, 2, 1)
+    assert (found.requests, found.ok, found.failed, found.disconnected) == (3, 0, 2, 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(OUTCOMES), st.sampled_from([*ENDPOINTS, MODELS, OPAQUE, UNROUTED]))))
-def test_requests_are_always_the_successful_the_failed_and_those_whose_client_left(
+def test_requests_are_the_sum_of_their_outcomes(
     ended: list[tuple[str, Endpoint]],
 ) -> None:
     found = counted(*({"outcome": outcome, "endpoint": endpoint} for outcome, endpoint in ended))
-    assert found.requests == found.ok + found.failed + found.left
+    assert found.requests == found.ok + found.failed + found.disconnected
     assert found.requests == sum(endpoint in ENDPOINTS for _, endpoint in ended)
 
 
-def test_what_a_provider_does_not_know_or_counts_backwards_changes_no_total() -> None:
+def test_unknown_or_negative_usage_changes_no_total() -> None:
     found = counted({"usage": Usage(input=-5, cache_read=None, output=None, reasoning=-1)}, {"usage": None})
     assert (found.input, found.cached, found.output, found.reasoning) == (0, 0, 0, 0)

@@ -10,18 +10,18 @@ import pytest
 from proxy.control.deployments.try_it import ADMIN
 from proxy.routing.access import ALL
 from proxy.server.body import BodyReader
-from tests.control.operated import TWO, Operated
+from tests.control.admin import TWO, AdminServer
 
 TRYING: dict[str, Any] = {"path": "chat/completions", "body": {"model": "m", "messages": []}}
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Operated]:
-    async with Operated(TWO) as plane:
+async def plane() -> AsyncIterator[AdminServer]:
+    async with AdminServer(TWO) as plane:
         yield plane
 
 
-async def test_it_becomes_a_request_of_the_api(plane: Operated) -> None:
+async def test_the_request_is_rewritten_into_a_model_call(plane: AdminServer) -> None:
     wanted = TRYING | {"headers": {"x-router-metadata": "true", "X-Router-Decision": "true"}}
     answer = await plane.ask("POST", "/admin/try?x=y", ("Cookie", "a=b"), ("User-Agent", "browser"), json=wanted)
     assert (answer.status, answer.body) == (200, b"tried")
@@ -38,7 +38,7 @@ async def test_it_becomes_a_request_of_the_api(plane: Operated) -> None:
     assert [name.decode() for name, _ in request.raw_headers] == list(request.headers)
 
 
-async def test_the_body_goes_on_byte_for_byte(plane: Operated) -> None:
+async def test_the_body_is_passed_on_unchanged(plane: AdminServer) -> None:
     body = b'{"path":"chat/completions","body": {"n":1e0, "x":"\\u00e9\xc3\xa9"} }'
     await plane.ask("POST", "/admin/try", body=body)
     ((request, _, _),) = plane.tried
@@ -48,7 +48,7 @@ async def test_the_body_goes_on_byte_for_byte(plane: Operated) -> None:
     reader.release()
 
 
-async def test_it_asks_as_the_admin_who_may_use_everything(plane: Operated) -> None:
+async def test_the_call_is_made_as_the_admin_without_limits(plane: AdminServer) -> None:
     await plane.ask("POST", "/admin/try", json=TRYING)
     ((_, caller, lines),) = plane.tried
     assert caller is ADMIN
@@ -56,7 +56,7 @@ async def test_it_asks_as_the_admin_who_may_use_everything(plane: Operated) -> N
     assert b"Content-Security-Policy: sandbox\r\n" in lines
 
 
-async def test_the_connection_goes_on_afterwards(plane: Operated) -> None:
+async def test_the_connection_is_kept_alive(plane: AdminServer) -> None:
     client = await plane.client()
     bearer = [("Authorization", f"Bearer {plane.credential.token}")]
     for _ in range(3):
@@ -83,21 +83,21 @@ async def test_the_connection_goes_on_afterwards(plane: Operated) -> None:
         ({"colour": "red"}, None),
     ],
 )
-async def test_what_is_no_request_of_the_api_goes_nowhere(
-    wrong: dict[str, Any], param: str | None, plane: Operated
+async def test_other_paths_and_headers_are_rejected(
+    wrong: dict[str, Any], param: str | None, plane: AdminServer
 ) -> None:
     answer = await plane.ask("POST", "/admin/try", json=TRYING | wrong)
     assert (answer.status, answer.json["error"]["param"]) == (400, param)
     assert plane.tried == []
 
 
-async def test_what_is_no_json_is_told(plane: Operated) -> None:
+async def test_invalid_json_is_a_400(plane: AdminServer) -> None:
     answer = await plane.ask("POST", "/admin/try", body=b'{"path":')
     assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_json")
 
 
-async def test_a_form_of_another_site_cannot_try(plane: Operated) -> None:
-    session = ("Cookie", f"sluice_admin={plane.credential.begin()}")
+async def test_a_cross_site_form_is_rejected(plane: AdminServer) -> None:
+    session = ("Cookie", f"sluice_admin={plane.credential.new_session()}")
     answer = await plane.fetch("POST", "/admin/try", session, ("Sec-Fetch-Site", "cross-site"), json=TRYING)
     assert (answer.status, plane.tried) == (403, [])
     assert (await plane.fetch("POST", "/admin/try", json=TRYING)).status == 401

@@ -1,49 +1,68 @@
-"""Moments of the gateway's clock, told in the wall's time."""
+"""Breakers and deployments in responses."""
 
 from __future__ import annotations
 
-import pytest
+from proxy.breakers.breaker import Breaker
+from proxy.control.activity.samples import DeploymentSamples, LastFailure
+from proxy.control.clock import WallClock
+from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
+from proxy.control.deployments.views import SPARKLINE, breaker_view, deployment_view
+from proxy.routing.catalog import Catalog
+from proxy.routing.live import Registry
+from tests.support.gateway import to_config
 
-from proxy.control.deployments.views import DRIFT, Clock
+CONFIG = {
+    "providers": {"up": {"baseUrl": "http://127.0.0.1:1/v1", "apiKey": "k"}},
+    "models": [{"name": "m", "provider": "up", "model": "up-m", "maxConcurrent": 3}],
+}
+CLOCK = WallClock(lambda: 100.0, lambda: 1_700_000_100.0)
 
 
-class Clocks:
-    """Two clocks: one that only goes, and one that people set."""
+class Loaded:
+    """As the live configuration, for its catalog."""
 
     def __init__(self) -> None:
-        self.now, self.wall = 100.0, 1_700_000_000.0
-
-    def pass_(self, seconds: float) -> None:
-        self.now += seconds
-        self.wall += seconds
+        config = to_config(CONFIG)
+        self.registry = Registry.of(config.circuit_breaker)
+        self.catalog = Catalog(config, self.registry, version="1", created=0)
 
 
-@pytest.fixture
-def clocks() -> Clocks:
-    return Clocks()
+def deployment() -> IndexedDeployment:
+    loaded = Loaded()
+    (found,) = DeploymentIndex(loaded, loaded.registry, lambda: 100.0)
+    return found
 
 
-@pytest.fixture
-def clock(clocks: Clocks) -> Clock:
-    return Clock(lambda: clocks.now, lambda: clocks.wall)
+def breaker() -> Breaker:
+    return deployment().live.breaker
 
 
-def test_a_moment_is_told_in_unix_seconds(clock: Clock) -> None:
-    assert clock.told(90.0) == 1_699_999_990.0
-    assert clock.second(90) == 1_699_999_990
+def test_a_closed_breaker_has_no_cause_and_no_times() -> None:
+    view = breaker_view(breaker(), CLOCK)
+    assert (view.state, view.since, view.why, view.retry_at) == ("closed", None, "", None)
 
 
-def test_it_is_the_same_however_late_and_a_little_unevenly_it_is_told(clocks: Clocks, clock: Clock) -> None:
-    clocks.pass_(3600.0)
-    clocks.wall += DRIFT / 2
-    assert clock.told(90.0) == 1_699_999_990.0
+def test_times_of_an_open_breaker_are_unix_seconds() -> None:
+    opened = breaker()
+    opened.trip(90.0, "operator")
+    view = breaker_view(opened, CLOCK)
+    assert (view.state, view.held, view.since) == ("open", True, 1_700_000_090.0)
 
 
-def test_when_the_wall_clock_is_set_it_follows(clocks: Clocks, clock: Clock) -> None:
-    clocks.wall += 3600.0
-    assert clock.told(90.0) == 1_699_999_990.0 + 3600.0
+def test_a_deployment_without_samples_has_no_measurements() -> None:
+    view = deployment_view(deployment(), None, CLOCK)
+    assert (view.id, view.upstream_model, view.configured, view.max_concurrent) == ("up/m", "up-m", True, 3)
+    assert (view.latency_ms, view.tokens_per_second, view.latency_spark_ms, view.last_error) == (None, None, [], None)
 
 
-def test_only_what_lies_ahead_is_told_as_such(clock: Clock) -> None:
-    assert (clock.ahead(None), clock.ahead(0.0), clock.ahead(100.0)) == (None, None, None)
-    assert clock.ahead(160.0) == 1_700_000_060.0
+def test_samples_are_shown_in_milliseconds() -> None:
+    samples = DeploymentSamples()
+    for _ in range(SPARKLINE + 5):
+        samples.add(2.0, 0.5, 30)
+    samples.last_failure = LastFailure(95.0, "timeout", "no answer", "r-1")
+    view = deployment_view(deployment(), samples, CLOCK)
+    assert view.latency_ms is not None
+    assert (view.latency_ms.p50, view.tokens_per_second) == (2000.0, 20.0)
+    assert view.latency_spark_ms == [2000.0] * SPARKLINE
+    assert view.last_error is not None
+    assert view.last_error.at == 1_700_000_095.0

@@ -8,32 +8,32 @@ from typing import Any
 
 import pytest
 
-from proxy.control.health.changes import MOST
+from proxy.control.health.changes import MAX_CHANGES
+from proxy.control.health.components import ComponentHealth
 from proxy.control.health.handlers import PORTION
-from proxy.control.health.monitor import LOOK_SECS
-from proxy.control.health.views import Component
-from tests.control.health.rig import VERSION, Rig
-from tests.control.served import Served
+from proxy.control.health.monitor import CHECK_SECS
+from tests.control.health.rig import VERSION, HealthRig
+from tests.control.server import ControlServer
 from tests.support.clock import MIDNIGHT
 
-UP = Component(True, MIDNIGHT - 60, 0.00123)
-DOWN = Component(False, MIDNIGHT - 30)
+UP = ComponentHealth(True, MIDNIGHT - 60, 0.00123)
+DOWN = ComponentHealth(False, MIDNIGHT - 30)
 OPERATORS = ["/health/detailed", "/health/circuit-breakers", "/health/system", "/health/history"]
 MODELS = ("a/m", "a/n", "b/m")
 
 
-class Healthy(Served):
-    """``async with Healthy("provider/model") as plane``; ``rig`` is what it tells of."""
+class HealthServer(ControlServer):
+    """``async with HealthServer("provider/model") as plane``; ``rig`` is what it tells of."""
 
     def __init__(self, *models: str, **options: Any) -> None:
-        def routes(plane: Served) -> Any:
-            self.rig = Rig(plane, *models, **options)
+        def routes(plane: ControlServer) -> Any:
+            self.rig = HealthRig(plane, *models, **options)
             return self.rig.routes()
 
         super().__init__(routes)
 
     async def __aexit__(self, *outcome: Any) -> None:
-        self.rig.vitals.close()
+        self.rig.monitor.close()
         await super().__aexit__(*outcome)
 
     async def told(self, path: str) -> Any:
@@ -45,36 +45,37 @@ class Healthy(Served):
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Healthy]:
-    async with Healthy(*MODELS) as plane:
+async def plane() -> AsyncIterator[HealthServer]:
+    async with HealthServer(*MODELS) as plane:
         yield plane
 
 
 # -- for machines -------------------------------------------------------------------------------------
 
 
-async def test_all_is_well(plane: Healthy) -> None:
+async def test_health_is_ok_when_every_component_is_up(plane: HealthServer) -> None:
     plane.rig.components = {"database": UP, "limiter": UP}
     answer = await plane.fetch("GET", "/health")
     assert (answer.status, answer.json) == (200, {"status": "ok", "version": VERSION})
 
 
-async def test_what_is_down_is_named_and_the_gateway_serves_on(plane: Healthy) -> None:
+async def test_a_component_that_is_down_makes_health_degraded(plane: HealthServer) -> None:
     plane.rig.components = {"database": DOWN, "limiter": UP}
     answer = await plane.fetch("GET", "/health")
     down = {"database": {"status": "down", "since": MIDNIGHT - 30, "latencyMs": None}}
     assert (answer.status, answer.json) == (200, {"status": "degraded", "version": VERSION, "components": down})
 
 
-async def test_what_it_cannot_do_without_makes_it_a_503(plane: Healthy) -> None:
-    plane.rig.components = {"limiter": Component(False, MIDNIGHT, vital=True), "database": DOWN}
+async def test_a_vital_component_that_is_down_makes_health_a_503(plane: HealthServer) -> None:
+    plane.rig.components = {"database": DOWN}
+    plane.rig.fail_all()
     answer = await plane.fetch("GET", "/health")
     assert (answer.status, answer.json["status"]) == (503, "down")
-    assert set(answer.json["components"]) == {"limiter", "database"}
+    assert set(answer.json["components"]) == {"providers", "models", "database"}
 
 
-async def test_health_is_degraded_while_a_provider_lacks_a_model_and_not_for_a_request_to_another_endpoint(
-    plane: Healthy,
+async def test_health_is_degraded_while_a_provider_lacks_a_model_at_its_own_endpoint(
+    plane: HealthServer,
 ) -> None:
     for deployment in plane.rig.catalog.deployments:
         deployment.live.breaker.missing("moderations", plane.clock.now())
@@ -84,10 +85,10 @@ async def test_health_is_degraded_while_a_provider_lacks_a_model_and_not_for_a_r
     plane.clock.advance(1)
     answer = await plane.fetch("GET", "/health")
     assert (answer.status, answer.json["status"]) == (200, "degraded")
-    assert answer.json["components"]["models"]["why"] == "1 of 2 models cannot be asked"
+    assert answer.json["components"]["models"]["why"] == "1 of 2 models have no deployment in service"
 
 
-async def test_health_is_degraded_while_a_model_cannot_be_asked_and_says_how_many(plane: Healthy) -> None:
+async def test_health_is_degraded_while_a_model_has_no_deployment_in_service(plane: HealthServer) -> None:
     plane.rig.fail("b/m")
     assert (await plane.fetch("GET", "/health")).json == {"status": "ok", "version": VERSION}  # a/m serves the name
     plane.rig.fail("a/m")
@@ -98,12 +99,12 @@ async def test_health_is_degraded_while_a_model_cannot_be_asked_and_says_how_man
         "status": "degraded",
         "since": MIDNIGHT + 1,
         "latencyMs": None,
-        "why": "1 of 2 models cannot be asked",
+        "why": "1 of 2 models have no deployment in service",
     }
     assert b"a/m" not in answer.body  # the page is open to anybody
 
 
-async def test_the_models_are_degraded_while_one_can_be_used_and_down_when_none_can(plane: Healthy) -> None:
+async def test_models_are_degraded_while_one_is_served_and_down_when_none_is(plane: HealthServer) -> None:
     for label, expected in (("b/m", None), ("a/m", "degraded"), ("a/n", "down")):
         plane.rig.fail(label)
         plane.clock.advance(1)
@@ -117,7 +118,7 @@ async def test_the_models_are_degraded_while_one_can_be_used_and_down_when_none_
     ]
 
 
-async def test_keys_that_all_rest_take_their_provider_out_of_service_and_a_rate_limit_does_not(plane: Healthy) -> None:
+async def test_a_cooldown_of_every_key_takes_a_provider_out_of_service(plane: HealthServer) -> None:
     async def provider() -> dict[str, Any]:
         return (await plane.told("/health/detailed"))["providers"]["b"]
 
@@ -137,7 +138,7 @@ async def test_keys_that_all_rest_take_their_provider_out_of_service_and_a_rate_
     ]
 
 
-async def test_health_is_503_while_nobody_would_be_asked(plane: Healthy) -> None:
+async def test_health_is_a_503_while_no_provider_is_in_service(plane: HealthServer) -> None:
     for label in MODELS:
         assert (await plane.fetch("GET", "/health")).status == 200
         plane.rig.fail(label)
@@ -151,30 +152,30 @@ async def test_health_is_503_while_nobody_would_be_asked(plane: Healthy) -> None
     assert (await plane.fetch("GET", "/health")).status == 200
 
 
-async def test_a_provider_that_takes_any_name_is_never_all_down() -> None:
+async def test_a_provider_for_any_model_name_counts_as_up() -> None:
     """Or one client could close the gateway, by asking for what does not work."""
-    async with Healthy(open_=["a"]) as plane:
+    async with HealthServer(open_=["a"]) as plane:
         live = plane.rig.registry.live("a/made-up@http://127.0.0.1:1/v1", unlisted=True)
         live.breaker.trip(plane.clock.now(), "server_error")
         assert (await plane.fetch("GET", "/health")).json["status"] == "ok"
 
 
-async def test_models_that_are_switched_off_do_not_keep_it_up() -> None:
-    async with Healthy("a/m", "a/off") as plane:
+async def test_unavailable_models_do_not_count() -> None:
+    async with HealthServer("a/m", "a/off") as plane:
         plane.rig.fail("a/m")
         assert (await plane.fetch("GET", "/health")).status == 503
         found = (await plane.ask("GET", "/health/detailed")).json["providers"]["a"]
         assert (found["status"], found["deployments"]) == ("down", 1)
 
 
-async def test_live_is_live_whatever_is_down(plane: Healthy) -> None:
-    plane.rig.components = {"limiter": Component(False, MIDNIGHT, vital=True)}
+async def test_live_is_a_200_whatever_is_down(plane: HealthServer) -> None:
+    plane.rig.fail_all()
     plane.rig.stopping = True
     answer = await plane.fetch("GET", "/health/live")
     assert (answer.status, answer.json) == (200, {"status": "alive"})
 
 
-async def test_ready_ends_when_the_gateway_stops(plane: Healthy) -> None:
+async def test_ready_is_a_503_while_the_gateway_stops(plane: HealthServer) -> None:
     answer = await plane.fetch("GET", "/ready")
     assert (answer.status, answer.json) == (200, {"status": "ready"})
     plane.rig.stopping = True
@@ -186,7 +187,7 @@ async def test_ready_ends_when_the_gateway_stops(plane: Healthy) -> None:
 
 
 @pytest.mark.parametrize("path", OPERATORS)
-async def test_the_operators_pages_want_the_credential(path: str, plane: Healthy) -> None:
+async def test_pages_for_the_operator_require_the_credential(path: str, plane: HealthServer) -> None:
     assert (await plane.fetch("GET", path)).status == 401
     assert (await plane.fetch("GET", f"/admin{path}")).status == 401
     assert (await plane.ask("GET", path)).status == 200
@@ -194,13 +195,13 @@ async def test_the_operators_pages_want_the_credential(path: str, plane: Healthy
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/ready", *OPERATORS])
-async def test_head_is_get_without_its_body(path: str, plane: Healthy) -> None:
+async def test_head_has_the_headers_of_get(path: str, plane: HealthServer) -> None:
     answer = await plane.ask("HEAD", path)
     assert (answer.status, answer.body) == (200, b"")
     assert (await plane.ask("POST", path)).status == 405
 
 
-async def test_every_component_and_every_provider_is_told(plane: Healthy) -> None:
+async def test_detailed_shows_every_component_and_provider(plane: HealthServer) -> None:
     plane.rig.components = {"database": UP, "limiter": DOWN}
     plane.clock.advance(10)
     plane.rig.fail("b/m")
@@ -240,8 +241,8 @@ async def test_every_component_and_every_provider_is_told(plane: Healthy) -> Non
     }
 
 
-async def test_a_provider_is_up_since_the_first_that_admits_and_down_since_the_last_that_does_not(
-    plane: Healthy,
+async def test_a_provider_is_up_since_its_first_deployment_and_down_since_its_last(
+    plane: HealthServer,
 ) -> None:
     async def provider() -> dict[str, Any]:
         return (await plane.told("/health/detailed"))["providers"]["a"]
@@ -257,13 +258,13 @@ async def test_a_provider_is_up_since_the_first_that_admits_and_down_since_the_l
     assert (found["status"], found["admitting"], found["since"]) == ("up", 1, MIDNIGHT + 70)
 
 
-async def test_detailed_is_503_where_health_is(plane: Healthy) -> None:
-    plane.rig.components = {"limiter": Component(False, MIDNIGHT, vital=True)}
+async def test_detailed_is_a_503_when_health_is(plane: HealthServer) -> None:
+    plane.rig.fail_all()
     answer = await plane.ask("GET", "/health/detailed")
     assert (answer.status, answer.json["status"]) == (503, "down")
 
 
-async def test_every_breaker_is_told_and_they_are_counted(plane: Healthy) -> None:
+async def test_every_breaker_is_shown_and_counted_by_state(plane: HealthServer) -> None:
     plane.clock.advance(10)
     plane.rig.fail("b/m", "timeout")
     plane.rig.live("a/n").breaker.trip(plane.clock.now(), "operator")
@@ -284,21 +285,21 @@ async def test_every_breaker_is_told_and_they_are_counted(plane: Healthy) -> Non
     assert (opened["since"], opened["why"], opened["retryAt"]) == (MIDNIGHT + 10, "timeout", MIDNIGHT + 70)
 
 
-async def test_no_breakers_are_an_empty_list() -> None:
-    async with Healthy(open_=["a"]) as plane:
+async def test_without_breakers_the_list_is_empty() -> None:
+    async with HealthServer(open_=["a"]) as plane:
         assert (await plane.told("/health/circuit-breakers"))["breakers"] == []
 
 
-async def test_more_breakers_than_one_portion_come_whole() -> None:
+async def test_more_breakers_than_one_portion_are_all_shown() -> None:
     models = [f"a/m{number}" for number in range(PORTION * 2 + 1)]
-    async with Healthy(*models) as plane:
+    async with HealthServer(*models) as plane:
         found = await plane.told("/health/circuit-breakers")
         assert [each["id"] for each in found["breakers"]] == models
         assert found["counts"]["closed"] == len(models)
         assert (await plane.told("/health/detailed"))["providers"]["a"]["deployments"] == len(models)
 
 
-async def test_the_system_page_tells_what_the_process_takes(plane: Healthy) -> None:
+async def test_system_shows_the_resources_of_the_process(plane: HealthServer) -> None:
     plane.clock.advance(90)
     plane.rig.metrics.lag.last, plane.rig.metrics.lag.worst = 0.001, 0.0025  # type: ignore[union-attr]
     found = await plane.told("/health/system")
@@ -313,11 +314,11 @@ async def test_the_system_page_tells_what_the_process_takes(plane: Healthy) -> N
 # -- the last hour ------------------------------------------------------------------------------------
 
 
-async def changes(plane: Healthy) -> list[dict[str, Any]]:
+async def changes(plane: HealthServer) -> list[dict[str, Any]]:
     return (await plane.told("/health/history"))["changes"]
 
 
-async def test_a_breakers_way_is_told_newest_first(plane: Healthy) -> None:
+async def test_changes_of_a_breaker_are_listed_newest_first(plane: HealthServer) -> None:
     breaker = plane.rig.live("a/m").breaker
     plane.clock.advance(10)
     plane.rig.fail("a/m", "timeout")
@@ -327,12 +328,12 @@ async def test_a_breakers_way_is_told_newest_first(plane: Healthy) -> None:
     breaker.succeed(entry, "chat/completions", plane.clock.now())
     assert await changes(plane) == [
         {"at": MIDNIGHT + 71, "what": "a/m", "from": "half_open", "to": "closed", "why": "it answered"},
-        {"at": MIDNIGHT + 70, "what": "a/m", "from": "open", "to": "half_open", "why": "its rest is over"},
+        {"at": MIDNIGHT + 70, "what": "a/m", "from": "open", "to": "half_open", "why": "its cooldown is over"},
         {"at": MIDNIGHT + 10, "what": "a/m", "from": "closed", "to": "open", "why": "timeout"},
     ]
 
 
-async def test_what_an_operator_and_other_replicas_do_is_told_too(plane: Healthy) -> None:
+async def test_changes_by_an_operator_and_by_other_replicas_are_listed(plane: HealthServer) -> None:
     now, breaker = plane.clock.now(), plane.rig.live("a/m").breaker
     breaker.trip(now, "operator")
     breaker.reset(now)
@@ -343,35 +344,35 @@ async def test_what_an_operator_and_other_replicas_do_is_told_too(plane: Healthy
     assert [(each["from"], each["to"], each["why"]) for each in reversed(await changes(plane))] == [
         ("closed", "open", "operator"),
         ("open", "closed", "operator"),
-        ("closed", "open", "server_error, told by another replica"),
-        ("open", "closed", "operator, told by another replica"),
+        ("closed", "open", "server_error, reported by another replica"),
+        ("open", "closed", "operator, reported by another replica"),
         ("closed", "unavailable", "no such model at embeddings"),
         ("unavailable", "closed", "the configuration was loaded again"),
     ]
 
 
-async def test_a_component_that_turns_is_told_with_its_own_moment(plane: Healthy) -> None:
+async def test_a_change_of_a_component_has_its_own_time(plane: HealthServer) -> None:
     rig = plane.rig
     rig.components = {"limiter": UP}
     assert await changes(plane) == []
-    rig.components = {"limiter": Component(False, MIDNIGHT + 1.25)}
+    rig.components = {"limiter": ComponentHealth(False, MIDNIGHT + 1.25)}
     await changes(plane)
-    rig.components = {"limiter": Component(True, MIDNIGHT + 3.5)}
+    rig.components = {"limiter": ComponentHealth(True, MIDNIGHT + 3.5)}
     assert await changes(plane) == [
         {"at": MIDNIGHT + 3.5, "what": "limiter", "from": "down", "to": "up", "why": ""},
         {"at": MIDNIGHT + 1.25, "what": "limiter", "from": "up", "to": "down", "why": ""},
     ]
 
 
-async def test_a_component_that_was_away_for_a_moment_is_told_once(plane: Healthy) -> None:
+async def test_a_short_outage_of_a_component_is_one_change(plane: HealthServer) -> None:
     plane.rig.components = {"limiter": UP}
     await changes(plane)
-    plane.rig.components = {"limiter": Component(True, MIDNIGHT + 2)}
+    plane.rig.components = {"limiter": ComponentHealth(True, MIDNIGHT + 2)}
     [change] = await changes(plane)
     assert (change["from"], change["to"], change["why"]) == ("down", "up", "for less than a few seconds")
 
 
-async def test_that_nobody_would_be_asked_is_a_change_of_the_providers(plane: Healthy) -> None:
+async def test_an_outage_of_every_provider_is_a_change(plane: HealthServer) -> None:
     await changes(plane)
     for label in MODELS:
         plane.rig.fail(label)
@@ -381,23 +382,23 @@ async def test_that_nobody_would_be_asked_is_a_change_of_the_providers(plane: He
     assert len(breakers) == len(MODELS)
 
 
-async def test_components_are_looked_at_without_being_asked() -> None:
+async def test_components_are_checked_by_a_timer() -> None:
     looked = 0
 
-    async with Healthy("a/m") as plane:
+    async with HealthServer("a/m") as plane:
         rig = plane.rig
         rig.components = {"limiter": UP}
-        rig.vitals._look()  # what the timer does
+        rig.monitor._check()  # what the timer does
         rig.components = {"limiter": DOWN}
-        rig.vitals._look()
+        rig.monitor._check()
         rig.components = {"limiter": UP}
-        rig.vitals._look()
+        rig.monitor._check()
         looked = len(await changes(plane))
     assert looked == 2
-    assert rig.vitals._timer.when() - rig.vitals._loop.time() <= LOOK_SECS
+    assert rig.monitor._timer.when() - rig.monitor._loop.time() <= CHECK_SECS
 
 
-async def test_what_is_older_than_an_hour_is_forgotten(plane: Healthy) -> None:
+async def test_changes_older_than_an_hour_are_not_listed(plane: HealthServer) -> None:
     plane.rig.fail("a/m")
     plane.clock.advance(1800)
     plane.rig.fail("a/n")
@@ -406,15 +407,15 @@ async def test_what_is_older_than_an_hour_is_forgotten(plane: Healthy) -> None:
     assert [each["what"] for each in await changes(plane) if each["what"] != "models"] == ["a/n"]
 
 
-async def test_the_history_is_bounded(plane: Healthy) -> None:
+async def test_the_log_of_changes_is_bounded(plane: HealthServer) -> None:
     breaker = plane.rig.live("a/m").breaker
-    for _ in range(MOST):
+    for _ in range(MAX_CHANGES):
         breaker.trip(plane.clock.now(), "operator")
         breaker.reset(plane.clock.now())
-    assert len(await changes(plane)) == MOST
+    assert len(await changes(plane)) == MAX_CHANGES
 
 
-async def test_a_deployment_whose_provider_is_gone_changes_nothing(plane: Healthy) -> None:
+async def test_changes_of_a_removed_provider_are_not_listed(plane: HealthServer) -> None:
     breaker = plane.rig.live("b/m").breaker
     plane.rig.load("a/m")
     breaker.trip(plane.clock.now(), "operator")
@@ -424,7 +425,7 @@ async def test_a_deployment_whose_provider_is_gone_changes_nothing(plane: Health
 # -- what the metrics are told ------------------------------------------------------------------------
 
 
-async def test_the_metrics_learn_how_every_breaker_and_component_stands(plane: Healthy) -> None:
+async def test_metrics_have_every_breaker_and_component(plane: HealthServer) -> None:
     plane.rig.components = {"limiter": DOWN}
     plane.rig.fail("b/m")
     assert [*plane.rig.metrics.breakers()] == [
@@ -435,15 +436,15 @@ async def test_the_metrics_learn_how_every_breaker_and_component_stands(plane: H
     assert plane.rig.metrics.components() == {"providers": True, "models": True, "limiter": False}
 
 
-async def test_a_name_that_a_client_made_up_is_no_label() -> None:
-    async with Healthy(open_=["a"]) as plane:
+async def test_model_names_from_clients_are_no_labels() -> None:
+    async with HealthServer(open_=["a"]) as plane:
         live = plane.rig.registry.live("a/made-up@http://127.0.0.1:1/v1", unlisted=True)
         live.in_flight = 1
         live.breaker.trip(plane.clock.now(), "server_error")
         assert [*plane.rig.metrics.breakers()] == [("a/other", "a", "other", "open")]
 
 
-async def test_while_nobody_would_be_asked_it_is_looked_at_once_a_second(plane: Healthy) -> None:
+async def test_during_an_outage_deployments_are_examined_once_a_second(plane: HealthServer) -> None:
     """Anybody may ask for /health as often as he likes, and there may be very many deployments."""
     for label in MODELS:
         plane.rig.fail(label)

@@ -6,14 +6,15 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from proxy.client.get_models import ModelsRequest
 from proxy.config.provider_schema import Tls
 from proxy.config.schema import ProbeSettings as Settings
-from proxy.control.deployments.views import Clock
-from proxy.control.health.probes import Probes
+from proxy.control.clock import WallClock
+from proxy.control.health.probes import ProviderProbes
 from proxy.control.health.views import ProbeView
 from proxy.routing.catalog import Catalog
 from tests.control.health.rig import no_tls
@@ -32,19 +33,25 @@ def catalog(*ups: str, **provider: Any) -> Catalog:
     )
 
 
+class Loaded(NamedTuple):
+    """As the gateway, for its catalog."""
+
+    catalog: Catalog
+
+
 @contextmanager
 def probing(
     known: Catalog,
     settings: Settings = ON,
     context: Callable[[Tls], ssl.SSLContext] = no_tls,
     rests: Callable[[float], Any] | None = None,
-) -> Iterator[Probes]:
+) -> Iterator[ProviderProbes]:
     """Probes that are on; after the first round they rest for good, unless ``rests`` says otherwise."""
     clock = FakeClock()
     stays = asyncio.Event()
-    probes = Probes(
-        lambda: known.providers, context, {}, Clock(clock.now, clock.wall), rests or (lambda seconds: stays.wait())
-    )
+    request = ModelsRequest(context, {})
+    wall_clock = WallClock(clock.now, clock.wall)
+    probes = ProviderProbes(Loaded(known), request, wall_clock, rests or (lambda seconds: stays.wait()))
     probes.adopt(settings)
     try:
         yield probes
@@ -52,12 +59,12 @@ def probing(
         probes.close()
 
 
-async def first(probes: Probes, name: str = "a") -> ProbeView:
+async def first(probes: ProviderProbes, name: str = "a") -> ProbeView:
     await until(lambda: bool(probes.of(name)), "the first round")
     return probes.of(name)[0]
 
 
-async def test_each_provider_is_asked_for_its_models_with_its_key_and_headers() -> None:
+async def test_a_probe_has_the_key_and_headers_of_its_provider() -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST))
         with probing(catalog(up.url, up.url, headers={"X-Title": "sluice", "user-agent": "mine"})) as probes:
@@ -71,7 +78,7 @@ async def test_each_provider_is_asked_for_its_models_with_its_key_and_headers() 
         assert len(up.requests) == 2
 
 
-async def test_a_provider_without_a_key_is_sent_none() -> None:
+async def test_a_provider_without_a_key_is_probed_without_one() -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST))
         with probing(build([], {"a": {"baseUrl": up.url}})) as probes:
@@ -93,7 +100,7 @@ async def test_a_provider_without_a_key_is_sent_none() -> None:
         (503, "status 503"),
     ],
 )
-async def test_what_answers_is_up_unless_it_fails_or_refuses_the_key(status: int, why: str) -> None:
+async def test_a_response_means_up_unless_it_is_a_5xx_or_rejects_the_key(status: int, why: str) -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST, status, [("Location", f"{up.url}/elsewhere")]))
         with probing(catalog(up.url)) as probes:
@@ -102,7 +109,7 @@ async def test_what_answers_is_up_unless_it_fails_or_refuses_the_key(status: int
         assert len(up.requests) == 1  # no redirect is followed: it could lead the key anywhere
 
 
-async def test_every_address_of_a_provider_is_told_in_its_place() -> None:
+async def test_every_address_of_a_provider_is_probed() -> None:
     async with Upstream() as one, Upstream() as two:
         one.on(lambda request: json_answer(LIST, 500))
         two.on(lambda request: json_answer(LIST))
@@ -111,7 +118,7 @@ async def test_every_address_of_a_provider_is_told_in_its_place() -> None:
             assert [each.status for each in probes.of("a")] == ["down", "up"]
 
 
-async def test_who_does_not_answer_in_time_is_down() -> None:
+async def test_no_response_in_time_means_down() -> None:
     async with Upstream() as up:
         up.on(lambda request: [Stall()])
         with probing(catalog(up.url), Settings(enabled=True, timeout_secs=0.05)) as probes:
@@ -119,7 +126,7 @@ async def test_who_does_not_answer_in_time_is_down() -> None:
     assert (found.status, found.why) == ("down", "no answer within 0.05 s")
 
 
-async def test_what_cannot_be_reached_is_down_without_its_address() -> None:
+async def test_an_unreachable_provider_is_down_and_its_address_is_hidden() -> None:
     async with Upstream() as up:
         up.on(lambda request: [Reset()])
         gone = up.url
@@ -129,7 +136,7 @@ async def test_what_cannot_be_reached_is_down_without_its_address() -> None:
         assert (await first(probes)).why == "cannot be reached: ClientConnectorError"
 
 
-async def test_what_is_no_http_is_down() -> None:
+async def test_a_response_that_is_no_http_means_down() -> None:
     async with Upstream() as up:
         up.on_connect(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
         up.on(lambda request: [Headers(200)])
@@ -137,7 +144,7 @@ async def test_what_is_no_http_is_down() -> None:
             assert (await first(probes)).status == "down"
 
 
-async def test_one_that_hangs_holds_up_nobody_elses_answer_beyond_its_timeout() -> None:
+async def test_a_hanging_provider_does_not_delay_other_probes() -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST))
         with (
@@ -148,7 +155,7 @@ async def test_one_that_hangs_holds_up_nobody_elses_answer_beyond_its_timeout() 
             assert (await first(probes)).why == "no answer within 0.1 s"
 
 
-async def test_tls_is_that_of_the_provider(authority: Authority) -> None:
+async def test_probes_use_the_tls_settings_of_the_provider(authority: Authority) -> None:
     async with Upstream(tls=authority.server_context()) as up:
         up.on(lambda request: json_answer(LIST))
         with probing(catalog(up.url), context=lambda tls: authority.client_context()) as probes:
@@ -158,7 +165,7 @@ async def test_tls_is_that_of_the_provider(authority: Authority) -> None:
             assert (found.status, found.why) == ("down", "cannot be reached: ClientConnectorCertificateError")
 
 
-async def test_where_every_key_rests_nobody_is_asked() -> None:
+async def test_no_probe_is_sent_while_every_key_is_in_cooldown() -> None:
     async with Upstream() as up:
         known = catalog(up.url)
         keys = known.providers["a"].keys
@@ -166,11 +173,11 @@ async def test_where_every_key_rests_nobody_is_asked() -> None:
         assert key is not None
         keys.cool_down(key, float("inf"))
         with probing(known) as probes:
-            assert (await first(probes)).why == "every key rests"
+            assert (await first(probes)).why == "every key is in cooldown"
         assert up.requests == []
 
 
-async def test_after_its_rest_comes_the_next_round() -> None:
+async def test_rounds_repeat_at_the_interval() -> None:
     clock = FakeClock()
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST))
@@ -179,7 +186,7 @@ async def test_after_its_rest_comes_the_next_round() -> None:
     assert set(clock.slept) == {60.0}
 
 
-async def test_nothing_is_asked_unless_it_is_wanted_and_switched_off_it_is_forgotten() -> None:
+async def test_probes_are_off_by_default_and_forgotten_when_disabled() -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST))
         with probing(catalog(up.url), Settings()) as probes:

@@ -8,56 +8,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.control.http.replies import send
-from proxy.control.http.router import BELOW, EXACTLY, Route, Router
+from proxy.control.http.responses import send_json
+from proxy.control.http.router import PATHS, PREFIXES, ControlRoute, Router
 from proxy.errors import GatewayError
 from proxy.server.connection import Request
-from tests.control.served import Served
+from tests.control.server import ControlServer
 
 
 async def told(request: Request, *parameters: str) -> None:
-    send(request, 200, {"method": request.method, "parameters": parameters})
+    send_json(request, 200, {"method": request.method, "parameters": parameters})
 
 
 async def failing(request: Request) -> None:
     raise GatewayError("It broke.", status=503, code="broken", retry_after=7)
 
 
-def routes(_: object = None) -> Iterable[Route]:
+def routes(_: object = None) -> Iterable[ControlRoute]:
     return [
-        Route("GET", "/health", "open", told),
-        Route("GET", "/admin/things", "admin", told),
-        Route("POST", "/admin/things", "admin", told),
-        Route("GET", "/admin/things/{id}", "admin", told),
-        Route("POST", "/admin/things/{id}/parts/{part}", "admin", told),
-        Route("POST", "/admin/any/{+id}/reset", "admin", told),
-        Route("POST", "/admin/door", "open", told),
-        Route("GET", "/admin/failing", "open", failing),
-        Route("GET", "/", "open", told),
+        ControlRoute("GET", "/health", "open", told),
+        ControlRoute("GET", "/admin/things", "admin", told),
+        ControlRoute("POST", "/admin/things", "admin", told),
+        ControlRoute("GET", "/admin/things/{id}", "admin", told),
+        ControlRoute("POST", "/admin/things/{id}/parts/{part}", "admin", told),
+        ControlRoute("POST", "/admin/any/{+id}/reset", "admin", told),
+        ControlRoute("POST", "/admin/door", "open", told),
+        ControlRoute("GET", "/admin/failing", "open", failing),
+        ControlRoute("GET", "/", "open", told),
     ]
 
 
+def unattached() -> Router:
+    return Router(routes(), None, None, flush=lambda: None, count=[].append)
+
+
 @pytest.fixture
-async def plane() -> AsyncIterator[Served]:
-    async with Served(routes) as plane:
+async def plane() -> AsyncIterator[ControlServer]:
+    async with ControlServer(routes) as plane:
         yield plane
 
 
-def test_nothing_else_is_ours() -> None:
-    router = Router(routes(), None, lambda: None, [].append)
-    for path in (*EXACTLY, *(prefix + "x" for prefix in BELOW), "/", "/admin/things/1"):
-        assert router.find(path) is not None, path
+def test_other_paths_are_not_found() -> None:
+    router = unattached()
+    for path in (*PATHS, *(prefix + "x" for prefix in PREFIXES), "/", "/admin/things/1"):
+        assert router.takes(path), path
     for path in ("/v1/models", "/v1/chat/completions", "/healthz", "/adminx", "/authx/y", "/readyz", "/metrics/x", ""):
-        assert router.find(path) is None, path
+        assert not router.takes(path), path
 
 
 @given(st.text("adminuthelz/v1{}%."))
-def test_a_path_is_ours_by_its_beginning_only(path: str) -> None:
-    ours = path in (*EXACTLY, "/") or path.startswith(BELOW)
-    assert (Router(routes(), None, lambda: None, [].append).find(path) is not None) == ours
+def test_a_path_is_found_by_its_prefix_only(path: str) -> None:
+    ours = path in (*PATHS, "/") or path.startswith(PREFIXES)
+    assert unattached().takes(path) == ours
 
 
-async def test_what_is_not_there_is_a_404_for_the_admin_and_a_401_for_others(plane: Served) -> None:
+async def test_an_unknown_path_is_a_404_for_the_admin_and_a_401_for_others(plane: ControlServer) -> None:
     for path in ("/admin", "/admin/", "/admin/nothing", "/admin/things/1/parts", "/auth", "/auth/x"):
         assert (await plane.fetch("GET", path)).status == 401
         answer = await plane.ask("GET", path)
@@ -65,22 +69,22 @@ async def test_what_is_not_there_is_a_404_for_the_admin_and_a_401_for_others(pla
     assert (await plane.fetch("GET", "/health/x")).status == 404
 
 
-async def test_a_slash_at_the_end_of_a_page_makes_no_difference(plane: Served) -> None:
+async def test_a_trailing_slash_is_ignored(plane: ControlServer) -> None:
     for path in ("/health/", "/"):
         assert (await plane.fetch("GET", path)).status == 200
     for path in ("/admin/things/", "/admin/things/1/"):
         assert (await plane.fetch("GET", path)).status == 401
         assert (await plane.ask("GET", path)).status == 200
-    assert Router(routes(), None, lambda: None, [].append).find("//") is None
+    assert not unattached().takes("//")
 
 
-async def test_a_parameter_may_be_more_than_one_segment(plane: Served) -> None:
+async def test_a_plus_parameter_matches_several_segments(plane: ControlServer) -> None:
     for name in ("a", "a/b", "a%2Fb", "a/reset/b"):
         answer = await plane.ask("POST", f"/admin/any/{name}/reset", body=b"")
         assert answer.json["parameters"] == [name.replace("%2F", "/")]
 
 
-async def test_other_methods_are_a_405_that_says_which_but_not_to_everybody(plane: Served) -> None:
+async def test_another_method_is_a_405_after_the_credential_check(plane: ControlServer) -> None:
     answer = await plane.ask("DELETE", "/admin/things")
     assert (answer.status, answer.header("allow")) == (405, "GET, HEAD, POST")
     assert answer.json["error"]["code"] == "method_not_allowed"
@@ -90,7 +94,7 @@ async def test_other_methods_are_a_405_that_says_which_but_not_to_everybody(plan
     assert (await plane.fetch("GET", "/admin/door")).header("allow") == "POST"
 
 
-async def test_parameters_come_decoded_and_are_one_segment_each(plane: Served) -> None:
+async def test_parameters_are_decoded_segments(plane: ControlServer) -> None:
     answer = await plane.ask("GET", "/admin/things/config:a%2Fb%20c%25")
     assert answer.json["parameters"] == ["config:a/b c%"]
     answer = await plane.ask("POST", "/admin/things/1/parts/2", body=b"")
@@ -99,17 +103,17 @@ async def test_parameters_come_decoded_and_are_one_segment_each(plane: Served) -
     assert (await plane.ask("GET", "/admin/things//")).status == 404
 
 
-async def test_head_is_get_without_its_body(plane: Served) -> None:
+async def test_head_has_the_headers_of_get(plane: ControlServer) -> None:
     answer = await plane.ask("HEAD", "/admin/things")
     assert (answer.status, answer.body) == (200, b"")
     assert (await plane.fetch("HEAD", "/admin/things")).status == 401
 
 
-async def test_a_query_changes_nothing(plane: Served) -> None:
+async def test_the_query_does_not_affect_routing(plane: ControlServer) -> None:
     assert (await plane.ask("GET", "/admin/things?a=/admin/door")).json["method"] == "GET"
 
 
-async def test_answers_are_kept_by_nobody_and_never_open_to_other_origins(plane: Served) -> None:
+async def test_responses_are_not_cached_and_have_no_cors_headers(plane: ControlServer) -> None:
     origin = ("Origin", "https://chat.example")
     for answer in (
         await plane.ask("GET", "/admin/things", origin),
@@ -123,19 +127,19 @@ async def test_answers_are_kept_by_nobody_and_never_open_to_other_origins(plane:
         assert not [name for name, _ in answer.head.headers if name.startswith("access-control-")]
 
 
-async def test_what_fails_is_told_in_the_shape_of_the_api(plane: Served) -> None:
+async def test_errors_have_the_shape_of_the_api(plane: ControlServer) -> None:
     answer = await plane.fetch("GET", "/admin/failing")
     assert (answer.status, answer.header("retry-after")) == (503, "7")
     assert answer.json == {"error": {"message": "It broke.", "type": "server_error", "param": None, "code": "broken"}}
 
 
-async def test_a_body_that_nobody_asked_for_is_not_taken_for_the_next_request(plane: Served) -> None:
+async def test_an_unread_body_is_not_parsed_as_the_next_request(plane: ControlServer) -> None:
     client = await plane.client()
     assert (await client.fetch("POST", "/admin/door", body=b"GET /admin/things HTTP/1.1\r\n\r\n" * 1000)).status == 200
     assert (await client.fetch("GET", "/health")).json["method"] == "GET"
 
 
-async def test_a_client_that_waits_to_be_asked_for_its_body_gets_its_401_first(plane: Served) -> None:
+async def test_expect_continue_gets_a_401_without_sending_the_body(plane: ControlServer) -> None:
     client = await plane.client()
     headers = [("Expect", "100-continue"), ("Content-Length", "100")]
     await client.request("POST", "/admin/things", headers=headers)

@@ -7,22 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from proxy.control.http.router import Route
-from proxy.control.http.streaming import ReplyWriter, as_aiohttp
+from proxy.control.http.router import ControlRoute
+from proxy.control.http.streaming import ReplyWriter, aiohttp_request
 from proxy.server.connection import Request
-from tests.control.served import Served
+from tests.control.server import ControlServer
 from tests.support import until
 
 Answering = Callable[[Request, ReplyWriter], Awaitable[None]]
 
 
-class Answered(Served):
+class StreamServer(ControlServer):
     """``answer`` is what the route /admin/x does, with a writer for its client."""
 
     def __init__(self) -> None:
         self.answer: Answering
         self.left: list[Request] = []
-        super().__init__(lambda plane: [Route("GET", "/admin/x", "open", self._route)])
+        super().__init__(lambda plane: [ControlRoute("GET", "/admin/x", "open", self._route)])
 
     async def _route(self, request: Request) -> None:
         request.flow = writer = ReplyWriter(request, lambda: self.left.append(request))
@@ -33,19 +33,19 @@ class Answered(Served):
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Answered]:
-    async with Answered() as plane:
+async def plane() -> AsyncIterator[StreamServer]:
+    async with StreamServer() as plane:
         yield plane
 
 
 async def whole(request: Request, writer: ReplyWriter) -> None:
-    asked = as_aiohttp(request, writer)
+    asked = aiohttp_request(request, writer)
     response = web.Response(text=f"{asked.method} {asked.path} {asked.query['q']}", headers={"X-Own": "yes"})
     await response.prepare(asked)
     await response.write_eof()
 
 
-async def test_a_response_goes_out_with_its_own_lines_and_our_framing(plane: Answered) -> None:
+async def test_a_response_has_its_own_headers_and_our_framing(plane: StreamServer) -> None:
     plane.answer = whole
     client = await plane.client()
     for _ in range(2):
@@ -55,13 +55,13 @@ async def test_a_response_goes_out_with_its_own_lines_and_our_framing(plane: Ans
         assert (answer.header("server"), answer.header("date")) == (None, None)
 
 
-async def test_a_client_that_takes_nothing_holds_up_the_writing_and_nothing_else(plane: Answered) -> None:
+async def test_a_slow_client_pauses_the_writer(plane: StreamServer) -> None:
     written = 0
 
     async def much(request: Request, writer: ReplyWriter) -> None:
         nonlocal written
         response = web.StreamResponse()
-        await response.prepare(as_aiohttp(request, writer))
+        await response.prepare(aiohttp_request(request, writer))
         for _ in range(400):
             await response.write(b"x" * 50_000)
             written += 1
@@ -76,12 +76,12 @@ async def test_a_client_that_takes_nothing_holds_up_the_writing_and_nothing_else
     assert await client.read_body() == b"x" * 50_000 * 400
 
 
-async def test_a_client_that_takes_nothing_is_left_after_the_client_stall(plane: Answered) -> None:
+async def test_a_client_that_reads_nothing_is_disconnected_after_the_client_stall(plane: StreamServer) -> None:
     ended: list[BaseException] = []
 
     async def much(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
-        await response.prepare(as_aiohttp(request, writer))
+        await response.prepare(aiohttp_request(request, writer))
         try:
             while True:
                 await response.write(b"x" * 50_000)
@@ -97,19 +97,19 @@ async def test_a_client_that_takes_nothing_is_left_after_the_client_stall(plane:
     assert len(plane.left) == 1
 
 
-def writer_of(plane: Answered) -> ReplyWriter:
+def writer_of(plane: StreamServer) -> ReplyWriter:
     (connection,) = plane._listener.server.connections
     assert connection._request is not None
     assert isinstance(connection._request.flow, ReplyWriter)
     return connection._request.flow
 
 
-async def test_who_writes_to_a_client_that_left_is_told(plane: Answered) -> None:
+async def test_a_write_after_a_disconnect_raises(plane: StreamServer) -> None:
     told: list[BaseException] = []
 
     async def on_and_on(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
-        await response.prepare(as_aiohttp(request, writer))
+        await response.prepare(aiohttp_request(request, writer))
         try:
             while True:
                 await response.write(b"x" * 100_000)
@@ -125,10 +125,10 @@ async def test_who_writes_to_a_client_that_left_is_told(plane: Answered) -> None
     assert len(plane.left) == 1
 
 
-async def test_one_that_is_dropped_is_cut_off(plane: Answered) -> None:
+async def test_drop_aborts_the_connection(plane: StreamServer) -> None:
     async def dropping(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
-        await response.prepare(as_aiohttp(request, writer))
+        await response.prepare(aiohttp_request(request, writer))
         await response.write(b"begun")
         writer.drop()
         with pytest.raises(ConnectionResetError):

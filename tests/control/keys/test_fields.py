@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from proxy.auth.records import Wish
 from proxy.config.schema import Limits
-from proxy.control.keys.fields import GRACE_SECS, change, grace, new, page
+from proxy.control.keys.fields import read_change, read_grace, read_new_key
+from proxy.control.keys.schemas import KeyRotation
 from proxy.errors import ClientFault
 
 NOW = 1_700_000_000.0
@@ -30,7 +31,7 @@ names = st.sampled_from(
 
 def refusal(body: dict[str, Any], *, of: Any = None) -> ClientFault:
     with pytest.raises(ClientFault) as raised:
-        (of or new)(body, NOW) if of is not grace else grace(body)
+        (of or read_new_key)(body, NOW) if of is not read_grace else read_grace(body)
     assert (raised.value.status, raised.value.code) == (400, "invalid_parameters")
     return raised.value
 
@@ -43,11 +44,11 @@ def understood(read: Callable[[], Wish | float]) -> Wish | float | ClientFault:
 
 
 def test_a_name_is_enough() -> None:
-    assert new({"name": "ci"}, NOW) == {"name": "ci"}
+    assert read_new_key({"name": "ci"}, NOW) == {"name": "ci"}
 
 
-def test_all_that_can_be_said_is_understood() -> None:
-    assert new(
+def test_every_member_is_read() -> None:
+    assert read_new_key(
         {
             "name": "ci",
             "owner": "ops",
@@ -84,8 +85,8 @@ def test_all_that_can_be_said_is_understood() -> None:
         ({"expiresIn": None}, None),
     ],
 )
-def test_an_expiry_is_a_moment_or_a_span(said: dict[str, Any], moment: float | None) -> None:
-    assert new({"name": "ci"} | said, NOW)["expires_at"] == moment
+def test_an_expiry_is_a_time_or_a_duration(said: dict[str, Any], moment: float | None) -> None:
+    assert read_new_key({"name": "ci"} | said, NOW)["expires_at"] == moment
 
 
 @pytest.mark.parametrize(
@@ -106,23 +107,23 @@ def test_an_expiry_is_a_moment_or_a_span(said: dict[str, Any], moment: float | N
         ({"expires": "2030-01-01", "expiresIn": 5}, "expiresIn", "already"),
     ],
 )
-def test_a_moment_that_is_none_is_refused(said: dict[str, Any], field: str, words: str) -> None:
+def test_an_invalid_expiry_is_rejected(said: dict[str, Any], field: str, words: str) -> None:
     fault = refusal({"name": "ci"} | said)
     assert fault.param == field
     assert words in fault.message
 
 
-def test_a_key_may_be_changed_into_one_that_has_expired() -> None:
-    assert change({"expires": "2020-01-01"}, NOW) == {"expires_at": 1577836800.0}
+def test_a_change_may_set_an_expiry_in_the_past() -> None:
+    assert read_change({"expires": "2020-01-01"}, NOW) == {"expires_at": 1577836800.0}
 
 
 def test_a_new_key_needs_a_name() -> None:
     for body in ({}, {"name": None}, {"name": ""}, {"name": 5}, {"name": "a\nb"}, {"name": "\ud800"}):
         assert refusal(body).param == "name"
-    assert change({}, NOW) == {}
+    assert read_change({}, NOW) == {}
 
 
-def test_what_is_unknown_is_refused_with_the_nearest_name() -> None:
+def test_an_unknown_member_is_rejected_with_the_nearest_name() -> None:
     fault = refusal({"name": "ci", "expires_in": 5})
     assert (fault.param, fault.message) == ("expires_in", 'expires_in: unknown field; did you mean "expiresIn"?')
     assert "known: name, owner" in refusal({"name": "ci", "zzz": 5}).message
@@ -132,11 +133,11 @@ def test_what_is_unknown_is_refused_with_the_nearest_name() -> None:
 
 
 @pytest.mark.parametrize("member", ["id", "hash", "key", "source", "created", "revision"])
-def test_what_we_decide_ourselves_cannot_be_said(member: str) -> None:
+def test_internal_columns_are_rejected(member: str) -> None:
     assert refusal({"name": "ci", member: "x"}).param == member
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_every_mistake_is_reported_at_once() -> None:
     fault = refusal(
         {
             "name": "",
@@ -152,16 +153,16 @@ def test_every_mistake_is_told_at_once() -> None:
         assert f"{place}: " in fault.message, place
 
 
-def test_many_mistakes_are_told_shortly() -> None:
+def test_many_mistakes_are_summarized() -> None:
     fault = refusal({"name": "ci", "models": [5] * 10_000})
     assert fault.param == "models[0]"
     assert "9980 more" in fault.message
     assert len(fault.message) < 5000
 
 
-def test_null_takes_away_what_can_be_missing() -> None:
+def test_null_removes_optional_values() -> None:
     nothing = dict.fromkeys(["owner", "expires", "models", "providers", "scopes", "limits"])
-    assert change(nothing, NOW) == {
+    assert read_change(nothing, NOW) == {
         "owner": "",
         "expires_at": None,
         "models": [],
@@ -170,16 +171,16 @@ def test_null_takes_away_what_can_be_missing() -> None:
         "limits": None,
     }
     for name in ("name", "enabled"):
-        assert refusal({name: None}, of=change).param == name
+        assert refusal({name: None}, of=read_change).param == name
 
 
-def test_text_is_never_filled_from_the_environment() -> None:
-    assert new({"name": "${HOME}"}, NOW) == {"name": "${HOME}"}
+def test_text_is_not_substituted_from_the_environment() -> None:
+    assert read_new_key({"name": "${HOME}"}, NOW) == {"name": "${HOME}"}
 
 
 @given(st.dictionaries(names | st.text(max_size=5), json_values, max_size=4))
-def test_whatever_is_said_is_understood_or_refused(body: dict[str, Any]) -> None:
-    for read in (lambda: new(body, NOW), lambda: change(body, NOW), lambda: grace(body)):
+def test_any_body_is_read_or_rejected(body: dict[str, Any]) -> None:
+    for read in (lambda: read_new_key(body, NOW), lambda: read_change(body, NOW), lambda: read_grace(body)):
         told = understood(read)
         if isinstance(told, dict):
             assert math.isfinite(told.get("expires_at") or 0)
@@ -188,20 +189,11 @@ def test_whatever_is_said_is_understood_or_refused(body: dict[str, Any]) -> None
             f"{told.message}{told.param}".encode()  # it can be written
 
 
-def test_an_old_key_lives_on_for_an_hour_unless_told_otherwise() -> None:
-    assert grace({}) == GRACE_SECS == 3600
-    assert grace({"graceSecs": None}) == 3600
-    assert grace({"graceSecs": 0}) == 0
-    assert grace({"graceSecs": 1.5}) == 1.5
+def test_the_default_grace_is_an_hour() -> None:
+    assert read_grace({}) == KeyRotation().grace_secs == 3600
+    assert read_grace({"graceSecs": None}) == 3600
+    assert read_grace({"graceSecs": 0}) == 0
+    assert read_grace({"graceSecs": 1.5}) == 1.5
     for value in (-1, "5", True, 1e9, math.inf):
-        assert refusal({"graceSecs": value}, of=grace).param == "graceSecs"
-    assert 'did you mean "graceSecs"?' in refusal({"grace": 5}, of=grace).message
-
-
-def test_a_page_has_bounds() -> None:
-    assert page("") == (100, "")
-    assert page("limit=5&after=config%3Aa%20b") == (5, "config:a b")
-    for query in ("limit=0", "limit=1001", "limit=x", "limit=", "limit=-1", "limit=%D9%A5", "limit=" + "9" * 5000):
-        with pytest.raises(ClientFault) as raised:
-            page(query)
-        assert raised.value.param == "limit"
+        assert refusal({"graceSecs": value}, of=read_grace).param == "graceSecs"
+    assert 'did you mean "graceSecs"?' in refusal({"grace": 5}, of=read_grace).message

@@ -28,7 +28,7 @@ async def gw() -> AsyncIterator[Gateway]:
 
 
 @pytest.mark.parametrize(("path", "operation"), OPERATIONS.items())
-async def test_a_page_shows_every_operation_without_a_complaint(gw: Gateway, path: str, operation: str) -> None:
+async def test_a_page_shows_every_operation_without_errors(gw: Gateway, path: str, operation: str) -> None:
     assert gw.app.plane is not None
     client = await gw.client()
     described = (await client.fetch("GET", "/openapi.json")).json["paths"]
@@ -50,7 +50,7 @@ async def test_a_page_shows_every_operation_without_a_complaint(gw: Gateway, pat
     assert [url for url in asked if not url.startswith((gw.url + "/", "blob:" + gw.url, "data:"))] == []
 
 
-async def test_redoc_finds_what_is_looked_for(gw: Gateway) -> None:
+async def test_the_search_of_redoc_works(gw: Gateway) -> None:
     async with chromium() as browser:
         page = await browser.new_page()
         await page.goto(gw.url + "/redoc")
@@ -58,7 +58,7 @@ async def test_redoc_finds_what_is_looked_for(gw: Gateway) -> None:
         await page.locator("[data-role='search:results'] [role='menuitem']").first.wait_for()
 
 
-async def test_files_are_served_by_their_names_only(gw: Gateway) -> None:
+async def test_only_listed_files_are_served(gw: Gateway) -> None:
     client = await gw.client()
     for name, kind in FILES.items():
         answer = await client.fetch("GET", f"/docs/{name}")
@@ -70,7 +70,7 @@ async def test_files_are_served_by_their_names_only(gw: Gateway) -> None:
         assert (await client.fetch("GET", f"/docs/{name}")).status == 404
 
 
-async def test_pages_load_from_the_gateway_alone(gw: Gateway) -> None:
+async def test_pages_load_only_from_the_gateway(gw: Gateway) -> None:
     client = await gw.client()
     for path in OPERATIONS:
         answer = await client.fetch("GET", path)
@@ -82,7 +82,7 @@ async def test_pages_load_from_the_gateway_alone(gw: Gateway) -> None:
         assert answer.header("x-frame-options") == "DENY"
 
 
-def test_what_was_taken_from_others_is_named_with_its_licence() -> None:
+def test_third_party_files_have_their_licenses() -> None:
     folder = files("proxy.control.pages") / "docs_assets"
     notice = (folder / "NOTICE").read_text()
     for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "redoc.scrollbar.css"):

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from proxy.config.schema import Admin
-from proxy.control.access.login import Login
-from proxy.control.keys.api_keys import ApiKeys
-from proxy.control.pages.metrics import Pages
-from proxy.control.routes import routes as table
+from proxy.control.http.router import ControlRoute
+from proxy.control.pages.metrics import MetricsPage
 from proxy.observe.metrics import Metrics
-from tests.control.served import Served
+from tests.control.server import ControlServer
 
 
-async def no_keys() -> None:
-    raise AssertionError("no key is asked for here")
+def serving(settings: Admin) -> ControlServer:
+    def routes(plane: ControlServer) -> Sequence[ControlRoute]:
+        return MetricsPage(Metrics(version="1.2.3"), plane.budget, protected=settings.protect_metrics).routes()
+
+    return ControlServer(routes)
 
 
-def serving(settings: Admin) -> Served:
-    def routes(plane: Served) -> object:
-        keys = ApiKeys(no_keys, lambda: None, list, lambda hashes: None, plane.bodies)
-        login = Login(plane.credential, plane.attempts, plane.bodies)
-        return table(settings, Pages(Metrics(version="1.2.3"), plane.budget), login, keys)
-
-    return Served(routes)
-
-
-async def test_metrics_want_the_token_where_they_are_told_to() -> None:
+async def test_protected_metrics_require_the_token() -> None:
     async with serving(Admin(protect_metrics=True)) as plane:
         assert (await plane.fetch("GET", "/metrics")).status == 401
         answer = await plane.ask("GET", "/metrics")

@@ -10,8 +10,8 @@ import msgspec
 from proxy.config.checks import SECRET
 from proxy.config.schema import Config
 from proxy.config.secret import MASKED
-from proxy.control.settings.config import shown
-from tests.control.operated import TWO, Operated
+from proxy.control.settings.config import masked
+from tests.control.admin import TWO, AdminServer
 from tests.support.gateway import to_config
 
 HASH = "sha256:" + "ab" * 32
@@ -20,7 +20,7 @@ FULL: dict[str, Any] = {
         "up": {
             "baseUrl": "https://example.com/v1",
             "apiKeys": ["secret-one", "secret-two"],
-            "headers": {"X-Token": "secret-three"},
+            "headers": {"X-LoginBody": "secret-three"},
         }
     },
     "models": [{"name": "m", "provider": "up"}],
@@ -35,12 +35,12 @@ FULL: dict[str, Any] = {
 }
 
 
-def test_no_secret_is_shown_and_everything_else_is() -> None:
+def test_only_secrets_are_masked() -> None:
     config = to_config(FULL)
-    found = shown(config)
+    found = masked(config)
     assert "secret" not in json.dumps(found).replace('"secret":', "")
     assert found["providers"]["up"]["apiKeys"] == [MASKED, MASKED]
-    assert found["providers"]["up"]["headers"] == {"X-Token": MASKED}
+    assert found["providers"]["up"]["headers"] == {"X-LoginBody": MASKED}
     assert found["providers"]["up"]["baseUrl"] == "https://example.com/v1"
     assert found["admin"]["token"] == MASKED
     assert found["auth"]["jwt"]["secret"] == MASKED
@@ -50,18 +50,18 @@ def test_no_secret_is_shown_and_everything_else_is() -> None:
     assert found["circuitBreaker"]["failureThreshold"] == 3
 
 
-def test_hashes_of_keys_are_secrets_too() -> None:
+def test_hashes_of_keys_are_masked() -> None:
     auth = {"mode": "keys", "keys": [{"name": "k", "hash": HASH}]}
-    (found,) = shown(to_config(TWO | {"auth": auth}))["auth"]["keys"]
+    (found,) = masked(to_config(TWO | {"auth": auth}))["auth"]["keys"]
     assert (found["name"], found["hash"]) == ("k", MASKED)
 
 
-def test_a_secret_that_is_not_set_is_shown_as_not_set() -> None:
-    assert shown(Config())["admin"]["token"] == ""
-    assert shown(Config())["auth"]["jwt"] is None
+def test_an_empty_secret_is_shown_as_empty() -> None:
+    assert masked(Config())["admin"]["token"] == ""
+    assert masked(Config())["auth"]["jwt"] is None
 
 
-def test_every_text_of_the_schema_that_is_secret_by_its_name_is_one_by_its_kind() -> None:
+def test_every_field_that_is_named_like_a_secret_is_one() -> None:
     """A new field for a credential must not be forgotten: its kind says that nobody may read it."""
     suspicious = ("key", "token", "secret", "password", "dsn", "hash")
     harmless = {"key_file", "public_key_file", "token_estimate", "tokens_per_minute", "max_output_tokens"}
@@ -92,17 +92,18 @@ def _texts(kind: msgspec.inspect.Type, name: str = "", told: str = "") -> list[t
     return []
 
 
-async def test_the_page_tells_the_file_and_what_waits_for_a_start() -> None:
-    async with Operated(TWO) as plane:
+async def test_the_file_and_the_keys_that_wait_for_a_start_are_shown() -> None:
+    async with AdminServer(TWO) as plane:
         assert (await plane.fetch("GET", "/admin/config")).status == 401
         answer = await plane.ask("GET", "/admin/config")
         assert answer.status == 200
         assert (answer.json["path"], answer.json["waitsForStart"]) == ("config/config.yaml", ["server.port"])
-        assert answer.json["config"] == shown(plane.config)
+        assert answer.json["config"] == masked(plane.config)
         assert answer.json["config"]["providers"]["up"]["apiKey"] == MASKED
 
 
-async def test_without_a_file_there_is_no_path() -> None:
-    async with Operated(TWO, path=lambda: "", waits=list) as plane:
+async def test_without_a_file_the_path_is_null() -> None:
+    async with AdminServer(TWO) as plane:
+        plane.config_path, plane.waiting = "", ()
         answer = await plane.ask("GET", "/admin/config")
         assert (answer.json["path"], answer.json["waitsForStart"]) == (None, [])

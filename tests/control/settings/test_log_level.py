@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.control.operated import TWO, Operated
+from tests.control.admin import TWO, AdminServer
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-async def test_a_level_is_in_force_at_once(level: str) -> None:
-    async with Operated(TWO) as plane:
+async def test_a_level_takes_effect_at_once(level: str) -> None:
+    async with AdminServer(TWO) as plane:
         answer = await plane.ask("POST", "/admin/log-level", json={"level": level})
         assert (answer.status, answer.json, plane.levels) == (200, {"level": level}, [level])
 
@@ -28,15 +28,15 @@ async def test_a_level_is_in_force_at_once(level: str) -> None:
         (b"[" * 5000, None, "invalid_value"),
     ],
 )
-async def test_what_is_no_level_changes_nothing(body: bytes, param: str | None, code: str) -> None:
-    async with Operated(TWO) as plane:
+async def test_an_invalid_level_changes_nothing(body: bytes, param: str | None, code: str) -> None:
+    async with AdminServer(TWO) as plane:
         answer = await plane.ask("POST", "/admin/log-level", body=body)
         assert (answer.status, answer.json["error"]["param"]) == (400, param)
         assert answer.json["error"]["code"] == code
         assert plane.levels == []
 
 
-async def test_it_wants_the_admin() -> None:
-    async with Operated(TWO) as plane:
+async def test_it_requires_the_admin() -> None:
+    async with AdminServer(TWO) as plane:
         assert (await plane.fetch("POST", "/admin/log-level", json={"level": "debug"})).status == 401
         assert plane.levels == []

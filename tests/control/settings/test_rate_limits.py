@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.config.schema import Limits
-from proxy.control.settings.rate_limits import MOST
+from proxy.control.settings.rate_limits import MAX_BUCKETS
 from proxy.identity import Client
 from proxy.limits.base import Cost
 from proxy.limits.failover import Failover
@@ -18,7 +18,7 @@ from proxy.limits.redis import RedisStore
 from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
 from proxy.redis import RedisClient
-from tests.control.operated import TWO, Operated
+from tests.control.admin import TWO, AdminServer
 from tests.support.gateway import to_config
 from tests.support.services import redis_prefix, redis_url
 
@@ -32,8 +32,8 @@ LIMITED: dict[str, Any] = TWO | {
 }
 
 
-async def test_without_limits_there_is_nothing_to_see() -> None:
-    async with Operated(TWO) as plane:
+async def test_without_limits_the_lists_are_empty() -> None:
+    async with AdminServer(TWO) as plane:
         assert (await plane.ask("GET", "/admin/rate-limits")).json == {
             "enabled": False,
             "credentialLimits": False,
@@ -45,15 +45,15 @@ async def test_without_limits_there_is_nothing_to_see() -> None:
         }
 
 
-async def test_where_credentials_are_wanted_their_own_limits_hold_and_the_page_says_so() -> None:
-    async with Operated(TWO | {"auth": {"mode": "keys"}}) as plane:
+async def test_limits_of_credentials_are_enforced_with_authentication() -> None:
+    async with AdminServer(TWO | {"auth": {"mode": "keys"}}) as plane:
         answer = (await plane.ask("GET", "/admin/rate-limits")).json
         assert (answer["enabled"], answer["credentialLimits"], answer["limits"]) == (False, True, [])
 
 
-async def test_the_page_shows_the_limits_as_clients_read_them_and_the_fullest_buckets_first() -> None:
-    async with Operated(LIMITED) as plane:
-        limiter = plane.engine.limiter
+async def test_buckets_are_shown_with_the_values_of_the_headers() -> None:
+    async with AdminServer(LIMITED) as plane:
+        limiter = plane.limiter
         requests, slots = limiter.rules.client(None).requests
         for client, amount in (("key:a", 1.0), ("key:b", 4.0)):
             limiter.store.take([Cost(requests, client, amount)], 1)
@@ -86,11 +86,11 @@ def _bucket(
     }
 
 
-async def test_a_client_with_limits_of_its_own_is_shown_with_these() -> None:
+async def test_a_client_with_its_own_limits_is_shown_with_them() -> None:
     own = Client("key:own", limits=Limits(requests_per_minute=600, burst_size=100, tokens_per_minute=50))
     for source in (LIMITED, TWO | {"auth": {"mode": "keys"}}):
-        async with Operated(source) as plane:
-            limiter = plane.engine.limiter
+        async with AdminServer(source) as plane:
+            limiter = plane.limiter
             snapshot = limiter._snapshot
             assert snapshot is not None
             limiter.store.take([cost for cost in snapshot.client_costs(own).costs if cost.limit.level == "client"], 1)
@@ -105,23 +105,23 @@ async def test_a_client_with_limits_of_its_own_is_shown_with_these() -> None:
             assert found == {"requestsPerMinute": (600, 90, 10.0, 100.0), "tokensPerMinute": (50, 20, 30.0, 50.0)}
 
 
-async def test_of_many_clients_only_some_are_told() -> None:
-    async with Operated(LIMITED) as plane:
-        limiter = plane.engine.limiter
+async def test_only_the_fullest_buckets_are_shown() -> None:
+    async with AdminServer(LIMITED) as plane:
+        limiter = plane.limiter
         (requests, _) = limiter.rules.client(None).requests
-        for number in range(MOST + 50):
+        for number in range(MAX_BUCKETS + 50):
             limiter.store.take([Cost(requests, f"client:{number}")], 1)
-        assert len((await plane.ask("GET", "/admin/rate-limits")).json["buckets"]) == MOST
+        assert len((await plane.ask("GET", "/admin/rate-limits")).json["buckets"]) == MAX_BUCKETS
 
 
-async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
+async def test_buckets_in_redis_are_shown_with_the_state_of_redis() -> None:
     url = redis_url()
     async with redis_prefix(url) as prefix:
         shared = LIMITED | {"redis": {"url": url, "prefix": prefix}}
         redis = RedisClient(url, prefix, 0.5)
         store = _shared(redis)
         limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
-        async with Operated(shared, limiter=limiter) as plane:
+        async with AdminServer(shared, limiter=limiter) as plane:
             (requests, _) = limiter.rules.client(None).requests
             verdict = store.take([Cost(requests, "key:a", 4.0)], 1)
             assert not hasattr(verdict, "admitted")
@@ -135,13 +135,13 @@ async def test_buckets_in_redis_are_told_with_how_redis_fares() -> None:
     assert (bucket["key"], bucket["used"]) == ("key:a", pytest.approx(4.0, abs=1.0))
 
 
-async def test_a_redis_that_is_down_says_so_and_shows_no_bucket() -> None:
+async def test_without_redis_no_buckets_are_shown() -> None:
     away = "redis://127.0.0.1:1/0"
     shared = LIMITED | {"redis": {"url": away}}
     pytest.importorskip("redis")
     store = _shared(RedisClient(away, "sluice", 0.5))
     limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
-    async with Operated(shared, limiter=limiter) as plane:
+    async with AdminServer(shared, limiter=limiter) as plane:
         (requests, _) = limiter.rules.client(None).requests
         verdict = store.take([Cost(requests, "key:a")], 1)
         assert not hasattr(verdict, "admitted")
@@ -157,6 +157,6 @@ def _shared(redis: RedisClient) -> Failover:
     return Failover(RedisStore(redis), Memory(now, 100), "local", warn=quiet.append, info=quiet.append, now=now)
 
 
-async def test_it_wants_the_admin() -> None:
-    async with Operated(LIMITED) as plane:
+async def test_it_requires_the_admin() -> None:
+    async with AdminServer(LIMITED) as plane:
         assert (await plane.fetch("GET", "/admin/rate-limits")).status == 401

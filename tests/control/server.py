@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from proxy.config.schema import Admin
 from proxy.config.schema import ServerSettings as Settings
 from proxy.control.access.credential import AdminCredential
-from proxy.control.access.gate import Attempts, Gate
-from proxy.control.http.bodies import Bodies
-from proxy.control.http.router import Route, Router
-from proxy.errors import ClientFault, ClientGone
+from proxy.control.access.gate import Gate
+from proxy.control.access.throttle import LoginThrottle
+from proxy.control.http.requests import RequestBodies
+from proxy.control.http.router import ControlRoute, Router
+from proxy.errors import ClientFault, ClientGone, GatewayError
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
@@ -27,15 +29,15 @@ TOKEN = "the-admin-token-of-the-tests"
 BEARER = ("Authorization", f"Bearer {TOKEN}")
 
 
-class Served:
-    """``async with Served(lambda plane: [Route(...), ...]) as plane``. What it has no page for is a 404 ``not_ours``.
+class ControlServer:
+    """``async with ControlServer(lambda plane: [ControlRoute(...), ...]) as plane``. What it has no page for is a 404 ``not_ours``.
 
     A request's address is what it says in ``x-test-address``.
     """
 
     def __init__(
         self,
-        routes: Callable[[Served], Iterable[Route]],
+        routes: Callable[[ControlServer], Iterable[ControlRoute]],
         *,
         token: str = TOKEN,
         body_timeout: float = 5.0,
@@ -44,21 +46,22 @@ class Served:
         self._settings = Settings(host="127.0.0.1", port=0, **settings)
         self.clock = clock = FakeClock()
         self.credential = AdminCredential(Admin(token=token), "", clock.wall)
-        self.attempts = Attempts(
+        self.throttle = LoginThrottle(
             self.credential, lambda request: request.headers.get("x-test-address", ""), clock.now, clock.sleep
         )
         self.budget = Budget(10_000_000)
-        self.bodies = Bodies(self.budget, body_timeout)
+        self.bodies = RequestBodies(self.budget, body_timeout)
+        self.warnings: list[dict[str, Any]] = []
         self.statuses: list[int] = []  # of the pages that were answered
-        self.router = Router(
-            routes(self), Gate(self.credential, self.attempts), lambda: self.catch_up(), self.statuses.append
-        )
+        gate = Gate(self.credential, self.throttle)
+        flush, count = lambda: self.catch_up(), self.statuses.append
+        self.router = Router(routes(self), gate, self, flush=flush, count=count)
         self._clients: list[RawClient] = []
 
     def catch_up(self) -> None:
         """Called before each page: nothing waits here."""
 
-    async def __aenter__(self) -> Served:
+    async def __aenter__(self) -> ControlServer:
         loop = asyncio.get_running_loop()
         flushing = Flushing(loop, Ticker(loop), self.budget)
         server = Server(self._handle, self._settings, refuse, lambda reason: None, Outbox(loop), flushing)
@@ -76,18 +79,27 @@ class Served:
         assert self.budget.used == 0
 
     async def _handle(self, request: Request) -> None:
-        page = self.router.find(request.path)
-        if page is None:
+        """As ``Serving``, without a guard."""
+        router = self.router
+        if not router.takes(request.path):
             refuse(request.reply, ClientFault("Not ours.", status=404, code="not_ours"))
             return
         try:
-            await page(request)
+            await router.answer(request)
         except ClientGone:
             pass
+        except GatewayError as fault:
+            router.refuse(request, fault)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if request.ended_by is None or task is None or task.uncancel() > 0:
                 raise
+        finally:
+            router.settle(request)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        """As the log."""
+        self.warnings.append(fields)
 
     async def client(self) -> RawClient:
         client = await RawClient(self.port).connect()

@@ -12,15 +12,11 @@ import pytest
 
 from proxy.auth.apikey import ApiKey, hash_of, of_configuration
 from proxy.auth.keystore import DatabaseDown, DatabaseKeys
-from proxy.config.schema import Admin, Auth, Config, ConfiguredKey, Database, Limits
-from proxy.control.access.login import Login
-from proxy.control.keys.api_keys import ApiKeys
-from proxy.control.pages.metrics import Pages
-from proxy.control.routes import routes as table
+from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits
+from proxy.control.keys.handlers import KeyHandlers
 from proxy.errors import ConfigError
-from proxy.observe.metrics import Metrics
 from tests.auth.stores import OwnStore
-from tests.control.served import Served
+from tests.control.server import ControlServer
 from tests.support import Answer
 
 KEYS = "/auth/api-keys"
@@ -52,14 +48,13 @@ class Desk:
         told, self._changed = set(self._changed), []
         return told
 
-    def plane(self) -> Served:
-        def routes(plane: Served) -> Sequence[Any]:
-            login = Login(plane.credential, plane.attempts, plane.bodies)
+    def plane(self) -> ControlServer:
+        def routes(plane: ControlServer) -> Sequence[Any]:
             credentials: Any = self
-            keys = ApiKeys(credentials, lambda: self.config, plane.bodies, now=time.time)
-            return table(Admin(), Pages(Metrics(version="1"), plane.budget), login, keys)
+            live: Any = self
+            return KeyHandlers(credentials, live, plane.bodies, now=time.time).routes()
 
-        return Served(routes)
+        return ControlServer(routes)
 
     def configured(self) -> list[ApiKey]:
         return of_configuration(self.config.auth.keys)
@@ -77,12 +72,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def plane(desk: Desk) -> AsyncIterator[Served]:
+async def plane(desk: Desk) -> AsyncIterator[ControlServer]:
     async with desk.plane() as plane:
         yield plane
 
 
-async def made(plane: Served, **fields: Any) -> dict[str, Any]:
+async def made(plane: ControlServer, **fields: Any) -> dict[str, Any]:
     answer = await plane.ask("POST", KEYS, json={"name": "ci"} | fields)
     assert answer.status == 201, answer.json
     return answer.json
@@ -104,8 +99,8 @@ def path(key: dict[str, Any] | str) -> str:
 
 
 @pytest.mark.parametrize(("mode", "wanted"), [("none", "keys"), ("jwt", "any"), ("keys", ""), ("any", "")])
-async def test_a_new_key_comes_with_a_notice_where_no_key_is_asked_for(
-    desk: Desk, plane: Served, mode: Any, wanted: str
+async def test_a_new_key_has_a_notice_while_keys_are_not_required(
+    desk: Desk, plane: ControlServer, mode: Any, wanted: str
 ) -> None:
     desk.config = Config(auth=Auth(mode=mode))
     key = await made(plane)
@@ -116,7 +111,7 @@ async def test_a_new_key_comes_with_a_notice_where_no_key_is_asked_for(
     assert "notice" not in (await plane.ask("GET", path(key))).json
 
 
-async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: Served) -> None:
+async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: ControlServer) -> None:
     answer = await plane.ask("POST", KEYS, json={"name": "ci", "owner": "ops"})
     key = answer.json
     assert (answer.status, answer.header("location")) == (201, path(key))
@@ -133,7 +128,7 @@ async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: Ser
     assert one.json == listed.json["data"][0] == key
 
 
-async def test_what_was_asked_for_is_what_the_key_is(desk: Desk, plane: Served) -> None:
+async def test_a_key_has_the_requested_values(desk: Desk, plane: ControlServer) -> None:
     key = await made(
         plane,
         owner="ops",
@@ -155,14 +150,14 @@ async def test_what_was_asked_for_is_what_the_key_is(desk: Desk, plane: Served) 
     assert key["created"].endswith("Z")
 
 
-async def test_a_key_without_wishes_is_on_and_for_everything(desk: Desk, plane: Served) -> None:
+async def test_a_key_is_enabled_and_unrestricted_by_default(desk: Desk, plane: ControlServer) -> None:
     key = await made(plane)
     assert key["enabled"] is True
     assert (key["models"], key["providers"], key["scopes"]) == ([], [], [])
     assert (key["limits"], key["expires"], key["owner"]) == (None, None, "")
 
 
-async def test_a_key_that_cannot_be_made_leaves_nothing_behind(desk: Desk, plane: Served) -> None:
+async def test_a_key_that_is_rejected_is_not_stored(desk: Desk, plane: ControlServer) -> None:
     answer = await plane.ask("POST", KEYS, json={"name": "", "modles": ["m"]})
     assert fault(answer) == (400, "invalid_parameters")
     assert answer.json["error"]["param"] == "modles"
@@ -175,7 +170,7 @@ async def test_a_key_that_cannot_be_made_leaves_nothing_behind(desk: Desk, plane
 # -- looking --------------------------------------------------------------------------------------
 
 
-async def test_a_list_comes_in_pages_with_those_of_the_configuration_first(desk: Desk, plane: Served) -> None:
+async def test_a_list_has_pages_with_configured_keys_first(desk: Desk, plane: ControlServer) -> None:
     configured = [ConfiguredKey(name=f"con figured/{n}", hash=hash_of(f"sk-{n}")) for n in range(3)]
     desk.config = Config(auth=Auth(mode="any", keys=configured))
     ids = [(await made(plane))["id"] for _ in range(4)]
@@ -192,16 +187,16 @@ async def test_a_list_comes_in_pages_with_those_of_the_configuration_first(desk:
         assert seen == everything
 
 
-async def test_an_empty_list_ends(plane: Served) -> None:
+async def test_an_empty_list_has_no_next_page(plane: ControlServer) -> None:
     assert (await plane.ask("GET", KEYS)).json == {"object": "list", "data": [], "last_id": None, "has_more": False}
 
 
-async def test_a_list_does_not_begin_behind_a_configured_key_that_is_gone(plane: Served) -> None:
+async def test_a_list_after_a_removed_configured_key_is_a_400(plane: ControlServer) -> None:
     assert fault(await plane.ask("GET", f"{KEYS}?after=config:gone")) == (400, "invalid_value")
     assert fault(await plane.ask("GET", f"{KEYS}?limit=0")) == (400, "invalid_value")
 
 
-async def test_an_id_that_is_none_is_a_404(plane: Served) -> None:
+async def test_an_unknown_id_is_a_404(plane: ControlServer) -> None:
     for method, target in (
         ("GET", path("x")),
         ("PATCH", path("x")),
@@ -215,7 +210,7 @@ async def test_an_id_that_is_none_is_a_404(plane: Served) -> None:
 # -- changing -------------------------------------------------------------------------------------
 
 
-async def test_a_change_leaves_alone_what_it_does_not_name(desk: Desk, plane: Served) -> None:
+async def test_a_change_keeps_absent_members(desk: Desk, plane: ControlServer) -> None:
     key = await made(plane, owner="ops", models=["m"], limits={"concurrent": 1}, expiresIn=3600)
     desk.told()
     answer = await plane.ask("PATCH", path(key), json={"enabled": False, "limits": {"concurrent": 2}})
@@ -226,7 +221,7 @@ async def test_a_change_leaves_alone_what_it_does_not_name(desk: Desk, plane: Se
     assert desk.told() == {hash_of(secret)}
 
 
-async def test_null_takes_away(plane: Served) -> None:
+async def test_null_removes_a_value(plane: ControlServer) -> None:
     key = await made(plane, owner="ops", models=["m"], limits={"concurrent": 1}, expiresIn=3600, scopes=["passthrough"])
     gone = dict.fromkeys(["owner", "models", "limits", "expires", "scopes"])
     answer = await plane.ask("PATCH", path(key), json=gone)
@@ -234,7 +229,7 @@ async def test_null_takes_away(plane: Served) -> None:
     assert answer.json == key | {"owner": "", "models": [], "limits": None, "expires": None, "scopes": []}
 
 
-async def test_a_change_that_is_a_mistake_changes_nothing(desk: Desk, plane: Served) -> None:
+async def test_an_invalid_change_changes_nothing(desk: Desk, plane: ControlServer) -> None:
     key = await made(plane)
     desk.told()
     assert fault(await plane.ask("PATCH", path(key), json={"owner": "ops", "enabled": "no"}))[0] == 400
@@ -242,7 +237,7 @@ async def test_a_change_that_is_a_mistake_changes_nothing(desk: Desk, plane: Ser
     assert desk.told() == set()
 
 
-async def test_a_deleted_key_is_gone_and_everybody_is_told(desk: Desk, plane: Served) -> None:
+async def test_a_deleted_key_is_gone_and_caches_are_invalidated(desk: Desk, plane: ControlServer) -> None:
     key = await made(plane)
     desk.told()
     answer = await plane.ask("DELETE", path(key))
@@ -254,7 +249,9 @@ async def test_a_deleted_key_is_gone_and_everybody_is_told(desk: Desk, plane: Se
     assert (await plane.ask("GET", KEYS)).json["data"] == []
 
 
-async def test_rotation_gives_a_new_key_and_leaves_the_old_one_its_time(desk: Desk, plane: Served) -> None:
+async def test_rotation_makes_a_new_secret_and_keeps_the_old_one_for_the_grace(
+    desk: Desk, plane: ControlServer
+) -> None:
     old = await made(plane, owner="ops")
     desk.told()
     answer = await plane.ask("POST", path(old) + "/rotate", json={"graceSecs": 600})
@@ -275,7 +272,7 @@ async def test_rotation_gives_a_new_key_and_leaves_the_old_one_its_time(desk: De
     assert new["previousUntil"] is not None
 
 
-async def test_rotation_without_a_word_grants_an_hour(desk: Desk, plane: Served) -> None:
+async def test_rotation_has_a_default_grace_of_an_hour(desk: Desk, plane: ControlServer) -> None:
     key = await made(plane)
     before = time.time()
     assert (await plane.ask("POST", path(key) + "/rotate")).status == 201
@@ -285,7 +282,7 @@ async def test_rotation_without_a_word_grants_an_hour(desk: Desk, plane: Served)
     assert before + 3595 < stored.previous_until < before + 3700
 
 
-async def test_rotation_without_grace_ends_the_old_key_at_once(desk: Desk, plane: Served) -> None:
+async def test_rotation_without_grace_ends_the_old_secret_at_once(desk: Desk, plane: ControlServer) -> None:
     old = await made(plane)
     new = (await plane.ask("POST", path(old) + "/rotate", json={"graceSecs": 0})).json
     assert new["previousUntil"] is None
@@ -293,7 +290,7 @@ async def test_rotation_without_grace_ends_the_old_key_at_once(desk: Desk, plane
     assert await found(desk, new["key"]) is not None
 
 
-async def test_a_second_rotation_ends_the_oldest_key_and_tells_of_all_three(desk: Desk, plane: Served) -> None:
+async def test_a_second_rotation_ends_the_oldest_secret(desk: Desk, plane: ControlServer) -> None:
     first = await made(plane)
     second = (await plane.ask("POST", path(first) + "/rotate")).json
     desk.told()
@@ -315,18 +312,18 @@ async def test_a_second_rotation_ends_the_oldest_key_and_tells_of_all_three(desk
         ("POST", path("x") + "/rotate"),
     ],
 )
-async def test_nobody_but_the_admin_gets_near(method: str, target: str, plane: Served) -> None:
+async def test_every_key_route_requires_the_admin(method: str, target: str, plane: ControlServer) -> None:
     answer = await plane.fetch(method, target, json={})
     assert answer.status == 401
     assert answer.header("www-authenticate") == 'Bearer realm="sluice-admin"'
 
 
-async def test_an_api_key_is_no_admin_token(plane: Served) -> None:
+async def test_an_api_key_is_not_accepted(plane: ControlServer) -> None:
     key = await made(plane)
     assert (await plane.fetch("GET", KEYS, ("Authorization", f"Bearer {key['key']}"))).status == 401
 
 
-async def test_keys_of_the_configuration_are_shown_and_cannot_be_changed_here(desk: Desk, plane: Served) -> None:
+async def test_configured_keys_are_shown_and_read_only(desk: Desk, plane: ControlServer) -> None:
     desk.config = Config(auth=Auth(mode="keys", keys=[ConfiguredKey(name="a/b", hash=hash_of("sk-a"))]))
     shown = await plane.ask("GET", path("config:a/b"))
     assert (shown.status, shown.json["source"], shown.json["created"]) == (200, "configuration", None)
@@ -336,7 +333,7 @@ async def test_keys_of_the_configuration_are_shown_and_cannot_be_changed_here(de
         assert "auth.keys" in answer.json["error"]["message"]
 
 
-async def test_where_no_key_can_be_kept_it_says_what_to_configure(desk: Desk, plane: Served) -> None:
+async def test_without_a_database_the_error_says_what_to_configure(desk: Desk, plane: ControlServer) -> None:
     desk.config = Config(auth=Auth(mode="keys"), database=Database(enabled=False))
     answer = await plane.ask("POST", KEYS, json={"name": "ci"})
     assert fault(answer) == (501, "no_key_store")
@@ -344,28 +341,26 @@ async def test_where_no_key_can_be_kept_it_says_what_to_configure(desk: Desk, pl
 
 
 @pytest.mark.parametrize("mode", ["none", "jwt"])
-async def test_keys_can_be_made_before_anybody_is_asked_for_one(mode: Any, desk: Desk, plane: Served) -> None:
+async def test_keys_can_be_created_before_they_are_required(mode: Any, desk: Desk, plane: ControlServer) -> None:
     desk.config = Config(auth=Auth(mode=mode))
     assert (await plane.ask("POST", KEYS, json={"name": "ci"})).status == 201
 
 
-async def test_without_a_database_the_keys_of_the_configuration_are_listed_all_the_same(
-    desk: Desk, plane: Served
-) -> None:
+async def test_without_a_database_configured_keys_are_listed(desk: Desk, plane: ControlServer) -> None:
     keys = [ConfiguredKey(name="a", hash=hash_of("sk-a"))]
     desk.config = Config(auth=Auth(mode="keys", keys=keys), database=Database(enabled=False))
     page = (await plane.ask("GET", KEYS)).json
     assert [key["id"] for key in page["data"]] == ["config:a"]
 
 
-async def test_a_missing_package_is_named(desk: Desk, plane: Served) -> None:
+async def test_a_missing_package_is_reported(desk: Desk, plane: ControlServer) -> None:
     desk.failure = ConfigError(["database: install sluice-gateway[database]"])
     answer = await plane.ask("GET", KEYS)
     assert fault(answer) == (501, "no_key_store")
     assert "sluice-gateway[database]" in answer.json["error"]["message"]
 
 
-async def test_a_database_that_is_down_is_a_503_that_says_when_to_ask_again(tmp_path: Path) -> None:
+async def test_a_database_that_is_down_is_a_503_with_retry_after(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     (tmp_path / "sluice.db").mkdir()
     async with desk.plane() as plane:
@@ -376,6 +371,6 @@ async def test_a_database_that_is_down_is_a_503_that_says_when_to_ask_again(tmp_
     await desk.close()
 
 
-async def test_whoever_is_not_allowed_in_does_not_open_the_database(desk: Desk, plane: Served) -> None:
+async def test_an_unauthorized_request_does_not_open_the_database(desk: Desk, plane: ControlServer) -> None:
     await plane.fetch("GET", KEYS)
     assert desk.opened is None

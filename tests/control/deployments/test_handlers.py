@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from proxy.control.deployments.state import SLICE
-from tests.control.operated import TWO, Operated
+from proxy.control.deployments.handlers import SLICE
+from tests.control.admin import TWO, AdminServer
 from tests.support.clock import MIDNIGHT
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Operated]:
-    async with Operated(TWO) as plane:
+async def plane() -> AsyncIterator[AdminServer]:
+    async with AdminServer(TWO) as plane:
         yield plane
 
 
-async def shown(plane: Operated, id_: str = "up/m") -> dict[str, Any]:
+async def shown(plane: AdminServer, id_: str = "up/m") -> dict[str, Any]:
     answer = await plane.ask("GET", "/admin/state")
     assert answer.status == 200
     return next(each for each in answer.json["deployments"] if each["id"] == id_)
 
 
-async def test_what_nobody_asked_yet_is_shown_with_nothing_known(plane: Operated) -> None:
+async def test_an_unused_deployment_is_shown_without_measurements(plane: AdminServer) -> None:
     assert await shown(plane) == {
         "id": "up/m",
         "name": "m",
@@ -66,14 +66,14 @@ async def test_what_nobody_asked_yet_is_shown_with_nothing_known(plane: Operated
     }
 
 
-async def test_each_address_of_a_provider_is_a_deployment_and_none_is_told(plane: Operated) -> None:
+async def test_each_address_of_a_provider_is_a_deployment_and_stays_hidden(plane: AdminServer) -> None:
     answer = await plane.ask("GET", "/admin/state")
     assert [each["id"] for each in answer.json["deployments"]] == ["up/m", "twin/m#1", "twin/m#2"]
     assert answer.json["now"] == MIDNIGHT
     assert b"127.0.0.1" not in answer.body
 
 
-async def test_the_answers_it_gave_are_shown(plane: Operated) -> None:
+async def test_latency_and_speed_of_answers_are_shown(plane: AdminServer) -> None:
     now = plane.clock.now()
     plane.settle(plane.attempt("up/m", now - 3.0, first_content=now - 2.5, ended=now - 1.0))
     plane.settle(plane.attempt("up/m", now - 4.0, first_content=now - 3.0, ended=now), stream=False)
@@ -84,13 +84,13 @@ async def test_the_answers_it_gave_are_shown(plane: Operated) -> None:
     assert found["tokensPerSecond"] == pytest.approx(60 / 4.5, abs=0.01)
 
 
-async def test_the_spark_has_the_latest_thirty(plane: Operated) -> None:
+async def test_the_sparkline_has_the_latest_thirty_durations(plane: AdminServer) -> None:
     for number in range(40):
         plane.settle(plane.attempt("up/m", 100.0, ended=100.0 + number))
     assert (await shown(plane))["latencySparkMs"] == [number * 1000.0 for number in range(10, 40)]
 
 
-async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operated) -> None:
+async def test_an_open_breaker_is_shown_with_cause_and_times(plane: AdminServer) -> None:
     live = plane.catalog.deployments[0].live
     plane.clock.advance(10)
     now = plane.clock.now()
@@ -122,8 +122,8 @@ async def test_an_open_breaker_says_since_when_why_and_until_when(plane: Operate
     }
 
 
-async def test_an_endpoint_without_the_model_is_named_with_the_moment_when_it_is_requested_again(
-    plane: Operated,
+async def test_an_endpoint_without_the_model_is_shown_with_its_retry_time(
+    plane: AdminServer,
 ) -> None:
     live = plane.catalog.deployments[0].live
     live.breaker.missing("embeddings", plane.clock.now())
@@ -135,7 +135,7 @@ async def test_an_endpoint_without_the_model_is_named_with_the_moment_when_it_is
     )
 
 
-async def test_keys_that_all_rest_are_told(plane: Operated) -> None:
+async def test_a_cooldown_of_every_key_is_shown(plane: AdminServer) -> None:
     provider = plane.catalog.providers["up"]
     key = provider.keys.take(plane.clock.now())
     assert key is not None
@@ -147,7 +147,7 @@ async def test_keys_that_all_rest_are_told(plane: Operated) -> None:
     assert (reset["keysRestUntil"], reset["blocked"]) == (None, "")
 
 
-async def test_the_operator_opens_one_and_nobody_gets_in_until_it_is_closed(plane: Operated) -> None:
+async def test_a_breaker_that_an_operator_opened_rejects_until_it_is_closed(plane: AdminServer) -> None:
     live = plane.catalog.deployments[0].live
     answer = await plane.ask("POST", "/admin/state/up%2Fm/open")
     assert answer.status == 200
@@ -168,7 +168,7 @@ async def test_the_operator_opens_one_and_nobody_gets_in_until_it_is_closed(plan
     assert live.breaker.admits("chat/completions", plane.clock.now())
 
 
-async def test_closing_keeps_what_is_known_and_a_reset_forgets_it(plane: Operated) -> None:
+async def test_close_keeps_statistics_and_reset_clears_them(plane: AdminServer) -> None:
     deployment = plane.catalog.deployments[0]
     now = plane.clock.now()
     deployment.live.statistics.record(False, now)
@@ -187,7 +187,7 @@ async def test_closing_keeps_what_is_known_and_a_reset_forgets_it(plane: Operate
     assert deployment.live.statistics.window == 300.0
 
 
-async def test_a_models_name_means_all_its_deployments(plane: Operated) -> None:
+async def test_a_model_name_changes_all_its_deployments(plane: AdminServer) -> None:
     answer = await plane.ask("POST", "/admin/state/m/open")
     assert [(each["id"], each["breaker"]["state"]) for each in answer.json["deployments"]] == [
         ("up/m", "open"),
@@ -196,32 +196,32 @@ async def test_a_models_name_means_all_its_deployments(plane: Operated) -> None:
     ]
 
 
-async def test_one_address_alone_is_named_with_its_number(plane: Operated) -> None:
+async def test_one_address_is_changed_by_its_number(plane: AdminServer) -> None:
     assert (await plane.ask("POST", "/admin/state/twin%2Fm%232/open")).json["id"] == "twin/m#2"
     assert [each.live.breaker.state for each in plane.catalog.deployments] == ["closed", "closed", "open"]
 
 
-async def test_an_unknown_one_is_a_404_and_nothing_is_done(plane: Operated) -> None:
+async def test_an_unknown_deployment_is_a_404(plane: AdminServer) -> None:
     answer = await plane.ask("POST", "/admin/state/up%2Fother/open")
     assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_deployment")
     assert all(each.live.breaker.state == "closed" for each in plane.catalog.deployments)
 
 
-async def test_all_of_it_wants_the_admin(plane: Operated) -> None:
+async def test_every_route_requires_the_admin(plane: AdminServer) -> None:
     assert (await plane.fetch("GET", "/admin/state")).status == 401
     assert (await plane.fetch("POST", "/admin/state/m/open")).status == 401
     assert plane.catalog.deployments[0].live.breaker.state == "closed"
 
 
-async def test_many_deployments_are_told_whole() -> None:
+async def test_many_deployments_are_all_shown() -> None:
     names = [f"m{number}" for number in range(3 * SLICE + 1)]
     many = TWO | {"models": [{"name": name, "provider": "up"} for name in names]}
-    async with Operated(many) as plane:
+    async with AdminServer(many) as plane:
         answer = await plane.ask("GET", "/admin/state")
         assert [each["name"] for each in answer.json["deployments"]] == names
 
 
-async def test_a_reset_forgets_also_what_ended_just_before(plane: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reset_clears_what_ended_just_before(plane: AdminServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # nothing comes by itself
     plane.observers.attach(asyncio.get_running_loop())
     plane.settle(plane.attempt("up/m", 100.0))

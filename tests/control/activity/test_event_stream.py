@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
 from proxy.control.activity import feed as module
-from proxy.control.activity.events import Events
+from proxy.control.activity.event_stream import EventStreamHandler
 from proxy.control.activity.feed import BACKLOG, Feed
-from proxy.control.http.router import Route
-from tests.control.served import BEARER, Served
+from proxy.control.http.router import ControlRoute
+from tests.control.server import BEARER, ControlServer
 from tests.support import RawClient, until
 from tests.support.clock import MIDNIGHT
 
 LARGE = "x" * 20_000
 
 
-class Watched(Served):
+class FeedServer(ControlServer):
     """A feed with nothing behind it; what is published in a test is all that comes."""
 
     def __init__(self, *, heartbeat: float = 1000.0) -> None:
         self._heartbeat = heartbeat
-        super().__init__(lambda plane: [self._route()])
+        super().__init__(lambda plane: self._routes())
 
-    def _route(self) -> Route:
+    def _routes(self) -> Sequence[ControlRoute]:
         self.feed = Feed("abc", self.clock.now)
-        events = Events(self.feed, "1.2.3", self.clock.wall, self.catch_up, self._heartbeat)
-        return Route("GET", "/admin/events", "admin", events.stream)
+        return EventStreamHandler(self.feed, "1.2.3", self.clock.wall, self.catch_up, self._heartbeat).routes()
 
     async def watch(self, last: str = "", **options: Any) -> RawClient:
         """A reader that has read the head."""
@@ -43,8 +42,8 @@ class Watched(Served):
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Watched]:
-    async with Watched() as plane:
+async def plane() -> AsyncIterator[FeedServer]:
+    async with FeedServer() as plane:
         yield plane
 
 
@@ -55,7 +54,7 @@ async def event(client: RawClient) -> tuple[str, str, Any]:
     return fields["id"], fields["event"], json.loads(fields["data"])
 
 
-async def test_the_head_keeps_proxies_from_holding_anything_back(plane: Watched) -> None:
+async def test_the_head_disables_buffering_by_proxies(plane: FeedServer) -> None:
     client = await plane.client()
     await client.request("GET", "/admin/events", [BEARER])
     head = await client.read_head()
@@ -66,14 +65,14 @@ async def test_the_head_keeps_proxies_from_holding_anything_back(plane: Watched)
     assert head.header("server") is None
 
 
-async def test_the_first_event_is_the_greeting(plane: Watched) -> None:
+async def test_the_first_event_is_hello(plane: FeedServer) -> None:
     client = await plane.watch()
     id_, name, hello = await event(client)
     assert (id_, name) == ("abc-1", "hello")
     assert hello == {"version": "1.2.3", "instance": "abc", "now": MIDNIGHT, "resumed": False}
 
 
-async def test_news_comes_to_every_reader_as_it_is_published(plane: Watched) -> None:
+async def test_every_subscriber_gets_each_event(plane: FeedServer) -> None:
     clients = [await plane.watch() for _ in range(5)]
     for client in clients:
         await event(client)
@@ -83,7 +82,7 @@ async def test_news_comes_to_every_reader_as_it_is_published(plane: Watched) -> 
             assert await event(client) == (f"abc-{number + 2}", "counters", {"requests": number})
 
 
-async def test_who_comes_back_gets_what_was_missed_and_then_the_rest(plane: Watched) -> None:
+async def test_last_event_id_resumes_the_stream(plane: FeedServer) -> None:
     client = await plane.watch()
     await event(client)
     plane.feed.publish("x", 1)
@@ -100,21 +99,21 @@ async def test_who_comes_back_gets_what_was_missed_and_then_the_rest(plane: Watc
     assert await event(again) == ("abc-5", "x", 4)
 
 
-async def test_who_was_away_too_long_is_told_to_begin_anew(plane: Watched) -> None:
+async def test_an_unknown_last_event_id_does_not_resume(plane: FeedServer) -> None:
     client = await plane.watch("abc-1")
     assert (await event(client))[2]["resumed"] is False
     other = await plane.watch("another-process-7")
     assert (await event(other))[2]["resumed"] is False
 
 
-async def test_silence_is_broken_by_a_comment() -> None:
-    async with Watched(heartbeat=0.01) as plane:
+async def test_a_heartbeat_is_sent_during_silence() -> None:
+    async with FeedServer(heartbeat=0.01) as plane:
         client = await plane.watch()
         await event(client)
         assert [await client.read_event() for _ in range(3)] == [b": ping\r\n\r\n"] * 3
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_hear_everything(plane: Watched) -> None:
+async def test_a_slow_client_is_disconnected_and_others_get_every_event(plane: FeedServer) -> None:
     slow = await plane.watch(receive_buffer=4096)
     quick = await plane.watch()
     await event(quick)
@@ -131,7 +130,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_hear_everyt
     assert (await event(quick))[2] == "after"
 
 
-async def test_a_reader_that_leaves_is_forgotten(plane: Watched) -> None:
+async def test_a_disconnected_client_is_unsubscribed(plane: FeedServer) -> None:
     client = await plane.watch()
     await event(client)
     assert len(plane.feed) == 1
@@ -139,7 +138,7 @@ async def test_a_reader_that_leaves_is_forgotten(plane: Watched) -> None:
     await until(lambda: not len(plane.feed), "the reader to be gone")
 
 
-async def test_when_the_gateway_stops_the_stream_ends_in_good_order(plane: Watched) -> None:
+async def test_a_stop_ends_the_stream_cleanly(plane: FeedServer) -> None:
     client = await plane.watch()
     await event(client)
     plane.feed.close()
@@ -147,21 +146,21 @@ async def test_when_the_gateway_stops_the_stream_ends_in_good_order(plane: Watch
     assert (await client.fetch("GET", "/admin/nothing", headers=[BEARER])).status == 404  # the connection goes on
 
 
-async def test_only_so_many_may_watch(plane: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READERS", 1)
+async def test_too_many_subscribers_are_a_503(plane: FeedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SUBSCRIBERS", 1)
     client = await plane.watch()
     await event(client)
     answer = await plane.ask("GET", "/admin/events")
     assert (answer.status, answer.json["error"]["code"]) == (503, "too_many_readers")
 
 
-async def test_head_is_answered_at_once(plane: Watched) -> None:
+async def test_head_gets_a_response_at_once(plane: FeedServer) -> None:
     answer = await plane.ask("HEAD", "/admin/events")
     assert (answer.status, answer.header("content-type")) == (200, "text/event-stream")
     assert len(plane.feed) == 0
 
 
-async def test_an_old_client_reads_until_the_connection_closes(plane: Watched) -> None:
+async def test_an_http_1_0_client_reads_until_the_connection_closes(plane: FeedServer) -> None:
     client = await plane.client()
     await client.send(f"GET /admin/events HTTP/1.0\r\nHost: localhost\r\n{': '.join(BEARER)}\r\n\r\n".encode())
     head = await client.read_head()
@@ -171,12 +170,12 @@ async def test_an_old_client_reads_until_the_connection_closes(plane: Watched) -
     assert await client.read_event() == b""
 
 
-async def test_nobody_watches_without_a_credential(plane: Watched) -> None:
+async def test_the_stream_requires_the_admin(plane: FeedServer) -> None:
     assert (await plane.fetch("GET", "/admin/events")).status == 401
     assert len(plane.feed) == 0
 
 
-async def test_readers_that_come_and_go_leave_no_task_behind(plane: Watched) -> None:
+async def test_subscribers_leave_no_task_behind(plane: FeedServer) -> None:
     before = len(asyncio.all_tasks())
     for _ in range(10):
         client = await plane.watch()

@@ -20,7 +20,7 @@ async def up() -> AsyncIterator[Upstream]:
         yield upstream
 
 
-async def test_the_control_plane_moves_and_health_stays_on_both(up: Upstream, tmp_path: Path) -> None:
+async def test_health_is_served_at_both_addresses(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, admin={"listen": "127.0.0.1:0"}, dataDir=str(tmp_path))) as gw:
         port = int(gw.app.admin_address.rpartition(":")[2])
         assert port != gw.port
@@ -43,7 +43,7 @@ async def test_the_control_plane_moves_and_health_stays_on_both(up: Upstream, tm
             assert (await admin.fetch("GET", "/admin/state", headers=foreign)).status == 403
 
 
-async def test_it_may_be_a_unix_socket(up: Upstream, tmp_path: Path) -> None:
+async def test_the_control_plane_listens_on_a_unix_socket(up: Upstream, tmp_path: Path) -> None:
     socket = str(tmp_path / "admin.sock")
     async with Gateway(one_provider(up, admin={"listen": f"unix:{socket}"})) as gw:
         assert gw.app.admin_address == f"unix:{socket}"

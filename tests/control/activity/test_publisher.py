@@ -8,27 +8,28 @@ from typing import Any
 
 import pytest
 
-from proxy.control.activity.feed import Reader
-from proxy.control.activity.news import REQUESTS, STATES
-from tests.control.operated import TWO, Operated, reloaded
+from proxy.control.activity.feed import Subscriber
+from proxy.control.activity.publisher import MAX_REQUESTS, MAX_STATES
+from proxy.control.live import ReloadResult
+from tests.control.admin import TWO, AdminServer
 from tests.support.clock import MIDNIGHT
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[Operated]:
-    async with Operated(TWO) as plane:
-        plane.operator.recorder.stop()
+async def plane() -> AsyncIterator[AdminServer]:
+    async with AdminServer(TWO) as plane:
+        plane.activity.recorder.stop()
         yield plane
 
 
 @pytest.fixture
-def reader(plane: Operated) -> Reader:
-    found = Reader(lambda: None)
-    plane.operator.feed.join(found)
+def reader(plane: AdminServer) -> Subscriber:
+    found = Subscriber(lambda: None)
+    plane.activity.feed.subscribe(found)
     return found
 
 
-def news(reader: Reader) -> list[tuple[str, Any]]:
+def news(reader: Subscriber) -> list[tuple[str, Any]]:
     """All that came since it was last asked: name and value."""
     found = []
     while reader._waiting:
@@ -37,7 +38,7 @@ def news(reader: Reader) -> list[tuple[str, Any]]:
     return found
 
 
-async def test_a_breaker_that_opens_is_news_with_what_it_is_now(plane: Operated, reader: Reader) -> None:
+async def test_a_changed_breaker_is_published_with_its_state(plane: AdminServer, reader: Subscriber) -> None:
     plane.catalog.deployments[0].live.breaker.trip(plane.clock.now(), "operator")
     ((name, value),) = news(reader)
     assert name == "state"
@@ -45,7 +46,7 @@ async def test_a_breaker_that_opens_is_news_with_what_it_is_now(plane: Operated,
     assert (value["breaker"]["state"], value["breaker"]["held"], value["breaker"]["since"]) == ("open", True, MIDNIGHT)
 
 
-async def test_each_change_is_told_in_order(plane: Operated, reader: Reader) -> None:
+async def test_changes_are_published_in_order(plane: AdminServer, reader: Subscriber) -> None:
     breaker, now = plane.catalog.deployments[0].live.breaker, plane.clock.now()
     for _ in range(3):
         breaker.fail(breaker.acquire("chat/completions", now), now, "server_error")
@@ -56,23 +57,21 @@ async def test_each_change_is_told_in_order(plane: Operated, reader: Reader) -> 
     assert [value["breaker"]["state"] for _, value in news(reader)] == ["open", "half_open", "closed"]
 
 
-async def test_of_a_storm_of_changes_the_rest_follows_a_second_later_as_it_is_then(
-    plane: Operated, reader: Reader
-) -> None:
+async def test_too_many_changes_are_published_a_second_later(plane: AdminServer, reader: Subscriber) -> None:
     breaker = plane.catalog.deployments[0].live.breaker
-    for _ in range(STATES):
+    for _ in range(MAX_STATES):
         breaker.trip(plane.clock.now(), "operator")
-    assert len(news(reader)) == STATES
+    assert len(news(reader)) == MAX_STATES
     breaker.reset(plane.clock.now())
     breaker.trip(plane.clock.now(), "again")
     assert news(reader) == []
-    plane.operator.recorder.tick()
+    plane.activity.recorder.tick()
     (counters, state) = news(reader)
     assert (counters[0], state[1]["breaker"]["why"]) == ("counters", "again")
-    plane.operator.recorder.stop()
+    plane.activity.recorder.stop()
 
 
-async def test_an_exchange_is_news_as_in_the_list(plane: Operated, reader: Reader) -> None:
+async def test_an_exchange_is_published_as_in_the_list(plane: AdminServer, reader: Subscriber) -> None:
     plane.settle()
     ((name, value),) = news(reader)
     (listed,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
@@ -81,23 +80,23 @@ async def test_an_exchange_is_news_as_in_the_list(plane: Operated, reader: Reade
     assert value == listed
 
 
-async def test_only_so_many_exchanges_are_told_in_a_second(plane: Operated, reader: Reader) -> None:
-    for _ in range(REQUESTS + 30):
+async def test_only_some_exchanges_of_a_second_are_published(plane: AdminServer, reader: Subscriber) -> None:
+    for _ in range(MAX_REQUESTS + 30):
         plane.settle()
-    assert len(news(reader)) == REQUESTS
-    plane.operator.recorder.tick()
-    plane.operator.recorder.stop()
+    assert len(news(reader)) == MAX_REQUESTS
+    plane.activity.recorder.tick()
+    plane.activity.recorder.stop()
     plane.settle()
     assert [name for name, _ in news(reader)] == ["counters", "request"]
 
 
-async def test_every_second_is_told_also_an_idle_one(plane: Operated, reader: Reader) -> None:
+async def test_every_second_is_published(plane: AdminServer, reader: Subscriber) -> None:
     plane.settle()
     news(reader)
-    plane.active = 3
-    plane.operator.recorder.tick()
-    plane.operator.recorder.tick()
-    plane.operator.recorder.stop()
+    plane.running = 3
+    plane.activity.recorder.tick()
+    plane.activity.recorder.tick()
+    plane.activity.recorder.stop()
     (_, busy), (_, idle) = news(reader)
     assert busy.pop("at") == pytest.approx(MIDNIGHT, abs=5)
     assert busy == {
@@ -114,9 +113,9 @@ async def test_every_second_is_told_also_an_idle_one(plane: Operated, reader: Re
     assert (idle["requests"], idle["totalRequests"]) == (0, 1)
 
 
-async def test_a_reload_is_news_whether_it_worked_or_not(plane: Operated, reader: Reader) -> None:
-    plane.operator.reloaded(reloaded(notices=["a notice"], waits_for_start=["server.port"]))
-    plane.operator.reloaded(reloaded(loaded=False, mistakes=["a mistake"]))
+async def test_every_reload_is_published(plane: AdminServer, reader: Subscriber) -> None:
+    plane.activity.reloaded(ReloadResult(True, "asked", notices=["a notice"], waits_for_start=["server.port"]))
+    plane.activity.reloaded(ReloadResult(False, "asked", mistakes=["a mistake"]))
     assert news(reader) == [
         (
             "reload",
@@ -126,9 +125,9 @@ async def test_a_reload_is_news_whether_it_worked_or_not(plane: Operated, reader
     ]
 
 
-async def test_with_nobody_there_nothing_is_made(plane: Operated) -> None:
+async def test_with_nobody_there_nothing_is_made(plane: AdminServer) -> None:
     plane.settle()
     plane.catalog.deployments[0].live.breaker.trip(plane.clock.now(), "operator")
-    plane.operator.recorder.tick()
-    plane.operator.recorder.stop()
-    assert plane.operator.feed.number == 0
+    plane.activity.recorder.tick()
+    plane.activity.recorder.stop()
+    assert plane.activity.feed.number == 0

@@ -9,9 +9,8 @@ from importlib.resources import files
 
 import pytest
 
-from proxy.control.http.router import Route
-from proxy.control.pages.assets import Assets
-from tests.control.served import Served
+from proxy.control.pages.dashboard import DashboardPages
+from tests.control.server import ControlServer
 
 FOLDER = files("proxy.control") / "dashboard"
 NAMES = sorted(file.name for file in FOLDER.iterdir() if file.name != "index.html")
@@ -19,17 +18,12 @@ MOST = 150_000  # bytes, all of it together
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Served]:
-    assets = Assets()
-    table = (
-        Route("GET", "/", "open", assets.index),
-        Route("GET", "/admin/assets/{name}", "open", assets.file),
-    )
-    async with Served(lambda served: table) as site:
+async def site() -> AsyncIterator[ControlServer]:
+    async with ControlServer(lambda served: DashboardPages().routes()) as site:
         yield site
 
 
-async def test_the_page_is_open_and_lets_nothing_in_from_elsewhere(site: Served) -> None:
+async def test_the_page_is_open_and_allows_our_own_files_only(site: ControlServer) -> None:
     answer = await site.fetch("GET", "/")
     assert (answer.status, answer.header("content-type")) == (200, "text/html; charset=utf-8")
     policy = answer.header("content-security-policy") or ""
@@ -41,7 +35,7 @@ async def test_the_page_is_open_and_lets_nothing_in_from_elsewhere(site: Served)
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_every_file_is_served_as_what_it_is(name: str, site: Served) -> None:
+async def test_every_file_has_its_content_type(name: str, site: ControlServer) -> None:
     answer = await site.fetch("GET", f"/admin/assets/{name}")
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
     assert (answer.status, answer.header("content-type")) == (200, kinds[name.rpartition(".")[2]])
@@ -50,7 +44,7 @@ async def test_every_file_is_served_as_what_it_is(name: str, site: Served) -> No
     assert answer.body == (FOLDER / name).read_bytes()
 
 
-async def test_who_has_a_file_is_told_so_without_it(site: Served) -> None:
+async def test_a_known_entity_tag_is_a_304(site: ControlServer) -> None:
     tag = (await site.fetch("GET", "/admin/assets/main.js")).header("etag") or ""
     assert re.fullmatch(r'"[0-9a-f]+"', tag)
     for known in (tag, f'"other", W/{tag}', "*"):
@@ -61,7 +55,7 @@ async def test_who_has_a_file_is_told_so_without_it(site: Served) -> None:
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "gzip, deflate, br, zstd"])
-async def test_who_takes_gzip_gets_it(accepted: str, site: Served) -> None:
+async def test_gzip_is_used_when_accepted(accepted: str, site: ControlServer) -> None:
     answer = await site.fetch("GET", "/admin/assets/main.js", ("Accept-Encoding", accepted))
     assert answer.header("content-encoding") == "gzip"
     assert answer.header("vary") == "Accept-Encoding"
@@ -69,29 +63,29 @@ async def test_who_takes_gzip_gets_it(accepted: str, site: Served) -> None:
 
 
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "gzip; q=0.000", "br", "identity"])
-async def test_who_refuses_gzip_does_not(accepted: str, site: Served) -> None:
+async def test_gzip_is_not_used_when_refused(accepted: str, site: ControlServer) -> None:
     answer = await site.fetch("GET", "/admin/assets/main.js", ("Accept-Encoding", accepted))
     assert answer.header("content-encoding") is None
 
 
 @pytest.mark.parametrize("name", ["index.html", "Main.js", "main.js.map", "..%2fassets.py", "%2e%2e", "main.js%00"])
-async def test_no_other_name_leads_anywhere(name: str, site: Served) -> None:
+async def test_any_other_name_is_a_404(name: str, site: ControlServer) -> None:
     answer = await site.fetch("GET", f"/admin/assets/{name}")
     assert answer.status in (400, 404)
 
 
-async def test_head_is_get_without_its_body(site: Served) -> None:
+async def test_head_has_the_headers_of_get(site: ControlServer) -> None:
     whole = await site.fetch("GET", "/admin/assets/main.js")
     bare = await site.fetch("HEAD", "/admin/assets/main.js")
     assert (bare.status, bare.body) == (200, b"")
     assert (bare.header("etag"), bare.header("content-length")) == (whole.header("etag"), str(len(whole.body)))
 
 
-def test_all_of_it_is_small() -> None:
+def test_the_dashboard_is_small() -> None:
     assert sum(len(file.read_bytes()) for file in FOLDER.iterdir()) <= MOST
 
 
-def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
+def test_there_are_no_external_or_inline_resources() -> None:
     page = (FOLDER / "index.html").read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", page)
     for file in FOLDER.iterdir():
@@ -99,13 +93,13 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
         assert [each for each in found if "www.w3.org" not in each] == [], file.name
 
 
-def test_the_page_loads_every_module_at_once() -> None:
+def test_the_page_preloads_every_module() -> None:
     """What is imported without being named in the page is found only after its importer was read."""
     page = (FOLDER / "index.html").read_text()
     assert sorted(re.findall(r"/admin/assets/([\w.]+)", page)) == NAMES
 
 
-def test_no_file_makes_markup_of_text() -> None:
+def test_no_file_turns_text_into_markup() -> None:
     for file in FOLDER.iterdir():
         words = re.findall(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser", file.read_text()

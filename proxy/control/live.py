@@ -1,0 +1,46 @@
+"""The configuration in force, as the control plane sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from proxy.config.schema import Config
+from proxy.routing.catalog import Catalog
+
+
+class ReloadResult(Struct, rename="camel"):
+    """The outcome of a reload; also the event ``reload``. Unless ``loaded``, nothing has changed.
+
+    ``why``: what caused the reload. ``waitsForStart``: changed keys that take effect at the next start only.
+    """
+
+    loaded: bool
+    why: str = ""
+    notices: list[str] = []
+    mistakes: list[str] = []
+    waits_for_start: list[str] = []
+
+
+class LiveConfig(Protocol):
+    """The configuration in force, and how to load it again: ``proxy.running_config.RunningConfig``.
+
+    ``catalog`` is compiled from it. ``config_path``: path of its file, ``""`` without one. ``waiting``: changed keys
+    that take effect at the next start only. ``secrets``: to be masked in text that others wrote.
+    """
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def config_path(self) -> str: ...
+    @property
+    def waiting(self) -> Sequence[str]: ...
+    @property
+    def secrets(self) -> Collection[str]: ...
+
+    async def reload(self) -> ReloadResult | None:
+        """Load the file again; ``None``: there is no file."""

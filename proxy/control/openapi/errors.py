@@ -1,0 +1,65 @@
+"""Error responses: their common shape, which is OpenAI's, and what each status means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class ErrorObject(Struct):
+    """OpenAI's error object. ``limit_type`` and ``limit_unit``: which rate limit rejected the request, and its unit."""
+
+    message: str
+    type: str | None
+    param: str | None
+    code: str | int | None
+    limit_type: str | UnsetType = UNSET
+    limit_unit: str | UnsetType = UNSET
+
+
+class Error(Struct):
+    """The body of every error of the gateway, and of those providers that use the same shape."""
+
+    error: ErrorObject
+
+
+_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+_RETRY_AFTER: Final = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
+_MEANING: Final = {
+    "400": "The request is invalid; `param` names the field, if it is one.",
+    "401": "The API key or the admin token is missing or invalid.",
+    "403": "The credential does not allow this, or a change by session cookie came from another site.",
+    "404": "It does not exist, or not for this credential.",
+    "408": "The request body did not arrive in time.",
+    "409": "The current state does not allow it.",
+    "413": "The request body is too large.",
+    "415": "The content coding of the request body is not supported.",
+    "429": "A rate limit of the gateway or the provider is reached, or there were too many wrong tokens.",
+    "501": "The configuration does not enable this.",
+    "502": "No provider answered, or the answer was broken off.",
+    "503": "Temporarily unavailable: too busy, stopping, or something it depends on is down.",
+    "504": "The provider did not answer in time.",
+    "4XX": "The provider rejected the request; the body is the provider's.",
+    "5XX": "The provider failed.",
+}
+_WITH_RETRY_AFTER: Final = ("429", "503")
+
+API_ERRORS: Final = (400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504, "4XX", "5XX")
+
+
+def error_components() -> dict[str, Any]:
+    """The ``responses`` components."""
+    return {f"Error{status}": _response(status) for status in _MEANING}
+
+
+def error_references(statuses: Iterable[int | str]) -> dict[str, Any]:
+    """A Responses Object that refers to the components of these statuses."""
+    names = sorted({str(status) for status in statuses})
+    return {name: {"$ref": f"#/components/responses/Error{name}"} for name in names}
+
+
+def _response(status: str) -> dict[str, Any]:
+    headers = {"headers": _RETRY_AFTER} if status in _WITH_RETRY_AFTER else {}
+    return {"description": _MEANING[status], **headers, "content": _CONTENT}

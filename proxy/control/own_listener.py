@@ -1,0 +1,66 @@
+"""The control plane at an address of its own (``admin.listen``). Health checks are served at the API's address, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from proxy.config.schema import Admin, ServerSettings
+from proxy.control.http.responses import send_error
+from proxy.control.http.router import Router
+from proxy.errors import ClientFault, GatewayError
+from proxy.server.connection import Request
+from proxy.serving import Handler
+
+_HEALTH: Final = ("/health", "/health/live", "/ready")
+
+
+class ElsewhereHandler(Handler[Request]):
+    """Responds 404 to paths that are served at the other address."""
+
+    bounded = False
+    cross_origin = False
+
+    def __init__(self, takes: Callable[[str], bool], message: str) -> None:
+        self._takes = takes
+        self._message = message
+
+    def takes(self, path: str) -> bool:
+        return self._takes(path)
+
+    def begin(self, request: Request) -> Request:
+        return request
+
+    async def answer(self, request: Request) -> None:
+        raise ClientFault(self._message, status=404, code="unknown_path")
+
+    def refuse(self, request: Request, fault: GatewayError) -> None:
+        send_error(request, fault)
+
+    def log_fields(self, request: Request) -> dict[str, str]:
+        return {"path": request.path}
+
+
+def own_settings(admin: Admin, server: ServerSettings) -> ServerSettings:
+    """Settings of the control plane's listener: those of the API, with another address."""
+    if admin.listen.startswith("unix:"):
+        return replace(server, unix_socket=admin.listen.removeprefix("unix:"), tls=None)
+    host, _, port = admin.listen.rpartition(":")
+    return replace(server, unix_socket="", host=host, port=int(port))
+
+
+def handlers_at_api(router: Router, base_path: str) -> tuple[Handler[Any], ...]:
+    """The control plane's handlers at the API's address, if it has its own: health checks only."""
+    health = {*_HEALTH, "/v1/health", f"{base_path.rstrip('/')}/health"}
+    elsewhere = ElsewhereHandler(
+        lambda path: router.takes(path) and path.removesuffix("/") not in health,
+        "The control plane has an address of its own.",
+    )
+    return elsewhere, router
+
+
+def handlers_at_own(router: Router) -> tuple[Handler[Any], ...]:
+    """The handlers at the control plane's own address."""
+    return router, ElsewhereHandler(lambda path: True, "There is nothing at this path; the API has its own address.")

@@ -1,0 +1,50 @@
+"""The dashboard: one page and the files that it loads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final
+
+from proxy.control.http.responses import redirect
+from proxy.control.http.router import ControlRoute
+from proxy.control.pages.files import FILE_HEADERS, content_type, read_file, send_file, unknown_file
+from proxy.server.connection import Request
+from proxy.server.security import page_lines
+
+INDEX: Final = "index.html"
+
+
+class DashboardPages:
+    """The files contain no secrets, so they need no credential: all data comes from the admin routes."""
+
+    def __init__(self) -> None:
+        folder = files("proxy.control") / "dashboard"
+        self._page = read_file(folder / INDEX, page_lines())
+        self._files = {
+            file.name: read_file(file, kind + FILE_HEADERS)
+            for file in folder.iterdir()
+            if (kind := content_type(file.name)) is not None
+        }
+
+    def routes(self) -> Sequence[ControlRoute]:
+        return (
+            ControlRoute("GET", "/", "open", self.index),
+            ControlRoute("GET", "/admin", "open", self.to_index),
+            ControlRoute("GET", "/admin/assets/{name}", "open", self.file),
+        )
+
+    async def index(self, request: Request) -> None:
+        """GET /: the dashboard, with a content security policy that allows our own files only."""
+        await send_file(request, self._page)
+
+    async def to_index(self, request: Request) -> None:
+        """GET /admin: redirect to the dashboard."""
+        redirect(request, "/")
+
+    async def file(self, request: Request, name: str) -> None:
+        """GET /admin/assets/{name}. Raises ClientFault (404) for any other name."""
+        file = self._files.get(name)
+        if file is None:
+            raise unknown_file()
+        await send_file(request, file)

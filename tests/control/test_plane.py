@@ -1,0 +1,60 @@
+"""The table of all routes, with the credential that each requires."""
+
+from __future__ import annotations
+
+from tests.support.gateway import Gateway
+
+ROUTES = """
+GET    /metrics                           open
+GET    /admin/login                       open
+POST   /admin/login                       open
+POST   /admin/logout                      open
+GET    /auth/api-keys                     admin
+POST   /auth/api-keys                     admin
+GET    /auth/api-keys/{id}                admin
+PATCH  /auth/api-keys/{id}                admin
+DELETE /auth/api-keys/{id}                admin
+POST   /auth/api-keys/{id}/rotate         admin
+GET    /admin/state                       admin
+POST   /admin/state/{+id}/reset           admin
+POST   /admin/state/{+id}/open            admin
+POST   /admin/state/{+id}/close           admin
+GET    /admin/models                      admin
+POST   /admin/try                         admin
+GET    /admin/metrics                     admin
+GET    /admin/history                     admin
+GET    /admin/requests                    admin
+GET    /admin/requests/{id}               admin
+GET    /admin/events                      admin
+GET    /admin/config                      admin
+POST   /admin/reload                      admin
+POST   /admin/log-level                   admin
+GET    /admin/rate-limits                 admin
+GET    /health                            open
+GET    /v1/health                         open
+GET    /api/v1/health                     open
+GET    /health/live                       open
+GET    /ready                             open
+GET    /health/detailed                   admin
+GET    /health/circuit-breakers           admin
+GET    /health/system                     admin
+GET    /health/history                    admin
+GET    /admin/health/detailed             admin
+GET    /admin/health/circuit-breakers     admin
+GET    /admin/health/system               admin
+GET    /admin/health/history              admin
+GET    /                                  open
+GET    /admin                             open
+GET    /admin/assets/{name}               open
+GET    /docs                              open
+GET    /docs/{name}                       open
+GET    /redoc                             open
+GET    /openapi.json                      open
+"""
+
+
+async def test_every_route_has_its_credential() -> None:
+    async with Gateway({"demo": "auto"}) as gw:
+        assert gw.app.plane is not None
+        table = [[route.method, route.path, route.credential] for route in gw.app.plane.routes]
+    assert table == [line.split() for line in ROUTES.strip().splitlines()]
