@@ -196,10 +196,8 @@ class Application:
         if not self.config.circuit_breaker.shared:
             return
         assert self._redis is not None
-        registry, dispatcher, log = self.running.registry, self._dispatcher, self.log
-        self._shared = shared = SharedBreakers(
-            self._redis, registry.breaker, dispatcher.wall, dispatcher.now, log.warning, log.info, log.debug
-        )
+        registry, dispatcher = self.running.registry, self._dispatcher
+        self._shared = shared = SharedBreakers(self._redis, registry.breaker, dispatcher.wall, dispatcher.now, self.log)
         self._shutdown.push("shared breakers", shared.close)
         await shared.start()
         registry.on_change.append(shared.changed)

@@ -1,4 +1,4 @@
-"""Where replicas write down what stands and hear what is new: a hash and a channel in Redis."""
+"""The hash in Redis that stores what is known of breakers, and the channel that announces changes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from proxy.fleet.news import News, Word, decode, encode
 from proxy.fleet.script import READ, WRITE
+from proxy.fleet.updates import BreakerMessage, BreakerUpdate, decode, encode
 from proxy.redis import RedisClient
 
-HEARTBEAT_SECS: Final = 5.0  # a connection that is silent for so long is asked whether it lives
+HEARTBEAT_SECS: Final = 5.0  # a connection that is silent for longer is tested
 
 
 class Board:
@@ -31,44 +31,44 @@ class Board:
         async with asyncio.timeout(self._timeout):
             await self._client.ping()
 
-    async def write(self, words: Sequence[Word], now: float) -> None:
-        """Write down and tell, in order; what is over by now is left out."""
+    async def write(self, updates: Sequence[BreakerUpdate], now: float) -> None:
+        """Store and publish updates in order, without those that have expired."""
         pipeline = self._client.pipeline(transaction=False)
-        for word in words:
-            left, age = word.left(now), max(0.0, now - word.moment)
+        for update in updates:
+            left, age = update.left(now), max(0.0, now - update.at)
             if left < 0:
                 continue
-            news = encode(word, self._origin, age)
-            where = (self._channel, word.what, word.key, word.endpoint)
-            pipeline.eval(WRITE, 1, self._key, *where, _ms(age), max(1, _ms(left)) if left else 0, news)
+            message = encode(update, self._origin, age)
+            where = (self._channel, update.event, update.key, update.endpoint)
+            pipeline.eval(WRITE, 1, self._key, *where, _ms(age), max(1, _ms(left)) if left else 0, message)
         async with asyncio.timeout(self._timeout):
             await pipeline.execute()
 
     async def read(self) -> list[tuple[float, bytes]]:
-        """What stands: its age now, in seconds, and the news as it was written down."""
+        """What is stored: the current age in seconds, and the message as it was written."""
         async with asyncio.timeout(self._timeout):
             found = await self._client.eval(READ, 1, self._key)
-        return [(int(age) / 1000, news) for age, news in zip(found[::2], found[1::2], strict=True)]
+        return [(int(age) / 1000, message) for age, message in zip(found[::2], found[1::2], strict=True)]
 
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[Subscription]:
-        """It hears everything from now on."""
+        """Receives everything that is published from now on."""
         async with self._client.pubsub() as channel:
             async with asyncio.timeout(self._timeout):
                 await channel.subscribe(self._channel)
-                await channel.get_message(timeout=None)  # that it is so
+                await channel.get_message(timeout=None)  # the confirmation
             yield Subscription(channel, self._timeout)
 
 
 class Subscription:
-    """What is published from now on."""
+    """Messages on the channel, in order."""
 
     def __init__(self, channel: Any, timeout: float) -> None:
         self._channel = channel
         self._timeout = timeout
 
     async def next(self) -> bytes:
-        """The next message. Raises TimeoutError once the connection answers no more."""
+        """The next message. Raises TimeoutError if the connection no longer answers."""
         while True:
             answer = await self._channel.get_message(timeout=HEARTBEAT_SECS)
             if answer is None:
@@ -79,10 +79,10 @@ class Subscription:
                 return bytes(answer["data"])
 
 
-def stands(age: float, message: bytes) -> News | None:
-    """What was read from the board, as old as it is now."""
-    news = decode(message)
-    return None if news is None else replace(news, age=age)
+def stored(age: float, message: bytes) -> BreakerMessage | None:
+    """A message that was read from the board, with its current age; ``None`` as in ``decode``."""
+    found = decode(message)
+    return None if found is None else replace(found, age=age)
 
 
 def _ms(seconds: float) -> int:

@@ -1,7 +1,7 @@
-"""Breaker state that replicas share through Redis, so that not each of them has to learn it by failing.
+"""Breaker states that replicas share through Redis, so that a provider's failure is found out once.
 
-What opens, is held by an operator, or has no such model here is told to the others, and what they tell is remote.
-Nothing waits for any of it: while Redis is away every replica goes by what it sees itself, as it does without.
+Shared are breakers that open, that an operator holds open, and missing models. No request waits for it: while Redis
+does not answer, each replica uses what it has seen itself.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
-from proxy.fleet.board import HEARTBEAT_SECS, Board, Subscription, stands
-from proxy.fleet.news import News, Outbox, decode, word_of
+from proxy.fleet.board import HEARTBEAT_SECS, Board, Subscription, stored
+from proxy.fleet.updates import BreakerMessage, UpdateQueue, decode, update_of
+from proxy.observe.log import Log
 from proxy.redis import RedisClient
 
-FIRST_DELAY: Final = 0.25  # seconds until it is tried again, doubled each time
-MOST_DELAY: Final = 5.0
+FIRST_DELAY: Final = 0.25  # seconds until the next attempt to connect, doubled each time
+MAX_DELAY: Final = 5.0
 CLOSE_SECS: Final = 2.0
 
-Tell = Callable[[str], None]
 
-
-class Link(Struct, frozen=True):
-    """How it stands with Redis: since when (Unix seconds), and how long its last answer took (``None``: it is away)."""
+class SharingState(Struct, frozen=True):
+    """Whether Redis answers. ``since``: in Unix seconds. ``latency`` of its last answer, in seconds."""
 
     up: bool
     since: float
@@ -34,10 +33,10 @@ class Link(Struct, frozen=True):
 
 
 class SharedBreakers:
-    """``changed`` is for every breaker's ``on_change``.
+    """``changed`` is a listener of the registry's breakers.
 
-    ``find`` knows the breakers of configured deployments; others are neither sent nor applied, since clients can make
-    up any number of names. ``now`` is the breakers' clock. A word that Redis loses costs nothing but a failure.
+    ``find`` returns the breakers of configured deployments. Others are neither sent nor applied, since clients can make
+    up any number of names. ``now`` is the breakers' clock. An update that Redis loses costs one more failure.
     """
 
     def __init__(
@@ -46,9 +45,7 @@ class SharedBreakers:
         find: Callable[[str], Breaker | None],
         wall: Callable[[], float],
         now: Callable[[], float],
-        warn: Tell,
-        info: Tell,
-        debug: Tell,
+        log: Log,
     ) -> None:
         self._origin = secrets.token_hex(8)
         self._board = Board(redis, self._origin)
@@ -56,80 +53,80 @@ class SharedBreakers:
         self._find = find
         self._wall = wall
         self._now = now
-        self._warn, self._info, self._debug = warn, info, debug
-        self._outbox = Outbox()
+        self._log = log
+        self._queue = UpdateQueue()
         self._wake = asyncio.Event()
         self._tried = asyncio.Event()  # the first connection succeeded, or failed
         self._reading = False
         self._lost = False
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self.state = Link(False, wall())
+        self.state = SharingState(False, wall())
         self.malformed = 0
 
     async def start(self) -> None:
-        """Learn what stands, or go on without it after ``timeout``."""
+        """Apply what is stored, or go on without it after ``timeout``."""
         self._task = asyncio.create_task(self._run())
         try:
             async with asyncio.timeout(self._timeout):
                 await self._tried.wait()
         except TimeoutError:
-            pass  # it goes on trying
+            pass  # the task keeps trying
 
     async def close(self) -> None:
-        """What waits is sent, within 2 seconds, if Redis is there."""
+        """Send what waits, within 2 seconds, if Redis answers."""
         up, self._closing = self.state.up, True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         try:
-            if up and self._outbox:
+            if up and self._queue:
                 async with asyncio.timeout(CLOSE_SECS):
-                    await self._board.write(self._outbox.waiting(), self._now())
+                    await self._board.write(self._queue.waiting(), self._now())
         except Exception as error:
-            self._debug(f"The last words on breakers were not sent: {_told(error)}.")
+            self._log.debug(f"The last updates of breakers were not sent: {_reason(error)}.")
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
-        """Queue what others should know of it."""
-        word = word_of(breaker, now)
-        if word is not None and self._find(breaker.key) is breaker:
-            self._outbox.put(word)
+        """Queue the change, if it is shared."""
+        update = update_of(breaker, now)
+        if update is not None and self._find(breaker.key) is breaker:
+            self._queue.put(update)
             self._wake.set()
 
     def refresh(self) -> None:
-        """Soon learn once more what stands: after a reload there are deployments that were not known before."""
+        """Apply again what is stored, soon: a reload may have added deployments."""
         self._reading = True
         self._wake.set()
 
-    # -- with Redis, for as long as it is there ----------------------------------------------------
+    # -- while Redis answers ---------------------------------------------------------------------
 
     async def _run(self) -> None:
         delay = FIRST_DELAY
         while True:
             try:
                 await self._session()
-            except Exception as error:  # whatever it is: requests must not notice
+            except Exception as error:  # of any kind: requests must not be affected
                 if self._closing:
-                    return  # an error on the way out has taken the cancellation's place
-                delay = FIRST_DELAY if self.state.up else min(delay * 2, MOST_DELAY)
-                self._lose(error)
+                    return  # the error replaced the cancellation
+                delay = FIRST_DELAY if self.state.up else min(delay * 2, MAX_DELAY)
+                self._disconnected(error)
             await asyncio.sleep(delay)
 
     async def _session(self) -> None:
-        # First what is published from now on, then what stands: nothing falls between the two.
+        # Subscribe first, then read what is stored: nothing is missed between the two.
         async with self._board.subscription() as subscription:
             await self._flush()
             await self._read()
-            self._find_back()
+            self._connected()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(subscription))
-                group.create_task(self._speak())
+                group.create_task(self._receive(subscription))
+                group.create_task(self._send())
 
-    async def _listen(self, subscription: Subscription) -> None:
+    async def _receive(self, subscription: Subscription) -> None:
         while True:
-            self._hear(decode(await subscription.next()))
+            self._apply(decode(await subscription.next()))
 
-    async def _speak(self) -> None:
+    async def _send(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECS):
@@ -142,49 +139,49 @@ class SharedBreakers:
                 await self._read()
 
     async def _flush(self) -> None:
-        """Send what waits, or just see how Redis is."""
-        began, words = self._now(), self._outbox.waiting()
-        if words:
-            await self._board.write(words, began)
-            self._outbox.sent(words)
+        """Send what waits, or ping Redis."""
+        began, updates = self._now(), self._queue.waiting()
+        if updates:
+            await self._board.write(updates, began)
+            self._queue.sent(updates)
         else:
             await self._board.ping()
-        self.state = Link(self.state.up, self.state.since, self._now() - began)
+        self.state = SharingState(self.state.up, self.state.since, self._now() - began)
 
     async def _read(self) -> None:
         self._reading = False
         for age, message in await self._board.read():
-            self._hear(stands(age, message))
+            self._apply(stored(age, message))
 
-    def _hear(self, news: News | None) -> None:
-        if news is None:
+    def _apply(self, message: BreakerMessage | None) -> None:
+        if message is None:
             self.malformed += 1
-            self._debug(f"Another replica's word on a breaker makes no sense, {self.malformed} until now.")
+            self._log.debug("An update of a breaker by another replica is malformed.", count=self.malformed)
             return
-        breaker = None if news.origin == self._origin else self._find(news.key)
+        breaker = None if message.origin == self._origin else self._find(message.key)
         if breaker is not None:
             now = self._now()
-            breaker.apply_remote(news.event, now, now - news.age, news.why, news.endpoint, news.cooldown)
+            breaker.apply_remote(message.event, now, now - message.age, message.why, message.endpoint, message.cooldown)
 
-    # -- and when it is not ------------------------------------------------------------------------
+    # -- changes of the connection -----------------------------------------------------------------
 
-    def _find_back(self) -> None:
-        self.state = Link(True, self._wall(), self.state.latency)
+    def _connected(self) -> None:
+        self.state = SharingState(True, self._wall(), self.state.latency)
         self._tried.set()
         if self._lost:
             self._lost = False
-            self._info("Redis is back: replicas tell each other about breakers again.")
+            self._log.info("Redis answers again; replicas share breaker states.")
 
-    def _lose(self, error: Exception) -> None:
+    def _disconnected(self, error: Exception) -> None:
         if self.state.up or not self._lost:
-            self.state = Link(False, self._wall())
+            self.state = SharingState(False, self._wall())
         self._tried.set()
         if not self._lost:
             self._lost = True
-            self._warn(f"Redis is away, so that replicas do not learn of each other's breakers: {_told(error)}.")
+            self._log.warning(f"Redis does not answer; replicas do not share breaker states: {_reason(error)}.")
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

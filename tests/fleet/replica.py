@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Callable
+from types import SimpleNamespace, TracebackType
+from typing import Any
 
 from proxy.breakers.breaker import Breaker, Policy, State
 from proxy.fleet.breakers import SharedBreakers
@@ -32,15 +34,17 @@ class Replica:
         self.configured: dict[str, Breaker] = {}
         self.configure(*keys)
         self.redis = RedisClient(url, prefix, timeout)
+        log: Any = SimpleNamespace(**{level: self._hear(level) for level in self.heard})
         self.shared = SharedBreakers(
             self.redis,
             self.configured.get,
             self.clock.wall,
             self.clock.now,
-            self.heard["warning"].append,
-            self.heard["info"].append,
-            self.heard["debug"].append,
+            log,
         )
+
+    def _hear(self, level: str) -> Callable[..., None]:
+        return lambda message, **_: self.heard[level].append(message)
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         self.shared.changed(breaker, old, now)

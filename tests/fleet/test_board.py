@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from proxy.breakers.breaker import RemoteEvent
-from proxy.fleet.board import Board, stands
-from proxy.fleet.news import News, Word, decode
+from proxy.fleet.board import Board, stored
+from proxy.fleet.updates import BreakerMessage, BreakerUpdate, decode
 from proxy.redis import RedisClient
 from tests.support.patience import within
 from tests.support.services import redis_prefix, redis_url
@@ -24,12 +24,12 @@ class Corner:
         self.hash = f"{{{prefix}}}:breakers"
         self.client = redis.Redis.from_url(url, decode_responses=True)
 
-    async def write(self, *words: Word, now: float = 0.0) -> None:
+    async def write(self, *words: BreakerUpdate, now: float = 0.0) -> None:
         await self.board.write(words, now)
 
     async def stands(self) -> dict[tuple[str, str], RemoteEvent]:
         """By deployment and endpoint."""
-        found = [stands(age, message) for age, message in await self.board.read()]
+        found = [stored(age, message) for age, message in await self.board.read()]
         return {(news.key, news.endpoint): news.event for news in found if news is not None}
 
     async def close(self) -> None:
@@ -46,23 +46,23 @@ async def corner() -> AsyncIterator[Corner]:
         await corner.close()
 
 
-def opened(key: str = "one", moment: float = 0.0, until: float = 60.0) -> Word:
-    return Word(key, "open", moment, until, "status_500")
+def opened(key: str = "one", moment: float = 0.0, until: float = 60.0) -> BreakerUpdate:
+    return BreakerUpdate(key, "open", moment, until, "status_500")
 
 
-def marked(endpoint: str, key: str = "one") -> Word:
-    return Word(key, "unavailable", 0.0, 3600.0, "", endpoint)
+def marked(endpoint: str, key: str = "one") -> BreakerUpdate:
+    return BreakerUpdate(key, "unavailable", 0.0, 3600.0, "", endpoint)
 
 
-HELD, CLOSED, RELOADED = Word("one", "held", 0.0, None, "operator"), Word("one", "closed", 0.0), Word("one", "reloaded", 0.0)  # fmt: skip
+HELD, CLOSED, RELOADED = BreakerUpdate("one", "held", 0.0, None, "operator"), BreakerUpdate("one", "closed", 0.0), BreakerUpdate("one", "reloaded", 0.0)  # fmt: skip
 
 
 async def test_what_is_written_stands_with_its_age_at_the_time_of_reading(corner: Corner) -> None:
     await corner.write(opened(), now=20.0)
     [(age, message)] = await corner.board.read()
     assert age >= 20.0  # however long it took
-    assert decode(message) == News("me", "one", "open", 20.0, "status_500")
-    assert stands(age, message) == News("me", "one", "open", age, "status_500")
+    assert decode(message) == BreakerMessage("me", "one", "open", 20.0, "status_500")
+    assert stored(age, message) == BreakerMessage("me", "one", "open", age, "status_500")
 
 
 async def test_what_is_over_is_neither_written_nor_told(corner: Corner) -> None:
@@ -121,10 +121,10 @@ async def test_everything_but_a_reload_is_told_in_order(corner: Corner) -> None:
         await corner.write(opened(), RELOADED, marked("a"), HELD, CLOSED, now=7.0)
         heard = [decode(await within(subscription.next(), "news")) for _ in range(4)]
     assert heard == [
-        News("me", "one", "open", 7.0, "status_500"),
-        News("me", "one", "unavailable", 7.0, "", "a"),
-        News("me", "one", "held", 7.0, "operator"),
-        News("me", "one", "closed", 7.0),
+        BreakerMessage("me", "one", "open", 7.0, "status_500"),
+        BreakerMessage("me", "one", "unavailable", 7.0, "", "a"),
+        BreakerMessage("me", "one", "held", 7.0, "operator"),
+        BreakerMessage("me", "one", "closed", 7.0),
     ]
 
 
@@ -137,13 +137,13 @@ async def test_fields_that_others_left_there_are_passed_over(corner: Corner) -> 
 
 
 async def test_names_and_codes_of_any_characters_come_through(corner: Corner) -> None:
-    word = Word('ü"\n\\one', "open", 0.0, 60.0, "a\nb:\0")
-    await corner.write(word)
+    update = BreakerUpdate('ü"\n\\one', "open", 0.0, 60.0, "a\nb:\0")
+    await corner.write(update)
     [(age, message)] = await corner.board.read()
-    news = stands(age, message)
+    news = stored(age, message)
     assert news is not None
-    assert (news.key, news.why) == (word.key, word.why)
-    await corner.write(Word(word.key, "closed", 0.0))
+    assert (news.key, news.why) == (update.key, update.reason)
+    await corner.write(BreakerUpdate(update.key, "closed", 0.0))
     assert await corner.board.read() == []
 
 
@@ -159,7 +159,7 @@ async def test_a_board_of_another_prefix_or_database_is_another_board(corner: Co
                 await other.write([opened("three")], 0.0)
                 heard = [decode(await within(each.next(), "news")) for each in (here, there)]
             assert [news.key for news in heard if news is not None] == ["three", "two"]
-            await elsewhere.write([Word("two", "closed", 0.0)], 0.0)
+            await elsewhere.write([BreakerUpdate("two", "closed", 0.0)], 0.0)
         finally:
             for client in clients:
                 await client.close()

@@ -10,8 +10,8 @@ from msgspec import structs
 
 from proxy.breakers.breaker import Change
 from proxy.fleet.board import Board
-from proxy.fleet.breakers import Link
-from proxy.fleet.news import Word, decode
+from proxy.fleet.breakers import SharingState
+from proxy.fleet.updates import BreakerUpdate, decode
 from proxy.redis import RedisClient
 from tests.fleet.replica import CHAT, EMBEDDINGS, POLICY, Replica
 from tests.support.clock import MIDNIGHT
@@ -230,7 +230,7 @@ async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: C
     assert b.registry.live("made-up", unlisted=True).breaker.state == "closed"
     async with witness(corner) as board:
         assert len(await board.read()) == 1
-        await board.write([Word("made-up", "held", 0.0, None, "operator")], 0.0)
+        await board.write([BreakerUpdate("made-up", "held", 0.0, None, "operator")], 0.0)
     await over(b, a)
     assert made_up.state == "unavailable"
 
@@ -299,12 +299,12 @@ async def test_without_redis_a_replica_goes_by_what_it_sees_itself() -> None:
     async with OwnRedis() as own:
         await own.kill()
         async with Replica(own.url, "sluice", timeout=3600.0) as a:
-            assert a.shared.state == Link(False, MIDNIGHT)
+            assert a.shared.state == SharingState(False, MIDNIGHT)
             a.fail("one")
             assert a["one"].state == "open"
             await until(lambda: a.heard["warning"], "a warning")
     assert len(a.heard["warning"]) == 1
-    assert a.heard["warning"][0].startswith("Redis is away")
+    assert a.heard["warning"][0].startswith("Redis does not answer")
     assert a.heard["info"] == []
 
 
@@ -332,12 +332,12 @@ async def test_redis_is_killed_and_comes_back_and_what_happened_meanwhile_travel
 async def test_what_another_told_while_this_replica_was_cut_off_is_read_on_return() -> None:
     async with OwnRedis() as own, Replica(own.url, "sluice") as a, witness(Corner(own.url, "sluice")) as board:
         own_client = redis.Redis.from_url(own.url)
-        await board.write([Word("one", "open", 0.0, 60.0, "status_500")], 0.0)
+        await board.write([BreakerUpdate("one", "open", 0.0, 60.0, "status_500")], 0.0)
         await learned(a)
         a.reset("one")
         await over_board(own_client, "{sluice}:breakers")
         await own_client.client_kill_filter(_type="pubsub")
-        await board.write([Word("two", "held", 0.0, None, "operator")], 0.0)
+        await board.write([BreakerUpdate("two", "held", 0.0, None, "operator")], 0.0)
         await until(lambda: a["two"].forced_open, "the hold")
         assert a["one"].state == "closed"
         await own_client.aclose()
@@ -381,7 +381,7 @@ async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monk
     async with OwnRedis() as own, Replica(own.url, "sluice", timeout=0.2) as a:
         await until(lambda: a.shared.state.up, "a to be there")
         async with witness(Corner(own.url, "sluice")) as board:
-            await board.write([Word("one", "unavailable", 0.0, 3600.0, "", CHAT)], 0.0)
+            await board.write([BreakerUpdate("one", "unavailable", 0.0, 3600.0, "", CHAT)], 0.0)
         await learned(a, state="unavailable")
         own.hold()
         await until(lambda: not a.shared.state.up, "the silence to be noticed")

@@ -7,32 +7,41 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from proxy.breakers.breaker import Breaker, Policy, State
-from proxy.fleet.news import MOST_WAITING, UNAVAILABLE_SECS, News, Outbox, Word, decode, encode, word_of
+from proxy.fleet.updates import (
+    MAX_WAITING,
+    UNAVAILABLE_SECS,
+    BreakerMessage,
+    BreakerUpdate,
+    UpdateQueue,
+    decode,
+    encode,
+    update_of,
+)
 
 POLICY = Policy(failure_threshold=1, cooldown=60.0, success_threshold=1)
 
 
 class Ear:
-    """A breaker, and the words that its changes make."""
+    """A breaker, and the updates that its changes make."""
 
     def __init__(self) -> None:
-        self.words: list[Word] = []
+        self.updates: list[BreakerUpdate] = []
         self.breaker = Breaker(POLICY, "one", self.changed)
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
-        if (word := word_of(breaker, now)) is not None:
-            self.words.append(word)
+        if (update := update_of(breaker, now)) is not None:
+            self.updates.append(update)
 
     def fail(self, now: float) -> None:
         self.breaker.fail(self.breaker.acquire("chat", now), now, "status_500")
 
     @property
     def told(self) -> list[tuple[str, float, float | None, str, str]]:
-        assert {word.key for word in self.words} <= {"one"}
-        return [(word.what, word.moment, word.until, word.why, word.endpoint) for word in self.words]
+        assert {update.key for update in self.updates} <= {"one"}
+        return [(update.event, update.at, update.until, update.reason, update.endpoint) for update in self.updates]
 
 
-# --- what is worth a word -----------------------------------------------------------------------
+# --- what is shared -----------------------------------------------------------------------
 
 
 def test_what_opens_is_told_with_the_end_of_its_cooldown_and_so_is_a_probe_that_fails() -> None:
@@ -66,8 +75,8 @@ def test_a_missing_model_is_told_with_the_length_of_its_cooldown() -> None:
     ear.breaker.policy = structs.replace(ear.breaker.policy, missing_cooldown=120.0)
     ear.breaker.missing("a", 1.0)
     ear.breaker.missing("a", 122.0)
-    assert [(word.until, word.cooldown) for word in ear.words] == [(121.0, 120.0), (362.0, 240.0)]
-    news = decode(encode(ear.words[-1], "me", 5.0))
+    assert [(update.until, update.cooldown) for update in ear.updates] == [(121.0, 120.0), (362.0, 240.0)]
+    news = decode(encode(ear.updates[-1], "me", 5.0))
     assert news is not None
     assert (news.cooldown, news.age) == (240.0, 5.0)
 
@@ -108,34 +117,34 @@ def test_what_was_learned_is_told_to_nobody() -> None:
 # --- what waits -----------------------------------------------------------------------------------
 
 
-def word(what: str, key: str = "one", endpoint: str = "", moment: float = 0.0) -> Word:
-    return Word(key, what, moment, None, "", endpoint)  # type: ignore[arg-type]
+def update(what: str, key: str = "one", endpoint: str = "", at: float = 0.0) -> BreakerUpdate:
+    return BreakerUpdate(key, what, at, None, "", endpoint)  # type: ignore[arg-type]
 
 
-def waiting(*words: Word) -> list[tuple[str, str, str]]:
-    box = Outbox()
+def waiting(*words: BreakerUpdate) -> list[tuple[str, str, str]]:
+    box = UpdateQueue()
     for each in words:
         box.put(each)
     return [each.subject for each in box.waiting()]
 
 
 def test_of_one_subject_the_latest_word_waits_behind_those_of_others() -> None:
-    box = Outbox()
-    first, other, latest = word("open"), word("open", "two"), word("open", moment=5.0)
+    box = UpdateQueue()
+    first, other, latest = update("open"), update("open", "two"), update("open", at=5.0)
     for each in (first, other, latest):
         box.put(each)
     assert box.waiting() == [other, latest]
 
 
 def test_a_reset_makes_void_whatever_was_said_of_its_deployment_before() -> None:
-    said = [word("open"), word("unavailable", endpoint="a"), word("held"), word("open", "two")]
-    assert waiting(*said, word("closed")) == [("two", "open", ""), ("one", "closed", "")]
-    assert waiting(word("closed"), word("open")) == [("one", "closed", ""), ("one", "open", "")]
+    said = [update("open"), update("unavailable", endpoint="a"), update("held"), update("open", "two")]
+    assert waiting(*said, update("closed")) == [("two", "open", ""), ("one", "closed", "")]
+    assert waiting(update("closed"), update("open")) == [("one", "closed", ""), ("one", "open", "")]
 
 
 def test_a_reload_makes_void_only_what_was_said_of_endpoints() -> None:
-    said = [word("open"), word("unavailable", endpoint="a"), word("unavailable", "two", "a")]
-    assert waiting(*said, word("reloaded")) == [
+    said = [update("open"), update("unavailable", endpoint="a"), update("unavailable", "two", "a")]
+    assert waiting(*said, update("reloaded")) == [
         ("one", "open", ""),
         ("two", "unavailable", "a"),
         ("one", "reloaded", ""),
@@ -143,26 +152,26 @@ def test_a_reload_makes_void_only_what_was_said_of_endpoints() -> None:
 
 
 def test_a_word_that_changed_while_it_was_sent_waits_on() -> None:
-    box = Outbox()
-    box.put(word("open"))
-    box.put(word("open", "two"))
+    box = UpdateQueue()
+    box.put(update("open"))
+    box.put(update("open", "two"))
     sent = box.waiting()
-    box.put(later := word("open", moment=5.0))
+    box.put(later := update("open", at=5.0))
     box.sent(sent)
     assert box.waiting() == [later]
 
 
 def test_of_too_many_words_the_oldest_are_lost() -> None:
-    box = Outbox()
-    for number in range(MOST_WAITING + 2):
-        box.put(word("open", str(number)))
-    assert len(box) == MOST_WAITING
+    box = UpdateQueue()
+    for number in range(MAX_WAITING + 2):
+        box.put(update("open", str(number)))
+    assert len(box) == MAX_WAITING
     assert box.waiting()[0].key == "2"
 
 
 @pytest.mark.parametrize(("until", "now", "left"), [(None, 1e9, 0.0), (60.0, 10.0, 50.0), (60.0, 60.0, -1.0)])
 def test_a_word_knows_how_long_it_stands(until: float | None, now: float, left: float) -> None:
-    assert Word("one", "open", 0.0, until).left(now) == left
+    assert BreakerUpdate("one", "open", 0.0, until).left(now) == left
 
 
 # --- what travels -----------------------------------------------------------------------------------
@@ -175,17 +184,17 @@ def test_a_word_knows_how_long_it_stands(until: float | None, now: float, left: 
 )
 def test_what_is_encoded_is_decoded(what: str, texts: tuple[str, str, str, str], age: float) -> None:
     origin, key, why, endpoint = texts
-    message = encode(Word(key, what, 3.0, None, why, endpoint), origin, age)  # type: ignore[arg-type]
-    assert decode(message) == News(origin, key, what, age, why, endpoint)  # type: ignore[arg-type]
+    message = encode(BreakerUpdate(key, what, 3.0, None, why, endpoint), origin, age)  # type: ignore[arg-type]
+    assert decode(message) == BreakerMessage(origin, key, what, age, why, endpoint)  # type: ignore[arg-type]
 
 
 def test_no_moment_travels() -> None:
-    message = encode(Word("one", "open", 123456.0, 123516.0, "status_500"), "me", 7.5)
+    message = encode(BreakerUpdate("one", "open", 123456.0, 123516.0, "status_500"), "me", 7.5)
     told = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""} | {
         "cooldown": 0.0
     }
     assert msgspec.json.decode(message) == told
-    assert encode(word("reloaded"), "me", 0.0) == b""
+    assert encode(update("reloaded"), "me", 0.0) == b""
 
 
 VALID = {"origin": "me", "key": "one", "told": "open", "age": 1.0}
@@ -210,7 +219,7 @@ def test_news_with_a_member_that_makes_no_sense_is_none(changed: dict[str, objec
 
 
 def test_members_of_a_later_version_are_passed_over() -> None:
-    assert decode(msgspec.json.encode(VALID | {"mood": ["bad"]})) == News("me", "one", "open", 1.0)
+    assert decode(msgspec.json.encode(VALID | {"mood": ["bad"]})) == BreakerMessage("me", "one", "open", 1.0)
 
 
 @given(st.binary(max_size=200))
