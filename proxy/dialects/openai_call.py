@@ -21,24 +21,19 @@ from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, Too
 READ = (
     FIELDS
     | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
-    | {
-        "input",
-        "instructions",
-        "tools",
-        "functions",
-    }  # counted by dialects/openai_estimate.py
+    | {"input", "instructions", "tools", "functions"}  # for openai_estimate.py, as the next ones
     | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 
 MOST_NAMES = 64
 MOST_OPTIONS = 16  # members of stream_options
-# Bytes of a value that is decoded. Larger ones are refused, or counted by their bytes: decoded, they would take
-# many times their size and hold the loop.
+# Bytes of a value that is decoded. Larger values are refused, or counted by their bytes: decoding them would take
+# many times their size in memory, and block the loop.
 MOST_MODEL = 256 * 1024
 MOST_OF_OPTIONS = 4096
 MOST_PROMPTS = 64 * 1024
 MOST_COUNTED = 1024 * 1024
-MOST_SEARCHED = 10_000  # quotes or brackets, in what is larger
+MOST_SEARCHED = 10_000  # quotes or brackets counted in larger values
 
 _text = msgspec.json.Decoder(str).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -50,7 +45,7 @@ _NULL, _FALSE, _TRUE = msgspec.Raw(b"null"), msgspec.Raw(b"false"), msgspec.Raw(
 _ARRAY = (b"[",)
 _first_byte = struct.Struct("c").unpack_from  # a memoryview would cost twice as much
 
-# Readers that ignore case (Go's encoding/json, most of .NET) take these for the member, and then the last of them.
+# Parsers that ignore case (Go's encoding/json, most of .NET) accept other spellings, and use the last one.
 _CASELESS = ("model", "stream")
 
 # Members by which a provider answers with another model than ``model``, which a restricted key may not have.
@@ -59,10 +54,10 @@ _OTHER_MODELS = frozenset(
     | {"fallbacks"}  # LiteLLM's proxy: https://docs.litellm.ai/docs/proxy/reliability
 )
 
-# What most calls do without: where none of it is there, nothing of it need be looked for.
+# Members that most calls lack. If all are absent, none is searched for.
 _RARE = FIELDS | {"store", "n", "prompt", "stream_options"}
 
-# The usual members besides: a call with no others needs no further look.
+# The other usual members: a call with no others needs no further checks.
 _USUAL = (READ - _RARE) | {
     *("temperature", "top_p", "stop", "seed", "user", "metadata", "tool_choice", "parallel_tool_calls"),
     *("response_format", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"),
@@ -75,7 +70,7 @@ _is_usual = _USUAL.issuperset
 
 
 def check(body: bytes) -> Iterator[None]:
-    """What of ``read`` can be done in steps, for a large body. Raises ClientFault."""
+    """The checks of ``read`` that can run in steps, for a large body. Raises ClientFault."""
     try:
         yield from check_text(body)
         yield from check_cost(body)
@@ -86,7 +81,7 @@ def check(body: bytes) -> Iterator[None]:
 
 
 def read(body: bytes, *, checked: bool = False) -> Call:
-    """The call in a JSON body. Raises ClientFault naming the field."""
+    """Read a JSON body. Raises ClientFault with the member that is wrong."""
     try:
         members = parse(body, READ, is_text=checked)
     except NotAnObject:
@@ -120,7 +115,7 @@ def with_usage(call: Call) -> bytes:
 
 
 def _read_unusual(call: Call) -> None:
-    """The members that few calls have."""
+    """Read the members that few calls have."""
     members = call.members
     values = members.values
     call.other_models = _check_names(values)
@@ -139,7 +134,7 @@ def _not_json(body: bytes, exc: NotJSON) -> ClientFault:
 
 
 def _check_names(names: Iterable[str]) -> str:
-    """The member that names other models, ``""`` if none does. Raises ClientFault for another spelling of ours."""
+    """The member that names other models, or ``""``. Raises ClientFault for another spelling of ``_CASELESS``."""
     found = ""
     for name in names:
         folded = name.casefold()
@@ -196,7 +191,7 @@ def _choices(members: Members) -> int:
 
 
 def _prompts(members: Members) -> int:
-    """A legacy completion may bring several prompts, each with choices of its own."""
+    """The count of prompts: a legacy completion may have several, each with its own choices."""
     if members.first_byte("prompt") != b"[":
         return 1
     if members.size("prompt") > MOST_PROMPTS:
@@ -207,9 +202,9 @@ def _prompts(members: Members) -> int:
 
 
 def _prompts_counted(members: Members) -> int:
-    """The prompts of a large array, without an object for each: arrays of tokens by their brackets, texts by quotes.
+    """The prompts of a large array, counted without decoding: token arrays by brackets, texts by quotes.
 
-    Too many prompts only mean that the stream ends with [DONE] and not with the last finish reason.
+    If the count is too high, the stream ends with [DONE] instead of the last finish reason.
     """
     body, (begin, end) = members.body, members.span("prompt")
     if body.find(b'"', begin, end) < 0:
@@ -218,7 +213,7 @@ def _prompts_counted(members: Members) -> int:
 
 
 def _count(body: bytes, mark: bytes, begin: int, end: int) -> int:
-    """How often ``mark`` stands there without a backslash before it. Of much at most MOST_SEARCHED are counted."""
+    """Count ``mark`` without a backslash before it. In a large value at most MOST_SEARCHED are counted."""
     if end - begin <= MOST_COUNTED:
         return body.count(mark, begin, end) - body.count(b"\\" + mark, begin, end)
     found = 0

@@ -1,4 +1,4 @@
-"""What of messages, and of the items of an input, is text, and what is an image or sound.
+"""Text, images and sound in messages and input items, counted.
 
 https://platform.openai.com/docs/api-reference (chat, responses, moderations)
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-# What a ``type`` stands for; without one it is a message, or a function of a tool.
+# The content that each ``type`` stands for. A node without a type is a message, or a function of a tool.
 _TEXTS = frozenset(
     {"text", "input_text", "output_text", "summary_text", "reasoning_text", "refusal", "message", "reasoning"}
     | {"function", "function_call", "function_call_output", "item_reference", "computer_call_output"}
@@ -24,11 +24,11 @@ _AUDIO = frozenset({"audio_url", "input_audio"})
 
 
 class Unknown(ValueError):
-    """It has a type that stands in no table, or a member of another type than it should have."""
+    """A node has an unknown type, or a member has the wrong type."""
 
 
 class Content(Struct, gc=False):
-    """How much was found: bytes of UTF-8, tokens that the client made of a text himself, parts."""
+    """Counts: bytes of UTF-8 text, tokens (where the client sent token arrays), image and audio parts."""
 
     text: int = 0
     tokens: int = 0
@@ -37,7 +37,7 @@ class Content(Struct, gc=False):
 
 
 class _Node(Struct, gc=False):
-    """A message, an item of an input, a part of a content or a call of a tool: whatever of it is text."""
+    """The textual members of a message, an input item, a content part or a tool call."""
 
     type: str | None = None
     content: str | list[str | _Node] | None = None
@@ -58,7 +58,7 @@ _nodes_of = msgspec.json.Decoder(list[str | _Node]).decode
 
 
 def of_list(raw: bytes) -> Content:
-    """What a JSON array of messages, items or strings holds. Raises Unknown; costs about 0.5 us for each of them."""
+    """Count a JSON array of messages, items or strings. Raises Unknown. Costs about 0.5 us per element."""
     content = Content()
     try:
         _add_list(_nodes_of(raw), content)
@@ -68,7 +68,7 @@ def of_list(raw: bytes) -> Content:
 
 
 def size(text: str) -> int:
-    """Its bytes in UTF-8."""
+    """Bytes of the text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
 
 

@@ -1,8 +1,8 @@
-"""How many tokens a call will use, before anybody knows: four bytes of text are one.
+"""Estimate of a call's tokens: four bytes of text are one token.
 
-It reserves room in a bucket until the real usage is known, so it has to be fair and quick, not right. Members of
-usual size are read for the texts they hold. What is larger, of another shape or of too many pieces counts by its bytes
-as they stand in the body, so that nobody can send what holds the loop.
+It reserves tokens until the real usage is known, so it must be fast and fair rather than exact. Members of usual size
+are read for their text. Larger ones, and those of unknown shape or with too many elements, count by their bytes in the
+body, so that no request can block the loop.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from proxy.wire.patch import Members
 
 BYTES_PER_TOKEN = 4
 MOST_BYTES = 1024 * 1024  # of a member that is read
-MOST_PIECES = 5_000  # commas in it: one for every message, part and element beyond the first, and those of texts
+MOST_PIECES = 5_000  # commas: one for every message, part and element beyond the first, and those in texts
 LONGEST_NUMBER = 32  # characters
 MOST_TOKENS = 10**12
 
-_SPOKEN = ("messages", "prompt", "input", "instructions")
-_DEFINED = ("tools", "functions")  # the model sees them as the JSON that they are
+_TEXTS = ("messages", "prompt", "input", "instructions")
+_DEFINITIONS = ("tools", "functions")  # the model sees their JSON
 _BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 _text_of = msgspec.json.Decoder(str).decode
 
 
 def prompt_tokens(call: Call, per_image: int, per_audio: int) -> int:
-    """Tokens of what the model is given to read: texts, token arrays, and so many for each image and audio part.
+    """Tokens of the input: texts, token arrays, and a fixed number for each image and audio part.
 
-    Never raises: what is not understood counts by its bytes.
+    Never raises: a member of unknown shape counts by its bytes.
     """
     found = Content()
-    for name in _SPOKEN:
+    for name in _TEXTS:
         if size := call.members.size(name):
             _add_member(call, name, size, found)
-    for name in _DEFINED:
+    for name in _DEFINITIONS:
         if call.members.first_byte(name) == b"[":
             found.text += call.members.size(name)
     text = -(-found.text // BYTES_PER_TOKEN)
@@ -45,10 +45,10 @@ def prompt_tokens(call: Call, per_image: int, per_audio: int) -> int:
 
 
 def output_tokens(call: Call, model_max: int, default: int) -> int:
-    """Tokens that a generated answer may have, all choices together.
+    """Most tokens of a generated answer, all choices together.
 
-    As many as the call allows, else as the model can (``model_max``; 0: unknown), else ``default``. Embeddings and
-    the like generate none, which the caller knows and the call does not say.
+    The call's own limit, else the model's (``model_max``; 0: unknown), else ``default``. Endpoints that generate
+    nothing, such as embeddings, are the caller's concern.
     """
     most = -1
     for name in _BOUNDS:
@@ -58,7 +58,7 @@ def output_tokens(call: Call, model_max: int, default: int) -> int:
 
 
 def _bound(members: Members, name: str, size: int) -> int:
-    """The number there; -1 for what bounds nothing (some servers take -1 itself as no bound)."""
+    """The number; -1 for a value that is no limit (some servers use -1 for that)."""
     if size > LONGEST_NUMBER:
         return -1
     raw = members.raw(name) or b""
@@ -87,7 +87,7 @@ def _add_member(call: Call, name: str, size: int, found: Content) -> None:
 
 
 def _add_list(raw: bytes, found: Content) -> bool:
-    """``False``, and nothing is added, where it is not what we know or too much of it."""
+    """Add the content of a list; ``False``, with nothing added, if its shape is unknown or it has too many elements."""
     if raw.count(b",") > MOST_PIECES:
         return False
     try:
@@ -105,7 +105,7 @@ def _size_of_string(raw: bytes) -> int:
 
 
 def _numbers(raw: bytes) -> int:
-    """How many an array of numbers has, or an array of such arrays."""
+    """The count of numbers in an array, or in an array of arrays."""
     return raw.count(b",") + 1 if raw[1:-1].strip(b" \t\r\n") else 0
 
 

@@ -1,11 +1,11 @@
-"""Where images and sound stand in JSON that is too large, or too strange, to be decoded: the long strings."""
+"""Images and sound in JSON that is too large or too unusual to decode, found as long strings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
 
-SHORTEST = 4096  # bytes; shorter ones are as good as text
+SHORTEST = 4096  # bytes; shorter strings count as text
 
 Kind = Literal["image", "audio", "sealed"]
 
@@ -23,10 +23,10 @@ _SPACE = b" \t\r\n"
 
 
 def payloads(body: bytes, begin: int, end: int) -> Iterator[tuple[Kind, int]]:
-    """What each payload between ``begin`` and ``end`` is, and its bytes.
+    """Kind and size in bytes of each payload between ``begin`` and ``end``.
 
-    Nothing is parsed: what is at least ``SHORTEST`` long, without a quote and behind a known key is a payload. One
-    step passes that many bytes, so that 50 MB take about 3 ms, whatever is in them.
+    Nothing is parsed: a payload is at least ``SHORTEST`` bytes long, has no quote, and follows a known key. A step
+    skips that many bytes, so 50 MB take about 3 ms, whatever the content.
     """
     at = begin
     while at < end:

@@ -1,4 +1,4 @@
-"""What a chat stream has said so far, in case somebody else has to go on from there."""
+"""The text of a chat stream so far, from which another model can continue."""
 
 from __future__ import annotations
 
@@ -12,39 +12,42 @@ _BEYOND_TEXT = ("tool_calls", "function_call", "audio", "refusal")
 
 
 class Transcript:
-    """``hear`` every event that goes to the client; ``text`` is what the assistant said."""
+    """``add`` every event that goes to the client."""
 
-    __slots__ = ("_more", "_pieces", "_size")
+    __slots__ = ("_closed", "_pieces", "_size")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._size = 0
-        self._more = False  # than text was said, or more of it than is kept, or all
+        self._closed = False  # it cannot be continued, or is longer than is kept
 
     def copy(self) -> Transcript:
-        """One that goes on from here on its own."""
+        """An independent copy."""
         copy = Transcript()
-        copy._pieces, copy._size, copy._more = self._pieces.copy(), self._size, self._more
+        copy._pieces, copy._size, copy._closed = self._pieces.copy(), self._size, self._closed
         return copy
 
     @property
     def text(self) -> str:
-        """Without lone surrogates: halves of a pair that came in two events are joined, others replaced."""
+        """The assistant's text, without lone surrogates.
+
+        Halves of a pair that came in two events are joined, others replaced.
+        """
         text = "".join(self._pieces)
         return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     @property
     def continuable(self) -> bool:
-        """Whether the text tells the whole state, and more of it may follow.
+        """Whether the text is the whole state of the answer, and more may follow.
 
-        Not so after a finish reason, and where there are several choices, tool calls, audio or too much of it all.
+        Not after a finish reason, nor with several choices, tool calls, audio, or more than ``MAX_TEXT``.
         """
-        return self._size > 0 and not self._more
+        return self._size > 0 and not self._closed
 
-    def hear(self, block: bytes) -> bool:
-        """One event, its blank line included. Whether all it says is that an assistant begins to speak."""
+    def add(self, block: bytes) -> bool:
+        """Add one event, with its blank line. Returns whether it only opens a message of the assistant."""
         data = payload(block)
-        if not data or self._more:
+        if not data or self._closed:
             return False
         try:
             chunk, _ = document.read(data)
@@ -55,14 +58,14 @@ class Transcript:
         return bool(opens) and all(opens)
 
     def _note(self, choice: Any) -> bool:
-        """Whether a role is all that is in it."""
+        """Whether the choice has a role and no content."""
         delta = choice.get("delta") if isinstance(choice, dict) else None
         if not isinstance(delta, dict) or choice.get("index", 0) != 0 or choice.get("finish_reason"):
-            self._more = True
+            self._closed = True
             return False
         content = delta.get("content")
         if isinstance(content, str):
             self._pieces.append(content)
             self._size += len(content)
-        self._more = self._more or self._size > MAX_TEXT or any(map(delta.get, _BEYOND_TEXT))
+        self._closed = self._closed or self._size > MAX_TEXT or any(map(delta.get, _BEYOND_TEXT))
         return "role" in delta and not any(delta[name] for name in delta if name != "role")

@@ -101,7 +101,7 @@ class ContinuedOutlet(OutletWrapper):
         if failed:
             self._kept.append(block)
             return b""
-        opening = self.transcript.hear(block)
+        opening = self.transcript.add(block)
         return b"" if opening and self._continues else block  # SDKs would join a second role to the first
 
     @property

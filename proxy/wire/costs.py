@@ -1,7 +1,7 @@
-"""Bodies that would hold the loop: what the JSON scanner is slow at, bounded in steps before its one pass.
+"""Limits on JSON that is slow to parse, checked in steps before the parser's single pass.
 
-The scanner takes 10 ms for 50 MB of text, but several times that for brackets (3 ns each) and for escapes in a member
-name (4 ns each, as names are decoded). Both are bounded far above what requests have.
+The parser takes 10 ms for 50 MB of text, but several times that for brackets (3 ns each) and for escapes in a member
+name (4 ns each, as names are decoded). Both limits are far above what requests have.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from typing import Final
 
 from proxy.wire.patch import MAX_NAMES
 
-MAX_BRACKETS: Final = 10_000_000  # opening ones, those within texts included
+MAX_BRACKETS: Final = 10_000_000  # opening ones, also within strings
 _PIECE: Final = 1024 * 1024  # bytes in a step
-_SPACE: Final = 64  # bytes between a name and its colon that are looked at
+_SPACE: Final = 64  # bytes after a name that are searched for its colon
 
 
 class TooCostly(Exception):
-    """Says what there is too much of."""
+    """The body exceeds a limit; the message names it."""
 
 
 def check_cost(body: bytes) -> Iterator[None]:
-    """Raise TooCostly for more than ``MAX_BRACKETS``, or a member name longer than ``MAX_NAMES``. Yields between
-    pieces."""
+    """Raise TooCostly for more than ``MAX_BRACKETS``, or a member name longer than ``MAX_NAMES``.
+
+    Yields between pieces.
+    """
     brackets = 0
     for start in range(0, len(body), _PIECE):
         end = start + _PIECE
@@ -35,9 +37,9 @@ def check_cost(body: bytes) -> Iterator[None]:
 
 
 def _has_long_name(body: bytes, start: int, end: int) -> bool:
-    """Whether a run without a quote that begins in this piece ends a member name.
+    """Whether a run without a quote that begins in this piece is a member name.
 
-    A run of twice ``MAX_NAMES`` is always seen. A name that has quotes of its own is left to the scanner.
+    A run of twice ``MAX_NAMES`` is always found. A name that contains quotes is left to the parser.
     """
     for at in range(start, min(end, len(body)), MAX_NAMES):
         if body.find(b'"', at, at + MAX_NAMES) < 0:

@@ -1,6 +1,7 @@
-"""What a client wishes of the model, beside its name: the router fields of a body, and the same as headers.
+"""Criteria for the choice of a model: the router fields of a body, and the same as headers.
 
-They are for us: the body leaves without them. ``null`` in a body is no wish, and still more than what a header says.
+They are removed from the body before it is sent. An explicit ``null`` in the body clears the criterion and overrides
+the header.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ MOST_BYTES = 256 * 1024  # of a field's JSON: MOST_TAGS of the longest tags, eac
 
 
 class Criteria(Struct, frozen=True):
-    """The defaults wish nothing. ``type`` may be ``fast`` too, which is a speed tier; ``min_context_size`` counts
-    tokens; ``min_success_rate`` is a part of 1.
+    """The defaults require nothing. ``type`` may also be ``fast``, which is a speed tier.
+
+    ``min_context_size`` is in tokens, ``min_success_rate`` from 0 to 1.
     """
 
     tags: tuple[str, ...] = ()
@@ -39,42 +41,42 @@ NONE = Criteria()
 
 
 def stated(members: Members) -> tuple[str, ...]:
-    """The fields that stand in the body, be it as ``null``."""
+    """The router fields in the body, ``null`` ones included."""
     return tuple([name for name in _FIELDS if name in members])
 
 
 def of_members(members: Members, fields: Collection[str]) -> Criteria:
-    """What the body wishes in the fields that are ``stated`` there; ``NONE`` itself where that is nothing.
+    """Criteria from the body's ``stated`` fields; ``NONE`` itself if there are none.
 
     Raises ClientFault (400) naming the field.
     """
-    wishes: dict[str, Any] = {}
+    criteria: dict[str, Any] = {}
     for name in fields:
         if members.size(name) > MOST_BYTES:
             raise ClientFault(f"{name!r} is too long.", param=name, code="invalid_value")
         raw = members.raw(name)
         if raw is not None and raw != b"null":
-            wishes[name] = _FIELDS[name].of_json(name, raw)
-    return _criteria(wishes, NONE)
+            criteria[name] = _FIELDS[name].of_json(name, raw)
+    return _criteria(criteria, NONE)
 
 
 def of_headers(headers: Mapping[str, str], body: Criteria = NONE, fields: Collection[str] = ()) -> Criteria:
-    """The body's wishes and those of the headers; ``fields`` are those that are ``stated`` in the body.
+    """The criteria of body and headers together; ``fields`` are ``stated`` in the body, and override headers.
 
     Raises ClientFault (400) naming the header.
     """
-    wishes: dict[str, Any] = {}
+    criteria: dict[str, Any] = {}
     for looked_up in _LOOKED_UP:
         if looked_up in headers:
             header = str(looked_up)
             name, text = HEADERS[header], headers[header].strip(" \t")
             if text and name not in fields:
-                wishes[name] = _FIELDS[name].of_text(header, text)
-    return _criteria(wishes, body) if wishes else body
+                criteria[name] = _FIELDS[name].of_text(header, text)
+    return _criteria(criteria, body) if criteria else body
 
 
-def _criteria(wishes: dict[str, Any], base: Criteria) -> Criteria:
-    found = msgspec.structs.replace(base, **wishes)
+def _criteria(criteria: dict[str, Any], base: Criteria) -> Criteria:
+    found = msgspec.structs.replace(base, **criteria)
     return NONE if found == NONE else found
 
 
@@ -177,5 +179,5 @@ _FIELDS = {
 FIELDS = frozenset(_FIELDS)
 _PREFIX = "x-router-"
 HEADERS = {f"{_PREFIX}{name.replace('_', '-')}": name for name in _FIELDS}
-# An istr knows its lower case: six of them are looked up for half of what joining all names once costs.
+# An istr caches its lower case: six lookups cost half as much as joining all names once.
 _LOOKED_UP = tuple(map(istr, HEADERS))

@@ -1,4 +1,4 @@
-"""Decoding the JSON that providers send (RFC 8259), as leniently as the clients behind us would."""
+"""Decoding JSON of providers (RFC 8259), as leniently as clients do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 def decode(data: bytes) -> Any:
-    """The document. Raises ValueError for what is no JSON text, or too deep or too large to read.
+    """Decode a document. Raises ValueError for text that is not JSON, or nested too deeply.
 
-    msgspec refuses what its own types cannot hold: half a surrogate pair, as gateways send that cut an emoji
-    between two deltas, or 1e999. It is JSON all the same, so what msgspec refuses gets a second hearing.
+    msgspec refuses valid JSON that its types cannot hold: half a surrogate pair (gateways that cut an emoji between
+    two deltas send it), or 1e999. Python's own decoder is the fallback.
     """
     try:
         return _decode(data)
@@ -25,16 +25,16 @@ def decode(data: bytes) -> Any:
 
 
 def decode_leniently(data: bytes) -> Any:
-    """The document in JSON that RFC 8259 forbids and many clients read all the same. Raises ValueError.
+    """Decode text that RFC 8259 forbids but many clients accept. Raises ValueError.
 
-    As ``json.loads(strict=False)``: ``NaN``, ``Infinity`` and raw control characters pass. Bytes that are no UTF-8
-    are replaced, as readers of event streams do (WHATWG HTML, 9.2.6).
+    Like ``json.loads(strict=False)``: ``NaN``, ``Infinity`` and raw control characters pass. Invalid UTF-8 is
+    replaced, as event-stream parsers do (WHATWG HTML, 9.2.6).
     """
     return _loads(data.decode("utf-8", "replace"), strict=False)
 
 
 def read(data: bytes) -> tuple[Any, bool]:
-    """The document, and whether strict parsers read it, too. Raises ValueError where not even lenient ones do."""
+    """The document, and whether strict parsers accept it. Raises ValueError if not even lenient ones do."""
     try:
         return decode(data), True
     except ValueError:
@@ -50,7 +50,7 @@ def is_json(data: bytes) -> bool:
 
 
 def is_utf8(data: bytes) -> bool:
-    """msgspec does not look into strings that it skips; ASCII, the common case, costs 30 ns."""
+    """Whether the bytes are UTF-8, which msgspec does not check in strings that it skips. ASCII costs 30 ns."""
     if data.isascii():
         return True
     try:

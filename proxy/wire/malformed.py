@@ -1,6 +1,6 @@
-"""What is wrong with a body that is no JSON, where the parser's own words would mislead.
+"""Error messages for bodies that are not JSON, where the parser's own message would mislead.
 
-Only for bodies that were refused. At most ``LOOKED_AT`` bytes are read again, as a body may be large.
+Only for refused bodies. At most ``LOOKED_AT`` bytes are read again, as a body may be large.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _surrogates = re.compile(rb"\\u[dD]([89a-fA-F])[0-9a-fA-F]{2}").finditer
 
 
 def explain(body: bytes, reason: str) -> str:
-    """A sentence for the client; ``reason`` is the parser's. It quotes nothing of the body."""
+    """The message for the client; ``reason`` is the parser's. Nothing of the body is quoted."""
     if not body:
         return "The request body is empty; send a JSON object."
     if body.startswith(b"\xef\xbb\xbf"):
@@ -37,7 +37,7 @@ def explain(body: bytes, reason: str) -> str:
 
 
 def _halves(body: bytes) -> Iterator[int]:
-    """Where escapes stand that are half of a surrogate pair (RFC 8259, section 8.2)."""
+    """Offsets of escapes that are half of a surrogate pair (RFC 8259, section 8.2)."""
     high = -1  # where a first half ended
     begun = -1
     for found in _surrogates(body, 0, LOOKED_AT):
@@ -55,7 +55,7 @@ def _halves(body: bytes) -> Iterator[int]:
 
 
 def _is_escaped(body: bytes, backslash: int) -> bool:
-    """Whether the backslash is itself what another one escapes."""
+    """Whether the backslash is escaped by another one."""
     before = backslash
     while before and body[before - 1] == 0x5C:
         before -= 1

@@ -1,4 +1,4 @@
-"""One text field of a multipart/form-data body, found while the body streams past.
+"""Finding one text field of a multipart/form-data body while the body is streamed.
 
 https://www.rfc-editor.org/rfc/rfc7578 (form-data) and
 https://www.rfc-editor.org/rfc/rfc2046#section-5.1 (multipart).
@@ -12,12 +12,12 @@ import re
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
 
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a warning for each of a client's mistakes
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each malformed request
 
 # RFC 2046, section 5.1.1: 1 to 70 of these, not ending with a space.
 _boundary = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
 
-# One parameter of a header value. Unquoted values are taken wider than RFC 9110's token: clients send
+# One parameter of a header value. Unquoted values may have more than RFC 9110's token: clients send
 # boundaries with "=" and "/" unquoted.
 _parameter = re.compile(
     rb"""[ \t]*;[ \t]*
@@ -30,9 +30,9 @@ _parameter = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 ).match
-# Readers disagree on where a quoted string ends, so a name is looked for within them, too.
+# Parsers disagree on where a quoted string ends, so names are also searched for within them.
 _names = re.compile(rb"(?<![\w-])name[ \t]*(?:\*\d*\*?)?[ \t]*=", re.IGNORECASE).findall
-# What some readers strip or decode in a name: email.utils <>, others ' and %, Commons FileUpload =?...?=
+# Characters that some parsers strip or decode in a name: email.utils <>, others ' and %, Commons FileUpload =?...?=
 _is_decoded = re.compile(rb"""[<>'"\\%?]""").search
 _quoted_pair = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -42,11 +42,11 @@ _MAX_HEADER = 4096  # bytes of one header line
 
 
 class BadMultipart(ValueError):
-    """The body breaks the rules of multipart/form-data, or the field's value is none. Quotes none of it."""
+    """The body is not multipart/form-data, or the field's value is invalid. The message quotes nothing of it."""
 
 
 class DuplicateField(ValueError):
-    """The field occurs more than once: readers would disagree on its value."""
+    """The field occurs more than once: parsers would disagree on its value."""
 
 
 def boundary_of(content_type: bytes | str) -> bytes | None:
@@ -56,7 +56,7 @@ def boundary_of(content_type: bytes | str) -> bytes | None:
         kind, parameters = _parse_header(value)
     except BadMultipart:
         return None
-    # Readers of RFC 2231 (``boundary*``, ``boundary*0``) would take another boundary, and find other parts.
+    # Parsers of RFC 2231 (``boundary*``, ``boundary*0``) would use another boundary, and find other parts.
     boundaries = [(name, value) for name, value in parameters if name.partition(b"*")[0] == b"boundary"]
     if kind != b"multipart/form-data" or len(boundaries) != 1:
         return None
@@ -65,11 +65,11 @@ def boundary_of(content_type: bytes | str) -> bytes | None:
 
 
 class FieldScanner:
-    """Watches a body for one text field. A part that only some readers take for that field is refused.
+    """Scans a body for one text field. A part that only some parsers take for that field is refused.
 
-    ``value`` and ``span``, the byte offsets of the value in the body, are ``None`` until the field has
-    passed whole. ``ended`` tells whether the closing boundary has passed; only blank lines may follow it.
-    ``preamble`` counts the bytes before the first boundary.
+    ``value`` and ``span``, the byte offsets of the value in the body, are ``None`` until the field is complete.
+    ``ended``: the closing boundary was read; only blank lines may follow. ``preamble``: bytes before the first
+    boundary.
     """
 
     def __init__(self, boundary: bytes, name: str = "model", max_value: int = 1024) -> None:
@@ -80,7 +80,7 @@ class FieldScanner:
         self._name = name.encode()
         self._max_value = max_value
         self._closing = b"\r\n--" + boundary + b"--"
-        self._tail = b"\r\n"  # the last bytes that were fed: the closing boundary may have begun there
+        self._tail = b"\r\n"  # the last bytes that were fed: the closing boundary may begin in them
         self._begun = False
         self._parts = 0
         self._fed = 0  # bytes before the chunk that is being fed
@@ -88,7 +88,7 @@ class FieldScanner:
         self._text = bytearray()
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_end = 0  # offset of the line end after the last header
-        self._found: bytearray | None = None  # the value so far, while its part passes
+        self._found: bytearray | None = None  # the value so far, while its part is read
         self._parser = MultipartParser(
             boundary,
             {
@@ -106,9 +106,9 @@ class FieldScanner:
         )
 
     def feed(self, chunk: bytes) -> None:
-        """Reads the next bytes of the body. Raises BadMultipart, DuplicateField, and is of no use then."""
+        """Scan the next bytes of the body. Raises BadMultipart and DuplicateField; the scanner is unusable then."""
         if not self._begun:
-            # After line ends the parser takes any preamble, more or less of it as the chunks are cut.
+            # After line ends the parser accepts any preamble, and how much of it depends on the chunks.
             preamble = len(chunk)
             chunk = chunk.lstrip(b"\r\n")
             self._fed += preamble - len(chunk)
@@ -128,7 +128,7 @@ class FieldScanner:
         elif not rest:
             rest = (self._tail + chunk).partition(self._closing)[2]
         if rest.strip(b" \t\r\n"):
-            raise BadMultipart("something stands behind the closing boundary")  # PHP would look for parts in it
+            raise BadMultipart("data after the closing boundary")  # PHP would look for parts in it
 
     def _part_begin(self) -> None:
         self._headers.clear()
@@ -157,7 +157,7 @@ class FieldScanner:
         if self.span is not None:
             raise DuplicateField(f"more than one field {self._name.decode()!r}")
         for name, value in self._headers:
-            # The offset of the value follows from the last header's end, which an empty one does not tell.
+            # The offset of the value is computed from the last header's end, which an empty one does not report.
             if not value:
                 raise BadMultipart("an empty header")
             if name == b"content-transfer-encoding" and value.strip().lower() not in (
@@ -169,7 +169,7 @@ class FieldScanner:
         self._found = bytearray()
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        # ``data`` may also be a piece of a boundary that turned out to be none, so ``start`` is no offset.
+        # ``data`` may also be part of a supposed boundary, so ``start`` is not an offset in the chunk.
         if self._found is None:
             return
         self._found += data[start:end]
@@ -194,11 +194,11 @@ class FieldScanner:
 def _is_field(disposition: bytes, name: bytes) -> bool:
     kind, parameters = _parse_header(disposition)
     names = [value for parameter, value in parameters if parameter == b"name"]
-    # Where readers differ on what the name is (RFC 7578, section 4.2, forbids name*), we must not guess:
+    # Where parsers differ on the name (RFC 7578, section 4.2, forbids name*), guessing would be unsafe:
     # the provider could read another model than the one that was admitted.
     if kind != b"form-data" or len(names) != 1 or len(_names(disposition)) != 1 or _is_decoded(names[0]):
         raise BadMultipart("a part needs one plain name")
-    # .NET ignores case, PHP strips spaces and takes ``name[]`` for the name.
+    # .NET ignores case, PHP strips spaces and reads ``name[]`` as the name.
     if names[0].partition(b"[")[0].strip().lower() != name:
         return False
     if names[0] != name:

@@ -1,7 +1,7 @@
-"""The top-level members of a JSON object, and changing some of them without touching the rest.
+"""Reading and changing top-level members of a JSON object without touching the rest.
 
-A body is neither decoded nor encoded: msgspec checks its syntax in one pass and tells the length of each
-member's value, and a change is a list of segments, new bytes between slices of the old ones.
+A body is neither decoded nor encoded: msgspec checks its syntax in one pass and reports the length of each
+member's value. A change is a list of segments: new bytes between slices of the old body.
 https://www.rfc-editor.org/rfc/rfc8259
 """
 
@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-# Far more than any request has. They bound the cost: some 250 bytes and a microsecond for each member, and 30 ns
-# for each escape in a name.
+# Far more than any request has. The cost is about 250 bytes and 1 us per member, and 30 ns per escape in a name.
 MAX_MEMBERS = 10_000
 MAX_NAMES = 256 * 1024  # characters of all names together
 
-# Below this size a body cannot hold so many members that counting them afterwards is too late.
+# A smaller body cannot hold so many members that they must be counted while decoding.
 _SMALL = 64 * 1024
 _PIECE = 64 * 1024
 
@@ -26,13 +25,13 @@ _QUOTE = 0x22
 _COLON = 0x3A
 _BACKSLASH = 0x5C
 _SPACE = 0x20
-# Possessive: a string of many escapes would otherwise keep 120 bytes for each, to be able to give it back.
+# Possessive: backtracking would otherwise keep 120 bytes for each escape of a string.
 _string = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"').match
 _space = re.compile(rb"[ \t\n\r]*").match
 
 
 class NotJSON(ValueError):
-    """The body is not JSON: syntax, UTF-8, half a surrogate pair, nested too deeply. Quotes none of it."""
+    """The body is not JSON: syntax, UTF-8, half a surrogate pair, or nesting. The message quotes nothing of it."""
 
 
 class NotAnObject(ValueError):
@@ -40,14 +39,14 @@ class NotAnObject(ValueError):
 
 
 class TooManyMembers(Exception):
-    """The object has more than MAX_MEMBERS members, or their names are longer than MAX_NAMES. Says which.
+    """The object has more than MAX_MEMBERS members, or names longer than MAX_NAMES; the message says which.
 
-    No ValueError: msgspec would wrap it, and the two would keep each other, and the body, until the next collection.
+    Not a ValueError: msgspec would wrap it, and the reference cycle would keep the body until the next collection.
     """
 
 
 class DuplicateMember(ValueError):
-    """``name`` is a member that we read, and occurs more than once: readers would disagree on its value."""
+    """A member that the gateway reads occurs more than once: parsers would disagree on its value."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"more than one member {name!r}")
@@ -55,17 +54,17 @@ class DuplicateMember(ValueError):
 
 
 class _Name:
-    """What msgspec leaves to us in place of a member's name: see ``_Key``."""
+    """The custom key type of ``_Pairs``, for which msgspec calls ``dec_hook``: see ``_Key``."""
 
     __slots__ = ()
     name: str
 
 
 class _Key(_Name, msgspec.Struct, eq=False, gc=False):
-    """A member's name that equals no other, so that duplicates stay apart and in order in a dict.
+    """A member's name that equals no other, so that a dict keeps duplicates apart and in order.
 
-    The decoder asks for one by the type that it wants and the name. A struct takes just these, and is made without
-    a step in Python: 3,200 instructions less for a body of five members.
+    The decoder calls it with the wanted type and the name. A struct has just these fields, and is created without a
+    Python call: 3,200 instructions less for a body of five members.
     """
 
     wanted: type
@@ -79,11 +78,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def parse(body: bytes, watched: frozenset[str] = frozenset(), *, is_text: bool = False) -> Members:
-    """The members of the object that ``body`` is, which is not copied and must not change.
+    """Parse the object in ``body``, which is not copied and must not change.
 
-    ``is_text``: it is known to be UTF-8 (``check_text``). Escaped names count as what they mean. Duplicates are
-    refused only among ``watched``: elsewhere they are not our business. Raises NotJSON, NotAnObject,
-    TooManyMembers, DuplicateMember.
+    ``is_text``: it is known to be UTF-8 (``check_text``). Escaped names are unescaped. Duplicates are refused only
+    among ``watched`` names. Raises NotJSON, NotAnObject, TooManyMembers, DuplicateMember.
     """
     if not (is_text or body.isascii()):
         for _ in check_text(body):
@@ -96,7 +94,7 @@ def parse(body: bytes, watched: frozenset[str] = frozenset(), *, is_text: bool =
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise NotJSON(_reason(exc)) from None
     values = {}
-    for key, raw in pairs.items():  # a comprehension would be a call more
+    for key, raw in pairs.items():  # a comprehension would cost one more call
         values[key.name] = raw
     if len(values) == len(pairs):
         return Members(body, values)
@@ -105,10 +103,10 @@ def parse(body: bytes, watched: frozenset[str] = frozenset(), *, is_text: bool =
 
 
 class Members(msgspec.Struct, eq=False, gc=False):
-    """The members of one body; of unwatched duplicates the last counts, as for most readers.
+    """The members of one body. Of unwatched duplicates the last one counts, as for most parsers.
 
-    ``values`` has their exact bytes by name. ``pairs`` are all members in order where a name occurs more than once;
-    else ``values`` tells as much.
+    ``values`` has their exact bytes by name. ``pairs`` are all members in order if a name occurs more than once,
+    else ``None``.
     """
 
     body: bytes
@@ -120,12 +118,12 @@ class Members(msgspec.Struct, eq=False, gc=False):
         return name in self.values
 
     def raw(self, name: str) -> bytes | None:
-        """The exact bytes of the member's value, ``None`` if there is no such member."""
+        """The exact bytes of the value; ``None``: there is no such member."""
         value = self.values.get(name)
         return None if value is None else bytes(value)
 
     def first_byte(self, name: str) -> bytes | None:
-        """The first byte of the value, which tells its type, without a copy of the rest."""
+        """The first byte of the value, which gives its type, without a copy of the rest."""
         value = self.values.get(name)
         return None if value is None else bytes(memoryview(value)[:1])
 
@@ -135,27 +133,27 @@ class Members(msgspec.Struct, eq=False, gc=False):
         return b"" if value is None else bytes(memoryview(value)[:length])
 
     def size(self, name: str) -> int:
-        """How many bytes the value has; 0 if there is no such member."""
+        """The size of the value in bytes; 0: there is no such member."""
         value = self.values.get(name)
         return 0 if value is None else len(value)
 
     def span(self, name: str) -> tuple[int, int]:
-        """Where the value of a member that is there begins and ends in the body, for values too large to copy."""
+        """Begin and end of the value of an existing member in the body, for values too large to copy."""
         *_, found = [(value, end) for key, _, value, end in self._spans or self._walk() if key == name]
         return found
 
     def splice(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
-        """The body, in order, with new values (JSON bytes) for the members named in ``changes``.
+        """The body as segments, with new values (JSON bytes) for the members named in ``changes``.
 
-        Members that are not there yet are appended, those whose change is ``None`` go, each with one
-        comma. All else stays as it is to the byte, and the untouched parts are views of the body.
+        New members are appended; a change of ``None`` removes the member and one comma. All other bytes stay, as
+        views of the body.
         """
         if len(changes) == 1 and self.pairs is None:
             (name, new), *_ = changes.items()
             if new is not None and name in self.values:
                 return self._replaced(name, new)
         spans = self._located()
-        cuts: list[tuple[int, int, bytes]] = []  # begin, end, and what comes in their place
+        cuts: list[tuple[int, int, bytes]] = []  # begin, end, replacement
         kept = False
         for index, (name, begin, value, end) in enumerate(spans):
             if name not in changes:
@@ -180,7 +178,7 @@ class Members(msgspec.Struct, eq=False, gc=False):
         return self._cut(cuts)
 
     def _replaced(self, name: str, new: bytes) -> list[bytes | memoryview]:
-        """The usual change: one member that is there gets another value; what is behind it need not be found."""
+        """The usual change: a new value for one existing member; later members need not be located."""
         view = memoryview(self.body)
         for found, _, value, end in self._spans or self._walk():
             if found == name:
@@ -203,23 +201,23 @@ class Members(msgspec.Struct, eq=False, gc=False):
         return segments
 
     def _located(self) -> list[tuple[str, int, int, int]]:
-        """All that ``_walk`` finds, once per body."""
+        """The result of ``_walk``, computed once per body."""
         spans = self._spans
         if spans is None:
             spans = self._spans = list(self._walk())
         return spans
 
     def _walk(self) -> Iterator[tuple[str, int, int, int]]:
-        """Of each member in order: its name, where its key begins, where its value begins and ends.
+        """For each member in order: its name, where its key begins, where its value begins and ends.
 
-        Only if something changes. The syntax is known to be right and the length of every value is known, so only
-        the few bytes between the values need a look.
+        The syntax was checked and the length of every value is known, so only the few bytes between the values are
+        read.
         """
         body = self.body
         end = body.index(b"{")
         for name, raw in self.values.items() if self.pairs is None else self.pairs:
             begin = end + 1
-            if body[begin] != _QUOTE:  # else nothing but one comma or brace was between
+            if body[begin] != _QUOTE:  # else only one comma or brace is between
                 begin = body.index(b'"', begin)
             value = begin + len(name) + 2
             # A quote at that place ends the key, unless the key holds escapes, or text outside ASCII.
@@ -237,21 +235,21 @@ class Members(msgspec.Struct, eq=False, gc=False):
 
 
 def size(segments: Iterable[bytes | memoryview]) -> int:
-    """How many bytes the segments are together."""
+    """Total size of the segments in bytes."""
     return sum(map(len, segments))
 
 
 def check_text(body: bytes) -> Iterator[None]:
-    """Raise NotJSON where ``body`` is not UTF-8. Yields between pieces, for whoever must not hold the loop.
+    """Raise NotJSON if ``body`` is not UTF-8. Yields between pieces, so that the caller can let the loop run.
 
-    msgspec does not look into strings that it skips, so this is a pass of its own.
+    msgspec does not check strings that it skips, so this is a separate pass.
     """
     if body.isascii():
         return
     view = memoryview(body)
     done = 0
     try:
-        # In pieces: the text of a whole 50 MB body would cost twice the time, for its fresh pages.
+        # In pieces: decoding a whole 50 MB body would take twice the time, for new memory pages.
         while done < len(body):
             end = done + _PIECE
             done += codecs.utf_8_decode(view[done:end], "strict", end >= len(body))[1]
@@ -261,7 +259,7 @@ def check_text(body: bytes) -> Iterator[None]:
 
 
 def _decode_bounded(body: bytes) -> _Pairs:
-    """Like ``_decode``, but stops at the bounds instead of taking many times the memory of the body."""
+    """Like ``_decode``, but stops at the limits instead of using many times the memory of the body."""
     return msgspec.json.Decoder(_Pairs, dec_hook=_counting()).decode(body)
 
 
@@ -282,9 +280,9 @@ def _counting() -> Callable[[type, str], _Key]:
 
 
 def _validate_other(body: bytes) -> None:
-    """Raise NotJSON where a body that does not begin with an object is not JSON.
+    """Raise NotJSON if a body that does not begin with an object is not JSON.
 
-    The first pass stopped at the first byte, so this is the only one over the whole body.
+    The first pass stopped at the first byte, so this is the only full pass.
     """
     try:
         _validate(body)

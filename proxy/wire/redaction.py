@@ -1,4 +1,4 @@
-"""Strike credentials and account names out of a provider's sentence before a client reads it.
+"""Removing credentials and account names from text of providers before a client reads it.
 
 Providers quote them: OpenAI's 403 names the project, its 429 the organization, a 401 most of the key.
 """
@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-SHORTEST: Final = 6  # keys like "none", given to local servers that accept any, would strike out ordinary words
+SHORTEST: Final = 6  # keys like "none", used with local servers, would remove ordinary words
 
-# The prefix stays, so that a reader knows what stood there. Digits or capitals are asked for where the prefix is a
-# common word: "org-wide" is no account.
+# The prefix stays and tells what was removed. Digits or capitals are required where the prefix is a common word:
+# "org-wide" is no account.
 _PATTERNS: Final = (
     r"(?<![A-Za-z0-9])(sk-|rk-|gsk_|xai-|r8_|hf_|pplx-|csk-|nvapi-)[A-Za-z0-9_*.\-]{6,}",  # API keys by provider
     r"(?<![A-Za-z0-9])(AIza)[A-Za-z0-9_\-]{20,}",  # Google
@@ -23,14 +23,14 @@ _PATTERNS: Final = (
 
 
 class Redactor:
-    """Replaces ``secrets`` by ``***``, and what looks like a key or an account by its prefix and ``***``.
+    """Replaces ``secrets`` by ``***``, and strings that look like a key or an account by their prefix and ``***``.
 
-    A secret is also found as JSON writes it, so that whole bodies can be given.
+    Secrets are also found in their JSON form, so whole bodies can be redacted.
     """
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
-        # Longest first: a secret that begins with another one must go as a whole.
+        # Longest first: a secret that begins with another one must be replaced as a whole.
         literal = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
         known = sorted((secret for secret in secrets if len(secret) >= SHORTEST), key=len, reverse=True)
         self._secrets = tuple(secret.encode("latin-1", "replace") for secret in known)
@@ -40,7 +40,7 @@ class Redactor:
         return self._pattern.sub(_replacement, text)
 
     def body(self, body: bytes) -> bytes:
-        """The same of bytes in any encoding; the same object where nothing was found."""
+        """Redact bytes in any encoding; returns the same object if nothing was found."""
         text = body.decode("latin-1")  # a bijection, and every pattern is ASCII
         found = self(text)
         return body if found == text else found.encode("latin-1")
@@ -62,4 +62,4 @@ def _replacement(found: re.Match[str]) -> str:
     return f"{next(filter(None, found.groups()), '')}***"
 
 
-redacted: Final = Redactor()  # where no provider's own secrets are known
+redacted: Final = Redactor()  # for text of an unknown provider

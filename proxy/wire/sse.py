@@ -1,4 +1,4 @@
-"""Event streams: cutting them into blocks at their blank lines, and reading the fields of a block.
+"""Event streams: splitting them into blocks at blank lines, and reading the fields of a block.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -13,12 +13,12 @@ MAX_BLOCK = 16 * 1024 * 1024  # bytes
 BOM = b"\xef\xbb\xbf"
 _BEGINNINGS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
-# As numbers: CPython looks for one byte object in another only after it has failed to take it for a number, and
+# As numbers: CPython searches for a bytes object only after it has failed to convert it to a number, so
 # `b"\r" in chunk` costs three times as much as `CR in chunk`.
 LF = 0x0A
 CR = 0x0D
 _E = 0x65  # "e"
-# Beyond this a number of milliseconds says nothing, and int() refuses thousands of digits with an error.
+# More digits of milliseconds are meaningless, and int() raises an error for thousands of digits.
 _MAX_RETRY_DIGITS = 15
 
 # The end of a line and the line end right after it. CR LF is one end, so it is no match by itself.
@@ -26,7 +26,7 @@ _blank_line = re.compile(rb"\r\r\n?|\n(?:\n|\r\n?)").search
 
 
 class BlockTooLarge(ValueError):
-    """A block grew beyond the limit; ``blocks`` are the whole ones before it that ``feed`` still owes."""
+    """A block exceeds the limit; ``blocks`` are the complete ones before it, which ``feed`` did not return."""
 
     def __init__(self, limit: int, blocks: list[bytes]) -> None:
         super().__init__(f"an event is larger than {limit} bytes")
@@ -34,26 +34,25 @@ class BlockTooLarge(ValueError):
 
 
 class Framer:
-    """Cuts a stream into raw blocks, each with the blank line that ends it, whatever the chunks are.
+    """Splits a stream into raw blocks, each with its final blank line, independently of the chunks.
 
-    No byte is lost, added or changed: all blocks and then ``rest`` are the stream. A blank line that
-    follows another is a block of its own. Line ends are LF, CR LF and CR in any mix. A CR may be half of
-    a CR LF, but a block that a CR completes is handed out at once; if the LF comes with a later chunk, it
-    leads the next block, where it means nothing.
+    No byte is lost, added or changed: all blocks and then ``rest`` are the stream. A blank line after another is a
+    block of its own. Line ends are LF, CR LF and CR in any mix. A CR may be half of a CR LF, but a block that ends
+    with CR is returned at once. If the LF comes with a later chunk, it begins the next block, where it means nothing.
     """
 
     __slots__ = ("_last", "_length", "_tail", "max_block")
 
     def __init__(self, max_block: int = MAX_BLOCK) -> None:
         self.max_block = max_block
-        self._tail: list[bytes] = []  # what has come of the unfinished block, joined only when it is whole
+        self._tail: list[bytes] = []  # pieces of the unfinished block, joined when it is complete
         self._length = 0  # bytes in _tail
         self._last = LF  # the last byte that was fed; a stream begins at the start of a line
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The blocks that ``chunk`` completes. Raises BlockTooLarge; the stream cannot go on after it."""
-        # One event per network chunk is what providers send, `data: ...` alone or behind a line
-        # `event: ...`: it is passed on as the object that came. Single-byte searches are the cheap ones.
+        # Providers send one event per network chunk, `data: ...` alone or after a line `event: ...`: the same object
+        # is returned. Single-byte searches are the cheap ones.
         size = len(chunk)
         if 2 < size <= self.max_block and not self._tail and CR not in chunk:
             begin = chunk.find(b"\n") + 1 if chunk[0] == _E else 0
@@ -64,7 +63,7 @@ class Framer:
 
     @property
     def partial(self) -> bool:
-        """Whether an unfinished block waits; unlike ``rest`` it costs nothing."""
+        """Whether there is an unfinished block; unlike ``rest`` it costs nothing."""
         return bool(self._tail)
 
     @property
@@ -76,7 +75,7 @@ class Framer:
         blocks: list[bytes] = []
         find = _find_any if CR in chunk else _find_lf
         size = len(chunk)
-        begin = 0  # of the block, as far as it lies in this chunk
+        begin = 0  # of the block's part in this chunk
         while begin < size:
             end = 0
             if chunk[begin] == LF or chunk[begin] == CR:
@@ -117,7 +116,7 @@ class Framer:
 
 
 def begins_events(data: bytes) -> bool | None:
-    """Whether a body that begins with ``data`` is an event stream; ``None``: too few bytes to tell."""
+    """Whether a body that begins with ``data`` is an event stream; ``None``: too few bytes to decide."""
     if BOM.startswith(data):
         return None
     text = data.removeprefix(BOM).lstrip(b"\r\n")
@@ -127,9 +126,9 @@ def begins_events(data: bytes) -> bool | None:
 
 
 class Event(Struct, frozen=True, gc=False):
-    """The fields of one block, undecoded; ``None`` is a field that the block does not have.
+    """The fields of one block, undecoded; ``None``: the block has no such field.
 
-    A block without ``data`` (comments, or a lone ``id`` or ``retry``) is not an event to its reader.
+    A block without ``data`` (comments, or a lone ``id`` or ``retry``) is not dispatched as an event.
     """
 
     event: bytes | None = None  # the name; None too where it is empty, both mean "message"
@@ -139,9 +138,9 @@ class Event(Struct, frozen=True, gc=False):
 
 
 def parse(block: bytes, *, first: bool = False) -> Event:
-    """Reads one block; ``first`` is the very start of the stream, where a BOM may stand.
+    """Read one block; ``first`` is the start of the stream, where a BOM is allowed.
 
-    Never fails: what the specification does not know it ignores.
+    Never fails: unknown fields are ignored, as the specification says.
     """
     if first:
         block = block.removeprefix(BOM)

@@ -1,4 +1,4 @@
-"""W3C Trace Context: to which trace a request belongs, and which span asked for it.
+"""W3C Trace Context: the trace of a request, and its parent span.
 
 https://www.w3.org/TR/trace-context/
 """
@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 SAMPLED: Final = 0x01
-# Level 2 of the recommendation: the trace id is random. It holds for the whole trace, so it is handed on.
+# Level 2 of the recommendation: the trace id is random. Valid for the whole trace, so it is propagated.
 RANDOM: Final = 0x02
 
 _MAX_STATE: Final = 4096  # characters; the recommendation asks for 512
@@ -24,7 +24,7 @@ _printable = re.compile(r"[\t\x20-\x7e]*").fullmatch
 
 
 class Parent(Struct, frozen=True, gc=False):
-    """What a ``traceparent`` says. The ids are lower-case hexadecimal, 32 and 16 digits, never all zero."""
+    """The content of a ``traceparent``. The ids are lower-case hexadecimal, 32 and 16 digits, never all zero."""
 
     trace_id: str
     span_id: str
@@ -32,15 +32,15 @@ class Parent(Struct, frozen=True, gc=False):
 
     @property
     def sampled(self) -> bool:
-        """Whether whoever asked records the trace, and so should we."""
+        """Whether the caller records the trace."""
         return bool(self.flags & SAMPLED)
 
 
 class Trace(Struct, frozen=True):
-    """Where an exchange stands in a trace that is recorded.
+    """The exchange's place in a recorded trace.
 
-    ``draw`` gives so many random bits. ``parent_id`` is the client's span, ``""`` if the trace begins here; ``state``
-    is the client's ``tracestate``, ``""`` if there is none.
+    ``draw(n)`` returns n random bits. ``parent_id`` is the client's span, ``""`` if the trace begins here. ``state`` is
+    the client's ``tracestate``, ``""`` if there is none.
     """
 
     draw: Callable[[int], int]
@@ -52,28 +52,28 @@ class Trace(Struct, frozen=True):
 
     @classmethod
     def begun(cls, draw: Callable[[int], int]) -> Trace:
-        """A new one."""
+        """Begin a new trace."""
         return cls(draw, f"{draw(128) or 1:032x}", _span_id(draw))
 
     @classmethod
     def within(cls, parent: Parent, state: str, draw: Callable[[int], int]) -> Trace:
-        """The client's, gone on with."""
+        """Continue the client's trace."""
         return cls(draw, parent.trace_id, _span_id(draw), parent.flags, parent.span_id, state)
 
     def new_span(self) -> str:
-        """The id of another span of this trace."""
+        """The id of a new span of this trace."""
         return _span_id(self.draw)
 
     def lines(self, span_id: str) -> bytes:
-        """The header lines that name a span of this trace as the parent of what is asked for."""
+        """Header lines with ``span_id`` as the parent span of a request to a provider."""
         line = f"traceparent: 00-{self.trace_id}-{span_id}-{self.flags:02x}\r\n"
         return (f"{line}tracestate: {self.state}\r\n" if self.state else line).encode("ascii")
 
 
 def read(values: Sequence[str]) -> Parent | None:
-    """What the ``traceparent`` headers of one request say; ``None`` for none, for several, and for what is not valid.
+    """Read the ``traceparent`` headers of one request; ``None``: none, several, or an invalid one.
 
-    Later versions are read as far as this one goes, as section 4 of the recommendation wants.
+    Later versions are read like this one, as section 4 of the recommendation requires.
     """
     found = _traceparent(values[0]) if len(values) == 1 else None
     if found is None:
@@ -85,7 +85,7 @@ def read(values: Sequence[str]) -> Parent | None:
 
 
 def state(values: Sequence[str]) -> str:
-    """The ``tracestate`` headers of one request as one value; ``""`` for none, and for what cannot be handed on."""
+    """The ``tracestate`` headers of one request as one value; ``""``: none, or one that cannot be propagated."""
     joined = ",".join(value.strip() for value in values if value.strip())
     return joined if len(joined) <= _MAX_STATE and _printable(joined) else ""
 

@@ -23,7 +23,7 @@ objects = st.dictionaries(st.text(), values, max_size=5)
 
 
 @given(objects, blank, blank, st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_a_spliced_object_has_the_member_more_and_every_other_byte(
+def test_an_object_gets_one_more_member_and_keeps_every_other_byte(
     value: dict[str, Any], before: str, after: str, indent: Any, ascii_only: bool
 ) -> None:
     text = before + json.dumps(value, indent=indent, ensure_ascii=ascii_only) + after
@@ -36,7 +36,7 @@ def test_a_spliced_object_has_the_member_more_and_every_other_byte(
 
 
 @given(values.filter(lambda value: not isinstance(value, dict)), blank)
-def test_what_is_no_object_stays_as_it_is(value: Any, before: str) -> None:
+def test_json_that_is_no_object_is_unchanged(value: Any, before: str) -> None:
     body = before.encode() + json.dumps(value).encode()
     assert with_metadata(body, MEMBER) == body
 
@@ -58,6 +58,6 @@ def test_a_member_goes_before_the_last_brace(body: bytes, whole: bytes) -> None:
     assert with_metadata(body, b'"x":1') == whole
 
 
-def test_an_answer_of_another_gateway_is_told_by_the_last_one() -> None:
+def test_the_last_of_several_gateways_sets_the_metadata() -> None:
     once = with_metadata(b'{"a":1}', b'"_router":{"provider":"theirs"}')
     assert json.loads(with_metadata(once, MEMBER))["_router"] == answered_by()

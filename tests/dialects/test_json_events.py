@@ -12,7 +12,7 @@ from proxy.wire.sse import Event
     [(Event(), EventKind.COMMENT), (Event(data=b""), EventKind.NO_DATA), (Event(event=b"x"), EventKind.NO_DATA), (Event(id=b"1"), EventKind.NO_DATA),
      (Event(id=b""), EventKind.COMMENT), (Event(retry=0), EventKind.NO_DATA)],
 )  # fmt: skip
-def test_an_event_without_data_is_a_comment_or_unreadable(event: Event, kind: EventKind) -> None:
+def test_an_event_without_data_is_a_comment_or_has_no_data(event: Event, kind: EventKind) -> None:
     assert without_data(event) is kind
 
 

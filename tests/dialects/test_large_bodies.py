@@ -98,7 +98,7 @@ def test_reading_a_body_takes_at_most_its_own_size_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_is_let_go_without_the_garbage_collector(name: str) -> None:
+def test_a_body_is_freed_without_the_garbage_collector(name: str) -> None:
     body = BODIES[name]
     gc.disable()
     try:

@@ -24,7 +24,7 @@ def spliced(call: Call, **changes: bytes | None) -> bytes:
 # What is read
 
 
-def test_a_call_tells_model_stream_choices_and_whether_usage_is_wanted() -> None:
+def test_model_stream_choices_and_usage_option_are_read() -> None:
     seen = call(stream=True, n=3, stream_options={"include_usage": True})
     assert (seen.model, seen.stream, seen.choices, seen.wants_usage) == ("m", True, 3, True)
 
@@ -34,20 +34,20 @@ def test_everything_may_be_left_out() -> None:
     assert (seen.model, seen.stream, seen.choices, seen.wants_usage) == (None, False, 1, False)
 
 
-def test_null_is_as_good_as_absent() -> None:
+def test_null_is_the_same_as_absent() -> None:
     seen = call(model=None, stream=None, n=None, stream_options=None)
     assert (seen.model, seen.stream, seen.choices, seen.wants_usage) == (None, False, 1, False)
 
 
 @pytest.mark.parametrize("name", ['"m\\u002fx"', '"m/x"', '"m\\/x"'])
-def test_a_model_is_read_as_json_means_it(name: str) -> None:
+def test_escapes_in_a_model_name_are_decoded(name: str) -> None:
     assert read(b'{"model": %b}' % name.encode()).model == "m/x"
 
 
 @pytest.mark.parametrize(
     ("n", "choices"), [(1, 1), (128, 128), (0, 1), (-1, 1), (1.0, 1), ("3", 1), ([], 1), (10**9, 1)]
 )
-def test_a_strange_n_is_the_providers_to_refuse(n: Any, choices: int) -> None:
+def test_an_invalid_n_is_left_to_the_provider(n: Any, choices: int) -> None:
     assert call(n=n).choices == choices
 
 
@@ -93,21 +93,21 @@ def test_a_wrong_type_is_refused_with_the_name_of_the_field(members: dict[str, A
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"model=m", b'{"model":"m",}', b"\xff", b'{"model":"\xff"}', b'{"model":"\\ud83d"}']
 )
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(ClientFault) as caught:
         read(body)
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"5", b'"text"', b"null"])
-def test_what_is_no_object_is_refused(body: bytes) -> None:
+def test_json_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(ClientFault) as caught:
         read(body)
     assert (caught.value.status, caught.value.code) == (400, "invalid_body")
 
 
 @pytest.mark.parametrize("name", sorted(READ))
-def test_two_members_that_readers_could_take_differently_are_refused(name: str) -> None:
+def test_duplicate_members_are_refused(name: str) -> None:
     value = {
         "model": b'"m"',
         "messages": b"[]",
@@ -124,7 +124,7 @@ def test_two_members_that_readers_could_take_differently_are_refused(name: str) 
 
 
 @pytest.mark.parametrize("body", [b'{"stream_options":{"include_usage":tru}}', b'{"stream_options":{"\\ud83d":1}}'])
-def test_options_that_nobody_can_read_are_the_clients_mistake(body: bytes) -> None:
+def test_invalid_stream_options_are_refused(body: bytes) -> None:
     with pytest.raises(ClientFault):
         read(body)
 
@@ -167,20 +167,20 @@ def test_no_model_at_all_means_any() -> None:
 
 
 @pytest.mark.parametrize("model", [[], [""], ["a", ""], ["auto", "a"], ["auto", "auto"], ["m"] * 65])
-def test_a_list_that_cannot_be_followed_is_refused(model: list[str]) -> None:
+def test_an_invalid_list_of_models_is_refused(model: list[str]) -> None:
     with pytest.raises(ClientFault) as caught:
         call(model=model)
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "invalid_value", "model")
 
 
-def test_fifty_names_are_a_list() -> None:
+def test_a_list_may_have_fifty_names() -> None:
     assert len(call(model=["m"] * 50).names) == 50
 
 
 # What else is for us
 
 
-def test_router_fields_are_read_and_told_so_that_they_can_be_removed() -> None:
+def test_router_fields_are_read_and_listed_for_removal() -> None:
     seen = call(tags=["code"], prefer_fast=True, type=None)
     assert seen.criteria == Criteria(tags=("code",), prefer_fast=True)
     assert set(seen.router_fields) == {"tags", "prefer_fast", "type"}
@@ -196,7 +196,7 @@ def test_without_router_fields_there_are_no_criteria() -> None:
 @pytest.mark.parametrize(
     ("store", "stateless"), [(False, True), (True, False), (None, False), (0, False), ("false", False)]
 )
-def test_only_false_means_that_nothing_shall_be_stored(store: Any, stateless: bool) -> None:
+def test_only_store_false_is_stateless(store: Any, stateless: bool) -> None:
     assert call(store=store).stateless is stateless
     assert not call().stateless
 
@@ -210,7 +210,7 @@ def test_asking_for_usage_keeps_the_other_options_to_the_byte() -> None:
     assert with_usage(call()) == with_usage(call(stream_options=None)) == b'{"include_usage":true}'
 
 
-def test_a_change_leaves_every_other_byte() -> None:
+def test_a_change_keeps_every_other_byte() -> None:
     body = b' {\n "messages" : [ {"role":"user", "content":"a\\u00e9 \\"model\\":\\"m\\"" } ],\r\n\t"model":  "m" ,"n":1.0e0,"x":NULL}'
     body = body.replace(b"NULL", b"null")
     changed = spliced(read(body), model=b'"up/model"', stream_options=b'{"include_usage":true}')

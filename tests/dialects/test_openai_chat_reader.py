@@ -36,7 +36,7 @@ def kind(block: bytes, **options: Any) -> EventKind:
      {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}, {"function_call": {"name": "f"}},
      {"role": "assistant", "content": "a"}],
 )  # fmt: skip
-def test_whatever_the_model_says_is_content(delta: dict[str, Any]) -> None:
+def test_all_output_of_the_model_is_content(delta: dict[str, Any]) -> None:
     assert kind(chunk(delta)) is EventKind.CONTENT
 
 
@@ -45,15 +45,15 @@ def test_whatever_the_model_says_is_content(delta: dict[str, Any]) -> None:
     [{}, {"role": "assistant"}, {"role": "assistant", "content": ""}, {"role": "assistant", "content": None, "refusal": None},
      {"content": "", "tool_calls": [], "annotations": []}, {"reasoning": "", "reasoning_details": []}],
 )  # fmt: skip
-def test_a_role_or_an_empty_delta_tells_nothing_yet(delta: dict[str, Any]) -> None:
+def test_a_role_or_an_empty_delta_is_preliminary(delta: dict[str, Any]) -> None:
     assert kind(chunk(delta)) is EventKind.PRELIMINARY
 
 
-def test_azures_filter_results_tell_nothing_yet() -> None:
+def test_azures_filter_results_are_preliminary() -> None:
     assert kind(sse({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})) is EventKind.PRELIMINARY
 
 
-def test_a_finish_reason_is_worth_waiting_for() -> None:
+def test_a_finish_reason_is_content() -> None:
     assert kind(chunk({}, "stop")) is EventKind.CONTENT
 
 
@@ -65,7 +65,7 @@ def test_the_text_of_a_completion_is_content() -> None:
 @pytest.mark.parametrize(
     "document", [{"object": "x"}, {"choices": None}, {"choices": {"0": {}}}, [1], "text", 5, None, {}]
 )
-def test_json_of_a_shape_that_we_do_not_know_goes_on_as_content(document: Any) -> None:
+def test_json_of_unknown_shape_is_content(document: Any) -> None:
     assert kind(sse(compact_event(document))) is EventKind.CONTENT
 
 
@@ -85,23 +85,23 @@ def test_a_block_without_fields_is_a_comment(block: bytes) -> None:
     [b"data:\n\n", b"data: \n\n", b"data\n\n", b"event: x\ndata:\n\n", b"id: 1\n\n", b"retry: 0\n\n", b"event: ping\n\n",
      b": c\nretry: 5000\n\n", b"id: 1\r\rn"],
 )  # fmt: skip
-def test_fields_without_data_are_no_event_that_the_sdk_could_read(block: bytes) -> None:
+def test_fields_without_data_have_no_data(block: bytes) -> None:
     assert kind(block) is EventKind.NO_DATA
 
 
 @pytest.mark.parametrize("block", [b"id:\n\n", b"event:\n\n", b"retry: soon\n\n"])
-def test_fields_that_mean_nothing_are_a_comment(block: bytes) -> None:
+def test_unknown_fields_are_a_comment(block: bytes) -> None:
     assert kind(block) is EventKind.COMMENT
 
 
 @pytest.mark.parametrize(
     "data", [b"{", b"nothing", b'{"choices":[}', b"[DONE", b"[DONE]x", b"nan", b'{"a":\xff}', b"{}{}", b"[" * 100_000]
 )
-def test_data_that_is_neither_json_nor_done_is_garbage(data: bytes) -> None:
+def test_data_that_is_neither_json_nor_done_is_malformed(data: bytes) -> None:
     assert kind(b"data: " + data + b"\n\n") is EventKind.MALFORMED
 
 
-def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
+def test_half_a_surrogate_pair_is_content() -> None:
     assert kind(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n') is EventKind.CONTENT
 
 
@@ -116,13 +116,13 @@ def test_half_a_surrogate_pair_is_json_that_clients_can_put_together() -> None:
         b"data: [DONE]\r\r",
     ],
 )
-def test_done_ends_the_stream_however_it_is_spelt(block: bytes) -> None:
+def test_done_ends_the_stream_in_any_spelling(block: bytes) -> None:
     reader = ChatReader()
     assert reader.read(block) is EventKind.DONE
     assert reader.complete
 
 
-def test_a_bom_is_no_part_of_the_first_field_and_only_of_the_first() -> None:
+def test_a_bom_is_removed_from_the_first_field_only() -> None:
     bom = b"\xef\xbb\xbf"
     assert ChatReader().read(bom + chunk({"content": "a"}), first=True) is EventKind.CONTENT
     assert ChatReader().read(bom + chunk({"content": "a"})) is EventKind.COMMENT
@@ -147,7 +147,7 @@ def test_data_on_several_lines_is_one_document() -> None:
         (chunk({"content": ""}, "error", error={"message": "late", "code": 502}), "late", 502),
     ],
 )
-def test_an_error_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
+def test_an_error_is_found_in_any_form(block: bytes, message: str, status: int) -> None:
     reader = ChatReader()
     assert not reader.plain(block)
     assert reader.read(block) is EventKind.ERROR
@@ -157,7 +157,7 @@ def test_an_error_is_heard_wherever_it_stands(block: bytes, message: str, status
 
 
 @pytest.mark.parametrize("nothing", [None, {}, "", False])
-def test_an_error_member_that_says_nothing_is_none(nothing: Any) -> None:
+def test_an_empty_error_member_is_no_error(nothing: Any) -> None:
     assert kind(chunk({"content": "a"}, error=nothing)) is EventKind.CONTENT
 
 
@@ -229,7 +229,7 @@ def test_usage_is_found_where_providers_put_it(members: dict[str, Any]) -> None:
     [{}, {"usage": None}, {"usage": {}}, {"usage": 5}, {"usage": {"prompt_tokens": "many"}}, {"x_groq": "text"},
      {"x_groq": ["usage"]}, {"x_groq": {"usage": 1}}, {"usage": {"cost": 0.1}}],
 )  # fmt: skip
-def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any]) -> None:
+def test_an_event_without_counts_does_not_change_the_usage(members: dict[str, Any]) -> None:
     reader = ChatReader()
     assert reader.read(sse({"choices": []} | members)) is EventKind.PRELIMINARY
     assert reader.usage is None
@@ -240,7 +240,7 @@ def test_what_tells_no_count_leaves_the_usage_as_it_was(members: dict[str, Any])
         assert reader.usage == COUNTED
 
 
-def test_an_error_may_tell_what_was_used_before_it() -> None:
+def test_an_error_event_may_report_usage() -> None:
     reader = ChatReader()
     assert reader.read(chunk({}, "error", error={"message": "late"}, usage=COUNTS)) is EventKind.ERROR
     assert (reader.usage, reader.response_model) == (COUNTED, "up-model")
@@ -253,7 +253,7 @@ def test_a_running_total_is_kept_from_plain_events_too() -> None:
     assert reader.usage == COUNTED
 
 
-def test_the_usage_event_is_swallowed_only_if_nobody_asked_and_choices_is_empty() -> None:
+def test_the_usage_event_is_hidden_only_if_the_client_did_not_request_it_and_choices_is_empty() -> None:
     usage = sse({"choices": [], "usage": COUNTS})
     assert kind(usage, hide_usage=True) is EventKind.USAGE
     assert kind(usage) is EventKind.PRELIMINARY
@@ -267,7 +267,7 @@ def test_the_usage_event_is_swallowed_only_if_nobody_asked_and_choices_is_empty(
 # The fast path
 
 
-def test_the_events_of_an_ordinary_stream_need_no_thought() -> None:
+def test_the_events_of_an_ordinary_stream_are_plain() -> None:
     role, hello, world, stop, done = chat_events("Hello", " wörld")
     reader = ChatReader()
     assert [reader.plain(block) for block in (role, hello, world, stop, done)] == [True, True, True, False, False]
@@ -281,7 +281,7 @@ def test_the_events_of_an_ordinary_stream_need_no_thought() -> None:
      b"event: x\n" + chunk({}), b"data: {}\n\n", b'data: {"choices":5}\n\n', b'data: {"choices":[{]}\n\n',
      b'data: {"choices":[{}]}x\n\n', b'data: {"choices":[{}],"a":' + b"[" * 100_000 + b"}\n\n"],
 )  # fmt: skip
-def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
+def test_no_other_block_is_plain(block: bytes) -> None:
     assert not ChatReader().plain(block)
 
 
@@ -303,21 +303,21 @@ anything = st.recursive(
 @given(anything, st.booleans())
 def test_any_document_can_be_read_and_plain_ones_are_content(document: Any, named: bool) -> None:
     block = (b"event: error\n" if named else b"") + b"data: " + json.dumps(document).encode() + b"\n\n"
-    vouching, reading = ChatReader(), ChatReader()
-    plain = vouching.plain(block)
+    deciding, reading = ChatReader(), ChatReader()
+    plain = deciding.plain(block)
     read = reading.read(block)
     assert read is not EventKind.MALFORMED or b"Infinity" in block
     if plain:
         assert read in (EventKind.CONTENT, EventKind.PRELIMINARY)
-        assert vouching.usage == reading.usage
-        assert vouching.complete is reading.complete is False
+        assert deciding.usage == reading.usage
+        assert deciding.complete is reading.complete is False
 
 
 @given(
     st.binary(max_size=80)
     | st.lists(st.sampled_from([b"data: ", b"{", b"}", b'"choices":[{}]', b"\n", b"\r", b"\xff"])).map(b"".join)
 )
-def test_no_bytes_break_the_tap(block: bytes) -> None:
+def test_any_bytes_can_be_read(block: bytes) -> None:
     reader = ChatReader()
     if reader.plain(block):
         assert reader.read(block) in (EventKind.CONTENT, EventKind.PRELIMINARY)

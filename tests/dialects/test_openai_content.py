@@ -75,12 +75,12 @@ def test_texts_and_parts_are_counted(item: Any, expected: tuple[int, int, int]) 
         ["nested"],
     ],
 )
-def test_what_stands_in_no_table_is_not_guessed_at(item: Any) -> None:
+def test_an_unknown_type_is_not_guessed(item: Any) -> None:
     with pytest.raises(Unknown):
         counted({"content": "four"}, item)
 
 
-def test_what_is_nested_too_deeply_is_not_guessed_at() -> None:
+def test_content_nested_too_deeply_is_unknown() -> None:
     depth = 400  # few enough for the decoder, whichever of both gives up first
     deep = b'[%b{"text":""}%b]' % (b'{"function_call":' * depth, b"}" * depth)
     try:

@@ -91,12 +91,12 @@ def test_base64_is_no_text() -> None:
         [{"content": {"text": "x"}}],
     ],
 )
-def test_what_is_strange_counts_by_its_bytes(value: Any) -> None:
+def test_a_member_of_unknown_shape_counts_by_its_bytes(value: Any) -> None:
     assert prompt(call(input=value)) == by_bytes(value)
     assert prompt(call(messages=value if isinstance(value, list) else [value, "s"])) > 0
 
 
-def test_base64_in_what_is_strange_is_no_text() -> None:
+def test_base64_in_a_member_of_unknown_shape_is_no_text() -> None:
     def body(payload: str) -> list[Any]:
         return [{"type": "hologram", "data": payload}, {"type": "input_image", "image_url": f"data:image/{payload}"}]
 
@@ -159,11 +159,11 @@ def test_too_many_pieces_count_by_their_bytes() -> None:
         ({"prompt": ["a", "b"], "n": 2, "max_tokens": 5}, 20),
     ],
 )
-def test_the_answer_is_as_long_as_the_call_allows(members: dict[str, Any], expected: int) -> None:
+def test_the_call_limits_the_output(members: dict[str, Any], expected: int) -> None:
     assert output_tokens(call(**members), 70, 9) == expected
 
 
-def test_the_answer_is_else_as_long_as_the_model_can_and_else_as_configured() -> None:
+def test_without_a_limit_the_output_is_the_models_most_or_the_default() -> None:
     assert [output_tokens(call(n=2), *known) for known in ((70, 9), (0, 9), (0, 0))] == [140, 18, 0]
 
 
@@ -229,7 +229,7 @@ def naive(value: Any) -> tuple[int, int]:
 
 @given(bodies, st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]))
 @example({"messages": [{"content": ""}], "prompt": ["", ""]}, True, (",", ":"))
-def test_it_counts_what_the_standard_library_reads(
+def test_counts_equal_those_of_the_standard_library(
     document: dict[str, Any], escaped: bool, separators: tuple[str, str]
 ) -> None:
     def dumped(value: Any) -> bytes:
@@ -256,7 +256,7 @@ anything = st.recursive(
         {}, optional=dict.fromkeys(("prompt", "input", "instructions", "tools", "max_tokens"), anything)
     ),
 )
-def test_nothing_that_is_json_makes_it_raise_or_count_more_than_there_is(messages: Any, more: dict[str, Any]) -> None:
+def test_no_json_makes_it_raise_or_count_too_much(messages: Any, more: dict[str, Any]) -> None:
     seen = call(messages=messages, **more)
     assert 0 <= prompt_tokens(seen, 0, 0) <= len(seen.body)
     assert 0 <= output_tokens(seen, 70, 9) <= MOST_TOKENS * seen.choices

@@ -1,4 +1,4 @@
-"""Events that are not told apart: images, speech, transcripts."""
+"""Events that are not expected apart: images, speech, transcripts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.support.answers import sse
      (b"data:\n\n", EventKind.NO_DATA), (b"id: 1\n\n", EventKind.NO_DATA), (b"data: {\n\n", EventKind.MALFORMED), (sse({"error": {"message": "x"}}), EventKind.ERROR),
      (sse({"error": None}), EventKind.CONTENT), (b"data: [DONE]\n\n", EventKind.DONE)],
 )  # fmt: skip
-def test_an_unknown_schema_is_still_json_or_not(block: bytes, kind: EventKind) -> None:
+def test_events_of_an_unknown_schema_are_read(block: bytes, kind: EventKind) -> None:
     reader = OtherReader()
     assert not reader.plain(block)
     assert reader.read(block) is kind
 
 
-def test_what_follows_an_error_is_no_error_again() -> None:
+def test_an_event_after_an_error_is_no_error() -> None:
     reader = OtherReader()
     assert reader.read(sse({"error": {"message": "x"}})) is EventKind.ERROR
     assert reader.read(sse({"type": "x"})) is EventKind.CONTENT
@@ -40,7 +40,7 @@ def test_an_unknown_schema_has_no_terminal_event_but_done() -> None:
 
 
 @pytest.mark.parametrize("kind", ["transcript.text.done", "speech.audio.done", "image_generation.completed"])
-def test_its_usage_is_noted_where_it_has_the_usual_name(kind: str) -> None:
+def test_usage_under_the_usual_name_is_read(kind: str) -> None:
     reader = OtherReader()
     usage: dict[str, Any] = {"input_tokens": 14, "input_token_details": {"audio_tokens": 14}, "output_tokens": 5}
     reader.read(sse({"type": kind, "usage": usage}))

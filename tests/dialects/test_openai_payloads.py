@@ -50,11 +50,11 @@ def test_a_payload_is_known_by_its_key(document: Any, kind: str, dumps: Any) -> 
         {"data_": LONG},
     ],
 )
-def test_what_is_short_or_behind_another_key_is_text(document: Any) -> None:
+def test_short_strings_and_those_of_other_keys_are_text(document: Any) -> None:
     assert found(document) == []
 
 
-def test_nothing_outside_the_bounds_is_looked_at() -> None:
+def test_only_the_given_range_is_searched() -> None:
     body = json.dumps({"url": LONG}).encode()
     begin = body.index(b"QUJD")
     assert list(payloads(body, begin, len(body))) == []
@@ -70,7 +70,7 @@ pieces = st.one_of(
 
 
 @given(st.lists(pieces, max_size=8))
-def test_payloads_are_found_among_anything(parts: list[dict[str, str]]) -> None:
+def test_payloads_are_found_among_other_parts(parts: list[dict[str, str]]) -> None:
     wanted = [
         ("audio" if key == "data" else "image", len(text))
         for part in parts

@@ -14,7 +14,7 @@ from tests.support.answers import completion
 read_answer = OtherReader.read_answer
 
 
-def test_a_completion_tells_model_and_usage() -> None:
+def test_model_and_usage_of_a_completion_are_read() -> None:
     assert read_answer(json.dumps(completion()).encode()) == AnswerInfo("up-model", Usage(9, None, 2, None))
 
 
@@ -22,7 +22,7 @@ def test_a_completion_tells_model_and_usage() -> None:
     "body",
     [b'\n\n\r\n\t {"model":"m"}', b'{"model":"m"}\n\n', b'{"model":"m","error":null}', b'{"model":"m","error":{}}'],
 )
-def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
+def test_blank_lines_and_an_empty_error_are_ignored(body: bytes) -> None:
     assert read_answer(body) == AnswerInfo("m", None)
 
 
@@ -39,12 +39,12 @@ def test_blank_lines_around_and_an_empty_error_do_no_harm(body: bytes) -> None:
         b'{"text":"\\ud83d"}',
     ],
 )
-def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
+def test_json_of_any_shape_is_an_answer(body: bytes) -> None:
     assert read_answer(body) == AnswerInfo()
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "expected"),
     [
         (
             {"usage": {"prompt_tokens": 5, "completion_tokens": 7}, "text": "\ud83d"},
@@ -54,12 +54,12 @@ def test_json_of_any_shape_may_go_to_the_client(body: bytes) -> None:
         ({"usage": {"prompt_tokens": "5"}}, AnswerInfo("m")),
     ],
 )
-def test_an_odd_member_costs_only_itself(members: dict[str, Any], told: AnswerInfo) -> None:
-    assert read_answer(json.dumps({"model": "m"} | members).encode()) == told
+def test_an_invalid_member_does_not_affect_the_others(members: dict[str, Any], expected: AnswerInfo) -> None:
+    assert read_answer(json.dumps({"model": "m"} | members).encode()) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n\n\r\n"])
-def test_nothing_is_no_answer(body: bytes) -> None:
+def test_an_empty_body_is_no_answer(body: bytes) -> None:
     with pytest.raises(BrokenAnswer) as caught:
         read_answer(body)
     assert (caught.value.status, caught.value.code) == (502, "upstream_empty_answer")
@@ -70,7 +70,7 @@ def test_nothing_is_no_answer(body: bytes) -> None:
     [b"<!DOCTYPE html>", b"{", b'{"model":"m"', b'{"model":"m"}{"model":"m"}', b'{"a":\xff}', b"\xff",
      b"data: {}\n\n", b"[" * 100_000 + b"]" * 100_000, b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
 )  # fmt: skip
-def test_what_is_no_json_is_a_broken_answer(body: bytes) -> None:
+def test_invalid_json_is_a_broken_answer(body: bytes) -> None:
     with pytest.raises(BrokenAnswer) as caught:
         read_answer(body)
     assert (caught.value.status, caught.value.code) == (502, "upstream_broken_answer")
@@ -91,11 +91,11 @@ def test_an_error_in_disguise_is_an_error(document: Any, status: int) -> None:
     "body",
     [b'{"model":"m","score":NaN}', b'{"model":"m","logprob":-Infinity}', b'{"model":"m","text":"a\nb"}', b'{"model":"m","text":"\xff"}'],
 )  # fmt: skip
-def test_json_that_only_lenient_parsers_read_is_an_answer_all_the_same(body: bytes) -> None:
+def test_lenient_json_is_an_answer(body: bytes) -> None:
     assert read_answer(body) == AnswerInfo("m", strict=False)
     assert read_answer(b'{"model":"m"}') == AnswerInfo("m")
 
 
-def test_an_error_in_such_json_is_an_error() -> None:
+def test_an_error_in_lenient_json_is_an_error() -> None:
     with pytest.raises(ErrorInStream):
         read_answer(b'{"a":"\xff","error":{"message":"x"}}')

@@ -27,7 +27,7 @@ def delta(number: int = 4) -> bytes:
 
 
 @pytest.mark.parametrize("kind", sorted(PRELIMINARY))
-def test_what_comes_before_the_model_speaks_tells_nothing_yet(kind: str) -> None:
+def test_events_before_any_content_are_preliminary(kind: str) -> None:
     reader = ResponsesReader()
     block = event(kind, response={"model": "up-model", "usage": None, "error": None})
     assert not reader.plain(block)
@@ -45,7 +45,7 @@ def test_every_other_event_is_content_and_plain(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])
-def test_a_terminal_event_completes_the_stream_and_tells_the_usage(kind: str) -> None:
+def test_a_terminal_event_completes_the_stream_and_has_the_usage(kind: str) -> None:
     reader = ResponsesReader()
     block = event(kind, response={"model": "up-model", "usage": COUNTS, "error": None})
     assert not reader.plain(block)
@@ -77,7 +77,7 @@ def test_the_usage_is_kept_when_a_later_event_has_none() -> None:
         (b'data: {"error":{"message":"not even typed","code":400}}\n\n', "not even typed", 400),
     ],
 )
-def test_a_failure_is_heard_wherever_it_stands(block: bytes, message: str, status: int) -> None:
+def test_a_failure_is_found_in_any_form(block: bytes, message: str, status: int) -> None:
     reader = ResponsesReader()
     assert not reader.plain(block)
     assert reader.read(block) is EventKind.ERROR
@@ -110,7 +110,7 @@ def test_done_does_not_complete_a_stream_of_responses() -> None:
         (b"data: [1]\n\n", EventKind.CONTENT),
     ],
 )
-def test_other_blocks_are_what_they_are_everywhere(block: bytes, kind: EventKind) -> None:
+def test_other_blocks_are_read_as_in_every_dialect(block: bytes, kind: EventKind) -> None:
     assert ResponsesReader().read(block) is kind
 
 
@@ -139,7 +139,7 @@ def test_an_error_of_ours_continues_the_numbering() -> None:
      b'event: response.x\ndata: {"type":5}\n\n', b'event: response.x\ndata: {"a":}\n\n',
      b'event: response.x\ndata: {"type":"response.x","a":' + b"[" * 100_000 + b"}\n\n"],
 )  # fmt: skip
-def test_the_fast_path_vouches_for_nothing_else(block: bytes) -> None:
+def test_no_other_block_is_plain(block: bytes) -> None:
     assert not ResponsesReader().plain(block)
 
 
@@ -166,8 +166,8 @@ anything = st.recursive(
 @given(anything)
 def test_any_document_can_be_read_and_plain_ones_are_content(document: Any) -> None:
     block = b"event: response.x\ndata: " + json.dumps(document).encode() + b"\n\n"
-    vouching, reading = ResponsesReader(), ResponsesReader()
-    plain = vouching.plain(block)
+    deciding, reading = ResponsesReader(), ResponsesReader()
+    plain = deciding.plain(block)
     read = reading.read(block)
     assert read is not EventKind.MALFORMED
     if plain:

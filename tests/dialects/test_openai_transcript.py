@@ -10,10 +10,10 @@ from proxy.dialects.openai_transcript import MAX_TEXT, Transcript
 from tests.support.answers import DONE, chat_events, sse
 
 
-def heard(*blocks: bytes) -> Transcript:
+def transcript_of(*blocks: bytes) -> Transcript:
     transcript = Transcript()
     for block in blocks:
-        transcript.hear(block)
+        transcript.add(block)
     return transcript
 
 
@@ -22,23 +22,23 @@ def delta(content: Any = None, *, index: int = 0, finish: str | None = None, **m
     return sse({"choices": [{"index": index, "delta": said, "finish_reason": finish}]})
 
 
-def test_where_nothing_was_said_there_is_nothing_to_go_on_from() -> None:
+def test_an_empty_stream_cannot_be_continued() -> None:
     transcript = Transcript()
     assert (transcript.text, transcript.continuable) == ("", False)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"))))
-def test_what_the_assistant_said_is_known_word_for_word(words: list[str]) -> None:
-    transcript = heard(*chat_events(*words, finish=None, done=False))
+def test_the_text_of_the_assistant_is_kept_exactly(words: list[str]) -> None:
+    transcript = transcript_of(*chat_events(*words, finish=None, done=False))
     assert (transcript.text, transcript.continuable) == ("".join(words), any(words))
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "tool_calls"])
-def test_after_a_finish_reason_nothing_is_left_to_say(reason: str) -> None:
-    transcript = heard(delta("Hello"), delta(finish=reason))
+def test_a_finished_text_cannot_be_continued(reason: str) -> None:
+    transcript = transcript_of(delta("Hello"), delta(finish=reason))
     assert (transcript.text, transcript.continuable) == ("Hello", False)
-    assert not heard(*chat_events("Hello", usage={"prompt_tokens": 1})).continuable
-    assert not heard(delta("Hello", finish=reason)).continuable
+    assert not transcript_of(*chat_events("Hello", usage={"prompt_tokens": 1})).continuable
+    assert not transcript_of(delta("Hello", finish=reason)).continuable
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_after_a_finish_reason_nothing_is_left_to_say(reason: str) -> None:
      sse({"choices": [], "usage": {"prompt_tokens": 1}}), delta(role="assistant"), delta(7), delta(["Hello"]),
      delta(reasoning_content="Hm."), delta("", tool_calls=[], refusal=None), sse({"error": {"message": "x"}})],
 )  # fmt: skip
-def test_what_is_no_text_says_nothing_and_harms_nothing(block: bytes) -> None:
-    transcript = heard(delta("a"), block, delta("b"))
+def test_blocks_without_text_are_ignored(block: bytes) -> None:
+    transcript = transcript_of(delta("a"), block, delta("b"))
     assert (transcript.text, transcript.continuable) == ("ab", True)
 
 
@@ -59,37 +59,38 @@ def test_what_is_no_text_says_nothing_and_harms_nothing(block: bytes) -> None:
      delta(audio={"data": ""}), delta(refusal="No."), sse({"choices": [5]}), sse({"choices": [{"index": 0}]}),
      sse({"choices": [{"index": 0, "delta": None}]}), sse({"choices": [{"text": "Hello"}]})],
 )  # fmt: skip
-def test_where_text_alone_does_not_tell_the_state_nobody_may_go_on(block: bytes) -> None:
-    transcript = heard(delta("a"), block)
+def test_an_answer_of_more_than_text_cannot_be_continued(block: bytes) -> None:
+    transcript = transcript_of(delta("a"), block)
     assert (transcript.text, transcript.continuable) == ("a", False)
-    transcript.hear(delta("b"))  # and nothing more is kept
+    transcript.add(delta("b"))  # and nothing more is kept
     assert (transcript.text, transcript.continuable) == ("a", False)
 
 
 def test_several_choices_in_one_chunk_are_noticed_too() -> None:
     both = [{"index": number, "delta": {"content": "x"}} for number in range(2)]
-    assert not heard(sse({"choices": both})).continuable
-    assert not heard(sse({"choices": both[::-1]})).continuable
+    assert not transcript_of(sse({"choices": both})).continuable
+    assert not transcript_of(sse({"choices": both[::-1]})).continuable
 
 
 def test_an_index_may_be_left_out() -> None:
-    assert heard(sse({"choices": [{"delta": {"content": "x"}}]})).text == "x"
+    assert transcript_of(sse({"choices": [{"delta": {"content": "x"}}]})).text == "x"
 
 
-def test_a_chunk_may_come_in_any_form_that_an_event_may_have() -> None:
+def test_a_chunk_may_have_any_form_of_an_event() -> None:
     crlf = delta("a").replace(b"\n", b"\r\n")
     assert (
-        heard(crlf, b"id: 1\n" + delta("b"), b'data: {"choices":\ndata: [{"delta":{"content":"c"}}]}\n\n').text == "abc"
+        transcript_of(crlf, b"id: 1\n" + delta("b"), b'data: {"choices":\ndata: [{"delta":{"content":"c"}}]}\n\n').text
+        == "abc"
     )
 
 
-def test_too_much_of_it_is_not_kept_to_go_on_from() -> None:
+def test_a_text_that_is_too_long_cannot_be_continued() -> None:
     half = delta("x" * (MAX_TEXT // 2))
-    transcript = heard(half, half)
+    transcript = transcript_of(half, half)
     assert transcript.continuable
     assert len(transcript.text) == MAX_TEXT
-    transcript.hear(delta("x"))
-    transcript.hear(delta("x"))
+    transcript.add(delta("x"))
+    transcript.add(delta("x"))
     assert not transcript.continuable
     assert len(transcript.text) == MAX_TEXT + 1
 
@@ -101,5 +102,5 @@ def test_too_much_of_it_is_not_kept_to_go_on_from() -> None:
      (delta(role="assistant", tool_calls=[{"index": 0}]), False), (delta(role="assistant", reasoning_content="Hm."), False),
      (delta(role="assistant", finish="stop"), False), (sse({"choices": []}), False), (b": ping\n\n", False), (DONE, False)],
 )  # fmt: skip
-def test_an_event_that_only_opens_an_answer_is_known(block: bytes, opens: bool) -> None:
-    assert Transcript().hear(block) is opens
+def test_an_event_that_only_opens_an_answer_is_recognized(block: bytes, opens: bool) -> None:
+    assert Transcript().add(block) is opens

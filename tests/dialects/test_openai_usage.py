@@ -12,7 +12,7 @@ from proxy.dialects.usage import Usage, UsageDetails
 
 
 @pytest.mark.parametrize(
-    ("told", "usage"),
+    ("expected", "usage"),
     [
         # chat: https://platform.openai.com/docs/api-reference/chat/object
         ({"prompt_tokens": 2006, "completion_tokens": 300, "total_tokens": 2306, "prompt_tokens_details": {"cached_tokens": 1920},
@@ -44,8 +44,8 @@ from proxy.dialects.usage import Usage, UsageDetails
         ({"prompt_tokens": 5, "prompt_tokens_details": None, "completion_tokens_details": {}}, Usage(5, None, None, None)),
     ],
 )  # fmt: skip
-def test_counts_are_disjoint_and_unknown_ones_are_none(told: dict[str, Any], usage: Usage) -> None:
-    assert find({"usage": told}) == usage
+def test_counts_are_disjoint_and_unknown_ones_are_none(expected: dict[str, Any], usage: Usage) -> None:
+    assert find({"usage": expected}) == usage
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_counts_are_disjoint_and_unknown_ones_are_none(told: dict[str, Any], usa
     [None, [], "usage", {}, {"usage": None}, {"usage": {}}, {"usage": []}, {"usage": {"type": "duration", "seconds": 3}},
      {"usage": {"prompt_tokens": "5"}}, {"usage": {"prompt_tokens": 5, "prompt_tokens_details": 5}}],
 )  # fmt: skip
-def test_what_tells_no_count_is_no_usage(document: Any) -> None:
+def test_an_object_without_counts_is_no_usage(document: Any) -> None:
     assert find(document) is None
 
 

@@ -99,23 +99,23 @@ SHAPES: list[tuple[str, object, dict[str, object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "document", "told"), SHAPES, ids=[case[0] for case in SHAPES])
+@pytest.mark.parametrize(("name", "document", "expected"), SHAPES, ids=[case[0] for case in SHAPES])
 def test_an_error_in_another_shape_becomes_an_openai_error_object(
-    name: str, document: object, told: dict[str, object]
+    name: str, document: object, expected: dict[str, object]
 ) -> None:
     assert json.loads(relayed(json.dumps(document).encode(), 422)) == {
-        "error": {"type": "invalid_request_error", "param": None} | told
+        "error": {"type": "invalid_request_error", "param": None} | expected
     }
 
 
-def test_an_openai_error_goes_on_as_it_came() -> None:
+def test_an_openai_error_is_relayed_unchanged() -> None:
     came = b'{ "error": {"message": "m", "type": "t", "param": null, "code": "c", "more": 1}, "request_id": "r" }'
     assert relayed(came, 400) is came
     assert relayed(b"<html>", 400) == b"<html>"
     assert relayed(b"[]", 400) == b"[]"
 
 
-def test_a_400_without_a_code_gets_one_that_says_so() -> None:
+def test_a_400_without_a_code_gets_upstream_400() -> None:
     came = {"error": {"message": "m", "type": "t", "param": None, "code": None, "more": 1}, "request_id": "r"}
-    told = json.loads(relayed(json.dumps(came).encode(), 400))
-    assert told == came | {"error": came["error"] | {"code": "upstream_400"}}
+    expected = json.loads(relayed(json.dumps(came).encode(), 400))
+    assert expected == came | {"error": came["error"] | {"code": "upstream_400"}}

@@ -32,7 +32,7 @@ body = OpenAIWriter().error_body
         ({"error": {"code": 200}}, ProviderError(code=200)),
     ],
 )  # fmt: skip
-def test_the_error_is_found_in_what_providers_send(document: Any, error: ProviderError) -> None:
+def test_the_error_is_found_in_every_providers_form(document: Any, error: ProviderError) -> None:
     assert find(document) == error
     assert refused(json.dumps(document).encode()) == error
 
@@ -42,12 +42,12 @@ def test_the_error_is_found_in_what_providers_send(document: Any, error: Provide
     [{}, {"error": None}, {"error": {}}, {"error": ""}, {"error": []}, {"error": False}, {"error": 5}, [], [{}, {}], "error", None,
      {"message": "all is well"}],
 )  # fmt: skip
-def test_what_holds_no_error_is_none(document: Any) -> None:
+def test_a_document_without_an_error_has_none(document: Any) -> None:
     assert find(document) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"{", b'{"error":', b"\xff", b"[" * 100_000])
-def test_what_is_no_json_holds_no_error(data: bytes) -> None:
+def test_invalid_json_has_no_error(data: bytes) -> None:
     assert refused(data) is None
 
 
@@ -61,7 +61,7 @@ def test_what_is_no_json_holds_no_error(data: bytes) -> None:
         (None, 502, "upstream_error_in_stream", None),
     ],
 )
-def test_the_fault_has_the_status_that_the_answer_should_have_had(
+def test_the_fault_has_the_status_of_the_error(
     error: ProviderError | None, status: int, code: str, kind: str | None
 ) -> None:
     fault = fault_of(error)
@@ -70,19 +70,19 @@ def test_the_fault_has_the_status_that_the_answer_should_have_had(
     assert fault.message == ("m" if error else "The provider reported an error.")
 
 
-def test_what_a_provider_says_of_our_credential_is_not_told() -> None:
+def test_a_message_about_our_credential_is_not_relayed() -> None:
     fault = fault_of(ProviderError("Incorrect API key provided: sk-123", "t", "p", "c", 401))
     assert (fault.status, fault.code) == (502, "upstream_auth_failed")
     assert b"sk-123" not in body(fault)
 
 
 @pytest.mark.parametrize("status", [402, 403])
-def test_what_a_provider_says_of_the_request_is_told_without_our_account(status: int) -> None:
+def test_a_message_about_the_request_is_relayed_without_our_account(status: int) -> None:
     fault = fault_of(ProviderError("Not for org-abc123def", None, None, "c", status))
     assert (fault.status, fault.message) == (status, "Not for org-***")
 
 
-def test_the_words_of_a_provider_are_bounded() -> None:
+def test_the_length_of_a_providers_error_is_bounded() -> None:
     error = find({"error": {"message": "m" * 10**6, "type": "t" * 10**6, "code": "c" * 10**6}})
     assert len(body(fault_of(error))) < 4 * MESSAGE_LIMIT
 
@@ -105,7 +105,7 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_no_error_is_too_strange_to_be_reported(document: Any) -> None:
+def test_any_error_can_be_reported(document: Any) -> None:
     error = find(document) or find({"error": document})
     fault = fault_of(error)
     assert 400 <= fault.status <= 599
@@ -113,7 +113,7 @@ def test_no_error_is_too_strange_to_be_reported(document: Any) -> None:
 
 
 @given(anything, st.integers(400, 599))
-def test_no_refusal_is_too_strange_to_be_relayed(document: Any, status: int) -> None:
+def test_any_refusal_can_be_relayed(document: Any, status: int) -> None:
     for refusal in (document, {"detail": document}, {"message": document, "error": document}):
         came = json.dumps(refusal).encode()
         error = refused(came)

@@ -42,7 +42,7 @@ def test_each_field_is_read_from_a_body(members: dict[str, Any], criteria: Crite
     assert of_body(**members) == criteria
 
 
-def test_no_wish_is_always_the_same_object() -> None:
+def test_empty_criteria_are_always_the_same_object() -> None:
     assert of_body() is of_body(tags=[]) is of_headers({}) is of_headers({"x-router-tags": " , "}) is NONE
 
 
@@ -89,14 +89,14 @@ def test_each_field_is_read_from_a_header(header: str, value: str, criteria: Cri
     assert of_headers(CIMultiDict([("Accept", "*/*"), (header.title(), value)])) == criteria
 
 
-def test_a_refused_header_is_named_in_plain_text_however_the_client_wrote_it() -> None:
+def test_the_error_names_a_refused_header_in_lower_case() -> None:
     with pytest.raises(ClientFault) as caught:
         of_headers(CIMultiDict({"X-Router-Prefer-Fast": "yes"}))
     assert caught.value.param == "x-router-prefer-fast"
     assert type(caught.value.param) is str  # an error is encoded as JSON
 
 
-def test_headers_that_are_not_for_us_leave_the_wishes_of_the_body_as_they_are() -> None:
+def test_other_headers_do_not_change_the_criteria_of_the_body() -> None:
     body = Criteria(type="fast")
     assert of_headers(CIMultiDict({"X-Router-Metadata": "true", "Host": "h"}), body, ("type",)) is body
 
@@ -112,7 +112,7 @@ def test_a_wrong_header_is_refused_by_its_name(header: str, value: str) -> None:
     assert (caught.value.status, caught.value.param) == (400, header)
 
 
-def test_the_body_wins_over_the_headers_field_by_field() -> None:
+def test_the_body_overrides_the_headers_field_by_field() -> None:
     members = parse(b'{"tags":["code"],"prefer_fast":false,"type":null}')
     headers = {
         "x-router-tags": "math",
@@ -137,12 +137,12 @@ def test_every_field_has_its_header() -> None:
         max_leaves=4,
     ),
 )
-def test_whatever_stands_there_it_is_read_or_refused(name: str, value: Any) -> None:
+def test_any_value_is_read_or_refused(name: str, value: Any) -> None:
     with suppress(ClientFault):
         assert isinstance(of_body(**{name: value}), Criteria)
 
 
 @given(st.sampled_from(sorted(HEADERS)), st.text())
-def test_whatever_a_header_says_it_is_read_or_refused(header: str, value: str) -> None:
+def test_any_header_value_is_read_or_refused(header: str, value: str) -> None:
     with suppress(ClientFault):
         assert isinstance(of_headers({header: value}), Criteria)

@@ -21,7 +21,7 @@ def sentence(body: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         (b'\xef\xbb\xbf{"model":"m"}', "byte order mark"),
         ('{"model":"m"}'.encode("utf-16"), "UTF-16"),
@@ -38,8 +38,8 @@ def sentence(body: bytes) -> str:
         (b'{"a":1,}', "trailing comma in object (byte 7)"),
     ],
 )
-def test_a_body_that_is_no_json_is_refused_with_what_is_wrong_and_where(body: bytes, told: str) -> None:
-    assert told in sentence(body)
+def test_the_error_of_an_invalid_body_names_the_cause_and_the_place(body: bytes, expected: str) -> None:
+    assert expected in sentence(body)
 
 
 def test_a_large_body_is_not_searched_to_its_end() -> None:
@@ -49,7 +49,7 @@ def test_a_large_body_is_not_searched_to_its_end() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from('\\u"d8\ud83d\ude00'), max_size=20))
-def test_whole_pairs_and_escaped_backslashes_are_no_halves(text: str) -> None:
+def test_whole_surrogate_pairs_and_escaped_backslashes_are_valid(text: str) -> None:
     body = json.dumps({"a": text}).encode()
     try:
         text.encode("utf-8")

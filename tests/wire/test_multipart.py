@@ -88,7 +88,7 @@ HEADS = st.sampled_from(
     st.lists(st.integers(0, 2000), max_size=5),
 )
 @example([(FILE, DECOY)], MODEL, b"\r\n--", [], [])
-def test_the_field_is_found_wherever_it_stands_however_the_body_is_cut(
+def test_the_field_is_found_at_any_place_and_for_any_chunks(
     before: list[tuple[bytes, bytes]],
     head: bytes,
     value: bytes,
@@ -144,7 +144,7 @@ ANYTHING = st.lists(
 
 
 @given(ANYTHING | st.binary(max_size=60), st.lists(st.integers(0, 300), max_size=4))
-def test_garbage_gives_no_other_error_and_the_same_one_however_it_is_cut(body: bytes, cuts: list[int]) -> None:
+def test_invalid_forms_give_the_same_error_for_any_chunks(body: bytes, cuts: list[int]) -> None:
     whole = outcome([body])
     assert outcome([body[at : at + 1] for at in range(len(body))]) == whole
     assert outcome(split(body, [cut % (len(body) + 1) for cut in cuts])) == whole
@@ -171,7 +171,7 @@ class Sink(AbstractStreamWriter):
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["model first", "model last"])
-async def test_bodies_that_aiohttp_writes_are_understood(first: bool) -> None:
+async def test_bodies_of_aiohttp_are_read(first: bool) -> None:
     form = aiohttp.FormData(default_to_multipart=True)
     if first:
         form.add_field("model", "gpt-4o-transcribe")
@@ -192,7 +192,7 @@ async def test_bodies_that_aiohttp_writes_are_understood(first: bool) -> None:
         assert body[slice(*scanner.span)] == b"gpt-4o-transcribe"
 
 
-def test_the_value_is_known_as_soon_as_its_part_has_passed() -> None:
+def test_the_value_is_known_at_the_end_of_its_part() -> None:
     body = body_of((MODEL, b"whisper-1"), (FILE, b"x" * 1000))
     scanner = FieldScanner(BOUNDARY)
     at = body.index(FILE)
@@ -222,7 +222,7 @@ def test_line_ends_before_the_first_part_are_skipped_and_counted(step: int) -> N
     assert body[slice(*scanner.span)] == b"a"
 
 
-def test_the_parser_writes_nothing_of_a_clients_mistakes_to_stderr(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_parser_logs_nothing_of_malformed_forms(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with pytest.raises(BadMultipart):
         scan([b"garbage"])
@@ -236,7 +236,7 @@ def test_a_form_has_a_bounded_number_of_parts() -> None:
         scan([body_of(*[part] * (MAX_PARTS + 1))])
 
 
-def test_another_field_can_be_looked_for() -> None:
+def test_another_field_can_be_searched() -> None:
     scanner = FieldScanner(BOUNDARY, name="stream")
     scanner.feed(body_of((MODEL, b"whisper-1"), (b"Content-Disposition: form-data; name=stream", b"true")))
     assert scanner.value == "true"
@@ -271,17 +271,17 @@ def test_a_truncated_body_has_not_ended(end: int) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 100_000])
-def test_a_form_behind_the_end_of_the_form_is_refused(step: int) -> None:
-    """PHP reads on for parts behind the closing boundary."""
+def test_a_form_after_the_closing_boundary_is_refused(step: int) -> None:
+    """PHP reads on for parts after the closing boundary."""
     body = body_of((FILE, DECOY), (MODEL, b"a")) + body_of((MODEL, b"b"))
-    with pytest.raises(BadMultipart, match="behind the closing boundary"):
+    with pytest.raises(BadMultipart, match="after the closing boundary"):
         scan(body[at : at + step] for at in range(0, len(body), step))
-    with pytest.raises(BadMultipart, match="behind the closing boundary"):
+    with pytest.raises(BadMultipart, match="after the closing boundary"):
         scan([body_of((MODEL, b"a")), body_of((MODEL, b"b"))])
 
 
 @pytest.mark.parametrize("step", [1, 7, 100_000])
-def test_blank_lines_behind_the_end_of_the_form_pass(step: int) -> None:
+def test_blank_lines_after_the_closing_boundary_pass(step: int) -> None:
     body = body_of((FILE, DECOY), (MODEL, b"a"), end=b"--\r\n\r\n \n")
     scanner = scan(body[at : at + step] for at in range(0, len(body), step))
     assert (scanner.value, scanner.ended) == ("a", True)
@@ -300,7 +300,7 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize("disposition", AMBIGUOUS)
-def test_a_name_that_some_readers_read_differently_is_refused(disposition: bytes) -> None:
+def test_a_name_that_parsers_read_differently_is_refused(disposition: bytes) -> None:
     with pytest.raises(BadMultipart, match="one plain name"):
         scan([body_of((MODEL, b"a"), (b"Content-Disposition: form-data; " + disposition, b"b"))])
 
@@ -343,7 +343,7 @@ def test_usual_names_of_fields_pass(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("step", [1, 100_000])
-def test_what_breaks_the_rules_is_refused(body: bytes, step: int) -> None:
+def test_an_invalid_form_is_refused(body: bytes, step: int) -> None:
     with pytest.raises(BadMultipart) as caught:
         scan(body[at : at + step] for at in range(0, len(body), step))
     assert str(caught.value)
@@ -358,7 +358,7 @@ def test_a_value_may_be_as_long_as_the_limit_and_no_longer(step: int) -> None:
         scan((over[at : at + step] for at in range(0, len(over), step)), max_value=100)
 
 
-def test_a_value_that_never_ends_is_refused_before_it_has_been_taken_in() -> None:
+def test_an_endless_value_is_refused_at_the_limit() -> None:
     scanner = FieldScanner(BOUNDARY, max_value=100)
     scanner.feed(body_of((MODEL, b""))[: -len(BOUNDARY) - 8])
     with pytest.raises(BadMultipart):

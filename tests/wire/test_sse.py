@@ -225,7 +225,7 @@ def test_public_conformance_suites_agree(case: dict[str, Any], bytewise: bool) -
     [case for case in CONFORMANCE if "expected_sdk_dialect" in case],
     ids=lambda case: str(case["name"]),
 )
-def test_a_block_that_only_the_sdks_take_for_an_event_is_kept_apart_with_its_fields(
+def test_a_block_that_only_sdks_dispatch_has_its_fields(
     case: dict[str, Any],
 ) -> None:
     events = read(cut(case["chunks"])[0])
@@ -239,7 +239,7 @@ def test_a_block_that_only_the_sdks_take_for_an_event_is_kept_apart_with_its_fie
 
 @pytest.mark.skipif(not STREAMS, reason=MISSING)
 @pytest.mark.parametrize("case", STREAMS, ids=str)
-def test_recorded_streams_give_their_events_however_they_are_cut(case: Case) -> None:
+def test_recorded_streams_give_their_events_for_any_chunks(case: Case) -> None:
     stream = case.response
     random_ = random.Random(str(case))
     splits = [[stream], case.chunks]
@@ -254,7 +254,7 @@ def test_recorded_streams_give_their_events_however_they_are_cut(case: Case) -> 
 
 
 @given(streams() | RAW)
-def test_the_quick_payload_is_the_data_of_the_full_reading(stream: bytes) -> None:
+def test_the_fast_payload_equals_the_parsed_data(stream: bytes) -> None:
     blocks, rest = cut([stream])
     for index, block in enumerate([*blocks, rest]):
         assert payload(block, first=index == 0) == parse(block, first=index == 0).data
@@ -274,14 +274,14 @@ def test_the_quick_payload_is_the_data_of_the_full_reading(stream: bytes) -> Non
         b"",
     ],
 )
-def test_the_quick_payload_is_not_fooled_by_near_misses(block: bytes) -> None:
+def test_the_fast_payload_rejects_near_misses(block: bytes) -> None:
     assert payload(block) == parse(block).data
 
 
 @pytest.mark.parametrize(
     "event", [b"data: {}\n\n", b"event: ping\ndata: {}\n\n", b"event:ping\ndata:{}\n\n", b"error: {}\n\n"]
 )
-def test_a_chunk_that_is_one_event_is_handed_on_as_the_same_object(event: bytes) -> None:
+def test_a_chunk_of_one_event_is_returned_as_the_same_object(event: bytes) -> None:
     framer = Framer()
     assert [block is event for block in framer.feed(event)] == [True]
 
@@ -300,18 +300,18 @@ def test_a_chunk_that_is_one_event_is_handed_on_as_the_same_object(event: bytes)
         (b"", []),
     ],
 )
-def test_chunks_that_are_not_just_one_event_are_cut(chunk: bytes, blocks: list[bytes]) -> None:
+def test_other_chunks_are_split(chunk: bytes, blocks: list[bytes]) -> None:
     assert Framer().feed(chunk) == blocks
 
 
-def test_an_event_that_a_bare_cr_completes_does_not_wait_for_a_possible_lf() -> None:
+def test_an_event_that_ends_with_cr_is_returned_at_once() -> None:
     framer = Framer()
     assert framer.feed(b"data: x\r\n\r") == [b"data: x\r\n\r"]
     assert framer.feed(b"\ndata: y\r\n\r\n") == [b"\ndata: y\r\n\r\n"]
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
-def test_a_huge_event_in_small_chunks_arrives_whole(end: bytes) -> None:
+def test_a_large_event_in_small_chunks_is_whole(end: bytes) -> None:
     event = b"data: " + b"x" * 1_000_000 + end
     framer = Framer()
     blocks = []
@@ -327,7 +327,7 @@ def test_a_huge_event_in_small_chunks_arrives_whole(end: bytes) -> None:
     [b"data: 12345\n\n", b"data: 12345\n\ndata: 1\n\n", b"data: 1234\r\n\r\n", b"data: 1234567890123"],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_block_beyond_the_limit_is_an_error_that_hands_over_the_blocks_before_it(stream: bytes, size: int) -> None:
+def test_a_block_over_the_limit_is_an_error_with_the_blocks_before_it(stream: bytes, size: int) -> None:
     framer = Framer(max_block=12)
     received: list[bytes] = []
     whole = b"data: 1\n\n" + stream
@@ -338,7 +338,7 @@ def test_a_block_beyond_the_limit_is_an_error_that_hands_over_the_blocks_before_
 
 
 @pytest.mark.parametrize("event", [b"data: 12345\n\n", b"event: x\ndata\n\n", b": 123456789\r\n\r\n"])
-def test_the_limit_holds_for_a_chunk_that_is_one_event_too(event: bytes) -> None:
+def test_the_limit_also_holds_for_a_chunk_of_one_event(event: bytes) -> None:
     with pytest.raises(BlockTooLarge):
         Framer(max_block=12).feed(event)
 
@@ -371,7 +371,7 @@ def test_a_block_of_exactly_the_limit_passes(size: int) -> None:
         (b"\xef\xbb\xbfdata: x\n\n", Event()),
     ],
 )
-def test_fields_are_read_by_the_letter(block: bytes, event: Event) -> None:
+def test_fields_are_read_as_the_specification_says(block: bytes, event: Event) -> None:
     assert parse(block) == event
 
 
@@ -390,13 +390,13 @@ def test_one_bom_is_stripped_at_the_start_of_the_stream_and_no_other(stream: byt
      (b"", None), (BOM[:2], None), (BOM, None), (b"\r\n", None), (b"dat", None), (b"i", None), (b"data", None),
      (b"{", False), (b"data {}", False), (b"identity", False), (b"<html>", False), (b" data:", False), (b"\xef\xbb:", False)],
 )  # fmt: skip
-def test_the_first_bytes_tell_whether_a_body_is_an_event_stream(data: bytes, found: bool | None) -> None:
+def test_an_event_stream_is_recognized_by_its_first_bytes(data: bytes, found: bool | None) -> None:
     assert begins_events(data) is found
 
 
 @given(st.sampled_from([b"", BOM]), st.text("\r\ndataeventidretry: {x").map(str.encode))
-def test_more_bytes_never_change_what_the_first_ones_told(bom: bytes, text: bytes) -> None:
+def test_more_bytes_never_change_the_decision_of_the_first_ones(bom: bytes, text: bytes) -> None:
     found = [begins_events((bom + text)[:end]) for end in range(len(bom + text) + 1)]
-    told = [each for each in found if each is not None]
-    assert found == [None] * (len(found) - len(told)) + told
-    assert len(set(told)) < 2
+    decided = [each for each in found if each is not None]
+    assert found == [None] * (len(found) - len(decided)) + decided
+    assert len(set(decided)) < 2

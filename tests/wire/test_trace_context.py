@@ -52,18 +52,18 @@ def test_a_parent_is_read(value: str, flags: int) -> None:
         [f"00-{ID}-{SPAN}-01", f"00-{ID}-{SPAN}-01"],
     ],
 )
-def test_what_is_no_parent_is_none(values: list[str]) -> None:
+def test_an_invalid_traceparent_is_none(values: list[str]) -> None:
     assert read(values) is None
 
 
 @given(st.lists(st.text(), max_size=2))
-def test_nothing_that_a_client_sends_makes_it_fail(values: list[str]) -> None:
+def test_any_header_values_are_read(values: list[str]) -> None:
     read(values)
     assert len(state(values)) <= 4096
 
 
 @given(digits, digits, digits, st.integers(0, 1))
-def test_what_is_written_is_read_again(first: str, second: str, span: str, flags: int) -> None:
+def test_written_header_lines_are_read_again(first: str, second: str, span: str, flags: int) -> None:
     trace = Trace.within(Parent(first + second, span, flags), "", draw)
     line = trace.lines(trace.span_id)
     assert read([line.decode().removeprefix("traceparent: ").rstrip()]) == Parent(first + second, trace.span_id, flags)
@@ -82,7 +82,7 @@ def test_several_states_are_one_list() -> None:
     assert state([]) == ""
 
 
-def test_a_state_that_cannot_be_handed_on_is_left_out() -> None:
+def test_a_state_that_cannot_be_propagated_is_left_out() -> None:
     assert state(["a=\xe9"]) == state(["a=1\r\nX-Evil: 1"]) == state(["a=" + "1" * 4096]) == ""
 
 
