@@ -141,13 +141,13 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
 
 
 def _checked(run: AttemptRun, answer: CollectedAnswer) -> AnswerInfo:
-    """What a collected answer says, where it may be too late, or may not be what was asked for.
+    """Check a collected answer where it may come too late, or where only a stream will do.
 
     Raises Lost where another attempt has won, UpstreamFault for what is no answer.
     """
     race = run.race
     if race is not None:
-        race.check(run.attempt)  # before anything: an answer that has begun would be in the way of this one
+        race.check(run.attempt)  # first: once another answer has begun, this one looks broken
     if run.streams_only:
         raise BrokenAnswer("The provider's answer is no event stream.")
     info = run.responder.checked(answer)

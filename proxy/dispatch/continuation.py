@@ -1,6 +1,6 @@
 """``routing.streamRecovery: continue``: let another model continue a stream that broke.
 
-It gets the text so far as the beginning of its own answer (prefilling), and the client one stream.
+The next model gets the text so far as the beginning of its own answer (prefilling). The client gets one stream.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Continuation:
         # A copy: events before the content commit, and those of an attempt that loses a race, do not count.
         outlet = ContinuedOutlet(run.outlet, self._transcript.copy(), continues=bool(text))
         run.outlet = outlet
-        run.listener = outlet.hear
+        run.listener = outlet.filter_event
         run.closing_comment = lambda: b"" if outlet.keeps else responder.epilogue()
         run.stream_ended = lambda run: self._ended(run, outlet)
         run.keeps_body = True
@@ -61,7 +61,7 @@ class Continuation:
         if outlet.keeps and run.responder.request.gone:
             if isinstance(fault, UpstreamFault):
                 outcome.failed(run, fault)
-            raise ClientGone  # before it was told of the break
+            raise ClientGone  # before it got the error
         if isinstance(fault, UpstreamFault) and self._transcript.continuable and self._call.choices == 1:
             return outcome.failed(run, fault)
         if fault is not None:
@@ -96,7 +96,7 @@ class ContinuedOutlet(OutletWrapper):
         self.transcript = transcript
         self.fault: GatewayError | None = None
 
-    def hear(self, block: bytes, failed: bool) -> bytes:
+    def filter_event(self, block: bytes, failed: bool) -> bytes:
         """The bytes to forward for an event; ``failed`` from the provider's own error on."""
         if failed:
             self._kept.append(block)

@@ -52,7 +52,7 @@ class Hedging:
 
     async def _decided(self, run: AttemptRun) -> AttemptFailure | None:
         """Run the race; if no attempt answers, return the last failure, or the one that the client must see."""
-        failure, last = None, False
+        failure, rival_was_first = None, False
         try:
             failure = await self._racing(run)
         except Lost:
@@ -60,12 +60,12 @@ class Hedging:
         else:
             if failure is None or self._rival is None:
                 return failure
-            last = self._rival.done()
+            rival_was_first = self._rival.done()
         try:
             other = await self._rival
         except Lost:  # it lost, or there was no other candidate
             return failure
-        return failure if last and other is not None else other
+        return failure if rival_was_first and other is not None else other
 
     def _hedge(self) -> None:
         """Begin a second attempt, as the first is slow."""

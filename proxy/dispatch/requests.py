@@ -64,7 +64,7 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
 class UploadRequests(Struct, eq=False):
     """The request of an exchange whose body streams through, and is not kept.
 
-    ``body`` is called for each attempt. ``begun``: a piece of it was asked for, so that it cannot be sent again.
+    ``body`` is called for each attempt. ``begun``: reading it has begun, so that it cannot be sent again.
     """
 
     route: Route

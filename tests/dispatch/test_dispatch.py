@@ -404,7 +404,7 @@ async def test_a_context_error_of_a_deployment_of_unknown_context_excludes_none(
     assert (await rig.ask("unknown", "small")).json["_router"]["model_name"] == "small"
 
 
-async def test_a_context_that_is_too_long_for_all_is_told_in_the_providers_words() -> None:
+async def test_a_context_that_is_too_long_for_all_gets_the_providers_error() -> None:
     rig = Rig(house("list"), {"first/m": CONTEXT, "second/b": CONTEXT})
     answer = await rig.ask("m", "b")
     assert (answer.status, rig.tried) == (400, ["first/m", "second/b"])

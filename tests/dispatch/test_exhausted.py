@@ -22,7 +22,7 @@ async def sees(result: Result, **routing: object) -> Answer:
     return await rig.ask("m")
 
 
-async def test_a_single_failure_is_told_in_its_own_sentence() -> None:
+async def test_a_single_failure_has_a_sentence_of_its_own() -> None:
     sentence = (await sees(broke(BrokenAnswer, "The answer is empty."))).json["error"]["message"]
     assert sentence == "The answer is empty."
     sentence = (await sees(refused(500, "Out of luck."))).json["error"]["message"]

@@ -52,7 +52,7 @@ class Fetching:
 
 
 @pytest.mark.parametrize("body", [listed("b", "a"), listed("b", "a")["data"], listed("b", "a", "b", " ", "x\ny", "")])
-async def test_a_list_is_asked_for_with_key_and_headers(body: Any) -> None:
+async def test_a_list_is_requested_with_key_and_headers(body: Any) -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(body))
         found = await Fetching().names(provider(baseUrl=up.url, apiKey="secret", headers={"X-Team": "t"}))
@@ -88,7 +88,7 @@ async def test_a_provider_without_a_list_keeps_the_one_it_gave_and_is_logged_onc
         assert "127.0.0.1" not in str(line)
 
 
-async def test_a_failure_is_told_once_until_a_fetch_succeeds_again() -> None:
+async def test_a_failure_is_logged_once_until_a_fetch_succeeds_again() -> None:
     async with Upstream() as up:
         fetching, one = Fetching(), provider(baseUrl=up.url)
         broken, good = json_answer(listed(), 500), json_answer(listed("x"))
@@ -100,7 +100,7 @@ async def test_a_failure_is_told_once_until_a_fetch_succeeds_again() -> None:
         assert counts == [1, 1, 1, 2, 2]
 
 
-async def test_the_next_address_is_asked_where_one_does_not_answer() -> None:
+async def test_the_next_address_is_tried_if_one_does_not_answer() -> None:
     async with Upstream() as one, Upstream() as two:
         one.on(lambda request: [Reset()])
         two.on(lambda request: json_answer(listed("x")))
@@ -119,7 +119,7 @@ async def test_one_fetch_is_in_flight_however_many_wait() -> None:
         assert (list(fetching.lists.names(one)), len(up.requests)) == (["x"], 1)
 
 
-async def test_who_waits_goes_on_without_a_list_that_does_not_come_and_finds_it_later() -> None:
+async def test_a_request_does_not_wait_longer_for_a_list_which_still_arrives() -> None:
     async with Upstream() as up:
         free = asyncio.Event()
         up.on(lambda request: [Wait(free), *json_answer(listed("x"))])
@@ -143,7 +143,7 @@ async def test_a_fetch_that_runs_ends_with_the_gateway() -> None:
             await task
 
 
-async def test_nothing_is_asked_while_every_key_rests() -> None:
+async def test_nothing_is_requested_while_every_key_is_in_cooldown() -> None:
     one = provider(baseUrl="http://127.0.0.1:1/v1", apiKey="secret")
     key = one.keys.take(0.0)
     assert key is not None

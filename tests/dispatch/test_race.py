@@ -38,7 +38,7 @@ def pair() -> tuple[Race, tuple[Attempt, Runner], tuple[Attempt, Runner]]:
     return race, one, two
 
 
-def test_the_first_to_win_ends_the_other_and_hears_nothing_itself() -> None:
+def test_the_first_to_win_cancels_the_other() -> None:
     race, (one, first), (two, second) = pair()
     race.check(one)
     race.check(two)
@@ -48,7 +48,7 @@ def test_the_first_to_win_ends_the_other_and_hears_nothing_itself() -> None:
     assert second.heard == []
 
 
-def test_whoever_comes_second_has_lost_and_changes_nothing() -> None:
+def test_the_second_to_commit_has_lost_and_changes_nothing() -> None:
     race, (one, first), (two, second) = pair()
     race.win(one)
     with pytest.raises(Lost):
@@ -69,7 +69,7 @@ def test_a_winner_may_win_again() -> None:
     assert (first.heard, len(second.heard)) == ([], 1)
 
 
-def test_what_the_client_does_is_told_to_all_who_run() -> None:
+def test_events_of_the_client_go_to_all_that_run() -> None:
     race, (one, first), (_, second) = pair()
     race.pause()
     race.resume()
@@ -89,7 +89,7 @@ def test_the_race_is_over_when_the_last_has_left() -> None:
     race.client_gone()  # nobody is told
 
 
-def test_one_that_leaves_while_it_is_told_is_no_trouble() -> None:
+def test_an_attempt_may_leave_during_an_event() -> None:
     race = Race(lambda attempt: None)
     mine = attempt()
 

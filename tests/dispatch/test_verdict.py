@@ -266,18 +266,32 @@ ENDS: dict[str, Script] = {
     "cut": [Headers(200, SSE_HEADERS), Close()],
     "no HTTP": [b"220 mail.example ESMTP\r\n\r\n", Close()],
     "missing": json_answer(error_json("The model `m` does not exist.", code="model_not_found"), 404),
-    **{str(status): json_answer(error_json("no"), status) for status in (400, 401, 402, 403, 404, 429, 500)},
+    **{str(status): json_answer(error_json("no"), status) for status in (400, 401, 429, 500)},
 }
 
 
-@pytest.mark.parametrize("recovery", ["fail", "hold", "continue", "hedged"])
+OPTIONS: dict[str, dict[str, Any]] = {
+    "fail": {"streamRecovery": "fail"},
+    "hold": {"streamRecovery": "hold"},
+    "continue": {"streamRecovery": "continue"},
+    "hedged": {"hedgeAfterMs": 1},
+    "hedged hold": {"hedgeAfterMs": 1, "streamRecovery": "hold"},
+    "hedged continue": {"hedgeAfterMs": 1, "streamRecovery": "continue"},
+}
+PLAIN = ("fail", "hedged")  # recoveries are for streams
+
+
+@pytest.mark.parametrize(
+    ("option", "call"),
+    [*((option, STREAM) for option in OPTIONS), *((option, CALL) for option in PLAIN)],
+    ids=[*(f"{option} stream" for option in OPTIONS), *(f"{option} plain" for option in PLAIN)],
+)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-@pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_each_entry_ends_in_exactly_one_verdict(
-    ledger: Ledger, call: dict[str, Any], end: Script, recovery: str
+async def test_each_permit_ends_in_exactly_one_verdict(
+    ledger: Ledger, call: dict[str, Any], end: Script, option: str
 ) -> None:
-    routing = {"hedgeAfterMs": 1} if recovery == "hedged" else {"streamRecovery": recovery}
-    async with candidates("abc", prefill="bc", routing=routing | {"rateLimitRetries": 1}) as (gw, ups, _):
+    routing = OPTIONS[option] | {"rateLimitRetries": 1}
+    async with candidates("abc", prefill="bc", routing=routing) as (gw, ups, _):
         for up in ups:
             up.on(lambda request: end)
         for _ in range(5):  # until breakers are open
@@ -286,12 +300,11 @@ async def test_each_entry_ends_in_exactly_one_verdict(
 
 @LEAVING
 @pytest.mark.parametrize("script", [[Stall()], SILENT, [*BEGUN, Stall()]], ids=["nothing", "comments", "content"])
-@pytest.mark.parametrize("recovery", ["fail", "hold", "continue", "hedged"])
-async def test_each_entry_ends_in_exactly_one_verdict_where_the_client_leaves(
-    ledger: Ledger, recovery: str, script: Script, leave: Callable[[RawClient], None]
+@pytest.mark.parametrize("option", OPTIONS)
+async def test_each_permit_ends_in_exactly_one_verdict_when_the_client_leaves(
+    ledger: Ledger, option: str, script: Script, leave: Callable[[RawClient], None]
 ) -> None:
-    routing = {"hedgeAfterMs": 1} if recovery == "hedged" else {"streamRecovery": recovery}
-    async with candidates("ab", routing=routing) as (gw, ups, _):
+    async with candidates("ab", routing=OPTIONS[option]) as (gw, ups, _):
         for up in ups:
             up.on(lambda request: script)
         client = await gw.client()

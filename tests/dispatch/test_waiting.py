@@ -122,7 +122,7 @@ async def test_a_stream_gets_pings_while_it_waits_for_the_cooldown(up: Upstream,
         assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
-async def test_with_another_deployment_nobody_waits(up: Upstream, clock: FakeClock) -> None:
+async def test_with_another_deployment_no_request_waits(up: Upstream, clock: FakeClock) -> None:
     config = lone(up)
     config["routing"] = {"rateLimitRetries": 0, "fallback": {"provider": "up", "model": "n"}}
     async with Gateway(config, clock=clock) as gw:
@@ -133,7 +133,7 @@ async def test_with_another_deployment_nobody_waits(up: Upstream, clock: FakeClo
 
 
 @pytest.mark.parametrize("bounds", [{"deadlineSecs": 20}, {"maxRetryAfterSecs": 0}], ids=["deadline", "a minute"])
-async def test_nobody_waits_beyond_the_deadline_or_for_more_than_a_minute(
+async def test_no_request_waits_beyond_the_deadline_or_for_more_than_a_minute(
     up: Upstream, clock: FakeClock, bounds: dict[str, float]
 ) -> None:
     config = lone(up, routing={"rateLimitRetries": 0} | bounds)
@@ -179,7 +179,7 @@ async def test_a_client_that_leaves_while_it_waits_costs_no_request(up: Upstream
         assert len(up.requests) == 1
 
 
-async def test_a_provider_that_refuses_one_request_in_eight_fails_nobody(up: Upstream) -> None:
+async def test_a_provider_that_refuses_one_request_in_eight_fails_none(up: Upstream) -> None:
     """12 % of rate limits are retried by those who got them, and are no reason to refuse the others."""
     number, refused = count(1), set()
 
