@@ -7,7 +7,7 @@ import pytest
 from proxy.dispatch import outcome
 from proxy.dispatch.attempt import AttemptRun
 from proxy.errors import BrokenAnswer, ErrorInStream, ShuttingDown
-from proxy.relay.collect import Answer
+from proxy.relay.body import CollectedAnswer
 from proxy.routing.rules import FailureKind
 from tests.dispatch.rig import Rig
 from tests.dispatch.test_dispatch import SECRET, house, refused
@@ -22,9 +22,9 @@ def begun(rig: Rig) -> AttemptRun:
     return rig.begin(rig.dispatch("m"), "first/m")
 
 
-def error_response(status: int, message: str = "No.", code: str | None = None, **headers: str) -> Answer:
+def error_response(status: int, message: str = "No.", code: str | None = None, **headers: str) -> CollectedAnswer:
     answer = refused(status, message, code, **headers)()
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, CollectedAnswer)
     return answer
 
 
