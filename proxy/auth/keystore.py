@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proxy.auth.apikey import ApiKey
 from proxy.auth.lookups import Lookups
-from proxy.auth.records import DEFAULTS, Reader, Record, Wish, columns
+from proxy.auth.records import DEFAULTS, Record, RecordReader, Wish, columns
 from proxy.database.health import Unreachable
 from proxy.database.opening import LazyEngine
 from proxy.errors import GatewayError
@@ -35,7 +35,7 @@ class DatabaseDown(GatewayError):
         super().__init__("The store of API keys is unavailable; try again in a moment.", retry_after=1, detail=detail)
 
 
-class Change(Struct, frozen=True):
+class ChangedKey(Struct, frozen=True):
     """A key as it is now. ``deleted``: it is none any more."""
 
     key: ApiKey
@@ -50,7 +50,7 @@ class DatabaseKeys:
 
     def __init__(self, table: KeyTable, warn: Callable[[str], object] = lambda _: None) -> None:
         self._table = table
-        self._read = Reader(warn).key
+        self._read = RecordReader(warn).key
         self._lookups = Lookups(self._query)
 
     async def ready(self) -> None:
@@ -107,7 +107,7 @@ class DatabaseKeys:
         with _asking():
             return self._optional(await self._table.rotate(_plausible(id), hash, grace))
 
-    async def changes(self, since: float | None) -> tuple[Sequence[Change], float]:
+    async def changes(self, since: float | None) -> tuple[Sequence[ChangedKey], float]:
         """What has changed since that watermark, and the next one. ``None``: nothing is known yet.
 
         A transaction becomes visible only when it commits, which may be after one that began later: what changed up
@@ -119,7 +119,7 @@ class DatabaseKeys:
             records = await self._changed((mark if since is None else since) - OVERLAP)
         if records:
             self._lookups.renew()
-        return [Change(self._read(record), record["deleted"]) for record in records], mark
+        return [ChangedKey(self._read(record), record["deleted"]) for record in records], mark
 
     async def _changed(self, since: float) -> Sequence[Record]:
         # In pages: after a long absence all of it could take more time than one query has.

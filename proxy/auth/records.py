@@ -42,7 +42,7 @@ def columns(wish: Wish) -> dict[str, Any]:
     return {name: to_builtins(value) for name, value in wish.items()}
 
 
-class Reader:
+class RecordReader:
     """``warn`` hears, once, of a row that cannot be read: until that is put right its key is one that is off."""
 
     def __init__(self, warn: Callable[[str], object]) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct, inspect
 
 from proxy.config.environment import substitute
 from proxy.config.mistakes import Mistakes
-from proxy.config.reader import BROKEN, Reader, type_at
+from proxy.config.reader import BROKEN, ConfigReader, type_at
 from proxy.config.variables import VARIABLES, Values, Variable
 
 LABEL: Final = "environment"
@@ -53,7 +53,7 @@ class Settings(Struct):
 
 
 def apply(
-    raw: dict[Any, Any], environment: Mapping[str, str], config: inspect.Type, reader: Reader, mistakes: Mistakes
+    raw: dict[Any, Any], environment: Mapping[str, str], config: inspect.Type, reader: ConfigReader, mistakes: Mistakes
 ) -> Settings:
     """What ``environment`` makes of the file ``raw``, whose type is ``config``.
 
@@ -76,7 +76,7 @@ def _apply(
     text: str,
     environment: Mapping[str, str],
     config: inspect.Type,
-    reader: Reader,
+    reader: ConfigReader,
     mistakes: Mistakes,
     settings: Settings,
 ) -> None:
@@ -105,7 +105,7 @@ def _apply(
 
 
 def _values(
-    variable: Variable, text: str, environment: Mapping[str, str], config: inspect.Type, reader: Reader
+    variable: Variable, text: str, environment: Mapping[str, str], config: inspect.Type, reader: ConfigReader
 ) -> dict[str, Any] | None:
     """Converted values by path; ``None`` after a mistake, which has been told."""
     assert variable.values is not None

@@ -23,7 +23,7 @@ _REFERENCE = re.compile(
 )
 
 
-class Text(Struct, frozen=True):
+class Substituted(Struct, frozen=True):
     """A value after substitution. ``whole``: it is one reference and nothing else.
 
     ``names`` are the variables that it refers to, ``unset`` those of them that are missing without a default.
@@ -35,7 +35,7 @@ class Text(Struct, frozen=True):
     unset: tuple[str, ...] = ()
 
 
-def substitute(text: str, environment: Mapping[str, str]) -> Text:
+def substitute(text: str, environment: Mapping[str, str]) -> Substituted:
     """Put variables into ``text``, once: what comes out of the environment is not looked into again.
 
     As in a shell, ``:-default`` holds for an empty variable too. Raises ``ValueError`` for a ``${`` that
@@ -59,7 +59,7 @@ def substitute(text: str, environment: Mapping[str, str]) -> Text:
 
     whole = _REFERENCE.fullmatch(text)
     replaced = _REFERENCE.sub(replace, text)
-    return Text(replaced, bool(whole and whole["name"]), tuple(names), tuple(unset))
+    return Substituted(replaced, bool(whole and whole["name"]), tuple(names), tuple(unset))
 
 
 class Environment(Struct, frozen=True):

@@ -12,7 +12,7 @@ from proxy.config.loader import Loaded, bare
 from proxy.config.remote import FetchFailed
 from proxy.config.schema import Config
 from proxy.config.source import Source
-from proxy.config.watch import Watch
+from proxy.config.watch import FileWatch
 from proxy.errors import ConfigError
 
 POLL_SECS = 1.0
@@ -45,7 +45,7 @@ class Follow:
         self._told: list[str] = []
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._watch = Watch()
+        self._watch = FileWatch()
         self._refresh_at = 0.0
 
     def wake(self) -> None:

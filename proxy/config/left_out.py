@@ -15,7 +15,7 @@ from proxy.config.environment import substitute
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import Mistakes, quoted
 from proxy.config.provider_schema import ModelSettings
-from proxy.config.reader import BROKEN, Reader
+from proxy.config.reader import BROKEN, ConfigReader
 from proxy.config.schema import Config
 from proxy.config.types import Key
 
@@ -57,7 +57,7 @@ def absences(providers: Any, environment: Mapping[str, str]) -> tuple[dict[str, 
     notices: list[str] = []
     if not isinstance(providers, dict):
         return absent, notices
-    reader = Reader("", Mistakes(), environment, kinds(Path(), None))  # the full reading tells mistakes
+    reader = ConfigReader("", Mistakes(), environment, kinds(Path(), None))  # the full reading tells mistakes
     for name, raw in providers.items():
         if not isinstance(raw, dict):
             continue
@@ -130,7 +130,7 @@ def _variables(wanted: list[tuple[str, Any]]) -> str:
     return " and ".join(dict.fromkeys(name for names in found for name in names))
 
 
-def _is_empty(reader: Reader, place: str, key: Any) -> bool:
+def _is_empty(reader: ConfigReader, place: str, key: Any) -> bool:
     if place == "apiKeys":
         found = reader.read(_KEYS, key, "")
         return found is not BROKEN and not any(found)

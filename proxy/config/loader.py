@@ -20,7 +20,7 @@ from proxy.config.left_out import Absence, LeftOutModel, absences, left_out, wha
 from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.provider_schema import ModelsFile
 from proxy.config.proxies import unusable
-from proxy.config.reader import BROKEN, Reader
+from proxy.config.reader import BROKEN, ConfigReader
 from proxy.config.schema import Config
 from proxy.config.sections import between, idle
 from proxy.config.variables import BY_NAME
@@ -159,7 +159,7 @@ def _models_at(raw: dict[Any, Any], path: Path | None, environment: Mapping[str,
         return list_url(text) if is_url(text) else str(folder / text) if text else ""
 
     # Mistakes are told when all is read, that there is no such file too.
-    reader = Reader("", Mistakes(), environment, kinds(folder, None) | {"file or url": place})
+    reader = ConfigReader("", Mistakes(), environment, kinds(folder, None) | {"file or url": place})
     expected = next(field.type for field in cast(Any, _CONFIG).fields if field.name == "models_file")
     found = reader.read(expected, raw.get("modelsFile"), "")
     return "" if found is BROKEN else str(found)
@@ -172,7 +172,7 @@ def _default_path(environment: Mapping[str, str]) -> Path | None:
 
 
 def _with_variables(raw: dict[Any, Any], environment: Mapping[str, str], mistakes: Mistakes) -> aliases.Settings:
-    reader = Reader(aliases.LABEL, mistakes, {}, kinds(Path(), None))
+    reader = ConfigReader(aliases.LABEL, mistakes, {}, kinds(Path(), None))
     return aliases.apply(raw, environment, _CONFIG, reader, mistakes)
 
 
@@ -201,7 +201,7 @@ def _config(
     # Nobody sets variables for a provider that he does not use.
     forgiven = frozenset(join("providers", name) for name in absent)
     keys = {f"providers.{name}.apiKey": known.key_variable for name, known in HOSTED.items()} if draft.implied else {}
-    own = Reader(label, mistakes, environment, checks, forgiven, keys | reading.variables.origins)
+    own = ConfigReader(label, mistakes, environment, checks, forgiven, keys | reading.variables.origins)
     config: Config = own.read(_CONFIG, raw, "")
     used = own.used
     left = list(left_out(config.models, absent, label))
@@ -219,7 +219,7 @@ def _config(
             more = None
             notices.append(f"modelsFile: the list at {place} was not asked for")
         whole = more is not None
-        reader = Reader(place, mistakes, None if url else environment, checks)
+        reader = ConfigReader(place, mistakes, None if url else environment, checks)
         listed_models = reader.read(_MODELS, more or {}, "").models
         left += left_out(listed_models, absent, place)
         config = replace(config, models=config.models + listed_models)

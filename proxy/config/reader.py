@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import inspect
 
 from proxy.config import sections
-from proxy.config.environment import Text, substitute
+from proxy.config.environment import Substituted, substitute
 from proxy.config.mistakes import Mistakes, join, near, quoted, shown, sort
 from proxy.config.texts import TRUTH, listed
 
@@ -25,7 +25,7 @@ _SYNONYMS: Final = {"warn": "warning"}  # of words of the schema
 BROKEN: Final[Any] = object()
 
 
-class Reader:
+class ConfigReader:
     """Reads the values of one file; ``label`` is its name in messages.
 
     ``environment`` fills references to variables; with ``None`` they are text like any other.
@@ -149,14 +149,14 @@ class Reader:
         if value is None and _holds_keys(expected):
             return []
         filled = self._filled(value, path)
-        if isinstance(filled, Text) and filled.whole:
+        if isinstance(filled, Substituted) and filled.whole:
             return self._listed_reference(expected, filled, path)
         if not isinstance(value, list):
             return self.refuse(path, f"expected a list, got {sort(value)}")
         read = [self.read(expected.item_type, item, f"{path}[{index}]") for index, item in enumerate(value)]
         return [item for item in read if item is not BROKEN]
 
-    def _listed_reference(self, expected: inspect.ListType, filled: Text, path: str) -> Any:
+    def _listed_reference(self, expected: inspect.ListType, filled: Substituted, path: str) -> Any:
         """A list that one variable holds, as JSON or with commas."""
         if not filled.unset:
             return self._listed(expected, filled.text, path)
@@ -181,7 +181,7 @@ class Reader:
         if kind == "key":
             # Empty leaves the provider out, whatever made it empty: that is no mistake.
             filled = self._filled("" if value is None else value, path)
-            if isinstance(filled, Text):
+            if isinstance(filled, Substituted):
                 filled = "" if filled.unset else filled.text
             read = filled if filled is BROKEN else self._convert(expected, filled, path, repr_=sort(value))
         else:
@@ -201,7 +201,7 @@ class Reader:
 
     def _leaf(self, expected: Any, value: Any, path: str) -> Any:
         filled = self._filled(value, path)
-        if not isinstance(filled, Text):
+        if not isinstance(filled, Substituted):
             return filled if filled is BROKEN else self._convert(expected, filled, path, repr_=None)
         if filled.unset:
             if not self._is_forgiven(path):
@@ -219,7 +219,7 @@ class Reader:
         return self._convert(expected, _from_text(expected, text), path, repr_=repr_)
 
     def _filled(self, value: Any, path: str) -> Any:
-        """``value``, as a ``Text`` if variables were put into it."""
+        """``value``, as a ``Substituted`` if variables were put into it."""
         if not isinstance(value, str) or "${" not in value or self._environment is None:
             return value
         try:

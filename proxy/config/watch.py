@@ -20,7 +20,7 @@ def stamp(path: Path) -> Stamp | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-class Watch:
+class FileWatch:
     """Compares files with their stamps, look by look.
 
     A file counts as changed once two looks in a row see the same, so that nothing half-written is read. A file that

@@ -36,7 +36,7 @@ class Cut(Struct, frozen=True):
 Part = Frame | Pause | Cut
 
 
-class Answer(Struct, frozen=True):
+class DemoAnswer(Struct, frozen=True):
     """What is sent and when: ``before`` seconds until the head, then frames, ``rate`` words per second."""
 
     content_type: str
@@ -70,25 +70,25 @@ def error_object(message: str, kind: str = "server_error", *, code: str | None =
 BROKEN = error_object("The demo broke on purpose while it was answering.", code="demo_broken")
 
 
-def json_answer(value: Any, *, before: float = 0.0) -> Answer:
+def json_answer(value: Any, *, before: float = 0.0) -> DemoAnswer:
     """A JSON answer in four pieces, so that a fault finds a middle and an end in it."""
     body = encode(value)
     edge = len(body) // 4 + 1
     pieces = [body[at : at + edge] for at in range(0, len(body), edge)]
     frames: list[Part] = [*map(Frame, pieces[:-1]), Frame(pieces[-1], "finish")]
-    return Answer("application/json", frames, before=before, error=encode(BROKEN))
+    return DemoAnswer("application/json", frames, before=before, error=encode(BROKEN))
 
 
-def event_stream(frames: list[Frame], rate: float, error: Frame | None = None) -> Answer:
+def event_stream(frames: list[Frame], rate: float, error: Frame | None = None) -> DemoAnswer:
     """An event stream; ``error`` is the dialect's error event, OpenAI's bare object by default."""
     told = error or event(BROKEN)
-    return Answer("text/event-stream; charset=utf-8", list(frames), rate=rate, error=told.data, sse=True)
+    return DemoAnswer("text/event-stream; charset=utf-8", list(frames), rate=rate, error=told.data, sse=True)
 
 
-class Refused(Exception):
+class DemoRefusal(Exception):
     """The request ends in an error status; ``answer`` is the whole of it."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: DemoAnswer) -> None:
         super().__init__(answer.status)
         self.answer = answer
 
@@ -101,7 +101,7 @@ def refusal(
     code: str | None = None,
     param: str | None = None,
     headers: dict[str, str] | None = None,
-) -> Answer:
+) -> DemoAnswer:
     """An error status with its error object."""
     body = encode(error_object(message, kind, code=code, param=param))
-    return Answer("application/json", [Frame(body)], status=status, headers=headers or {})
+    return DemoAnswer("application/json", [Frame(body)], status=status, headers=headers or {})

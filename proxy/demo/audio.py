@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from proxy.demo import words
-from proxy.demo.answer import Answer, Frame, event, event_stream, json_answer
-from proxy.demo.models import Model
+from proxy.demo.answer import DemoAnswer, Frame, event, event_stream, json_answer
+from proxy.demo.models import DemoModel
 
 SAMPLES_PER_SECOND = 8000
 SAMPLES_PER_WORD = 800  # a tenth of a second
@@ -36,7 +36,7 @@ class Upload(Struct, frozen=True):
     stream: bool = False
 
 
-def speech(call: SpeechCall, model: Model) -> Answer:
+def speech(call: SpeechCall, model: DemoModel) -> DemoAnswer:
     """A WAV file, one piece per word, or the same pieces as events."""
     said = words.pieces(call.input)
     hums = [hum(len(word)) for word in said]
@@ -44,10 +44,10 @@ def speech(call: SpeechCall, model: Model) -> Answer:
     if call.stream_format == "sse":
         return _speech_events([header, *hums], model)
     frames = [Frame(header), *(Frame(piece, "word") for piece in hums[:-1]), Frame(hums[-1], "finish")]
-    return Answer("audio/wav", list(frames), rate=model.rate)
+    return DemoAnswer("audio/wav", list(frames), rate=model.rate)
 
 
-def _speech_events(pieces: list[bytes], model: Model) -> Answer:
+def _speech_events(pieces: list[bytes], model: DemoModel) -> DemoAnswer:
     spoken = len(pieces) - 1
     usage = {"input_tokens": spoken, "output_tokens": spoken, "total_tokens": 2 * spoken}
     encoded = [base64.b64encode(piece).decode() for piece in pieces]
@@ -55,7 +55,7 @@ def _speech_events(pieces: list[bytes], model: Model) -> Answer:
     return event_stream([*frames, event({"type": "speech.audio.done", "usage": usage}, "finish")], model.rate)
 
 
-def transcription(upload: Upload, model: Model) -> Answer:
+def transcription(upload: Upload, model: DemoModel) -> DemoAnswer:
     """A sentence that names the file's size, as JSON, plain text or events."""
     text = f"The demo has no ears, but it got {upload.size} bytes in {upload.filename or 'a nameless file'}."
     said = words.count(text)
@@ -71,7 +71,7 @@ def transcription(upload: Upload, model: Model) -> Answer:
         done = event({"type": "transcript.text.done", "text": text, "usage": usage}, "finish")
         return event_stream([*(event(delta, "word") for delta in deltas), done], model.rate)
     if upload.response_format == "text":
-        return Answer("text/plain; charset=utf-8", [Frame(text.encode() + b"\n", "finish")])
+        return DemoAnswer("text/plain; charset=utf-8", [Frame(text.encode() + b"\n", "finish")])
     return json_answer({"text": text, "usage": usage})
 
 

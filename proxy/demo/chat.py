@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from proxy.demo import words
-from proxy.demo.answer import DONE, Answer, Frame, Kind, Refused, event, event_stream, json_answer, refusal
-from proxy.demo.models import Model
-from proxy.demo.reply import Ask, Reply, reply, seconds
+from proxy.demo.answer import DONE, DemoAnswer, DemoRefusal, Frame, Kind, event, event_stream, json_answer, refusal
+from proxy.demo.models import DemoModel
+from proxy.demo.reply import Ask, DemoReply, reply, seconds
 from proxy.demo.tools import Tool
 
 Limit = Annotated[int, Meta(ge=1)]
@@ -75,7 +75,7 @@ class CompletionCall(Struct):
     n: int | None = None
 
 
-def chat(call: ChatCall, model: Model) -> Answer:
+def chat(call: ChatCall, model: DemoModel) -> DemoAnswer:
     """A chat completion, streamed or whole."""
     _only_one(call.n)
     answer = reply(model, _chat_ask(call))
@@ -87,7 +87,7 @@ def chat(call: ChatCall, model: Model) -> Answer:
     return _stream(frame, model, answer, call.stream_options, choices)
 
 
-def completion(call: CompletionCall, model: Model) -> Answer:
+def completion(call: CompletionCall, model: DemoModel) -> DemoAnswer:
     """A text completion, streamed or whole."""
     _only_one(call.n)
     prompt = _plain(call.prompt)
@@ -118,11 +118,11 @@ class _Envelope:
 
 def _stream(
     frame: _Envelope,
-    model: Model,
-    answer: Reply,
+    model: DemoModel,
+    answer: DemoReply,
     options: StreamOptions | None,
     choices: list[Choice],
-) -> Answer:
+) -> DemoAnswer:
     # With include_usage the last chunk has the usage and no choice, and all others say `"usage": null`.
     counted = bool(options and options.include_usage)
     extra: dict[str, Any] = {"usage": None} if counted else {}
@@ -139,7 +139,7 @@ def _choice(members: dict[str, Any], finish: str | None) -> dict[str, Any]:
     return {"index": 0, **members, "logprobs": None, "finish_reason": finish}
 
 
-def _deltas(answer: Reply) -> list[Choice]:
+def _deltas(answer: DemoReply) -> list[Choice]:
     first = {"role": "assistant", "content": None if answer.tool else ""}
     deltas: list[Choice] = [(first, "open")]
     deltas += [({"reasoning_content": piece}, "word") for piece in words.pieces(answer.reasoning)]
@@ -151,7 +151,7 @@ def _deltas(answer: Reply) -> list[Choice]:
     return [*deltas, ({}, "finish")]
 
 
-def _message(answer: Reply) -> dict[str, Any]:
+def _message(answer: DemoReply) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -165,11 +165,11 @@ def _tool_call(name: str, arguments: str) -> dict[str, Any]:
     return {"id": f"call_{secrets.token_hex(8)}", "type": "function", "function": function}
 
 
-def _finish(answer: Reply) -> str:
+def _finish(answer: DemoReply) -> str:
     return "tool_calls" if answer.tool else "length" if answer.cut_short else "stop"
 
 
-def _usage(answer: Reply) -> dict[str, Any]:
+def _usage(answer: DemoReply) -> dict[str, Any]:
     spent, said = answer.input_words, answer.output_words
     return {
         "prompt_tokens": spent,
@@ -201,4 +201,4 @@ def _plain(prompt: str | list[str | int | list[int]]) -> str:
 
 def _only_one(n: int | None) -> None:
     if n is not None and n != 1:
-        raise Refused(refusal(400, "The demo gives one choice: 'n' must be 1.", param="n"))
+        raise DemoRefusal(refusal(400, "The demo gives one choice: 'n' must be 1.", param="n"))

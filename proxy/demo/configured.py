@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from proxy.config.provider_schema import ModelSettings as Deployment
 from proxy.config.provider_schema import ProviderSettings
 from proxy.config.schema import Config
-from proxy.demo.models import MODELS, Model
+from proxy.demo.models import MODELS, DemoModel
 from proxy.demo.server import Demo
 
 PROVIDER = "demo"
@@ -52,11 +52,11 @@ def deployments() -> list[Deployment]:
     return [_faulty(model) if model.fault else _good(model) for model in MODELS]
 
 
-def _faulty(model: Model) -> Deployment:
+def _faulty(model: DemoModel) -> Deployment:
     return Deployment(name=model.name, provider=PROVIDER, weight=_weight(model))
 
 
-def _good(model: Model) -> Deployment:
+def _good(model: DemoModel) -> Deployment:
     return Deployment(
         name=model.name,
         provider=PROVIDER,
@@ -69,5 +69,5 @@ def _good(model: Model) -> Deployment:
     )
 
 
-def _weight(model: Model) -> float:
+def _weight(model: DemoModel) -> float:
     return 1.0 if model.auto else 0.0

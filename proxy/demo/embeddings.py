@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from proxy.demo import words
-from proxy.demo.answer import Answer, json_answer
-from proxy.demo.models import Model
+from proxy.demo.answer import DemoAnswer, json_answer
+from proxy.demo.models import DemoModel
 
 DIMENSIONS = 256
 
@@ -27,7 +27,7 @@ class EmbeddingCall(Struct):
     dimensions: Annotated[int, Meta(ge=1, le=4096)] | None = None
 
 
-def embeddings(call: EmbeddingCall, model: Model) -> Answer:
+def embeddings(call: EmbeddingCall, model: DemoModel) -> DemoAnswer:
     """One vector for each input, as numbers or as base64 of little-endian 32-bit floats."""
     texts = _texts(call.input)
     vectors = [_vector(text, call.dimensions or DIMENSIONS) for text in texts]

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from proxy.demo.answer import Answer, Cut, Frame, Part, Pause, refusal
+from proxy.demo.answer import Cut, DemoAnswer, Frame, Part, Pause, refusal
 
-Fault = Callable[[Answer, float], Answer]
+Fault = Callable[[DemoAnswer, float], DemoAnswer]
 
 FOREVER = 3600.0 * 24
 FEW = 5  # frames that come through before a stall
@@ -22,82 +22,82 @@ def status(code: int, message: str, kind: str, name: str | None, param: str | No
     return lambda answer, number: refusal(code, message, kind, code=name, param=param)
 
 
-def rate_limited(answer: Answer, number: float) -> Answer:
+def rate_limited(answer: DemoAnswer, number: float) -> DemoAnswer:
     """429 with a ``Retry-After`` of ``number`` seconds."""
     headers = {"Retry-After": f"{number:.0f}", "x-ratelimit-remaining-requests": "0"}
     message = f"Rate limit reached for the demo. Please try again in {number:g}s."
     return refusal(429, message, "requests", code="rate_limit_exceeded", headers=headers)
 
 
-def cut(answer: Answer, number: float) -> Answer:
+def cut(answer: DemoAnswer, number: float) -> DemoAnswer:
     """The connection closes in the middle of the body, without its end."""
     return replace(answer, frames=[*_first_half(answer), Cut()])
 
 
-def truncated(answer: Answer, number: float) -> Answer:
+def truncated(answer: DemoAnswer, number: float) -> DemoAnswer:
     """The body ends in good order, but before whatever tells that the answer is complete."""
     kept = [frame for frame in answer.frames if not _is(frame, "finish", "usage", "done")]
     return replace(answer, frames=kept)
 
 
-def no_done(answer: Answer, number: float) -> Answer:
+def no_done(answer: DemoAnswer, number: float) -> DemoAnswer:
     """The finish is told, and the closing ``[DONE]`` is not."""
     return replace(answer, frames=[frame for frame in answer.frames if not _is(frame, "done")])
 
 
-def stall(answer: Answer, number: float) -> Answer:
+def stall(answer: DemoAnswer, number: float) -> DemoAnswer:
     """A few words and then silence."""
     few = min(FEW, len(answer.frames) // 2)
     return replace(answer, frames=[*answer.frames[:few], Pause(FOREVER)])
 
 
-def slow_start(answer: Answer, number: float) -> Answer:
+def slow_start(answer: DemoAnswer, number: float) -> DemoAnswer:
     """``number`` seconds before the first byte of content; the head of a stream comes at once."""
     if not answer.sse:
         return slow_headers(answer, number)
     return replace(answer, frames=[Pause(number), *answer.frames])
 
 
-def slow_headers(answer: Answer, number: float) -> Answer:
+def slow_headers(answer: DemoAnswer, number: float) -> DemoAnswer:
     """``number`` seconds before the head."""
     return replace(answer, before=answer.before + number)
 
 
-def error_first(answer: Answer, number: float) -> Answer:
+def error_first(answer: DemoAnswer, number: float) -> DemoAnswer:
     """200, and then an error instead of content."""
     return replace(answer, frames=[Frame(answer.error)])
 
 
-def error_mid(answer: Answer, number: float) -> Answer:
+def error_mid(answer: DemoAnswer, number: float) -> DemoAnswer:
     """An error after half of the answer, and nothing after it; without a stream the error is all."""
     return replace(answer, frames=[*(_first_half(answer) if answer.sse else []), Frame(answer.error)])
 
 
-def garbage(answer: Answer, number: float) -> Answer:
+def garbage(answer: DemoAnswer, number: float) -> DemoAnswer:
     """Something that is no JSON in between; the rest is as it should be."""
     middle = _first_half(answer)
     noise = Frame(b"data: {this is no JSON\n\n" if answer.sse else b"{this is no JSON")
     return replace(answer, frames=[*middle, noise, *answer.frames[len(middle) :]])
 
 
-def comments(answer: Answer, number: float) -> Answer:
+def comments(answer: DemoAnswer, number: float) -> DemoAnswer:
     """Keep-alives for ``number`` seconds before the answer: comments in a stream, else blank lines."""
     sign = Frame(b": keep-alive\n\n" if answer.sse else b"\n")
     return replace(answer, frames=[*[sign, Pause(number / 3)] * 3, *answer.frames])
 
 
-def empty(answer: Answer, number: float) -> Answer:
+def empty(answer: DemoAnswer, number: float) -> DemoAnswer:
     """200 and no body."""
     return replace(answer, frames=[])
 
 
-def html(answer: Answer, number: float) -> Answer:
+def html(answer: DemoAnswer, number: float) -> DemoAnswer:
     """200 and the page of some load balancer."""
     page = b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>It works!</body></html>\n"
     return replace(answer, content_type="text/html; charset=utf-8", frames=[Frame(page)], sse=False)
 
 
-def _first_half(answer: Answer) -> list[Part]:
+def _first_half(answer: DemoAnswer) -> list[Part]:
     return answer.frames[: (len(answer.frames) + 1) // 2]
 
 

@@ -11,15 +11,15 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct
 
-from proxy.demo.answer import Answer, Refused, refusal
+from proxy.demo.answer import DemoAnswer, DemoRefusal, refusal
 from proxy.demo.audio import Upload, transcription
 from proxy.demo.images import ImageCall, images
-from proxy.demo.models import Model
+from proxy.demo.models import DemoModel
 
 MAX_FIELD = 64 * 1024  # bytes of a form's text
 
 
-class Form(Struct):
+class DemoForm(Struct):
     """A multipart body: its texts, and the file as far as the demo looks at it."""
 
     fields: dict[str, str] = {}
@@ -31,22 +31,22 @@ class Form(Struct):
         return self.fields.get("model", "")
 
 
-async def read_form(request: web.BaseRequest) -> Form:
-    """The multipart body, read to its end; ``Refused`` if it is none or holds no file."""
-    form = Form()
+async def read_form(request: web.BaseRequest) -> DemoForm:
+    """The multipart body, read to its end; ``DemoRefusal`` if it is none or holds no file."""
+    form = DemoForm()
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise ValueError("a multipart body within the multipart body")
             await _take_part(form, part)
     except (ValueError, AssertionError, UnicodeDecodeError, HttpProcessingError, web.RequestPayloadError):
-        raise Refused(refusal(400, "Could not parse the multipart form of your request.")) from None
+        raise DemoRefusal(refusal(400, "Could not parse the multipart form of your request.")) from None
     if not form.filename and not form.size:
-        raise Refused(refusal(400, "The form holds no file.", param="file"))
+        raise DemoRefusal(refusal(400, "The form holds no file.", param="file"))
     return form
 
 
-async def _take_part(form: Form, part: BodyPartReader) -> None:
+async def _take_part(form: DemoForm, part: BodyPartReader) -> None:
     if part.filename is None:
         text = await part.read(decode=True)
         if len(text) > MAX_FIELD:
@@ -58,17 +58,17 @@ async def _take_part(form: Form, part: BodyPartReader) -> None:
         form.size += len(piece)
 
 
-def _transcribed(form: Form, model: Model) -> Answer:
+def _transcribed(form: DemoForm, model: DemoModel) -> DemoAnswer:
     wanted = form.fields.get("response_format", "json")
     return transcription(Upload(form.filename, form.size, wanted, form.fields.get("stream") == "true"), model)
 
 
-def _edited(form: Form, model: Model) -> Answer:
+def _edited(form: DemoForm, model: DemoModel) -> DemoAnswer:
     call = ImageCall(prompt=form.fields.get("prompt", ""), stream=form.fields.get("stream") == "true")
     return images(call, model, f"(with {form.size} bytes of {form.filename})", "image_edit")
 
 
-FORM_ENDPOINTS: dict[str, Callable[[Form, Model], Answer]] = {
+FORM_ENDPOINTS: dict[str, Callable[[DemoForm, DemoModel], DemoAnswer]] = {
     "/v1/audio/transcriptions": _transcribed,
     "/v1/audio/translations": _transcribed,
     "/v1/images/edits": _edited,

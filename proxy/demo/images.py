@@ -15,8 +15,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from proxy.demo import words
-from proxy.demo.answer import Answer, event, event_stream, json_answer
-from proxy.demo.models import Model
+from proxy.demo.answer import DemoAnswer, event, event_stream, json_answer
+from proxy.demo.models import DemoModel
 
 SIDE = 16  # pixels
 
@@ -29,7 +29,7 @@ class ImageCall(Struct):
     partial_images: Annotated[int, Meta(ge=0, le=3)] | None = None
 
 
-def images(call: ImageCall, model: Model, given: str = "", event_name: str = "image_generation") -> Answer:
+def images(call: ImageCall, model: DemoModel, given: str = "", event_name: str = "image_generation") -> DemoAnswer:
     """Generations, and edits where ``given`` names the uploaded image."""
     prompt = f"{call.prompt} {given}".strip()
     spent = words.count(prompt)

@@ -13,7 +13,7 @@ from proxy.demo.faults import Fault
 Speed = Literal["fast", "medium", "slow"]
 
 
-class Model(Struct, frozen=True, kw_only=True):
+class DemoModel(Struct, frozen=True, kw_only=True):
     """``rate`` is words per second, 0 as fast as possible; ``every`` n-th request fails, from the first.
 
     ``number`` is the default figure of a fault; a model that has one takes another behind its name, as in
@@ -38,17 +38,17 @@ class Model(Struct, frozen=True, kw_only=True):
     auto: bool = True
 
 
-def _good(name: str, description: str, kind: str = "chat", **facts: Any) -> Model:
-    return Model(name=name, description=description, type=kind, **facts)
+def _good(name: str, description: str, kind: str = "chat", **facts: Any) -> DemoModel:
+    return DemoModel(name=name, description=description, type=kind, **facts)
 
 
-def _chat(name: str, description: str, kind: str = "chat", **facts: Any) -> Model:
+def _chat(name: str, description: str, kind: str = "chat", **facts: Any) -> DemoModel:
     """One that makes text, and JSON where that is asked for."""
     return _good(name, description, kind, json=True, **facts)
 
 
-def _broken(name: str, fault: Fault, description: str, number: float | None = None, every: int = 1) -> Model:
-    return Model(name=name, description=description, fault=fault, number=number, every=every, auto=False)
+def _broken(name: str, fault: Fault, description: str, number: float | None = None, every: int = 1) -> DemoModel:
+    return DemoModel(name=name, description=description, fault=fault, number=number, every=every, auto=False)
 
 
 _internal = faults.status(500, "The demo had an error on purpose.", "server_error", "server_error")
@@ -63,7 +63,7 @@ _too_long = faults.status(
     "messages",
 )
 
-MODELS: tuple[Model, ...] = (
+MODELS: tuple[DemoModel, ...] = (
     _chat(
         "demo",
         "30 words per second; calls a tool that is offered if the prompt asks for it",
@@ -116,7 +116,7 @@ _BY_NAME = {model.name: model for model in MODELS}
 class Choice(NamedTuple):
     """A model and the figure that its fault takes."""
 
-    model: Model
+    model: DemoModel
     number: float
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from proxy.demo.answer import Answer, json_answer
-from proxy.demo.models import Model
+from proxy.demo.answer import DemoAnswer, json_answer
+from proxy.demo.models import DemoModel
 
 _CATEGORIES = {"violence": {"attack", "kill", "violence"}, "harassment": {"idiot", "stupid"}}
 
@@ -22,7 +22,7 @@ class ModerationCall(Struct):
     model: str = "demo-moderation"
 
 
-def moderations(call: ModerationCall, model: Model) -> Answer:
+def moderations(call: ModerationCall, model: DemoModel) -> DemoAnswer:
     """One result for each text; a list of parts is one text."""
     results = [_result(text) for text in _texts(call.input)]
     return json_answer({"id": f"modr-{secrets.token_hex(8)}", "model": call.model, "results": results})

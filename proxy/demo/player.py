@@ -7,10 +7,10 @@ import secrets
 
 from aiohttp import web
 
-from proxy.demo.answer import Answer, Cut, Frame, Pause
+from proxy.demo.answer import Cut, DemoAnswer, Frame, Pause
 
 
-async def play(request: web.BaseRequest, answer: Answer) -> tuple[web.StreamResponse, bool]:
+async def play(request: web.BaseRequest, answer: DemoAnswer) -> tuple[web.StreamResponse, bool]:
     """Write the answer. The response, and whether all of it could be written: not if the client left."""
     await asyncio.sleep(answer.before)
     headers = {"Content-Type": answer.content_type, "x-request-id": f"req_{secrets.token_hex(8)}"}
@@ -28,7 +28,7 @@ async def play(request: web.BaseRequest, answer: Answer) -> tuple[web.StreamResp
     return streamed, True
 
 
-async def _write(request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
+async def _write(request: web.BaseRequest, response: web.StreamResponse, answer: DemoAnswer) -> None:
     clock = asyncio.get_running_loop().time
     due = clock()
     for frame in answer.frames:
@@ -46,7 +46,7 @@ async def _write(request: web.BaseRequest, response: web.StreamResponse, answer:
                 return
 
 
-def _whole(answer: Answer, headers: dict[str, str]) -> web.Response | None:
+def _whole(answer: DemoAnswer, headers: dict[str, str]) -> web.Response | None:
     """The answer with its length, where it has neither rhythm nor accidents."""
     if answer.sse or answer.rate or not all(isinstance(frame, Frame) for frame in answer.frames):
         return None

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from proxy.demo import tools, words
 from proxy.demo.answer import encode
-from proxy.demo.models import Model
+from proxy.demo.models import DemoModel
 from proxy.demo.schema import fitting
 from proxy.demo.tools import Tool
 
@@ -27,7 +27,7 @@ class Ask(Struct, frozen=True):
     schema: dict[str, Any] | None = None  # of the JSON, where one is given
 
 
-class Reply(Struct, frozen=True):
+class DemoReply(Struct, frozen=True):
     """``tool`` and ``text`` exclude each other."""
 
     text: str = ""
@@ -46,23 +46,23 @@ class Reply(Struct, frozen=True):
         return words.count(self.reasoning)
 
 
-def reply(model: Model, ask: Ask) -> Reply:
+def reply(model: DemoModel, ask: Ask) -> DemoReply:
     """The demo's answer."""
     counted = words.count(ask.text)
     reasoning = words.thoughts(ask.prompt) if model.type == "reasoning" else ""
     if ask.tool_result is None and (tool := tools.chosen(ask.tools, ask.tool_choice, ask.prompt)):
-        return Reply("", reasoning, tool, tools.arguments(tool, ask.prompt), input_words=counted)
+        return DemoReply("", reasoning, tool, tools.arguments(tool, ask.prompt), input_words=counted)
     text = _text(model, ask)
     shorter = _limited(text, ask.limit)
-    return Reply(shorter, reasoning, cut_short=shorter != text, input_words=counted)
+    return DemoReply(shorter, reasoning, cut_short=shorter != text, input_words=counted)
 
 
-def seconds(model: Model, answer: Reply) -> float:
+def seconds(model: DemoModel, answer: DemoReply) -> float:
     """How long the words take: an answer that does not stream comes after that."""
     return answer.output_words / model.rate if model.rate else 0.0
 
 
-def _text(model: Model, ask: Ask) -> str:
+def _text(model: DemoModel, ask: Ask) -> str:
     if ask.tool_result is not None:
         return f"The tool says “{words.shortened(ask.tool_result)}”, and the demo has nothing to add to that."
     if ask.schema is not None:

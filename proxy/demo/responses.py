@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from proxy.demo import words
-from proxy.demo.answer import Answer, Frame, Kind, event, event_stream, json_answer
-from proxy.demo.models import Model
-from proxy.demo.reply import Ask, Reply, reply, seconds
+from proxy.demo.answer import DemoAnswer, Frame, Kind, event, event_stream, json_answer
+from proxy.demo.models import DemoModel
+from proxy.demo.reply import Ask, DemoReply, reply, seconds
 from proxy.demo.tools import Tool
 
 
@@ -23,7 +23,7 @@ class Format(Struct):
     schema: dict[str, Any] | None = None
 
 
-class Text(Struct):
+class TextOptions(Struct):
     format: Format | None = None
 
 
@@ -35,10 +35,10 @@ class ResponsesCall(Struct):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
-    text: Text | None = None
+    text: TextOptions | None = None
 
 
-def responses(call: ResponsesCall, model: Model) -> Answer:
+def responses(call: ResponsesCall, model: DemoModel) -> DemoAnswer:
     """A response, streamed or whole."""
     answer = reply(model, _ask(call))
     written = _Response(call.model, answer)
@@ -51,7 +51,7 @@ def responses(call: ResponsesCall, model: Model) -> Answer:
 class _Response:
     """One response object and the events that build it up, numbered as they are made."""
 
-    def __init__(self, model: str, answer: Reply) -> None:
+    def __init__(self, model: str, answer: DemoReply) -> None:
         self._answer = answer
         self._members = {
             "id": _identity("resp"),
@@ -158,7 +158,7 @@ def _unfinished(item: dict[str, Any]) -> dict[str, Any]:
     return item | {"status": "in_progress", "content": []}
 
 
-def _usage(answer: Reply) -> dict[str, Any]:
+def _usage(answer: DemoReply) -> dict[str, Any]:
     spent, said = answer.input_words, answer.output_words
     return {
         "input_tokens": spent,

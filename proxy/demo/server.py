@@ -22,13 +22,13 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from msgspec.structs import replace
 
-from proxy.demo.answer import Answer, Refused, json_answer, refusal
+from proxy.demo.answer import DemoAnswer, DemoRefusal, json_answer, refusal
 from proxy.demo.audio import SpeechCall, speech
 from proxy.demo.chat import ChatCall, CompletionCall, chat, completion
 from proxy.demo.embeddings import EmbeddingCall, embeddings
 from proxy.demo.forms import FORM_ENDPOINTS, read_form
 from proxy.demo.images import ImageCall, images
-from proxy.demo.models import MODELS, Choice, Model, find
+from proxy.demo.models import MODELS, Choice, DemoModel, find
 from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.player import play
 from proxy.demo.responses import ResponsesCall, responses
@@ -43,7 +43,7 @@ MAX_JSON = 4 * 1024 * 1024  # every value in it becomes an object, in the proces
 BACKLOG = 128
 STOP_SECS = 0.05  # what a running answer gets when the demo stops
 
-JSON_ENDPOINTS: dict[str, tuple[Any, Callable[[Any, Model], Answer]]] = {
+JSON_ENDPOINTS: dict[str, tuple[Any, Callable[[Any, DemoModel], DemoAnswer]]] = {
     "/v1/chat/completions": (ChatCall, chat),
     "/v1/completions": (CompletionCall, completion),
     "/v1/embeddings": (EmbeddingCall, embeddings),
@@ -106,17 +106,17 @@ class Demo:
         finally:
             self.running -= 1
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    async def _answer(self, request: web.BaseRequest) -> DemoAnswer:
         try:
             return await self._route(request)
-        except Refused as refused:
+        except DemoRefusal as refused:
             return refused.answer
         except BadSchema as error:
             return refusal(400, str(error), code="invalid_json_schema")
         except web.HTTPRequestEntityTooLarge:
             return refusal(413, f"The demo takes at most {_most(request.path)} bytes.")
 
-    async def _route(self, request: web.BaseRequest) -> Answer:
+    async def _route(self, request: web.BaseRequest) -> DemoAnswer:
         path = request.path
         if path in JSON_ENDPOINTS:
             _need(request, "POST")
@@ -130,7 +130,7 @@ class Demo:
         if path in ("/v1/models", "/stats") or path.startswith("/v1/models/"):
             _need(request, "GET")
             return json_answer(self._read(path))
-        raise Refused(refusal(404, f"Unknown request URL: {request.method} {path}.", code="unknown_url"))
+        raise DemoRefusal(refusal(404, f"Unknown request URL: {request.method} {path}.", code="unknown_url"))
 
     def _read(self, path: str) -> Any:
         if path == "/stats":
@@ -140,7 +140,7 @@ class Demo:
         name = path.removeprefix("/v1/models/")
         return _listed(_found(name)[0], name)
 
-    def _behaving(self, name: str, build: Callable[[Model], Answer]) -> Answer:
+    def _behaving(self, name: str, build: Callable[[DemoModel], DemoAnswer]) -> DemoAnswer:
         """The model's answer, broken the way that its name says."""
         model, number = _found(name)
         answer = build(model if self._rate is None else replace(model, rate=self._rate))
@@ -148,7 +148,7 @@ class Demo:
             return answer
         return model.fault(answer, number)
 
-    def _fails(self, model: Model) -> bool:
+    def _fails(self, model: DemoModel) -> bool:
         """Whether this request is one that fails."""
         if model.every == 1:
             return True
@@ -177,29 +177,29 @@ def _most(target: str) -> int:
 def _need(request: web.BaseRequest, method: str) -> None:
     if request.method != method:
         message = f"Not allowed to {request.method} on {request.path}."
-        raise Refused(refusal(405, message, code="method_not_supported", headers={"Allow": method}))
+        raise DemoRefusal(refusal(405, message, code="method_not_supported", headers={"Allow": method}))
 
 
 def _decoded(body: bytes, shape: Any) -> Any:
-    """The body as ``shape``; ``Refused`` names the member that does not fit."""
+    """The body as ``shape``; ``DemoRefusal`` names the member that does not fit."""
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         member = re.search(r"at `\$\.(\w+)", str(error)) or re.search(r"field `(\w+)`", str(error))
-        raise Refused(refusal(400, f"{error}.", param=member[1] if member else None)) from None
+        raise DemoRefusal(refusal(400, f"{error}.", param=member[1] if member else None)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Refused(refusal(400, "We could not parse the JSON body of your request.")) from None
+        raise DemoRefusal(refusal(400, "We could not parse the JSON body of your request.")) from None
 
 
 def _found(name: str) -> Choice:
     choice = find(name)
     if choice is None:
         message = f"The model `{name}` does not exist. GET /v1/models lists those that do."
-        raise Refused(refusal(404, message, code="model_not_found", param="model"))
+        raise DemoRefusal(refusal(404, message, code="model_not_found", param="model"))
     return choice
 
 
-def _listed(model: Model, name: str) -> dict[str, Any]:
+def _listed(model: DemoModel, name: str) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",

@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from proxy.dialects.usage import Usage
 from proxy.exchange import Exchange
 from proxy.observe.mask import Mask
-from proxy.observe.sink import Sink
+from proxy.observe.sink import LogSink
 from proxy.observe.truncate import NAME, truncate
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -81,7 +81,7 @@ class Log:
         self._date = ""
         self._encoder = msgspec.json.Encoder()
         self._mask = Mask()
-        self._sink = Sink(stream, self._notice)
+        self._sink = LogSink(stream, self._notice)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.catch_up: Callable[[], None] = _nothing
 

@@ -20,7 +20,7 @@ PIECE = select.PIPE_BUF
 GATHER = 0.02
 
 
-class Sink:
+class LogSink:
     """Gathers lines and writes them every ``GATHER`` seconds, at once as long as no loop is attached.
 
     It never waits and never raises. What exceeds ``LIMIT`` while the stream is blocked, or cannot be

@@ -46,7 +46,7 @@ FILTERS: dict[str, Callable[[Deployment, Criteria], bool]] = {
 }
 
 
-class _Key(Struct, frozen=True):
+class _CacheKey(Struct, frozen=True):
     tier: int  # its id
     criteria: Criteria
 
@@ -57,7 +57,7 @@ class CriteriaFilter:
     def __init__(self, deployments: Iterable[Deployment]) -> None:
         self._sizes = sorted({deployment.context_size for deployment in deployments})
         # The value holds the tier as well, so that its id cannot be reused.
-        self._cached: LruCache[_Key, tuple[Tier, Tier | None]] = LruCache(MOST_CACHED)
+        self._cached: LruCache[_CacheKey, tuple[Tier, Tier | None]] = LruCache(MOST_CACHED)
 
     def apply(self, tiers: Sequence[Tier], criteria: Criteria) -> tuple[Tier, ...]:
         """The filtered tiers, without empty ones."""
@@ -75,7 +75,7 @@ class CriteriaFilter:
         return Criteria(criteria.tags, criteria.type, size, criteria.json_response, criteria.prefer_fast)
 
     def _filtered(self, tier: Tier, criteria: Criteria) -> Tier | None:
-        key = _Key(id(tier), criteria)
+        key = _CacheKey(id(tier), criteria)
         found = self._cached.get(key)
         if found is None:
             found = tier, _narrowed(tier, criteria)

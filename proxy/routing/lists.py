@@ -18,7 +18,7 @@ NEVER: Final = float("-inf")
 _Key = tuple[str, tuple[str, ...]]
 
 
-class ModelList:
+class FetchedModels:
     """One provider's list. ``names``: from the last successful fetch, in the provider's order."""
 
     __slots__ = ("fetched_at", "fetching", "names", "tried_at")
@@ -40,7 +40,7 @@ class ModelLists:
     """
 
     def __init__(self) -> None:
-        self._lists: dict[_Key, ModelList] = {}
+        self._lists: dict[_Key, FetchedModels] = {}
         self.request: Callable[[Provider], object] = _nothing
         self.changed: Callable[[], None] = _nothing
         self.version = 0
@@ -95,11 +95,11 @@ class ModelLists:
         found = self._list(provider)
         return found.fetching or (now - found.fetched_at >= age and now - found.tried_at >= RETRY)
 
-    def _list(self, provider: Provider) -> ModelList:
+    def _list(self, provider: Provider) -> FetchedModels:
         key = _key(provider)
         found = self._lists.get(key)
         if found is None:
-            found = self._lists[key] = ModelList()
+            found = self._lists[key] = FetchedModels()
         return found
 
 

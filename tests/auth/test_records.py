@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from proxy.auth.apikey import ApiKey
-from proxy.auth.records import DEFAULTS, Reader, Wish, columns
+from proxy.auth.records import DEFAULTS, RecordReader, Wish, columns
 from proxy.config.schema import Limits
 
 ROW: dict[str, Any] = {
@@ -57,7 +57,7 @@ wishes = st.fixed_dictionaries(
 def test_what_was_chosen_comes_back_from_a_row_of_json(wish: Wish) -> None:
     row = msgspec.json.decode(msgspec.json.encode({**ROW, **columns(wish)}))
     told: list[str] = []
-    key = Reader(told.append).key(row)
+    key = RecordReader(told.append).key(row)
     assert {name: getattr(key, name) for name in wish} == wish
     assert (key.id, key.created_at, key.revision) == ("key_1", 1.5, 3)
     assert told == []
@@ -79,7 +79,7 @@ def test_limits_are_kept_as_the_configuration_writes_them() -> None:
 )
 def test_a_row_that_cannot_be_read_is_a_key_that_is_off_and_told_of_once(broken: dict[str, Any]) -> None:
     told: list[str] = []
-    reader = Reader(told.append)
+    reader = RecordReader(told.append)
     off = ApiKey(id="key_1", name="one", hash="sha256:00", enabled=False, revision=3)
     assert [reader.key({**ROW, **broken}) for _ in range(2)] == [off, off]
     assert len(told) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.watch import Stamp, Watch, stamp
+from proxy.config.watch import FileWatch, Stamp, stamp
 
 
 def test_every_way_to_change_a_file_changes_its_stamp(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def look(*stamps: int | None, read: int | None = 1) -> list[bool]:
         return None if number is None else (0, 0, 0, number)
 
     coming = iter(stamps)
-    watch = Watch(lambda path: made(next(coming)))
+    watch = FileWatch(lambda path: made(next(coming)))
     return [bool(watch.changed({A: made(read)})) for _ in stamps]
 
 

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from proxy.demo import faults
-from proxy.demo.answer import DONE, Answer, Cut, Frame, Pause, event, event_stream, json_answer
+from proxy.demo.answer import DONE, Cut, DemoAnswer, Frame, Pause, event, event_stream, json_answer
 
 WORDS = [event(index, "word") for index in range(6)]
 STREAM = event_stream([event("role"), *WORDS, event("stop", "finish"), event("count", "usage"), DONE], 30.0)
 PLAIN = json_answer({"text": "a longer text, so that it has pieces"})
 
 
-def body(answer: Answer) -> bytes:
+def body(answer: DemoAnswer) -> bytes:
     return b"".join(frame.data for frame in answer.frames if isinstance(frame, Frame))
 
 

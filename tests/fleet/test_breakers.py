@@ -57,10 +57,10 @@ async def learned(*replicas: Replica, key: str = "one", state: str = "open") -> 
 
 
 async def over(a: Replica, b: Replica) -> None:
-    """Whatever ``a`` had to say, ``b`` has heard it: words come in order, of which this is the last."""
-    word = secrets.token_hex(4)
-    a.miss("two", word)
-    await until(lambda: word in b["two"].missing_at, "the last word")
+    """Whatever ``a`` had to say, ``b`` has heard it: events come in order, of which this is the last."""
+    event = secrets.token_hex(4)
+    a.miss("two", event)
+    await until(lambda: event in b["two"].missing_at, "the last event")
 
 
 # --- what travels -----------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> 
         await over(b, a)  # after it nothing of b's can be under way
         heard = []
         while len(heard) < 6:
-            news = decode(await within(subscription.next(), "the next word", lambda: heard))
+            news = decode(await within(subscription.next(), "the next event", lambda: heard))
             assert news is not None
             heard.append((news.key, news.event))
     assert heard[:4] == [("one", "open"), ("one", "unavailable"), ("one", "held"), ("one", "closed")]
@@ -216,7 +216,7 @@ async def test_a_replica_does_not_learn_from_itself(pair: Pair) -> None:
     a.reset("one")
     await over(a, b)
     b.reset("two")
-    await learned(a, key="two", state="closed")  # and before it a has heard its own words
+    await learned(a, key="two", state="closed")  # and before it a has heard its own events
     assert a["one"].last == Change("reset")
 
 
@@ -289,7 +289,7 @@ async def test_what_waits_is_sent_when_a_process_ends(corner: Corner) -> None:
     async with Replica(*corner) as b:
         async with Replica(*corner) as a:
             a.trip("one")  # and it closes at once
-        await until(lambda: b["one"].forced_open, "the last word of a")
+        await until(lambda: b["one"].forced_open, "the last event of a")
 
 
 # --- Redis comes and goes ---------------------------------------------------------------------------
@@ -373,7 +373,7 @@ async def test_a_redis_that_stops_answering_is_noticed_and_found_again(monkeypat
         await until(lambda: not a.shared.state.up, "the silence to be noticed")
         a.trip("one")
         own.resume()
-        await until(lambda: b["one"].forced_open, "the word that waited")
+        await until(lambda: b["one"].forced_open, "the event that waited")
 
 
 async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:

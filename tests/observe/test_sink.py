@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pytest
 
-from proxy.observe.sink import LIMIT, PIECE, Sink
+from proxy.observe.sink import LIMIT, PIECE, LogSink
 from tests.support.patience import until
 
 
@@ -50,7 +50,7 @@ def pipe() -> Iterator[Pipe]:
     pipe.stream.close()
 
 
-def fill(sink: Sink, line: bytes) -> int:
+def fill(sink: LogSink, line: bytes) -> int:
     """Lines until well beyond what the pipe and the buffer hold."""
     count = (LIMIT + (1 << 20)) // len(line)
     for _ in range(count):
@@ -72,8 +72,8 @@ class Writes:
         monkeypatch.setattr(os, "write", counted)
 
 
-def gathering(pipe: Pipe) -> Sink:
-    sink = Sink(pipe.stream, notice)
+def gathering(pipe: Pipe) -> LogSink:
+    sink = LogSink(pipe.stream, notice)
     sink.attach(asyncio.get_running_loop())
     return sink
 
@@ -99,14 +99,14 @@ async def test_each_time_what_was_gathered_is_written(pipe: Pipe, monkeypatch: p
 
 
 def test_without_a_loop_a_line_is_written_at_once(pipe: Pipe) -> None:
-    Sink(pipe.stream, notice).put(b"starting\n")
+    LogSink(pipe.stream, notice).put(b"starting\n")
     assert pipe.read() == b"starting\n"
 
 
 async def test_a_file_takes_everything_in_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(monkeypatch)
     with (tmp_path / "log").open("wb", buffering=0) as stream:
-        sink = Sink(stream, notice)
+        sink = LogSink(stream, notice)
         sink.attach(asyncio.get_running_loop())
         for _ in range(1000):
             sink.put(b"x" * 99 + b"\n")
@@ -129,7 +129,7 @@ async def test_a_pipe_is_given_whole_lines_in_pieces_that_cannot_block(
 
 
 async def test_a_line_longer_than_a_piece_arrives_whole(pipe: Pipe) -> None:
-    sink = Sink(pipe.stream, notice)
+    sink = LogSink(pipe.stream, notice)
     line = b"x" * (3 * PIECE) + b"\n"
     sink.put(line)
     sink.put(b"next\n")
@@ -138,7 +138,7 @@ async def test_a_line_longer_than_a_piece_arrives_whole(pipe: Pipe) -> None:
 
 
 def test_a_blocked_reader_blocks_nobody_and_what_was_lost_is_told_later(pipe: Pipe) -> None:
-    sink = Sink(pipe.stream, notice)
+    sink = LogSink(pipe.stream, notice)
     line = b"x" * 999 + b"\n"
     put = fill(sink, line)
     received = b""
@@ -152,7 +152,7 @@ def test_a_blocked_reader_blocks_nobody_and_what_was_lost_is_told_later(pipe: Pi
 
 
 async def test_a_blocked_reader_gets_the_rest_when_it_reads_again(pipe: Pipe) -> None:
-    sink = Sink(pipe.stream, notice)
+    sink = LogSink(pipe.stream, notice)
     line = b"x" * 999 + b"\n"
     sink.attach(asyncio.get_running_loop())
     for _ in range(500):
@@ -174,7 +174,7 @@ async def test_a_blocked_reader_gets_the_rest_when_it_reads_again(pipe: Pipe) ->
 
 
 def test_the_flush_of_the_stop_waits_for_a_slow_reader(pipe: Pipe) -> None:
-    sink = Sink(pipe.stream, notice)
+    sink = LogSink(pipe.stream, notice)
     line = b"x" * 999 + b"\n"
     for _ in range(500):
         sink.put(line)
@@ -193,7 +193,7 @@ def test_the_flush_of_the_stop_waits_for_a_slow_reader(pipe: Pipe) -> None:
 
 
 async def test_a_reader_that_left_hurts_nobody(pipe: Pipe) -> None:
-    sink = Sink(pipe.stream, notice)
+    sink = LogSink(pipe.stream, notice)
     pipe.close_reader()
     for _ in range(3):
         sink.put(b"to nobody\n")
@@ -209,7 +209,7 @@ def test_lines_lost_to_an_error_are_told_when_writing_works_again(
         raise OSError(28, "No space left on device")
 
     with (tmp_path / "log").open("wb", buffering=0) as stream:
-        sink = Sink(stream, notice)
+        sink = LogSink(stream, notice)
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", full)
             sink.put(b"one\n")
@@ -220,7 +220,7 @@ def test_lines_lost_to_an_error_are_told_when_writing_works_again(
 
 def test_a_closed_stream_in_memory_hurts_nobody() -> None:
     stream = io.BytesIO()
-    sink = Sink(stream, notice)
+    sink = LogSink(stream, notice)
     stream.close()
     sink.put(b"to nobody\n")
     sink.flush()
@@ -239,7 +239,7 @@ async def test_gathered_lines_are_written_at_once_behind_what_waits(
 
 
 def test_of_gathered_lines_as_many_are_kept_as_there_is_room_for(pipe: Pipe) -> None:
-    sink = Sink(pipe.stream, notice)
+    sink = LogSink(pipe.stream, notice)
     line = b"x" * 999 + b"\n"
     put = fill(sink, line)
     sink.write(line * 10)

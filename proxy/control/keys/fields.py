@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from proxy.auth.records import Wish
 from proxy.config.checks import kinds, moment
 from proxy.config.mistakes import Mistakes, join, near, shown
-from proxy.config.reader import Reader
+from proxy.config.reader import ConfigReader
 from proxy.control.keys.schemas import KeyChange, KeyRotation
 from proxy.errors import ClientFault
 
@@ -93,8 +93,8 @@ def _columns(body: Mapping[str, Any], now: float, mistakes: _FieldMistakes) -> W
     return cast(Wish, columns if expiry is UNSET else columns | {"expires_at": expiry})
 
 
-def _reader(mistakes: _FieldMistakes) -> Reader:
-    return Reader("", mistakes, None, kinds(Path(), None))
+def _reader(mistakes: _FieldMistakes) -> ConfigReader:
+    return ConfigReader("", mistakes, None, kinds(Path(), None))
 
 
 def _known(body: Mapping[str, Any], names: tuple[str, ...], mistakes: _FieldMistakes) -> dict[str, Any]:
