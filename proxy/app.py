@@ -49,9 +49,9 @@ from proxy.routing.catalog import Catalog
 from proxy.routing.live import policy_of, window_of
 from proxy.running_config import RunningConfig
 from proxy.runtime.shutdown import ShutdownStack
-from proxy.server.connection import Server
 from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS, Listener
+from proxy.server.server import Server
 from proxy.serving import Serving
 
 MEGABYTE = 1024 * 1024

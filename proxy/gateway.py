@@ -41,8 +41,8 @@ from proxy.routing.endpoints import MODELS, UNROUTED
 from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
 from proxy.server.body import BodyReader
-from proxy.server.connection import Request
 from proxy.server.flush import Flush
+from proxy.server.request import Request
 from proxy.serving import Handler
 
 Answer = Callable[[Responder], Awaitable[None]]

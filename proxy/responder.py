@@ -25,9 +25,9 @@ from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.routes import Route
 from proxy.server.body import BodyReader
-from proxy.server.connection import Request
 from proxy.server.flush import send
 from proxy.server.outlet import Outlet
+from proxy.server.request import Request
 from proxy.wire.document import is_json
 
 _DECISION = istr("x-router-decision")
@@ -113,7 +113,22 @@ class Responder:
 
     def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
         """The header lines of a relayed answer; ``kind`` is its media type."""
-        return b"".join((provider_lines, _own_lines(kind), self._router_lines(), self.request.response_lines))
+        exchange, deployment = self.exchange, self._deployment
+        if deployment is not None and len(exchange.attempts) == 1 and not exchange.fallback_used:
+            router_lines = deployment.router_lines or router_metadata.lines(exchange, deployment)  # made once
+        else:
+            router_lines = router_metadata.lines(exchange, deployment)
+        return b"".join(
+            (
+                provider_lines,
+                _own_lines(kind),
+                b"x-request-id: %b\r\n" % exchange.request_id.encode(),
+                router_lines,
+                b"" if exchange.reservation is None else exchange.reservation.header_lines(),
+                self.decision,
+                self.request.response_lines,
+            )
+        )
 
     def wrap_outlet(self) -> None:
         """Let the hooks see the answer. They are asked once."""
@@ -230,7 +245,7 @@ class Responder:
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:
             self.request.reply.keep_alive = False
-        refuse(outlet, fault, self._router_lines() + self.request.response_lines, writer)
+        refuse(outlet, fault, self.lines(b"application/json"), writer)
 
     def relay_error(self, answer: CollectedAnswer) -> None:
         """The provider's own error, which is the client's affair, without credentials and names of accounts."""
@@ -257,19 +272,10 @@ class Responder:
         self.outlet.send(status, _JSON + self.lines(b"application/json", lines), body)
 
     def _json_lines(self) -> bytes:
-        return b"".join((_JSON, _NOSNIFF, self._router_lines(), self.request.response_lines))
-
-    def _router_lines(self) -> bytes:
-        exchange = self.exchange
-        return b"x-request-id: %b\r\n%b%b%b" % (
-            exchange.request_id.encode(),
-            router_metadata.lines(exchange, self._deployment),
-            b"" if exchange.reservation is None else exchange.reservation.header_lines(),
-            self.decision,
-        )
+        return _JSON + self.lines(b"application/json")
 
 
-def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = b"", writer: Writer = CHAT.writer) -> None:
+def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = _NOSNIFF, writer: Writer = CHAT.writer) -> None:
     """An error response. Without a ``writer`` in OpenAI's dialect."""
     retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
@@ -277,6 +283,4 @@ def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = b"", writer: Writ
     ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorized) else b""
     upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
     final = _FINAL if fault.should_retry is False else b""
-    outlet.send(
-        fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, _NOSNIFF, lines)), writer.error_body(fault)
-    )
+    outlet.send(fault.status, b"".join((_JSON, retry, final, allow, ask, upgrade, lines)), writer.error_body(fault))

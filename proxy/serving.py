@@ -18,9 +18,9 @@ from proxy.errors import ClientFault, ClientGone, GatewayError, LoopDetected, Ov
 from proxy.observe.bridge import place
 from proxy.observe.log import Log
 from proxy.responder import refuse
-from proxy.server.connection import Request
 from proxy.server.guard import HostOriginGuard
 from proxy.server.reply import Reply
+from proxy.server.request import Request
 
 END_SECS = 5.0  # after the drain, for handlers that ignore their cancellation
 

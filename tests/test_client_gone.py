@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.relay import upstream_call
-from proxy.server import connection as server
+from proxy.server import departure
 from tests.support import (
     Blackhole,
     Chunk,
@@ -47,7 +47,7 @@ ROLE, HELLO = EVENTS[0], EVENTS[1]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is noticed only by looking after paused sockets is noticed too late for these tests."""
-    monkeypatch.setattr(server, "DEPARTURE_CHECK_SECS", 3600.0)
+    monkeypatch.setattr(departure, "INTERVAL", 3600.0)
 
 
 @pytest.fixture
@@ -428,8 +428,8 @@ async def test_while_its_upload_is_paused_it_is_noticed_within_five_seconds(
 ) -> None:
     """Nobody reads its socket then. An answer to half an upload is worth no drain."""
     monkeypatch.undo()
-    assert server.DEPARTURE_CHECK_SECS < 5
-    monkeypatch.setattr(server, "DEPARTURE_CHECK_SECS", 0.1)
+    assert departure.INTERVAL < 5
+    monkeypatch.setattr(departure, "INTERVAL", 0.1)
     up.on_head(lambda request: [PauseReading(), Stall()])
     config = one_provider(up, provider={"passthrough": ["POST /files"], "onDisconnect": on_disconnect})
     async with Gateway(config) as gw:
@@ -447,7 +447,7 @@ async def test_while_a_pipelined_upload_is_paused_too(
     leave: Any, up: Upstream, gw: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its next request fills our buffers while the provider still works on this one."""
-    monkeypatch.setattr(server, "DEPARTURE_CHECK_SECS", 0.1)
+    monkeypatch.setattr(departure, "INTERVAL", 0.1)
     up.on(lambda request: [Stall()])
     client = await gw.client()
     await client.request("POST", CHAT, json=CALL)

@@ -207,7 +207,7 @@ async def test_whatever_bytes_come_the_front_stays_healthy(caplog: pytest.LogCap
         await until(lambda: not listener.server.connections, "every connection to be gone")
         await until(lambda: not gw.app.metrics.in_flight, "every request to be settled")
         await until(lambda: not len(gateway._context.ticker), "every clock to have been stopped")
-        assert listener.server.doorman.connections == 0
+        assert listener.server.limiter.connections == 0
         assert gw.app.metrics.in_flight == 0
         assert gateway._context.budget.used == 0
         await within(_closed(up), "the provider's idle connections to be closed", lambda: up.connections[-1])

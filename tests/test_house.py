@@ -26,14 +26,12 @@ Origins
 """
 
 LONG_FILES = """
-server/connection.py
 """
 
 LARGE_CLASSES = """
 Application
 Breaker
 ConfigReader
-Connection
 ServerTls
 """
 

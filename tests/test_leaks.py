@@ -311,6 +311,6 @@ async def uncollected() -> None:
             kinds = (
                 "proxy.exchange.Exchange",
                 "proxy.relay.upstream_call.UpstreamCall",
-                "proxy.server.connection.Request",
+                "proxy.server.request.Request",
             )
             assert {kind: after[kind] - before[kind] for kind in kinds} == dict.fromkeys(kinds, 0), scene

@@ -15,8 +15,8 @@ from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault, ClientGone, GatewayError, ShuttingDown
 from proxy.observe.log import Log
 from proxy.responder import refuse
-from proxy.server.connection import Request
 from proxy.server.reply import Reply
+from proxy.server.request import Request
 from proxy.serving import Handler, Serving
 from tests.support import until, within
 

@@ -63,7 +63,7 @@ async def gw(up: Upstream, files: dict[str, str]) -> AsyncIterator[Gateway]:
             client.close()
         listener = gw.app._listener
         assert listener is not None
-        await until(lambda: not listener.server.doorman.connections, f"every connection to be gone: {listener}")
+        await until(lambda: not listener.server.limiter.connections, f"every connection to be gone: {listener}")
         assert listener._termination is not None
         assert not listener._termination.handshakes
         assert not any("Traceback" in line or "exception" in line for line in gw.log_lines), gw.log_lines

@@ -172,7 +172,7 @@ async def test_a_connection_that_closes_with_unsent_bytes_ends_after_the_client_
             assert not connection.writing_paused
             if idle == 60:
                 await client.send(client.encode("GET", "/nowhere", [("Connection", "close")]))
-            await until(lambda: found.server.doorman.connections == 0, "the connection to end")
+            await until(lambda: found.server.limiter.connections == 0, "the connection to end")
 
 
 async def test_a_page_is_the_same_for_head_and_for_http_1_0() -> None:

@@ -17,7 +17,7 @@ from proxy.errors import GatewayError, Unauthorized
 from proxy.identity import Client
 from proxy.net.address import TrustedProxies, key_of, peer_of
 from proxy.responder import Responder
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 Handler = Callable[[Responder], Awaitable[None]]
 Find = Callable[[bytes], Awaitable[ApiKey | None]]

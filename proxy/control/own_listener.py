@@ -11,7 +11,7 @@ from proxy.config.schema import Admin, ServerSettings
 from proxy.control.http.responses import send_error
 from proxy.control.http.router import Router
 from proxy.errors import ClientFault, GatewayError
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from proxy.serving import Handler
 
 _HEALTH: Final = ("/health", "/health/live", "/ready")

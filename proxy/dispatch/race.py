@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.exchange import Attempt
-from proxy.server.connection import Flow
+from proxy.server.request import Flow
 
 
 class Lost(Exception):

@@ -25,9 +25,9 @@ from proxy.relay.context import TransportContext
 from proxy.relay.pump import AnswerPump
 from proxy.relay.upload import upload
 from proxy.relay.upstream_request import Segments, UpstreamRequest
-from proxy.server.connection import Request
 from proxy.server.form import slices
 from proxy.server.outlet import Outlet
+from proxy.server.request import Request
 
 # Below this it is cheaper to copy the pieces of a request together than to hand them over one by one.
 JOIN_BELOW: Final = 64 * 1024

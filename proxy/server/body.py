@@ -18,7 +18,7 @@ from proxy.errors import ClientFault, ClientGone
 from proxy.net.budget import Budget
 from proxy.net.codings import CODINGS, decoder_of
 from proxy.net.inflate import BadCompression
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 TURN = 512 * 1024  # bytes, coming in or decoded, after which the rest of the loop has its turn
 MIN_RATE = 1024  # bytes per second that a body must keep up on the whole, beyond its first timeout
@@ -81,9 +81,9 @@ class BodyReader(Struct, eq=False):
             and len(payload._buffer) == 1
             and not (payload._cursor or payload._protocol._reading_paused)
         ):
-            # Most bodies lie there as one piece that nobody touched yet, and kept no further bytes from coming: it is
-            # handed out as it is. The reader's own way is six calls, for an account that nobody looks at any more.
+            # The usual body: one piece, and reading was never paused. The reader's own way costs six calls.
             data = payload._buffer.popleft()
+            request.body_read = True
         elif payload.is_eof() and payload.exception() is None:
             data = payload.read_nowait(-1)
         else:

@@ -39,7 +39,7 @@ class ConnectionLimiter:
     def __repr__(self) -> str:
         return f"<Doorman {self.connections} in, {len(self._farewells)} on their way out>"
 
-    def enter(self, address: str) -> Overloaded | None:
+    def admit(self, address: str) -> Overloaded | None:
         """``None``: come in, and ``leave`` once; otherwise why not. ``""`` is the address of a unix socket's peers."""
         if self.connections >= self._most:
             return Overloaded("The gateway has as many connections as it may.", code="too_many_connections")
@@ -54,7 +54,7 @@ class ConnectionLimiter:
         self.connections += 1
         return None
 
-    def leave(self, address: str) -> None:
+    def release(self, address: str) -> None:
         """A connection that was let in has ended."""
         self.connections -= 1
         if self._most_of_address and address:

@@ -16,8 +16,8 @@ from proxy.net.clocks import Subject, Ticker, Watch
 
 if TYPE_CHECKING:  # both stand on this module
     from proxy.net.budget import Budget
-    from proxy.server.connection import Request
     from proxy.server.outlet import Outlet
+    from proxy.server.request import Request
 
 PIECE = 64 * 1024  # bytes written at a time of a body that is larger: as much as any connection may hold
 

@@ -17,8 +17,8 @@ from proxy.config.exposure import is_local
 from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault
 from proxy.net.headers import ascii_value
-from proxy.server.connection import Request
-from proxy.server.origins import Origins
+from proxy.server.origins import CorsOrigins
+from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 
 REMEMBERED = 1000
@@ -59,7 +59,7 @@ class HostOriginGuard:
         scraped_by_any_name = protect_metrics or not is_local(settings)
         self._any_host_at = PROBES | {"/metrics"} if scraped_by_any_name else PROBES
         self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end before us
-        self._origins = Origins(settings.cors_origins)
+        self._origins = CorsOrigins(settings.cors_origins)
         self._good: set[str] = set()  # Host values that passed, to spare the parsing
 
     def check(self, request: Request) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from proxy.config.listening import address
 from proxy.config.schema import ServerSettings as Settings
 from proxy.runtime.listening import listen
-from proxy.server.connection import Server
+from proxy.server.server import Server
 from proxy.server.tls_listener import TlsListener
 
 BACKLOG = 2048
@@ -32,7 +32,7 @@ class Listener:
         self._accepting: list[asyncio.AbstractServer] = []  # one for each socket
 
     def __repr__(self) -> str:
-        return f"<Listener {self._settings.unix_socket or self.port} {self.server.doorman!r}>"
+        return f"<Listener {self._settings.unix_socket or self.port} {self.server.limiter!r}>"
 
     async def start(self) -> None:
         """Raises ConfigError for a certificate that cannot be used, OSError where the address cannot be had: the
@@ -74,7 +74,7 @@ class Listener:
         await asyncio.sleep(0)  # those just accepted are made known
         if self._termination is not None:
             self._termination.dismiss()
-        self.server.doorman.dismiss()
+        self.server.limiter.dismiss()
         self.server.pre_shutdown()
         await self.server.shutdown(CLEANUP_SECS)
 

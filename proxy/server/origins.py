@@ -20,7 +20,7 @@ _HOST: Final = r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])"
 _PORT: Final = r"(?::[0-9]{1,5})?"
 
 
-class Origins:
+class CorsOrigins:
     """Exact origins, patterns, ``null`` and ``*``, as ``config.checks.origin`` admits them.
 
     In a pattern ``*.`` at the beginning of the host stands for one label or more, ``*`` as the host for any, and ``*``

@@ -7,6 +7,7 @@ import struct
 from asyncio import Transport
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import ClassVar
 
 from proxy.errors import GatewayError
 from proxy.server.outlet import Outlet
@@ -54,6 +55,7 @@ class Reply(Outlet):
         "status",
     )
 
+    security: ClassVar[bytes] = b""  # header lines of every answer
     begun: bool
     ended: bool
 
@@ -76,14 +78,16 @@ class Reply(Outlet):
         return f"<Reply {self.status or '-'} {state} {self.bytes_out} bytes>"
 
     def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
-        size = len(body)
-        head = self._head(status, header_lines, b"" if status in _BODILESS else b"Content-Length: %d\r\n" % size)
-        self.begun = self.ended = True
+        framing = b"" if status in _BODILESS else b"Content-Length: %d\r\n" % len(body)
+        connection = b"" if self.keep_alive and not self.http10 else self._connection()
         if self.head_only:
-            self._transport.write(head)
-        else:
-            self.bytes_out += size
-            self._transport.write(head + body)
+            body = b""
+        self.status = status
+        self.begun = self.ended = True
+        self.bytes_out += len(body)
+        self._transport.write(
+            b"".join((_STATUS_LINES[status], self.security, header_lines, framing, connection, b"\r\n", body))
+        )
 
     def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
         """Chunked without a ``length``; to an HTTP/1.0 client the body then ends with the connection."""
@@ -99,7 +103,9 @@ class Reply(Outlet):
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunked = not self.head_only
         self._remaining = None if self.head_only else length
-        head = self._head(status, header_lines, framing)
+        connection = b"" if self.keep_alive and not self.http10 else self._connection()
+        head = b"".join((_STATUS_LINES[status], self.security, header_lines, framing, connection, b"\r\n"))
+        self.status = status
         self.begun = True
         self._transport.write(head + self._frame(first) if first and not self.head_only else head)
 
@@ -147,11 +153,6 @@ class Reply(Outlet):
 
     def detach(self) -> None:
         self._transport = _NULL_TRANSPORT
-
-    def _head(self, status: int, header_lines: bytes, framing: bytes) -> bytes:
-        self.status = status
-        connection = b"" if self.keep_alive and not self.http10 else self._connection()
-        return b"".join((_STATUS_LINES[status], header_lines, framing, connection, b"\r\n"))
 
     def _connection(self) -> bytes:
         return b"Connection: keep-alive\r\n" if self.keep_alive else b"Connection: close\r\n"

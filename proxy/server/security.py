@@ -59,5 +59,4 @@ class SecureReply(Reply):
 
     __slots__ = ()
 
-    def _head(self, status: int, header_lines: bytes, framing: bytes) -> bytes:
-        return super()._head(status, HSTS + header_lines, framing)
+    security = HSTS

@@ -64,8 +64,8 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = wire = cast("asyncio.Transport", transport)
         self._address = address_of(wire)
-        doorman = self._termination.doorman
-        refusal = doorman.enter(self._address)
+        limiter = self._termination.limiter
+        refusal = limiter.admit(self._address)
         if refusal is not None:  # to say why would take the handshake that it is to spare us
             self._refuse(str(refusal.code))
             return
@@ -177,12 +177,12 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
             return
         except ssl.SSLError:
             self._send()  # the alert that says why
-            self._termination.doorman.rejected("tls_handshake_failed")
+            self._termination.limiter.rejected("tls_handshake_failed")
             self.close()
             return
         self._send()
         self._end_handshake()
-        self._connection = self._termination.server.secured()
+        self._connection = self._termination.server.over_tls()
         self._connection.connection_made(self)
         self._read()
 
@@ -226,7 +226,7 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
     # -- coming to nothing ----------------------------------------------------------------------------
 
     def _refuse(self, reason: str) -> None:
-        self._termination.doorman.rejected(reason)
+        self._termination.limiter.rejected(reason)
         self.abort()
 
     def _refuse_plain(self, first: int) -> None:
@@ -237,13 +237,13 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         self._over = True
         self._leave()
         fault = ClientFault("This port speaks TLS, not plain HTTP.", code="plain_on_tls_port")
-        self._termination.doorman.turn_away(self._wire, fault)
+        self._termination.limiter.turn_away(self._wire, fault)
 
     def _leave(self) -> None:
         self._end_handshake()
         if self._inside:
             self._inside = False
-            self._termination.doorman.leave(self._address)
+            self._termination.limiter.release(self._address)
 
     def _end_handshake(self) -> None:
         self._termination.end(self)

@@ -6,7 +6,7 @@ import ssl
 
 from proxy.config.schema import ListenTls
 from proxy.errors import ConfigError
-from proxy.server.connection import Server
+from proxy.server.server import Server
 from proxy.server.tls import ServerTls
 
 HANDSHAKE_SECS = 10.0
@@ -21,7 +21,7 @@ class TlsListener:
 
     def __init__(self, server: Server, tls: ListenTls, most: int, handshake_secs: float = HANDSHAKE_SECS) -> None:
         self.server = server
-        self.doorman = server.doorman
+        self.limiter = server.limiter
         self.handshake_secs = handshake_secs
         self.context = context(tls)
         # One for all: what is read into it is taken out before anybody else reads.

@@ -31,7 +31,7 @@ from proxy.providers.keys import Key
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.control.server import ControlServer
 from tests.observe.exchanges import settled
 from tests.support.gateway import to_config

@@ -19,9 +19,10 @@ from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
 from proxy.responder import refuse
-from proxy.server.connection import Request, Server
 from proxy.server.flush import Flushing
 from proxy.server.listener import Listener
+from proxy.server.request import Request
+from proxy.server.server import Server
 from tests.support import Answer, RawClient, within
 from tests.support.clock import FakeClock
 

@@ -17,8 +17,8 @@ from multidict import CIMultiDict
 from proxy.errors import GatewayError
 from proxy.net.budget import Budget
 from proxy.server.body import TURN, BodyReader
-from proxy.server.connection import Request
 from proxy.server.rare import has_rare
+from proxy.server.request import Request
 from tests.support import (
     PauseReading,
     RawClient,

@@ -165,13 +165,13 @@ async def test_a_stop_says_goodbye_to_idle_clients_and_leaves_nobody(tls: Listen
         idle, fresh = [await front.secure(authority.client_context()) for _ in range(2)]
         assert (await idle.fetch("GET", "/")).status == 200
         mute = front.silent()
-        await until(lambda: front.doorman.connections == 3, "all of them to be in")
+        await until(lambda: front.limiter.connections == 3, "all of them to be in")
         await front.listener.stop()
         for client in (idle, fresh):
             assert await client.eof() == b""
             assert not client.truncated
         assert await ended(mute) == b""
-        await until(lambda: not front.doorman.connections, "all of them to be gone")
+        await until(lambda: not front.limiter.connections, "all of them to be gone")
 
 
 async def test_after_a_stop_nobody_listens() -> None:

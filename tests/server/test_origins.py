@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config import checks
-from proxy.server.origins import Origins
+from proxy.server.origins import CorsOrigins
 
 
 def allowed(*configured: str, origin: str) -> bool:
-    return Origins(map(checks.origin, configured)).lines(origin).startswith(f"Access-Control-Allow-Origin: {origin}\r\n".encode())  # fmt: skip
+    return CorsOrigins(map(checks.origin, configured)).lines(origin).startswith(f"Access-Control-Allow-Origin: {origin}\r\n".encode())  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_pattern_allows_what_it_stands_for(pattern: str, origin: str) -> None:
     ],
 )
 def test_a_pattern_allows_nothing_else(pattern: str, origin: str) -> None:
-    assert Origins([checks.origin(pattern)]).lines(origin) == b""
+    assert CorsOrigins([checks.origin(pattern)]).lines(origin) == b""
 
 
 def test_every_origin_gets_its_own_name_back_however_often_it_comes() -> None:
-    origins = Origins(["http://localhost:*"])
+    origins = CorsOrigins(["http://localhost:*"])
     for _ in range(2):
         for number in range(2000):
             origin = f"http://localhost:{number}"
@@ -66,5 +66,5 @@ def test_every_origin_gets_its_own_name_back_however_often_it_comes() -> None:
 
 @given(st.text())
 def test_no_text_of_a_client_leaves_the_header_line(origin: str) -> None:
-    lines = Origins(["https://*", "http://*:*", "null"]).lines(origin)
+    lines = CorsOrigins(["https://*", "http://*:*", "null"]).lines(origin)
     assert lines == b"" or lines.startswith(b"Access-Control-Allow-Origin: %b\r\nVary" % origin.encode("ascii"))

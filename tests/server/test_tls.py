@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.config.schema import ListenTls
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.support import Authority, until, within
 from tests.support.front import Front, ended
 from tests.support.secure import SecureClient
@@ -165,7 +165,7 @@ async def test_a_client_that_leaves_is_noticed_however_it_leaves(
             client.reset()
         case "half":
             client.half_close()
-    await until(lambda: not front.doorman.connections, "the client to be gone")
+    await until(lambda: not front.limiter.connections, "the client to be gone")
     front.hold.set()
 
 
@@ -173,7 +173,7 @@ async def test_a_goodbye_between_two_requests_is_returned(front: Front, trusting
     client = await front.secure(trusting)
     assert (await client.fetch("POST", "/", body=b"hello")).body == b"hello"
     await client.say_goodbye()
-    await until(lambda: not front.doorman.connections, "the client to be gone")
+    await until(lambda: not front.limiter.connections, "the client to be gone")
 
 
 async def test_the_last_answer_of_a_connection_ends_with_a_goodbye(front: Front, trusting: ssl.SSLContext) -> None:
@@ -219,7 +219,7 @@ async def test_a_record_that_was_tampered_with_ends_the_connection(
     record[place] ^= 1
     await asyncio.get_running_loop().sock_sendall(client._socket, record)
     client.half_close()
-    await until(lambda: not front.doorman.connections, "the connection to be ended")
+    await until(lambda: not front.limiter.connections, "the connection to be ended")
     assert front.server.requests_count == 1
     assert caplog.records == []
 
@@ -236,7 +236,7 @@ async def test_random_bytes_never_do_more_than_end_their_own_connection(
         mute.shutdown(1)
         await ended(mute)
     assert (await steady.fetch("POST", "/", body=b"hello")).body == b"hello"
-    await until(lambda: front.doorman.connections == 1, "the others to be gone")
+    await until(lambda: front.limiter.connections == 1, "the others to be gone")
     assert caplog.records == []
 
 

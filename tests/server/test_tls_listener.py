@@ -99,7 +99,7 @@ async def test_a_handshake_that_is_done_counts_no_more(tls: ListenTls, authority
         for _ in range(3):
             await front.secure(authority.client_context())
             await until(lambda: not front.termination.handshakes, "the gateway to have heard the last of it")
-        assert front.doorman.connections == 3
+        assert front.limiter.connections == 3
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00"])
@@ -118,7 +118,7 @@ async def test_over_tls_too_many_connections_are_closed_without_a_word(tls: List
         client = await front.secure(authority.client_context())
         assert await ended(front.silent()) == b""
         front.silent("127.0.0.2")
-        await until(lambda: front.doorman.connections == 2, "the second to be in")
+        await until(lambda: front.limiter.connections == 2, "the second to be in")
         assert await ended(front.silent("127.0.0.3")) == b""
         assert front.rejected == ["too_many_connections_of_address", "too_many_connections"]
         assert (await client.fetch("GET", "/")).status == 200
@@ -127,7 +127,7 @@ async def test_over_tls_too_many_connections_are_closed_without_a_word(tls: List
 async def test_a_load_balancer_that_only_connects_is_no_failure(tls: ListenTls) -> None:
     async with Front(tls=tls) as front:
         front.silent().close()
-        await until(lambda: not front.doorman.connections, "it to be gone")
+        await until(lambda: not front.limiter.connections, "it to be gone")
         assert front.rejected == []
 
 
@@ -144,7 +144,7 @@ async def test_plain_http_is_told_that_this_port_speaks_tls(tls: ListenTls, capl
         assert answer.header("strict-transport-security") is None
         assert await client.eof() == b""
         assert front.rejected == ["plain_on_tls_port"]
-        await until(lambda: not front.doorman.connections, "its place to be free")
+        await until(lambda: not front.limiter.connections, "its place to be free")
     assert caplog.records == []
 
 
@@ -176,4 +176,4 @@ async def test_a_client_that_does_not_trust_the_certificate_is_counted(tls: List
     async with Front(tls=tls) as front:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await front.secure(ssl.create_default_context())
-        await until(lambda: not front.doorman.connections, "it to be gone")
+        await until(lambda: not front.limiter.connections, "it to be gone")

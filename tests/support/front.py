@@ -15,11 +15,12 @@ from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
 from proxy.responder import refuse
-from proxy.server.connection import Request, Server
 from proxy.server.connection_limit import ConnectionLimiter
 from proxy.server.flush import Flushing
 from proxy.server.listener import Listener
 from proxy.server.reply import Reply
+from proxy.server.request import Request
+from proxy.server.server import Server
 from proxy.server.tls_listener import TlsListener
 from tests.support.client import RawClient
 from tests.support.patience import until, within
@@ -56,9 +57,9 @@ class Front:
             client.close()
         await within(self.listener.stop(), "the listener to stop")
         if error is None:
-            await until(lambda: not self.doorman.connections, f"every connection to be gone: {self.listener}")
-            await until(lambda: not self.doorman._farewells, "those turned away to be gone")
-            assert self.doorman._of_address == {}
+            await until(lambda: not self.limiter.connections, f"every connection to be gone: {self.listener}")
+            await until(lambda: not self.limiter._farewells, "those turned away to be gone")
+            assert self.limiter._of_address == {}
             assert not self.settings.tls or self.termination.handshakes == set()
             assert self.problems == []
 
@@ -73,8 +74,8 @@ class Front:
         refuse(reply, fault)
 
     @property
-    def doorman(self) -> ConnectionLimiter:
-        return self.server.doorman
+    def limiter(self) -> ConnectionLimiter:
+        return self.server.limiter
 
     @property
     def termination(self) -> TlsListener:

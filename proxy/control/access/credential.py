@@ -19,7 +19,7 @@ from urllib.parse import quote
 from proxy.config.schema import Admin
 from proxy.control.access import token_file
 from proxy.errors import ConfigError
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 COOKIE: Final = "sluice_admin"
 SESSION_SECS: Final = 12 * 3600

@@ -11,7 +11,7 @@ from proxy.auth.presented import all_presented
 from proxy.control.access.credential import AdminCredential, session_of
 from proxy.control.access.throttle import LoginThrottle
 from proxy.errors import ClientFault, Unauthorized
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
 

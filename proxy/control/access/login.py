@@ -16,7 +16,7 @@ from proxy.control.http.requests import MAX_PARAMETERS, RequestBodies
 from proxy.control.http.responses import redirect, send_no_content
 from proxy.control.http.router import ControlRoute
 from proxy.errors import ClientFault
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 HOME: Final = "/"
 

@@ -11,7 +11,7 @@ from proxy.errors import RateLimited
 from proxy.limits.base import Cost, Limit
 from proxy.limits.memory import Memory
 from proxy.net.address import key_of
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 FAILURE_SECS: Final = 0.3  # delay of the response to a wrong guess
 MAX_ADDRESSES: Final = 10_000  # of which wrong guesses are remembered

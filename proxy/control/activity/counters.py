@@ -20,7 +20,7 @@ from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
 from proxy.observe.metrics import Metrics
 from proxy.routing.listing import available
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 
 class TokenTotals(Struct):

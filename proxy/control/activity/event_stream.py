@@ -22,7 +22,7 @@ from proxy.control.http.router import ControlRoute
 from proxy.control.http.streaming import ReplyWriter, aiohttp_request
 from proxy.control.live import ReloadResult
 from proxy.errors import Overloaded
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 HEARTBEAT_SECS: Final = 15.0  # load balancers close a connection after 30 to 60 s of silence
 _HEAD: Final = b"Content-Type: text/event-stream\r\nX-Content-Type-Options: nosniff\r\n" + NO_STORE

@@ -20,7 +20,7 @@ from proxy.control.live import LiveConfig
 from proxy.errors import ClientFault
 from proxy.exchange import Outcome
 from proxy.observe.mask import Mask
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 
 class RequestFilter(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from proxy.control.http.responses import JSON_HEADERS, send_json
 from proxy.control.http.router import ControlRoute
 from proxy.errors import ClientFault
 from proxy.routing.statistics import Statistics
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 # Deployments that are formatted before other tasks run: about 1 ms.
 SLICE: Final = 16

@@ -11,7 +11,7 @@ from proxy.control.http.responses import JSON_HEADERS
 from proxy.control.http.router import ControlRoute
 from proxy.control.openapi.api import ModelListView
 from proxy.providers.provider import Provider
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 
 class ModelListSource(Protocol):

@@ -25,7 +25,7 @@ from proxy.control.openapi.calls import EXAMPLES
 from proxy.control.openapi.errors import API_ERRORS
 from proxy.errors import ClientFault
 from proxy.identity import Client
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from proxy.serving import Handler, Serving
 
 BeginAs = Callable[[Client, Request], tuple[Handler[Any], object]]

@@ -34,7 +34,7 @@ from proxy.control.http.responses import JSON_HEADERS, send_json
 from proxy.control.http.router import ControlRoute
 from proxy.observe.gauges import STATES
 from proxy.observe.lag import Lag
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from proxy.serving import Serving
 
 _encode = json.Encoder().encode

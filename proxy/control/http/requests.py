@@ -14,7 +14,7 @@ import msgspec
 from proxy.errors import ClientFault
 from proxy.net.budget import Budget
 from proxy.server.body import BodyReader
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from proxy.wire import document
 
 T = TypeVar("T")

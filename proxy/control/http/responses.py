@@ -8,7 +8,8 @@ from msgspec import json
 
 from proxy import responder
 from proxy.errors import GatewayError
-from proxy.server.connection import Request
+from proxy.server.request import Request
+from proxy.server.security import NOSNIFF
 
 NO_STORE: Final = b"Cache-Control: no-store\r\n"
 JSON_HEADERS: Final = b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n" + NO_STORE
@@ -39,4 +40,4 @@ def send_error(request: Request, fault: GatewayError, header_lines: bytes = b"")
         return
     if fault.status in _BODY_UNREAD or request.body_withheld:
         reply.keep_alive = False
-    responder.refuse(reply, fault, NO_STORE + header_lines)
+    responder.refuse(reply, fault, NOSNIFF + NO_STORE + header_lines)

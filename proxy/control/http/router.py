@@ -14,7 +14,7 @@ from proxy.control.access.gate import Gate, SessionExpired
 from proxy.control.http.operation import Operation
 from proxy.control.http.responses import send_error
 from proxy.errors import ClientFault, GatewayError
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from proxy.serving import Handler
 
 # Paths that always belong to the control plane, whether or not a route exists: never treated as paths of the API.

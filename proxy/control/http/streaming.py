@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.net.clocks import Watch
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler

@@ -19,7 +19,7 @@ from proxy.control.keys.schemas import KeyChange, KeyListQuery, KeyRotation, New
 from proxy.control.keys.views import CONFIGURED, KeyList, KeyView, NewKeyView, key_list, key_view, new_key_view
 from proxy.control.live import LiveConfig
 from proxy.errors import ClientFault, ConfigError, GatewayError
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 _PATH: Final = "/auth/api-keys"
 _ONE: Final = f"{_PATH}/{{id}}"

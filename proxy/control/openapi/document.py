@@ -14,8 +14,8 @@ from proxy.control.openapi import api, headers
 from proxy.control.openapi.errors import Error, error_components
 from proxy.control.openapi.paths import control_paths
 from proxy.control.openapi.schemas import Schemas
-from proxy.server.connection import Request
 from proxy.server.flush import send
+from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 
 _HEADER_LINES: Final = b"Content-Type: application/json\r\n" + NOSNIFF + b"Cache-Control: no-cache\r\n"

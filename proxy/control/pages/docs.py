@@ -12,7 +12,7 @@ from typing import Final
 
 from proxy.control.http.router import ControlRoute
 from proxy.control.pages.files import FILE_HEADERS, StaticFile, content_type, read_file, send_file, unknown_file
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from proxy.server.security import page_lines
 
 _FILES: Final = (

@@ -10,8 +10,8 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.errors import ClientFault
-from proxy.server.connection import Request
 from proxy.server.flush import send
+from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 
 # no-cache: stored, but revalidated on each use, so a new version of the gateway is used at once.

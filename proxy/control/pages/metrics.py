@@ -11,8 +11,8 @@ from proxy.control.http.router import ControlRoute
 from proxy.net.budget import Budget
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Metrics
-from proxy.server.connection import Request
 from proxy.server.flush import send
+from proxy.server.request import Request
 
 _HEADER_LINES: Final = b"Content-Type: %b\r\nX-Content-Type-Options: nosniff\r\n"
 

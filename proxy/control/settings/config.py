@@ -14,7 +14,7 @@ from proxy.control.http.operation import Operation
 from proxy.control.http.responses import JSON_HEADERS
 from proxy.control.http.router import ControlRoute
 from proxy.control.live import LiveConfig
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 
 class ConfigView(Struct, rename="camel"):

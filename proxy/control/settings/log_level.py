@@ -12,7 +12,7 @@ from proxy.control.http.requests import RequestBodies
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
 from proxy.observe.log import Level
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 
 class LeveledLog(Protocol):

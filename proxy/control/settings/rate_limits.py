@@ -19,7 +19,7 @@ from proxy.limits.limiter import Limiter
 from proxy.limits.memory import Memory
 from proxy.limits.reservation import remaining
 from proxy.limits.rules import Bounds, Rules
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 MAX_BUCKETS: Final = 200  # of one limit
 SURVEY_SECS: Final = 2.0

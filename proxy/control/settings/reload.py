@@ -10,7 +10,7 @@ from proxy.control.http.operation import Operation
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
 from proxy.control.live import LiveConfig, ReloadResult
-from proxy.server.connection import Request
+from proxy.server.request import Request
 
 
 class ReloadErrorObject(Struct):

@@ -10,7 +10,7 @@ import pytest
 from proxy.control.access.credential import COOKIE, SESSION_SECS
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.control.server import BEARER, TOKEN, ControlServer
 
 WRONG = ("Authorization", "Bearer wrong")

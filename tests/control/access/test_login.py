@@ -14,7 +14,7 @@ from proxy.control.access.credential import COOKIE
 from proxy.control.access.login import Login
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.control.server import BEARER, TOKEN, ControlServer
 from tests.support import Answer, Authority
 from tests.support.secure import SecureClient

@@ -17,7 +17,7 @@ from proxy.control.http.requests import MAX_BODY, parse_query
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
 from proxy.errors import ClientFault
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.control.server import ControlServer
 from tests.support import Answer
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import PATHS, PREFIXES, ControlRoute, Router
 from proxy.errors import GatewayError
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.control.server import ControlServer
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from proxy.control.http.router import ControlRoute
 from proxy.control.http.streaming import ReplyWriter, aiohttp_request
-from proxy.server.connection import Request
+from proxy.server.request import Request
 from tests.control.server import ControlServer
 from tests.support import until
 
@@ -99,9 +99,9 @@ async def test_a_client_that_reads_nothing_is_disconnected_after_the_client_stal
 
 def writer_of(plane: StreamServer) -> ReplyWriter:
     (connection,) = plane._listener.server.connections
-    assert connection._request is not None
-    assert isinstance(connection._request.flow, ReplyWriter)
-    return connection._request.flow
+    assert connection.request is not None
+    assert isinstance(connection.request.flow, ReplyWriter)
+    return connection.request.flow
 
 
 async def test_a_write_after_a_disconnect_raises(plane: StreamServer) -> None:
