@@ -193,8 +193,8 @@ class Responder:
         The first one is the status commit: 200 now, the content later, or an error in-band.
         """
         outlet, ping = self.outlet, self.exchange.endpoint.dialect.writer.ping
-        if self.request.gone:
-            return  # whoever waits for it may hear so a moment later than we
+        if self.request.gone or outlet.ended:
+            return  # it happened in this turn of the loop, and what sends the pings is stopped in the next
         if outlet.begun:
             outlet.write(comment(ping, numbered=outlet.numbered))
         else:
