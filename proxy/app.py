@@ -31,6 +31,7 @@ from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import RequestHook, ResponseHook
 from proxy.hooks import load as load_hooks
+from proxy.limits.limiter import Limiter
 from proxy.limits.opening import open_limiter
 from proxy.limits.rules import Rules
 from proxy.net.budget import Budget
@@ -65,6 +66,13 @@ class Application:
     ``left_out`` are models of the files that are not in ``config``, as their provider is not usable. ``clock`` and
     ``chance`` replace time and random numbers in the choice between deployments.
     """
+
+    # Set by ``start``, each by the step that opens it.
+    credentials: Credentials
+    limiter: Limiter
+    gateway: Gateway
+    serving: Serving
+    plane: ControlPlane
 
     def __init__(
         self,
@@ -101,9 +109,6 @@ class Application:
         self._shared: SharedBreakers | None = None
         self._tracing: Tracing | None = None
         self._sentry: Sentry | None = None
-        self.plane: ControlPlane | None = None
-        self.gateway: Gateway | None = None
-        self.serving: Serving | None = None
         self._listener: Listener | None = None
         self._admin_listener: Listener | None = None  # only if the control plane has an address of its own
 
@@ -130,6 +135,7 @@ class Application:
         self._open_reporting()
         self._open_gateway(on_request, on_response)
         self._open_control()
+        self._observe_exchanges()
         await self._listen()
         self._shutdown.push("running requests", self._drain, self._drain_limit)
         self._follow_files()
@@ -231,13 +237,10 @@ class Application:
         self.metrics.running = lambda: serving.running
 
     def _open_control(self) -> None:
-        config, gateway, serving = self.config, self.gateway, self.serving
-        assert gateway is not None
-        assert serving is not None
         self.plane = plane = ControlPlane(
             self.running,
-            serving,
-            begin_as=gateway.begin_as,
+            self.serving,
+            begin_as=self.gateway.begin_as,
             version=__version__,
             clock=WallClock(self._dispatcher.now, self._dispatcher.wall),
             registry=self.running.registry,
@@ -255,16 +258,28 @@ class Application:
         self.running.hide({plane.credential.token})
         self.running.on_reload = plane.activity.reloaded
         self.running.registry.on_change.append(plane.breaker_changed)
-        plane.health.adopt(config)
-        self.observers.lossy = (self.metrics.settle, plane.activity.settle, self.log.exchanges)
+        plane.health.adopt(self.config)
+
+    def _observe_exchanges(self) -> None:
+        self.gateway.capture = self.plane.activity.capture
+        self.observers.lossy = (self.metrics.settle, self.plane.activity.settle, self.log.exchanges)
         if self._tracing is not None:
             self.observers.lossy += (self._tracing.settle,)
-        gateway.capture = plane.activity.capture
-        own = handlers_at_api(plane.router, config.server.base_path) if config.admin.listen else (plane.router,)
-        serving.use(*own, gateway)
+
+    async def _listen(self) -> None:
+        """Accept requests at the API's address, and at the control plane's if it has one of its own."""
+        server, admin, router = self.config.server, self.config.admin, self.plane.router
+        pages = handlers_at_api(router, server.base_path) if admin.listen else (router,)
+        self.serving.use(*pages, self.gateway)
+        self._listener = await self._listening("listener", server, self.serving)
+        if admin.listen:
+            settings = own_settings(admin, server)
+            serving = self._serving(settings)
+            serving.use(*handlers_at_own(router))
+            self._admin_listener = await self._listening("admin.listen", settings, serving)
 
     def _serving(self, settings: ServerSettings) -> Serving:
-        """The way in of one listener."""
+        """What every request of one listener passes."""
         return Serving(
             settings,
             (),
@@ -274,18 +289,6 @@ class Application:
             report=None if self._sentry is None else self._sentry.report,
             protect_metrics=self.config.admin.protect_metrics,
         )
-
-    async def _listen(self) -> None:
-        """The API's address, and the control plane's if it has one of its own."""
-        server, admin = self.config.server, self.config.admin
-        assert self.serving is not None
-        assert self.plane is not None
-        self._listener = await self._listening("listener", server, self.serving)
-        if admin.listen:
-            settings = own_settings(admin, server)
-            serving = self._serving(settings)
-            serving.use(*handlers_at_own(self.plane.router))
-            self._admin_listener = await self._listening("admin.listen", settings, serving)
 
     async def _listening(self, step: str, settings: ServerSettings, serving: Serving) -> Listener:
         refuse, reject = serving.refuse_bytes, self.metrics.reject
@@ -304,8 +307,6 @@ class Application:
 
     async def _drain(self) -> None:
         """Let running requests finish, then cancel them. Event streams of dashboards end last."""
-        assert self.serving is not None
-        assert self.plane is not None
         await self.serving.drain(self.config.server.drain_secs)
         self.observers.flush()  # before the dashboards' streams end
         self.plane.close()
@@ -349,8 +350,6 @@ class Application:
 
     def _adopt(self, config: Config, catalog: Catalog) -> None:
         """Put ``config`` in force everywhere. Raises ConfigError before anything has changed."""
-        assert self.gateway is not None
-        assert self.plane is not None
         self.credentials.adopt(config)
         self.limiter.adopt(Rules.of(config.rate_limiting, config.auth))
         self._renew_certificates()

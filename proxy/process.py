@@ -111,8 +111,7 @@ def start_line(application: Application) -> str:
 
 def _admin_link(application: Application) -> str:
     """The address of the control plane, with the admin token if it was generated."""
-    plane = application.plane
-    address = application.admin_address
-    if plane is None or address.startswith("unix:"):
+    address, credential = application.admin_address, application.plane.credential
+    if address.startswith("unix:"):
         return ""
-    return f" Admin: {address}{plane.credential.login_path if plane.credential.generated else '/'}"
+    return f" Admin: {address}{credential.login_path if credential.generated else '/'}"
