@@ -7,15 +7,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from random import Random
 from secrets import token_hex
+from typing import Protocol
 
 from proxy import __version__
 from proxy.auth.credentials import Credentials
 from proxy.client.dial import Dialer
 from proxy.client.get_models import ModelsRequest
 from proxy.client.pool import Pool
-from proxy.config.follow import Follow
 from proxy.config.left_out import LeftOutModel
-from proxy.config.listening import address, browser_address
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
@@ -26,7 +25,6 @@ from proxy.control.plane import ControlPlane
 from proxy.database.opening import LazyEngine
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
-from proxy.errors import ConfigError
 from proxy.fleet.breakers import SharedBreakers
 from proxy.gateway import Gateway
 from proxy.hooks import RequestHook, ResponseHook
@@ -34,6 +32,7 @@ from proxy.hooks import load as load_hooks
 from proxy.limits.limiter import Limiter
 from proxy.limits.opening import open_limiter
 from proxy.limits.rules import Rules
+from proxy.listeners import Listeners
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
@@ -51,18 +50,24 @@ from proxy.routing.live import policy_of, window_of
 from proxy.running_config import RunningConfig
 from proxy.runtime.shutdown import ShutdownStack
 from proxy.server.flush import Flushing
-from proxy.server.listener import CLEANUP_SECS, Listener
-from proxy.server.server import Server
+from proxy.server.listener import CLEANUP_SECS
 from proxy.serving import Serving
 
 MEGABYTE = 1024 * 1024
 DRAIN_END_SECS = 10.0  # after drainSecs, for requests that end only when they are canceled
 
 
+class Stateful(Protocol):
+    """A part whose connection may be up or down; ``state`` is ``None`` while it has none."""
+
+    @property
+    def state(self) -> ComponentState | None: ...
+
+
 class Application:
     """One process, one gateway. ``start`` listens, ``stop`` drains and closes.
 
-    With ``follows`` the configuration is read again when its files change; ``follow.wake`` reads it at once.
+    With ``follows`` the configuration is read again when its files change; ``running.follow.wake`` reads it at once.
     ``left_out`` are models of the files that are not in ``config``, as their provider is not usable. ``clock`` and
     ``chance`` replace time and random numbers in the choice between deployments.
     """
@@ -73,6 +78,7 @@ class Application:
     gateway: Gateway
     serving: Serving
     plane: ControlPlane
+    listeners: Listeners
 
     def __init__(
         self,
@@ -109,8 +115,6 @@ class Application:
         self._shared: SharedBreakers | None = None
         self._tracing: Tracing | None = None
         self._sentry: Sentry | None = None
-        self._listener: Listener | None = None
-        self._admin_listener: Listener | None = None  # only if the control plane has an address of its own
 
     async def start(self) -> None:
         """Raises ConfigError, and OSError if an address is not available; then everything is closed again."""
@@ -137,8 +141,10 @@ class Application:
         self._open_control()
         self._observe_exchanges()
         await self._listen()
-        self._shutdown.push("running requests", self._drain, self._drain_limit)
-        self._follow_files()
+        self._shutdown.push("running requests", self._drain, lambda: self.config.server.drain_secs + DRAIN_END_SECS)
+        if self.running.follow is not None:
+            following = asyncio.create_task(self.running.follow.run(), name="configuration files")
+            self._shutdown.push("configuration files", lambda: _cancel(following))
 
     # -- the parts, in the order in which they start ------------------------------------------------
 
@@ -146,7 +152,7 @@ class Application:
         """The log closes last, after everything that writes to it."""
         loop = asyncio.get_running_loop()
         self.log.attach(loop)
-        self._shutdown.push("log", self._close_log)
+        self._shutdown.push("log", lambda: _close_log(self.log))
         self.observers.attach(loop)
         self._shutdown.push("observers", lambda: self.observers.attach(None))
         self.log.catch_up = self.observers.flush
@@ -248,7 +254,7 @@ class Application:
             limiter=self.limiter,
             lists=self._fetcher,
             models_request=self._models_request,
-            connections=self._connections,
+            connections=lambda: _states(limiter=self.limiter, database=self._database, breakers=self._shared),
             budget=self._dispatcher.context.budget,
             metrics=self.metrics,
             observers=self.observers,
@@ -271,12 +277,16 @@ class Application:
         server, admin, router = self.config.server, self.config.admin, self.plane.router
         pages = handlers_at_api(router, server.base_path) if admin.listen else (router,)
         self.serving.use(*pages, self.gateway)
-        self._listener = await self._listening("listener", server, self.serving)
+        self.listeners = listeners = Listeners(self.config, self.log, self.metrics, self._outbox, self._flushing)
+        listeners.api = listeners.make(server, self.serving)
+        self._shutdown.push("listener", listeners.api.stop)
+        await listeners.api.start()
         if admin.listen:
-            settings = own_settings(admin, server)
-            serving = self._serving(settings)
+            serving = self._serving(own_settings(admin, server))
             serving.use(*handlers_at_own(router))
-            self._admin_listener = await self._listening("admin.listen", settings, serving)
+            listeners.own = listeners.make(own_settings(admin, server), serving)
+            self._shutdown.push("admin.listen", listeners.own.stop)
+            await listeners.own.start()
 
     def _serving(self, settings: ServerSettings) -> Serving:
         """What every request of one listener passes."""
@@ -290,19 +300,6 @@ class Application:
             protect_metrics=self.config.admin.protect_metrics,
         )
 
-    async def _listening(self, step: str, settings: ServerSettings, serving: Serving) -> Listener:
-        refuse, reject = serving.refuse_bytes, self.metrics.reject
-        server = Server(serving.handle, settings, refuse, reject, self._outbox, self._flushing)
-        listener = Listener(server, settings)
-        self._shutdown.push(step, listener.stop)
-        await listener.start()
-        return listener
-
-    def _follow_files(self) -> None:
-        if self.follow is not None:
-            following = asyncio.create_task(self.follow.run(), name="configuration files")
-            self._shutdown.push("configuration files", lambda: _cancel(following))
-
     # -- stopping -----------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
@@ -310,13 +307,6 @@ class Application:
         await self.serving.drain(self.config.server.drain_secs)
         self.observers.flush()  # before the dashboards' streams end
         self.plane.close()
-
-    def _drain_limit(self) -> float:
-        return self.config.server.drain_secs + DRAIN_END_SECS
-
-    def _close_log(self) -> None:
-        self.log.attach(None)
-        self.log.flush(CLEANUP_SECS)
 
     # -- what the process and the control plane ask --------------------------------------------------
 
@@ -326,25 +316,9 @@ class Application:
         return self.running.config
 
     @property
-    def follow(self) -> Follow | None:
-        return self.running.follow
-
-    @property
     def port(self) -> int:
         """The port that was bound, 0 for a unix socket."""
-        return 0 if self._listener is None else self._listener.port
-
-    @property
-    def address(self) -> str:
-        return address(self.config.server, self.port)
-
-    @property
-    def admin_address(self) -> str:
-        """Where a browser on this machine finds the control plane."""
-        listener = self._admin_listener
-        if listener is None:
-            return browser_address(self.config.server, self.port)
-        return browser_address(own_settings(self.config.admin, self.config.server), listener.port)
+        return self.listeners.api.port
 
     # -- a reload -------------------------------------------------------------------------------------
 
@@ -352,7 +326,7 @@ class Application:
         """Put ``config`` in force everywhere. Raises ConfigError before anything has changed."""
         self.credentials.adopt(config)
         self.limiter.adopt(Rules.of(config.rate_limiting, config.auth))
-        self._renew_certificates()
+        self.listeners.renew_certificates()
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
         self.gateway.adopt(catalog)
@@ -362,26 +336,16 @@ class Application:
         self.plane.health.adopt(config)
         self.log.admit(config.logging.level)
 
-    def _renew_certificates(self) -> None:
-        """Read the listeners' certificates again. One that cannot be used is logged, and the one before it stays."""
-        for listener in (self._listener, self._admin_listener):
-            try:
-                if listener is not None:
-                    listener.reload_certificates()
-            except ConfigError as error:
-                for mistake in error.mistakes:
-                    self.log.error(mistake)
 
-    # -- what the control plane sees ------------------------------------------------------------------
+def _states(**parts: Stateful | None) -> dict[str, ComponentState]:
+    """The state of each part that is reached over a network and in use, by name."""
+    found = {name: part.state for name, part in parts.items() if part is not None}
+    return {name: state for name, state in found.items() if state is not None}
 
-    def _connections(self) -> dict[str, ComponentState]:
-        """The state of every connection that the gateway depends on, by name."""
-        found = {
-            "limiter": self.limiter.state,
-            "database": self._database.state,
-            "breakers": None if self._shared is None else self._shared.state,
-        }
-        return {name: state for name, state in found.items() if state is not None}
+
+def _close_log(log: Log) -> None:
+    log.attach(None)
+    log.flush(CLEANUP_SECS)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -93,8 +93,8 @@ def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool)
     """Load the configuration again, or stop if the terminal was closed: no Ctrl-C could stop the process later."""
     if on_terminal and not sys.stderr.isatty():
         stop.set()
-    elif application.follow is not None:
-        application.follow.wake()
+    elif application.running.follow is not None:
+        application.running.follow.wake()
 
 
 def start_line(application: Application) -> str:
@@ -105,13 +105,13 @@ def start_line(application: Application) -> str:
     served = f"Providers: {', '.join(config.providers)}. Models: {shown or 'as the providers name them'}."
     if not config.providers:
         served = f"NOT READY: {NONE_USABLE}"
-    where, credentials = application.address, CREDENTIALS[config.auth.mode]
+    where, credentials = application.listeners.address, CREDENTIALS[config.auth.mode]
     return f"Sluice {__version__} listens on {where} ({credentials}). {served}{_admin_link(application)}"
 
 
 def _admin_link(application: Application) -> str:
     """The address of the control plane, with the admin token if it was generated."""
-    address, credential = application.admin_address, application.plane.credential
+    address, credential = application.listeners.admin_address, application.plane.credential
     if address.startswith("unix:"):
         return ""
     return f" Admin: {address}{credential.login_path if credential.generated else '/'}"

@@ -396,8 +396,8 @@ class Follower:
 
 
 async def reload(gw: Gateway) -> None:
-    assert gw.app.follow is not None
-    assert await gw.app.follow.reload("test"), gw.log_lines
+    assert gw.app.running.follow is not None
+    assert await gw.app.running.follow.reload("test"), gw.log_lines
 
 
 async def test_breakers_statistics_rests_and_counts_survive_a_reload_and_missing_models_are_forgotten(

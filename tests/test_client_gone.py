@@ -94,8 +94,7 @@ async def assert_left(gw: Gateway, request: Request | None, *, attempts: int = 1
 
 def connections(gw: Gateway) -> list[Any]:
     """The clients' connections, as the gateway has them."""
-    assert gw.app._listener is not None
-    return list(gw.app._listener.server.connections)
+    return list(gw.app.listeners.api.server.connections)
 
 
 async def noticed(gw: Gateway) -> None:

@@ -201,8 +201,7 @@ async def test_whatever_bytes_come_the_front_stays_healthy(caplog: pytest.LogCap
         assert {200, 400, 403, 404, 405, 408, 421, 431, 501} <= {*statuses}, statuses
 
         # Nothing of them is left.
-        listener, gateway = gw.app._listener, gw.app.gateway
-        assert listener is not None
+        listener, gateway = gw.app.listeners.api, gw.app.gateway
         assert gateway is not None
         await until(lambda: not listener.server.connections, "every connection to be gone")
         await until(lambda: not gw.app.metrics.in_flight, "every request to be settled")

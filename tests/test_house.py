@@ -28,7 +28,6 @@ LONG_FILES = """
 """
 
 LARGE_CLASSES = """
-Application
 Breaker
 ConfigReader
 ServerTls

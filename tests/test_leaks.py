@@ -248,8 +248,7 @@ async def compare(app: Application, count: int) -> None:
                 connection.abort()
         await until(lambda: not len(pool), "the pool to be empty")
         await until(lambda: not len(gateway._context.ticker), "every clock to have been stopped")
-        listener = app._listener
-        assert listener is not None
+        listener = app.listeners.api
         await until(lambda: not listener.server.connections, "every client's connection to be forgotten")
         await asyncio.sleep(0.2)  # the ticker's last tick, and closing handshakes
         assert app.plane is not None

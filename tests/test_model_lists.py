@@ -122,8 +122,8 @@ async def test_a_list_survives_a_reload(tmp_path: Path, one: Upstream, two: Upst
     async with Gateway((await source.load()).config, follows=source) as gw:
         assert await models(gw) == ["llama", "both"]
         path.write_bytes(msgspec.yaml.encode(config(one, two) | server))
-        assert gw.app.follow is not None
-        await within(gw.app.follow.reload("test"), "the reload")
+        assert gw.app.running.follow is not None
+        await within(gw.app.running.follow.reload("test"), "the reload")
         assert await models(gw) == ["llama", "both", "qwen"]
         assert (fetches(one), fetches(two)) == (1, 1)
 

@@ -62,8 +62,8 @@ def house(tmp_path: Path, up: Upstream) -> House:
 
 
 def follow(gw: Gateway) -> Follow:
-    assert gw.app.follow is not None
-    return gw.app.follow
+    assert gw.app.running.follow is not None
+    return gw.app.running.follow
 
 
 async def names(gw: Gateway | Process) -> list[str]:
@@ -384,7 +384,9 @@ async def test_sighup_loads_again(house: House) -> None:
 @pytest.mark.parametrize(("on_terminal", "stops"), [(True, True), (False, False)])
 def test_a_terminal_that_hangs_up_is_no_wish_to_load_again(on_terminal: bool, stops: bool) -> None:
     woken: list[str] = []
-    application: Any = SimpleNamespace(follow=SimpleNamespace(wake=lambda: woken.append("woken")))
+    application: Any = SimpleNamespace(
+        running=SimpleNamespace(follow=SimpleNamespace(wake=lambda: woken.append("woken")))
+    )
     stop = asyncio.Event()
     _on_hangup(stop, application, on_terminal)  # standard error is no terminal here
     assert (stop.is_set(), bool(woken)) == (stops, not stops)

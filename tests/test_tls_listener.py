@@ -61,8 +61,7 @@ async def gw(up: Upstream, files: dict[str, str]) -> AsyncIterator[Gateway]:
         # Whatever a test did: once its clients have left, nothing of them is left.
         for client in gw._clients:
             client.close()
-        listener = gw.app._listener
-        assert listener is not None
+        listener = gw.app.listeners.api
         await until(lambda: not listener.server.limiter.connections, f"every connection to be gone: {listener}")
         assert listener._termination is not None
         assert not listener._termination.handshakes
@@ -82,8 +81,7 @@ async def connected(gw: Gateway, trusting: ssl.SSLContext, **options: Any) -> Se
 
 def held_up(gw: Gateway) -> bool:
     """Whether a client takes less than there is for it."""
-    assert gw.app._listener is not None
-    return any(connection.writing_paused for connection in gw.app._listener.server.connections)
+    return any(connection.writing_paused for connection in gw.app.listeners.api.server.connections)
 
 
 # -- streams --------------------------------------------------------------------------------------
@@ -145,8 +143,7 @@ async def test_a_client_that_does_not_read_pauses_the_provider_and_loses_nothing
     await client.request("POST", CHAT, json=STREAM)
     request = await up.request(0)
     await until(lambda: held_up(gw), "the client to hold it up")
-    assert gw.app._listener is not None
-    [connection] = gw.app._listener.server.connections
+    [connection] = gw.app.listeners.api.server.connections
     assert connection.transport is not None
     assert connection.transport.get_write_buffer_size() < MB
     assert not request.answered.is_set()
@@ -308,8 +305,7 @@ async def test_new_certificates_cut_no_stream(
     await client.read_head()
     events = [await client.read_event(), await client.read_event()]
     authority.server_files(tmp_path)
-    assert gw.app._listener is not None
-    gw.app._listener.reload_certificates()
+    gw.app.listeners.api.reload_certificates()
     fresh = await connected(gw, trusting)
     assert fresh.tls.getpeercert() != client.tls.getpeercert()
     go.set()

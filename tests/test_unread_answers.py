@@ -22,7 +22,7 @@ HELD = 2 * 1024 * 1024
 
 
 def listener(gw: Gateway, name: str) -> Listener:
-    found = gw.app._listener if name == "api" else gw.app._admin_listener
+    found = gw.app.listeners.api if name == "api" else gw.app.listeners.own
     assert found is not None
     return found
 

@@ -22,7 +22,7 @@ async def up() -> AsyncIterator[Upstream]:
 
 async def test_health_is_served_at_both_addresses(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, admin={"listen": "127.0.0.1:0"}, dataDir=str(tmp_path))) as gw:
-        port = int(gw.app.admin_address.rpartition(":")[2])
+        port = int(gw.app.listeners.admin_address.rpartition(":")[2])
         assert port != gw.port
         api = await gw.client()
         async with RawClient(port) as admin:
@@ -46,6 +46,6 @@ async def test_health_is_served_at_both_addresses(up: Upstream, tmp_path: Path) 
 async def test_the_control_plane_listens_on_a_unix_socket(up: Upstream, tmp_path: Path) -> None:
     socket = str(tmp_path / "admin.sock")
     async with Gateway(one_provider(up, admin={"listen": f"unix:{socket}"})) as gw:
-        assert gw.app.admin_address == f"unix:{socket}"
+        assert gw.app.listeners.admin_address == f"unix:{socket}"
         async with RawClient(socket) as admin:
             assert (await admin.fetch("GET", "/admin/state", headers=BEARER)).status == 200

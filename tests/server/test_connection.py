@@ -178,7 +178,7 @@ async def test_a_head_in_two_parts_is_taken_and_its_clock_stopped(up: Upstream) 
     async with Gateway(one_provider(up, server={"headerTimeoutSecs": 0.2})) as gw:
         client = await gw.client()
         await client.send(POST[:20])
-        [connection] = gw.app._listener.server.connections  # type: ignore[union-attr]
+        [connection] = gw.app.listeners.api.server.connections
         await until(lambda: connection.head_clock, "the clock to be started")  # type: ignore[attr-defined]
         await client.send(POST[20:])
         assert (await client.read_answer()).status == 200
@@ -315,8 +315,7 @@ async def test_an_http_1_0_client_is_sent_no_interim_answer(gw: Gateway) -> None
 
 
 async def test_connections_leave_nothing_behind(up: Upstream, gw: Gateway) -> None:
-    assert gw.app._listener is not None
-    server = gw.app._listener.server
+    server = gw.app.listeners.api.server
     for raw in (POST, b"BROKEN\r\n\r\n", b"GET /v1/models HT", POST[:-5], b""):
         async with RawClient(gw.port) as client:
             await client.send(raw)

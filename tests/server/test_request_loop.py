@@ -112,7 +112,7 @@ async def test_requests_before_a_broken_one_are_answered_first(up: Upstream, gw:
     await client.send(POST)
     await up.request()
     await client.send(POST)
-    [connection] = gw.app._listener.server.connections  # type: ignore[union-attr]
+    [connection] = gw.app.listeners.api.server.connections
     await until(lambda: connection._messages, "the second request to be parsed")
     await client.send(b"BROKEN\r\n\r\n")
     hold.set()
