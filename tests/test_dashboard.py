@@ -278,7 +278,7 @@ async def test_a_model_is_taken_out_by_hand_after_a_question(page: Page, gw: Gat
     await row(page).get_by_role("button", name="Open up/m").click()
     await page.get_by_role("dialog").get_by_role("button", name="Open").click()
     await expect(row(page).locator(".pill")).to_have_text("Open")
-    await expect(row(page)).to_contain_text("held open by hand")
+    await expect(row(page)).to_contain_text("held open by an operator")
     assert await call(gw) != 200
 
     await row(page).get_by_role("button", name="Close up/m").click()
@@ -345,7 +345,7 @@ async def test_a_streamed_answer_appears_as_it_comes_and_only_as_text(page: Page
     assert await answer.locator("img").count() == 0
     await expect(page.locator(".router")).to_contain_text("up")
     await expect(page.locator(".figures-row")).to_contain_text("9 in, 2 out")
-    await page.get_by_role("link", name="See the waterfall").click()
+    await page.get_by_role("link", name="Show the waterfall").click()
     await expect(page.get_by_role("dialog").locator(".waterfall li")).to_have_count(1)
 
 

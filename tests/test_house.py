@@ -45,10 +45,7 @@ config/reader.py
 config/schema.py
 control/activity/record.py
 control/activity/request_views.py
-control/health/monitor.py
-control/health/providers.py
 control/health/views.py
-control/keys/views.py
 database/drivers.py
 database/keys.py
 demo/answer.py

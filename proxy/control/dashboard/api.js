@@ -1,4 +1,4 @@
-// The admin API as the page uses it. Errors are told in the words of the API.
+// Requests to the admin API. An error has the message of the API.
 
 export class ApiError extends Error {
   constructor(status, message, body = null) {
@@ -8,13 +8,13 @@ export class ApiError extends Error {
   }
 }
 
-/** `over` is told that the session has ended, once for every answer that says so. */
+/** Emits `over` for every response that says the session has ended. */
 export const session = new EventTarget();
 
-const UNREACHABLE = "The gateway does not answer. Is it running?";
+const UNREACHABLE = "The gateway does not respond. Is it running?";
 
-/** The answer itself; ApiError for whatever is no success (status 0: there was none). */
-export async function ask(method, path, body, { signal } = {}) {
+/** Resolves to the response; rejects with ApiError unless it is a success (status 0: no response). */
+export async function send(method, path, body, { signal } = {}) {
   const request = { method, signal, headers: {}, cache: "no-store" };
   if (body !== undefined) {
     request.headers["Content-Type"] = "application/json";
@@ -33,17 +33,17 @@ export async function ask(method, path, body, { signal } = {}) {
 
 export async function failure(answer, path) {
   const body = await answer.json().catch(() => null);
-  const error = new ApiError(answer.status, body?.error?.message ?? `The gateway answered with status ${answer.status}.`, body);
+  const error = new ApiError(answer.status, body?.error?.message ?? `The gateway responded with status ${answer.status}.`, body);
   error.retryAfter = Number(answer.headers.get("Retry-After")) || 0;
   if (answer.status === 401 && path !== "/admin/login") session.dispatchEvent(new Event("over"));
   return error;
 }
 
 export async function get(path, options) {
-  return (await ask("GET", path, undefined, options)).json();
+  return (await send("GET", path, undefined, options)).json();
 }
 
 export async function post(path, body) {
-  const answer = await ask("POST", path, body);
+  const answer = await send("POST", path, body);
   return answer.status === 204 ? null : answer.json();
 }

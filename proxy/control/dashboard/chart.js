@@ -1,5 +1,5 @@
-// Small live charts in SVG: a line or bars for each series over a window of seconds. A gap in what is known is a gap
-// in the line; a lone point is a dot.
+// Small live charts in SVG: a line or bars for each series over a window of seconds. Unknown values are a gap in the
+// line; a single point is a dot.
 
 import { h, svg, text } from "./dom.js";
 import { NONE, moment } from "./format.js";
@@ -7,17 +7,17 @@ import { NONE, moment } from "./format.js";
 const GUTTER = 44;
 const FOOT = 18;
 const TOP = 8;
-const JOINED = 6; // seconds between two known points that one line still joins
+const JOINED = 6; // most seconds between two points of one line
 
-/** The least round figure that is not below `value`. */
+/** The smallest round number that is at least `value`. */
 export function ceiling(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((each) => each * power).find((each) => each >= value * 0.999);
 }
 
 /**
- * `series`: `[{name, of(second), tone, bars}]`; `format` writes values; `least` is what the axis shows at least, `fixed` what
- * it always shows. `draw(seconds, now)` shows the last `span` seconds before `now`.
+ * `series`: `[{name, of(second), tone, bars}]`. `format` formats values. The axis ends at `fixed`, or at `least` or more.
+ * `draw(seconds, now)` shows the last `span` seconds before `now`.
  */
 export function chart({ label, series, format, least = 1, fixed = 0, span = 300 }) {
   const plot = svg("svg", { role: "img", "aria-label": label });
@@ -71,7 +71,7 @@ export function chart({ label, series, format, least = 1, fixed = 0, span = 300 
     return [...areas.filter(Boolean), svg("path", { class: `line ${tone}`, d: paths.map((path, place) => `M${path}${runs[place].length > 1 ? "" : "h.01"}`).join("") })];
   }
 
-  /** The values of the second under the pointer. */
+  /** Show the values of the second under the pointer. */
   function cross({ x }, height) {
     const { seconds } = shown;
     tip.hidden = pointer === null || !seconds.length;
@@ -94,7 +94,7 @@ export function chart({ label, series, format, least = 1, fixed = 0, span = 300 
   return { element, draw, describe: (words) => plot.setAttribute("aria-label", `${label}: ${words}`) };
 }
 
-/** A line without axes for the last values, of which nothing but their course is told. */
+/** A sparkline: the latest values as a line without axes. */
 export function spark(label) {
   const [width, height] = [96, 24];
   const line = svg("path", { class: "line accent" });

@@ -1,4 +1,4 @@
-// The configuration in force, with its secrets masked, and the word to load it again.
+// The configuration in force with masked secrets, its reload, and the log level.
 
 import { get, post } from "./api.js";
 import { toast } from "./dialog.js";
@@ -10,7 +10,7 @@ import { store } from "./store.js";
 const LEVELS = ["debug", "info", "warning", "error"].map((level) => [level, `Log: ${level}`]);
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** JSON as text nodes with a class for each kind of token. */
+/** JSON as text nodes, with a class for each kind of token. */
 function tinted(value) {
   const words = JSON.stringify(value, null, 2);
   const parts = [];
@@ -36,7 +36,7 @@ function section([name, value]) {
 function mistakes(error) {
   const found = error.body?.error?.mistakes ?? error.body?.mistakes ?? [];
   return h("div", { class: "notice", "data-tone": "bad", role: "alert" },
-    h("strong", {}, error.message), found.length > 0 && h("ul", {}, found.map((each) => h("li", {}, each))), h("p", {}, "What runs stays as it is."));
+    h("strong", {}, error.message), found.length > 0 && h("ul", {}, found.map((each) => h("li", {}, each))), h("p", {}, "The running configuration is unchanged."));
 }
 
 function notices(found) {
@@ -51,31 +51,31 @@ export function show(root, { signal }) {
   const level = select("Log level", LEVELS, setLevel);
   const again = h("button", { class: "button", onclick: reload }, icon("again"), "Reload");
   const head = heading(title, level, copyButton(() => JSON.stringify(shown?.config, null, 2), "Copy", ""), again);
-  const told = h("div");
+  const result = h("div");
   const waits = h("div");
   const body = h("div", { class: "settings" }, loading(8));
-  root.append(head.element, told, waits, body);
+  root.append(head.element, result, waits, body);
 
-  async function look() {
+  async function load() {
     try {
       shown = await get("/admin/config", { signal });
     } catch (error) {
-      if (error.name !== "AbortError") body.replaceChildren(trouble(error, look));
+      if (error.name !== "AbortError") body.replaceChildren(trouble(error, load));
       return;
     }
     head.note(shown.path ? `From ${shown.path}. Secrets are masked.` : "Secrets are masked.");
     level.value = shown.config.logging?.level ?? "info";
-    waits.replaceChildren(...(shown.waitsForStart?.length ? [h("p", { class: "notice", "data-tone": "warn" }, "Changed, but in force only after the next start: ", h("code", {}, shown.waitsForStart.join(", ")))] : []));
+    waits.replaceChildren(...(shown.waitsForStart?.length ? [h("p", { class: "notice", "data-tone": "warn" }, "Changes that take effect at the next start: ", h("code", {}, shown.waitsForStart.join(", ")))] : []));
     body.replaceChildren(...Object.entries(shown.config).map(section));
   }
 
   async function reload() {
     again.disabled = true;
     try {
-      told.replaceChildren(notices((await post("/admin/reload")).notices ?? []));
-      await look();
+      result.replaceChildren(notices((await post("/admin/reload")).notices ?? []));
+      await load();
     } catch (error) {
-      told.replaceChildren(mistakes(error));
+      result.replaceChildren(mistakes(error));
     }
     again.disabled = false;
   }
@@ -88,6 +88,6 @@ export function show(root, { signal }) {
     }
   }
 
-  store.live.addEventListener("reload", look, { signal });
-  look();
+  store.live.addEventListener("reload", load, { signal });
+  load();
 }

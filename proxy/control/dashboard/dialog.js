@@ -1,9 +1,9 @@
-// Questions, notices and sheets. The browser's own dialog keeps the focus where it belongs.
+// Confirmations, sheets and toasts. The browser's dialog element manages the focus.
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** Whether the answer was yes. */
+/** Resolves to whether the user confirmed. */
 export function confirm({ title, text, yes, grave = false }) {
   return new Promise((resolve) => {
     const dialog = h("dialog", { class: "ask", "aria-labelledby": "ask-title", onclose: () => (dialog.remove(), resolve(dialog.returnValue === "yes")) },
@@ -18,7 +18,7 @@ export function confirm({ title, text, yes, grave = false }) {
   });
 }
 
-/** A sheet at the right edge; `closed` is called when it is left in whatever way. */
+/** A sheet at the right edge; `closed` is called however it is closed. */
 export function sheet(title, content, closed) {
   const dialog = h("dialog", { class: "sheet", "aria-labelledby": "sheet-title", onclose: () => (dialog.remove(), closed()) },
     h("header", {},
@@ -31,7 +31,7 @@ export function sheet(title, content, closed) {
   return dialog;
 }
 
-/** A line at the foot of the page that goes by itself; screen readers hear it. */
+/** A message at the foot of the page that disappears by itself; screen readers announce it. */
 export function toast(words, tone = "ok") {
   const element = h("div", { class: "toast", "data-tone": tone }, icon(tone === "bad" ? "alert" : "done"), h("span", {}, words));
   document.getElementById("toasts").append(element);

@@ -1,8 +1,8 @@
-// Elements without markup in strings: whatever comes from elsewhere becomes a text node and nothing more.
+// Elements without markup in strings: text from elsewhere becomes a text node and nothing else.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element. Attributes that are functions listen (`onclick`), null and false are left out. */
+/** Make an element. Functions are added as listeners (`onclick`); null and false are left out. */
 export function h(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
@@ -26,7 +26,7 @@ function set(element, name, value) {
   else element.setAttribute(name, value === true ? "" : value);
 }
 
-/** Write only what differs: a live page must not throw away selections and focus. */
+/** Write only what differs, so that a live page keeps selections and focus. */
 export function text(element, value) {
   if (element.textContent !== value) element.textContent = value;
 }

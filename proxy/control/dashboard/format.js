@@ -1,4 +1,4 @@
-// Figures in words: three significant digits, a unit, and a dash for what is not known.
+// Numbers as text: three significant digits, a unit, and a dash for an unknown value.
 
 export const NONE = "\u2013";
 const THIN = "\u202f";
@@ -45,7 +45,7 @@ export function span(seconds) {
   return parts.slice(first, first + 2).filter(([value], place) => place === 0 || value > 0).map(([value, unit]) => `${value}${THIN}${unit}`).join(" ");
 }
 
-/** A part of 1: 100%, 99.2%, 0% */
+/** A fraction as a percentage: 100%, 99.2%, 0% */
 export function percent(value) {
   if (!known(value)) return NONE;
   const shown = value >= 1 ? 100 : Math.min(99.9, value * 100);
@@ -57,7 +57,7 @@ export function bytes(value) {
   return value < 1000 ? `${value}${THIN}B` : value < 1e6 ? `${digits(value / 1e3)}${THIN}kB` : `${digits(value / 1e6)}${THIN}MB`;
 }
 
-/** A moment in Unix seconds: the time, with its day where that is not today. */
+/** A time in Unix seconds; with its day unless that is today. */
 export function moment(at) {
   if (!known(at)) return NONE;
   const then = new Date(at * 1000);

@@ -1,4 +1,4 @@
-// Line icons on a 20-pixel grid, drawn with the text's colour.
+// Line icons on a 20-pixel grid, in the color of the text.
 
 import { svg } from "./dom.js";
 

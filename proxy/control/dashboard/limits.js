@@ -1,4 +1,4 @@
-// Who has used how much of what is allowed.
+// Rate limits, and the buckets with the highest use.
 
 import { get } from "./api.js";
 import { h, match, text } from "./dom.js";
@@ -8,8 +8,8 @@ import { plain } from "./words.js";
 
 const EVERY = 2000;
 const LIMITS = [["Level", ""], ["Unit", ""], ["Limit", "num"], ["At once", "num"], ["Refill per minute", "num"]];
-const BUCKETS = [["Whose", "name"], ["Level", ""], ["Unit", ""], ["Limit", "num"], ["Used", "fill"], ["Remaining", "num"], ["Full again in", "num"]];
-const FAILING = { local: "counts on its own", open: "lets everything through", closed: "refuses everything" };
+const BUCKETS = [["Client or model", "name"], ["Level", ""], ["Unit", ""], ["Limit", "num"], ["Used", "fill"], ["Remaining", "num"], ["Full again in", "num"]];
+const FAILING = { local: "counts by itself", open: "admits every request", closed: "rejects every request" };
 const EXAMPLE = ["rateLimiting:", "  enabled: true", "  perClient:", "    requestsPerMinute: 60", "    tokensPerMinute: 100000"].join("\n");
 
 /** requestsPerMinute -> requests per minute */
@@ -18,7 +18,7 @@ const unit = (name) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerC
 function bucketRow(bucket) {
   const meter = h("span", { class: "meter", role: "meter", "aria-valuemin": 0, "aria-label": `${bucket.key}, ${unit(bucket.unit)}` }, h("i"));
   const [limit, remaining, reset] = [h("span"), h("span"), h("span")];
-  const element = row(BUCKETS, [h("strong", {}, bucket.key || "everybody"), plain(bucket.level), unit(bucket.unit), limit, meter, remaining, reset]);
+  const element = row(BUCKETS, [h("strong", {}, bucket.key || "all clients"), plain(bucket.level), unit(bucket.unit), limit, meter, remaining, reset]);
   return { element, update(now) {
     const part = now.capacity ? Math.min(1, now.used / now.capacity) : 0;
     meter.firstChild.style.setProperty("width", `${(part * 100).toFixed(1)}%`);
@@ -33,7 +33,7 @@ function bucketRow(bucket) {
 
 function storePill({ store: name, storeState }) {
   if (!storeState) return pill([name === "memory" ? "In memory" : plain(name), "idle"]);
-  return pill(storeState.status === "up" ? [`Redis answers in ${ms(storeState.latencyMs)}`, "ok"] : [`Redis is ${storeState.status}`, "bad"]);
+  return pill(storeState.status === "up" ? [`Redis responds in ${ms(storeState.latencyMs)}`, "ok"] : [`Redis is ${storeState.status}`, "bad"]);
 }
 
 export const title = "Rate limits";
@@ -42,22 +42,22 @@ export function show(root, { signal }) {
   const head = heading(title);
   const body = h("div", {}, loading(5));
   const settings = h("div", { class: "verdict" });
-  const limits = table("What is allowed", LIMITS);
-  const buckets = table("Buckets in use, the fullest first", BUCKETS);
-  const none = empty("Nothing is used up", "No bucket has anything taken from it. They appear as requests come.");
-  const allowed = h("div", {}, h("h2", {}, "What is allowed"), limits.element);
+  const limits = table("Limits", LIMITS);
+  const buckets = table("Buckets in use, fullest first", BUCKETS);
+  const none = empty("No buckets in use", "Buckets appear here as requests arrive.");
+  const allowed = h("div", {}, h("h2", {}, "Limits"), limits.element);
   const content = [settings, h("h2", {}, "Buckets in use"), none, buckets.element, allowed];
   const kept = [new Map(), new Map()];
   root.append(head.element, body);
 
   function draw(found) {
-    const off = found.credentialLimits ? "Keys and tokens with limits of their own are limited by these only." : "Nobody is limited.";
+    const off = found.credentialLimits ? "Only keys and tokens with their own limits are limited." : "No client is limited.";
     if (!found.enabled && !found.buckets.length) {
       head.note(off);
-      return body.replaceChildren(empty("Rate limiting is off", "Switch it on in the configuration, for example:", h("pre", {}, EXAMPLE)));
+      return body.replaceChildren(empty("Rate limiting is off", "Enable it in the configuration, for example:", h("pre", {}, EXAMPLE)));
     }
     if (body.firstChild !== settings) body.replaceChildren(...content);
-    head.note(!found.enabled ? off : found.storeState ? `When Redis does not answer, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.` : "Counted by this process.");
+    head.note(!found.enabled ? off : found.storeState ? `While Redis does not respond, the gateway ${FAILING[found.onStoreFailure] ?? plain(found.onStoreFailure)}.` : "Counted by this process.");
     settings.replaceChildren(storePill(found));
     allowed.hidden = !found.limits.length;
     none.hidden = found.buckets.length > 0;
@@ -68,16 +68,16 @@ export function show(root, { signal }) {
     }));
   }
 
-  async function look() {
+  async function load() {
     if (document.hidden) return;
     try {
       draw(await get("/admin/rate-limits", { signal }));
     } catch (error) {
-      if (error.name !== "AbortError" && body.firstChild !== settings) body.replaceChildren(trouble(error, look));
+      if (error.name !== "AbortError" && body.firstChild !== settings) body.replaceChildren(trouble(error, load));
     }
   }
 
-  look();
-  const timer = setInterval(look, EVERY);
+  load();
+  const timer = setInterval(load, EVERY);
   signal.addEventListener("abort", () => clearInterval(timer));
 }

@@ -1,17 +1,17 @@
-// The event stream with its state in words. The browser reconnects by itself after a cut; where it gives up
-// (an error status) or hears nothing although a second has an event, we open a new one.
+// The event stream and the state of its connection. The browser reconnects by itself after a disconnect. After an error
+// status, or without any event for ten seconds, this opens a new stream.
 
 const SILENCE = 10_000;
 const HIDDEN = 60_000;
 const LONGEST = 10_000;
 const EVENTS = ["hello", "counters", "state", "request", "reload"];
 
-/** Events of the API become events of this target with `detail`; `link` tells `live`, `reconnecting` or `off`. */
+/** Emits the events of the API with their data as `detail`, and `link` with `live`, `reconnecting` or `off`. */
 export class Live extends EventTarget {
   #source = null;
   #state = "off";
   #tries = 0;
-  #heard = 0;
+  #lastEvent = 0;
   #timer = 0;
   #hiding = 0;
 
@@ -26,7 +26,7 @@ export class Live extends EventTarget {
     return this.#state;
   }
 
-  /** `refused` is asked when the stream cannot be had: it tells whether it makes sense to go on trying. */
+  /** `refused` is called after an error status; it resolves to whether to try again. */
   start(refused) {
     this.refused = refused;
     this.#open();
@@ -36,27 +36,27 @@ export class Live extends EventTarget {
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;
-    this.#tell("off");
+    this.#setState("off");
   }
 
   #open() {
     this.#source?.close();
-    this.#heard = Date.now();
+    this.#lastEvent = Date.now();
     const source = (this.#source = new EventSource("/admin/events"));
-    for (const name of EVENTS) source.addEventListener(name, (event) => this.#hear(name, event));
+    for (const name of EVENTS) source.addEventListener(name, (event) => this.#receive(name, event));
     source.onerror = () => this.#failed(source);
   }
 
-  #hear(name, event) {
-    this.#heard = Date.now();
+  #receive(name, event) {
+    this.#lastEvent = Date.now();
     this.#tries = 0;
-    if (name === "hello" || this.#state !== "live") this.#tell("live", name === "hello");
+    if (name === "hello" || this.#state !== "live") this.#setState("live", name === "hello");
     this.dispatchEvent(new CustomEvent(name, { detail: JSON.parse(event.data) }));
   }
 
   async #failed(source) {
     if (source !== this.#source) return;
-    this.#tell("reconnecting");
+    this.#setState("reconnecting");
     if (source.readyState === EventSource.CLOSED && (await this.refused())) this.#again(this.#delay());
   }
 
@@ -71,24 +71,24 @@ export class Live extends EventTarget {
   }
 
   #watch() {
-    if (this.#source && !document.hidden && Date.now() - this.#heard > SILENCE) {
-      this.#tell("reconnecting");
+    if (this.#source && !document.hidden && Date.now() - this.#lastEvent > SILENCE) {
+      this.#setState("reconnecting");
       this.#open();
     }
   }
 
-  /** A page that nobody looks at gives its connection back: a browser has six of them for all its tabs. */
+  /** A hidden page closes its connection after a minute: a browser has six of them for all its tabs. */
   #seen() {
     clearTimeout(this.#hiding);
     if (document.hidden) {
       this.#hiding = setTimeout(() => this.#source?.close(), HIDDEN);
     } else if (this.#source?.readyState === EventSource.CLOSED) {
-      this.#tell("reconnecting");
+      this.#setState("reconnecting");
       this.#open();
     }
   }
 
-  #tell(state, always = false) {
+  #setState(state, always = false) {
     if (state === this.#state && !always) return;
     this.#state = state;
     this.dispatchEvent(new CustomEvent("link", { detail: state }));

@@ -1,4 +1,4 @@
-// The frame of the page: which page is shown, whether the gateway is heard, light or dark, in or out.
+// The frame of the dashboard: navigation, state of the connection, theme, sign-in and sign-out.
 
 import { get, post, session } from "./api.js";
 import { h, text } from "./dom.js";
@@ -23,10 +23,10 @@ const LINK = { live: "Live", reconnecting: "Reconnecting", connecting: "Connecti
 const main = document.getElementById("main");
 const shell = document.getElementById("shell");
 let leave = new AbortController();
-let shown = null; // what the page offers: `go` to another of its addresses without starting anew
+let shown = null; // the shown page; its `go` changes the address within the page
 let within = false;
 
-// -- which page ---------------------------------------------------------------------------------------
+// -- navigation ---------------------------------------------------------------------------------------
 
 /** `#/requests/ID?outcome=error` -> its parts */
 function route() {
@@ -62,7 +62,7 @@ function links() {
   return h("ul", {}, Object.keys(PAGES).map((name) => h("li", {}, h("a", { href: `#/${name}`, "data-page": name }, icon(ICONS[name] ?? name), h("span", {}, LABELS[name] ?? PAGES[name].title)))));
 }
 
-// -- in or out ----------------------------------------------------------------------------------------
+// -- sign-in and sign-out ----------------------------------------------------------------------------------------
 
 function enter() {
   within = true;
@@ -92,7 +92,7 @@ async function signOut() {
   }
 }
 
-// -- how it stands ------------------------------------------------------------------------------------
+// -- connection and theme ------------------------------------------------------------------------------------
 
 function link() {
   const state = within ? (store.link ?? "connecting") : "off";
@@ -103,7 +103,7 @@ function link() {
   shell.dataset.link = state;
   const lost = document.getElementById("lost");
   lost.hidden = state !== "reconnecting";
-  if (!lost.hidden && shell.dataset.lost !== state) text(lost, `The gateway does not answer. This is how it stood at ${moment(store.now)}.`);
+  if (!lost.hidden && shell.dataset.lost !== state) text(lost, `The gateway does not respond. Last update at ${moment(store.now)}.`);
   shell.dataset.lost = state;
 }
 
@@ -116,20 +116,20 @@ function themeButton() {
     try {
       localStorage.setItem("sluice-theme", theme);
     } catch {
-      // Storage may be forbidden: then it holds as long as the page.
+      // Storage may be disabled: then the theme lasts as long as the page.
     }
-    tell();
+    update();
   }
-  function tell() {
+  function update() {
     button.replaceChildren(icon(now()));
     button.setAttribute("aria-label", `Theme: ${now()}`);
     button.title = `Theme: ${now()}`;
   }
-  tell();
+  update();
   return button;
 }
 
-// -- begin --------------------------------------------------------------------------------------------
+// -- start --------------------------------------------------------------------------------------------
 
 document.getElementById("nav").append(links());
 document.getElementById("tools").append(themeButton(), h("button", { class: "button quiet square", id: "sign-out", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave")));

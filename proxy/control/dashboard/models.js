@@ -1,6 +1,6 @@
-// Every deployment: how it stands and why, how fast it answers, and the three things that can be done about it.
+// Every deployment: its state and cause, its speed, and actions on its circuit breaker.
 
-import { ask } from "./api.js";
+import { send } from "./api.js";
 import { spark } from "./chart.js";
 import { confirm, toast } from "./dialog.js";
 import { attribute, h, match, text } from "./dom.js";
@@ -8,17 +8,17 @@ import { NONE, count, ms, percent, rate, span, moment } from "./format.js";
 import { icon } from "./icons.js";
 import { empty, heading, loading, row, table, trouble } from "./parts.js";
 import { everySecond, follow, store } from "./store.js";
-import { plain, restsUntil, standing, why } from "./words.js";
+import { plain, cooldownUntil, stateOf, why } from "./words.js";
 
 const COLUMNS = [["Model", "name"], ["State", "state"], ["Success", "num"], ["Latency", "spark-cell"], ["First token", "num"], ["Tokens/s", "num"], ["In flight", "num"], ["Weight", "num"], ["", "acts"]];
 const ACTIONS = { reset: "Reset", open: "Open", close: "Close" };
-const DONE = { reset: "was reset", open: "takes no requests until you close it", close: "is closed: it takes requests again" };
+const DONE = { reset: "was reset", open: "gets no requests until you close it", close: "is closed: it gets requests again" };
 
 async function act(action, deployment) {
   const { id } = deployment;
-  if (action === "open" && !(await confirm({ title: `Open the breaker of ${id}?`, text: "No request goes to it until you close the breaker or reset the model. Requests that run are not touched.", yes: "Open", grave: true }))) return;
+  if (action === "open" && !(await confirm({ title: `Open the breaker of ${id}?`, text: "It gets no requests until you close the breaker or reset it. Running requests continue.", yes: "Open", grave: true }))) return;
   try {
-    const found = await (await ask("POST", `/admin/state/${encodeURIComponent(id)}/${action}`)).json();
+    const found = await (await send("POST", `/admin/state/${encodeURIComponent(id)}/${action}`)).json();
     for (const each of found.deployments ?? [found]) store.put(each);
     toast(`${id} ${DONE[action]}.`);
   } catch (error) {
@@ -26,10 +26,10 @@ async function act(action, deployment) {
   }
 }
 
-/** When it comes back, as far as that is known. */
+/** When it gets requests again, if known. */
 function until(deployment, now) {
   const { breaker } = deployment;
-  const at = ["open", "unavailable"].includes(breaker.state) && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? restsUntil(deployment) : null;
+  const at = ["open", "unavailable"].includes(breaker.state) && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? cooldownUntil(deployment) : null;
   if (!at) return "";
   return at > now ? `until ${moment(at)}, in ${span(at - now)}` : "is probed with the next request";
 }
@@ -75,14 +75,14 @@ class Row {
       cells.tags.replaceChildren(...deployment.tags.map((each) => h("span", { class: "tag" }, each)));
     }
     for (const button of this.buttons) button.hidden = button.dataset.action === { closed: "close", open: "open", unavailable: "open" }[breaker.state];
-    this.tell();
+    this.updateState();
   }
 
-  /** What changes with time alone. */
-  tell() {
+  /** Update what changes with time. */
+  updateState() {
     const { cells, deployment } = this;
     const now = store.now;
-    const [words, tone] = standing(deployment, now);
+    const [words, tone] = stateOf(deployment, now);
     const out = tone === "bad" || tone === "warn";
     text(cells.pill, words);
     attribute(cells.pill, "data-tone", tone);
@@ -113,7 +113,7 @@ export function show(root, { signal, param }) {
   const search = h("input", { type: "search", placeholder: "Find a model, provider or tag", "aria-label": "Find a model", oninput: () => draw() });
   const chips = FILTERS.map(([value, words]) => h("button", { class: "chip", "aria-pressed": String(value === chosen), "data-value": value, onclick: () => ((chosen = value), draw()) }, words, h("b")));
   const head = heading(title, h("span", { class: "search" }, icon("search"), search));
-  const list = table("Models and how they stand", COLUMNS);
+  const list = table("Models and their state", COLUMNS);
   list.element.classList.add("models");
   const instead = h("div");
   const kept = new Map();
@@ -125,7 +125,7 @@ export function show(root, { signal, param }) {
     if (!known) return instead.replaceChildren(store.error ? trouble(store.error, () => store.refresh()) : loading(6));
     head.note(summary([...known.values()]));
     const now = store.now;
-    const tones = new Map([...known.values()].map((each) => [each.id, standing(each, now)[1]]));
+    const tones = new Map([...known.values()].map((each) => [each.id, stateOf(each, now)[1]]));
     const words = search.value.trim().toLowerCase();
     const wanted = FILTERS.find(([value]) => value === chosen)[2];
     const found = [...known.values()].filter((each) => wanted(tones.get(each.id)) && contains(each, words));
@@ -134,12 +134,12 @@ export function show(root, { signal, param }) {
       text(chip.lastChild, String([...tones.values()].filter(FILTERS[place][2]).length));
     });
     list.element.hidden = !found.length;
-    instead.replaceChildren(...(found.length ? [] : [known.size ? empty("No model matches", "Nothing here has that name, provider, tag or state.") : empty("No models", "The configuration names none. Add some to the models file: they appear here within seconds.")]));
+    instead.replaceChildren(...(found.length ? [] : [known.size ? empty("No model matches", "No deployment has this name, provider, tag or state.") : empty("No models", "The configuration has no models. Add some to the models file; they appear here within seconds.")]));
     match(list.body, kept, found, (each) => each.id, (each) => new Row(each));
   }
 
   follow(["state", "error"], draw, signal);
-  everySecond(() => kept.forEach((each) => each.tell()), signal);
+  everySecond(() => kept.forEach((each) => each.updateState()), signal);
   if (param) search.value = param;
   draw();
 }

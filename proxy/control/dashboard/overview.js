@@ -1,4 +1,4 @@
-// Everything at a glance: how it goes now, over the last five minutes, and what needs somebody's attention.
+// The overview: rates now and over the last five minutes, and what needs attention.
 
 import { chart } from "./chart.js";
 import { h, match, text } from "./dom.js";
@@ -6,28 +6,28 @@ import { NONE, count, ms, percent, rate, short, span } from "./format.js";
 import { heading, loading, pill, trouble } from "./parts.js";
 import { follow, store } from "./store.js";
 import { requestLine } from "./request.js";
-import { standing, why } from "./words.js";
+import { stateOf, why } from "./words.js";
 
 const RECENT = 10; // seconds that "now" means for a rate
-const SMOOTHED = 5; // seconds of which a line of rates shows the mean
-const LATEST = 60; // seconds for which the last percentiles still count
+const SMOOTHED = 5; // seconds over which a line of rates is averaged
+const LATEST = 60; // seconds for which the latest percentiles are shown
 
 const sum = (seconds, of) => seconds.reduce((total, each) => total + of(each), 0);
 const within = (seconds, now, length) => seconds.filter((each) => each.at > now - length);
 const perSecond = (seconds, now, of) => sum(within(seconds, now, RECENT), of) / RECENT;
 
-/** Of several seconds' percentiles the one in the middle: a single second is too few for a figure to be read. */
+/** The median over several seconds: the percentiles of a single second change too fast to be read. */
 function median(values) {
   return values.length ? values.toSorted((a, b) => a - b)[values.length >> 1] : null;
 }
 
-/** The part of requests that went well; null without a request. */
+/** The success rate; null without requests. */
 function success(seconds) {
   const requests = sum(seconds, (each) => each.requests);
   return requests ? 1 - sum(seconds, (each) => each.errors) / requests : null;
 }
 
-/** The seconds, each with rates over those up to it: a single second is too few to be a rate. */
+/** Add rates over the preceding seconds to each second. */
 function withRates(seconds) {
   return seconds.map((each, place) => {
     const recent = seconds.slice(Math.max(0, place - RECENT + 1), place + 1);
@@ -41,7 +41,7 @@ const percentiles = (of) => [
   { name: "p50", of: (each) => of(each)?.p50 ?? null, tone: "accent" },
 ];
 
-function tellPercentiles(of) {
+function latestPercentiles(of) {
   return (seconds, now) => {
     const found = within(seconds, now, LATEST).map(of).filter(Boolean).slice(-RECENT);
     return ["p50", "p95"].map((part) => [ms(median(found.map((each) => each[part]))), part]);
@@ -52,33 +52,33 @@ const one = (name, of, tone = "accent") => [{ name, of, tone }];
 
 const CARDS = [
   { id: "requests", title: "Requests per second", size: "half", options: { series: [...one("requests/s", (s) => s.rate), { name: "failed", of: (s) => s.errors, tone: "bad", bars: true }], format: rate, least: 2 },
-    tell: (seconds, now) => [[rate(perSecond(seconds, now, (each) => each.requests)), "per second"]] },
+    describe: (seconds, now) => [[rate(perSecond(seconds, now, (each) => each.requests)), "per second"]] },
   { id: "tokens", title: "Tokens per second", size: "half", options: { series: one("tokens/s", (s) => s.speed), format: short, least: 10 },
-    tell: (seconds, now) => [[short(perSecond(seconds, now, (each) => each.tokens)), "per second"]] },
+    describe: (seconds, now) => [[short(perSecond(seconds, now, (each) => each.tokens)), "per second"]] },
   { id: "latency", title: "Latency", size: "half", options: { series: percentiles((s) => s.latencyMs), format: ms, least: 10 }, legend: true,
-    tell: tellPercentiles((each) => each.latencyMs) },
+    describe: latestPercentiles((each) => each.latencyMs) },
   { id: "first-token", title: "Time to first token", size: "half", options: { series: percentiles((s) => s.timeToFirstTokenMs), format: ms, least: 10 }, legend: true,
-    tell: tellPercentiles((each) => each.timeToFirstTokenMs) },
+    describe: latestPercentiles((each) => each.timeToFirstTokenMs) },
   { id: "success", title: "Success rate", size: "third", options: { series: one("success", (s) => s.success), format: percent, fixed: 1 },
-    tell: (seconds) => [[percent(success(seconds)), "of 5 minutes"]] },
+    describe: (seconds) => [[percent(success(seconds)), "of 5 minutes"]] },
   { id: "active", title: "Active streams", size: "third", options: { series: one("active", (s) => s.active), format: rate, least: 2 },
-    tell: (seconds) => [[count(seconds.at(-1)?.active ?? 0), "now"]] },
+    describe: (seconds) => [[count(seconds.at(-1)?.active ?? 0), "now"]] },
   { id: "fallbacks", title: "Fallbacks", size: "third", options: { series: [{ name: "fallbacks", of: (s) => s.fallbacks, tone: "accent", bars: true }], format: rate, least: 2 },
-    tell: (seconds) => [[count(sum(seconds, (each) => each.fallbacks)), "in 5 minutes"]] },
+    describe: (seconds) => [[count(sum(seconds, (each) => each.fallbacks)), "in 5 minutes"]] },
 ];
 
-function card({ id, title, size, options, tell, legend }) {
+function card({ id, title, size, options, describe, legend }) {
   const figures = h("p", { class: "figures", id: `figure-${id}` });
   const drawn = chart({ label: title, ...options });
   const keys = legend && h("span", { class: "legend", "aria-hidden": "true" }, h("i", { class: "accent" }), "p50", h("i", { class: "second" }), "p95");
   const element = h("section", { class: `card ${size}`, "aria-labelledby": `card-${id}` },
     h("header", {}, h("h2", { id: `card-${id}` }, title), keys), figures, drawn.element);
   return { element, draw(seconds, now) {
-    const told = tell(seconds, now);
-    const words = told.map((each) => each.join(" ")).join(", ");
+    const values = describe(seconds, now);
+    const words = values.map((each) => each.join(" ")).join(", ");
     if (figures.dataset.words !== words) {
       figures.dataset.words = words;
-      figures.replaceChildren(...told.map(([value, unit]) => h("span", {}, h("b", {}, value), ` ${unit}`)));
+      figures.replaceChildren(...values.map(([value, unit]) => h("span", {}, h("b", {}, value), ` ${unit}`)));
     }
     drawn.describe(words);
     drawn.draw(seconds, now);
@@ -104,7 +104,7 @@ function totals() {
   return { element, draw: (metrics) => metrics && TOTALS.forEach(([, of], place) => text(values[place], of(metrics))) };
 }
 
-/** What is not as it should be, the worst first. */
+/** Deployments that are not in service, the worst first. */
 function attention() {
   const list = h("ul", { class: "list" });
   const kept = new Map();
@@ -112,11 +112,11 @@ function attention() {
   const element = h("section", { class: "card half", "aria-labelledby": "card-attention" }, h("header", {}, h("h2", { id: "card-attention" }, "Needs attention"), h("a", { href: "#/models" }, "All models")), none, list);
   return { element, draw(deployments) {
     const now = store.now;
-    const out = [...deployments.values()].filter((each) => each.available !== false && standing(each, now)[1] !== "ok");
+    const out = [...deployments.values()].filter((each) => each.available !== false && stateOf(each, now)[1] !== "ok");
     none.hidden = out.length > 0;
-    text(none, deployments.size ? "Every model answers." : "No model is configured.");
-    match(list, kept, out.slice(0, 6), (each) => `${each.id} ${standing(each, now)} ${why(each)}`, (each) => ({
-      element: h("li", {}, pill(standing(each, now)), h("a", { href: `#/models/${encodeURIComponent(each.id)}` }, each.id), h("span", { class: "quiet" }, why(each))),
+    text(none, deployments.size ? "Every model is in service." : "No model is configured.");
+    match(list, kept, out.slice(0, 6), (each) => `${each.id} ${stateOf(each, now)} ${why(each)}`, (each) => ({
+      element: h("li", {}, pill(stateOf(each, now)), h("a", { href: `#/models/${encodeURIComponent(each.id)}` }, each.id), h("span", { class: "quiet" }, why(each))),
     }));
   } };
 }
@@ -124,8 +124,8 @@ function attention() {
 function failures() {
   const list = h("ul", { class: "list" });
   const kept = new Map();
-  const none = h("p", { class: "quiet" }, "None among the last requests.");
-  const element = h("section", { class: "card half", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Last failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
+  const none = h("p", { class: "quiet" }, "No failure among the latest requests.");
+  const element = h("section", { class: "card half", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Latest failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
   return { element, draw(requests) {
     const failed = requests.filter((each) => ["error", "damaged", "broken"].includes(each.outcome)).slice(0, 6);
     none.hidden = failed.length > 0;

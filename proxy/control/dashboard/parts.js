@@ -1,15 +1,15 @@
-// Parts that several pages are made of.
+// Elements that several pages use.
 
 import { h, text } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** The head of a page: its title, a sentence that may change, and what can be done. */
+/** The head of a page: title, a note that may change, and actions. */
 export function heading(title, ...tools) {
   const note = h("p", { class: "note" });
   return { element: h("header", { class: "page-head" }, h("div", {}, h("h1", {}, title), note), h("div", { class: "tools" }, tools)), note: (words) => text(note, words) };
 }
 
-/** Colour and words: never colour alone. */
+/** Color and text: never color alone. */
 export function pill([words, tone]) {
   return h("span", { class: "pill", "data-tone": tone }, words);
 }
@@ -27,7 +27,7 @@ export function trouble(error, again) {
     again && h("button", { class: "button", onclick: again }, "Try again"));
 }
 
-/** A table; `columns` are `[words, class]`. Roles are explicit, since narrow screens show rows as cards. */
+/** A table; `columns` are `[text, class]`. Roles are explicit, because narrow screens show rows as cards. */
 export function table(caption, columns) {
   const body = h("tbody", { role: "rowgroup" });
   const heads = columns.map(([words, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, words || h("span", { class: "hidden" }, "Actions")));
@@ -44,12 +44,12 @@ export function row(columns, cells, attributes = {}) {
 export function field(label, control, hint) {
   const id = `f-${label.toLowerCase().replaceAll(/[^a-z]+/g, "-")}`;
   control.id ||= id;
-  const told = hint && h("span", { class: "hint", id: `${control.id}-hint` }, hint);
-  if (told) control.setAttribute("aria-describedby", told.id);
-  return h("div", { class: "field" }, h("label", { for: control.id }, label), control, told);
+  const description = hint && h("span", { class: "hint", id: `${control.id}-hint` }, hint);
+  if (description) control.setAttribute("aria-describedby", description.id);
+  return h("div", { class: "field" }, h("label", { for: control.id }, label), control, description);
 }
 
-/** A select of `[value, words]`, with a label that only screen readers need. */
+/** A select of `[value, text]`, with a label for screen readers. */
 export function select(label, options, onchange) {
   return h("select", { "aria-label": label, onchange }, options.map(([value, words]) => h("option", { value }, words)));
 }
@@ -65,7 +65,7 @@ export function copyButton(content, label = "Copy", size = "small") {
   return button;
 }
 
-/** The clipboard exists only on secure origins: elsewhere a selection has to do. */
+/** The clipboard API exists on secure origins only; elsewhere the text is selected and copied. */
 async function copy(content) {
   try {
     await navigator.clipboard.writeText(content);

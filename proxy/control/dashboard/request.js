@@ -1,4 +1,4 @@
-// One request in full, in a sheet beside whatever page it was opened from.
+// One request in detail, in a sheet beside the page that opened it.
 
 import { get } from "./api.js";
 import { sheet } from "./dialog.js";
@@ -10,32 +10,32 @@ import { outcome, plain } from "./words.js";
 
 export const address = (request) => `#/requests/${encodeURIComponent(request.id)}`;
 
-/** Who asked: a key's or a token's id, else the address alone. */
-export const who = ({ client, address: from }) => (client && !client.startsWith("address:") ? client : from || client);
+/** The client: the id of its key or token, else its address. */
+export const clientOf = ({ client, address: from }) => (client && !client.startsWith("address:") ? client : from || client);
 
-/** What was asked for; several names with room to break the line. */
-export const asked = ({ model, endpoint }) => (model || endpoint).replaceAll(/,(?=\S)/g, ", ");
+/** The requested model; several names with spaces, so that the line can break. */
+export const requestedModel = ({ model, endpoint }) => (model || endpoint).replaceAll(/,(?=\S)/g, ", ");
 
-/** A line of a list: when, which model, what went wrong. */
+/** A line of a list: time, model, error. */
 export function requestLine(request) {
-  return h("li", {}, h("time", { datetime: exactly(request.at) }, moment(request.at)), h("a", { href: address(request) }, asked(request)),
+  return h("li", {}, h("time", { datetime: exactly(request.at) }, moment(request.at)), h("a", { href: address(request) }, requestedModel(request)),
     h("span", { class: "quiet" }, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 ")));
 }
 
 const FACTS = [
   ["Time", (r) => moment(r.at)],
   ["Endpoint", (r) => r.endpoint],
-  ["Asked for", (r) => r.model && asked(r)],
+  ["Requested model", (r) => r.model && requestedModel(r)],
   ["Answered by", (r) => [r.provider, r.responseModel].filter(Boolean).join(" \u00b7 ")],
-  ["Client", who],
+  ["Client", clientOf],
   ["Status", (r) => [r.status || NONE, r.stream ? "stream" : "whole answer"].join(" \u00b7 ")],
   ["Time to first token", (r) => ms(r.timeToFirstTokenMs)],
   ["Duration", (r) => ms(r.durationMs)],
   ["Longest gap", (r) => (r.stream ? ms(r.longestGapMs) : "")],
   ["Tokens in", (r) => (r.tokens ? [count(r.tokens.input), r.tokens.cached ? `${count(r.tokens.cached)} cached` : ""].filter(Boolean).join(" + ") : NONE)],
-  ["Tokens out", (r) => (r.tokens ? [count(r.tokens.output), r.tokens.reasoning ? `${count(r.tokens.reasoning)} of reasoning` : ""].filter(Boolean).join(" + ") : NONE)],
+  ["Tokens out", (r) => (r.tokens ? [count(r.tokens.output), r.tokens.reasoning ? `${count(r.tokens.reasoning)} reasoning` : ""].filter(Boolean).join(" + ") : NONE)],
   ["Bytes in, out", (r) => `${bytes(r.bytesIn)}, ${bytes(r.bytesOut)}`],
-  ["Events", (r) => (r.stream ? [count(r.events), r.droppedEvents ? `${count(r.droppedEvents)} left out` : ""].filter(Boolean).join(", ") : "")],
+  ["Events", (r) => (r.stream ? [count(r.events), r.droppedEvents ? `${count(r.droppedEvents)} dropped` : ""].filter(Boolean).join(", ") : "")],
 ];
 
 function detail(request) {
@@ -45,14 +45,14 @@ function detail(request) {
     h("p", { class: "ident" }, h("code", {}, request.id), copyButton(() => request.id, "Copy id")),
     request.errorDetail && h("p", { class: "notice", "data-tone": "bad" }, request.errorDetail),
     h("h3", {}, request.trials.length === 1 ? "1 attempt" : `${request.trials.length} attempts`),
-    request.trials.length ? waterfall(request) : h("p", { class: "quiet" }, "No provider was asked."),
+    request.trials.length ? waterfall(request) : h("p", { class: "quiet" }, "No request was sent to a provider."),
     h("h3", {}, "Facts"),
     h("dl", { class: "facts" }, facts.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
     request.prompt && [h("h3", {}, "Prompt"), h("pre", { tabindex: "0" }, request.prompt)],
   ].flat().filter(Boolean);
 }
 
-/** Opens the sheet; `closed` is called when it is left. Ends with `signal`. */
+/** Open the sheet until `signal` aborts; `closed` is called when the user closes it. */
 export async function open(id, signal, closed) {
   const body = h("div", { class: "sheet-body" }, loading(5));
   const dialog = sheet("Request", body, () => !signal.aborted && closed());
@@ -61,7 +61,7 @@ export async function open(id, signal, closed) {
     body.replaceChildren(...detail(await get(`/admin/requests/${encodeURIComponent(id)}`, { signal })));
   } catch (error) {
     if (error.name === "AbortError") return;
-    if (error.status === 404) error.message = "It is not kept any more: only the last requests are.";
+    if (error.status === 404) error.message = "This request is no longer kept: only the latest are.";
     body.replaceChildren(trouble(error));
   }
 }

@@ -1,10 +1,10 @@
-// The last requests, live: what was asked, who answered, how long it took. A row opens the waterfall of its attempts.
+// The latest requests, live. A row opens the details of a request with the waterfall of its attempts.
 
 import { h, match, text } from "./dom.js";
 import { NONE, count, exactly, moment, ms } from "./format.js";
 import { icon } from "./icons.js";
 import { empty, heading, loading, pill, row, select, table, trouble } from "./parts.js";
-import { address, asked, open, who } from "./request.js";
+import { address, clientOf, open, requestedModel } from "./request.js";
 import { follow, store } from "./store.js";
 import { OUTCOMES, outcome, plain } from "./words.js";
 
@@ -14,24 +14,24 @@ const SHOWN = 200;
 function line(request) {
   const { tokens } = request;
   const time = h("a", { class: "whole", href: address(request), "aria-label": `Request of ${moment(request.at)}, ${request.model || request.endpoint}` }, h("time", { datetime: exactly(request.at) }, moment(request.at)));
-  const told = [pill(outcome(request.outcome)), h("small", {}, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 "))];
-  const name = [h("strong", {}, asked(request)), h("small", {}, [request.provider, request.responseModel, request.stream ? "stream" : ""].filter(Boolean).join(" \u00b7 "))];
+  const result = [pill(outcome(request.outcome)), h("small", {}, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 "))];
+  const name = [h("strong", {}, requestedModel(request)), h("small", {}, [request.provider, request.responseModel, request.stream ? "stream" : ""].filter(Boolean).join(" \u00b7 "))];
   const attempts = [h("span", {}, String(request.attempts)), request.fallbackUsed && h("small", {}, "fallback")];
-  const cells = [time, told, name, who(request) || NONE, attempts, ms(request.timeToFirstTokenMs), ms(request.durationMs), count(tokens && tokens.input === null ? null : tokens && tokens.input + (tokens.cached ?? 0)), count(tokens?.output)];
+  const cells = [time, result, name, clientOf(request) || NONE, attempts, ms(request.timeToFirstTokenMs), ms(request.durationMs), count(tokens && tokens.input === null ? null : tokens && tokens.input + (tokens.cached ?? 0)), count(tokens?.output)];
   return { element: row(COLUMNS, cells, { class: "opens", "data-id": request.id }) };
 }
 
 export const title = "Requests";
 
 export function show(root, { signal, param, query }) {
-  let opened = null; // what closes the sheet
+  let opened = null; // aborts the open sheet
   let held = null; // the requests as they were when the page was paused
   const model = select("Filter by model", [["", "All models"]], draw);
   const result = select("Filter by outcome", [["", "All outcomes"], ...OUTCOMES], draw);
   const words = h("span", {}, "Pause");
   const pause = h("button", { class: "button", "aria-pressed": "false", onclick: toggle }, icon("pause"), words);
   const head = heading(title, model, result, pause);
-  const list = table("The last requests", COLUMNS);
+  const list = table("The latest requests", COLUMNS);
   list.element.classList.add("requests");
   const instead = h("div");
   const kept = new Map();
@@ -62,21 +62,21 @@ export function show(root, { signal, param, query }) {
     const found = all.filter((each) => (!model.value || each.model === model.value) && (!result.value || each.outcome === result.value));
     const newer = held ? store.requests.filter((each) => !held.length || each.sequence > held[0].sequence).length : 0;
     text(words, held ? (newer ? `Continue (${newer} new)` : "Continue") : "Pause");
-    head.note(all.length ? `The last ${count(all.length)}, the latest to end first.${held ? " Paused." : ""}` : "None so far.");
+    head.note(all.length ? `The latest ${count(all.length)}, by the time they ended.${held ? " Paused." : ""}` : "None so far.");
     list.element.hidden = !found.length;
-    instead.replaceChildren(...(found.length ? [] : [all.length ? empty("No request matches", "None of the last requests has this model and this outcome.") : empty("No requests yet", "They appear here as they are answered.", h("a", { class: "button", href: "#/try" }, "Try a prompt"))]));
-    text(more, found.length > SHOWN ? `${count(found.length - SHOWN)} older ones are kept as well: filter to see them.` : "");
+    instead.replaceChildren(...(found.length ? [] : [all.length ? empty("No request matches", "None of the latest requests has this model and outcome.") : empty("No requests yet", "They appear here as they end.", h("a", { class: "button", href: "#/try" }, "Try a prompt"))]));
+    text(more, found.length > SHOWN ? `${count(found.length - SHOWN)} older ones are kept: use the filters to see them.` : "");
     match(list.body, kept, found.slice(0, SHOWN), (each) => each.sequence, line);
   }
 
-  /** The sheet of one request comes and goes while the list stays as it is. */
+  /** Open or close the sheet of a request without changing the list. */
   function go({ param: id, query: wanted }) {
     opened?.abort();
     opened = null;
     if (wanted.has("outcome")) result.value = wanted.get("outcome");
     if (id) {
       opened = new AbortController();
-      const here = location.hash;  // whoever has left it by then is not called back
+      const here = location.hash;  // after a navigation, closing the sheet must not change the address
       open(id, AbortSignal.any([signal, opened.signal]), () => location.hash === here && (location.hash = "#/requests"));
     }
     draw();

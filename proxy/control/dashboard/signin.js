@@ -1,4 +1,4 @@
-// The way in: the admin token for a session. Nothing else of the page is there before.
+// Sign-in with the admin token. Nothing else of the dashboard is loaded before.
 
 import { post } from "./api.js";
 import { h, text } from "./dom.js";
@@ -29,7 +29,7 @@ export function show(root, { entered, over }) {
 
   root.append(h("div", { class: "signin" },
     h("h1", {}, "Sign in"),
-    h("p", { class: "quiet" }, over ? "Your session has ended." : "This page shows what the gateway is doing."),
+    h("p", { class: "quiet" }, over ? "Your session has ended." : "The dashboard shows what the gateway is doing."),
     h("form", { class: "card", onsubmit: enter }, h("input", { class: "hidden", name: "username", value: "admin", autocomplete: "username", tabindex: "-1", "aria-hidden": "true" }), field("Admin token", token), problem, button),
     h("p", { class: "hint" }, "It is ", h("code", {}, "admin.token"), " of the configuration. Where none is set, the gateway made one at its first start: it stands in the file ", h("code", {}, "admin-token"), " of the data folder, and the start prints a link that signs you in.")));
   token.focus();

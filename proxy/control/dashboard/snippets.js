@@ -1,4 +1,4 @@
-// The same request for a terminal and for a program, with a placeholder where the key belongs.
+// The same request as a curl command and as a Python program, with a placeholder for the key.
 
 const KEY = "YOUR_API_KEY";
 
@@ -13,7 +13,7 @@ export function curl(body, origin) {
   ].join("\n");
 }
 
-/** A value as Python writes it. */
+/** A value as a Python literal. */
 function python(value, indent = "    ") {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";

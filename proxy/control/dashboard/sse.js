@@ -1,6 +1,6 @@
-// Server-sent events of an answer that fetch reads, with their comments: EventSource has neither POST nor those.
+// Parse server-sent events of a fetch response, with comments: EventSource supports neither POST nor comments.
 
-/** Yields `{data}` for an event and `{comment}` for a comment line, as they come. */
+/** Yields `{data}` for each event and `{comment}` for each comment line. */
 export async function* events(stream) {
   let rest = "";
   let data = [];

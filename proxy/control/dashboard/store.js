@@ -1,4 +1,4 @@
-// What is known of the gateway: asked for once per connection, kept up to date by its events, forgotten at a sign-out.
+// The state of the gateway: loaded once per connection, updated by events, cleared at sign-out.
 
 import { ApiError, get } from "./api.js";
 import { Live } from "./live.js";
@@ -7,11 +7,11 @@ export const KEPT_SECONDS = 300;
 export const KEPT_REQUESTS = 500;
 const STATE_EVERY = 2000;
 
-/** Tells `state`, `seconds`, `requests`, `metrics`, `link` and `error` when they change. */
+/** Emits `state`, `seconds`, `requests`, `metrics`, `link` and `error` when they change. */
 class Store extends EventTarget {
   live = new Live();
   #timer = 0;
-  #heard = []; // requests told of since the list was asked for, the newest first
+  #received = []; // requests received as events while the list is loading, newest first
 
   constructor() {
     super();
@@ -36,7 +36,7 @@ class Store extends EventTarget {
     this.skew = 0;
   }
 
-  /** The gateway's own time in Unix seconds: its moments are compared with this. */
+  /** The gateway's time in Unix seconds, for comparison with its times. */
   get now() {
     return Date.now() / 1000 + this.skew;
   }
@@ -45,7 +45,7 @@ class Store extends EventTarget {
     this.live.start(() => this.#reachable());
     this.refresh();
     clearInterval(this.#timer);
-    // Figures over a window change without an event: ask, as long as somebody looks.
+    // Values over a window change without an event: reload them while the page is visible.
     this.#timer = setInterval(() => this.live.state === "live" && !document.hidden && this.refreshState(), STATE_EVERY);
   }
 
@@ -55,12 +55,12 @@ class Store extends EventTarget {
     this.forget();
   }
 
-  /** Everything anew. What fails leaves what is shown as it is, and `error` says why. */
+  /** Load everything. What fails keeps its value and sets `error`. */
   async refresh() {
-    const asked = [this.refreshState(), this.#history(), this.refreshRequests()];
-    const failed = (await Promise.allSettled(asked)).find((each) => each.status === "rejected");
+    const loading = [this.refreshState(), this.#history(), this.refreshRequests()];
+    const failed = (await Promise.allSettled(loading)).find((each) => each.status === "rejected");
     this.error = failed?.reason ?? null;
-    this.#tell("error");
+    this.#emit("error");
   }
 
   async refreshState() {
@@ -68,29 +68,29 @@ class Store extends EventTarget {
     this.skew = state.now - Date.now() / 1000;
     this.deployments = new Map(state.deployments.map((each) => [each.id, each]));
     this.metrics = metrics;
-    this.#tell("state");
-    this.#tell("metrics");
+    this.#emit("state");
+    this.#emit("metrics");
   }
 
-  /** One deployment, as an action on it answered. */
+  /** Update one deployment from the response to an action. */
   put(deployment) {
     this.deployments?.set(deployment.id, deployment);
-    this.#tell("state");
+    this.#emit("state");
   }
 
   async #history() {
     this.seconds = (await get(`/admin/history?last=${KEPT_SECONDS}`)).seconds;
-    this.#tell("seconds");
+    this.#emit("seconds");
   }
 
   async refreshRequests() {
-    // An event may overtake the page, which then knows nothing of it.
-    const heard = (this.#heard = []);
+    // An event may arrive before the list that contains its deployment.
+    const received = (this.#received = []);
     const page = await get(`/admin/requests?limit=${KEPT_REQUESTS}`);
     const newest = page.requests[0]?.sequence ?? 0;
     this.capacity = page.capacity;
-    this.requests = [...heard.filter((each) => each.sequence > newest), ...page.requests].slice(0, KEPT_REQUESTS);
-    this.#tell("requests");
+    this.requests = [...received.filter((each) => each.sequence > newest), ...page.requests].slice(0, KEPT_REQUESTS);
+    this.#emit("requests");
   }
 
   async #reachable() {
@@ -104,21 +104,21 @@ class Store extends EventTarget {
 
   #linked(state) {
     this.link = state;
-    this.#tell("link");
+    this.#emit("link");
   }
 
   #greeted(hello) {
     const again = this.hello !== null;
     this.hello = hello;
     this.skew = hello.now - Date.now() / 1000;
-    this.#tell("link");
+    this.#emit("link");
     if ((again && !hello.resumed) || this.error) this.refresh();
   }
 
   #counted(second) {
     if (this.seconds) {
       this.seconds = [...this.seconds.filter((each) => each.at < second.at), second].slice(-KEPT_SECONDS);
-      this.#tell("seconds");
+      this.#emit("seconds");
     }
     if (this.metrics) {
       this.metrics.totalRequests = second.totalRequests ?? this.metrics.totalRequests;
@@ -132,28 +132,28 @@ class Store extends EventTarget {
   }
 
   #settled(summaries) {
-    this.#heard.unshift(...summaries);
-    this.#heard.length = Math.min(this.#heard.length, KEPT_REQUESTS);
+    this.#received.unshift(...summaries);
+    this.#received.length = Math.min(this.#received.length, KEPT_REQUESTS);
     if (!this.requests) return;
     const newer = summaries.filter((each) => !this.requests.length || each.sequence > this.requests[0].sequence);
     this.requests = [...newer, ...this.requests].slice(0, Math.min(this.capacity, KEPT_REQUESTS));
-    this.#tell("requests");
+    this.#emit("requests");
   }
 
-  #tell(what) {
+  #emit(what) {
     this.dispatchEvent(new Event(what));
   }
 }
 
 export const store = new Store();
 
-/** Call `draw` now and at each of these changes, until `signal` ends it. */
+/** Call `draw` at each of these changes, until `signal` aborts. */
 export function follow(changes, draw, signal) {
   for (const change of changes) store.addEventListener(change, draw, { signal });
   draw();
 }
 
-/** Call `draw` every second: what counts down does so without the server. */
+/** Call `draw` every second, for countdowns. */
 export function everySecond(draw, signal) {
   const timer = setInterval(draw, 1000);
   signal.addEventListener("abort", () => clearInterval(timer));

@@ -1,4 +1,4 @@
-// A prompt through the gateway's own path: the answer token by token, who gave it, and how fast.
+// Send a prompt through the gateway and show the answer token by token, its provider, and its speed.
 
 import { failure, get } from "./api.js";
 import { h, text } from "./dom.js";
@@ -12,7 +12,7 @@ import { plain } from "./words.js";
 const REMEMBERED = "sluice-try";
 const HEADERS = { "x-router-metadata": "true", "x-router-decision": "true" };
 
-/** Commas make a list; one name is a name, none lets the gateway choose. */
+/** Names with commas become a list; no name lets the gateway choose. */
 function spec(words) {
   const names = list(words);
   return names.length > 1 ? names : (names[0] ?? "auto");
@@ -39,10 +39,10 @@ class Form {
     this.stop = h("button", { class: "button", type: "button", hidden: true }, icon("close"), "Stop");
     this.element = h("form", { class: "card try-form", "aria-label": "Request", oninput: changed },
       this.names, this.types,
-      field("Model", this.model, "A name, several with commas between them, or auto"),
+      field("Model", this.model, "A name, several separated by commas, or auto"),
       h("details", { class: "filters" }, h("summary", {}, "Filters"),
-        h("div", { class: "fields" }, field("Tags", this.tags), field("Type", this.type), field("Least context", this.context),
-          h("label", { class: "check" }, this.fast, "Prefer the quickest first token"))),
+        h("div", { class: "fields" }, field("Tags", this.tags), field("Type", this.type), field("Minimum context", this.context),
+          h("label", { class: "check" }, this.fast, "Prefer a short time to the first token"))),
       h("div", { class: "fields" }, field("Temperature", this.temperature), field("Max tokens", this.most), h("label", { class: "check" }, this.stream, "Stream")),
       field("System prompt", this.system), field("Prompt", this.user),
       h("div", { class: "actions" }, this.send, this.stop, h("span", { class: "hint keys" }, "Ctrl + Enter sends")));
@@ -50,7 +50,7 @@ class Form {
     this.#restore();
   }
 
-  /** What the gateway knows, to choose from. */
+  /** Offer the models of the gateway. */
   async suggest(signal) {
     const found = await get("/admin/models", { signal }).catch(() => null);
     if (!found) return;
@@ -76,7 +76,7 @@ class Form {
       min_context_size: number(this.context),
       prefer_fast: this.fast.checked || undefined,
     };
-    return JSON.parse(JSON.stringify(body)); // without what is undefined
+    return JSON.parse(JSON.stringify(body)); // without undefined members
   }
 
   remember() {
@@ -84,7 +84,7 @@ class Form {
       const { model, system, user } = this;
       sessionStorage.setItem(REMEMBERED, JSON.stringify([model.value, system.value, user.value]));
     } catch {
-      // Storage may be forbidden: then nothing is remembered.
+      // Storage may be disabled: then nothing is stored.
     }
   }
 
@@ -93,13 +93,13 @@ class Form {
     try {
       kept = JSON.parse(sessionStorage.getItem(REMEMBERED));
     } catch {
-      // The same.
+      // See above.
     }
     [this.model.value, this.system.value, this.user.value] = kept ?? ["", "", "Explain in three sentences how a sluice works."];
   }
 }
 
-/** What is measured and told of one answer, in words. */
+/** Measures one answer and shows the result. */
 class Meter {
   constructor() {
     this.begun = performance.now();
@@ -157,8 +157,8 @@ class Answer {
   }
 
   tell(meter, ended) {
-    const told = ended === null ? meter.figures(meter.begun).map(([words]) => [words, NONE]) : meter.figures(ended);
-    this.figures.replaceChildren(...told.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
+    const figures = ended === null ? meter.figures(meter.begun).map(([words]) => [words, NONE]) : meter.figures(ended);
+    this.figures.replaceChildren(...figures.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
   }
 
   add(delta) {
@@ -174,7 +174,7 @@ class Answer {
     text(this.notice, words);
   }
 
-  /** `_router`, or what the header lines say where there is none. */
+  /** The `_router` object, or the response headers if there is none. */
   route(router, id) {
     const errors = (router.errors ?? []).map((each) => `${each.provider}/${each.model_name}: ${plain(each.error)}${each.message ? `, ${each.message}` : ""}`);
     const rows = [
@@ -187,7 +187,7 @@ class Answer {
       h("h3", {}, h("code", {}, "_router")),
       h("dl", { class: "facts" }, rows.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
       ...(errors.length ? [h("ul", { class: "list" }, errors.map((each) => h("li", {}, each)))] : []),
-      ...(id ? [h("a", { href: `#/requests/${encodeURIComponent(id)}` }, "See the waterfall of this request")] : []));
+      ...(id ? [h("a", { href: `#/requests/${encodeURIComponent(id)}` }, "Show the waterfall of this request")] : []));
   }
 }
 
@@ -196,7 +196,7 @@ function ofHeaders(answer) {
   return { provider: of("provider"), model_name: of("model"), attempts: of("attempts"), fallback_used: of("fallback-used") === "true" };
 }
 
-/** Reads the answer into `shown` and `meter`; throws what went wrong, in words. */
+/** Read the answer into `shown` and `meter`. Throws an error with a message for the user. */
 async function read(answer, shown, meter) {
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return whole(await answer.json(), shown, meter);
   let router = null;
@@ -226,22 +226,22 @@ function whole(body, shown, meter) {
 async function run(body, shown, signal) {
   const meter = new Meter();
   shown.begin();
-  let [words, tone, router, id, told] = ["Done", "ok", null, null, null];
+  let [words, tone, router, id, fromHeaders] = ["Done", "ok", null, null, null];
   try {
     const request = { path: "chat/completions", body, headers: HEADERS };
     const answer = await fetch("/admin/try", { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
     id = answer.headers.get("x-request-id");
-    told = ofHeaders(answer);
+    fromHeaders = ofHeaders(answer);
     if (!answer.ok) throw await failure(answer, "/admin/try");
     router = await read(answer, shown, meter);
   } catch (error) {
     [words, tone] = error.name === "AbortError" ? ["Stopped", "idle"] : ["Failed", "bad"];
-    if (tone === "bad") shown.fail(error instanceof TypeError ? "The gateway does not answer. Is it running?" : error.message);
+    if (tone === "bad") shown.fail(error instanceof TypeError ? "The gateway does not respond. Is it running?" : error.message);
   }
   shown.stand(words, tone);
   shown.tell(meter, performance.now());
   text(shown.said, `${words}.`);
-  if (router ?? (told?.attempts && told)) shown.route(router ?? told, id);
+  if (router ?? (fromHeaders?.attempts && fromHeaders)) shown.route(router ?? fromHeaders, id);
 }
 
 const LANGUAGES = [["curl", curl], ["Python", openai]];
@@ -255,7 +255,7 @@ function snippets(body) {
   };
   const buttons = LANGUAGES.map(([words, of]) => Object.assign(h("button", { class: "chip", type: "button", onclick: () => ((write = of), draw()) }, words), { write: of }));
   const element = h("section", { class: "card snippets", "aria-labelledby": "try-code" },
-    h("header", {}, h("h2", { id: "try-code" }, "The same from elsewhere"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, buttons), copyButton(() => code.textContent)),
+    h("header", {}, h("h2", { id: "try-code" }, "The same call from a client"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, buttons), copyButton(() => code.textContent)),
     h("pre", { tabindex: "0" }, code));
   return { element, draw };
 }
@@ -268,7 +268,7 @@ export function show(root, { signal }) {
   const shown = new Answer();
   const same = snippets(() => form.body);
   const head = heading(title);
-  head.note("Runs through the gateway like any request, without limits.");
+  head.note("Runs through the gateway like any request, but without rate limits.");
   root.append(head.element, h("div", { class: "try" }, form.element, h("div", { class: "column" }, shown.element, same.element)));
 
   form.element.addEventListener("submit", async (event) => {

@@ -1,4 +1,4 @@
-// Where the time of a request went: a bar for each attempt, from the moment the request came.
+// The waterfall of a request: a bar for each attempt, from the arrival of the request.
 
 import { h } from "./dom.js";
 import { NONE, ms } from "./format.js";
@@ -6,7 +6,7 @@ import { ceiling } from "./chart.js";
 import { pill } from "./parts.js";
 import { plain } from "./words.js";
 
-/** The phases of an attempt in order: where each ends, for those that came to pass. */
+/** The phases of an attempt in order, each with the time of its end if it was reached. */
 const PHASES = [
   ["queued", "Queued", (trial) => trial.startedMs],
   ["connect", "Connect", (trial) => trial.connectedMs],
@@ -15,7 +15,7 @@ const PHASES = [
   ["stream", "Stream", (trial) => trial.endedMs],
 ];
 
-/** `[{kind, words, from, to, cut}]`. What failed in a phase ends there; an answer that is no stream has no first token. */
+/** `[{kind, words, from, to, cut}]`. A failed attempt ends with its phase; without a stream there is no first token. */
 export function phases(trial) {
   let from = 0;
   const found = [];
@@ -47,7 +47,7 @@ function attempt(trial, number, total) {
     h("div", { class: "track", "aria-hidden": "true" }, found.map((phase) => bar(phase, total)), failed && h("span", { class: "end", style: { left: `${Math.min(99.5, (trial.endedMs / total) * 100)}%` } })),
     h("dl", { class: "phases" }, found.map((phase) => h("div", { "data-cut": phase.cut }, h("dt", { class: phase.kind }, phase.words), h("dd", {}, phase.to === null ? NONE : ms(Math.max(0, phase.to - phase.from)))))),
     trial.reason && h("p", { class: "reason" }, trial.reason),
-    trial.decision && h("details", {}, h("summary", {}, "Why this one was chosen"), h("pre", {}, JSON.stringify(trial.decision, null, 2))));
+    trial.decision && h("details", {}, h("summary", {}, "Why this deployment was chosen"), h("pre", {}, JSON.stringify(trial.decision, null, 2))));
 }
 
 export function waterfall(request) {

@@ -1,4 +1,4 @@
-// The API's terms in plain English.
+// Terms of the API as text for people.
 
 const BREAKER = {
   closed: ["Closed", "ok"],
@@ -11,9 +11,9 @@ const OUTCOME = {
   ok: ["Delivered", "ok"],
   error: ["Failed", "bad"],
   damaged: ["Damaged", "bad"],
-  broken: ["Broke off", "bad"],
-  client_gone: ["Client left", "idle"],
-  cancelled: ["Cancelled", "warn"],
+  broken: ["Broken off", "bad"],
+  client_gone: ["Disconnected", "idle"],
+  cancelled: ["Canceled", "warn"],
 };
 
 const KIND = {
@@ -30,17 +30,17 @@ const KIND = {
   context_length: "context too long",
   content_filter: "content filter",
   auth: "credential refused",
-  payment_required: "account without credit",
+  payment_required: "no credit left",
   out_of_quota: "quota used up",
   forbidden: "forbidden",
   too_large: "request too large",
   refused_in_answer: "refused",
   options: "option refused",
   busy: "no free connection",
-  slow: "client left, provider silent",
-  client_gone: "client left",
-  outrun: "another was faster",
-  ours: "ended by the gateway",
+  slow: "client disconnected, provider silent",
+  client_gone: "client disconnected",
+  outrun: "another attempt was faster",
+  ours: "canceled by the gateway",
   other: "refused",
 };
 
@@ -50,31 +50,31 @@ export const STATES = Object.entries(BREAKER).map(([value, [words]]) => [value, 
 export const plain = (term) => KIND[term] ?? String(term ?? "").replaceAll("_", " ");
 export const outcome = (value) => OUTCOME[value] ?? [plain(value) || "Running", "idle"];
 
-/** When a deployment may be asked again although its breaker is closed; null: now. */
-export const restsUntil = ({ quotaRestsUntil, keysRestUntil }) => quotaRestsUntil ?? keysRestUntil ?? null;
+/** End of a cooldown while the breaker is closed; null without one. */
+export const cooldownUntil = ({ quotaRestsUntil, keysRestUntil }) => quotaRestsUntil ?? keysRestUntil ?? null;
 
-/** How a deployment stands, in words and a tone: what is closed may rest, or be switched off in the configuration. */
-export function standing(deployment, now) {
+/** State of a deployment as text and tone. With a closed breaker it may be in cooldown, or disabled in the configuration. */
+export function stateOf(deployment, now) {
   const { breaker } = deployment;
-  if (deployment.available === false) return ["Switched off", "idle"];
-  if (breaker.state === "closed" && restsUntil(deployment) > now) return ["Resting", "warn"];
-  if (breaker.state === "closed" && breaker.unavailableAt?.length) return ["Partly out", "warn"];
+  if (deployment.available === false) return ["Disabled", "idle"];
+  if (breaker.state === "closed" && cooldownUntil(deployment) > now) return ["Cooldown", "warn"];
+  if (breaker.state === "closed" && breaker.unavailableAt?.length) return ["Partly unavailable", "warn"];
   return BREAKER[breaker.state] ?? [plain(breaker.state), "idle"];
 }
 
-/** Why it is out, in a sentence without its end; "" where there is nothing to say. */
+/** Why it is not in service, as part of a sentence; "" without a reason. */
 export function why(deployment) {
   const { breaker } = deployment;
   if (deployment.available === false) return "by the configuration";
-  if (breaker.held) return "held open by hand";
+  if (breaker.held) return "held open by an operator";
   if (breaker.state === "closed") {
     if (breaker.unavailableAt?.length) return `not at ${breaker.unavailableAt.join(", ")}`;
     if (deployment.quotaRestsUntil) return "the provider's limit is used up";
-    if (deployment.keysRestUntil) return "every key of the provider rests";
+    if (deployment.keysRestUntil) return "every key of the provider is in cooldown";
     const keys = deployment.keysResting ? `${deployment.keysResting} of ${deployment.keys} keys refused or rate-limited` : "";
     const failures = breaker.failures ? `${breaker.failures} ${breaker.failures === 1 ? "failure" : "failures"} in a row (${plain(breaker.why)})` : "";
     return [failures, keys].filter(Boolean).join(", ");
   }
-  if (breaker.state === "half_open") return "probing whether it is back";
+  if (breaker.state === "half_open") return "waiting for a probe request";
   return plain(breaker.why);
 }
