@@ -43,9 +43,6 @@ config/provider_schema.py
 config/proxies.py
 config/reader.py
 config/schema.py
-control/activity/record.py
-control/activity/request_views.py
-control/health/views.py
 database/drivers.py
 database/keys.py
 demo/answer.py

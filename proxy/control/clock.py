@@ -1,9 +1,9 @@
-"""Convert times of a monotonic clock to Unix time."""
+"""Convert times of a monotonic clock to Unix time, and durations to milliseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, overload
 
 MAX_DRIFT: Final = 0.05  # seconds between two readings of the offset
 
@@ -36,3 +36,12 @@ class WallClock:
         if abs(offset - self._offset) > MAX_DRIFT:
             self._offset = offset
         return self._offset
+
+
+@overload
+def milliseconds(seconds: float) -> float: ...
+@overload
+def milliseconds(seconds: float | None) -> float | None: ...
+def milliseconds(seconds: float | None) -> float | None:
+    """Rounded to microseconds; ``None`` stays."""
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -1,4 +1,4 @@
-"""The operator's routes over real sockets, on a catalog and limits of their own: no gateway runs behind them."""
+"""The admin routes over real sockets, with a real catalog and limiter but without a gateway."""
 
 from __future__ import annotations
 

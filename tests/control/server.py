@@ -1,4 +1,4 @@
-"""Routes of the control plane on a free port, over real sockets, with time in the test's own hands."""
+"""Routes of the control plane on a free port, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ BEARER = ("Authorization", f"Bearer {TOKEN}")
 
 
 class ControlServer:
-    """``async with ControlServer(lambda plane: [ControlRoute(...), ...]) as plane``. What it has no page for is a 404 ``not_ours``.
+    """``async with ControlServer(lambda plane: [ControlRoute(...), ...]) as plane``. Other paths are a 404 ``not_ours``.
 
-    A request's address is what it says in ``x-test-address``.
+    The header ``x-test-address`` is the client address of a request.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class ControlServer:
         self.budget = Budget(10_000_000)
         self.bodies = RequestBodies(self.budget, body_timeout)
         self.warnings: list[dict[str, Any]] = []
-        self.statuses: list[int] = []  # of the pages that were answered
+        self.statuses: list[int] = []  # of all responses
         gate = Gate(self.credential, self.throttle)
         flush, count = lambda: self.catch_up(), self.statuses.append
         self.router = Router(routes(self), gate, self, flush=flush, count=count)
         self._clients: list[RawClient] = []
 
     def catch_up(self) -> None:
-        """Called before each page: nothing waits here."""
+        """Called before each handler."""
 
     async def __aenter__(self) -> ControlServer:
         loop = asyncio.get_running_loop()

@@ -57,7 +57,7 @@ class ExchangeRecord(Struct, frozen=True, gc=False):
 def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> ExchangeRecord:
     """Make a record. Positional arguments: 27 keyword arguments double the cost."""
     ended = exchange.ended
-    model, asked, told = exchange.model, exchange.request_model, exchange.response_model
+    model, upstream, reported = exchange.model, exchange.request_model, exchange.response_model
     error, detail = exchange.error, exchange.error_detail
     return ExchangeRecord(
         sequence,
@@ -67,8 +67,8 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> E
         exchange.endpoint,
         model if len(model) <= NAME else truncate(model),
         exchange.provider,
-        asked if len(asked) <= NAME else truncate(asked),
-        told if len(told) <= NAME else truncate(told),
+        upstream if len(upstream) <= NAME else truncate(upstream),
+        reported if len(reported) <= NAME else truncate(reported),
         exchange.caller,
         exchange.client,
         exchange.stream,

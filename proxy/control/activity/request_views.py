@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from msgspec import DecodeError, Struct, json, structs
 
 from proxy.control.activity.record import ExchangeRecord
-from proxy.control.clock import WallClock
+from proxy.control.clock import WallClock, milliseconds
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 
@@ -108,8 +108,8 @@ def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
         error=record.error,
         attempts=record.attempts,
         fallback_used=record.fallback_used,
-        duration_ms=_ms(record.duration),
-        time_to_first_token_ms=_ms(first - record.began) if first is not None else None,
+        duration_ms=milliseconds(record.duration),
+        time_to_first_token_ms=milliseconds(first - record.began) if first is not None else None,
         tokens=None if usage is None else _tokens(usage),
         bytes_in=record.bytes_in,
         bytes_out=record.bytes_out,
@@ -121,7 +121,7 @@ def request_detail(record: ExchangeRecord, clock: WallClock, mask: Callable[[str
     return RequestDetail(
         **structs.asdict(request_summary(record, clock)),
         trials=[_attempt(attempt, record, mask) for attempt in record.trials],
-        longest_gap_ms=_ms(record.longest_gap),
+        longest_gap_ms=milliseconds(record.longest_gap),
         events=record.events,
         dropped_events=record.dropped_events,
         prompt=mask(record.prompt) if record.prompt is not None else None,
@@ -162,8 +162,4 @@ def _decision(line: bytes) -> dict[str, Any] | None:
 
 
 def _since(time: float | None, record: ExchangeRecord) -> float | None:
-    return None if time is None else _ms(time - record.began)
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return None if time is None else milliseconds(time - record.began)

@@ -11,7 +11,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from proxy.config.known_providers import NONE_USABLE
-from proxy.control.clock import WallClock
+from proxy.control.clock import WallClock, milliseconds
 from proxy.control.deployments.index import DeploymentIndex
 from proxy.control.deployments.views import breaker_view
 from proxy.control.health.changes import ChangeLog
@@ -164,8 +164,8 @@ class HealthHandlers:
             memory_bytes=usage.memory,
             open_files=usage.open_files,
             max_open_files=usage.max_open_files,
-            event_loop_lag_ms=round(self._lag.last * 1000, 3),
-            event_loop_lag_max_ms=round(self._lag.worst * 1000, 3),
+            event_loop_lag_ms=milliseconds(self._lag.last),
+            event_loop_lag_max_ms=milliseconds(self._lag.worst),
         )
         send_json(request, 200, view)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.client.get_models import ModelsRequest
 from proxy.config.schema import ProbeSettings
-from proxy.control.clock import WallClock
+from proxy.control.clock import WallClock, milliseconds
 from proxy.control.health.views import ProbeView
 from proxy.control.live import LiveConfig
 from proxy.providers.keys import Key
@@ -94,7 +94,7 @@ class ProviderProbes:
         return ProbeView(
             at=self._clock.unix(began),
             status="down" if why else "up",
-            latency_ms=round((now() - began) * 1000, 3),
+            latency_ms=milliseconds(now() - began),
             why=why,
         )
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from proxy.control.clock import WallClock
+from proxy.control.clock import WallClock, milliseconds
 from proxy.control.deployments.blocked import Blocked, blocked, in_service, is_missing
 from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
 from proxy.control.health.components import ComponentHealth
-from proxy.control.health.views import BlockedView, ProbeView, ProviderView, ms
+from proxy.control.health.views import BlockedView, ProbeView, ProviderView
 from proxy.routing.catalog import Catalog
 from proxy.routing.listing import available
 
@@ -88,7 +88,7 @@ class ProviderHealth:
         return ProviderView(
             status="up" if tally.in_service or not tally.deployments else "down",
             since=self._clock.unix(tally.since) if tally.since else round(self._began, 3),
-            latency_ms=ms(sum(tally.latencies) / len(tally.latencies)) if tally.latencies else None,
+            latency_ms=milliseconds(sum(tally.latencies) / len(tally.latencies)) if tally.latencies else None,
             deployments=tally.deployments,
             admitting=tally.admitting,
             blocked=[BlockedView(id_, each.why, self._clock.unix_future(each.until)) for id_, each in tally.blocked],

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from proxy.control.clock import milliseconds
 from proxy.control.deployments.views import BreakerView
 from proxy.control.health.components import ComponentHealth, ComponentStatus
 
@@ -128,8 +129,6 @@ class ChangesView(Struct):
 
 
 def component_view(component: ComponentHealth) -> ComponentView:
-    return ComponentView(component.status, round(component.since, 3), ms(component.latency), component.why or UNSET)
-
-
-def ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
+    return ComponentView(
+        component.status, round(component.since, 3), milliseconds(component.latency), component.why or UNSET
+    )

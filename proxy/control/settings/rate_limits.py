@@ -9,6 +9,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from proxy.config.schema import RateLimiting
+from proxy.control.clock import milliseconds
 from proxy.control.http.operation import Operation
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
@@ -104,12 +105,14 @@ class RateLimitHandler:
         # A store finds buckets by the name of a limit, and returns the part of that limit that is used.
         named = {limit.name: limit for limit in (*own.values(), *limits)}
         found = await self._found(list(named.values()))
-        return [
-            _bucket(limit, key, part * _size(asked) / _size(limit))
-            for asked, keys in zip(named.values(), found, strict=True)
-            for key, part in keys
-            if (limit := own.get((asked.name, key), asked if asked in limits else None)) is not None
-        ]
+        buckets = []
+        for queried, keys in zip(named.values(), found, strict=True):
+            configured = queried if queried in limits else None
+            for key, part in keys:
+                limit = own.get((queried.name, key), configured)
+                if limit is not None:
+                    buckets.append(_bucket(limit, key, part * _size(queried) / _size(limit)))
+        return buckets
 
     async def _found(self, limits: Sequence[Limit]) -> list[list[tuple[str, float]]]:
         store = self._limiter.store
@@ -156,5 +159,4 @@ def _state(store: Store) -> StoreView | None:
     if not isinstance(store, Failover):
         return None
     state = store.state
-    latency = round(state.latency * 1000, 3) if state.latency is not None else None
-    return StoreView("up" if state.up else "down", state.since, latency)
+    return StoreView("up" if state.up else "down", state.since, milliseconds(state.latency))

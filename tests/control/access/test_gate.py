@@ -1,4 +1,4 @@
-"""Who gets in, who does not, and that guessing is slow."""
+"""The credential check, and the limit on wrong guesses."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ELSEWHERE = ("x-test-address", "198.51.100.7")
 PATH = "/admin/thing"
 
 
-async def told(request: Request) -> None:
+async def handler(request: Request) -> None:
     send_json(request, 200, {})
 
 
 def routes(_: ControlServer) -> Iterable[ControlRoute]:
     yield from (
-        ControlRoute(method, path, "admin", told)
+        ControlRoute(method, path, "admin", handler)
         for path in (PATH, "/auth/thing", "/metrics")
         for method in ("GET", "POST")
     )
-    yield ControlRoute("GET", "/health", "open", told)
+    yield ControlRoute("GET", "/health", "open", handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How a browser gets a session, and how it gives it back."""
+"""Login and logout of a browser."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.support.secure import SecureClient
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
-async def told(request: Request) -> None:
+async def handler(request: Request) -> None:
     send_json(request, 200, {})
 
 
 def routes(plane: ControlServer) -> Iterable[ControlRoute]:
     login = Login(plane.credential, plane.throttle, plane.bodies)
-    return [*login.routes(), ControlRoute("GET", "/admin/thing", "admin", told)]
+    return [*login.routes(), ControlRoute("GET", "/admin/thing", "admin", handler)]
 
 
 @pytest.fixture

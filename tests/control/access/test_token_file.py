@@ -1,4 +1,4 @@
-"""The token that nobody configured: one, kept, and nobody else's."""
+"""The generated token: made once, stored, readable by its owner only."""
 
 from __future__ import annotations
 

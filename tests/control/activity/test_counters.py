@@ -1,4 +1,4 @@
-"""What was counted, since the start and second by second."""
+"""Counters since the start and per second."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_every_route_requires_the_admin(plane: AdminServer) -> None:
 
 
 async def test_a_response_includes_what_has_just_ended(plane: AdminServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # nothing comes by itself
+    monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # no batch is passed on by itself
     plane.observers.attach(asyncio.get_running_loop())
     plane.settle()
     assert (await plane.ask("GET", "/admin/metrics")).json["totalRequests"] == 1

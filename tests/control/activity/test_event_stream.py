@@ -1,4 +1,4 @@
-"""The stream of news over real sockets: greeting, heartbeat, resuming, slow readers, the end."""
+"""The event stream over real sockets: hello, heartbeat, resuming, slow clients, the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGE = "x" * 20_000
 
 
 class FeedServer(ControlServer):
-    """A feed with nothing behind it; what is published in a test is all that comes."""
+    """A feed to which only the test publishes."""
 
     def __init__(self, *, heartbeat: float = 1000.0) -> None:
         self._heartbeat = heartbeat
@@ -32,7 +32,7 @@ class FeedServer(ControlServer):
         return EventStreamHandler(self.feed, "1.2.3", self.clock.wall, self.catch_up, self._heartbeat).routes()
 
     async def watch(self, last: str = "", **options: Any) -> RawClient:
-        """A reader that has read the head."""
+        """A client that has read the head."""
         client = await RawClient(self.port, **options).connect()
         self._clients.append(client)
         await client.request("GET", "/admin/events", [BEARER, *([("Last-Event-ID", last)] if last else [])])
@@ -48,7 +48,7 @@ async def plane() -> AsyncIterator[FeedServer]:
 
 
 async def event(client: RawClient) -> tuple[str, str, Any]:
-    """Id, name and decoded value of the next one."""
+    """Id, name and decoded value of the next event."""
     block = (await client.read_event()).decode()
     fields = dict(line.split(": ", 1) for line in block.strip().split("\r\n"))
     return fields["id"], fields["event"], json.loads(fields["data"])
@@ -88,7 +88,7 @@ async def test_last_event_id_resumes_the_stream(plane: FeedServer) -> None:
     plane.feed.publish("x", 1)
     last, _, _ = await event(client)
     client.close()
-    await until(lambda: not len(plane.feed), "the reader to be gone")
+    await until(lambda: not len(plane.feed), "the subscriber to be gone")
     plane.feed.publish("x", 2)
     plane.feed.publish("x", 3)
     again = await plane.watch(last)
@@ -124,8 +124,8 @@ async def test_a_slow_client_is_disconnected_and_others_get_every_event(plane: F
         assert (await event(quick))[2] == LARGE
         assert sent < 5000, "it is buffered for without end"
     assert sent > BACKLOG
-    rest = await slow.eof()
-    assert not rest.endswith(b"0\r\n\r\n"), "what is cut off must not look complete"
+    received = await slow.eof()
+    assert not received.endswith(b"0\r\n\r\n"), "an aborted stream must not look complete"
     plane.feed.publish("x", "after")
     assert (await event(quick))[2] == "after"
 
@@ -135,7 +135,7 @@ async def test_a_disconnected_client_is_unsubscribed(plane: FeedServer) -> None:
     await event(client)
     assert len(plane.feed) == 1
     client.reset()
-    await until(lambda: not len(plane.feed), "the reader to be gone")
+    await until(lambda: not len(plane.feed), "the subscriber to be gone")
 
 
 async def test_a_stop_ends_the_stream_cleanly(plane: FeedServer) -> None:

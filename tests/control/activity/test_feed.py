@@ -1,4 +1,4 @@
-"""News for many readers: encoded once, resumed from a bounded backlog, and nobody is waited for."""
+"""Events for many subscribers: encoded once, resumed from a bounded backlog, without waiting for any."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy.control.activity.feed import BACKLOG, LINGER_SECS, Feed, Subscriber
 from tests.support.clock import FakeClock
 
 
-class Listener(Subscriber):
+class CountingSubscriber(Subscriber):
     """Counts how often it was dropped."""
 
     def __init__(self) -> None:
@@ -29,30 +29,30 @@ def feed(clock: FakeClock) -> Feed:
     return Feed("abc", clock.now)
 
 
-def joined(feed: Feed) -> Listener:
-    reader = Listener()
-    feed.subscribe(reader)
-    return reader
+def subscribed(feed: Feed) -> CountingSubscriber:
+    subscriber = CountingSubscriber()
+    feed.subscribe(subscriber)
+    return subscriber
 
 
 async def test_an_event_is_encoded_with_its_number(feed: Feed) -> None:
-    reader = joined(feed)
+    subscriber = subscribed(feed)
     feed.publish("counters", {"requests": 3})
-    assert await reader.take() == b'id: abc-2\r\nevent: counters\r\ndata: {"requests":3}\r\n\r\n'
+    assert await subscriber.take() == b'id: abc-2\r\nevent: counters\r\ndata: {"requests":3}\r\n\r\n'
 
 
 async def test_an_event_is_encoded_once_for_all_subscribers(feed: Feed) -> None:
-    readers = [joined(feed) for _ in range(5)]
+    subscribers = [subscribed(feed) for _ in range(5)]
     feed.publish("x", 1)
-    frames = {id(reader._waiting[0]) for reader in readers}
+    frames = {id(subscriber._waiting[0]) for subscriber in subscribers}
     assert len(frames) == 1
 
 
 async def test_take_returns_all_waiting_events(feed: Feed) -> None:
-    reader = joined(feed)
+    subscriber = subscribed(feed)
     feed.publish("x", 1)
     feed.publish("x", 2)
-    assert (await reader.take()).count(b"event: x") == 2
+    assert (await subscriber.take()).count(b"event: x") == 2
 
 
 async def test_with_nobody_there_nothing_is_made(feed: Feed) -> None:
@@ -61,7 +61,7 @@ async def test_with_nobody_there_nothing_is_made(feed: Feed) -> None:
 
 
 async def test_only_a_slow_subscriber_is_dropped(feed: Feed) -> None:
-    slow, quick = joined(feed), joined(feed)
+    slow, quick = subscribed(feed), subscribed(feed)
     for number in range(BACKLOG + 1):
         feed.publish("x", number)
         assert await quick.take()
@@ -72,9 +72,9 @@ async def test_only_a_slow_subscriber_is_dropped(feed: Feed) -> None:
 
 
 async def test_missed_events_are_returned(feed: Feed) -> None:
-    reader = joined(feed)
+    subscriber = subscribed(feed)
     feed.publish("x", 1)
-    feed.unsubscribe(reader)
+    feed.unsubscribe(subscriber)
     feed.publish("x", 2)
     feed.publish("x", 3)
     missed = feed.missed("abc-2")
@@ -87,22 +87,22 @@ async def test_missed_events_are_returned(feed: Feed) -> None:
     "last", ["", "2", "abc-", "other-2", "abc-x", "abc-99", "abc--1", "abc-²", "abc-" + "9" * 5000]
 )
 async def test_an_invalid_id_returns_nothing(last: str, feed: Feed) -> None:
-    joined(feed)
+    subscribed(feed)
     feed.publish("x", 1)
     assert feed.missed(last) is None
 
 
 async def test_the_backlog_is_bounded(feed: Feed) -> None:
-    reader = joined(feed)
+    subscriber = subscribed(feed)
     for number in range(BACKLOG + 10):
         feed.publish("x", number)
-        await reader.take()
+        await subscriber.take()
     assert feed.missed(f"abc-{feed.number - BACKLOG}") is not None
     assert feed.missed(f"abc-{feed.number - BACKLOG - 1}") is None
 
 
 async def test_events_are_collected_for_a_minute_after_the_last_subscriber_left(feed: Feed, clock: FakeClock) -> None:
-    feed.unsubscribe(joined(feed))
+    feed.unsubscribe(subscribed(feed))
     clock.advance(LINGER_SECS - 1)
     feed.publish("x", 1)
     assert feed.missed("abc-1") != []
@@ -112,20 +112,20 @@ async def test_events_are_collected_for_a_minute_after_the_last_subscriber_left(
 
 
 async def test_a_gap_in_the_events_is_noticed(feed: Feed, clock: FakeClock) -> None:
-    feed.unsubscribe(joined(feed))
+    feed.unsubscribe(subscribed(feed))
     before = f"abc-{feed.number}"
     clock.advance(LINGER_SECS + 1)
     feed.publish("x", "lost")
-    joined(feed)
-    feed.publish("x", "heard")
+    subscribed(feed)
+    feed.publish("x", "received")
     assert feed.missed(before) is None
 
 
 async def test_close_ends_subscribers_after_their_waiting_events(feed: Feed) -> None:
-    readers = [joined(feed), joined(feed)]
+    subscribers = [subscribed(feed), subscribed(feed)]
     feed.publish("x", 1)
     feed.close()
     feed.publish("x", 2)
-    for reader in readers:
-        assert b"data: 1\r\n\r\n" in await reader.take()
-        assert await reader.take() == b""
+    for subscriber in subscribers:
+        assert b"data: 1\r\n\r\n" in await subscriber.take()
+        assert await subscriber.take() == b""

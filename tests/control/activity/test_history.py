@@ -1,4 +1,4 @@
-"""SecondStats by second, and all in all."""
+"""Counters of each second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes news, and how little of it where much happens at once."""
+"""Events that are published, and their limits per second."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ async def plane() -> AsyncIterator[AdminServer]:
 
 
 @pytest.fixture
-def reader(plane: AdminServer) -> Subscriber:
+def subscriber(plane: AdminServer) -> Subscriber:
     found = Subscriber(lambda: None)
     plane.activity.feed.subscribe(found)
     return found
 
 
-def news(reader: Subscriber) -> list[tuple[str, Any]]:
-    """All that came since it was last asked: name and value."""
+def events(subscriber: Subscriber) -> list[tuple[str, Any]]:
+    """The events since the last call: name and value."""
     found = []
-    while reader._waiting:
-        lines = reader._waiting.popleft().decode().strip().split("\r\n")
+    while subscriber._waiting:
+        lines = subscriber._waiting.popleft().decode().strip().split("\r\n")
         found.append((lines[1].removeprefix("event: "), json.loads(lines[2].removeprefix("data: "))))
     return found
 
 
-async def test_a_changed_breaker_is_published_with_its_state(plane: AdminServer, reader: Subscriber) -> None:
+async def test_a_changed_breaker_is_published_with_its_state(plane: AdminServer, subscriber: Subscriber) -> None:
     plane.catalog.deployments[0].live.breaker.trip(plane.clock.now(), "operator")
-    ((name, value),) = news(reader)
+    ((name, value),) = events(subscriber)
     assert name == "state"
     assert value["id"] == "up/m"
     assert (value["breaker"]["state"], value["breaker"]["held"], value["breaker"]["since"]) == ("open", True, MIDNIGHT)
 
 
-async def test_changes_are_published_in_order(plane: AdminServer, reader: Subscriber) -> None:
+async def test_changes_are_published_in_order(plane: AdminServer, subscriber: Subscriber) -> None:
     breaker, now = plane.catalog.deployments[0].live.breaker, plane.clock.now()
     for _ in range(3):
         breaker.fail(breaker.acquire("chat/completions", now), now, "server_error")
@@ -54,50 +54,50 @@ async def test_changes_are_published_in_order(plane: AdminServer, reader: Subscr
     now = plane.clock.now()
     for _ in range(2):
         breaker.succeed(breaker.acquire("chat/completions", now), "chat/completions", now)
-    assert [value["breaker"]["state"] for _, value in news(reader)] == ["open", "half_open", "closed"]
+    assert [value["breaker"]["state"] for _, value in events(subscriber)] == ["open", "half_open", "closed"]
 
 
-async def test_too_many_changes_are_published_a_second_later(plane: AdminServer, reader: Subscriber) -> None:
+async def test_too_many_changes_are_published_a_second_later(plane: AdminServer, subscriber: Subscriber) -> None:
     breaker = plane.catalog.deployments[0].live.breaker
     for _ in range(MAX_STATES):
         breaker.trip(plane.clock.now(), "operator")
-    assert len(news(reader)) == MAX_STATES
+    assert len(events(subscriber)) == MAX_STATES
     breaker.reset(plane.clock.now())
     breaker.trip(plane.clock.now(), "again")
-    assert news(reader) == []
+    assert events(subscriber) == []
     plane.activity.recorder.tick()
-    (counters, state) = news(reader)
+    (counters, state) = events(subscriber)
     assert (counters[0], state[1]["breaker"]["why"]) == ("counters", "again")
     plane.activity.recorder.stop()
 
 
-async def test_an_exchange_is_published_as_in_the_list(plane: AdminServer, reader: Subscriber) -> None:
+async def test_an_exchange_is_published_as_in_the_list(plane: AdminServer, subscriber: Subscriber) -> None:
     plane.settle()
-    ((name, value),) = news(reader)
+    ((name, value),) = events(subscriber)
     (listed,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
     assert name == "request"
     assert value.pop("at") == pytest.approx(listed.pop("at"), abs=5)
     assert value == listed
 
 
-async def test_only_some_exchanges_of_a_second_are_published(plane: AdminServer, reader: Subscriber) -> None:
+async def test_only_some_exchanges_of_a_second_are_published(plane: AdminServer, subscriber: Subscriber) -> None:
     for _ in range(MAX_REQUESTS + 30):
         plane.settle()
-    assert len(news(reader)) == MAX_REQUESTS
+    assert len(events(subscriber)) == MAX_REQUESTS
     plane.activity.recorder.tick()
     plane.activity.recorder.stop()
     plane.settle()
-    assert [name for name, _ in news(reader)] == ["counters", "request"]
+    assert [name for name, _ in events(subscriber)] == ["counters", "request"]
 
 
-async def test_every_second_is_published(plane: AdminServer, reader: Subscriber) -> None:
+async def test_every_second_is_published(plane: AdminServer, subscriber: Subscriber) -> None:
     plane.settle()
-    news(reader)
+    events(subscriber)
     plane.running = 3
     plane.activity.recorder.tick()
     plane.activity.recorder.tick()
     plane.activity.recorder.stop()
-    (_, busy), (_, idle) = news(reader)
+    (_, busy), (_, idle) = events(subscriber)
     assert busy.pop("at") == pytest.approx(MIDNIGHT, abs=5)
     assert busy == {
         "requests": 1,
@@ -113,15 +113,24 @@ async def test_every_second_is_published(plane: AdminServer, reader: Subscriber)
     assert (idle["requests"], idle["totalRequests"]) == (0, 1)
 
 
-async def test_every_reload_is_published(plane: AdminServer, reader: Subscriber) -> None:
-    plane.activity.reloaded(ReloadResult(True, "asked", notices=["a notice"], waits_for_start=["server.port"]))
-    plane.activity.reloaded(ReloadResult(False, "asked", mistakes=["a mistake"]))
-    assert news(reader) == [
+async def test_every_reload_is_published(plane: AdminServer, subscriber: Subscriber) -> None:
+    plane.activity.reloaded(ReloadResult(True, "on request", notices=["a notice"], waits_for_start=["server.port"]))
+    plane.activity.reloaded(ReloadResult(False, "on request", mistakes=["a mistake"]))
+    assert events(subscriber) == [
         (
             "reload",
-            {"loaded": True, "why": "asked", "notices": ["a notice"], "mistakes": [], "waitsForStart": ["server.port"]},
+            {
+                "loaded": True,
+                "why": "on request",
+                "notices": ["a notice"],
+                "mistakes": [],
+                "waitsForStart": ["server.port"],
+            },
         ),
-        ("reload", {"loaded": False, "why": "asked", "notices": [], "mistakes": ["a mistake"], "waitsForStart": []}),
+        (
+            "reload",
+            {"loaded": False, "why": "on request", "notices": [], "mistakes": ["a mistake"], "waitsForStart": []},
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of exchanges, and that it holds on to nothing large."""
+"""Exchanges that are kept, and their size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from proxy.dialects.openai_call import read
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 from proxy.observe.facts import generated
-from proxy.observe.truncate import NAME
 from proxy.providers.keys import Key
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
@@ -112,13 +111,6 @@ async def test_a_kept_exchange_does_not_refer_to_its_catalog(error: str) -> None
     gc.collect()
     assert watched() is None
     assert len(list(recorder.latest())) == 1
-
-
-async def test_text_from_clients_and_providers_is_truncated() -> None:
-    facts = {"model": "m" * 5000, "response_model": "r" * 5000, "error": "e" * 5000, "error_detail": "d" * 50_000}
-    record = record_of(settled(**facts), 1, None)
-    assert [len(each) for each in (record.model, record.response_model, record.error)] == [NAME + 1] * 3
-    assert len(record.error_detail) == TEXT + 1
 
 
 @pytest.mark.parametrize("fact", ["model", "response_model", "error", "error_detail"])

@@ -1,4 +1,4 @@
-"""How fast a deployment was, from its last answers."""
+"""Samples of a deployment, and percentiles."""
 
 from __future__ import annotations
 

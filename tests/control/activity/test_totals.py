@@ -1,4 +1,4 @@
-"""All in all, from what the metrics have counted."""
+"""Totals from the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a deployment, and the operator's hand on its breaker."""
+"""The deployment routes: state, and changes of circuit breakers."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ async def test_many_deployments_are_all_shown() -> None:
 
 
 async def test_reset_clears_what_ended_just_before(plane: AdminServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # nothing comes by itself
+    monkeypatch.setattr("proxy.observe.observers.BATCH_SECS", 1000.0)  # no batch is passed on by itself
     plane.observers.attach(asyncio.get_running_loop())
     plane.settle(plane.attempt("up/m", 100.0))
     assert (await plane.ask("POST", "/admin/state/up%2Fm/reset")).json["latencyMs"] is None

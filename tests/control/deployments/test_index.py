@@ -1,4 +1,4 @@
-"""Under which ids deployments are shown."""
+"""Ids of deployments, and the search by id or model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models for the dashboard's form."""
+"""The list of models for the dashboard."""
 
 from __future__ import annotations
 

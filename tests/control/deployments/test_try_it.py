@@ -1,4 +1,4 @@
-"""A prompt that the dashboard's form tries: made a request of the API, within its connection."""
+"""The test prompt of the dashboard: rewritten into a request of the API on the same connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway's vital signs without the gateway: a real catalog, its breakers, and time in the test's own hands."""
+"""A health monitor without a gateway: a real catalog with breakers, and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CIRCUIT = {"failureThreshold": 1, "cooldownPeriodSecs": 60, "successThreshold": 
 
 
 class HealthRig:
-    """``models`` as ``provider/name``, ``open_`` are providers without any. ``components`` may be changed.
+    """``models`` as ``provider/name``, ``open_`` are providers for any model. ``components`` may be changed.
 
     A model named ``off`` is not available.
     """

@@ -44,14 +44,14 @@ def probing(
     known: Catalog,
     settings: Settings = ON,
     context: Callable[[Tls], ssl.SSLContext] = no_tls,
-    rests: Callable[[float], Any] | None = None,
+    sleep: Callable[[float], Any] | None = None,
 ) -> Iterator[ProviderProbes]:
-    """Probes that are on; after the first round they rest for good, unless ``rests`` says otherwise."""
+    """Probes that are on, for one round unless there is a ``sleep``."""
     clock = FakeClock()
-    stays = asyncio.Event()
+    never = asyncio.Event()
     request = ModelsRequest(context, {})
     wall_clock = WallClock(clock.now, clock.wall)
-    probes = ProviderProbes(Loaded(known), request, wall_clock, rests or (lambda seconds: stays.wait()))
+    probes = ProviderProbes(Loaded(known), request, wall_clock, sleep or (lambda seconds: never.wait()))
     probes.adopt(settings)
     try:
         yield probes
@@ -181,7 +181,7 @@ async def test_rounds_repeat_at_the_interval() -> None:
     clock = FakeClock()
     async with Upstream() as up:
         up.on(lambda request: json_answer(LIST))
-        with probing(catalog(up.url), rests=clock.sleep):
+        with probing(catalog(up.url), sleep=clock.sleep):
             await until(lambda: len(up.requests) >= 3, "the third round")
     assert set(clock.slept) == {60.0}
 

@@ -1,4 +1,4 @@
-"""What the process takes of its machine, read where Linux tells it."""
+"""Resources of the process, from /proc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which paths are the control plane's, and what each answers to whom."""
+"""Paths, methods and credentials of the control plane."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.server.request import Request
 from tests.control.server import ControlServer
 
 
-async def told(request: Request, *parameters: str) -> None:
+async def handler(request: Request, *parameters: str) -> None:
     send_json(request, 200, {"method": request.method, "parameters": parameters})
 
 
@@ -25,15 +25,15 @@ async def failing(request: Request) -> None:
 
 def routes(_: object = None) -> Iterable[ControlRoute]:
     return [
-        ControlRoute("GET", "/health", "open", told),
-        ControlRoute("GET", "/admin/things", "admin", told),
-        ControlRoute("POST", "/admin/things", "admin", told),
-        ControlRoute("GET", "/admin/things/{id}", "admin", told),
-        ControlRoute("POST", "/admin/things/{id}/parts/{part}", "admin", told),
-        ControlRoute("POST", "/admin/any/{+id}/reset", "admin", told),
-        ControlRoute("POST", "/admin/door", "open", told),
+        ControlRoute("GET", "/health", "open", handler),
+        ControlRoute("GET", "/admin/things", "admin", handler),
+        ControlRoute("POST", "/admin/things", "admin", handler),
+        ControlRoute("GET", "/admin/things/{id}", "admin", handler),
+        ControlRoute("POST", "/admin/things/{id}/parts/{part}", "admin", handler),
+        ControlRoute("POST", "/admin/any/{+id}/reset", "admin", handler),
+        ControlRoute("POST", "/admin/door", "open", handler),
         ControlRoute("GET", "/admin/failing", "open", failing),
-        ControlRoute("GET", "/", "open", told),
+        ControlRoute("GET", "/", "open", handler),
     ]
 
 

@@ -1,4 +1,4 @@
-"""aiohttp's responses over our connections."""
+"""aiohttp responses on our connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answering = Callable[[Request, ReplyWriter], Awaitable[None]]
 
 
 class StreamServer(ControlServer):
-    """``answer`` is what the route /admin/x does, with a writer for its client."""
+    """``answer`` is the handler of /admin/x; it gets a writer for the client."""
 
     def __init__(self) -> None:
         self.answer: Answering
@@ -39,9 +39,11 @@ async def plane() -> AsyncIterator[StreamServer]:
 
 
 async def whole(request: Request, writer: ReplyWriter) -> None:
-    asked = aiohttp_request(request, writer)
-    response = web.Response(text=f"{asked.method} {asked.path} {asked.query['q']}", headers={"X-Own": "yes"})
-    await response.prepare(asked)
+    aiohttp_side = aiohttp_request(request, writer)
+    response = web.Response(
+        text=f"{aiohttp_side.method} {aiohttp_side.path} {aiohttp_side.query['q']}", headers={"X-Own": "yes"}
+    )
+    await response.prepare(aiohttp_side)
     await response.write_eof()
 
 
@@ -93,7 +95,7 @@ async def test_a_client_that_reads_nothing_is_disconnected_after_the_client_stal
     client = await plane.client()
     await client.request("GET", "/admin/x")
     await client.read_head()
-    await until(lambda: ended, "the writer to be told")
+    await until(lambda: ended, "the writer to raise")
     assert len(plane.left) == 1
 
 
@@ -105,7 +107,7 @@ def writer_of(plane: StreamServer) -> ReplyWriter:
 
 
 async def test_a_write_after_a_disconnect_raises(plane: StreamServer) -> None:
-    told: list[BaseException] = []
+    raised: list[BaseException] = []
 
     async def on_and_on(request: Request, writer: ReplyWriter) -> None:
         response = web.StreamResponse()
@@ -114,14 +116,14 @@ async def test_a_write_after_a_disconnect_raises(plane: StreamServer) -> None:
             while True:
                 await response.write(b"x" * 100_000)
         except ConnectionResetError as error:
-            told.append(error)
+            raised.append(error)
 
     plane.answer = on_and_on
     client = await plane.client()
     await client.request("GET", "/admin/x")
     await client.read_head()
     client.reset()
-    await until(lambda: told, "the writer to be told")
+    await until(lambda: raised, "the writer to raise")
     assert len(plane.left) == 1
 
 

@@ -1,4 +1,4 @@
-"""What a request may say of a key: every mistake is told, by the name of its field."""
+"""Bodies of the API-key routes: every mistake is reported with the name of its field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proxy.errors import ClientFault
 
 NOW = 1_700_000_000.0
 
-# What JSON can hold.
+# Every JSON value.
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -36,7 +36,7 @@ def refusal(body: dict[str, Any], *, of: Any = None) -> ClientFault:
     return raised.value
 
 
-def understood(read: Callable[[], Wish | float]) -> Wish | float | ClientFault:
+def outcome(read: Callable[[], Wish | float]) -> Wish | float | ClientFault:
     try:
         return read()
     except ClientFault as fault:
@@ -73,7 +73,7 @@ def test_every_member_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "moment"),
+    ("body", "moment"),
     [
         ({"expires": "2030-01-01T00:00:00Z"}, 1893456000.0),
         ({"expires": "2030-01-01"}, 1893456000.0),
@@ -85,12 +85,12 @@ def test_every_member_is_read() -> None:
         ({"expiresIn": None}, None),
     ],
 )
-def test_an_expiry_is_a_time_or_a_duration(said: dict[str, Any], moment: float | None) -> None:
-    assert read_new_key({"name": "ci"} | said, NOW)["expires_at"] == moment
+def test_an_expiry_is_a_time_or_a_duration(body: dict[str, Any], moment: float | None) -> None:
+    assert read_new_key({"name": "ci"} | body, NOW)["expires_at"] == moment
 
 
 @pytest.mark.parametrize(
-    ("said", "field", "words"),
+    ("body", "field", "words"),
     [
         ({"expires": "soon"}, "expires", "2030-12-31T18:00:00Z"),
         ({"expires": "2030-01-01T00:00:00"}, "expires", "time zone"),
@@ -107,8 +107,8 @@ def test_an_expiry_is_a_time_or_a_duration(said: dict[str, Any], moment: float |
         ({"expires": "2030-01-01", "expiresIn": 5}, "expiresIn", "already"),
     ],
 )
-def test_an_invalid_expiry_is_rejected(said: dict[str, Any], field: str, words: str) -> None:
-    fault = refusal({"name": "ci"} | said)
+def test_an_invalid_expiry_is_rejected(body: dict[str, Any], field: str, words: str) -> None:
+    fault = refusal({"name": "ci"} | body)
     assert fault.param == field
     assert words in fault.message
 
@@ -181,12 +181,12 @@ def test_text_is_not_substituted_from_the_environment() -> None:
 @given(st.dictionaries(names | st.text(max_size=5), json_values, max_size=4))
 def test_any_body_is_read_or_rejected(body: dict[str, Any]) -> None:
     for read in (lambda: read_new_key(body, NOW), lambda: read_change(body, NOW), lambda: read_grace(body)):
-        told = understood(read)
-        if isinstance(told, dict):
-            assert math.isfinite(told.get("expires_at") or 0)
-            assert set(told) <= set(Wish.__annotations__)
-        elif isinstance(told, ClientFault):
-            f"{told.message}{told.param}".encode()  # it can be written
+        result = outcome(read)
+        if isinstance(result, dict):
+            assert math.isfinite(result.get("expires_at") or 0)
+            assert set(result) <= set(Wish.__annotations__)
+        elif isinstance(result, ClientFault):
+            f"{result.message}{result.param}".encode()  # it can be encoded
 
 
 def test_the_default_grace_is_an_hour() -> None:

@@ -1,4 +1,4 @@
-"""The life of an API key over its routes, on a real database."""
+"""The API-key routes on a real database."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ KEYS = "/auth/api-keys"
 ON = Config(auth=Auth(mode="keys"))
 
 
-class Desk:
-    """The routes of keys with a configuration and a database that a test can change. ``changed`` is what was told."""
+class Backend:
+    """The configuration and the database behind the API-key routes. ``invalidated`` returns the changed hashes."""
 
     def __init__(self, folder: Path) -> None:
         self.config = ON
@@ -43,10 +43,10 @@ class Desk:
     def changed(self, hashes: Sequence[str]) -> None:
         self._changed += hashes
 
-    def told(self) -> set[str]:
-        """The hashes that were told of since the last time."""
-        told, self._changed = set(self._changed), []
-        return told
+    def invalidated(self) -> set[str]:
+        """The hashes that changed since the last call."""
+        hashes, self._changed = set(self._changed), []
+        return hashes
 
     def plane(self) -> ControlServer:
         def routes(plane: ControlServer) -> Sequence[Any]:
@@ -65,15 +65,15 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    desk = Desk(tmp_path)
-    yield desk
-    await desk.close()
+async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
+    backend = Backend(tmp_path)
+    yield backend
+    await backend.close()
 
 
 @pytest.fixture
-async def plane(desk: Desk) -> AsyncIterator[ControlServer]:
-    async with desk.plane() as plane:
+async def plane(backend: Backend) -> AsyncIterator[ControlServer]:
+    async with backend.plane() as plane:
         yield plane
 
 
@@ -83,8 +83,8 @@ async def made(plane: ControlServer, **fields: Any) -> dict[str, Any]:
     return answer.json
 
 
-async def found(desk: Desk, secret: str) -> ApiKey | None:
-    return await desk.keys().find(hash_of(secret))
+async def found(backend: Backend, secret: str) -> ApiKey | None:
+    return await backend.keys().find(hash_of(secret))
 
 
 def fault(answer: Answer) -> tuple[int, str]:
@@ -95,14 +95,14 @@ def path(key: dict[str, Any] | str) -> str:
     return f"{KEYS}/{quote(key if isinstance(key, str) else key['id'], safe='')}"
 
 
-# -- making ---------------------------------------------------------------------------------------
+# -- create ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("mode", "wanted"), [("none", "keys"), ("jwt", "any"), ("keys", ""), ("any", "")])
 async def test_a_new_key_has_a_notice_while_keys_are_not_required(
-    desk: Desk, plane: ControlServer, mode: Any, wanted: str
+    backend: Backend, plane: ControlServer, mode: Any, wanted: str
 ) -> None:
-    desk.config = Config(auth=Auth(mode=mode))
+    backend.config = Config(auth=Auth(mode=mode))
     key = await made(plane)
     rotated = (await plane.ask("POST", f"{path(key)}/rotate")).json
     notice = f"auth.mode is {mode}: keys are not asked for; set auth.mode to {wanted} and restart"
@@ -111,13 +111,13 @@ async def test_a_new_key_has_a_notice_while_keys_are_not_required(
     assert "notice" not in (await plane.ask("GET", path(key))).json
 
 
-async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: ControlServer) -> None:
+async def test_a_new_key_is_shown_once_and_its_hash_never(backend: Backend, plane: ControlServer) -> None:
     answer = await plane.ask("POST", KEYS, json={"name": "ci", "owner": "ops"})
     key = answer.json
     assert (answer.status, answer.header("location")) == (201, path(key))
     assert answer.header("cache-control") == "no-store"
     assert key["key"].startswith("sk-")
-    assert desk.told() == {hash_of(key["key"])}
+    assert backend.invalidated() == {hash_of(key["key"])}
     one, listed = await plane.ask("GET", path(key)), await plane.ask("GET", KEYS)
     digest = hash_of(key["key"]).removeprefix("sha256:").encode()
     for shown in (one, listed):
@@ -128,7 +128,7 @@ async def test_a_new_key_is_shown_once_and_its_hash_never(desk: Desk, plane: Con
     assert one.json == listed.json["data"][0] == key
 
 
-async def test_a_key_has_the_requested_values(desk: Desk, plane: ControlServer) -> None:
+async def test_a_key_has_the_requested_values(backend: Backend, plane: ControlServer) -> None:
     key = await made(
         plane,
         owner="ops",
@@ -139,7 +139,7 @@ async def test_a_key_has_the_requested_values(desk: Desk, plane: ControlServer) 
         scopes=["passthrough"],
         limits={"requestsPerMinute": 5},
     )
-    stored = await found(desk, key["key"])
+    stored = await found(backend, key["key"])
     assert stored is not None
     assert (stored.name, stored.owner, stored.enabled) == ("ci", "ops", False)
     assert (stored.models, stored.providers, stored.scopes) == (("gpt-*", "up/m"), ("up",), ("passthrough",))
@@ -150,29 +150,29 @@ async def test_a_key_has_the_requested_values(desk: Desk, plane: ControlServer) 
     assert key["created"].endswith("Z")
 
 
-async def test_a_key_is_enabled_and_unrestricted_by_default(desk: Desk, plane: ControlServer) -> None:
+async def test_a_key_is_enabled_and_unrestricted_by_default(backend: Backend, plane: ControlServer) -> None:
     key = await made(plane)
     assert key["enabled"] is True
     assert (key["models"], key["providers"], key["scopes"]) == ([], [], [])
     assert (key["limits"], key["expires"], key["owner"]) == (None, None, "")
 
 
-async def test_a_key_that_is_rejected_is_not_stored(desk: Desk, plane: ControlServer) -> None:
+async def test_a_key_that_is_rejected_is_not_stored(backend: Backend, plane: ControlServer) -> None:
     answer = await plane.ask("POST", KEYS, json={"name": "", "modles": ["m"]})
     assert fault(answer) == (400, "invalid_parameters")
     assert answer.json["error"]["param"] == "modles"
     assert 'did you mean "models"?' in answer.json["error"]["message"]
     assert "name: must not be empty" in answer.json["error"]["message"]
     assert (await plane.ask("GET", KEYS)).json["data"] == []
-    assert desk.told() == set()
+    assert backend.invalidated() == set()
 
 
-# -- looking --------------------------------------------------------------------------------------
+# -- list and show --------------------------------------------------------------------------------------
 
 
-async def test_a_list_has_pages_with_configured_keys_first(desk: Desk, plane: ControlServer) -> None:
+async def test_a_list_has_pages_with_configured_keys_first(backend: Backend, plane: ControlServer) -> None:
     configured = [ConfiguredKey(name=f"con figured/{n}", hash=hash_of(f"sk-{n}")) for n in range(3)]
-    desk.config = Config(auth=Auth(mode="any", keys=configured))
+    backend.config = Config(auth=Auth(mode="any", keys=configured))
     ids = [(await made(plane))["id"] for _ in range(4)]
     everything = [f"config:con figured/{n}" for n in range(3)] + ids
     for limit in (1, 2, 3, 4, 7, 8):
@@ -207,18 +207,18 @@ async def test_an_unknown_id_is_a_404(plane: ControlServer) -> None:
         assert fault(answer) == (404, "unknown_key")
 
 
-# -- changing -------------------------------------------------------------------------------------
+# -- change, delete, rotate -------------------------------------------------------------------------------------
 
 
-async def test_a_change_keeps_absent_members(desk: Desk, plane: ControlServer) -> None:
+async def test_a_change_keeps_absent_members(backend: Backend, plane: ControlServer) -> None:
     key = await made(plane, owner="ops", models=["m"], limits={"concurrent": 1}, expiresIn=3600)
-    desk.told()
+    backend.invalidated()
     answer = await plane.ask("PATCH", path(key), json={"enabled": False, "limits": {"concurrent": 2}})
     secret = key.pop("key")
     assert answer.status == 200
     assert answer.json == key | {"enabled": False, "limits": {"enabled": True, "concurrent": 2}}
     assert (await plane.ask("GET", path(key))).json == answer.json
-    assert desk.told() == {hash_of(secret)}
+    assert backend.invalidated() == {hash_of(secret)}
 
 
 async def test_null_removes_a_value(plane: ControlServer) -> None:
@@ -229,39 +229,39 @@ async def test_null_removes_a_value(plane: ControlServer) -> None:
     assert answer.json == key | {"owner": "", "models": [], "limits": None, "expires": None, "scopes": []}
 
 
-async def test_an_invalid_change_changes_nothing(desk: Desk, plane: ControlServer) -> None:
+async def test_an_invalid_change_changes_nothing(backend: Backend, plane: ControlServer) -> None:
     key = await made(plane)
-    desk.told()
+    backend.invalidated()
     assert fault(await plane.ask("PATCH", path(key), json={"owner": "ops", "enabled": "no"}))[0] == 400
     assert (await plane.ask("GET", path(key))).json["owner"] == ""
-    assert desk.told() == set()
+    assert backend.invalidated() == set()
 
 
-async def test_a_deleted_key_is_gone_and_caches_are_invalidated(desk: Desk, plane: ControlServer) -> None:
+async def test_a_deleted_key_is_gone_and_caches_are_invalidated(backend: Backend, plane: ControlServer) -> None:
     key = await made(plane)
-    desk.told()
+    backend.invalidated()
     answer = await plane.ask("DELETE", path(key))
     assert (answer.status, answer.body) == (204, b"")
-    assert desk.told() == {hash_of(key["key"])}
-    assert await found(desk, key["key"]) is None
+    assert backend.invalidated() == {hash_of(key["key"])}
+    assert await found(backend, key["key"]) is None
     assert (await plane.ask("GET", path(key))).status == 404
     assert (await plane.ask("DELETE", path(key))).status == 404
     assert (await plane.ask("GET", KEYS)).json["data"] == []
 
 
 async def test_rotation_makes_a_new_secret_and_keeps_the_old_one_for_the_grace(
-    desk: Desk, plane: ControlServer
+    backend: Backend, plane: ControlServer
 ) -> None:
     old = await made(plane, owner="ops")
-    desk.told()
+    backend.invalidated()
     answer = await plane.ask("POST", path(old) + "/rotate", json={"graceSecs": 600})
     new = answer.json
     assert answer.status == 201
     assert new["id"] == old["id"]
     assert new["owner"] == "ops"
     assert new["key"] != old["key"]
-    assert desk.told() == {hash_of(old["key"]), hash_of(new["key"])}
-    both = [await found(desk, secret) for secret in (old["key"], new["key"])]
+    assert backend.invalidated() == {hash_of(old["key"]), hash_of(new["key"])}
+    both = [await found(backend, secret) for secret in (old["key"], new["key"])]
     assert both[0] == both[1]
     key = both[0]
     assert key is not None
@@ -272,35 +272,35 @@ async def test_rotation_makes_a_new_secret_and_keeps_the_old_one_for_the_grace(
     assert new["previousUntil"] is not None
 
 
-async def test_rotation_has_a_default_grace_of_an_hour(desk: Desk, plane: ControlServer) -> None:
+async def test_rotation_has_a_default_grace_of_an_hour(backend: Backend, plane: ControlServer) -> None:
     key = await made(plane)
     before = time.time()
     assert (await plane.ask("POST", path(key) + "/rotate")).status == 201
-    stored = await found(desk, key["key"])
+    stored = await found(backend, key["key"])
     assert stored is not None
     assert stored.previous_until is not None
     assert before + 3595 < stored.previous_until < before + 3700
 
 
-async def test_rotation_without_grace_ends_the_old_secret_at_once(desk: Desk, plane: ControlServer) -> None:
+async def test_rotation_without_grace_ends_the_old_secret_at_once(backend: Backend, plane: ControlServer) -> None:
     old = await made(plane)
     new = (await plane.ask("POST", path(old) + "/rotate", json={"graceSecs": 0})).json
     assert new["previousUntil"] is None
-    assert await found(desk, old["key"]) is None
-    assert await found(desk, new["key"]) is not None
+    assert await found(backend, old["key"]) is None
+    assert await found(backend, new["key"]) is not None
 
 
-async def test_a_second_rotation_ends_the_oldest_secret(desk: Desk, plane: ControlServer) -> None:
+async def test_a_second_rotation_ends_the_oldest_secret(backend: Backend, plane: ControlServer) -> None:
     first = await made(plane)
     second = (await plane.ask("POST", path(first) + "/rotate")).json
-    desk.told()
+    backend.invalidated()
     third = (await plane.ask("POST", path(first) + "/rotate")).json
-    assert desk.told() == {hash_of(each["key"]) for each in (first, second, third)}
-    assert await found(desk, first["key"]) is None
-    assert await found(desk, second["key"]) == await found(desk, third["key"])
+    assert backend.invalidated() == {hash_of(each["key"]) for each in (first, second, third)}
+    assert await found(backend, first["key"]) is None
+    assert await found(backend, second["key"]) == await found(backend, third["key"])
 
 
-# -- who may not, and where it cannot be -------------------------------------------------------------
+# -- errors -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -323,8 +323,8 @@ async def test_an_api_key_is_not_accepted(plane: ControlServer) -> None:
     assert (await plane.fetch("GET", KEYS, ("Authorization", f"Bearer {key['key']}"))).status == 401
 
 
-async def test_configured_keys_are_shown_and_read_only(desk: Desk, plane: ControlServer) -> None:
-    desk.config = Config(auth=Auth(mode="keys", keys=[ConfiguredKey(name="a/b", hash=hash_of("sk-a"))]))
+async def test_configured_keys_are_shown_and_read_only(backend: Backend, plane: ControlServer) -> None:
+    backend.config = Config(auth=Auth(mode="keys", keys=[ConfiguredKey(name="a/b", hash=hash_of("sk-a"))]))
     shown = await plane.ask("GET", path("config:a/b"))
     assert (shown.status, shown.json["source"], shown.json["created"]) == (200, "configuration", None)
     for method, target in (("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
@@ -333,44 +333,44 @@ async def test_configured_keys_are_shown_and_read_only(desk: Desk, plane: Contro
         assert "auth.keys" in answer.json["error"]["message"]
 
 
-async def test_without_a_database_the_error_says_what_to_configure(desk: Desk, plane: ControlServer) -> None:
-    desk.config = Config(auth=Auth(mode="keys"), database=Database(enabled=False))
+async def test_without_a_database_the_error_says_what_to_configure(backend: Backend, plane: ControlServer) -> None:
+    backend.config = Config(auth=Auth(mode="keys"), database=Database(enabled=False))
     answer = await plane.ask("POST", KEYS, json={"name": "ci"})
     assert fault(answer) == (501, "no_key_store")
     assert "database.enabled" in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("mode", ["none", "jwt"])
-async def test_keys_can_be_created_before_they_are_required(mode: Any, desk: Desk, plane: ControlServer) -> None:
-    desk.config = Config(auth=Auth(mode=mode))
+async def test_keys_can_be_created_before_they_are_required(mode: Any, backend: Backend, plane: ControlServer) -> None:
+    backend.config = Config(auth=Auth(mode=mode))
     assert (await plane.ask("POST", KEYS, json={"name": "ci"})).status == 201
 
 
-async def test_without_a_database_configured_keys_are_listed(desk: Desk, plane: ControlServer) -> None:
+async def test_without_a_database_configured_keys_are_listed(backend: Backend, plane: ControlServer) -> None:
     keys = [ConfiguredKey(name="a", hash=hash_of("sk-a"))]
-    desk.config = Config(auth=Auth(mode="keys", keys=keys), database=Database(enabled=False))
+    backend.config = Config(auth=Auth(mode="keys", keys=keys), database=Database(enabled=False))
     page = (await plane.ask("GET", KEYS)).json
     assert [key["id"] for key in page["data"]] == ["config:a"]
 
 
-async def test_a_missing_package_is_reported(desk: Desk, plane: ControlServer) -> None:
-    desk.failure = ConfigError(["database: install sluice-gateway[database]"])
+async def test_a_missing_package_is_reported(backend: Backend, plane: ControlServer) -> None:
+    backend.failure = ConfigError(["database: install sluice-gateway[database]"])
     answer = await plane.ask("GET", KEYS)
     assert fault(answer) == (501, "no_key_store")
     assert "sluice-gateway[database]" in answer.json["error"]["message"]
 
 
 async def test_a_database_that_is_down_is_a_503_with_retry_after(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    backend = Backend(tmp_path)
     (tmp_path / "sluice.db").mkdir()
-    async with desk.plane() as plane:
+    async with backend.plane() as plane:
         for method, target in (("GET", KEYS), ("GET", path("x")), ("POST", KEYS), ("DELETE", path("x"))):
             answer = await plane.ask(method, target, json={"name": "ci"})
             assert fault(answer) == (503, DatabaseDown.code)
             assert answer.header("retry-after") == "1"
-    await desk.close()
+    await backend.close()
 
 
-async def test_an_unauthorized_request_does_not_open_the_database(desk: Desk, plane: ControlServer) -> None:
+async def test_an_unauthorized_request_does_not_open_the_database(backend: Backend, plane: ControlServer) -> None:
     await plane.fetch("GET", KEYS)
-    assert desk.opened is None
+    assert backend.opened is None

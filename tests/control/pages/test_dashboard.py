@@ -1,4 +1,4 @@
-"""The dashboard's files: which there are, how they are told apart from older ones, and what they may do."""
+"""The files of the dashboard: names, revalidation, and the content security policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.control.server import ControlServer
 
 FOLDER = files("proxy.control") / "dashboard"
 NAMES = sorted(file.name for file in FOLDER.iterdir() if file.name != "index.html")
-MOST = 150_000  # bytes, all of it together
+MOST = 150_000  # bytes of all files together
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def test_the_page_is_open_and_allows_our_own_files_only(site: ControlServe
     assert (answer.status, answer.header("content-type")) == (200, "text/html; charset=utf-8")
     policy = answer.header("content-security-policy") or ""
     assert "default-src 'none'" in policy
-    assert "script-src 'self';" in policy  # and nothing inline
+    assert "script-src 'self';" in policy  # no inline scripts
     assert "style-src 'self';" in policy
     assert "frame-ancestors 'none'" in policy
     assert answer.body == (FOLDER / "index.html").read_bytes()
@@ -94,7 +94,7 @@ def test_there_are_no_external_or_inline_resources() -> None:
 
 
 def test_the_page_preloads_every_module() -> None:
-    """What is imported without being named in the page is found only after its importer was read."""
+    """An imported module that is not preloaded is found only after its importer was loaded."""
     page = (FOLDER / "index.html").read_text()
     assert sorted(re.findall(r"/admin/assets/([\w.]+)", page)) == NAMES
 

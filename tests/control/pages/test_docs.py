@@ -1,4 +1,4 @@
-"""The pages of the API description in a real browser: whole, from the gateway alone, and within their policy."""
+"""Swagger UI and Redoc in a real browser: complete, offline, and within their policy."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ async def test_a_page_shows_every_operation_without_errors(gw: Gateway, path: st
     assert gw.app.plane is not None
     client = await gw.client()
     described = (await client.fetch("GET", "/openapi.json")).json["paths"]
-    complaints: list[str] = []
-    asked: list[str] = []
+    errors: list[str] = []
+    requested: list[str] = []
     async with chromium() as browser:
         page = await browser.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
         await page.goto(gw.url + path)
         await page.locator(operation).first.wait_for()
         text = await page.locator("body").inner_text()
         assert await page.locator(operation).count() >= sum(map(len, described.values()))
         await page.wait_for_load_state("networkidle")
     assert "Sluice" in text
-    assert complaints == []
-    # Blobs and data are made by the page itself.
-    assert [url for url in asked if not url.startswith((gw.url + "/", "blob:" + gw.url, "data:"))] == []
+    assert errors == []
+    # The page makes blobs and data itself.
+    assert [url for url in requested if not url.startswith((gw.url + "/", "blob:" + gw.url, "data:"))] == []
 
 
 async def test_the_search_of_redoc_works(gw: Gateway) -> None:

@@ -1,4 +1,4 @@
-"""The scrape, and who may have it."""
+"""The metrics page and its protection."""
 
 from __future__ import annotations
 

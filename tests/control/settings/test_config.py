@@ -62,7 +62,7 @@ def test_an_empty_secret_is_shown_as_empty() -> None:
 
 
 def test_every_field_that_is_named_like_a_secret_is_one() -> None:
-    """A new field for a credential must not be forgotten: its kind says that nobody may read it."""
+    """A new field for a credential must have the type of a secret, so that it is masked."""
     suspicious = ("key", "token", "secret", "password", "dsn", "hash")
     harmless = {"key_file", "public_key_file", "token_estimate", "tokens_per_minute", "max_output_tokens"}
     open_ = [
@@ -73,14 +73,14 @@ def test_every_field_that_is_named_like_a_secret_is_one() -> None:
     assert open_ == []
 
 
-def _texts(kind: msgspec.inspect.Type, name: str = "", told: str = "") -> list[tuple[str, str]]:
-    """Every text within, with its field's name and what the schema says of it."""
+def _texts(kind: msgspec.inspect.Type, name: str = "", description: str = "") -> list[tuple[str, str]]:
+    """Every text field with its name and its description in the schema."""
     inspect = msgspec.inspect
     match kind:
         case inspect.Metadata():
             return _texts(kind.type, name, (kind.extra or {}).get("kind", ""))
         case inspect.StrType():
-            return [(name, told)]
+            return [(name, description)]
         case inspect.StructType():
             return [each for field in kind.fields for each in _texts(field.type, field.name)]
         case inspect.ListType():

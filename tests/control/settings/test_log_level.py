@@ -1,4 +1,4 @@
-"""The log's level, changed while it runs."""
+"""Changes of the log level."""
 
 from __future__ import annotations
 

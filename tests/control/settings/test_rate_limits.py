@@ -1,4 +1,4 @@
-"""What limits allow, and who has used how much of them."""
+"""Rate limits, and the buckets with the highest use."""
 
 from __future__ import annotations
 

@@ -8,12 +8,14 @@ from tests.control.admin import TWO, AdminServer
 
 async def test_a_reload_responds_with_its_notices() -> None:
     async with AdminServer(TWO) as plane:
-        plane.reload_result = ReloadResult(True, "asked", ["providers.x: left out"], waits_for_start=["server.port"])
+        plane.reload_result = ReloadResult(
+            True, "on request", ["providers.x: left out"], waits_for_start=["server.port"]
+        )
         answer = await plane.ask("POST", "/admin/reload")
         assert answer.status == 200
         assert answer.json == {
             "loaded": True,
-            "why": "asked",
+            "why": "on request",
             "notices": ["providers.x: left out"],
             "mistakes": [],
             "waitsForStart": ["server.port"],
