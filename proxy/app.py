@@ -13,7 +13,7 @@ from proxy import __version__
 from proxy.auth.credentials import Credentials
 from proxy.client.dial import Dialer
 from proxy.client.get_models import ModelsRequest
-from proxy.client.pool import Pool
+from proxy.client.pool import ConnectionPool
 from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
@@ -185,7 +185,7 @@ class Application:
         """Connections to providers, and the dispatcher that chooses between deployments."""
         loop, config = asyncio.get_running_loop(), self.config
         self._outbox = Outbox(loop)
-        self._pool = Pool(self._dialer, config.pool, loop, self.metrics, self._outbox)
+        self._pool = ConnectionPool(self._dialer, config.pool, loop, self.metrics, self._outbox)
         self._shutdown.push("connections to providers", self._pool.close)
         context = TransportContext(
             loop=loop,

@@ -168,13 +168,13 @@ class ClientGone(Exception):
 class UpstreamFault(GatewayError):
     """The provider failed us; another attempt may help.
 
-    ``heard`` tells whether response bytes came back before it.
+    ``response_begun``: bytes of a response were read before it.
     """
 
     status = 502
     kind: ErrorKind = "upstream"
     code = "upstream_error"
-    heard = False
+    response_begun = False
 
 
 class ConnectFailed(UpstreamFault):

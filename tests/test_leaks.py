@@ -243,7 +243,7 @@ async def compare(app: Application, count: int) -> None:
     async def at_rest() -> tuple[Counter[str], int, int]:
         """Everybody has left, and the provider's connections have been closed by the limit for idle ones."""
         await until(lambda: app.metrics.in_flight == 0, "every exchange to be settled")
-        for place in pool._places.values():
+        for place in pool._groups.values():
             for connection in list(place.idle):
                 connection.abort()
         await until(lambda: not len(pool), "the pool to be empty")

@@ -15,7 +15,7 @@ import pytest
 
 from proxy.client.connection import UpstreamConnection
 from proxy.client.head import Head
-from proxy.client.pool import Pool
+from proxy.client.pool import ConnectionPool
 from proxy.errors import GatewayError, ShuttingDown
 from tests.support import (
     Answer,
@@ -451,7 +451,7 @@ async def test_a_client_that_leaves_while_the_connection_is_replaced_asks_nobody
                 given_up.set()
             raise AssertionError
 
-        monkeypatch.setattr(Pool, "open", slow)
+        monkeypatch.setattr(ConnectionPool, "open", slow)
         up.queue([Close()])
         await client.request("POST", CHAT, json=CALL)
         await until(lambda: gw.app.metrics.possible_double_executions == 1, "the connection to be replaced")

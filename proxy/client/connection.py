@@ -30,7 +30,7 @@ from typing import Final, cast
 import httptools
 
 from proxy.client.dial import Forwarding, Origin
-from proxy.client.parser import ResponseParser, Sink
+from proxy.client.parser import ResponseParser, Sink, discard
 from proxy.errors import ConnectionBroken, GatewayError, UpstreamFault
 from proxy.net.outbox import BatchedTransport, Outbox
 
@@ -72,7 +72,7 @@ class ReadBuffer:
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):
-    """At most one request at a time; ``sink`` is set while one runs.
+    """At most one request at a time.
 
     ``on_frame`` takes chunks that come alone in a read, and returns whether it did: see the fast lane above.
     """
@@ -94,7 +94,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "origin",
         "paused",
         "sending",
-        "sink",
         "transport",
         "uses",
     )
@@ -115,7 +114,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._memory, self._view = buffer.memory, buffer.view
         self._parser = ResponseParser()
         self.transport: asyncio.Transport | None = None
-        self.sink: Sink | None = None
         self.on_frame: Callable[[bytes, bytes], bool] | None = None
         self.paused = False
         self.sending = False  # a request body is still being written
@@ -129,12 +127,16 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         state = "closed" if self.transport is None else "busy" if self.sink else "idle"
         return f"<UpstreamConnection {self.origin.authority} {state} uses={self.uses}>"
 
+    @property
+    def sink(self) -> Sink | None:
+        """What takes the response to the running request; ``None``: no request runs."""
+        return self._parser.sink
+
     # -- once per request -------------------------------------------------------------------------
 
     def send(self, segments: Sequence[bytes | memoryview], sink: Sink, now: float, no_body: bool = False) -> None:
         """Start a request at the moment ``now``. ``no_body``: its response has none whatever the head says (HEAD)."""
-        assert self.sink is None
-        self.sink = sink
+        assert self._parser.sink is None
         self.uses += 1
         self.keep_alive = False
         self.last_read = now
@@ -180,7 +182,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.transport = BatchedTransport(cast("asyncio.Transport", transport), self._outbox)
 
     def buffer_updated(self, nbytes: int) -> None:
-        sink, parser = self.sink, self._parser
+        parser = self._parser
+        sink = parser.sink
         if sink is None:
             self.abort()  # bytes on an idle connection belong to no request
             return
@@ -202,7 +205,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         except httptools.HttpParserError as error:
             self._fail(parser.fault_of(error))
         if parser.complete:
-            self._finish()
+            if parser.sink is not None:  # else it was dropped within ``feed``
+                self.keep_alive = parser.keep_alive and not self.sending
+                parser.sink = self.on_frame = None
+                parser.consume = discard
+                sink.end()
         elif parser.head is None:
             self._fail(parser.oversized())
         elif parser.between_chunks and data[-1] != LF:
@@ -214,9 +221,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self.resume_writing()
-        if self.sink is not None:
+        sink = self.sink
+        if sink is not None:
             if exc is None and self._parser.ends_with_connection:
-                self._finish()
+                self._forget()
+                sink.end()
             else:
                 detail = "closed by the provider" if exc is None else str(exc)
                 self._fail(ConnectionBroken("The provider closed the connection early.", detail=detail))
@@ -232,25 +241,15 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    # -- endings ----------------------------------------------------------------------------------
-
-    def _finish(self) -> None:
-        sink = self.sink
-        if sink is None:
-            return  # it was aborted, or failed, in the same read
-        self.keep_alive = self._parser.keep_alive and not self.sending
-        self._forget()
-        sink.end()
-
     def _fail(self, fault: GatewayError | None) -> None:
         sink = self.sink
         if fault is None or sink is None:
             return
         self.abort()
         if isinstance(fault, UpstreamFault):
-            fault.heard = self._parser.head_bytes > 0
+            fault.response_begun = self._parser.head_bytes > 0
         sink.broken(fault)
 
     def _forget(self) -> None:
-        self.sink = self.on_frame = None
-        self._parser.forget()
+        self._parser.sink = self.on_frame = None
+        self._parser.consume = discard

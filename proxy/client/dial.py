@@ -1,4 +1,4 @@
-"""How an upstream connection comes to be: name, TCP, proxy, TLS, all under one clock.
+"""Opening an upstream connection: name resolution, TCP, proxy, TLS, all within one time limit.
 
 Runs once per connection, not per request. Works the same under asyncio's own loop and uvloop.
 """
@@ -39,7 +39,7 @@ MESSAGES: Final = {
 
 
 class Origin(Struct, frozen=True, cache_hash=True):
-    """Where connections lead, and with which trust: the key of the connection pool.
+    """Address and TLS settings of connections: the key of the connection pool.
 
     ``host`` is lower case, IDNA encoded, IPv6 without brackets.
     """
@@ -51,7 +51,7 @@ class Origin(Struct, frozen=True, cache_hash=True):
 
     @staticmethod
     def of(base_url: str, tls: Tls) -> Origin:
-        """The origin of an absolute http or https URL; its path and query are of no matter.
+        """The origin of an absolute http or https URL; its path and query are ignored.
 
         Raises ``ValueError`` for anything else, for user information too: it would be dropped silently.
         """
@@ -62,7 +62,7 @@ class Origin(Struct, frozen=True, cache_hash=True):
             raise ValueError("the URL must not hold a user name or password")
         if not url.raw_host or not url.port:
             raise ValueError("the URL has no host, or port 0")
-        # Plain connections know no TLS settings: one pool for all of them.
+        # Plain connections have no TLS settings: one pool for all of them.
         return Origin(url.scheme, ascii_host(url.raw_host), url.port, tls if url.scheme == "https" else Tls())
 
     @property
@@ -73,7 +73,7 @@ class Origin(Struct, frozen=True, cache_hash=True):
 
 
 class Forwarding(Struct, frozen=True):
-    """What a forward proxy has to be told of a plain request (RFC 9112 section 3.2.2).
+    """How a plain request is sent to a forward proxy (RFC 9112 section 3.2.2).
 
     ``base`` is the origin's scheme and authority, ``authorization`` a whole header line or ``b""``.
     """
@@ -92,7 +92,7 @@ class Forwarding(Struct, frozen=True):
 
 
 class Dialer:
-    """Opens connections; owns the TLS contexts, one for each distinct setting, and the proxy's choice."""
+    """Opens connections; owns the TLS contexts, one for each distinct setting, and chooses the proxy."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """``environ`` names the proxies; those for configured addresses can be used (``config/loader.py``)."""
@@ -111,9 +111,9 @@ class Dialer:
     async def dial(self, origin: Origin, factory: Callable[[], P], timeout: float) -> tuple[asyncio.Transport, P]:
         """A connection ready for the first request; ``timeout`` in seconds bounds the whole, 0 is none.
 
-        The transport is a TLS one for https. Raises ``ConnectFailed`` with a code from ``MESSAGES``,
-        ``ClockExpired``, and ``Overloaded`` where this machine ran out of something. Failed or cancelled, nothing
-        stays open (a resolver's thread cannot be interrupted and ends by itself).
+        The transport is a TLS one for https. Raises ConnectFailed with a code from ``MESSAGES``, ClockExpired, and
+        Overloaded if this machine ran out of a resource. If it fails or is canceled, nothing stays open (a resolver's
+        thread cannot be interrupted and ends by itself).
         """
         clock = asyncio.timeout(timeout or None)
         try:
@@ -129,8 +129,8 @@ class Dialer:
             raise ClockExpired("connect", timeout, detail=authority(origin.host, origin.port)) from expired
 
     def forwarding(self, origin: Origin) -> Forwarding | None:
-        """How a request to ``origin`` is told to the proxy that connections of ``dial`` lead to; ``None``: they lead to
-        the origin itself, or through a tunnel.
+        """How requests to ``origin`` are sent to its forward proxy; ``None``: connections lead to the origin itself, or
+        through a tunnel.
         """
         proxy = self._proxies.choose(origin.scheme, origin.host, origin.port) if origin.scheme == "http" else None
         if proxy is None:
@@ -142,7 +142,7 @@ class Dialer:
             return await _reach(origin.host, origin.port, factory)
         where = authority(origin.host, origin.port)
         context = self._origin_context(origin, where)
-        transport, _ = await _reach(origin.host, origin.port, secure.StandIn)
+        transport, _ = await _reach(origin.host, origin.port, secure.HandshakeProtocol)
         with _abort_unless_done(transport):
             return await _secured(transport, context, origin, where, factory)
 
@@ -165,7 +165,7 @@ class Dialer:
         return upper, tunnel
 
     async def _forwarded(self, proxy: Proxy, origin: Origin, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
-        """A connection to the proxy, which takes requests for ``origin`` as ``forwarding`` says."""
+        """A connection to the proxy, which takes requests for ``origin`` in the form of ``forwarding``."""
         where = f"{authority(origin.host, origin.port)} through {authority(proxy.host, proxy.port)}"
         with _blame("upstream_proxy", where):
             if not proxy.secure:
@@ -177,7 +177,7 @@ class Dialer:
 
     async def _to_secure_proxy(self, proxy: Proxy) -> asyncio.Transport:
         context = self.context(Tls())
-        transport, _ = await _reach(proxy.host, proxy.port, secure.StandIn)
+        transport, _ = await _reach(proxy.host, proxy.port, secure.HandshakeProtocol)
         with _abort_unless_done(transport):
             return await secure.handshake(transport, context, proxy.host)
 
@@ -211,8 +211,7 @@ async def _race(found: Sequence[AddrInfoType]) -> socket.socket:
     assert task is not None
     cancelled_before = task.cancelling()
     sock = await start_connection(found, happy_eyeballs_delay=EYEBALLS_DELAY, interleave=1)
-    # While it winds up the losers, start_connection swallows a cancellation: the clock would have
-    # struck unheard.
+    # start_connection swallows a cancellation that arrives while it closes the losers. The time limit would be lost.
     if task.cancelling() > cancelled_before:
         sock.close()
         raise asyncio.CancelledError
@@ -226,7 +225,7 @@ async def _secured(
     where: str,
     factory: Callable[[], P],
 ) -> tuple[asyncio.Transport, P]:
-    """TLS with the origin, then the protocol that the caller asked for on top of it."""
+    """TLS with the origin, then the caller's protocol on top of it."""
     with _blame("upstream_tls", where):
         upper = await secure.handshake(transport, context, origin.host)
     protocol = factory()
@@ -264,7 +263,7 @@ def _blame(code: str, where: str) -> Iterator[None]:
 
 
 def _passes(cause: Exception) -> bool:
-    """Whether the same dial may succeed a moment later: it was reset, or there was no network to ask through."""
+    """Whether the same dial may succeed a moment later: it was reset, or the network was unreachable."""
     return isinstance(cause, ConnectionResetError) or (
         isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.ENETDOWN)
     )

@@ -1,4 +1,4 @@
-"""GET models of a provider, off the hot path: through aiohttp's client, with the provider's key, headers and TLS."""
+"""GET /models of a provider: off the hot path, by aiohttp's client, with the provider's key, headers and TLS."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 class ModelsRequest:
-    """``context`` makes a provider's TLS, ``environ`` names the proxy on the way."""
+    """``context`` makes a provider's TLS context, ``environ`` names the forward proxy."""
 
     def __init__(self, context: Callable[[Tls], ssl.SSLContext], environ: Mapping[str, str]) -> None:
         self._context = context
         self._environ = environ
 
     def session(self, seconds: float) -> ClientSession:
-        """A session whose requests take at most so long."""
-        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar  # only who uses it pays for this import
+        """A session with this time limit for each request."""
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar  # a slow import, needed only here
 
         return ClientSession(timeout=ClientTimeout(total=seconds), cookie_jar=DummyCookieJar())
 
     @asynccontextmanager
     async def send(self, session: ClientSession, site: Site, key: Key) -> AsyncIterator[ClientResponse]:
-        """The response, whatever its status. No redirect is followed: it could lead the key anywhere.
+        """The response of any status. Redirects are not followed: they could lead the key anywhere.
 
-        Raises what aiohttp raises, TimeoutError, OSError and ValueError among it; their texts may repeat the address.
+        Raises what aiohttp raises, and TimeoutError, OSError, ValueError. Their messages may contain the address.
         """
         from yarl import URL
 

@@ -1,6 +1,6 @@
-"""An upstream response head, read once: what it is, how it is framed, and whether two readers would agree.
+"""An upstream response head, read once: media type, framing, and the header lines for the client.
 
-What of it goes to the client is collected in the same pass: a line costs one dictionary look-up, not two.
+One pass does it all, so that a line costs one dictionary look-up.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding
 
 class Head(Struct, gc=False):
     """``kind`` is the media type in lower case, ``coding`` the content coding (``""``: none), ``length`` the
-    Content-Length or ``None``; ``framed`` tells that the body's end will be seen without the connection's.
-    ``lines`` are those that the client may see, as ``headers.to_client`` serialises them. ``suspect``: they may quote a
-    credential, as those of an error, and those of a name that few providers send."""
+    Content-Length or ``None``. ``framed``: the body ends before the connection does. ``lines`` are the header lines for
+    the client, as ``headers.to_client`` serializes them. ``suspect``: they may quote a credential, because it is an
+    error, or because few providers send a header of that name.
+    """
 
     status: int
     headers: list[Header]
@@ -34,7 +35,7 @@ class Head(Struct, gc=False):
     suspect: bool = False
 
     def change(self, of: Callable[[bytes], bytes]) -> None:
-        """Replace the values by what ``of`` makes of them."""
+        """Replace each value by ``of(value)``."""
         self.headers = [(name, of(value)) for name, value in self.headers]
         self.lines = of(self.lines)
 
@@ -47,17 +48,17 @@ class Head(Struct, gc=False):
         return f"<Head {self.status} {self.kind.decode('latin-1')}>"
 
 
-# Lines that providers usually send: nobody quotes a credential there, and they need no look at their value.
+# Headers that providers usually send. None of them quotes a credential, so their values are not searched.
 _FAMILIAR: Final = frozenset(
     b"age cache-control connection content-disposition content-language date etag expires keep-alive last-modified"
     b" link pragma retry-after retry-after-ms server server-timing trailer vary via x-should-retry x-powered-by"
     b" openai-model openai-processing-ms openai-version request-id x-request-id x-cache x-response-time".split()
 )
-_SUSPECT: Final = b"?"  # in place of the name of a field whose value might be a credential
+_SUSPECT: Final = b"?"  # instead of the name of a field whose value might be a credential
 
 
 class _Marks(Memo[tuple[bytes | None, Verdict]]):
-    """The lower-case name of a field that is read here, ``None`` for all others; and what the client gets of it."""
+    """By name: the lower-case name of a field that is read here, or ``None``; and the verdict for the client."""
 
     def judge(self, name: bytes) -> tuple[bytes | None, Verdict]:
         lower, verdict = name.lower(), TO_CLIENT.judge(name)
@@ -73,16 +74,16 @@ class _Kinds(Memo[bytes]):
         return name.partition(b";")[0].strip().lower()
 
 
-# What pure functions said before.
+# Results of pure functions, remembered.
 _mark_of: Final = _Marks().__getitem__
 _kind_of: Final = _Kinds().__getitem__
 
 
 def read_head(status: int, headers: list[Header]) -> Head:
-    """Raises BrokenAnswer on heads that two readers could read differently.
+    """Raises BrokenAnswer for heads that two readers could frame differently.
 
-    RFC 9112 6.1 and 6.3: a message with both lengths, or with a coding that is not plain ``chunked``,
-    ought to be handled as an error by whoever forwards it.
+    RFC 9112 6.1 and 6.3: a proxy ought to treat a message with both lengths, or with a coding other than plain
+    ``chunked``, as an error.
     """
     kind, coding = b"", ""
     length: int | None = None

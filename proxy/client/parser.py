@@ -37,6 +37,8 @@ class Sink(Protocol):
 class ResponseParser:
     """``begin`` before each response, ``feed`` its bytes, then look at ``complete``.
 
+    ``sink`` takes the response, and ``consume`` its body. Reset both to drop them.
+
     ``between_chunks`` is true where the next byte begins a chunk of an uncompressed body, so that a whole chunk may be
     taken past the parser. ``keep_alive``: the response ended where its head said, and another one may follow.
     """
@@ -47,7 +49,6 @@ class ResponseParser:
         "_no_body",
         "_parser",
         "_proxied",
-        "_sink",
         "between_chunks",
         "complete",
         "consume",
@@ -55,12 +56,13 @@ class ResponseParser:
         "head",
         "head_bytes",
         "keep_alive",
+        "sink",
     )
 
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.feed: Callable[[bytes | memoryview], None] = self._parser.feed_data  # raises httptools.HttpParserError
-        self._sink: Sink | None = None
+        self.sink: Sink | None = None
         self._headers: list[Header] = []
         self._informational = 0
         self._no_body = False
@@ -77,18 +79,13 @@ class ResponseParser:
 
     def begin(self, sink: Sink, no_body: bool, proxied: bool) -> None:
         """Expect a response. ``no_body``: to HEAD. ``proxied``: a forward proxy may answer instead of the origin."""
-        self._sink = sink
+        self.sink = sink
         self._headers = []
         self._no_body = no_body
         self._proxied = proxied
         self._informational = self.head_bytes = 0
         self.head = None
         self.complete = self.keep_alive = self.between_chunks = False
-
-    def forget(self) -> None:
-        """Drop the sink: it is not called again."""
-        self._sink = None
-        self.consume = discard
 
     def close(self) -> None:
         """Nothing is fed after this. The parser of httptools refers to this object: the cycle is broken."""
@@ -135,7 +132,7 @@ class ResponseParser:
             raise BrokenAnswer("The provider's trailers are too large.")
 
     def on_headers_complete(self) -> None:
-        parser, sink = self._parser, self._sink
+        parser, sink = self._parser, self.sink
         if self.complete or parser is None or sink is None:
             return
         headers, status = self._headers, parser.get_status_code()

@@ -19,15 +19,15 @@ from proxy.net.outbox import Outbox
 MAX_WAITERS = 1024  # per origin
 
 
-class Gauges(Protocol):
-    """The counters that the pool moves."""
+class PoolMetrics(Protocol):
+    """The metrics that the pool updates."""
 
     upstream_connections_opened: int
     upstream_connections_reused: int
     connect_seconds: Histogram
 
 
-class _Place:
+class _OriginGroup:
     """The connections of one origin."""
 
     __slots__ = ("idle", "open", "waiters")
@@ -38,15 +38,15 @@ class _Place:
         self.waiters: deque[asyncio.Future[None]] = deque()
 
 
-class Pool:
-    """``take`` a connection that is there, else ``open`` one; ``release`` it when its answer ended."""
+class ConnectionPool:
+    """``take`` an idle connection, else ``open`` one; ``release`` it when its response ended."""
 
     def __init__(
         self,
         dialer: Dialer,
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
-        gauges: Gauges,
+        metrics: PoolMetrics,
         outbox: Outbox,
     ) -> None:
         self._dialer = dialer
@@ -54,30 +54,30 @@ class Pool:
         self._max_idle = settings.idle_secs or NEVER
         self._max_age = settings.max_age_secs or NEVER
         self._loop = loop
-        self._gauges = gauges
+        self._metrics = metrics
         self._buffer = ReadBuffer()
         self._outbox = outbox
-        self._places: dict[Origin, _Place] = {}
+        self._groups: dict[Origin, _OriginGroup] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
         self._connections: set[UpstreamConnection] = set()
 
     def __repr__(self) -> str:
-        idle = sum(len(place.idle) for place in self._places.values())
-        return f"<Pool open={len(self._connections)} idle={idle}>"
+        idle = sum(len(group.idle) for group in self._groups.values())
+        return f"<ConnectionPool open={len(self._connections)} idle={idle}>"
 
     def __len__(self) -> int:
         return len(self._connections)
 
     def open_by_origin(self) -> dict[Origin, int]:
-        return {origin: place.open for origin, place in self._places.items() if place.open}
+        return {origin: group.open for origin, group in self._groups.items() if group.open}
 
     def take(self, origin: Origin, now: float) -> UpstreamConnection | None:
         """The newest idle connection that may be used at the moment ``now``, or ``None``."""
-        place = self._places.get(origin)
-        if place is None:
+        group = self._groups.get(origin)
+        if group is None:
             return None
-        idle = place.idle
+        idle = group.idle
         while idle:
             connection = idle.pop()
             transport = connection.transport
@@ -87,7 +87,7 @@ class Pool:
                 and transport is not None
                 and not transport.is_closing()
             ):
-                self._gauges.upstream_connections_reused += 1
+                self._metrics.upstream_connections_reused += 1
                 return connection
             connection.abort()
         return None
@@ -95,23 +95,23 @@ class Pool:
     async def open(self, origin: Origin, timeout: float) -> UpstreamConnection:
         """A new connection, or a freed one where the maximum is reached.
 
-        Raises ConnectFailed (also when no place came free in time) and ClockExpired("connect").
+        Raises ConnectFailed (also if no connection came free in time), and ClockExpired("connect").
         """
-        place = self._places.get(origin)
-        if place is None:
-            place = self._places[origin] = _Place()
+        group = self._groups.get(origin)
+        if group is None:
+            group = self._groups[origin] = _OriginGroup()
         maximum = self._settings.max_connections
         deadline = self._loop.time() + self._settings.wait_secs if self._settings.wait_secs else None
-        while maximum and place.open >= maximum:
-            await self._wait(place, deadline)
+        while maximum and group.open >= maximum:
+            await self._wait(group, deadline)
             connection = self.take(origin, self._loop.time())
             if connection is not None:
                 return connection
-        place.open += 1
+        group.open += 1
         connection = UpstreamConnection(origin, self._loop, self._buffer, self._outbox, self._lost)
         self._connections.add(connection)
         try:
-            await measured(self._gauges.connect_seconds, self._dialer.dial(origin, lambda: connection, timeout))
+            await measured(self._metrics.connect_seconds, self._dialer.dial(origin, lambda: connection, timeout))
         except BaseException:
             self._lost(connection)
             raise
@@ -119,18 +119,18 @@ class Pool:
             connection.abort()
             raise ConnectFailed("The provider closed the connection at once.")
         connection.forwarding = self._dialer.forwarding(origin)
-        self._gauges.upstream_connections_opened += 1
+        self._metrics.upstream_connections_opened += 1
         return connection
 
     def release(self, connection: UpstreamConnection) -> None:
-        """The answer ended: keep the connection if it may be used again. How old it is, is judged when it is taken."""
-        place = self._places.get(connection.origin)
-        if place is None or self._closed or not connection.keep_alive:
+        """The response ended: keep the connection if it may be used again. ``take`` looks at its age."""
+        group = self._groups.get(connection.origin)
+        if group is None or self._closed or not connection.keep_alive:
             connection.abort()
             return
-        place.idle.append(connection)
-        if place.waiters:
-            self._wake(place)
+        group.idle.append(connection)
+        if group.waiters:
+            self._wake(group)
         if self._sweep is None and self._settings.idle_secs:
             self._sweep = self._loop.call_later(self._settings.idle_secs / 2, self._expire)
 
@@ -147,32 +147,32 @@ class Pool:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
-        place = self._places[connection.origin]
-        if connection in place.idle:
-            place.idle.remove(connection)
-        place.open -= 1
-        self._wake(place)
+        group = self._groups[connection.origin]
+        if connection in group.idle:
+            group.idle.remove(connection)
+        group.open -= 1
+        self._wake(group)
 
-    async def _wait(self, place: _Place, deadline: float | None) -> None:
-        if len(place.waiters) >= MAX_WAITERS:
+    async def _wait(self, group: _OriginGroup, deadline: float | None) -> None:
+        if len(group.waiters) >= MAX_WAITERS:
             raise ConnectFailed("Too many requests wait for a connection to the provider.", code="upstream_busy")
         waiter: asyncio.Future[None] = self._loop.create_future()
-        place.waiters.append(waiter)
+        group.waiters.append(waiter)
         try:
             async with asyncio.timeout_at(deadline):
                 await waiter
         except BaseException as exc:
-            if waiter in place.waiters:
-                place.waiters.remove(waiter)
+            if waiter in group.waiters:
+                group.waiters.remove(waiter)
             else:
-                self._wake(place)  # woken as it gave up: the turn is the next one's
+                self._wake(group)  # it was woken as it gave up: wake the next one
             if isinstance(exc, TimeoutError):
                 raise ConnectFailed("No connection to the provider came free in time.", code="upstream_busy") from None
             raise
 
-    def _wake(self, place: _Place) -> None:
-        while place.waiters:
-            waiter = place.waiters.popleft()
+    def _wake(self, group: _OriginGroup) -> None:
+        while group.waiters:
+            waiter = group.waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -180,11 +180,11 @@ class Pool:
     def _expire(self) -> None:
         self._sweep = None
         now = self._loop.time()
-        for place in self._places.values():
+        for group in self._groups.values():
             for connection in [
-                each for each in place.idle if now - each.last_read > self._max_idle or now - each.born > self._max_age
+                each for each in group.idle if now - each.last_read > self._max_idle or now - each.born > self._max_age
             ]:
-                place.idle.remove(connection)
+                group.idle.remove(connection)
                 connection.abort()
-        if any(place.idle for place in self._places.values()) and not self._closed:
+        if any(group.idle for group in self._groups.values()) and not self._closed:
             self._sweep = self._loop.call_later(self._settings.idle_secs / 2, self._expire)

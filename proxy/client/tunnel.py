@@ -10,7 +10,7 @@ _ACCEPTED = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
 
 
 class Tunnel(asyncio.Protocol):
-    """Our side of CONNECT, up to the end of the proxy's answer."""
+    """The client side of CONNECT, up to the end of the proxy's response."""
 
     def __init__(self) -> None:
         self._fault = ""
@@ -18,7 +18,7 @@ class Tunnel(asyncio.Protocol):
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def establish(self, transport: asyncio.Transport, target: str, authorization: str) -> None:
-        """Ask for ``target`` (host:port); ``ConnectionError`` unless the answer is a 2xx head alone."""
+        """Request a tunnel to ``target`` (host:port). Raises ConnectionError for all but a 2xx head alone."""
         request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n"
         transport.write(request.encode("ascii"))
         await self._answered

@@ -1,4 +1,4 @@
-"""Where a request comes from: the peer of the connection, or who a trusted proxy says that it is for."""
+"""The address of a client: the peer of the connection, or the one that a trusted proxy names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENTRY = re.compile(
 
 
 class TrustedProxies:
-    """``server.trustedProxies``: whose ``X-Forwarded-For`` is believed."""
+    """``server.trustedProxies``: proxies whose ``X-Forwarded-For`` is used."""
 
     __slots__ = ("_networks", "_unix")
 
@@ -48,11 +48,11 @@ class TrustedProxies:
 
 
 def peer_of(headers: MultiMapping[str], remote: str, trusted: TrustedProxies) -> str:
-    """The client's address: ``remote``, or where that is a trusted proxy, whom it names in ``X-Forwarded-For``.
+    """The client's address: ``remote``, or the one that a trusted proxy names in ``X-Forwarded-For``.
 
-    Each proxy appends the one who asked it, so the list is read from its end for as long as it leads from one
-    trusted proxy to the next; whatever stands before the first other address was written by a stranger. An entry
-    that is no address ends the search at the proxy that sent it.
+    Each proxy appends its peer, so the list is read from its end while it leads from one trusted proxy to the next.
+    Entries before the first other address cannot be trusted. An entry that is no address ends the search at the proxy
+    that sent it.
     """
     if not trusted:
         return remote
@@ -68,10 +68,10 @@ def peer_of(headers: MultiMapping[str], remote: str, trusted: TrustedProxies) ->
 
 
 def key_of(address: str) -> str:
-    """What tells one client from another by its address, for limits.
+    """The key of a client's limits: its address, and for IPv6 its /64 network.
 
-    Whoever has IPv6 has a /64 at least (RFC 6177), and with it more addresses than there could ever be buckets. A
-    client of IPv4 behind a translator (64:ff9b::/96, RFC 6052) counts by its own address.
+    An IPv6 client has a /64 at least (RFC 6177), which is more addresses than there can be buckets. An IPv4 client
+    behind a translator (64:ff9b::/96, RFC 6052) counts by its own address.
     """
     if ":" not in address:
         return address or UNIX

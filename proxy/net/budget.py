@@ -1,4 +1,4 @@
-"""The bytes that the process holds at once."""
+"""A bound for the bytes that the process holds at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from proxy.errors import Overloaded
 
 
 class Budget:
-    """How many bytes of requests and answers the process holds at once."""
+    """Counts the bytes of requests and answers that are held."""
 
     __slots__ = ("limit", "used")
 

@@ -1,8 +1,8 @@
-"""The six clocks of an attempt, and the ping, all looked after by one ticking timer.
+"""The six clocks of an attempt, and its pings, driven by one ticking timer.
 
-Nothing is scheduled per token, and no timer is made per request (in uvloop one costs more than the rest of
-the bookkeeping together): a watch knows the moment at which it next needs a look, and the ticker looks
-at all of them every ``TICK``. A clock therefore strikes up to ``TICK`` late, never early.
+Nothing is scheduled per token, and no timer is created per request: in uvloop a timer costs more than all other
+bookkeeping. A watch has the time at which it is next due, and the ticker checks all watches every ``TICK``. A clock
+therefore expires up to ``TICK`` late, never early.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ TICK = 0.05
 
 
 class Subject(Protocol):
-    """The attempt that is watched."""
+    """What a watch observes. ``last_read``: when bytes were last read from the provider."""
 
     last_read: float
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait for the client."""
+        """Bytes that the client did not take yet."""
 
 
 class Watched(Protocol):
-    """Whatever wants a look when its moment ``due`` has come."""
+    """``look`` is called once ``due`` has passed."""
 
     @property
     def due(self) -> float: ...
@@ -38,9 +38,9 @@ class Watched(Protocol):
 
 
 class Ticker:
-    """Looks at everything that is due. ``add`` and ``discard`` it; the timer stops while there is nothing.
+    """Calls ``look`` of each member that is due. The timer runs only while there are members.
 
-    While the timer runs both are methods of a set, as every request calls them.
+    ``add`` and ``discard`` are called for every request. While the timer runs, both are methods of a set.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,7 +63,7 @@ class Ticker:
         try:
             for watch in [watch for watch in self._watches if watch.due <= now]:
                 watch.look(now)
-        finally:  # whatever failed for one, the clocks of the others go on
+        finally:  # a failure of one must not stop the clocks of the others
             if self._watches:
                 self._loop.call_later(TICK, self._tick)
             else:
@@ -71,10 +71,7 @@ class Ticker:
 
 
 class Watch:
-    """Runs the clocks from the moment ``begun``, else from its making, until ``stop``.
-
-    ``expired(name, seconds)`` is called at most once.
-    """
+    """Runs the clocks from ``begun``, or from now, until ``stop``. Calls ``expired(name, seconds)`` at most once."""
 
     __slots__ = (
         "_clocks",
@@ -114,48 +111,48 @@ class Watch:
         self._ping_every = 0.0
         self._next_ping = NEVER
         self._deadline = NEVER
-        self.due = self.begun  # the first tick works out when it is really due
+        self.due = self.begun  # the first look works out the real time
         ticker.add(self)
 
     def __repr__(self) -> str:
         return f"<Watch {'paused ' if self._paused_at is not None else ''}due {self.due}>"
 
     def ping_with(self, ping: Callable[[], None], first: float, every: float) -> None:
-        """Call ``ping`` at the moment ``first`` and then after every silence of ``every`` seconds."""
+        """Call ``ping`` at the time ``first``, and then after each silence of ``every`` seconds."""
         self._ping = ping
         self._ping_every = every
         self._next_ping = first
         self.due = self.begun
 
     def commit_before(self, deadline: float) -> None:
-        """Let the clock named deadline run out at that moment, unless ``committed`` was called."""
+        """Let the clock named deadline expire at that time, unless ``committed`` was called."""
         self._deadline = deadline
         self.due = self.begun
 
     def head_seen(self) -> None:
-        """The response head is here: the idle clock starts, the headers clock has done its work."""
+        """The response head was read: start the idle clock, stop the headers clock."""
         self._head_seen = True
         self.due = self.begun
 
     def committed(self) -> None:
-        """The content commit: the first-content clock has done its work."""
+        """The content commit: stop the first-content clock."""
         self._committed = True
 
     def pause(self) -> None:
-        """We stopped reading: only the client's clock runs on."""
+        """Reading is paused: only the client stall clock runs."""
         self._paused_at = self._ticker.time()
         self._unsent = self._subject.unsent
         self.due = self.begun
 
     def resume(self) -> None:
-        """We read again: the clocks go on from where they stood."""
+        """Reading is resumed: the clocks continue where they stopped."""
         if self._paused_at is not None:
             self._shift(self._ticker.time() - self._paused_at)
             self._paused_at = None
             self.due = self.begun
 
     def bound(self, seconds: float) -> None:
-        """What matters is over: whatever still comes must end within ``seconds``; the client's clock stays."""
+        """The content is complete: the rest must end within ``seconds``. The client stall clock stays."""
         stall = self._clocks.client_stall
         self._deadline = NEVER
         self._clocks = Clocks(connect=0.0, headers=0.0, first_content=0.0, idle=0.0, total=seconds, client_stall=stall)
@@ -163,7 +160,7 @@ class Watch:
         self._ping = None
 
     def read_on(self, seconds: float) -> None:
-        """Nobody waits for the answer any more: it must end within ``seconds``, or when the provider's clocks say."""
+        """The client disconnected: the answer must end within ``seconds``, and within the provider's clocks."""
         clocks, total = self._clocks, self._ticker.time() - self.begun + seconds
         self._clocks = structs.replace(clocks, total=min(clocks.total or total, total))
         self._deadline = NEVER
@@ -171,7 +168,7 @@ class Watch:
         self.due = self.begun
 
     def waited(self) -> float:
-        """How much of the clock that waits for the provider's next event has passed, 0 to 1; 0 while we do not read."""
+        """Elapsed share of the clock that waits for the provider's next event, 0 to 1; 0 while reading is paused."""
         clocks, now = self._clocks, self._ticker.time()
         if self._paused_at is not None:
             return 0.0
@@ -179,16 +176,16 @@ class Watch:
             return (now - self.begun) / clocks.first_content
         if clocks.idle and self._head_seen:
             return (now - self._subject.last_read) / clocks.idle
-        # A plain answer has only this one until its head comes.
+        # A plain answer has no other clock until its head is read.
         return (now - self.begun) / clocks.total if clocks.total and not self._head_seen else 0.0
 
     def stop(self) -> None:
         self._ticker.discard(self)
 
     def look(self, now: float) -> None:
-        """A clock may have run out, a ping may be due, or it is only time to work out the next moment."""
+        """Expire a clock, send a ping, or only work out when to look next."""
         if self._paused_at is not None and self._subject.unsent < self._unsent:
-            # The client takes bytes, if slowly.
+            # The client takes bytes, however slowly.
             self._unsent = self._subject.unsent
             self._shift(now - self._paused_at)
             self._paused_at = now
@@ -207,7 +204,7 @@ class Watch:
         self._subject.last_read += waited
 
     def _next_clock(self) -> tuple[float, str, float]:
-        """(moment, name, seconds) of the clock that runs out first."""
+        """(time, name, seconds) of the clock that expires first."""
         clocks = self._clocks
         if self._paused_at is not None:
             stall = clocks.client_stall

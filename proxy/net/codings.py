@@ -11,7 +11,7 @@ CODINGS = frozenset(("gzip", "x-gzip", "deflate", "zstd"))
 
 
 class Decoder(Protocol):
-    """Decodes one body; ``finished`` once its end was seen, ``cut`` if something but not its end was seen."""
+    """Decodes one body. ``finished``: its end was seen. ``cut``: it began, and its end was not seen."""
 
     @property
     def finished(self) -> bool: ...
@@ -19,7 +19,7 @@ class Decoder(Protocol):
     def cut(self) -> bool: ...
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces of bounded size, each made when it is asked for. Raises BadCompression."""
+        """Decoded pieces of bounded size, each made on demand. Raises BadCompression."""
 
 
 def decoder_of(coding: str) -> Decoder:

@@ -1,7 +1,7 @@
-"""Which header lines cross the gateway, in both directions, as data with reasons.
+"""Which header lines the gateway forwards, in both directions, as tables with reasons.
 
-Hot path, once per request and once per answer: whether a name passes is decided once for each spelling and
-remembered, so a line costs one dictionary look-up. Everything is bytes as they came from the socket.
+Hot path, once per request and once per answer. The verdict for a name is remembered for each spelling, so a line costs
+one dictionary look-up. Everything is bytes as they came from the socket.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 Header = tuple[bytes, bytes]
 
-# In all tables: names in lower case, parted by blanks; one that ends with * is a prefix.
+# In all tables: names in lower case, separated by spaces; one that ends with * is a prefix.
 
-# RFC 9110 section 7.6.1, and what proxies have invented beside it. Trailer: we relay none.
+# RFC 9110 section 7.6.1, and what proxies have added to it. Trailer: none is forwarded.
 _HOP_BY_HOP: Final = "connection keep-alive proxy-* te trailer transfer-encoding upgrade http2-settings"
 
 _CREDENTIALS: Final = "authorization cookie cookie2 x-api-key api-key x-goog-api-key"
@@ -34,7 +34,7 @@ _TO_PROVIDER: Final = {
         "content-type content-language accept accept-language"
     ),
     "options of the dialects": "openai-* anthropic-*",
-    "the SDKs tell providers about themselves": "x-stainless-*",
+    "the SDKs identify themselves to providers": "x-stainless-*",
     "OpenRouter's names for the calling application": "http-referer x-title",
     "the client's protection against running twice": "idempotency-key",
     "W3C Trace Context": "traceparent tracestate",
@@ -64,7 +64,7 @@ _NEVER_TO_CLIENT: Final = {
     "each connection has its own": _HOP_BY_HOP,
     "the gateway frames the answer anew": "content-length",
     "state between the provider and us": "set-cookie set-cookie2 clear-site-data",
-    "the provider's login is the gateway's affair": "www-authenticate authentication-info",
+    "the gateway authenticates to the provider": "www-authenticate authentication-info",
     "the provider's account": (
         "openai-organization openai-project anthropic-organization-id anthropic-priority-* anthropic-ratelimit-*"
         " x-ratelimit-* x-rate-limit-* ratelimit ratelimit-* x-litellm-key-*"
@@ -72,11 +72,11 @@ _NEVER_TO_CLIENT: Final = {
     "the provider's machines and clouds": (
         "cf-* x-envoy-* x-amz-* x-amzn-* x-ms-* apim-* azureml-* x-azure-* x-goog-* x-served-by x-cloud-trace-context"
     ),
-    "told by the gateway itself": "x-request-id x-router-* x-content-type-options",
-    # A front proxy takes them as orders: nginx would serve a file of the provider's choice.
-    "orders to the server in front of us": "x-accel-* x-sendfile x-lighttpd-send-file x-litespeed-* x-reproxy-url",
-    # They would hold for the gateway's name, and for whatever else lives there.
-    "orders to browsers, meant for the provider's site": (
+    "written by the gateway itself": "x-request-id x-router-* x-content-type-options",
+    # A front proxy obeys them: nginx would serve a file that the provider names.
+    "instructions to a front proxy": "x-accel-* x-sendfile x-lighttpd-send-file x-litespeed-* x-reproxy-url",
+    # They would apply to the gateway's host name, and to everything else that is served there.
+    "instructions to browsers, meant for the provider's site": (
         "access-control-* alt-svc strict-transport-security content-security-policy"
         " content-security-policy-report-only cross-origin-* x-frame-options x-xss-protection permissions-policy"
         " feature-policy referrer-policy origin-agent-cluster service-worker-allowed refresh accept-ch critical-ch"
@@ -84,14 +84,14 @@ _NEVER_TO_CLIENT: Final = {
         " speculation-rules x-dns-prefetch-control x-permitted-cross-domain-policies"
     ),
 }
-# Passthrough is the provider's own API, whose clients pace themselves by these.
+# Passthrough is the provider's own API, whose clients use these to pace themselves.
 _TO_CLIENT_OPAQUE: Final = {
-    "how much the provider still takes": "x-ratelimit-* anthropic-ratelimit-*",
-    "what Azure's support asks for": "apim-request-id",
+    "the provider's rate limits": "x-ratelimit-* anthropic-ratelimit-*",
+    "needed by Azure's support": "apim-request-id",
 }
 _NEVER_TO_CLIENT_OPAQUE: Final = {"the gateway's own": "x-ratelimit-limit x-ratelimit-remaining x-ratelimit-reset"}
 # All else passes: Retry-After and x-should-retry steer the client's SDK, Date and Server belong to the origin
-# (RFC 9110 section 6.6.1), a provider's own processing times and versions harm nobody.
+# (RFC 9110 section 6.6.1), and processing times and versions are harmless.
 
 _IS_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110 section 5.6.2
 
@@ -112,7 +112,7 @@ class _Names:
         return name in self._exact or name.startswith(self._prefixes)
 
 
-# Verdicts: DROP, LOOK (it depends on the value, or on other lines), or the beginning of the line that goes on.
+# Verdicts: DROP, LOOK (it depends on the value, or on other lines), or the beginning of the line to forward.
 DROP: Final = b""
 LOOK: Final = None  # in hot code by its name None, which is no look-up
 Verdict = bytes | None
@@ -126,10 +126,10 @@ T = TypeVar("T")
 
 
 class Memo(dict[bytes, T]):
-    """What ``judge`` says about a field's name, or a short value, remembered for each spelling of it; bounded.
+    """Remembers ``judge(name)`` for each spelling of a field's name, or of a short value.
 
-    ``spellings[name]`` never fails. Peers choose the names, so neither many nor long ones may fill the memory.
-    ``__getitem__(name)`` is the same for a third of the price: a subscript of a subclass goes a long way around.
+    Bounded in number and length, as peers choose the names. Use ``memo.__getitem__(name)`` in hot code: a subscript of
+    a subclass costs three times as much.
     """
 
     MAX_NAMES: Final = 1024
@@ -148,7 +148,7 @@ class Memo(dict[bytes, T]):
 
 
 class Verdicts(Memo[Verdict]):
-    """``passes`` tells whether a lower-case name passes, ``None`` where that takes a look."""
+    """``passes`` says whether a header of this lower-case name is forwarded; ``None``: it depends."""
 
     def __init__(self, passes: Callable[[bytes], bool | None]) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ def _inbound(opaque: bool, without_type: bool) -> Verdicts:
     return Verdicts(judge)
 
 
-TO_CLIENT: Final = _inbound(opaque=False, without_type=False)  # of all answers but those with other wishes
+TO_CLIENT: Final = _inbound(opaque=False, without_type=False)  # of most answers
 
 
 def to_provider(
@@ -209,51 +209,50 @@ def to_provider(
     opaque: bool = False,
     traced: bool = False,
 ) -> bytes:
-    """The client's header lines that a provider may see, serialised: ``Name: value CRLF`` each.
+    """The client's header lines that a provider may see, serialized: ``Name: value CRLF`` each.
 
-    An allow-list, with the provider's ``forwardHeaders`` (lower case) as ``forwarded``; they cannot bring back
-    credentials, framing or what the gateway writes itself. ``own``: names (lower case) that the
-    configuration sets for this provider, so that none stands there twice. ``opaque`` (passthrough): the body goes
-    on as it came, and what belongs to files is allowed, too. ``traced``: the caller writes the lines of W3C Trace
-    Context.
+    An allow-list, extended by the provider's ``forwardHeaders`` (lower case) as ``forwarded``. These cannot add
+    credentials, framing, or what the gateway writes itself. ``own``: names (lower case) that the configuration sets for
+    this provider, so that none is sent twice. ``opaque`` (passthrough): the body is forwarded as it came, and so are
+    headers of files. ``traced``: the caller writes the lines of W3C Trace Context.
     """
-    return _serialise(raw, _outbound(forwarded, own, opaque, traced))
+    return _serialize(raw, _outbound(forwarded, own, opaque, traced))
 
 
 def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool = False) -> bytes:
-    """The provider's header lines that the client may see, serialised like those of ``to_provider``.
+    """The provider's header lines that the client may see, serialized like those of ``to_provider``.
 
-    ``opaque`` (passthrough): the body goes on as it came, so its Content-Encoding does too, and the client sees the
-    provider's limits. ``without_type``: the caller writes
-    its own Content-Type. An event stream loses Cache-Control, as the gateway has its own for these.
+    ``opaque`` (passthrough): the body is forwarded as it came, with its Content-Encoding, and the client sees the
+    provider's rate limits. ``without_type``: the caller writes its own Content-Type. Cache-Control of an event stream
+    is dropped, as the gateway writes its own.
     """
-    return _serialise(raw, _inbound(opaque, without_type))
+    return _serialize(raw, _inbound(opaque, without_type))
 
 
-def _serialise(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
+def _serialize(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
     lines, verdict_of = [], verdicts.__getitem__
     for name, value in raw:
         beginning = verdict_of(name)
         if beginning:
             lines.append(beginning + value)
         elif beginning is None and value not in USUAL_CONNECTION:
-            return _serialise_slowly(raw, verdicts)
+            return _serialize_slowly(raw, verdicts)
     return joined(lines)
 
 
 def joined(lines: list[bytes]) -> bytes:
-    """A block of ``lines``, without those that would be more than one. The list is spent."""
+    """A block of ``lines``, without any that holds a line break. The list is used up."""
     ends = len(lines)
-    lines.append(b"")  # every line has its end, the last one too
+    lines.append(b"")  # for the last line's CR LF
     block = b"\r\n".join(lines)
-    # The parsers on both sides refuse such values; whether a line can be smuggled must not hang on that.
+    # The parsers on both sides refuse such values. Header injection must not depend on that.
     if len(block.splitlines()) != ends or 0 in block:
         return b"\r\n".join(line for line in lines if not _breaks(line))
     return block
 
 
-def _serialise_slowly(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
-    """Where Connection names other headers, or Cache-Control is there."""
+def _serialize_slowly(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
+    """For Connection that names other headers, and for Cache-Control."""
     named: set[bytes] = set()
     streams = False
     for name, value in raw:

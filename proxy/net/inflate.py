@@ -12,7 +12,7 @@ MAX_MEMBERS = 10_000  # of one body; compressors of large files begin one every 
 _STEP = 16 * 1024
 _FIRST_STEP = 256
 
-_ANY_HEADER = 32 + zlib.MAX_WBITS  # zlib's "gzip or zlib, look yourself"
+_ANY_HEADER = 32 + zlib.MAX_WBITS  # zlib detects gzip or zlib
 _ONLY_GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -32,7 +32,7 @@ class Inflater:
         self._step = _STEP
         self._raw_allowed = coding == "deflate"
         self._started = False
-        self._first = b""  # one byte does not tell yet whether a zlib header begins
+        self._first = b""  # a single byte, which does not show whether a zlib header begins
 
     @property
     def finished(self) -> bool:
@@ -44,7 +44,7 @@ class Inflater:
         return bool(self._started or self._first) and not self._zlib.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces of at most ``PIECE`` bytes, each made when it is asked for, so that whoever counts
+        """Decoded pieces of at most ``PIECE`` bytes, each made on demand, so that a caller who counts
         them stops a bomb early. Raises BadCompression."""
         if self._raw_allowed and not self._started:
             data = self._first + data

@@ -1,6 +1,6 @@
-"""Decoding a compressed answer on its way from the provider's connection to its body, a piece in a turn of the loop.
+"""Decode a compressed answer between the provider's connection and its body, one piece per turn of the loop.
 
-A read of 64 KB may stand for 64 MB. While some of it is left, the connection is not read.
+A read of 64 KB may decode to 64 MB. While some of it is left, the connection is not read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ReadSource(Protocol):
 
 
 class Consumer(Protocol):
-    """What is told how the body ends, where that is not within a read."""
+    """What takes the end of the body, if it does not come within a read."""
 
     def end(self) -> None:
         """The body ended before, and all of it is decoded now."""
@@ -86,7 +86,7 @@ class Inflating:
             self._go_on()
 
     def pause(self) -> None:
-        """Whoever takes the body takes no more for now."""
+        """The body takes no more for now."""
         self._paused = True
 
     def resume(self) -> None:
@@ -94,7 +94,7 @@ class Inflating:
         self._go_on()
 
     def stop(self) -> None:
-        """Nobody wants the rest."""
+        """Discard the rest."""
         self._waiting.clear()
         self._pieces = None
         self.busy = False
@@ -114,7 +114,7 @@ class Inflating:
             self._advance()
         except GatewayError as fault:
             self._fail(fault)
-        except Exception as mistake:  # of ours, or of a hook: it must not pass for one of the provider's
+        except Exception as mistake:  # a defect of the gateway or a hook, not the provider's
             self._fail(GatewayError("The gateway failed to handle the answer.", detail=type(mistake).__name__))
         else:
             if self._is_left():

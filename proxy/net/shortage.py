@@ -1,4 +1,4 @@
-"""What this machine has run out of: a failure that is no provider's and no client's fault."""
+"""Failures because this machine ran out of a resource: neither the provider's fault nor the client's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _message(cause: BaseException) -> str | None:
         return None
     if cause.errno in _BY_ERRNO:
         return _BY_ERRNO[cause.errno]
-    # A resolver without a descriptor says that the name is unknown, or to try again; several failures have no number.
+    # A resolver without a descriptor reports an unknown name, or to try again. Several failures have no number.
     unclear = isinstance(cause, socket.gaierror) or cause.errno is None
     return _DESCRIPTORS if unclear and _no_descriptor_left() else None
 

@@ -42,7 +42,7 @@ class ZstdDecoder:
         return self._started and not self._decoder.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces of at most ``PIECE`` bytes, each made when it is asked for. Raises BadCompression."""
+        """Decoded pieces of at most ``PIECE`` bytes, each made on demand. Raises BadCompression."""
         at = 0
         while at < len(data):
             self._started = True

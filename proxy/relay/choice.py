@@ -1,4 +1,4 @@
-"""What is done with an answer: decided from its head, the endpoint, and whether the client asked for a stream."""
+"""How an answer is treated: decided from its head, the endpoint, and whether the client requested a stream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Treatment(Enum):
     """How the body of an answer is relayed."""
 
     EVENTS = auto()  # event by event
-    SNIFF = auto()  # its first bytes tell whether it is an event stream
+    SNIFF = auto()  # its first bytes show whether it is an event stream
     COLLECT = auto()  # JSON: checked whole before any of it is sent
     ERROR = auto()  # collected, for the dispatch to judge
     PIPE = auto()  # as it comes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from proxy.client.connection import UpstreamConnection
 from proxy.client.dial import Origin
-from proxy.client.pool import Pool
+from proxy.client.pool import ConnectionPool
 from proxy.config.timeouts import Clocks
 from proxy.errors import ClockExpired
 from proxy.net.clocks import NEVER
 
 
-async def connect(pool: Pool, origin: Origin, clocks: Clocks, left: float) -> UpstreamConnection:
+async def connect(pool: ConnectionPool, origin: Origin, clocks: Clocks, left: float) -> UpstreamConnection:
     """Open a connection within the connect and total clocks, and within the ``left`` seconds before the deadline.
 
     Raises ConnectFailed, and ClockExpired with the name of the clock that ran out.

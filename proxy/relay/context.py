@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from proxy.client.pool import Pool
+from proxy.client.pool import ConnectionPool
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 
@@ -26,7 +26,7 @@ class TransportContext(Struct, frozen=True):
 
     loop: asyncio.AbstractEventLoop
     ticker: Ticker
-    pool: Pool
+    pool: ConnectionPool
     budget: Budget
     counters: CallCounters
     max_answer: int  # bytes of a JSON answer that is collected

@@ -169,7 +169,7 @@ class EventRelay:
             self._commit()
         if not self.committed:
             if self._filter.silent:
-                raise StreamTruncated("The provider's answer was cut off before it said anything.")
+                raise StreamTruncated("The provider's answer was cut off before its first content.")
             raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
         reader = self.reader
         whole = reader.complete or reader.open_ended

@@ -1,4 +1,4 @@
-"""A reply that nobody sees yet: a stream is collected here, so that it can still be thrown away whole."""
+"""A stream that is held back whole, so that it can be discarded if it breaks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from proxy.server.outlet import Outlet
 
 
 class Held(Outlet):
-    """Takes what a relay writes to a reply of which the head is out. ``limit`` bounds it, in bytes.
+    """Takes the place of a reply whose head may have been sent by a ping. ``limit`` is in bytes.
 
-    ``fault`` is why it is not whole: how the answer broke, or that it is more than may be held (Overloaded).
+    ``fault`` is why the stream is not whole: it broke, or is larger than the limit or the budget (Overloaded).
     """
 
-    __slots__ = ("_budget", "_deaf", "_limit", "_pieces", "begun", "ended", "fault", "held")
+    __slots__ = ("_budget", "_closed", "_limit", "_pieces", "begun", "ended", "fault", "held")
 
     begun: bool
     ended: bool
@@ -22,7 +22,7 @@ class Held(Outlet):
         self._limit = limit
         self._budget = budget
         self._pieces: list[bytes] = []
-        self._deaf = False  # nothing more is held
+        self._closed = False  # what is written is discarded
         self.held = 0
         self.begun = True
         self.ended = False
@@ -33,21 +33,20 @@ class Held(Outlet):
         return f"<Held {self.held} bytes{' whole' if self.ended and self.fault is None else ''}>"
 
     def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
-        raise AssertionError("a held reply has begun")
+        raise AssertionError("a held answer has begun")
 
     def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
-        """The client was told 200 and promised a stream: nothing can begin here."""
-        raise AssertionError("a held reply has begun")
+        raise AssertionError("a held answer has begun")
 
     def lose(self, fault: GatewayError) -> None:
-        """The client has nothing of the answer: it is thrown away, and another may follow."""
+        """The client has nothing of the answer: it is discarded, and another may follow."""
         self.fault = self.fault or fault
         self.release()
         raise self.fault
 
     def write(self, data: bytes) -> None:
-        """Raises Overloaded, once, where the answer is larger than may be held; it is forgotten then."""
-        if self._deaf:
+        """Raises Overloaded, once, if the answer is too large; it is discarded then."""
+        if self._closed:
             return
         try:
             if self.held + len(data) > self._limit:
@@ -61,10 +60,10 @@ class Held(Outlet):
         self._pieces.append(data)
 
     def for_frames(self) -> None:
-        """What is held has no framing."""
+        """``None``: what is held has no framing."""
 
     def count(self, size: int) -> None:
-        """Everything came by ``write``."""
+        """Nothing to count: everything came by ``write``."""
 
     def end(self, last: bytes = b"") -> None:
         if last:
@@ -72,27 +71,27 @@ class Held(Outlet):
         self.ended = True
 
     def break_off(self, fault: GatewayError, last: bytes) -> None:
-        """Nobody will see it: another answer may follow."""
+        """Discard it: another answer may follow."""
         self.fault = self.fault or fault
         self.ended = True
         self.release()
 
     def abort(self) -> None:
-        """There is no connection to cut."""
+        """Nothing to cut."""
 
     def detach(self) -> None:
-        """Its client left: what is held is nobody's."""
+        """The client disconnected: discard what is held."""
         self.release()
 
     def take(self) -> bytes:
-        """All of it, once."""
+        """Return all of it, and release it."""
         whole = b"".join(self._pieces)
         self.release()
         return whole
 
     def release(self) -> None:
-        """Forget it, and hold nothing from now on."""
-        self._deaf = True
+        """Discard it, and hold nothing from now on."""
+        self._closed = True
         self._pieces.clear()
         self._budget.give(self.held)
         self.held = 0

@@ -120,7 +120,7 @@ class AnswerPump:
         return not inflating.busy
 
     def ping(self) -> None:
-        """A comment between two events; before the first, as the client's request has it. JSON has no room for one."""
+        """A comment between two events, or before the first one. JSON has no room for one."""
         events, attempt_context = self._events, self._call.upstream_request.attempt_context
         if events is None:
             return
@@ -130,7 +130,7 @@ class AnswerPump:
             attempt_context.ping()
 
     def conclude(self) -> bool:
-        """Note how a stream ended of which the client has all that matters; whether it has."""
+        """Note the outcome of a stream that is complete but for its end; whether it is."""
         if self._events is None or not self._events.complete:
             return False
         self._events.note_outcome()
@@ -148,7 +148,7 @@ class AnswerPump:
         watch = call.watch
         if watch is not None:
             watch.committed()
-        upstream_request.forget()  # a stream of an hour need not hold it
+        upstream_request.forget()  # a stream of an hour must not hold it
         if call.request.writing_paused:
             call.pause()
         opaque = exchange.endpoint is OPAQUE
@@ -174,7 +174,7 @@ class AnswerPump:
         self._call.exchange.dropped_events += 1
 
     def sniffed(self, events: bool) -> Body:
-        """The body of an answer whose first bytes told whether it is an event stream."""
+        """The body of an answer whose first bytes showed whether it is an event stream."""
         if events:
             self._head = self._head.as_events()
         return self._make(Treatment.EVENTS if events else Treatment.COLLECT)

@@ -1,6 +1,6 @@
-"""Answers whose media type does not say whether they are an event stream: their first bytes do.
+"""Event streams whose media type does not say so: their first bytes do.
 
-Flask's default is ``text/html``, other servers say ``text/plain``, ``application/octet-stream`` or nothing at all.
+Flask's default is ``text/html``; other servers send ``text/plain``, ``application/octet-stream`` or no type at all.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from proxy.relay.body import Body
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.sse import begins_events
 
-MAX_BLANK = 64 * 1024  # bytes; blank lines may stand before JSON, too, as a sign of life
+MAX_BLANK = 64 * 1024  # bytes of blank lines; some providers send them before JSON, too, to keep a connection open
 _MEDIA = (b"audio/", b"image/", b"video/")
 
 
 def may_be_events(kind: bytes, endpoint: Endpoint) -> bool:
-    """Whether an answer of this media type can be the event stream that the client asked for.
+    """Whether an answer of this media type can be the event stream that the client requested.
 
-    Not where the endpoint has binary answers: raw audio may begin with a colon.
+    Not if the endpoint has binary answers: raw audio may begin with a colon.
     """
     return endpoint.answer == "json" and not kind.startswith(_MEDIA)
 
 
 class Sniffer:
-    """A body of which too little has come. ``choose`` makes the body that it is: of events, or another."""
+    """A body of which too little was read. ``choose(events)`` makes the one that takes its place."""
 
     __slots__ = ("_body", "_choose", "_seen")
 
-    committed = False  # whoever is chosen takes its place
+    committed = False  # the chosen body replaces this one before anything is sent
 
     def __init__(self, choose: Callable[[bool], Body]) -> None:
         self._choose = choose
@@ -46,17 +46,14 @@ class Sniffer:
             self._begin(bool(events)).feed(self._seen)
 
     def end(self) -> None:
-        """Too little came for an event."""
+        """The body is too short for an event."""
         body = self._begin(False)
         if self._seen:
             body.feed(self._seen)
         body.end()
 
     def broken(self, fault: GatewayError) -> None:
-        """Nothing of it went out."""
-
-    def ping(self) -> None:
-        """It may be JSON, which has no room for comments."""
+        """Never called, as nothing is committed."""
 
     def release(self) -> None:
         self._seen = b""

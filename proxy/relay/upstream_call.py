@@ -183,7 +183,7 @@ class UpstreamCall:
         connection, outcome = self._connection, self.outcome
         if not (
             isinstance(fault, ConnectionBroken)
-            and not fault.heard
+            and not fault.response_begun
             and self.upstream_request.attempt_context.replayable
             and connection is not None
             and connection.uses > 1
@@ -238,12 +238,14 @@ class UpstreamCall:
 
     def _take(self, chunk: bytes) -> None:
         """Bytes of a plain answer. One that comes in one read is handed over without being held."""
-        feed, head, connection = self._feed, self._head, self._connection
+        feed, head, connection, outcome = self._feed, self._head, self._connection, self.outcome
         assert head is not None
         assert connection is not None
+        assert outcome is not None
         if feed is None:
             if len(chunk) == head.length:
-                self.settle(CollectedAnswer(head.status, head.headers, head.kind, chunk, head.lines))
+                if not outcome.done():
+                    outcome.set_result(CollectedAnswer(head.status, head.headers, head.kind, chunk, head.lines))
                 return
             self.pump = AnswerPump(self, connection, head)
             self._feed = feed = self.pump.begin()

@@ -158,7 +158,7 @@ def kind_of_fault(fault: GatewayError | ClientGone) -> FailureKind:
             return FailureKind.RESET if fault.again else FailureKind.UNREACHABLE
         case ConnectionBroken():
             # If bytes of a response arrived, the response broke, not the connection attempt.
-            return FailureKind.BROKEN_ANSWER if fault.heard else FailureKind.RESET
+            return FailureKind.BROKEN_ANSWER if fault.response_begun else FailureKind.RESET
         case UpstreamAuthFailed():
             return FailureKind.AUTH
         case ErrorInStream():

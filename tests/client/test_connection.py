@@ -249,7 +249,7 @@ async def test_an_answer_that_breaks_off_is_a_fault(begun: list[object], last: C
         assert heard.fault is not None
         assert heard.fault.code == "upstream_disconnected"
         # After a reset the kernel may keep what had come before it to itself.
-        assert heard.fault.heard == bool(begun) or isinstance(last, Reset)  # type: ignore[attr-defined]
+        assert heard.fault.response_begun == bool(begun) or isinstance(last, Reset)  # type: ignore[attr-defined]
 
 
 async def test_a_body_without_length_that_ends_in_a_reset_is_a_fault() -> None:

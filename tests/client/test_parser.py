@@ -6,7 +6,7 @@ import httptools
 import pytest
 
 from proxy.client.head import Head
-from proxy.client.parser import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL, ResponseParser
+from proxy.client.parser import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL, ResponseParser, discard
 from proxy.errors import BrokenAnswer, ConnectFailed, GatewayError
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -144,6 +144,6 @@ def test_a_forgotten_sink_gets_no_more_bytes() -> None:
     sink, made = Body(), ResponseParser()
     made.begin(sink, False, False)
     made.feed(OK + b"Content-Length: 6\r\n\r\none")
-    made.forget()
+    made.sink, made.consume = None, discard
     made.feed(b"two")
     assert sink.body == b"one"

@@ -12,7 +12,7 @@ import pytest
 from proxy.client.connection import UpstreamConnection
 from proxy.client.dial import Dialer, Origin
 from proxy.client.head import Head
-from proxy.client.pool import Pool
+from proxy.client.pool import ConnectionPool
 from proxy.config.provider_schema import PoolSettings as Settings
 from proxy.config.provider_schema import Tls
 from proxy.errors import ClockExpired, ConnectFailed, GatewayError
@@ -27,7 +27,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Sink:
     """Releases its connection to the pool when the answer has ended, as an attempt does."""
 
-    def __init__(self, pool: Pool, connection: UpstreamConnection) -> None:
+    def __init__(self, pool: ConnectionPool, connection: UpstreamConnection) -> None:
         self._pool = pool
         self._connection = connection
         self.fault: GatewayError | None = None
@@ -48,7 +48,7 @@ class Sink:
 class Scene:
     """A pool with one scripted provider behind it."""
 
-    def __init__(self, up: Upstream, pool: Pool, metrics: Metrics) -> None:
+    def __init__(self, up: Upstream, pool: ConnectionPool, metrics: Metrics) -> None:
         self.up = up
         self.pool = pool
         self.metrics = metrics
@@ -73,7 +73,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
         up.on(lambda request: [OK])
         metrics = Metrics()
         loop = asyncio.get_running_loop()
-        pool = Pool(Dialer({}), Settings(**settings), loop, metrics, Outbox(loop))
+        pool = ConnectionPool(Dialer({}), Settings(**settings), loop, metrics, Outbox(loop))
         try:
             yield Scene(up, pool, metrics)
         finally:
@@ -304,5 +304,5 @@ async def test_a_pool_says_what_it_holds() -> None:
         idle = await stage.open()
         await stage.open()
         await stage.use(idle)
-        assert repr(stage.pool) == "<Pool open=2 idle=1>"
+        assert repr(stage.pool) == "<ConnectionPool open=2 idle=1>"
         assert stage.pool.open_by_origin() == {stage.origin: 2}

@@ -1,4 +1,4 @@
-"""The outbox, with a transport that notes its calls and with real sockets."""
+"""The outbox, with a transport that records its calls and with real sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support import within
 
 
 class Wire(asyncio.Transport):
-    """Notes what is done with it."""
+    """Records its calls."""
 
     def __init__(self, calls: list[object], *, closed: bool = False) -> None:
         super().__init__()
@@ -44,36 +44,38 @@ def calls() -> list[object]:
     return []
 
 
-async def turn() -> None:
-    """What was due at the end of the turn is done."""
+async def turns() -> None:
+    """Let the loop turn as often as small writes wait."""
+    await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
-async def test_small_writes_wait_for_the_end_of_the_turn_and_keep_their_order(calls: list[object]) -> None:
+async def test_small_writes_wait_for_two_turns_and_keep_their_order(calls: list[object]) -> None:
     outbox = Outbox(asyncio.get_running_loop())
     one, other = BatchedTransport(Wire(calls), outbox), BatchedTransport(Wire(calls), outbox)
     one.write(b"1")
     other.write(b"2")
+    await asyncio.sleep(0)
     one.write(b"3")
     assert calls == []
-    await turn()
+    await turns()
     assert calls == [b"1", b"2", b"3"]
     one.write(b"4")
-    await turn()
+    await turns()
     assert calls == [b"1", b"2", b"3", b"4"]
 
 
-async def test_only_so_many_wait(calls: list[object]) -> None:
+async def test_the_number_of_waiting_writes_is_bounded(calls: list[object]) -> None:
     wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
     for number in range(MOST + 1):
         wire.write(b"%d" % number)
     assert calls == [b"%d" % number for number in range(MOST)]
-    await turn()
+    await turns()
     assert len(calls) == MOST + 1
 
 
 @pytest.mark.parametrize("large", [b"x" * (SMALL + 1), bytearray(b"y"), memoryview(b"z")])
-async def test_what_does_not_wait_comes_after_what_did(
+async def test_a_write_that_does_not_wait_comes_after_those_that_did(
     large: bytes | bytearray | memoryview, calls: list[object]
 ) -> None:
     wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
@@ -83,7 +85,7 @@ async def test_what_does_not_wait_comes_after_what_did(
 
 
 @pytest.mark.parametrize(
-    ("act", "told"),
+    ("act", "call"),
     [
         (BatchedTransport.close, "close"),
         (BatchedTransport.abort, "abort"),
@@ -91,35 +93,35 @@ async def test_what_does_not_wait_comes_after_what_did(
         (BatchedTransport.get_write_buffer_size, "size"),
     ],
 )
-async def test_whatever_is_done_is_done_after_what_was_written(
-    act: Callable[[BatchedTransport], object], told: str, calls: list[object]
+async def test_every_other_call_comes_after_the_writes(
+    act: Callable[[BatchedTransport], object], call: str, calls: list[object]
 ) -> None:
     wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
     wire.write(b"last")
     act(wire)
-    assert calls == [b"last", told]
-    await turn()
-    assert calls == [b"last", told]
+    assert calls == [b"last", call]
+    await turns()
+    assert calls == [b"last", call]
 
 
-async def test_one_that_was_closed_meanwhile_loses_no_other_its_bytes(calls: list[object]) -> None:
+async def test_a_closed_transport_does_not_lose_the_writes_of_others(calls: list[object]) -> None:
     outbox = Outbox(asyncio.get_running_loop())
     BatchedTransport(Wire(calls, closed=True), outbox).write(b"lost")
     BatchedTransport(Wire(calls), outbox).write(b"kept")
-    await turn()
+    await turns()
     assert calls == [b"kept"]
 
 
-async def test_a_write_out_of_a_write_waits_for_its_own_turn(calls: list[object]) -> None:
+async def test_a_write_within_a_write_waits_for_its_own_turn(calls: list[object]) -> None:
     outbox = Outbox(asyncio.get_running_loop())
     inner = BatchedTransport(Wire(calls), outbox)
     outbox.post(lambda data: inner.write(data), b"from within")
-    await turn()
-    await turn()
+    await turns()
+    await turns()
     assert calls == [b"from within"]
 
 
-async def test_a_close_behind_the_last_write_loses_nothing_on_a_real_socket() -> None:
+async def test_close_after_the_last_write_loses_nothing_on_a_real_socket() -> None:
     ours, theirs = socket.socketpair()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)

@@ -27,7 +27,7 @@ from proxy.routing.rules import RULES, FailureKind, Next, backoff, final_status,
 
 
 def heard(fault: UpstreamFault) -> UpstreamFault:
-    fault.heard = True
+    fault.response_begun = True
     return fault
 
 

@@ -35,4 +35,4 @@ async def at_rest(gw: Gateway) -> None:
 
 def _idle(gw: Gateway) -> int:
     assert gw.app.gateway is not None
-    return sum(len(place.idle) for place in gw.app.gateway._context.pool._places.values())
+    return sum(len(group.idle) for group in gw.app.gateway._context.pool._groups.values())
