@@ -1,8 +1,8 @@
 """Write small pieces to the kernel in a row: those of one turn of the loop, and of the next.
 
 On one machine, each write that finds its reader asleep pays for waking it: about 3 us, as much as the write itself. Of
-writes in a row only the first one does, and the peer answers in a row, too. Per request, with 16 and 64 connections:
-writing at once costs 1.11 and 1.19 times the CPU of waiting one turn, which costs 1.05 and 1.03 times that of two.
+writes in a row only the first one does, and the peer answers in a row, too. CPU per request, with 16 connections:
+writing at once costs 1.11 times as much as waiting for one turn, and that 1.05 times as much as waiting for two.
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ def test_an_origin_refuses_what_is_no_address(url: str) -> None:
         Origin.of(url, Tls())
 
 
-def test_origins_are_equal_when_host_and_trust_are() -> None:
+def test_origins_are_equal_if_address_and_tls_settings_are() -> None:
     one, other = Origin.of("https://h/v1", Tls()), Origin.of("https://H:443/v2", Tls())
     assert one == other
     assert hash(one) == hash(other)
@@ -289,7 +289,7 @@ async def test_a_plain_connection_carries_a_request() -> None:
 
 
 @on_both_loops
-async def test_small_writes_are_not_held_back() -> None:
+async def test_nagles_algorithm_is_off() -> None:
     async with listening(keeps_silent) as host:
         transport, _ = await Dialer({}).dial(http(host.port), Visitor, LONG)
         sock = transport.get_extra_info("socket")
@@ -298,7 +298,7 @@ async def test_small_writes_are_not_held_back() -> None:
 
 
 @on_both_loops
-async def test_ipv6_is_spoken() -> None:
+async def test_ipv6_addresses_are_reached() -> None:
     try:
         async with listening(answers, address="::1") as host:
             assert await converse(Dialer({}), Origin.of(f"http://[::1]:{host.port}", Tls())) == ANSWER
@@ -307,7 +307,7 @@ async def test_ipv6_is_spoken() -> None:
 
 
 @on_both_loops
-async def test_a_dead_address_does_not_hide_a_living_one() -> None:
+async def test_an_unreachable_address_does_not_hide_a_reachable_one() -> None:
     async with listening(answers) as host:
         resolve_to(("127.0.0.2", unused_port()), ("127.0.0.1", host.port))
         assert await converse(Dialer({}), http(host.port, "two.example")) == ANSWER
@@ -353,9 +353,7 @@ async def test_a_refused_port_is_unreachable() -> None:
         ([errno.ETIMEDOUT], False),
     ],
 )
-async def test_only_a_reset_or_a_network_that_is_gone_is_worth_the_same_dial_again(
-    numbers: list[int], again: bool
-) -> None:
+async def test_only_a_reset_or_an_unreachable_network_is_worth_a_second_dial(numbers: list[int], again: bool) -> None:
     left = list(numbers)
 
     async def fails(sock: socket.socket, address: tuple[str, int]) -> None:
@@ -370,7 +368,7 @@ async def test_only_a_reset_or_a_network_that_is_gone_is_worth_the_same_dial_aga
 
 @on_both_loops
 @pytest.mark.parametrize("way", ["direct", "tunnelled"])
-async def test_a_reset_during_the_handshake_is_worth_the_same_dial_again(way: str, ca: Signer) -> None:
+async def test_a_reset_during_the_handshake_is_worth_a_second_dial(way: str, ca: Signer) -> None:
     async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: Host) -> None:
         await reader.read(1)
         sock = writer.get_extra_info("socket")
@@ -411,14 +409,14 @@ async def test_a_certificate_for_an_address_is_matched_with_that_address(ca: Sig
 
 
 @on_both_loops
-async def test_a_trailing_dot_is_no_part_of_the_certificates_name(ca: Signer) -> None:
+async def test_a_trailing_dot_is_not_part_of_the_certificates_name(ca: Signer) -> None:
     async with listening(answers, ca.serving("dotted.example")) as host:
         resolve_to(("127.0.0.1", host.port))
         assert await converse(Dialer({}), https(host.port, ca.tls, "dotted.example.")) == ANSWER
 
 
 @on_both_loops
-async def test_a_certificate_of_a_stranger_is_refused(ca: Signer, stranger: Signer) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_refused(ca: Signer, stranger: Signer) -> None:
     async with listening(answers, stranger.serving("localhost")) as host:
         fault = await failure(Dialer({}), https(host.port, ca.tls, "localhost"))
         assert fault.code == "upstream_tls"
@@ -427,7 +425,7 @@ async def test_a_certificate_of_a_stranger_is_refused(ca: Signer, stranger: Sign
 
 
 @on_both_loops
-async def test_the_system_store_does_not_know_our_authority(ca: Signer) -> None:
+async def test_the_system_store_does_not_trust_the_test_authority(ca: Signer) -> None:
     async with listening(answers, ca.serving("localhost")) as host:
         assert (await failure(Dialer({}), https(host.port, Tls(), "localhost"))).code == "upstream_tls"
 
@@ -474,7 +472,7 @@ async def test_a_server_without_tls_fails_the_handshake(ca: Signer) -> None:
 
 
 @on_both_loops
-async def test_a_server_that_leaves_during_the_handshake_is_a_tls_fault(ca: Signer) -> None:
+async def test_a_server_that_closes_during_the_handshake_is_a_tls_fault(ca: Signer) -> None:
     async def leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: Host) -> None:
         await reader.read(1)
 
@@ -491,7 +489,7 @@ async def test_an_unusable_trust_file_is_a_tls_fault(tmp_path: Path) -> None:
         assert name not in fault.message
 
 
-def test_a_key_with_a_password_is_an_error_and_not_a_question_at_the_terminal(ca: Signer, tmp_path: Path) -> None:
+def test_a_key_with_a_password_is_an_error_and_no_prompt(ca: Signer, tmp_path: Path) -> None:
     chain, key = ca.client_files(tmp_path)
     private = serialization.load_pem_private_key(key.read_bytes(), None)
     key.write_bytes(
@@ -639,7 +637,7 @@ async def test_credentials_go_to_the_proxy_decoded_and_never_into_the_log(ca: Si
     ],
     ids=lambda answer: repr(answer[:30]),
 )
-async def test_a_proxy_that_does_not_plainly_agree_is_a_proxy_fault(answer: bytes, ca: Signer) -> None:
+async def test_a_proxy_that_does_not_answer_2xx_is_a_proxy_fault(answer: bytes, ca: Signer) -> None:
     # It waits for us to go: with garbage no clock may be needed to see it.
     async with listening(scripted(answer, keeps_silent)) as way:
         fault = await failure(through(way), https(1, ca.tls, "origin.test"))
@@ -676,7 +674,7 @@ async def test_the_answer_to_connect_may_come_byte_by_byte(ca: Signer) -> None:
 
 
 @on_both_loops
-async def test_a_stranger_at_the_end_of_the_tunnel_is_a_tls_fault(ca: Signer, stranger: Signer) -> None:
+async def test_an_untrusted_origin_behind_the_tunnel_is_a_tls_fault(ca: Signer, stranger: Signer) -> None:
     async with (
         listening(answers, stranger.serving("origin.test")) as host,
         listening(scripted(ESTABLISHED, forwards)) as way,
@@ -729,7 +727,7 @@ async def speaking(words: bytes, context: ssl.SSLContext) -> AsyncIterator[tuple
 
 @on_both_loops
 @pytest.mark.parametrize("way", ["direct", "tunnelled"])
-async def test_words_before_the_first_request_are_never_lost_silently(way: str, ca: Signer) -> None:
+async def test_bytes_before_the_first_request_are_never_lost_silently(way: str, ca: Signer) -> None:
     async with (
         speaking(b"HTTP/1.1 408 Request Timeout\r\n\r\n", ca.serving("localhost", "origin.test")) as (port, _),
         listening(scripted(ESTABLISHED, forwards)) as proxy,
@@ -878,7 +876,7 @@ def test_a_proxy_url_is_read(url: str, secure: bool, host: str, port: int) -> No
 @pytest.mark.parametrize(
     "url", ["socks5://u:hunter2@h:1080", "http://u:hunter2@", "http://u:hunter2@h:x", "http://u:hunter2@h:0"]
 )
-def test_an_unusable_proxy_is_told_without_its_password_where_it_is_needed(url: str) -> None:
+def test_an_unusable_proxy_is_reported_without_its_password(url: str) -> None:
     proxies = Proxies({"HTTPS_PROXY": url})
     assert proxies.choose("https", "localhost", 443) is None
     with pytest.raises(ConfigError) as caught:
@@ -966,7 +964,7 @@ async def test_the_connect_clock_covers_every_step_and_leaves_nothing(
         with pytest.raises(ClockExpired) as caught:
             await dialer.dial(origin, Visitor, 0.2)
         assert (caught.value.code, caught.value.status) == ("timeout_connect", 504)
-        assert not caught.value.heard
+        assert not caught.value.response_begun
         assert str(origin.port) in caught.value.detail
         await nothing.is_left()
 
@@ -1024,7 +1022,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(way: str, ca: Signer) -> 
 
 @needs_proc
 @on_both_loops
-async def test_a_cancellation_while_the_losers_of_the_race_wind_up_is_not_lost() -> None:
+async def test_a_cancellation_while_the_losers_of_the_race_close_is_not_lost() -> None:
     loop = asyncio.get_running_loop()
     connect = loop.sock_connect
 
@@ -1072,7 +1070,7 @@ async def test_no_handshake_is_begun_on_a_connection_that_is_closing(ca: Signer)
 
 
 @on_both_loops
-async def test_a_clock_of_zero_is_none() -> None:
+async def test_a_timeout_of_zero_is_no_timeout() -> None:
     async with listening(answers) as host:
         transport, visitor = await Dialer({}).dial(http(host.port), Visitor, 0)
         transport.write(REQUEST)

@@ -24,7 +24,7 @@ values = st.sampled_from(
 @example([(b"Content-Type", b"text/event-stream"), (b"Cache-Control", b"no-cache")])
 @example([(b"Connection", b"x-new"), (b"X-New", b"1"), (b"Retry-After", b"2")])
 @example([(b"Connection", b"keep-alive"), (b"Content-Type", b"a\r\nX-Evil: 1"), (b"X-New", b"1")])
-def test_the_clients_lines_are_those_of_the_policy(raw: list[tuple[bytes, bytes]]) -> None:
+def test_the_lines_for_the_client_are_those_of_the_header_policy(raw: list[tuple[bytes, bytes]]) -> None:
     try:
         head = read_head(200, raw)
     except BrokenAnswer:
@@ -32,7 +32,7 @@ def test_the_clients_lines_are_those_of_the_policy(raw: list[tuple[bytes, bytes]
     assert head.lines == to_client(raw)
 
 
-def test_what_frames_the_body_is_read_and_stays_here() -> None:
+def test_framing_headers_are_read_and_not_forwarded() -> None:
     raw = [(b"Content-Type", b"Application/JSON ; charset=utf-8"), (b"Content-Length", b"12"), (b"X-New", b"1")]
     head = read_head(200, raw)
     assert (head.kind, head.coding, head.length, head.framed) == (b"application/json", "", 12, True)
@@ -54,6 +54,6 @@ def test_heads_that_two_readers_could_read_differently_are_refused(raw: list[tup
         read_head(200, raw)
 
 
-def test_a_compressed_answer_is_decoded_so_its_coding_stays_here() -> None:
+def test_the_coding_of_a_decoded_answer_is_not_forwarded() -> None:
     head = read_head(200, [(b"Content-Encoding", b" GZIP ")])
     assert (head.coding, head.lines, head.framed) == ("gzip", b"", False)

@@ -126,7 +126,7 @@ async def test_a_connection_older_than_its_lifetime_is_neither_taken_nor_kept() 
         await until(lambda: not len(stage.pool), "both to be gone")
 
 
-async def test_idle_connections_are_closed_without_anybody_asking() -> None:
+async def test_idle_connections_are_closed_by_a_timer() -> None:
     async with scene(idle_secs=0.05) as stage:
         await stage.use(await stage.open())
         await within(stage.up.connections[0].gone.wait(), "the idle connection to be closed")
@@ -149,7 +149,7 @@ async def test_a_busy_connection_outlives_the_idle_limit() -> None:
         assert sink.fault is None
 
 
-async def test_limits_of_zero_keep_a_connection_for_ever() -> None:
+async def test_limits_of_zero_keep_a_connection_forever() -> None:
     async with scene(idle_secs=0.0, max_age_secs=0.0) as stage:
         connection = await stage.open()
         await stage.use(connection)
@@ -177,7 +177,7 @@ async def test_an_answer_with_surplus_bytes_does_not_bring_its_connection_back()
 # -- the optional maximum -----------------------------------------------------------------------------
 
 
-async def test_the_maximum_makes_the_next_one_wait_for_the_connection_that_comes_free() -> None:
+async def test_at_the_maximum_the_next_request_waits_for_a_free_connection() -> None:
     async with scene(max_connections=1) as stage:
         first = await stage.open()
         waiting = asyncio.ensure_future(stage.open())
@@ -188,7 +188,7 @@ async def test_the_maximum_makes_the_next_one_wait_for_the_connection_that_comes
         assert len(stage.up.connections) == 1
 
 
-async def test_a_place_comes_free_too_when_a_connection_is_lost() -> None:
+async def test_a_lost_connection_frees_its_place() -> None:
     async with scene(max_connections=1) as stage:
         first = await stage.open()
         waiting = asyncio.ensure_future(stage.open())
@@ -205,7 +205,7 @@ async def test_waiting_for_a_place_is_bounded() -> None:
         assert (caught.value.status, caught.value.code) == (502, "upstream_busy")
 
 
-async def test_the_bound_holds_for_the_whole_wait_however_often_another_was_quicker() -> None:
+async def test_the_wait_is_bounded_however_often_another_request_is_faster() -> None:
     class Quick(Sink):
         """Takes the connection again in the very turn of the loop in which it came free."""
 
@@ -227,7 +227,7 @@ async def test_the_bound_holds_for_the_whole_wait_however_often_another_was_quic
             waiting.result()
 
 
-async def test_who_waits_longest_is_served_first() -> None:
+async def test_the_longest_waiter_is_served_first() -> None:
     async with scene(max_connections=1) as stage:
         connection = await stage.open()
         served: list[int] = []
@@ -259,7 +259,7 @@ async def test_a_waiter_that_gives_up_as_it_is_woken_passes_its_turn_on() -> Non
         assert quitter.cancelled()
 
 
-async def test_a_dial_that_fails_gives_its_place_to_the_next() -> None:
+async def test_a_failed_dial_frees_its_place() -> None:
     async with scene(max_connections=1) as stage:
         with Blackhole() as hole:
             dark = Origin("http", "127.0.0.1", hole.port, Tls())
@@ -272,7 +272,7 @@ async def test_a_dial_that_fails_gives_its_place_to_the_next() -> None:
         assert stage.pool.open_by_origin() == {}
 
 
-async def test_a_cancelled_dial_gives_its_place_back() -> None:
+async def test_a_canceled_dial_frees_its_place() -> None:
     async with scene(max_connections=1) as stage:
         with Blackhole() as hole:
             dark = Origin("http", "127.0.0.1", hole.port, Tls())
@@ -299,7 +299,7 @@ async def test_closing_ends_idle_and_busy_connections_and_the_timer() -> None:
         assert busy.transport is None
 
 
-async def test_a_pool_says_what_it_holds() -> None:
+async def test_the_repr_of_a_pool_counts_its_connections() -> None:
     async with scene() as stage:
         idle = await stage.open()
         await stage.open()

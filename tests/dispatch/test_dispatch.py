@@ -36,10 +36,12 @@ def refused(status: int, message: str = "Broken on purpose", code: str | None = 
     return answer(error_json(message, code=code), status, lines)
 
 
-def broke(fault: type[UpstreamFault], message: str = "It broke.", *, heard: bool = False, **details: Any) -> Result:
+def broke(
+    fault: type[UpstreamFault], message: str = "It broke.", *, response_begun: bool = False, **details: Any
+) -> Result:
     def result() -> UpstreamFault:
         found = fault(message, **details)
-        found.heard = heard
+        found.response_begun = response_begun
         return found
 
     return result
@@ -127,7 +129,7 @@ ROWS = {
         "upstream_empty_answer",
     ),
     "cut answer": Row(
-        FailureKind.BROKEN_ANSWER, broke(ConnectionBroken, heard=True), TWICE, 502, "upstream_disconnected"
+        FailureKind.BROKEN_ANSWER, broke(ConnectionBroken, response_begun=True), TWICE, 502, "upstream_disconnected"
     ),
     "cut stream": Row(FailureKind.BROKEN_ANSWER, broke(StreamTruncated), TWICE, 502, "upstream_stream_truncated"),
     "model missing": missing(404, "The model `up-m` does not exist or you do not have access to it."),

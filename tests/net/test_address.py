@@ -20,20 +20,20 @@ def peer(remote: str, *lines: str, trusted: TrustedProxies = TRUSTED) -> str:
     return peer_of(CIMultiDict([("x-forwarded-for", line) for line in lines]), remote, trusted)
 
 
-def test_nobody_is_believed_without_trusted_proxies() -> None:
+def test_x_forwarded_for_is_ignored_without_trusted_proxies() -> None:
     assert peer("10.0.0.1", "203.0.113.9", trusted=TrustedProxies()) == "10.0.0.1"
     assert peer("", "203.0.113.9", trusted=TrustedProxies()) == ""
 
 
-def test_a_stranger_is_not_believed() -> None:
+def test_x_forwarded_for_of_an_untrusted_peer_is_ignored() -> None:
     assert peer("203.0.113.1", "198.51.100.1") == "203.0.113.1"
 
 
-def test_a_trusted_proxy_is_believed() -> None:
+def test_x_forwarded_for_of_a_trusted_proxy_is_used() -> None:
     assert peer("10.1.2.3", "203.0.113.9") == "203.0.113.9"
 
 
-def test_what_the_client_wrote_itself_does_not_count() -> None:
+def test_entries_that_the_client_wrote_are_ignored() -> None:
     assert peer("10.1.2.3", "127.0.0.1, 10.9.9.9, 203.0.113.9") == "203.0.113.9"
     assert peer("10.1.2.3", "1.1.1.1", "203.0.113.9") == "203.0.113.9"
 
@@ -47,7 +47,7 @@ def test_a_chain_of_trusted_proxies_alone_ends_at_the_first_of_them() -> None:
     assert peer("10.1.2.3", "10.0.0.5, 10.0.0.6") == "10.0.0.5"
 
 
-def test_a_trusted_proxy_that_names_nobody_is_the_client() -> None:
+def test_a_trusted_proxy_without_x_forwarded_for_is_the_client() -> None:
     assert peer("10.1.2.3") == "10.1.2.3"
     assert peer("10.1.2.3", "") == "10.1.2.3"
 
@@ -56,7 +56,7 @@ def test_a_trusted_proxy_that_names_nobody_is_the_client() -> None:
     "garbage",
     ["unknown", "_hidden", "203.0.113.256", "203.0.113", "0x7f.1", "1.2.3.4:99999999", "[::1", "::1]:80", "1.2.3.4/8", "fe80::1%eth0", "１.2.3.4", "1.2.3.4\x00", "\udcff"],
 )  # fmt: skip
-def test_garbage_ends_the_search_at_the_last_good_address(garbage: str) -> None:
+def test_an_invalid_entry_ends_the_search_at_the_last_valid_address(garbage: str) -> None:
     assert peer("10.1.2.3", garbage) == "10.1.2.3"
     assert peer("10.1.2.3", f"203.0.113.9, {garbage}, 192.0.2.7") == "192.0.2.7"
     assert peer("10.1.2.3", f"203.0.113.9, {garbage}, ") == "10.1.2.3"
@@ -87,7 +87,7 @@ def test_an_ipv4_peer_of_a_dual_stack_socket_is_trusted_as_such() -> None:
     assert peer("::ffff:10.1.2.3", "203.0.113.9") == "203.0.113.9"
 
 
-def test_a_network_may_be_written_with_host_bits_and_nothing_else_may_stand_there() -> None:
+def test_networks_may_have_host_bits_and_other_names_are_refused() -> None:
     assert TrustedProxies(["10.1.2.3/8"]).trusts("10.9.9.9")
     assert not TrustedProxies()
     with pytest.raises(ValueError):
@@ -95,7 +95,7 @@ def test_a_network_may_be_written_with_host_bits_and_nothing_else_may_stand_ther
 
 
 @given(addresses, st.lists(st.one_of(addresses, st.text(max_size=12)), max_size=6))
-def test_whatever_is_sent_the_answer_is_the_peer_or_an_address(remote: str, entries: list[str]) -> None:
+def test_any_header_gives_the_peer_or_an_address(remote: str, entries: list[str]) -> None:
     found = peer(remote, *entries)
     assert found == remote or parsed(found) is not None
     if not TRUSTED.trusts(remote):
@@ -116,20 +116,20 @@ def test_all_addresses_of_a_64_are_one_client(address: IPv6Address, suffix: int)
 
 
 @given(st.ip_addresses(v=4))
-def test_ipv4_is_told_apart_whole_however_it_is_written(address: IPv4Address) -> None:
+def test_ipv4_clients_have_a_key_per_address_in_every_spelling(address: IPv4Address) -> None:
     assert key_of(str(address)) == key_of(f"::ffff:{address}") == str(address)
 
 
 @given(st.ip_addresses(v=4))
-def test_a_client_of_ipv4_behind_a_translator_is_told_apart_whole(address: IPv4Address) -> None:
+def test_ipv4_clients_behind_a_translator_have_a_key_per_address(address: IPv4Address) -> None:
     assert key_of(str(IPv6Address(int(IPv6Address("64:ff9b::")) | int(address)))) == str(address)
 
 
-def test_neighbours_on_a_link_are_not_one_client() -> None:
+def test_link_local_addresses_have_a_key_each() -> None:
     assert key_of("fe80::1%eth0") == "fe80::1" != key_of("fe80::2%eth0")
     assert key_of("::1") == "::1"
 
 
-def test_clients_of_a_unix_socket_have_one_key_and_what_is_no_address_its_own() -> None:
+def test_unix_socket_clients_share_a_key_and_other_names_have_their_own() -> None:
     assert key_of("") == "unix"
     assert key_of("no:address") == "no:address"

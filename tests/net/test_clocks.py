@@ -53,19 +53,19 @@ class Day:
 
 
 class Scene:
-    """One watched attempt: when it last read, how much its client has not taken, which clocks struck."""
+    """One watched attempt: when it last read, how much its client has not taken, which clocks expired."""
 
     def __init__(self, **clocks: float) -> None:
         self.day = Day()
         self.ticker = Ticker(self.day)  # type: ignore[arg-type]
         self.last_read = self.day.now
         self.unsent = 0
-        self.struck: list[tuple[str, float]] = []
+        self.expired: list[tuple[str, float]] = []
         self.pings: list[float] = []
         self.watch = Watch(self.ticker, Clocks(**(OFF | clocks)), self, self._expired)
 
     def _expired(self, name: str, seconds: float) -> None:
-        self.struck.append((name, seconds))
+        self.expired.append((name, seconds))
 
     def ping(self, first: float, every: float) -> None:
         start = self.day.now
@@ -78,31 +78,31 @@ class Scene:
         self.last_read = self.day.now
 
     def quiet_for(self, seconds: float) -> bool:
-        """Nothing strikes in that time, and a clock of ``seconds`` would not have struck early."""
+        """Nothing strikes in that time, and a clock of ``seconds`` would not have expired early."""
         self.go(seconds)
-        return not self.struck
+        return not self.expired
 
 
-def strikes(scene: Scene, name: str, after: float) -> None:
+def expires(scene: Scene, name: str, after: float) -> None:
     """That clock strikes once, not before ``after`` seconds and at most one tick later."""
     assert scene.quiet_for(after - 0.001)
     scene.go(TICK + 0.002)
-    assert [struck for struck, _ in scene.struck] == [name]
+    assert [expired for expired, _ in scene.expired] == [name]
     scene.go(1000.0)
-    assert len(scene.struck) == 1
+    assert len(scene.expired) == 1
 
 
-def test_without_clocks_nothing_ever_strikes() -> None:
+def test_without_clocks_nothing_expires() -> None:
     scene = Scene()
     scene.watch.head_seen()
     assert scene.quiet_for(1000.0)
 
 
 @pytest.mark.parametrize("name", ["headers", "first_content", "total"])
-def test_a_clock_of_the_beginning_strikes_when_nothing_comes(name: str) -> None:
+def test_the_first_clocks_expire_if_nothing_comes(name: str) -> None:
     scene = Scene(**{name: 10.0})
-    strikes(scene, {"first_content": "firstContent"}.get(name, name), 10.0)
-    assert scene.struck[0][1] == 10.0
+    expires(scene, {"first_content": "firstContent"}.get(name, name), 10.0)
+    assert scene.expired[0][1] == 10.0
 
 
 def test_the_headers_clock_stops_with_the_head() -> None:
@@ -112,14 +112,14 @@ def test_the_headers_clock_stops_with_the_head() -> None:
     assert scene.quiet_for(1000.0)
 
 
-def test_the_first_content_clock_runs_through_the_head_and_through_reads_and_stops_with_the_commit() -> None:
+def test_the_first_content_clock_stops_only_with_the_commit() -> None:
     scene = Scene(first_content=10.0, idle=5.0)
     scene.watch.head_seen()
     for _ in range(3):
         scene.go(3.0)
         scene.read()  # comments
-    assert not scene.struck
-    strikes(scene, "firstContent", 1.0)
+    assert not scene.expired
+    expires(scene, "firstContent", 1.0)
 
     scene = Scene(first_content=10.0)
     scene.watch.head_seen()
@@ -128,7 +128,7 @@ def test_the_first_content_clock_runs_through_the_head_and_through_reads_and_sto
     assert scene.quiet_for(1000.0)
 
 
-def test_the_idle_clock_starts_with_the_head_and_every_read_sets_it_back() -> None:
+def test_the_idle_clock_starts_with_the_head_and_restarts_with_every_read() -> None:
     scene = Scene(idle=5.0)
     assert scene.quiet_for(100.0)
     scene.read()
@@ -136,25 +136,25 @@ def test_the_idle_clock_starts_with_the_head_and_every_read_sets_it_back() -> No
     for _ in range(5):
         assert scene.quiet_for(4.9)
         scene.read()
-    strikes(scene, "idle", 5.0)
+    expires(scene, "idle", 5.0)
 
 
-def test_the_total_clock_strikes_whatever_comes() -> None:
+def test_the_total_clock_expires_whatever_is_read() -> None:
     scene = Scene(total=10.0, idle=5.0, first_content=5.0)
     scene.watch.head_seen()
     scene.watch.committed()
     for _ in range(9):
         assert scene.quiet_for(1.0)
         scene.read()
-    strikes(scene, "total", 1.0)
+    expires(scene, "total", 1.0)
 
 
 def test_the_clock_that_runs_out_first_is_the_one_that_is_named() -> None:
     scene = Scene(total=9.0, headers=7.0, first_content=8.0)
-    strikes(scene, "headers", 7.0)
+    expires(scene, "headers", 7.0)
 
 
-def test_while_we_pause_only_the_clients_clock_runs() -> None:
+def test_while_reading_is_paused_only_the_client_stall_clock_runs() -> None:
     scene = Scene(total=10.0, idle=5.0, first_content=20.0, client_stall=60.0)
     scene.watch.head_seen()
     scene.go(4.0)
@@ -163,27 +163,27 @@ def test_while_we_pause_only_the_clients_clock_runs() -> None:
     assert scene.quiet_for(50.0)
     scene.watch.resume()
     # 4 of 5 idle seconds and 4 of 10 in all had passed before the pause.
-    strikes(scene, "idle", 1.0)
+    expires(scene, "idle", 1.0)
 
 
-def test_after_a_pause_the_total_clock_goes_on_where_it_stood() -> None:
+def test_after_a_pause_the_total_clock_continues() -> None:
     scene = Scene(total=10.0, client_stall=60.0)
     scene.go(4.0)
     scene.watch.pause()
     scene.go(30.0)
     scene.watch.resume()
     scene.watch.resume()  # a second one changes nothing
-    strikes(scene, "total", 6.0)
+    expires(scene, "total", 6.0)
 
 
-def test_a_client_that_takes_nothing_runs_into_its_clock() -> None:
+def test_the_stall_clock_expires_for_a_client_that_takes_nothing() -> None:
     scene = Scene(client_stall=5.0)
     scene.unsent = 1000
     scene.watch.pause()
-    strikes(scene, "clientStall", 5.0)
+    expires(scene, "clientStall", 5.0)
 
 
-def test_a_client_that_takes_a_little_now_and_then_does_not() -> None:
+def test_the_stall_clock_restarts_for_a_client_that_takes_a_little() -> None:
     scene = Scene(client_stall=5.0, total=10.0)
     scene.unsent = 1000
     scene.watch.pause()
@@ -192,7 +192,7 @@ def test_a_client_that_takes_a_little_now_and_then_does_not() -> None:
         scene.unsent -= 1
     assert scene.quiet_for(4.9)
     scene.watch.resume()
-    strikes(scene, "total", 10.0)
+    expires(scene, "total", 10.0)
 
 
 def test_without_a_stall_clock_a_pause_may_last() -> None:
@@ -201,25 +201,25 @@ def test_without_a_stall_clock_a_pause_may_last() -> None:
     assert scene.quiet_for(1000.0)
 
 
-def test_what_is_over_is_bounded_by_one_clock_and_the_clients() -> None:
+def test_after_the_terminal_event_one_clock_and_the_clients_remain() -> None:
     scene = Scene(total=100.0, idle=100.0, client_stall=3.0)
     scene.watch.head_seen()
     scene.go(50.0)
     scene.watch.bound(5.0)
-    strikes(scene, "total", 5.0)
+    expires(scene, "total", 5.0)
 
     scene = Scene(client_stall=3.0)
     scene.unsent = 10
     scene.watch.pause()
     scene.watch.bound(5.0)
-    strikes(scene, "clientStall", 3.0)
+    expires(scene, "clientStall", 3.0)
 
 
-def test_the_deadline_strikes_at_its_moment_and_names_the_seconds_that_were_left() -> None:
+def test_the_deadline_expires_in_time_and_names_the_seconds_that_were_left() -> None:
     scene = Scene()
     scene.watch.commit_before(scene.day.now + 10.0)
-    strikes(scene, "deadline", 10.0)
-    assert scene.struck[0][1] == 10.0
+    expires(scene, "deadline", 10.0)
+    assert scene.expired[0][1] == 10.0
 
 
 def test_the_deadline_runs_through_the_head_and_through_reads() -> None:
@@ -229,51 +229,51 @@ def test_the_deadline_runs_through_the_head_and_through_reads() -> None:
     for _ in range(3):
         scene.go(3.0)
         scene.read()
-    assert not scene.struck
-    strikes(scene, "deadline", 1.0)
+    assert not scene.expired
+    expires(scene, "deadline", 1.0)
 
 
-def test_the_content_commit_is_in_time_for_the_deadline_whatever_the_end_takes() -> None:
+def test_the_deadline_ends_with_the_content_commit() -> None:
     scene = Scene(total=100.0)
     scene.watch.commit_before(scene.day.now + 10.0)
     scene.go(9.9)
     scene.watch.committed()
     assert scene.quiet_for(80.0)
-    strikes(scene, "total", 10.1)
+    expires(scene, "total", 10.1)
 
 
 @pytest.mark.parametrize(("deadline", "first"), [(5.0, "deadline"), (9.0, "headers")])
-def test_between_the_deadline_and_the_clocks_the_first_strikes(deadline: float, first: str) -> None:
+def test_of_the_deadline_and_the_clocks_the_first_expires(deadline: float, first: str) -> None:
     scene = Scene(headers=7.0, first_content=8.0, total=20.0)
     scene.watch.commit_before(scene.day.now + deadline)
-    strikes(scene, first, min(deadline, 7.0))
+    expires(scene, first, min(deadline, 7.0))
 
 
-def test_a_deadline_that_is_past_strikes_at_once_and_names_no_seconds_below_zero() -> None:
+def test_a_past_deadline_expires_at_once_and_names_zero_seconds() -> None:
     scene = Scene(total=10.0)
     scene.watch.commit_before(scene.day.now - 3.0)
-    strikes(scene, "deadline", 0.001)
-    assert scene.struck[0][1] == 0.0
+    expires(scene, "deadline", 0.001)
+    assert scene.expired[0][1] == 0.0
 
 
-def test_the_deadline_is_no_matter_of_how_much_the_client_takes() -> None:
+def test_a_pause_does_not_move_the_deadline() -> None:
     scene = Scene(client_stall=60.0)
     scene.watch.commit_before(scene.day.now + 10.0)
     scene.watch.pause()
     assert scene.quiet_for(50.0)  # what is paused is watched by the client's clock alone
     scene.watch.resume()
     scene.go(2 * TICK)
-    assert [struck for struck, _ in scene.struck] == ["deadline"]  # its moment is not moved by a pause
+    assert [expired for expired, _ in scene.expired] == ["deadline"]  # its moment is not moved by a pause
 
 
-def test_what_is_over_has_no_deadline() -> None:
+def test_after_the_terminal_event_there_is_no_deadline() -> None:
     scene = Scene()
     scene.watch.commit_before(scene.day.now + 10.0)
     scene.watch.bound(100.0)
-    strikes(scene, "total", 100.0)
+    expires(scene, "total", 100.0)
 
 
-def test_a_stopped_watch_strikes_no_more_and_leaves_nothing_behind() -> None:
+def test_a_stopped_watch_never_expires_and_leaves_nothing() -> None:
     scene = Scene(total=10.0)
     scene.go(1.0)
     scene.watch.stop()
@@ -285,7 +285,7 @@ def test_a_stopped_watch_strikes_no_more_and_leaves_nothing_behind() -> None:
 # -- pings ------------------------------------------------------------------------------------------------
 
 
-def test_before_the_content_pings_come_at_the_set_moment_and_then_regularly_whatever_is_read() -> None:
+def test_before_the_content_pings_are_regular_whatever_is_read() -> None:
     scene = Scene()
     scene.ping(15.0, 10.0)
     for _ in range(48):
@@ -314,7 +314,7 @@ def test_there_is_no_ping_while_the_client_takes_nothing() -> None:
     assert scene.pings == []
 
 
-def test_there_is_no_ping_after_what_is_over() -> None:
+def test_there_is_no_ping_after_the_terminal_event() -> None:
     scene = Scene()
     scene.ping(15.0, 10.0)
     scene.watch.bound(100.0)
@@ -325,7 +325,7 @@ def test_there_is_no_ping_after_what_is_over() -> None:
 # -- the ticker ---------------------------------------------------------------------------------------------
 
 
-def test_the_ticker_rests_while_nobody_is_watched() -> None:
+def test_the_ticker_has_no_timer_without_members() -> None:
     scene = Scene(total=10.0)
     assert scene.day.waiting == 1
     scene.watch.stop()
@@ -334,23 +334,23 @@ def test_the_ticker_rests_while_nobody_is_watched() -> None:
     again = Watch(scene.ticker, Clocks(**(OFF | {"total": 1.0})), scene, scene._expired)
     assert scene.day.waiting == 1
     scene.go(1.0 + 2 * TICK)
-    assert scene.struck == [("total", 1.0)]
+    assert scene.expired == [("total", 1.0)]
     again.stop()
 
 
-def test_many_watches_strike_each_at_its_own_time() -> None:
+def test_many_watches_expire_each_at_its_own_time() -> None:
     scene = Scene()
-    struck: list[int] = []
+    expired: list[int] = []
 
     def one(number: int) -> Watch:
         clocks = Clocks(**(OFF | {"total": float(number)}))
-        return Watch(scene.ticker, clocks, scene, lambda name, seconds: struck.append(number))
+        return Watch(scene.ticker, clocks, scene, lambda name, seconds: expired.append(number))
 
     watches = [one(number) for number in (5, 3, 4, 1, 2)]
     scene.go(3.5)
-    assert struck == [1, 2, 3]
+    assert expired == [1, 2, 3]
     scene.go(3.5)
-    assert struck == [1, 2, 3, 4, 5]
+    assert expired == [1, 2, 3, 4, 5]
     del watches
 
 
@@ -364,7 +364,7 @@ def test_a_watch_that_fails_does_not_stop_the_others() -> None:
     with pytest.raises(ZeroDivisionError):
         scene.go(2.0)
     scene.go(20.0)
-    assert scene.struck == [("total", 10.0)]
+    assert scene.expired == [("total", 10.0)]
 
 
 async def test_it_ticks_on_a_real_loop() -> None:
@@ -372,24 +372,24 @@ async def test_it_ticks_on_a_real_loop() -> None:
         last_read = 0.0
         unsent = 0
 
-    struck = asyncio.Event()
+    over = asyncio.Event()
     expired: list[Any] = []
 
     def note(name: str, seconds: float) -> None:
         expired.append((name, seconds))
-        struck.set()
+        over.set()
 
     ticker = Ticker(asyncio.get_running_loop())
     Watch(ticker, Clocks(**(OFF | {"total": 0.01})), Still(), note)
     async with asyncio.timeout(5.0):
-        await struck.wait()
+        await over.wait()
     assert expired == [("total", 0.01)]
 
 
 # How long a client that leaves has waited
 
 
-def test_before_the_content_it_is_the_part_of_the_first_content_clock() -> None:
+def test_waited_is_the_share_of_the_first_content_clock_before_the_content() -> None:
     scene = Scene(first_content=20.0, idle=10.0, total=100.0)
     scene.go(5.0)
     assert scene.watch.waited() == 0.25
@@ -398,7 +398,7 @@ def test_before_the_content_it_is_the_part_of_the_first_content_clock() -> None:
     assert scene.watch.waited() == 0.25
 
 
-def test_while_content_comes_it_is_the_part_of_the_idle_clock_since_the_last_read() -> None:
+def test_waited_is_the_share_of_the_idle_clock_while_content_comes() -> None:
     scene = Scene(first_content=20.0, idle=10.0, total=100.0)
     scene.watch.head_seen()
     scene.watch.committed()
@@ -409,7 +409,7 @@ def test_while_content_comes_it_is_the_part_of_the_idle_clock_since_the_last_rea
     assert scene.watch.waited() == 0.6
 
 
-def test_of_a_plain_answer_it_is_the_part_of_the_total_clock_until_its_head_came() -> None:
+def test_waited_is_the_share_of_the_total_clock_for_a_plain_answer() -> None:
     scene = Scene(idle=10.0, total=100.0)
     scene.go(50.0)
     assert scene.watch.waited() == 0.5
@@ -419,7 +419,7 @@ def test_of_a_plain_answer_it_is_the_part_of_the_total_clock_until_its_head_came
     assert scene.watch.waited() == 0.1
 
 
-def test_a_clock_that_is_off_or_a_client_that_takes_nothing_is_no_waiting() -> None:
+def test_waited_is_zero_without_clock_and_while_reading_is_paused() -> None:
     scene = Scene()
     scene.go(50.0)
     assert scene.watch.waited() == 0.0

@@ -43,7 +43,7 @@ OWN = ["Host", "Content-Length", "Accept-Encoding", "User-Agent", "Expect", "X-R
      "Anthropic-Version", "anthropic-beta", "X-Stainless-Lang", "HTTP-Referer", "X-Title", "Idempotency-Key",
      "traceparent", "tracestate"],
 )  # fmt: skip
-def test_what_a_provider_needs_goes_on_as_it_was_spelt(name: str) -> None:
+def test_headers_for_the_provider_keep_their_spelling(name: str) -> None:
     assert passes_out(name)
     assert passes_out(name, opaque=True)
 
@@ -53,24 +53,24 @@ def test_what_a_provider_needs_goes_on_as_it_was_spelt(name: str) -> None:
     [*HOP_BY_HOP, *CREDENTIALS, *OWN, "Content-Encoding", "Origin", "Referer", "X-Forwarded-For", "X-Real-Ip", "X-Custom",
      "OpenAI-Organization", "OpenAI-Project", "OpenAI-Api-Key", "Anthropic-Auth-Token", "X-Router-Model", "Set-Cookie"],
 )  # fmt: skip
-def test_nothing_else_goes_to_a_provider(name: str) -> None:
+def test_other_headers_are_not_forwarded_to_a_provider(name: str) -> None:
     assert not passes_out(name)
 
 
 @pytest.mark.parametrize("name", ["X-Custom", "OpenAI-Organization", "OpenAI-Project", "X-Auth-Token"])
-def test_forward_headers_let_a_name_pass(name: str) -> None:
+def test_forward_headers_allow_a_name(name: str) -> None:
     assert passes_out(name, name.lower())
     assert not passes_out(name, "x-other")
 
 
 @pytest.mark.parametrize("name", [*HOP_BY_HOP, *CREDENTIALS, *OWN])
 @pytest.mark.parametrize("opaque", [False, True])
-def test_forward_headers_never_bring_back_credentials_or_framing(name: str, opaque: bool) -> None:
+def test_forward_headers_never_allow_credentials_or_framing(name: str, opaque: bool) -> None:
     assert not passes_out(name, name.lower(), opaque=opaque)
     assert not passes_out(name.upper(), name.lower(), opaque=opaque)
 
 
-def test_the_coding_of_a_body_is_told_only_where_the_body_goes_on_undecoded() -> None:
+def test_content_encoding_is_forwarded_only_with_an_undecoded_body() -> None:
     assert not passes_out("Content-Encoding", "content-encoding")
     assert passes_out("Content-Encoding", opaque=True)
     assert not passes_in("Content-Encoding")
@@ -78,7 +78,7 @@ def test_the_coding_of_a_body_is_told_only_where_the_body_goes_on_undecoded() ->
 
 
 @pytest.mark.parametrize("opaque", [False, True])
-def test_what_the_configuration_sets_is_not_said_twice(opaque: bool) -> None:
+def test_a_configured_header_is_not_sent_twice(opaque: bool) -> None:
     raw = [(b"X-TITLE", b"theirs"), (b"Accept", b"a")]
     assert to_provider(raw, own=frozenset({b"x-title"}), opaque=opaque) == b"Accept: a\r\n"
     assert to_provider(raw, frozenset({b"x-title"}), own=frozenset({b"x-title"})) == b"Accept: a\r\n"
@@ -89,14 +89,14 @@ def test_what_the_configuration_sets_is_not_said_twice(opaque: bool) -> None:
     ["Range", "If-Match", "If-None-Match", "If-Range", "If-Modified-Since", "Content-Range", "Content-Disposition",
      "X-Goog-Upload-Command", "x-goog-upload-offset", "Content-Encoding"],
 )  # fmt: skip
-def test_passthrough_forwards_what_files_need(name: str) -> None:
+def test_passthrough_forwards_headers_of_files(name: str) -> None:
     assert passes_out(name, opaque=True)
     assert not passes_out(name)
 
 
 @pytest.mark.parametrize("name", ["X-Custom", "X-Max-Tokens", "X-HTTP-Method-Override", "X-Original-URL", "X-Session-Id",
                                   "Cache-Control", "X-Rewrite-Url", "X-Goog-User-Project", "X-Amz-Date"])  # fmt: skip
-def test_passthrough_forwards_anything_else_only_where_forward_headers_names_it(name: str) -> None:
+def test_passthrough_forwards_other_headers_only_if_forward_headers_names_them(name: str) -> None:
     assert not passes_out(name, opaque=True)
     assert passes_out(name, name.lower(), opaque=True)
 
@@ -107,7 +107,7 @@ def test_passthrough_forwards_anything_else_only_where_forward_headers_names_it(
      "X-Client-Secret", "X-ApiKey", "xi-api-key", "X-Amzn-Authorization", "Cookie2", "OpenAI-Organization", "Origin",
      "Referer", "Sec-Fetch-Site", "X-Forwarded-For", "Forwarded", "CF-Connecting-IP", "X-Router-Model"],
 )  # fmt: skip
-def test_passthrough_still_keeps_credentials_and_the_clients_place(name: str) -> None:
+def test_passthrough_does_not_forward_credentials_or_addresses(name: str) -> None:
     assert not passes_out(name, opaque=True)
 
 
@@ -136,7 +136,7 @@ def reversed_(raw: Lines) -> Lines:
     return raw[::-1]
 
 
-def test_several_connection_lines_are_all_heard() -> None:
+def test_several_connection_lines_all_count() -> None:
     raw = [(b"Connection", b"x-title"), (b"Connection", b"keep-alive"), (b"Connection", b"accept"),
            (b"X-Title", b"t"), (b"Accept", b"a"), (b"Content-Type", b"c")]  # fmt: skip
     assert to_provider(raw) == b"Content-Type: c\r\n"
@@ -155,7 +155,7 @@ def test_the_usual_connection_line_drops_only_itself() -> None:
      "Server", "Via", "ETag", "Vary", "openai-processing-ms", "openai-version", "request-id", "Location", "Cache-Control",
      "Accept-Ranges", "X-Custom"],
 )  # fmt: skip
-def test_what_describes_the_answer_goes_to_the_client(name: str) -> None:
+def test_headers_that_describe_the_answer_are_forwarded(name: str) -> None:
     assert passes_in(name)
     assert passes_in(name, opaque=True)
 
@@ -171,7 +171,7 @@ def test_what_describes_the_answer_goes_to_the_client(name: str) -> None:
      "X-Content-Type-Options", "x-litellm-key-spend"],
 )  # fmt: skip
 @pytest.mark.parametrize("opaque", [False, True])
-def test_what_is_not_the_clients_business_stays_here(name: str, opaque: bool) -> None:
+def test_headers_about_the_providers_account_and_machines_are_dropped(name: str, opaque: bool) -> None:
     assert not passes_in(name, opaque=opaque)
 
 
@@ -189,13 +189,13 @@ def test_passthrough_shows_the_providers_limits_and_request_id(name: str) -> Non
     assert not passes_in(name)
 
 
-def test_the_type_is_left_out_where_the_caller_writes_its_own() -> None:
+def test_content_type_is_left_out_if_the_caller_writes_its_own() -> None:
     assert not passes_in("Content-Type", without_type=True)
     assert passes_in("X-Custom", without_type=True)
 
 
 @pytest.mark.parametrize("kind", [b"text/event-stream", b"Text/Event-Stream; charset=utf-8"])
-def test_an_event_stream_loses_its_cache_control_wherever_it_stands(kind: bytes) -> None:
+def test_cache_control_of_an_event_stream_is_dropped(kind: bytes) -> None:
     raw = [(b"Cache-Control", b"max-age=9"), (b"Content-Type", kind), (b"cache-control", b"public")]
     assert to_client(raw) == b"Content-Type: " + kind + b"\r\n"
 
@@ -229,7 +229,7 @@ rough = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\0", b": ", b",", b"x-ti
 @example([(b"Accept", b"a\r")], False)
 @example([(b"Accept\r\nX-Evil", b"1")], True)
 @example([(b"X-New", b"a\nb"), (b"Cache-Control", b"\r\n\r\nbody")], True)
-def test_no_value_and_no_name_can_make_a_line_of_its_own(raw: Lines, opaque: bool) -> None:
+def test_no_name_or_value_can_inject_a_line(raw: Lines, opaque: bool) -> None:
     given_lines = {b"%b: %b" % pair for pair in raw}
     for block in (to_provider(raw, opaque=opaque), to_client(raw, opaque=opaque)):
         if not block:
@@ -241,13 +241,13 @@ def test_no_value_and_no_name_can_make_a_line_of_its_own(raw: Lines, opaque: boo
             assert not {*each} & {*b"\r\n\0"}
 
 
-def test_a_bad_value_costs_only_its_own_line() -> None:
+def test_an_invalid_value_drops_only_its_own_line() -> None:
     raw = [(b"Accept", b"a"), (b"X-Title", b"t\r\nCookie: c"), (b"Content-Type", b"c")]
     assert to_provider(raw) == b"Accept: a\r\nContent-Type: c\r\n"
 
 
 @given(st.lists(st.sampled_from([*CREDENTIALS, *HOP_BY_HOP, "Host", "Content-Length"]), min_size=1), st.data())
-def test_no_spelling_of_a_credential_passes(chosen: list[str], data: st.DataObject) -> None:
+def test_no_spelling_of_a_credential_is_forwarded(chosen: list[str], data: st.DataObject) -> None:
     raw = [
         ("".join(data.draw(st.sampled_from([c.lower(), c.upper()])) for c in name).encode(), b"secret")
         for name in chosen
@@ -288,7 +288,7 @@ def test_a_spelling_is_judged_once() -> None:
 
 @pytest.mark.parametrize("opaque", [False, True])
 @pytest.mark.parametrize("forwarded", [frozenset(), frozenset({b"traceparent", b"tracestate"})])
-def test_of_a_traced_request_the_clients_place_in_the_trace_does_not_go_on(
+def test_the_clients_traceparent_of_a_traced_request_is_not_forwarded(
     opaque: bool, forwarded: frozenset[bytes]
 ) -> None:
     raw = [(b"TraceParent", b"a"), (b"Accept", b"b"), (b"tracestate", b"c")]
@@ -296,7 +296,7 @@ def test_of_a_traced_request_the_clients_place_in_the_trace_does_not_go_on(
     assert to_provider(raw, forwarded, opaque=opaque) == b"TraceParent: a\r\nAccept: b\r\ntracestate: c\r\n"
 
 
-def test_many_distinct_names_do_not_change_what_passes() -> None:
+def test_many_distinct_names_do_not_change_the_verdicts() -> None:
     for number in range(2 * Verdicts.MAX_NAMES):
         to_provider([(b"X-Filler-%d" % number, b""), (b"Accept", b"a")])
     assert to_provider([(b"Accept", b"a"), (b"Authorization", b"b")]) == b"Accept: a\r\n"

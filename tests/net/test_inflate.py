@@ -35,7 +35,7 @@ def decoded(coding: str, *pieces: bytes) -> bytes:
 
 
 @given(st.sampled_from(sorted(WAYS)), st.binary(max_size=5000), st.sets(st.integers(1, 5000), max_size=8))
-def test_what_was_compressed_comes_back_however_it_is_cut(way: str, data: bytes, cuts: set[int]) -> None:
+def test_any_split_of_a_compressed_body_decodes_to_the_same_bytes(way: str, data: bytes, cuts: set[int]) -> None:
     coding, squeeze = WAYS[way]
     small = squeeze(data)
     marks = [0, *sorted(cut for cut in cuts if cut < len(small)), len(small)]
@@ -47,7 +47,7 @@ def test_what_was_compressed_comes_back_however_it_is_cut(way: str, data: bytes,
 
 
 @given(st.sampled_from(sorted(WAYS)), st.binary(min_size=1, max_size=2000), st.data())
-def test_a_cut_body_is_never_taken_for_whole(way: str, data: bytes, draw: st.DataObject) -> None:
+def test_a_truncated_body_is_never_finished(way: str, data: bytes, draw: st.DataObject) -> None:
     coding, squeeze = WAYS[way]
     small = squeeze(data)
     inflater = Inflater(coding)
@@ -58,7 +58,7 @@ def test_a_cut_body_is_never_taken_for_whole(way: str, data: bytes, draw: st.Dat
 
 
 @given(st.sampled_from(["gzip", "x-gzip", "deflate"]), st.binary(min_size=1, max_size=300))
-def test_junk_ends_in_one_kind_of_error(coding: str, junk: bytes) -> None:
+def test_arbitrary_bytes_raise_only_bad_compression(coding: str, junk: bytes) -> None:
     inflater = Inflater(coding)
     try:
         assert all(inflater.feed(junk))
@@ -67,7 +67,7 @@ def test_junk_ends_in_one_kind_of_error(coding: str, junk: bytes) -> None:
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
-def test_a_bomb_unfolds_piece_by_piece_as_it_is_asked_for(way: str) -> None:
+def test_a_bomb_is_decoded_in_bounded_pieces_on_demand(way: str) -> None:
     coding, squeeze = WAYS[way]
     bomb = squeeze(bytes(50 * PIECE))
     pieces = Inflater(coding).feed(bomb)
@@ -80,7 +80,7 @@ def test_a_gzip_body_may_be_a_series_of_members() -> None:
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
-def test_junk_behind_the_end_is_refused(way: str) -> None:
+def test_bytes_after_the_end_are_refused(way: str) -> None:
     coding, squeeze = WAYS[way]
     with pytest.raises(BadCompression):
         decoded(coding, squeeze(b"one") + b"trailing")
@@ -94,14 +94,14 @@ def test_raw_deflate_is_only_taken_for_deflate() -> None:
         decoded("gzip", raw_deflate(b"hello" * 100))
 
 
-def test_damage_in_the_middle_is_no_second_chance_for_raw_deflate() -> None:
+def test_raw_deflate_is_not_tried_after_damage_in_the_middle() -> None:
     good = zlib.compress(bytes(range(256)) * 100)
     bad = good[:40] + bytes(40) + good[80:]
     with pytest.raises(BadCompression):
         decoded("deflate", bad[:30], bad[30:])
 
 
-def test_nothing_at_all_is_neither_whole_nor_cut() -> None:
+def test_an_empty_input_is_neither_finished_nor_cut() -> None:
     inflater = Inflater("gzip")
     assert list(inflater.feed(b"")) == []
     assert not inflater.finished
@@ -152,7 +152,7 @@ def test_a_body_has_a_bounded_number_of_gzip_members() -> None:
 
 @pytest.mark.parametrize("way", sorted(WAYS))
 @pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 258])
-def test_the_end_is_seen_whatever_the_size_of_the_last_piece(way: str, size: int) -> None:
+def test_the_end_is_seen_for_every_size_of_the_last_piece(way: str, size: int) -> None:
     coding, squeeze = WAYS[way]
     inflater = Inflater(coding)
     assert sum(map(len, inflater.feed(squeeze(bytes(size))))) == size

@@ -49,7 +49,7 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_fits_into_one_turn_is_passed_on_at_once() -> None:
+async def test_a_small_read_is_decoded_at_once() -> None:
     stage = Stage()
     stage.inflater.feed(gzip.compress(bytes(PIECE // 2)))
     assert (sum(stage.taken), stage.calls) == (PIECE // 2, [])
@@ -70,7 +70,7 @@ async def test_one_read_is_decoded_over_many_turns() -> None:
     assert not stage.inflater.cut
 
 
-async def test_what_is_read_meanwhile_waits_its_turn() -> None:
+async def test_reads_while_decoding_wait_their_turn() -> None:
     stage = Stage()
     packed = gzip.compress(bytes(5 * PIECE) + b"end")
     stage.inflater.feed(packed[:100])
@@ -110,7 +110,7 @@ async def test_damage_in_a_later_turn_closes_the_connection() -> None:
     assert stage.calls == ["pause", "abort"]
 
 
-async def test_a_mistake_in_a_later_turn_is_not_blamed_on_the_provider() -> None:
+async def test_a_defect_in_a_later_turn_is_not_blamed_on_the_provider() -> None:
     stage = Stage(fails=RuntimeError("of a hook"))
     stage.inflater.feed(gzip.compress(bytes(5 * PIECE)))
     await turns(20)

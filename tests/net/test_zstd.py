@@ -48,7 +48,7 @@ def decoded(*pieces: bytes) -> bytes:
 
 
 @given(st.binary(max_size=5000), st.sets(st.integers(1, 5000), max_size=8))
-def test_what_was_compressed_comes_back_however_it_is_cut(data: bytes, cuts: set[int]) -> None:
+def test_any_split_of_a_compressed_body_decodes_to_the_same_bytes(data: bytes, cuts: set[int]) -> None:
     small = packed_as_codex(data)
     marks = [0, *sorted(cut for cut in cuts if cut < len(small)), len(small)]
     decoder = decoder_of("zstd")
@@ -58,7 +58,7 @@ def test_what_was_compressed_comes_back_however_it_is_cut(data: bytes, cuts: set
 
 
 @given(st.binary(min_size=1, max_size=2000), st.data())
-def test_a_cut_body_is_never_taken_for_whole(data: bytes, draw: st.DataObject) -> None:
+def test_a_truncated_body_is_never_finished(data: bytes, draw: st.DataObject) -> None:
     small = packed_as_codex(data)
     decoder = decoder_of("zstd")
     kept = small[: draw.draw(st.integers(1, len(small) - 1))]
@@ -68,14 +68,14 @@ def test_a_cut_body_is_never_taken_for_whole(data: bytes, draw: st.DataObject) -
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_junk_ends_in_one_kind_of_error(junk: bytes) -> None:
+def test_arbitrary_bytes_raise_only_bad_compression(junk: bytes) -> None:
     try:
         assert all(decoder_of("zstd").feed(junk))
     except BadCompression:
         pass
 
 
-def test_nothing_at_all_is_neither_whole_nor_cut() -> None:
+def test_an_empty_input_is_neither_finished_nor_cut() -> None:
     decoder = decoder_of("zstd")
     assert list(decoder.feed(b"")) == []
     assert not decoder.finished
@@ -83,7 +83,7 @@ def test_nothing_at_all_is_neither_whole_nor_cut() -> None:
 
 
 @pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 50 * PIECE])
-def test_a_bomb_unfolds_piece_by_piece_and_its_end_is_seen(size: int) -> None:
+def test_a_bomb_is_decoded_in_bounded_pieces_to_its_end(size: int) -> None:
     decoder = decoder_of("zstd")
     pieces = [len(piece) for piece in decoder.feed(packed_as_codex(bytes(size)))]
     assert sum(pieces) == size
@@ -141,7 +141,7 @@ async def test_a_zstd_body_is_decoded_for_the_provider(whole: bool, up: Upstream
     assert request.header("content-length") == str(len(SENT_ON))
 
 
-async def test_a_zstd_bomb_is_refused_where_it_passes_the_limit(up: Upstream, gw: Gateway) -> None:
+async def test_a_zstd_bomb_is_refused_at_the_limit(up: Upstream, gw: Gateway) -> None:
     packed = packed_as_codex(BODY + b" " * 64 * 1024 * 1024)
     client = await gw.client()
     await send(client, packed, length=len(packed) + 10)

@@ -77,7 +77,7 @@ def test_a_body_that_comes_whole_is_treated_like_one_that_comes_in_pieces(size: 
     )
 
 
-def test_a_body_that_comes_whole_takes_nothing_from_others() -> None:
+def test_a_body_that_comes_whole_takes_nothing_of_the_budget() -> None:
     client, budget = Client(length=3), Budget(2)
     collecting = collector(client, budget=budget)
     collecting.feed(b"abc")
@@ -86,7 +86,7 @@ def test_a_body_that_comes_whole_takes_nothing_from_others() -> None:
     assert client.bodies == [b"abc"]
 
 
-def test_what_breaks_beyond_the_limit_cuts_the_clients_connection() -> None:
+def test_a_break_beyond_the_limit_cuts_the_clients_connection() -> None:
     client, budget = Client(), Budget(1000)
     collecting = collector(client, limit=2, budget=budget)
     collecting.feed(b"abc")

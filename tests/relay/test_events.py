@@ -53,7 +53,7 @@ def test_a_whole_stream_goes_through_byte_for_byte() -> None:
     assert (result.usage, result.response_model, result.concluding) == (COUNTED, "up-model", True)
 
 
-def test_every_event_leaves_as_it_came_with_nothing_kept_back() -> None:
+def test_every_event_is_forwarded_at_once_and_unchanged() -> None:
     pump = Pump().feed(ROLE, HELLO)
     for block in (WORLD, b": ping\n\n", b'data:{"choices":[]}\r\n\r\n', STOP, DONE):
         before = pump.body
@@ -68,11 +68,11 @@ def test_half_an_event_waits_for_its_other_half() -> None:
 
 
 @pytest.mark.parametrize("begun", [b": note\n", b"event: chunk\n", b'data: {"a":\n', b"data: 1,\n"])
-def test_what_looks_like_an_event_is_none_while_another_has_begun(begun: bytes) -> None:
+def test_a_read_that_looks_like_an_event_is_none_within_another_event(begun: bytes) -> None:
     assert relayed([ROLE, HELLO, begun, WORLD, STOP, DONE]) == relayed([ROLE, HELLO, begun + WORLD, STOP, DONE])
 
 
-def test_many_events_in_one_read_leave_in_one_write() -> None:
+def test_many_events_in_one_read_are_one_write() -> None:
     pump = Pump().feed(ROLE, HELLO)
     writes = len(pump.outlet.writes)
     pump.feed(HELLO + WORLD + WORLD)
@@ -80,7 +80,7 @@ def test_many_events_in_one_read_leave_in_one_write() -> None:
     assert pump.exchange.events == 5
 
 
-def test_a_chunk_that_is_one_event_goes_on_as_it_came_framing_and_all() -> None:
+def test_a_chunk_that_is_one_event_is_forwarded_with_its_framing() -> None:
     pump = Pump(framed=True).feed(ROLE, HELLO)
     assert pump.on_frame is not None
     frame = b"%X;a=b\r\n%b\r\n" % (len(WORLD), WORLD)  # no other could have written it
@@ -90,7 +90,7 @@ def test_a_chunk_that_is_one_event_goes_on_as_it_came_framing_and_all() -> None:
 
 
 @pytest.mark.parametrize("chunk", [STOP, DONE, HELLO + WORLD, HELLO[:-1], b": ping\n\n", b"data: x\n\n"])
-def test_a_chunk_that_wants_thought_does_not_go_on_as_it_came(chunk: bytes) -> None:
+def test_a_chunk_that_is_not_plain_is_not_forwarded_with_its_framing(chunk: bytes) -> None:
     pump = Pump(framed=True).feed(ROLE, HELLO)
     assert pump.on_frame is not None
     writes = list(pump.outlet.writes)
@@ -98,7 +98,7 @@ def test_a_chunk_that_wants_thought_does_not_go_on_as_it_came(chunk: bytes) -> N
     assert pump.outlet.writes == writes
 
 
-def test_chunks_go_on_as_they_came_only_while_no_event_has_begun() -> None:
+def test_chunks_keep_their_framing_only_while_no_event_has_begun() -> None:
     pump = Pump(framed=True).feed(ROLE)
     assert pump.on_frame is None  # nothing is committed
     assert pump.feed(HELLO).on_frame is not None
@@ -107,7 +107,7 @@ def test_chunks_go_on_as_they_came_only_while_no_event_has_begun() -> None:
     assert Pump(framed=False).feed(ROLE, HELLO).on_frame is None  # the client's body is not chunked
 
 
-def test_of_a_client_that_left_nothing_is_written_to_whatever_comes() -> None:
+def test_nothing_is_written_to_a_client_that_disconnected() -> None:
     pump = Pump(framed=True).feed(ROLE, HELLO)
     writes = list(pump.outlet.writes)
     pump.reply.detach()
@@ -146,7 +146,7 @@ def test_nothing_is_sent_before_the_first_content(quiet: bytes) -> None:
     assert len(pump.outlet.writes) == 1
 
 
-def test_a_flood_of_events_without_content_is_not_held_back_for_ever() -> None:
+def test_events_without_content_are_held_back_up_to_a_bound() -> None:
     quiet = sse({"choices": [], "padding": "x" * 10_000})
     pump = Pump()
     while not pump.commits:
@@ -190,7 +190,7 @@ def test_a_stream_that_ends_before_any_content_is_raised(stream: bytes, code: st
     assert result.fault[1:3] == (502, code)
 
 
-def test_an_error_in_the_same_read_as_the_first_content_is_told_in_band() -> None:
+def test_an_error_in_the_same_read_as_the_first_content_is_sent_in_band() -> None:
     error = sse({"error": {"message": "late"}})
     assert relayed([HELLO + error]).body == HELLO + error
 
@@ -210,7 +210,7 @@ LENIENT = [
 
 
 @pytest.mark.parametrize("block", GARBAGE)
-def test_garbage_before_the_content_is_a_broken_answer(block: bytes) -> None:
+def test_malformed_data_before_the_content_is_a_broken_answer(block: bytes) -> None:
     for before in (b"", ROLE, b": note\n\n"):
         result = relayed([before, block, HELLO, STOP, DONE])
         assert result.body == b""
@@ -218,7 +218,7 @@ def test_garbage_before_the_content_is_a_broken_answer(block: bytes) -> None:
         assert (result.dropped, result.lost) == ((), 0)
 
 
-def test_garbage_in_a_stream_of_responses_is_told_behind_its_terminal_event() -> None:
+def test_malformed_data_in_a_stream_of_responses_is_reported_before_its_terminal_event() -> None:
     pump = Pump("openai.responses")
     pump.closing_comment = b": closing\n\n"
     result = pump.feed(CREATED, DELTA, GARBAGE[0], COMPLETED).end().relayed
@@ -228,9 +228,7 @@ def test_garbage_in_a_stream_of_responses_is_told_behind_its_terminal_event() ->
 
 @pytest.mark.parametrize("block", GARBAGE)
 @pytest.mark.parametrize("end", [STOP + DONE, STOP], ids=["done", "finish reason only"])
-def test_garbage_after_the_content_is_left_out_with_a_comment_and_the_answer_is_damaged(
-    block: bytes, end: bytes
-) -> None:
+def test_malformed_data_after_the_content_is_left_out_with_a_comment(block: bytes, end: bytes) -> None:
     for stream in ([ROLE, HELLO, block, end], [ROLE + HELLO + block + end]):
         pump = Pump()
         pump.closing_comment = b": closing\n\n"
@@ -240,7 +238,7 @@ def test_garbage_after_the_content_is_left_out_with_a_comment_and_the_answer_is_
         assert (result.outcome, result.error) == ("damaged", "upstream_event_lost")
 
 
-def test_garbage_in_a_stream_that_breaks_is_told_as_well() -> None:
+def test_malformed_data_in_a_stream_that_breaks_is_reported_too() -> None:
     for last in (b"", sse({"error": {"message": "late"}})):
         pump = Pump()
         pump.closing_comment = b": closing\n\n"
@@ -251,7 +249,7 @@ def test_garbage_in_a_stream_that_breaks_is_told_as_well() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["openai.chat", "openai.other"])
-def test_garbage_after_the_terminal_event_is_no_loss(dialect: str) -> None:
+def test_malformed_data_after_the_terminal_event_is_no_loss(dialect: str) -> None:
     result = relayed([HELLO, STOP, DONE, GARBAGE[0]], dialect)
     assert result.body == HELLO + STOP + DONE
     assert (result.outcome, result.dropped, result.lost) == ("ok", (EventKind.MALFORMED,), 0)
@@ -259,14 +257,14 @@ def test_garbage_after_the_terminal_event_is_no_loss(dialect: str) -> None:
 
 @pytest.mark.parametrize("block", LENIENT)
 @pytest.mark.parametrize("dialect", ["openai.chat", "openai.other"])
-def test_an_event_that_only_lenient_parsers_read_goes_on_as_it_came(dialect: str, block: bytes) -> None:
+def test_an_event_that_only_lenient_parsers_read_is_forwarded_unchanged(dialect: str, block: bytes) -> None:
     for stream in ([block, STOP, DONE], [ROLE, HELLO, block, STOP, DONE]):
         result = relayed(stream, dialect)
         assert result.body == b"".join(stream)
         assert (result.outcome, result.dropped, result.lenient) == ("ok", (), 1)
 
 
-def test_what_a_lenient_event_says_counts() -> None:
+def test_the_usage_in_a_lenient_event_counts() -> None:
     stop = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop","logprob":-Infinity}]}\n\n'
     count = b'data: {"model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"cost":NaN}}\n\n'
     result = relayed([HELLO, stop, count])
@@ -285,7 +283,7 @@ def test_an_event_without_data_is_left_out_and_counted(block: bytes) -> None:
     assert result.dropped == (EventKind.NO_DATA,)
 
 
-def test_the_usage_event_is_left_out_where_only_we_asked_for_it() -> None:
+def test_the_usage_event_is_left_out_if_only_the_gateway_requested_it() -> None:
     stream = [ROLE, HELLO, STOP, COUNT, DONE]
     assert relayed(stream).body == b"".join(stream)
     result = relayed(stream, swallow=True)
@@ -306,7 +304,7 @@ def test_comments_before_the_first_event_are_kept_up_to_16_kib() -> None:
         assert relayed(chunks).body == comment * 16 + HELLO + comment * 20 + STOP + DONE
 
 
-def test_a_line_end_cut_in_two_by_the_network_belongs_to_what_is_left_out() -> None:
+def test_a_cr_lf_split_across_reads_is_left_out_with_its_event() -> None:
     stream = b"data: {nothing\r\n\r\n" + WORLD
     for cut in range(len(stream)):
         assert relayed([HELLO, stream[:cut], stream[cut:], STOP, DONE]).body == HELLO + WORLD + STOP + DONE
@@ -331,7 +329,7 @@ def test_finish_reasons_for_all_choices_end_a_stream_without_done(choices: int) 
     ("dialect", "stream"),
     [("openai.chat", [ROLE, HELLO]), ("openai.completions", [sse({"choices": [{"index": 0, "text": "a"}]})])],
 )
-def test_a_cut_stream_is_told_in_band_and_never_looks_complete(dialect: str, stream: list[bytes]) -> None:
+def test_a_cut_stream_ends_with_an_error_and_never_looks_complete(dialect: str, stream: list[bytes]) -> None:
     result = relayed(stream, dialect)
     body = b"".join(stream)
     assert result.body.startswith(body + b'data: {"error":')
@@ -345,7 +343,7 @@ def test_a_cut_stream_is_told_in_band_and_never_looks_complete(dialect: str, str
     assert (result.outcome, result.error) == ("broken", "upstream_stream_truncated")
 
 
-def test_a_cut_stream_of_responses_is_told_as_an_error_event() -> None:
+def test_a_cut_stream_of_responses_ends_with_an_error_event() -> None:
     result = relayed([CREATED, DELTA], "openai.responses")
     assert result.body.startswith(CREATED + DELTA + b"event: error\ndata: ")
     assert told(result.body)["code"] == "upstream_stream_truncated"
@@ -373,7 +371,7 @@ def test_a_stream_of_responses_is_not_ended_by_done() -> None:
         ("openai.other", [sse({"type": "speech.audio.delta"})]),
     ],
 )
-def test_a_stream_that_breaks_is_told_once_whatever_its_dialect(
+def test_a_stream_that_breaks_gets_one_error_in_every_dialect(
     dialect: str, stream: list[bytes], fault: UpstreamFault
 ) -> None:
     pump = Pump(dialect).feed(*stream, HELLO[:10]).broken(fault).end()
@@ -390,13 +388,13 @@ def test_a_stream_that_breaks_is_told_once_whatever_its_dialect(
 @pytest.mark.parametrize(
     ("dialect", "stream"), [("openai.chat", [HELLO, STOP, DONE]), ("openai.responses", [CREATED, DELTA, COMPLETED])]
 )
-def test_what_breaks_after_the_terminal_event_is_no_news(dialect: str, stream: list[bytes]) -> None:
+def test_a_break_after_the_terminal_event_changes_nothing(dialect: str, stream: list[bytes]) -> None:
     pump = Pump(dialect).feed(*stream).broken(CUT)
     assert pump.body == b"".join(stream)
     assert (pump.exchange.outcome, pump.deliveries, pump.relay.complete) == ("ok", 1, True)
 
 
-def test_a_schema_without_terminal_event_ends_where_http_ends_it() -> None:
+def test_a_dialect_without_terminal_event_ends_where_http_ends_it() -> None:
     block = sse({"type": "image_generation.partial_image"})
     pump = Pump("openai.other").feed(block)
     assert not pump.relay.complete
@@ -412,7 +410,7 @@ def test_a_schema_without_terminal_event_ends_where_http_ends_it() -> None:
         b'event: error\ndata: {"error":{"message":"late","code":"c"}}\n\n',
     ],
 )
-def test_a_providers_own_error_is_enough(error: bytes, done: bytes) -> None:
+def test_a_providers_own_error_ends_the_stream(error: bytes, done: bytes) -> None:
     result = relayed([ROLE, HELLO, error, done])
     assert result.body == ROLE + HELLO + error + done
     assert (result.outcome, result.error) == ("broken", "c")
@@ -454,7 +452,7 @@ def test_a_first_event_may_be_the_last_and_lack_its_blank_line() -> None:
     assert (result.body, result.outcome) == (both, "ok")
 
 
-def test_half_of_a_last_event_is_not_passed_on() -> None:
+def test_half_of_a_last_event_is_not_forwarded() -> None:
     result = relayed([ROLE, HELLO, WORLD[:30]])
     assert result.body.startswith(ROLE + HELLO + b'data: {"error":')
     assert (result.outcome, result.dropped) == ("broken", ())  # it is cut off, and told so: no event to leave out
@@ -569,7 +567,7 @@ def test_a_ping_never_stands_within_a_cr_lf(first: bytes) -> None:
 
 @pytest.mark.parametrize("fault", [CUT, ClockExpired("idle", 5)])
 @pytest.mark.parametrize(("wants_usage", "events"), [(False, [STOP]), (True, [STOP, COUNT]), (True, [COUNT, STOP])])
-def test_what_is_whole_but_for_done_gets_it(wants_usage: bool, events: list[bytes], fault: UpstreamFault) -> None:
+def test_a_stream_that_lacks_only_done_gets_it(wants_usage: bool, events: list[bytes], fault: UpstreamFault) -> None:
     for half in (b"", b"data: [DO"):
         pump = Pump(wants_usage=wants_usage)
         pump.closing_comment = b": closing\n\n"
@@ -578,27 +576,27 @@ def test_what_is_whole_but_for_done_gets_it(wants_usage: bool, events: list[byte
         assert (pump.exchange.outcome, pump.exchange.error, pump.deliveries) == ("ok", "", 1)
 
 
-def test_what_lacks_the_usage_that_the_client_asked_for_is_told_to_be_cut() -> None:
+def test_a_stream_that_lacks_the_requested_usage_is_cut() -> None:
     pump = Pump(wants_usage=True).feed(ROLE, HELLO, STOP).broken(CUT)
     assert pump.body.startswith(ROLE + HELLO + STOP + b'data: {"error":')
     assert b"[DONE]" not in pump.body
     assert (pump.exchange.outcome, pump.exchange.error) == ("broken", CUT.code)
 
 
-def test_usage_that_only_the_gateway_asked_for_is_not_missed() -> None:
+def test_usage_that_only_the_gateway_requested_may_be_missing() -> None:
     pump = Pump(swallow=True).feed(ROLE, HELLO, STOP).broken(CUT)
     assert pump.body == ROLE + HELLO + STOP + DONE
 
 
 @pytest.mark.parametrize("half", [b"data: [DO", b'data: {"choices":[],"usage":{"prompt'])
-def test_half_an_event_after_the_finish_reason_is_a_cut_even_where_http_ends_in_order(half: bytes) -> None:
+def test_half_an_event_after_the_finish_reason_is_a_cut_even_if_the_body_ends_in_order(half: bytes) -> None:
     assert relayed([ROLE, HELLO, STOP, half]).body == ROLE + HELLO + STOP + DONE
     pump = Pump(wants_usage=True).feed(ROLE, HELLO, STOP, half).end()
     assert told(pump.body)["error"]["code"] == "upstream_stream_truncated"
 
 
 @pytest.mark.parametrize("wants_usage", [False, True])
-def test_a_provider_that_never_sends_done_and_ends_in_order_is_left_alone(wants_usage: bool) -> None:
+def test_a_stream_without_done_that_ends_in_order_is_whole(wants_usage: bool) -> None:
     pump = Pump(wants_usage=wants_usage).feed(ROLE, HELLO, STOP).end()
     assert (pump.body, pump.exchange.outcome) == (ROLE + HELLO + STOP, "ok")
 
@@ -636,7 +634,7 @@ def test_an_error_object_among_events_becomes_an_event(dialect: str, events: lis
 
 
 @pytest.mark.parametrize("block", [b'{"choices": []}\n\n', b"{nothing\n\n", b'{"error": null}\n\n', b"<html>\n\n"])
-def test_anything_else_outside_of_events_says_nothing(block: bytes) -> None:
+def test_other_text_outside_of_events_is_ignored(block: bytes) -> None:
     assert relayed([ROLE, HELLO, block, STOP, DONE]).outcome == "ok"
     assert relayed([block]).fault is not None
 
@@ -749,7 +747,7 @@ def test_the_same_holds_for_the_other_dialects(stream: bytes, dialect: str, cuts
 @given(
     st.lists(st.one_of(deltas, st.just("ü" * 300)), min_size=1, max_size=6), st.lists(st.integers(0, 3000), max_size=12)
 )
-def test_a_stream_with_nothing_wrong_in_it_is_the_same_to_the_byte(texts: list[str], cuts: list[int]) -> None:
+def test_a_valid_stream_is_forwarded_to_the_byte(texts: list[str], cuts: list[int]) -> None:
     stream = b"".join(chat_events(*texts, usage=USAGE))
     result = in_pieces(stream, cuts)
     assert result.body == stream

@@ -18,7 +18,7 @@ STREAM = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream
 
 
 @given(st.lists(st.binary()), st.binary())
-def test_what_was_written_comes_out_whole_once_and_is_on_the_budget_meanwhile(pieces: list[bytes], last: bytes) -> None:
+def test_a_held_answer_is_taken_whole_once_and_counts_for_the_budget(pieces: list[bytes], last: bytes) -> None:
     budget = Budget(10**6)
     held = Held(10**6, budget)
     for piece in pieces:
@@ -31,7 +31,7 @@ def test_what_was_written_comes_out_whole_once_and_is_on_the_budget_meanwhile(pi
     assert (held.held, budget.used, held.take()) == (0, 0, b"")
 
 
-def test_to_a_relay_its_head_is_out_and_its_end_is_not() -> None:
+def test_a_held_answer_has_begun_and_not_ended() -> None:
     held = Held(10, Budget(10))
     assert (held.begun, held.ended, held.fault) == (True, False, None)
     with pytest.raises(AssertionError):
@@ -40,7 +40,7 @@ def test_to_a_relay_its_head_is_out_and_its_end_is_not() -> None:
     assert (held.ended, held.fault) == (False, None)
 
 
-def test_an_answer_that_broke_is_forgotten_with_all_that_tells_of_the_break() -> None:
+def test_an_answer_that_broke_is_discarded() -> None:
     budget, fault = Budget(100), StreamTruncated("Cut.")
     held = Held(100, budget)
     held.write(b"x" * 60)
@@ -48,7 +48,7 @@ def test_an_answer_that_broke_is_forgotten_with_all_that_tells_of_the_break() ->
     assert (held.ended, held.fault, held.held, budget.used, held.take()) == (True, fault, 0, 0, b"")
 
 
-def test_how_it_broke_first_is_what_counts() -> None:
+def test_the_first_fault_is_kept() -> None:
     held = Held(5, Budget(100))
     with pytest.raises(Overloaded) as caught:
         held.write(b"x" * 6)
@@ -56,7 +56,7 @@ def test_how_it_broke_first_is_what_counts() -> None:
     assert held.fault is caught.value
 
 
-def test_it_holds_as_much_as_it_may_and_not_a_byte_more() -> None:
+def test_the_limit_is_exact() -> None:
     budget = Budget(100)
     held = Held(10, budget)
     held.write(b"x" * 10)
@@ -68,7 +68,7 @@ def test_it_holds_as_much_as_it_may_and_not_a_byte_more() -> None:
     assert (held.held, budget.used) == (0, 0)
 
 
-def test_where_the_process_holds_too_much_it_says_so() -> None:
+def test_the_budget_of_the_process_bounds_a_held_answer() -> None:
     budget = Budget(15)
     held, other = Held(100, budget), Held(100, budget)
     other.write(b"x" * 10)
@@ -80,7 +80,7 @@ def test_where_the_process_holds_too_much_it_says_so() -> None:
     assert (held.held, budget.used) == (0, 10)
 
 
-def test_an_event_that_is_missing_is_reason_enough_to_throw_it_all_away() -> None:
+def test_a_lost_event_discards_the_held_answer() -> None:
     budget, fault = Budget(100), BrokenAnswer("No JSON.")
     held = Held(100, budget)
     held.write(b"x" * 60)
@@ -93,7 +93,7 @@ def test_an_event_that_is_missing_is_reason_enough_to_throw_it_all_away() -> Non
 
 
 @pytest.mark.parametrize("room", [5, 100])
-def test_once_refused_nothing_more_is_taken_and_nothing_is_raised_again(room: int) -> None:
+def test_after_a_refusal_writes_are_discarded_silently(room: int) -> None:
     budget = Budget(room)
     held = Held(5, budget)
     with pytest.raises(Overloaded):
@@ -104,7 +104,7 @@ def test_once_refused_nothing_more_is_taken_and_nothing_is_raised_again(room: in
 
 
 @pytest.mark.parametrize("leave", [Held.release, Held.detach])
-def test_what_is_thrown_away_is_off_the_budget_at_once(leave: object) -> None:
+def test_a_discarded_answer_frees_the_budget_at_once(leave: object) -> None:
     budget = Budget(100)
     held = Held(100, budget)
     held.write(b"x" * 60)
@@ -120,7 +120,7 @@ def test_what_is_thrown_away_is_off_the_budget_at_once(leave: object) -> None:
 @pytest.mark.parametrize(
     ("server", "code"), [({"maxAnswerMb": 0.1}, "answer_too_large"), ({"maxBufferedMb": 0.1}, "buffers_full")]
 )
-async def test_an_answer_too_large_to_be_held_back_is_told_once_and_is_no_failure_of_the_provider(
+async def test_an_answer_too_large_to_hold_is_an_error_and_no_failure_of_the_provider(
     server: dict[str, float], code: str
 ) -> None:
     # Pieces of any size, so that nothing is left of the bound when the error is told.

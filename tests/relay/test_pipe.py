@@ -10,7 +10,7 @@ from tests.relay.body_owner import FAULT, Client
 
 
 @given(st.lists(st.binary(min_size=1)))
-def test_a_pipe_passes_every_byte_on_as_it_comes(chunks: list[bytes]) -> None:
+def test_a_pipe_forwards_every_byte_as_it_comes(chunks: list[bytes]) -> None:
     client = Client(length=sum(map(len, chunks)))
     for number, chunk in enumerate(chunks):
         client.pipe.feed(chunk)
@@ -53,7 +53,7 @@ def test_an_answer_shorter_than_its_head_said_is_cut() -> None:
     assert client.closed
 
 
-def test_what_is_no_event_stream_cannot_follow_a_ping() -> None:
+def test_only_an_event_stream_can_follow_a_ping() -> None:
     client = Client()
     client.reply.begin(200, b"", b": ping\n\n")
     before = client.sent

@@ -41,7 +41,7 @@ def test_a_late_lf_goes_with_its_cr_and_only_once() -> None:
     assert (seams.late, seams.complete(), seams.split(b"\n")) == (None, b"", (b"", b"\n"))
 
 
-def test_a_late_lf_of_what_was_left_out_is_left_out() -> None:
+def test_a_late_lf_of_a_block_that_was_left_out_is_left_out() -> None:
     seams = Seams()
     seams.close(b"data: {\r\r", b"")
     assert (seams.late, seams.complete()) == (b"", b"")
