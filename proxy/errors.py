@@ -1,7 +1,7 @@
-"""Every error type is a decision: whose fault it is, which status the client sees, what may follow.
+"""Errors of the gateway. Each type decides who is at fault, the client's status, and whether a retry may help.
 
-No dialect's words are in here: a dialect's ``Writer`` maps the ``kind`` of an error to its own. A type exists only
-where somebody branches on it.
+A type exists only where some code branches on it. The errors have no words of a dialect: a dialect's ``Writer`` maps
+their ``kind`` to its own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ class ConfigError(Exception):
 
 
 class GatewayError(Exception):
-    """An exchange that ends in an error of our own making.
+    """An error that the gateway itself reports to the client.
 
-    ``message`` is for the client: it never holds an address, a key or a byte of the request. ``kind``, ``code`` and
-    ``param`` (the wrong member of the request) are for programs. A dialect that has no place for one leaves it out.
-    ``detail`` is for the log only. ``should_retry`` overrides what SDKs conclude from the status (the header
-    ``x-should-retry``); ``None`` leaves it to them.
+    ``message`` is for the client: it never contains an address, a key or a part of the request. ``kind``, ``code`` and
+    ``param`` (the wrong member of the request) are for programs. A dialect without a place for one leaves it out.
+    ``detail`` is for the log only. ``should_retry`` is the header ``x-should-retry``; ``None``: SDKs decide by status.
     """
 
     status = 500
@@ -57,7 +56,7 @@ class GatewayError(Exception):
 
 
 class ClientFault(GatewayError):
-    """The request is wrong; no provider was asked and none would answer otherwise."""
+    """The request is invalid. It was sent to no provider."""
 
     status = 400
     kind: ErrorKind = "invalid_request"
@@ -65,7 +64,7 @@ class ClientFault(GatewayError):
 
 
 class UpgradeRequired(ClientFault):
-    """The endpoint is served over plain HTTP only; the answer's ``Upgrade`` says so (RFC 9110 15.5.22)."""
+    """The endpoint has no WebSocket; the response has the header ``Upgrade`` (RFC 9110 15.5.22)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -88,22 +87,22 @@ class LoopDetected(GatewayError):
 
 
 class Unauthorized(GatewayError):
-    """Nobody proved who asks: the same words for a missing, an unknown, a wrong and an expired credential."""
+    """No valid credential. The message is the same for a missing, unknown, wrong or expired one."""
 
     status = 401
     kind: ErrorKind = "unauthorized"
     code = "invalid_api_key"
     realm = "sluice"
-    words = "The credential is missing or not valid. Send your key as `Authorization: Bearer sk-...`."
+    text = "The credential is missing or not valid. Send your key as `Authorization: Bearer sk-...`."
 
     def __init__(self, *, detail: str = "") -> None:
-        super().__init__(self.words, detail=detail)
+        super().__init__(self.text, detail=detail)
 
 
 class RateLimited(GatewayError):
-    """A limit of ours refuses; ``limit`` is its level (``client``), ``unit`` what it counts, ``quota`` how many.
+    """A configured limit is exceeded. ``limit`` is its level (``client``), ``unit`` what it counts.
 
-    ``burst`` is the capacity of its bucket, 0 where that is unknown.
+    ``quota`` is the configured number, ``burst`` the capacity of the bucket; 0: unknown.
     """
 
     status = 429
@@ -121,7 +120,7 @@ class RateLimited(GatewayError):
 
 
 def bound_in_words(unit: str, quota: int, burst: int = 0) -> str:
-    """A limit as a user reads it: its rate, and its burst where that is smaller. 0 leaves a number out."""
+    """A limit as text: its rate, and its burst if that is smaller. 0 leaves a number out."""
     rate = f"{quota} {_UNITS.get(unit, unit)}" if quota else _UNITS.get(unit, unit)
     return f"{rate} (at most {burst} at once)" if 0 < burst < quota else rate
 
@@ -144,7 +143,7 @@ _LEVELS = {
 
 
 class Overloaded(GatewayError):
-    """We are full, or stopping: the same request may succeed a little later."""
+    """The gateway is full or shutting down; the same request may succeed later."""
 
     status = 503
     kind: ErrorKind = "overloaded"
@@ -155,20 +154,20 @@ class Overloaded(GatewayError):
 
 
 class ShuttingDown(GatewayError):
-    """A running exchange was ended because the gateway stops."""
+    """A running exchange was ended because the gateway shuts down."""
 
     status = 503
     code = "shutting_down"
 
 
 class ClientGone(Exception):
-    """The client closed its connection: nothing can be told to it any more."""
+    """The client closed its connection; nothing can be sent."""
 
 
 class UpstreamFault(GatewayError):
-    """The provider failed us; another attempt may help.
+    """The provider failed; another attempt may help.
 
-    ``response_begun``: bytes of a response were read before it.
+    ``response_begun``: bytes of a response were received before.
     """
 
     status = 502
@@ -178,9 +177,9 @@ class UpstreamFault(GatewayError):
 
 
 class ConnectFailed(UpstreamFault):
-    """No connection: refused, unreachable, DNS, TLS, or the proxy on the way said no.
+    """No connection: refused, unreachable, DNS, TLS, or refused by a forward proxy.
 
-    ``again``: the network was unreachable or the connection reset, which the same address may get over in a moment.
+    ``again``: a new attempt at the same address may succeed (network unreachable, connection reset).
     """
 
     code = "upstream_unreachable"
@@ -191,13 +190,13 @@ class ConnectFailed(UpstreamFault):
 
 
 class ConnectionBroken(UpstreamFault):
-    """The connection died before the answer was whole."""
+    """The connection was closed before the response was complete."""
 
     code = "upstream_disconnected"
 
 
 class BrokenAnswer(UpstreamFault):
-    """The provider's bytes are not an answer: framing errors, oversized heads, empty or malformed bodies."""
+    """The provider's response is invalid: framing errors, an oversized head, an empty or malformed body."""
 
     code = "upstream_broken_answer"
 
@@ -211,7 +210,7 @@ class StreamTruncated(UpstreamFault):
 class ErrorInStream(UpstreamFault):
     """The provider answered 200 and then reported an error inside the body.
 
-    ``provider_type`` is the provider's own word for it, in its dialect.
+    ``provider_type`` is the error's type in the provider's dialect.
     """
 
     code = "upstream_error_in_stream"
@@ -219,13 +218,13 @@ class ErrorInStream(UpstreamFault):
 
 
 class UpstreamAuthFailed(UpstreamFault):
-    """The provider refused our credential; its own words never reach the client."""
+    """The provider refused the gateway's credential. Its message never reaches the client."""
 
     code = "upstream_auth_failed"
 
 
 class ClockExpired(UpstreamFault):
-    """One of the six clocks ran out; ``clock`` is its configuration name."""
+    """One of the six timeouts expired; ``clock`` is its configuration name."""
 
     status = 504
     code = "upstream_timeout"

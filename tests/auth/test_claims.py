@@ -33,7 +33,7 @@ def refusal(claims: dict[str, Any], settings: Jwt = ANY, now: float = NOW) -> st
     """The detail for the log."""
     with pytest.raises(Unauthorized) as caught:
         judged(claims, settings, now)
-    assert caught.value.message == Unauthorized.words
+    assert caught.value.message == Unauthorized.text
     return caught.value.detail
 
 

@@ -53,7 +53,7 @@ def refusal(token: str, made: Verifier | None = None) -> str:
         client_of(token, made)
     error = caught.value
     assert (error.status, error.code, error.kind) == (401, "invalid_api_key", "unauthorized")
-    assert error.message == Unauthorized.words
+    assert error.message == Unauthorized.text
     assert made.known(token) is None
     return error.detail
 

@@ -20,7 +20,7 @@ class AdminUnauthorized(Unauthorized):
     """The admin token or the session is missing or wrong."""
 
     realm = "sluice-admin"
-    words = "This needs the admin token (see the start line, or data/admin-token)."
+    text = "This needs the admin token (see the start line, or data/admin-token)."
 
 
 class SessionExpired(AdminUnauthorized):
