@@ -106,7 +106,9 @@ async def test_a_start_that_fails_ends_exactly_what_had_begun(steps: list[str]) 
         (lambda app: setattr(app, "_listen", _refuses), "control plane"),
     ],
 )
-async def test_wherever_it_fails(steps: list[str], break_: Callable[[Application], None], last: str) -> None:
+async def test_a_failure_at_any_step_ends_exactly_what_had_begun(
+    steps: list[str], break_: Callable[[Application], None], last: str
+) -> None:
     app = application()
     break_(app)
     with pytest.raises(ConfigError):

@@ -95,7 +95,7 @@ async def test_a_reload_swaps_models_and_keys(house: House) -> None:
         assert keys == ["Bearer first-key", "Bearer second-key"]
 
 
-async def test_a_running_exchange_keeps_what_it_began_with(house: House) -> None:
+async def test_a_running_exchange_keeps_its_catalog(house: House) -> None:
     gate = asyncio.Event()
     async with await house.open() as gw:
         client = await gw.client()
@@ -112,7 +112,7 @@ async def test_a_running_exchange_keeps_what_it_began_with(house: House) -> None
         assert (settled["provider"], settled["outcome"]) == ("up", "ok")
 
 
-async def test_a_bad_file_changes_nothing_and_every_mistake_is_a_line(house: House) -> None:
+async def test_a_bad_file_changes_nothing_and_logs_every_mistake(house: House) -> None:
     async with await house.open() as gw:
         house.write(models=[{"name": "two", "provider": "nobody"}], zzz=1)
         assert not await follow(gw).reload("test")
@@ -133,7 +133,7 @@ async def test_certificates_that_cannot_be_used_change_nothing(house: House, tmp
         assert told(gw, "error")[1].startswith("providers.up.tls: the certificates cannot be used")
 
 
-async def test_no_provider_left_changes_nothing_so_that_no_demo_answers_in_their_place(house: House) -> None:
+async def test_without_any_provider_left_nothing_changes(house: House) -> None:
     async with await house.open() as gw:
         house.env_file.write_text("KEY=\n")
         assert not await follow(gw).reload("test")
@@ -184,7 +184,7 @@ async def test_the_demo_gives_way_to_a_provider(house: House) -> None:
         assert await names(gw) == ["one"]
 
 
-async def test_what_is_looked_at_only_at_the_start_is_named_in_one_warning(house: House) -> None:
+async def test_changes_that_need_a_start_are_named_in_one_warning(house: House) -> None:
     async with await house.open() as gw:
         port = gw.port
         server = {"port": 1, "host": "0.0.0.0", "unixSocket": "/s", "drainSecs": 2}
@@ -197,7 +197,7 @@ async def test_what_is_looked_at_only_at_the_start_is_named_in_one_warning(house
         assert (gw.app.config.server.drain_secs, gw.app.config.server.unix_socket) == (2, "")
 
 
-async def test_the_log_takes_over_its_level_and_hides_new_and_old_secrets(house: House) -> None:
+async def test_the_log_adopts_its_level_and_hides_new_and_old_secrets(house: House) -> None:
     async with await house.open() as gw:
         gw.app.log.debug("not yet")
         house.write(logging={"level": "debug"})
@@ -305,9 +305,7 @@ async def test_a_list_at_a_url_is_refreshed(house: House, lists: Lists, monkeypa
         assert await ask(gw, "fresh") == 200
 
 
-async def test_a_refresh_that_fails_or_says_nothing_new_changes_nothing_and_is_told_once(
-    house: House, lists: Lists
-) -> None:
+async def test_a_refresh_that_fails_or_changes_nothing_is_logged_once(house: House, lists: Lists) -> None:
     house.write(modelsFile=f"{lists.upstream.url}?token=secret")
     async with await house.open() as gw:
         assert gw.app.gateway is not None
@@ -334,7 +332,7 @@ async def test_a_refresh_that_fails_or_says_nothing_new_changes_nothing_and_is_t
         assert "secret" not in str(gw.log_lines)
 
 
-async def test_a_reload_while_the_url_is_down_goes_on_with_the_last_list(house: House, lists: Lists) -> None:
+async def test_a_reload_while_the_url_is_down_keeps_the_last_list(house: House, lists: Lists) -> None:
     house.write(modelsFile=lists.upstream.url)
     async with await house.open() as gw:
         lists.status = 503
@@ -346,7 +344,7 @@ async def test_a_reload_while_the_url_is_down_goes_on_with_the_last_list(house: 
         ]
 
 
-async def test_a_start_while_the_url_is_down_goes_by_the_copy(house: House, lists: Lists) -> None:
+async def test_a_start_while_the_url_is_down_uses_the_copy(house: House, lists: Lists) -> None:
     house.write(modelsFile=lists.upstream.url)
     await house.source.load()
     lists.status = 503
@@ -382,7 +380,7 @@ async def test_sighup_loads_again(house: House) -> None:
 
 
 @pytest.mark.parametrize(("on_terminal", "stops"), [(True, True), (False, False)])
-def test_a_terminal_that_hangs_up_is_no_wish_to_load_again(on_terminal: bool, stops: bool) -> None:
+def test_a_closed_terminal_stops_the_process_instead_of_reloading(on_terminal: bool, stops: bool) -> None:
     woken: list[str] = []
     application: Any = SimpleNamespace(
         running=SimpleNamespace(follow=SimpleNamespace(wake=lambda: woken.append("woken")))
@@ -419,7 +417,7 @@ async def test_the_start_line_says_that_no_provider_is_usable() -> None:
         assert f"NOT READY: {NONE_USABLE}" in gw.lines[-1]
 
 
-async def test_cooldowns_of_keys_and_what_was_learnt_of_a_provider_survive_a_reload(house: House, up: Upstream) -> None:
+async def test_cooldowns_of_keys_and_learnt_facts_survive_a_reload(house: House, up: Upstream) -> None:
     house.write(providers={"up": {"baseUrl": up.url, "apiKeys": ["bad", "good"]}})
     async with await house.open() as gw:
         before = gw.app.gateway.catalog.providers["up"]  # type: ignore[union-attr]

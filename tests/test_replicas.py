@@ -112,7 +112,7 @@ async def test_slots_are_shared_and_those_of_a_killed_replica_come_back() -> Non
         assert await told(other, key, lambda status: status == 200, secs=20)  # a lease lives for 15 s
 
 
-async def test_a_replica_learns_of_an_open_breaker_without_failing_itself() -> None:
+async def test_a_breaker_that_opens_at_one_replica_opens_at_the_other() -> None:
     circuit = {"failureThreshold": 1, "cooldownPeriodSecs": 60, "shared": True}
     async with Upstream() as up, replicas(up, circuitBreaker=circuit) as (first, second):
         key = (await make_key(first))["key"]

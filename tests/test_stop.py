@@ -1,4 +1,4 @@
-"""The end of a process: what it still does, what it refuses, how it ends what runs, and its exit status."""
+"""The end of a process: drain, refusals, cancellation, exit status."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_an_idle_process_ends_at_once_with_status_0(number: signal.Signals
         assert not any("Traceback" in line for line in gw.lines), gw.lines
 
 
-async def test_while_it_drains_it_says_so_refuses_what_is_new_and_finishes_what_runs() -> None:
+async def test_a_drain_refuses_new_requests_and_finishes_running_ones() -> None:
     go = asyncio.Event()
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 60})) as gw:
         running, slow, kept = await gw.client(), await gw.client(), await gw.client()
@@ -104,7 +104,7 @@ async def test_while_it_drains_it_says_so_refuses_what_is_new_and_finishes_what_
         assert len(up.requests) == 2
 
 
-async def test_what_does_not_finish_in_time_is_ended_cleanly_each_in_its_way() -> None:
+async def test_requests_that_outlast_the_drain_are_ended_cleanly() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 0.3})) as gw:
         streaming, plain, early, piped, uploading = [await gw.client() for _ in range(5)]
         audio = Headers(200, [("Content-Type", "audio/mpeg"), ("Content-Length", "1000")])
@@ -156,7 +156,7 @@ async def test_a_second_signal_stops_at_once() -> None:
         assert await client.eof() == b""
 
 
-async def test_a_client_that_never_finishes_its_request_does_not_hold_the_process() -> None:
+async def test_a_client_that_never_finishes_its_request_does_not_delay_the_end() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 0.2})) as gw:
         client, silent, half = await gw.client(), await gw.client(), await gw.client()
         await client.send(client.encode("POST", CHAT, [("Content-Length", "1000")], b"{"))
@@ -257,7 +257,7 @@ async def test_two_processes_share_a_port() -> None:
                             assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
 
 
-async def test_a_port_that_is_taken_is_one_readable_line_and_status_1() -> None:
+async def test_a_port_in_use_is_one_line_and_status_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with Upstream() as up, GatewayProcess(one_provider(up), ["--port", str(port)]) as gw:
@@ -267,7 +267,7 @@ async def test_a_port_that_is_taken_is_one_readable_line_and_status_1() -> None:
             assert line.endswith("address already in use; use --port or LISTEN_PORT")
 
 
-async def test_a_taken_port_of_the_control_plane_names_its_own_setting() -> None:
+async def test_a_port_in_use_of_the_control_plane_names_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
         config = {"providers": {"up": {"baseUrl": "http://127.0.0.1:9"}}, "admin": {"listen": where}}
@@ -281,7 +281,7 @@ async def test_a_taken_port_of_the_control_plane_names_its_own_setting() -> None
 # -- in this process ---------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_dawdles_over_a_delivered_answer_is_waited_for_and_then_cut() -> None:
+async def test_a_client_slow_to_read_its_answer_is_waited_for_and_then_cut() -> None:
     async with Upstream() as up:
         gw = Gateway(one_provider(up, server={"drainSecs": 0.2}))
         async with gw:

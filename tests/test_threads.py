@@ -1,4 +1,4 @@
-"""A gateway has one thread, but while something runs in another: with two, each read and write of a token costs more."""
+"""An idle gateway has one thread: with two, each read and write of a token costs more."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_list_that_cannot_be_fetched_leaves_no_thread() -> None:
         await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the list to end")
 
 
-async def test_with_the_demo_it_has_one_too() -> None:
+async def test_with_the_demo_provider_it_has_one_thread() -> None:
     async with GatewayProcess({"demo": "auto"}) as gw:
         client = await gw.client()
         answer = await client.fetch("POST", "/v1/chat/completions", json={"messages": STREAM["messages"]})

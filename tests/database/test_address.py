@@ -1,4 +1,4 @@
-"""Where the database is."""
+"""The address of the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.database.address import Address, address_of, require
 from proxy.errors import ConfigError
 
 
-def test_without_a_url_it_is_a_file_among_the_gateways_other_files() -> None:
+def test_without_a_url_it_is_a_file_in_the_data_directory() -> None:
     assert address_of(Database(), "data") == Address("sqlite", "data/sluice.db")
 
 
@@ -25,16 +25,16 @@ def test_without_a_url_it_is_a_file_among_the_gateways_other_files() -> None:
         ("sqlite:///with%20space.db", "with space.db"),
     ],
 )
-def test_three_slashes_lead_to_a_relative_path_and_four_to_the_root(url: str, path: str) -> None:
+def test_three_slashes_begin_a_relative_path_and_four_an_absolute_one(url: str, path: str) -> None:
     assert address_of(Database(url=url), "elsewhere") == Address("sqlite", path)
 
 
-def test_both_names_of_postgresql_are_one() -> None:
+def test_both_schemes_of_postgresql_are_accepted() -> None:
     short, long = (address_of(Database(url=f"{name}://me:pw@db:5433/x"), "") for name in ("postgres", "postgresql"))
     assert short == long == Address("postgresql", "postgresql://me:pw@db:5433/x")
 
 
-def test_what_only_libpq_understands_is_left_out_and_the_rest_of_the_query_stays() -> None:
+def test_options_only_for_libpq_are_removed_from_the_query() -> None:
     url = "postgresql://db/x?sslmode=require&channel_binding=require&options=-csearch_path%3Dsluice"
     wanted = Address("postgresql", "postgresql://db/x?sslmode=require&options=-csearch_path%3Dsluice")
     assert address_of(Database(url=url), "") == wanted

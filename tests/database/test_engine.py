@@ -1,4 +1,4 @@
-"""A bound on every wait for the database, and how it fares."""
+"""Transactions, their time limit, and a database that goes away."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def running(statement: str) -> Callable[[AsyncConnection], object]:
     return work
 
 
-async def test_the_first_use_brings_the_tables_up_to_date(url: str, opened: Opener) -> None:
+async def test_the_first_use_runs_the_missing_migrations(url: str, opened: Opener) -> None:
     engine = opened(url)
     await asyncio.gather(*(engine.read(running("SELECT * FROM api_keys")) for _ in range(10)))
     assert engine.state.up
@@ -82,7 +82,7 @@ def modes_below(folder: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
 
 
-async def test_nobody_waits_longer_than_the_limit(url: str, opened: Opener) -> None:
+async def test_no_call_takes_longer_than_the_limit(url: str, opened: Opener) -> None:
     engine = opened(url, time_limit=1.0)
     await engine.ready()
 
@@ -96,7 +96,7 @@ async def test_nobody_waits_longer_than_the_limit(url: str, opened: Opener) -> N
     assert engine.state.up
 
 
-async def test_whoever_gives_up_gives_the_connection_back(url: str, opened: Opener) -> None:
+async def test_a_canceled_call_returns_its_connection(url: str, opened: Opener) -> None:
     engine = opened(url)
     await engine.ready()
     for _ in range(2 * drivers.CONNECTIONS):
@@ -114,7 +114,7 @@ async def test_whoever_gives_up_gives_the_connection_back(url: str, opened: Open
     assert await engine.read(one) == 1
 
 
-async def test_more_queries_than_connections_wait_for_each_other(url: str, opened: Opener) -> None:
+async def test_queries_beyond_the_pool_wait_for_a_connection(url: str, opened: Opener) -> None:
     engine = opened(url, time_limit=8.0)
     assert await asyncio.gather(*(engine.read(one) for _ in range(10 * drivers.CONNECTIONS))) == [1] * 50
 
@@ -133,7 +133,7 @@ async def test_closing_does_not_wait_for_what_is_stuck(url: str) -> None:
     await within(engine.close(), "the end of all connections")
 
 
-async def test_a_database_that_was_away_at_the_start_is_brought_up_to_date_at_its_return(
+async def test_a_database_that_was_down_at_the_start_is_migrated_when_it_answers(
     tmp_path: Path, opened: Opener
 ) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
@@ -149,7 +149,7 @@ async def test_a_database_that_was_away_at_the_start_is_brought_up_to_date_at_it
         assert engine.state.up
 
 
-async def test_connections_that_broke_while_nobody_used_them_are_not_noticed(tmp_path: Path, opened: Opener) -> None:
+async def test_broken_idle_connections_are_replaced(tmp_path: Path, opened: Opener) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
         engine = opened(way.url)
         await engine.ready()
@@ -159,7 +159,7 @@ async def test_connections_that_broke_while_nobody_used_them_are_not_noticed(tmp
         assert await asyncio.gather(*(engine.read(one) for _ in range(3))) == [1, 1, 1]
 
 
-async def test_a_server_that_hangs_is_given_up_and_comes_back(tmp_path: Path, opened: Opener) -> None:
+async def test_a_server_that_hangs_is_unreachable_until_it_answers(tmp_path: Path, opened: Opener) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
         engine = opened(way.url, time_limit=1.0)
         await engine.ready()
@@ -180,13 +180,13 @@ async def test_a_server_that_hangs_is_given_up_and_comes_back(tmp_path: Path, op
         assert engine.state.up
 
 
-async def test_a_wrong_database_is_told_in_the_servers_words(tmp_path: Path, opened: Opener) -> None:
+async def test_a_wrong_database_is_reported_with_the_servers_message(tmp_path: Path, opened: Opener) -> None:
     async with new_database("postgresql", tmp_path) as url:
         with pytest.raises(Unreachable, match=r'database "[a-z_0-9]+_gone" does not exist'):
             await opened(f"{url}_gone").ready()
 
 
-async def test_a_newer_database_is_a_mistake_at_the_start_and_unreachable_later(url: str, opened: Opener) -> None:
+async def test_a_newer_database_is_a_config_error_at_the_start_and_unreachable_later(url: str, opened: Opener) -> None:
     await opened(url).write(running("UPDATE sluice_revision SET version_num = '0815'"))
     engine = opened(url)
     with pytest.raises(ConfigError, match="0815"):
@@ -195,14 +195,14 @@ async def test_a_newer_database_is_a_mistake_at_the_start_and_unreachable_later(
         await engine.read(one)
 
 
-async def test_the_file_and_its_folder_are_the_gateways_alone(tmp_path: Path, opened: Opener) -> None:
+async def test_the_file_and_its_folder_are_private(tmp_path: Path, opened: Opener) -> None:
     engine = opened(f"sqlite:///{tmp_path}/data/sluice.db")
     await engine.write(running("CREATE TABLE notes (word TEXT)"))
     modes = await asyncio.to_thread(modes_below, tmp_path)
     assert modes == {"data": 0o700, "sluice.db": 0o600, "sluice.db-wal": 0o600, "sluice.db-shm": 0o600}
 
 
-async def test_a_file_that_another_process_keeps_to_itself_can_still_be_read(tmp_path: Path, opened: Opener) -> None:
+async def test_a_file_that_another_process_writes_can_be_read(tmp_path: Path, opened: Opener) -> None:
     engine = opened(f"sqlite:///{tmp_path}/keys.db", time_limit=1.0)
     await engine.ready()
     await engine.write(running("CREATE TABLE notes (word TEXT)"))
@@ -215,7 +215,7 @@ async def test_a_file_that_another_process_keeps_to_itself_can_still_be_read(tmp
     await engine.write(running("INSERT INTO notes VALUES ('in time')"))
 
 
-async def test_writers_of_one_file_that_read_first_take_turns(tmp_path: Path, opened: Opener) -> None:
+async def test_transactions_that_read_and_then_write_one_file_take_turns(tmp_path: Path, opened: Opener) -> None:
     url = f"sqlite:///{tmp_path}/keys.db"
     one_process, another = opened(url, time_limit=8.0), opened(url, time_limit=8.0)
     await one_process.write(running("CREATE TABLE counter (value INTEGER)"))

@@ -1,4 +1,4 @@
-"""How a database fares."""
+"""Health of a database: its state and its log lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Wall:
         return DatabaseHealth("the database", tell("warning"), tell("info"), lambda: self.now)  # type: ignore[arg-type]
 
 
-async def test_it_is_told_once_that_it_is_away_and_once_that_it_is_back() -> None:
+async def test_one_line_when_it_stops_answering_and_one_when_it_answers_again() -> None:
     wall = Wall()
     health = wall.health()
     health.answered(0.1)
@@ -34,7 +34,7 @@ async def test_it_is_told_once_that_it_is_away_and_once_that_it_is_back() -> Non
     ]
 
 
-async def test_the_state_says_since_when_and_how_long_the_last_answer_took() -> None:
+async def test_the_state_has_the_time_of_its_change_and_the_latency() -> None:
     wall = Wall()
     health = wall.health()
     assert health.state == DatabaseState(up=True, since=100.0, latency=None)
@@ -49,7 +49,7 @@ async def test_the_state_says_since_when_and_how_long_the_last_answer_took() -> 
     assert health.state == DatabaseState(up=True, since=110.0, latency=0.5)
 
 
-async def test_a_wall_clock_that_was_set_back_makes_no_negative_time() -> None:
+async def test_a_wall_clock_that_was_set_back_gives_no_negative_duration() -> None:
     wall = Wall()
     health = wall.health()
     health.failed("gone")

@@ -1,4 +1,4 @@
-"""The tables are brought up to date, by one at a time, and all at once or not at all."""
+"""Migrations: run by one process at a time, all or none."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_an_empty_database_gets_every_table_and_a_second_upgrade_does_noth
     assert await upgrade(address(url)) == Revisions("0001", "0001")
 
 
-async def test_the_migrations_lead_to_the_tables_of_the_code(url: str) -> None:
+async def test_the_migrations_create_the_tables_of_the_code(url: str) -> None:
     await upgrade(address(url))
 
     def differences(connection: Connection) -> list[object]:
@@ -92,7 +92,7 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(url: str) -> None:
     await engine.dispose()
 
 
-async def test_of_replicas_that_start_at_once_one_upgrades_and_the_others_find_it_done(url: str) -> None:
+async def test_of_replicas_that_start_at_once_one_runs_the_migrations(url: str) -> None:
     async with AsyncExitStack() as stack:
         replicas = [await stack.enter_async_context(replica(url)) for _ in range(3)]
         heard = await within(asyncio.gather(*(each.communicate(b"go\n") for each in replicas)), "three upgrades")
@@ -104,7 +104,7 @@ async def test_upgrades_of_one_process_take_turns_too(url: str) -> None:
     assert sorted(str(each.before) for each in found) == ["0001"] * 4 + ["None"]
 
 
-async def test_a_database_of_a_newer_version_is_refused_in_words(url: str) -> None:
+async def test_a_database_of_a_newer_version_is_refused(url: str) -> None:
     await upgrade(address(url))
     await ask(url, f"UPDATE {VERSION_TABLE} SET version_num = '0815'")
     with pytest.raises(ConfigError, match=r"its revision is 0815, which this version of Sluice does not know.*0001"):
@@ -133,7 +133,7 @@ async def test_the_version_table_of_another_application_is_left_alone(url: str) 
     assert (await upgrade(address(url))).after == "0001"
 
 
-async def test_who_has_nothing_to_do_needs_no_right_to_write(tmp_path: Path) -> None:
+async def test_without_missing_migrations_no_right_to_write_is_needed(tmp_path: Path) -> None:
     async with new_database("postgresql", tmp_path) as url:
         await upgrade(address(url))
         assert (await upgrade(address(f"{url}?default_transaction_read_only=on"))).before == "0001"

@@ -1,4 +1,4 @@
-"""The way in, for those that may never go it."""
+"""Entry points that import SQLAlchemy only when it is needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.errors import ConfigError
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_nothing_loads_sqlalchemy_before_there_is_a_database_to_open() -> None:
+def test_sqlalchemy_is_imported_only_if_a_database_is_used() -> None:
     code = "import sys, proxy.auth.keystore, proxy.auth.follower, proxy.database.opening\n"
     code += "print([name for name in ('sqlalchemy', 'alembic', 'aiosqlite', 'asyncpg') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -28,7 +28,7 @@ async def test_the_command_upgrades_the_file_of_the_configuration(tmp_path: Path
     assert (tmp_path / "data" / "sluice.db").exists()
 
 
-async def test_the_command_says_where_nobody_answered_and_never_the_password(unused_tcp_port: int) -> None:
+async def test_the_command_names_an_address_that_does_not_answer_without_its_password(unused_tcp_port: int) -> None:
     url = f"postgresql://me:secret@127.0.0.1:{unused_tcp_port}/keys"
     with pytest.raises(ConfigError) as error:
         await upgrade(Database(url=url), "data")
@@ -36,7 +36,7 @@ async def test_the_command_says_where_nobody_answered_and_never_the_password(unu
     assert "secret" not in str(error.value)
 
 
-async def test_the_command_says_which_file_is_none_of_ours(tmp_path: Path) -> None:
+async def test_the_command_names_a_file_that_is_no_database(tmp_path: Path) -> None:
     file = tmp_path / "keys.db"
     file.write_bytes(b"not a database" * 100)
     with pytest.raises(ConfigError, match=r"keys\.db cannot be used: file is not a database"):

@@ -19,7 +19,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
         yield url
 
 
-async def test_it_tells_unix_seconds_with_their_fractions_and_goes_on_within_a_transaction(url: str) -> None:
+async def test_now_is_in_unix_seconds_with_fractions_and_advances_in_a_transaction(url: str) -> None:
     engine = drivers.open_single(address(url), 5.0)
     plain = {"sqlite": "strftime('%s')", "postgresql": "extract(epoch FROM now())"}[engine.dialect.name]
     async with engine.begin() as connection:

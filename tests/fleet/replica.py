@@ -1,4 +1,4 @@
-"""One replica of a fleet, as far as breakers go: a registry, its share in Redis, a clock of its own."""
+"""One replica: a registry of breakers, shared through Redis, with a clock of its own."""
 
 from __future__ import annotations
 

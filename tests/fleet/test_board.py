@@ -57,7 +57,7 @@ def marked(endpoint: str, key: str = "one") -> BreakerUpdate:
 HELD, CLOSED, RELOADED = BreakerUpdate("one", "held", 0.0, None, "operator"), BreakerUpdate("one", "closed", 0.0), BreakerUpdate("one", "reloaded", 0.0)  # fmt: skip
 
 
-async def test_what_is_written_stands_with_its_age_at_the_time_of_reading(corner: Corner) -> None:
+async def test_a_stored_update_is_read_with_its_current_age(corner: Corner) -> None:
     await corner.write(opened(), now=20.0)
     [(age, message)] = await corner.board.read()
     assert age >= 20.0  # however long it took
@@ -65,7 +65,7 @@ async def test_what_is_written_stands_with_its_age_at_the_time_of_reading(corner
     assert stored(age, message) == BreakerMessage("me", "one", "open", age, "status_500")
 
 
-async def test_what_is_over_is_neither_written_nor_told(corner: Corner) -> None:
+async def test_an_expired_update_is_neither_stored_nor_published(corner: Corner) -> None:
     async with corner.board.subscription() as subscription:
         await corner.write(opened(), opened("two", until=90.0), now=60.0)
         assert (await corner.stands()) == {("two", ""): "open"}
@@ -74,7 +74,7 @@ async def test_what_is_over_is_neither_written_nor_told(corner: Corner) -> None:
         assert news.key == "two"
 
 
-async def test_what_is_over_in_redis_is_read_no_more_and_cleared_away(corner: Corner) -> None:
+async def test_an_expired_field_is_deleted_and_not_read(corner: Corner) -> None:
     await corner.write(HELD, opened("two"), now=59.999)
 
     async def one_is_gone() -> None:
@@ -85,7 +85,7 @@ async def test_what_is_over_in_redis_is_read_no_more_and_cleared_away(corner: Co
     assert await corner.client.hkeys(corner.hash) == ["\none"]
 
 
-async def test_nothing_is_left_of_what_nobody_reads(corner: Corner) -> None:
+async def test_the_hash_expires_with_its_last_field(corner: Corner) -> None:
     await corner.write(opened())
     assert 0 < await corner.client.pttl(corner.hash) <= 60_000
     await corner.write(marked("a"))
@@ -98,25 +98,25 @@ async def test_nothing_is_left_of_what_nobody_reads(corner: Corner) -> None:
     assert await corner.client.pttl(corner.hash) == -1
 
 
-async def test_a_reset_clears_the_deployment_and_no_other(corner: Corner) -> None:
+async def test_a_reset_deletes_only_its_deployment(corner: Corner) -> None:
     await corner.write(opened(), marked("a"), marked("b"), opened("two"), opened("not one"), marked("a", "two"))
     await corner.write(CLOSED)
     assert await corner.stands() == {("two", ""): "open", ("not one", ""): "open", ("two", "a"): "unavailable"}
 
 
-async def test_a_reload_clears_the_marks_of_the_deployment_and_no_other(corner: Corner) -> None:
+async def test_a_reload_deletes_only_missing_models_of_its_deployment(corner: Corner) -> None:
     await corner.write(opened(), marked("a"), marked("b"), marked("a", "two"), RELOADED)
     assert await corner.stands() == {("one", ""): "open", ("two", "a"): "unavailable"}
 
 
-async def test_a_hold_is_not_undone_by_an_opening_that_comes_later(corner: Corner) -> None:
+async def test_a_later_opening_does_not_replace_a_hold(corner: Corner) -> None:
     await corner.write(opened(), HELD, opened())
     assert await corner.stands() == {("one", ""): "held"}
     await corner.write(CLOSED, opened())
     assert await corner.stands() == {("one", ""): "open"}
 
 
-async def test_everything_but_a_reload_is_told_in_order(corner: Corner) -> None:
+async def test_everything_but_a_reload_is_published_in_order(corner: Corner) -> None:
     async with corner.board.subscription() as subscription:
         await corner.write(opened(), RELOADED, marked("a"), HELD, CLOSED, now=7.0)
         heard = [decode(await within(subscription.next(), "news")) for _ in range(4)]
@@ -128,7 +128,7 @@ async def test_everything_but_a_reload_is_told_in_order(corner: Corner) -> None:
     ]
 
 
-async def test_fields_that_others_left_there_are_passed_over(corner: Corner) -> None:
+async def test_unknown_fields_are_ignored(corner: Corner) -> None:
     await corner.client.hset(corner.hash, mapping={"no line": "1:0:x", "a\nb": "junk", "c\nd": "1:0:junk"})
     await corner.write(opened(), CLOSED, opened())
     read = await corner.board.read()
@@ -136,7 +136,7 @@ async def test_fields_that_others_left_there_are_passed_over(corner: Corner) -> 
     assert await corner.stands() == {("one", ""): "open"}
 
 
-async def test_names_and_codes_of_any_characters_come_through(corner: Corner) -> None:
+async def test_names_and_reasons_of_any_characters_are_kept(corner: Corner) -> None:
     update = BreakerUpdate('ü"\n\\one', "open", 0.0, 60.0, "a\nb:\0")
     await corner.write(update)
     [(age, message)] = await corner.board.read()
@@ -165,7 +165,7 @@ async def test_a_board_of_another_prefix_or_database_is_another_board(corner: Co
                 await client.close()
 
 
-async def test_a_silent_channel_is_asked_whether_it_lives(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_connection_is_tested_with_a_ping(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.001)
     async with corner.board.subscription() as subscription:
         waiting = asyncio.ensure_future(subscription.next())

@@ -79,7 +79,7 @@ async def test_what_opens_at_one_replica_opens_at_the_other_and_both_cooldowns_e
     assert b["one"].acquire(CHAT, b.now).probe
 
 
-async def test_an_opening_that_waited_to_be_sent_ends_no_later_for_it(corner: Corner) -> None:
+async def test_an_opening_that_was_sent_late_ends_no_later(corner: Corner) -> None:
     a = Replica(*corner)
     a.fail("one")
     a.clock.advance(20.0)
@@ -88,7 +88,7 @@ async def test_an_opening_that_waited_to_be_sent_ends_no_later_for_it(corner: Co
         assert b.rest("one") == pytest.approx(40.0)
 
 
-async def test_an_opening_whose_cooldown_is_over_is_nobodys_news(corner: Corner) -> None:
+async def test_an_opening_whose_cooldown_is_over_is_not_shared(corner: Corner) -> None:
     a = Replica(*corner)
     a.fail("one")
     a.clock.advance(60.0)
@@ -109,7 +109,7 @@ async def test_a_probe_that_fails_elsewhere_keeps_the_others_from_trying(pair: P
     assert b.rest("one") == pytest.approx(60.0)
 
 
-async def test_recovery_is_each_replicas_own_affair(pair: Pair) -> None:
+async def test_recovery_is_not_shared(pair: Pair) -> None:
     a, b = pair
     a.fail("one")
     await learned(b)
@@ -147,7 +147,7 @@ async def test_a_missing_model_is_missing_at_both_until_the_same_moment_and_agai
                 assert each["one"].admits(CHAT, each.now)
 
 
-async def test_what_both_find_out_adds_up(pair: Pair) -> None:
+async def test_missing_models_found_by_both_are_merged(pair: Pair) -> None:
     a, b = pair
     a.miss("one", CHAT)
     b.miss("one", EMBEDDINGS)
@@ -155,7 +155,7 @@ async def test_what_both_find_out_adds_up(pair: Pair) -> None:
         await until(lambda each=each: each["one"].missing_at.keys() == {CHAT, EMBEDDINGS}, "both endpoints")  # type: ignore[misc]
 
 
-async def test_an_operator_holds_and_frees_a_deployment_at_any_replica_for_all(pair: Pair) -> None:
+async def test_an_operators_hold_and_reset_apply_to_every_replica(pair: Pair) -> None:
     a, b = pair
     a.trip("one")
     await until(lambda: b["one"].forced_open, "the hold")
@@ -167,7 +167,7 @@ async def test_an_operator_holds_and_frees_a_deployment_at_any_replica_for_all(p
     assert not a["one"].forced_open
 
 
-async def test_an_operators_hold_is_told_where_the_breaker_was_open_already(pair: Pair) -> None:
+async def test_an_operators_hold_is_shared_even_if_the_breaker_was_open(pair: Pair) -> None:
     a, b = pair
     a.fail("one")
     await learned(b)
@@ -175,7 +175,7 @@ async def test_an_operators_hold_is_told_where_the_breaker_was_open_already(pair
     await until(lambda: b["one"].forced_open, "the hold")
 
 
-async def test_a_reset_clears_the_others_even_if_there_was_nothing_to_clear_where_it_was_said(pair: Pair) -> None:
+async def test_a_reset_applies_to_the_others_even_if_it_changes_nothing_here(pair: Pair) -> None:
     a, b = pair
     a.fail("one")
     a.miss("two", CHAT)
@@ -190,7 +190,7 @@ async def test_a_reset_clears_the_others_even_if_there_was_nothing_to_clear_wher
     await learned(b)
 
 
-async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> None:
+async def test_a_received_update_is_not_sent_again(corner: Corner, pair: Pair) -> None:
     a, b = pair
     async with witness(corner) as board, board.subscription() as subscription:
         a.fail("one")
@@ -211,7 +211,7 @@ async def test_what_is_learned_is_not_told_again(corner: Corner, pair: Pair) -> 
     assert heard[4:] == [("two", "unavailable")] * 2
 
 
-async def test_a_replica_does_not_learn_from_itself(pair: Pair) -> None:
+async def test_a_replica_ignores_its_own_messages(pair: Pair) -> None:
     a, b = pair
     a.reset("one")
     await over(a, b)
@@ -220,7 +220,7 @@ async def test_a_replica_does_not_learn_from_itself(pair: Pair) -> None:
     assert a["one"].last == Change("reset")
 
 
-async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: Corner, pair: Pair) -> None:
+async def test_names_made_up_by_clients_are_neither_sent_nor_applied(corner: Corner, pair: Pair) -> None:
     a, b = pair
     for each in pair:
         each.registry.live("made-up", unlisted=True)
@@ -235,7 +235,7 @@ async def test_names_that_clients_made_up_are_neither_told_nor_learned(corner: C
     assert made_up.state == "unavailable"
 
 
-async def test_a_deployment_that_is_not_known_yet_is_learned_of_after_a_reload(corner: Corner) -> None:
+async def test_a_deployment_added_by_a_reload_gets_the_stored_state(corner: Corner) -> None:
     async with Replica(*corner, keys=("one", "two", "new")) as a, Replica(*corner) as b:
         a.fail("new")
         await over(a, b)
@@ -259,7 +259,7 @@ async def test_after_a_reload_a_model_that_was_missing_may_be_tried_again(corner
 # --- who comes late ---------------------------------------------------------------------------------
 
 
-async def test_a_process_that_starts_knows_what_stands_before_it_serves(corner: Corner) -> None:
+async def test_a_new_process_applies_the_stored_state_before_it_serves(corner: Corner) -> None:
     a = Replica(*corner, keys=("one", "two", "three"))
     a.fail("one")
     a.miss("two", CHAT)
@@ -276,7 +276,7 @@ async def test_a_process_that_starts_knows_what_stands_before_it_serves(corner: 
         assert b["three"].forced_open
 
 
-async def test_a_process_that_starts_is_told_nothing_of_what_was_reset(corner: Corner) -> None:
+async def test_a_new_process_sees_nothing_that_was_reset(corner: Corner) -> None:
     async with Replica(*corner) as a:
         a.trip("one")
         a.miss("one", CHAT)
@@ -285,7 +285,7 @@ async def test_a_process_that_starts_is_told_nothing_of_what_was_reset(corner: C
         assert b["one"].state == "closed"
 
 
-async def test_what_waits_is_sent_when_a_process_ends(corner: Corner) -> None:
+async def test_waiting_updates_are_sent_when_a_process_ends(corner: Corner) -> None:
     async with Replica(*corner) as b:
         async with Replica(*corner) as a:
             a.trip("one")  # and it closes at once
@@ -295,7 +295,7 @@ async def test_what_waits_is_sent_when_a_process_ends(corner: Corner) -> None:
 # --- Redis comes and goes ---------------------------------------------------------------------------
 
 
-async def test_without_redis_a_replica_goes_by_what_it_sees_itself() -> None:
+async def test_without_redis_a_replica_uses_what_it_sees_itself() -> None:
     async with OwnRedis() as own:
         await own.kill()
         async with Replica(own.url, "sluice", timeout=3600.0) as a:
@@ -308,7 +308,7 @@ async def test_without_redis_a_replica_goes_by_what_it_sees_itself() -> None:
     assert a.heard["info"] == []
 
 
-async def test_redis_is_killed_and_comes_back_and_what_happened_meanwhile_travels() -> None:
+async def test_updates_during_an_outage_of_redis_are_shared_afterwards() -> None:
     async with OwnRedis() as own, Replica(own.url, "sluice") as a, Replica(own.url, "sluice") as b:
         assert a.shared.state.up
         await own.kill()
@@ -329,7 +329,7 @@ async def test_redis_is_killed_and_comes_back_and_what_happened_meanwhile_travel
         assert [len(each.heard[level]) for each in (a, b) for level in ("warning", "info", "debug")] == [1, 1, 0] * 2
 
 
-async def test_what_another_told_while_this_replica_was_cut_off_is_read_on_return() -> None:
+async def test_updates_missed_while_disconnected_are_read_on_reconnection() -> None:
     async with OwnRedis() as own, Replica(own.url, "sluice") as a, witness(Corner(own.url, "sluice")) as board:
         own_client = redis.Redis.from_url(own.url)
         await board.write([BreakerUpdate("one", "open", 0.0, 60.0, "status_500")], 0.0)
@@ -351,7 +351,7 @@ async def over_board(client: redis.Redis, key: str) -> None:
     await within(empty(), "the board to be cleared")
 
 
-async def test_a_redis_that_does_not_answer_holds_up_neither_start_nor_end_nor_a_breaker() -> None:
+async def test_a_redis_that_does_not_answer_delays_neither_start_nor_end_nor_a_breaker() -> None:
     async with OwnRedis() as own:
         own.hold()
         async with Replica(own.url, "sluice", timeout=0.02) as a:
@@ -365,7 +365,7 @@ async def test_a_redis_that_does_not_answer_holds_up_neither_start_nor_end_nor_a
             a.fail("one")
 
 
-async def test_a_redis_that_stops_answering_is_noticed_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_redis_that_stops_answering_is_detected_and_reconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.01)
     async with OwnRedis() as own, Replica(own.url, "sluice", timeout=0.2) as a, Replica(own.url, "sluice") as b:
         await until(lambda: a.shared.state.up, "a to be there")
@@ -376,7 +376,7 @@ async def test_a_redis_that_stops_answering_is_noticed_and_found_again(monkeypat
         await until(lambda: b["one"].forced_open, "the event that waited")
 
 
-async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_cleared_by_a_reload_during_an_outage_stays_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.fleet.board.HEARTBEAT_SECS", 0.01)
     async with OwnRedis() as own, Replica(own.url, "sluice", timeout=0.2) as a:
         await until(lambda: a.shared.state.up, "a to be there")
@@ -391,7 +391,7 @@ async def test_what_was_forgotten_while_redis_was_away_is_not_learned_again(monk
         assert a["one"].state == "closed"
 
 
-async def test_what_makes_no_sense_is_counted_and_passed_over(corner: Corner, pair: Pair) -> None:
+async def test_malformed_messages_are_counted_and_ignored(corner: Corner, pair: Pair) -> None:
     a, b = pair
     client = redis.Redis.from_url(corner.url)
     key = f"{{{corner.prefix}}}:breakers"

@@ -44,14 +44,14 @@ class Ear:
 # --- what is shared -----------------------------------------------------------------------
 
 
-def test_what_opens_is_told_with_the_end_of_its_cooldown_and_so_is_a_probe_that_fails() -> None:
+def test_an_opening_and_a_failed_probe_are_shared_with_the_end_of_the_cooldown() -> None:
     ear = Ear()
     ear.fail(10.0)
     ear.fail(70.0)
     assert ear.told == [("open", 10.0, 70.0, "status_500", ""), ("open", 70.0, 130.0, "status_500", "")]
 
 
-def test_recovery_is_told_to_nobody() -> None:
+def test_recovery_is_not_shared() -> None:
     ear = Ear()
     ear.fail(10.0)
     entry = ear.breaker.acquire("chat", 70.0)
@@ -60,7 +60,7 @@ def test_recovery_is_told_to_nobody() -> None:
     assert [what for what, *_ in ear.told] == ["open"]
 
 
-def test_each_endpoint_without_the_model_is_told_in_whatever_state_it_is_found() -> None:
+def test_each_endpoint_without_the_model_is_shared_in_any_state() -> None:
     ear = Ear()
     for endpoint in ("a", "b", "a"):
         ear.breaker.missing(endpoint, 1.0)
@@ -70,7 +70,7 @@ def test_each_endpoint_without_the_model_is_told_in_whatever_state_it_is_found()
     assert marks == [("a", 1.0 + UNAVAILABLE_SECS), ("b", 1.0 + UNAVAILABLE_SECS), ("c", 3.0 + UNAVAILABLE_SECS)]
 
 
-def test_a_missing_model_is_told_with_the_length_of_its_cooldown() -> None:
+def test_a_missing_model_is_shared_with_the_length_of_its_cooldown() -> None:
     ear = Ear()
     ear.breaker.policy = structs.replace(ear.breaker.policy, missing_cooldown=120.0)
     ear.breaker.missing("a", 1.0)
@@ -81,7 +81,7 @@ def test_a_missing_model_is_told_with_the_length_of_its_cooldown() -> None:
     assert (news.cooldown, news.age) == (240.0, 5.0)
 
 
-def test_an_operators_word_is_told_even_where_it_changes_nothing_here() -> None:
+def test_an_operators_change_is_shared_even_if_it_changes_nothing_here() -> None:
     ear = Ear()
     ear.breaker.reset(1.0)
     ear.fail(2.0)
@@ -97,7 +97,7 @@ def test_an_operators_word_is_told_even_where_it_changes_nothing_here() -> None:
     ]
 
 
-def test_a_reload_is_worth_a_word_only_where_it_forgets_something() -> None:
+def test_a_reload_is_an_update_only_if_it_clears_something() -> None:
     ear = Ear()
     ear.breaker.reload(1.0)
     ear.breaker.missing("a", 2.0)
@@ -105,7 +105,7 @@ def test_a_reload_is_worth_a_word_only_where_it_forgets_something() -> None:
     assert [what for what, *_ in ear.told] == ["unavailable", "reloaded"]
 
 
-def test_what_was_learned_is_told_to_nobody() -> None:
+def test_a_remote_change_is_not_shared_again() -> None:
     ear = Ear()
     ear.breaker.apply_remote("open", 10.0, 5.0, "status_500")
     ear.breaker.apply_remote("unavailable", 10.0, 5.0, "", "a")
@@ -128,7 +128,7 @@ def waiting(*words: BreakerUpdate) -> list[tuple[str, str, str]]:
     return [each.subject for each in box.waiting()]
 
 
-def test_of_one_subject_the_latest_word_waits_behind_those_of_others() -> None:
+def test_an_update_replaces_the_one_before_it_on_the_same_subject() -> None:
     box = UpdateQueue()
     first, other, latest = update("open"), update("open", "two"), update("open", at=5.0)
     for each in (first, other, latest):
@@ -136,13 +136,13 @@ def test_of_one_subject_the_latest_word_waits_behind_those_of_others() -> None:
     assert box.waiting() == [other, latest]
 
 
-def test_a_reset_makes_void_whatever_was_said_of_its_deployment_before() -> None:
+def test_a_reset_removes_waiting_updates_of_its_deployment() -> None:
     said = [update("open"), update("unavailable", endpoint="a"), update("held"), update("open", "two")]
     assert waiting(*said, update("closed")) == [("two", "open", ""), ("one", "closed", "")]
     assert waiting(update("closed"), update("open")) == [("one", "closed", ""), ("one", "open", "")]
 
 
-def test_a_reload_makes_void_only_what_was_said_of_endpoints() -> None:
+def test_a_reload_removes_waiting_updates_of_endpoints_only() -> None:
     said = [update("open"), update("unavailable", endpoint="a"), update("unavailable", "two", "a")]
     assert waiting(*said, update("reloaded")) == [
         ("one", "open", ""),
@@ -151,7 +151,7 @@ def test_a_reload_makes_void_only_what_was_said_of_endpoints() -> None:
     ]
 
 
-def test_a_word_that_changed_while_it_was_sent_waits_on() -> None:
+def test_an_update_replaced_while_it_was_sent_still_waits() -> None:
     box = UpdateQueue()
     box.put(update("open"))
     box.put(update("open", "two"))
@@ -161,7 +161,7 @@ def test_a_word_that_changed_while_it_was_sent_waits_on() -> None:
     assert box.waiting() == [later]
 
 
-def test_of_too_many_words_the_oldest_are_lost() -> None:
+def test_of_too_many_updates_the_oldest_are_lost() -> None:
     box = UpdateQueue()
     for number in range(MAX_WAITING + 2):
         box.put(update("open", str(number)))
@@ -170,7 +170,7 @@ def test_of_too_many_words_the_oldest_are_lost() -> None:
 
 
 @pytest.mark.parametrize(("until", "now", "left"), [(None, 1e9, 0.0), (60.0, 10.0, 50.0), (60.0, 60.0, -1.0)])
-def test_a_word_knows_how_long_it_stands(until: float | None, now: float, left: float) -> None:
+def test_an_update_has_its_remaining_time(until: float | None, now: float, left: float) -> None:
     assert BreakerUpdate("one", "open", 0.0, until).left(now) == left
 
 
@@ -188,7 +188,7 @@ def test_what_is_encoded_is_decoded(what: str, texts: tuple[str, str, str, str],
     assert decode(message) == BreakerMessage(origin, key, what, age, why, endpoint)  # type: ignore[arg-type]
 
 
-def test_no_moment_travels() -> None:
+def test_a_message_has_an_age_and_no_time() -> None:
     message = encode(BreakerUpdate("one", "open", 123456.0, 123516.0, "status_500"), "me", 7.5)
     told = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""} | {
         "cooldown": 0.0
@@ -213,12 +213,12 @@ VALID = {"origin": "me", "key": "one", "told": "open", "age": 1.0}
         {"why": "x" * 4001},
     ],
 )
-def test_news_with_a_member_that_makes_no_sense_is_none(changed: dict[str, object]) -> None:
+def test_a_message_with_an_invalid_member_is_none(changed: dict[str, object]) -> None:
     assert decode(msgspec.json.encode(VALID)) is not None
     assert decode(msgspec.json.encode(VALID | changed)) is None
 
 
-def test_members_of_a_later_version_are_passed_over() -> None:
+def test_members_of_a_later_version_are_ignored() -> None:
     assert decode(msgspec.json.encode(VALID | {"mood": ["bad"]})) == BreakerMessage("me", "one", "open", 1.0)
 
 
@@ -228,5 +228,5 @@ def test_members_of_a_later_version_are_passed_over() -> None:
 @example(b"[" * 100_000)
 @example(b'{"x":' + b"[" * 100_000)
 @example(b'{"origin":"a","key":"b","told":"open","age":1e999}')
-def test_no_bytes_are_too_strange_to_be_refused(message: bytes) -> None:
+def test_arbitrary_bytes_are_none(message: bytes) -> None:
     assert decode(message) is None

@@ -62,7 +62,7 @@ def put(observers: Observers, *ids: str) -> None:
         observers.put(settled(request_id=id_))
 
 
-async def test_what_ends_together_is_handed_over_together_and_in_order(observers: Observers, heard: Heard) -> None:
+async def test_exchanges_that_end_together_are_one_batch_in_order(observers: Observers, heard: Heard) -> None:
     put(observers, "a", "b", "c")
     assert heard.batches == []
     await until(lambda: heard.batches, "the exchanges to be handed over")
@@ -72,7 +72,7 @@ async def test_what_ends_together_is_handed_over_together_and_in_order(observers
     assert heard.batches[1:] == [["d"]]
 
 
-async def test_who_looks_misses_nothing_and_nothing_comes_twice(observers: Observers, heard: Heard) -> None:
+async def test_a_flush_hands_over_what_waits_exactly_once(observers: Observers, heard: Heard) -> None:
     put(observers, "a")
     observers.flush()
     assert heard.batches == [["a"]]
@@ -82,28 +82,28 @@ async def test_who_looks_misses_nothing_and_nothing_comes_twice(observers: Obser
     assert heard.batches == [["a"], ["b"]]
 
 
-async def test_while_the_loop_is_held_only_so_many_wait(observers: Observers, heard: Heard) -> None:
+async def test_a_full_batch_is_handed_over_at_once(observers: Observers, heard: Heard) -> None:
     put(observers, *map(str, range(MAX_BATCH + 3)))
     assert [len(batch) for batch in heard.batches] == [MAX_BATCH]
     observers.flush()
     assert [len(batch) for batch in heard.batches] == [MAX_BATCH, 3]
 
 
-def test_without_a_loop_each_is_handed_over_at_once(heard: Heard) -> None:
+def test_without_a_loop_each_exchange_is_handed_over_at_once(heard: Heard) -> None:
     found = Observers()
     found.lossy = (heard,)
     put(found, "a", "b")
     assert heard.batches == [["a"], ["b"]]
 
 
-async def test_what_waits_at_the_stop_and_what_ends_after_it_is_handed_over(observers: Observers, heard: Heard) -> None:
+async def test_exchanges_that_wait_at_the_stop_or_end_later_are_handed_over(observers: Observers, heard: Heard) -> None:
     put(observers, "a", "b")
     observers.attach(None)
     put(observers, "c")
     assert heard.batches == [["a", "b"], ["c"]]
 
 
-async def test_another_thread_hands_over_nothing(observers: Observers, heard: Heard) -> None:
+async def test_a_flush_in_another_thread_does_nothing(observers: Observers, heard: Heard) -> None:
     put(observers, "a")
     thread = threading.Thread(target=observers.flush)
     thread.start()
@@ -113,14 +113,16 @@ async def test_another_thread_hands_over_nothing(observers: Observers, heard: He
     assert heard.batches == [["a"]]
 
 
-async def test_a_report_that_logs_sees_itself_handed_nothing_twice(observers: Observers, heard: Heard) -> None:
+async def test_an_observer_that_flushes_gets_nothing_twice(observers: Observers, heard: Heard) -> None:
     observers.lossy = (lambda ended: observers.flush(), heard)
     put(observers, "a")
     observers.flush()
     assert heard.batches == [["a"]]
 
 
-async def test_a_defect_of_one_report_is_told_and_costs_the_others_nothing(observers: Observers, heard: Heard) -> None:
+async def test_an_exception_of_one_observer_is_reported_and_does_not_affect_the_others(
+    observers: Observers, heard: Heard
+) -> None:
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
     defect = ZeroDivisionError()
@@ -134,7 +136,7 @@ async def test_a_defect_of_one_report_is_told_and_costs_the_others_nothing(obser
     assert (heard.batches, told) == ([["a"]], [defect])
 
 
-async def test_what_waits_holds_no_body_no_catalog_and_nothing_that_a_request_was_granted(up: Upstream) -> None:
+async def test_a_waiting_exchange_has_no_body_no_catalog_and_no_reservation(up: Upstream) -> None:
     up.on(lambda request: json_answer(completion("Hello")))
     limits = {"enabled": True, "global": {"tokensPerMinute": 1_000_000}}
     async with Gateway(one_provider(up, rateLimiting=limits)) as gw:

@@ -35,14 +35,14 @@ def resolve_to(*addresses: str) -> None:
     loop.getaddrinfo = several  # type: ignore[method-assign, assignment]
 
 
-async def test_a_socket_takes_connections_and_its_port_may_be_taken_again_soon() -> None:
+async def test_a_socket_accepts_connections_and_its_port_can_be_reused_at_once() -> None:
     (sock,) = await listen("127.0.0.1", 0, 5)
     with sock, socket.create_connection(sock.getsockname()):
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
         assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
 
 
-async def test_a_port_is_shared_where_it_is_asked_for() -> None:
+async def test_a_port_can_be_shared() -> None:
     (one,) = await listen("127.0.0.1", 0, 5, reuse_port=True)
     with one:
         (two,) = await listen("127.0.0.1", one.getsockname()[1], 5, reuse_port=True)
@@ -60,14 +60,14 @@ async def test_the_addresses_of_a_name_share_a_free_port() -> None:
 
 
 @needs_ipv6
-async def test_no_host_is_every_address() -> None:
+async def test_without_a_host_it_is_every_address() -> None:
     sockets = await listen("", 0, 5)
     assert {sock.getsockname()[0] for sock in sockets} == {"0.0.0.0", "::"}
     for sock in sockets:
         sock.close()
 
 
-async def test_an_address_that_is_taken_is_named() -> None:
+async def test_an_address_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = taken.getsockname()
         with pytest.raises(OSError) as failed:
@@ -76,7 +76,7 @@ async def test_an_address_that_is_taken_is_named() -> None:
     assert failed.value.strerror == f"error while attempting to bind on address {address!r}: address already in use"
 
 
-async def test_one_address_that_is_taken_leaves_none_open() -> None:
+async def test_if_one_address_is_in_use_none_stays_open() -> None:
     with socket.create_server(("127.0.0.2", 0)) as taken:
         port = taken.getsockname()[1]
         resolve_to("127.0.0.1", "127.0.0.2")
@@ -86,14 +86,14 @@ async def test_one_address_that_is_taken_leaves_none_open() -> None:
     gc.collect()  # a socket that was forgotten would warn
 
 
-async def test_an_address_that_is_not_ours_is_left_out_where_there_is_another() -> None:
+async def test_an_address_of_another_machine_is_left_out_if_another_works() -> None:
     resolve_to("192.0.2.1", "127.0.0.1")
     (sock,) = await listen("two.example", 0, 5)
     with sock:
         assert sock.getsockname()[0] == "127.0.0.1"
 
 
-async def test_an_address_that_is_not_ours_is_an_error_where_it_is_the_only_one() -> None:
+async def test_an_address_of_another_machine_alone_is_an_error() -> None:
     with pytest.raises(OSError, match=r"'192\.0\.2\.1', 80.*cannot assign requested address"):
         await listen("192.0.2.1", 80, 5)
 

@@ -1,4 +1,4 @@
-"""The process's loop: addresses at once, names in threads that end, and libuv's own threads never begun."""
+"""The event loop: addresses without a thread, names in threads that end, and none of libuv's threads."""
 
 from __future__ import annotations
 
@@ -83,18 +83,18 @@ def unused_port() -> int:
 @pytest.mark.parametrize("host", ["127.0.0.1", b"127.0.0.1", "::1", "fe80::1%1", None])
 @pytest.mark.parametrize("port", [0, 80, "80", b"80"])
 @pytest.mark.parametrize("kind", [0, socket.SOCK_STREAM])
-async def test_an_address_is_known_at_once(host: Any, port: Any, kind: int) -> None:
+async def test_an_address_is_resolved_without_a_thread(host: Any, port: Any, kind: int) -> None:
     found = at_once(loop().getaddrinfo(host, port, type=kind))
     assert found == socket.getaddrinfo(host, port, type=kind)
 
 
-async def test_the_hints_count() -> None:
+async def test_hints_are_respected() -> None:
     found = at_once(loop().getaddrinfo(None, 80, family=socket.AF_INET, proto=6, flags=socket.AI_PASSIVE))
     assert found == [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("0.0.0.0", 80))]
 
 
 @pytest.mark.parametrize(("host", "port"), [("localhost", 80), ("localhost", "http"), ("127.0.0.1", "http")])
-async def test_a_name_is_looked_up_as_the_system_does(host: str, port: Any) -> None:
+async def test_a_name_is_resolved_as_the_system_does(host: str, port: Any) -> None:
     assert await loop().getaddrinfo(host, port) == socket.getaddrinfo(host, port)
 
 
@@ -112,7 +112,7 @@ async def test_threads_end_with_their_work() -> None:
     await until(lambda: not [t for t in threading.enumerate() if t.name.startswith("lookup-")], "the lookup's to end")
 
 
-def test_what_runs_in_threads_is_over_when_the_loop_is() -> None:
+def test_the_loop_ends_after_its_threads() -> None:
     begun, done = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -151,7 +151,7 @@ async def test_a_connection_from_an_address() -> None:
         assert await within(listener.heard, "the greeting") == b"hello"
 
 
-async def test_the_zone_of_an_address_counts() -> None:
+async def test_the_zone_of_an_address_is_used() -> None:
     host = link_local()
     async with greeting(host=host) as port:
         _, listener = await loop().create_connection(Listener, host, port)
@@ -184,7 +184,7 @@ async def test_streams_of_asyncio_connect_by_name() -> None:
         writer.close()
 
 
-async def test_one_address_after_the_other_is_tried() -> None:
+async def test_addresses_are_tried_in_turn() -> None:
     """The first of the name refuses."""
     async with greeting() as port:
         there = loop()
@@ -203,19 +203,19 @@ async def test_one_address_after_the_other_is_tried() -> None:
         assert made == [listener]
 
 
-async def test_a_refused_connection_is_the_systems_error() -> None:
+async def test_a_refused_connection_raises_the_systems_error() -> None:
     with pytest.raises(ConnectionRefusedError):
         await loop().create_connection(Listener, "localhost", unused_port())
 
 
-async def test_nothing_to_connect_to_is_an_error() -> None:
+async def test_neither_host_nor_socket_is_an_error() -> None:
     with pytest.raises(ValueError):
         await loop().create_connection(Listener)
     with socket.socket() as sock, pytest.raises(ValueError):
         await loop().create_connection(Listener, "127.0.0.1", 80, sock=sock)
 
 
-async def test_a_certificate_is_held_against_the_name(authority: Authority, tmp_path: Path) -> None:
+async def test_a_certificate_is_checked_against_the_name(authority: Authority, tmp_path: Path) -> None:
     async with greeting(authority.server_context()) as port:
         transport, listener = await loop().create_connection(
             Listener, "localhost", port, ssl=authority.client_context()

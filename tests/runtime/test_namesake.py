@@ -1,4 +1,4 @@
-"""PyPI's proxy.py, whose package is called as ours is."""
+"""PyPI's proxy.py, whose package has the same name."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_package_is_ours_and_alone() -> None:
+def test_here_the_package_is_sluices_and_alone() -> None:
     assert shadowed_by(proxy) == ""
     assert installed_beside([]) == ""
 
 
-def test_the_namesake_beside_us_is_told_with_its_version_and_what_to_do(site: Path) -> None:
+def test_an_installed_namesake_is_reported_with_its_version_and_a_remedy(site: Path) -> None:
     told = installed_beside([str(site)])
     assert "proxy.py 2.4.10" in told
     assert "pip uninstall proxy.py" in told
 
 
-async def test_the_gateway_says_at_its_start_that_the_namesake_is_installed(site: Path) -> None:
+async def test_the_gateway_warns_at_its_start_of_an_installed_namesake(site: Path) -> None:
     environ = {"PYTHONPATH": f"{ROOT}:{site}"}
     async with Upstream() as up, GatewayProcess(one_provider(up), environ=environ) as process:
         assert any("proxy.py 2.4.10 is installed beside Sluice" in line for line in process.lines)
 
 
-def test_the_command_says_so_where_the_namesake_took_our_place(tmp_path: Path) -> None:
+def test_the_command_explains_that_the_namesake_replaced_the_package(tmp_path: Path) -> None:
     package = tmp_path / "proxy"
     shutil.copytree(ROOT / "proxy", package, ignore=shutil.ignore_patterns("__pycache__", "docs_assets"))
     (package / "__init__.py").write_text('"""proxy.py"""\ndef entry_point() -> None: ...\n')

@@ -48,13 +48,13 @@ def over(thread: threading.Thread) -> bool:
     return not thread.is_alive()
 
 
-def test_what_a_call_returns_is_the_result() -> None:
+def test_the_result_is_what_the_call_returns() -> None:
     assert Workers().submit(divmod, 7, 2).result(PATIENCE) == (3, 1)
     assert Workers().submit(sorted, [1, 2], reverse=True).result(PATIENCE) == [2, 1]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
-def test_what_a_call_raises_is_the_outcome_and_the_next_one_runs(error: BaseException) -> None:
+def test_an_exception_of_a_call_is_raised_and_the_next_one_runs(error: BaseException) -> None:
     def fail() -> None:
         raise error
 
@@ -70,7 +70,7 @@ def test_a_thread_ends_when_no_work_waits() -> None:
         assert over(workers.submit(threading.current_thread).result(PATIENCE))
 
 
-def test_no_more_threads_than_the_limit_and_each_takes_what_waits(gate: Gate) -> None:
+def test_threads_do_not_exceed_the_limit_and_take_waiting_calls(gate: Gate) -> None:
     workers = Workers(2)
     running = [workers.submit(gate.pass_through) for _ in range(5)]
     gate.await_begun(2)
@@ -82,7 +82,7 @@ def test_no_more_threads_than_the_limit_and_each_takes_what_waits(gate: Gate) ->
     assert all(over(thread) for thread in threads)
 
 
-def test_work_may_ask_for_work() -> None:
+def test_a_call_may_submit_a_call() -> None:
     workers = Workers(1)
 
     def ask() -> Future[int]:
@@ -91,7 +91,7 @@ def test_work_may_ask_for_work() -> None:
     assert workers.submit(ask).result(PATIENCE).result(PATIENCE) == 1
 
 
-def test_what_is_cancelled_while_it_waits_never_runs(gate: Gate) -> None:
+def test_a_call_canceled_while_it_waits_never_runs(gate: Gate) -> None:
     workers, ran = Workers(1), threading.Event()
     first, second = workers.submit(gate.pass_through), workers.submit(ran.set)
     gate.await_begun()
@@ -102,7 +102,7 @@ def test_what_is_cancelled_while_it_waits_never_runs(gate: Gate) -> None:
     assert not ran.is_set()
 
 
-def test_an_outcome_is_kept_by_nobody_else() -> None:
+def test_a_result_is_kept_alive_only_by_its_future() -> None:
     class Failure(Exception):
         pass
 
@@ -123,14 +123,14 @@ def test_an_outcome_is_kept_by_nobody_else() -> None:
 # -- the end --------------------------------------------------------------------------------------
 
 
-def test_after_a_shutdown_nothing_is_taken() -> None:
+def test_after_a_shutdown_no_call_is_accepted() -> None:
     workers = Workers()
     workers.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
         workers.submit(int)
 
 
-def test_a_shutdown_waits_for_what_was_taken(gate: Gate) -> None:
+def test_a_shutdown_waits_for_accepted_calls(gate: Gate) -> None:
     workers = Workers(1)
     running = [workers.submit(gate.pass_through) for _ in range(3)]
     gate.await_begun()
@@ -153,7 +153,7 @@ def test_a_shutdown_need_not_wait(gate: Gate) -> None:
     assert second.result(PATIENCE) == 1
 
 
-def test_a_shutdown_may_cancel_what_has_not_begun(gate: Gate) -> None:
+def test_a_shutdown_can_cancel_calls_that_have_not_begun(gate: Gate) -> None:
     workers = Workers(1)
     first, second = workers.submit(gate.pass_through), workers.submit(int, "1")
     gate.await_begun()
@@ -164,12 +164,12 @@ def test_a_shutdown_may_cancel_what_has_not_begun(gate: Gate) -> None:
     assert over(first.result(PATIENCE))
 
 
-def test_a_call_that_hangs_does_not_hold_the_end_of_the_process() -> None:
+def test_a_call_that_hangs_does_not_delay_the_end_of_the_process() -> None:
     hanging = "import threading; from proxy.runtime.workers import Workers; Workers().submit(threading.Event().wait)"
     subprocess.run([sys.executable, "-c", hanging], cwd=ROOT, check=True, timeout=6 * PATIENCE)
 
 
-def test_many_who_submit_at_once_lose_nothing() -> None:
+def test_concurrent_submits_lose_no_call() -> None:
     workers, parts = Workers(4), 8
     heard: list[list[Future[int]]] = [[] for _ in range(parts)]
 
