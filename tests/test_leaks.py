@@ -60,15 +60,15 @@ def chunked(*pieces: bytes) -> bytes:
 
 
 END = b"0\r\n\r\n"
-WHOLE = chunked(*chat_events("HelloEvent", " world")) + END
-CUT = chunked(*chat_events("HelloEvent", done=False, finish=None))
+WHOLE = chunked(*chat_events("Hello", " world")) + END
+CUT = chunked(*chat_events("Hello", done=False, finish=None))
 
 # What the provider does, by the word in the request: the bytes, and whether it hangs up after them.
 SCENES: dict[bytes, tuple[bytes, bool]] = {
-    b"plain": (answer("200 OK", "application/json", compact(completion("HelloEvent"))), False),
-    b"closes": (answer("200 OK", "application/json", compact(completion("HelloEvent"))), True),
+    b"plain": (answer("200 OK", "application/json", compact(completion("Hello"))), False),
+    b"closes": (answer("200 OK", "application/json", compact(completion("Hello"))), True),
     b"stream": (WHOLE, False),
-    b"leaves": (chunked(chat_chunks("HelloEvent", done=False, finish=None)), False),
+    b"leaves": (chunked(chat_chunks("Hello", done=False, finish=None)), False),
     b"early": (b"", False),
     b"error": (answer("500 Oops", "application/json", b'{"error":{"message":"No"}}'), False),
     b"told": (chunked(b'data: {"error":{"message":"No"}}\n\n') + END, False),
@@ -79,7 +79,7 @@ SCENES: dict[bytes, tuple[bytes, bool]] = {
     b"surplus": (answer("200 OK", "application/json", b"{}") + b"surplus", False),
     b"moved": (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", False),
     b"binary": (answer("200 OK", "audio/mpeg", bytes(5000)), False),
-    b"upload": (answer("200 OK", "application/json", b'{"text":"HelloEvent"}'), False),
+    b"upload": (answer("200 OK", "application/json", b'{"text":"Hello"}'), False),
 }
 
 

@@ -61,16 +61,16 @@ _REQUIRED: Final = {
     "audio/speech": ["input"],
 }
 # Complete bodies to try, with OpenAI's model names.
-_CHAT: Final = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "HelloEvent!"}]}
+_CHAT: Final = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello!"}]}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "chat/completions": {**_CHAT, "stream": True},
     "chat/completions/stream": _CHAT,
     "completions": {"model": "gpt-4.1-mini", "prompt": "Once upon a time"},
-    "responses": {"model": "gpt-4.1-mini", "input": "HelloEvent!", "store": False},
-    "embeddings": {"model": "text-embedding-3-small", "input": ["HelloEvent!"]},
-    "moderations": {"model": "omni-moderation-latest", "input": "HelloEvent!"},
+    "responses": {"model": "gpt-4.1-mini", "input": "Hello!", "store": False},
+    "embeddings": {"model": "text-embedding-3-small", "input": ["Hello!"]},
+    "moderations": {"model": "omni-moderation-latest", "input": "Hello!"},
     "images/generations": {"model": "gpt-image-1", "prompt": "A sluice at dusk"},
-    "audio/speech": {"model": "gpt-4o-mini-tts", "input": "HelloEvent!", "voice": "alloy"},
+    "audio/speech": {"model": "gpt-4o-mini-tts", "input": "Hello!", "voice": "alloy"},
 }
 _FORM_MODELS: Final = {
     "audio/transcriptions": "gpt-4o-transcribe",

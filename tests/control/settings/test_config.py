@@ -20,7 +20,7 @@ FULL: dict[str, Any] = {
         "up": {
             "baseUrl": "https://example.com/v1",
             "apiKeys": ["secret-one", "secret-two"],
-            "headers": {"X-LoginBody": "secret-three"},
+            "headers": {"X-Token": "secret-three"},
         }
     },
     "models": [{"name": "m", "provider": "up"}],
@@ -40,7 +40,7 @@ def test_only_secrets_are_masked() -> None:
     found = masked(config)
     assert "secret" not in json.dumps(found).replace('"secret":', "")
     assert found["providers"]["up"]["apiKeys"] == [MASKED, MASKED]
-    assert found["providers"]["up"]["headers"] == {"X-LoginBody": MASKED}
+    assert found["providers"]["up"]["headers"] == {"X-Token": MASKED}
     assert found["providers"]["up"]["baseUrl"] == "https://example.com/v1"
     assert found["admin"]["token"] == MASKED
     assert found["auth"]["jwt"]["secret"] == MASKED
