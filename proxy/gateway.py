@@ -136,7 +136,7 @@ class Gateway(Handler[Responder]):
 
     async def flush(self, responder: Responder) -> None:
         """An answer is delivered when the client has taken it."""
-        responder.forget_request()
+        responder.release_request()
         exchange, context = responder.exchange, self._context
         flow = Flush(responder.request, context.budget, self._loop)
         try:
@@ -275,7 +275,7 @@ class Gateway(Handler[Responder]):
             self._log.error(_NO_STREAM, request_id=exchange.request_id)
             raise GatewayError(_NO_STREAM, code="hook_reply_is_no_stream")
         responder.wrap_outlet()
-        await responder.send(result)
+        await responder.send_hook_reply(result)
         return None
 
     async def _dispatch_listed(self, responder: Responder, route: Route, call: Call, pending: ListsPending) -> None:
@@ -286,4 +286,4 @@ class Gateway(Handler[Responder]):
     async def _serve_models(self, responder: Responder, route: Route) -> None:
         catalog = responder.exchange.catalog
         await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
-        await responder.models(catalog, route.path)
+        await responder.send_models(catalog, route.path)

@@ -1,4 +1,4 @@
-"""How an answer leaves: which header lines it carries, how an error is told, in every state of the reply."""
+"""Sends the answers of one exchange: header lines, router metadata, errors, in every state of the reply."""
 
 from __future__ import annotations
 
@@ -35,28 +35,32 @@ _JSON = b"Content-Type: application/json\r\n"
 _FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
-BIG_BODY = 1024 * 1024  # bytes of a request: from here on reading it takes milliseconds, and nobody may keep it long
+BIG_BODY = 1024 * 1024  # bytes of a request body; larger ones take milliseconds to parse, and are released early
 MAX_TYPE = 256  # bytes of a Content-Type that a hook gives
-_GIVEN_UP = (408, 413)  # the rest of the body is not waited for
+_GIVEN_UP = (408, 413)  # statuses after which the rest of the body is not read
 _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
 
 
-class _Own(Memo[bytes]):
-    """The gateway's own lines for an answer of this media type."""
+class _OwnLines(Memo[bytes]):
+    """The gateway's own header lines for an answer of this media type."""
 
     def judge(self, name: bytes) -> bytes:
         if name == b"text/event-stream":
             return _NOSNIFF + _UNBUFFERED
         if name.endswith((b"/json", b"+json")):
             return _NOSNIFF
-        return _NOSNIFF + _SANDBOX  # relayed content must never run as a page of ours
+        return _NOSNIFF + _SANDBOX  # relayed content must never run as a page of the gateway
 
 
-_own_lines: Final = _Own().__getitem__  # what a pure function said before
+_own_lines: Final = _OwnLines().__getitem__
 
 
 class Responder:
-    """One exchange together with the client's request: whoever handles it answers here."""
+    """One exchange with the client's request. Every answer to it is sent here, through ``outlet``.
+
+    ``body`` reads the request's body, once that began; ``call`` is the decoded body of a JSON call. ``decision`` is the
+    header line that explains the choice of the deployment, if the client asked for it.
+    """
 
     __slots__ = (
         "_deployment",
@@ -80,44 +84,44 @@ class Responder:
         self.exchange = exchange
         self.request = request
         self.route = route  # known before the body is read
-        self.outlet: Outlet = request.reply  # where every answer of the exchange goes
-        self._on_response = on_response  # until it has wrapped the outlet
+        self.outlet: Outlet = request.reply
+        self._on_response = on_response  # None once it has wrapped the outlet
         self._deployment: Deployment | None = None
-        self.body: BodyReader | None = None  # where the request's body is read, once that began
-        self.call: Call | None = None  # what it says, where it is one
-        self.decision = b""  # the header line that explains the choice, where the client asked for it
+        self.body: BodyReader | None = None
+        self.call: Call | None = None
+        self.decision = b""
 
-    def forget_request(self) -> None:
-        """Release what the client sent. No attempt may follow."""
+    def release_request(self) -> None:
+        """Release the body and the call. No attempt may follow."""
         if self.call is not None:
             self.call.release()
         if self.body is not None:
             self.body.release()
 
-    def chose(self, deployment: Deployment) -> None:
-        """The deployment that is being asked: the answer will name it."""
+    def set_deployment(self, deployment: Deployment) -> None:
+        """The answer names this deployment from now on."""
         exchange = self.exchange
         exchange.provider = deployment.provider.name
         exchange.request_model = deployment.upstream_model or exchange.model
         self._deployment = deployment
 
     @property
-    def explains(self) -> bool:
-        """Whether the client wants the choice explained."""
+    def wants_decision(self) -> bool:
+        """Whether the client asked for the header ``x-router-decision``."""
         return self.request.rare and self.request.headers.get(_DECISION, "").lower() == "true"
 
     @property
     def client_stall(self) -> float:
-        """The clock of a client that takes nothing, in seconds."""
+        """Seconds after which a client that reads nothing is disconnected."""
         return (self._deployment.clocks if self._deployment is not None else PLAIN).client_stall
 
-    def lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
-        """The header lines of a relayed answer; ``kind`` is its media type."""
+    def header_lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
+        """Header lines of an answer with the media type ``kind``. Of ``provider_lines`` none is changed."""
         exchange, deployment = self.exchange, self._deployment
         if deployment is not None and len(exchange.attempts) == 1 and not exchange.fallback_used:
-            router_lines = deployment.router_lines or router_metadata.lines(exchange, deployment)  # made once
+            router_lines = deployment.router_lines or router_metadata.header_lines(exchange, deployment)  # made once
         else:
-            router_lines = router_metadata.lines(exchange, deployment)
+            router_lines = router_metadata.header_lines(exchange, deployment)
         return b"".join(
             (
                 provider_lines,
@@ -131,15 +135,18 @@ class Responder:
         )
 
     def wrap_outlet(self) -> None:
-        """Let the hooks see the answer. They are asked once."""
+        """Let the hooks wrap the outlet. Only the first call does."""
         on_response = self._on_response
         if on_response is not None:
             self._on_response = None
             self.outlet = on_response(self.exchange, self.outlet)
 
-    async def send(self, reply: HookReply) -> None:
-        """Send the answer of a hook. Raises ClientGone."""
-        lines = b"Content-Type: %b\r\n%b" % (ascii_value(reply.full_type, MAX_TYPE), self.lines(reply.media_type))
+    async def send_hook_reply(self, reply: HookReply) -> None:
+        """Raises ClientGone, and what the iterator of a streamed body raises."""
+        lines = b"Content-Type: %b\r\n%b" % (
+            ascii_value(reply.full_type, MAX_TYPE),
+            self.header_lines(reply.media_type),
+        )
         if isinstance(reply.body, bytes):
             self.outlet.send(reply.status, lines, reply.body)
             return
@@ -150,7 +157,7 @@ class Responder:
                 await reply.body.aclose()
 
     async def _send_pieces(self, status: int, lines: bytes, pieces: AsyncIterator[bytes]) -> None:
-        """The head goes out with the first piece: what is raised before still becomes an HTTP status."""
+        """The head goes out with the first piece. What is raised before still becomes an HTTP status."""
         outlet, request = self.outlet, self.request
         async for piece in pieces:
             if not piece:
@@ -165,45 +172,44 @@ class Responder:
         else:
             outlet.send(status, lines)
 
-    def checked(self, answer: CollectedAnswer) -> AnswerInfo:
-        """What a collected answer of status 2xx tells. Raises UpstreamFault for what is none."""
+    def read_answer(self, answer: CollectedAnswer) -> AnswerInfo:
+        """Usage and model of a collected answer with status 2xx. Raises UpstreamFault for what is no answer."""
         if self.outlet.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
         assert self._deployment is not None
         return self._deployment.dialects[self.exchange.endpoint.path].reader.read_answer(answer.body)
 
-    def deliver(self, answer: CollectedAnswer, told: AnswerInfo) -> None:
-        """An answer that was ``checked``. Raises ClientGone once its usage is noted if nobody takes it any more."""
+    def send_answer(self, answer: CollectedAnswer, info: AnswerInfo) -> None:
+        """Send an answer that was read. Raises ClientGone, after the usage was noted."""
         exchange, deployment = self.exchange, self._deployment
-        exchange.usage = told.usage
-        exchange.response_model = told.model
+        exchange.usage = info.usage
+        exchange.response_model = info.model
         if self.request.gone:
             raise ClientGone
         assert deployment is not None
         body = answer.body
-        if told.strict:
+        if info.strict:
             body = exchange.endpoint.dialect.writer.with_metadata(body, router_metadata.member(exchange, deployment))
         else:
             exchange.lenient_events = 1
-        self.outlet.send(answer.status, self.lines(answer.kind, answer.lines), body)
+        self.outlet.send(answer.status, self.header_lines(answer.kind, answer.lines), body)
 
     def ping(self) -> None:
-        """Tell a client that waits for a stream's content that we wait, too.
+        """Send a comment to a client that waits for the content of a stream.
 
-        The first one is the status commit: 200 now, the content later, or an error in-band.
+        The first one is the status commit: status 200 now, then the content or an in-band error.
         """
         outlet, ping = self.outlet, self.exchange.endpoint.dialect.writer.ping
         if self.request.gone or outlet.ended:
-            return  # it happened in this turn of the loop, and what sends the pings is stopped in the next
+            return  # in this turn of the loop; the timer of the pings is stopped in the next
         if outlet.begun:
             outlet.write(comment(ping, numbered=outlet.numbered))
         else:
             self.exchange.early_status = True
-            outlet.begin(200, self.lines(b"text/event-stream", EVENT_STREAM), ping)
+            outlet.begin(200, self.header_lines(b"text/event-stream", EVENT_STREAM), ping)
 
     def epilogue(self) -> bytes:
-        """What goes before the terminal event of a stream: who answered, where the head could not or should not say,
-        and how many of its events are missing."""
+        """A comment that goes before the terminal event: the router metadata, ``b""`` if the header has it already."""
         exchange = self.exchange
         wanted = (
             exchange.early_status
@@ -213,11 +219,11 @@ class Responder:
         return self.closing_comment() if wanted else b""
 
     def closing_comment(self) -> bytes:
-        """The same, wanted or not."""
+        """The router metadata as a comment of the stream."""
         return router_metadata.comment(self.exchange, self._deployment) if self._deployment is not None else b""
 
-    async def models(self, catalog: Catalog, name: str) -> None:
-        """GET models and models/{id}. Raises ClientFault (404), ClientGone."""
+    async def send_models(self, catalog: Catalog, name: str) -> None:
+        """Answer GET models and models/{id}. Raises ClientFault (404), ClientGone."""
         access = self.exchange.access
         pages = catalog.pages
         body = pages.find(name, access) if name else pages.listed(access)
@@ -227,7 +233,7 @@ class Responder:
         await send(self.request, self.outlet, 200, self._json_lines(), body)
 
     def refuse(self, fault: GatewayError) -> None:
-        """Tell a failure: as an HTTP status, in-band once the status is out, or by a cut."""
+        """Send an error: as an HTTP status, or in-band once the status was sent."""
         self.wrap_outlet()
         exchange, outlet = self.exchange, self.outlet
         writer = exchange.endpoint.dialect.writer
@@ -245,10 +251,10 @@ class Responder:
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:
             self.request.reply.keep_alive = False
-        refuse(outlet, fault, self.lines(b"application/json"), writer)
+        refuse(outlet, fault, self.header_lines(b"application/json"), writer)
 
     def relay_error(self, answer: CollectedAnswer) -> None:
-        """The provider's own error, which is the client's affair, without credentials and names of accounts."""
+        """Send a provider's error that is the client's fault, without credentials and account names."""
         deployment, endpoint = self._deployment, self.exchange.endpoint
         body = answer.body if deployment is None else deployment.provider.redact.body(answer.body)
         dialect, writer = endpoint.dialect, endpoint.dialect.writer
@@ -266,20 +272,20 @@ class Responder:
             )
         lines = policy.to_client(answer.headers, without_type=True)
         if answer.status == 429 and b"x-should-retry" not in lines.lower():
-            lines += _FINAL  # a limit that waiting does not lift, or it would not be relayed
-        # A 401 that is relayed says what the gateway's key may not do. To a client it would mean its own key.
+            lines += _FINAL  # waiting does not lift this limit, or the error would not be relayed
+        # A relayed 401 is about the gateway's key. To a client it would mean its own key.
         status = 403 if answer.status == 401 else answer.status
-        self.outlet.send(status, _JSON + self.lines(b"application/json", lines), body)
+        self.outlet.send(status, _JSON + self.header_lines(b"application/json", lines), body)
 
     def _json_lines(self) -> bytes:
-        return _JSON + self.lines(b"application/json")
+        return _JSON + self.header_lines(b"application/json")
 
 
 def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = _NOSNIFF, writer: Writer = CHAT.writer) -> None:
     """An error response. Without a ``writer`` in OpenAI's dialect."""
     retry = b"Retry-After: %d\r\n" % fault.retry_after if fault.retry_after is not None else b""
     allow = b"Allow: %b\r\n" % fault.allow.encode() if fault.allow else b""
-    # RFC 9110 11.6.1: a 401 says how to prove who one is.
+    # RFC 9110 11.6.1: a 401 names the authentication scheme.
     ask = b'WWW-Authenticate: Bearer realm="%b"\r\n' % fault.realm.encode() if isinstance(fault, Unauthorized) else b""
     upgrade = b"Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n" if isinstance(fault, UpgradeRequired) else b""
     final = _FINAL if fault.should_retry is False else b""

@@ -1,6 +1,6 @@
-"""What a client is told of who answered: as header lines, as the member ``_router``, as a comment in a stream.
+"""Metadata for the client about who answered: header lines, the JSON member ``_router``, a comment in a stream.
 
-No address and no key: names of the configuration, kinds of failures, and the gateway's own words for them.
+It holds names of the configuration, kinds of failures and the gateway's own words, never an address or a key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Failure(Struct):
-    """One attempt that did not help."""
+    """A failed attempt."""
 
     provider: str
     model_name: str
@@ -28,17 +28,22 @@ class Failure(Struct):
 
 
 class Skipped(Struct):
-    """One deployment that was passed over: ``model`` is ``provider/name``, ``reason`` that of ``routing/plan.py``,
-    ``limit`` for a limit of the gateway's own or ``keys_resting``."""
+    """A deployment that was not tried.
+
+    ``model`` is ``provider/name``. ``reason`` is one of ``routing/plan.py``, ``limit`` for a limit of the gateway's
+    own, or ``keys_resting``.
+    """
 
     model: str
     reason: str
 
 
 class RouterMetadata(Struct):
-    """The member ``_router`` of a JSON answer. ``model_name`` is the configuration's name of the deployment;
-    ``lost_events`` is there for streams of which events are missing, because no JSON parser could read them,
-    ``skipped`` where a deployment was passed over."""
+    """The member ``_router`` of a JSON answer.
+
+    ``model_name`` is the configuration's name of the deployment. ``lost_events``: events of a stream that were left
+    out because they are no JSON. ``skipped``: deployments that were not tried.
+    """
 
     provider: str
     model_name: str
@@ -50,7 +55,7 @@ class RouterMetadata(Struct):
 
 
 def failures(exchange: Exchange) -> list[Failure]:
-    """What was tried in vain, in order."""
+    """Failed attempts, in order."""
     return [
         Failure(attempt.deployment.provider.name, attempt.deployment.name, attempt.failure, attempt.reason)
         for attempt in exchange.attempts
@@ -58,8 +63,8 @@ def failures(exchange: Exchange) -> list[Failure]:
     ]
 
 
-def lines(exchange: Exchange, deployment: Deployment | None) -> bytes:
-    """The header lines ``x-router-...``, at most 2 KB, as far as the truth is known now."""
+def header_lines(exchange: Exchange, deployment: Deployment | None) -> bytes:
+    """The header lines ``x-router-...``, at most 2 KB, as far as is known now."""
     if deployment is None:
         return b"x-router-attempts: %d\r\n" % len(exchange.attempts)
     if len(exchange.attempts) == 1 and not exchange.fallback_used:
@@ -68,7 +73,9 @@ def lines(exchange: Exchange, deployment: Deployment | None) -> bytes:
     if exchange.fallback_used:
         parts.append(b"x-router-fallback-used: true\r\n")
     if len(exchange.attempts) > 1:
-        parts += [b"x-router-errors: %b\r\n" % ascii_value(told, MAX_ERRORS) for told in _told(exchange)]
+        errors = ", ".join(f"{each.provider}/{each.model_name}={each.error}" for each in failures(exchange))
+        if errors:
+            parts.append(b"x-router-errors: %b\r\n" % ascii_value(errors, MAX_ERRORS))
     return b"".join(parts)
 
 
@@ -82,18 +89,13 @@ def member(exchange: Exchange, deployment: Deployment) -> bytes:
 
 
 def comment(exchange: Exchange, deployment: Deployment) -> bytes:
-    """The same as a comment of an event stream."""
+    """The metadata as a comment of an event stream."""
     return exchange.endpoint.dialect.writer.metadata_comment(_document(exchange, deployment))
 
 
 def decision(explained: dict[str, object]) -> bytes:
-    """The header line ``x-router-decision`` for what a plan explains."""
+    """The header line ``x-router-decision`` for the explanation of a plan."""
     return b"x-router-decision: %b\r\n" % ascii_value(_encode(explained).decode(), MAX_DECISION)
-
-
-def _told(exchange: Exchange) -> list[str]:
-    told = ", ".join(f"{failure.provider}/{failure.model_name}={failure.error}" for failure in failures(exchange))
-    return [told] if told else []
 
 
 def _document(exchange: Exchange, deployment: Deployment) -> bytes:
@@ -111,7 +113,7 @@ def _document(exchange: Exchange, deployment: Deployment) -> bytes:
 
 
 def _usual_lines(deployment: Deployment) -> bytes:
-    """The header lines of an answer that came at once."""
+    """The header lines for a first attempt that succeeded, made once for each deployment."""
     deployment.router_lines = _named(deployment) + b"x-router-attempts: 1\r\n"
     return deployment.router_lines
 

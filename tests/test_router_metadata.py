@@ -87,18 +87,18 @@ def test_a_comment_is_one_event_whatever_it_tells(reason: str) -> None:
 def test_a_plain_success_has_three_lines() -> None:
     good = deployment()
     expected = b"x-router-provider: up\r\nx-router-model: m\r\nx-router-attempts: 1\r\n"
-    assert router_metadata.lines(exchange((good, "", "")), good) == expected
-    assert router_metadata.lines(exchange((good, "", "")), good) == expected
+    assert router_metadata.header_lines(exchange((good, "", "")), good) == expected
+    assert router_metadata.header_lines(exchange((good, "", "")), good) == expected
 
 
 def test_before_anybody_was_asked_only_that_is_told() -> None:
-    assert router_metadata.lines(exchange(), None) == b"x-router-attempts: 0\r\n"
+    assert router_metadata.header_lines(exchange(), None) == b"x-router-attempts: 0\r\n"
 
 
 def test_failures_and_the_fallback_are_told_where_there_are_any() -> None:
     good, bad = deployment(), deployment("bad", "down")
     failed = exchange((bad, "rate_limited", "status 429"), (good, "", ""), fallback_used=True)
-    assert router_metadata.lines(failed, good).split(b"\r\n")[2:] == [
+    assert router_metadata.header_lines(failed, good).split(b"\r\n")[2:] == [
         b"x-router-attempts: 2", b"x-router-fallback-used: true", b"x-router-errors: down/bad=rate_limited", b"",
     ]  # fmt: skip
 
@@ -106,7 +106,7 @@ def test_failures_and_the_fallback_are_told_where_there_are_any() -> None:
 def test_names_of_any_kind_and_any_number_of_failures_stay_within_two_kilobytes_of_ascii() -> None:
     odd = deployment()
     odd.name = "ü\r\nx-evil: 1" + "é" * 500
-    lines = router_metadata.lines(exchange(*[(odd, "server_error", "status 500")] * 50, fallback_used=True), odd)
+    lines = router_metadata.header_lines(exchange(*[(odd, "server_error", "status 500")] * 50, fallback_used=True), odd)
     assert len(lines) <= 2048
     assert lines.isascii()
     assert lines.count(b"\n") == lines.count(b"\r\n") == 5
@@ -119,7 +119,7 @@ def test_nothing_that_is_told_holds_an_address_or_a_key() -> None:
     for told in (
         router_metadata.member(failed, good),
         router_metadata.comment(failed, good),
-        router_metadata.lines(failed, good),
+        router_metadata.header_lines(failed, good),
     ):
         for secret in (KEY.encode(), b"10.1.2.3", b"up-model"):
             assert secret not in told

@@ -74,7 +74,7 @@ class AttemptRun(Struct, eq=False):
         self.responder.ping()
 
     def header_lines(self, kind: bytes, provider_lines: bytes) -> bytes:
-        self.lines = lines = self.responder.lines(kind, provider_lines)
+        self.lines = lines = self.responder.header_lines(kind, provider_lines)
         return lines
 
     def epilogue(self) -> bytes:
@@ -85,7 +85,7 @@ class AttemptRun(Struct, eq=False):
             self.race.win(self.attempt)
         verdict.commit(self.attempt, self.dispatch.dispatcher.now())
         if not self.keeps_body and self.responder.call is not None:
-            self.responder.forget_request()
+            self.responder.release_request()
 
 
 async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
@@ -118,10 +118,10 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
             return None
         if answer.status >= 400:
             return outcome.refused(run, answer)
-        info = responder.checked(answer) if race is None and not run.streams_only else _checked(run, answer)
+        info = responder.read_answer(answer) if race is None and not run.streams_only else _checked(run, answer)
         attempt.ended = now = dispatcher.now()
         verdict.succeed(attempt, exchange.endpoint.path, now, collected=True)
-        responder.deliver(answer, info)
+        responder.send_answer(answer, info)
         return None
     except UpstreamFault as fault:
         exchange.error_detail = fault.detail
@@ -150,7 +150,7 @@ def _checked(run: AttemptRun, answer: CollectedAnswer) -> AnswerInfo:
         race.check(run.attempt)  # first: once another answer has begun, this one looks broken
     if run.streams_only:
         raise BrokenAnswer("The provider's answer is no event stream.")
-    info = run.responder.checked(answer)
+    info = run.responder.read_answer(answer)
     if race is not None:
         race.win(run.attempt)
     return info

@@ -126,8 +126,8 @@ class Dispatch(Struct, eq=False):
             exchange.fallback_used = True
         if plan.skip_reasons is not None or self.limited or self.keyless:
             exchange.skipped = self._skipped()
-        responder.chose(deployment)
-        if responder.request.rare and responder.explains:
+        responder.set_deployment(deployment)
+        if responder.request.rare and responder.wants_decision:
             responder.decision = attempt.decision = router_metadata.decision(plan.explain())
         # By position: a Struct made by keywords costs twice as much.
         return AttemptRun(self, attempt, responder, responder.outlet, self.deadline, self.pings)
@@ -151,7 +151,7 @@ def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> Non
         if refusal is not None:
             raise refusal
     if failure is None or failure.kind not in rules.RETURNS_ERROR:
-        if responder.explains:
+        if responder.wants_decision:
             responder.decision = router_metadata.decision(dispatch.plan.explain())
         raise exhausted(exchange, dispatch.plan, failure, dispatch.dispatcher.now(), dispatch.keyless, dispatch.limited)
     if failure.answer is not None:

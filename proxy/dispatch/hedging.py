@@ -98,5 +98,5 @@ class Hedging:
 
 def _name_winner(responder: Responder, attempt: Attempt) -> None:
     """Make the answer name the winner: the attempt that began last may be another."""
-    responder.chose(attempt.deployment)
+    responder.set_deployment(attempt.deployment)
     responder.decision = attempt.decision

@@ -140,11 +140,11 @@ class Rig:
         if result.status >= 400:
             return outcome.refused(run, result)
         try:
-            info = responder.checked(result)
+            info = responder.read_answer(result)
         except UpstreamFault as fault:
             return outcome.failed(run, fault)
         verdict.succeed(attempt, endpoint.path, self.clock.now(), collected=True)
-        responder.deliver(result, info)
+        responder.send_answer(result, info)
         return None
 
 
