@@ -316,13 +316,13 @@ async def test_a_refresh_that_fails_or_changes_nothing_is_logged_once(house: Hou
         for _ in range(3):
             assert not await follow(gw).refresh()
         assert told(gw, "warning") == [
-            f"modelsFile: {lists.upstream.url} answers with status 500; the last good list stays"
+            f"modelsFile: {lists.upstream.url} answers with status 500; the last valid list stays in use"
         ]
         lists.status, lists.says = 200, b"models: [{name: x, provider: nobody}]"
         for _ in range(3):
             assert not await follow(gw).refresh()
         assert told(gw, "warning")[1:] == [
-            f"modelsFile: {lists.upstream.url} has mistakes; the last good list stays",
+            f"modelsFile: {lists.upstream.url} has mistakes; the last valid list stays in use",
             f'{lists.upstream.url}: models[0].provider: no provider "nobody"',
         ]
         assert gw.app.gateway.catalog is catalog
@@ -340,7 +340,7 @@ async def test_a_reload_while_the_url_is_down_keeps_the_last_list(house: House, 
         assert await follow(gw).reload("test")
         assert await names(gw) == ["two", "listed"]
         assert told(gw, "warning") == [
-            f"modelsFile: {lists.upstream.url} answers with status 503; the last good list stays"
+            f"modelsFile: {lists.upstream.url} answers with status 503; the last valid list stays in use"
         ]
 
 

@@ -1,4 +1,4 @@
-"""Values that are valid and most likely wrong: what ``sluice check`` and the log say of addresses, and of keys."""
+"""Advice on values that are valid and probably wrong: addresses and keys."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from urllib.parse import urlsplit
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, KnownProvider
 from proxy.config.schema import Config, ServerSettings
 
-# Paths that are added to a base URL.
+# Paths that the gateway appends to a base URL.
 _ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses)$")
 _REFERENCE = re.compile(
     r"\$\{?(?P<shell>[A-Za-z_]\w*)\}?|%(?P<batch>[A-Za-z_]\w*)%|(os\.environ/|process\.env\.|env[./:])(?P<other>\w+)"
 )
-_PORTS = {"ollama", "lmstudio"}  # whose default port hardly any other server uses
-_OTHER_APIS = {"ollama": ("", "/api"), "lmstudio": ("", "/api/v0")}  # paths at which another API of theirs is
+_PORTS = {"ollama", "lmstudio"}  # their default ports are hardly used by other servers
+_OTHER_APIS = {"ollama": ("", "/api"), "lmstudio": ("", "/api/v0")}  # paths of their other APIs
 
 
 def key_mistake(key: str) -> str:
-    """Why ``key`` cannot be the key of a provider, ``""`` if it can. The key is not repeated."""
+    """Why ``key`` cannot be a provider's key; ``""`` if it can. Does not repeat the key."""
     if key[:1] in ("'", '"', "`") or key[-1:] in ("'", '"', "`"):
-        return "stands in quotes, which are sent as part of it; write it without them"
+        return "contains quotes, which would be sent as part of it; remove them"
     if re.match(r"(authorization\s*:|bearer\s)", key, re.IGNORECASE):
-        return 'begins with "Bearer ", which is sent anyway; write the key alone'
+        return 'begins with "Bearer ", which the gateway adds; write the key alone'
     if found := _REFERENCE.fullmatch(key):
         name = found[found.lastgroup or 0]
         return f'is the name of a variable; write "${{{name}}}"' if name.isupper() else "is the name of a variable"
@@ -32,25 +32,25 @@ def key_mistake(key: str) -> str:
 
 
 def address_mistake(address: str) -> str:
-    """Why a base URL cannot be right, ``""`` if it can."""
+    """Why a base URL cannot be right; ``""`` if it can."""
     path = urlsplit(address).path
     if found := _ENDPOINT.search(path):
-        return f"ends in {found[0]}, which is added to it; write {address.removesuffix(found[0])}"
+        return f"ends with {found[0]}, which the gateway appends; write {address.removesuffix(found[0])}"
     return ""
 
 
 def doubtful_addresses(config: Config) -> Iterator[str]:
-    """One line for each base URL that is most likely not the API's."""
+    """One line for each base URL that is probably not an API's."""
     for name, provider in config.providers.items():
         for address in provider.addresses:
             if is_own(address, config.server):
                 yield f"providers.{name}.baseUrl: {address} is the gateway's own address"
             elif expected := _expected(name, address):
-                yield f"providers.{name}.baseUrl: {address} is most likely wrong; the API is known to be at {expected}"
+                yield f"providers.{name}.baseUrl: {address} is probably wrong; the API is at {expected}"
 
 
 def is_own(address: str, server: ServerSettings) -> bool:
-    """Whether the listener of ``server`` answers at ``address``."""
+    """Whether the listener of ``server`` is at ``address``."""
     parts = urlsplit(address)
     if server.unix_socket or not server.port or (parts.port or {"http": 80, "https": 443}[parts.scheme]) != server.port:
         return False
@@ -59,7 +59,7 @@ def is_own(address: str, server: ServerSettings) -> bool:
 
 
 def _expected(name: str, address: str) -> str:
-    """Where the API is that ``address`` seems to mean, ``""`` if that is not known, or there."""
+    """The known API that ``address`` seems to mean; ``""`` if unknown or correct."""
     parts = urlsplit(address)
     for known in HOSTED.values():
         if parts.hostname == urlsplit(known.base_url).hostname:

@@ -1,4 +1,4 @@
-"""Environment variables as settings: over the file, beneath it, or not at all, and which of them is which."""
+"""Applying environment variables to the configuration, and reporting what became of each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from proxy.config.variables import VARIABLES, Values, Variable
 LABEL: Final = "environment"
 _ABSENT: Final[Any] = object()
 
-# What the file may say although a variable implies something else.
+# Values in the file that are compatible with another value that a variable implies.
 _AGREES: Final = {"auth.mode": ("any",)}
 
 
 class Report(Struct):
-    """Names of variables by what became of them; those that are unset are in none."""
+    """Names of the variables that are set, by what became of them."""
 
     in_force: list[str] = []
     overridden: list[str] = []
@@ -29,7 +29,7 @@ class Report(Struct):
     without_effect: list[str] = []
 
     def line(self) -> str:
-        """All of them on one line, ``""`` if there are none."""
+        """All of them on one line; ``""`` if there are none."""
         parts = (
             ("in force", self.in_force),
             ("overridden", self.overridden),
@@ -41,9 +41,10 @@ class Report(Struct):
 
 
 class Settings(Struct):
-    """``raw`` is the file with all that stands beneath it; ``over`` holds what wins over it, by dotted path.
+    """The file with variables applied. Keys of ``over`` and ``origins`` are dotted paths.
 
-    ``origins`` are the variables from which values of ``raw`` came, by dotted path.
+    ``raw``: the file, with variables that the file overrides. ``over``: values of variables that override the file.
+    ``origins``: the variables that values of ``raw`` came from.
     """
 
     raw: dict[Any, Any]
@@ -55,9 +56,9 @@ class Settings(Struct):
 def apply(
     raw: dict[Any, Any], environment: Mapping[str, str], config: inspect.Type, reader: ConfigReader, mistakes: Mistakes
 ) -> Settings:
-    """What ``environment`` makes of the file ``raw``, whose type is ``config``.
+    """Apply ``environment`` to the file ``raw``, whose type is ``config``.
 
-    ``reader`` converts texts and tells mistakes of the variables that win; it belongs to ``mistakes``.
+    ``reader`` converts texts, and adds mistakes of overriding variables to ``mistakes``.
     """
     settings = Settings(raw, {}, {}, Report())
     for variable in VARIABLES:
@@ -85,7 +86,7 @@ def _apply(
     values = _values(variable, text, environment, config, reader)
     if values is None:
         if not variable.wins:
-            del mistakes[told:]  # somebody else's variable may have this name: it is named, and no mistake
+            del mistakes[told:]  # another program's variable may have this name, so it is only reported
             report.not_understood.append(variable.name)
         return
     if variable.wins:
@@ -107,7 +108,7 @@ def _apply(
 def _values(
     variable: Variable, text: str, environment: Mapping[str, str], config: inspect.Type, reader: ConfigReader
 ) -> dict[str, Any] | None:
-    """Converted values by path; ``None`` after a mistake, which has been told."""
+    """Converted values by path; ``None`` after a mistake."""
     assert variable.values is not None
     try:
         found: Values = variable.values(text, environment)
@@ -126,7 +127,7 @@ def _is_overridden(variable: Variable, values: Mapping[str, Any], settings: Sett
         allowed = [_literal(value), *_AGREES.get(path, ())]
         if not (said is _ABSENT or said in allowed) or settings.over.get(path, value) != value:
             return True
-    # Where the file says the same of everything, the file is what counts, and nobody can tell.
+    # If the file has the same values, it does not matter which of them applies.
     return False
 
 
@@ -144,7 +145,7 @@ def _matters(variable: Variable, raw: Mapping[Any, Any], environment: Mapping[st
 
 
 def _at(raw: Any, path: str) -> Any:
-    """What the file says at ``path``; ``_ABSENT`` if nothing. A mistake on the way counts as something."""
+    """The value in the file at ``path``; ``_ABSENT`` if there is none. A wrong type on the way counts as a value."""
     for key in path.split("."):
         if raw is None:
             return _ABSENT
@@ -155,14 +156,14 @@ def _at(raw: Any, path: str) -> Any:
 
 
 def _put(raw: Any, path: list[str], value: Any) -> dict[Any, Any]:
-    """A copy of ``raw`` with ``value`` at ``path``; what is on the way is a mapping or nothing."""
+    """A copy of ``raw`` with ``value`` at ``path``, where mappings are missing."""
     key, *rest = path
     below = raw or {}
     return {**below, key: _put(below.get(key), rest, value) if rest else value}
 
 
 def _literal(value: Any) -> Any:
-    """``value`` as it is written in the file: what comes out of the environment is not looked into again."""
+    """``value`` escaped for the file: references in environment variables are not expanded."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     return [_literal(item) for item in value] if isinstance(value, list) else value

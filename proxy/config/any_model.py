@@ -1,4 +1,4 @@
-"""Which providers take names of models that the configuration does not know."""
+"""Providers that accept names of models which are not configured."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from proxy.config.schema import Config
 
 
 def any_model(config: Config) -> frozenset[str]:
-    """The names of the providers that such a name is handed on to.
+    """Names of the providers that accept any model name.
 
-    By default those without models in the configuration, unless one is there as the fallback of others only: a
-    client's slip must not be answered, and billed, by the fallback.
+    By default these are providers without configured models. A provider that is only the fallback is not among them: a
+    typing error of a client must not be answered, and billed, by the fallback.
     """
     listed = {model.provider for model in config.models}
     only = fallback_only(config)
@@ -23,7 +23,7 @@ def any_model(config: Config) -> frozenset[str]:
 
 
 def fallback_only(config: Config) -> str:
-    """The provider that is configured as the fallback of others and for nothing else; ``""``: there is none."""
+    """The provider that is configured only as the fallback of others; ``""``: there is none."""
     fallback = config.routing.fallback
     name = fallback.provider if fallback is not None else ""
     if name not in config.providers or len(config.providers) == 1 or config.providers[name].any_model is True:

@@ -1,7 +1,4 @@
-"""Where replicas share what they know: the texts that name Redis and the database.
-
-A password may stand in each of them, so that no complaint repeats any of it.
-"""
+"""Checks of Redis and database URLs. They may contain passwords, so no complaint repeats them."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ def redis_url(text: str) -> str:
     parts = _split(text, "redis://, rediss:// or unix://", ("redis", "rediss", "unix"))
     if parts.scheme == "unix":
         if len(parts.path) < 2:
-            raise ValueError("expected the socket's path, as in unix:///run/redis/redis.sock")
+            raise ValueError("expected a path, as in unix:///run/redis/redis.sock")
         return text
     if not parts.hostname:
-        raise ValueError("names no host (what is special in a password is percent-encoded)")
+        raise ValueError("has no host (percent-encode special characters of a password)")
     if not _REDIS_NUMBER.fullmatch(parts.path):
-        raise ValueError("the path is the database's number, as in redis://127.0.0.1:6379/0")
+        raise ValueError("the path must be the number of a database, as in redis://127.0.0.1:6379/0")
     return text
 
 
 def redis_prefix(text: str) -> str:
-    # Braces would be a second hash tag: all keys have to be in one slot of a cluster.
+    # Braces would be a second hash tag, and all keys must be in one slot of a cluster.
     if not _PREFIX.fullmatch(text):
-        raise ValueError("a prefix has letters, digits and . _ - : only")
+        raise ValueError("a prefix may contain only letters, digits and . _ - :")
     return text
 
 
@@ -41,7 +38,7 @@ def database_url(text: str) -> str:
     if parts.netloc or len(parts.path) < 2 or not text.startswith("sqlite:///"):
         raise ValueError("expected a file, as in sqlite:///data/sluice.db (sqlite://// for a path from the root)")
     if ":memory:" in text or parts.query:
-        raise ValueError("expected a file: what is in memory only is lost with the process")
+        raise ValueError("expected a file: a database in memory is lost when the process ends")
     return text
 
 
@@ -52,11 +49,11 @@ def _split(text: str, expected: str, schemes: tuple[str, ...]) -> SplitResult:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError("is no valid address (what is special in a password is percent-encoded)") from None
+        raise ValueError("is not a valid URL (percent-encode special characters of a password)") from None
     if parts.scheme not in schemes or not text.startswith(f"{parts.scheme}://"):
-        raise ValueError(f"expected an address that begins with {expected}")
+        raise ValueError(f"expected a URL that begins with {expected}")
     if parts.fragment or "#" in text:
-        raise ValueError("must not hold a #: in a password it is %23")
+        raise ValueError("must not contain a #; in a password write %23")
     if port == 0:
-        raise ValueError("names no usable port")
+        raise ValueError("has no usable port")
     return parts

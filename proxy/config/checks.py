@@ -1,7 +1,7 @@
-"""What a text has to be beyond its type, one function for each ``kind`` of the schema.
+"""Checks of texts beyond their type, one function for each ``kind`` in ``types.py``.
 
-A check takes the text and returns it in its normal form, or raises ``ValueError`` with the complaint. No
-complaint repeats a text in which a secret may stand.
+A check returns the text in its normal form, or raises ``ValueError`` with the complaint. Complaints do not repeat
+texts that may contain a secret.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ RESERVED_PATHS = frozenset({"admin", "auth", "docs", "health", "metrics", "proxy
 
 def name(text: str) -> str:
     if not text.isprintable() or text != text.strip():
-        raise ValueError("must not begin or end with a space or hold control characters")
+        raise ValueError("must not begin or end with a space or contain control characters")
     return text
 
 
 def new_provider(text: str) -> str:
-    # It stands in paths (/proxy/{provider}/...) and before the slash in provider/model.
+    # Used in paths (/proxy/{provider}/...) and in provider/model.
     if not _PROVIDER.fullmatch(text):
-        raise ValueError("a provider's name has letters, digits, dots, dashes and underscores only")
+        raise ValueError("a provider's name may contain only letters, digits, dots, dashes and underscores")
     return text
 
 
@@ -63,25 +63,25 @@ def base_url(text: str) -> str:
 
 
 def _not_a_query(text: str) -> str:
-    """What is wrong with the query of a base URL, ``""`` if nothing is: Azure wants ``api-version`` there."""
+    """What is wrong with the query of a base URL; ``""``: nothing. Azure needs ``api-version`` there."""
     if "#" in text or not text.isascii() or not text.isprintable() or " " in text:
         return "the query must be printable ASCII text without spaces and #"
     for parameter in filter(None, text.split("&")):
         if _SECRET_PARAMETER.search(parameter.partition("=")[0]):
-            return "must not hold a credential in its query: it belongs into apiKey or headers"
+            return "must not contain a credential in its query; put it into apiKey or headers"
     return ""
 
 
 def is_url(text: str) -> bool:
-    """Whether a text that may name a file or an address is an address."""
+    """Whether a text that names a file or a URL is a URL."""
     return text.lower().startswith(("http://", "https://"))
 
 
 def list_url(text: str) -> str:
-    # Unlike a provider's address it may have a query: signed links do.
+    # May have a query with a credential, as signed links do.
     address, _, query = text.partition("?")
     if "@" in address:
-        raise ValueError("must not hold a user or password")
+        raise ValueError("must not contain a user or password")
     if "#" in text or " " in query or not query.isascii() or not query.isprintable():
         raise ValueError("must be printable ASCII text without spaces and #")
     if complaint := _not_an_address(address):
@@ -91,20 +91,20 @@ def list_url(text: str) -> str:
 
 def _not_an_address(text: str) -> str:
     if re.search(r"[\s\\\x00-\x1f\x7f]", text):
-        return "must not hold spaces, backslashes or control characters"
+        return "must not contain spaces, backslashes or control characters"
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return "is no valid address"
+        return "is not a valid URL"
     if parts.scheme not in ("http", "https") or not text.lower().startswith(f"{parts.scheme}://"):
-        return "expected an address that begins with http:// or https://"
+        return "expected a URL that begins with http:// or https://"
     if "@" in parts.netloc:
-        return "must not hold a user or password: credentials belong into apiKey or headers"
+        return "must not contain a user or password; put credentials into apiKey or headers"
     if not host or port == 0:
-        return "names no host" if not host else "names no usable port"
+        return "has no host" if not host else "has no usable port"
     if "#" in text:
-        return "must not hold a #"
+        return "must not contain a #"
     return _unclean(parts.path)
 
 
@@ -112,7 +112,7 @@ def _unclean(path: str) -> str:
     if not path.isascii():
         return "the path must be percent-encoded"
     if "//" in path or any(segment in (".", "..") for segment in unquote(path).split("/")):
-        return "the path must not hold empty or dot segments"
+        return "the path must not contain empty or dot segments"
     return ""
 
 
@@ -133,7 +133,7 @@ def listen_host(text: str) -> str:
 
 def allowed_host(text: str) -> str:
     if text != "*" and not _HOST.fullmatch(text.removeprefix("*.")):
-        raise ValueError("expected a host name as it stands in a URL, without scheme and port")
+        raise ValueError("expected a host name as in a URL, without scheme and port")
     return text.lower()
 
 
@@ -149,38 +149,38 @@ def origin(text: str) -> str:
         )
     host, port = found["host"], found["port"]
     if not host.isascii():
-        raise ValueError("browsers write this host with xn-- (punycode), and so must the origin")
+        raise ValueError("write this host with xn-- (punycode), as browsers send it")
     if "*" in host and host != "*" and not re.fullmatch(r"\*(\.[a-z0-9_-]+)+", host):
-        raise ValueError('can match no origin: a "*" stands before the first dot of the host, or for the port')
+        raise ValueError('cannot match any origin: "*" is allowed before the first dot of the host, or as the port')
     if not re.fullmatch(r"[a-z0-9._*-]+|\[.*\]", host) or ((port or "").isdigit() and int(port) > 65535):
-        raise ValueError("can match no origin: its host or port is not valid")
+        raise ValueError("cannot match any origin: its host or port is not valid")
     return origin
 
 
 def header(text: str) -> str:
     if not _TOKEN.fullmatch(text):
-        raise ValueError("is no header name")
+        raise ValueError("is not a valid header name")
     if text.lower() in CONNECTION_HEADERS:
-        raise ValueError("this header belongs to the connection and cannot be set")
+        raise ValueError("the gateway sets this header itself")
     return text
 
 
 def forward_header(text: str) -> str:
     if header(text).lower() in CREDENTIAL_HEADERS:
-        raise ValueError(f"{text} carries a client's credential and is never passed on")
+        raise ValueError(f"{text} contains a client's credential and is never forwarded")
     return text
 
 
 def header_value(text: str) -> str:
     if not text.isascii() or not text.replace("\t", " ").isprintable():
-        raise ValueError("a header's value is printable ASCII text on one line")
+        raise ValueError("a header value must be printable ASCII text on one line")
     return text.strip()
 
 
 def key(text: str) -> str:
-    key = text.strip()  # a newline at the end of a pasted key helps nobody
+    key = text.strip()  # pasted keys may end with a newline
     if not key.isascii() or not key.isprintable():
-        raise ValueError("a key is printable ASCII text on one line")
+        raise ValueError("a key must be printable ASCII text on one line")
     return key
 
 
@@ -206,13 +206,13 @@ def hook(text: str) -> str:
 def key_hash(text: str) -> str:
     hash_ = text.strip().lower()
     if not _KEY_HASH.fullmatch(hash_):
-        # It may be the key itself, so not a word of it.
-        raise ValueError("expected sha256: and 64 hexadecimal digits, as `sluice key hash` prints them")
+        # The text may be the key itself, so it is not repeated.
+        raise ValueError("expected sha256: and 64 hexadecimal digits, as printed by `sluice key hash`")
     return hash_
 
 
 def moment(text: str) -> str:
-    """``""``, or ISO 8601 in UTC. A date is its first moment."""
+    """``""``, or ISO 8601 in UTC. A date is midnight."""
     if not text:
         return ""
     complete = f"{text}T00:00:00+00:00" if _DATE.fullmatch(text) else text
@@ -222,11 +222,11 @@ def moment(text: str) -> str:
             return found.astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         raise ValueError("expected a date, or a time such as 2030-12-31T18:00:00Z") from None
-    raise ValueError("says no time zone: end it with Z for UTC, or with one such as +02:00")
+    raise ValueError("has no time zone: append Z for UTC, or an offset such as +02:00")
 
 
 def network(text: str) -> str:
-    """``unix``, an address or a network in its shortest form; IPv4 within IPv6 is IPv4, as peers are."""
+    """``unix``, an address, or a network, in the shortest form. IPv4-mapped IPv6 becomes IPv4."""
     if text.lower() == "unix":
         return "unix"
     try:
@@ -242,7 +242,7 @@ def listen_address(text: str) -> str:
     """``host:port`` or ``unix:path``."""
     if text.startswith("unix:"):
         if len(text) == len("unix:"):
-            raise ValueError("unix: wants a path behind it")
+            raise ValueError("expected a path after unix:")
         return text
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
@@ -252,25 +252,25 @@ def listen_address(text: str) -> str:
 
 def working_folder(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("must not hold control characters")
+        raise ValueError("must not contain control characters")
     if Path(text).exists() and not Path(text).is_dir():
-        raise ValueError(f"is no folder: {text}")
+        raise ValueError(f"is not a folder: {text}")
     return text
 
 
-# Kinds of text that nobody may read.
+# Kinds of text that are secret.
 SECRET: Final[dict[str, type[Secret]]] = {
     "key": Secret,
     "key hash": Secret,
     "header value": Secret,
     "redis url": SecretUrl,
     "database url": SecretUrl,
-    "file or url": SecretUrl,  # of a file all is shown
+    "file or url": SecretUrl,  # paths of files are shown
 }
 
 
 def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Check]:
-    """Every kind's check, for a file in ``folder`` and these providers (``None``: not known, any will do)."""
+    """All checks by kind, for a file in ``folder``. ``providers``: known names; ``None``: any name is accepted."""
 
     def file(text: str) -> str:
         path = folder / text

@@ -1,4 +1,4 @@
-"""The environment: the process's own, an optional ``.env`` beneath it, and ``${VAR}`` in values."""
+"""The environment: the process's variables, an optional ``.env`` file, and ``${VAR}`` in values."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _REFERENCE = re.compile(
 
 
 class Substituted(Struct, frozen=True):
-    """A value after substitution. ``whole``: it is one reference and nothing else.
+    """A value after substitution.
 
-    ``names`` are the variables that it refers to, ``unset`` those of them that are missing without a default.
+    ``whole``: the value was exactly one reference. ``names``: referenced variables. ``unset``: those of them that are
+    missing and have no default.
     """
 
     text: str
@@ -36,10 +37,9 @@ class Substituted(Struct, frozen=True):
 
 
 def substitute(text: str, environment: Mapping[str, str]) -> Substituted:
-    """Put variables into ``text``, once: what comes out of the environment is not looked into again.
+    """Replace references to variables, once: values of variables are not expanded again.
 
-    As in a shell, ``:-default`` holds for an empty variable too. Raises ``ValueError`` for a ``${`` that
-    opens no reference.
+    As in a shell, ``:-default`` also applies to an empty variable. Raises ``ValueError`` for an incomplete ``${``.
     """
     names: list[str] = []
     unset: list[str] = []
@@ -63,9 +63,10 @@ def substitute(text: str, environment: Mapping[str, str]) -> Substituted:
 
 
 class Environment(Struct, frozen=True):
-    """``variables`` of both sources without those that hold a placeholder (see ``texts``): these are unset.
+    """Variables of the process and of the ``.env`` file.
 
-    ``file`` are the names in the env file, ``placeholders`` those that were dropped.
+    Variables with a placeholder value (see ``texts``) are treated as unset: their names are in ``placeholders``.
+    ``file``: names in the ``.env`` file.
     """
 
     variables: dict[str, str]
@@ -74,7 +75,7 @@ class Environment(Struct, frozen=True):
 
 
 def gather(environ: Mapping[str, str], env_file: Path | None, mistakes: Mistakes) -> Environment:
-    """Both sources as one; the process's own variables win over those of the file."""
+    """Merge both sources. The process's variables override the file's."""
     file = _read(env_file, mistakes) if env_file is not None else {}
     found: dict[str, str] = {}
     dropped: list[str] = []

@@ -1,4 +1,4 @@
-"""Who can reach the listener without a credential: the network, and web pages."""
+"""Who can reach the listener without a credential: other machines and web pages."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def is_local(server: ServerSettings) -> bool:
 
 
 def is_open(server: ServerSettings, auth: Auth) -> bool:
-    """Whether other machines can reach the listener and need no credential."""
+    """Whether other machines can reach the listener without a credential."""
     return auth.mode == "none" and not is_local(server)
 
 
 def refusal(config: Config, *, insecure: bool) -> str:
-    """Why the gateway must not listen there, ``""`` if it may. ``insecure``: the command line allows it."""
+    """Why the gateway refuses to listen; ``""`` if it may. ``insecure``: the command line allows it."""
     server = config.server
     if insecure or server.insecure or not is_open(server, config.auth):
         return ""
     return (
-        f"server.host: {server.host} is reachable from other machines, and nobody is asked for a key;"
-        " set auth.mode, listen on 127.0.0.1, or set LISTEN_INSECURE=true (--insecure) if that is what you want"
+        f"server.host: {server.host} is reachable from other machines, and authentication is off;"
+        " set auth.mode, listen on 127.0.0.1, or set LISTEN_INSECURE=true (--insecure) to allow it"
     )
 
 
 def open_to_pages(config: Config) -> Iterator[str]:
-    """One line for each setting that lets any web page spend the keys of the providers."""
+    """One line for each setting that lets any web page use the providers' keys."""
     server = config.server
     for key, values in (("allowedHosts", server.allowed_hosts), ("corsOrigins", server.cors_origins)):
         if "*" in values and config.auth.mode == "none":
-            yield f'server.{key}: with "*" any web page can use this gateway, as auth.mode is none'
+            yield f'server.{key}: "*" lets any web page use this gateway, since auth.mode is none'

@@ -1,4 +1,4 @@
-"""Keeps what runs at what the files and the URL say."""
+"""Reloading the configuration when files or the URL change."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ NEWS = "the list of models has changed"
 
 
 class Runner(Protocol):
-    """Who runs on a configuration."""
+    """Applies configurations."""
 
     async def take(self, loaded: Loaded, why: str) -> None:
-        """Put it in force. Raises ``ConfigError``; then nothing has changed."""
+        """Apply a configuration. Raises ``ConfigError``, and then changes nothing."""
 
     def keep(self, why: str, mistakes: list[str]) -> None:
-        """What there is to load cannot be used: one line each. What runs stays."""
+        """Report a configuration with mistakes, one line each. The present one stays."""
 
     def notice(self, line: str) -> None:
-        """Something worth knowing, while nothing changes."""
+        """Report a notice without a change."""
 
 
 class Follow:
-    """Loads when it is woken, when a file has changed, and when the list at the URL is due.
+    """Reloads when it is woken, when a file has changed, and when the model list is due.
 
-    ``config`` is what runs; files are looked at every ``POLL_SECS``.
+    ``config`` is the present configuration. Files are checked every ``POLL_SECS``.
     """
 
     def __init__(self, source: Source, runner: Runner, config: Config) -> None:
@@ -49,11 +49,11 @@ class Follow:
         self._refresh_at = 0.0
 
     def wake(self) -> None:
-        """Load again soon: the operator's wish, and so even if nothing seems to have changed."""
+        """Reload soon, even if nothing has changed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until canceled."""
         time = asyncio.get_running_loop().time
         self._plan_refresh()
         while True:
@@ -71,12 +71,12 @@ class Follow:
                 await self.refresh()
 
     async def reload(self, why: str) -> bool:
-        """Load everything and put it in force. Whether that was possible."""
+        """Load and apply everything; whether that succeeded."""
         async with self._turn:
             return await self._guard(self._load(why), why)
 
     async def refresh(self) -> bool:
-        """Ask the URL, and load if it says anything new. Whether something else is in force now."""
+        """Fetch the model list, and apply it if it has changed; whether it was applied."""
         async with self._turn:
             return await self._guard(self._load_news(), NEWS)
 
@@ -98,7 +98,7 @@ class Follow:
         return True
 
     async def _guard(self, loading: Awaitable[bool], why: str) -> bool:
-        """What ``loading`` says; whatever it raises is told, and must not end the following."""
+        """The result of ``loading``; ``False`` after an error, which is reported."""
         try:
             return await loading
         except FetchFailed as failure:

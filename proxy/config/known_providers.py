@@ -1,6 +1,6 @@
-"""Known providers: address, key variable and the page that documents both.
+"""Table of known providers: base URL, variable of the key, and documentation.
 
-A provider of one of these names needs no ``baseUrl`` in the configuration. Without a ``providers`` section, every
+A provider with one of these names needs no ``baseUrl`` in the configuration. Without a ``providers`` section, every
 provider whose key variable is set is configured.
 """
 
@@ -13,9 +13,9 @@ from msgspec import Struct
 
 
 class KnownProvider(Struct, frozen=True):
-    """``key_variable`` is ``""`` for local servers, which need no key. ``source`` is the documentation page.
+    """``key_variable`` is ``""`` for local servers without keys. ``source``: documentation page.
 
-    ``other_paths`` are further paths of the same host below which the API is served as well.
+    ``other_paths``: further paths of the same host where the API is.
     """
 
     base_url: str
@@ -104,14 +104,14 @@ HOSTED: Final = {name: known for name, known in KNOWN_PROVIDERS.items() if known
 
 
 def implied() -> dict[str, Any]:
-    """The ``providers`` section of a configuration without one: all hosted providers, with keys by reference."""
+    """The ``providers`` section for a configuration without one: all hosted providers, with key references."""
     return {name: {"apiKey": _reference(known), "baseUrl": known.base_url} for name, known in HOSTED.items()}
 
 
 def completed(providers: Any) -> Any:
-    """A ``providers`` section as read from YAML, with addresses and keys filled in for known names.
+    """A ``providers`` section with addresses and keys filled in for known names.
 
-    The key variable is used only together with the known address: a key is never sent anywhere else.
+    A key variable is used only together with the known address, so that a key is never sent anywhere else.
     """
     if not isinstance(providers, dict):
         return providers

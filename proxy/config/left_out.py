@@ -1,4 +1,4 @@
-"""Providers of the configuration that do not serve, and what is left out with them: models, fallback, default."""
+"""Configured providers that are not in use, and what is left out with them: models, fallback, default provider."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEYS = inspect.type_info(list[Key])
 
 
 class Absence(Struct, frozen=True):
-    """Why a provider does not serve, as the end of a sentence about it, and what to do about that."""
+    """Why a provider is not in use (the end of a sentence), and the remedy."""
 
     why: str
     remedy: str
@@ -34,7 +34,7 @@ class Absence(Struct, frozen=True):
 
 
 class LeftOutModel(Struct, frozen=True):
-    """A model whose provider does not serve. ``label`` is the file or URL that lists it."""
+    """A model whose provider is not in use. ``label``: the file or URL that lists it."""
 
     name: str
     upstream_model: str
@@ -44,14 +44,14 @@ class LeftOutModel(Struct, frozen=True):
 
     @property
     def file(self) -> str:
-        """The name of the file alone: clients are not to learn paths and URLs."""
+        """The name of the file only, as clients must not see paths and URLs."""
         return "the list of models" if is_url(self.label) else Path(self.label).name
 
 
 def absences(providers: Any, environment: Mapping[str, str]) -> tuple[dict[str, Absence], list[str]]:
-    """The providers that do not serve, known ones without a section among them, and notices about empty keys.
+    """Providers that are not in use, including known ones without a section, and notices about empty keys.
 
-    ``providers`` is the section of that name, as read from YAML.
+    ``providers`` is that section of the YAML.
     """
     absent: dict[str, Absence] = {}
     notices: list[str] = []
@@ -82,7 +82,7 @@ def absences(providers: Any, environment: Mapping[str, str]) -> tuple[dict[str, 
 
 
 def left_out(models: Iterable[ModelSettings], absent: Mapping[str, Absence], label: str) -> Iterator[LeftOutModel]:
-    """The models whose provider is absent."""
+    """The models of absent providers."""
     for model in models:
         if (absence := absent.get(model.provider)) is not None:
             yield LeftOutModel(model.name, model.upstream_model, model.provider, label, absence)
@@ -98,9 +98,9 @@ def summary(models: Iterable[LeftOutModel]) -> list[str]:
 
 
 def without(config: Config, absent: Mapping[str, Absence], notices: list[str]) -> Config:
-    """``config`` without the absent providers and all that refers to them.
+    """``config`` without absent providers and everything that refers to them.
 
-    ``notices`` gains the fallback and the default provider that were lost; ``summary`` is about the models.
+    Adds notices for the fallback and the default provider; ``summary`` reports models.
     """
     routing, default = config.routing, config.default_provider
     if routing.fallback is not None and (absence := absent.get(routing.fallback.provider)):
@@ -120,7 +120,7 @@ def without(config: Config, absent: Mapping[str, Absence], notices: list[str]) -
 
 
 def what_to_set(wanted: list[tuple[str, Any]]) -> str:
-    """The variables to which empty values refer, in brackets; ``""`` if they refer to none."""
+    """The variables that empty values refer to, in parentheses; ``""`` if there are none."""
     names = _variables(wanted)
     return f" (set {names})" if names else ""
 
@@ -138,7 +138,7 @@ def _is_empty(reader: ConfigReader, place: str, key: Any) -> bool:
 
 
 def _keys(provider: Mapping[Any, Any]) -> list[tuple[str, Any]]:
-    """Every key of a provider as it stands in the file, with its place; what is no list is a mistake of its own.
+    """All keys of a provider in the YAML, with their places. Wrong types are reported elsewhere.
 
     A list that is one reference to a variable is a single entry.
     """

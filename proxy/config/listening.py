@@ -1,4 +1,4 @@
-"""The address of a listener, as a URL."""
+"""The URL of a listener."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # addresses that nobody can conn
 
 
 def host_and_port(server: ServerSettings, port: int) -> str:
-    """As in a URL; ``port`` is the one that was bound."""
+    """As in a URL; ``port`` is the bound one."""
     return f"{f'[{server.host}]' if ':' in server.host else server.host}:{port}"
 
 
 def address(server: ServerSettings, port: int) -> str:
-    """The URL, or ``unix:`` and the path of the socket."""
+    """The URL, or ``unix:`` and the socket's path."""
     if server.unix_socket:
         return f"unix:{server.unix_socket}"
     return f"{_scheme(server)}://{host_and_port(server, port)}"
 
 
 def browser_address(server: ServerSettings, port: int) -> str:
-    """As ``address``, with a host that a browser on this machine can open."""
+    """As ``address``, with a host that works in a browser on this machine."""
     if not server.unix_socket and server.host in _ANY:
         return f"{_scheme(server)}://{_ANY[server.host]}:{port}"
     return address(server, port)

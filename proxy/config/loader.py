@@ -1,4 +1,4 @@
-"""YAML and environment to one frozen ``Config``, or all that is wrong with them at once."""
+"""Loading YAML and environment as one frozen ``Config``, or reporting all mistakes at once."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _MODELS = inspect.type_info(ModelsFile)
 
 
 class Loaded(Struct, frozen=True):
-    """``notices`` are readable lines about what was left out; ``path`` is ``None`` for built-in defaults.
+    """A loaded configuration. ``notices``: lines for the log. ``path``: ``None`` for built-in defaults.
 
-    A provider that is disabled or has no key is not in ``config``, nor is what refers to it: ``left_out`` are its
-    models. ``variables`` is what became of the environment variables that the gateway knows.
+    Providers that are disabled or without a key, and what refers to them, are not in ``config``; their models are in
+    ``left_out``. ``variables`` reports the known environment variables.
     """
 
     config: Config
@@ -47,11 +47,10 @@ class Loaded(Struct, frozen=True):
 
 
 class Draft(Struct, frozen=True):
-    """A configuration file that was read and not looked at yet; ``mistakes`` are those of the reading.
+    """A configuration file that was read and not checked yet; ``mistakes`` are those of reading it.
 
-    ``raw`` has known providers completed, and all that have a key where the file has no section ``providers``:
-    ``implied``. ``models`` is where it says that more models are: a file, an http(s) URL, or ``""``, also for a
-    URL that is refused: it is not dialed.
+    ``raw``: the YAML, with known providers completed. ``implied``: it has no ``providers`` section, so all known
+    providers with a key are in ``raw``. ``models``: a file or URL with further models; ``""``: none, or an invalid URL.
     """
 
     path: Path | None
@@ -73,14 +72,14 @@ class Draft(Struct, frozen=True):
 def load(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     """Load ``path``, else ``ROUTER_CONFIG_PATH``, else ``config/config.yaml`` if it exists, else defaults.
 
-    Variables come from ``environ``, then from ``env_file``. Raises ``ConfigError`` with every mistake. A list of
-    models at a URL is not asked for: that is for ``Source``.
+    ``environ`` overrides ``env_file``. Raises ``ConfigError`` with all mistakes. Does not fetch a model list from a
+    URL; ``Source`` does.
     """
     return check(read(path, environ, env_file))
 
 
 def read(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Draft:
-    """The first half of ``load``. Raises ``ConfigError`` where nothing can be read at all."""
+    """The first half of ``load``. Raises ``ConfigError`` if nothing can be read."""
     mistakes = Mistakes()
     gathered = gather(environ, env_file, mistakes)
     if path is None:
@@ -95,12 +94,12 @@ def read(path: Path | None, environ: Mapping[str, str], env_file: Path | None = 
 
 
 def check(draft: Draft, listed: bytes | None = None) -> Loaded:
-    """The second half of ``load``; ``listed`` is what the URL for models gave. Raises ``ConfigError``."""
+    """The second half of ``load``; ``listed`` is the model list from the URL. Raises ``ConfigError``."""
     mistakes = Mistakes(draft.mistakes)
     variables = _with_variables(draft.raw, draft.environment, mistakes)
     absent, notices = absences(variables.raw.get("providers"), draft.environment)
     if draft.implied:
-        notices = []  # nobody asked for these providers
+        notices = []  # these providers are not configured explicitly
     reading = _Reading(draft, variables, listed, absent)
     config, used, left = _config(reading, notices, mistakes)
     if mistakes:
@@ -116,7 +115,7 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
 
 
 def _urls(config: Config) -> Iterator[str]:
-    """All that the gateway connects to by HTTP from its start on."""
+    """All HTTP URLs that the gateway connects to from its start."""
     for provider in config.providers.values():
         yield from provider.addresses
     if config.auth.jwt is not None and config.auth.jwt.jwks_url:
@@ -134,7 +133,7 @@ def _replaced(struct: Any, path: list[str], value: Any) -> Any:
 
 
 def _reported(draft: Draft, variables: aliases.Settings, absent: Mapping[str, Absence], used: frozenset[str]) -> Report:
-    """What became of the variables, with those that the providers and the file refer to."""
+    """The report on variables, including those that the file and the providers refer to."""
     report, gathered = variables.report, draft.gathered
     serving = {name for name in draft.raw["providers"] or () if name not in absent}
     keys = [known.key_variable for name, known in HOSTED.items() if name in serving]
@@ -146,7 +145,7 @@ def _reported(draft: Draft, variables: aliases.Settings, absent: Mapping[str, Ab
 
 
 def bare(url: str) -> str:
-    """A URL for messages, without what may be a credential: its query, and a user and password."""
+    """A URL for messages, without its query, user and password."""
     scheme, separator, rest = url.partition("?")[0].partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
@@ -158,7 +157,7 @@ def _models_at(raw: dict[Any, Any], path: Path | None, environment: Mapping[str,
     def place(text: str) -> str:
         return list_url(text) if is_url(text) else str(folder / text) if text else ""
 
-    # Mistakes are told when all is read, that there is no such file too.
+    # ``check`` reports mistakes later, including a missing file.
     reader = ConfigReader("", Mistakes(), environment, kinds(folder, None) | {"file or url": place})
     expected = next(field.type for field in cast(Any, _CONFIG).fields if field.name == "models_file")
     found = reader.read(expected, raw.get("modelsFile"), "")
@@ -177,7 +176,7 @@ def _with_variables(raw: dict[Any, Any], environment: Mapping[str, str], mistake
 
 
 class _Reading(Struct, frozen=True):
-    """What there is to read: ``fetched`` is the list at a URL, ``absent`` are providers that do not serve."""
+    """Input of ``_config``: ``fetched`` is the list from the URL, ``absent`` the providers not in use."""
 
     draft: Draft
     variables: aliases.Settings
@@ -188,9 +187,9 @@ class _Reading(Struct, frozen=True):
 def _config(
     reading: _Reading, notices: list[str], mistakes: Mistakes
 ) -> tuple[Config, frozenset[str], tuple[LeftOutModel, ...]]:
-    """All that the files say, with the models of both, the variables that it refers to, and models to leave out.
+    """The configuration with all models, the variables that it refers to, and the models to leave out.
 
-    Defaults stand where a mistake is.
+    Mistakes are replaced by defaults.
     """
     draft, fetched, absent = reading.draft, reading.fetched, reading.absent
     raw, path, environment = reading.variables.raw, draft.path, draft.environment
@@ -198,7 +197,7 @@ def _config(
     folder = path.parent if path is not None else Path()
     providers = raw.get("providers") or {}
     checks = kinds(folder, {**providers, **KNOWN_PROVIDERS} if isinstance(providers, dict) else None)
-    # Nobody sets variables for a provider that he does not use.
+    # Variables of unused providers may be unset.
     forgiven = frozenset(join("providers", name) for name in absent)
     keys = {f"providers.{name}.apiKey": known.key_variable for name, known in HOSTED.items()} if draft.implied else {}
     own = ConfigReader(label, mistakes, environment, checks, forgiven, keys | reading.variables.origins)
@@ -208,7 +207,7 @@ def _config(
     listed = [(label, raw.get("models"))]
     whole = bool(config.models_file) or not raw.get("modelsFile")
     if config.models_file:
-        # What a URL gave may hold neither variables of ours nor what blows up when it is read.
+        # Content from a URL must not read our variables, nor expand aliases.
         url = draft.models_url
         place = bare(config.models_file)
         if not url:
@@ -217,7 +216,7 @@ def _config(
             more = document.parse(fetched, place, mistakes, aliases=False)
         else:
             more = None
-            notices.append(f"modelsFile: the list at {place} was not asked for")
+            notices.append(f"modelsFile: the list at {place} was not fetched")
         whole = more is not None
         reader = ConfigReader(place, mistakes, None if url else environment, checks)
         listed_models = reader.read(_MODELS, more or {}, "").models
@@ -236,11 +235,13 @@ def _config(
 
 
 def _admission(config: Config, raw: dict[Any, Any]) -> list[str]:
-    """Notices about who may ask and who may govern."""
+    """Notices about authentication and administration."""
     found = [f"{complaint.key}: {complaint.text}" for complaint in idle(config)]
     admin = raw.get("admin")
     if isinstance(admin, dict) and "token" in admin and not config.admin.token:
-        found.append(f"admin.token is empty{what_to_set([('token', admin['token'])])}: one is made at the first start")
+        found.append(
+            f"admin.token is empty{what_to_set([('token', admin['token'])])}: one is generated at the first start"
+        )
     return found
 
 
@@ -251,9 +252,9 @@ def _check_strategies(
     notices: list[str] | None,
     mistakes: Mistakes,
 ) -> None:
-    """``routing.strategies`` is about models that there are, else a slip would go unnoticed.
+    """Check that ``routing.strategies`` names existing models.
 
-    A list at a URL comes and goes without this file: then it is a notice, and no reason to refuse the list.
+    With a list at a URL it is only a notice, since that list changes independently.
     """
     names = {"auto"}
     for _, models in listed:
@@ -270,18 +271,18 @@ def _check_strategies(
 
 
 def _listed(models: Any) -> list[dict[Any, Any]]:
-    """The entries of a list of models as they stand in the file; what is none is told elsewhere."""
+    """The entries of a list of models in the YAML. Wrong types are reported elsewhere."""
     return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
 
 
 def _refuse_duplicates(listed: list[tuple[str, Any]], mistakes: Mistakes) -> None:
-    """One provider serves a name once: nobody could say which of two entries answered."""
+    """Refuse two models of one provider with the same name: responses could not be attributed."""
     first: dict[tuple[str, str], str] = {}
     for label, models in listed:
         for number, model in enumerate(models if isinstance(models, list) else []):
             name, provider = (model.get("name"), model.get("provider")) if isinstance(model, dict) else (0, 0)
             if not isinstance(name, str) or not isinstance(provider, str):
-                continue  # a mistake that has been told
+                continue  # reported elsewhere
             place = f"models[{number}]"
             if before := first.get((name, provider)):
                 same = before.removeprefix(f"{label}: ")

@@ -1,7 +1,6 @@
-"""How a mistake in the configuration is told: one plain line, with the file and the key path.
+"""Messages about mistakes in the configuration: one line with the file and the key path.
 
-No line ever repeats a value that may be a secret: what came out of the environment, what stands where text
-is expected, what stands where a section is expected.
+Messages never repeat a value that may be a secret: values of variables, or text in the place of a section.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _PLAIN = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
 class Mistakes(list[str]):
-    """The mistakes of one load, in the order in which they were found."""
+    """The mistakes of one load, in the order of discovery."""
 
     def add(self, label: str, path: str, text: str) -> None:
         self.append(": ".join(part for part in (label, path, text) if part))
@@ -29,13 +28,13 @@ def join(path: str, key: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """``text`` in double quotes on one line, cut to what is needed to recognise it."""
+    """``text`` in double quotes on one line, shortened if it is long."""
     cut = json.dumps(text if len(text) <= 60 else text[:57] + "...", ensure_ascii=False)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def shown(value: Any) -> str:
-    """A value as the one who wrote it would recognise it."""
+    """A value as its author would recognize it."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -50,7 +49,7 @@ def shown(value: Any) -> str:
 
 
 def sort(value: Any) -> str:
-    """What sort of thing a value is, without the value."""
+    """The kind of a value, without the value."""
     match value:
         case None:
             return "nothing"
@@ -68,7 +67,7 @@ def sort(value: Any) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "..."?``, or ``""`` when nothing known is close. snake_case finds its camelCase."""
+    """``; did you mean "..."?``, or ``""`` if nothing is similar. snake_case finds its camelCase."""
     import difflib  # only a mistake needs it
 
     plain = {name.lower().replace("_", "").replace("-", ""): name for name in known}

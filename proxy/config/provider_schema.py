@@ -27,11 +27,11 @@ from proxy.config.types import (
 
 
 class Timeouts(Section, frozen=True):
-    """The six clocks in seconds; 0 switches one off, unset inherits (model, provider, top level, default).
+    """The six timeouts in seconds. 0: off. Unset: inherited from provider, top level, default.
 
-    connect: TCP, TLS and proxy handshake. headers: request sent to response head, streams only.
-    first_content: request sent to the first meaningful event, streams only. idle: between two reads.
-    total: the whole attempt. client_stall: the client takes nothing although bytes wait for it.
+    connect: TCP, TLS and proxy handshake. headers: from the request to the head of the response, streams only.
+    first_content: from the request to the first meaningful event, streams only. idle: between two reads.
+    total: the whole attempt. client_stall: the client reads nothing although bytes are waiting.
     """
 
     connect: Seconds | UnsetType = UNSET
@@ -43,7 +43,7 @@ class Timeouts(Section, frozen=True):
 
 
 class Tls(Section, frozen=True):
-    """How we meet a provider over TLS. ``verify: false`` is for experiments only."""
+    """TLS to a provider. ``verify: false`` is for experiments only."""
 
     verify: bool = True
     ca_file: File = ""
@@ -65,14 +65,14 @@ AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.a
 
 
 class ProviderSettings(Section, frozen=True):
-    """Who answers, where, and with which credential.
+    """A provider: addresses and credentials.
 
-    One address or several, which share the load; one key or several, of which those rest that are refused or
-    rate-limited. No key at all means that none is sent; keys that are all empty leave the provider out.
+    Several addresses share the load. Of several keys, those that are refused or rate-limited get a cooldown. Without a
+    key setting, none is sent; if all keys are empty, the provider is not used.
     ``kind``: how its API is addressed; unset: ``azure`` for hosts of Azure, else ``openai``.
-    ``quota_group``: 429 from one of its models rests all of them. ``passthrough`` entries are ``METHOD /prefix``.
-    ``any_model``: whether names that the configuration does not know are handed on to it; unset: if it has no models
-    in the configuration and is not there as the fallback only.
+    ``quota_group``: a 429 for one of its models starts a cooldown for all. ``passthrough``: entries ``METHOD /prefix``.
+    ``any_model``: whether it accepts names that are not configured; unset: if it has no configured models and is not
+    only the fallback.
     """
 
     base_url: OptionalBaseUrl = ""
@@ -94,12 +94,12 @@ class ProviderSettings(Section, frozen=True):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Every base URL, once."""
+        """All base URLs, without duplicates."""
         return tuple(dict.fromkeys(filter(None, (self.base_url, *self.base_urls))))
 
     @property
     def kind_name(self) -> ProviderKind:
-        """``kind``, or the kind that the first address suggests."""
+        """``kind``, or the kind suggested by the first address."""
         if self.kind is not UNSET:
             return self.kind
         host = urlsplit(next(iter(self.addresses), "")).hostname or ""
@@ -107,14 +107,14 @@ class ProviderSettings(Section, frozen=True):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key that is not empty, once."""
+        """All keys that are not empty, without duplicates."""
         one = () if self.api_key is UNSET else (self.api_key,)
         more = () if self.api_keys is UNSET else tuple(self.api_keys)
         return tuple(dict.fromkeys(filter(None, (*one, *more))))
 
     @property
     def keyless(self) -> bool:
-        """Whether no key is wanted, as for a server on this machine."""
+        """Whether no key is configured, as for a server on this machine."""
         return self.api_key is UNSET and self.api_keys is UNSET
 
 
@@ -136,9 +136,9 @@ EndpointName = Literal[
 
 
 class ModelSettings(Section, frozen=True):
-    """One deployment: a name that clients ask for, served by ``provider`` under its own name ``model``.
+    """One model of a provider: ``name`` for clients, ``model`` at the provider.
 
-    ``endpoints`` unset: those of the ``type``. Where neither is set, nothing is known of what it serves.
+    ``endpoints`` unset: those of the ``type``. If both are unset, the endpoints are unknown.
     """
 
     name: Name
@@ -171,6 +171,6 @@ class ModelSettings(Section, frozen=True):
 
 
 class ModelsFile(Section, frozen=True):
-    """What a file of models may hold, or the list at a URL: no address and no credential."""
+    """Content of a models file, or of a list at a URL: no addresses and no credentials."""
 
     models: list[ModelSettings] = []

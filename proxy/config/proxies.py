@@ -1,7 +1,7 @@
-"""The forward proxies that the environment names: which one, for whom not.
+"""Forward proxies from the environment.
 
-``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are read as curl and requests read them; where these two
-differ, the docstrings tell which one is followed. All that connects anywhere by HTTP asks here.
+``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` work as in curl and requests. Where these two differ,
+docstrings say which one is followed. Everything that connects by HTTP uses this module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def ascii_host(host: str) -> str:
-    """A host as it goes on the wire: lower case, IDNA, IPv6 without brackets. Raises ``ValueError``."""
+    """A host as on the wire: lower case, IDNA, IPv6 without brackets. Raises ``ValueError``."""
     encoded = URL.build(scheme="http", host=host.strip("[]").replace("%25", "%", 1)).raw_host or ""
     if "%" in encoded and ":" not in encoded:  # an IPv6 zone, or bytes that no name holds
         raise ValueError("a host name must not hold percent escapes")
@@ -50,13 +50,13 @@ class Proxy(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """With its credentials, for libraries that connect on their own."""
+        """The URL with credentials, for libraries that connect themselves."""
         user = f"{self.userinfo}@" if self.userinfo else ""
         return f"{'https' if self.secure else 'http'}://{user}{authority(self.host, self.port)}"
 
     @property
     def authorization(self) -> str:
-        """The whole header line (RFC 7617), ``""`` if none is to be sent."""
+        """The whole header line (RFC 7617); ``""`` without credentials."""
         if not self.userinfo:
             return ""
         user, _, password = self.userinfo.partition(":")
@@ -65,9 +65,9 @@ class Proxy(Struct, frozen=True):
 
     @staticmethod
     def parse(url: str) -> Proxy:
-        """From a proxy URL; one without a scheme is ``http://``, as for both.
+        """Parse a proxy URL; without a scheme it is ``http://``, as in both.
 
-        Without a port it is the scheme's (requests; curl takes 1080). Raises ``ValueError``.
+        Without a port, the scheme's default port is used (as in requests; curl uses 1080). Raises ``ValueError``.
         """
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in _DEFAULT_PORTS:
@@ -84,12 +84,11 @@ class Proxy(Struct, frozen=True):
 
 
 class Exemptions:
-    """``NO_PROXY``: entries parted by commas or blanks, compared without regard to case.
+    """``NO_PROXY``: entries separated by commas or spaces, compared without case.
 
-    ``*`` exempts everything; ``example.com`` and ``.example.com`` that name and all below it (curl; requests
-    would not take the second for the name itself); an address or a CIDR block only hosts that are
-    addresses, as nothing is resolved for it; ``entry:port`` only that port. An entry that is none of these
-    matches nothing.
+    ``*`` exempts everything. ``example.com`` and ``.example.com`` exempt that name and all below it (as in curl; in
+    requests the second does not match the name itself). An address or a CIDR block exempts only hosts that are
+    addresses, as nothing is resolved. ``entry:port`` exempts only that port. Other entries match nothing.
     """
 
     def __init__(self, text: str) -> None:
@@ -115,7 +114,7 @@ class Exemptions:
             self._names.append((name, port))
 
     def cover(self, host: str, port: int) -> bool:
-        """Whether ``host`` (as ``ascii_host`` gives it) is to be reached without the proxy."""
+        """Whether ``host`` (from ``ascii_host``) is reached without a proxy."""
         if self.everything:
             return True
         host = host.removesuffix(".")
@@ -148,7 +147,7 @@ def _address(host: str) -> Address | None:
 
 
 class Proxies:
-    """The environment's choice, made once: of each variable the lower-case name first, as both do.
+    """The proxies of an environment, parsed once. Lower-case names of variables take precedence, as in both.
 
     Loopback is never reached through a proxy, as in Go's ``net/http``: it would be the proxy's own.
     """
@@ -163,9 +162,10 @@ class Proxies:
             self._by_scheme[scheme] = _parsed(name, url)
 
     def choose(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """The proxy for an origin, its host as ``ascii_host`` gives it; ``None``: go there directly.
+        """The proxy for an origin with a host from ``ascii_host``; ``None``: connect directly.
 
-        Raises ``ConfigError`` for an unusable proxy URL, without repeating it: it may hold a password.
+        Raises ``ConfigError`` for an unusable proxy URL. Its text does not repeat the URL,
+        which may contain a password.
         """
         proxy = self._by_scheme.get(scheme)
         if proxy is None or is_loopback(host) or self._exempt.cover(host, port):
@@ -176,7 +176,7 @@ class Proxies:
 
 
 def proxy_url(url: str, environ: Mapping[str, str]) -> str | None:
-    """The URL of the proxy for an absolute http or https ``url``, credentials included; ``None``: go there directly.
+    """The proxy's URL for an absolute http or https ``url``, with credentials; ``None``: connect directly.
 
     Raises ``ConfigError`` as ``Proxies.choose`` does.
     """
@@ -187,7 +187,7 @@ def proxy_url(url: str, environ: Mapping[str, str]) -> str | None:
 
 
 def unusable(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
-    """The mistakes in proxy variables that requests to ``urls`` would meet."""
+    """Mistakes in proxy variables that requests to ``urls`` would run into."""
     found: dict[str, None] = {}
     for url in urls:
         try:
@@ -198,7 +198,7 @@ def unusable(urls: Iterable[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host as ``ascii_host`` gives it is this machine, whatever its resolver says (RFC 6761 section 6.3)."""
+    """Whether a host from ``ascii_host`` is this machine, independent of the resolver (RFC 6761, section 6.3)."""
     name = host.removesuffix(".")
     address = _address(name)
     if address is not None:
@@ -207,7 +207,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _value(environ: Mapping[str, str], name: str) -> tuple[str, str]:
-    """The name that counts, and what it says."""
+    """The name of the variable that applies, and its value."""
     name = name.lower() if name.lower() in environ else name
     return name, environ.get(name, "").strip()
 

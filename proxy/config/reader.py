@@ -1,6 +1,6 @@
-"""From plain values to the schema's structs, leaf by leaf, so that every mistake is told and not the first.
+"""Converting plain values to the schema's structs, leaf by leaf, to report every mistake.
 
-``msgspec.convert`` stops at the first one, and speaks to programmers.
+``msgspec.convert`` stops at the first one, and its messages are for programmers.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _Number: TypeAlias = inspect.IntType | inspect.FloatType
 
 _SYNONYMS: Final = {"warn": "warning"}  # of words of the schema
 
-# Stands for a value that could not be read; the mistake has been told.
+# Replaces a value that could not be read; the mistake was reported.
 BROKEN: Final[Any] = object()
 
 
 class ConfigReader:
-    """Reads the values of one file; ``label`` is its name in messages.
+    """Reads the values of one file; ``label`` names it in messages.
 
-    ``environment`` fills references to variables; with ``None`` they are text like any other.
-    ``forgiven`` are sections (their paths) in which unset variables are no mistake. ``origins`` are variables by the
-    paths of the values that came from them: a mistake there names the variable. ``used`` collects references.
+    ``environment`` is for references to variables; ``None``: references are plain text. ``forgiven``: paths of sections
+    where unset variables are no mistake. ``origins``: variables by the paths of values that came from them; mistakes
+    there name the variable. ``used`` collects referenced variables.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ConfigReader:
         self._fields: dict[type, dict[str, inspect.Field]] = {}  # of the structs that were read, by key
 
     def read(self, expected: inspect.Type, value: Any, path: str) -> Any:
-        """``value`` as ``expected``, or ``BROKEN``. Within lists and mappings what is broken is left out."""
+        """``value`` as ``expected``, or ``BROKEN``. Broken items of lists and mappings are left out."""
         match expected:
             case inspect.Metadata(extra={"kind": kind}):
                 return self._text_of_kind(kind, expected.type, value, path)
@@ -67,13 +67,13 @@ class ConfigReader:
         return self._leaf(expected, value, path)
 
     def override(self, expected: inspect.Type, text: str, path: str) -> Any:
-        """A text that stands for a value of any type, as environment variables do."""
+        """A text from an environment variable as a value of any type."""
         if isinstance(expected, inspect.ListType):
             return self._listed(expected, text, path)
         return self._item(expected, text, path, quoted(text))
 
     def refuse(self, path: str, text: str) -> Any:
-        """Tell a mistake; the value to go on with is ``BROKEN``."""
+        """Report a mistake; returns ``BROKEN``."""
         label, place = self._label, path
         if path in self._origins:
             label, place = "environment", self._origins[path]
@@ -95,7 +95,7 @@ class ConfigReader:
                 self._unknown(key, fields, path)
             elif item is not None or _holds_keys(field.type):
                 made[field.name] = self.read(field.type, item, f"{path}.{key}" if path else key)
-            # Nothing after the colon (everything below it is commented out) is the same as no such key.
+            # An empty value (everything below it is commented out) is the same as no such key.
         for field in expected.fields:
             if field.required and field.name not in made:
                 made[field.name] = self.refuse(join(path, field.encode_name), "is missing")
@@ -105,7 +105,7 @@ class ConfigReader:
         whole = {name: value for name, value in made.items() if value is not BROKEN}
         if any(field.required and field.name not in whole for field in expected.fields):
             return BROKEN
-        # Defaults stand in for what is broken, so that the rest can still be looked at.
+        # Defaults replace broken values, so that the rest can be checked.
         struct = expected.cls(**whole)
         fields = self._fields[expected.cls]
         for complaint in sections.complaints(struct, path):
@@ -115,7 +115,7 @@ class ConfigReader:
         return struct
 
     def _told(self, path: str) -> bool:
-        """Whether anything was refused that stands there or within."""
+        """Whether a mistake was reported at or below ``path``."""
         return any(path in mistake for mistake in self._mistakes)
 
     def _unknown(self, key: Any, fields: Mapping[str, object], path: str) -> None:
@@ -157,7 +157,7 @@ class ConfigReader:
         return [item for item in read if item is not BROKEN]
 
     def _listed_reference(self, expected: inspect.ListType, filled: Substituted, path: str) -> Any:
-        """A list that one variable holds, as JSON or with commas."""
+        """A list from one variable, as JSON or separated by commas."""
         if not filled.unset:
             return self._listed(expected, filled.text, path)
         if _holds_keys(expected):
@@ -171,7 +171,7 @@ class ConfigReader:
             items = listed(text)
         except ValueError as error:
             return self.refuse(path, str(error))
-        shown = (f"item {number}" for number in range(1, len(items) + 1))  # it may be a secret in the wrong place
+        shown = (f"item {number}" for number in range(1, len(items) + 1))  # items may be misplaced secrets
         read = [self._item(expected.item_type, item, path, place) for item, place in zip(items, shown, strict=True)]
         return BROKEN if any(item is BROKEN for item in read) else read
 
@@ -179,13 +179,13 @@ class ConfigReader:
 
     def _text_of_kind(self, kind: str, expected: inspect.Type, value: Any, path: str) -> Any:
         if kind == "key":
-            # Empty leaves the provider out, whatever made it empty: that is no mistake.
+            # An empty key is no mistake: the provider is left out.
             filled = self._filled("" if value is None else value, path)
             if isinstance(filled, Substituted):
                 filled = "" if filled.unset else filled.text
             read = filled if filled is BROKEN else self._convert(expected, filled, path, repr_=sort(value))
         else:
-            # YAML has dates and a null of its own, for those who leave the quotes out.
+            # Without quotes, YAML reads a date or a null here.
             text = value.isoformat() if kind == "moment" and isinstance(value, date) else value
             text = "null" if kind == "origin" and value is None else text
             read = self._leaf(expected, text, path)
@@ -208,18 +208,18 @@ class ConfigReader:
                 self.refuse(path, f"not set in the environment: {', '.join(filled.unset)}")
             return BROKEN
         text = _from_text(expected, filled.text) if filled.whole else filled.text
-        # What came out of the environment may be a secret in the wrong place.
+        # The variable may be a misplaced secret.
         return self._convert(expected, text, path, repr_=f"the value of {value}")
 
     def _item(self, expected: inspect.Type, text: str, path: str, repr_: str) -> Any:
-        """A text of the environment as ``expected``; it is not looked into for references."""
+        """A text from the environment as ``expected``. References in it are not expanded."""
         if isinstance(expected, inspect.Metadata):
             value = self._convert(expected.type, text, path, repr_=repr_)
             return self._checked((expected.extra or {})["kind"], value, path)
         return self._convert(expected, _from_text(expected, text), path, repr_=repr_)
 
     def _filled(self, value: Any, path: str) -> Any:
-        """``value``, as a ``Substituted`` if variables were put into it."""
+        """``value``; as a ``Substituted`` if it contains references."""
         if not isinstance(value, str) or "${" not in value or self._environment is None:
             return value
         try:
@@ -233,13 +233,13 @@ class ConfigReader:
         return any(path.startswith(f"{section}.") for section in self._forgiven)
 
     def _convert(self, expected: Any, value: Any, path: str, *, repr_: str | None) -> Any:
-        """``value`` as the leaf type ``expected``; ``repr_`` stands for it in messages (``None``: itself)."""
+        """``value`` as the leaf type ``expected``; ``repr_`` replaces it in messages."""
         match expected:
             case inspect.StrType():
                 return self._text(expected, value, path)
             case inspect.LiteralType():
                 spelled = {str(each).lower(): each for each in expected.values}
-                if isinstance(value, bool):  # YAML's spelling of on and off
+                if isinstance(value, bool):  # YAML 1.1 reads on and off as booleans
                     value = "on" if value else "off"
                 if isinstance(value, str) and (word := _SYNONYMS.get(value.lower(), value.lower())) in spelled:
                     return spelled[word]
@@ -288,7 +288,7 @@ def _is_number(value: Any, whole: bool) -> bool:
 
 
 def type_at(expected: Any, path: str) -> inspect.Type:
-    """The type of the setting at a dotted path of keys below the struct type ``expected``."""
+    """The type of the setting at a dotted path below the struct type ``expected``."""
     for key in path.split("."):
         struct: Any = _only(expected) if isinstance(expected, inspect.UnionType) else expected
         expected = next(field.type for field in struct.fields if field.encode_name == key)
@@ -297,19 +297,19 @@ def type_at(expected: Any, path: str) -> inspect.Type:
 
 
 def _only(expected: inspect.UnionType) -> inspect.Type:
-    """The one type of ``X | None``."""
+    """``X`` of the type ``X | None``."""
     return next(kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
 
 
 def _holds_keys(expected: inspect.Type) -> bool:
-    """A key or a list of them: nothing after the colon is an empty one, and not the wish to send none."""
+    """Whether the type is a key or a list of keys. An empty YAML value there is an empty key, not an absent one."""
     if isinstance(expected, inspect.ListType):
         expected = expected.item_type
     return isinstance(expected, inspect.Metadata) and (expected.extra or {}).get("kind") == "key"
 
 
 def _from_text(expected: inspect.Type, text: str) -> Any:
-    """``text`` as the number or truth it stands for where one is expected, else as it is."""
+    """``text`` as a number or boolean if one is expected, else unchanged."""
     if isinstance(expected, inspect.BoolType):
         return TRUTH.get(text.strip().lower(), text)
     try:

@@ -1,4 +1,4 @@
-"""A list of models at a URL: how it is fetched, and its last good copy on disk."""
+"""Fetching a model list from a URL, and keeping its last valid copy on disk."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 MAX_BYTES = 8 * 1024 * 1024
-TIMEOUT_SECS = 10.0  # for all of it, redirects included: a start may have to wait for it
+TIMEOUT_SECS = 10.0  # in total, including redirects; the start waits for it
 MAX_REDIRECTS = 5
 
 
 class FetchFailed(Exception):
-    """The list could not be had; the text says why, without the address."""
+    """The list could not be fetched. The text is the reason, without the URL."""
 
 
 async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
-    """What stands at ``url``, at most ``MAX_BYTES`` of it. Raises ``FetchFailed``.
+    """The content at ``url``, at most ``MAX_BYTES``. Raises ``FetchFailed``.
 
-    ``environ`` names the proxies, as on the way to providers. Redirects are followed within their scheme only: an
-    answer over TLS must not be replaced by one without.
+    ``environ`` names proxies, as for providers. Redirects must keep the scheme, so that TLS is not lost.
     """
-    # Only who names a URL pays for this import.
+    # Imported here, as it is slow and most configurations do not need it.
     from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout
     from yarl import URL
 
@@ -47,18 +46,18 @@ async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
                     raise FetchFailed(f"redirects from {here.scheme} to {there.scheme or 'nowhere'}")
                 here = there
     except TimeoutError:
-        raise FetchFailed(f"was not complete within {TIMEOUT_SECS:g} s") from None
+        raise FetchFailed(f"did not complete within {TIMEOUT_SECS:g} s") from None
     except ClientSSLError:
         raise FetchFailed("cannot be reached: TLS failed, or its certificate is not valid") from None
     except ClientConnectorError as error:
         raise FetchFailed(f"cannot be reached: {error.os_error.strerror or 'no connection'}") from None
-    except (ClientError, ValueError) as error:  # its text may repeat the address
+    except (ClientError, ValueError) as error:  # its text may contain the URL
         raise FetchFailed(f"cannot be fetched: {type(error).__name__}") from None
     raise FetchFailed(f"redirects more than {MAX_REDIRECTS} times")
 
 
 async def bounded(response: ClientResponse, most: int) -> bytes:
-    """The body of a good answer, at most so many bytes. Raises ``FetchFailed``."""
+    """The body of a 200 response, at most ``most`` bytes. Raises ``FetchFailed``."""
     if response.status != 200:
         raise FetchFailed(f"answers with status {response.status}")
     found = bytearray()
@@ -70,10 +69,10 @@ async def bounded(response: ClientResponse, most: int) -> bytes:
 
 
 class Copy:
-    """The last good list of ``url``, for the day when it is down.
+    """The last valid list of ``url``, for when it cannot be fetched.
 
-    It lies in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``; ``None`` where neither is known) and
-    not beside the configuration, which is often mounted read-only or kept under version control.
+    It is in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``; ``None`` if neither is known), since the
+    configuration's folder is often read-only or under version control.
     """
 
     def __init__(self, url: str, environ: Mapping[str, str]) -> None:
@@ -82,7 +81,7 @@ class Copy:
         self.path = None if folder is None else folder / "sluice" / f"models-{name}.yaml"
 
     def read(self) -> bytes | None:
-        """The copy, or ``None`` where none can be had."""
+        """The copy; ``None`` if there is none."""
         if self.path is None:
             return None
         try:
@@ -93,7 +92,7 @@ class Copy:
         return found if len(found) <= MAX_BYTES else None
 
     def write(self, content: bytes) -> str:
-        """Put ``content`` in its place, whole or not at all, for its owner's eyes only; ``""``, or why not."""
+        """Write the copy atomically, readable only by its owner. Returns ``""``, or the reason of a failure."""
         if self.path is None:
             return "neither XDG_CACHE_HOME nor HOME is set"
         try:

@@ -48,10 +48,10 @@ from proxy.config.types import (
 
 
 class Fallback(Section, frozen=True):
-    """Where a request goes when nothing else is left; ``model`` may be the provider's own name for it.
+    """The last candidate of every request; ``model`` may be an upstream name.
 
-    ``on_limit``: also where only a limit of ours stands in the way. Otherwise such a request is a 429, since a limit
-    that sends its excess to a paid fallback limits nothing.
+    ``on_limit``: also used if only rate limits of the gateway stand in the way. Otherwise the response is 429, since a
+    limit that sends its excess to a paid fallback limits nothing.
     """
 
     provider: OptionalProvider = ""  # both are needed unless it is disabled
@@ -65,12 +65,12 @@ Recovery = Literal["fail", "hold", "continue"]
 
 
 class Routing(Section, frozen=True):
-    """Which deployment is asked, and which next.
+    """Order of the candidates, and retries.
 
-    ``strategy`` holds for every name, ``strategies`` for single ones (a model's name, or ``auto``); where neither
-    says anything, ``auto`` is smart and a name that several deployments serve rotates over them.
-    ``max_retry_after_secs``: after a 429 whose Retry-After is longer, one request at a time is sent as a probe, the
-    first after so many seconds; 0: Retry-After is believed, however long it is.
+    ``strategy`` applies to all names, ``strategies`` to single ones (a model name, or ``auto``). By default ``auto`` is
+    ``smart``, and other names use ``round_robin``.
+    ``max_retry_after_secs``: if a 429 has a longer Retry-After, one request at a time is sent as a probe, the first
+    after this many seconds; 0: Retry-After is always followed.
     """
 
     max_retries: Count = 3  # deployments that are tried, the first included, before the fallback; 0: one, and once
@@ -91,10 +91,10 @@ class Routing(Section, frozen=True):
 
 
 class CircuitBreaker(Section, frozen=True):
-    """When a deployment is left alone, and when it is tried again.
+    """When a deployment is taken out of service, and when it is tried again.
 
-    ``missing_cooldown_secs``: a configured model that its provider does not have is requested again after so long,
-    and then after twice as long each time, up to 600 s; 0: not before a restart, a reset or a reload.
+    ``missing_cooldown_secs``: a configured model that its provider does not have is requested again after this time,
+    which doubles up to 600 s; 0: only after a restart, reset or reload.
     """
 
     enabled: bool = True  # false: no breaker ever opens
@@ -107,9 +107,9 @@ class CircuitBreaker(Section, frozen=True):
 
 
 class Limits(Section, frozen=True):
-    """What one level allows each of its members; what is unset has no bound.
+    """Limits for each member of one level; unset: no limit.
 
-    ``burst_size``: so many requests may come at once (unset: a minute's worth, or an hour's).
+    ``burst_size``: requests that may come at once (unset: the number per minute, or per hour).
     """
 
     enabled: bool = True
@@ -121,7 +121,7 @@ class Limits(Section, frozen=True):
 
 
 class TokenEstimate(Section, frozen=True):
-    """What is reserved for parts of a request that have no text, and for an answer of unknown length."""
+    """Tokens reserved for parts of a request without text, and for output of unknown length."""
 
     per_image: Count = 1000
     per_audio: Count = 1000
@@ -129,7 +129,7 @@ class TokenEstimate(Section, frozen=True):
 
 
 class RateLimiting(Section, frozen=True):
-    """``per_address`` bounds all clients of one address where nobody proves who he is; unset: ten clients' worth."""
+    """``per_address`` applies to all clients of an address without authentication; unset: ten times ``per_client``."""
 
     enabled: bool = False
     store: Literal["memory", "redis"] = "memory"
@@ -144,7 +144,7 @@ class RateLimiting(Section, frozen=True):
 
 
 class Redis(Section, frozen=True):
-    """Where replicas share limits and breakers."""
+    """The Redis that replicas share for limits and breakers."""
 
     url: RedisUrl = "redis://127.0.0.1:6379/0"
     prefix: RedisPrefix = "sluice"
@@ -152,14 +152,14 @@ class Redis(Section, frozen=True):
 
 
 class Database(Section, frozen=True):
-    """Where keys made at run time are kept: ``""`` is a SQLite file in ``data_dir``."""
+    """The database of keys made at run time; ``""``: a SQLite file in ``data_dir``."""
 
     enabled: bool = True
     url: DatabaseUrl = ""
 
 
 class ConfiguredKey(Section, frozen=True):
-    """An API key by its hash, as ``sluice key new`` prints it. ``()`` of models or providers: all of them."""
+    """An API key by its hash, as printed by ``sluice key new``. No models or providers: all of them."""
 
     name: Name
     hash: KeyHash
@@ -173,7 +173,7 @@ class ConfiguredKey(Section, frozen=True):
 
 
 class JwtClaims(Section, frozen=True):
-    """Which claims say what; dots lead into objects."""
+    """Names of the claims; dots separate nested members."""
 
     client: Name = "sub"
     models: Name = "models"
@@ -183,7 +183,7 @@ class JwtClaims(Section, frozen=True):
 
 
 class Jwt(Section, frozen=True):
-    """Exactly one source of keys: a secret, a public key (file) or a JWKS URL. ``algorithms`` says what is accepted."""
+    """Verification of JWTs. Exactly one source of keys: a secret, a public key file or a JWKS URL."""
 
     algorithms: list[Literal["HS256", "RS256", "ES256", "EdDSA"]] = []
     secret: Key = ""
@@ -203,7 +203,7 @@ class Auth(Section, frozen=True):
 
 
 class Admin(Section, frozen=True):
-    """``token`` unset: one is made at the first start and kept in ``data_dir``."""
+    """``token`` unset: one is generated at the first start and kept in ``data_dir``."""
 
     token: Key = ""
     protect_metrics: bool = False
@@ -211,14 +211,14 @@ class Admin(Section, frozen=True):
 
 
 class ListenTls(Section, frozen=True):
-    """The certificate that clients see; both files are read again at SIGHUP."""
+    """The listener's certificate; both files are read again at SIGHUP."""
 
     cert_file: File
     key_file: File = ""  # "": the same file
 
 
 class ServerSettings(Section, frozen=True):
-    """The listener and the bounds of the whole process."""
+    """The listener, and limits of the whole process."""
 
     host: ListenHost = "127.0.0.1"
     port: Port = 8080
@@ -245,7 +245,7 @@ class ServerSettings(Section, frozen=True):
 
 
 class ProbeSettings(Section, frozen=True):
-    """Asks providers for their list of models now and then, which may cost money, and tells how they answer."""
+    """Periodic requests for the providers' model lists, to observe whether they answer. They may cost money."""
 
     enabled: bool = False
     every_secs: Annotated[float, Meta(ge=1, le=100_000)] = 60.0
@@ -253,7 +253,7 @@ class ProbeSettings(Section, frozen=True):
 
 
 class TracingSettings(Section, frozen=True):
-    """OpenTelemetry spans over OTLP (HTTP), the extra ``otel``."""
+    """OpenTelemetry spans by OTLP over HTTP (extra ``otel``)."""
 
     enabled: bool = False
     endpoint: BaseUrl = "http://127.0.0.1:4318/v1/traces"
@@ -263,14 +263,14 @@ class TracingSettings(Section, frozen=True):
 
 
 class SentrySettings(Section, frozen=True):
-    """Where unexpected errors are reported, the extra ``sentry``."""
+    """Reporting of unexpected errors (extra ``sentry``)."""
 
     dsn: Key = ""
     environment: OptionalName = ""
 
 
 class Observe(Section, frozen=True):
-    """What is kept and told for who watches. ``capture_prompts``: the admin sees what clients asked."""
+    """Observability. ``capture_prompts``: the admin sees the prompts of clients."""
 
     keep_requests: Annotated[int, Meta(ge=0, le=100_000)] = 500
     capture_prompts: bool = False
@@ -284,7 +284,7 @@ class Logging(Section, frozen=True):
 
 
 class Config(Section, frozen=True):
-    """Everything, loaded and checked. ``models`` has those of ``models_file`` as well."""
+    """The whole configuration, loaded and checked. ``models`` includes those of ``models_file``."""
 
     models_file: FileOrUrl = ""
     models_refresh_secs: Seconds = 300.0  # how often a URL there is asked again; 0: only at a reload

@@ -1,6 +1,6 @@
-"""Texts of the configuration that nobody may read: a type of their own, so that no view or log needs a list of them.
+"""Types for secret texts, which views and logs recognize.
 
-``msgspec`` encodes no subclass of ``str`` by itself: a secret that reaches an answer by accident is an error.
+``msgspec`` does not encode subclasses of ``str`` by itself, so a secret in a response by accident is an error.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from urllib.parse import unquote, urlsplit
 from msgspec import to_builtins
 
 MASKED = "********"
-SHORTEST = 6  # characters; in a log, shorter ones would strike out words that are none
+SHORTEST = 6  # characters; masking shorter ones in logs would hide ordinary words
 
-# RFC 3986 3.2.1: what stands between the scheme and the host; and the query, in which keys are often put.
+# The userinfo (RFC 3986, section 3.2.1), and the query, which often contains keys.
 _USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"\?[^#]+")
 
 
 class Secret(str):
-    """A credential, the hash of one, or a text that may hold one. It is used as any text is."""
+    """A credential, its hash, or a text that may contain one. Behaves as ``str``."""
 
     __slots__ = ()
 
@@ -30,17 +30,17 @@ class Secret(str):
 
     @property
     def shown(self) -> str:
-        """What an operator may see of it."""
+        """The form for operators."""
         return MASKED if self else ""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What must not stand in a log."""
+        """Texts that must not appear in logs."""
         return (str(self),)
 
 
 class SecretUrl(Secret):
-    """An address in which a password, or a query with a credential, may stand."""
+    """A URL that may contain a password, or a credential in its query."""
 
     __slots__ = ()
 
@@ -59,12 +59,12 @@ class SecretUrl(Secret):
 
 
 def plain(settings: Any, take: Callable[[Secret], str]) -> Any:
-    """``settings`` as mappings, lists and plain values, and of each secret in them what ``take`` makes of it."""
+    """``settings`` as mappings, lists and plain values, with each secret replaced by ``take(secret)``."""
     return to_builtins(settings, enc_hook=take)
 
 
 def secrets_in(settings: Any) -> set[str]:
-    """What must not stand in a log."""
+    """All texts in ``settings`` that must not appear in logs."""
     found: set[str] = set()
 
     def take(secret: Secret) -> str:

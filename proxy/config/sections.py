@@ -1,6 +1,6 @@
-"""What is wrong with a section whose fields are right one by one, and with sections that have to fit together.
+"""Checks of sections whose fields are valid one by one, and checks between sections.
 
-Each complaint comes with the key that it is about, within the section. None of them repeats a secret.
+A complaint names the key within the section. Complaints do not repeat secrets.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _LEVELS = {
 
 
 class Complaint(Struct, frozen=True):
-    """``key`` is ``""`` for the section itself. ``reads`` are the keys that it rests on: where one of them has a
-    mistake already, it may be wrong.
+    """What is wrong with ``key`` (``""``: the section itself).
+
+    ``reads`` are the keys that the check depends on. If one of them has a mistake, the complaint is dropped.
     """
 
     key: str
@@ -40,7 +41,7 @@ class Complaint(Struct, frozen=True):
 
 
 def complaints(value: Any, path: str = "") -> Iterable[Complaint]:
-    """What is wrong within one section, which is at ``path``."""
+    """Complaints about one section, at ``path``."""
     if isinstance(value, ProviderSettings):
         return _provider(value, path.removeprefix("providers."))
     check = _CHECKS.get(type(value))
@@ -48,14 +49,14 @@ def complaints(value: Any, path: str = "") -> Iterable[Complaint]:
 
 
 def between(config: Config) -> Iterator[Complaint]:
-    """What is wrong between sections; the keys are whole paths."""
+    """Complaints about the relation of sections; keys are whole paths."""
     if config.auth.mode == "keys" and not config.auth.keys and not config.database.enabled:
         text = "is missing: without the database (database.enabled) there can be no other key"
         yield Complaint("auth.keys", text, ("auth.keys", "database"))
 
 
 def idle(config: Config) -> Iterator[Complaint]:
-    """What is right and has no effect; the keys are whole paths."""
+    """Valid settings without effect; keys are whole paths."""
     auth = config.auth
     if auth.keys and auth.mode not in ("keys", "any"):
         yield Complaint("auth.keys", f"has no effect: auth.mode is {auth.mode}")
@@ -105,13 +106,13 @@ def _boundless(limits: Limits) -> str:
     if limits.tokens_per_minute is not UNSET or limits.concurrent is not UNSET:
         return ""
     bounds = "requestsPerMinute, requestsPerHour, tokensPerMinute or concurrent"
-    return f"bounds nothing: set {bounds}, or enabled: false"
+    return f"has no limits: set {bounds}, or enabled: false"
 
 
 def _auth(auth: Auth) -> Iterator[Complaint]:
     if auth.jwt is None and auth.mode in ("jwt", "any"):
         yield Complaint("jwt", f"is missing: mode {auth.mode} needs it", ("jwt",))
-    # By their names: an entry that could not be read is not in the list, so that its place would mislead.
+    # By name: broken entries are not in the list, so positions would be wrong.
     for name, number in Counter(key.name for key in auth.keys).items():
         if number > 1:
             yield Complaint("keys", f"{number} keys have the name {quoted(name)}")
@@ -131,7 +132,7 @@ def _jwt(jwt: Jwt) -> Iterator[Complaint]:
         text = "is missing or empty, and so are publicKeyFile and jwksUrl: one of them is needed"
         yield Complaint("secret", text, _SOURCES)
     elif len(sources) > 1:
-        yield Complaint(sources[1], f"only one of {' and '.join(sources)} can say which tokens are good")
+        yield Complaint(sources[1], f"only one of {' and '.join(sources)} may be set")
     else:
         yield from _algorithms(jwt)
     if jwt.secret and len(jwt.secret) < SHORTEST_SECRET:  # a key is ASCII
@@ -139,7 +140,7 @@ def _jwt(jwt: Jwt) -> Iterator[Complaint]:
 
 
 def _algorithms(jwt: Jwt) -> Iterator[Complaint]:
-    # Never both from one source: a public key that is taken for a secret is what forgers hope for.
+    # Never both from one source: with a public key as the secret, anyone could forge tokens (algorithm confusion).
     for name in dict.fromkeys(jwt.algorithms):
         if name == "HS256" and not jwt.secret:
             yield Complaint("algorithms", "HS256 needs a secret", ("secret",))

@@ -1,4 +1,4 @@
-"""Where the configuration comes from, to load it again and again: files, environment, a list at a URL."""
+"""The source of the configuration for loading and reloading: files, environment, and a model list at a URL."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from proxy.config.watch import Stamp, stamp
 from proxy.errors import ConfigError
 
 ENV_FILE = Path(".env")
-MOST_TOLD = 20  # of the mistakes in a list that somebody else wrote
+MOST_REPORTED = 20  # mistakes in a list from a URL
 
 Fetch = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
 
 
 class Source:
-    """Loads as ``loader.load`` does, and asks the URL for models; ``env_file`` defaults to ``.env``, if it is there.
+    """Loads as ``loader.load`` does, and fetches the model list. ``env_file`` defaults to ``.env`` if that exists.
 
-    ``amend`` has the last word: the command line's. ``stamps`` are those of the files when they were last read, or
-    tried to be: what has another stamp now is worth loading.
+    ``amend`` applies the command line last. ``stamps``: of the files when they were last read; a file with another
+    stamp has changed.
     """
 
     def __init__(
@@ -43,21 +43,21 @@ class Source:
         self._env_file = env_file
         self._amend = amend
         self._fetch = fetch
-        self._heard: bytes | None = None  # from the URL, good or not
-        self._good: tuple[str, bytes] | None = None  # a URL and the list that was last taken from it
+        self._fetched: bytes | None = None  # from the URL, valid or not
+        self._valid: tuple[str, bytes] | None = None  # a URL and its last valid list
 
     @property
     def path(self) -> Path | None:
-        """Of the file that was read last, or is to be read."""
+        """The file that was read last, or will be read."""
         return self._path or self._found
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The process's variables with those of the env file beneath them, as they were last read."""
+        """The variables of the process and of the ``.env`` file, as last read."""
         return self._environ if self._gathered is None else self._gathered
 
     async def load(self) -> Loaded:
-        """Raises ``ConfigError`` with every mistake. Works in a thread, so that streams go on meanwhile."""
+        """Load everything, in a thread so that streams continue. Raises ``ConfigError`` with all mistakes."""
         draft = await self._read()
         if not draft.models_url:
             return self._amend(await asyncio.to_thread(loader.check, draft))
@@ -68,18 +68,18 @@ class Source:
         return self._amend(await asyncio.to_thread(self._check_with, draft, fetched))
 
     async def refresh(self) -> Loaded | None:
-        """``load``, if the URL says anything new; ``None`` if not. Raises ``FetchFailed`` as well."""
+        """``load`` if the list at the URL has changed, else ``None``. Also raises ``FetchFailed``."""
         draft = await self._read()
         if not draft.models_url:
             return None
         fetched = await self._fetch(draft.models_url, draft.environment)
-        if fetched == self._heard:
+        if fetched == self._fetched:
             return None
         return self._amend(await asyncio.to_thread(self._check_with, draft, fetched))
 
     async def _read(self) -> Draft:
-        env_file = self._env_file or ENV_FILE  # unless it is named, it need not be there
-        # Before the reading: what changes during it is seen as changed.
+        env_file = self._env_file or ENV_FILE  # the default may be missing
+        # Before reading, so that changes during it are detected.
         first = self._path or self._found or DEFAULT_PATH
         stamps = {path: stamp(path) for path in (first, env_file)}
         self.stamps |= stamps
@@ -97,45 +97,45 @@ class Source:
 
     def _check_with(self, draft: Draft, fetched: bytes) -> Loaded:
         url = draft.models_url
-        self._heard = fetched
+        self._fetched = fetched
         try:
             loaded = loader.check(draft, fetched)
         except ConfigError as error:
             try:
                 loaded = self._check_copy(draft)
             except ConfigError:
-                # The list is not all that is wrong, or no other one is at hand.
+                # There are other mistakes, or there is no copy.
                 raise ConfigError(_bounded(error.mistakes)) from None
-            kept = f"modelsFile: {bare(url)} has mistakes; the last good list stays"
+            kept = f"modelsFile: {bare(url)} has mistakes; the last valid list stays in use"
             return replace(loaded, notices=[*loaded.notices, kept, *_bounded(error.mistakes)])
         notices = loaded.notices
-        if self._good != (url, fetched):
-            self._good = url, fetched
+        if self._valid != (url, fetched):
+            self._valid = url, fetched
             if why_not := Copy(url, draft.environment).write(fetched):
-                notices = [*notices, f"modelsFile: no copy of {bare(url)} can be kept: {why_not}"]
+                notices = [*notices, f"modelsFile: {bare(url)} cannot be cached: {why_not}"]
         return replace(loaded, notices=notices)
 
     def _check_without(self, draft: Draft, why: str) -> Loaded:
         line = f"modelsFile: {bare(draft.models_url)} {why}"
         loaded = self._check_copy(draft, line)
-        return replace(loaded, notices=[*loaded.notices, f"{line}; the last good list stays"])
+        return replace(loaded, notices=[*loaded.notices, f"{line}; the last valid list stays in use"])
 
     def _check_copy(self, draft: Draft, missing: str = "") -> Loaded:
-        """With the last good list. Raises ``ConfigError``, where there is none with ``missing`` as well."""
+        """Check with the last valid list. Raises ``ConfigError``, with ``missing`` if there is no such list."""
         url = draft.models_url
-        good = self._good[1] if self._good is not None and self._good[0] == url else None
+        good = self._valid[1] if self._valid is not None and self._valid[0] == url else None
         content = good if good is not None else Copy(url, draft.environment).read()
         if content is not None:
             loaded = loader.check(draft, content)
-            self._good = url, content
+            self._valid = url, content
             return loaded
         try:
-            loader.check(draft)  # what else is wrong
+            loader.check(draft)  # for other mistakes
         except ConfigError as error:
             raise ConfigError([*error.mistakes, missing]) from None
         raise ConfigError([missing])
 
 
 def _bounded(mistakes: list[str]) -> list[str]:
-    more = len(mistakes) - MOST_TOLD
-    return mistakes if more <= 0 else [*mistakes[:MOST_TOLD], f"and {more} more mistakes"]
+    more = len(mistakes) - MOST_REPORTED
+    return mistakes if more <= 0 else [*mistakes[:MOST_REPORTED], f"and {more} more mistakes"]

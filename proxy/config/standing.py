@@ -1,4 +1,4 @@
-"""What of a configuration is only looked at when the process starts."""
+"""Settings that take effect only when the process starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec.structs import fields, replace
 
 from proxy.config.schema import Auth, Config
 
-# Sections, and single keys of others; all else is swapped. What the gateway looks at only when it stops may change.
+# Sections, and keys of other sections. Everything else is applied at a reload.
 STANDING = ("server", "pool", "hooks", "redis", "database", "admin", "data_dir", "observe")
 STANDING_KEYS = (
     ("auth", "mode"),
@@ -21,7 +21,7 @@ _SWAPPED = frozenset({"server.drainSecs"})
 
 
 def differences(running: Config, wanted: Config) -> list[str]:
-    """The keys, as they stand in the file, whose change waits for the next start."""
+    """Keys, as in the file, whose change needs a restart."""
     keys = {field.name: field.encode_name for field in fields(Config)}
     found = []
     for name in STANDING:
@@ -48,7 +48,7 @@ def _differences(running: Any, wanted: Any, key: str) -> list[str]:
 
 
 def standing(running: Config, wanted: Config) -> Config:
-    """``wanted`` as far as it can be had without a start; the rest is as it runs."""
+    """``wanted``, with the values of ``running`` for settings that need a restart."""
     kept = {name: getattr(running, name) for name in STANDING}
     for section, name in STANDING_KEYS:
         changed = kept.get(section, getattr(wanted, section))
@@ -60,5 +60,5 @@ def standing(running: Config, wanted: Config) -> Config:
 
 
 def _jwt_waits(running: Auth, wanted: Auth) -> bool:
-    """Whether the mode that runs on needs what is gone, as the mode that is wanted does not need it."""
+    """Whether ``auth.jwt`` was removed while the running mode still needs it."""
     return wanted.jwt is None and running.mode in ("jwt", "any") and running.jwt is not None

@@ -1,4 +1,4 @@
-"""Values that a text stands for, as environment variables spell them."""
+"""Texts of environment variables as booleans and lists, and placeholders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLACEHOLDER = re.compile(r"(sk-)?your[-_].*here|<[^<>]*>", re.IGNORECASE)
 
 
 def flag(text: str) -> bool:
-    """Raises ``ValueError`` for a text that is neither true nor false."""
+    """A boolean. Raises ``ValueError`` for any other text."""
     try:
         return TRUTH[text.strip().lower()]
     except KeyError:
@@ -20,9 +20,9 @@ def flag(text: str) -> bool:
 
 
 def listed(text: str) -> list[str]:
-    """The items of a JSON list, or of a list with commas; empty items of the latter are left out.
+    """Items of a JSON list of texts, or of a list separated by commas, without empty items.
 
-    Raises ``ValueError`` for a text that begins like a JSON list of texts and is none.
+    Raises ``ValueError`` for invalid JSON.
     """
     if not text.lstrip().startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
@@ -38,5 +38,5 @@ def listed(text: str) -> list[str]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text stands for a value that is still to be filled in."""
+    """Whether a text is a placeholder for a value."""
     return _PLACEHOLDER.fullmatch(text.strip()) is not None

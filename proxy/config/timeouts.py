@@ -1,4 +1,4 @@
-"""Which of the six clocks holds for an attempt: the nearest place that says something wins."""
+"""Resolving the six timeouts of an attempt: the nearest configured value wins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.config.schema import Config
 
 
 class Clocks(Struct, frozen=True):
-    """Seconds; 0 is off. What each one watches stands at ``schema.Timeouts``."""
+    """Seconds; 0 is off. ``Timeouts`` explains each."""
 
     connect: float = 10.0
     headers: float = 0.0  # off: first_content covers it
@@ -26,13 +26,12 @@ PLAIN = Clocks(headers=0.0, first_content=0.0, total=600.0)
 def resolve(
     config: Config, provider: ProviderSettings, model: ModelSettings | None, streaming: bool, *, media: bool = False
 ) -> Clocks:
-    """Model over provider over top level over the defaults.
+    """Resolve timeouts: model, then provider, then top level, then defaults.
 
-    Where none of the three says anything, ``routing.timeoutSecs`` is ``first_content`` for a stream and ``total`` for
-    any other answer, but not for ``media``: images, audio, and whatever is passed through take as long as they take.
-    Nor is it ``total`` where the model or the provider has a ``first_content`` or ``idle`` of its own: then that is
-    known to be slow. The clocks ``headers`` and ``first_content`` watch streams only: other answers send their head
-    when they are done.
+    If none of the three sets them, ``routing.timeoutSecs`` is ``first_content`` for a stream and ``total`` for a plain
+    response. It does not apply to ``media`` (images, audio, passthrough). It is not ``total`` either if the model or
+    the provider sets ``first_content`` or ``idle``, which shows that it is slow.
+    ``headers`` and ``first_content`` apply only to streams: plain responses send their head when they are complete.
     """
     own = [*([model.timeouts] if model is not None else []), provider.timeouts]
     places = [*own, config.timeouts]
@@ -53,7 +52,7 @@ def _has_own_pace(timeouts: Timeouts) -> bool:
 
 
 def own_client_stall(config: Config) -> float:
-    """The client's clock, in seconds, for answers that no provider feeds."""
+    """Seconds of ``client_stall`` for responses without a provider."""
     return _nearest([config.timeouts], "client_stall", PLAIN.client_stall)
 
 

@@ -1,8 +1,7 @@
-"""Every environment variable that the gateway knows: which settings it sets, and how its text is read.
+"""Table of the environment variables that the gateway knows, and the settings that they stand for.
 
-One table drives the loading (``aliases``), the start line, ``--help`` and ``.env.example``. Texts become numbers, truth
-values and lists by the type of the setting; ``values`` only translates what differs from it. It raises ``ValueError``
-for a text that it does not understand.
+Used for loading (``aliases``), the start line, ``--help`` and ``.env.example``. The type of a setting decides how its
+text is converted; ``values`` translates only what differs. It raises ``ValueError`` for texts that it does not accept.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ Values = Mapping[str, str]  # text by setting, the setting as a dotted path of k
 
 
 class Variable(Struct, frozen=True):
-    """``text`` explains it in one line; ``example`` is its value in ``.env.example``.
+    """One variable. ``text`` explains it in a line; ``example`` is its value in ``.env.example``.
 
-    ``values`` gets the text and the whole environment; ``None``: no setting of the configuration (it is read
-    elsewhere, or without effect). ``wins``: over the file; else the file wins. ``blocked_by``: settings in the file
-    that override it as well. ``needs``: a setting, and the values of it (none: any) with which it has an effect.
+    ``values``: settings from the text and the whole environment; ``None``: it is no setting. ``wins``: it overrides the
+    file; otherwise the file overrides it. ``blocked_by``: further settings in the file that override it. ``needs``: a
+    setting, and its values (none: any) with which the variable has an effect.
     """
 
     name: str
@@ -43,7 +42,7 @@ def _to(*paths: str) -> Callable[[str, Mapping[str, str]], Values]:
     return lambda text, environment: dict.fromkeys(paths, text)
 
 
-# pino, winston, NestJS, uvicorn and syslog have names of their own; the setting itself takes `warn`.
+# Levels of pino, winston, NestJS, uvicorn and syslog; the setting itself accepts `warn`.
 _LEVELS: Final = {
     "trace": "debug",
     "verbose": "debug",
@@ -61,7 +60,7 @@ def _log_level(text: str, environment: Mapping[str, str]) -> Values:
 
 
 def _base_path(text: str, environment: Mapping[str, str]) -> Values:
-    # A prefix for the versioned API: "api" and "/api" are /api/v1. A path that ends in its version is taken as it is.
+    # A prefix of the versioned API: "api" and "/api" mean /api/v1. A path that ends with a version is used unchanged.
     path = "/".join(filter(None, text.strip().split("/")))
     if not re.search(r"(^|/)v[0-9]+$", path):
         path = f"{path}/v1" if path else "v1"
@@ -72,7 +71,7 @@ _ADDRESS = re.compile(r"localhost|[0-9.]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 
 
 def _host(text: str, environment: Mapping[str, str]) -> Values:
-    # tcsh and some build systems keep the machine's own name in HOST; that is no wish to listen on it.
+    # tcsh and some build systems set HOST to the machine's name, which is not an address to listen on.
     if not _ADDRESS.fullmatch(text.strip()):
         raise ValueError("expected an IP address or localhost")
     return {"server.host": text.strip()}
@@ -85,7 +84,7 @@ def _debug(text: str, environment: Mapping[str, str]) -> Values:
 def _redis_parts(text: str, environment: Mapping[str, str]) -> Values:
     host = environment.get("REDIS_HOST") or "127.0.0.1"
     port = environment.get("REDIS_PORT") or "6379"
-    if port.startswith("tcp://"):  # the service link that Kubernetes makes for a service named redis
+    if port.startswith("tcp://"):  # set by Kubernetes for a service named redis
         port = port.rpartition(":")[2]
     database = environment.get("REDIS_DB") or "0"
     if not re.fullmatch(r"[A-Za-z0-9._-]+", host) or not port.isdecimal() or not database.isdecimal():
@@ -121,7 +120,7 @@ def _prometheus(text: str, environment: Mapping[str, str]) -> Values:
 
 
 def _sentry(text: str, environment: Mapping[str, str]) -> Values:
-    # https://KEY@HOST/PROJECT, where the project is a number; examples have a word there.
+    # https://KEY@HOST/PROJECT with a numeric project; placeholders have a word there.
     if not re.fullmatch(r"https?://[^@/\s]+@[^@\s]+/[0-9]+", text.strip()):
         raise ValueError("expected a DSN")
     if find_spec("sentry_sdk") is None:
@@ -135,7 +134,7 @@ def _hosts(text: str, environment: Mapping[str, str]) -> Values:
 
 
 def _database(text: str, environment: Mapping[str, str]) -> Values:
-    # SQLAlchemy's spelling names the driver, which is ours to choose.
+    # SQLAlchemy's URLs name the driver, which the gateway chooses itself.
     return {"database.url": re.sub(r"^(postgresql|postgres|sqlite)\+[a-z0-9]+:", r"\1:", text.strip())}
 
 
@@ -195,9 +194,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         _to("auth.jwt.algorithms"),
         needs=("auth.jwt.secret", ()),
     ),
-    Variable(
-        "RETRY_ENABLED", "false: nothing is tried twice (routing.maxRetries, rateLimitRetries)", "true", _retry_enabled
-    ),
+    Variable("RETRY_ENABLED", "false: no retries (routing.maxRetries, rateLimitRetries)", "true", _retry_enabled),
     Variable("RETRY_MAX_ATTEMPTS", "attempts before the fallback (routing.maxRetries)", "3", _to("routing.maxRetries")),
     Variable(
         "RETRY_BASE_DELAY",
@@ -250,7 +247,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         _database,
         needs=("auth.mode", ("keys", "any")),
     ),
-    Variable("XDG_CACHE_HOME", "folder that keeps the last good list of a modelsFile URL", "~/.cache"),
+    Variable("XDG_CACHE_HOME", "folder for the last valid list of a modelsFile URL", "~/.cache"),
     Variable("HTTPS_PROXY", "proxy to https:// providers", "http://proxy.example.org:3128"),
     Variable("HTTP_PROXY", "proxy to http:// providers", "http://proxy.example.org:3128"),
     Variable("ALL_PROXY", "proxy to all providers", "http://proxy.example.org:3128"),

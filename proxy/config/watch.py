@@ -1,4 +1,4 @@
-"""Which files have changed since they were read."""
+"""Detecting files that have changed since they were read."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-# (device, inode, size, time of the last change in ns) of what the path leads to in the end, so that a symlink that
-# is turned elsewhere counts (Kubernetes swaps a whole folder's), as does a file that is replaced (most editors do).
+# (device, inode, size, modification time in ns) of the target of the path. So a changed symlink counts (Kubernetes
+# swaps whole folders), and a replaced file as well (most editors write a new one).
 Stamp = tuple[int, int, int, int]
 
 
 def stamp(path: Path) -> Stamp | None:
-    """The file's stamp; ``None`` while there is none."""
+    """The file's stamp; ``None`` if it does not exist."""
     try:
         found = os.stat(path)
     except OSError:
@@ -21,10 +21,10 @@ def stamp(path: Path) -> Stamp | None:
 
 
 class FileWatch:
-    """Compares files with their stamps, look by look.
+    """Compares files with their stamps at each call.
 
-    A file counts as changed once two looks in a row see the same, so that nothing half-written is read. A file that
-    is gone does not count: it is about to be replaced, or was lost by accident.
+    A file counts as changed after two calls in a row with the same new stamp, so that no half-written file is read. A
+    deleted file does not count: it is being replaced, or was deleted by accident.
     """
 
     def __init__(self, stamp: Callable[[Path], Stamp | None] = stamp) -> None:
@@ -32,7 +32,7 @@ class FileWatch:
         self._before: dict[Path, Stamp | None] = {}
 
     def changed(self, read: Mapping[Path, Stamp | None]) -> list[Path]:
-        """Of the files that were ``read`` when they had these stamps, those that rest with another."""
+        """Files that now have another stamp than when they were ``read``, and the same one as at the last call."""
         before, self._before = self._before, {path: self._stamp(path) for path in read}
         return [
             path

@@ -203,7 +203,7 @@ async def test_a_document_that_is_too_large_is_left(server: KeyServer) -> None:
 async def test_a_server_that_is_silent_is_left(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "TIMEOUT_SECS", 0.05)
     server.gate.clear()
-    with pytest.raises(FetchFailed, match=r"was not complete within 0\.05 s"):
+    with pytest.raises(FetchFailed, match=r"did not complete within 0\.05 s"):
         await fetch(server.url, {})
     with Blackhole() as hole, pytest.raises(FetchFailed, match="was not complete"):
         await fetch(hole.url, {})

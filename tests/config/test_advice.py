@@ -26,12 +26,12 @@ def notices(folder: Path, text: str, **environ: str) -> list[str]:
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ('"sk-1"', "stands in quotes, which are sent as part of it; write it without them"),
-        ("'sk-1'", "stands in quotes, which are sent as part of it; write it without them"),
-        ('sk-1"', "stands in quotes, which are sent as part of it; write it without them"),
-        ("Bearer sk-1", 'begins with "Bearer ", which is sent anyway; write the key alone'),
-        ("bearer sk-1", 'begins with "Bearer ", which is sent anyway; write the key alone'),
-        ("Authorization: Bearer sk-1", 'begins with "Bearer ", which is sent anyway; write the key alone'),
+        ('"sk-1"', "contains quotes, which would be sent as part of it; remove them"),
+        ("'sk-1'", "contains quotes, which would be sent as part of it; remove them"),
+        ('sk-1"', "contains quotes, which would be sent as part of it; remove them"),
+        ("Bearer sk-1", 'begins with "Bearer ", which the gateway adds; write the key alone'),
+        ("bearer sk-1", 'begins with "Bearer ", which the gateway adds; write the key alone'),
+        ("Authorization: Bearer sk-1", 'begins with "Bearer ", which the gateway adds; write the key alone'),
         ("$GROQ_API_KEY", 'is the name of a variable; write "${GROQ_API_KEY}"'),
         ("%GROQ_API_KEY%", 'is the name of a variable; write "${GROQ_API_KEY}"'),
         ("os.environ/GROQ_API_KEY", 'is the name of a variable; write "${GROQ_API_KEY}"'),
@@ -50,7 +50,7 @@ def test_a_key_as_another_tool_spells_it_is_a_mistake(tmp_path: Path, key: str, 
 
 def test_a_mistake_in_a_key_of_the_environment_names_its_variable(tmp_path: Path) -> None:
     assert mistakes(tmp_path, "{}", OPENAI_API_KEY="Bearer sk-1") == [
-        'environment: OPENAI_API_KEY: begins with "Bearer ", which is sent anyway; write the key alone'
+        'environment: OPENAI_API_KEY: begins with "Bearer ", which the gateway adds; write the key alone'
     ]
 
 
@@ -69,7 +69,7 @@ def test_a_key_is_taken_as_it_is(key: str) -> None:
     ],
 )
 def test_an_address_that_ends_in_an_endpoint_is_a_mistake(tmp_path: Path, address: str, tail: str, right: str) -> None:
-    text = f"ends in {tail}, which is added to it; write {right}"
+    text = f"ends with {tail}, which the gateway appends; write {right}"
     assert mistakes(tmp_path, f"providers: {{a: {{baseUrl: '{address}'}}}}") == [f"providers.a.baseUrl: {text}"]
     assert mistakes(tmp_path, f"providers: {{a: {{baseUrls: ['{address}']}}}}") == [f"providers.a.baseUrls: {text}"]
 
@@ -92,7 +92,7 @@ def test_an_address_whose_path_is_known_to_be_another_is_noticed(
     tmp_path: Path, name: str, address: str, right: str
 ) -> None:
     assert notices(tmp_path, f"providers: {{{name}: {{baseUrl: '{address}'}}}}") == [
-        f"providers.{name}.baseUrl: {address} is most likely wrong; the API is known to be at {right}"
+        f"providers.{name}.baseUrl: {address} is probably wrong; the API is at {right}"
     ]
 
 
@@ -137,7 +137,7 @@ def test_the_default_of_llamacpp_is_noticed_beside_the_default_port(tmp_path: Pa
 def test_what_any_web_page_can_use_is_noticed(tmp_path: Path) -> None:
     text = "server: {allowedHosts: ['*'], corsOrigins: ['*']}\n"
     assert notices(tmp_path, text) == [
-        f'server.{key}: with "*" any web page can use this gateway, as auth.mode is none'
+        f'server.{key}: "*" lets any web page use this gateway, since auth.mode is none'
         for key in ("allowedHosts", "corsOrigins")
     ]
     assert notices(tmp_path, text + "auth: {mode: jwt, jwt: {secret: " + "s" * 32 + "}}") == []

@@ -186,5 +186,5 @@ def test_placeholders_of_keys_configure_nobody(tmp_path: Path) -> None:
 
 def test_a_mistake_in_a_key_from_the_environment_names_the_variable(tmp_path: Path) -> None:
     assert mistakes(tmp_path, "{}", OPENAI_API_KEY="k\u00e9y") == [
-        "environment: OPENAI_API_KEY: a key is printable ASCII text on one line"
+        "environment: OPENAI_API_KEY: a key must be printable ASCII text on one line"
     ]

@@ -92,7 +92,7 @@ async def test_a_server_that_is_silent_or_cuts_or_is_not_there_is_told_without_i
     monkeypatch.setattr(remote, "TIMEOUT_SECS", 0.05)
     async with Upstream() as up:
         up.on(lambda request: [Stall()])
-        assert await failure(f"{up.url}/?secret") == "was not complete within 0.05 s"
+        assert await failure(f"{up.url}/?secret") == "did not complete within 0.05 s"
     monkeypatch.undo()
     async with Upstream() as up:
         up.on(lambda request: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nmo", Close()])

@@ -44,7 +44,7 @@ def key(**more: Any) -> dict[str, Any]:
 
 # -- limits -------------------------------------------------------------------------------------------
 
-NOTHING = "bounds nothing: set requestsPerMinute, requestsPerHour, tokensPerMinute or concurrent, or enabled: false"
+NOTHING = "has no limits: set requestsPerMinute, requestsPerHour, tokensPerMinute or concurrent, or enabled: false"
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ PEM, URL = {"publicKeyFile": "key.pem"}, {"jwksUrl": "https://id.example.org/jwk
         (URL, []),
         ({"publicKeyFile": "none.pem"}, ["jwt.publicKeyFile: no such file: none.pem"]),
         ({"publicKeyFile": "none.pem", "algorithms": ["HS256"]}, ["jwt.publicKeyFile: no such file: none.pem"]),
-        ({"secret": SECRET, **URL}, ["jwt.jwksUrl: only one of secret and jwksUrl can say which tokens are good"]),
+        ({"secret": SECRET, **URL}, ["jwt.jwksUrl: only one of secret and jwksUrl may be set"]),
         (
             {"secret": SECRET, **PEM, **URL},
-            ["jwt.publicKeyFile: only one of secret and publicKeyFile and jwksUrl can say which tokens are good"],
+            ["jwt.publicKeyFile: only one of secret and publicKeyFile and jwksUrl may be set"],
         ),
         ({"secret": "x" * 31}, ["jwt.secret: must have at least 32 bytes"]),
         ({"secret": "x" * 32}, []),
@@ -167,7 +167,7 @@ def test_somebody_must_be_able_to_ask(path: Path) -> None:
     ]
     assert mistakes(path, closed | {"auth": {"mode": "keys", "keys": [key()]}}) == []
     assert mistakes(path, closed | {"auth": {"mode": "keys", "keys": [{"name": "k", "hash": "x"}]}}) == [
-        "auth.keys[0].hash: expected sha256: and 64 hexadecimal digits, as `sluice key hash` prints them"
+        "auth.keys[0].hash: expected sha256: and 64 hexadecimal digits, as printed by `sluice key hash`"
     ]
     assert mistakes(path, {"auth": {"mode": "keys"}}) == []
 
@@ -188,7 +188,7 @@ def test_a_short_token_is_refused_and_an_empty_one_told(path: Path) -> None:
     assert mistakes(path, {"admin": {"token": "s3cret-of-15-ch"}}) == ["admin.token: must have at least 16 characters"]
     assert mistakes(path, {"admin": {"token": "s3cret-of-16-chs"}}) == []
     admin = {"admin": {"token": "${ADMIN_TOKEN}"}}
-    told = ["admin.token is empty (set ADMIN_TOKEN): one is made at the first start"]
+    told = ["admin.token is empty (set ADMIN_TOKEN): one is generated at the first start"]
     assert notices(path, admin) == notices(path, admin, ADMIN_TOKEN=" ") == told
     assert notices(path, admin, ADMIN_TOKEN="x" * 16) == notices(path, {"admin": {}}) == []
 

@@ -121,7 +121,7 @@ async def test_the_copy_serves_a_later_process_while_the_url_is_down(
     loaded = await later.load()
     assert names(loaded) == ["one"]
     assert loaded.notices[-1] == (
-        "modelsFile: https://models.example.org/list cannot be reached: gone; the last good list stays"
+        "modelsFile: https://models.example.org/list cannot be reached: gone; the last valid list stays in use"
     )
 
 
@@ -129,7 +129,7 @@ async def test_a_copy_that_cannot_be_kept_is_a_notice(path: Path, site: Site) ->
     loaded = await Source(path, {}, fetch=site.fetch).load()
     assert names(loaded) == ["one"]
     assert loaded.notices[-1] == (
-        "modelsFile: no copy of https://models.example.org/list can be kept: neither XDG_CACHE_HOME nor HOME is set"
+        "modelsFile: https://models.example.org/list cannot be cached: neither XDG_CACHE_HOME nor HOME is set"
     )
 
 
@@ -153,7 +153,9 @@ async def test_a_list_with_mistakes_leaves_the_last_good_one_and_says_why(
     site.says = says
     loaded = await source.load()
     assert names(loaded) == ["one"]
-    assert "modelsFile: https://models.example.org/list has mistakes; the last good list stays" in loaded.notices
+    assert (
+        "modelsFile: https://models.example.org/list has mistakes; the last valid list stays in use" in loaded.notices
+    )
     assert loaded.notices[-1].startswith(f"https://models.example.org/list: {complaint}")
     site.says = None  # nor has it become the copy
     assert names(await source.load()) == ["one"]
