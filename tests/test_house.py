@@ -35,7 +35,6 @@ ServerTls
 
 WITHOUT_MIRROR = """
 __main__.py
-client/tls.py
 config/aliases.py
 config/follow.py
 config/left_out.py
@@ -59,9 +58,6 @@ limits/script_connection.py
 observe/families.py
 process.py
 providers/provider.py
-relay/pump.py
-relay/upstream_call.py
-relay/upstream_request.py
 routing/deployment.py
 routing/endpoints.py
 routing/listing.py

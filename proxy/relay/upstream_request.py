@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from proxy.config.timeouts import Clocks
 from proxy.dialects.base import Reader
-from proxy.exchange import Attempt, Exchange
-from proxy.relay.event_filter import EventHook
+from proxy.exchange import Attempt
 
 Segments = Sequence[bytes | memoryview]
 Listener = Callable[[bytes, bool], bytes]
@@ -70,12 +69,3 @@ class UpstreamRequest(Struct):
     def forget(self) -> None:
         """Drop the bytes, as they will not be sent again. In place: every frame up to the handler has this object."""
         self.head, self.body, self.upload = b"", (), None
-
-
-def event_hook(listener: Listener, reader: Reader) -> EventHook:
-    """An event hook that passes each event to ``listener``."""
-
-    def hook(exchange: Exchange, block: bytes) -> bytes:
-        return listener(block, reader.error is not None)
-
-    return hook

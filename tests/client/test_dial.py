@@ -525,13 +525,6 @@ except OSError:
 """
 
 
-def test_contexts_verify_by_default_and_refuse_old_tls() -> None:
-    context = trust.context(Tls())
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-
-
 def test_a_context_is_built_once_for_each_setting(ca: Signer) -> None:
     dialer = Dialer({})
     assert dialer.context(ca.tls) is dialer.context(Tls(ca_file=ca.file))
