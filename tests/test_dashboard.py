@@ -1,4 +1,4 @@
-"""The dashboard in a real browser on the real gateway: what each page shows, and what can be done there."""
+"""The dashboard in a real browser with a real gateway."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 
 def settings(up: Upstream, folder: Path, **sections: Any) -> dict[str, Any]:
-    """``m`` is served twice over: as ``up-model``, and by a spare of another name."""
+    """``m`` has two deployments: ``up-model``, and a fallback named ``spare``."""
     models = [
         {
             "name": "m",
@@ -83,7 +83,7 @@ async def gw(up: Upstream, tmp_path: Path) -> AsyncIterator[Gateway]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, gw: Gateway) -> AsyncIterator[Page]:
-    """Signed in by the printed link. At the end: no error in the console, and no request that left the gateway."""
+    """A page that is signed in by the printed link. At its end there is no console error and no request to another host."""
     async with await browser.new_context() as context:
         page = await context.new_page()
         errors, strayed = watched(page, gw.url)
@@ -94,7 +94,7 @@ async def page(browser: Browser, gw: Gateway) -> AsyncIterator[Page]:
 
 
 def watched(page: Page, url: str) -> tuple[list[str], list[str]]:
-    """What goes to the console as an error, and what is asked of others; both fill from now on."""
+    """Console errors and requests to other hosts, from now on."""
     errors: list[str] = []
     strayed: list[str] = []
 
@@ -123,7 +123,7 @@ def failed(request: Any) -> Script:
 
 
 def half_failed(request: Any) -> Script:
-    """The model fails, its spare answers."""
+    """The model fails, its fallback answers."""
     return failed(request) if request.json["model"] == "up-model" else answered(request)
 
 
@@ -136,7 +136,7 @@ async def call(gw: Gateway, **members: Any) -> int:
 
 
 async def state(gw: Gateway, name: str = "up/m") -> dict[str, Any]:
-    """What the API says of a deployment."""
+    """A deployment in the admin API."""
     client = await gw.client()
     answer = await client.fetch("GET", "/admin/state", headers=[("Authorization", f"Bearer {TOKEN}")])
     client.close()
@@ -152,10 +152,10 @@ def row(page: Page, name: str = "up/m") -> Any:
     return page.locator(f'tr[data-id="{name}"]')
 
 
-# -- in and out ---------------------------------------------------------------------------------------
+# -- sign-in and sign-out ---------------------------------------------------------------------------------------
 
 
-async def test_the_token_lets_in_and_signing_out_leads_back(browser: Browser, gw: Gateway) -> None:
+async def test_sign_in_with_the_token_and_sign_out(browser: Browser, gw: Gateway) -> None:
     async with await browser.new_context() as context:
         page = await context.new_page()
         await page.goto(gw.url)
@@ -170,7 +170,7 @@ async def test_the_token_lets_in_and_signing_out_leads_back(browser: Browser, gw
         assert await context.cookies() == []
 
 
-async def test_a_session_that_ends_elsewhere_leads_to_the_sign_in(browser: Browser, gw: Gateway) -> None:
+async def test_an_ended_session_shows_the_sign_in(browser: Browser, gw: Gateway) -> None:
     async with await browser.new_context() as context:
         page = await context.new_page()
         await page.goto(f"{gw.url}/admin/login?token={TOKEN}")
@@ -179,10 +179,10 @@ async def test_a_session_that_ends_elsewhere_leads_to_the_sign_in(browser: Brows
         await expect(page.get_by_text("Your session has ended.")).to_be_visible()
 
 
-# -- what the pages show ------------------------------------------------------------------------------
+# -- pages ------------------------------------------------------------------------------
 
 
-async def test_the_overview_counts_requests_as_they_come(page: Page, gw: Gateway) -> None:
+async def test_the_overview_counts_requests_live(page: Page, gw: Gateway) -> None:
     total = page.locator("dl.totals div", has=page.get_by_text("Requests", exact=True)).locator("dd")
     await expect(total).to_have_text("0")
     for _ in range(3):
@@ -192,7 +192,7 @@ async def test_the_overview_counts_requests_as_they_come(page: Page, gw: Gateway
     await expect(page.get_by_text("All 2 deployments are in service.")).to_be_visible()
 
 
-async def test_the_models_page_shows_what_the_api_says(page: Page, gw: Gateway) -> None:
+async def test_the_models_page_shows_the_state_of_the_api(page: Page, gw: Gateway) -> None:
     assert await call(gw, stream=True) == 200
     await go(page, "models")
     said = await state(gw)
@@ -204,7 +204,7 @@ async def test_the_models_page_shows_what_the_api_says(page: Page, gw: Gateway) 
     await expect(page.locator("tbody tr")).to_have_count(1)
 
 
-async def test_the_buckets_show_who_has_used_how_much(page: Page, gw: Gateway) -> None:
+async def test_the_limits_page_shows_buckets(page: Page, gw: Gateway) -> None:
     assert await call(gw) == 200
     await go(page, "limits")
     meter = page.get_by_role("meter").first
@@ -212,7 +212,7 @@ async def test_the_buckets_show_who_has_used_how_much(page: Page, gw: Gateway) -
     await expect(page.get_by_text(re.compile(r"of 60$"))).to_be_visible()
 
 
-async def test_the_configuration_is_shown_without_its_secrets(page: Page) -> None:
+async def test_the_configuration_is_shown_without_secrets(page: Page) -> None:
     await go(page, "config")
     await expect(page.locator(".settings")).to_contain_text("********")
     shown = await page.locator(".settings").inner_text()
@@ -224,7 +224,7 @@ async def test_the_configuration_is_shown_without_its_secrets(page: Page) -> Non
 # -- a breaker ----------------------------------------------------------------------------------------
 
 
-async def test_a_breaker_that_failures_trip_turns_red_and_back(page: Page, gw: Gateway, up: Upstream) -> None:
+async def test_a_tripped_breaker_is_shown_and_closes_again(page: Page, gw: Gateway, up: Upstream) -> None:
     await go(page, "models")
     await expect(row(page)).to_have_attribute("data-tone", "ok")
     up.on(failed)
@@ -234,7 +234,7 @@ async def test_a_breaker_that_failures_trip_turns_red_and_back(page: Page, gw: G
     await expect(row(page).locator(".pill")).to_have_text("Open")
     await expect(row(page)).to_contain_text("server error")
 
-    await row(page).locator(".state a").click()  # the failure that it is out for
+    await row(page).locator(".state a").click()  # the failure that opened it
     await expect(page.get_by_role("dialog").locator(".pill", has_text="server error")).to_be_visible()
     await page.get_by_role("button", name="Close").click()
 
@@ -250,13 +250,13 @@ async def test_a_breaker_that_failures_trip_turns_red_and_back(page: Page, gw: G
     await expect(row(page).locator(".pill")).to_have_text("Closed")
 
 
-async def test_who_leaves_for_another_page_while_a_request_is_closed_gets_there(page: Page, gw: Gateway) -> None:
+async def test_navigation_while_a_request_is_closed_works(page: Page, gw: Gateway) -> None:
     assert await call(gw) == 200
     await go(page, "requests")
     await page.locator("main tbody a").first.click()
     dialog = page.get_by_role("dialog")
     await expect(dialog.locator(".ident")).to_be_visible()
-    # The page hears that the dialog is closed a moment later: before that, and before it hears of the new address.
+    # The page gets the close event of the dialog later than this listener.
     where = await page.evaluate("""async () => {
         const dialog = document.querySelector("dialog");
         dialog.addEventListener("close", () => (location.hash = "#/models"), { capture: true });
@@ -269,7 +269,7 @@ async def test_who_leaves_for_another_page_while_a_request_is_closed_gets_there(
     await expect(page.locator('main[data-page="models"] h1')).to_be_visible()
 
 
-async def test_a_model_is_taken_out_by_hand_after_a_question(page: Page, gw: Gateway) -> None:
+async def test_a_breaker_is_opened_after_a_confirmation(page: Page, gw: Gateway) -> None:
     await go(page, "models")
     await row(page).get_by_role("button", name="Open up/m").click()
     await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
@@ -306,7 +306,7 @@ async def test_requests_appear_live_and_open_the_waterfall_of_their_attempts(
     await expect(page).to_have_url(re.compile("#/requests$"))
 
 
-async def test_the_list_of_requests_is_filtered_and_paused(page: Page, gw: Gateway, up: Upstream) -> None:
+async def test_the_list_of_requests_can_be_filtered_and_paused(page: Page, gw: Gateway, up: Upstream) -> None:
     await go(page, "requests")
     up.on(half_failed)
     assert await call(gw) >= 500
@@ -329,7 +329,7 @@ async def test_the_list_of_requests_is_filtered_and_paused(page: Page, gw: Gatew
 # -- try it -------------------------------------------------------------------------------------------
 
 
-async def test_a_streamed_answer_appears_as_it_comes_and_only_as_text(page: Page, up: Upstream) -> None:
+async def test_a_streamed_answer_appears_live_and_as_text_only(page: Page, up: Upstream) -> None:
     hold = asyncio.Event()
     first, rest = chat_chunks("Hello ", MARKUP, finish=None, done=False), chat_chunks(" world", usage=USAGE)
     up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(first), Wait(hold), Chunk(rest), LastChunk()])
@@ -349,7 +349,7 @@ async def test_a_streamed_answer_appears_as_it_comes_and_only_as_text(page: Page
     await expect(page.get_by_role("dialog").locator(".waterfall li")).to_have_count(1)
 
 
-async def test_stopping_an_answer_ends_it_at_the_provider_too(page: Page, up: Upstream) -> None:
+async def test_stop_cancels_the_upstream_request(page: Page, up: Upstream) -> None:
     up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(chat_chunks("Hello", finish=None, done=False)), Stall()])
     await go(page, "try")
     await page.get_by_label("Model").fill("m")
@@ -360,7 +360,7 @@ async def test_stopping_an_answer_ends_it_at_the_provider_too(page: Page, up: Up
     await until(lambda: not up.open_connections, "the provider's connection to be gone")
 
 
-async def test_a_plain_answer_and_the_snippets_for_it(page: Page) -> None:
+async def test_a_complete_answer_and_its_snippets(page: Page) -> None:
     await go(page, "try")
     await page.get_by_label("Model").fill("m, spare")
     await page.get_by_label("Stream", exact=True).uncheck()
@@ -378,7 +378,7 @@ async def test_a_plain_answer_and_the_snippets_for_it(page: Page) -> None:
 # -- the frame ----------------------------------------------------------------------------------------
 
 
-async def test_it_finds_the_gateway_again_after_a_restart(browser: Browser, up: Upstream, tmp_path: Path) -> None:
+async def test_the_page_reconnects_after_a_restart(browser: Browser, up: Upstream, tmp_path: Path) -> None:
     source = settings(up, tmp_path, server={"port": free_port()})
     async with await browser.new_context() as context:
         page = await context.new_page()
@@ -393,16 +393,16 @@ async def test_it_finds_the_gateway_again_after_a_restart(browser: Browser, up: 
             await expect(page.locator("tbody tr")).to_have_count(1)
 
 
-async def test_a_request_whose_event_overtakes_the_list_is_shown(page: Page, gw: Gateway) -> None:
-    heard = """() => new Promise((told) => {
+async def test_a_request_whose_event_arrives_before_the_list_is_shown(page: Page, gw: Gateway) -> None:
+    received = """() => new Promise((resolve) => {
         const source = new EventSource("/admin/events");
         source.addEventListener("hello", () => (window.listening = true));
-        source.addEventListener("request", () => { source.close(); told(true); });
+        source.addEventListener("request", () => { source.close(); resolve(true); });
     })"""
 
     async def slowly(route: Route) -> None:
         empty = await route.fetch()
-        event = asyncio.ensure_future(page.evaluate(heard))
+        event = asyncio.ensure_future(page.evaluate(received))
         await page.wait_for_function("() => window.listening")
         assert await call(gw) == 200
         await event
@@ -420,7 +420,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-async def test_the_theme_is_remembered(page: Page) -> None:
+async def test_the_theme_is_stored(page: Page) -> None:
     button = page.get_by_role("button", name=re.compile("^Theme: "))
     await expect(button).to_have_accessible_name("Theme: system")
     await button.click()
@@ -430,7 +430,7 @@ async def test_the_theme_is_remembered(page: Page) -> None:
     assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-async def test_every_page_is_reached_by_keyboard(page: Page) -> None:
+async def test_every_page_is_reachable_by_keyboard(page: Page) -> None:
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     for label in ("Sluice, overview", "Overview", "Models"):

@@ -1,4 +1,4 @@
-"""The health of a real gateway: a provider that fails and comes back, and who may see what."""
+"""The health of a running gateway: a provider that fails and recovers, and the credentials of each page."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ async def up() -> AsyncIterator[Upstream]:
         yield up
 
 
-async def told(gw: Gateway, path: str, status: int = 200) -> Any:
+async def show(gw: Gateway, path: str, status: int = 200) -> Any:
     client = await gw.client()
     answer = await client.fetch("GET", path, headers=[BEARER])
     assert answer.status == status, answer.body
     return answer.json
 
 
-async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstream) -> None:
+async def test_a_failing_provider_is_shown_in_health_metrics_and_log(up: Upstream) -> None:
     clock = FakeClock()
     async with Gateway(one_provider(up, circuitBreaker=CIRCUIT), clock=clock) as gw:
         client = await gw.client()
@@ -42,9 +42,9 @@ async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstr
         up.on(lambda request: json_answer(error_json(), 500))
         assert [await ask() for _ in range(3)] == [502, 502, 503]
         assert len(up.requests) == 2  # the third found the breaker open
-        health = await told(gw, "/health", 503)
+        health = await show(gw, "/health", 503)
         assert (health["status"], set(health["components"])) == ("down", {"providers", "models"})
-        [breaker] = (await told(gw, "/health/circuit-breakers"))["breakers"]
+        [breaker] = (await show(gw, "/health/circuit-breakers"))["breakers"]
         assert breaker["id"] == "up/m"
         assert breaker["breaker"] == {
             "state": "open",
@@ -55,7 +55,7 @@ async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstr
             "retryAt": MIDNIGHT + 160,
             "unavailableAt": [],
         }
-        detailed = await told(gw, "/health/detailed", 503)
+        detailed = await show(gw, "/health/detailed", 503)
         assert detailed["providers"]["up"]["status"] == "down"
         assert detailed["components"]["providers"]["status"] == "down"
         assert 'circuit_breaker_state{deployment="up/m",provider="up",model="up-model",state="open"} 1' in await page(
@@ -67,8 +67,8 @@ async def test_a_provider_that_fails_and_comes_back_is_seen_everywhere(up: Upstr
         clock.advance(60)
         up.on(lambda request: json_answer(completion()))
         assert await ask() == 200
-        assert (await told(gw, "/health"))["status"] == "ok"
-        found = (await told(gw, "/health/history"))["changes"]
+        assert (await show(gw, "/health"))["status"] == "ok"
+        found = (await show(gw, "/health/history"))["changes"]
         assert [(each["what"], each["to"]) for each in reversed(found) if "/" in each["what"]] == [
             ("up/m", "open"),
             ("up/m", "half_open"),
@@ -84,7 +84,7 @@ async def page(gw: Gateway) -> list[str]:
     return (await client.fetch("GET", "/metrics")).body.decode().splitlines()
 
 
-async def test_health_and_life_are_open_and_the_rest_is_for_the_admin_and_the_dashboards_session(up: Upstream) -> None:
+async def test_only_health_checks_are_open(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         for path in ("/health", "/health/live", "/ready"):
@@ -96,21 +96,21 @@ async def test_health_and_life_are_open_and_the_rest_is_for_the_admin_and_the_da
             assert (await client.fetch("GET", f"/admin{path}", headers=[session])).status == 200
 
 
-async def test_probes_are_told_and_touch_no_breaker(up: Upstream) -> None:
+async def test_probes_are_shown_and_do_not_change_breakers(up: Upstream) -> None:
     up.on(lambda request: json_answer(error_json(), 500))
     async with Gateway(one_provider(up, observe={"probes": {"enabled": True}}, circuitBreaker=CIRCUIT)) as gw:
         assert gw.app.plane is not None
         vitals = gw.app.plane.health
         assert vitals is not None
         await until(lambda: bool(vitals._probes.of("up")), "the first round")
-        [probe] = (await told(gw, "/health/detailed"))["providers"]["up"]["probes"]
+        [probe] = (await show(gw, "/health/detailed"))["providers"]["up"]["probes"]
         assert (probe["status"], probe["why"]) == ("down", "status 500")
         assert up.requests[0].header("authorization") == "Bearer secret-key"
-        assert (await told(gw, "/health"))["status"] == "ok"
+        assert (await show(gw, "/health"))["status"] == "ok"
         assert gw.exchanges == []
 
 
-async def test_without_them_no_provider_is_asked_anything(up: Upstream) -> None:
+async def test_without_probes_no_request_is_sent_to_a_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
-        assert (await told(gw, "/health/detailed"))["providers"]["up"]["probes"] == []
+        assert (await show(gw, "/health/detailed"))["providers"]["up"]["probes"] == []
         assert up.connections == []

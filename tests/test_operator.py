@@ -1,4 +1,4 @@
-"""The operator's view of a gateway that runs: real exchanges, real failures, over real sockets."""
+"""The admin routes of a running gateway: real requests and failures over real sockets."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ async def watch(gw: Gateway) -> RawClient:
     return client
 
 
-async def news(client: RawClient, name: str) -> Any:
-    """The next event of that name."""
+async def next_event(client: RawClient, name: str) -> Any:
+    """The next event with this name."""
     while True:
         block = (await client.read_event()).decode()
         assert block, "the stream ended"
@@ -62,17 +62,17 @@ async def news(client: RawClient, name: str) -> Any:
             return json.loads(block.partition("data: ")[2])
 
 
-async def test_a_failing_provider_can_be_followed_from_the_breaker_to_the_attempt(up: Upstream) -> None:
+async def test_a_failure_leads_from_the_breaker_to_the_attempt(up: Upstream) -> None:
     up.on(lambda request: json_answer(error_json(), 500))
     async with Gateway(one_provider(up, circuitBreaker={"failureThreshold": 2})) as gw:
         watching = await watch(gw)
         client = await gw.client()
         for _ in range(2):
             assert (await client.fetch("POST", "/v1/chat/completions", json=CALL)).status == 502
-        told = await news(watching, "state")
-        assert (told["id"], told["breaker"]["state"], told["breaker"]["why"]) == ("up/m", "open", "server_error")
+        event = await next_event(watching, "state")
+        assert (event["id"], event["breaker"]["state"], event["breaker"]["why"]) == ("up/m", "open", "server_error")
         (shown,) = (await ask(gw, "GET", "/admin/state")).json["deployments"]
-        assert shown["breaker"] == told["breaker"]
+        assert shown["breaker"] == event["breaker"]
         assert (shown["requests"], shown["errors"], shown["lastError"]["reason"]) == (2, 2, "status 500")
         found = (await ask(gw, "GET", f"/admin/requests/{shown['lastError']['requestId']}")).json
         assert (found["outcome"], found["status"]) == ("error", 502)
@@ -80,20 +80,20 @@ async def test_a_failing_provider_can_be_followed_from_the_breaker_to_the_attemp
         assert found["id"] in [line["request_id"] for line in gw.exchanges]
 
 
-async def test_what_the_operator_resets_is_asked_again(up: Upstream) -> None:
+async def test_a_reset_deployment_gets_requests_again(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         watching = await watch(gw)
         assert (await ask(gw, "POST", "/admin/state/up%2Fm/open")).status == 200
-        assert (await news(watching, "state"))["breaker"]["held"] is True
+        assert (await next_event(watching, "state"))["breaker"]["held"] is True
         client = await gw.client()
         assert (await client.fetch("POST", "/v1/chat/completions", json=CALL)).status == 503
         assert (await ask(gw, "POST", "/admin/state/m/reset")).status == 200
-        assert (await news(watching, "state"))["breaker"]["state"] == "closed"
+        assert (await next_event(watching, "state"))["breaker"]["state"] == "closed"
         assert (await client.fetch("POST", "/v1/chat/completions", json=CALL)).status == 200
         assert len(up.requests) == 1
 
 
-async def test_the_attempts_of_a_failover_stand_in_their_order(up: Upstream) -> None:
+async def test_the_attempts_of_a_failover_are_in_order(up: Upstream) -> None:
     async with Upstream() as second:
         second.on(lambda request: sse_answer(*chat_events("Hi", " there")))
         up.on(lambda request: json_answer(error_json(), 503))
@@ -119,7 +119,7 @@ async def test_the_attempts_of_a_failover_stand_in_their_order(up: Upstream) -> 
     assert summary["timeToFirstTokenMs"] == found["timeToFirstTokenMs"] == pytest.approx(last["firstContentMs"], abs=5)
 
 
-async def test_running_streams_are_counted_as_they_run(up: Upstream) -> None:
+async def test_streams_in_progress_are_counted(up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up)) as gw:
@@ -128,22 +128,22 @@ async def test_running_streams_are_counted_as_they_run(up: Upstream) -> None:
         await up.request()
         assert (await ask(gw, "GET", "/admin/metrics")).json["activeConnections"] == 1
         assert (await ask(gw, "GET", "/admin/state")).json["deployments"][0]["inFlight"] == 1
-        told = await news(watching, "counters")
-        assert (told["active"], told["activeConnections"], told["requests"]) == (1, 1, 0)
+        event = await next_event(watching, "counters")
+        assert (event["active"], event["activeConnections"], event["requests"]) == (1, 1, 0)
         hold.set()
         await client.read_answer()
-        told = await news(watching, "request")
-        assert (told["outcome"], told["tokens"]["output"]) == ("ok", 2)
+        event = await next_event(watching, "request")
+        assert (event["outcome"], event["tokens"]["output"]) == ("ok", 2)
 
 
-async def test_pages_of_the_control_plane_are_no_requests(up: Upstream) -> None:
+async def test_requests_to_the_control_plane_are_not_counted(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         for path in ("/admin/state", "/health", "/metrics", "/admin/requests"):
             await ask(gw, "GET", path)
         assert (await ask(gw, "GET", "/admin/metrics")).json["totalRequests"] == 0
 
 
-async def test_a_prompt_is_tried_as_any_clients_but_beyond_all_limits(up: Upstream) -> None:
+async def test_try_it_uses_the_gateway_without_limits(up: Upstream) -> None:
     limits = {"enabled": True, "global": {"requestsPerHour": 1}}
     keys = {"mode": "keys", "keys": [{"name": "somebody", "hash": new_key()[1]}]}
     async with Gateway(one_provider(up, rateLimiting=limits, auth=keys, database={"enabled": False})) as gw:
@@ -160,15 +160,15 @@ async def test_a_prompt_is_tried_as_any_clients_but_beyond_all_limits(up: Upstre
         assert [each["client"] for each in found] == ["admin:try"] * 3
 
 
-async def test_a_tried_stream_appears_token_by_token(up: Upstream) -> None:
+async def test_try_it_streams_token_by_token(up: Upstream) -> None:
     hold = asyncio.Event()
     head, opening, word, *rest = sse_answer(*chat_events("Hi", " there"))
     up.on(lambda request: [head, opening, word, Wait(hold), *rest])
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         await client.request("POST", "/admin/try", [BEARER], json={"path": "chat/completions", "body": STREAM})
-        told = await client.read_head()
-        assert (told.header("content-type"), told.header("content-security-policy")) == (
+        head = await client.read_head()
+        assert (head.header("content-type"), head.header("content-security-policy")) == (
             "text/event-stream",
             "sandbox",
         )
@@ -179,7 +179,7 @@ async def test_a_tried_stream_appears_token_by_token(up: Upstream) -> None:
         assert (await client.fetch("GET", "/admin/metrics", headers=[BEARER])).json["successfulRequests"] == 1
 
 
-async def test_an_errors_answer_is_the_apis(up: Upstream) -> None:
+async def test_try_it_returns_the_errors_of_the_api(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         answer = await ask(gw, "POST", "/admin/try", json={"path": "chat/completions", "body": {"model": "who"}})
         client = await gw.client()
@@ -189,7 +189,7 @@ async def test_an_errors_answer_is_the_apis(up: Upstream) -> None:
         assert (await ask(gw, "POST", "/admin/try", json={"path": "nothing", "body": {}})).status == 404
 
 
-async def test_who_aborts_a_try_aborts_the_provider(up: Upstream) -> None:
+async def test_a_disconnect_from_try_it_cancels_the_upstream_request(up: Upstream) -> None:
     head, opening, word, *_ = sse_answer(*chat_events("Hi"))
     up.on(lambda request: [head, opening, word, Stall()])
     async with Gateway(one_provider(up)) as gw:
@@ -202,7 +202,7 @@ async def test_who_aborts_a_try_aborts_the_provider(up: Upstream) -> None:
         await until(lambda: not up.open_connections, "the provider's connection to close")
 
 
-async def test_a_try_that_runs_is_ended_when_the_gateway_stops(up: Upstream) -> None:
+async def test_a_stop_ends_a_running_try_it(up: Upstream) -> None:
     up.on(lambda request: [Stall()])
     async with Gateway(one_provider(up, server={"drainSecs": 0.05})) as gw:
         client = await gw.client()
@@ -213,7 +213,7 @@ async def test_a_try_that_runs_is_ended_when_the_gateway_stops(up: Upstream) -> 
         await stopping
 
 
-async def test_prompts_are_kept_only_where_the_configuration_says_so(up: Upstream) -> None:
+async def test_prompts_are_kept_only_if_configured(up: Upstream) -> None:
     for capture in (False, True):
         async with Gateway(one_provider(up, observe={"capturePrompts": capture})) as gw:
             client = await gw.client()
@@ -225,7 +225,7 @@ async def test_prompts_are_kept_only_where_the_configuration_says_so(up: Upstrea
             assert ("a prompt of somebody" in json.dumps(found)) is capture
 
 
-async def test_dashboards_see_the_gateway_drain_and_then_end_in_good_order(up: Upstream) -> None:
+async def test_event_streams_show_the_drain_and_end_cleanly(up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up, server={"drainSecs": 5})) as gw:
@@ -235,13 +235,13 @@ async def test_dashboards_see_the_gateway_drain_and_then_end_in_good_order(up: U
         stopping = asyncio.ensure_future(gw.app.stop())
         await until(lambda: gw.app.serving is not None and gw.app.serving.stopping, "the stop to begin")
         hold.set()
-        assert (await news(watching, "request"))["outcome"] == "ok"
+        assert (await next_event(watching, "request"))["outcome"] == "ok"
         while await watching.read_event():
             pass
         await stopping
 
 
-async def test_the_log_tells_more_from_the_moment_it_is_asked_to(up: Upstream) -> None:
+async def test_a_lower_log_level_takes_effect_at_once(up: Upstream) -> None:
     async with Gateway(one_provider(up, logging={"level": "error"})) as gw:
         client = await gw.client()
         await client.fetch("POST", "/v1/chat/completions", json=CALL)
@@ -251,7 +251,7 @@ async def test_the_log_tells_more_from_the_moment_it_is_asked_to(up: Upstream) -
         assert len(gw.exchanges) == 1
 
 
-async def test_a_reload_is_answered_with_what_became_of_it(up: Upstream, tmp_path: Path) -> None:
+async def test_a_reload_responds_with_its_outcome(up: Upstream, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
 
     def write(**sections: Any) -> None:
@@ -269,12 +269,12 @@ async def test_a_reload_is_answered_with_what_became_of_it(up: Upstream, tmp_pat
         answer = await ask(gw, "POST", "/admin/reload")
         assert answer.status == 200
         assert (answer.json["loaded"], answer.json["waitsForStart"]) == (True, ["server.port"])
-        assert (await news(watching, "reload"))["loaded"] is True
+        assert (await next_event(watching, "reload"))["loaded"] is True
         shown = (await ask(gw, "GET", "/admin/config")).json
         assert (shown["path"], shown["waitsForStart"]) == (str(path), ["server.port"])
         path.write_text("providers: [")
         answer = await ask(gw, "POST", "/admin/reload")
         assert (answer.status, answer.json["error"]["code"]) == (409, "invalid_configuration")
         assert str(path) in answer.json["error"]["mistakes"][0]
-        assert (await news(watching, "reload"))["loaded"] is False
+        assert (await next_event(watching, "reload"))["loaded"] is False
         assert (await ask(gw, "GET", "/admin/config")).json["config"] == shown["config"]

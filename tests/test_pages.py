@@ -1,4 +1,4 @@
-"""Health, readiness and metrics: beside the API, and no exchanges."""
+"""Health, readiness and metrics of a running gateway."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def gw(up: Upstream) -> AsyncIterator[Gateway]:
         yield gw
 
 
-async def test_health_tells_that_the_process_answers_and_which_version(gw: Gateway) -> None:
+async def test_health_has_status_and_version(gw: Gateway) -> None:
     client = await gw.client()
     answer = await client.fetch("GET", "/health")
     assert (answer.status, answer.json["status"]) == (200, "ok")
@@ -38,7 +38,7 @@ async def test_health_tells_that_the_process_answers_and_which_version(gw: Gatew
 
 
 @pytest.mark.parametrize("path", ["/v1/health", "/api/v1/health", "/llm/health", "/health/", "/v1/health/"])
-async def test_health_is_answered_below_the_base_paths_of_the_api(path: str, up: Upstream) -> None:
+async def test_health_is_served_below_the_base_paths_of_the_api(path: str, up: Upstream) -> None:
     for admin in ({}, {"listen": "127.0.0.1:0"}):
         server = {"basePath": "/llm"} if path.startswith("/llm") else {}
         async with Gateway(one_provider(up, server=server, admin=admin)) as gw:
@@ -49,20 +49,20 @@ async def test_health_is_answered_below_the_base_paths_of_the_api(path: str, up:
 
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/"])
-async def test_admin_leads_to_the_dashboard(path: str, gw: Gateway) -> None:
+async def test_admin_redirects_to_the_dashboard(path: str, gw: Gateway) -> None:
     client = await gw.client()
     answer = await client.fetch("GET", path)
     assert (answer.status, answer.header("location")) == (303, "/")
     assert (await client.fetch("GET", "/")).status == 200
 
 
-async def test_an_endpoint_with_a_slash_at_its_end_is_served(up: Upstream, gw: Gateway) -> None:
+async def test_an_endpoint_with_a_trailing_slash_is_served(up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
     assert (await client.fetch("POST", "/v1/chat/completions/", json=CALL)).status == 200
     assert (await up.request()).target == "/v1/chat/completions"
 
 
-async def test_ready_turns_503_when_the_gateway_stops_and_health_does_not(up: Upstream) -> None:
+async def test_ready_is_a_503_during_a_stop_and_health_is_not(up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up, server={"drainSecs": 5})) as gw:
@@ -80,7 +80,7 @@ async def test_ready_turns_503_when_the_gateway_stops_and_health_does_not(up: Up
         await stopping
 
 
-async def test_metrics_are_prometheus_text_with_what_happened(gw: Gateway) -> None:
+async def test_metrics_are_in_the_prometheus_text_format(gw: Gateway) -> None:
     client = await gw.client()
     assert (await client.fetch("POST", "/v1/chat/completions", json=CALL)).status == 200
     assert (await client.fetch("POST", "/v1/chat/completions", json=CALL | {"model": "x"})).status == 404
@@ -93,7 +93,7 @@ async def test_metrics_are_prometheus_text_with_what_happened(gw: Gateway) -> No
     assert any('"model_not_found"' in line for line in lines)
 
 
-async def test_a_scraper_that_asks_for_it_gets_openmetrics(gw: Gateway) -> None:
+async def test_openmetrics_is_sent_if_accepted(gw: Gateway) -> None:
     client = await gw.client()
     answer = await client.fetch("GET", "/metrics", headers=[("Accept", "application/openmetrics-text; version=1.0.0")])
     assert (answer.header("content-type") or "").startswith("application/openmetrics-text")
@@ -101,7 +101,7 @@ async def test_a_scraper_that_asks_for_it_gets_openmetrics(gw: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_head_is_get_without_its_body(path: str, gw: Gateway) -> None:
+async def test_head_has_the_headers_of_get(path: str, gw: Gateway) -> None:
     client = await gw.client()
     whole = await client.fetch("GET", path)
     bare = await client.fetch("HEAD", path)
@@ -112,7 +112,7 @@ async def test_head_is_get_without_its_body(path: str, gw: Gateway) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-async def test_other_methods_are_a_405_that_says_which(method: str, path: str, gw: Gateway) -> None:
+async def test_another_method_is_a_405_with_allow(method: str, path: str, gw: Gateway) -> None:
     client = await gw.client()
     answer = await client.fetch(method, path, body=b"{}")
     assert (answer.status, answer.header("allow")) == (405, "GET, HEAD")
@@ -122,18 +122,18 @@ async def test_other_methods_are_a_405_that_says_which(method: str, path: str, g
 @pytest.mark.parametrize(
     "path", ["/health//", "/healthz", "/Health", "//health", "/v2/health", "/health%2f", "/metrics/x"]
 )
-async def test_only_the_exact_path_is_a_page(path: str, gw: Gateway) -> None:
+async def test_only_the_exact_path_is_served(path: str, gw: Gateway) -> None:
     client = await gw.client()
     assert (await client.fetch("GET", path)).status in (400, 404)
 
 
-async def test_a_query_changes_nothing(gw: Gateway) -> None:
+async def test_the_query_is_ignored(gw: Gateway) -> None:
     client = await gw.client()
     for path in PAGES:
         assert (await client.fetch("GET", f"{path}?a=b")).status == 200
 
 
-async def test_pages_are_no_exchanges(gw: Gateway) -> None:
+async def test_pages_are_not_counted_as_requests(gw: Gateway) -> None:
     client = await gw.client()
     for path in PAGES:
         await client.fetch("GET", path)
@@ -143,8 +143,8 @@ async def test_pages_are_no_exchanges(gw: Gateway) -> None:
     assert not [line for line in page.body.splitlines() if line.startswith(b"llm_requests_total{")]
 
 
-async def test_pages_are_served_where_no_more_requests_are(up: Upstream) -> None:
-    """What watches the gateway must see it in its worst hour."""
+async def test_pages_are_served_while_the_gateway_is_full(up: Upstream) -> None:
+    """Monitoring must work under overload."""
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up, server={"maxInFlight": 1})) as gw:
@@ -158,9 +158,7 @@ async def test_pages_are_served_where_no_more_requests_are(up: Upstream) -> None
         assert (await running.read_answer()).status == 200
 
 
-async def test_the_link_of_the_start_leads_in_and_no_line_of_the_log_holds_the_token(
-    up: Upstream, tmp_path: Path
-) -> None:
+async def test_the_printed_link_logs_in_and_the_log_does_not_contain_the_token(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, dataDir=str(tmp_path), admin={"token": ""}, logging={"level": "debug"})) as gw:
         token = (tmp_path / "admin-token").read_text().strip()
         client = await gw.client()
@@ -171,9 +169,7 @@ async def test_the_link_of_the_start_leads_in_and_no_line_of_the_log_holds_the_t
         assert not re.search(re.escape(token), "\n".join(gw.log_lines))
 
 
-async def test_the_control_plane_is_closed_to_other_origins_even_where_the_api_is_open_to_all(
-    up: Upstream, tmp_path: Path
-) -> None:
+async def test_other_origins_are_rejected_even_if_the_api_allows_all(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, dataDir=str(tmp_path), server={"corsOrigins": ["*"]})) as gw:
         client = await gw.client()
         origin = [("Origin", "https://chat.example")]
