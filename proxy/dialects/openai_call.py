@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
@@ -18,47 +19,47 @@ from proxy.wire.criteria import FIELDS, of_members, stated
 from proxy.wire.malformed import explain
 from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, TooManyMembers, check_text, parse
 
-READ = (
+READ: Final = (
     FIELDS
     | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
     | {"input", "instructions", "tools", "functions"}  # for openai_estimate.py, as the next ones
     | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 
-MOST_NAMES = 64
-MOST_OPTIONS = 16  # members of stream_options
+MOST_NAMES: Final = 64
+MOST_OPTIONS: Final = 16  # members of stream_options
 # Bytes of a value that is decoded. Larger values are refused, or counted by their bytes: decoding them would take
 # many times their size in memory, and block the loop.
-MOST_MODEL = 256 * 1024
-MOST_OF_OPTIONS = 4096
-MOST_PROMPTS = 64 * 1024
-MOST_COUNTED = 1024 * 1024
-MOST_SEARCHED = 10_000  # quotes or brackets counted in larger values
+MOST_MODEL: Final = 256 * 1024
+MOST_OF_OPTIONS: Final = 4096
+MOST_PROMPTS: Final = 64 * 1024
+MOST_COUNTED: Final = 1024 * 1024
+MOST_SEARCHED: Final = 10_000  # quotes or brackets counted in larger values
 
-_text = msgspec.json.Decoder(str).decode
-_options = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_names_of = msgspec.json.Decoder(list[str]).decode
-_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_encode = msgspec.json.Encoder().encode
+_text: Final = msgspec.json.Decoder(str).decode
+_options: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_names_of: Final = msgspec.json.Decoder(list[str]).decode
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 _NULL, _FALSE, _TRUE = msgspec.Raw(b"null"), msgspec.Raw(b"false"), msgspec.Raw(b"true")
-_ARRAY = (b"[",)
-_first_byte = struct.Struct("c").unpack_from  # a memoryview would cost twice as much
+_ARRAY: Final = (b"[",)
+_first_byte: Final = struct.Struct("c").unpack_from  # a memoryview would cost twice as much
 
 # Parsers that ignore case (Go's encoding/json, most of .NET) accept other spellings, and use the last one.
-_CASELESS = ("model", "stream")
+_CASELESS: Final = ("model", "stream")
 
 # Members by which a provider answers with another model than ``model``, which a restricted key may not have.
-_OTHER_MODELS = frozenset(
+_OTHER_MODELS: Final = frozenset(
     {"models", "route", "preset"}  # https://openrouter.ai/docs/guides/routing/model-fallbacks, .../features/presets
     | {"fallbacks"}  # LiteLLM's proxy: https://docs.litellm.ai/docs/proxy/reliability
 )
 
 # Members that most calls lack. If all are absent, none is searched for.
-_RARE = FIELDS | {"store", "n", "prompt", "stream_options"}
+_RARE: Final = FIELDS | {"store", "n", "prompt", "stream_options"}
 
 # The other usual members: a call with no others needs no further checks.
-_USUAL = (READ - _RARE) | {
+_USUAL: Final = (READ - _RARE) | {
     *("temperature", "top_p", "stop", "seed", "user", "metadata", "tool_choice", "parallel_tool_calls"),
     *("response_format", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"),
     *("reasoning_effort", "reasoning", "modalities", "audio", "service_tier", "prediction", "verbosity"),
@@ -66,7 +67,7 @@ _USUAL = (READ - _RARE) | {
     *("safety_identifier", "prompt_cache_key", "web_search_options", "background", "suffix", "echo", "best_of"),
 }
 
-_is_usual = _USUAL.issuperset
+_is_usual: Final = _USUAL.issuperset
 
 
 def check(body: bytes) -> Iterator[None]:

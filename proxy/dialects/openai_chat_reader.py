@@ -12,26 +12,12 @@ import msgspec
 from proxy.dialects import provider_error
 from proxy.dialects.base import EventKind
 from proxy.dialects.openai_reader import OpenAIReader
-from proxy.dialects.openai_usage import WireUsage, find_wire
+from proxy.dialects.openai_schema import WireUsage, decode_chunk
+from proxy.dialects.openai_usage import find_wire, usage_of
 from proxy.dialects.provider_error import ProviderError
 from proxy.dialects.usage import Usage
 from proxy.wire.document import is_utf8
 from proxy.wire.sse import CR, LF
-
-
-class _Choice(msgspec.Struct, gc=False):
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    """What ``plain`` must see of a chunk; everything else is skipped by the decoder."""
-
-    choices: list[_Choice] = []
-    usage: WireUsage | None = None
-    error: msgspec.Raw = msgspec.Raw(b"")
-
-
-_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class ChatReader(OpenAIReader):
@@ -49,7 +35,7 @@ class ChatReader(OpenAIReader):
 
     @property
     def usage(self) -> Usage | None:
-        return self._wire_usage.usage() if self._wire_usage else None
+        return usage_of(self._wire_usage) if self._wire_usage else None
 
     @property
     def lacks_usage(self) -> bool:
@@ -68,7 +54,7 @@ class ChatReader(OpenAIReader):
         ):
             return False
         try:
-            chunk = _chunk(data)
+            chunk = decode_chunk(data)
         except (msgspec.DecodeError, RecursionError):
             return False
         choices = chunk.choices

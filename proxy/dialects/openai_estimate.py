@@ -7,6 +7,8 @@ body, so that no request can block the loop.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from proxy.dialects import openai_content as content
@@ -15,17 +17,17 @@ from proxy.dialects.openai_content import Content
 from proxy.dialects.openai_payloads import payloads
 from proxy.wire.patch import Members
 
-BYTES_PER_TOKEN = 4
-MOST_BYTES = 1024 * 1024  # of a member that is read
-MOST_PIECES = 5_000  # commas: one for every message, part and element beyond the first, and those in texts
-LONGEST_NUMBER = 32  # characters
-MOST_TOKENS = 10**12
+BYTES_PER_TOKEN: Final = 4
+MOST_BYTES: Final = 1024 * 1024  # of a member that is read
+MOST_PIECES: Final = 5_000  # commas: one for every message, part and element beyond the first, and those in texts
+LONGEST_NUMBER: Final = 32  # characters
+MOST_TOKENS: Final = 10**12
 
-_TEXTS = ("messages", "prompt", "input", "instructions")
-_DEFINITIONS = ("tools", "functions")  # the model sees their JSON
-_BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_TEXTS: Final = ("messages", "prompt", "input", "instructions")
+_DEFINITIONS: Final = ("tools", "functions")  # the model sees their JSON
+_BOUNDS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
-_text_of = msgspec.json.Decoder(str).decode
+_text_of: Final = msgspec.json.Decoder(str).decode
 
 
 def prompt_tokens(call: Call, per_image: int, per_audio: int) -> int:

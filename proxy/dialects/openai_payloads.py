@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
-SHORTEST = 4096  # bytes; shorter strings count as text
+SHORTEST: Final = 4096  # bytes; shorter strings count as text
 
 Kind = Literal["image", "audio", "sealed"]
 
-_KINDS: dict[bytes, Kind] = {
+_KINDS: Final[dict[bytes, Kind]] = {
     b"data": "audio",  # OpenAI has images as data URLs, and sound as bare base64 (input_audio)
     b"url": "image",
     b"image_url": "image",
@@ -18,8 +18,8 @@ _KINDS: dict[bytes, Kind] = {
     b"result": "image",  # of image_generation_call
     b"encrypted_content": "sealed",
 }
-_LONGEST_KEY = 64  # with the space around its colon
-_SPACE = b" \t\r\n"
+_LONGEST_KEY: Final = 64  # with the space around its colon
+_SPACE: Final = b" \t\r\n"
 
 
 def payloads(body: bytes, begin: int, end: int) -> Iterator[tuple[Kind, int]]:

@@ -7,21 +7,10 @@ import msgspec
 from proxy.dialects import openai_usage, provider_error
 from proxy.dialects.base import AnswerInfo
 from proxy.dialects.json_events import JsonEventReader
-from proxy.dialects.openai_usage import WireUsage
+from proxy.dialects.openai_schema import NULL, decode_answer
 from proxy.errors import BrokenAnswer
 from proxy.wire import document
 from proxy.wire.document import is_utf8
-
-_NULL = msgspec.Raw(b"null")
-
-
-class _Answer(msgspec.Struct, gc=False):
-    model: str | None = None
-    usage: WireUsage | None = None
-    error: msgspec.Raw = _NULL
-
-
-_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class OpenAIReader(JsonEventReader):
@@ -35,13 +24,13 @@ class OpenAIReader(JsonEventReader):
         if not (body.isascii() or is_utf8(body)):
             return _unusual(body)
         try:
-            answer = _answer(body)
+            answer = decode_answer(body)
         except (msgspec.DecodeError, RecursionError):
             return _unusual(body)
-        if answer.error is not _NULL and answer.error != _NULL:
+        if answer.error is not NULL and answer.error != NULL:
             return _unusual(body)
         usage = answer.usage
-        return AnswerInfo(answer.model or "", None if usage is None else usage.usage())
+        return AnswerInfo(answer.model or "", None if usage is None else openai_usage.usage_of(usage))
 
 
 def _unusual(body: bytes) -> AnswerInfo:

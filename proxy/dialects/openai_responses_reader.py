@@ -5,29 +5,21 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from proxy.dialects import openai_usage, provider_error
 from proxy.dialects.base import EventKind
 from proxy.dialects.openai_reader import OpenAIReader
+from proxy.dialects.openai_schema import decode_event
 from proxy.dialects.provider_error import ProviderError
 from proxy.wire.document import is_utf8
 from proxy.wire.sse import CR
 
-TERMINAL = frozenset(("response.completed", "response.failed", "response.incomplete"))
+TERMINAL: Final = frozenset(("response.completed", "response.failed", "response.incomplete"))
 # Sent before any content; a failure after them can still become an HTTP error.
-PRELIMINARY = frozenset(("response.created", "response.queued", "response.in_progress"))
-
-
-class _Typed(msgspec.Struct, gc=False):
-    type: str = ""
-    error: msgspec.Raw = msgspec.Raw(b"")
-    sequence_number: int = -1
-
-
-_typed = msgspec.json.Decoder(_Typed).decode
+PRELIMINARY: Final = frozenset(("response.created", "response.queued", "response.in_progress"))
 
 
 class ResponsesReader(OpenAIReader):
@@ -50,7 +42,7 @@ class ResponsesReader(OpenAIReader):
         ):
             return False
         try:
-            typed = _typed(block[start + 6 :])
+            typed = decode_event(block[start + 6 :])
         except (msgspec.DecodeError, RecursionError):
             return False
         if typed.error or typed.type in TERMINAL or typed.type in PRELIMINARY or not typed.type.startswith("response."):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.wire import document
 from proxy.wire.sse import payload
 
-MAX_TEXT = 1024 * 1024  # characters
-_BEYOND_TEXT = ("tool_calls", "function_call", "audio", "refusal")
+MAX_TEXT: Final = 1024 * 1024  # characters
+_BEYOND_TEXT: Final = ("tool_calls", "function_call", "audio", "refusal")
 
 
 class Transcript:

@@ -7,67 +7,37 @@ Source: https://platform.openai.com/docs/api-reference/chat/object
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
+from proxy.dialects.openai_schema import InputDetails, OutputDetails, WireUsage
 from proxy.dialects.usage import Usage, UsageDetails
 
-
-class InputDetails(Struct, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
+_NO_INPUT: Final = InputDetails()
+_NO_OUTPUT: Final = OutputDetails()
 
 
-class OutputDetails(Struct, gc=False):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class WireUsage(Struct, gc=False):
-    """``usage`` of chat, completions and embeddings (``prompt_…``) or of responses, images and audio (``input_…``).
-
-    Transcriptions spell it ``input_token_details``.
-    """
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: InputDetails | None = None
-    completion_tokens_details: OutputDetails | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: InputDetails | None = None
-    output_tokens_details: OutputDetails | None = None
-    input_token_details: InputDetails | None = None
-
-    def usage(self) -> Usage | None:
-        """The disjoint classes, or ``None`` if the provider reported no count at all."""
-        prompt, completion = self.prompt_tokens, self.completion_tokens
-        if prompt is None:
-            prompt = self.input_tokens
-        if completion is None:
-            completion = self.output_tokens
-            if prompt is None and completion is None:
-                return None
-        input_details = self.prompt_tokens_details or self.input_tokens_details or self.input_token_details
-        output_details = self.completion_tokens_details or self.output_tokens_details
-        if input_details is None and output_details is None:
-            return Usage(prompt, None, completion)
-        return _detailed(prompt, input_details or _NO_INPUT, completion, output_details or _NO_OUTPUT)
-
-
-_NO_INPUT = InputDetails()
-_NO_OUTPUT = OutputDetails()
+def usage_of(wire: WireUsage) -> Usage | None:
+    """The disjoint classes; ``None``: the provider reported no count at all."""
+    prompt, completion = wire.prompt_tokens, wire.completion_tokens
+    if prompt is None:
+        prompt = wire.input_tokens
+    if completion is None:
+        completion = wire.output_tokens
+        if prompt is None and completion is None:
+            return None
+    input_details = wire.prompt_tokens_details or wire.input_tokens_details or wire.input_token_details
+    output_details = wire.completion_tokens_details or wire.output_tokens_details
+    if input_details is None and output_details is None:
+        return Usage(prompt, None, completion)
+    return _detailed(prompt, input_details or _NO_INPUT, completion, output_details or _NO_OUTPUT)
 
 
 def find(document: Any) -> Usage | None:
     """The ``usage`` of a decoded answer or event; ``None`` if it reports no count."""
     wire = find_wire(document)
-    return wire.usage() if wire is not None else None
+    return None if wire is None else usage_of(wire)
 
 
 def find_wire(document: Any) -> WireUsage | None:
@@ -79,7 +49,7 @@ def find_wire(document: Any) -> WireUsage | None:
         wire = msgspec.convert(found, WireUsage)
     except msgspec.ValidationError:
         return None
-    return wire if wire.usage() is not None else None
+    return wire if usage_of(wire) is not None else None
 
 
 def _detailed(prompt: int | None, read: InputDetails, completion: int | None, written: OutputDetails) -> Usage:

@@ -7,7 +7,7 @@ Source: https://platform.openai.com/docs/guides/error-codes
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,8 +15,8 @@ from proxy.errors import ErrorInStream, UpstreamAuthFailed, UpstreamFault
 from proxy.wire import document
 from proxy.wire.redaction import redacted
 
-MESSAGE_LIMIT = 2000
-ENTRIES = 10  # of a list of mistakes
+MESSAGE_LIMIT: Final = 2000
+ENTRIES: Final = 10  # of a list of mistakes
 
 
 class ProviderError(msgspec.Struct):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -17,10 +17,10 @@ from multidict import istr
 from proxy.errors import ClientFault
 from proxy.wire.patch import Members
 
-MOST_TAGS = 64
-MOST_TOKENS = 10**12
-LONGEST = 200  # characters of a tag or type, as in the configuration
-MOST_BYTES = 256 * 1024  # of a field's JSON: MOST_TAGS of the longest tags, each character spelled as an escape
+MOST_TAGS: Final = 64
+MOST_TOKENS: Final = 10**12
+LONGEST: Final = 200  # characters of a tag or type, as in the configuration
+MOST_BYTES: Final = 256 * 1024  # of a field's JSON: MOST_TAGS of the longest tags, each character spelled as an escape
 
 
 class Criteria(Struct, frozen=True):
@@ -37,7 +37,7 @@ class Criteria(Struct, frozen=True):
     min_success_rate: float = 0.0
 
 
-NONE = Criteria()
+NONE: Final = Criteria()
 
 
 def stated(members: Members) -> tuple[str, ...]:
@@ -82,11 +82,11 @@ def _criteria(criteria: dict[str, Any], base: Criteria) -> Criteria:
 
 # -- one reader per kind of field -----------------------------------------------------------------
 
-_tags_of = msgspec.json.Decoder(list[str]).decode
-_text_of = msgspec.json.Decoder(str).decode
-_integer = re.compile(r"[0-9]{1,13}").fullmatch
-_rate = re.compile(r"(?:0|1)?(?:\.[0-9]{1,20})?|1\.0*").fullmatch
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_tags_of: Final = msgspec.json.Decoder(list[str]).decode
+_text_of: Final = msgspec.json.Decoder(str).decode
+_integer: Final = re.compile(r"[0-9]{1,13}").fullmatch
+_rate: Final = re.compile(r"(?:0|1)?(?:\.[0-9]{1,20})?|1\.0*").fullmatch
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _wrong(name: str, expected: str, code: str = "invalid_type") -> ClientFault:
@@ -168,7 +168,7 @@ class _Field(NamedTuple):
     of_text: Callable[[str, str], Any]
 
 
-_FIELDS = {
+_FIELDS: Final = {
     "tags": _Field(_json_tags, _text_tags),
     "type": _Field(_json_type, _text_type),
     "min_context_size": _Field(_json_size, _text_size),
@@ -176,8 +176,8 @@ _FIELDS = {
     "prefer_fast": _Field(_json_flag, _text_flag),
     "min_success_rate": _Field(_json_rate, _text_rate),
 }
-FIELDS = frozenset(_FIELDS)
-_PREFIX = "x-router-"
-HEADERS = {f"{_PREFIX}{name.replace('_', '-')}": name for name in _FIELDS}
+FIELDS: Final = frozenset(_FIELDS)
+_PREFIX: Final = "x-router-"
+HEADERS: Final = {f"{_PREFIX}{name.replace('_', '-')}": name for name in _FIELDS}
 # An istr caches its lower case: six lookups cost half as much as joining all names once.
-_LOOKED_UP = tuple(map(istr, HEADERS))
+_LOOKED_UP: Final = tuple(map(istr, HEADERS))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
-LOOKED_AT = 1024 * 1024
+LOOKED_AT: Final = 1024 * 1024
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")
-_surrogates = re.compile(rb"\\u[dD]([89a-fA-F])[0-9a-fA-F]{2}").finditer
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")
+_surrogates: Final = re.compile(rb"\\u[dD]([89a-fA-F])[0-9a-fA-F]{2}").finditer
 
 
 def explain(body: bytes, reason: str) -> str:

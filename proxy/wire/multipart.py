@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Final
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
@@ -15,11 +16,11 @@ from python_multipart.exceptions import MultipartParseError
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each malformed request
 
 # RFC 2046, section 5.1.1: 1 to 70 of these, not ending with a space.
-_boundary = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
+_boundary: Final = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
 
 # One parameter of a header value. Unquoted values may have more than RFC 9110's token: clients send
 # boundaries with "=" and "/" unquoted.
-_parameter = re.compile(
+_parameter: Final = re.compile(
     rb"""[ \t]*;[ \t]*
     (?:
         ([!#$%&'*+\-.^_`|~0-9A-Za-z]+)
@@ -31,14 +32,14 @@ _parameter = re.compile(
     re.DOTALL | re.VERBOSE,
 ).match
 # Parsers disagree on where a quoted string ends, so names are also searched for within them.
-_names = re.compile(rb"(?<![\w-])name[ \t]*(?:\*\d*\*?)?[ \t]*=", re.IGNORECASE).findall
+_names: Final = re.compile(rb"(?<![\w-])name[ \t]*(?:\*\d*\*?)?[ \t]*=", re.IGNORECASE).findall
 # Characters that some parsers strip or decode in a name: email.utils <>, others ' and %, Commons FileUpload =?...?=
-_is_decoded = re.compile(rb"""[<>'"\\%?]""").search
-_quoted_pair = re.compile(rb"\\(.)", re.DOTALL)
+_is_decoded: Final = re.compile(rb"""[<>'"\\%?]""").search
+_quoted_pair: Final = re.compile(rb"\\(.)", re.DOTALL)
 
-MAX_PARTS = 1000  # each takes about 15 us
-_MAX_HEADERS = 8  # of one part
-_MAX_HEADER = 4096  # bytes of one header line
+MAX_PARTS: Final = 1000  # each takes about 15 us
+_MAX_HEADERS: Final = 8  # of one part
+_MAX_HEADER: Final = 4096  # bytes of one header line
 
 
 class BadMultipart(ValueError):

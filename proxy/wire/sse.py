@@ -6,23 +6,24 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from msgspec import Struct
 
-MAX_BLOCK = 16 * 1024 * 1024  # bytes
-BOM = b"\xef\xbb\xbf"
-_BEGINNINGS = (b":", b"data:", b"event:", b"id:", b"retry:")
+MAX_BLOCK: Final = 16 * 1024 * 1024  # bytes
+BOM: Final = b"\xef\xbb\xbf"
+_BEGINNINGS: Final = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 # As numbers: CPython searches for a bytes object only after it has failed to convert it to a number, so
 # `b"\r" in chunk` costs three times as much as `CR in chunk`.
-LF = 0x0A
-CR = 0x0D
-_E = 0x65  # "e"
+LF: Final = 0x0A
+CR: Final = 0x0D
+_E: Final = 0x65  # "e"
 # More digits of milliseconds are meaningless, and int() raises an error for thousands of digits.
-_MAX_RETRY_DIGITS = 15
+_MAX_RETRY_DIGITS: Final = 15
 
 # The end of a line and the line end right after it. CR LF is one end, so it is no match by itself.
-_blank_line = re.compile(rb"\r\r\n?|\n(?:\n|\r\n?)").search
+_blank_line: Final = re.compile(rb"\r\r\n?|\n(?:\n|\r\n?)").search
 
 
 class BlockTooLarge(ValueError):

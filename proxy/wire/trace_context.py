@@ -19,8 +19,8 @@ _MAX_STATE: Final = 4096  # characters; the recommendation asks for 512
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 
-_traceparent = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?").fullmatch
-_printable = re.compile(r"[\t\x20-\x7e]*").fullmatch
+_traceparent: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?").fullmatch
+_printable: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 
 
 class Parent(Struct, frozen=True, gc=False):

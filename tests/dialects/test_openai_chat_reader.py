@@ -253,6 +253,15 @@ def test_a_running_total_is_kept_from_plain_events_too() -> None:
     assert reader.usage == COUNTED
 
 
+@pytest.mark.parametrize(("wants_usage", "lacks_usage"), [(True, True), (False, False)])
+def test_usage_that_the_client_requested_is_missing_until_it_comes(wants_usage: bool, lacks_usage: bool) -> None:
+    reader = ChatReader(wants_usage=wants_usage)
+    reader.read(chunk({}, "stop"))
+    assert (reader.complete, reader.lacks_usage) == (True, lacks_usage)
+    reader.read(sse({"choices": [], "usage": COUNTS}))
+    assert not reader.lacks_usage
+
+
 def test_the_usage_event_is_hidden_only_if_the_client_did_not_request_it_and_choices_is_empty() -> None:
     usage = sse({"choices": [], "usage": COUNTS})
     assert kind(usage, hide_usage=True) is EventKind.USAGE
