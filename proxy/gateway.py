@@ -42,6 +42,7 @@ from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
 from proxy.server.body import BodyReader
 from proxy.server.flush import Flush
+from proxy.server.outlet import Outlet
 from proxy.server.request import Request
 from proxy.serving import Handler
 
@@ -133,6 +134,10 @@ class Gateway(Handler[Responder]):
         if exchange.caller is not None:
             return self._trusted(responder)
         return self._unrouted(responder) if responder.route is None else self._routed(responder)
+
+    def outlet(self, responder: Responder) -> Outlet:
+        responder.wrap_outlet()
+        return responder.outlet
 
     async def flush(self, responder: Responder) -> None:
         """An answer is delivered when the client has taken it."""

@@ -116,7 +116,7 @@ class Responder:
         return (self._deployment.clocks if self._deployment is not None else PLAIN).client_stall
 
     def header_lines(self, kind: bytes, provider_lines: bytes = b"") -> bytes:
-        """Header lines of an answer with the media type ``kind``. Of ``provider_lines`` none is changed."""
+        """Header lines of an answer with the media type ``kind``, the provider's own ones first."""
         exchange, deployment = self.exchange, self._deployment
         if deployment is not None and len(exchange.attempts) == 1 and not exchange.fallback_used:
             router_lines = deployment.router_lines or router_metadata.header_lines(exchange, deployment)  # made once
@@ -143,20 +143,18 @@ class Responder:
 
     async def send_hook_reply(self, reply: HookReply) -> None:
         """Raises ClientGone, and what the iterator of a streamed body raises."""
-        lines = b"Content-Type: %b\r\n%b" % (
-            ascii_value(reply.full_type, MAX_TYPE),
-            self.header_lines(reply.media_type),
-        )
+        content_type = b"Content-Type: %b\r\n" % ascii_value(reply.full_type, MAX_TYPE)
+        header_lines = content_type + self.header_lines(reply.media_type)
         if isinstance(reply.body, bytes):
-            self.outlet.send(reply.status, lines, reply.body)
+            self.outlet.send(reply.status, header_lines, reply.body)
             return
         try:
-            await self._send_pieces(reply.status, lines, reply.body)
+            await self._send_pieces(reply.status, header_lines, reply.body)
         finally:
             if isinstance(reply.body, AsyncGenerator):
                 await reply.body.aclose()
 
-    async def _send_pieces(self, status: int, lines: bytes, pieces: AsyncIterator[bytes]) -> None:
+    async def _send_pieces(self, status: int, header_lines: bytes, pieces: AsyncIterator[bytes]) -> None:
         """The head goes out with the first piece. What is raised before still becomes an HTTP status."""
         outlet, request = self.outlet, self.request
         async for piece in pieces:
@@ -165,12 +163,12 @@ class Responder:
             if outlet.begun:
                 outlet.write(piece)
             else:
-                outlet.begin(status, lines, piece)
+                outlet.begin(status, header_lines, piece)
             await request.flush()
         if outlet.begun:
             outlet.end()
         else:
-            outlet.send(status, lines)
+            outlet.send(status, header_lines)
 
     def read_answer(self, answer: CollectedAnswer) -> AnswerInfo:
         """Usage and model of a collected answer with status 2xx. Raises UpstreamFault for what is no answer."""

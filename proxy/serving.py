@@ -19,6 +19,7 @@ from proxy.observe.bridge import place
 from proxy.observe.log import Log
 from proxy.responder import refuse
 from proxy.server.guard import HostOriginGuard
+from proxy.server.outlet import Outlet
 from proxy.server.reply import Reply
 from proxy.server.request import Request
 
@@ -52,6 +53,10 @@ class Handler(ABC, Generic[Work]):
     @abstractmethod
     def answer(self, work: Work) -> Awaitable[None]:
         """Answer the request. Raises GatewayError, ClientGone."""
+
+    def outlet(self, work: Work) -> Outlet:
+        """Where the answer goes. A handler with ``cross_origin`` has one, for the answers to CORS preflights."""
+        raise NotImplementedError
 
     async def flush(self, work: Work) -> None:
         """Wait for a client that is slow to take the end of its answer. Raises ClientGone, GatewayError."""
@@ -135,7 +140,8 @@ class Serving:
                 if request.rare and _VIA in request.headers:
                     self._check_loop(request)
                 request.response_lines = self._guard.check(request)
-                if request.response_lines and handler.cross_origin and self._guard.preflight(request):
+                if request.response_lines and handler.cross_origin and (lines := self._guard.preflight(request)):
+                    handler.outlet(work).send(204, lines)
                     return
             if handler.bounded:
                 if self.stopping or len(self._running) >= self._max_in_flight:

@@ -15,6 +15,7 @@ from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault, ClientGone, GatewayError, ShuttingDown
 from proxy.observe.log import Log
 from proxy.responder import refuse
+from proxy.server.outlet import Outlet
 from proxy.server.reply import Reply
 from proxy.server.request import Request
 from proxy.serving import Handler, Serving
@@ -90,6 +91,9 @@ class Simple(Handler[FakeRequest]):
         if self._act is not None:
             await self._act(request)
         request.reply.send(200, request.response_lines, self._prefix.encode())
+
+    def outlet(self, request: FakeRequest) -> Outlet:
+        return request.reply
 
     def refuse(self, request: FakeRequest, fault: GatewayError) -> None:
         self.ends.append(fault.code or fault.kind)

@@ -76,19 +76,18 @@ class HostOriginGuard:
         origin = headers.get(hdrs.ORIGIN) if request.rare else None
         return b"" if origin is None else self._check_origin(origin, host, private)
 
-    def preflight(self, request: Request) -> bool:
-        """Answer a CORS preflight of a request that was checked; ``False`` if this is none."""
+    def preflight(self, request: Request) -> bytes:
+        """Header lines that answer a CORS preflight, of a request that was checked; ``b""`` if it is none."""
         headers, cors = request.headers, request.response_lines
         if request.method != "OPTIONS" or not cors or "Access-Control-Request-Method" not in headers:
-            return False
+            return b""
         asked = headers.get("Access-Control-Request-Headers", "")
         lines = [cors, _PREFLIGHT, NOSNIFF]
         if len(asked) <= MAX_ASKED and _FIELD_NAMES(asked):
             lines.append(b"Access-Control-Allow-Headers: %b\r\n" % asked.encode())
         if headers.get("Access-Control-Request-Private-Network") == "true":
             lines.append(_PRIVATE_NETWORK)
-        request.reply.send(204, b"".join(lines))
-        return True
+        return b"".join(lines)
 
     def _check_host(self, host: str, request: Request) -> None:
         if not (self._any_host or self._is_ours(host)):
