@@ -96,7 +96,7 @@ class Gateway(Handler[Responder]):
         self._ids = count(10_000_000)  # eight digits, for a format that pads costs twice as much
         self._routes = Routes(("/v1", settings.base_path))
         self.paths = tuple(self._routes.posted)
-        # The route is found before anything is taken from a bucket. Without a credential nobody learns of routes.
+        # Routes are found before limits count, and after authentication: without a credential no path is disclosed.
         limited = self._serve if limit is None else limit(self._serve)
         self._routed = limited if authenticate is None else authenticate(limited)
         unrouted = self._find_route(limited)
@@ -215,7 +215,7 @@ class Gateway(Handler[Responder]):
         assert route is not None
         reader = responder.body = BodyReader(request, self._max_body, self._body_timeout, self._context.budget)
         if route.endpoint.body == "json":
-            body = reader.taken()
+            body = reader.read_now()
             if body is None or len(body) > BIG_BODY or self._on_request is not None:
                 return self._serve_slowly(responder, route, reader, body)
             return self._dispatch(responder, route, read_call(body))  # the usual case
@@ -251,7 +251,7 @@ class Gateway(Handler[Responder]):
         """A call whose body is still on its way, or large, or that a hook sees first."""
         if body is None:
             reader.admit()
-            body = await reader.whole()
+            body = await reader.read_all()
         big = len(body) > BIG_BODY
         if big:  # each step takes milliseconds, and other requests have their turn between them
             await asyncio.sleep(0)

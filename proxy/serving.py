@@ -63,7 +63,7 @@ class Handler(ABC, Generic[Work]):
 
     @abstractmethod
     def refuse(self, work: Work, fault: GatewayError) -> None:
-        """Send ``fault`` to the client, if it can still be told."""
+        """Send ``fault`` to the client, if an answer can still be sent."""
 
     def abandon(self, work: Work, outcome: Literal["client_gone", "cancelled"]) -> None:
         """The request ends without an answer."""

@@ -63,8 +63,8 @@ async def gw(up: Upstream, files: dict[str, str]) -> AsyncIterator[Gateway]:
             client.close()
         listener = gw.app.listeners.api
         await until(lambda: not listener.server.limiter.connections, f"every connection to be gone: {listener}")
-        assert listener._termination is not None
-        assert not listener._termination.handshakes
+        assert listener._tls_listener is not None
+        assert not listener._tls_listener.handshakes
         assert not any("Traceback" in line or "exception" in line for line in gw.log_lines), gw.log_lines
 
 

@@ -1,4 +1,4 @@
-"""Taking in a request body: whole, bounded, in time, and decoded.
+"""Reads a request body: bounded in size and time, and decoded.
 
 A body that arrived together with its head costs no await.
 """
@@ -20,39 +20,39 @@ from proxy.net.codings import CODINGS, decoder_of
 from proxy.net.inflate import BadCompression
 from proxy.server.request import Request
 
-TURN = 512 * 1024  # bytes, coming in or decoded, after which the rest of the loop has its turn
-MIN_RATE = 1024  # bytes per second that a body must keep up on the whole, beyond its first timeout
+TURN = 512 * 1024  # bytes, read or decoded, after which other tasks have their turn
+MIN_RATE = 1024  # bytes per second that a body must average beyond its first timeout
 
 
 class BodyReader(Struct, eq=False):
-    """Reads one request's body; ``held`` bytes are on the budget until ``release``."""
+    """Reads the body of one request. ``held`` bytes count against the budget until ``release``."""
 
     request: Request
     limit: int
     timeout: float
     budget: Budget
     held: int = 0
-    received: int = 0  # bytes, decoded ones where the body is decoded
+    received: int = 0  # bytes, after decoding
 
     @property
     def coding(self) -> str:
-        """The Content-Encoding, ``""`` for a plain body."""
+        """The Content-Encoding, ``""`` for a body without one."""
         coding = self.request.headers.get(CONTENT_ENCODING, "").strip().lower()
         return "" if coding == "identity" else coding
 
     @property
     def declared(self) -> int | None:
-        """The Content-Length, or ``None`` if the body is chunked. aiohttp refused what is no number."""
+        """The Content-Length, or ``None`` if the body is chunked. aiohttp has refused invalid values."""
         length = self.request.headers.get("Content-Length")
         return int(length) if length is not None else None
 
     @property
     def declared_plain(self) -> int | None:
-        """The length of the decoded body, where the client's head tells it."""
+        """The length of the decoded body, or ``None`` if it is compressed or chunked."""
         return None if self.coding else self.declared
 
     def admit(self, *, decode: bool = True) -> None:
-        """Refuse before reading what is too large or cannot be decoded; let a client that asked go on.
+        """Refuse a body that is too large or cannot be decoded; else send 100 Continue to a client that waits for it.
 
         Raises ClientFault (413, 415).
         """
@@ -61,15 +61,15 @@ class BodyReader(Struct, eq=False):
                 "Request bodies may be encoded with gzip, deflate or zstd.", status=415, code="content_encoding"
             )
         if self.request.payload.is_eof():
-            return  # all of it came with the head: counted when it is taken, and nobody waits to go on
+            return  # all of it came with the head; it is counted when it is read
         declared = self.declared
         if declared is not None and declared > self.limit:
             raise self._too_large()
         if self.request.http11 and self.request.headers.get("Expect", "").lower() == "100-continue":
             self.request.send_continue()
 
-    def taken(self) -> bytes | None:
-        """The body if all of it is here and plain, else ``None``. Raises ClientFault (413), Overloaded."""
+    def read_now(self) -> bytes | None:
+        """The body if all of it has come, uncompressed, else ``None``. Raises ClientFault (413), Overloaded."""
         request = self.request
         payload = request.payload
         if request.rare and CONTENT_ENCODING in request.headers and self.coding:
@@ -91,22 +91,22 @@ class BodyReader(Struct, eq=False):
         size, budget = len(data), self.budget
         used = budget.used + size
         if size > self.limit or used > budget.limit or self.received:
-            self._count(size)  # which refuses it in the first two cases
+            self._count(size)  # raises in the first two cases
         else:
             self.received = self.held = size
             budget.used = used
         return data
 
-    async def whole(self) -> bytes:
+    async def read_all(self) -> bytes:
         """The decoded body. Raises ClientFault (400, 408, 413), Overloaded, ClientGone."""
-        # Not joined at the end: 50 MB of fresh pages at once would hold every stream for 30 ms.
+        # A join at the end would fault in 50 MB of fresh pages at once, and stop every stream for 30 ms.
         gathered = BytesIO()
         async for piece in self.pieces():
             gathered.write(piece)
         return gathered.getvalue()
 
     async def pieces(self, *, hold: bool = True) -> AsyncIterator[bytes]:
-        """The decoded body as it arrives; ``hold=False`` leaves the budget alone: the piece goes straight on."""
+        """The decoded body as it arrives. ``hold=False``: pieces are forwarded at once, and do not count as held."""
         coding = self.coding
         if not coding:
             async for piece in self.raw():
@@ -118,7 +118,7 @@ class BodyReader(Struct, eq=False):
         try:
             async for raw in self.raw():
                 arrived += len(raw)
-                if arrived > self.limit:  # there is a coding in which any number of bytes mean nothing
+                if arrived > self.limit:  # some codings allow any number of bytes that decode to nothing
                     raise self._too_large()
                 for piece in decoder.feed(raw):
                     self._count(len(piece), hold=hold)
@@ -134,7 +134,7 @@ class BodyReader(Struct, eq=False):
             raise ClientFault("The compressed request body is cut off.", code="content_encoding")
 
     async def untouched(self) -> AsyncIterator[bytes]:
-        """The body as it came, within the limit."""
+        """The body without decoding, bounded by the limit."""
         async for piece in self.raw():
             self._count(len(piece), hold=False)
             yield piece
@@ -158,13 +158,13 @@ class BodyReader(Struct, eq=False):
         return ClientFault(f"The request body is larger than {megabytes:g} MB.", status=413, code="request_too_large")
 
     async def raw(self) -> AsyncIterator[bytes]:
-        """The body as it came, not decoded, not counted. Raises ClientFault (400, 408), ClientGone."""
+        """The body without decoding and counting. Raises ClientFault (400, 408), ClientGone."""
         payload = self.request.payload
         loop = asyncio.get_running_loop()
         began = loop.time()
         taken = 0
         while not payload.at_eof():
-            # A body that trickles must not hold a place for ever, a large one on a slow line may take long.
+            # A body that trickles must end; a large one on a slow line may take long.
             deadline = began + self.timeout + taken / MIN_RATE if self.timeout else None
             try:
                 async with asyncio.timeout_at(deadline):

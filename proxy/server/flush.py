@@ -1,7 +1,6 @@
-"""The end of an answer: it is delivered when the client has taken it, not when we have written it.
+"""Flow control for answers without a provider behind them: pages, errors, lists, the end of a collected answer.
 
-What no provider feeds (pages, errors, lists, the rest of a collected answer) has its flow control here: what is unsent
-counts against the budget, and a client that takes none of it for ``clientStall`` is disconnected.
+Unsent bytes count against the budget. A client that reads none of them for ``clientStall`` is disconnected.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ if TYPE_CHECKING:  # both stand on this module
     from proxy.server.outlet import Outlet
     from proxy.server.request import Request
 
-PIECE = 64 * 1024  # bytes written at a time of a body that is larger: as much as any connection may hold
+PIECE = 64 * 1024  # bytes of a larger body that are written at a time: as much as any connection may hold
 
 
 class Flushing:
-    """Waits for the clients of a process. ``client_stall`` is in seconds, 0: no bound."""
+    """Waits for slow clients of the process. ``client_stall`` is in seconds; 0 means no limit."""
 
     __slots__ = ("_budget", "_loop", "_ticker", "client_stall")
 
@@ -40,11 +39,11 @@ class Flushing:
         self.client_stall = client_stall
 
     async def wait(self, request: Request) -> None:
-        """Wait until the client of ``request`` takes more. Raises ClientGone if it left, or had to be left."""
+        """Wait until the client of ``request`` reads again. Raises ClientGone if it left, or was disconnected."""
         await Flush(request, self._budget, self._loop).run(self._ticker, self.client_stall)
 
     def watch(self, subject: Subject, expired: Callable[[str, float], None]) -> Watch:
-        """Run the client's clock over ``subject``, which just stopped writing, until the watch is stopped."""
+        """Start the clock ``clientStall`` for ``subject``, which just stopped writing."""
         return _stall_watch(self._ticker, self.client_stall, subject, expired)
 
 
@@ -71,7 +70,7 @@ def _stall_watch(ticker: Ticker, seconds: float, subject: Subject, expired: Call
 
 
 class Flush:
-    """Waits, as the request's flow, until what is unsent is no more than any connection may hold."""
+    """Waits, as the request's flow, until no more is unsent than any connection may hold."""
 
     __slots__ = ("_budget", "_done", "_request", "last_read", "stalled")
 
@@ -83,11 +82,11 @@ class Flush:
         self.stalled = False
 
     async def run(self, ticker: Ticker, client_stall: float) -> None:
-        """Raises ClientGone (``stalled`` if we left the client), or whatever ``interrupt`` brought."""
+        """Raises ClientGone, with ``stalled`` if the client was disconnected, or the reason of ``interrupt``."""
         request, held = self._request, self._request.unsent
         watch = _stall_watch(ticker, client_stall, self, self._expired)
         request.flow = self
-        self._budget.used += held  # too late to refuse it, but others must see it
+        self._budget.used += held  # too late to refuse it, but it counts for others
         try:
             await self._done
         finally:
@@ -100,7 +99,7 @@ class Flush:
         return self._request.unsent
 
     def pause(self) -> None:
-        """Nothing is written any more."""
+        """Nothing is being written."""
 
     def resume(self) -> None:
         if not self._done.done():
@@ -111,7 +110,7 @@ class Flush:
             self._done.set_exception(ClientGone())
 
     def interrupt(self, reason: BaseException | None) -> None:
-        """Cut the connection: an answer that is not all there must not look whole."""
+        """Cut the connection, so that the partial answer cannot look complete."""
         if not self._done.done():
             self._done.set_exception(reason or ClientGone())
             self._request.reply.abort()

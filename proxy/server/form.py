@@ -1,7 +1,7 @@
-"""Request bodies that are not held whole: multipart forms and what passes through untouched.
+"""Request bodies that stream through: multipart forms, and bodies that are relayed untouched.
 
-A form is spooled (memory, then a temporary file) only until its model field has been read, whichever part
-comes first; from there on the client's bytes go straight to the provider, at the provider's pace.
+A form is spooled (memory, then a temporary file) only until its model field has been read. From then on the client's
+bytes go to the provider as they come, at the provider's pace.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PIECE = 256 * 1024
 
 
 class Form:
-    """A multipart body on its way through. ``find_model`` first, then ``pieces`` once."""
+    """A multipart body. Call ``find_model`` first, then ``pieces`` once."""
 
     def __init__(self, reader: BodyReader, content_type: str) -> None:
         boundary = boundary_of(content_type)
@@ -35,9 +35,9 @@ class Form:
         self._spooled = 0
 
     async def find_model(self) -> str | None:
-        """Read on until the field is known or the form has ended; ``None`` if it has none.
+        """The field ``model``; ``None`` if the form has none. Reads no further than to the field.
 
-        Raises ClientFault, and Overloaded where the disk takes no temporary file.
+        Raises ClientFault, and Overloaded if a temporary file cannot be written.
         """
         async for piece in self._source:
             self._scan(piece)
@@ -51,7 +51,7 @@ class Form:
         return self._scanner.value
 
     def length(self, model: str | None) -> int | None:
-        """The length that goes upstream if the field becomes ``model`` (``None``: unchanged); ``None`` if unknown."""
+        """The length of the form with ``model`` in its field (``None``: unchanged); ``None`` if unknown."""
         declared = self._reader.declared_plain
         if declared is None:
             return None
@@ -59,9 +59,9 @@ class Form:
         return declared + len(value) - (end - start)
 
     async def pieces(self, model: str | None) -> AsyncIterator[bytes]:
-        """The form with its model field replaced, or put first where there was none.
+        """The form with its model field replaced, or put first if there was none.
 
-        Raises ClientFault if it turns out to be no clean form.
+        Raises ClientFault if the rest of the form is invalid.
         """
         start, end, value = self._change(model)
         for piece in self._read_back(0, start):
@@ -78,7 +78,7 @@ class Form:
             raise ClientFault("The multipart body is cut off.", code="invalid_multipart")
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be written cannot be written now either
+        with suppress(OSError):  # of a flush that failed before
             self._spool.close()
 
     def _read_back(self, start: int, end: int) -> Iterator[bytes]:
@@ -91,7 +91,7 @@ class Form:
             yield piece
 
     def _change(self, model: str | None) -> tuple[int, int, bytes]:
-        """Between which offsets of the body stands what instead."""
+        """Start and end offset of the bytes to replace, and the replacement."""
         if model is None:
             return 0, 0, b""
         if self._scanner.span is not None:
@@ -110,7 +110,7 @@ class Form:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """A failure of the temporary file is ours. Raises Overloaded."""
+    """Raises Overloaded for an error of the temporary file."""
     try:
         yield
     except OSError as error:
@@ -125,7 +125,7 @@ async def chunked(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def slices(body: Sequence[bytes | memoryview]) -> AsyncIterator[memoryview]:
-    """A big body in portions: over a fast line the kernel would take all of it in one call, for tens of ms."""
+    """A large body in portions. Over a fast line one call would copy all of it to the kernel, for tens of ms."""
     for segment in body:
         view = memoryview(segment)
         for start in range(0, len(view), PIECE):

@@ -1,8 +1,7 @@
-"""Who may speak to us from where: Host and Origin, so that no web page and no rebound name uses a local gateway.
+"""Checks Host and Origin, so that no web page and no rebound DNS name can use a local gateway.
 
-The API answers the origins that are configured (CORS), the control plane none but its own.
-
-DNS rebinding needs a name, so IP literals are always fine; names are fine if they are ours or configured.
+The API allows configured origins (CORS), the control plane only its own. DNS rebinding needs a name, so IP addresses
+are always allowed as Host; names are allowed if they are the gateway's own, or configured.
 """
 
 from __future__ import annotations
@@ -23,31 +22,31 @@ from proxy.server.security import NOSNIFF
 
 REMEMBERED = 1000
 
-# Kubernetes, load balancers and container runtimes ask for these by whatever name or address they know.
+# Kubernetes, load balancers and container runtimes request these by any name or address.
 PROBES = frozenset(("/health/live", "/ready"))
 
 # RFC 9110 7.2 and RFC 3986 3.2.2: a literal in brackets or a name, and a port.
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?").fullmatch
 
-# RFC 9110 5.6.1 and 5.6.2: what a browser lists there. It goes back as it came, so nothing else may.
+# RFC 9110 5.6.1 and 5.6.2: field names as a browser lists them. They are echoed, so nothing else may pass.
 _FIELD_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*").fullmatch
 MAX_ASKED = 4096
 
-# Fetch 3.2.2. Which origin may ask does not hang on whose credential it brings, and a preflight brings none.
+# Fetch 3.2.2. A preflight has no credential, and allowed origins do not depend on one.
 _PREFLIGHT = (
     b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nAccess-Control-Max-Age: 600\r\n"
 )
-_PRIVATE_NETWORK = b"Access-Control-Allow-Private-Network: true\r\n"  # WICG: a page of the internet, a gateway at home
+_PRIVATE_NETWORK = b"Access-Control-Allow-Private-Network: true\r\n"  # WICG: from a public page
 
 
 class HostOriginGuard:
-    """``check`` every request before anything else is done for it."""
+    """``check`` comes before anything else of a request."""
 
     def __init__(self, settings: Settings, *, local: bool, protect_metrics: bool = False) -> None:
         """``local``: the listener is a unix socket, which no web page reaches.
 
-        ``protect_metrics``: a scrape needs the admin token. Then, and where the whole network may scrape, a page behind
-        a rebound name could learn nothing more, and scrapers use names of their own.
+        ``protect_metrics``: a scrape needs the admin token. Then, and if the whole network may scrape, any Host may
+        scrape: a page behind a rebound name would learn nothing more, and scrapers use names of their own.
         """
         self._names = frozenset(
             ("localhost", settings.host.lower(), *(host.lower() for host in settings.allowed_hosts))
@@ -58,12 +57,12 @@ class HostOriginGuard:
         self._any_host = local or "*" in settings.allowed_hosts
         scraped_by_any_name = protect_metrics or not is_local(settings)
         self._any_host_at = PROBES | {"/metrics"} if scraped_by_any_name else PROBES
-        self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end before us
+        self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end at a proxy
         self._origins = CorsOrigins(settings.cors_origins)
-        self._good: set[str] = set()  # Host values that passed, to spare the parsing
+        self._good: set[str] = set()  # Host values that passed, so that they are parsed once
 
     def check(self, request: Request) -> bytes:
-        """The CORS lines that the answer needs, usually none. Raises ClientFault (403, 421)."""
+        """Header lines of CORS for the answer, usually none. Raises ClientFault (403, 421)."""
         headers = request.headers
         host = headers.get(hdrs.HOST, "")
         if host not in self._good:
@@ -94,7 +93,7 @@ class HostOriginGuard:
             # An HTTP/1.0 request may lack the Host (RFC 9112 3.2), and no browser sends such a request.
             nameless = hdrs.HOST not in request.headers and not request.http11
             if nameless or request.path in self._any_host_at:
-                return  # but this Host is not good for other requests
+                return  # other requests with this Host are still refused
             raise ClientFault(
                 "The Host of this request is not one of the gateway's names; add it to server.allowedHosts"
                 " (ALLOWED_HOSTS).",
@@ -131,12 +130,12 @@ _PRIVATE = ("/admin", "/auth")
 
 
 def _is_private(path: str) -> bool:
-    """Whether it is the control plane's, which serves its own pages alone. It knows no other spelling of its paths."""
+    """Whether the path belongs to the control plane, which serves its own pages only. Its paths match exactly."""
     return path.startswith(("/admin/", "/auth/")) or path in ("/admin", "/auth")
 
 
 def _foreign(message: str, origin: str) -> ClientFault:
-    """The log line names the origin: the client's operator has to know what to add."""
+    """The log line names the origin, so that the operator knows what to add."""
     return ClientFault(message, status=403, code="origin_not_allowed", detail=f"Origin: {_shown(origin)}")
 
 

@@ -1,4 +1,4 @@
-"""Where clients reach us: one TCP address or unix socket, with TLS or without."""
+"""A listener: one TCP address or unix socket, with or without TLS."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from proxy.server.server import Server
 from proxy.server.tls_listener import TlsListener
 
 BACKLOG = 2048
-CLEANUP_SECS = 2.0  # for aiohttp, after our own drain has ended every exchange
+CLEANUP_SECS = 2.0  # for aiohttp, after the drain has ended every exchange
 
 
 class Listener:
-    """``start`` binds, ``stop`` closes every connection: whatever still runs should have been ended before.
+    """``start`` binds, ``stop`` closes every connection. Requests should have been drained before.
 
-    ``port`` is the one that was bound, 0 for a unix socket.
+    ``port`` is the bound port, 0 for a unix socket.
     """
 
     def __init__(self, server: Server, settings: Settings) -> None:
         self.port = 0
         self.server = server
         self._settings = settings
-        self._termination: TlsListener | None = None
+        self._tls_listener: TlsListener | None = None
         self._accepting: list[asyncio.AbstractServer] = []  # one for each socket
 
     def __repr__(self) -> str:
         return f"<Listener {self._settings.unix_socket or self.port} {self.server.limiter!r}>"
 
     async def start(self) -> None:
-        """Raises ConfigError for a certificate that cannot be used, OSError where the address cannot be had: the
-        address is its ``filename``.
+        """Raises ConfigError for an unusable certificate, OSError if the address is not available.
+
+        The ``filename`` of the OSError is the address.
         """
         try:
             await self._start()
@@ -47,8 +48,8 @@ class Listener:
     async def _start(self) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
         if settings.tls is not None:
-            self._termination = TlsListener(self.server, settings.tls, settings.max_handshakes)
-        factory = self._termination or self.server
+            self._tls_listener = TlsListener(self.server, settings.tls, settings.max_handshakes)
+        factory = self._tls_listener or self.server
         if settings.unix_socket:
             _remove_stale(settings.unix_socket)
             self._accepting.append(await loop.create_unix_server(factory, settings.unix_socket, backlog=BACKLOG))
@@ -59,21 +60,21 @@ class Listener:
             self._accepting.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
 
     def reload_certificates(self) -> None:
-        """Read the certificate's files again; connections stay. Raises ConfigError, then nothing has changed."""
-        if self._termination is not None:
-            self._termination.reload()
+        """Read the certificate's files again; connections stay open. Raises ConfigError, then nothing has changed."""
+        if self._tls_listener is not None:
+            self._tls_listener.reload()
 
     async def stop(self) -> None:
-        """Refuse connections, then close those that there are."""
+        """Refuse new connections, then close the open ones."""
         if not self._accepting:
             return
-        if self._settings.unix_socket:  # while it is still ours
+        if self._settings.unix_socket:  # while this process still owns it
             _remove(self._settings.unix_socket)
         for accepting in self._accepting:
             accepting.close()
-        await asyncio.sleep(0)  # those just accepted are made known
-        if self._termination is not None:
-            self._termination.dismiss()
+        await asyncio.sleep(0)  # connections that were just accepted get their callback
+        if self._tls_listener is not None:
+            self._tls_listener.dismiss()
         self.server.limiter.dismiss()
         self.server.pre_shutdown()
         await self.server.shutdown(CLEANUP_SECS)
@@ -84,13 +85,13 @@ def _remove(path: str) -> None:
 
 
 def _remove_stale(path: str) -> None:
-    """A socket file that nobody listens on is left from a process that died.
+    """Remove a socket file that no process listens on.
 
-    Raises OSError if somebody does: the loops would take the file away from under it.
+    Raises OSError if one does; asyncio would replace its file.
     """
     try:
         if not stat.S_ISSOCK(Path(path).stat().st_mode):
-            return  # an error of bind
+            return  # ``bind`` raises the error
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:

@@ -1,4 +1,4 @@
-"""Web origins that may call the API (``server.corsOrigins``), and the CORS header lines of their answers."""
+"""Web origins that may call the API (``server.corsOrigins``), and the CORS header lines for their answers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PORT: Final = r"(?::[0-9]{1,5})?"
 class CorsOrigins:
     """Exact origins, patterns, ``null`` and ``*``, as ``config.checks.origin`` admits them.
 
-    In a pattern ``*.`` at the beginning of the host stands for one label or more, ``*`` as the host for any, and ``*``
-    as the port for any or none.
+    In a pattern ``*.`` at the start of the host matches one or more labels, ``*`` as the host any host, and ``*`` as
+    the port any or none.
     """
 
     def __init__(self, configured: Iterable[str]) -> None:
@@ -35,11 +35,11 @@ class CorsOrigins:
         self._matches = re.compile("|".join(patterns)).fullmatch if patterns else None
 
     def lines(self, origin: str) -> bytes:
-        """The header lines for a request of ``origin``; ``b""``: it is not allowed."""
+        """The header lines for a request from ``origin``; ``b""`` if it is not allowed."""
         found = self._exact.get(origin)
         if found is not None:
             return found
-        # What matches has no character that could end a header line.
+        # A match has no character that could end a header line.
         if self._matches is not None and self._matches(origin):
             found = _allowed(origin.encode())
             if len(self._exact) < REMEMBERED:
@@ -64,5 +64,5 @@ def _pattern(origin: str) -> str:
 
 
 def _allowed(origin: bytes) -> bytes:
-    # Without Access-Control-Allow-Credentials: no origin may use what a browser sends of its own accord.
+    # Without Access-Control-Allow-Credentials: no origin may use credentials that a browser sends by itself.
     return b"Access-Control-Allow-Origin: %b\r\n%b" % (origin, _EXPOSED)

@@ -1,7 +1,7 @@
-"""What of a request's query goes on to a provider: everything but what stands in the tables here.
+"""Which parameters of a query are forwarded to a provider: all except those in the tables here.
 
-Names are compared as a lenient server would read them: percent-decoded, some decode twice, without regard to case,
-``-``, ``_``, ``.``, a ``[...]`` behind them and blanks around; ``;`` separates parameters as ``&`` does.
+Names are compared as the most lenient server would read them: percent-decoded twice, ignoring case, ``-``, ``_``,
+``.``, a ``[...]`` suffix and surrounding blanks. ``;`` separates parameters as ``&`` does.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from urllib.parse import unquote_plus
 
 from proxy.errors import ClientFault
 
-# The credential is the gateway's. A name that ends with "key" or "token" is one, but for the usual names of other
-# things: to lose a parameter is noticed, to leak a credential is not.
+# Credentials are for the gateway only. Names that end with "key" or "token" count as credentials, except for usual
+# names of other things: a lost parameter is noticed, a leaked credential is not.
 _CREDENTIAL: Final = re.compile(
     r"(?!(?:sort|order|partition|primary|foreign|cache|group|public|idempotency|promptcache|row|mon|don|tur)key$)\w*key"
     r"|(?!\w*(?:page|next|continuation|continue|sync|cursor|resume|delta|start|max|min)token$)\w*token"
@@ -30,7 +30,7 @@ _SECRET_VALUE: Final = re.compile(
     re.IGNORECASE,
 ).match
 
-# Frameworks let them replace the method that passthrough allowed (Rails, Laravel, Express' method-override, OData).
+# In some frameworks these replace the request's method (Rails, Laravel, Express' method-override, OData).
 _METHOD: Final = frozenset(
     {"method", "httpmethod", "requestmethod", "methodoverride", "httpmethodoverride"}
     | {"xhttpmethod", "xmethodoverride", "xhttpmethodoverride"}
@@ -38,15 +38,15 @@ _METHOD: Final = frozenset(
 
 
 def check(query: str, *, opaque: bool) -> None:
-    """Refuse what lets a provider do something else than what was checked. Raises ClientFault (400).
+    """Refuse parameters that override what was checked: the method, the model. Raises ClientFault (400).
 
-    ``opaque``: what is asked for is not read. Of a call, the model is read in the body only.
+    ``opaque``: the request is relayed unread, so ``model`` may mean anything.
     """
     if "#" in query:
         raise ClientFault("The query has a '#'; send it as %23.", code="bad_query")
     for parameter in re.split("[&;]", query):
         name = _name_of(parameter)
-        # `method` alone is a parameter like any other; frameworks' own begins with an underscore.
+        # `method` is an ordinary parameter; frameworks use `_method`.
         if name in _METHOD and (name != "method" or unquote_plus(unquote_plus(parameter)).lstrip().startswith("_")):
             raise ClientFault("The query must not replace the method of the request.", code="method_in_query")
         if name == "model" and not opaque:
@@ -56,7 +56,7 @@ def check(query: str, *, opaque: bool) -> None:
 
 
 def forwarded(query: str) -> str:
-    """A query string without parameters that are credentials, by their name or their value; the rest byte for byte."""
+    """The query string without credentials, by name or by value. All other bytes are unchanged."""
     parts = re.split("([&;])", query)
     kept = list(_kept(parts))
     if 2 * len(kept) == len(parts) + 1:
@@ -65,7 +65,7 @@ def forwarded(query: str) -> str:
 
 
 def _kept(parts: list[str]) -> Iterator[tuple[str, str]]:
-    """Each parameter with the separator before it."""
+    """Each forwarded parameter with the separator before it."""
     for i in range(0, len(parts), 2):
         if not _is_secret(parts[i]):
             yield parts[i - 1] if i else "", parts[i]

@@ -1,4 +1,4 @@
-"""What browsers are told for everybody's safety: header lines for answers over TLS and for pages."""
+"""Security header lines: for answers over TLS, and for HTML pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from proxy.server.reply import Reply
 
 NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
-# RFC 6797 section 7.2: never over plain HTTP. A year, and only this host: of its subdomains we know nothing.
+# RFC 6797 section 7.2: never over plain HTTP. A year, and without subdomains, which may be other servers.
 HSTS = b"Strict-Transport-Security: max-age=31536000\r\n"
 
 _PAGE = (
@@ -26,11 +26,11 @@ _PAGE = (
 def page_lines(
     *, scripts: Sequence[bytes] = (), styles: Sequence[bytes] = (), workers: Sequence[str] = ("'none'",)
 ) -> bytes:
-    """The header lines of an HTML page of ours; make them once, at the start.
+    """The header lines of an HTML page, to be made once at start.
 
-    ``scripts`` and ``styles`` are what stands between the tags of its inline ``<script>`` and ``<style>`` elements,
-    byte for byte, ``workers`` the sources of its workers. Beyond these it loads from the gateway alone, talks to the
-    gateway alone, and nobody frames it (Content Security Policy Level 3).
+    ``scripts`` and ``styles`` are the exact contents of its inline ``<script>`` and ``<style>`` elements, ``workers``
+    the sources of its workers. All else is loaded from and sent to the gateway only, and framing is forbidden
+    (Content Security Policy Level 3).
     """
     policy = "; ".join(
         (

@@ -7,15 +7,15 @@ import re
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-# RFC 9110 4.2: http and https name their authority; 4.2.4: one with user information is not for us.
+# RFC 9110 4.2: http and https URIs have an authority; 4.2.4: user information in it is refused.
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)(/[^#]*|\?[^#]*|)", re.IGNORECASE).fullmatch
 
 
 def origin_form(target: str, headers: CIMultiDictProxy[str]) -> tuple[str, CIMultiDictProxy[str]]:
-    """The target as a path with its query, and the headers with the target's authority as their Host.
+    """The target as a path with its query, and the headers with the target's authority as Host.
 
-    The target decides, whatever the Host says. A request that needs a Host and has none stays without, and what is in
-    no form that an origin server takes stays as it is: both are refused later.
+    The authority of the target overrides Host. A missing Host and an invalid target are left as they are; both are
+    refused later.
     """
     found = _ABSOLUTE(target)
     if found is None:

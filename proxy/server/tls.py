@@ -1,9 +1,9 @@
-"""A client's connection over TLS: to the socket below a protocol, to the HTTP connection above a transport.
+"""TLS for a client's connection: a protocol for the socket below, a transport for the HTTP connection above.
 
-Not the event loop's own TLS. That begins the handshake before anybody can count or refuse it, holds bytes back where
-neither ``get_write_buffer_size`` nor ``pause_writing`` tells of them (a large answer counts as taken the moment it is
-written), knows no half-close, and in uvloop allocates 256 KiB for every read. Here whatever the kernel did not take
-yet is in the socket's own transport, so what holds for plain connections holds for these.
+The event loop's own TLS is not used. It starts the handshake before a connection can be counted or refused. It buffers
+bytes that neither ``get_write_buffer_size`` nor ``pause_writing`` accounts for, so a large answer seems sent as soon as
+it is written. It has no half-close, and in uvloop it allocates 256 KiB for every read. Here all unsent bytes are in the
+socket's own transport, as for plain connections.
 """
 
 from __future__ import annotations
@@ -24,73 +24,73 @@ _HANDSHAKE = 0x16  # RFC 8446 5.1: the first byte of every TLS connection
 
 
 class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
-    """Counts as a handshake from the moment that it is accepted, and makes an HTTP connection once that is done."""
+    """Counts as a handshake from its accept on, and creates the HTTP connection once the handshake is done."""
 
     __slots__ = (
         "_address",
+        "_admitted",
         "_clock",
         "_connection",
         "_incoming",
-        "_inside",
         "_outgoing",
         "_over",
         "_reading",
-        "_termination",
         "_tls",
+        "_tls_listener",
         "_wire",
     )
 
     _wire: asyncio.Transport
 
-    def __init__(self, termination: TlsListener) -> None:
+    def __init__(self, tls_listener: TlsListener) -> None:
         super().__init__()
-        self._termination = termination
-        self._tls: ssl.SSLObject | None = None  # made for the first bytes: a socket that says nothing costs little
+        self._tls_listener = tls_listener
+        self._tls: ssl.SSLObject | None = None  # created for the first bytes, so that a silent socket costs little
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._connection: Connection | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._address = ""
-        self._inside = False
+        self._admitted = False
         self._reading = True
-        self._over = False  # we said goodbye (close_notify), or the socket is gone
+        self._over = False  # close_notify was sent, or the socket is gone
 
     def __repr__(self) -> str:
-        state = "over" if self._over else "in its handshake" if self._connection is None else "open"
-        return f"<Secured {state}>"
+        state = "closed" if self._over else "handshake" if self._connection is None else "open"
+        return f"<ServerTls {state}>"
 
     # -- a protocol, to the socket ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = wire = cast("asyncio.Transport", transport)
         self._address = address_of(wire)
-        limiter = self._termination.limiter
+        limiter = self._tls_listener.limiter
         refusal = limiter.admit(self._address)
-        if refusal is not None:  # to say why would take the handshake that it is to spare us
+        if refusal is not None:  # an error response would need the handshake
             self._refuse(str(refusal.code))
             return
-        self._inside = True
-        if not self._termination.begin(self):
+        self._admitted = True
+        if not self._tls_listener.begin(self):
             self._refuse("too_many_handshakes")
             return
-        seconds = self._termination.handshake_secs
+        seconds = self._tls_listener.handshake_secs
         self._clock = asyncio.get_running_loop().call_later(seconds, self._refuse, "tls_handshake_timeout")
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._termination.buffer
+        return self._tls_listener.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._over:
             return
-        piece = self._termination.buffer[:nbytes]
+        piece = self._tls_listener.buffer[:nbytes]
         if self._tls is None:
             if piece[0] != _HANDSHAKE:
                 self._refuse_plain(piece[0])
                 return
-            self._tls = self._termination.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+            self._tls = self._tls_listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._incoming.write(piece)
         if self._connection is None:
-            self._shake(self._tls)
+            self._continue_handshake(self._tls)
         else:
             self._read()
 
@@ -126,15 +126,15 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         self._wire.write(self._outgoing.read())
 
     def write_eof(self) -> None:
-        self._say_goodbye()
+        self._send_close_notify()
         self._wire.write_eof()
 
     def can_write_eof(self) -> bool:
         return True
 
     def close(self) -> None:
-        """Say goodbye and close; the peer's own goodbye is not waited for (RFC 8446 6.1 wants no more)."""
-        self._say_goodbye()
+        """Send close_notify and close, without waiting for the peer's (RFC 8446 6.1 does not require it)."""
+        self._send_close_notify()
         self._wire.close()
 
     def abort(self) -> None:
@@ -152,7 +152,7 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         if not self._reading:
             self._reading = True
             self._wire.resume_reading()
-            asyncio.get_running_loop().call_soon(self._read)  # what came while nobody wanted it
+            asyncio.get_running_loop().call_soon(self._read)  # bytes that came while reading was paused
 
     def is_reading(self) -> bool:
         return self._reading
@@ -164,30 +164,30 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         self._wire.set_write_buffer_limits(high, low)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What the socket knows, and ``ssl_object``."""
+        """The socket's information, and ``ssl_object``."""
         return self._tls if name == "ssl_object" else self._wire.get_extra_info(name, default)
 
     # -- TLS ------------------------------------------------------------------------------------------
 
-    def _shake(self, tls: ssl.SSLObject) -> None:
+    def _continue_handshake(self, tls: ssl.SSLObject) -> None:
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
             self._send()
             return
         except ssl.SSLError:
-            self._send()  # the alert that says why
-            self._termination.limiter.rejected("tls_handshake_failed")
+            self._send()  # the alert with the reason
+            self._tls_listener.limiter.rejected("tls_handshake_failed")
             self.close()
             return
         self._send()
         self._end_handshake()
-        self._connection = self._termination.server.over_tls()
+        self._connection = self._tls_listener.server.over_tls()
         self._connection.connection_made(self)
         self._read()
 
     def _read(self) -> None:
-        """Hand on what has come, until there is no more or nobody wants it."""
+        """Pass decrypted bytes on, until there are no more or reading is paused."""
         tls, connection = self._tls, self._connection
         if tls is None or connection is None:
             return
@@ -199,15 +199,15 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
             except ssl.SSLError:
                 self.abort()
                 return
-            if not data:  # the peer's goodbye
+            if not data:  # the peer's close_notify
                 connection.eof_received()
                 self.close()
                 return
             connection.data_received(data)
-        if self._outgoing.pending and not self._over:  # TLS has something to say of its own
+        if self._outgoing.pending and not self._over:  # messages of TLS itself, such as a key update
             self._send()
 
-    def _say_goodbye(self) -> None:
+    def _send_close_notify(self) -> None:
         if self._over:
             return
         self._over = True
@@ -215,7 +215,7 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
             return
         try:
             self._tls.unwrap()
-        except ssl.SSLError:  # "want read": the peer has not said it yet
+        except ssl.SSLError:  # "want read": the peer's close_notify has not come
             pass
         self._send()
 
@@ -223,30 +223,30 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         if self._outgoing.pending:
             self._wire.write(self._outgoing.read())
 
-    # -- coming to nothing ----------------------------------------------------------------------------
+    # -- refusals -------------------------------------------------------------------------------------
 
     def _refuse(self, reason: str) -> None:
-        self._termination.limiter.rejected(reason)
+        self._tls_listener.limiter.rejected(reason)
         self.abort()
 
     def _refuse_plain(self, first: int) -> None:
-        """No TLS; whoever speaks plain HTTP, methods being capital letters, is told so in plain HTTP."""
+        """The bytes are no TLS. A client of plain HTTP, which starts with a capital letter, gets an error response."""
         if not 0x41 <= first <= 0x5A:
             self._refuse("tls_handshake_failed")
             return
         self._over = True
         self._leave()
         fault = ClientFault("This port speaks TLS, not plain HTTP.", code="plain_on_tls_port")
-        self._termination.limiter.turn_away(self._wire, fault)
+        self._tls_listener.limiter.turn_away(self._wire, fault)
 
     def _leave(self) -> None:
         self._end_handshake()
-        if self._inside:
-            self._inside = False
-            self._termination.limiter.release(self._address)
+        if self._admitted:
+            self._admitted = False
+            self._tls_listener.limiter.release(self._address)
 
     def _end_handshake(self) -> None:
-        self._termination.end(self)
+        self._tls_listener.end(self)
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None

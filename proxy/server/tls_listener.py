@@ -1,4 +1,4 @@
-"""Where TLS from clients ends: what all its connections share."""
+"""The TLS side of a listener: certificate, handshake limit and read buffer of all its connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READ = 64 * 1024
 
 
 class TlsListener:
-    """The protocol factory of a TLS listener. ``handshakes`` are those under way, at most ``most`` of them.
+    """The protocol factory of a TLS listener. At most ``most`` handshakes run at once.
 
     Raises ConfigError if the certificate cannot be used.
     """
@@ -24,7 +24,7 @@ class TlsListener:
         self.limiter = server.limiter
         self.handshake_secs = handshake_secs
         self.context = context(tls)
-        # One for all: what is read into it is taken out before anybody else reads.
+        # One buffer for all connections: bytes are consumed before the next read.
         self.buffer = memoryview(bytearray(READ))
         self.handshakes: set[ServerTls] = set()
         self._tls = tls
@@ -34,37 +34,37 @@ class TlsListener:
         return ServerTls(self)
 
     def reload(self) -> None:
-        """Read the files again, for the handshakes to come. Raises ConfigError; then the old ones stay in force.
+        """Read the certificate's files again, for later handshakes. Raises ConfigError; then nothing has changed.
 
-        A new context, not the old one filled anew: OpenSSL would keep a new certificate whose key turns out not to fit.
+        The context is new: OpenSSL would keep a certificate in the old one even if its key does not fit.
         """
         self.context = context(self._tls)
 
-    def begin(self, secured: ServerTls) -> bool:
-        """Whether there is room for its handshake; if so it has to ``end``."""
+    def begin(self, connection: ServerTls) -> bool:
+        """Whether another handshake is allowed; if so it has to ``end``."""
         if len(self.handshakes) >= self._most:
             return False
-        self.handshakes.add(secured)
+        self.handshakes.add(connection)
         return True
 
-    def end(self, secured: ServerTls) -> None:
-        self.handshakes.discard(secured)
+    def end(self, connection: ServerTls) -> None:
+        self.handshakes.discard(connection)
 
     def dismiss(self) -> None:
-        """Cut off every handshake."""
-        for secured in list(self.handshakes):
-            secured.abort()
+        """Abort every handshake."""
+        for connection in list(self.handshakes):
+            connection.abort()
 
 
 def context(tls: ListenTls) -> ssl.SSLContext:
     """TLS 1.2 or newer, HTTP/1.1 alone, with this certificate. Reads files. Raises ConfigError."""
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # A stricter system policy stays.
+    # Keep a stricter policy of the system.
     made.minimum_version = max(made.minimum_version, ssl.TLSVersion.TLSv1_2)
-    made.options |= ssl.OP_NO_RENEGOTIATION  # it would make writing wait for reading, and is free work for attackers
+    made.options |= ssl.OP_NO_RENEGOTIATION  # it makes writes wait for reads, and lets attackers cause work
     made.set_alpn_protocols(["http/1.1"])
     try:
-        # Without a password of ours OpenSSL would ask for one at the terminal.
+        # Without a password callback OpenSSL would prompt at the terminal.
         made.load_cert_chain(tls.cert_file, tls.key_file or None, password=lambda: "")
     except (OSError, ValueError) as exc:
         raise ConfigError([f"server.tls: the certificate cannot be used: {exc}"]) from exc

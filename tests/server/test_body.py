@@ -116,7 +116,7 @@ def taken(kind: type[StreamReader], pieces: list[bytes], how: str, limit: int, r
     reader = BodyReader(cast("Request", Asked(payload, headers)), limit=limit, timeout=1.0, budget=budget)
     found: bytes | str | None
     try:
-        found = reader.taken()
+        found = reader.read_now()
     except GatewayError as fault:
         found = fault.code
     held = budget.used, reader.held, reader.received, payload.at_eof(), protocol.resumed
@@ -405,7 +405,7 @@ async def test_decoding_lets_the_rest_of_the_loop_have_its_turn() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    assert len(await reader.whole()) == 20 * TURN
+    assert len(await reader.read_all()) == 20 * TURN
     counting.cancel()
     assert turns >= 10
 

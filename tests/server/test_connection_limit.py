@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.config.schema import ServerSettings as Settings
 from proxy.server.connection import Connection
-from proxy.server.connection_limit import FAREWELLS, ConnectionLimiter
+from proxy.server.connection_limit import MAX_LINGERING, ConnectionLimiter
 from tests.support import until
 from tests.support.front import Front, ended
 
@@ -139,24 +139,24 @@ async def test_one_address_may_not_take_all_places() -> None:
 
 
 async def test_who_does_not_take_his_leave_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.server.connection_limit.FAREWELL_SECS", 0.1)
+    monkeypatch.setattr("proxy.server.connection_limit.LINGER_SECS", 0.1)
     async with Front(max_connections=1) as front:
         front.silent()
         await until(lambda: front.limiter.connections == 1, "the first to be in")
         front.silent()
-        await until(lambda: front.limiter._farewells, "the second to be turned away")
-        await until(lambda: not front.limiter._farewells, "its time to be over")
+        await until(lambda: front.limiter._lingering, "the second to be turned away")
+        await until(lambda: not front.limiter._lingering, "its time to be over")
 
 
 async def test_of_a_flood_only_some_are_told_and_all_are_counted() -> None:
     async with Front(max_connections=1) as front:
         front.silent()
         await until(lambda: front.limiter.connections == 1, "the first to be in")
-        flood = [front.silent() for _ in range(FAREWELLS + 20)]
-        await until(lambda: len(front.rejected) == FAREWELLS + 20, "all of them to be turned away")
+        flood = [front.silent() for _ in range(MAX_LINGERING + 20)]
+        await until(lambda: len(front.rejected) == MAX_LINGERING + 20, "all of them to be turned away")
         answers = await asyncio.gather(*map(ended, flood))
         told = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
-        assert FAREWELLS <= len(told) < len(flood)
+        assert MAX_LINGERING <= len(told) < len(flood)
         assert set(answers) - set(told) == {b""}
         assert front.limiter.connections == 1
 
@@ -185,7 +185,7 @@ async def test_a_stop_does_not_wait_for_those_on_their_way_out() -> None:
         front.silent()
         await until(lambda: front.limiter.connections == 1, "the first to be in")
         second = front.silent()
-        await until(lambda: front.limiter._farewells, "the second to be turned away")
+        await until(lambda: front.limiter._lingering, "the second to be turned away")
         await front.listener.stop()
         assert (await ended(second)).startswith(b"HTTP/1.1 503 ")
-        await until(lambda: not front.limiter._farewells, "it to be cut off")
+        await until(lambda: not front.limiter._lingering, "it to be cut off")

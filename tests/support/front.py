@@ -58,7 +58,7 @@ class Front:
         await within(self.listener.stop(), "the listener to stop")
         if error is None:
             await until(lambda: not self.limiter.connections, f"every connection to be gone: {self.listener}")
-            await until(lambda: not self.limiter._farewells, "those turned away to be gone")
+            await until(lambda: not self.limiter._lingering, "those turned away to be gone")
             assert self.limiter._of_address == {}
             assert not self.settings.tls or self.termination.handshakes == set()
             assert self.problems == []
@@ -79,8 +79,8 @@ class Front:
 
     @property
     def termination(self) -> TlsListener:
-        assert self.listener._termination is not None
-        return self.listener._termination
+        assert self.listener._tls_listener is not None
+        return self.listener._tls_listener
 
     @property
     def port(self) -> int:

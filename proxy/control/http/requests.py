@@ -40,8 +40,8 @@ class RequestBodies:
         reader = BodyReader(request, limit=MAX_BODY, timeout=self._timeout, budget=self._budget)
         try:
             reader.admit()
-            body = reader.taken()
-            return await reader.whole() if body is None else body
+            body = reader.read_now()
+            return await reader.read_all() if body is None else body
         finally:
             reader.release()
 
