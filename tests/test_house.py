@@ -42,8 +42,6 @@ config/provider_schema.py
 config/proxies.py
 config/reader.py
 config/schema.py
-database/drivers.py
-database/keys.py
 demo/answer.py
 demo/audio.py
 demo/chat.py
@@ -56,7 +54,6 @@ gateway.py
 limits/base.py
 limits/script_connection.py
 observe/families.py
-process.py
 providers/provider.py
 routing/deployment.py
 routing/endpoints.py

@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,7 +14,6 @@ import pytest
 from proxy.config.follow import Follow
 from proxy.config.known_providers import NONE_USABLE
 from proxy.config.source import Source
-from proxy.process import _on_hangup
 from tests.support import Upstream, Wait, completion, json_answer, until, within
 from tests.support.gateway import Gateway, GatewayProcess, Process
 
@@ -377,17 +375,6 @@ async def test_sighup_loads_again(house: House) -> None:
         assert "wait for the next start" not in str(process.lines)  # the command line's port is still the port
         process.signal(signal.SIGTERM)
         assert await process.wait() == 0
-
-
-@pytest.mark.parametrize(("on_terminal", "stops"), [(True, True), (False, False)])
-def test_a_closed_terminal_stops_the_process_instead_of_reloading(on_terminal: bool, stops: bool) -> None:
-    woken: list[str] = []
-    application: Any = SimpleNamespace(
-        running=SimpleNamespace(follow=SimpleNamespace(wake=lambda: woken.append("woken")))
-    )
-    stop = asyncio.Event()
-    _on_hangup(stop, application, on_terminal)  # standard error is no terminal here
-    assert (stop.is_set(), bool(woken)) == (stops, not stops)
 
 
 # -- without any provider ---------------------------------------------------------------------------------
