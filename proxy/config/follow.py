@@ -103,7 +103,7 @@ class Follow:
             return await loading
         except FetchFailed as failure:
             url = bare(self._config.models_file)
-            self._tell([f"modelsFile: {url} {failure}; the last good list stays"])
+            self._tell([f"modelsFile: {url} {failure}; the last valid list stays in use"])
         except ConfigError as error:
             self._runner.keep(why, error.mistakes)
         except Exception as error:
