@@ -1,7 +1,6 @@
-"""One client request with all its attempts: what happened, when, and how it ended.
+"""One client request with all its attempts: facts, times and outcome.
 
-The exchange owns whatever has to be settled; the handler's coroutine only drives it. It does no I/O.
-All moments are seconds of the loop's clock, handed in.
+The exchange owns what must be settled. It does no I/O. All times are seconds of the loop's clock.
 """
 
 from __future__ import annotations
@@ -27,98 +26,98 @@ if TYPE_CHECKING:
     from proxy.wire.trace_context import Trace
 
 Outcome = Literal[
-    "ok",  # the whole answer was delivered
+    "ok",  # the complete response was delivered
     "error",  # the client got an error status, the provider's or ours
-    "damaged",  # the stream came to its end, but events of it were lost; a comment in it says how many
-    "broken",  # the answer broke after the content commit; the client was told in-band
+    "damaged",  # the stream ended, but events were lost; a comment in it has their number
+    "broken",  # the response broke after the content commit; an in-band error was sent
     "client_gone",  # the client left before the end
-    "cancelled",  # ended by our own shutdown
+    "cancelled",  # ended by the shutdown
 ]
 
 
 class Attempt(Struct, eq=False):
-    """One attempt: which candidate was asked, when, and what became of it.
+    """One attempt at one candidate.
 
-    ``failure`` is the kind of the rule that it fell under (``routing/rules.py``), ``""`` as long as nothing failed;
-    ``reason`` says it in words that a client may read: no address, no key.
+    ``failure``: kind of the failure (``routing/rules.py``), ``""`` if there is none. ``reason``: text for clients,
+    without addresses and keys.
     """
 
     deployment: Deployment
     permit: Permit
     key: Key
     began: float
-    decision: bytes = b""  # the header line that explains the choice, where the client asked for it
-    asks_usage: bool = False  # the wish for a stream's usage is the gateway's own
-    connected: float | None = None  # when the request went out
-    headers: float | None = None  # when the head of the answer came
+    decision: bytes = b""  # header line that explains the choice, if the client requested it
+    asks_usage: bool = False  # the gateway requested the stream's usage, not the client
+    connected: float | None = None  # when the request was sent
+    headers: float | None = None  # when the head of the response arrived
     first_content: float | None = None
     ended: float | None = None
     failure: str = ""
     reason: str = ""
-    status: int = 0  # the HTTP status that the provider refused it with
-    span: str = ""  # its id, where the exchange is traced
+    status: int = 0  # HTTP status of the provider's refusal
+    span: str = ""  # span ID, if the exchange is traced
 
 
 class LimitReservation(Protocol):
-    """What an exchange was granted of the limits, as far as those see it who do not know how limits work."""
+    """What an exchange has reserved from rate limits. The interface for code that does not depend on ``limits``."""
 
     def set_call(self, endpoint: Endpoint, call: Call | None) -> None:
-        """The call is known, so that tokens can be estimated; ``None``: it is not read."""
+        """Set the call, from which tokens are estimated; ``None``: the body is not read."""
 
     def reserve(self, deployment: Deployment) -> bool | Awaitable[bool]:
-        """Whether the limits of this deployment's model and provider let the exchange ask it. Costs nothing twice.
+        """Reserve from the limits of a deployment's model and provider; ``False`` if they refuse. Idempotent.
 
-        An awaitable where the store has to be waited for. Raises RateLimited where no other deployment would help.
+        Returns an awaitable if the store has to wait. Raises RateLimited if another deployment would not help.
         """
 
     def refusal(self) -> GatewayError | None:
-        """Why ``enter`` said no, if it did."""
+        """The error for the last ``False`` of ``reserve``, if any."""
 
     def header_lines(self) -> bytes:
-        """The header lines that tell the client how it stands."""
+        """The rate limit headers for the client."""
 
     def settle(self, exchange: Exchange) -> None:
-        """Synchronously, once: what was not used is given back."""
+        """Return what was not used. Synchronous; called once."""
 
 
 class Exchange(Struct, eq=False):
-    """Facts about one request. ``None`` and ``""`` mean not known (yet)."""
+    """Facts about one request. ``None`` and ``""`` mean unknown."""
 
     endpoint: Endpoint
-    catalog: Catalog  # as long as it runs
+    catalog: Catalog  # until it is settled
     request_id: str
     began: float
-    client: str = ""  # the address that it came from
-    caller: Client | None = None  # who asks, once that is known
-    reservation: LimitReservation | None = None  # what it was granted, where there are limits
-    model: str = ""  # as the client asked
+    client: str = ""  # address of the client
+    caller: Client | None = None  # after authentication
+    reservation: LimitReservation | None = None  # if there are rate limits
+    model: str = ""  # as requested by the client
     provider: str = ""
     request_model: str = ""  # as sent upstream
-    response_model: str = ""  # as the provider reported
+    response_model: str = ""  # as reported by the provider
     stream: bool = False
     attempts: list[Attempt] = []
-    skipped: tuple[tuple[str, str], ...] = ()  # deployments that were passed over, by label, and why
+    skipped: tuple[tuple[str, str], ...] = ()  # labels of skipped deployments, and reasons
     fallback_used: bool = False
-    early_status: bool = False  # 200 was told by a ping, before it was known who answers
-    status: int = 0  # the HTTP status that the client saw; 0: none was sent
+    early_status: bool = False  # a ping sent status 200 before any provider answered
+    status: int = 0  # HTTP status sent to the client; 0: none
     outcome: Outcome | Literal[""] = ""
-    error: str = ""  # the error's code, e.g. "timeout_idle"
+    error: str = ""  # code of the error, e.g. "timeout_idle"
     error_detail: str = ""  # for the log only
-    fault: GatewayError | None = None  # why the answer broke after its content commit
+    fault: GatewayError | None = None  # why the response broke after its content commit
     first_content: float | None = None
     ended: float | None = None
     longest_gap: float = 0.0  # seconds between two reads of the content
     events: int = 0
-    dropped_events: int = 0  # left out because no client could read them
-    lost_events: int = 0  # those of them that held data
-    lenient_events: int = 0  # relayed although strict JSON parsers refuse them; a plain answer counts as one
+    dropped_events: int = 0  # not relayed, because no client could parse them
+    lost_events: int = 0  # those of them with data
+    lenient_events: int = 0  # relayed, although strict JSON parsers reject them; a plain response counts as one
     bytes_in: int = 0
     bytes_out: int = 0
     usage: Usage | None = None
-    trace: Trace | None = None  # where it is to be traced
+    trace: Trace | None = None  # if it is traced
 
     def forget_break(self) -> None:
-        """A stream broke, and another attempt follows: the client is not told."""
+        """Clear a broken stream's error, since another attempt continues the stream."""
         self.outcome, self.error, self.fault = "", "", None
 
     @property

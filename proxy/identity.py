@@ -1,4 +1,4 @@
-"""Who asks, and what that allows: found out once per request, before anything else of it is read."""
+"""The identity of a client, determined once per request from its head."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from proxy.routing.access import ALL, Access
 
 
 class Client(Struct, frozen=True, cache_hash=True):
-    """``id`` is unique over all kinds of identity: ``key:…``, ``jwt:…``, ``client:…@address`` (a header's word), and
+    """A client. ``id`` is unique across kinds: ``key:…``, ``jwt:…``, ``client:…@address`` (from a header),
     ``address:…``.
 
-    ``limits`` override the configuration's level ``perClient`` member by member; ``access`` says which models.
-    ``passthrough``: paths that are relayed untouched, and those that hold state at a provider, are open to it.
-    Each request finds its limits by it, so its hash is reckoned once.
+    Members of ``limits`` replace the configured level ``perClient``. ``passthrough``: the client may use paths that are
+    relayed unchanged, including those that keep objects at a provider. The hash is cached, as each request looks up its
+    limits by the client.
     """
 
     id: str
-    name: str = ""  # for people
-    address: str = ""  # where ``id`` proves nothing: from where it comes, as the limits tell addresses apart
+    name: str = ""  # display name
+    address: str = ""  # without authentication: the key of the client's address in limits
     access: Access = ALL
     limits: Limits | None = None
     passthrough: bool = True

@@ -1,8 +1,7 @@
-"""An API key: what is kept of it, and for how long it opens the door.
+"""API keys: what is stored of them, and when they are valid.
 
-A secret is ``sk-`` and 256 random bits. Only its SHA-256 is kept: slow hashes are for what people make up, since
-nobody can try all of 2^256, and a salt would only hide that two keys are equal, which they never are. The secret
-holds neither a checksum nor the key's id: nothing about it can be told without asking us.
+A secret is ``sk-`` and 256 random bits. Only its SHA-256 is stored. Slow hashes and salts protect guessable secrets;
+these cannot be guessed. A secret contains neither a checksum nor the key's ID, so it reveals nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _ALGORITHM = "sha256:"
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
-    """One key. Hashes are as ``hash_of`` writes them, moments Unix seconds, ``()`` of models or providers is all.
+    """One key. Hashes are from ``hash_of``, times Unix seconds. No models or providers: all of them.
 
-    ``previous_hash``: the secret before the last rotation, good until ``previous_until``. ``revision`` grows with
-    every change. ``limits`` override those of the configuration member by member.
+    ``previous_hash``: the secret before the last rotation, valid until ``previous_until``. ``revision`` grows with
+    every change. Members of ``limits`` replace the configured ones.
     """
 
     id: str
@@ -50,11 +49,11 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """Under which it may be found."""
+        """All hashes that identify the key."""
         return (self.hash,) if self.previous_hash is None else (self.hash, self.previous_hash)
 
-    def until(self, hash: str) -> float:  # noqa: A002 - the field's word
-        """The moment at which the secret of ``hash`` stops to work: infinity for never, 0 where it does not at all."""
+    def until(self, hash: str) -> float:  # noqa: A002
+        """When the secret of ``hash`` expires: infinity for never, 0 if it is not valid at all."""
         if not self.enabled:
             return 0.0
         end = math.inf if self.expires_at is None else self.expires_at
@@ -64,12 +63,12 @@ class ApiKey(Struct, frozen=True, kw_only=True):
             return 0.0
         return min(end, self.previous_until or 0.0)
 
-    def usable(self, now: float, hash: str) -> bool:  # noqa: A002 - the field's word
-        """Whether the secret of ``hash`` opens the door at ``now`` (Unix seconds)."""
+    def usable(self, now: float, hash: str) -> bool:  # noqa: A002
+        """Whether the secret of ``hash`` is valid at ``now`` (Unix seconds)."""
         return now < self.until(hash)
 
     def client(self) -> Client:
-        """Who asks with it. Made anew each time: whoever needs it often keeps it."""
+        """The client with this key, a new object each time."""
         return Client(
             id=f"key:{self.id}",
             name=self.name,
@@ -80,7 +79,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 def unused(mode: str) -> str:
-    """What to change before any key is asked for, where ``auth.mode`` is ``mode``; ``""``: nothing."""
+    """What to change so that keys are used, for a value of ``auth.mode``; ``""``: nothing."""
     if mode in ("keys", "any"):
         return ""
     wanted = "keys" if mode == "none" else "any"
@@ -88,13 +87,13 @@ def unused(mode: str) -> str:
 
 
 def new_key() -> tuple[str, str]:
-    """A new secret, to be shown once, and its hash, to be kept."""
+    """A new secret, to be shown once, and its hash, to be stored."""
     secret = PREFIX + secrets.token_urlsafe(32)
     return secret, hash_of(secret)
 
 
 def digest_of(secret: str) -> bytes:
-    """SHA-256 of a secret as a client sent it; a header may hold bytes that are no text."""
+    """SHA-256 of a secret from a header, which may contain bytes that are not UTF-8."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
@@ -107,8 +106,8 @@ def hash_from(digest: bytes) -> str:
     return _ALGORITHM + digest.hex()
 
 
-def digest_from(hash: str) -> bytes:  # noqa: A002 - the field's word
-    """The 32 bytes that a hash stands for. Raises ``ValueError`` for what is none."""
+def digest_from(hash: str) -> bytes:  # noqa: A002
+    """The 32 bytes of a hash. Raises ``ValueError`` for an invalid one."""
     digest = bytes.fromhex(hash.removeprefix(_ALGORITHM))
     if not hash.startswith(_ALGORITHM) or len(digest) != 32:
         raise ValueError("a key's hash is sha256: and 64 hexadecimal digits")
@@ -116,7 +115,7 @@ def digest_from(hash: str) -> bytes:  # noqa: A002 - the field's word
 
 
 def of_configuration(keys: Iterable[ConfiguredKey]) -> list[ApiKey]:
-    """The keys that stand in the configuration; their ids follow from their names, and so outlive a reload."""
+    """The configured keys. Their IDs follow from their names, so that they survive a reload."""
     return [
         ApiKey(
             id=f"config:{key.name}",

@@ -1,4 +1,4 @@
-"""The authentication middleware: who asks, from the head of the request alone."""
+"""The authentication middleware: identifies the client from the head of the request."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from proxy.server.request import Request
 Handler = Callable[[Responder], Awaitable[None]]
 Find = Callable[[bytes], Awaitable[ApiKey | None]]
 
-LONGEST_ID = 64  # characters of an X-Client-ID that is taken as it is
-REMEMBERED = 4096  # clients that prove nothing, some 600 bytes each; and as many addresses
+LONGEST_ID = 64  # characters of an X-Client-ID; longer ones are hashed
+MOST_CACHED = 4096  # unauthenticated clients, some 600 bytes each; and as many addresses
 
-_CLIENT_ID: Final = istr("X-Client-ID")  # a name that need not be folded and hashed by each request
+_CLIENT_ID: Final = istr("X-Client-ID")  # case-folded and hashed once
 
 
 class Authenticator:
-    """``wrap`` makes the middleware. ``keys`` and ``verifier`` are there where the mode has them.
+    """Makes the middleware (``wrap``). ``keys`` and ``verifier`` are set if ``auth.mode`` uses them.
 
-    ``find`` looks a key up by its digest (``apikey.digest_of``) beyond the cache. ``wall`` tells Unix seconds.
+    ``find`` looks up a key that is not cached, by its digest (``apikey.digest_of``). ``wall`` returns Unix seconds.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Authenticator:
         self._keys = keys
         self._find = find
         self._trusted = trusted
-        self._direct = not trusted  # nobody stands between us and the clients, as far as we believe
+        self._direct = not trusted  # there are no trusted proxies
         self._wall = wall
         self.verifier: Verifier | None = None
 
     def wrap(self, handler: Handler) -> Handler:
-        # No coroutine of its own: a credential that is known costs no more than looking at it.
+        # Not a coroutine function, since cached credentials need no waiting.
         def authenticated(responder: Responder) -> Awaitable[None]:
             exchange, request = responder.exchange, responder.request
             exchange.client = address = request.remote if self._direct else self.address(request)
@@ -63,27 +63,27 @@ class Authenticator:
                 raise Unauthorized(detail="no credential")
             client = self._known(secret)
             if client is None:
-                return self._later(responder, handler, all_presented(request.headers))
+                return self._authenticate(responder, handler, all_presented(request.headers))
             exchange.caller = client
             return handler(responder)
 
         return authenticated
 
     def address(self, request: Request) -> str:
-        """Where a request comes from, ``""`` on a unix socket; other proxies than ours are not believed."""
+        """The client's address, ``""`` on a Unix socket. Only trusted proxies are believed."""
         return peer_of(request.headers, request.remote, self._trusted)
 
     def _known(self, secret: str) -> Client | None:
         client = self._keys.check(secret) if self._keys is not None else None
         return client or (self.verifier.known(secret) if self.verifier is not None else None)
 
-    async def _later(self, responder: Responder, handler: Handler, secrets: tuple[str, ...]) -> None:
-        """The first time that somebody shows them, or somebody who has no business here. Raises GatewayError."""
+    async def _authenticate(self, responder: Responder, handler: Handler, secrets: tuple[str, ...]) -> None:
+        """Authenticate credentials that are not cached. Raises GatewayError."""
         responder.exchange.caller = await self._any_of(secrets)
         await handler(responder)
 
     async def _any_of(self, secrets: tuple[str, ...]) -> Client:
-        """Of the first that is valid. Raises Unauthorized, or the reason (503) why one of them cannot be judged."""
+        """The client of the first valid credential. Raises Unauthorized, or a 503 if one could not be checked."""
         failure: GatewayError = Unauthorized(detail="no credential")
         for number, secret in enumerate(secrets):
             try:
@@ -98,7 +98,7 @@ class Authenticator:
             return await self.verifier.verify(secret)
         keys, digest = self._keys, digest_of(secret)
         assert keys is not None
-        # One that is known and did not pass is expired or disabled: nobody needs to be asked about it.
+        # A cached key that was refused is expired or disabled, so it needs no lookup.
         key = await self._find(digest) if keys.get(digest) is None and not keys.unknown(digest) else None
         if key is None or not key.usable(self._wall(), hash_from(digest)):
             raise Unauthorized(detail="unknown, expired or disabled key")
@@ -106,22 +106,22 @@ class Authenticator:
 
 
 def _short(name: str) -> str:
-    """A name that may be kept and shown: itself, or its SHA-256."""
+    """The name itself, or its SHA-256 if it is long or not printable."""
     if len(name) > LONGEST_ID or not name.isprintable():
         return sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return name
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(MOST_CACHED)
 def _unproven(name: str, address: str) -> Client:
-    """A client that says who it is and proves nothing.
+    """A client that sends a name without authentication.
 
-    Names are free: the same name from another address is another client, and all of an address share its buckets.
+    The same name from another address is another client. All clients of an address share its buckets.
     """
     key = key_of(address)
     return Client(f"client:{name}@{key}", address=key)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(MOST_CACHED)
 def _nameless(address: str) -> Client:
     return Client(f"address:{key_of(address)}")

@@ -1,4 +1,4 @@
-"""What is known about credentials, so that a request with one that was seen before waits for nobody.
+"""Caches of credentials, so that known ones need no lookup.
 
 Hot path: ``KeyCache.check`` runs once per request.
 """
@@ -20,17 +20,17 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-GONE_SECS = 60.0  # longer than any look-up of a key takes
+GONE_SECS = 60.0  # longer than any lookup of a key
 
 
-class Expiring(Generic[K, V]):
-    """At most ``most`` values, each until its moment; where there is no room the oldest makes some."""
+class ExpiringCache(Generic[K, V]):
+    """At most ``most`` values, each until its time; evicts the oldest."""
 
     __slots__ = ("_found", "_most")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # A plain dict searches its front for the oldest, past all that were taken from there before.
+        # A dict would scan over removed entries to find its first one.
         self._found: OrderedDict[K, tuple[V, float]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -56,8 +56,8 @@ class Expiring(Generic[K, V]):
         self._found.pop(key, None)
 
 
-class _Held(Struct, frozen=True):
-    """One secret of a key. ``until``: the moment at which it stops to work, Unix seconds."""
+class _CachedSecret(Struct, frozen=True):
+    """One secret of a key. ``until``: when it expires, Unix seconds."""
 
     digest: bytes
     until: float
@@ -66,11 +66,11 @@ class _Held(Struct, frozen=True):
 
 
 class KeyCache:
-    """Keys by the digests (``apikey.digest_of``) of their secrets, the unknown ones among them.
+    """API keys by the digests (``apikey.digest_of``) of their secrets, including unknown digests.
 
-    A key stays until it is dropped, replaced or pushed out: whoever hears of a change says so here, and a database
-    that is down takes nothing away. What is unknown is so for ``unknown_secs``, and has room of its own, so that no
-    flood of made-up keys pushes out a real one. Configured keys are never pushed out.
+    A key stays until it is dropped, replaced or evicted. Changes must be reported here, and an outage of the database
+    removes nothing. Unknown digests expire after ``unknown_secs`` and have a bound of their own, so that a flood of
+    invented keys evicts no real one. Configured keys are never evicted.
     """
 
     def __init__(
@@ -81,43 +81,43 @@ class KeyCache:
         most_unknown: int = 10_000,
         unknown_secs: float = 5.0,
     ) -> None:
-        """``wall`` tells Unix seconds, by which keys expire."""
+        """``wall`` returns Unix seconds, for the expiry of keys."""
         self._wall = wall
         self._most = most
         self._unknown_secs = unknown_secs
-        self._held: dict[bytes, _Held] = {}
+        self._held: dict[bytes, _CachedSecret] = {}
         self._configured: dict[str, ApiKey] = {}  # by id
-        self._found: OrderedDict[str, ApiKey] = OrderedDict()  # by id, the oldest first
-        self._unknown: Expiring[bytes, bool] = Expiring(most_unknown)
-        self._gone: Expiring[str, int] = Expiring(most)  # the revision with which a key was dropped, by id
+        self._found: OrderedDict[str, ApiKey] = OrderedDict()  # by ID, oldest first
+        self._unknown: ExpiringCache[bytes, bool] = ExpiringCache(most_unknown)
+        self._gone: ExpiringCache[str, int] = ExpiringCache(most)  # revisions of dropped keys, by ID
 
     def __len__(self) -> int:
-        """How many keys are known."""
+        """Number of known keys."""
         return len(self._configured) + len(self._found)
 
     def check(self, secret: str) -> Client | None:
-        """Who asks with ``secret``; ``None`` if it is not known here, or does not work (any more)."""
+        """The client with ``secret``; ``None`` if it is not cached or not valid."""
         digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
         held = self._held.get(digest)
-        # The dict compares digests, not secrets, and so tells by its timing nothing that a client could steer;
-        # comparing once more in constant time costs 0.06 us and spares the argument.
+        # The dict compares digests, so its timing reveals nothing that a client can control. The comparison in
+        # constant time costs 0.06 us and removes any doubt.
         if held is None or not compare_digest(held.digest, digest) or self._wall() >= held.until:
             return None
         return held.client
 
     def get(self, digest: bytes) -> ApiKey | None:
-        """The key that has, or had, this secret, whether it works or not."""
+        """The key that has or had this secret, valid or not."""
         held = self._held.get(digest)
         return None if held is None else held.key
 
     def unknown(self, digest: bytes) -> bool:
-        """Whether it was asked for a moment ago, and there was no such key."""
+        """Whether a recent lookup found no such key."""
         return self._unknown.get(digest, self._wall()) is not None
 
     def put(self, key: ApiKey) -> None:
-        """Know ``key``, in place of what was known under its id, unless a newer revision was told of before.
+        """Add or replace a key, unless a newer revision is known.
 
-        So a look-up that was overtaken by a change does not bring back what the change took away.
+        A lookup that was overtaken by a change must not restore the older revision.
         """
         known = self._found.get(key.id)
         if key.revision < (known.revision if known is not None else self._gone.get(key.id, self._wall()) or 0):
@@ -131,19 +131,19 @@ class KeyCache:
             self._remove(self._found.popitem(last=False)[1])
 
     def put_unknown(self, digest: bytes) -> None:
-        """There is no such key, for a while; unless one has been told of since it was looked up."""
+        """Remember that there is no such key, unless one was added since the lookup."""
         if digest not in self._held:
             self._unknown.put(digest, True, self._wall() + self._unknown_secs)
 
-    def drop(self, id: str, revision: int = 0) -> None:  # noqa: A002 - the field's word
-        """Know nothing of this key any more; ``revision`` is the one that says so, and older ones are not believed."""
+    def drop(self, id: str, revision: int = 0) -> None:  # noqa: A002
+        """Remove a key. Revisions older than ``revision`` are ignored from then on."""
         known = self._found.pop(id, None)
         if known is not None:
             self._remove(known)
         self._gone.put(id, revision, self._wall() + GONE_SECS)
 
-    def forget(self, digests: Iterable[bytes]) -> None:
-        """Know nothing of whatever is found under these, be it a key or that there is none."""
+    def invalidate(self, digests: Iterable[bytes]) -> None:
+        """Invalidate everything that is cached for these digests."""
         for digest in digests:
             self._unknown.drop(digest)
             held = self._held.get(digest)
@@ -151,7 +151,7 @@ class KeyCache:
                 self._remove(self._found.pop(held.key.id))
 
     def configure(self, keys: Iterable[ApiKey]) -> None:
-        """These are the configuration's keys now, and those that it had before are none any more."""
+        """Replace the configured keys."""
         for key in self._configured.values():
             self._remove(key)
         self._configured = {key.id: key for key in keys}
@@ -164,8 +164,8 @@ class KeyCache:
             digest = digest_from(hash_)
             self._unknown.drop(digest)
             held = self._held.get(digest)
-            if held is None or held.key.id not in self._configured:  # the configuration has the last word
-                self._held[digest] = _Held(digest, key.until(hash_), client, key)
+            if held is None or held.key.id not in self._configured:  # configured keys take precedence
+                self._held[digest] = _CachedSecret(digest, key.until(hash_), client, key)
 
     def _remove(self, key: ApiKey) -> None:
         for hash_ in key.hashes:

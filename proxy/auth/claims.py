@@ -1,7 +1,7 @@
-"""What a verified token says: whether it is for us and for now, and whom it lets in to what.
+"""Checking the claims of a verified token: issuer, audience, times, and what the client may use.
 
-A claim that is there and does not say what it should refuses the token: what was meant as a bound must never turn
-out to be none. All refusals are ``Unauthorized``; why stands in its detail.
+A claim with an invalid value refuses the token: an intended restriction must never be ignored. All refusals are
+``Unauthorized`` with the reason as detail.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from proxy.routing.access import access
 Claims = Mapping[str, Any]
 
 LONGEST_NAME = 200
-LATEST = 253_402_300_800.0  # the year 10000: what is later was meant as milliseconds
+LATEST = 253_402_300_800.0  # the year 10000; later times are milliseconds by mistake
 
 _ABSENT: Final = object()
-_NOTHING = ("",)  # no model has an empty name, while no pattern at all would mean every one
+_NOTHING = ("",)  # matches no model; an empty tuple would mean all
 
 
 def good_until(claims: Claims, settings: Jwt, now: float) -> float:
-    """Check issuer, audience and times (RFC 7519, section 4.1). When the token ends, with leeway; Unix seconds."""
+    """Check issuer, audience and times (RFC 7519, section 4.1).
+
+    Returns the token's expiry with leeway, in Unix seconds.
+    """
     _check_issuer(claims, settings.issuer)
     _check_audience(claims, settings.audience)
     end = _moment(claims, "exp")
@@ -43,7 +46,10 @@ def good_until(claims: Claims, settings: Jwt, now: float) -> float:
 
 
 def client_of(claims: Claims, settings: Jwt) -> Client:
-    """Who asks with it. Subjects of different issuers are different, unless there is only one."""
+    """The client of a token.
+
+    Equal subjects of different issuers are different clients, unless one issuer is configured.
+    """
     names = settings.claims
     subject = _name(_at(claims, names.client), names.client)
     if settings.issuer:
@@ -51,7 +57,7 @@ def client_of(claims: Claims, settings: Jwt) -> Client:
     else:
         issuer = _name(claims["iss"], "iss") if "iss" in claims else ""
         if "|" in issuer:
-            raise Unauthorized(detail="iss is no URI")
+            raise Unauthorized(detail="iss is not a URI")
         whose = f"{issuer}|{subject}"
     return Client(
         id=f"jwt:{whose}",
@@ -72,9 +78,9 @@ def _check_audience(claims: Claims, ours: list[str]) -> None:
     named = [named] if isinstance(named, str) else named
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         raise Unauthorized(detail="aud is neither text nor a list of texts")
-    # RFC 7519, section 4.1.3: who finds himself in no audience must refuse; without one it is for everybody.
+    # RFC 7519, section 4.1.3: a recipient that is not in the audience must refuse. Without an audience all accept.
     if (ours or named) and not set(ours) & set(named):
-        raise Unauthorized(detail="the token's aud names nobody of auth.jwt.audience")
+        raise Unauthorized(detail="the token's aud has none of auth.jwt.audience")
 
 
 def _moment(claims: Claims, name: str) -> float | None:
@@ -82,18 +88,18 @@ def _moment(claims: Claims, name: str) -> float | None:
     if value is _ABSENT:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST:
-        raise Unauthorized(detail=f"{name} is no moment in Unix seconds")
+        raise Unauthorized(detail=f"{name} is not a time in Unix seconds")
     return float(value)
 
 
 def _at(claims: Claims, path: str) -> Any:
-    """What stands at a path; a claim whose own name has dots in it, as URIs do, goes before."""
+    """The value at a path. A claim whose own name contains dots, such as a URI, takes precedence."""
     if path in claims:
         return claims[path]
     here: Any = claims
     for part in path.split("."):
         if not isinstance(here, dict):
-            raise Unauthorized(detail=f"the claim {path} leads through something that is no object")
+            raise Unauthorized(detail=f"the claim {path} passes through a value that is not an object")
         here = here.get(part, _ABSENT)
         if here is _ABSENT:
             break
@@ -102,13 +108,13 @@ def _at(claims: Claims, path: str) -> Any:
 
 def _name(value: Any, path: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
-        what = f"printable text of up to {LONGEST_NAME} characters"
-        raise Unauthorized(detail=f"the claim {path} is missing, or no {what}")
+        expected = f"printable text of up to {LONGEST_NAME} characters"
+        raise Unauthorized(detail=f"the claim {path} is missing or not {expected}")
     return value
 
 
 def _words(claims: Claims, path: str) -> tuple[str, ...] | None:
-    """A list of texts, or one text with spaces between its words (RFC 8693, section 4.2); ``None`` if it is absent."""
+    """A list of texts, or one text with words separated by spaces (RFC 8693, section 4.2); ``None`` if it is absent."""
     value = _at(claims, path)
     if value is _ABSENT:
         return None
@@ -133,4 +139,4 @@ def _limits(claims: Claims, path: str) -> Limits | None:
             return msgspec.convert(value, Limits)
         except msgspec.ValidationError:
             pass
-    raise Unauthorized(detail=f"the claim {path} has no limits as they stand in the configuration")
+    raise Unauthorized(detail=f"the claim {path} does not have the form of limits in the configuration")

@@ -1,4 +1,4 @@
-"""``sluice key``: keys for the configuration, where they stand by their hashes."""
+"""``sluice key``: generating API keys for the configuration, and hashing them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from proxy.config import checks
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-SHORTEST = 20  # characters: what is shorter was made up, and can be guessed from its hash
+SHORTEST = 20  # characters; shorter keys can be guessed from their hash
 LONGEST_NAME = 200
 
 
 def add_parsers(commands: Commands, files: argparse.ArgumentParser | None = None) -> None:
-    """``key new`` and ``key hash``; what they parse is for ``main``. ``files`` are the options of a configuration."""
+    """Add ``key new`` and ``key hash``; ``main`` runs them. ``files``: options that name a configuration."""
     shape = argparse.RawDescriptionHelpFormatter
     key = commands.add_parser("key", help="make API keys for the configuration", formatter_class=shape)
     kinds = key.add_subparsers(dest="key_command", required=True, metavar="new | hash")
@@ -27,60 +27,60 @@ def add_parsers(commands: Commands, files: argparse.ArgumentParser | None = None
         "new",
         parents=[files] if files is not None else [],
         help="make a key",
-        description="Make an API key. It is printed once, with the lines that belong under auth.keys; only its hash "
-        "stands there, so nobody can show the key again.",
+        description="Make an API key. It is printed once, with its entry for auth.keys. The entry has only the hash, "
+        "so the key cannot be shown again.",
     )
     _add_options(made)
     kinds.add_parser(
         "hash",
-        help="print the hash of a key that there is",
-        description="Read a key from standard input, or ask for it without showing it, and print its hash.",
+        help="print the hash of an existing key",
+        description="Read a key from standard input, or prompt for it without echo, and print its hash.",
     )
 
 
 def _add_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--name", type=_name, help="what it is called (default: made up)")
-    made.add_argument("--owner", type=_name, help="whose it is")
+    made.add_argument("--name", type=_name, help="name of the key (default: generated)")
+    made.add_argument("--owner", type=_name, help="owner of the key")
     made.add_argument("--expires", type=_moment, metavar="ISO", help="a date, or a time with its zone (default: never)")
     made.add_argument(
         "--model",
         type=_name,
         action="append",
         metavar="PATTERN",
-        help="a model that it may use, * stands for any text; again for more (default: all)",
+        help="a model that it may use, * matches any text; repeat for more (default: all)",
     )
     made.add_argument(
         "--provider",
         type=_name,
         action="append",
         metavar="NAME",
-        help="a provider that it may use; again for more (default: all)",
+        help="a provider that it may use; repeat for more (default: all)",
     )
     made.add_argument(
         "--passthrough",
         action="store_true",
-        help="open the paths that are relayed untouched, and those that hold state at a provider",
+        help="allow paths that are relayed unchanged, including those that keep objects at a provider",
     )
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run what ``add_parsers`` has parsed. Returns the exit status."""
+    """Run a parsed command. Returns the exit status."""
     if arguments.key_command == "new":
         return new(arguments, sys.stdout)
     return hash_(arguments, sys.stdin, sys.stdout)
 
 
 def new(arguments: argparse.Namespace, out: TextIO) -> int:
-    """Print a new key and its entry for the configuration."""
+    """Print a new key and its configuration entry."""
     secret, hash_text = new_key()
-    out.write(f"The key, which is shown this once:\n\n  {secret}\n\n")
+    out.write(f"The key, shown only once:\n\n  {secret}\n\n")
     out.write("For the configuration, under auth.keys:\n\n")
     out.write(textwrap.indent(_yaml(_entry(arguments, hash_text)), "    "))
     return 0
 
 
 def hash_(arguments: argparse.Namespace, source: TextIO, out: TextIO) -> int:
-    """Print the hash of the key on the first line of ``source``; at a terminal it is asked for without echo."""
+    """Print the hash of the key on the first line of ``source``; a terminal prompts for it without echo."""
     del arguments
     secret = (getpass.getpass("Key: ") if source.isatty() else source.readline()).strip()
     complaint = _complaint(secret)
@@ -102,7 +102,7 @@ def _complaint(secret: str) -> str:
 
 
 def _entry(arguments: argparse.Namespace, hash_text: str) -> dict[str, Any]:
-    """As ``ConfiguredKey`` is written; what says nothing is left out."""
+    """A ``ConfiguredKey`` as in the file, without unset members."""
     entry = {
         "name": arguments.name or f"key-{hash_text[-8:]}",
         "hash": hash_text,
@@ -116,7 +116,7 @@ def _entry(arguments: argparse.Namespace, hash_text: str) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> Any:
-    """In configuration files ``${`` opens a reference to the environment unless it is written ``$${``."""
+    """Escape ``${``, which would be a reference to a variable."""
     if isinstance(value, list):
         return [_literal(item) for item in value]
     return value.replace("${", "$${")
@@ -125,7 +125,7 @@ def _literal(value: Any) -> Any:
 def _yaml(entry: dict[str, Any]) -> str:
     import yaml
 
-    # It quotes what would be read as something else, such as the name `no`; no text is folded.
+    # Quotes texts that YAML would read as another type, such as `no`. The width prevents folding.
     return yaml.safe_dump([entry], sort_keys=False, allow_unicode=True, width=10_000)
 
 

@@ -65,7 +65,7 @@ class Credentials:
 
     def changed(self, hashes: Sequence[str]) -> None:
         """Invalidate what is cached of keys with these hashes."""
-        self.cache.forget(map(digest_from, hashes))
+        self.cache.invalidate(map(digest_from, hashes))
 
     def adopt(self, config: Config) -> None:
         """Accept the credentials of ``config`` from now on. Raises ConfigError; then nothing has changed."""

@@ -1,4 +1,4 @@
-"""Keeps the cached keys at what the database says, so that no request has to ask it."""
+"""Following the database for changed keys, so that requests need no lookup."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EVERY = 1.0  # seconds
 
 
 class Follower:
-    """Asks once a second, however many keys are cached: what is revoked anywhere stops here within two.
+    """Polls once a second, for all cached keys together. A key revoked elsewhere is refused here within two seconds.
 
-    While the database is down the cache stays as it is; afterwards all that happened meanwhile is made up for.
+    During an outage of the database the cache stays as it is; afterwards it catches up.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Follower:
         self._warned = False
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until canceled."""
         time = asyncio.get_running_loop().time
         while True:
             due = time() + self._every
@@ -44,7 +44,7 @@ class Follower:
             await asyncio.sleep(max(0.0, due - time()))
 
     async def step(self) -> int:
-        """Ask once; how many keys were told of. Raises ``DatabaseDown``: then nothing has changed here."""
+        """Poll once; returns the number of changed keys. Raises ``DatabaseDown``, and then changes nothing."""
         changes, self._watermark = await self._keys.changes(self._watermark)
         for change in changes:
             if change.deleted:
@@ -58,9 +58,9 @@ class Follower:
             await self.step()
             self._warned = False
         except DatabaseDown:
-            pass  # whoever owns the connections has told it
+            pass  # logged by DatabaseHealth
         except Exception as error:
-            # Nothing may end this: a key that is revoked would live on.
+            # The loop must go on, or revoked keys would stay valid.
             if not self._warned:
                 self._warned = True
-                self._warn(f"changes of API keys cannot be followed: unexpected {type(error).__name__}")
+                self._warn(f"Changes of API keys cannot be read: unexpected {type(error).__name__}.")

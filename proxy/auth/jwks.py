@@ -1,4 +1,4 @@
-"""A key set at a URL: fetched when it is needed, kept when it cannot be had."""
+"""A JSON Web Key Set at a URL: fetched when needed, and kept if a later fetch fails."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from proxy.auth.publickey import PublicKey
 
 MAX_BYTES = 256 * 1024
-TIMEOUT_SECS = 5.0  # for all of it: somebody's request waits
-PAUSE_SECS = 10.0  # between two fetches, whatever key ids clients make up
-RETRY_SECS = 1.0  # the same as long as there is no set at all
+TIMEOUT_SECS = 5.0  # in total; a request may be waiting
+PAUSE_SECS = 10.0  # between two fetches, however many unknown key IDs come
+RETRY_SECS = 1.0  # the same until the first set was fetched
 
 
 class Jwks:
-    """``find`` keys. Only those wait who bring an unknown key id, and all of them for one fetch together."""
+    """Finds keys. Only requests with an unknown key ID wait, all for the same fetch."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Jwks:
         warn: Callable[[str], None],
         info: Callable[[str], None],
     ) -> None:
-        """``fetch`` raises ``FetchFailed``; ``refresh_secs`` 0: only unknown key ids make us look again."""
+        """``fetch`` raises ``FetchFailed``. ``refresh_secs`` 0: only unknown key IDs cause a fetch."""
         self._url = url
         self._refresh_secs = refresh_secs
         self._fetch = fetch
@@ -48,19 +48,19 @@ class Jwks:
         self.failure = ""  # why the last fetch failed; "" if it did not
 
     async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
-        """``None``: the set has no such key. Raises GatewayError (503) as long as there was never a set."""
+        """The key; ``None``: the set has no such key. Raises GatewayError (503) if no set was ever fetched."""
         found = self._find(kid, algorithm)
         if found is None:
             task = self._task or self._begin()
             if task is not None:
-                # Unlike awaiting the task, this neither ends it with one who gives up nor them with it.
+                # Unlike awaiting the task: a canceled request does not cancel it, nor does its end cancel requests.
                 await asyncio.wait({task})
             found = self._find(kid, algorithm)
         elif self._refresh_secs and self._now() >= self._fetched_at + self._refresh_secs:
             self._begin()
         if self._set is None:
             raise GatewayError(
-                "Tokens cannot be verified at the moment.",
+                "Tokens cannot be verified: the key set is unavailable. Try again later.",
                 status=503,
                 code="token_keys_unavailable",
                 retry_after=1,
@@ -69,7 +69,7 @@ class Jwks:
         return found
 
     async def close(self) -> None:
-        """End a fetch that is running; who waits for it goes on with what there is."""
+        """Cancel a running fetch."""
         task = self._task
         if task is not None:
             task.cancel()
@@ -111,9 +111,9 @@ class Jwks:
 
 
 async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
-    """What stands at ``url``. No redirect is followed: whoever could make one would choose our keys.
+    """The content at ``url``. Redirects are not followed: whoever controls one could replace the keys.
 
-    ``environ`` names the proxies, as on the way to providers. Raises ``FetchFailed``.
+    ``environ`` names proxies, as for providers. Raises ``FetchFailed``.
     """
     from aiohttp import ClientError, ClientSession, ClientTimeout
     from yarl import URL
@@ -128,6 +128,6 @@ async def fetch(url: str, environ: Mapping[str, str]) -> bytes:
         ):
             return await bounded(response, MAX_BYTES)
     except TimeoutError:
-        raise FetchFailed(f"was not complete within {TIMEOUT_SECS:g} s") from None
-    except (ClientError, ValueError) as error:  # its text may repeat what the other side sent
+        raise FetchFailed(f"did not complete within {TIMEOUT_SECS:g} s") from None
+    except (ClientError, ValueError) as error:  # its text may contain the response
         raise FetchFailed(f"cannot be fetched: {type(error).__name__}") from None

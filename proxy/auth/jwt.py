@@ -1,4 +1,4 @@
-"""JSON Web Tokens as credentials (RFC 7519), with the care that RFC 8725 asks for."""
+"""JSON Web Tokens (RFC 7519) as credentials, following RFC 8725."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from proxy.auth import publickey
-from proxy.auth.cache import Expiring
+from proxy.auth.cache import ExpiringCache
 from proxy.auth.claims import client_of, good_until
 from proxy.auth.jwks import Jwks
 from proxy.config.schema import Jwt
@@ -22,12 +22,12 @@ from proxy.server.connection import MAX_FIELD
 if TYPE_CHECKING:
     from proxy.auth.publickey import PublicKey
 
-MAX_CHARACTERS = MAX_FIELD  # what a header line holds
+MAX_CHARACTERS = MAX_FIELD  # of a header line
 SHORTEST_SECRET = 32  # bytes: RFC 7518, section 3.2
-KEPT_SECS = 60.0  # how long a token that was verified is not looked at again
+KEPT_SECS = 60.0  # how long a verified token is cached
 MOST_KEPT = 10_000
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, section 7.1; unsigned is none
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, section 7.1; signed
 
 
 class _Header(msgspec.Struct):
@@ -36,10 +36,10 @@ class _Header(msgspec.Struct):
 
 
 class Verifier:
-    """Says who asks with a token. ``known`` for one that was seen before, ``verify`` for any."""
+    """Verifies tokens: ``known`` for cached ones, ``verify`` for any."""
 
     def __init__(self, settings: Jwt, wall: Callable[[], float], jwks: Jwks | None = None) -> None:
-        """``wall`` tells Unix seconds; ``jwks`` is there where ``settings`` name its URL. Raises ``ConfigError``."""
+        """``wall`` returns Unix seconds; ``jwks`` is set if ``settings`` has its URL. Raises ``ConfigError``."""
         publickey.require_library()
         from jwt import PyJWS
 
@@ -49,17 +49,17 @@ class Verifier:
         self._keys = {} if jwks is not None else _keys(settings)
         fitting = publickey.ASYMMETRIC if jwks is not None else tuple(self._keys)
         self._accepted = _accepted(settings, fitting)
-        self._jws = PyJWS(sorted(self._accepted))  # it knows no other algorithm, `none` least of all
-        self._kept: Expiring[bytes, Client] = Expiring(MOST_KEPT)
+        self._jws = PyJWS(sorted(self._accepted))  # accepts no other algorithm, in particular not `none`
+        self._kept: ExpiringCache[bytes, Client] = ExpiringCache(MOST_KEPT)
 
     def known(self, token: str) -> Client | None:
-        """Who asks, if that was found out less than ``KEPT_SECS`` ago and the token has not ended since."""
+        """The client of a token that was verified within ``KEPT_SECS`` and has not expired since."""
         return self._kept.get(_digest(token), self._wall())
 
     async def verify(self, token: str) -> Client:
-        """Who asks. Waits only where the token names a key that is not known yet.
+        """The client of a token. Waits only if the token names an unknown key.
 
-        Raises ``Unauthorized``, and GatewayError (503) where keys could not be fetched at all.
+        Raises ``Unauthorized``, and GatewayError (503) if keys could not be fetched at all.
         """
         header = _header(token)
         if header.alg not in self._accepted:
@@ -86,22 +86,22 @@ class Verifier:
             found = self._jws.decode_complete(token, key, [algorithm])
         except PyJWTError as error:
             raise Unauthorized(detail=f"the token cannot be verified: {type(error).__name__}") from None
-        # PyJWT puts up with the one extension that it knows, which no access token uses.
+        # PyJWT accepts the one extension that it supports, which no access token uses.
         if "crit" in found["header"]:
-            raise Unauthorized(detail="the token wants an extension (crit)")
+            raise Unauthorized(detail="the token requires an extension (crit)")
         try:
             return msgspec.json.decode(found["payload"], type=dict[str, Any])
         except (ValueError, RecursionError):
-            raise Unauthorized(detail="the token's payload is no JSON object") from None
+            raise Unauthorized(detail="the token's payload is not a JSON object") from None
 
 
 def _header(token: str) -> _Header:
-    """What it takes to choose a key; it proves nothing yet."""
+    """The header, for choosing a key. It is not verified yet."""
     if len(token) > MAX_CHARACTERS:
         raise Unauthorized(detail=f"the token is longer than {MAX_CHARACTERS} characters")
     parts = _COMPACT.fullmatch(token)
     if parts is None:
-        raise Unauthorized(detail="the credential is no token in three parts")
+        raise Unauthorized(detail="the credential is not a token with three parts")
     try:
         return msgspec.json.decode(urlsafe_b64decode(parts[1] + "=="), type=_Header)
     except (ValueError, RecursionError):  # msgspec's and base64's errors are ValueErrors
@@ -125,7 +125,7 @@ def _keys(settings: Jwt) -> dict[str, PublicKey | bytes]:
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except InvalidKeyError:
-        # Whoever knows a public key could sign with it.
+        # A public key as the secret would let anyone sign.
         raise ConfigError(["auth.jwt.secret: is a public key; put it into publicKeyFile"]) from None
     return {"HS256": secret}
 

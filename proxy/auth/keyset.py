@@ -1,4 +1,4 @@
-"""A JSON Web Key Set (RFC 7517), and which of its keys verify tokens."""
+"""A JSON Web Key Set (RFC 7517), reduced to keys that verify tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_KEYS = 100
 
 
 class KeySet:
-    """The keys of a set that verify signatures, by id and algorithm."""
+    """Keys by ID and algorithm."""
 
     def __init__(self, keys: list[tuple[str | None, str, PublicKey]]) -> None:
         self._named: dict[tuple[str, str], PublicKey] = {}
@@ -27,7 +27,7 @@ class KeySet:
                 self._named.setdefault((kid, algorithm), key)
 
     def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
-        """The key for a token; one that names none is verified by the only key of its algorithm, if it is that."""
+        """The key for a token. Without an ID, the only key of its algorithm."""
         if kid is not None:
             return self._named.get((kid, algorithm))
         fitting = self._all.get(algorithm, ())
@@ -39,7 +39,7 @@ class _Document(msgspec.Struct):
 
 
 def parse(document: bytes) -> KeySet:
-    """The keys that are for signatures and public; others are passed over. Raises ``FetchFailed``."""
+    """The public keys for signatures; others are skipped. Raises ``FetchFailed``."""
     try:
         listed = msgspec.json.decode(document, type=_Document).keys
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
@@ -59,7 +59,7 @@ def _key(entry: Any) -> tuple[str | None, str, PublicKey] | None:
         return None
     try:
         made = PyJWK(entry)
-    except Exception:  # whatever is wrong with one key of a foreign document, the others are good
+    except Exception:  # one invalid key must not invalidate the others
         return None
     kid, algorithm = entry.get("kid"), algorithm_of(made.key)
     # What the key is and what it says that it is for (RFC 7517, section 4.4) must agree. Only public keys have an
@@ -70,6 +70,6 @@ def _key(entry: Any) -> tuple[str | None, str, PublicKey] | None:
 
 
 def _operations(entry: dict[str, Any]) -> list[Any]:
-    """RFC 7517, section 4.3: where nothing is said the key is for anything."""
+    """``key_ops`` (RFC 7517, section 4.3); without it a key is for any operation."""
     named = entry.get("key_ops", ["verify"])
     return named if isinstance(named, list) else []

@@ -1,4 +1,4 @@
-"""API keys that were made at run time, as the database has them."""
+"""API keys in the database, made at run time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proxy.auth.apikey import ApiKey
 from proxy.auth.lookups import Lookups
-from proxy.auth.records import DEFAULTS, Record, RecordReader, Wish, columns
+from proxy.auth.records import DEFAULTS, KeyFields, Record, RecordReader, columns
 from proxy.database.health import Unreachable
 from proxy.database.opening import LazyEngine
 from proxy.errors import GatewayError
@@ -20,13 +20,13 @@ from proxy.errors import GatewayError
 if TYPE_CHECKING:
     from proxy.database.keys import KeyTable
 
-TIME_LIMIT = 2.0  # seconds that a lookup takes at most, its wait for the ones before it included
-OVERLAP = 10.0  # seconds: five times what a transaction may take
+TIME_LIMIT = 2.0  # seconds for a lookup, including its wait for earlier ones
+OVERLAP = 10.0  # seconds, five times the longest transaction
 PAGE = 500
 
 
 class DatabaseDown(GatewayError):
-    """Whether there is such a key cannot be told now."""
+    """The database cannot be queried, so a key cannot be looked up."""
 
     status = 503
     code = "key_store_unavailable"
@@ -36,16 +36,16 @@ class DatabaseDown(GatewayError):
 
 
 class ChangedKey(Struct, frozen=True):
-    """A key as it is now. ``deleted``: it is none any more."""
+    """The present state of a changed key. ``deleted``: it no longer exists."""
 
     key: ApiKey
     deleted: bool
 
 
 class DatabaseKeys:
-    """Keys in a table, which replicas share. Moments are Unix seconds by the database's clock.
+    """A table of keys, shared by replicas. Times are Unix seconds of the database's clock.
 
-    Every method raises ``DatabaseDown`` where the database cannot be asked. ``warn`` hears of rows that cannot be read.
+    All methods raise ``DatabaseDown`` if the database cannot be queried. ``warn`` reports rows that cannot be read.
     """
 
     def __init__(self, table: KeyTable, warn: Callable[[str], object] = lambda _: None) -> None:
@@ -54,53 +54,53 @@ class DatabaseKeys:
         self._lookups = Lookups(self._query)
 
     async def ready(self) -> None:
-        """Bring the tables up to date; otherwise the first use does it.
+        """Create or migrate the tables now instead of at the first use.
 
-        Raises ``ConfigError`` where they belong to a newer version.
+        Raises ``ConfigError`` if they belong to a newer version.
         """
         with _asking():
             await self._table.engine.ready()
 
     async def close(self) -> None:
-        """Cancel the lookups that run. The engine stays open; its owner closes it."""
+        """Cancel running lookups. The engine stays open; its owner closes it."""
         await self._lookups.close()
 
-    async def find(self, hash: str) -> ApiKey | None:  # noqa: A002 - the field's word
-        """The key with this hash, now or before its last rotation, whether it works or not.
+    async def find(self, hash: str) -> ApiKey | None:  # noqa: A002
+        """The key with this hash, now or before its last rotation, valid or not.
 
-        All who ask for the same at the same time share a query.
+        Concurrent lookups of the same hash share a query.
         """
         with _asking():
             async with asyncio.timeout(TIME_LIMIT):
                 return await self._lookups.find(hash)
 
-    async def get(self, id: str) -> ApiKey | None:  # noqa: A002 - the field's word
+    async def get(self, id: str) -> ApiKey | None:  # noqa: A002
         with _asking():
             return self._optional(await self._table.get(_plausible(id)))
 
     async def list(self, *, limit: int = 100, after: str = "") -> Sequence[ApiKey]:
-        """The oldest first, behind the one with the id ``after``."""
+        """Keys after the one with the ID ``after``, oldest first."""
         with _asking():
             return [self._read(record) for record in await self._table.page(limit, after and _plausible(after))]
 
-    async def create(self, *, hash: str, **wish: Unpack[Wish]) -> ApiKey:  # noqa: A002 - the field's word
-        """A new key with a random id. It needs a ``name``, and a ``hash`` as ``apikey.new_key`` makes it."""
-        new = {"id": f"key_{secrets.token_hex(10)}", "hash": hash, **columns({**DEFAULTS, **wish})}
+    async def create(self, *, hash: str, **fields: Unpack[KeyFields]) -> ApiKey:  # noqa: A002
+        """Create a key with a random ID. Needs a ``name``, and a ``hash`` from ``apikey.new_key``."""
+        new = {"id": f"key_{secrets.token_hex(10)}", "hash": hash, **columns({**DEFAULTS, **fields})}
         with _asking():
             return self._read(await self._table.insert(new))
 
-    async def update(self, id: str, **wish: Unpack[Wish]) -> ApiKey | None:  # noqa: A002 - the field's word
-        """The key as it is now; what is not named stays. ``None``: there is no such key."""
+    async def update(self, id: str, **fields: Unpack[KeyFields]) -> ApiKey | None:  # noqa: A002
+        """Change the given fields and return the key; ``None``: there is no such key."""
         with _asking():
-            return self._optional(await self._table.update(_plausible(id), columns(wish)))
+            return self._optional(await self._table.update(_plausible(id), columns(fields)))
 
-    async def delete(self, id: str) -> ApiKey | None:  # noqa: A002 - the field's word
-        """The key as it was last; ``None``: there is no such key."""
+    async def delete(self, id: str) -> ApiKey | None:  # noqa: A002
+        """Delete a key and return its last state; ``None``: there is no such key."""
         with _asking():
             return self._optional(await self._table.update(_plausible(id), {"deleted": True}))
 
     async def rotate(self, id: str, hash: str, grace: float) -> ApiKey | None:  # noqa: A002 - the fields' words
-        """Give the key a new ``hash``; the one before works for another ``grace`` seconds, and any older one no more.
+        """Set a new ``hash``. The previous one is valid for another ``grace`` seconds; older ones are not.
 
         ``None``: there is no such key.
         """
@@ -108,13 +108,13 @@ class DatabaseKeys:
             return self._optional(await self._table.rotate(_plausible(id), hash, grace))
 
     async def changes(self, since: float | None) -> tuple[Sequence[ChangedKey], float]:
-        """What has changed since that watermark, and the next one. ``None``: nothing is known yet.
+        """Changes since a watermark, and the next watermark. ``None``: all keys.
 
-        A transaction becomes visible only when it commits, which may be after one that began later: what changed up
-        to ``OVERLAP`` seconds before the watermark is told again.
+        A transaction becomes visible at its commit, possibly after one that began later. So changes within ``OVERLAP``
+        seconds before the watermark are returned again.
         """
         with _asking():
-            # A watermark that came from the youngest row would tell that row and its neighbours for ever.
+            # A watermark from the newest row would return that row and its neighbors forever.
             mark = await self._table.now()
             records = await self._changed((mark if since is None else since) - OVERLAP)
         if records:
@@ -122,7 +122,7 @@ class DatabaseKeys:
         return [ChangedKey(self._read(record), record["deleted"]) for record in records], mark
 
     async def _changed(self, since: float) -> Sequence[Record]:
-        # In pages: after a long absence all of it could take more time than one query has.
+        # In pages: after a long outage, one query could exceed its time limit.
         page = await self._table.changed(since, "", PAGE)
         records = [*page]
         while len(page) == PAGE:
@@ -139,21 +139,21 @@ class DatabaseKeys:
 
 
 def open_store(database: LazyEngine, warn: Callable[[str], object] = lambda _: None) -> DatabaseKeys:
-    """The keys in ``database``, which is created if it is first needed here. Raises ConfigError."""
+    """The keys in ``database``, which is opened if needed. Raises ConfigError."""
     engine = database.get()
     from proxy.database.keys import KeyTable  # with it comes SQLAlchemy
 
     return DatabaseKeys(KeyTable(engine), warn)
 
 
-def _plausible(id: str) -> str:  # noqa: A002 - the field's word
-    """What PostgreSQL would refuse as no text (NUL, lone surrogates) is the id of no key."""
+def _plausible(id: str) -> str:  # noqa: A002
+    """Whether an ID can exist: PostgreSQL rejects NUL and lone surrogates."""
     return id if id.isascii() and id.isprintable() else "-"
 
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """What a database raises becomes what a client is told."""
+    """Translate database errors into ``DatabaseDown``."""
     try:
         yield
     except (Unreachable, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""Many who ask at the same time, and one query at a time."""
+"""Batching concurrent lookups into one query at a time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from proxy.auth.apikey import ApiKey
 
-MOST = 200  # hashes in one query, which holds the loop for some milliseconds
+MOST = 200  # hashes in one query, which blocks the loop for some milliseconds
 
 Query = Callable[[Sequence[str]], Awaitable[Mapping[str, ApiKey]]]
 Waiting = dict[str, "asyncio.Future[ApiKey | None]"]
 
 
 class Lookups:
-    """Finds keys by a ``query`` for many hashes. While one runs, whoever asks for something else waits for the next.
+    """Finds keys by ``query``, for many hashes at once. While one query runs, further lookups wait for the next.
 
-    So a flood of keys that somebody made up costs the database one query at a time, whatever its size.
+    A flood of invented keys costs the database one query at a time.
     """
 
     def __init__(self, query: Query) -> None:
@@ -25,21 +25,21 @@ class Lookups:
         self._running: Waiting = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def find(self, hash: str) -> ApiKey | None:  # noqa: A002 - the field's word
+    async def find(self, hash: str) -> ApiKey | None:  # noqa: A002
         """The key, or ``None``. Raises what the query raises."""
-        return await asyncio.shield(self._join(hash))  # whoever gives up does not take it from the others
+        return await asyncio.shield(self._join(hash))  # a canceled request must not cancel the others
 
     def renew(self) -> None:
-        """Something has changed: the answers that are under way are for those who wait for them, and nobody else."""
+        """Start new queries for later lookups: results of running ones may be out of date."""
         self._running = {}
 
     async def close(self) -> None:
-        """End what runs; whoever still waits is told that it was cancelled."""
+        """Cancel running queries, and the lookups that wait for them."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
 
-    def _join(self, hash: str) -> asyncio.Future[ApiKey | None]:  # noqa: A002 - the field's word
+    def _join(self, hash: str) -> asyncio.Future[ApiKey | None]:  # noqa: A002
         found = self._running.get(hash) or self._waiting.get(hash)
         if found is None:
             loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ class Lookups:
         except Exception as error:
             for future in batch.values():
                 future.set_exception(error)
-                future.exception()  # all who waited may be gone
+                future.exception()  # mark it as retrieved; all waiting requests may have been canceled
             return
         for hash_, future in batch.items():
             future.set_result(found.get(hash_))

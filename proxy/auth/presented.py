@@ -1,4 +1,4 @@
-"""The credentials that a request shows."""
+"""Credentials in the headers of a request."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Final
 
 from multidict import istr
 
-# Names that need not be folded and hashed by each request.
+# Case-folded and hashed once.
 _AUTHORIZATION: Final = istr("Authorization")
 
 
 def presented(headers: Mapping[str, str]) -> str | None:
-    """The first: ``Authorization: Bearer`` (RFC 6750 2.1), else ``x-api-key`` or ``api-key``, which some send instead.
+    """The first credential: ``Authorization: Bearer`` (RFC 6750, section 2.1), else ``x-api-key`` or ``api-key``.
 
-    ``None``: there is none. Other schemes are not ours.
+    ``None``: there is none. Other schemes are ignored.
     """
     value = headers.get(_AUTHORIZATION)
     if value is not None:
-        if value.startswith("Bearer "):  # as nearly everybody writes it
+        if value.startswith("Bearer "):  # the usual spelling
             return value[7:].strip()
         scheme, _, token = value.strip().partition(" ")
         if scheme.lower() == "bearer":
@@ -27,6 +27,6 @@ def presented(headers: Mapping[str, str]) -> str | None:
 
 
 def all_presented(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """All of them, each once, in the order in which they count: some send an unused one beside the right one."""
+    """All credentials without duplicates, in order of precedence. Some clients send an unused one as well."""
     found = (presented(headers), headers.get("x-api-key"), headers.get("api-key"))
     return tuple(dict.fromkeys(each for each in found if each))

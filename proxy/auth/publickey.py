@@ -1,7 +1,7 @@
-"""The keys by which tokens are verified, and the one algorithm that each of them is good for.
+"""Public keys for verifying tokens, each with its only algorithm.
 
-Which algorithm verifies a token follows from our key, never from the token (RFC 8725, section 3.1). PyJWT and
-cryptography are imported where they are needed: without tokens nobody pays for them.
+The algorithm follows from our key, never from the token (RFC 8725, section 3.1). PyJWT and cryptography are imported
+when needed, as they are slow to import.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHORTEST_RSA = 2048  # bits: RFC 7518, section 3.3
 
 
 def require_library() -> None:
-    """Raises ``ConfigError`` where the extra is not installed."""
+    """Raises ``ConfigError`` if the extra is not installed."""
     try:
         import cryptography  # noqa: F401
         import jwt  # noqa: F401
@@ -33,7 +33,7 @@ def require_library() -> None:
 
 
 def algorithm_of(key: object) -> str | None:
-    """What a public key verifies; ``None`` for what is none, too short, or of another curve."""
+    """The algorithm of a public key; ``None`` if it is too short, of another curve, or not a key."""
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -46,9 +46,9 @@ def algorithm_of(key: object) -> str | None:
 
 
 def read(path: str, name: str) -> tuple[str, PublicKey]:
-    """The algorithm and the key of a PEM file, which may hold a certificate instead.
+    """The algorithm and key of a PEM file, which may contain a certificate instead.
 
-    ``name`` is the setting that an error tells. Raises ``ConfigError``.
+    ``name``: the setting, for errors. Raises ``ConfigError``.
     """
     try:
         key = _key(Path(path).read_bytes())
@@ -64,7 +64,7 @@ def read(path: str, name: str) -> tuple[str, PublicKey]:
 
 
 def _key(pem: bytes) -> object:
-    """Raises ``ValueError``; its text repeats nothing of the file, which may hold a private key by mistake."""
+    """Raises ``ValueError``, without content of the file, which may be a private key by mistake."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from cryptography.x509 import load_pem_x509_certificate

@@ -1,4 +1,4 @@
-"""API keys as a table keeps them, and back."""
+"""Converting API keys to rows of the table, and back."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from proxy.config.schema import Limits
 Record = Mapping[str, Any]
 
 
-class Wish(TypedDict, total=False):
-    """What can be chosen of a key. ``expires_at``: Unix seconds, ``None`` is never."""
+class KeyFields(TypedDict, total=False):
+    """Fields of a key that can be chosen. ``expires_at``: Unix seconds, ``None``: never."""
 
     name: str
     owner: str
@@ -26,7 +26,7 @@ class Wish(TypedDict, total=False):
     limits: Limits | None
 
 
-DEFAULTS: Wish = {
+DEFAULTS: KeyFields = {
     "owner": "",
     "enabled": True,
     "expires_at": None,
@@ -37,13 +37,13 @@ DEFAULTS: Wish = {
 }
 
 
-def columns(wish: Wish) -> dict[str, Any]:
-    """The columns that it names."""
-    return {name: to_builtins(value) for name, value in wish.items()}
+def columns(fields: KeyFields) -> dict[str, Any]:
+    """The columns for these fields."""
+    return {name: to_builtins(value) for name, value in fields.items()}
 
 
 class RecordReader:
-    """``warn`` hears, once, of a row that cannot be read: until that is put right its key is one that is off."""
+    """Converts rows. Reports a row that cannot be read to ``warn`` once, and treats its key as disabled."""
 
     def __init__(self, warn: Callable[[str], object]) -> None:
         self._warn = warn
@@ -53,7 +53,7 @@ class RecordReader:
         try:
             return convert(record, ApiKey)
         except ValidationError as error:
-            # Limits, say, that only a newer version understands: to leave them out would be to lift them.
+            # For example limits of a newer version: ignoring them would lift them.
             self._tell(record, str(error))
             kept = {name: record[name] for name in ("id", "name", "hash", "previous_hash", "revision")}
             return ApiKey(**kept, enabled=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from proxy.auth.authenticate import LONGEST_ID, REMEMBERED, Authenticator, _nameless, _unproven
+from proxy.auth.authenticate import LONGEST_ID, MOST_CACHED, Authenticator, _nameless, _unproven
 from proxy.identity import Client
 from proxy.net.address import TrustedProxies
 
@@ -67,4 +67,4 @@ async def test_who_comes_again_is_the_same_object_and_so_many_are_remembered() -
     for headers in ({}, {"X-Client-ID": "ann"}):
         first = (await found(headers)).caller
         assert (await found(headers)).caller is first
-    assert _unproven.cache_info().maxsize == _nameless.cache_info().maxsize == REMEMBERED
+    assert _unproven.cache_info().maxsize == _nameless.cache_info().maxsize == MOST_CACHED

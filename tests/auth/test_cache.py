@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from proxy.auth.apikey import ApiKey, digest_of, hash_of
-from proxy.auth.cache import Expiring, KeyCache
+from proxy.auth.cache import ExpiringCache, KeyCache
 
 
 class Wall:
@@ -96,7 +96,7 @@ def test_a_dropped_key_is_not_known_by_any_secret(cache: KeyCache) -> None:
 
 def test_forgetting_one_secret_forgets_the_key(cache: KeyCache) -> None:
     cache.put(key("a", previous_hash=hash_of("sk-old"), previous_until=2_000.0))
-    cache.forget([digest("old"), digest("nobody's")])
+    cache.invalidate([digest("old"), digest("nobody's")])
     assert (cache.check("sk-a"), len(cache)) == (None, 0)
 
 
@@ -129,7 +129,7 @@ def test_a_look_up_that_a_change_has_overtaken_is_not_kept(cache: KeyCache) -> N
 
 def test_a_key_that_was_forgotten_may_be_looked_up_again(cache: KeyCache) -> None:
     cache.put(key("a", 7))
-    cache.forget([digest("a")])
+    cache.invalidate([digest("a")])
     cache.put(key("a", 7))
     assert cache.check("sk-a")
     cache.drop("a")
@@ -151,7 +151,7 @@ def test_a_key_that_appears_is_not_unknown_any_more(cache: KeyCache) -> None:
     cache.put(key("a"))
     assert not cache.unknown(digest("a"))
     cache.put_unknown(digest("b"))
-    cache.forget([digest("b")])
+    cache.invalidate([digest("b")])
     assert not cache.unknown(digest("b"))
 
 
@@ -170,7 +170,7 @@ def test_configured_keys_are_never_pushed_out_nor_dropped(cache: KeyCache) -> No
     for name in "bcde":
         cache.put(key(name))
     cache.drop("config:a")
-    cache.forget([digest("a")])
+    cache.invalidate([digest("a")])
     assert cache.check("sk-a")
 
 
@@ -210,7 +210,7 @@ def test_after_any_changes_a_secret_works_only_if_the_last_word_on_its_key_says_
                 cache.drop(made.id)
                 held.pop(made.id, None)
             case "forget":
-                cache.forget([digest_of(f"sk-{secret}")])
+                cache.invalidate([digest_of(f"sk-{secret}")])
             case "configure":
                 configured = replace(made, id="config:x")
                 cache.configure([configured])
@@ -224,7 +224,7 @@ def test_after_any_changes_a_secret_works_only_if_the_last_word_on_its_key_says_
 
 
 def test_a_value_is_there_until_its_moment_and_the_oldest_makes_room() -> None:
-    found: Expiring[str, int] = Expiring(2)
+    found: ExpiringCache[str, int] = ExpiringCache(2)
     found.put("a", 1, until=10.0)
     found.put("b", 2, until=20.0)
     assert (found.get("a", 9.9), found.get("a", 10.0), len(found)) == (1, None, 1)

@@ -61,7 +61,7 @@ def test_a_token_without_an_end_is_refused() -> None:
     "value", [None, True, "1800000000", [], {}, -1, float("nan"), float("inf"), 10**400, NOW * 1000]
 )
 def test_a_moment_is_a_number_of_seconds(name: str, value: object) -> None:
-    assert refusal({**GOOD, name: value}) == f"{name} is no moment in Unix seconds"
+    assert refusal({**GOOD, name: value}) == f"{name} is not a time in Unix seconds"
 
 
 @pytest.mark.parametrize("issuer", ["https://id.example.org/", "", None, ["https://id.example.org"]])
@@ -101,7 +101,7 @@ def test_subjects_of_different_issuers_are_different_clients() -> None:
     names = {client_of({"sub": sub, **more}, ANY).id for sub, more in [("a", {}), ("a", {"iss": "x"}), ("a", {"iss": "y"}), ("x|a", {})]}  # fmt: skip
     assert len(names) == 4
     assert "jwt:x|a" in names
-    assert refusal({**GOOD, "iss": "x|y"}) == "iss is no URI"
+    assert refusal({**GOOD, "iss": "x|y"}) == "iss is not a URI"
 
 
 @pytest.mark.parametrize("subject", [None, "", 7, ["alice"], "a\nb", "a\x00", "a" * 201, "\u202e"])
@@ -155,7 +155,7 @@ def test_limits_are_written_as_in_the_configuration() -> None:
     [None, 5, "5", [], {"requestsPerMinutes": 5}, {"requests_per_minute": 5}, {"requestsPerMinute": 0}, {"requestsPerMinute": -1}, {"requestsPerMinute": "5"}, {"requestsPerMinute": None}, {"requestsPerMinute": 10**400}, {"concurrent": True}],
 )  # fmt: skip
 def test_malformed_limits_refuse_the_token(said: object) -> None:
-    assert refusal({**GOOD, "limits": said}) == "the claim limits has no limits as they stand in the configuration"
+    assert refusal({**GOOD, "limits": said}) == "the claim limits does not have the form of limits in the configuration"
 
 
 def test_claims_are_found_at_configured_paths() -> None:
@@ -176,7 +176,7 @@ def test_a_path_that_ends_early_says_nothing_and_one_that_leads_astray_refuses()
     assert client_of({**GOOD, "a": {"b": {}}}, settings).access is ALL
     assert client_of({**GOOD, "a": {}}, settings).access is ALL
     for astray in ("text", ["b"], None, {"b": 1}):
-        assert "no object" in refusal({**GOOD, "a": astray}, settings)
+        assert "not an object" in refusal({**GOOD, "a": astray}, settings)
 
 
 @given(

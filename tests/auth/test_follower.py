@@ -167,7 +167,7 @@ async def test_nothing_unexpected_ends_the_following(
     await there.delete(key.id)
     following = asyncio.create_task(here.follower.run())
     await until(lambda: here.cache.check(secret) is None, "the key to stop")
-    assert here.told == ["changes of API keys cannot be followed: unexpected KeyError"]
+    assert here.told == ["Changes of API keys cannot be read: unexpected KeyError."]
     following.cancel()
     await asyncio.wait((following,))
 

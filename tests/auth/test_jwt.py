@@ -107,7 +107,7 @@ def test_tokens_that_are_known_are_bounded() -> None:
 def test_an_unsigned_token_is_refused(algorithm: str, tmp_path: Path) -> None:
     header = {"alg": algorithm, "typ": "JWT"}
     for made in (verifier(), by_key("RS256", tmp_path)):
-        assert refusal(f"{part(header)}.{part(GOOD)}.", made) == "the credential is no token in three parts"
+        assert refusal(f"{part(header)}.{part(GOOD)}.", made) == "the credential is not a token with three parts"
         assert refusal(f"{part(header)}.{part(GOOD)}.AAAA", made) == "the token's alg is not accepted"
         assert refusal(by_hand(header, GOOD), made) == "the token's alg is not accepted"
 
@@ -153,7 +153,8 @@ def test_extensions_that_must_be_understood_are_not() -> None:
         assert refusal(by_hand({"alg": "HS256", **extension}, GOOD))
     # The one that PyJWT knows, in the form in which it would let it pass.
     assert (
-        refusal(by_hand({"alg": "HS256", "crit": ["b64"], "b64": True}, GOOD)) == "the token wants an extension (crit)"
+        refusal(by_hand({"alg": "HS256", "crit": ["b64"], "b64": True}, GOOD))
+        == "the token requires an extension (crit)"
     )
     assert refusal(by_hand({"alg": "HS256", "b64": False}, GOOD))
 

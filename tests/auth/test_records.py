@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from proxy.auth.apikey import ApiKey
-from proxy.auth.records import DEFAULTS, RecordReader, Wish, columns
+from proxy.auth.records import DEFAULTS, KeyFields, RecordReader, columns
 from proxy.config.schema import Limits
 
 ROW: dict[str, Any] = {
@@ -54,7 +54,7 @@ wishes = st.fixed_dictionaries(
 
 
 @given(wishes)
-def test_what_was_chosen_comes_back_from_a_row_of_json(wish: Wish) -> None:
+def test_what_was_chosen_comes_back_from_a_row_of_json(wish: KeyFields) -> None:
     row = msgspec.json.decode(msgspec.json.encode({**ROW, **columns(wish)}))
     told: list[str] = []
     key = RecordReader(told.append).key(row)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from tests.storm.traffic import Wish
+from tests.storm.traffic import KeyFields
 from tests.storm.words import are_whole, is_whole, text_of
 from tests.support.client import Answer, RawClient
 
@@ -34,7 +34,7 @@ class Caller:
         self._port = port
         self._client: RawClient | None = None
 
-    async def ask(self, wish: Wish) -> Account:
+    async def ask(self, wish: KeyFields) -> Account:
         if self._client is None:
             self._client = await RawClient(self._port).connect()
         client = self._client
@@ -71,7 +71,7 @@ class Caller:
             self._client = None
 
 
-def _judged(wish: Wish, answer: Answer) -> Account:
+def _judged(wish: KeyFields, answer: Answer) -> Account:
     status = answer.status
     assert answer.header("x-request-id") == wish.name, "somebody else's answer"
     assert WORDS not in (answer.header("x-router-errors") or "")
@@ -94,7 +94,7 @@ def _judged(wish: Wish, answer: Answer) -> Account:
     return Account(wish.name, "whole", status, attempts)
 
 
-def _verify(wish: Wish, document: dict[str, Any]) -> None:
+def _verify(wish: KeyFields, document: dict[str, Any]) -> None:
     match wish.path:
         case "embeddings":
             assert are_whole(document["data"][0]["embedding"], wish.name), "numbers are missing"
@@ -109,7 +109,7 @@ def _verify(wish: Wish, document: dict[str, Any]) -> None:
     assert text == text_of(wish.name)
 
 
-def _judged_stream(wish: Wish, answer: Answer) -> Account:
+def _judged_stream(wish: KeyFields, answer: Answer) -> Account:
     text, ended, failed, done = "", False, False, False
     for data in _events(answer.body):
         if data == "[DONE]":

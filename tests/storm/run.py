@@ -12,7 +12,7 @@ from tests.storm.accounts import Books
 from tests.storm.caller import Account, Caller
 from tests.storm.faults import EVERY, GOOD
 from tests.storm.provider import Heard, Provider
-from tests.storm.traffic import Wish, configuration, wishes
+from tests.storm.traffic import KeyFields, configuration, wishes
 from tests.support.client import RawClient
 from tests.support.gateway import Gateway
 from tests.support.lives import at_rest
@@ -56,7 +56,7 @@ async def storm(requests: int, seed: int, limit: float, hedge: int = 0) -> Books
     return books
 
 
-async def _asked(port: int, every: list[Wish]) -> list[Account]:
+async def _asked(port: int, every: list[KeyFields]) -> list[Account]:
     waiting, accounts = deque(every), []
 
     async def caller() -> None:

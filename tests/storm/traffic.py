@@ -13,7 +13,7 @@ KEYS = 3
 UPSTREAM = {"one/m": "m-one", "two/m": "m-two"}  # what providers call models, where the configuration says otherwise
 
 
-class Wish(Struct, frozen=True):
+class KeyFields(Struct, frozen=True):
     """One request. ``leaves``: after so many seconds the client closes its connection, ``None``: never."""
 
     name: str  # its x-request-id
@@ -74,12 +74,12 @@ def configuration(one: str, two: str, healthy: str, vault: str, dead: str, hedge
     }
 
 
-def wishes(count: int, seed: int) -> list[Wish]:
+def wishes(count: int, seed: int) -> list[KeyFields]:
     dice = random.Random(seed)
     return [_wish(f"storm{seed}-{number:05d}", dice) for number in range(count)]
 
 
-def _wish(name: str, dice: random.Random) -> Wish:
+def _wish(name: str, dice: random.Random) -> KeyFields:
     path, body = _asked(name, dice)
     if (model := _model(dice)) is not None:
         body["model"] = model
@@ -94,7 +94,7 @@ def _wish(name: str, dice: random.Random) -> Wish:
         if (recovery := dice.choices(["", "hold", "continue"], [8, 1, 1])[0]) != "":
             headers.append(("x-router-stream-recovery", recovery))
     leaves = dice.choice([0.0, 0.002, 0.01, 0.05, 0.2, 0.6]) if dice.random() < 0.08 else None
-    return Wish(name, path, body, headers, leaves)
+    return KeyFields(name, path, body, headers, leaves)
 
 
 def _asked(name: str, dice: random.Random) -> tuple[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from msgspec import UNSET, UnsetType, inspect
 from msgspec.structs import asdict
 
-from proxy.auth.records import Wish
+from proxy.auth.records import KeyFields
 from proxy.config.checks import kinds, moment
 from proxy.config.mistakes import Mistakes, join, near, shown
 from proxy.config.reader import ConfigReader
@@ -24,7 +24,7 @@ from proxy.errors import ClientFault
 MAX_REPORTED: Final = 20  # mistakes; further ones are only counted
 _LATEST: Final = 253_402_214_400  # 9999-12-31 in every time zone; datetime knows no later dates
 
-_NULL: Final[Wish] = {"owner": "", "models": [], "providers": [], "scopes": [], "limits": None}  # what null means
+_NULL: Final[KeyFields] = {"owner": "", "models": [], "providers": [], "scopes": [], "limits": None}  # what null means
 _EXPIRY: Final = ("expires", "expiresIn")
 _CHANGE: Final = inspect.type_info(KeyChange)
 _ROTATION: Final = inspect.type_info(KeyRotation)
@@ -50,7 +50,7 @@ class _FieldMistakes(Mistakes):
             raise ClientFault(text, param=self.fields[0] or None, code="invalid_parameters")
 
 
-def read_new_key(body: Mapping[str, Any], now: float) -> Wish:
+def read_new_key(body: Mapping[str, Any], now: float) -> KeyFields:
     """The columns of a new key. Raises ClientFault (400) with every mistake."""
     mistakes = _FieldMistakes()
     columns = _columns(body, now, mistakes)
@@ -63,7 +63,7 @@ def read_new_key(body: Mapping[str, Any], now: float) -> Wish:
     return columns
 
 
-def read_change(body: Mapping[str, Any], now: float) -> Wish:
+def read_change(body: Mapping[str, Any], now: float) -> KeyFields:
     """The columns that change. Raises ClientFault (400) with every mistake."""
     mistakes = _FieldMistakes()
     columns = _columns(body, now, mistakes)
@@ -80,7 +80,7 @@ def read_grace(body: Mapping[str, Any]) -> float:
     return cast(KeyRotation, rotation).grace_secs
 
 
-def _columns(body: Mapping[str, Any], now: float, mistakes: _FieldMistakes) -> Wish:
+def _columns(body: Mapping[str, Any], now: float, mistakes: _FieldMistakes) -> KeyFields:
     known = _known(body, _NAMES, mistakes)
     for name in ("name", "enabled"):
         if name in known and known[name] is None:
@@ -90,7 +90,7 @@ def _columns(body: Mapping[str, Any], now: float, mistakes: _FieldMistakes) -> W
     columns = {name: value for name, value in asdict(change).items() if value is not UNSET}
     columns |= {name: none for name, none in _NULL.items() if name in known and known[name] is None}
     expiry = _expiry(known, now, mistakes)
-    return cast(Wish, columns if expiry is UNSET else columns | {"expires_at": expiry})
+    return cast(KeyFields, columns if expiry is UNSET else columns | {"expires_at": expiry})
 
 
 def _reader(mistakes: _FieldMistakes) -> ConfigReader:

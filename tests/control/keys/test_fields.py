@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.auth.records import Wish
+from proxy.auth.records import KeyFields
 from proxy.config.schema import Limits
 from proxy.control.keys.fields import read_change, read_grace, read_new_key
 from proxy.control.keys.schemas import KeyRotation
@@ -36,7 +36,7 @@ def refusal(body: dict[str, Any], *, of: Any = None) -> ClientFault:
     return raised.value
 
 
-def outcome(read: Callable[[], Wish | float]) -> Wish | float | ClientFault:
+def outcome(read: Callable[[], KeyFields | float]) -> KeyFields | float | ClientFault:
     try:
         return read()
     except ClientFault as fault:
@@ -184,7 +184,7 @@ def test_any_body_is_read_or_rejected(body: dict[str, Any]) -> None:
         result = outcome(read)
         if isinstance(result, dict):
             assert math.isfinite(result.get("expires_at") or 0)
-            assert set(result) <= set(Wish.__annotations__)
+            assert set(result) <= set(KeyFields.__annotations__)
         elif isinstance(result, ClientFault):
             f"{result.message}{result.param}".encode()  # it can be encoded
 
