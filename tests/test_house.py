@@ -56,7 +56,6 @@ limits/script_connection.py
 observe/families.py
 providers/provider.py
 routing/deployment.py
-routing/endpoints.py
 routing/listing.py
 routing/names.py
 server/flush.py

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.auth.presented import all_presented
-from proxy.control.access.credential import AdminCredential, session_of
+from proxy.control.access.credential import AdminCredential, session_cookie, session_of
 from proxy.control.access.throttle import LoginThrottle
-from proxy.errors import ClientFault, Unauthorized
+from proxy.errors import ClientFault, GatewayError, Unauthorized
 from proxy.server.request import Request
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110 9.2.1
@@ -50,6 +50,10 @@ class Gate:
         if status == "expired" or not (status == "valid" or await self._throttle.check(request, False)):
             raise SessionExpired
         check_same_origin(request)
+
+    def error_headers(self, fault: GatewayError) -> bytes:
+        """The line that deletes the cookie of an expired session; ``b""`` for any other error."""
+        return session_cookie("", secure=False) if isinstance(fault, SessionExpired) else b""
 
 
 def check_same_origin(request: Request) -> None:

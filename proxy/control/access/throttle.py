@@ -42,9 +42,9 @@ class LoginThrottle:
     async def check(self, request: Request, correct: bool, guesses: int = 1) -> bool:
         """Return ``correct``; delay the response to a wrong guess. Raises RateLimited after too many wrong ones.
 
-        A short token is throttled even when it is right: the guess is taken before the comparison and returned
-        after it, so parallel guesses gain nothing. A long token cannot be guessed, so its owner never waits for
-        what others try from the same address.
+        A short token is throttled even when it is right: its guess is counted first and returned afterwards. Parallel
+        guesses therefore gain nothing. A long token cannot be guessed, so its owner never waits for what others try
+        from the same address.
         """
         if correct and self._unguessable:
             return True

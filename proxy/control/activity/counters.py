@@ -9,11 +9,11 @@ from msgspec import Meta, Struct
 
 from proxy.control.activity.history import SECONDS, SecondStats
 from proxy.control.activity.recorder import Recorder
-from proxy.control.activity.samples import Percentiles
 from proxy.control.activity.totals import Totals, totals_of
 from proxy.control.clock import WallClock
 from proxy.control.deployments.blocked import blocked
 from proxy.control.deployments.index import DeploymentIndex
+from proxy.control.deployments.samples import Percentiles
 from proxy.control.http.operation import Operation
 from proxy.control.http.requests import parse_query
 from proxy.control.http.responses import send_json

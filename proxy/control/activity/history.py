@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.control.activity.record import ExchangeRecord
-from proxy.control.activity.samples import Percentiles, percentiles
+from proxy.control.deployments.samples import Percentiles, percentiles
 from proxy.exchange import Exchange
 
 SECONDS: Final = 900

@@ -14,7 +14,7 @@ from typing import Final
 
 from proxy.control.activity.history import History, SecondStats
 from proxy.control.activity.record import ExchangeRecord, record_of
-from proxy.control.activity.samples import LastFailure, SamplesByDeployment
+from proxy.control.deployments.samples import LastFailure, SamplesByDeployment
 from proxy.dialects.call import Call
 from proxy.exchange import Attempt, Exchange
 from proxy.observe.facts import generated

@@ -8,9 +8,9 @@ from typing import Final
 
 from msgspec import json
 
-from proxy.control.activity.samples import SamplesByDeployment
 from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
+from proxy.control.deployments.samples import SamplesByDeployment
 from proxy.control.deployments.views import ChangedDeployments, DeploymentsView, DeploymentView, deployment_view
 from proxy.control.http.operation import Operation
 from proxy.control.http.responses import JSON_HEADERS, send_json

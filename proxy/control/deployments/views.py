@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
 from proxy.config.provider_schema import ModelSettings
-from proxy.control.activity.samples import DeploymentSamples, Percentiles, percentiles
 from proxy.control.clock import WallClock
 from proxy.control.deployments.blocked import blocked
 from proxy.control.deployments.index import IndexedDeployment
+from proxy.control.deployments.samples import DeploymentSamples, Percentiles, percentiles
 
 SPARKLINE: Final = 30  # durations of the latest successful answers
 

@@ -9,8 +9,6 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from proxy.control.access.credential import session_cookie
-from proxy.control.access.gate import Gate, SessionExpired
 from proxy.control.http.operation import Operation
 from proxy.control.http.responses import send_error
 from proxy.errors import ClientFault, GatewayError
@@ -21,6 +19,16 @@ from proxy.serving import Handler
 PREFIXES: Final = ("/admin/", "/auth/", "/health/", "/docs/")
 PATHS: Final = ("/admin", "/auth", "/health", "/ready", "/metrics")
 GUARDED: Final = ("/admin", "/auth")  # prefixes under which unknown paths need the credential, too
+
+
+class Authorizer(Protocol):
+    """``proxy.control.access.gate.Gate``."""
+
+    async def authorize(self, request: Request) -> None:
+        """Raises GatewayError unless the request has the admin's credential."""
+
+    def error_headers(self, fault: GatewayError) -> bytes:
+        """Header lines for the response to an error that ``authorize`` raised."""
 
 
 class Warnings(Protocol):
@@ -61,7 +69,7 @@ class Router(Handler[Request]):
     def __init__(
         self,
         routes: Iterable[ControlRoute],
-        gate: Gate,
+        gate: Authorizer,
         log: Warnings,
         *,
         flush: Callable[[], None],
@@ -101,8 +109,7 @@ class Router(Handler[Request]):
     def refuse(self, request: Request, fault: GatewayError) -> None:
         if fault.detail:
             self._log.warning("A page was refused.", path=request.path, code=fault.code, detail=fault.detail)
-        clear_cookie = session_cookie("", secure=False) if isinstance(fault, SessionExpired) else b""
-        send_error(request, fault, clear_cookie)
+        send_error(request, fault, self._gate.error_headers(fault))
 
     def settle(self, request: Request) -> None:
         self._count(request.reply.status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.control.activity.history import MAX_DURATIONS, SECONDS, History, SecondStats
-from proxy.control.activity.samples import Percentiles
+from proxy.control.deployments.samples import Percentiles
 from proxy.observe.facts import generated
 from tests.observe.exchanges import settled
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from proxy.breakers.breaker import Breaker
-from proxy.control.activity.samples import DeploymentSamples, LastFailure
 from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
+from proxy.control.deployments.samples import DeploymentSamples, LastFailure
 from proxy.control.deployments.views import SPARKLINE, breaker_view, deployment_view
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry

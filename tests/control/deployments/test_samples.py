@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.control.activity import samples
-from proxy.control.activity.samples import MAX_ANSWERS, DeploymentSamples, Percentiles, SamplesByDeployment, percentiles
+from proxy.control.deployments import samples
+from proxy.control.deployments.samples import (
+    MAX_ANSWERS,
+    DeploymentSamples,
+    Percentiles,
+    SamplesByDeployment,
+    percentiles,
+)
 
 
 def test_without_values_there_are_no_percentiles() -> None:
