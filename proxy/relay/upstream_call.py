@@ -124,10 +124,11 @@ class UpstreamCall:
             self._uploading.cancel()
             self._uploading = None  # its frame refers to the request's body
         if self.upstream_request.size > JOIN_BELOW:
-            self.upstream_request.forget()  # the traceback of a fault keeps us until the next collection
+            self.upstream_request.forget()  # the failure, and so the call, is kept while another attempt runs
         if self.pump is not None:
             self.pump.finish()
             self.pump = self._feed = None  # it refers to the call: without this each request would leave a cycle
+        self.outcome = None  # a fault in it has a traceback, whose frames refer to the call
 
     # -- driving ----------------------------------------------------------------------------------
 
