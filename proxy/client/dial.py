@@ -207,23 +207,15 @@ async def _reach(host: str, port: int, factory: Callable[[], Q]) -> tuple[asynci
 
 async def _race(found: Sequence[AddrInfoType]) -> socket.socket:
     """Happy eyeballs (RFC 8305) over the addresses, families interleaved."""
-    canceled_before = _cancel_requests()
+    task = asyncio.current_task()
+    assert task is not None
+    cancelled_before = task.cancelling()
     sock = await start_connection(found, happy_eyeballs_delay=EYEBALLS_DELAY, interleave=1)
     # start_connection swallows a cancellation that arrives while it closes the losers. The time limit would be lost.
-    if _cancel_requests() > canceled_before:
+    if task.cancelling() > cancelled_before:
         sock.close()
         raise asyncio.CancelledError
     return sock
-
-
-def _cancel_requests() -> int:
-    """How often the running task was canceled.
-
-    No frame may keep the task: its CancelledError keeps the frames, and the cycle waits for the collector.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    return task.cancelling()
 
 
 async def _secured(

@@ -62,7 +62,7 @@ async def next_turn(dispatch: Dispatch, passed: Deployment) -> Deployment | None
 
 
 def switch(dispatch: Dispatch) -> Deployment | None:
-    """The next candidate while ``maxRetries`` allows one, else the fallback."""
+    """The next candidate, else the fallback."""
     return _next(dispatch) or last_resort(dispatch)
 
 
@@ -85,7 +85,19 @@ def last_resort(dispatch: Dispatch) -> Deployment | None:
 
 
 def _next(dispatch: Dispatch) -> Deployment | None:
-    return dispatch.plan.next(dispatch.dispatcher.now()) if has_budget(dispatch) else None
+    """The next candidate while ``maxRetries`` allows one, else one whose attempt only lost a race."""
+    found = dispatch.plan.next(dispatch.dispatcher.now()) if has_budget(dispatch) else None
+    return found or _outrun(dispatch)
+
+
+def _outrun(dispatch: Dispatch) -> Deployment | None:
+    """A deployment whose only attempt lost a race, whose winner then broke: it has not failed."""
+    plan, now = dispatch.plan, dispatch.dispatcher.now()
+    for attempt in dispatch.exchange.attempts:
+        deployment = attempt.deployment
+        if attempt.failure == FailureKind.OUTRUN and attempts_at(dispatch, deployment) == 1:
+            return deployment if plan.may_retry(deployment, now) else None
+    return None
 
 
 def _repeatable(dispatch: Dispatch, failure: AttemptFailure) -> bool:

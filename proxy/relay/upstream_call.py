@@ -144,8 +144,8 @@ class UpstreamCall:
             else:
                 self._send(connection, context.loop.time())
         except asyncio.CancelledError:
+            # Not raised again: nothing awaits this task, and kept in it the error and its frames would be a cycle.
             outcome.cancel()  # unless the outcome is known
-            raise
         except Exception as fault:
             self.settle(fault)
         finally:
