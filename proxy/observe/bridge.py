@@ -1,7 +1,7 @@
-"""The standard library's logging in our own form: warnings of asyncio and aiohttp, without a client's bytes.
+"""Handler for the standard library's logging, with warnings of asyncio and aiohttp, without text of clients.
 
-Their exceptions quote what the client sent (aiohttp's "Bad status line" holds the line), so of an exception
-only the type and the place are told, and of a message of several lines only the first.
+Their exceptions quote the request (aiohttp's "Bad status line" contains the line). So only the type and place of an
+exception are logged, and only the first line of a message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FRAMES = 5
 
 
 def install(log: Log) -> Callable[[], None]:
-    """Send what the root logger gets (warnings and worse) to ``log``; the answer undoes it."""
+    """Send records of the root logger (warnings and above) to ``log``. Returns a function that undoes it."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     root.handlers[:] = [Bridge(log)]
@@ -33,7 +33,7 @@ def install(log: Log) -> Callable[[], None]:
 
 
 class Bridge(logging.Handler):
-    """Records become lines of ``log``."""
+    """Writes records as lines of ``log``."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Bridge(logging.Handler):
 
 
 def place(error: BaseException) -> str:
-    """Type and innermost frames of an exception, not its text: ``ValueError at wire/sse.py:12 in feed``."""
+    """Type and innermost frames of an exception, without its text: ``ValueError at wire/sse.py:12 in feed``."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = [f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno} in {frame.name}" for frame in frames]
     return " at ".join((type(error).__name__, *reversed(places)))
@@ -70,10 +70,10 @@ def _message(record: logging.LogRecord) -> str:
         elif record.args:
             text %= tuple(map(_tame, record.args))
     except (TypeError, ValueError, KeyError, OverflowError):
-        pass  # the bare template says enough
+        pass  # log the template unformatted
     return text.partition("\n")[0]
 
 
 def _tame(value: object) -> object:
-    """Numbers and text as they are; of anything else its type, for its ``repr`` may quote the request."""
+    """Numbers and text unchanged; anything else as its type, since its ``repr`` may quote the request."""
     return value if isinstance(value, (str, int, float, type(None))) else f"<{type(value).__name__}>"

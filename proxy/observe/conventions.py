@@ -1,7 +1,7 @@
-"""What an exchange and its attempts are in the words of OpenTelemetry's semantic conventions.
+"""Attributes of exchanges and attempts by OpenTelemetry's semantic conventions.
 
-https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ and, for the HTTP around it,
-https://opentelemetry.io/docs/specs/semconv/http/http-spans/. What clients and providers said is in none of it.
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ and
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/. They contain no content of requests or responses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from proxy.routing.rules import NEUTRAL
 
 Attributes = dict[str, str | bool | int | float]
 
-# By the path of the endpoint. What the conventions have no name for is called by its own.
+# By path of the endpoint. Operations without a name in the conventions have our own.
 OPERATIONS: Final = {
     "chat/completions": "chat",
     "responses": "chat",
@@ -35,18 +35,21 @@ _NOWHERE: Final = "-"  # the path of an exchange that was not routed
 
 
 def operation_of(exchange: Exchange) -> str:
-    """``""`` where it never came to an endpoint."""
+    """The operation's name; ``""`` for an exchange without an endpoint."""
     path = exchange.endpoint.path
     return "" if path == _NOWHERE else OPERATIONS.get(path, path)
 
 
 def model_of(exchange: Exchange) -> str:
-    """As the client asked; where it left the choice to us, the chosen one's name at its provider."""
+    """The requested model; if the client left the choice open, the upstream model."""
     return text_of(exchange.model or exchange.request_model)
 
 
 def of_exchange(exchange: Exchange, operation: str) -> Attributes:
-    """Usage stands here and at no attempt, or backends that add spans up would count it twice."""
+    """Attributes of the exchange's span.
+
+    Usage is set only here, so that backends which add spans do not count it twice.
+    """
     attributes: Attributes = {
         "sluice.request_id": exchange.request_id,
         "sluice.outcome": exchange.outcome,
@@ -68,8 +71,8 @@ def of_exchange(exchange: Exchange, operation: str) -> Attributes:
     return attributes
 
 
-def of_trial(exchange: Exchange, attempt: Attempt, operation: str, model: str) -> Attributes:
-    """``model`` is the one that the provider was asked for."""
+def of_attempt(exchange: Exchange, attempt: Attempt, operation: str, model: str) -> Attributes:
+    """Attributes of an attempt's span; ``model`` is the upstream model."""
     host, port = _address(attempt.deployment.site.base_url)
     attributes: Attributes = {"server.address": host, "server.port": port}
     _generation(attributes, exchange, operation, attempt.deployment.provider.name, model)
@@ -90,7 +93,7 @@ def of_trial(exchange: Exchange, attempt: Attempt, operation: str, model: str) -
 def _generation(attributes: Attributes, exchange: Exchange, operation: str, provider: str, model: str) -> None:
     attributes["gen_ai.operation.name"] = operation
     if provider:
-        attributes["gen_ai.provider.name"] = attributes["gen_ai.system"] = provider  # the latter for older readers
+        attributes["gen_ai.provider.name"] = attributes["gen_ai.system"] = provider  # the latter for older backends
     if model:
         attributes["gen_ai.request.model"] = model
     if exchange.stream:
@@ -103,7 +106,7 @@ def _answer(attributes: Attributes, exchange: Exchange) -> None:
 
 
 def _usage(attributes: Attributes, exchange: Exchange) -> None:
-    """The conventions' input includes what was cached, and their output the reasoning."""
+    """In the conventions, input includes cached tokens, and output includes reasoning."""
     usage = exchange.usage
     if usage is None:
         return
@@ -118,24 +121,24 @@ def _usage(attributes: Attributes, exchange: Exchange) -> None:
 
 
 def _error(exchange: Exchange) -> str:
-    """What kept the client from its answer; ``""`` if nothing did, or it left by itself."""
+    """Why the client got no complete response; ``""`` if it did, or left by itself."""
     if exchange.outcome == "ok" or (exchange.outcome == "client_gone" and not exchange.error):
         return ""
     return text_of(exchange.error) or (str(exchange.status) if exchange.status >= 400 else exchange.outcome)
 
 
 def is_failure(exchange: Exchange) -> bool:
-    """Whether the server failed: what a client did wrong is no error of a server's span."""
+    """Whether the server failed; client errors are no errors of a server span."""
     return exchange.outcome in ("error", "damaged", "broken", "cancelled") and not 400 <= exchange.status < 500
 
 
 def blamed(attempt: Attempt) -> bool:
-    """Whether it failed, and did not only come second or lose its client."""
+    """Whether the provider failed; not if the attempt lost a race or its client left."""
     return bool(attempt.failure) and attempt.failure not in NEUTRAL
 
 
 def text_of(text: str) -> str:
-    """What others wrote: bounded, and in a form that can be encoded, for one bad name would cost the whole batch."""
+    """Text from others, truncated, and without characters that cannot be encoded: one would fail the whole batch."""
     kept = truncate(text)
     return kept if kept.isascii() else kept.encode("utf-8", "replace").decode()
 

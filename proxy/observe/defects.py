@@ -1,4 +1,4 @@
-"""Warnings about what providers sent in an answer that is no event, or no strict JSON."""
+"""Warnings about events that were dropped, or relayed although they are not strict JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from proxy.observe.log import Log
 
 
 def warn_of_defects(log: Log, exchange: Exchange) -> None:
-    """Once per exchange that has any, at its end."""
+    """Log the defects of an exchange, once at its end."""
     if exchange.dropped_events:
         log.warning(
             "The provider sent events that no client could read; they were dropped.",

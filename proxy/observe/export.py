@@ -1,6 +1,6 @@
-"""Spans on their way to a collector: a bounded queue before OpenTelemetry's own thread, and the account of its losses.
+"""Exporting spans to a collector: a bounded queue in front of OpenTelemetry's thread, and counts of lost spans.
 
-The queue is bounded here and not by the SDK, which drops without telling how much.
+The queue is bounded here because the SDK drops spans without counting them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from requests import Session
 
 QUEUE: Final = 2048  # spans
-# Encoding holds the interpreter for about 45 us per span, and meanwhile no token is relayed: 3 ms are the bound.
+# Encoding holds the GIL for about 45 us per span, during which no token is relayed: at most 3 ms.
 BATCH: Final = 64
-EVERY: Final = 1.0  # seconds, where no batch fills before
-PATIENCE: Final = 5.0  # seconds for one batch, with all its retries
-FLUSH: Final = 2.0  # seconds at the stop
+EVERY: Final = 1.0  # seconds between batches that are not full
+PATIENCE: Final = 5.0  # seconds for one batch, including retries
+FLUSH: Final = 2.0  # seconds at the shutdown
 
 Tell = Callable[..., None]
 
 
 def collector(endpoint: str, headers: Mapping[str, str], proxy: str | None) -> SpanExporter:
-    """Speaks OTLP over HTTP, in protobuf, to the whole address that is named; ``None``: without a proxy."""
+    """An exporter for OTLP over HTTP (protobuf) to ``endpoint``; ``proxy`` ``None``: connect directly."""
     session = Session()
     session.trust_env = False  # it reads NO_PROXY in its own way
     session.proxies = {} if proxy is None else {"http": proxy, "https": proxy}
@@ -35,7 +35,7 @@ def collector(endpoint: str, headers: Mapping[str, str], proxy: str | None) -> S
 
 
 class Export:
-    """All from the loop's thread. ``warn`` hears of losses once, ``info`` when they are over."""
+    """Call all methods in the loop's thread. ``warn`` is called once when spans are lost, ``info`` when that ends."""
 
     def __init__(
         self, exporter: SpanExporter, loop: asyncio.AbstractEventLoop, warn: Tell, info: Tell, queue: int = QUEUE
@@ -50,7 +50,7 @@ class Export:
         self._overflowed = 0
         self._failing = False
         self._closed = False
-        # It has its say at each batch that fails; ours is said once, and here.
+        # The SDK logs each failed batch; the warning here is written once.
         self._silenced = logging.getLogger("opentelemetry")
         self._level = self._silenced.level
         self._silenced.setLevel(logging.CRITICAL + 1)
@@ -67,7 +67,7 @@ class Export:
 
     @property
     def waiting(self) -> int:
-        """Spans that no batch has taken yet."""
+        """Number of spans that are not in a batch yet."""
         return self._put - self._exporter.taken
 
     @property
@@ -75,7 +75,7 @@ class Export:
         return self._failed + self._overflowed
 
     def admits(self, count: int) -> bool:
-        """Whether there is room for so many spans; if not, they are counted as lost."""
+        """Whether there is room for ``count`` spans; if not, counts them as lost."""
         if self.waiting + count <= self._room:
             return True
         self._overflowed += count
@@ -83,26 +83,26 @@ class Export:
         return False
 
     def put(self, spans: Sequence[ReadableSpan]) -> None:
-        """They go out with the next batch. ``admits`` them, or the SDK may drop others."""
+        """Queue spans for the next batch. Call ``admits`` before, or the SDK may drop others."""
         self._put += len(spans)
         for span in spans:
             self._processor.on_end(span)
 
     async def close(self) -> None:
-        """Send what waits; what is not sent within ``FLUSH`` seconds is lost."""
+        """Send what is queued; what is not sent within ``FLUSH`` seconds is lost."""
         over = asyncio.Event()
-        # No executor: the interpreter would wait for its threads at the end, however long the collector takes.
+        # Not an executor: the interpreter would wait for its threads at exit, however slow the collector is.
         Thread(target=self._shut_down, args=(over,), name="traces-flush", daemon=True).start()
         try:
             async with asyncio.timeout(FLUSH):
                 await over.wait()
         except TimeoutError:
-            self._exporter.shutdown()  # whatever still waits fails at once
+            self._exporter.shutdown()  # fails what is still queued
         self._closed = True
         self._silenced.setLevel(self._level)
         self._failed = self._put - self._delivered
         if self.lost:
-            self._warn("Spans were lost: the collector did not take them.", spans=self.lost)
+            self._warn("Spans were lost: the collector did not accept them.", spans=self.lost)
 
     def _shut_down(self, over: asyncio.Event) -> None:
         self._processor.shutdown()
@@ -114,11 +114,11 @@ class Export:
     def _on_loop(self, call: Callable[[], None]) -> None:
         try:
             self._loop.call_soon_threadsafe(call)
-        except RuntimeError:  # it is closed, and nobody listens any more
+        except RuntimeError:  # the loop has been closed
             pass
 
     def _ended(self, count: int, delivered: bool) -> None:
-        """A batch has come to its end."""
+        """Record the result of a batch."""
         if self._closed:
             return
         if not delivered:
@@ -126,19 +126,19 @@ class Export:
             self._fails()
             return
         self._delivered += count
-        # Under steady overload batches go out between losses; that is not over before there is room again.
+        # During steady overload, some batches succeed between losses. Wait until half of the queue is free.
         if self._failing and self.waiting <= self._room // 2:
             self._failing = False
-            self._info("The collector takes spans again.", lost=self.lost)
+            self._info("The collector accepts spans again.", lost=self.lost)
 
     def _fails(self) -> None:
         if not self._failing:
             self._failing = True
-            self._warn("The collector does not take the spans; they are dropped.", waiting=self.waiting)
+            self._warn("The collector does not accept spans; they are dropped.", waiting=self.waiting)
 
 
 class _Counted(SpanExporter):
-    """Tells how each batch of another exporter ended, in the SDK's thread."""
+    """Reports the result of each batch of another exporter, in the SDK's thread."""
 
     def __init__(self, exporter: SpanExporter, ended: Callable[[int, bool], None]) -> None:
         self._exporter = exporter
@@ -152,7 +152,7 @@ class _Counted(SpanExporter):
         try:
             result = self._exporter.export(batch)
         except Exception:
-            # Whatever it is: it must neither end the thread nor be told without its count.
+            # No exception may end the thread or skip the count.
             result = SpanExportResult.FAILURE
         self._ended(len(batch), result is SpanExportResult.SUCCESS)
         return result

@@ -1,12 +1,11 @@
-"""The metrics as text, written in slices of bounded work, so that a scrape never holds the loop for long.
+"""The metrics as text, rendered in slices, so that a scrape never blocks the loop for long.
 
-``prometheus_async.aio.web.server_stats`` and prometheus_client's handlers cannot serve here: both format
-the whole registry in one call, 7 us a sample (13 us as OpenMetrics), so that 500 label sets in each of
-three histograms hold every stream for 200 ms. The lines of our own families are therefore put together
-here, at less than a tenth of that; prometheus_client formats what lives in its own registry.
+``prometheus_async.aio.web.server_stats`` and the handlers of prometheus_client format the whole registry in one call,
+with 7 us per sample (13 us as OpenMetrics): 500 label sets in each of three histograms would block every stream for
+200 ms. So our own families are formatted here, ten times as fast. prometheus_client formats its own registry.
 
 Formats: https://prometheus.io/docs/instrumenting/exposition_formats/ and
-https://prometheus.io/docs/specs/om/open_metrics_spec/ (the sample lines are the same in both).
+https://prometheus.io/docs/specs/om/open_metrics_spec/ (sample lines are the same in both).
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from proxy.observe.family import Count, Family, HistogramCell
 from proxy.observe.metrics import Metrics
 
-# Lines formatted before the loop gets its turn: about 0.2 ms.
+# Lines formatted before control returns to the loop: about 0.2 ms.
 SLICE = 500
 
 
 async def render(metrics: Metrics, accept: str | None) -> tuple[bytes, str]:
-    """The body of a scrape and its content type: OpenMetrics 1.0 where ``accept`` names it, else text 0.0.4.
+    """The body of a scrape and its content type: OpenMetrics 1.0 if ``accept`` names it, else text 0.0.4.
 
-    The counters move on between two slices; each histogram is consistent in itself.
+    Counters may change between slices; each histogram is consistent.
     """
     return await time(metrics.scrape_seconds, _render(metrics, accept or ""))
 
@@ -42,8 +41,8 @@ async def _render(metrics: Metrics, accept: str) -> tuple[bytes, str]:
     for piece in slices(metrics, openmetrics_names=wants_openmetrics):
         written.append(piece)
         await asyncio.sleep(0)
-    # In a thread, because counting our open files takes the kernel 7 ms where they are 10,000 (the
-    # interpreter's lock is released meanwhile). Few samples, and they end with OpenMetrics' "# EOF".
+    # In a thread, because counting 10,000 open files takes the kernel 7 ms (without the GIL). These are few samples,
+    # and end with OpenMetrics' "# EOF".
     generate = openmetrics.generate_latest if wants_openmetrics else generate_latest
     written.append(await asyncio.to_thread(generate, metrics.registry))
     content_type = openmetrics.CONTENT_TYPE_LATEST if wants_openmetrics else CONTENT_TYPE_PLAIN_0_0_4
@@ -51,9 +50,9 @@ async def _render(metrics: Metrics, accept: str) -> tuple[bytes, str]:
 
 
 def slices(metrics: Metrics, *, openmetrics_names: bool) -> Iterator[bytes]:
-    """The text of our own families, at most ``SLICE`` lines at a time; a cell is never divided.
+    """Text of our own families, at most ``SLICE`` lines at a time. Lines of a cell stay together.
 
-    First comes an empty one for each portion of the deployments that were looked at.
+    First yields empty slices while breakers are sampled.
     """
     for _ in metrics.gather():
         yield b""
@@ -68,7 +67,7 @@ def slices(metrics: Metrics, *, openmetrics_names: bool) -> Iterator[bytes]:
 
 
 def _pieces(family: Family[Count] | Family[HistogramCell], openmetrics_names: bool) -> Iterator[list[str]]:
-    """The lines of the family's head, then of each cell that is there now (more may come between slices)."""
+    """The head of a family, then the lines of each cell that exists now."""
     name = family.name.removesuffix("_total") if openmetrics_names else family.name
     yield [f"# HELP {name} {family.documentation}\n", f"# TYPE {name} {family.kind}\n"]
     cells: list[tuple[tuple[str, ...], Count | HistogramCell]] = [*family.cells.items()]

@@ -1,4 +1,4 @@
-"""What can be told of an exchange only once it has ended."""
+"""Figures of an exchange that has ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from proxy.exchange import Attempt, Exchange
 
 
 def streamed_tokens(exchange: Exchange) -> int:
-    """How many tokens a stream carried, as far as can be known; of one that does not tell, its events.
+    """Tokens in a stream, as far as known; without usage, the number of events.
 
-    Reasoning is billed, but not every provider streams it: there are no more tokens in a stream than events, unless
-    the visible ones alone are more.
+    Reasoning is billed, but not always streamed. So the result is at most the number of events, unless the output
+    without reasoning is more.
     """
     usage = exchange.usage
     if usage is not None and usage.details is not UNSET:
@@ -25,9 +25,9 @@ def streamed_tokens(exchange: Exchange) -> int:
 
 
 def generated(exchange: Exchange) -> int | None:
-    """Tokens of the answer, reasoning included; of a stream that does not say, its events, which are mostly one each.
+    """Output tokens, including reasoning; without usage, the number of events, most of which are one token.
 
-    ``None``: not known.
+    ``None``: unknown.
     """
     usage = exchange.usage
     if usage is not None and usage.details is not UNSET:
@@ -38,10 +38,10 @@ def generated(exchange: Exchange) -> int | None:
 
 
 def own_share(exchange: Exchange, attempts: Sequence[Attempt]) -> float:
-    """Seconds; ``attempts`` are the exchange's, one at least.
+    """Seconds that the gateway added; ``attempts`` are the exchange's, at least one.
 
-    While an attempt runs, or a retry waits, it is the provider's; of a stream only what comes before its first content
-    is known. A client that is slow to send its request, or to take its answer, counts as us.
+    Time within attempts and retry delays is not counted. Of a stream, only the time before its first content is known.
+    Time that a slow client takes to send or receive is counted.
     """
     share = attempts[0].began - exchange.began
     if exchange.first_content is None and (end := exchange.ended) is not None:

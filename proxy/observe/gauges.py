@@ -1,6 +1,6 @@
-"""What the metrics tell of the moment: made anew for each scrape, from those who know.
+"""Metrics of the present state, made for each scrape.
 
-The breakers of 10,000 deployments take milliseconds to look at, so that this is done in portions.
+Sampling the breakers of 10,000 deployments takes milliseconds, so it is done in portions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PORTION: Final = 500  # deployments: some 0.3 ms
 
 
 class BreakerSample(NamedTuple):
-    """How a deployment's breaker stands. ``deployment`` is its id, ``model`` the upstream's name for what it serves."""
+    """State of a deployment's breaker. ``deployment``: its ID; ``model``: upstream model name."""
 
     deployment: str
     provider: str
@@ -29,13 +29,14 @@ _Row = dict[State, Count]
 
 
 def breaker_states(standing: Iterable[BreakerSample], most: int) -> Generator[None, None, Family[Count]]:
-    """A cell for each state of each deployment, 1 for the one that it is in; yields after every ``PORTION``.
+    """A cell for each state of each deployment: 1 for its present state. Yields after every ``PORTION``.
 
-    The first ``most`` have cells of their own, the others are counted together; so are those of the same labels.
+    The first ``most`` deployments have cells of their own; the others, and those with the same labels, are counted
+    together.
     """
     labels = ("deployment", "provider", "model", "state")
-    told = "Deployments whose circuit breaker is in this state: 0 or 1, and a number for those under other."
-    family = Family("circuit_breaker_state", "gauge", told, labels, Count, bound=(most + 1) * len(STATES))
+    documentation = "Deployments whose circuit breaker is in this state: 0 or 1; for other, their number."
+    family = Family("circuit_breaker_state", "gauge", documentation, labels, Count, bound=(most + 1) * len(STATES))
     rows: dict[tuple[str, str, str], _Row] = {}
     for number, (deployment, provider, model, state) in enumerate(standing, 1):
         key = deployment, provider, model
@@ -59,27 +60,27 @@ def _entered(key: tuple[str, str, str], rows: dict[tuple[str, str, str], _Row], 
 
 
 def components_up(components: Mapping[str, bool], bound: int) -> Family[Count]:
-    told = "Whether what the gateway leans on (limiter, database, breakers) can be reached."
-    family = Family("gateway_component_up", "gauge", told, ("component",), Count, bound=bound)
+    documentation = "Whether a component (limiter, database, breakers) can be reached."
+    family = Family("gateway_component_up", "gauge", documentation, ("component",), Count, bound=bound)
     for name, up in components.items():
         family.cell(name).value = int(up)
     return family
 
 
 def open_connections(by_provider: Mapping[str, int], bound: int) -> Family[Count]:
-    told = "Open connections to providers, busy or kept alive."
-    family = Family("llm_upstream_connections", "gauge", told, ("provider",), Count, bound=bound)
+    documentation = "Open connections to providers, busy or kept alive."
+    family = Family("llm_upstream_connections", "gauge", documentation, ("provider",), Count, bound=bound)
     for provider, count in by_provider.items():
         family.cell(provider).value += count
     return family
 
 
 def lag(loop: Lag) -> Iterator[Family[Count]]:
-    """How late the loop was last, and at most since somebody asked before."""
-    yield single("gateway_event_loop_lag_seconds", "gauge", "How late the event loop came to its timer.", loop.last)
+    """The lag of the event loop: the latest, and the highest since the previous scrape."""
+    yield single("gateway_event_loop_lag_seconds", "gauge", "How late the event loop's last timer ran.", loop.last)
     yield single(
         "gateway_event_loop_lag_max_seconds",
         "gauge",
-        "The latest that the event loop came to its timer since the scrape before.",
+        "How late the event loop's timers ran at most since the previous scrape.",
         loop.taken(),
     )

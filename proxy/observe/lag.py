@@ -1,4 +1,4 @@
-"""How late the event loop comes to what is due: what every request and every token waits for as well."""
+"""Lag of the event loop: how late its timers run. Every request and token waits as long."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Handle(Protocol):
 
 
 class Lag:
-    """``last`` is how late the latest tick came, ``worst`` the latest of all since ``taken``; seconds.
+    """``last``: lag of the latest tick; ``worst``: the highest since ``taken``; in seconds.
 
-    ``call_later`` is the loop's. ``now`` is no clock of the loop, which goes in steps of a millisecond and stands still
-    while a callback runs.
+    ``call_later`` is the loop's. ``now`` must not be the loop's clock, which has steps of a millisecond and stands
+    still during callbacks.
     """
 
     def __init__(self, call_later: Callable[[float, Callable[[], None]], Handle], now: Callable[[], float]) -> None:
@@ -40,7 +40,7 @@ class Lag:
             self._timer = None
 
     def taken(self) -> float:
-        """``worst``, which begins anew: each scrape tells of the time since the one before."""
+        """Return and reset ``worst``. Called once per scrape."""
         worst = max(self.worst, self.last)
         self.worst = 0.0
         return worst

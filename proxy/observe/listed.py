@@ -1,6 +1,6 @@
-"""Which of the models that providers list themselves become labels of metrics: the first that are used, up to a bound.
+"""Which models from fetched model lists become labels of metrics: those used first, up to a bound.
 
-Clients choose which are used, so the bound leaves room for the models of the configuration.
+Clients decide which are used, so the bound leaves room for configured models.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class ListedModels:
-    """``pair in listed``: whether this (provider, model) is a label. ``most`` bounds how many ever are."""
+    """``pair in listed``: whether this (provider, model) is a label. At most ``most`` ever are."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -22,5 +22,5 @@ class ListedModels:
         return pair in self._labels
 
     def know(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """These are listed now; what is a label stays one."""
+        """Set the models that are listed now. Existing labels stay."""
         self._pairs = frozenset(pairs)

@@ -1,6 +1,6 @@
-"""One line per exchange, and the few words around it: JSON for collectors, readable text for a terminal.
+"""The log: one line per exchange, and messages. JSON for collectors, or readable text for terminals.
 
-What clients and providers wrote (names, codes, details) is bounded in length and cannot begin a new line.
+Text from clients and providers (names, codes, details) is truncated and cannot contain a line break.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Level = Literal["debug", "info", "warning", "error"]
 
 RANKS: dict[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-# Characters kept of a name and of a text that others wrote.
+# Most characters of a text from others.
 TEXT = 4096
 
-# Seconds: longer no callback holds the loop.
-HELD = 60.0
+# Seconds; no callback blocks the loop longer.
+LONGEST_CALLBACK = 60.0
 
-# C0, C1 and the characters that end a line or turn the direction of the text in a terminal.
+# C0, C1, and characters that end a line or change the direction of text in a terminal.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# A third of what it costs to format one.
+# Three times as fast as formatting.
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
 class Line(msgspec.Struct, gc=False):
-    """An exchange as it is logged. ``None`` is not known; times are milliseconds."""
+    """The log line of an exchange. ``None``: unknown; times are milliseconds."""
 
     time: str
     level: Level
@@ -67,10 +67,10 @@ class Line(msgspec.Struct, gc=False):
 
 
 class Log:
-    """Lines of at least ``level`` to ``stream``; ``now`` is the wall clock in seconds.
+    """Writes lines of at least ``level`` to ``stream``. ``now`` is the wall clock in seconds.
 
-    No method raises or waits, whatever became of the stream. ``catch_up`` is called before any other line is taken, the
-    level or what is hidden changes: whoever gathers exchanges hands over those that have ended.
+    No method raises or waits, even if the stream is gone. ``catch_up`` is called before any other line is written, and
+    before the level or the secrets change: observers flush their batch of exchanges there.
     """
 
     def __init__(self, stream: BinaryIO, level: Level, *, readable: bool, now: Callable[[], float] = time.time) -> None:
@@ -86,23 +86,23 @@ class Log:
         self.catch_up: Callable[[], None] = _nothing
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Gather lines on this loop, by whose clock exchanges end; ``None``: write each at once, as of now."""
+        """Batch lines on this loop, whose clock the exchanges use; ``None``: write each line at once."""
         self.catch_up()
         self._loop = loop
         self._sink.attach(loop)
 
     def admit(self, level: Level) -> None:
-        """From now on lines of at least ``level``."""
+        """Set the level."""
         self.catch_up()
         self._rank = RANKS[level]
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """From now on these, and only these, are struck out of messages, details and fields."""
+        """Set the secrets to mask in messages, details and fields."""
         self.catch_up()
         self._mask = Mask(secrets)
 
     def exchanges(self, ended: Sequence[Exchange]) -> None:
-        """A line for each exchange that was settled, and with the moment at which it ended; all in one write."""
+        """Write a line for each settled exchange, with the time of its end; all in one write."""
         rank = self._rank
         if rank > RANKS["info"]:
             ended = [exchange for exchange in ended if RANKS[_level(exchange)] >= rank]
@@ -112,7 +112,7 @@ class Log:
             self._sink.write(self._encoded(lines))
 
     def _stamps(self, ended: Sequence[Exchange]) -> Iterable[str]:
-        """When each of them ended; without a loop, by whose clock they did, that is now."""
+        """The end of each exchange as wall time; without a loop, the present time."""
         wall = self._now()
         if self._loop is None:
             return repeat(self._stamp(wall))
@@ -126,7 +126,7 @@ class Log:
         if len(model) + len(asked) > NAME:
             model, asked = truncate(model), truncate(asked)
         usual = outcome == "ok" and len(exchange.attempts) < 2
-        # By position: a call with 22 names costs as much again.
+        # By position, since 22 keyword arguments would double the cost.
         return Line(
             stamp,
             "info" if usual else _level(exchange),
@@ -175,19 +175,19 @@ class Log:
         self.write("error", message, fields)
 
     def write(self, level: Level, message: str, fields: dict[str, object]) -> None:
-        """One line of ``message``; ``fields`` may hold anything, what JSON does not know becomes text."""
+        """Write a message. Values of ``fields`` that JSON does not support become text."""
         if RANKS[level] >= self._rank:
             self.catch_up()
             plain = {key: self._plain(value) for key, value in fields.items()}
             self._sink.put(self._line(level, self._text(message), plain))
 
     def flush(self, timeout: float = 0.0) -> None:
-        """Write what is pending; at the stop, a slow reader is waited for at most ``timeout`` seconds."""
+        """Write what is queued. Waits at most ``timeout`` seconds for a slow reader, for the shutdown."""
         self.catch_up()
         self._sink.flush(timeout)
 
     def _notice(self, dropped: int) -> bytes:
-        return self._line("warning", "Log lines were lost because nobody took them.", {"lines": dropped})
+        return self._line("warning", "Log lines were lost because the output was blocked.", {"lines": dropped})
 
     def _line(self, level: Level, message: str, fields: dict[str, object]) -> bytes:
         stamp = self._stamp(self._now())
@@ -195,7 +195,7 @@ class Log:
             words = [message, *(f"{key}={value}" for key, value in fields.items())]
             return _readable(stamp, level, "  ".join(words))
         own: dict[str, object] = {"time": stamp, "level": level, "event": "log", "message": message}
-        return self._encode({**own, **fields, **own})  # ours come first, and win
+        return self._encode({**own, **fields, **own})  # our fields come first and take precedence
 
     def _stamp(self, moment: float) -> str:
         """RFC 3339, UTC, milliseconds. The date is formatted once per second."""
@@ -209,11 +209,11 @@ class Log:
         try:
             return self._encoder.encode(line) + b"\n"
         except UnicodeEncodeError:
-            # aiohttp decodes stray bytes of a request to lone surrogates, which JSON cannot hold.
+            # aiohttp decodes invalid bytes of a request to lone surrogates, which JSON cannot represent.
             return self._encoder.encode(_without_surrogates(msgspec.to_builtins(line))) + b"\n"
 
     def _text(self, text: str) -> str:
-        # Masked before it is cut, so that no half of a secret stays at the end.
+        # Masked before it is truncated, so that no part of a secret remains.
         masked = self._mask(text[: 2 * TEXT])
         return truncate(masked, TEXT)
 
@@ -230,7 +230,7 @@ class Log:
 
 
 def _level(exchange: Exchange) -> Level:
-    """A warning where the gateway or a provider failed; what clients did wrong or broke off is no news."""
+    """``warning`` if the gateway or a provider failed; errors and disconnects of clients are ``info``."""
     if exchange.outcome in ("damaged", "broken", "cancelled"):
         return "warning"
     if exchange.outcome == "error" and not 400 <= exchange.status < 500:
@@ -239,13 +239,13 @@ def _level(exchange: Exchange) -> Level:
 
 
 def _failures(exchange: Exchange) -> list[str] | UnsetType:
-    """What was tried in vain, in order."""
+    """Failed attempts, in order."""
     found = [f"{attempt.deployment.label} {attempt.failure}" for attempt in exchange.attempts if attempt.failure]
     return found or UNSET
 
 
 def _named(caller: str) -> str | UnsetType:
-    """Who asked, beyond the address: a key's id, a token's subject, or the name that a client gave itself."""
+    """The client's ID beyond its address: of a key, a token's subject, or a name from a header."""
     return UNSET if caller[:8] == "address:" else truncate(caller)
 
 
@@ -287,11 +287,11 @@ def _without_surrogates(value: object) -> object:
 
 
 def _running(loop: asyncio.AbstractEventLoop) -> float:
-    """The loop's clock, as it would be now: uvloop's stands still in each turn, however long callbacks hold it."""
+    """The loop's clock at this moment. uvloop's clock stands still during an iteration."""
     stands, runs = loop.time(), time.monotonic()
-    # Where theirs is another clock than ours, it counts as it is.
-    return runs if 0.0 <= runs - stands < HELD else stands
+    # A large difference means that the loop uses another clock.
+    return runs if 0.0 <= runs - stands < LONGEST_CALLBACK else stands
 
 
 def _nothing() -> None:
-    """Nobody gathers."""
+    """Default of ``catch_up``."""

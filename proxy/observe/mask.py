@@ -1,4 +1,4 @@
-"""Configured secrets, struck out of whatever is logged."""
+"""Masking of configured secrets in logs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-# Keys like "none" or "x", given to local servers that want any, must not strike out half the log.
+# Dummy keys such as "none" or "x", for local servers that require one, must not mask half of the log.
 SHORTEST = 6
 
 _SCHEME = re.compile(r"(?:Bearer|Basic|Token)\s+", re.IGNORECASE)
 
 
 class Mask:
-    """Replaces every one of ``secrets`` (keys, header values, passwords) by ``***``.
+    """Replaces all ``secrets`` (keys, header values, passwords) by ``***``.
 
-    Also found: the secret within a URL, and the credential of a header value without its scheme.
+    Also matches a secret percent-encoded in a URL, and the credential of a header value without its scheme.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         bare = {form for secret in secrets for form in (secret, _SCHEME.sub("", secret, count=1))}
         forms = {form for text in bare if len(text) >= SHORTEST for form in (text, quote(text, safe=""))}
-        # Longest first: a secret that begins with another one must go as a whole.
+        # Longest first: a secret that begins with another one must be masked as a whole.
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 

@@ -1,7 +1,7 @@
-"""Unexpected errors on their way to Sentry (the extra ``sentry``): where they happened, never what was in the request.
+"""Reporting unexpected errors to Sentry (extra ``sentry``), without content of requests.
 
-Of an exception go its type, its frames and the lines of our source; not its text, which may quote the request, and no
-variables. Nothing of the SDK's own is installed anywhere: it neither patches nor listens.
+Of an exception, only its type, frames and lines of our source are sent: not its text, which may quote the request, and
+no variables. No integration of the SDK is installed.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
     from sentry_sdk import Client
 
 FLUSH: Final = 2.0  # seconds at the stop
-# A report costs milliseconds of the loop, and a hundred of the same tell nothing more.
+# A report takes milliseconds of the loop, and a hundred equal ones add nothing.
 EVERY: Final = 60.0  # seconds between two reports of one place
-PLACES: Final = 100  # that are remembered
-_OWN: Final = ("sentry_sdk", "urllib3")  # loggers of the way to Sentry: it must not report itself
+MOST_PLACES: Final = 100
+_OWN: Final = ("sentry_sdk", "urllib3")  # loggers of the reporting itself
 
 
 class Sentry:
-    """``report`` may be called in any thread and never raises; ``now`` is a clock in seconds.
+    """``report`` is thread-safe and never raises. ``now`` is a clock in seconds.
 
-    ``listen`` has it report, until it is closed, what is logged with its exception: lost tasks, failing callbacks.
+    ``listen`` also reports exceptions that are logged (lost tasks, failing callbacks), until ``close``.
     """
 
     def __init__(self, client: Client, now: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._now = now
         self._lock = Lock()
-        self._rests: dict[str, float] = {}  # until when a place is not reported again
-        self._passed_over: dict[str, int] = {}  # how often it was not
+        self._suppressed_until: dict[str, float] = {}  # by place
+        self._suppressed: dict[str, int] = {}  # number of suppressed reports by place
         self._handler = _Handler(self)
 
     def __repr__(self) -> str:
-        return f"<Sentry {len(self._rests)} places>"
+        return f"<Sentry {len(self._suppressed_until)} places>"
 
     def report(self, error: BaseException, request_id: str = "") -> None:
-        """Tell of an error that nobody expected, unless its place was told of a moment ago."""
+        """Report an unexpected error, unless its place was reported recently."""
         where = place(error)
         passed_over = self._turn(where)
         if passed_over is None:
@@ -63,7 +63,7 @@ class Sentry:
         logging.getLogger().addHandler(self._handler)
 
     async def close(self) -> None:
-        """Send what waits, for at most ``FLUSH`` seconds."""
+        """Send what is queued, within ``FLUSH`` seconds."""
         logging.getLogger().removeHandler(self._handler)
         loop, over = asyncio.get_running_loop(), asyncio.Event()
 
@@ -71,7 +71,7 @@ class Sentry:
             self._client.close(timeout=FLUSH)
             try:
                 loop.call_soon_threadsafe(over.set)
-            except RuntimeError:  # the loop was closed meanwhile
+            except RuntimeError:  # the loop has been closed
                 pass
 
         Thread(target=close, name="sentry-flush", daemon=True).start()
@@ -82,17 +82,17 @@ class Sentry:
             pass
 
     def _turn(self, where: str) -> int | None:
-        """How many reports of this place were passed over since the last; ``None``: this one is, too."""
+        """Number of suppressed reports of this place since the last one; ``None``: suppress this one as well."""
         with self._lock:
             now = self._now()
-            if now < self._rests.get(where, now):
-                self._passed_over[where] = self._passed_over.get(where, 0) + 1
+            if now < self._suppressed_until.get(where, now):
+                self._suppressed[where] = self._suppressed.get(where, 0) + 1
                 return None
-            if len(self._rests) >= PLACES:
-                self._rests.clear()
-                self._passed_over.clear()
-            self._rests[where] = now + EVERY
-            return self._passed_over.pop(where, 0)
+            if len(self._suppressed_until) >= MOST_PLACES:
+                self._suppressed_until.clear()
+                self._suppressed.clear()
+            self._suppressed_until[where] = now + EVERY
+            return self._suppressed.pop(where, 0)
 
 
 class _Handler(logging.Handler):
@@ -107,9 +107,9 @@ class _Handler(logging.Handler):
 
 
 def opened(settings: Settings, environ: Mapping[str, str], *, version: str) -> Sentry:
-    """It listens from now on, and reports through the proxy that ``environ`` names for the DSN.
+    """A reporter that listens, and uses the proxy that ``environ`` names for the DSN.
 
-    Raises ConfigError where the extra is not installed, or the DSN is none.
+    Raises ConfigError if the extra is not installed or the DSN is invalid.
     """
     try:
         from sentry_sdk import Client
@@ -136,8 +136,8 @@ def opened(settings: Settings, environ: Mapping[str, str], *, version: str) -> S
             spotlight=False,
             before_send=_without_text,
         )
-    except (BadDsn, ValueError):  # whose text quotes it
-        raise ConfigError(["observe.sentry.dsn: is no valid DSN"]) from None
+    except (BadDsn, ValueError):  # their text quotes the DSN
+        raise ConfigError(["observe.sentry.dsn: is not a valid DSN"]) from None
     sentry = Sentry(client)
     sentry.listen()
     return sentry
@@ -152,7 +152,7 @@ def _send(client: Client, error: BaseException, tags: dict[str, str]) -> None:
 
 
 def _without_text(event: Any, hint: Any) -> Any:
-    """Of an exception, and of those that led to it, all but what it says."""
+    """Remove the texts of an exception and of its causes."""
     for value in event.get("exception", {}).get("values", ()):
         value["value"] = ""
         value.pop("mechanism", None)

@@ -1,4 +1,4 @@
-"""Lines on their way to standard output, which may be slow, blocked or gone without a client noticing."""
+"""Writing log lines to standard output, which may be slow, blocked or closed, without delaying requests."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-# About 2,000 lines: two seconds of a busy gateway whose log nobody reads.
+# About 2,000 lines, two seconds of a busy gateway with a blocked output.
 LIMIT = 1 << 20
-# A pipe or a terminal that reports itself writable takes this much without blocking, and in one piece even
-# where several processes share it (POSIX, write(2)).
+# A writable pipe or terminal accepts this much without blocking, and atomically even if several processes share it
+# (POSIX, write(2)).
 PIECE = select.PIPE_BUF
-# Lines wait this long (seconds) for company: on some machines one write costs as much as the line itself.
+# Seconds that lines are batched: on some machines one write costs as much as formatting the line.
 GATHER = 0.02
 
 
 class LogSink:
-    """Gathers lines and writes them every ``GATHER`` seconds, at once as long as no loop is attached.
+    """Batches lines and writes them every ``GATHER`` seconds; at once if no loop is attached.
 
-    It never waits and never raises. What exceeds ``LIMIT`` while the stream is blocked, or cannot be
-    written, is counted, and ``notice(count)`` is written as soon as the stream takes bytes again.
+    Never waits and never raises. Lines beyond ``LIMIT`` while the stream is blocked, and lines that cannot be written,
+    are counted. ``notice(count)`` is written as soon as the stream accepts bytes again.
     """
 
     def __init__(self, stream: BinaryIO, notice: Callable[[int], bytes]) -> None:
@@ -32,27 +32,27 @@ class LogSink:
         self._notice = notice
         self._pending = bytearray()
         self._dropped = 0
-        self._told = 0  # lines that a notice among the pending ones tells about
+        self._noticed = 0  # lost lines that a queued notice reports
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        # Warnings of the standard library may come from any thread, and from a finalizer within put().
+        # Warnings of the standard library come from any thread, and from finalizers during put().
         self._lock = threading.RLock()
         self._fd = _descriptor(stream)
         self._poll: select.poll | None = None
         if self._fd is not None and not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            # Not O_NONBLOCK: that flag belongs to the open file, which we share with whoever started us.
+            # Not O_NONBLOCK, since that flag would also apply to the parent process, which shares the open file.
             self._poll = select.poll()
             self._poll.register(self._fd, select.POLLOUT)
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Gather on this loop, which runs in the calling thread, from now on; ``None``: no more."""
-        # Asking for the running loop with every line would cost a getpid() each time.
+        """Batch on this loop, which runs in the calling thread; ``None``: stop batching."""
+        # Kept, because asyncio.get_running_loop() calls getpid() each time.
         self._loop = loop
         self._thread = threading.get_ident()
 
     def put(self, line: bytes) -> None:
-        """Take one line, its newline included."""
+        """Queue one line, including its newline."""
         with self._lock:
             if len(self._pending) + len(line) > LIMIT:
                 self._dropped += 1
@@ -65,7 +65,7 @@ class LogSink:
                 self._schedule(loop)
 
     def write(self, lines: bytes) -> None:
-        """Take lines that have been gathered elsewhere, and write at once what is pending. In the loop's thread."""
+        """Write a batch of lines at once, with what is queued. Call it in the loop's thread."""
         with self._lock:
             if len(self._pending) + len(lines) <= LIMIT:
                 self._pending += lines
@@ -77,7 +77,7 @@ class LogSink:
                 self._schedule(self._loop)
 
     def flush(self, timeout: float = 0.0) -> None:
-        """Write what is pending; a blocked stream is waited for at most ``timeout`` seconds (at the stop)."""
+        """Write what is queued; waits at most ``timeout`` seconds for a blocked stream, for the shutdown."""
         with self._lock:
             deadline = time.monotonic() + timeout
             while self._pending or self._dropped:
@@ -85,18 +85,18 @@ class LogSink:
                     return
                 if not self._pending:
                     self._pending += self._notice(self._dropped)
-                    self._told, self._dropped = self._dropped, 0
+                    self._noticed, self._dropped = self._dropped, 0
                 try:
                     del self._pending[: self._write()]
                 except BlockingIOError:
                     return
-                except (OSError, ValueError):  # the reader left, the disk is full, the stream was closed
-                    self._dropped += self._pending.count(b"\n") + max(0, self._told - 1)
-                    self._told = 0
+                except (OSError, ValueError):  # the reader is gone, the disk is full, or the stream is closed
+                    self._dropped += self._pending.count(b"\n") + max(0, self._noticed - 1)
+                    self._noticed = 0
                     self._pending.clear()
                     return
                 if not self._pending:
-                    self._told = 0
+                    self._noticed = 0
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled:

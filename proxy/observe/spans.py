@@ -1,7 +1,7 @@
-"""The spans of an exchange as OpenTelemetry's SDK exports them: one for it, one for each attempt.
+"""Spans of an exchange for OpenTelemetry's exporter: one for the exchange, one for each attempt.
 
-They are made whole, of moments that have passed: starting and ending them would cost 25 us each, this costs 3. The
-SDK's own exporter takes them as it takes its own, through nothing but their public attributes.
+They are built after the exchange, from recorded times: starting and ending spans would cost 25 us each, this costs 3.
+Only public attributes of the SDK are used.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from proxy.exchange import Attempt, Exchange
-from proxy.observe.conventions import blamed, is_failure, model_of, of_exchange, of_trial, operation_of, text_of
+from proxy.observe.conventions import blamed, is_failure, model_of, of_attempt, of_exchange, operation_of, text_of
 from proxy.wire.trace_context import Trace
 
-UNROUTED: Final = "refused request"  # the span's name where it never came to an endpoint
+UNROUTED: Final = "refused request"  # name of the span without an endpoint
 _UNSET: Final = Status(StatusCode.UNSET)
 _FAILED: Final = Status(StatusCode.ERROR)
 
 
 class Spans:
-    """``wall`` is the time in nanoseconds since 1970: what was noted by the loop's clock is put relative to it."""
+    """Builds spans. ``wall``: nanoseconds since 1970, which times of the loop's clock are converted to."""
 
     def __init__(self, service: str, version: str, wall: Callable[[], int] = time.time_ns) -> None:
         self._wall = wall
@@ -36,7 +36,7 @@ class Spans:
         self._scope = InstrumentationScope("sluice", version)
 
     def of(self, exchange: Exchange, trace: Trace) -> list[ReadableSpan]:
-        """The exchange's own first, then one for each attempt; ``exchange`` is settled."""
+        """The span of a settled exchange, then one for each attempt."""
         frame = _Frame(exchange, trace, self._wall())
         return [
             self._exchange(exchange, frame),
@@ -64,7 +64,7 @@ class Spans:
             context=frame.context(attempt.span or frame.trace.new_span()),
             parent=frame.own,
             resource=self._resource,
-            attributes=of_trial(exchange, attempt, frame.operation, model),
+            attributes=of_attempt(exchange, attempt, frame.operation, model),
             events=tuple(_events(attempt, frame)),
             kind=SpanKind.CLIENT,
             status=Status(StatusCode.ERROR, text_of(attempt.reason) or None) if blamed(attempt) else _UNSET,
@@ -75,14 +75,14 @@ class Spans:
 
 
 class _Frame:
-    """What the spans of one exchange share: what was done, in which trace, and which time it was."""
+    """What the spans of one exchange share: operation, trace and time base."""
 
     __slots__ = ("_ended", "_flags", "_id", "_state", "_zero", "operation", "own", "parent", "trace")
 
     def __init__(self, exchange: Exchange, trace: Trace, wall: int) -> None:
         self.operation = operation_of(exchange)
         self._ended = exchange.ended if exchange.ended is not None else exchange.began
-        self._zero = wall - int(self._ended * 1e9)  # it is settled right after its end
+        self._zero = wall - int(self._ended * 1e9)  # exchanges are settled right after their end
         self.trace = trace
         self._id = int(trace.trace_id, 16)
         self._flags = TraceFlags(trace.flags)
@@ -91,7 +91,7 @@ class _Frame:
         self.parent = self.context(trace.parent_id, remote=True) if trace.parent_id else None
 
     def at(self, moment: float | None) -> int:
-        """Nanoseconds since 1970; ``None`` is the end."""
+        """Nanoseconds since 1970; ``None``: the end of the exchange."""
         return self._zero + int((self._ended if moment is None else moment) * 1e9)
 
     def context(self, span_id: str, *, remote: bool = False) -> SpanContext:

@@ -1,8 +1,7 @@
-"""Spans of what the gateway does, for OpenTelemetry: which exchanges are recorded, and the way to the collector.
+"""Tracing with OpenTelemetry: which exchanges are recorded, and where their spans are sent.
 
-Nothing is measured for it: an exchange's spans are made once, when it is settled, from the moments that are noted
-anyway. Only their ids exist before, as every request to a provider names its span. The libraries (the extra ``otel``)
-are imported by ``opened`` alone.
+Spans are built once, when the exchange is settled, from times that are recorded anyway. Only their IDs are made
+before, for the header of upstream requests. The libraries (extra ``otel``) are imported by ``opened``.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ Tell = Callable[..., None]  # a message and the fields of a log line
 
 
 class Tracing:
-    """``begin`` and ``settle`` are called once per exchange and neither wait nor fail.
+    """``begin`` and ``settle`` are called once per exchange. They neither wait nor raise.
 
-    A client that is part of a trace decides whether it is recorded; ``ratio`` of all others are.
+    The trace context of a client decides whether it is recorded; of all other exchanges, ``ratio`` are.
     """
 
     def __init__(self, spans: Spans, export: Export, ratio: float, chance: Random) -> None:
@@ -45,11 +44,11 @@ class Tracing:
 
     @property
     def lost(self) -> int:
-        """Spans that never reached the collector."""
+        """Number of spans that did not reach the collector."""
         return self._export.lost
 
     def begin(self, exchange: Exchange, headers: CIMultiDictProxy[str]) -> None:
-        """Give the exchange its place in a trace, if it is to be recorded; ``headers`` are the client's."""
+        """Set the exchange's trace, if it is recorded; ``headers`` are the client's."""
         parent = trace_context.read(headers.getall("traceparent", ()))
         if parent is not None:
             if parent.sampled:
@@ -59,14 +58,14 @@ class Tracing:
             exchange.trace = Trace.begun(self._chance.getrandbits)
 
     def settle(self, ended: Sequence[Exchange]) -> None:
-        """Queue the spans of settled exchanges that are traced."""
+        """Queue the spans of settled exchanges."""
         for exchange in ended:
             trace = exchange.trace
             if trace is not None and self._export.admits(1 + len(exchange.attempts)):
                 self._export.put(self._spans.of(exchange, trace))
 
     async def close(self) -> None:
-        """Send what waits, as far as that goes within two seconds."""
+        """Send what is queued, within two seconds."""
         await self._export.close()
 
 
@@ -80,9 +79,9 @@ def opened(
     info: Tell,
     chance: Random | None = None,
 ) -> Tracing:
-    """Spans go to ``settings.endpoint`` from now on, through the proxy that ``environ`` names for it.
+    """Tracing to ``settings.endpoint``, through the proxy that ``environ`` names for it.
 
-    Raises ConfigError where the extra is not installed.
+    Raises ConfigError if the extra is not installed.
     """
     export, spans = _libraries()
     collector = export.collector(settings.endpoint, settings.headers, proxy_url(settings.endpoint, environ))

@@ -1,4 +1,4 @@
-"""A bound on text that clients and providers wrote, for logs, traces and the list of requests."""
+"""Truncation of text from clients and providers, for logs, traces and the list of requests."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.usage import Usage
-from proxy.observe.conventions import OPERATIONS, blamed, is_failure, of_exchange, of_trial, operation_of, text_of
+from proxy.observe.conventions import OPERATIONS, blamed, is_failure, of_attempt, of_exchange, operation_of, text_of
 from proxy.routing.endpoints import ENDPOINTS, OPAQUE
 from proxy.routing.routes import MODELS
 from tests.observe.exchanges import attempt_of, refused, settled
@@ -39,7 +39,7 @@ def test_a_stream_that_went_well_has_these_attributes() -> None:
 def test_its_attempt_has_these() -> None:
     attempt = attempt_of(100.0, 103.0)
     attempt.first_content = 100.125
-    assert of_trial(settled(), attempt, "chat", MODEL) == {
+    assert of_attempt(settled(), attempt, "chat", MODEL) == {
         "server.address": "127.0.0.1",
         "server.port": 1,
         "http.response.status_code": 200,
@@ -55,7 +55,7 @@ def test_its_attempt_has_these() -> None:
 def test_an_attempt_that_failed_has_its_own_status_and_kind() -> None:
     attempt = attempt_of(100.0, 101.0, "server_error")
     attempt.status = 503
-    attributes = of_trial(settled(response_model="another"), attempt, "chat", MODEL)
+    attributes = of_attempt(settled(response_model="another"), attempt, "chat", MODEL)
     assert (attributes["http.response.status_code"], attributes["error.type"]) == (503, "server_error")
     assert "gen_ai.response.model" not in attributes
     assert blamed(attempt)
@@ -64,7 +64,7 @@ def test_an_attempt_that_failed_has_its_own_status_and_kind() -> None:
 @pytest.mark.parametrize("kind", ["outrun", "client_gone"])
 def test_an_attempt_that_was_cut_short_is_no_error(kind: str) -> None:
     attempt = attempt_of(100.0, 101.0, kind)
-    attributes = of_trial(settled(), attempt, "chat", MODEL)
+    attributes = of_attempt(settled(), attempt, "chat", MODEL)
     assert attributes["sluice.cut_short"] == kind
     assert "error.type" not in attributes
     assert "http.response.status_code" not in attributes

@@ -93,9 +93,9 @@ async def test_a_full_queue_takes_nothing_more_and_says_so_once() -> None:
             assert not offer(export, 2)
         assert offer(export, 1)
         assert export.lost == 10
-        assert [message for message, _ in told.lines] == ["The collector does not take the spans; they are dropped."]
+        assert [message for message, _ in told.lines] == ["The collector does not accept spans; they are dropped."]
     assert sum(scripted.batches) == 10
-    assert told.lines[-1] == ("Spans were lost: the collector did not take them.", {"spans": 10})
+    assert told.lines[-1] == ("Spans were lost: the collector did not accept them.", {"spans": 10})
 
 
 @pytest.mark.parametrize("result", [SpanExportResult.FAILURE, OSError("no route"), ValueError("not encoded")])
@@ -111,7 +111,7 @@ async def test_failed_batches_are_counted_told_once_and_told_when_it_is_over(res
         scripted.result = SpanExportResult.SUCCESS
         offer(export, BATCH)
         await until(lambda: len(told.lines) == 2, "its return to be told")
-        assert told.lines[1] == ("The collector takes spans again.", {"lost": 2 * BATCH})
+        assert told.lines[1] == ("The collector accepts spans again.", {"lost": 2 * BATCH})
         scripted.result = SpanExportResult.FAILURE
         offer(export, BATCH)
         await until(lambda: len(told.lines) == 3, "the next failure to be told")
@@ -139,7 +139,7 @@ async def test_the_stop_waits_for_a_stuck_collector_only_so_long(monkeypatch: py
     await export.close()
     assert export.lost == 5
     assert scripted.shutdowns == 1
-    assert told.lines == [("Spans were lost: the collector did not take them.", {"spans": 5})]
+    assert told.lines == [("Spans were lost: the collector did not accept them.", {"spans": 5})]
     scripted.open.set()
     await until(lambda: scripted.batches == [5], "the thread to go on")
     assert export.lost == 5  # it has been told

@@ -17,7 +17,7 @@ from aiohttp import web
 from proxy.config.schema import SentrySettings as Settings
 from proxy.errors import ConfigError
 from proxy.observe import sentry as module
-from proxy.observe.sentry import EVERY, PLACES, Sentry, opened
+from proxy.observe.sentry import EVERY, MOST_PLACES, Sentry, opened
 from tests.support.clock import FakeClock
 from tests.support.gateway import Gateway
 from tests.support.upstream import Upstream
@@ -129,9 +129,9 @@ async def test_the_same_place_is_reported_once_a_minute_with_the_count_of_the_ot
 
 async def test_only_so_many_places_are_remembered(server: Server) -> None:
     async with reporting(server, FakeClock()) as sentry:
-        for number in range(3 * PLACES):
+        for number in range(3 * MOST_PLACES):
             sentry._turn(f"place {number}")
-            assert len(sentry._rests) <= PLACES
+            assert len(sentry._suppressed_until) <= MOST_PLACES
 
 
 async def test_what_is_logged_with_an_exception_is_reported_until_the_end(server: Server) -> None:
@@ -214,4 +214,4 @@ def test_a_missing_extra_is_one_sentence_that_names_it(monkeypatch: pytest.Monke
 def test_a_bad_dsn_is_told_without_quoting_it(dsn: str) -> None:
     with pytest.raises(ConfigError) as caught:
         opened(Settings(dsn=dsn), {}, version="1")
-    assert caught.value.mistakes == ["observe.sentry.dsn: is no valid DSN"]
+    assert caught.value.mistakes == ["observe.sentry.dsn: is not a valid DSN"]
