@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from proxy.dispatch.dispatch import Dispatch
     from proxy.exchange import Attempt
     from proxy.relay.body import CollectedAnswer
-    from proxy.relay.upstream_request import Listener
+    from proxy.relay.event_filter import EventHook
     from proxy.responder import Responder
     from proxy.server.outlet import Outlet
 
@@ -43,7 +43,7 @@ class AttemptRun(Struct, eq=False):
     deadline: float  # for the content commit
     pings: bool  # the client waits for a stream, and may be pinged
     race: Race | None = None  # another attempt runs beside
-    listener: Listener | None = None  # gets each event before the client, and may change it
+    event_hook: EventHook | None = None  # gets each event before the client, and may change it
     changes: Mapping[str, bytes | None] | None = None  # more members of the body to replace
     closing_comment: Callable[[], bytes] | None = None  # instead of the responder's
     stream_ended: Callable[[AttemptRun], AttemptFailure | None] | None = None  # instead of ``outcome.streamed``

@@ -37,7 +37,7 @@ class Continuation:
         # A copy: events before the content commit, and those of an attempt that loses a race, do not count.
         outlet = ContinuedOutlet(run.outlet, self._transcript.copy(), continues=bool(text))
         run.outlet = outlet
-        run.listener = outlet.filter_event
+        run.event_hook = outlet.filter_event
         run.closing_comment = lambda: b"" if outlet.keeps else responder.epilogue()
         run.stream_ended = lambda run: self._ended(run, outlet)
         run.keeps_body = True

@@ -7,16 +7,14 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from proxy.client.head import Head
-from proxy.dialects.base import Reader
 from proxy.errors import BrokenAnswer
 from proxy.exchange import Exchange
 from proxy.relay.body import Body
 from proxy.relay.collect import Collector, ErrorCollector
-from proxy.relay.event_filter import EventFilter, EventHook
+from proxy.relay.event_filter import EventFilter
 from proxy.relay.events import EventRelay
 from proxy.relay.pipe import ErrorPipe, Pipe
 from proxy.relay.sniff import Sniffer, may_be_events
-from proxy.relay.upstream_request import Listener
 from proxy.routing.endpoints import OPAQUE, Endpoint
 
 if TYPE_CHECKING:
@@ -95,22 +93,13 @@ def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head
 def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnection) -> EventRelay:
     """What takes the bytes of an event stream."""
     attempt_context = call.upstream_request.attempt_context
-    reader, listener = attempt_context.reader(), attempt_context.listener
-    hook = None if listener is None else _event_hook(listener, reader)
-    outlet, exchange = call.outlet, call.exchange
-    event_filter = EventFilter(pump, outlet, exchange, reader, hook, _redact_of(call), attempt_context.epilogue)
+    outlet, exchange, reader = call.outlet, call.exchange, attempt_context.reader()
+    event_filter = EventFilter(
+        pump, outlet, exchange, reader, attempt_context.event_hook, _redact_of(call), attempt_context.epilogue
+    )
     return EventRelay(pump, connection, outlet, exchange, event_filter)
 
 
 def _redact_of(call: UpstreamCall) -> Callable[[bytes], bytes]:
     """What removes the gateway's credentials from an error."""
     return call.upstream_request.attempt_context.attempt.deployment.provider.redact.body
-
-
-def _event_hook(listener: Listener, reader: Reader) -> EventHook:
-    """An event hook that passes each event to ``listener``."""
-
-    def hook(exchange: Exchange, block: bytes) -> bytes:
-        return listener(block, reader.error is not None)
-
-    return hook

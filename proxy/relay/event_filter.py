@@ -16,7 +16,7 @@ HELD_COMMENTS: Final = 16 * 1024  # bytes of comments that are kept before the f
 HELD_EVENTS: Final = 256 * 1024  # bytes of events without content, after which they count as content
 _LEFT_OUT: Final = (EventKind.NO_DATA, EventKind.MALFORMED, EventKind.USAGE)
 
-EventHook = Callable[[Exchange, bytes], bytes]
+EventHook = Callable[[bytes, bool], bytes]  # an event, and whether the provider sent an error by then
 
 
 class StreamOwner(Protocol):
@@ -161,7 +161,7 @@ class EventFilter:
     def _hooked(self, block: bytes) -> bytes:
         """What the hook made of an event, or the event itself; whether it has an ``id`` is noted."""
         if self._hook is not None:
-            block = self._hook(self._exchange, block)
+            block = self._hook(block, self.reader.error is not None)
         if not self.numbered:
             self.numbered = has_id(block)
         return block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -10,23 +10,23 @@ from msgspec import Struct
 from proxy.config.timeouts import Clocks
 from proxy.dialects.base import Reader
 from proxy.exchange import Attempt
+from proxy.relay.event_filter import EventHook
 
 Segments = Sequence[bytes | memoryview]
-Listener = Callable[[bytes, bool], bytes]
 
 
 class AttemptContext(Protocol):
     """One attempt, as the relay sees it. An answer that comes whole in one read needs nothing of it.
 
     ``deadline``: the moment by which the content commit must have been, whatever the clocks allow. ``pings``: the
-    client of a stream gets comments while it waits. ``listener`` gets each event before the client, and whether the
-    provider sent an error by then; it returns the bytes to forward.
+    client of a stream gets comments while it waits. ``event_hook`` gets each event before the client, and returns the
+    bytes to forward.
     """
 
     attempt: Attempt
     deadline: float
     pings: bool
-    listener: Listener | None
+    event_hook: EventHook | None
 
     @property
     def replayable(self) -> bool:

@@ -134,7 +134,7 @@ class CallRig:
             attempt=SimpleNamespace(deployment=SimpleNamespace(provider=provider)),
             deadline=NEVER,
             pings=pings,
-            listener=None,
+            event_hook=None,
             replayable=replayable,
             clocks=PLAIN,
             ping=self._ping,

@@ -100,7 +100,7 @@ def test_a_stream_that_ends_with_an_error_has_an_epilogue_only_if_events_were_lo
 
 
 def test_a_hook_sees_each_event_and_ends_the_fast_path() -> None:
-    owner = Owner(hook=lambda exchange, block: block.upper())
+    owner = Owner(hook=lambda block, failed: block.upper())
     assert not owner.filter.transparent
     assert forwarded(owner, CONTENT, b": note\n\n") == [CONTENT.upper(), b": note\n\n"]
 

@@ -15,7 +15,6 @@ from proxy.dialects.base import EventKind
 from proxy.dialects.table import CHAT
 from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer, ClockExpired, ConnectionBroken, ErrorInStream, UpstreamAuthFailed, UpstreamFault
-from proxy.exchange import Exchange
 from proxy.relay.event_filter import HELD_COMMENTS, HELD_EVENTS
 from proxy.wire.sse import BOM, MAX_BLOCK
 from tests.support.answers import DONE, USAGE, chat_events, compact, sse
@@ -118,7 +117,7 @@ def test_nothing_is_written_to_a_client_that_disconnected() -> None:
 
 
 def test_no_chunk_goes_past_a_hook() -> None:
-    assert Pump(framed=True, hook=lambda exchange, block: block).feed(ROLE, HELLO).on_frame is None
+    assert Pump(framed=True, hook=lambda block, failed: block).feed(ROLE, HELLO).on_frame is None
 
 
 def test_the_longest_gap_is_between_two_reads_of_content() -> None:
@@ -645,8 +644,8 @@ def test_other_text_outside_of_events_is_ignored(block: bytes) -> None:
 def test_a_hook_sees_every_event_and_may_change_or_drop_it() -> None:
     seen: list[bytes] = []
 
-    def hook(exchange: Exchange, block: bytes) -> bytes:
-        assert exchange.request_id == "id"
+    def hook(block: bytes, failed: bool) -> bytes:
+        assert not failed
         seen.append(block)
         return b"" if block == WORLD else block.replace(b"Hello", b"Howdy")
 
