@@ -32,8 +32,8 @@ class Outbox:
         return f"<Outbox {len(self.waiting)} waiting>"
 
     def post(self, write: Write, data: bytes) -> None:
-        """``write(data)`` in a moment; at once, after all that waits, if it is large or may still change."""
-        if type(data) is not bytes or len(data) > SMALL:
+        """``write(data)`` in a moment; at once, after all that waits, if it is large. Nothing may change ``data``."""
+        if len(data) > SMALL:
             self.flush()
             write(data)
             return

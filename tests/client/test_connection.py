@@ -79,7 +79,7 @@ class RefusingSink(RecordingSink):
 
 
 class Line:
-    """One connection to ``up``; it counts how often its end was told."""
+    """One connection to ``up``; it counts the calls of ``on_lost``."""
 
     def __init__(self, up: Upstream) -> None:
         self.lost = 0
@@ -103,7 +103,7 @@ class Line:
 
     async def __aexit__(self, *_: object) -> None:
         self.connection.abort()
-        await until(lambda: self.lost == 1, "the end of the connection to be told once")
+        await until(lambda: self.lost == 1, "one call of on_lost")
 
     def ask(self, request: bytes = GET, *, no_body: bool = False) -> RecordingSink:
         sink = RecordingSink()
@@ -164,7 +164,7 @@ async def test_a_framed_response_leaves_the_connection_usable(answer: bytes, bod
         length(b"ok", b"Connection: close"),
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
         length(b"ok") + b"surplus",
-        length(b"ok") + length(b"another answer that nobody asked for"),
+        length(b"ok") + length(b"another response without a request"),
         length(b"ok", b"Connection: close") + b"x",
         OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n",
     ],
@@ -182,7 +182,7 @@ async def test_a_response_without_clear_end_is_kept_but_its_connection_is_not(
 async def test_bytes_on_an_idle_connection_close_it() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Line(up) as line:
-        up.on(lambda request: [length(b"ok"), Wait(go), Send(length(b"for somebody else"))])
+        up.on(lambda request: [length(b"ok"), Wait(go), Send(length(b"for another request"))])
         await line.answer()
         assert line.reusable
         go.set()
@@ -548,7 +548,7 @@ def test_a_truncated_response_is_never_complete(kind: str, kept: int) -> None:
     assert sink.endings == 1
     assert body.startswith(sink.body)
     if kind == "close" and sink.status:
-        assert sink.fault is None  # RFC 9112 8: such a body cannot tell
+        assert sink.fault is None  # RFC 9112 8: such a body cannot show it
     else:
         assert sink.fault is not None
 

@@ -53,10 +53,10 @@ def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 async def _complaining(scene: Awaitable[None]) -> None:
     """Whatever the loop's exception handler hears makes the test fail."""
-    heard: list[dict[str, object]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     await scene
-    assert heard == []
+    assert errors == []
 
 
 class Visitor(asyncio.BufferedProtocol):
@@ -64,7 +64,7 @@ class Visitor(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.heard = bytearray()
+        self.received = bytearray()
         self.over = asyncio.get_running_loop().create_future()
         self._buffer = bytearray(65536)
 
@@ -77,7 +77,7 @@ class Visitor(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         assert self.transport is not None, "bytes before connection_made"
-        self.heard += self._buffer[:count]
+        self.received += self._buffer[:count]
 
     def data_received(self, data: bytes) -> None:
         raise AssertionError("a BufferedProtocol was fed as a plain one")
@@ -95,7 +95,7 @@ async def converse(dialer: Dialer, origin: Origin) -> bytes:
     assert visitor.transport is transport
     transport.write(REQUEST)
     await within(visitor.over, "the answer's end")
-    return bytes(visitor.heard)
+    return bytes(visitor.received)
 
 
 class Host:
@@ -178,8 +178,8 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("stranger"))
+def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer(tmp_path_factory.mktemp("untrusted"))
 
 
 @pytest.fixture
@@ -416,8 +416,8 @@ async def test_a_trailing_dot_is_not_part_of_the_certificates_name(ca: Signer) -
 
 
 @on_both_loops
-async def test_a_certificate_of_an_unknown_authority_is_refused(ca: Signer, stranger: Signer) -> None:
-    async with listening(answers, stranger.serving("localhost")) as host:
+async def test_a_certificate_of_an_unknown_authority_is_refused(ca: Signer, untrusted: Signer) -> None:
+    async with listening(answers, untrusted.serving("localhost")) as host:
         fault = await failure(Dialer({}), https(host.port, ca.tls, "localhost"))
         assert fault.code == "upstream_tls"
         assert not fault.again
@@ -439,8 +439,8 @@ async def test_a_certificate_for_another_name_is_refused(ca: Signer) -> None:
 
 
 @on_both_loops
-async def test_verification_can_be_switched_off(stranger: Signer) -> None:
-    async with listening(answers, stranger.serving("other.example")) as host:
+async def test_verification_can_be_switched_off(untrusted: Signer) -> None:
+    async with listening(answers, untrusted.serving("other.example")) as host:
         assert await converse(Dialer({}), https(host.port, Tls(verify=False), "localhost")) == ANSWER
 
 
@@ -592,8 +592,8 @@ async def test_the_proxy_itself_may_speak_tls(ca: Signer, system_trust: None) ->
 
 
 @on_both_loops
-async def test_the_proxys_own_certificate_is_verified(ca: Signer, stranger: Signer, system_trust: None) -> None:
-    async with listening(scripted(ESTABLISHED), stranger.serving("127.0.0.1")) as way:
+async def test_the_proxys_own_certificate_is_verified(ca: Signer, untrusted: Signer, system_trust: None) -> None:
+    async with listening(scripted(ESTABLISHED), untrusted.serving("127.0.0.1")) as way:
         fault = await failure(through(way, scheme="https"), https(1, ca.tls, "origin.test"))
         assert fault.code == "upstream_proxy"
         assert way.requests == []
@@ -667,9 +667,9 @@ async def test_the_answer_to_connect_may_come_byte_by_byte(ca: Signer) -> None:
 
 
 @on_both_loops
-async def test_an_untrusted_origin_behind_the_tunnel_is_a_tls_fault(ca: Signer, stranger: Signer) -> None:
+async def test_an_untrusted_origin_behind_the_tunnel_is_a_tls_fault(ca: Signer, untrusted: Signer) -> None:
     async with (
-        listening(answers, stranger.serving("origin.test")) as host,
+        listening(answers, untrusted.serving("origin.test")) as host,
         listening(scripted(ESTABLISHED, forwards)) as way,
     ):
         fault = await failure(through(way), https(host.port, ca.tls, "origin.test"))
@@ -690,7 +690,7 @@ class Speaking(asyncio.Protocol):
     """Speaks in the same write as the end of its TLS 1.2 handshake; from the first bytes on it reads no more."""
 
     transport: asyncio.Transport
-    heard = False
+    received = False
 
     def __init__(self, words: bytes) -> None:
         self._words = words
@@ -701,7 +701,7 @@ class Speaking(asyncio.Protocol):
             self.transport.write(self._words)
 
     def data_received(self, data: bytes) -> None:
-        self.heard = True
+        self.received = True
         self.transport.pause_reading()
 
 
@@ -732,8 +732,8 @@ async def test_bytes_before_the_first_request_are_never_lost_silently(way: str, 
         except ConnectFailed as fault:  # they came with the handshake's last flight
             seen = fault.detail.encode()
         else:
-            await until(lambda: visitor.heard, "the early answer")
-            seen = bytes(visitor.heard)
+            await until(lambda: visitor.received, "the early answer")
+            seen = bytes(visitor.received)
             transport.abort()
         assert b"HTTP/1.1 408" in seen or b"sent bytes before the first request" in seen
 
@@ -748,11 +748,11 @@ async def test_plain_http_goes_to_its_proxy_in_absolute_form(variable: str) -> N
     async with listening(answers) as way:
         dialer, origin = forwarding(way, variable, user="al%40ice:s%3Acret@"), Origin.of("http://origin.test:81", Tls())
         assert await converse(dialer, origin) == ANSWER
-    told = dialer.forwarding(origin)
-    assert told is not None
-    assert "cret" not in repr(told)
+    found = dialer.forwarding(origin)
+    assert found is not None
+    assert "cret" not in repr(found)
     credentials = base64.b64encode(b"al@ice:s:cret")
-    assert told.apply(b"POST /v1/x?a=b HTTP/1.1\r\nHost: h\r\n\r\n") == (
+    assert found.apply(b"POST /v1/x?a=b HTTP/1.1\r\nHost: h\r\n\r\n") == (
         b"POST http://origin.test:81/v1/x?a=b HTTP/1.1\r\n"
         b"Proxy-Authorization: Basic " + credentials + b"\r\nHost: h\r\n\r\n"
     )
@@ -1068,7 +1068,7 @@ async def test_a_timeout_of_zero_is_no_timeout() -> None:
         transport, visitor = await Dialer({}).dial(http(host.port), Visitor, 0)
         transport.write(REQUEST)
         await visitor.over
-        assert visitor.heard == ANSWER
+        assert visitor.received == ANSWER
 
 
 @on_both_loops
@@ -1080,6 +1080,6 @@ async def test_a_closed_tls_connection_does_not_wait_long_for_a_silent_peer(
     async with speaking(b"", ca.serving("localhost")) as (port, peer):
         transport, visitor = await Dialer({}).dial(https(port, ca.tls, "localhost"), Visitor, LONG)
         transport.write(REQUEST)
-        await until(lambda: peer.heard, "the peer to stop reading")
+        await until(lambda: peer.received, "the peer to stop reading")
         transport.close()
         assert isinstance(await within(visitor.over, "the connection to be given up"), TimeoutError)

@@ -74,14 +74,12 @@ async def test_the_number_of_waiting_writes_is_bounded(calls: list[object]) -> N
     assert len(calls) == MOST + 1
 
 
-@pytest.mark.parametrize("large", [b"x" * (SMALL + 1), bytearray(b"y"), memoryview(b"z")])
-async def test_a_write_that_does_not_wait_comes_after_those_that_did(
-    large: bytes | bytearray | memoryview, calls: list[object]
-) -> None:
+async def test_a_large_write_does_not_wait_and_comes_after_those_that_did(calls: list[object]) -> None:
+    large = b"x" * (SMALL + 1)
     wire = BatchedTransport(Wire(calls), Outbox(asyncio.get_running_loop()))
     wire.write(b"first")
     wire.write(large)
-    assert calls == [b"first", bytes(large)]
+    assert calls == [b"first", large]
 
 
 @pytest.mark.parametrize(

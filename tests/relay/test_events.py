@@ -35,7 +35,7 @@ DELTA = response("response.output_text.delta", delta="Hello", sequence_number=1)
 COMPLETED = response("response.completed", response={"model": "up-model"}, sequence_number=2)
 
 
-def told(body: bytes) -> Any:
+def in_band_error(body: bytes) -> Any:
     """The document of the last event."""
     last = body.rstrip(b"\n").rpartition(b"\n\n")[2]
     return json.loads(last.rpartition(b"data: ")[2])
@@ -320,7 +320,7 @@ def test_finish_reasons_for_all_choices_end_a_stream_without_done(choices: int) 
     assert whole.outcome == "ok"
     cut = relayed([HELLO, *finishes[:-1]], choices=choices)
     assert cut.body.startswith(HELLO + b"".join(finishes[:-1]))
-    assert told(cut.body)["error"]["code"] == "upstream_stream_truncated"
+    assert in_band_error(cut.body)["error"]["code"] == "upstream_stream_truncated"
     assert cut.outcome == "broken"
 
 
@@ -333,7 +333,7 @@ def test_a_cut_stream_ends_with_an_error_and_never_looks_complete(dialect: str, 
     body = b"".join(stream)
     assert result.body.startswith(body + b'data: {"error":')
     assert b"[DONE]" not in result.body
-    assert told(result.body)["error"] == {
+    assert in_band_error(result.body)["error"] == {
         "message": "The provider's answer was cut off before its end.",
         "type": "upstream_error",
         "param": None,
@@ -345,8 +345,8 @@ def test_a_cut_stream_ends_with_an_error_and_never_looks_complete(dialect: str, 
 def test_a_cut_stream_of_responses_ends_with_an_error_event() -> None:
     result = relayed([CREATED, DELTA], "openai.responses")
     assert result.body.startswith(CREATED + DELTA + b"event: error\ndata: ")
-    assert told(result.body)["code"] == "upstream_stream_truncated"
-    assert told(result.body)["sequence_number"] == 2
+    assert in_band_error(result.body)["code"] == "upstream_stream_truncated"
+    assert in_band_error(result.body)["sequence_number"] == 2
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])
@@ -376,7 +376,7 @@ def test_a_stream_that_breaks_gets_one_error_in_every_dialect(
     pump = Pump(dialect).feed(*stream, HELLO[:10]).broken(fault).end()
     body = b"".join(stream)
     assert pump.body.startswith(body)
-    document = told(pump.body.removeprefix(body))
+    document = in_band_error(pump.body.removeprefix(body))
     assert (document.get("error") or document)["code"] == fault.code
     assert pump.body.count(fault.message.encode()) == 1
     assert pump.reply.ended
@@ -454,7 +454,10 @@ def test_a_first_event_may_be_the_last_and_lack_its_blank_line() -> None:
 def test_half_of_a_last_event_is_not_forwarded() -> None:
     result = relayed([ROLE, HELLO, WORLD[:30]])
     assert result.body.startswith(ROLE + HELLO + b'data: {"error":')
-    assert (result.outcome, result.dropped) == ("broken", ())  # it is cut off, and told so: no event to leave out
+    assert (result.outcome, result.dropped) == (
+        "broken",
+        (),
+    )  # it is cut off, which the error says: no event to leave out
 
 
 # Size
@@ -473,7 +476,7 @@ def test_an_event_beyond_the_limit_ends_the_stream_after_the_events_before_it() 
     for chunks in ([ROLE, HELLO, flood], [ROLE + HELLO + flood]):
         result = relayed(chunks)
         assert result.body.startswith(ROLE + HELLO + b'data: {"error":')
-        assert told(result.body)["error"]["message"] == "The provider sent an event that is too large."
+        assert in_band_error(result.body)["error"]["message"] == "The provider sent an event that is too large."
     first = relayed([ROLE, flood])
     assert first.fault is not None
     assert first.body == b""
@@ -537,7 +540,7 @@ def test_an_id_that_the_client_did_not_get_changes_nothing() -> None:
     pump.relay.ping()
     assert pump.body == ROLE + HELLO + b": ping\n\n"
     held = Pump().feed(ID_ROLE)
-    assert not held.reply.numbered  # a ping of somebody else's comes before it
+    assert not held.reply.numbered  # a ping of another writer comes before it
     assert held.feed(HELLO).reply.numbered
 
 
@@ -591,7 +594,7 @@ def test_usage_that_only_the_gateway_requested_may_be_missing() -> None:
 def test_half_an_event_after_the_finish_reason_is_a_cut_even_if_the_body_ends_in_order(half: bytes) -> None:
     assert relayed([ROLE, HELLO, STOP, half]).body == ROLE + HELLO + STOP + DONE
     pump = Pump(wants_usage=True).feed(ROLE, HELLO, STOP, half).end()
-    assert told(pump.body)["error"]["code"] == "upstream_stream_truncated"
+    assert in_band_error(pump.body)["error"]["code"] == "upstream_stream_truncated"
 
 
 @pytest.mark.parametrize("wants_usage", [False, True])
@@ -627,7 +630,7 @@ def test_an_error_object_among_events_becomes_an_event(dialect: str, events: lis
     result = relayed([*events, block], dialect)
     line = b"event: error\ndata: {" if dialect == "openai.responses" else b'data: {"error":'
     assert result.body.startswith(b"".join(events) + line)
-    document = told(result.body)
+    document = in_band_error(result.body)
     assert (document.get("error") or document)["message"] == "late"
     assert (result.outcome, result.error) == ("broken", "429")
 
@@ -770,7 +773,7 @@ def test_pings_anywhere_change_nothing_that_the_openai_package_reads(
         return pump.end().body
 
     def read(body: bytes) -> list[tuple[str | None, str]]:
-        # The package decodes strictly; bytes that are no UTF-8 are somebody else's test.
+        # The package decodes strictly; bytes that are not UTF-8 are tested elsewhere.
         lines = body.decode("utf-8", "replace").encode()
         return [(event.event, event.data) for event in SSEDecoder().iter_bytes(iter([lines.removeprefix(BOM)]))]
 
@@ -797,4 +800,4 @@ def test_a_stream_that_breaks_anywhere_shows_only_whole_events_and_then_the_erro
     ended = complete or error is not None
     assert (pump.body == before + closing) == ended
     if not ended:
-        assert told(pump.body)["error"]["code"] == CUT.code
+        assert in_band_error(pump.body)["error"]["code"] == CUT.code

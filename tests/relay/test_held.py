@@ -1,4 +1,4 @@
-"""A reply that nobody sees yet: bounded, on the budget, and thrown away without a trace."""
+"""A held answer: bounded, counted by the budget, and discarded without a trace."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_answer_that_broke_is_discarded() -> None:
     budget, fault = Budget(100), StreamTruncated("Cut.")
     held = Held(100, budget)
     held.write(b"x" * 60)
-    held.break_off(fault, b"data: told\n\n")
+    held.break_off(fault, b"data: error\n\n")
     assert (held.ended, held.fault, held.held, budget.used, held.take()) == (True, fault, 0, 0, b"")
 
 
@@ -99,7 +99,7 @@ def test_after_a_refusal_writes_are_discarded_silently(room: int) -> None:
     with pytest.raises(Overloaded):
         held.write(b"x" * 6)
     held.write(b"yy")
-    held.end(b"data: told\n\n")  # a relay tells of the break at the end: that must not break again
+    held.end(b"data: error\n\n")  # a relay writes its error at the end: that must not raise again
     assert (held.ended, held.take(), budget.used) == (True, b"", 0)
 
 
@@ -123,7 +123,7 @@ def test_a_discarded_answer_frees_the_budget_at_once(leave: object) -> None:
 async def test_an_answer_too_large_to_hold_is_an_error_and_no_failure_of_the_provider(
     server: dict[str, float], code: str
 ) -> None:
-    # Pieces of any size, so that nothing is left of the bound when the error is told.
+    # Pieces of any size, so that the bound is used up when the error is written.
     text = "x" * 300
     async with Upstream() as up, Gateway(one_provider(up, server=server, routing={"maxRetries": 3})) as gw:
         up.on(lambda request: [Headers(200, SSE_HEADERS), *map(Chunk, chat_events(*[text] * 400)), LastChunk()])
