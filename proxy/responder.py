@@ -187,7 +187,9 @@ class Responder:
         assert deployment is not None
         body = answer.body
         if info.strict:
-            body = exchange.endpoint.dialect.writer.with_metadata(body, router_metadata.member(exchange, deployment))
+            usual = len(exchange.attempts) == 1 and not exchange.fallback_used and not exchange.skipped
+            member = (usual and deployment.router_member) or router_metadata.member(exchange, deployment)
+            body = exchange.endpoint.dialect.writer.with_metadata(body, member)
         else:
             exchange.lenient_events = 1
         self.outlet.send(answer.status, self.header_lines(answer.kind, answer.lines), body)
@@ -212,7 +214,7 @@ class Responder:
         wanted = (
             exchange.early_status
             or exchange.lost_events
-            or self.request.headers.get("x-router-metadata", "").lower() == "true"
+            or (self.request.rare and self.request.headers.get("x-router-metadata", "").lower() == "true")
         )
         return self.closing_comment() if wanted else b""
 

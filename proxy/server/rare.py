@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
-from proxy.net.headers import Header, Memo
+from proxy.net.headers import Memo
 
 RARE: Final = frozenset((b"content-encoding", b"origin", b"via", b"x-client-id", b"x-request-id"))
 RARE_PREFIX: Final = b"x-router-"
@@ -18,10 +17,6 @@ class _Rare(Memo[bool]):
         return lower in RARE or lower.startswith(RARE_PREFIX)
 
 
-_is_rare: Final = _Rare().__getitem__
-_name_of: Final = itemgetter(0)
-
-
-def has_rare(headers: Sequence[Header]) -> bool:
-    """Whether a name is in ``RARE`` or starts with ``RARE_PREFIX``, ignoring case."""
-    return any(map(_is_rare, map(_name_of, headers)))
+# Of a header's name: whether it is in ``RARE`` or starts with ``RARE_PREFIX``, ignoring case. Results are remembered.
+is_rare: Final = _Rare().__getitem__
+name_of: Final = itemgetter(0)

@@ -9,7 +9,7 @@ from aiohttp.streams import StreamReader
 from multidict import CIMultiDictProxy
 
 from proxy.errors import ClientGone, GatewayError
-from proxy.server.rare import has_rare
+from proxy.server.rare import is_rare, name_of
 from proxy.server.target import origin_form
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Request:
             target, self.headers = origin_form(target, message.headers)
         self.path, _, self.query = target.partition("?")
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.rare = has_rare(message.raw_headers)
+        self.rare = any(map(is_rare, map(name_of, message.raw_headers)))
         self.http11 = message.version is HttpVersion11 or message.version == HttpVersion11  # mostly the parser's own
         self.payload = payload
         self.body_read = False  # all of the body was handed out at once
