@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from proxy.runtime.loop import Loop
 from tests.support.recorded import MISSING, SHARED
+from tests.support.services import drop_databases
 from tests.support.tls import Authority
 
 # The same examples in every run and on every worker, and no deadline: a busy machine is no reason to fail.
@@ -29,6 +30,10 @@ settings.load_profile("untimed")
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": Loop}
+
+
+def pytest_sessionfinish() -> None:
+    drop_databases()
 
 
 @pytest.fixture(scope="session")

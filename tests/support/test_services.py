@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.patience import until
 from tests.support.services import OwnRedis, postgres_database, redis_prefix, redis_url
 
 redis = pytest.importorskip("redis.asyncio")
@@ -35,14 +36,23 @@ async def test_a_redis_that_is_held_answers_once_it_may() -> None:
         assert prefix
 
 
-async def test_a_database_of_ones_own_is_gone_afterwards() -> None:
+async def test_a_database_of_ones_own_is_empty_whatever_the_test_before_left_in_it() -> None:
     asyncpg = pytest.importorskip("asyncpg")
     async with postgres_database() as url:
-        connection = await asyncpg.connect(url)  # left open: the database is dropped all the same
+        connection = await asyncpg.connect(url)  # left open: the database is emptied all the same
+        await connection.execute("CREATE TABLE left_over (id int); BEGIN; LOCK TABLE left_over")
+    async with postgres_database() as again:
+        assert again == url
+        await until(connection.is_closed, "the connection to be ended")
+        connection = await asyncpg.connect(again)
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
-    with pytest.raises(asyncpg.InvalidCatalogNameError):
-        await asyncpg.connect(url)
-    connection.terminate()
+        await connection.close()
+
+
+async def test_two_databases_at_once_are_different_ones() -> None:
+    pytest.importorskip("asyncpg")
+    async with postgres_database() as one, postgres_database() as other:
+        assert one != other
 
 
 def test_a_service_that_is_missing_fails_in_ci_and_is_skipped_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
