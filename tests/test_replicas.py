@@ -21,14 +21,14 @@ BEARER = [("Authorization", f"Bearer {ADMIN}")]
 
 @asynccontextmanager
 async def replicas(up: Upstream, count: int = 2, **sections: Any) -> AsyncIterator[list[GatewayProcess]]:
-    """So many gateways that share everything which can be shared."""
+    """``count`` gateways that share everything that can be shared."""
     up.on(lambda request: json_answer(completion("Hi")))
     redis = redis_url()
     async with postgres_database() as database, redis_prefix(redis) as prefix, AsyncExitStack() as stack:
         source = one_provider(
             up,
             auth={"mode": "keys"},
-            redis={"url": redis, "prefix": prefix},
+            redis={"url": redis, "prefix": prefix, "timeoutSecs": 30},  # on a busy machine, limits stay exact
             database={"url": database},
             **sections,
         )

@@ -64,7 +64,10 @@ async def _measure(rounds: int) -> int:
     limiter = open_limiter(config, None, Metrics(), log)
     catalog = Catalog(config, Registry.of(config.circuit_breaker), version="bench", created=0)
     request = SimpleNamespace(
-        headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}), rare=False, remote="127.0.0.1"
+        headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}),
+        rare=False,
+        remote="127.0.0.1",
+        reply=None,
     )
     guarded, open_ = _handled(credentials, limiter), _nothing
     with_, without = [], []
