@@ -41,14 +41,14 @@ class WireUsage(Struct, gc=False):
     input_token_details: InputDetails | None = None
 
 
-class Choice(Struct, gc=False):
+class ChunkChoice(Struct, gc=False):
     finish_reason: str | None = None
 
 
 class Chunk(Struct, gc=False):
     """An event of a chat or completion stream, as far as ``ChatReader.plain`` needs it."""
 
-    choices: list[Choice] = []
+    choices: list[ChunkChoice] = []
     usage: WireUsage | None = None
     error: Raw = NO_ERROR
 
