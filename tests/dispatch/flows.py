@@ -17,14 +17,14 @@ KEYS = {"first": "key-of-first", "second": "key-of-second"}
 SECRET = "Incorrect API key provided: key-of-first, see https://inner.example/keys"
 
 
-def said(status: int, message: str = "Broken on purpose", *, code: str | None = None, **headers: str) -> Script:
+def error_answer(status: int, message: str = "Broken on purpose", *, code: str | None = None, **headers: str) -> Script:
     lines = [(name.replace("_", "-"), value) for name, value in headers.items()]
     head, *body = json_answer(error_json(message, code=code), status, lines)
     assert isinstance(head, Headers)
     return [replace(head, reason="Of its own"), *body]
 
 
-def house(first: str, second: str, setting: str, **sections: Any) -> dict[str, Any]:
+def two_providers(first: str, second: str, setting: str, **sections: Any) -> dict[str, Any]:
     """``m`` at ``first``; at ``second`` the same, or ``b``, which is larger."""
     name = "m" if setting == "equal" else "b"
     routing = sections.pop("routing", {})
@@ -44,7 +44,7 @@ def house(first: str, second: str, setting: str, **sections: Any) -> dict[str, A
     } | sections
 
 
-def asking(manner: str, setting: str = "") -> dict[str, Any]:
+def call_for(manner: str, setting: str = "") -> dict[str, Any]:
     return CALL | {"stream": manner == "stream"} | ({"model": ["m", "b"]} if setting == "list" else {})
 
 
@@ -62,11 +62,11 @@ def text_of(answer: Answer) -> str:
     return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
 
 
-def discreet(answer: Answer, *addresses: str) -> None:
+def assert_no_secrets(answer: Answer, *addresses: str) -> None:
     """No address, no key, none of the provider's words about our credential: not in the body, not in the head."""
-    told = f"{answer.head.headers}{answer.body!r}"
+    seen = f"{answer.head.headers}{answer.body!r}"
     for secret in ("127.0.0.1", "inner.example", "Incorrect", "key-of", "JMo3Q", "01hx9y", *addresses):
-        assert secret not in told
+        assert secret not in seen
 
 
 async def fetch(client: RawClient, call: dict[str, Any], *headers: tuple[str, str]) -> Answer:

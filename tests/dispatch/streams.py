@@ -55,7 +55,7 @@ BREAKS: dict[str, list[Step | bytes]] = {
 }
 
 
-def cast(
+def recovering(
     recovery: str, *, count: int = 3, routing: dict[str, Any] | None = None, **options: Any
 ) -> AbstractAsyncContextManager[tuple[Gateway, list[Upstream], FakeClock]]:
     """Models ``a``, ``b``, ...; a stream may be silent for a moment only."""
@@ -70,7 +70,7 @@ async def ask(gw: Gateway, call: dict[str, Any] = STREAM, **headers: str) -> Raw
     return client
 
 
-async def told(client: RawClient) -> list[bytes]:
+async def events_of(client: RawClient) -> list[bytes]:
     """The events of the answer without pings; the client's connection must still be good."""
     assert (await client.read_head()).status == 200
     events = [event for event in await client.read_events() if event != PING]

@@ -16,7 +16,19 @@ from typing import Any
 import pytest
 
 from proxy.responder import Responder
-from tests.dispatch.flows import CALL, CHAT, NOWHERE, SECRET, asking, discreet, fetch, good, house, said, text_of
+from tests.dispatch.flows import (
+    CALL,
+    CHAT,
+    NOWHERE,
+    SECRET,
+    assert_no_secrets,
+    call_for,
+    error_answer,
+    fetch,
+    good,
+    text_of,
+    two_providers,
+)
 from tests.support import (
     Answer,
     Blackhole,
@@ -79,16 +91,16 @@ def both(kind: str, status: int, code: str, script: Script, **options: Any) -> S
 
 
 BROKEN, DISCONNECTED, EMPTY = "upstream_broken_answer", "upstream_disconnected", "upstream_empty_answer"
-NO_MODEL = said(404, "The model `up-m` does not exist or you do not have access to it.", code="model_not_found")
+NO_MODEL = error_answer(404, "The model `up-m` does not exist or you do not have access to it.", code="model_not_found")
 NO_LENGTH = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"]
 PAGE = [b"HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"]
 SIGNALS = {
-    "429": both("rate_limited", 429, "rate_limit_exceeded", said(429, Retry_After="61")),
-    "500": both("server_error", 502, "upstream_server_error", said(500)),
+    "429": both("rate_limited", 429, "rate_limit_exceeded", error_answer(429, Retry_After="61")),
+    "500": both("server_error", 502, "upstream_server_error", error_answer(500)),
     "an error page": both("server_error", 502, "upstream_server_error", PAGE),
     "an unknown model": both("model_missing", 404, "model_not_found", NO_MODEL),
-    "a bad request": both("other", 400, "wrong", said(400, code="wrong")),
-    "a refused key": both("auth", 502, "upstream_auth_failed", said(401, SECRET, code="bad_key")),
+    "a bad request": both("other", 400, "wrong", error_answer(400, code="wrong")),
+    "a refused key": both("auth", 502, "upstream_auth_failed", error_answer(401, SECRET, code="bad_key")),
     "reset": both("reset", 502, DISCONNECTED, [Reset()]),
     "closed": both("reset", 502, DISCONNECTED, [Close()]),
     "refused": both("unreachable", 502, "upstream_unreachable", [], address="nowhere"),
@@ -162,10 +174,10 @@ async def test_each_signal_of_a_provider_has_its_kind_of_failure(name: str, mann
             if signal.address:
                 address = NOWHERE if signal.address == "nowhere" else stack.enter_context(Blackhole()).url
             routing = {"maxRetries": 0, "rateLimitRetries": 0}
-            config = house(address, up.url, "alone", provider={"timeouts": signal.timeouts}, routing=routing)
+            config = two_providers(address, up.url, "alone", provider={"timeouts": signal.timeouts}, routing=routing)
             async with Gateway(config, clock=FakeClock()) as gw:
-                answer = await fetch(await gw.client(), asking(manner))
-                discreet(answer)
+                answer = await fetch(await gw.client(), call_for(manner))
+                assert_no_secrets(answer)
                 assert (answer.status, answer.json["error"]["code"]) == (signal.status, signal.code)
                 assert (await gw.settled())["failures"] == [f"first/m {signal.kind}"]
                 assert len(up.requests) == (0 if signal.address else 1)
@@ -176,12 +188,12 @@ async def test_each_signal_of_a_provider_has_its_kind_of_failure(name: str, mann
 @pytest.mark.parametrize("manner", MANNERS)
 async def test_another_deployment_gets_its_own_request(manner: str, setting: str) -> None:
     async with Upstream() as first, Upstream() as second:
-        first.on(lambda request: said(500))
+        first.on(lambda request: error_answer(500))
         second.on(lambda request: good(manner))
-        config, clock = house(first.url, second.url, setting), FakeClock()
+        config, clock = two_providers(first.url, second.url, setting), FakeClock()
         async with Gateway(config, clock=clock, chance=random.Random(7)) as gw:
-            answer = await fetch(await gw.client(), asking(manner, setting))
-            discreet(answer)
+            answer = await fetch(await gw.client(), call_for(manner, setting))
+            assert_no_secrets(answer)
             assert (answer.status, text_of(answer)) == (200, "whole")
             tries = 2 if setting == "fallback" else 1
             assert answer.header("x-router-errors") == ", ".join(["first/m=server_error"] * tries)
@@ -208,11 +220,11 @@ async def test_requests_that_wait_for_the_same_deployment_are_all_served_after_i
         seen[bytes(request.body)] += 1
         if len(seen) == 8:
             all_came.set()
-        return good("plain") if known else [Wait(all_came), *said(429)]
+        return good("plain") if known else [Wait(all_came), *error_answer(429)]
 
     async with Upstream() as up:
         up.on(answer)
-        config = house(up.url, up.url, "alone", circuitBreaker={"failureThreshold": 9})
+        config = two_providers(up.url, up.url, "alone", circuitBreaker={"failureThreshold": 9})
         async with Gateway(config, clock=clock, chance=random.Random(3)) as gw:
             clients = [await gw.client() for _ in range(8)]
             calls = [CALL | {"seed": number} for number in range(8)]
@@ -224,21 +236,21 @@ async def test_requests_that_wait_for_the_same_deployment_are_all_served_after_i
 async def test_a_cooldown_is_slept_to_its_end_on_the_real_clock() -> None:
     """The loop's timers count whole milliseconds: they must not wake a request before the cooldown is over."""
     async with Upstream() as up:
-        config = house(up.url, up.url, "alone", routing={"retryDelay": 3, "rateLimitRetries": 1})
+        config = two_providers(up.url, up.url, "alone", routing={"retryDelay": 3, "rateLimitRetries": 1})
         async with Gateway(config) as gw:
             client = await gw.client()
             for _ in range(40):
-                up.queue(said(429), good("plain"))
+                up.queue(error_answer(429), good("plain"))
                 assert (await fetch(client, CALL)).status == 200
 
 
 async def test_a_client_that_waits_for_a_stream_gets_pings_during_a_backoff() -> None:
     clock = FakeClock()
     async with Upstream() as up:
-        up.queue(said(429, Retry_After="40"), good("stream"))
-        config = house(up.url, up.url, "alone", server={"pingAfter": 15})
+        up.queue(error_answer(429, Retry_After="40"), good("stream"))
+        config = two_providers(up.url, up.url, "alone", server={"pingAfter": 15})
         async with Gateway(config, clock=clock) as gw:
-            answer = await fetch(await gw.client(), asking("stream"))
+            answer = await fetch(await gw.client(), call_for("stream"))
             assert (answer.status, text_of(answer)) == (200, "whole")
             assert answer.body.count(b": ping\n\n") == 2
             # The head was sent before the answer began, so it cannot name the deployment.
@@ -248,8 +260,8 @@ async def test_a_client_that_waits_for_a_stream_gets_pings_during_a_backoff() ->
 
 async def test_a_client_that_leaves_during_a_backoff_costs_no_further_request() -> None:
     async with Upstream() as up:
-        up.on(lambda request: said(429, Retry_After="30"))
-        async with Gateway(house(up.url, up.url, "alone")) as gw:
+        up.on(lambda request: error_answer(429, Retry_After="30"))
+        async with Gateway(two_providers(up.url, up.url, "alone")) as gw:
             client = await gw.client()
             await client.request("POST", CHAT, json=CALL)
             await within((await up.request(0)).answered.wait(), "the 429")
@@ -266,10 +278,10 @@ async def test_a_provider_that_is_slow_to_start_is_waited_for(manner: str, setti
     gate = asyncio.Event()
     async with Upstream() as first, Upstream() as second:
         first.queue([Wait(gate), *good(manner)])
-        config = house(first.url, second.url, setting, server={"pingAfter": 0.01})
+        config = two_providers(first.url, second.url, setting, server={"pingAfter": 0.01})
         async with Gateway(config) as gw:
             client = await gw.client()
-            await client.request("POST", CHAT, json=asking(manner))
+            await client.request("POST", CHAT, json=call_for(manner))
             await first.request(0)
             if manner == "stream":
                 head = await client.read_head()
@@ -288,16 +300,18 @@ async def test_a_provider_that_is_slow_to_start_is_waited_for(manner: str, setti
 async def test_a_failure_after_the_status_commit_is_retried_or_sent_in_band(setting: str) -> None:
     gate = asyncio.Event()
     async with Upstream() as first, Upstream() as second:
-        first.on(lambda request: [Wait(gate), *said(404, "The model `up-m` does not exist.", code="model_not_found")])
+        first.on(
+            lambda request: [Wait(gate), *error_answer(404, "The model `up-m` does not exist.", code="model_not_found")]
+        )
         second.queue(good("stream"))
-        config = house(first.url, second.url, setting, server={"pingAfter": 0.01})
+        config = two_providers(first.url, second.url, setting, server={"pingAfter": 0.01})
         async with Gateway(config) as gw:
             client = await gw.client()
-            await client.request("POST", CHAT, json=asking("stream"))
+            await client.request("POST", CHAT, json=call_for("stream"))
             head = await client.read_head()
             gate.set()
             answer = Answer(head, await client.read_body())
-            discreet(answer)
+            assert_no_secrets(answer)
             if setting == "alone":
                 assert b'"code":"model_not_found"' in answer.body
                 assert b"[DONE]" not in answer.body
@@ -325,15 +339,15 @@ async def test_a_stream_that_breaks_after_its_content_ends_with_an_error_and_is_
     async with Upstream() as first, Upstream() as second:
         begun = chat_chunks("Hel", finish=None, done=False)
         first.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(begun), *end])
-        config = house(first.url, second.url, "fallback", provider={"timeouts": {"idle": 0.1}})
+        config = two_providers(first.url, second.url, "fallback", provider={"timeouts": {"idle": 0.1}})
         clock = FakeClock()
         async with Gateway(config, clock=clock) as gw:
-            answer = await fetch(await gw.client(), asking("stream"))
+            answer = await fetch(await gw.client(), call_for("stream"))
             assert (answer.status, second.requests) == (200, [])
             assert answer.body.startswith(begun)
             assert b'"error"' in answer.body
             assert b'"finish_reason":"stop"' not in answer.body
-            discreet(answer)
+            assert_no_secrets(answer)
             at_first = live(gw, "first/m")
             assert at_first.breaker.failures == 1
             assert at_first.statistics.counts(clock.now()) == (1, 1)

@@ -21,11 +21,11 @@ from tests.dispatch.streams import (
     STREAM,
     ask,
     begun,
-    cast,
     code_of,
     committed,
+    events_of,
+    recovering,
     router_of,
-    told,
     without_router,
 )
 from tests.support import (
@@ -55,11 +55,11 @@ def spoken(*texts: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("broken", BREAKS.values(), ids=BREAKS.keys())
 async def test_another_model_continues_the_text_of_a_broken_stream(broken: list[Step | bytes]) -> None:
     text = "Hello world" if broken == BREAKS["an error event in one read with text"] else "Hello"
-    async with cast("continue", prefill="c") as (gw, ups, _):
+    async with recovering("continue", prefill="c") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), *broken])
         ups[2].queue(sse_answer(*REST))
         client = await ask(gw, x_router_metadata="true")
-        events = await told(client)
+        events = await events_of(client)
         before = [ROLE, FIRST, SECOND] if text == "Hello world" else [ROLE, FIRST]
         router = router_of(events.pop(-2))
         assert events == before + REST[1:]  # not a second role: clients join them
@@ -80,7 +80,7 @@ async def test_another_model_continues_the_text_of_a_broken_stream(broken: list[
 @pytest.mark.usefixtures("_quick_pings")
 async def test_pings_between_the_attempts_end_no_numbered_event() -> None:
     go = asyncio.Event()
-    async with cast("continue", prefill="b", server={"pingAfter": 0.01}) as (gw, ups, _):
+    async with recovering("continue", prefill="b", server={"pingAfter": 0.01}) as (gw, ups, _):
         ups[0].queue([*begun(b"id: 1\n" + ROLE, FIRST), Close()])
         ups[1].queue([Wait(go), *sse_answer(*REST)])
         client = await ask(gw)
@@ -97,12 +97,12 @@ async def test_pings_between_the_attempts_end_no_numbered_event() -> None:
 
 async def test_the_rest_of_the_request_body_is_not_changed() -> None:
     body = b'{"messages" : [ {"role":"user","content":"\\u0048i"} ] , "stream":true, "seed": 1e2, "model": ["a","b"]}'
-    async with cast("continue", prefill="b") as (gw, ups, _):
+    async with recovering("continue", prefill="b") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, sse({"choices": [{"index": 0, "delta": {"content": 'Say "h\u00ef"\n'}}]})), Close()])
         ups[1].queue(sse_answer(*REST))
         client = await gw.client()
         await client.request("POST", CHAT, headers=[("Content-Type", "application/json")], body=body)
-        await told(client)
+        await events_of(client)
         sent = bytes(ups[1].requests[0].body)
         assert b'[ {"role":"user","content":"\\u0048i"} ,{"role":"assistant","content":' in sent
         assert b'"seed": 1e2' in sent
@@ -110,19 +110,19 @@ async def test_the_rest_of_the_request_body_is_not_changed() -> None:
 
 
 async def test_a_call_without_messages_is_continued() -> None:
-    async with cast("continue", prefill="b") as (gw, ups, _):
+    async with recovering("continue", prefill="b") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Close()])
         ups[1].queue(sse_answer(*REST))
-        await told(await ask(gw, STREAM | {"messages": []}))
+        await events_of(await ask(gw, STREAM | {"messages": []}))
         assert ups[1].requests[0].json["messages"] == spoken("Hello")[1:]
 
 
 async def test_after_two_breaks_the_next_model_gets_all_of_the_text() -> None:
-    async with cast("continue", prefill="bc") as (gw, ups, _):
+    async with recovering("continue", prefill="bc") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Close()])
         ups[1].queue([*begun(*chat_events(" wide", finish=None, done=False)), Reset()])
         ups[2].queue(sse_answer(*REST))
-        events = await told(await ask(gw))
+        events = await events_of(await ask(gw))
         text = "".join(json.loads(event[6:])["choices"][0]["delta"].get("content", "") for event in events[:-1])
         assert text == "Hello wide world"
         assert [up.requests[0].json["messages"] for up in ups] == [HI, spoken("Hello"), spoken("Hello", " wide")]
@@ -135,45 +135,45 @@ async def test_half_a_surrogate_pair_at_the_break_is_replaced() -> None:
         b'data: {"choices":[{"index":0,"delta":{"content":"\\u%b"}}]}\n\n' % half
         for half in (b"d83d", b"de00", b"d83d")
     ]
-    async with cast("continue", prefill="b") as (gw, ups, _):
+    async with recovering("continue", prefill="b") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, *halves), Close()])
         ups[1].queue(sse_answer(*REST))
-        await told(await ask(gw))
+        await events_of(await ask(gw))
         assert ups[1].requests[0].json["messages"] == spoken("\U0001f600\ufffd")
 
 
 async def test_the_same_model_may_continue_its_own_text() -> None:
-    async with cast("continue", count=1, prefill="a") as (gw, ups, clock):
+    async with recovering("continue", count=1, prefill="a") as (gw, ups, clock):
         ups[0].queue([*begun(ROLE, FIRST), Close()], sse_answer(*REST))
-        assert await told(await ask(gw, STREAM | {"model": "a"})) == [ROLE, FIRST, *REST[1:]]
+        assert await events_of(await ask(gw, STREAM | {"model": "a"})) == [ROLE, FIRST, *REST[1:]]
         assert len(clock.slept) == 1
         assert ups[0].requests[1].json["messages"] == spoken("Hello")
 
 
 async def test_the_fallback_may_continue_if_it_supports_prefilling() -> None:
-    async with cast(
+    async with recovering(
         "continue", prefill="c", routing={"fallback": {"enabled": True, "provider": "c", "model": "c"}}
     ) as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Close()])
         ups[2].queue(sse_answer(*REST))
-        assert await told(await ask(gw, STREAM | {"model": "a"})) == [ROLE, FIRST, *REST[1:]]
+        assert await events_of(await ask(gw, STREAM | {"model": "a"})) == [ROLE, FIRST, *REST[1:]]
         assert (await gw.settled())["attempts"] == 2
 
 
 async def test_a_continuation_that_fails_is_retried_on_the_next_model() -> None:
-    async with cast("continue", prefill="bc") as (gw, ups, _):
+    async with recovering("continue", prefill="bc") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Close()])
         ups[1].queue(json_answer(error_json(), 500))
         ups[2].queue(sse_answer(*REST))
-        assert await told(await ask(gw)) == [ROLE, FIRST, *REST[1:]]
+        assert await events_of(await ask(gw)) == [ROLE, FIRST, *REST[1:]]
 
 
 async def test_if_all_continuations_fail_the_client_gets_one_error_in_band() -> None:
-    async with cast("continue", prefill="bc") as (gw, ups, _):
+    async with recovering("continue", prefill="bc") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Chunk(ERROR), LastChunk()])
         ups[1].on(lambda request: json_answer(error_json(), 500))
         ups[2].on(lambda request: json_answer(error_json(), 500))
-        *events, error = await told(await ask(gw))
+        *events, error = await events_of(await ask(gw))
         assert events == [ROLE, FIRST]
         assert code_of(error) == "upstream_server_error"
         assert (await gw.settled())["outcome"] == "broken"
@@ -183,9 +183,9 @@ async def test_if_all_continuations_fail_the_client_gets_one_error_in_band() -> 
 async def test_a_stream_that_no_model_can_continue_ends_byte_for_byte_as_with_fail(broken: list[Step | bytes]) -> None:
     seen = []
     for recovery in ("fail", "continue"):
-        async with cast(recovery) as (gw, ups, clock):
+        async with recovering(recovery) as (gw, ups, clock):
             ups[0].queue([*begun(ROLE, FIRST), *broken])
-            seen.append(await told(await ask(gw)))
+            seen.append(await events_of(await ask(gw)))
             line = await gw.settled()
             assert (line["outcome"], line["attempts"]) == ("broken", 1)
             seen.append([line["error"].encode()])
@@ -211,31 +211,31 @@ THOUGHT = sse({"choices": [{"index": 0, "delta": {"reasoning_content": "Hm."}}]}
     ids=["tool calls", "another choice", "several choices asked", "no text yet"],
 )
 async def test_a_stream_with_more_than_text_is_not_continued(events: list[bytes], more: dict[str, Any]) -> None:
-    async with cast("continue", prefill="abc") as (gw, ups, _):
+    async with recovering("continue", prefill="abc") as (gw, ups, _):
         ups[0].queue([*begun(*events), Close()])
-        *seen, error = await told(await ask(gw, STREAM | more))
+        *seen, error = await events_of(await ask(gw, STREAM | more))
         assert seen == events
         assert code_of(error) == "upstream_disconnected"
         assert [up.requests for up in ups[1:]] == [[], []]
 
 
 async def test_a_whole_answer_without_its_terminal_event_is_not_continued() -> None:
-    async with cast("continue", prefill="abc") as (gw, ups, _):
+    async with recovering("continue", prefill="abc") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST, STOP), Close()])
-        assert await told(await ask(gw)) == [ROLE, FIRST, STOP, DONE]
+        assert await events_of(await ask(gw)) == [ROLE, FIRST, STOP, DONE]
         assert ups[1].requests == []
 
 
 async def test_a_content_filter_error_is_not_retried() -> None:
     refusal = sse(error_json("Filtered", kind="invalid_request_error", code="content_filter"))
-    async with cast("continue", prefill="abc") as (gw, ups, _):
+    async with recovering("continue", prefill="abc") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Chunk(refusal), LastChunk()])
-        assert await told(await ask(gw)) == [ROLE, FIRST, refusal]
+        assert await events_of(await ask(gw)) == [ROLE, FIRST, refusal]
         assert [up.requests for up in ups[1:]] == [[], []]
 
 
 async def test_a_client_that_leaves_during_a_continuation_cancels_it() -> None:
-    async with cast("continue", prefill="b") as (gw, ups, _):
+    async with recovering("continue", prefill="b") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Close()])
         ups[1].queue([Stall()])
         client = await ask(gw)
@@ -251,19 +251,19 @@ async def test_a_client_that_leaves_during_a_continuation_cancels_it() -> None:
 
 async def test_the_deadline_does_not_run_while_content_comes() -> None:
     go = asyncio.Event()
-    async with cast("continue", prefill="b", routing={"deadlineSecs": 5}) as (gw, ups, clock):
+    async with recovering("continue", prefill="b", routing={"deadlineSecs": 5}) as (gw, ups, clock):
         ups[0].queue([*begun(ROLE, FIRST), Wait(go), Close()])
         ups[1].queue(sse_answer(*REST))
         client = await ask(gw)
         await committed(gw, "a/a")
         clock.advance(60)
         go.set()
-        assert await told(client) == [ROLE, FIRST, *REST[1:]]
+        assert await events_of(client) == [ROLE, FIRST, *REST[1:]]
 
 
 async def test_an_answer_that_is_no_stream_is_cut() -> None:
     kind = [("Content-Type", "application/json"), ("Content-Length", "5000")]
-    async with cast("continue", prefill="abc", server={"maxAnswerMb": 0.001}) as (gw, ups, _):
+    async with recovering("continue", prefill="abc", server={"maxAnswerMb": 0.001}) as (gw, ups, _):
         ups[0].queue([Headers(200, kind), b"[" * 2000, Close()])
         client = await ask(gw)
         assert (await client.read_head()).status == 200

@@ -190,7 +190,7 @@ ROWS = {
 ENDED_FROM_OUTSIDE = {FailureKind.SLOW, FailureKind.CLIENT_GONE, FailureKind.OUTRUN, FailureKind.OURS}
 
 
-def house(setting: str, **routing: Any) -> Catalog:
+def two_providers(setting: str, **routing: Any) -> Catalog:
     """``m`` at ``first``; at ``second`` the same, or ``b``, which is larger."""
     name = "m" if setting == "equal" else "b"
     if setting == "fallback":
@@ -207,7 +207,7 @@ def live(rig: Rig, label: str) -> LiveState:
     return rig.deployment(label).live
 
 
-def discreet(answer: Answer) -> None:
+def assert_no_secrets(answer: Answer) -> None:
     """No address, no key, nothing of what a provider says about the gateway's credential."""
     for secret in ("example", "Incorrect", "key-of", "JMo3Q", "01hx9y"):
         assert secret not in f"{answer.head.headers}{answer.body!r}"
@@ -223,9 +223,9 @@ def test_each_kind_has_a_row_here() -> None:
 async def test_each_row_of_the_table(name: str, setting: str) -> None:
     row, tries = ROWS[name], ROWS[name].tries[SETTINGS.index(setting)]
     other = "m" if setting == "equal" else "b"
-    rig = Rig(house(setting), {"first/m": row.result, f"second/{other}": WHOLE})
+    rig = Rig(two_providers(setting), {"first/m": row.result, f"second/{other}": WHOLE})
     answer = await rig.ask(*(("m", "b") if setting == "list" else ("m",)))
-    discreet(answer)
+    assert_no_secrets(answer)
     assert rig.tried == ["first/m"] * tries + [f"second/{other}"] * (setting in row.rescued)
     if setting in row.rescued:
         assert answer.status == 200
@@ -253,7 +253,7 @@ def rescued(answer: Answer, row: Row, tries: int, setting: str, name: str) -> No
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.relayed])
 async def test_a_relayed_error_is_the_providers_own_without_credentials(name: str) -> None:
     row = ROWS[name]
-    rig = Rig(house("alone"), {"first/m": row.result})
+    rig = Rig(two_providers("alone"), {"first/m": row.result})
     answer = await rig.ask("m")
     assert set(answer.json) == {"error"}
     assert answer.json["error"]["type"] == "server_error"  # as ``error_json`` has it
@@ -264,7 +264,7 @@ async def test_a_relayed_error_is_the_providers_own_without_credentials(name: st
 
 @pytest.mark.parametrize("name", ["429", "reset", "500", "empty answer"])
 async def test_an_exchange_counts_as_one_failure_however_often_it_retries(name: str) -> None:
-    rig = Rig(house("alone"), {"first/m": ROWS[name].result})
+    rig = Rig(two_providers("alone"), {"first/m": ROWS[name].result})
     breaker = live(rig, "first/m").breaker
     for number in (1, 2, 3):
         rig.clock.advance(20)
@@ -292,7 +292,7 @@ NOT_SENT = ("refused", "connect clock", "busy", "network unreachable")
 @pytest.mark.parametrize("repeatable", [True, False])
 @pytest.mark.parametrize("name", [*MAY_HAVE_RUN, *NOT_SENT, "401", "429", "out of quota"])
 async def test_a_request_that_may_have_run_is_sent_again_only_if_that_does_no_harm(name: str, repeatable: bool) -> None:
-    rig = Rig(house("equal"), {"first/m": [ROWS[name].result, WHOLE], "second/m": WHOLE})
+    rig = Rig(two_providers("equal"), {"first/m": [ROWS[name].result, WHOLE], "second/m": WHOLE})
     answer = await rig.run(rig.dispatch("m", repeatable=repeatable))
     if name in MAY_HAVE_RUN and not repeatable:
         assert (answer.status in (502, 504), rig.tried) == (True, ["first/m"])
@@ -314,7 +314,7 @@ async def test_a_request_that_may_have_run_is_sent_again_only_if_that_does_no_ha
     ],
 )
 async def test_the_endpoint_says_whether_a_second_run_does_harm(path: str, repeatable: bool) -> None:
-    rig = Rig(house("equal"), {"first/m": ROWS["500"].result, "second/m": WHOLE})
+    rig = Rig(two_providers("equal"), {"first/m": ROWS["500"].result, "second/m": WHOLE})
     assert (await rig.ask("m", path=path)).status == (200 if repeatable else 502)
 
 
@@ -341,15 +341,15 @@ async def test_max_retries_bounds_the_deployments_that_are_tried_before_the_fall
 
 
 async def test_the_last_failure_decides_between_502_and_504() -> None:
-    rig = Rig(house("list"), {"first/m": expired("total"), "second/b": refused(500)})
+    rig = Rig(two_providers("list"), {"first/m": expired("total"), "second/b": refused(500)})
     assert ((await rig.ask("m", "b")).status, rig.tried) == (502, ["first/m", "second/b", "second/b"])
-    rig = Rig(house("list"), {"first/m": refused(500), "second/b": expired("total")})
+    rig = Rig(two_providers("list"), {"first/m": refused(500), "second/b": expired("total")})
     assert ((await rig.ask("m", "b")).status, rig.tried) == (504, ["first/m", "second/b"])
 
 
 async def test_429_only_if_every_candidate_was_rate_limited() -> None:
     results = {"first/m": refused(429, Retry_After="9"), "second/b": [refused(429, Retry_After="4"), refused(500)]}
-    rig = Rig(house("list", rateLimitRetries=0), results)
+    rig = Rig(two_providers("list", rateLimitRetries=0), results)
     answer = await rig.ask("m", "b")
     assert (answer.status, answer.header("retry-after")) == (429, "4")
     rig.clock.advance(5)
@@ -358,7 +358,7 @@ async def test_429_only_if_every_candidate_was_rate_limited() -> None:
 
 
 async def test_after_the_deadline_nothing_else_is_tried() -> None:
-    rig = Rig(house("equal", deadlineSecs=5), {"first/m": refused(500), "second/m": WHOLE})
+    rig = Rig(two_providers("equal", deadlineSecs=5), {"first/m": refused(500), "second/m": WHOLE})
     dispatch = rig.dispatch("m")
     rig.clock.advance(5)
     assert ((await rig.run(dispatch)).status, rig.tried) == (502, ["first/m"])
@@ -368,7 +368,7 @@ async def test_a_client_that_leaves_ends_the_loop() -> None:
     def left() -> UpstreamFault:
         raise ClientGone
 
-    rig = Rig(house("equal"), {"first/m": left, "second/m": WHOLE})
+    rig = Rig(two_providers("equal"), {"first/m": left, "second/m": WHOLE})
     with pytest.raises(ClientGone):
         await rig.ask("m")
     assert rig.tried == ["first/m"]
@@ -407,7 +407,7 @@ async def test_a_context_error_of_a_deployment_of_unknown_context_excludes_none(
 
 
 async def test_a_context_that_is_too_long_for_all_gets_the_providers_error() -> None:
-    rig = Rig(house("list"), {"first/m": CONTEXT, "second/b": CONTEXT})
+    rig = Rig(two_providers("list"), {"first/m": CONTEXT, "second/b": CONTEXT})
     answer = await rig.ask("m", "b")
     assert (answer.status, rig.tried) == (400, ["first/m", "second/b"])
     assert answer.json == error_json(

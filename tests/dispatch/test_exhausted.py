@@ -11,14 +11,14 @@ from proxy.errors import BrokenAnswer, UpstreamFault
 from proxy.exchange import Attempt
 from proxy.routing.rules import FailureKind
 from tests.dispatch.rig import Result, Rig, answer
-from tests.dispatch.test_dispatch import ROWS, broke, house, refused
+from tests.dispatch.test_dispatch import ROWS, broke, refused, two_providers
 from tests.support import Answer, error_json
 from tests.support.catalogs import build
 
 
 async def sees(result: Result, **routing: object) -> Answer:
     """The client's answer where the only provider always fails so, without a retry."""
-    rig = Rig(house("alone", maxRetries=0, **routing), {"first/m": result})
+    rig = Rig(two_providers("alone", maxRetries=0, **routing), {"first/m": result})
     return await rig.ask("m")
 
 
@@ -30,13 +30,13 @@ async def test_a_single_failure_has_a_sentence_of_its_own() -> None:
 
 
 async def test_several_failures_are_listed_and_equal_ones_are_counted() -> None:
-    rig = Rig(house("list"), {"first/m": refused(500), "second/b": broke(BrokenAnswer, "The answer is empty.")})
+    rig = Rig(two_providers("list"), {"first/m": refused(500), "second/b": broke(BrokenAnswer, "The answer is empty.")})
     sentence = (await rig.ask("m", "b")).json["error"]["message"]
     assert sentence == "No model could answer (first/m: status 500; second/b: The answer is empty (2 times))."
 
 
 async def test_a_deployment_that_was_passed_over_is_listed_with_the_reason() -> None:
-    rig = Rig(house("list", maxRetries=0), {"first/m": refused(500)})
+    rig = Rig(two_providers("list", maxRetries=0), {"first/m": refused(500)})
     rig.deployment("second/b").live.quota.cool_down(rig.clock.now() + 89.5, rig.clock.now() + 89.5)
     sentence = (await rig.ask("b", "m")).json["error"]["message"]
     assert sentence.startswith("No model could answer (")
@@ -46,8 +46,8 @@ async def test_a_deployment_that_was_passed_over_is_listed_with_the_reason() -> 
 
 @pytest.mark.parametrize("code", ["busy", "a.b-c", 'no"code', "x" * 65])
 async def test_the_providers_code_is_kept_if_it_is_one(code: str) -> None:
-    told = (await sees(refused(500, "No.", code))).json["error"]["code"]
-    assert told == (code if code in ("busy", "a.b-c") else "upstream_server_error")
+    found = (await sees(refused(500, "No.", code))).json["error"]["code"]
+    assert found == (code if code in ("busy", "a.b-c") else "upstream_server_error")
 
 
 async def test_long_reasons_are_cut() -> None:
@@ -73,13 +73,13 @@ async def test_a_rate_limit_says_when_it_ends() -> None:
     assert (answer.status, answer.header("retry-after")) == (429, "40")
 
 
-@pytest.mark.parametrize(("seconds", "told"), [("3", "3"), (str(int(LONGEST_WAIT) + 1), None)])
-async def test_a_server_error_says_when_to_retry_if_that_is_soon(seconds: str, told: str | None) -> None:
-    assert (await sees(refused(503, Retry_After=seconds))).header("retry-after") == told
+@pytest.mark.parametrize(("seconds", "expected"), [("3", "3"), (str(int(LONGEST_WAIT) + 1), None)])
+async def test_a_server_error_says_when_to_retry_if_that_is_soon(seconds: str, expected: str | None) -> None:
+    assert (await sees(refused(503, Retry_After=seconds))).header("retry-after") == expected
 
 
 async def test_no_attempt_at_all_should_not_be_retried_soon() -> None:
-    rig = Rig(house("alone"), {"first/m": refused(500)})
+    rig = Rig(two_providers("alone"), {"first/m": refused(500)})
     rig.deployment("first/m").live.breaker.trip(rig.clock.now(), "upstream_server_error")
     answer = await rig.ask("m")
     assert (answer.status, answer.json["error"]["code"]) == (503, "no_candidate")
@@ -88,7 +88,7 @@ async def test_no_attempt_at_all_should_not_be_retried_soon() -> None:
 
 async def test_a_refused_key_that_another_one_replaces_may_be_retried() -> None:
     """An upload could not be sent again; the next one uses the other key."""
-    rig = Rig(house("alone"), {})
+    rig = Rig(two_providers("alone"), {})
     deployment = rig.deployment("first/m")
     dispatch = rig.dispatch("m")
     attempt = Attempt(deployment, Permit.NORMAL, deployment.provider.keys.take(0.0), 0.0)  # type: ignore[arg-type]

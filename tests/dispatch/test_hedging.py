@@ -453,9 +453,9 @@ async def test_two_answers_at_once_give_one_answer() -> None:
             await until(lambda: not live(gw, "a/a").in_flight + live(gw, "b/b").in_flight, "both to end")
             line = await gw.settled(round_ + 1)
             assert (line["outcome"], line["attempts"]) == ("ok", 2)
-        told = verdicts(gw, clock)
-        assert told["a"][1][0] + told["b"][1][0] == 20
-        assert (told["a"][0], told["b"][0]) == (0, 0)
+        counted = verdicts(gw, clock)
+        assert counted["a"][1][0] + counted["b"][1][0] == 20
+        assert (counted["a"][0], counted["b"][0]) == (0, 0)
 
 
 async def test_stream_options_that_one_provider_refuses_are_not_held_against_the_other() -> None:

@@ -21,11 +21,11 @@ from tests.dispatch.streams import (
     WHOLE,
     ask,
     begun,
-    cast,
     code_of,
     committed,
+    events_of,
+    recovering,
     router_of,
-    told,
     without_router,
 )
 from tests.support import (
@@ -49,7 +49,7 @@ from tests.support.steps import Step
 @pytest.mark.usefixtures("_quick_pings")
 async def test_the_first_ping_commits_the_status() -> None:
     go = asyncio.Event()
-    async with cast("hold", server={"pingAfter": 0.05}) as (gw, ups, _):
+    async with recovering("hold", server={"pingAfter": 0.05}) as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Wait(go), *map(Chunk, EVENTS[2:]), LastChunk()])
         client = await ask(gw)
         head = await client.read_head()
@@ -65,7 +65,7 @@ async def test_the_first_ping_commits_the_status() -> None:
 
 async def test_a_held_answer_comes_in_one_piece_and_names_its_deployment() -> None:
     go = asyncio.Event()
-    async with cast("hold") as (gw, ups, _):
+    async with recovering("hold") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Close()])
         ups[1].queue([*begun(*EVENTS[:-1]), Wait(go), Chunk(EVENTS[-1]), LastChunk()])
         client = await ask(gw)
@@ -90,7 +90,7 @@ async def test_a_held_answer_comes_in_one_piece_and_names_its_deployment() -> No
 
 async def test_without_pings_the_status_comes_with_the_answer() -> None:
     go = asyncio.Event()
-    async with cast("hold", server={"pingAfter": 0}) as (gw, ups, _):
+    async with recovering("hold", server={"pingAfter": 0}) as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Wait(go), *map(Chunk, EVENTS[2:]), LastChunk()])
         client = await ask(gw)
         await committed(gw, "a/a")
@@ -106,11 +106,11 @@ async def test_without_pings_the_status_comes_with_the_answer() -> None:
 async def test_a_stream_that_breaks_after_its_content_leaves_no_trace_in_the_answer_of_another(
     broken: list[Step | bytes],
 ) -> None:
-    async with cast("hold") as (gw, ups, _):
+    async with recovering("hold") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), *broken])
         ups[1].queue([*begun(ROLE), *broken])
         ups[2].queue(sse_answer(*EVENTS))
-        events = await told(await ask(gw))
+        events = await events_of(await ask(gw))
         assert without_router(events) == WHOLE
         router = router_of(events[-2])
         assert (router["provider"], router["attempts"]) == ("c", 3)
@@ -130,16 +130,16 @@ async def test_a_failure_before_the_content_is_retried(manner: str) -> None:
         "refused": [Close()],
         "an error first": sse_answer(ERROR),
     }
-    async with cast("hold") as (gw, ups, _):
+    async with recovering("hold") as (gw, ups, _):
         ups[0].queue(scripts[manner])
         ups[1].queue(sse_answer(*EVENTS))
-        assert without_router(await told(await ask(gw))) == WHOLE
+        assert without_router(await events_of(await ask(gw))) == WHOLE
 
 
 async def test_the_only_candidate_is_tried_again_after_a_break() -> None:
-    async with cast("hold", count=1) as (gw, ups, clock):
+    async with recovering("hold", count=1) as (gw, ups, clock):
         ups[0].queue([*begun(ROLE, FIRST), Close()], sse_answer(*EVENTS))
-        assert without_router(await told(await ask(gw, STREAM | {"model": "a"}))) == WHOLE
+        assert without_router(await events_of(await ask(gw, STREAM | {"model": "a"}))) == WHOLE
         assert len(clock.slept) == 1
         line = await gw.settled()
         assert (line["outcome"], line["attempts"]) == ("ok", 2)
@@ -147,7 +147,7 @@ async def test_the_only_candidate_is_tried_again_after_a_break() -> None:
 
 @pytest.mark.parametrize("prefix", [[ROLE, FIRST], [ROLE], []], ids=["content", "a role", "nothing"])
 async def test_if_all_attempts_fail_the_client_gets_an_error_status(prefix: list[bytes]) -> None:
-    async with cast("hold", routing={"maxRetries": 3}) as (gw, ups, clock):
+    async with recovering("hold", routing={"maxRetries": 3}) as (gw, ups, clock):
         for up in ups:
             up.on(lambda request: [*begun(*prefix), Close()])
         client = await ask(gw)
@@ -166,7 +166,7 @@ async def test_if_all_attempts_fail_the_client_gets_an_error_status(prefix: list
 @pytest.mark.usefixtures("_quick_pings")
 async def test_if_all_attempts_fail_after_a_ping_the_client_gets_one_error_in_band() -> None:
     go = asyncio.Event()
-    async with cast("hold", count=1, server={"pingAfter": 0.02}) as (gw, ups, _):
+    async with recovering("hold", count=1, server={"pingAfter": 0.02}) as (gw, ups, _):
         ups[0].on(lambda request: [*begun(ROLE, FIRST), Wait(go), Close()])
         client = await ask(gw, STREAM | {"model": "a"})
         assert (await client.read_head()).status == 200
@@ -181,7 +181,7 @@ async def test_if_all_attempts_fail_after_a_ping_the_client_gets_one_error_in_ba
 @pytest.mark.parametrize("status", [400, 404, 422])
 async def test_an_error_about_the_request_keeps_its_status_and_is_not_retried(status: int) -> None:
     refusal = error_json("No such tool", kind="invalid_request_error", code="bad_tool")
-    async with cast("hold", count=1) as (gw, ups, _):
+    async with recovering("hold", count=1) as (gw, ups, _):
         ups[0].queue(json_answer(refusal, status))
         answer = await (await ask(gw, STREAM | {"model": "a"})).read_answer()
         assert (answer.status, answer.json) == (status, refusal)
@@ -189,14 +189,14 @@ async def test_an_error_about_the_request_keeps_its_status_and_is_not_retried(st
 
 
 async def test_a_request_for_an_unknown_model_gets_a_404() -> None:
-    async with cast("hold") as (gw, ups, _):
+    async with recovering("hold") as (gw, ups, _):
         answer = await (await ask(gw, STREAM | {"model": "nobody"})).read_answer()
         assert answer.status == 404
         assert [up.requests for up in ups] == [[], [], []]
 
 
 async def test_a_client_that_leaves_while_its_answer_is_held_cancels_the_upstream_request() -> None:
-    async with cast("hold") as (gw, ups, _):
+    async with recovering("hold") as (gw, ups, _):
         ups[0].queue([*begun(ROLE, FIRST), Stall()])
         client = await ask(gw)
         await committed(gw, "a/a")
@@ -209,7 +209,7 @@ async def test_a_client_that_leaves_while_its_answer_is_held_cancels_the_upstrea
 
 
 async def test_a_client_that_leaves_before_the_end_of_a_held_answer_was_not_served() -> None:
-    async with cast("hold") as (gw, ups, _):
+    async with recovering("hold") as (gw, ups, _):
         ups[0].queue([*begun(*EVENTS), Stall()])
         client = await ask(gw)
         await until(lambda: held(gw) > len(STOP), "the answer to be there")

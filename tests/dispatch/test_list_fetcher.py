@@ -33,16 +33,16 @@ def provider(**settings: Any) -> Provider:
 
 
 class Fetching:
-    """A fetcher with its lists; ``told`` are its log lines."""
+    """A fetcher with its lists; ``logged`` are its log lines."""
 
     def __init__(self, wait_secs: float = 10.0) -> None:
         self.lists = ModelLists()
-        self.told: list[dict[str, object]] = []
+        self.logged: list[dict[str, object]] = []
         self.fetcher = ListFetcher(
             self.lists,
             ModelsRequest(no_tls, {}),
             asyncio.get_running_loop().time,
-            lambda message, /, **fields: self.told.append(fields),
+            lambda message, /, **fields: self.logged.append(fields),
             wait_secs,
         )
 
@@ -82,7 +82,7 @@ async def test_a_provider_without_a_list_keeps_the_one_it_gave_and_is_logged_onc
         fetching.lists.end(one, 0.0, ["before"])
         for _ in range(2):
             assert await fetching.names(one) == ["before"]
-        [line] = fetching.told
+        [line] = fetching.logged
         assert line["provider"] == "p"
         assert str(line["why"]).startswith(why)
         assert "127.0.0.1" not in str(line)
@@ -96,7 +96,7 @@ async def test_a_failure_is_logged_once_until_a_fetch_succeeds_again() -> None:
         for answer in (broken, broken, good, broken, broken):
             up.on(lambda request, answer=answer: answer)
             await within(fetching.fetcher.fetch(one), "the list")
-            counts.append(len(fetching.told))
+            counts.append(len(fetching.logged))
         assert counts == [1, 1, 1, 2, 2]
 
 
@@ -150,7 +150,7 @@ async def test_nothing_is_requested_while_every_key_is_in_cooldown() -> None:
     one.keys.cool_down(key, float("inf"))
     fetching = Fetching()
     assert await fetching.names(one) == []
-    assert fetching.told == [{"provider": "p", "why": "every key is in cooldown"}]
+    assert fetching.logged == [{"provider": "p", "why": "every key is in cooldown"}]
 
 
 def test_a_list_that_is_nested_without_end_is_none() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.routing.catalog import Catalog
 from tests.dispatch.rig import WHOLE, Result, Rig
-from tests.dispatch.test_dispatch import ROWS, house, live, refused
+from tests.dispatch.test_dispatch import ROWS, live, refused, two_providers
 from tests.support import Answer
 from tests.support.catalogs import build
 from tests.support.clock import MIDNIGHT
@@ -17,7 +17,7 @@ from tests.support.clock import MIDNIGHT
 
 async def waits(result: Result, **routing: Any) -> tuple[Answer, list[float], int]:
     """The client's answer where the only provider always fails so, the seconds slept, and how often it was tried."""
-    rig = Rig(house("alone", **routing), {"first/m": result})
+    rig = Rig(two_providers("alone", **routing), {"first/m": result})
     answer = await rig.ask("m")
     return answer, rig.clock.slept, len(rig.tried)
 
@@ -54,7 +54,7 @@ async def test_no_request_waits_longer_than_the_deadline_or_a_minute() -> None:
 
 
 async def test_a_deployment_in_cooldown_is_passed_over_and_comes_back() -> None:
-    rig = Rig(house("equal"), {"first/m": [refused(429, Retry_After="30"), WHOLE], "second/m": WHOLE})
+    rig = Rig(two_providers("equal"), {"first/m": [refused(429, Retry_After="30"), WHOLE], "second/m": WHOLE})
     for _ in range(4):
         assert (await rig.ask("m")).header("x-router-provider") == "second"
     assert rig.tried.count("first/m") == 1
@@ -64,7 +64,7 @@ async def test_a_deployment_in_cooldown_is_passed_over_and_comes_back() -> None:
 
 
 async def test_the_only_deployment_is_not_tried_in_a_long_cooldown_and_the_client_learns_when_it_ends() -> None:
-    rig = Rig(house("alone"), {"first/m": refused(429, Retry_After="61")})
+    rig = Rig(two_providers("alone"), {"first/m": refused(429, Retry_After="61")})
     for _ in range(3):
         answer = await rig.ask("m")
         assert (answer.status, answer.header("retry-after")) == (429, "60")
@@ -158,7 +158,7 @@ async def test_a_rate_limited_key_is_cooled_down_alone() -> None:
 
 
 async def test_where_every_candidate_is_in_cooldown_the_fallback_is_tried_first() -> None:
-    rig = Rig(house("fallback"), {"first/m": refused(429, Retry_After="61"), "second/b": WHOLE})
+    rig = Rig(two_providers("fallback"), {"first/m": refused(429, Retry_After="61"), "second/b": WHOLE})
     for _ in range(2):
         assert (await rig.ask("m")).header("x-router-fallback-used") == "true"
     assert rig.tried == ["first/m", "second/b", "second/b"]

@@ -10,12 +10,12 @@ from proxy.errors import BrokenAnswer, ErrorInStream, ShuttingDown
 from proxy.relay.body import CollectedAnswer
 from proxy.routing.rules import FailureKind
 from tests.dispatch.rig import Rig
-from tests.dispatch.test_dispatch import SECRET, house, refused
+from tests.dispatch.test_dispatch import SECRET, refused, two_providers
 
 
 @pytest.fixture
 async def rig() -> Rig:
-    return Rig(house("alone"), {})
+    return Rig(two_providers("alone"), {})
 
 
 def begun(rig: Rig) -> AttemptRun:

@@ -9,22 +9,22 @@ from proxy.exchange import Attempt
 
 
 class Runner:
-    """An attempt that notes what it is told."""
+    """An attempt that notes its events."""
 
     def __init__(self) -> None:
-        self.heard: list[Any] = []
+        self.events: list[Any] = []
 
     def pause(self) -> None:
-        self.heard.append("pause")
+        self.events.append("pause")
 
     def resume(self) -> None:
-        self.heard.append("resume")
+        self.events.append("resume")
 
     def client_gone(self) -> None:
-        self.heard.append("client_gone")
+        self.events.append("client_gone")
 
     def interrupt(self, reason: BaseException | None) -> None:
-        self.heard.append(reason)
+        self.events.append(reason)
 
 
 def attempt() -> Attempt:
@@ -44,8 +44,8 @@ def test_the_first_to_win_cancels_the_other() -> None:
     race.check(two)
     race.win(two)
     assert race.winner is two
-    assert [type(told) for told in first.heard] == [Lost]
-    assert second.heard == []
+    assert [type(event) for event in first.events] == [Lost]
+    assert second.events == []
 
 
 def test_the_second_to_commit_has_lost_and_changes_nothing() -> None:
@@ -56,8 +56,8 @@ def test_the_second_to_commit_has_lost_and_changes_nothing() -> None:
     with pytest.raises(Lost):
         race.win(two)
     assert race.winner is one
-    assert first.heard == []
-    assert len(second.heard) == 1
+    assert first.events == []
+    assert len(second.events) == 1
 
 
 def test_a_winner_may_win_again() -> None:
@@ -66,7 +66,7 @@ def test_a_winner_may_win_again() -> None:
     race.check(one)
     race.leave(two)
     race.win(one)
-    assert (first.heard, len(second.heard)) == ([], 1)
+    assert (first.events, len(second.events)) == ([], 1)
 
 
 def test_events_of_the_client_go_to_all_that_run() -> None:
@@ -77,8 +77,8 @@ def test_events_of_the_client_go_to_all_that_run() -> None:
     race.client_gone()
     reason = RuntimeError()
     race.interrupt(reason)
-    assert first.heard == ["pause", "resume"]
-    assert second.heard == ["pause", "resume", "client_gone", reason]
+    assert first.events == ["pause", "resume"]
+    assert second.events == ["pause", "resume", "client_gone", reason]
 
 
 def test_the_race_is_over_when_the_last_has_left() -> None:
@@ -86,7 +86,7 @@ def test_the_race_is_over_when_the_last_has_left() -> None:
     assert not race.leave(two)
     assert race.leave(one)
     assert race.leave(one)
-    race.client_gone()  # nobody is told
+    race.client_gone()  # no attempt is left
 
 
 def test_an_attempt_may_leave_during_an_event() -> None:
@@ -100,4 +100,4 @@ def test_an_attempt_may_leave_during_an_event() -> None:
     race.enter(mine, Leaver())
     race.enter(attempt(), other := Runner())
     race.interrupt(None)
-    assert other.heard == [None]
+    assert other.events == [None]

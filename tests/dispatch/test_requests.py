@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dispatch.flows import CALL, NOWHERE, SECRET, discreet, fetch, good, house, said
+from tests.dispatch.flows import CALL, NOWHERE, SECRET, assert_no_secrets, error_answer, fetch, good, two_providers
 from tests.support import Reset, Stall, Upstream, json_answer
 from tests.support.clock import FakeClock
 from tests.support.gateway import Gateway
@@ -33,14 +33,14 @@ JSON_AND_FORM = pytest.mark.parametrize(("path", "options"), [ONE_OFF["image"], 
 async def test_a_request_that_may_have_run_is_not_sent_again(path: str, options: dict[str, Any]) -> None:
     async with Upstream() as first, Upstream() as second:
         first.on(lambda request: [Reset()])
-        config = house(first.url, second.url, "equal")
+        config = two_providers(first.url, second.url, "equal")
         config["routing"] = {"fallback": {"provider": "second", "model": "m"}}
         async with Gateway(config, clock=FakeClock()) as gw:
             answer = await (await gw.client()).fetch("POST", path, **options)
             assert answer.status == 502
             assert (len(first.requests), second.requests) == (1, [])
             assert live(gw, "first/m").breaker.failures == 1
-            discreet(answer)
+            assert_no_secrets(answer)
             await at_rest(gw)
 
 
@@ -54,7 +54,7 @@ async def test_a_request_that_does_no_harm_twice_is_sent_again(path: str, body: 
         first.on(lambda request: [Reset()])
         second.on(lambda request: json_answer({"object": "thing"}))
         routing = {"rateLimitRetries": 0}
-        async with Gateway(house(first.url, second.url, "equal", routing=routing), clock=FakeClock()) as gw:
+        async with Gateway(two_providers(first.url, second.url, "equal", routing=routing), clock=FakeClock()) as gw:
             answer = await (await gw.client()).fetch("POST", path, json=body | {"model": "m"})
             assert (answer.status, len(second.requests)) == (200, 1)
             await at_rest(gw)
@@ -66,7 +66,7 @@ async def test_a_request_of_which_no_byte_was_sent_goes_to_another_deployment(
 ) -> None:
     async with Upstream() as second:
         second.on(lambda request: json_answer({"object": "thing"}))
-        async with Gateway(house(NOWHERE, second.url, "equal"), clock=FakeClock()) as gw:
+        async with Gateway(two_providers(NOWHERE, second.url, "equal"), clock=FakeClock()) as gw:
             answer = await (await gw.client()).fetch("POST", path, **options)
             assert (answer.status, len(second.requests)) == (200, 1)
             assert answer.header("x-router-errors") == "first/m=unreachable"
@@ -81,15 +81,15 @@ async def test_a_refused_request_did_not_run_and_is_sent_again_unless_its_body_i
     path: str, options: dict[str, Any], status: int
 ) -> None:
     async with Upstream() as first, Upstream() as second:
-        first.on(lambda request: said(status, SECRET if status == 401 else "Slow down"))
+        first.on(lambda request: error_answer(status, SECRET if status == 401 else "Slow down"))
         second.on(lambda request: json_answer({"object": "thing"}))
-        async with Gateway(house(first.url, second.url, "equal"), clock=FakeClock()) as gw:
+        async with Gateway(two_providers(first.url, second.url, "equal"), clock=FakeClock()) as gw:
             answer = await (await gw.client()).fetch("POST", path, **options)
             if "json" in options:
                 assert (answer.status, len(second.requests)) == (200, 1)
             else:
                 assert (answer.status, second.requests) == (502 if status == 401 else 429, [])
-            discreet(answer)
+            assert_no_secrets(answer)
             await at_rest(gw)
 
 
@@ -114,7 +114,7 @@ async def test_one_deadline_bounds_all_attempts() -> None:
         first.on(lambda request: [Reset()])
         second.on(lambda request: [Stall()])
         routing = {"deadlineSecs": 0.5, "rateLimitRetries": 0}
-        async with Gateway(house(first.url, second.url, "fallback", routing=routing)) as gw:
+        async with Gateway(two_providers(first.url, second.url, "fallback", routing=routing)) as gw:
             answer = await fetch(await gw.client(), CALL)
             assert (answer.status, len(first.requests), len(second.requests)) == (504, 1, 1)
             assert answer.json["error"]["code"] == "timeout_deadline"
@@ -122,10 +122,10 @@ async def test_one_deadline_bounds_all_attempts() -> None:
 
 
 async def test_stream_options_that_a_provider_refuses_are_left_out_from_then_on() -> None:
-    minds = said(400, "Unknown parameter: stream_options")
+    minds = error_answer(400, "Unknown parameter: stream_options")
     async with Upstream() as up:
         up.queue(minds, good("stream"), good("stream"))
-        async with Gateway(house(up.url, up.url, "alone"), clock=FakeClock()) as gw:
+        async with Gateway(two_providers(up.url, up.url, "alone"), clock=FakeClock()) as gw:
             client = await gw.client()
             for attempts in ("2", "1"):
                 answer = await fetch(client, CALL | {"stream": True})
