@@ -6,6 +6,7 @@ import asyncio
 
 from proxy.demo.models import MODELS
 from tests.support import RawClient
+from tests.support.clock import FakeClock
 from tests.support.gateway import Gateway
 
 CHAT = "/v1/chat/completions"
@@ -35,7 +36,7 @@ async def good(client: RawClient, model: str | None) -> bool:
 
 async def test_fault_models_cannot_harm_the_others() -> None:
     source = {"demo": "auto", "routing": {"maxRetries": 3, "rateLimitRetries": 0, "retryDelay": 1}}
-    async with Gateway(source) as gw:
+    async with Gateway(source, clock=FakeClock()) as gw:  # nobody waits for what Retry-After says
         await asyncio.gather(*(play(gw, model.name) for model in MODELS if model.fault is not None))
         client = await gw.client()
         for model in ("demo-instant", "demo-fast", "demo-instant", None, None, None):
