@@ -50,7 +50,6 @@ dispatch/dispatcher.py
 dispatch/uploads.py
 errors.py
 exchange.py
-gateway.py
 limits/base.py
 limits/script_connection.py
 observe/families.py
@@ -58,7 +57,6 @@ providers/provider.py
 routing/deployment.py
 routing/listing.py
 routing/names.py
-server/flush.py
 """
 
 
