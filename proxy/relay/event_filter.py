@@ -40,7 +40,7 @@ class EventFilter:
 
     ``meaningful``: content was seen, so the stream may be committed. ``events`` counts those that were forwarded,
     ``silent`` the bytes of those before any content. ``numbered``: one had an ``id``. ``cut``: the last one was half
-    an event. ``refused`` is a block of which the reader said that it is not plain.
+    an event. ``refused``: the reader has found that this block is not plain.
     """
 
     __slots__ = (

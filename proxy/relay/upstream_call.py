@@ -81,7 +81,7 @@ class UpstreamCall:
         self._connection: UpstreamConnection | None = None  # from the request sent to the answer's end
         self._head: Head | None = None
         self.pump: AnswerPump | None = None
-        self._feed: Callable[[bytes], None] | None = None  # of a plain answer that does not come in one read
+        self._feed: Callable[[bytes], None] | None = None  # of an expected whole answer that came in parts
         self._watch: Watch | None = None
         self.outcome: asyncio.Future[CollectedAnswer | None] | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -232,13 +232,13 @@ class UpstreamCall:
             head.change(self.upstream_request.attempt_context.attempt.deployment.provider.redact.value)
         if self._watch is not None:
             self._watch.head_seen()
-        if expected_whole(head, self.exchange, self.context.max_answer):
+        if expected_whole(head, self.exchange, self.context.max_answer) and not self.upstream_request.no_body:
             return self._take
         self.pump = pump = AnswerPump(self, connection, head)
         return pump.begin()
 
     def _take(self, chunk: bytes) -> None:
-        """Bytes of a plain answer. One that comes in one read is handed over without being held."""
+        """Bytes of a JSON answer of known length. One that comes in one read is returned without being held."""
         feed, head, connection, outcome = self._feed, self._head, self._connection, self.outcome
         assert head is not None
         assert connection is not None
@@ -321,7 +321,7 @@ class UpstreamCall:
         if self._connecting is not None:
             self._connecting.cancel()
         if self.outcome is None or self.outcome.done():
-            return  # the answer ended in this very turn of the loop
+            return  # the answer ended in the same turn of the loop
         if isinstance(reason, GatewayError):
             self.broken(reason)
         else:

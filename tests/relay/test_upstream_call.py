@@ -39,6 +39,18 @@ async def test_a_plain_answer_in_many_reads_is_collected() -> None:
     assert (answer.body, rig.budget.used, rig.client.writes) == (b'{"a":1}', 0, [])
 
 
+async def test_an_answer_without_body_ends_with_its_head() -> None:
+    connection = Connection()
+    rig = CallRig(connection)
+    rig.upstream_request.no_body = True
+    outcome = rig.call.run()
+    connection.head(JSON, (b"Content-Length", b"7"))
+    connection.end()
+    answer = await outcome
+    assert answer is not None
+    assert answer.body == b""
+
+
 async def test_a_dead_kept_alive_connection_is_replaced_once() -> None:
     dead, fresh = Connection(uses=1), Connection()
     rig = CallRig(dead)
