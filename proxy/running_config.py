@@ -121,7 +121,7 @@ class RunningConfig:
 
     def keep(self, why: str, mistakes: list[str]) -> None:
         """Log why the files cannot be used; the running configuration stays."""
-        self._log.error("The configuration cannot be loaded again; what runs stays.", why=why)
+        self._log.error("The configuration cannot be loaded again; the running one is unchanged.", why=why)
         for mistake in mistakes:
             self._log.error(mistake)
         self._finish(ReloadResult(False, why, [], mistakes, [*self.waiting]))

@@ -116,7 +116,7 @@ async def test_a_bad_file_changes_nothing_and_logs_every_mistake(house: House) -
         assert not await follow(gw).reload("test")
         assert (await names(gw), await ask(gw, "one")) == (["one"], 200)
         lines = told(gw, "error")
-        assert lines[0] == "The configuration cannot be loaded again; what runs stays."
+        assert lines[0] == "The configuration cannot be loaded again; the running one is unchanged."
         assert lines[1].startswith(f'{house.path}: models[0].provider: no provider "nobody"')
         assert lines[2].startswith(f'{house.path}: unknown key "zzz"')
         assert len(lines) == 3

@@ -45,7 +45,6 @@ const KIND = {
 };
 
 export const OUTCOMES = Object.entries(OUTCOME).map(([value, [words]]) => [value, words]);
-export const STATES = Object.entries(BREAKER).map(([value, [words]]) => [value, words]);
 
 export const plain = (term) => KIND[term] ?? String(term ?? "").replaceAll("_", " ");
 export const outcome = (value) => OUTCOME[value] ?? [plain(value) || "Running", "idle"];

@@ -49,5 +49,5 @@ class ReloadHandler:
 
 
 def _error(mistakes: list[str]) -> ReloadError:
-    message = "The configuration cannot be loaded again; what runs stays."
+    message = "The configuration cannot be loaded again; the running one is unchanged."
     return ReloadError(ReloadErrorObject(message, "invalid_request_error", "invalid_configuration", mistakes))

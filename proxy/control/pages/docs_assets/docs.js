@@ -1,4 +1,4 @@
-// Swagger UI on the gateway's own description. Without a validator: that would be somebody else's host.
+// Swagger UI for the gateway's OpenAPI document. The validator is off, because it runs on another host.
 "use strict";
 
 window.SwaggerUIBundle({

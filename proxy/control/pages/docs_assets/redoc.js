@@ -1,4 +1,4 @@
-// Redoc on the gateway's own description, in the fonts that the reader has.
+// Redoc for the gateway's OpenAPI document, with the fonts of the system.
 "use strict";
 
 window.Redoc.init(
