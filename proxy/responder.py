@@ -18,7 +18,7 @@ from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, U
 from proxy.exchange import Exchange
 from proxy.hooks import HookReply, ResponseHook
 from proxy.net import headers as policy
-from proxy.net.headers import Memo, ascii_value
+from proxy.net.headers import NameMemo, ascii_value
 from proxy.relay.body import CollectedAnswer
 from proxy.relay.seams import comment
 from proxy.routing.catalog import Catalog
@@ -41,13 +41,13 @@ _GIVEN_UP = (408, 413)  # statuses after which the rest of the body is not read
 _UNBUFFERED = b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
 
 
-class _OwnLines(Memo[bytes]):
+class _OwnLines(NameMemo[bytes]):
     """The gateway's own header lines for an answer of this media type."""
 
-    def judge(self, name: bytes) -> bytes:
-        if name == b"text/event-stream":
+    def compute(self, key: bytes) -> bytes:
+        if key == b"text/event-stream":
             return _NOSNIFF + _UNBUFFERED
-        if name.endswith((b"/json", b"+json")):
+        if key.endswith((b"/json", b"+json")):
             return _NOSNIFF
         return _NOSNIFF + _SANDBOX  # relayed content must never run as a page of the gateway
 

@@ -298,7 +298,7 @@ def test_check_says_who_may_ask_and_how_much(sluice: Sluice, tmp_path: Path) -> 
 
 
 def test_a_key_is_made_with_a_notice_where_the_configuration_asks_for_none(sluice: Sluice, tmp_path: Path) -> None:
-    notice = "notice: auth.mode is none: keys are not asked for; set auth.mode to keys and restart\n"
+    notice = "notice: auth.mode is none: API keys are not used; set auth.mode to keys and restart\n"
     assert sluice("key", "new").stderr == notice
     (tmp_path / "c.yaml").write_text("auth: {mode: keys}")
     for text, expected in (("auth: {mode: keys}", ""), ("auth: {mode: none}", notice), ("auth: {mode: 7}", "")):

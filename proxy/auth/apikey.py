@@ -83,7 +83,7 @@ def unused(mode: str) -> str:
     if mode in ("keys", "any"):
         return ""
     wanted = "keys" if mode == "none" else "any"
-    return f"auth.mode is {mode}: keys are not asked for; set auth.mode to {wanted} and restart"
+    return f"auth.mode is {mode}: API keys are not used; set auth.mode to {wanted} and restart"
 
 
 def new_key() -> tuple[str, str]:

@@ -6,54 +6,17 @@ Hot path: ``KeyCache.check`` runs once per request.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Generic, TypeVar
 
 from msgspec import Struct
 
 from proxy.auth.apikey import ApiKey, digest_from
+from proxy.caches import ExpiringCache
 from proxy.identity import Client
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
 GONE_SECS = 60.0  # longer than any lookup of a key
-
-
-class ExpiringCache(Generic[K, V]):
-    """At most ``most`` values, each until its time; evicts the oldest."""
-
-    __slots__ = ("_found", "_most")
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        # A dict would scan over removed entries to find its first one.
-        self._found: OrderedDict[K, tuple[V, float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def get(self, key: K, now: float) -> V | None:
-        found = self._found.get(key)
-        if found is None:
-            return None
-        value, until = found
-        if now < until:
-            return value
-        del self._found[key]
-        return None
-
-    def put(self, key: K, value: V, until: float) -> None:
-        self._found[key] = (value, until)
-        self._found.move_to_end(key)
-        if len(self._found) > self._most:
-            self._found.popitem(last=False)
-
-    def drop(self, key: K) -> None:
-        self._found.pop(key, None)
 
 
 class _CachedSecret(Struct, frozen=True):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from proxy.auth import publickey
-from proxy.auth.cache import ExpiringCache
 from proxy.auth.claims import client_of, good_until
 from proxy.auth.jwks import Jwks
+from proxy.caches import ExpiringCache
 from proxy.config.schema import Jwt
 from proxy.errors import ConfigError, Unauthorized
 from proxy.identity import Client

@@ -63,7 +63,7 @@ def _key(entry: Any) -> tuple[str | None, str, PublicKey] | None:
         return None
     kid, algorithm = entry.get("kid"), algorithm_of(made.key)
     # What the key is and what it says that it is for (RFC 7517, section 4.4) must agree. Only public keys have an
-    # algorithm here: a symmetric one that stands at a URL is everybody's, and verifies nothing.
+    # algorithm here: a symmetric key at a URL is public, and must not verify anything.
     if algorithm not in ASYMMETRIC or algorithm != made.algorithm_name or not isinstance(kid, str | None):
         return None
     return kid, algorithm, made.key

@@ -60,7 +60,7 @@ def read(path: str, name: str) -> tuple[str, PublicKey]:
     if algorithm is None:
         wanted = f"RSA of at least {SHORTEST_RSA} bits, the curve P-256, or Ed25519"
         raise ConfigError([f"{name}: {path}: holds no key that could verify tokens; it must be {wanted}"])
-    return algorithm, key  # type: ignore[return-value]  # algorithm_of has told
+    return algorithm, key  # type: ignore[return-value]  # checked by algorithm_of
 
 
 def _key(pem: bytes) -> object:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proxy.errors import BrokenAnswer
 from proxy.net import headers as policy
-from proxy.net.headers import DROP, TO_CLIENT, USUAL_CONNECTION, Header, Memo, Verdict, joined
+from proxy.net.headers import DROP, TO_CLIENT, USUAL_CONNECTION, Header, NameMemo, Verdict, joined
 
 EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
@@ -57,21 +57,21 @@ _FAMILIAR: Final = frozenset(
 _SUSPECT: Final = b"?"  # instead of the name of a field whose value might be a credential
 
 
-class _Marks(Memo[tuple[bytes | None, Verdict]]):
+class _Marks(NameMemo[tuple[bytes | None, Verdict]]):
     """By name: the lower-case name of a field that is read here, or ``None``; and the verdict for the client."""
 
-    def judge(self, name: bytes) -> tuple[bytes | None, Verdict]:
-        lower, verdict = name.lower(), TO_CLIENT.judge(name)
+    def compute(self, key: bytes) -> tuple[bytes | None, Verdict]:
+        lower, verdict = key.lower(), TO_CLIENT.compute(key)
         if lower in _READ:
             return lower, verdict
         return None if verdict == DROP or lower in _FAMILIAR else _SUSPECT, verdict
 
 
-class _Kinds(Memo[bytes]):
+class _Kinds(NameMemo[bytes]):
     """The media type of a Content-Type."""
 
-    def judge(self, name: bytes) -> bytes:
-        return name.partition(b";")[0].strip().lower()
+    def compute(self, key: bytes) -> bytes:
+        return key.partition(b";")[0].strip().lower()
 
 
 # Results of pure functions, remembered.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.config.schema import ServerSettings
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # addresses that nobody can connect to, and what to use on this machine
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # wildcard addresses, and what to connect to on this machine
 
 
 def host_and_port(server: ServerSettings, port: int) -> str:

@@ -134,7 +134,7 @@ class RateLimiting(Section, frozen=True):
     enabled: bool = False
     store: Literal["memory", "redis"] = "memory"
     on_store_failure: Literal["local", "open", "closed"] = "local"
-    max_clients: PositiveInt = 1_000_000  # so many are told apart in memory
+    max_clients: PositiveInt = 1_000_000  # distinguished in memory
     global_: Limits | None = field(default=None, name="global")
     per_client: Limits | None = None
     per_address: Limits | None = None
@@ -287,7 +287,7 @@ class Config(Section, frozen=True):
     """The whole configuration, loaded and checked. ``models`` includes those of ``models_file``."""
 
     models_file: FileOrUrl = ""
-    models_refresh_secs: Seconds = 300.0  # how often a URL there is asked again; 0: only at a reload
+    models_refresh_secs: Seconds = 300.0  # between fetches of a URL; 0: only at a reload
     default_provider: OptionalProvider = ""
     demo: Literal["auto", "never"] = "never"  # auto: the built-in provider serves while there is no other
     hooks: list[Hook] = []  # package.module:attribute, see proxy/hooks.py

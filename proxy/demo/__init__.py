@@ -1,9 +1,9 @@
-"""A small OpenAI-compatible server without a model: the first run streams, and every fault can be tried.
+"""A small OpenAI-compatible server without a model, for a first run and for trying faults.
 
-models     the table: names, descriptions, behaviours
-faults     what a broken provider does to an answer
-answer     an answer as a list of timed frames
-words      what the demo has to say
-player     writes the frames in their time
+models     the table: names, descriptions, behavior
+faults     how a broken provider changes a response
+answer     a response as a list of timed frames
+words      the texts
+player     writes frames on time
 server     the endpoints
 """

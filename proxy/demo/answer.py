@@ -1,4 +1,4 @@
-"""An answer as a list of frames, so that pace and faults are decided apart from what is said."""
+"""A response as a list of frames, so that pace and faults are independent of its content."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Pause(Struct, frozen=True):
 
 
 class Cut(Struct, frozen=True):
-    """The connection is closed here, in the middle of the body."""
+    """Close the connection here, in the middle of the body."""
 
 
 Part = Frame | Pause | Cut
 
 
 class DemoAnswer(Struct, frozen=True):
-    """What is sent and when: ``before`` seconds until the head, then frames, ``rate`` words per second."""
+    """Content and timing: ``before`` seconds until the head, then frames at ``rate`` words per second."""
 
     content_type: str
     frames: list[Part]
@@ -54,7 +54,7 @@ def encode(value: Any) -> bytes:
 
 
 def event(value: Any, kind: Kind = "open", name: str = "") -> Frame:
-    """A server-sent event of JSON, with an ``event:`` line where it has a name."""
+    """A server-sent event with JSON, and an ``event:`` line if it has a name."""
     head = f"event: {name}\n".encode() if name else b""
     return Frame(head + b"data: " + encode(value) + b"\n\n", kind)
 
@@ -71,7 +71,7 @@ BROKEN = error_object("The demo broke on purpose while it was answering.", code=
 
 
 def json_answer(value: Any, *, before: float = 0.0) -> DemoAnswer:
-    """A JSON answer in four pieces, so that a fault finds a middle and an end in it."""
+    """A JSON response in four pieces, so that faults have a middle and an end to work with."""
     body = encode(value)
     edge = len(body) // 4 + 1
     pieces = [body[at : at + edge] for at in range(0, len(body), edge)]
@@ -86,7 +86,7 @@ def event_stream(frames: list[Frame], rate: float, error: Frame | None = None) -
 
 
 class DemoRefusal(Exception):
-    """The request ends in an error status; ``answer`` is the whole of it."""
+    """The request ends with an error status; ``answer`` is the whole response."""
 
     def __init__(self, answer: DemoAnswer) -> None:
         super().__init__(answer.status)

@@ -1,4 +1,4 @@
-"""Speech, a hum as long as the text, and transcriptions, which tell what arrived.
+"""Speech (a hum as long as the text), and transcriptions, which describe the upload.
 
 Source: https://platform.openai.com/docs/api-reference/audio; WAV: RFC 2361
 """
@@ -56,7 +56,7 @@ def _speech_events(pieces: list[bytes], model: DemoModel) -> DemoAnswer:
 
 
 def transcription(upload: Upload, model: DemoModel) -> DemoAnswer:
-    """A sentence that names the file's size, as JSON, plain text or events."""
+    """A sentence with the file's size, as JSON, plain text or events."""
     text = f"The demo has no ears, but it got {upload.size} bytes in {upload.filename or 'a nameless file'}."
     said = words.count(text)
     usage = {

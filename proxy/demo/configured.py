@@ -1,4 +1,4 @@
-"""The demo provider in the place of the providers that a configuration lacks."""
+"""The demo provider for configurations without providers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROVIDER = "demo"
 
 
 class DemoProvider:
-    """Listens on a free port of its own from the first configuration that needs it until ``stop``."""
+    """Listens on a free port from the first configuration that needs it until ``stop``."""
 
     def __init__(self) -> None:
         self._demo: Demo | None = None
@@ -25,7 +25,7 @@ class DemoProvider:
         return self._demo is not None
 
     async def fill(self, config: Config) -> Config:
-        """``config``, where it has no provider and ``demo`` allows it with this one."""
+        """``config`` with the demo provider, if it has no provider and ``demo`` allows it."""
         if config.providers or config.demo == "never":
             return config
         if self._demo is None:

@@ -1,4 +1,4 @@
-"""Embeddings: unit vectors that depend on the text alone.
+"""Embeddings: unit vectors computed from the text only.
 
 Source: https://platform.openai.com/docs/api-reference/embeddings
 """

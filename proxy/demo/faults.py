@@ -1,6 +1,6 @@
-"""What a broken provider does to an answer: each fault takes a good answer and gives a broken one.
+"""Faults of a broken provider: each turns a valid response into a broken one.
 
-``number`` is the figure behind the model's name (``demo-slow-start-3``) or the model's default.
+``number`` is the figure in the model's name (``demo-slow-start-3``), or the model's default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FEW = 5  # frames that come through before a stall
 
 
 def status(code: int, message: str, kind: str, name: str | None, param: str | None = None) -> Fault:
-    """An error status instead of the answer."""
+    """An error status instead of a response."""
     return lambda answer, number: refusal(code, message, kind, code=name, param=param)
 
 
@@ -30,29 +30,29 @@ def rate_limited(answer: DemoAnswer, number: float) -> DemoAnswer:
 
 
 def cut(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """The connection closes in the middle of the body, without its end."""
+    """Close the connection in the middle of the body."""
     return replace(answer, frames=[*_first_half(answer), Cut()])
 
 
 def truncated(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """The body ends in good order, but before whatever tells that the answer is complete."""
+    """End the body cleanly, but before the response is complete."""
     kept = [frame for frame in answer.frames if not _is(frame, "finish", "usage", "done")]
     return replace(answer, frames=kept)
 
 
 def no_done(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """The finish is told, and the closing ``[DONE]`` is not."""
+    """Send the finish reason, but not the final ``[DONE]``."""
     return replace(answer, frames=[frame for frame in answer.frames if not _is(frame, "done")])
 
 
 def stall(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """A few words and then silence."""
+    """A few words, then silence."""
     few = min(FEW, len(answer.frames) // 2)
     return replace(answer, frames=[*answer.frames[:few], Pause(FOREVER)])
 
 
 def slow_start(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """``number`` seconds before the first byte of content; the head of a stream comes at once."""
+    """``number`` seconds before the first content; the head of a stream is sent at once."""
     if not answer.sse:
         return slow_headers(answer, number)
     return replace(answer, frames=[Pause(number), *answer.frames])
@@ -69,19 +69,19 @@ def error_first(answer: DemoAnswer, number: float) -> DemoAnswer:
 
 
 def error_mid(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """An error after half of the answer, and nothing after it; without a stream the error is all."""
+    """An error after half of the response; a plain response is only the error."""
     return replace(answer, frames=[*(_first_half(answer) if answer.sse else []), Frame(answer.error)])
 
 
 def garbage(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """Something that is no JSON in between; the rest is as it should be."""
+    """Invalid JSON in the middle; the rest is valid."""
     middle = _first_half(answer)
     noise = Frame(b"data: {this is no JSON\n\n" if answer.sse else b"{this is no JSON")
     return replace(answer, frames=[*middle, noise, *answer.frames[len(middle) :]])
 
 
 def comments(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """Keep-alives for ``number`` seconds before the answer: comments in a stream, else blank lines."""
+    """Keep-alives for ``number`` seconds before the response: comments in a stream, else blank lines."""
     sign = Frame(b": keep-alive\n\n" if answer.sse else b"\n")
     return replace(answer, frames=[*[sign, Pause(number / 3)] * 3, *answer.frames])
 
@@ -92,7 +92,7 @@ def empty(answer: DemoAnswer, number: float) -> DemoAnswer:
 
 
 def html(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """200 and the page of some load balancer."""
+    """200 with an HTML page, as from a load balancer."""
     page = b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>It works!</body></html>\n"
     return replace(answer, content_type="text/html; charset=utf-8", frames=[Frame(page)], sse=False)
 

@@ -1,4 +1,4 @@
-"""Multipart requests: uploads are counted and let go, whatever their size.
+"""Multipart requests: uploads are counted and discarded, whatever their size.
 
 Sources: RFC 7578; https://platform.openai.com/docs/api-reference/audio and .../api-reference/images
 """
@@ -20,7 +20,7 @@ MAX_FIELD = 64 * 1024  # bytes of a form's text
 
 
 class DemoForm(Struct):
-    """A multipart body: its texts, and the file as far as the demo looks at it."""
+    """A multipart body: its texts, and what the demo needs of the file."""
 
     fields: dict[str, str] = {}
     filename: str = ""
@@ -32,7 +32,7 @@ class DemoForm(Struct):
 
 
 async def read_form(request: web.BaseRequest) -> DemoForm:
-    """The multipart body, read to its end; ``DemoRefusal`` if it is none or holds no file."""
+    """Read a multipart body to its end. Raises ``DemoRefusal`` if it is invalid or has no file."""
     form = DemoForm()
     try:
         async for part in await request.multipart():

@@ -1,4 +1,4 @@
-"""Images: one colour that depends on the prompt, as a PNG.
+"""Images: one color computed from the prompt, as a PNG.
 
 Source: https://platform.openai.com/docs/api-reference/images and .../images-streaming;
 PNG: https://www.w3.org/TR/png/
@@ -30,7 +30,7 @@ class ImageCall(Struct):
 
 
 def images(call: ImageCall, model: DemoModel, given: str = "", event_name: str = "image_generation") -> DemoAnswer:
-    """Generations, and edits where ``given`` names the uploaded image."""
+    """Generations, and edits if ``given`` names the uploaded image."""
     prompt = f"{call.prompt} {given}".strip()
     spent = words.count(prompt)
     usage = {"input_tokens": spent, "output_tokens": SIDE, "total_tokens": spent + SIDE}
@@ -54,9 +54,9 @@ def images(call: ImageCall, model: DemoModel, given: str = "", event_name: str =
 
 
 def png(prompt: str) -> bytes:
-    """A square of one colour."""
-    colour = struct.pack(">I", zlib.crc32(prompt.encode()))[:3]
-    rows = (b"\0" + colour * SIDE) * SIDE  # filter type 0, then RGB
+    """A square of one color."""
+    color = struct.pack(">I", zlib.crc32(prompt.encode()))[:3]
+    rows = (b"\0" + color * SIDE) * SIDE  # filter type 0, then RGB
     head = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
     chunks = [_chunk(b"IHDR", head), _chunk(b"IDAT", zlib.compress(rows)), _chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

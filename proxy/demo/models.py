@@ -1,4 +1,4 @@
-"""The one table of what the demo serves: name, type, description, behaviour."""
+"""Table of the demo's models: name, type, description, behavior."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Speed = Literal["fast", "medium", "slow"]
 
 
 class DemoModel(Struct, frozen=True, kw_only=True):
-    """``rate`` is words per second, 0 as fast as possible; ``every`` n-th request fails, from the first.
+    """``rate``: words per second, 0: as fast as possible. ``every`` n-th request fails, starting with the first.
 
-    ``number`` is the default figure of a fault; a model that has one takes another behind its name, as in
+    ``number``: default figure of a fault. Such a model accepts another figure after its name, as in
     ``demo-slow-start-3``.
 
-    The gateway's ``auto`` goes by the rest, as in models.yaml: ``context`` in tokens, ``json`` whether it gives JSON
-    when asked to; without ``auto`` it is chosen only where nothing else is left.
+    The other fields are for ``auto``, as in models.yaml. ``context``: tokens. ``json``: supports JSON output. Without
+    ``auto`` it is chosen only if no other model is left.
     """
 
     name: str
@@ -43,7 +43,7 @@ def _good(name: str, description: str, kind: str = "chat", **facts: Any) -> Demo
 
 
 def _chat(name: str, description: str, kind: str = "chat", **facts: Any) -> DemoModel:
-    """One that makes text, and JSON where that is asked for."""
+    """A model for text, with JSON output."""
     return _good(name, description, kind, json=True, **facts)
 
 
@@ -113,19 +113,19 @@ MODELS: tuple[DemoModel, ...] = (
 _BY_NAME = {model.name: model for model in MODELS}
 
 
-class Choice(NamedTuple):
-    """A model and the figure that its fault takes."""
+class ChosenModel(NamedTuple):
+    """A model, and the figure for its fault."""
 
     model: DemoModel
     number: float
 
 
-def find(name: str) -> Choice | None:
-    """The model of that name, with the figure behind the name where the model takes one."""
+def find(name: str) -> ChosenModel | None:
+    """The model with that name, and the figure after the name if the model accepts one."""
     if model := _BY_NAME.get(name):
-        return Choice(model, model.number or 0.0)
+        return ChosenModel(model, model.number or 0.0)
     numbered = re.fullmatch(r"(.+)-(\d{1,4}(?:\.\d{1,3})?)", name)
     model = _BY_NAME.get(numbered[1]) if numbered else None
     if numbered is None or model is None or model.number is None:
         return None
-    return Choice(model, float(numbered[2]))
+    return ChosenModel(model, float(numbered[2]))

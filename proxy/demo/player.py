@@ -1,4 +1,4 @@
-"""Writes an answer's frames in their time."""
+"""Writing the frames of a response on time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.demo.answer import Cut, DemoAnswer, Frame, Pause
 
 
 async def play(request: web.BaseRequest, answer: DemoAnswer) -> tuple[web.StreamResponse, bool]:
-    """Write the answer. The response, and whether all of it could be written: not if the client left."""
+    """Write the response. Returns it, and whether all of it was written: not if the client left."""
     await asyncio.sleep(answer.before)
     headers = {"Content-Type": answer.content_type, "x-request-id": f"req_{secrets.token_hex(8)}"}
     if answer.sse:
@@ -47,7 +47,7 @@ async def _write(request: web.BaseRequest, response: web.StreamResponse, answer:
 
 
 def _whole(answer: DemoAnswer, headers: dict[str, str]) -> web.Response | None:
-    """The answer with its length, where it has neither rhythm nor accidents."""
+    """The response with a length, if it has neither pace nor faults."""
     if answer.sse or answer.rate or not all(isinstance(frame, Frame) for frame in answer.frames):
         return None
     body = b"".join(frame.data for frame in answer.frames if isinstance(frame, Frame))
@@ -59,7 +59,7 @@ async def _cut(request: web.BaseRequest) -> None:
     if transport is None:
         return
     # abort() drops what the transport still holds, and the half before the cut is to arrive. A transport
-    # announces only its water marks, so it has to be asked.
+    # reports only its water marks, so its size is polled.
     while transport.get_write_buffer_size():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     transport.abort()

@@ -1,4 +1,4 @@
-"""What the demo says to one prompt, before any dialect puts it on the wire."""
+"""The content of a response to one prompt, independent of the dialect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.demo.tools import Tool
 
 
 class Ask(Struct, frozen=True):
-    """A request in the demo's own words; ``text`` is all that counts as input, ``prompt`` the last of it."""
+    """A request, independent of the dialect. ``text``: all input; ``prompt``: its last message."""
 
     prompt: str
     text: str
@@ -47,7 +47,7 @@ class DemoReply(Struct, frozen=True):
 
 
 def reply(model: DemoModel, ask: Ask) -> DemoReply:
-    """The demo's answer."""
+    """The demo's response."""
     counted = words.count(ask.text)
     reasoning = words.thoughts(ask.prompt) if model.type == "reasoning" else ""
     if ask.tool_result is None and (tool := tools.chosen(ask.tools, ask.tool_choice, ask.prompt)):
@@ -58,7 +58,7 @@ def reply(model: DemoModel, ask: Ask) -> DemoReply:
 
 
 def seconds(model: DemoModel, answer: DemoReply) -> float:
-    """How long the words take: an answer that does not stream comes after that."""
+    """Duration of the words, by which a plain response is delayed."""
     return answer.output_words / model.rate if model.rate else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The responses endpoint: one answer, nothing stored.
+"""The responses endpoint, without storage.
 
 Source: https://platform.openai.com/docs/api-reference/responses and .../responses-streaming
 """
@@ -49,7 +49,7 @@ def responses(call: ResponsesCall, model: DemoModel) -> DemoAnswer:
 
 
 class _Response:
-    """One response object and the events that build it up, numbered as they are made."""
+    """One response object, and its events with sequence numbers."""
 
     def __init__(self, model: str, answer: DemoReply) -> None:
         self._answer = answer

@@ -1,7 +1,7 @@
-"""Values that fit a JSON schema: the arguments of tools, and structured outputs.
+"""Values for a JSON schema: arguments of tools, and structured outputs.
 
-As far as providers support schemas (https://platform.openai.com/docs/guides/structured-outputs): types, ``enum``,
-``const``, ``anyOf``, ``allOf``, ``$ref`` within the document, bounds, and a few formats. Patterns are not honored.
+Supports what providers support (https://platform.openai.com/docs/guides/structured-outputs): types, ``enum``,
+``const``, ``anyOf``, ``allOf``, local ``$ref``, bounds, and a few formats. Patterns are ignored.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _FORMATS: Final = {
 
 
 class BadSchema(ValueError):
-    """What should be a schema is none."""
+    """Not a valid schema."""
 
 
 def fitting(schema: Any, prompt: str) -> Any:
-    """A value that fits the schema. Raises BadSchema."""
+    """A value for the schema. Raises BadSchema."""
     try:
         return Sampler(schema, prompt).sample(schema)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -39,14 +39,14 @@ def fitting(schema: Any, prompt: str) -> Any:
 
 
 class Sampler:
-    """Makes values for the schemas of one document; texts and numbers come from the ``prompt``."""
+    """Makes values for the schemas of one document, with texts and numbers from the ``prompt``."""
 
     def __init__(self, document: Any, prompt: str) -> None:
         self._document = document
         self._prompt = prompt
 
     def sample(self, schema: Any, depth: int = 0) -> Any:
-        """A value that fits; ``None`` where there is no schema, or one that nothing shallow fits."""
+        """A value for a schema; ``None`` without a schema, or if only deeply nested values fit."""
         schema = self._resolved(schema)
         if not isinstance(schema, dict):
             return _subject(self._prompt) if schema is True else None

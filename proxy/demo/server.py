@@ -28,7 +28,7 @@ from proxy.demo.chat import ChatCall, CompletionCall, chat, completion
 from proxy.demo.embeddings import EmbeddingCall, embeddings
 from proxy.demo.forms import FORM_ENDPOINTS, read_form
 from proxy.demo.images import ImageCall, images
-from proxy.demo.models import MODELS, Choice, DemoModel, find
+from proxy.demo.models import MODELS, ChosenModel, DemoModel, find
 from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.player import play
 from proxy.demo.responses import ResponsesCall, responses
@@ -55,9 +55,9 @@ JSON_ENDPOINTS: dict[str, tuple[Any, Callable[[Any, DemoModel], DemoAnswer]]] = 
 
 
 class Demo:
-    """``served`` requests were answered to the end, ``left`` clients went before it.
+    """``served``: requests answered completely; ``left``: clients that left before.
 
-    ``rate`` (words per second, 0 as fast as possible) replaces the rates of all models.
+    ``rate`` (words per second, 0: as fast as possible) replaces the rates of all models.
     """
 
     def __init__(self, *, rate: float | None = None) -> None:
@@ -70,7 +70,7 @@ class Demo:
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen and return the bound port; ``OSError`` if the address cannot be had."""
+        """Listen, and return the bound port. Raises ``OSError`` if the address is not available."""
         server = web.Server(
             self._handle,
             request_factory=_request,
@@ -88,7 +88,7 @@ class Demo:
         return int(runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """Close the listener and end what is running."""
+        """Close the listener and end running responses."""
         self._stopping = True
         if self._runner is not None:
             await self._runner.cleanup()
@@ -141,7 +141,7 @@ class Demo:
         return _listed(_found(name)[0], name)
 
     def _behaving(self, name: str, build: Callable[[DemoModel], DemoAnswer]) -> DemoAnswer:
-        """The model's answer, broken the way that its name says."""
+        """The model's response with the model's fault."""
         model, number = _found(name)
         answer = build(model if self._rate is None else replace(model, rate=self._rate))
         if model.fault is None or not self._fails(model):
@@ -149,7 +149,7 @@ class Demo:
         return model.fault(answer, number)
 
     def _fails(self, model: DemoModel) -> bool:
-        """Whether this request is one that fails."""
+        """Whether this request fails."""
         if model.every == 1:
             return True
         self._asked[model.name] += 1
@@ -181,7 +181,7 @@ def _need(request: web.BaseRequest, method: str) -> None:
 
 
 def _decoded(body: bytes, shape: Any) -> Any:
-    """The body as ``shape``; ``DemoRefusal`` names the member that does not fit."""
+    """The body as ``shape``. Raises ``DemoRefusal`` with the name of an invalid member."""
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
@@ -191,7 +191,7 @@ def _decoded(body: bytes, shape: Any) -> Any:
         raise DemoRefusal(refusal(400, "We could not parse the JSON body of your request.")) from None
 
 
-def _found(name: str) -> Choice:
+def _found(name: str) -> ChosenModel:
     choice = find(name)
     if choice is None:
         message = f"The model `{name}` does not exist. GET /v1/models lists those that do."

@@ -1,4 +1,4 @@
-"""When the demo calls a tool, which one, and with which arguments."""
+"""Choosing a tool to call, and its arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.demo.schema import fitting
 
 
 class Tool(Struct, frozen=True):
-    """A function on offer; ``parameters`` is its JSON schema."""
+    """A tool of the request; ``parameters`` is its JSON schema."""
 
     name: str
     parameters: dict[str, Any] = {}
@@ -21,8 +21,8 @@ class Tool(Struct, frozen=True):
 def chosen(tools: list[Tool], choice: Any, prompt: str) -> Tool | None:
     """The tool to call, if any.
 
-    ``choice`` is ``tool_choice``: "none", "auto", "required" or an object that names a function. With "auto"
-    a tool is called if the prompt speaks of the weather, of a tool, or of the tool's own name.
+    ``choice`` is ``tool_choice``: "none", "auto", "required" or an object with a name. With "auto", a tool is called if
+    the prompt mentions the weather, a tool, or the tool's name.
     """
     if not tools or choice == "none":
         return None
@@ -38,7 +38,7 @@ def chosen(tools: list[Tool], choice: Any, prompt: str) -> Tool | None:
 
 
 def arguments(tool: Tool, prompt: str) -> str:
-    """JSON arguments that fit the schema's required properties (all of them where none is required)."""
+    """JSON arguments for the required properties of the schema, or for all if none is required."""
     schema = {"type": "object"} | tool.parameters
     return encode(fitting(schema, prompt)).decode()
 

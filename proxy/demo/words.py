@@ -1,4 +1,4 @@
-"""What the demo has to say: short sentences about the prompt, the same ones for the same prompt."""
+"""Texts of the demo: short sentences about the prompt, always the same for the same prompt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _THOUGHTS = (
 
 
 def prose(prompt: str, sentences: int) -> str:
-    """``sentences`` sentences, the first of which repeats the prompt."""
+    """``sentences`` sentences; the first repeats the prompt."""
     seed = zlib.crc32(prompt.encode())
     opening = _OPENINGS[seed % len(_OPENINGS)].replace("{prompt}", shortened(prompt))
     rest = (_SENTENCES[(seed + index) % len(_SENTENCES)] for index in range(sentences - 1))
@@ -47,16 +47,16 @@ def shortened(prompt: str) -> str:
 
 
 def pieces(text: str) -> list[str]:
-    """The words with the white space before them: joined they are the text again."""
+    """The words with the preceding white space: joined, they are the text."""
     return re.findall(r"\s*\S+|\s+$", text)
 
 
 def count(text: str) -> int:
-    """Tokens, as the demo counts them: words."""
+    """Number of tokens, which are words in the demo."""
     return len(text.split())
 
 
 def slices(text: str, length: int = 12) -> Iterator[str]:
-    """``text`` cut into strings of ``length`` characters, as tool arguments are streamed."""
+    """``text`` in pieces of ``length`` characters, as tool arguments are streamed."""
     for at in range(0, len(text), length):
         yield text[at : at + length]

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from proxy.caches import LruCache
 from proxy.errors import Overloaded
 from proxy.limits.base import Cost, Limit, Store, Verdict
 
@@ -85,7 +86,7 @@ class Failover:
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
         # Buckets from which a lease took during an outage. Their corrections do not go to the remote store.
-        self._elsewhere: dict[int, set[tuple[str, str]]] = {}
+        self._elsewhere: LruCache[int, set[tuple[str, str]]] = LruCache(_MOST_LEASES)
 
     @property
     def state(self) -> StoreState:
@@ -138,8 +139,8 @@ class Failover:
         except StoreDown as down:
             self._mark_down(str(down))
             return self._take_elsewhere(costs, lease)
-        if self._elsewhere and verdict.admitted and lease in self._elsewhere:
-            self._elsewhere[lease].difference_update(map(_bucket, costs))
+        if self._elsewhere and verdict.admitted and (taken := self._elsewhere.get(lease)) is not None:
+            taken.difference_update(map(_bucket, costs))
         return verdict
 
     async def _timed_take(self, costs: Sequence[Cost], lease: int) -> Verdict:
@@ -167,9 +168,11 @@ class Failover:
         return verdict
 
     def _remember(self, costs: Sequence[Cost], lease: int) -> None:
-        if len(self._elsewhere) >= _MOST_LEASES and lease not in self._elsewhere:
-            del self._elsewhere[next(iter(self._elsewhere))]
-        self._elsewhere.setdefault(lease, set()).update(map(_bucket, costs))
+        taken = self._elsewhere.get(lease)
+        if taken is None:
+            taken = set()
+            self._elsewhere.put(lease, taken)
+        taken.update(map(_bucket, costs))
 
     async def _probe(self) -> None:
         while self._reason:

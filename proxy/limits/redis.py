@@ -134,19 +134,19 @@ class RedisStore:
 
     async def _round(self) -> None:
         batch = Batch(self._prefix)
-        told = self._pending.fill(batch, self._leases)
+        sent = self._pending.fill(batch, self._leases)
         self._in_call = [self._takes.popleft() for _ in range(min(len(self._takes), _MOST_TAKES))]
         try:
             for take in self._in_call:
                 batch.take(take.costs, take.lease)
             self._answered(answers(await self._link.call(batch.keys(), self._argument(batch))))
         except asyncio.CancelledError:
-            self._failed(told, StoreDown("closed"))
+            self._failed(sent, StoreDown("closed"))
             raise
         except StoreDown as down:
-            self._failed(told, down)
+            self._failed(sent, down)
         except Exception as error:  # an internal error, or a reply that is not our script's
-            self._failed(told, StoreDown(f"{type(error).__name__}: {error}"))
+            self._failed(sent, StoreDown(f"{type(error).__name__}: {error}"))
         self._in_call = []
 
     def _argument(self, batch: Batch) -> bytes:
@@ -172,12 +172,12 @@ class RedisStore:
             self._down = False
             self._renew()
 
-    def _failed(self, told: Sent, down: StoreDown) -> None:
+    def _failed(self, sent: Sent, down: StoreDown) -> None:
         for take in (*self._in_call, *self._takes):
             if not take.answer.done():
                 take.answer.set_exception(StoreDown(str(down), sent=down.sent))  # one each, for separate tracebacks
         self._takes.clear()
-        self._pending.put_back(told, corrections=not down.sent)
+        self._pending.put_back(sent, corrections=not down.sent)
         self._down, self._due = True, False
         if self._flush is not None:
             self._flush.cancel()

@@ -24,13 +24,13 @@ _NOTHING: Costs = ()
 
 
 class Grant(Struct):
-    """What was taken for one deployment. ``asked``: number of attempts that the exchange had made before.
+    """What was taken for one deployment. ``attempts_before``: number of attempts that the exchange had made before.
 
     It has a lease of its own, since two concurrent attempts at one provider hold two of its slots.
     """
 
     costs: Costs
-    asked: int
+    attempts_before: int
     lease: int
 
 
@@ -192,8 +192,8 @@ class Reservation(Struct, eq=False):
 
     def _unused(self, deployment: Deployment, grant: Grant) -> list[Cost]:
         """Corrections for a deployment without a response: its tokens, and the request if it made no attempt."""
-        asked = any(attempt.deployment is deployment for attempt in self._attempts[grant.asked :])
-        return [_back(cost) for cost in grant.costs if cost.limit.rate and (_is_tokens(cost) or not asked)]
+        attempted = any(attempt.deployment is deployment for attempt in self._attempts[grant.attempts_before :])
+        return [_back(cost) for cost in grant.costs if cost.limit.rate and (_is_tokens(cost) or not attempted)]
 
     def _error(self, verdict: Verdict) -> RateLimited:
         error = _error(verdict)

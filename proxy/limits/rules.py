@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from proxy.caches import LruCache
 from proxy.config.schema import Auth, Limits, RateLimiting, TokenEstimate
 from proxy.identity import Client
 from proxy.limits.base import HOUR, MINUTE, Cost, Level, Limit, Unit
@@ -63,7 +64,7 @@ class Rules:
         self.enabled = settings.enabled
         self.credentials = credentials
         self._base = _effective(settings, settings.per_client)
-        self._known: dict[Limits, Bounds] = {}
+        self._known: LruCache[Limits, Bounds] = LruCache(MOST_OVERRIDES)  # bounded, as JWTs may carry limits
         self.estimates: TokenEstimate = settings.token_estimate
         self.shared = _bounds("global", _effective(settings, settings.global_))
         self.own = _bounds("client", self._base)
@@ -112,10 +113,7 @@ class Rules:
         bounds = UNBOUNDED
         if overrides.enabled and not self.inactive:
             bounds = _bounds("client", _merged(self._base, overrides))
-        if len(self._known) >= MOST_OVERRIDES:
-            # JWTs may carry limits, so the number of different ones must be bounded.
-            del self._known[next(iter(self._known))]
-        self._known[overrides] = bounds
+        self._known.put(overrides, bounds)
         self.counts_tokens = self.counts_tokens or bounds.tokens is not None
         self.has_slots = self.has_slots or _has_slots(bounds)
         self.gives_back = self.counts_tokens or self.has_slots

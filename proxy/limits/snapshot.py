@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final, Protocol, TypeVar
 
+from proxy.caches import Memo
 from proxy.identity import Client
 from proxy.limits.base import Limit, Store
 from proxy.limits.prepared import PreparedCosts, PreparedStore, UnpreparedStore
@@ -23,21 +24,15 @@ class Tally(Protocol):
     def limited(self, level: str) -> None: ...
 
 
-class _PreparedCache(dict[K, PreparedCosts]):
-    """Prepared costs by key, made by ``make`` at first use. At most ``most`` are kept."""
+class _PreparedCache(Memo[K, PreparedCosts]):
+    """Prepared costs by client, or by deployment."""
 
-    __slots__ = ("_make", "_most")
+    def __init__(self, prepare: Callable[[K], PreparedCosts], most: int) -> None:
+        super().__init__(most)
+        self._prepare = prepare
 
-    def __init__(self, make: Callable[[K], PreparedCosts], most: int) -> None:
-        self._make = make
-        self._most = most
-
-    def __missing__(self, key: K) -> PreparedCosts:
-        prepared = self._make(key)
-        if len(self) >= self._most:
-            self.clear()  # a flood of new keys: none of them comes twice, so it does not matter which are kept
-        self[key] = prepared
-        return prepared
+    def compute(self, key: K) -> PreparedCosts:
+        return self._prepare(key)
 
 
 class LimiterSnapshot:

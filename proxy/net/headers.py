@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Final, TypeVar
 from urllib.parse import quote
 
+from proxy.caches import Memo
+
 Header = tuple[bytes, bytes]
 
 # In all tables: names in lower case, separated by spaces; one that ends with * is a prefix.
@@ -125,38 +127,25 @@ USUAL_CONNECTION: Final = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"C
 T = TypeVar("T")
 
 
-class Memo(dict[bytes, T]):
-    """Remembers ``judge(name)`` for each spelling of a field's name, or of a short value.
+class NameMemo(Memo[bytes, T]):
+    """A memo by the spelling of a field's name, or of a short value. Long keys are not cached, as peers choose them."""
 
-    Bounded in number and length, as peers choose the names. Use ``memo.__getitem__(name)`` in hot code: a subscript of
-    a subclass costs three times as much.
-    """
-
-    MAX_NAMES: Final = 1024
     MAX_LENGTH: Final = 64
 
-    def judge(self, name: bytes) -> T:
-        raise NotImplementedError
-
-    def __missing__(self, name: bytes) -> T:
-        verdict = self.judge(name)
-        if len(name) <= self.MAX_LENGTH:
-            if len(self) >= self.MAX_NAMES:
-                self.clear()
-            self[name] = verdict
-        return verdict
+    def is_cacheable(self, key: bytes) -> bool:
+        return len(key) <= self.MAX_LENGTH
 
 
-class Verdicts(Memo[Verdict]):
+class Verdicts(NameMemo[Verdict]):
     """``passes`` says whether a header of this lower-case name is forwarded; ``None``: it depends."""
 
     def __init__(self, passes: Callable[[bytes], bool | None]) -> None:
         super().__init__()
         self._passes = passes
 
-    def judge(self, name: bytes) -> Verdict:
-        passes = _IS_TOKEN(name) is not None and self._passes(name.lower())
-        return LOOK if passes is None else name + b": " if passes else DROP
+    def compute(self, key: bytes) -> Verdict:
+        passes = _IS_TOKEN(key) is not None and self._passes(key.lower())
+        return LOOK if passes is None else key + b": " if passes else DROP
 
 
 @lru_cache(maxsize=256)

@@ -107,8 +107,8 @@ class Log:
         if rank > RANKS["info"]:
             ended = [exchange for exchange in ended if RANKS[_level(exchange)] >= rank]
         if ended:
-            told = self._told
-            lines = [told(exchange, stamp) for exchange, stamp in zip(ended, self._stamps(ended), strict=False)]
+            line_of = self._line_of
+            lines = [line_of(exchange, stamp) for exchange, stamp in zip(ended, self._stamps(ended), strict=False)]
             self._sink.write(self._encoded(lines))
 
     def _stamps(self, ended: Sequence[Exchange]) -> Iterable[str]:
@@ -119,12 +119,12 @@ class Log:
         apart, stamp = wall - _running(self._loop), self._stamp
         return [stamp((exchange.ended or exchange.began) + apart) for exchange in ended]
 
-    def _told(self, exchange: Exchange, stamp: str) -> Line:
+    def _line_of(self, exchange: Exchange, stamp: str) -> Line:
         began, first, ended = exchange.began, exchange.first_content, exchange.ended
-        model, asked = exchange.model, exchange.request_model
+        model, upstream = exchange.model, exchange.request_model
         outcome, caller, usage = exchange.outcome, exchange.caller, exchange.usage
-        if len(model) + len(asked) > NAME:
-            model, asked = truncate(model), truncate(asked)
+        if len(model) + len(upstream) > NAME:
+            model, upstream = truncate(model), truncate(upstream)
         usual = outcome == "ok" and len(exchange.attempts) < 2
         # By position, since 22 keyword arguments would double the cost.
         return Line(
@@ -135,7 +135,7 @@ class Log:
             exchange.endpoint.path,
             model,
             exchange.provider,
-            asked,
+            upstream,
             exchange.status,
             outcome,
             exchange.error and truncate(exchange.error),

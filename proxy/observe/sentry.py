@@ -129,7 +129,7 @@ def opened(settings: Settings, environ: Mapping[str, str], *, version: str) -> S
             auto_enabling_integrations=False,
             auto_session_tracking=False,
             send_client_reports=False,
-            # Personal data is not sent unless asked for (send_default_pii, deprecated, is off); neither are these.
+            # Personal data is off by default (send_default_pii, deprecated); these are switched off here.
             include_local_variables=False,
             max_request_body_size="never",
             max_breadcrumbs=0,

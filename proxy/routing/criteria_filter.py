@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
+from proxy.caches import LruCache
 from proxy.errors import ClientFault
 from proxy.routing.deployment import Deployment
-from proxy.routing.lru import LruCache
 from proxy.routing.strategies import LowestLatency, Tier
 from proxy.wire.criteria import NONE, Criteria
 

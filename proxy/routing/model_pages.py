@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from proxy.caches import LruCache
 from proxy.errors import ClientFault
 from proxy.routing import listing
 from proxy.routing.access import ALL, Access
 from proxy.routing.deployment import Deployment
 from proxy.routing.lists import ModelLists
-from proxy.routing.lru import LruCache
 from proxy.routing.names import Names
 
 MOST_LISTINGS = 100

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from proxy.caches import LruCache
 from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Routing
 from proxy.providers.provider import Provider
@@ -20,7 +21,6 @@ from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
 from proxy.routing.listing import available
 from proxy.routing.lists import ModelLists
-from proxy.routing.lru import LruCache
 from proxy.routing.strategies import RoundRobin
 from proxy.routing.tiers import Tiers, tiers_of
 

@@ -200,13 +200,13 @@ def final_status(tried: Sequence[FailureKind], passed: Iterable[FailureKind] = (
     404: no provider has the model. 429: all causes are rate limits. 503: no request could be sent. Otherwise 504 or
     502, by the last attempt.
     """
-    asked = [kind for kind in tried if kind not in _NOT_SENT]
+    sent = [kind for kind in tried if kind not in _NOT_SENT]
     causes = {*tried, *passed}
     if causes == {FailureKind.MODEL_MISSING}:
         return 404
     if causes and causes <= _LIMITS:
         return 429
-    if not asked:
+    if not sent:
         return 503
     return 504 if tried[-1] in CLOCKS else 502
 

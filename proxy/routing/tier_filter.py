@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
+from proxy.caches import LruCache
 from proxy.routing.deployment import Deployment
-from proxy.routing.lru import LruCache
 from proxy.routing.strategies import Tier
 
 MOST_CACHED = 1000

@@ -5,15 +5,15 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Final
 
-from proxy.net.headers import Memo
+from proxy.net.headers import NameMemo
 
 RARE: Final = frozenset((b"content-encoding", b"origin", b"via", b"x-client-id", b"x-request-id"))
 RARE_PREFIX: Final = b"x-router-"
 
 
-class _Rare(Memo[bool]):
-    def judge(self, name: bytes) -> bool:
-        lower = name.lower()
+class _Rare(NameMemo[bool]):
+    def compute(self, key: bytes) -> bool:
+        lower = key.lower()
         return lower in RARE or lower.startswith(RARE_PREFIX)
 
 

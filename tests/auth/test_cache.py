@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from proxy.auth.apikey import ApiKey, digest_of, hash_of
-from proxy.auth.cache import ExpiringCache, KeyCache
+from proxy.auth.cache import KeyCache
+from proxy.caches import ExpiringCache
 
 
 class Wall:

@@ -105,7 +105,7 @@ async def test_a_new_key_has_a_notice_while_keys_are_not_required(
     backend.config = Config(auth=Auth(mode=mode))
     key = await made(plane)
     rotated = (await plane.ask("POST", f"{path(key)}/rotate")).json
-    notice = f"auth.mode is {mode}: keys are not asked for; set auth.mode to {wanted} and restart"
+    notice = f"auth.mode is {mode}: API keys are not used; set auth.mode to {wanted} and restart"
     for answer in (key, rotated):
         assert answer.get("notice") == (notice if wanted else None)
     assert "notice" not in (await plane.ask("GET", path(key))).json

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from proxy.routing.lru import LruCache
+from proxy.caches import LruCache, Memo
 
 
 def test_what_was_not_asked_for_the_longest_time_is_forgotten() -> None:
@@ -19,3 +19,20 @@ def test_a_new_value_for_a_key_takes_no_room() -> None:
     recent.put("b", 2)
     recent.put("b", 3)
     assert (recent.get("a"), recent.get("b")) == (1, 3)
+
+
+def test_memo_computes_once_and_is_cleared_when_full() -> None:
+    class Lengths(Memo[str, int]):
+        def compute(self, key: str) -> int:
+            computed.append(key)
+            return len(key)
+
+        def is_cacheable(self, key: str) -> bool:
+            return len(key) < 4
+
+    computed: list[str] = []
+    lengths = Lengths(2)
+    assert [lengths[key] for key in ("a", "bb", "a", "long", "long")] == [1, 2, 1, 4, 4]
+    assert computed == ["a", "bb", "long", "long"]
+    assert lengths["c"] == 1
+    assert dict(lengths) == {"c": 1}
