@@ -137,7 +137,7 @@ function sentence(deployments) {
   const all = [...deployments.values()].filter((each) => each.available !== false);
   const out = all.filter((each) => ["open", "unavailable"].includes(each.breaker.state));
   if (!all.length) return "No model is configured.";
-  return out.length ? `${out.length} of ${all.length} deployments ${out.length === 1 ? "is" : "are"} out.` : `All ${all.length} deployments are in service.`;
+  return out.length ? `${out.length} of ${all.length} deployments ${out.length === 1 ? "is" : "are"} out of service.` : `All ${all.length} deployments are in service.`;
 }
 
 export const title = "Overview";

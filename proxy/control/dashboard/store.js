@@ -17,11 +17,11 @@ class Store extends EventTarget {
     super();
     this.forget();
     const { live } = this;
-    live.addEventListener("link", ({ detail }) => this.#linked(detail));
-    live.addEventListener("hello", ({ detail }) => this.#greeted(detail));
-    live.addEventListener("counters", ({ detail }) => this.#counted(detail));
-    live.addEventListener("state", ({ detail }) => this.#changed(detail));
-    live.addEventListener("request", ({ detail }) => this.#settled([detail]));
+    live.addEventListener("link", ({ detail }) => this.#onLink(detail));
+    live.addEventListener("hello", ({ detail }) => this.#onHello(detail));
+    live.addEventListener("counters", ({ detail }) => this.#onCounters(detail));
+    live.addEventListener("state", ({ detail }) => this.#onState(detail));
+    live.addEventListener("request", ({ detail }) => this.#onRequests([detail]));
     live.addEventListener("reload", () => this.refresh());
   }
 
@@ -102,12 +102,12 @@ class Store extends EventTarget {
     }
   }
 
-  #linked(state) {
+  #onLink(state) {
     this.link = state;
     this.#emit("link");
   }
 
-  #greeted(hello) {
+  #onHello(hello) {
     const again = this.hello !== null;
     this.hello = hello;
     this.skew = hello.now - Date.now() / 1000;
@@ -115,7 +115,7 @@ class Store extends EventTarget {
     if ((again && !hello.resumed) || this.error) this.refresh();
   }
 
-  #counted(second) {
+  #onCounters(second) {
     if (this.seconds) {
       this.seconds = [...this.seconds.filter((each) => each.at < second.at), second].slice(-KEPT_SECONDS);
       this.#emit("seconds");
@@ -126,12 +126,12 @@ class Store extends EventTarget {
     }
   }
 
-  #changed({ id, breaker }) {
+  #onState({ id, breaker }) {
     const found = this.deployments?.get(id);
     if (found) this.put({ ...found, breaker });
   }
 
-  #settled(summaries) {
+  #onRequests(summaries) {
     this.#received.unshift(...summaries);
     this.#received.length = Math.min(this.#received.length, KEPT_REQUESTS);
     if (!this.requests) return;

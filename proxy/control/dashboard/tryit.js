@@ -135,10 +135,10 @@ class Answer {
     this.words = h("p", { class: "answer" });
     this.notice = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
     this.router = h("div", { class: "router" });
-    this.said = h("p", { class: "hidden", role: "status" });
+    this.announced = h("p", { class: "hidden", role: "status" });
     this.element = h("section", { class: "card try-answer", "aria-labelledby": "try-answer" },
-      h("header", {}, h("h2", { id: "try-answer" }, "Answer"), this.state), this.figures, this.thinking, this.words, this.notice, this.router, this.said);
-    this.tell(new Meter(), null);
+      h("header", {}, h("h2", { id: "try-answer" }, "Answer"), this.state), this.figures, this.thinking, this.words, this.notice, this.router, this.announced);
+    this.showFigures(new Meter(), null);
     text(this.words, "");
     this.words.dataset.empty = "The answer appears here, token by token.";
   }
@@ -148,15 +148,15 @@ class Answer {
     this.notice.hidden = this.thinking.hidden = true;
     this.router.replaceChildren();
     this.words.dataset.empty = "";
-    this.stand("Waiting", "warn");
+    this.setState("Waiting", "warn");
   }
 
-  stand(words, tone) {
+  setState(words, tone) {
     text(this.state, words);
     this.state.dataset.tone = tone;
   }
 
-  tell(meter, ended) {
+  showFigures(meter, ended) {
     const figures = ended === null ? meter.figures(meter.begun).map(([words]) => [words, NONE]) : meter.figures(ended);
     this.figures.replaceChildren(...figures.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
   }
@@ -191,14 +191,14 @@ class Answer {
   }
 }
 
-function ofHeaders(answer) {
+function routerFromHeaders(answer) {
   const of = (name) => answer.headers.get(`x-router-${name}`);
   return { provider: of("provider"), model_name: of("model"), attempts: of("attempts"), fallback_used: of("fallback-used") === "true" };
 }
 
 /** Read the answer into `shown` and `meter`. Throws an error with a message for the user. */
 async function read(answer, shown, meter) {
-  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return whole(await answer.json(), shown, meter);
+  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return readComplete(await answer.json(), shown, meter);
   let router = null;
   for await (const event of events(answer.body)) {
     if (event.comment?.startsWith("_router ")) router = JSON.parse(event.comment.slice(8));
@@ -209,15 +209,15 @@ async function read(answer, shown, meter) {
     const delta = chunk.choices?.[0]?.delta;
     if (delta?.content || delta?.reasoning_content) {
       meter.piece();
-      shown.stand("Streaming", "warn");
+      shown.setState("Streaming", "warn");
       shown.add(delta);
-      shown.tell(meter, performance.now());
+      shown.showFigures(meter, performance.now());
     }
   }
   return router;
 }
 
-function whole(body, shown, meter) {
+function readComplete(body, shown, meter) {
   meter.usage = body.usage ?? null;
   shown.add(body.choices?.[0]?.message ?? { content: JSON.stringify(body, null, 2) });
   return body._router ?? null;
@@ -231,16 +231,16 @@ async function run(body, shown, signal) {
     const request = { path: "chat/completions", body, headers: HEADERS };
     const answer = await fetch("/admin/try", { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
     id = answer.headers.get("x-request-id");
-    fromHeaders = ofHeaders(answer);
+    fromHeaders = routerFromHeaders(answer);
     if (!answer.ok) throw await failure(answer, "/admin/try");
     router = await read(answer, shown, meter);
   } catch (error) {
     [words, tone] = error.name === "AbortError" ? ["Stopped", "idle"] : ["Failed", "bad"];
     if (tone === "bad") shown.fail(error instanceof TypeError ? "The gateway does not respond. Is it running?" : error.message);
   }
-  shown.stand(words, tone);
-  shown.tell(meter, performance.now());
-  text(shown.said, `${words}.`);
+  shown.setState(words, tone);
+  shown.showFigures(meter, performance.now());
+  text(shown.announced, `${words}.`);
   if (router ?? (fromHeaders?.attempts && fromHeaders)) shown.route(router ?? fromHeaders, id);
 }
 
@@ -264,12 +264,12 @@ export const title = "Try it";
 
 export function show(root, { signal }) {
   let running = null;
-  const form = new Form(() => (form.remember(), same.draw()));
+  const form = new Form(() => (form.remember(), code.draw()));
   const shown = new Answer();
-  const same = snippets(() => form.body);
+  const code = snippets(() => form.body);
   const head = heading(title);
   head.note("Runs through the gateway like any request, but without rate limits.");
-  root.append(head.element, h("div", { class: "try" }, form.element, h("div", { class: "column" }, shown.element, same.element)));
+  root.append(head.element, h("div", { class: "try" }, form.element, h("div", { class: "column" }, shown.element, code.element)));
 
   form.element.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -284,6 +284,6 @@ export function show(root, { signal }) {
     form.stop.hidden = true;
   });
   form.stop.addEventListener("click", () => running?.abort());
-  same.draw();
+  code.draw();
   form.suggest(signal);
 }
