@@ -11,11 +11,19 @@ from aiohttp import __version__ as version
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
-from aiohttp.web_protocol import _ErrInfo as ErrInfo
 
 from proxy.errors import ConfigError
 
 __all__ = ["ErrInfo", "check"]
+
+_MISFIT: Final = (
+    f"aiohttp {version} does not fit: it has no %s."
+    " Install the version that Sluice was tested with: pip install 'aiohttp~=3.14.0'"
+)
+try:
+    from aiohttp.web_protocol import _ErrInfo as ErrInfo
+except ImportError as error:
+    raise ImportError(_MISFIT % "_ErrInfo") from error
 
 NAMES: Final[dict[type, tuple[str, ...]]] = {
     BaseProtocol: (
@@ -51,9 +59,4 @@ def check(names: dict[type, tuple[str, ...]] = NAMES) -> None:
     """Raises ConfigError if this version of aiohttp lacks one of the names."""
     missing = [f"{each.__name__}.{name}" for each, found in names.items() for name in found if not hasattr(each, name)]
     if missing:
-        raise ConfigError(
-            [
-                f"aiohttp {version} does not fit: it has no {', '.join(missing)}."
-                " Install the version that Sluice was tested with: pip install 'aiohttp~=3.14.0'"
-            ]
-        )
+        raise ConfigError([_MISFIT % ", ".join(missing)])

@@ -22,11 +22,11 @@ PIPELINED_AT_ONCE = 16  # requests answered in a row without a wait; then other 
 
 async def run_requests(connection: Connection) -> None:
     """Take requests off the connection's queue until it ends."""
-    server = cast("Server", connection._manager)
+    server, messages = cast("Server", connection._manager), connection._messages
     in_a_row = 0
     try:
         while not connection._force_close:
-            if not connection._messages:
+            if not messages:
                 in_a_row = 0
                 connection._waiter = connection._loop.create_future()
                 try:
@@ -40,10 +40,10 @@ async def run_requests(connection: Connection) -> None:
             in_a_row += 1
             if connection.head_clock is not None:
                 connection.stop_head_clock()
-            message, payload = connection._messages.popleft()
+            message, payload = messages.popleft()
             if connection._parser is not None:
                 connection._parser.message_consumed()
-            if connection._buffer_paused and len(connection._messages) <= connection._msg_queue_resume_size:
+            if connection._buffer_paused and len(messages) <= connection._msg_queue_resume_size:
                 connection._resume_reading_if_drained()
             if connection.transport is None:
                 break
