@@ -18,8 +18,8 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,13 @@ LIMIT = 120  # s
 WARM_UP = 300  # requests
 EVENTS = 40  # of a stream
 INTERVAL = 0.02  # s between them, so that each comes in a read of its own
+# What a callback of the loop is, by its first function.
+NAMES = {
+    "server/connection.py:Connection.data_received": "The client's bytes are read",
+    "server/request_loop.py:run_requests": "The connection's task runs",
+    "client/connection.py:UpstreamConnection.buffer_updated": "The provider's bytes are read",
+    "net/outbox.py:Outbox.flush": "Small writes go to the kernel",
+}
 # Files whose callbacks serve many requests at once: clocks, reports, samples of the loop's lag.
 APART = ("net/clocks", "observe/", "runtime/", "python:")
 RECORDER = Path(__file__).with_name("recorder.py")
@@ -140,12 +147,26 @@ def _of_the_request(steps: list[Step]) -> Iterator[Step]:
 
 
 def path(steps: list[Step]) -> str:
-    """The path as a list: one line for each visit of a file, with the functions that were entered there."""
-    lines = []
-    for file, visit in groupby(steps, key=lambda step: step.file):
-        names = dict.fromkeys(step.name.replace(".<locals>", "") for step in visit)
-        lines.append(f"- `{file}`: {', '.join(names)}")
-    return "\n".join(lines)
+    """The path as a list: the callbacks of the loop, their files, and the functions that were entered there.
+
+    Callbacks with the same functions, as for the events of a stream, are shown once, with their number.
+    """
+    callbacks: list[list[str]] = []
+    for step in steps:
+        if step.depth == 0:
+            callbacks.append([])
+        callbacks[-1].append(f"{step.file}:{step.name.replace('.<locals>', '')}")
+    counts = Counter(tuple(dict.fromkeys(calls)) for calls in callbacks)
+    return "\n".join(_shown(place, calls, count) for place, (calls, count) in enumerate(counts.items(), 1))
+
+
+def _shown(place: int, calls: tuple[str, ...], count: int) -> str:
+    files: dict[str, list[str]] = {}
+    for file, _, name in (call.partition(":") for call in calls):
+        if "<" not in name:  # an expression within its function
+            files.setdefault(file, []).append(name.rpartition(".")[2])
+    lines = [f"{place}. {NAMES.get(calls[0], calls[0])}{f', {count} times' if count > 1 else ''}:"]
+    return "\n".join([*lines, *(f"   - `{file}`: {', '.join(names)}" for file, names in files.items())])
 
 
 def main() -> None:
