@@ -272,6 +272,8 @@ class Gateway(Handler[Responder]):
         """The call that the hooks return; ``None`` if they answered."""
         exchange, endpoint = responder.exchange, route.endpoint
         call.stream |= endpoint.force_stream
+        if route.model:
+            call.use_model(route.model)
         exchange.model, exchange.stream = call.model or "", call.stream
         result = await on_request(exchange, call)
         if not isinstance(result, HookReply):

@@ -129,7 +129,7 @@ def budget_used(gw: Gateway) -> int:
 # -- the call ------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_hook_sees_the_decoded_call_and_may_let_it_pass(install: Install) -> None:
+async def test_a_request_hook_sees_the_decoded_call_and_may_let_it_pass(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: call)
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(json_answer(completion("Hello")))
@@ -140,7 +140,7 @@ async def test_a_call_hook_sees_the_decoded_call_and_may_let_it_pass(install: In
         assert (exchange.request_id, exchange.endpoint.path) == ("r-1", "chat/completions")
 
 
-async def test_a_call_hook_may_change_the_call(install: Install) -> None:
+async def test_a_request_hook_may_change_the_call(install: Install) -> None:
     def redact(exchange: Exchange, call: Call) -> Call:
         return read_call(call.body.replace(b"secret", b"******").replace(b'"other"', b'"m"'))
 
@@ -165,7 +165,17 @@ async def test_a_changed_call_streams_where_the_path_says_so(install: Install) -
         assert hook.seen[0][1].stream is True
 
 
-async def test_a_call_hook_may_answer_itself(install: Install) -> None:
+async def test_a_request_hook_sees_the_model_of_an_azure_path(install: Install) -> None:
+    hook = OnRequest(lambda exchange, call: call)
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        up.queue(json_answer(completion("Hello")))
+        path = "/openai/deployments/m/chat/completions?api-version=2024-10-21"
+        assert (await (await gw.client()).fetch("POST", path, json={"messages": []})).status == 200
+        ((exchange, call),) = hook.seen
+        assert (exchange.model, call.model) == ("m", "m")
+
+
+async def test_a_request_hook_may_answer_itself(install: Install) -> None:
     cached = json.dumps(completion("from the cache")).encode()
     hook = OnRequest(lambda exchange, call: HookReply(cached))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
@@ -209,7 +219,7 @@ async def test_a_json_answer_of_a_hook_will_do_where_nothing_streams(install: In
         assert (await (await gw.client()).fetch("POST", "/v1/embeddings", json=call)).status == 200
 
 
-async def test_a_call_hook_may_answer_with_a_status_of_its_own(install: Install) -> None:
+async def test_a_request_hook_may_answer_with_a_status_of_its_own(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: HookReply(b'{"error":{"message":"No"}}', status=451))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
@@ -217,7 +227,7 @@ async def test_a_call_hook_may_answer_with_a_status_of_its_own(install: Install)
         assert (await gw.settled())["outcome"] == "error"
 
 
-async def test_a_call_hook_may_refuse(install: Install) -> None:
+async def test_a_request_hook_may_refuse(install: Install) -> None:
     def refuse(exchange: Exchange, call: Call) -> Call:
         raise ClientFault("Not this.", status=403, code="content_policy", param="messages")
 
@@ -235,7 +245,7 @@ async def test_a_call_hook_may_refuse(install: Install) -> None:
         assert up.connections == []
 
 
-async def test_a_call_hook_that_fails_is_a_500_that_tells_nothing(install: Install) -> None:
+async def test_a_request_hook_that_fails_is_a_500_that_tells_nothing(install: Install) -> None:
     def fail(exchange: Exchange, call: Call) -> Call:
         raise KeyError("my secret")
 
@@ -419,6 +429,27 @@ async def test_a_response_hook_may_change_head_and_body(install: Install) -> Non
         assert (await client.read_head()).header("x-shout") == "1"
         assert await client.read_events() == [EVENTS[0], EVENTS[1].replace(b"Hello", b"HELLO"), *EVENTS[3:]]
         assert (await gw.settled(2))["outcome"] == "ok"
+
+
+async def test_usage_is_counted_even_if_a_response_hook_drops_every_event(install: Install) -> None:
+    class Dropping(OutletWrapper):
+        def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
+            super().begin(status, header_lines, length=length)
+
+        def write(self, data: bytes) -> None:
+            """Drop it."""
+
+        def end(self, last: bytes = b"") -> None:
+            super().end()
+
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    hook = OnResponse(lambda exchange, outlet: Dropping(outlet))
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
+        up.queue(sse_answer(*chat_events("Hello", usage=usage)))
+        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
+        assert (answer.status, answer.body) == (200, b"")
+        line = await gw.settled()
+        assert (line["outcome"], line["tokens"]["output"]) == ("ok", 2)
 
 
 async def test_response_hooks_are_chained_and_the_first_is_next_to_the_client(install: Install) -> None:
