@@ -249,7 +249,6 @@ class Application:
             begin_as=self.gateway.begin_as,
             version=__version__,
             clock=WallClock(self._dispatcher.now, self._dispatcher.wall),
-            registry=self.running.registry,
             credentials=self.credentials,
             limiter=self.limiter,
             lists=self._fetcher,

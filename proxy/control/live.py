@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from proxy.config.schema import Config
 from proxy.routing.catalog import Catalog
+from proxy.routing.live import Registry
 
 
 class ReloadResult(Struct, rename="camel"):
@@ -27,14 +28,17 @@ class ReloadResult(Struct, rename="camel"):
 class LiveConfig(Protocol):
     """The configuration in force, and how to load it again: ``proxy.running_config.RunningConfig``.
 
-    ``catalog`` is compiled from it. ``config_path``: path of its file, ``""`` without one. ``waiting``: changed keys
-    that take effect at the next start only. ``secrets``: to be masked in text that others wrote.
+    ``catalog`` is compiled from it. ``registry`` has the state of deployments, and survives a reload. ``config_path``:
+    path of its file, ``""`` without one. ``waiting``: changed keys that take effect at the next start only.
+    ``secrets``: to be masked in text that others wrote.
     """
 
     @property
     def config(self) -> Config: ...
     @property
     def catalog(self) -> Catalog: ...
+    @property
+    def registry(self) -> Registry: ...
     @property
     def config_path(self) -> str: ...
     @property

@@ -37,7 +37,6 @@ from proxy.net.budget import Budget
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
-from proxy.routing.live import Registry
 from proxy.serving import Serving
 
 
@@ -57,7 +56,6 @@ class ControlPlane:
         begin_as: BeginAs,
         version: str,
         clock: WallClock,
-        registry: Registry,
         credentials: Credentials,
         limiter: Limiter,
         lists: ModelListSource,
@@ -74,7 +72,7 @@ class ControlPlane:
             self.credential, credentials.authenticator.address, asyncio.get_running_loop().time, asyncio.sleep
         )
         bodies = RequestBodies(budget, config.server.body_timeout_secs)
-        index = DeploymentIndex(live, registry, clock.now)
+        index = DeploymentIndex(live, clock.now)
         self.activity = activity = Activity(live, serving, index, clock, metrics, observers, version)
         self.health = HealthMonitor(
             live, serving, connections, index, clock, models_request, metrics, log.warning, version

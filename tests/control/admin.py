@@ -77,7 +77,7 @@ class AdminServer(ControlServer):
         self.registry = Registry.of(self.config.circuit_breaker, lambda *change: self.activity.breaker_changed(*change))
         self.catalog = Catalog(self.config, self.registry, version="1", created=0)
         clock, metrics = WallClock(self.clock.now, self.clock.wall), Metrics()
-        self.index = index = DeploymentIndex(self, self.registry, clock.now)
+        self.index = index = DeploymentIndex(self, clock.now)
         self.activity = activity = Activity(self, self, index, clock, metrics, self.observers, "1.2.3")
         self.observers.lossy = (metrics.settle, activity.settle)
         rules = Rules.of(self.config.rate_limiting, self.config.auth)

@@ -10,7 +10,7 @@ from proxy.control.live import LiveConfig
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
-from proxy.routing.live import LiveState, Registry
+from proxy.routing.live import LiveState
 
 
 class IndexedDeployment(Struct, frozen=True, eq=False):
@@ -33,9 +33,8 @@ class DeploymentIndex:
     The latter are listed as long as they have requests or state. ``now`` is the clock of breakers and statistics.
     """
 
-    def __init__(self, live: LiveConfig, registry: Registry, now: Callable[[], float]) -> None:
+    def __init__(self, live: LiveConfig, now: Callable[[], float]) -> None:
         self._live = live
-        self._registry = registry
         self.now = now
         self._indexed: Catalog | None = None  # the catalog of ``_configured``
         self._configured: dict[str, IndexedDeployment] = {}  # by key
@@ -47,7 +46,7 @@ class DeploymentIndex:
     def __iter__(self) -> Iterator[IndexedDeployment]:
         configured = self._by_key()
         yield from configured.values()
-        for live in self._registry:
+        for live in self._live.registry:
             if live.key not in configured and self._has_state(live):
                 found = self._from_key(live)
                 if found is not None:
@@ -63,7 +62,7 @@ class DeploymentIndex:
         """The id of the deployment with this key; ``None`` if its provider no longer exists."""
         found = self._by_key().get(key)
         if found is None:
-            live = next((each for each in self._registry if each.key == key), None)
+            live = next((each for each in self._live.registry if each.key == key), None)
             found = self._from_key(live) if live is not None else None
         return found.id if found is not None else None
 

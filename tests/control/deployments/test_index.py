@@ -19,7 +19,7 @@ class Gateway:
     def __init__(self, **sections: Any) -> None:
         self.now = 1000.0
         self.load(**sections)
-        self.index = DeploymentIndex(self, self.registry, lambda: self.now)
+        self.index = DeploymentIndex(self, lambda: self.now)
 
     def load(self, **sections: Any) -> None:
         config = to_config({"providers": PROVIDERS, "models": [{"name": "m", "provider": "up"}]} | sections)

@@ -29,7 +29,7 @@ class Loaded:
 
 def deployment() -> IndexedDeployment:
     loaded = Loaded()
-    (found,) = DeploymentIndex(loaded, loaded.registry, lambda: 100.0)
+    (found,) = DeploymentIndex(loaded, lambda: 100.0)
     return found
 
 

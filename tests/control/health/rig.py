@@ -42,7 +42,7 @@ class HealthRig:
         self._monitor: HealthMonitor | None = None
         self.load(*models, open_=open_, **provider)
         clock = WallClock(self.clock.now, self.clock.wall)
-        index = DeploymentIndex(self, self.registry, clock.now)
+        index = DeploymentIndex(self, clock.now)
         request = ModelsRequest(no_tls, {})
         self._monitor = self.monitor = HealthMonitor(
             self, self, lambda: self.components, index, clock, request, self.metrics, self._warn, VERSION
