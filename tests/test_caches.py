@@ -3,7 +3,7 @@ from __future__ import annotations
 from proxy.caches import LruCache, Memo
 
 
-def test_what_was_not_asked_for_the_longest_time_is_forgotten() -> None:
+def test_the_least_recently_used_entry_is_evicted() -> None:
     recent: LruCache[str, int] = LruCache(2)
     recent.put("a", 1)
     recent.put("b", 2)
@@ -13,7 +13,7 @@ def test_what_was_not_asked_for_the_longest_time_is_forgotten() -> None:
     assert len(recent) == 2
 
 
-def test_a_new_value_for_a_key_takes_no_room() -> None:
+def test_replacing_a_value_evicts_nothing() -> None:
     recent: LruCache[str, int] = LruCache(2)
     recent.put("a", 1)
     recent.put("b", 2)

@@ -44,7 +44,7 @@ def test_a_hash_stands_for_its_digest(digest: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["", "sha256:", "sha256:" + "0" * 62, "0" * 64, "md5:" + "0" * 64, "sha256:" + "g" * 64]
 )
-def test_what_is_no_hash_stands_for_nothing(text: str) -> None:
+def test_an_invalid_hash_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         digest_from(text)
 

@@ -39,7 +39,7 @@ async def found(headers: dict[str, str], remote: str = "192.0.2.1", trusted: tup
         ("a\udcffb", "client:" + sha256(b"a\xffb").hexdigest()),
     ],
 )
-async def test_a_name_that_proves_nothing_belongs_to_its_address(name: str, id_: str) -> None:
+async def test_an_unauthenticated_name_belongs_to_its_address(name: str, id_: str) -> None:
     caller = (await found({"x-client-id": name})).caller
     assert caller == Client(f"{id_}@192.0.2.1", address="192.0.2.1")
     for remote in ("2001:db8::1", "2001:db8::2"):
@@ -63,7 +63,7 @@ async def test_the_address_is_the_one_that_a_trusted_proxy_names_and_nobody_else
     assert (exchange.client, exchange.caller) == ("198.51.100.7", Client("address:198.51.100.7"))
 
 
-async def test_who_comes_again_is_the_same_object_and_so_many_are_remembered() -> None:
+async def test_unauthenticated_clients_are_cached_and_bounded() -> None:
     for headers in ({}, {"X-Client-ID": "ann"}):
         first = (await found(headers)).caller
         assert (await found(headers)).caller is first

@@ -41,7 +41,7 @@ def cache(wall: Wall) -> KeyCache:
     return KeyCache(wall, most=3, most_unknown=2, unknown_secs=5.0)
 
 
-def test_a_known_key_says_who_asks(cache: KeyCache) -> None:
+def test_a_known_key_identifies_the_client(cache: KeyCache) -> None:
     cache.put(key("a"))
     client = cache.check("sk-a")
     assert client is not None
@@ -65,7 +65,7 @@ def test_a_key_stops_at_the_moment_at_which_it_expires_and_is_still_known(cache:
     assert cache.get(digest("a")) is not None
 
 
-def test_a_disabled_key_is_known_and_opens_nothing(cache: KeyCache) -> None:
+def test_a_disabled_key_is_known_and_refused(cache: KeyCache) -> None:
     cache.put(key("a", enabled=False))
     assert cache.check("sk-a") is None
     assert cache.get(digest("a")) is not None
@@ -101,7 +101,7 @@ def test_forgetting_one_secret_forgets_the_key(cache: KeyCache) -> None:
     assert (cache.check("sk-a"), len(cache)) == (None, 0)
 
 
-def test_the_key_that_came_longest_ago_makes_room(cache: KeyCache) -> None:
+def test_the_oldest_key_is_evicted(cache: KeyCache) -> None:
     for name in "abc":
         cache.put(key(name))
     cache.put(key("a", 2))  # told of again
@@ -116,7 +116,7 @@ def test_an_older_revision_does_not_replace_a_newer_one(cache: KeyCache) -> None
     assert cache.check("sk-a") is None
 
 
-def test_a_look_up_that_a_change_has_overtaken_is_not_kept(cache: KeyCache) -> None:
+def test_an_overtaken_lookup_is_not_cached(cache: KeyCache) -> None:
     cache.put(key("a", 1))
     cache.drop("a", revision=2)  # deleted while the database was being read
     cache.put(key("a", 1))
@@ -138,7 +138,7 @@ def test_a_key_that_was_forgotten_may_be_looked_up_again(cache: KeyCache) -> Non
     assert cache.check("sk-a")
 
 
-def test_an_unknown_key_is_so_for_a_while(cache: KeyCache, wall: Wall) -> None:
+def test_an_unknown_key_is_cached_for_a_while(cache: KeyCache, wall: Wall) -> None:
     assert not cache.unknown(digest("x"))
     cache.put_unknown(digest("x"))
     wall.now += 4.9
@@ -156,7 +156,7 @@ def test_a_key_that_appears_is_not_unknown_any_more(cache: KeyCache) -> None:
     assert not cache.unknown(digest("b"))
 
 
-def test_a_flood_of_made_up_keys_pushes_no_real_one_out_and_is_bounded(cache: KeyCache) -> None:
+def test_a_flood_of_invented_keys_evicts_no_real_one(cache: KeyCache) -> None:
     cache.put(key("a"))
     cache.configure([key("config:b", hash=hash_of("sk-b"))])
     for index in range(100):
@@ -166,7 +166,7 @@ def test_a_flood_of_made_up_keys_pushes_no_real_one_out_and_is_bounded(cache: Ke
     assert [index for index in range(100) if cache.unknown(digest(str(index)))] == [98, 99]
 
 
-def test_configured_keys_are_never_pushed_out_nor_dropped(cache: KeyCache) -> None:
+def test_configured_keys_are_never_evicted_or_dropped(cache: KeyCache) -> None:
     cache.configure([key("config:a", 0, hash=hash_of("sk-a"))])
     for name in "bcde":
         cache.put(key(name))
@@ -182,7 +182,7 @@ def test_keys_that_left_the_configuration_stop_at_once(cache: KeyCache) -> None:
     assert len(cache) == 1
 
 
-def test_where_a_secret_is_configured_the_configuration_has_the_last_word(cache: KeyCache) -> None:
+def test_configured_keys_take_precedence(cache: KeyCache) -> None:
     off = key("config:a", 0, hash=hash_of("sk-a"), enabled=False)
     cache.put(key("a"))
     cache.configure([off])

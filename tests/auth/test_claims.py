@@ -83,7 +83,7 @@ def test_another_audience_is_refused(audience: object) -> None:
     assert "aud" in refusal({**GOOD, "iss": OURS.issuer}, OURS)
 
 
-def test_a_token_for_somebody_is_refused_by_a_gateway_that_is_nobody() -> None:
+def test_a_token_with_an_audience_needs_a_configured_audience() -> None:
     assert "aud" in refusal({**GOOD, "aud": "sluice"}, ANY)
     assert good_until({**GOOD, "aud": []}, ANY, NOW)
 
@@ -171,7 +171,7 @@ def test_claims_are_found_at_configured_paths() -> None:
     assert client.access == Access(models=("m",))
 
 
-def test_a_path_that_ends_early_says_nothing_and_one_that_leads_astray_refuses() -> None:
+def test_a_claim_path_through_a_non_object_is_refused() -> None:
     settings = Jwt(claims=JwtClaims(models="a.b.c"))
     assert client_of({**GOOD, "a": {"b": {}}}, settings).access is ALL
     assert client_of({**GOOD, "a": {}}, settings).access is ALL

@@ -101,14 +101,14 @@ def test_what_the_configuration_would_refuse_is_refused(words: list[str], capsys
     assert words[0] in capsys.readouterr().err
 
 
-def test_a_key_that_there_is_is_read_from_standard_input() -> None:
+def test_an_existing_key_is_read_from_standard_input() -> None:
     secret, entry = made()
     out = io.StringIO()
     assert command.hash_(parsed("hash"), io.StringIO(f"  {secret}\nmore\n"), out) == 0
     assert out.getvalue() == f"{entry.hash}\n"
 
 
-def test_at_a_terminal_it_is_asked_for_without_echo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_prompts_without_echo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getpass, "getpass", lambda prompt: "sk-typed-without-any-echo")
     out = io.StringIO()
     assert command.hash_(parsed("hash"), Terminal(), out) == 0

@@ -148,7 +148,7 @@ async def test_the_follower_goes_on_by_itself(here: Replica, there: DatabaseKeys
     assert following.cancelled()
 
 
-async def test_nothing_unexpected_ends_the_following(
+async def test_unexpected_errors_do_not_stop_the_follower(
     here: Replica, there: DatabaseKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret, hash_ = new_key()
@@ -172,7 +172,7 @@ async def test_nothing_unexpected_ends_the_following(
     await asyncio.wait((following,))
 
 
-async def test_while_the_database_is_down_cached_keys_work_and_afterwards_all_is_made_up_for(tmp_path: Path) -> None:
+async def test_cached_keys_work_during_an_outage_and_catch_up_later(tmp_path: Path) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
         here, there = Replica(way.url), OwnStore(url)
         pairs = [new_key() for _ in range(2)]

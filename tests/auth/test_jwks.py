@@ -92,7 +92,7 @@ async def test_a_rotated_key_is_found_by_the_request_that_brings_it(server: KeyS
     assert await keys.jwks.find("two", ES) == private(ES, 1).public_key()
 
 
-async def test_made_up_key_ids_ask_the_server_at_most_every_ten_seconds(server: KeyServer, keys: Keys) -> None:
+async def test_unknown_key_ids_cause_a_fetch_at_most_every_ten_seconds(server: KeyServer, keys: Keys) -> None:
     assert await keys.has("one")
     for index in range(200):
         assert not await keys.has(f"made up {index}")
@@ -101,7 +101,7 @@ async def test_made_up_key_ids_ask_the_server_at_most_every_ten_seconds(server: 
     assert server.asked == 5
 
 
-async def test_a_set_that_is_old_is_fetched_again_while_nobody_waits(server: KeyServer, keys: Keys) -> None:
+async def test_an_old_set_is_refreshed_in_the_background(server: KeyServer, keys: Keys) -> None:
     assert await keys.has("one")
     server.show(jwk(private(ES, 1), kid="two"))
     server.gate.clear()
@@ -126,7 +126,7 @@ async def test_a_set_that_needs_no_refresh_is_kept(server: KeyServer) -> None:
     assert server.asked == 1
 
 
-async def test_the_keys_are_kept_while_the_server_is_down_and_that_is_told_once(server: KeyServer, keys: Keys) -> None:
+async def test_keys_are_kept_during_an_outage_with_one_warning(server: KeyServer, keys: Keys) -> None:
     assert await keys.has("one")
     await server.stop()
     for _ in range(3):
@@ -145,7 +145,7 @@ async def test_the_keys_are_kept_while_the_server_is_down_and_that_is_told_once(
     assert not keys.jwks.failure
 
 
-async def test_a_server_that_was_never_there_is_our_fault_and_asked_again_soon(server: KeyServer, keys: Keys) -> None:
+async def test_without_any_set_it_is_a_503_and_retried_soon(server: KeyServer, keys: Keys) -> None:
     await server.stop()
     for _ in range(5):  # within one second
         with pytest.raises(GatewayError) as caught:
@@ -162,7 +162,7 @@ async def test_a_server_that_was_never_there_is_our_fault_and_asked_again_soon(s
     assert server.asked == 1
 
 
-async def test_one_who_gives_up_does_not_end_the_fetch_of_the_others(server: KeyServer, keys: Keys) -> None:
+async def test_a_canceled_request_does_not_cancel_the_fetch(server: KeyServer, keys: Keys) -> None:
     server.gate.clear()
     first, second = (asyncio.create_task(keys.has("one")) for _ in range(2))
     await until(lambda: server.asked, "the fetch")
@@ -173,7 +173,7 @@ async def test_one_who_gives_up_does_not_end_the_fetch_of_the_others(server: Key
     assert server.asked == 1
 
 
-async def test_closing_ends_a_fetch_and_lets_those_go_who_wait(server: KeyServer, keys: Keys) -> None:
+async def test_closing_cancels_the_fetch_and_releases_waiters(server: KeyServer, keys: Keys) -> None:
     server.gate.clear()
     asking = asyncio.create_task(keys.has("one"))
     await until(lambda: server.asked, "the fetch")
@@ -194,13 +194,13 @@ async def test_redirects_are_not_followed_and_errors_are_no_sets(server: KeyServ
     assert server.asked == 1
 
 
-async def test_a_document_that_is_too_large_is_left(server: KeyServer) -> None:
+async def test_a_document_that_is_too_large_is_refused(server: KeyServer) -> None:
     server.document = b" " * (jwks.MAX_BYTES + 1)
     with pytest.raises(FetchFailed, match="is larger than 256 KB"):
         await fetch(server.url, {})
 
 
-async def test_a_server_that_is_silent_is_left(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_server_times_out(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "TIMEOUT_SECS", 0.05)
     server.gate.clear()
     with pytest.raises(FetchFailed, match=r"did not complete within 0\.05 s"):

@@ -178,7 +178,7 @@ def test_a_token_that_is_too_long_is_refused_unread() -> None:
     "token",
     ["", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c.d.e", "sk-abc", " a.b.c", "a.b.c\n", "a.b.é", "a.b.\udcff", "a.b.c=", "a..c", "a b.c.d", "a+.b.c", "a/.b.c"],
 )  # fmt: skip
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_an_invalid_token_is_refused(token: str) -> None:
     assert refusal(token)
 
 
@@ -295,7 +295,7 @@ async def test_only_configured_algorithms_are_accepted() -> None:
         )
 
 
-async def test_without_any_set_it_is_our_fault_and_not_the_clients() -> None:
+async def test_without_any_set_the_status_is_503() -> None:
     async with KeyServer() as server:
         server.status = 500
         with pytest.raises(GatewayError) as caught:

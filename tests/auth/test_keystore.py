@@ -95,7 +95,7 @@ async def test_what_is_not_chosen_allows_everything(keys: OwnStore) -> None:
     assert plain == ("", True, None, (), (), (), None)
 
 
-async def test_ids_tell_nothing_and_never_repeat(keys: OwnStore) -> None:
+async def test_ids_are_random_and_unique(keys: OwnStore) -> None:
     ids = {(await made(keys)).id for _ in range(20)}
     assert len(ids) == 20
     assert {len(id_) for id_ in ids} == {24}
@@ -127,7 +127,7 @@ async def test_a_deleted_key_is_not_there_any_more(keys: OwnStore) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "-", "key_0", "no such key", "zero \x00 byte", "half \ud800 pair", "x" * 100_000])
-async def test_an_id_that_nobody_has_is_no_key_and_no_error(keys: OwnStore, id_: str) -> None:
+async def test_an_unknown_id_is_no_key_and_no_error(keys: OwnStore, id_: str) -> None:
     await made(keys)
     assert await keys.get(id_) is None
     assert await keys.update(id_, enabled=True) is None
@@ -189,7 +189,7 @@ async def test_a_page_goes_on_behind_a_key_that_was_deleted_meanwhile(keys: OwnS
     assert sorted(key.name for key in [*first, *rest]) == list("012345")
 
 
-async def test_many_who_ask_for_the_same_key_make_one_query(url: str) -> None:
+async def test_concurrent_lookups_of_a_key_make_one_query(url: str) -> None:
     table = CountedTable(Engine(address(url), DatabaseHealth()))
     keys = DatabaseKeys(table)
     key = await made(keys)
@@ -200,7 +200,7 @@ async def test_many_who_ask_for_the_same_key_make_one_query(url: str) -> None:
     await table.engine.close()
 
 
-async def test_a_thousand_made_up_keys_at_once_cost_a_few_queries(url: str) -> None:
+async def test_a_thousand_invented_keys_cost_a_few_queries(url: str) -> None:
     table = CountedTable(Engine(address(url), DatabaseHealth()))
     keys = DatabaseKeys(table)
     key = await made(keys)
@@ -323,7 +323,7 @@ async def test_a_database_that_hangs_holds_no_lookup_for_long(
         await way.restore()
 
 
-async def test_a_hash_that_is_there_already_is_refused_and_nobodys_fault(keys: OwnStore) -> None:
+async def test_a_duplicate_hash_is_refused(keys: OwnStore) -> None:
     key = await made(keys)
     with pytest.raises(IntegrityError):
         await keys.create(hash=key.hash, name="twice")

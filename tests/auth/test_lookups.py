@@ -42,7 +42,7 @@ async def lookups(table: Table) -> AsyncIterator[Lookups]:
     await lookups.close()
 
 
-async def test_all_who_ask_for_the_same_share_a_query(table: Table, lookups: Lookups) -> None:
+async def test_lookups_of_the_same_key_share_a_query(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find("a")) for _ in range(100)]
     await until(lambda: table.asked, "the query")
     asking += [asyncio.create_task(lookups.find("a")) for _ in range(100)]
@@ -52,7 +52,7 @@ async def test_all_who_ask_for_the_same_share_a_query(table: Table, lookups: Loo
     assert table.asked == [["a"]]
 
 
-async def test_what_is_asked_for_while_a_query_runs_goes_into_the_next(table: Table, lookups: Lookups) -> None:
+async def test_lookups_during_a_query_join_the_next(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find("a"))]
     await until(lambda: table.asked, "the query")
     asking += [asyncio.create_task(lookups.find(hash_)) for hash_ in ("b", "c", "b")]
@@ -70,7 +70,7 @@ async def test_a_flood_makes_queries_of_a_bounded_size(table: Table, lookups: Lo
     assert [len(hashes) for hashes in table.asked] == [MOST] * 3
 
 
-async def test_a_client_that_leaves_takes_the_answer_from_nobody(table: Table, lookups: Lookups) -> None:
+async def test_a_canceled_lookup_does_not_cancel_others(table: Table, lookups: Lookups) -> None:
     leaving, staying = asyncio.create_task(lookups.find("a")), asyncio.create_task(lookups.find("a"))
     await until(lambda: table.asked, "the query")
     leaving.cancel()
@@ -80,7 +80,7 @@ async def test_a_client_that_leaves_takes_the_answer_from_nobody(table: Table, l
     assert key.id == "1"
 
 
-async def test_a_failure_is_for_all_who_waited_and_for_nobody_after_them(table: Table, lookups: Lookups) -> None:
+async def test_a_failure_reaches_all_waiting_lookups_only(table: Table, lookups: Lookups) -> None:
     table.error = OSError("gone")
     asking = [asyncio.create_task(lookups.find("a")) for _ in range(3)]
     table.open.set()
@@ -90,7 +90,7 @@ async def test_a_failure_is_for_all_who_waited_and_for_nobody_after_them(table: 
     assert await within(lookups.find("a"), "the answer") == table.keys["a"]
 
 
-async def test_a_failure_that_nobody_waits_for_any_more_is_no_warning(table: Table, lookups: Lookups) -> None:
+async def test_a_failure_without_waiters_is_not_logged(table: Table, lookups: Lookups) -> None:
     table.error = OSError("gone")
     asking = asyncio.create_task(lookups.find("a"))
     await until(lambda: table.asked, "the query")
@@ -100,7 +100,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_is_no_warning(table: Tab
     assert asking.cancelled()
 
 
-async def test_after_a_change_nobody_gets_an_answer_from_before_it(table: Table, lookups: Lookups) -> None:
+async def test_after_a_change_no_older_result_is_returned(table: Table, lookups: Lookups) -> None:
     early = asyncio.create_task(lookups.find("a"))
     await until(lambda: table.asked, "the query")
     del table.keys["a"]

@@ -77,7 +77,7 @@ def test_limits_are_kept_as_the_configuration_writes_them() -> None:
         {"models": [1]},
     ],
 )
-def test_a_row_that_cannot_be_read_is_a_key_that_is_off_and_told_of_once(broken: dict[str, Any]) -> None:
+def test_an_unreadable_row_is_a_disabled_key_with_one_warning(broken: dict[str, Any]) -> None:
     told: list[str] = []
     reader = RecordReader(told.append)
     off = ApiKey(id="key_1", name="one", hash="sha256:00", enabled=False, revision=3)

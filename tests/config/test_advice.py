@@ -39,7 +39,7 @@ def notices(folder: Path, text: str, **environ: str) -> list[str]:
         ("env:GROQ_API_KEY", 'is the name of a variable; write "${GROQ_API_KEY}"'),
     ],
 )
-def test_a_key_as_another_tool_spells_it_is_a_mistake(tmp_path: Path, key: str, expected: str) -> None:
+def test_a_key_with_quotes_or_bearer_is_a_mistake(tmp_path: Path, key: str, expected: str) -> None:
     assert mistakes(tmp_path, "providers: {a: {baseUrl: http://a, apiKey: '${K}'}}", K=key) == [
         f"providers.a.apiKey: {expected}"
     ]
@@ -55,7 +55,7 @@ def test_a_mistake_in_a_key_of_the_environment_names_its_variable(tmp_path: Path
 
 
 @pytest.mark.parametrize("key", ["sk-proj-abc", "gsk_$1", "a$B", "bearer", "xai-1=", "env", "$", "ey.a.b/c+d=="])
-def test_a_key_is_taken_as_it_is(key: str) -> None:
+def test_a_valid_key_is_accepted_unchanged(key: str) -> None:
     assert key_mistake(key) == ""
 
 
@@ -88,9 +88,7 @@ def test_an_address_that_ends_in_an_endpoint_is_a_mistake(tmp_path: Path, addres
         ("vllm", "http://127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
     ],
 )
-def test_an_address_whose_path_is_known_to_be_another_is_noticed(
-    tmp_path: Path, name: str, address: str, right: str
-) -> None:
+def test_an_address_with_a_wrong_known_path_is_reported(tmp_path: Path, name: str, address: str, right: str) -> None:
     assert notices(tmp_path, f"providers: {{{name}: {{baseUrl: '{address}'}}}}") == [
         f"providers.{name}.baseUrl: {address} is probably wrong; the API is at {right}"
     ]
@@ -108,7 +106,7 @@ def test_an_address_whose_path_is_known_to_be_another_is_noticed(
         ("azure", "https://x.openai.azure.com/openai/v1"),
     ],
 )
-def test_an_address_that_may_be_right_is_not_noticed(tmp_path: Path, name: str, address: str) -> None:
+def test_an_address_that_may_be_right_is_not_reported(tmp_path: Path, name: str, address: str) -> None:
     assert notices(tmp_path, f"providers: {{{name}: {{baseUrl: '{address}'}}}}") == []
 
 
@@ -121,12 +119,12 @@ def test_an_address_that_may_be_right_is_not_noticed(tmp_path: Path, name: str, 
         ("{host: gw.example.org, port: 443}", "https://gw.example.org/v1"),
     ],
 )
-def test_the_gateways_own_address_is_noticed(tmp_path: Path, server: str, address: str) -> None:
+def test_the_gateways_own_address_is_reported(tmp_path: Path, server: str, address: str) -> None:
     text = f"server: {server}\nproviders: {{mine: {{baseUrl: '{address}'}}}}"
     assert notices(tmp_path, text) == [f"providers.mine.baseUrl: {address} is the gateway's own address"]
 
 
-def test_the_default_of_llamacpp_is_noticed_beside_the_default_port(tmp_path: Path) -> None:
+def test_the_default_of_llamacpp_is_reported_with_the_default_port(tmp_path: Path) -> None:
     assert notices(tmp_path, "providers: {llamacpp: }") == [
         "providers.llamacpp.baseUrl: http://127.0.0.1:8080/v1 is the gateway's own address"
     ]
@@ -134,7 +132,7 @@ def test_the_default_of_llamacpp_is_noticed_beside_the_default_port(tmp_path: Pa
     assert notices(tmp_path, "server: {unixSocket: /s}\nproviders: {llamacpp: }") == []
 
 
-def test_what_any_web_page_can_use_is_noticed(tmp_path: Path) -> None:
+def test_settings_open_to_web_pages_are_reported(tmp_path: Path) -> None:
     text = "server: {allowedHosts: ['*'], corsOrigins: ['*']}\n"
     assert notices(tmp_path, text) == [
         f'server.{key}: "*" lets any web page use this gateway, since auth.mode is none'

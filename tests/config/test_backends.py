@@ -101,7 +101,7 @@ def test_addresses_of_databases_that_are_refused(text: str, complaint: str) -> N
 @example("a@b:c")
 @example("@h:99999999999")
 @example("[")
-def test_no_complaint_repeats_what_may_be_a_password(text: str) -> None:
+def test_complaints_do_not_repeat_passwords(text: str) -> None:
     for scheme in ("redis", "postgresql", "sqlite", "mysql"):
         for check in (redis_url, database_url):
             with pytest.raises(ValueError) as caught:

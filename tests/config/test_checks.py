@@ -259,7 +259,7 @@ def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None
             file(missing)
 
 
-def test_a_provider_that_nobody_configured_is_refused_with_the_nearest() -> None:
+def test_an_unknown_provider_is_refused_with_a_suggestion() -> None:
     known = checks.kinds(Path(), {"openrouter": {}})["known provider"]
     assert known("openrouter") == "openrouter"
     with pytest.raises(ValueError, match='no provider "openruter"; did you mean "openrouter"\\?'):

@@ -38,7 +38,7 @@ MERGED = "\n".join(
 
 
 @pytest.mark.parametrize("content", [BOMB, MERGED], ids=["lists", "merges"])
-def test_aliases_that_repeat_too_much_are_refused_before_they_are_written_out(tmp_path: Path, content: str) -> None:
+def test_aliases_that_expand_too_much_are_refused_before_expansion(tmp_path: Path, content: str) -> None:
     tracemalloc.start()
     try:
         value, (mistake,) = reading(tmp_path, content)
@@ -58,7 +58,7 @@ def test_many_models_may_share_what_they_have_in_common(tmp_path: Path) -> None:
     assert value["models"][2999] == value["x"] | {"name": "m2999"}
 
 
-def test_every_duplicate_key_is_told_with_its_lines(tmp_path: Path) -> None:
+def test_each_duplicate_key_is_reported_with_its_lines(tmp_path: Path) -> None:
     content = "a: 1\nb:\n  - {c: 1, c: 2}\na: 2\nd: {e: 1,\n  e: 2}\na: 3\n"
     _, mistakes = reading(tmp_path, content)
     assert sorted(mistakes) == [
@@ -86,7 +86,7 @@ def test_the_same_key_in_two_mappings_is_no_duplicate(tmp_path: Path) -> None:
         ("? [a]\n: b\n", "line 1, column 3: "),
     ],
 )
-def test_broken_yaml_is_told_with_line_and_column(tmp_path: Path, content: str, place: str) -> None:
+def test_invalid_yaml_is_reported_with_line_and_column(tmp_path: Path, content: str, place: str) -> None:
     value, mistakes = reading(tmp_path, content)
     assert value is None
     assert [line for line in mistakes if not line.startswith(place)] == []
@@ -94,7 +94,7 @@ def test_broken_yaml_is_told_with_line_and_column(tmp_path: Path, content: str, 
 
 
 @pytest.mark.parametrize("content", ["apiKey: *sk-secret", "apiKey: !sk-secret x", "%sk-secret x\n---\n{}"])
-def test_what_stands_in_a_broken_file_is_not_repeated(tmp_path: Path, content: str) -> None:
+def test_messages_do_not_repeat_values_of_an_invalid_file(tmp_path: Path, content: str) -> None:
     _, mistakes = reading(tmp_path, content)
     assert len(mistakes) == 1
     assert "sk-secret" not in mistakes[0]
@@ -120,7 +120,7 @@ def test_a_missing_file_and_a_folder_are_mistakes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["x: 1\na: &a [*a]\n", "x: 1\nb: &b {b: *b}\n", "x: 1\nb: &b {<<: *b}\n"])
-def test_an_alias_within_what_it_repeats_is_a_mistake(tmp_path: Path, content: str) -> None:
+def test_a_recursive_alias_is_a_mistake(tmp_path: Path, content: str) -> None:
     assert reading(tmp_path, content) == ({}, ["line 2: an alias refers to a value that contains it"])
 
 
@@ -134,7 +134,7 @@ def test_no_bytes_raise(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["a: 1\n---\nb: 2", "[a]: 1", "{{a: 1}: 2}", "a: &x [*x]\nb: *y", "a: !!python/none x"]
 )
-def test_what_is_no_plain_mapping_is_refused_or_read_as_pyyaml_does(text: str) -> None:
+def test_unusual_documents_are_refused_or_read_as_by_pyyaml(text: str) -> None:
     mistakes = Mistakes()
     try:
         expected = yaml.safe_load(text)
@@ -145,7 +145,7 @@ def test_what_is_no_plain_mapping_is_refused_or_read_as_pyyaml_does(text: str) -
 
 
 @pytest.mark.parametrize("text", ["a: &x 1\nb: *x", "a: &x [1]\nb: 2", "a: 1\nb: &x {c: 1}", "- &a\n"])
-def test_anchors_are_refused_where_somebody_else_wrote_the_text(text: str) -> None:
+def test_anchors_are_refused_in_foreign_content(text: str) -> None:
     mistakes = Mistakes()
     parse(text.encode(), "x", mistakes, aliases=False)
     assert "anchors and aliases (&, *) are not allowed here" in mistakes[0]

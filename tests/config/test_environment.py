@@ -31,7 +31,7 @@ def test_references_are_replaced(text: str, expected: str) -> None:
     assert (found.text, found.unset) == (expected, ())
 
 
-def test_a_value_of_the_environment_is_not_looked_into_again() -> None:
+def test_values_of_variables_are_not_expanded_again() -> None:
     assert substitute("${A}", {"A": "${B} $${C}", "B": "two"}).text == "${B} $${C}"
 
 
@@ -41,7 +41,7 @@ def test_missing_variables_are_named_and_empty() -> None:
 
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1A}", "${A", "${A-b}", "${A B}", "${A:=b}"])
-def test_what_opens_no_reference_is_refused(text: str) -> None:
+def test_an_incomplete_reference_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must open"):
         substitute(text, {"A": "one"})
 
@@ -65,7 +65,7 @@ def test_every_text_can_be_written_with_escapes(text: str) -> None:
     assert substitute(text.replace("${", "$${"), {"A": "one"}).text == text
 
 
-def test_the_process_wins_over_the_env_file(tmp_path: Path) -> None:
+def test_process_variables_override_the_env_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# keys\nA=file\nexport B='two words'\nC=${A}\nD\n")
     mistakes = Mistakes()
@@ -75,7 +75,7 @@ def test_the_process_wins_over_the_env_file(tmp_path: Path) -> None:
     assert mistakes == []
 
 
-def test_lines_of_the_env_file_that_mean_nothing_are_told_without_their_text(tmp_path: Path) -> None:
+def test_invalid_lines_of_the_env_file_are_reported_without_text(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("A=1\n='sk-secret\nB=2\n")
     mistakes = Mistakes()

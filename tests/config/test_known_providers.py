@@ -100,7 +100,7 @@ def test_an_address_in_the_file_wins_over_the_known_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{apiKey: k}", "{}", ""])
-def test_a_misspelled_provider_is_told_the_known_name(tmp_path: Path, text: str) -> None:
+def test_the_known_name_is_suggested_for_a_misspelled_provider(tmp_path: Path, text: str) -> None:
     for name, meant in (("opnai", "openai"), ("gorq", "groq"), ("llama.cpp", "llamacpp")):
         (line,) = mistakes(tmp_path, f"providers: {{{name}: {text}}}")
         assert line == (
@@ -178,7 +178,7 @@ def test_an_empty_section_of_providers_has_none(tmp_path: Path) -> None:
     assert loaded(tmp_path, "providers: {}", OPENAI_API_KEY="k").config.providers == {}
 
 
-def test_placeholders_of_keys_configure_nobody(tmp_path: Path) -> None:
+def test_placeholder_keys_configure_no_provider(tmp_path: Path) -> None:
     found = loaded(tmp_path, "{}", OPENAI_API_KEY="your_openai_api_key_here")
     assert found.config.providers == {}
     assert found.variables.placeholders == ["OPENAI_API_KEY"]

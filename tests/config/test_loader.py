@@ -92,7 +92,7 @@ def test_the_sample_loads_as_it_stands(files: Files) -> None:
     assert (model.weight, model.max_concurrent, model.tags) == (5, 3, ["reasoning", "code", "math"])
 
 
-def test_the_sample_without_keys_leaves_nobody_and_says_so(files: Files) -> None:
+def test_the_sample_without_keys_has_no_provider(files: Files) -> None:
     found = loaded(files(CONFIG, MODELS), DEEPSEEK_API_KEY=" \n")
     assert (found.config.providers, found.config.models, found.config.routing.fallback) == ({}, [], None)
     assert found.notices == [
@@ -201,7 +201,7 @@ def test_models_yaml_is_read_only_where_it_is_named(files: Files) -> None:
 # -- mistakes -----------------------------------------------------------------------------------------
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(files: Files) -> None:
+def test_all_mistakes_are_reported_at_once_in_file_order(files: Files) -> None:
     path = files(
         """\
 modelsFile: ./models.yaml
@@ -309,7 +309,7 @@ def test_a_name_may_be_served_by_two_providers_but_once_by_each(files: Files) ->
     assert mistakes(both) == ["models.yaml: models[1]: the same name and provider as config.yaml: models[0]"]
 
 
-def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "none.yaml") == ["none.yaml: no such file"]
     assert mistakes(None, {"ROUTER_CONFIG_PATH": f"{tmp_path}/none.yaml"}) == [f"{tmp_path}/none.yaml: no such file"]
 
@@ -363,7 +363,7 @@ def test_a_reference_among_text_is_no_number(files: Files) -> None:
     ]
 
 
-def test_a_quoted_number_is_told_as_text(files: Files) -> None:
+def test_a_quoted_number_is_reported_as_text(files: Files) -> None:
     assert mistakes(files("server: {port: '8080'}")) == [
         'config.yaml: server.port: expected a whole number, got "8080"'
     ]
@@ -425,7 +425,7 @@ def test_a_provider_whose_keys_are_all_empty_is_left_out(files: Files, keys: str
     assert (found.config.providers, found.notices) == ({}, [f'provider "a" left out: {notice}'])
 
 
-def test_an_empty_key_beside_a_full_list_leaves_nobody_out(files: Files) -> None:
+def test_an_empty_key_beside_a_full_list_keeps_the_provider(files: Files) -> None:
     found = loaded(files("providers: {a: {baseUrl: http://a, apiKey: '', apiKeys: [k]}}"))
     assert found.config.providers["a"].keys == ("k",)
 
@@ -454,7 +454,7 @@ def test_a_provider_may_have_several_addresses(files: Files) -> None:
         ("baseUrl: http://a, apiKeys: [1]", ["apiKeys[0]: expected text, got a number; put it in quotes"]),
     ],
 )
-def test_mistakes_in_addresses_and_keys_are_told_once(files: Files, provider: str, expected: list[str]) -> None:
+def test_mistakes_in_addresses_and_keys_are_reported_once(files: Files, provider: str, expected: list[str]) -> None:
     assert mistakes(files(f"providers: {{a: {{{provider}}}}}")) == [
         f"config.yaml: providers.a.{line}" for line in expected
     ]
@@ -483,7 +483,7 @@ def test_a_file_of_models_that_cannot_be_read_hides_what_is_wrong_with_strategie
     assert mistakes(path) == ["config.yaml: modelsFile: no such file: none.yaml"]
 
 
-def test_a_url_for_models_is_left_to_others(files: Files) -> None:
+def test_the_loader_does_not_fetch_a_url(files: Files) -> None:
     found = loaded(files("modelsFile: 'HTTPS://${HOST}/m?token=${T}'"), HOST="h", T=SECRET)
     assert found.config.models_file == f"HTTPS://h/m?token={SECRET}"
     assert found.notices == ["modelsFile: the list at HTTPS://h/m was not fetched"]
@@ -504,7 +504,7 @@ def test_urls_for_models_that_are_refused(files: Files, url: str, complaint: str
     assert mistakes(files(f"modelsFile: '{url}'")) == [f"config.yaml: modelsFile: {complaint}"]
 
 
-def test_a_disabled_provider_goes_silently_but_its_models_do_not(files: Files) -> None:
+def test_a_disabled_provider_is_silent_but_its_models_are_reported(files: Files) -> None:
     path = files(
         "providers: {a: {enabled: '${ON:-false}', baseUrl: http://a}, b: {baseUrl: http://b}}\n"
         "models: [{name: x, provider: a}, {name: y, provider: b}, {name: z, provider: a}]\n"
@@ -522,7 +522,7 @@ def test_a_disabled_provider_goes_silently_but_its_models_do_not(files: Files) -
     assert loaded(path, ON="true").config.default_provider == "a"
 
 
-def test_nobody_needs_variables_for_a_provider_that_does_not_serve(files: Files) -> None:
+def test_variables_of_an_unused_provider_may_be_unset(files: Files) -> None:
     path = files(
         "providers:\n"
         "  unused: {enabled: false, baseUrl: 'https://${REGION}.example.com', headers: {X: '${NOBODY}'}}\n"
@@ -534,7 +534,7 @@ def test_nobody_needs_variables_for_a_provider_that_does_not_serve(files: Files)
     ]
 
 
-def test_other_mistakes_of_a_provider_that_does_not_serve_are_told(files: Files) -> None:
+def test_other_mistakes_of_an_unused_provider_are_reported(files: Files) -> None:
     assert mistakes(files("providers: {unused: {enabled: false, baseUrl: nowhere, tls: {verify: 3}}}")) == [
         "config.yaml: providers.unused.baseUrl: expected a URL that begins with http:// or https://",
         "config.yaml: providers.unused.tls.verify: expected true or false, got 3",

@@ -45,7 +45,7 @@ async def test_a_list_that_is_compressed_all_the_same_is_read() -> None:
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-async def test_a_list_that_is_too_large_is_left(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_that_is_too_large_is_refused(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_BYTES", 1024 * 1024)
     body = b" " * (1024 * 1024 + 1)
     sent = body if coding == "identity" else gzip.compress(body)
@@ -86,7 +86,7 @@ async def test_other_redirects_are_not(location: str, why: str) -> None:
         assert await failure(up.url) == why
 
 
-async def test_a_server_that_is_silent_or_cuts_or_is_not_there_is_told_without_its_address(
+async def test_fetch_errors_do_not_repeat_the_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(remote, "TIMEOUT_SECS", 0.05)
@@ -142,7 +142,7 @@ def test_every_url_has_a_copy_of_its_own(tmp_path: Path) -> None:
     assert Copy(f"{URL}2", environ).read() is None
 
 
-def test_where_copies_lie(tmp_path: Path) -> None:
+def test_the_copy_is_in_the_cache_folder(tmp_path: Path) -> None:
     assert str(Copy(URL, {"XDG_CACHE_HOME": "/x", "HOME": "/h"}).path).startswith("/x/sluice/models-")
     assert str(Copy(URL, {"XDG_CACHE_HOME": "not/absolute", "HOME": "/h"}).path).startswith("/h/.cache/sluice/models-")
     nowhere = Copy(URL, {})

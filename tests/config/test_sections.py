@@ -61,7 +61,7 @@ NOTHING = "has no limits: set requestsPerMinute, requestsPerHour, tokensPerMinut
     ],
 )
 @pytest.mark.parametrize("name", ["global", "perClient", "perAddress", "perModel", "perProvider"])
-def test_a_level_has_to_bound_something(path: Path, name: str, level: Any, expected: list[str]) -> None:
+def test_a_level_without_limits_is_a_mistake(path: Path, name: str, level: Any, expected: list[str]) -> None:
     told = [f"rateLimiting.{name}: {text}" for text in expected]
     assert mistakes(path, {"rateLimiting": {name: level}}) == told
 
@@ -82,7 +82,7 @@ def test_a_keys_own_limits_may_be_a_part_of_them(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["jwt", "any"])
-def test_tokens_have_to_be_checked_by_something(path: Path, mode: str) -> None:
+def test_jwt_needs_a_source_of_keys(path: Path, mode: str) -> None:
     assert mistakes(path, {"auth": {"mode": mode}}) == [f"auth.jwt: is missing: mode {mode} needs it"]
     assert mistakes(path, {"auth": {"mode": mode, "jwt": 5}}) == ["auth.jwt: expected a mapping, got a number"]
     assert mistakes(path, {"auth": {"mode": mode, "jwt": {"secret": SECRET}}}) == []
@@ -143,7 +143,7 @@ def test_algorithms_are_known_in_any_case(path: Path) -> None:
     assert jwt.algorithms == ["EdDSA", "RS256"]
 
 
-def test_keys_are_told_apart_by_name_and_by_hash(path: Path) -> None:
+def test_keys_need_unique_names_and_hashes(path: Path) -> None:
     keys = [key(), key(hash=OTHER), key(name="l", hash=OTHER.upper()), {"name": "m"}, key(name="n")]
     assert mistakes(path, {"auth": {"mode": "keys", "keys": keys}}) == [
         "auth.keys[3].hash: is missing",
@@ -160,7 +160,7 @@ def test_a_key_may_expire_on_a_date_without_quotes(path: Path) -> None:
     assert load(path, {}).config.auth.keys[0].expires == "2030-12-31T17:00:00+00:00"
 
 
-def test_somebody_must_be_able_to_ask(path: Path) -> None:
+def test_keys_mode_needs_keys_or_a_database(path: Path) -> None:
     closed = {"auth": {"mode": "keys"}, "database": {"enabled": False}}
     assert mistakes(path, closed) == [
         "auth.keys: is missing: without the database (database.enabled) there can be no other key"
@@ -172,7 +172,7 @@ def test_somebody_must_be_able_to_ask(path: Path) -> None:
     assert mistakes(path, {"auth": {"mode": "keys"}}) == []
 
 
-def test_what_has_no_effect_is_told(path: Path) -> None:
+def test_settings_without_effect_are_reported(path: Path) -> None:
     auth = {"keys": [key(limits={"concurrent": 1}), key(name="l", hash=OTHER, limits={"concurrent": 1})]}
     assert notices(path, {"auth": auth | {"jwt": {"secret": SECRET}}}) == [
         "auth.keys: has no effect: auth.mode is none",
@@ -184,7 +184,7 @@ def test_what_has_no_effect_is_told(path: Path) -> None:
 # -- who may govern, and where things are -------------------------------------------------------------
 
 
-def test_a_short_token_is_refused_and_an_empty_one_told(path: Path) -> None:
+def test_a_short_token_is_refused_and_an_empty_one_reported(path: Path) -> None:
     assert mistakes(path, {"admin": {"token": "s3cret-of-15-ch"}}) == ["admin.token: must have at least 16 characters"]
     assert mistakes(path, {"admin": {"token": "s3cret-of-16-chs"}}) == []
     admin = {"admin": {"token": "${ADMIN_TOKEN}"}}
@@ -193,7 +193,7 @@ def test_a_short_token_is_refused_and_an_empty_one_told(path: Path) -> None:
     assert notices(path, admin, ADMIN_TOKEN="x" * 16) == notices(path, {"admin": {}}) == []
 
 
-def test_all_mistakes_of_admission_are_told_at_once(path: Path) -> None:
+def test_all_mistakes_of_admission_are_reported_at_once(path: Path) -> None:
     config = {
         "rateLimiting": {"store": "memcached", "perClient": {}, "perModel": {"burstSize": 1}},
         "auth": {"mode": "jwt", "jwt": {"secret": "hunter2"}, "keys": [key(expires="soon")]},

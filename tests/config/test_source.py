@@ -73,7 +73,7 @@ async def test_the_list_is_fetched_and_checked_with_the_file(source: Source, sit
     assert [(model.name, model.file) for model in loaded.left_out] == [("two", "the list of models")]
 
 
-async def test_json_will_do(source: Source, site: Site) -> None:
+async def test_a_json_list_is_accepted(source: Source, site: Site) -> None:
     site.says = '{"models": [{"name": "j", "provider": "a", "tags": ["x"]}]}'
     assert names(await source.load()) == ["j"]
 
@@ -94,9 +94,7 @@ async def test_no_copy_and_no_answer_is_a_mistake_and_the_query_is_not_repeated(
         "https://models.example.org/../list?secret",
     ],
 )
-async def test_a_url_that_is_refused_is_not_asked_and_its_credentials_not_repeated(
-    url: str, source: Source, site: Site, path: Path
-) -> None:
+async def test_an_invalid_url_is_not_fetched_or_repeated(url: str, source: Source, site: Site, path: Path) -> None:
     put(path, f"modelsFile: '{url}'\nproviders: {{a: {{baseUrl: http://a}}}}\n")
     (mistake,) = await mistakes(source)
     assert mistake.startswith(f"{path}: modelsFile: ")
@@ -146,9 +144,7 @@ async def test_a_copy_that_cannot_be_kept_is_a_notice(path: Path, site: Site) ->
         ("models: [{name: x, provider: a, weight: '${K}'}]", 'models[0].weight: expected a number, got "${K}"'),
     ],
 )  # fmt: skip
-async def test_a_list_with_mistakes_leaves_the_last_good_one_and_says_why(
-    source: Source, site: Site, says: str, complaint: str
-) -> None:
+async def test_an_invalid_list_keeps_the_last_valid_one(source: Source, site: Site, says: str, complaint: str) -> None:
     await source.load()
     site.says = says
     loaded = await source.load()
@@ -167,7 +163,7 @@ async def test_variables_are_not_put_into_a_list_from_a_url(source: Source, site
     assert (model.name, model.tags) == ("${K}", ["$${"])
 
 
-async def test_a_list_with_mistakes_and_no_other_at_hand_is_refused(source: Source, site: Site) -> None:
+async def test_an_invalid_list_without_a_copy_is_refused(source: Source, site: Site) -> None:
     site.says = "models: [{name: x, provider: c}]"
     assert await mistakes(source) == ['https://models.example.org/list: models[0].provider: no provider "c"']
 
@@ -190,7 +186,7 @@ async def test_mistakes_of_the_file_are_told_with_those_of_the_list(source: Sour
     assert [line.partition(": ")[2][:18] for line in await mistakes(source)] == ['unknown key "oops"']
 
 
-async def test_a_refresh_gives_news_only(source: Source, site: Site) -> None:
+async def test_a_refresh_returns_only_changes(source: Source, site: Site) -> None:
     await source.load()
     assert await source.refresh() is None
     site.says = "models: [{name: two, provider: a}]"
@@ -201,7 +197,7 @@ async def test_a_refresh_gives_news_only(source: Source, site: Site) -> None:
         await source.refresh()
 
 
-async def test_a_refresh_with_mistakes_gives_what_there_was_once(source: Source, site: Site) -> None:
+async def test_an_invalid_refresh_returns_the_last_list_once(source: Source, site: Site) -> None:
     first = await source.load()
     site.says = "models: [1]"
     again = await source.refresh()
@@ -221,7 +217,7 @@ async def test_a_strategy_for_a_model_that_the_url_lost_does_not_hold_up_its_lis
     assert loaded.notices[-1] == 'routing.strategies.one has no effect: no model "one"'
 
 
-async def test_without_a_url_nobody_is_asked(path: Path, site: Site) -> None:
+async def test_without_a_url_nothing_is_fetched(path: Path, site: Site) -> None:
     put(path, "providers: {a: {baseUrl: http://a}}")
     source = Source(path, {}, fetch=site.fetch)
     assert list((await source.load()).config.providers) == ["a"]
@@ -229,7 +225,7 @@ async def test_without_a_url_nobody_is_asked(path: Path, site: Site) -> None:
     assert site.asked == []
 
 
-async def test_the_command_line_has_the_last_word(path: Path, site: Site) -> None:
+async def test_the_command_line_overrides_everything(path: Path, site: Site) -> None:
     def amend(loaded: Loaded) -> Loaded:
         return replace(loaded, notices=["amended"])
 

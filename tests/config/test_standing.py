@@ -23,7 +23,7 @@ KEY = ConfiguredKey("k", "sha256:" + "0" * 64)
 JWT = Jwt(secret="s" * 32)
 
 
-def test_what_waits_for_the_next_start_is_named_as_in_the_file() -> None:
+def test_settings_that_need_a_restart_are_named() -> None:
     wanted = Config(
         server=ServerSettings(port=1, unix_socket="/s", max_body_mb=1, drain_secs=1),
         pool=PoolSettings(idle_secs=1),
@@ -41,7 +41,7 @@ def test_what_waits_for_the_next_start_is_named_as_in_the_file() -> None:
     assert differences(wanted, wanted) == []
 
 
-def test_all_else_is_taken_over() -> None:
+def test_all_other_settings_are_applied() -> None:
     running = Config(server=ServerSettings(port=1), pool=PoolSettings(idle_secs=1))
     wanted = Config(
         server=ServerSettings(port=2, drain_secs=3), logging=Logging("debug"), hooks=["a:b"], default_provider="p"

@@ -175,7 +175,7 @@ def test_a_variable_sets_its_setting(tmp_path: Path, name: str, text: str, path:
         ("ALLOWED_HOSTS", "[1]"),
     ],
 )
-def test_what_is_not_understood_is_named_and_no_mistake(tmp_path: Path, name: str, text: str) -> None:
+def test_unknown_values_are_reported_and_no_mistake(tmp_path: Path, name: str, text: str) -> None:
     found = loaded(tmp_path, **{name: text})
     assert found.config == Config()
     assert found.variables == Report(not_understood=[name])
@@ -271,7 +271,7 @@ def test_a_secret_is_not_looked_into_for_references(tmp_path: Path) -> None:
     assert jwt.secret == secret
 
 
-def test_names_in_the_env_file_that_nobody_knows_are_told(tmp_path: Path) -> None:
+def test_unknown_names_in_the_env_file_are_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         "RATE_LIMT_STORAGE=redis\nUSED=8\nHTTPS_PROXY=http://p\nno_proxy=a\nXAI_API_KEY=your_key_here\n"
     )

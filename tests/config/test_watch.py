@@ -54,27 +54,27 @@ def look(*stamps: int | None, read: int | None = 1) -> list[bool]:
     return [bool(watch.changed({A: made(read)})) for _ in stamps]
 
 
-def test_a_file_that_stays_is_not_told() -> None:
+def test_an_unchanged_file_is_not_reported() -> None:
     assert look(1, 1, 1) == [False, False, False]
 
 
-def test_a_change_is_told_when_it_rests() -> None:
+def test_a_change_is_reported_when_it_is_stable() -> None:
     assert look(1, 2, 3, 4, 4) == [False, False, False, False, True]
 
 
-def test_a_file_that_is_gone_is_not_told_until_it_is_back() -> None:
+def test_a_deleted_file_is_not_reported_until_it_is_back() -> None:
     assert look(1, None, None, 2, 2) == [False, False, False, False, True]
 
 
-def test_a_file_that_is_gone_and_back_as_it_was_is_not_told() -> None:
+def test_a_restored_file_is_not_reported() -> None:
     assert look(1, None, 1, 1) == [False, False, False, False]
 
 
-def test_a_file_that_appears_is_told() -> None:
+def test_a_new_file_is_reported() -> None:
     assert look(None, 1, 1, read=None) == [False, False, True]
 
 
 @given(st.lists(st.none() | st.integers(1, 3), max_size=10))
-def test_whatever_the_looks_see_told_is_what_was_seen_twice_and_is_not_what_was_read(seen: list[int | None]) -> None:
+def test_only_stable_changes_are_reported(seen: list[int | None]) -> None:
     pairs = zip([None, *seen], seen, strict=False)
     assert look(*seen) == [now is not None and now == before and now != 1 for before, now in pairs]

@@ -94,7 +94,7 @@ class Contract:
 
     # -- one bucket -------------------------------------------------------------------------------
 
-    async def test_a_burst_is_granted_and_the_next_is_told_how_long_to_wait(self, ask: AttemptContext) -> None:
+    async def test_a_burst_is_granted_and_the_next_gets_retry_after(self, ask: AttemptContext) -> None:
         for left in (2.0, 1.0, 0.0):
             verdict = await ask.granted(ANN)
             assert verdict.limit is CLIENT
@@ -117,7 +117,7 @@ class Contract:
         for _ in range(5):
             assert (await ask.refused(tokens(500))).retry_after == ask.about(500.0)
 
-    async def test_whoever_waits_as_long_as_told_is_admitted(self, ask: AttemptContext, advance: Advance) -> None:
+    async def test_a_client_that_waits_for_retry_after_is_admitted(self, ask: AttemptContext, advance: Advance) -> None:
         await ask.granted(tokens(950))
         refusal = await ask.refused(tokens(300))
         assert refusal.remaining == ask.about(50.0)
@@ -142,7 +142,7 @@ class Contract:
         await ask.granted(tokens(1000))
         await ask.refused(tokens(100))
 
-    async def test_an_amount_as_large_as_the_bucket_wants_a_full_one(self, ask: AttemptContext) -> None:
+    async def test_an_amount_as_large_as_the_bucket_needs_a_full_one(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(10))
         assert (await ask.refused(tokens(1000))).retry_after == ask.about(10.0)
 
@@ -152,7 +152,7 @@ class Contract:
 
     # -- several buckets --------------------------------------------------------------------------
 
-    async def test_nothing_asked_is_granted(self, ask: AttemptContext) -> None:
+    async def test_no_costs_are_granted(self, ask: AttemptContext) -> None:
         assert await ask.take() == Verdict(True, None, 0.0, 0.0, 0.0)
 
     @pytest.mark.parametrize("last", [True, False])
@@ -182,7 +182,7 @@ class Contract:
         assert (await ask.granted(MODEL_SLOT, lease=4)).remaining == 7.0
 
     @pytest.mark.parametrize("order", list(itertools.permutations([ANN, tokens(600), SLOT])))
-    async def test_of_several_that_refuse_the_longest_wait_is_told(
+    async def test_of_several_refusals_the_longest_wait_is_reported(
         self, ask: AttemptContext, order: list[Cost]
     ) -> None:
         await ask.granted(ANN, tokens(600), SLOT, lease=1)
@@ -204,7 +204,7 @@ class Contract:
             pytest.param([SLOT, tokens(500)], SLOTS, 1.0, 0.0, id="a tie: the first"),
         ],
     )
-    async def test_the_tightest_bucket_is_told(
+    async def test_the_tightest_bucket_is_reported(
         self, ask: AttemptContext, costs: list[Cost], tightest: Limit, remaining: float, reset_after: float
     ) -> None:
         verdict = await ask.granted(*costs)
@@ -250,9 +250,7 @@ class Contract:
         assert verdict.reset_after == ask.about(100.0)
         assert await ask.level(own, BEN.key) == ask.about(capacity)
 
-    async def test_under_a_smaller_limit_what_was_taken_is_waited_for(
-        self, ask: AttemptContext, advance: Advance
-    ) -> None:
+    async def test_a_smaller_limit_counts_what_was_taken(self, ask: AttemptContext, advance: Advance) -> None:
         own = Limit("client", "requestsPerHour", CLIENT.name, 1.0, 0.01)
         await ask.granted(Cost(CLIENT, ANN.key, 3.0))
         assert (await ask.refused(Cost(own, ANN.key))).retry_after == ask.about(300.0)
@@ -291,7 +289,7 @@ class Contract:
         await ask.granted(SLOT, lease=3)
         await ask.refused(SLOT, lease=4)
 
-    async def test_nobody_gives_back_what_another_holds(self, ask: AttemptContext) -> None:
+    async def test_a_lease_cannot_release_another_leases_slot(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         ask.release(SLOT, lease=3)

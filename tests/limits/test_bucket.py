@@ -99,7 +99,7 @@ def test_a_correction_agrees_with_exact_arithmetic(limit: Limit, state: float, n
 
 
 @given(limit=limits, state=st.floats(0.0, 2.0), now=moments, part=parts)
-def test_whoever_waits_as_long_as_told_is_granted(limit: Limit, state: float, now: float, part: float) -> None:
+def test_a_take_after_retry_after_is_granted(limit: Limit, state: float, now: float, part: float) -> None:
     full_at, amount = now + state * refill(limit), part * limit.capacity
     assume(taken(limit, full_at, now, amount) is None)
     wait = retry_after(limit, full_at, now, amount)
@@ -108,9 +108,7 @@ def test_whoever_waits_as_long_as_told_is_granted(limit: Limit, state: float, no
 
 
 @given(limit=limits, now=moments, state=st.floats(-1e6, 0.0), part=parts)
-def test_a_bucket_that_is_full_says_nothing_that_a_new_one_does_not(
-    limit: Limit, now: float, state: float, part: float
-) -> None:
+def test_a_full_bucket_equals_a_new_one(limit: Limit, now: float, state: float, part: float) -> None:
     full_at, amount = max(now + state, 0.0), part * limit.capacity
     assert taken(limit, full_at, now, amount) == taken(limit, FULL, now, amount)
     assert corrected(limit, full_at, now, amount) == corrected(limit, FULL, now, amount)

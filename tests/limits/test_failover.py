@@ -98,7 +98,7 @@ async def test_a_redis_that_is_there_at_the_start_has_answered_once() -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-async def test_a_redis_that_is_away_at_the_start_stops_nobody_and_is_told_of(policy: Policy) -> None:
+async def test_redis_down_at_start_is_logged_and_stops_nothing(policy: Policy) -> None:
     async with setting(policy) as here:
         await here.redis.kill()
         await here.store.start()
@@ -111,7 +111,7 @@ async def test_a_redis_that_is_away_at_the_start_stops_nobody_and_is_told_of(pol
 # -- up -----------------------------------------------------------------------------------------
 
 
-async def test_a_redis_that_is_there_is_asked_and_nobody_hears_of_it() -> None:
+async def test_redis_up_is_used_silently() -> None:
     async with setting() as here:
         assert here.store.state.latency is None
         assert (await here.take(ONE)).remaining == pytest.approx(499.0, abs=0.01)
@@ -138,7 +138,7 @@ async def test_a_take_that_meets_the_failure_is_answered_in_its_place(timeout: f
         assert verdict == Verdict(True, TOKENS, 700.0, 300e6, 0.0)
 
 
-async def test_one_warning_says_what_holds_meanwhile_and_one_line_that_it_is_over() -> None:
+async def test_an_outage_logs_one_warning_and_one_recovery() -> None:
     async with setting() as here:
         await here.redis.kill()
         here.seconds = 100.0
@@ -160,7 +160,7 @@ async def test_one_warning_says_what_holds_meanwhile_and_one_line_that_it_is_ove
         assert len(here.warnings) == 2
 
 
-async def test_while_it_is_down_nobody_waits_for_it() -> None:
+async def test_requests_do_not_wait_for_a_store_that_is_down() -> None:
     async with setting() as here:
         await here.lose()
         for left in (499.0, 498.0):
@@ -282,7 +282,7 @@ async def test_what_a_lease_takes_from_redis_later_is_settled_there() -> None:
         assert await level(here.remote, TOKENS, "gpt") == pytest.approx(800.0, abs=0.01)
 
 
-async def test_what_nobody_limited_is_settled_nowhere() -> None:
+async def test_unlimited_takes_are_not_settled() -> None:
     async with setting("open") as here:
         await here.lose()
         await here.take(Cost(TOKENS, "gpt", 500.0), lease=7)

@@ -27,7 +27,7 @@ class Stage:
         self.keys.young[key] = full_at
 
 
-def test_what_nobody_asks_for_during_a_generation_falls_away() -> None:
+def test_keys_unused_for_a_generation_are_dropped() -> None:
     stage = Stage()
     stage.put("a", 1060.0)
     stage.now += 2 * LONGEST
@@ -38,7 +38,7 @@ def test_what_nobody_asks_for_during_a_generation_falls_away() -> None:
     assert dict(stage.keys.items()) == {"b": 1180.0}
 
 
-def test_what_is_asked_for_stays() -> None:
+def test_used_keys_stay() -> None:
     stage = Stage()
     stage.put("a", 1060.0)
     for _ in range(10):
@@ -116,7 +116,7 @@ def test_after_an_early_turn_a_generation_lives_its_whole_time() -> None:
         )
     )
 )
-def test_nothing_that_is_not_full_is_ever_forgotten(steps: list[tuple[float, str, float, float | None]]) -> None:
+def test_only_full_buckets_are_dropped(steps: list[tuple[float, str, float, float | None]]) -> None:
     stage, all_of_it = Stage(), dict[str, float]()
     for seconds, key, refill, ahead in steps:
         stage.now += seconds
@@ -128,7 +128,7 @@ def test_nothing_that_is_not_full_is_ever_forgotten(steps: list[tuple[float, str
         assert max(stage.get(key, refill), stage.now) == max(all_of_it.get(key, FULL), stage.now)
 
 
-def test_it_tells_how_much_it_holds() -> None:
+def test_generations_have_a_readable_repr() -> None:
     stage = Stage()
     stage.put("a", 1060.0)
     assert repr(stage.keys) == "<Generations 1 young, 0 old keys, until 1120.000>"

@@ -23,7 +23,7 @@ def test_what_is_not_held_is_not_given_back() -> None:
     assert not leases.remove(GPT, 1)
 
 
-def test_a_lease_that_holds_nothing_is_forgotten() -> None:
+def test_a_lease_without_slots_is_removed() -> None:
     leases = Leases()
     assert not leases
     leases.add(GPT, 1)

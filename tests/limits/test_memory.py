@@ -52,7 +52,7 @@ class TestContract(Contract):
 
 @settings(max_examples=300)
 @given(script=steps(), began=st.sampled_from([0.0, 17.25, UP_FOR_MONTHS]))
-def test_levels_agree_with_exact_arithmetic_whenever_they_are_asked_for(script: list[Step], began: float) -> None:
+def test_levels_agree_with_exact_arithmetic(script: list[Step], began: float) -> None:
     stage, exact = Stage(now=began), Exact(slack=1e-6)
     exact.now = Fraction(began)
     for step in script:
@@ -75,9 +75,7 @@ def test_levels_agree_with_exact_arithmetic_whenever_they_are_asked_for(script: 
     limit=st.sampled_from(LIMITS),
     asked=st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 100.0)), max_size=30),
 )
-def test_what_is_written_out_for_speed_is_the_arithmetic_of_buckets(
-    limit: Limit, asked: list[tuple[float, float]]
-) -> None:
+def test_inlined_arithmetic_agrees_with_bucket(limit: Limit, asked: list[tuple[float, float]]) -> None:
     stage, full_at = Stage(), bucket.FULL
     for part, seconds in asked:
         stage.advance(seconds)
@@ -145,7 +143,7 @@ def test_clients_that_come_again_and_again_cost_no_more() -> None:
     assert taken / clients * 10**6 <= 200e6
 
 
-def test_buckets_that_nobody_asks_for_are_forgotten(stage: Stage) -> None:
+def test_unused_buckets_are_dropped(stage: Stage) -> None:
     for number in range(500):
         stage.take(client(number))
     assert stage.memory.kept == 500
@@ -166,7 +164,7 @@ def test_a_debt_is_remembered_until_it_is_paid(stage: Stage) -> None:
     assert stage.memory.usage(CLIENT, ANN.key) == pytest.approx(CLIENT.capacity * 0.8, abs=1e-5)
 
 
-def test_a_flood_of_clients_is_bounded_and_the_oldest_are_forgotten_first() -> None:
+def test_a_flood_of_clients_is_bounded_and_evicts_the_oldest() -> None:
     stage = Stage(max_keys=100)
     full = Cost(CLIENT, "client:ann", CLIENT.capacity)
     old = Cost(CLIENT, "client:old", CLIENT.capacity)
@@ -190,7 +188,7 @@ def test_what_is_taken_while_the_generations_turn_is_not_lost() -> None:
     assert not stage.take(full).admitted
 
 
-def test_made_up_clients_that_are_refused_are_not_kept() -> None:
+def test_refused_new_clients_are_not_stored() -> None:
     stage = Stage(max_keys=100)
     stage.take(BEN)
     stage.take(tokens(1000))
@@ -216,7 +214,7 @@ def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
 
 @settings(max_examples=200)
 @given(script=steps())
-def test_an_ask_that_was_prepared_once_is_answered_as_if_it_were_new(script: list[Step]) -> None:
+def test_prepared_costs_give_the_same_results(script: list[Step]) -> None:
     stage, other = Stage(max_keys=1), Stage(max_keys=1)  # so few that generations turn early as well
     known: dict[tuple[tuple[int, str, float], ...], PreparedCosts] = {}
     for step in script:
@@ -266,7 +264,7 @@ def test_slots_that_are_free_are_not_kept(stage: Stage) -> None:
 # -- what is shown --------------------------------------------------------------------------------
 
 
-def test_the_operator_sees_who_has_used_most(stage: Stage) -> None:
+def test_top_usage_lists_the_highest_usage(stage: Stage) -> None:
     for key, amount in {"a": 250.0, "b": 1000.0, "c": 500.0, "d": 0.0}.items():
         stage.take(tokens(amount, key))
     stage.memory.settle([tokens(500.0, "b")], [], 1)
@@ -276,7 +274,7 @@ def test_the_operator_sees_who_has_used_most(stage: Stage) -> None:
     assert stage.memory.top_usage(CLIENT, 10) == []
 
 
-def test_the_operator_sees_who_holds_slots(stage: Stage) -> None:
+def test_top_usage_lists_slots(stage: Stage) -> None:
     for lease, key in enumerate(["a", "b", "b"]):
         stage.take(Cost(SLOTS, key), lease=lease)
     assert stage.memory.top_usage(SLOTS, 10) == [("b", 1.0), ("a", 0.5)]
@@ -285,7 +283,7 @@ def test_the_operator_sees_who_holds_slots(stage: Stage) -> None:
     assert stage.memory.usage(SLOTS, "nobody") == 2.0
 
 
-def test_looking_changes_nothing(stage: Stage) -> None:
+def test_inspection_changes_nothing(stage: Stage) -> None:
     stage.take(tokens(300))
     for _ in range(3):
         assert stage.memory.usage(TOKENS, "gpt") == pytest.approx(700.0)
@@ -295,7 +293,7 @@ def test_looking_changes_nothing(stage: Stage) -> None:
     assert stage.memory.kept == 1
 
 
-def test_it_tells_what_it_holds(stage: Stage) -> None:
+def test_memory_has_a_readable_repr(stage: Stage) -> None:
     stage.take(ANN, SLOT)
     stage.take(BEN)
     assert "2 young, 0 old" in repr(stage.memory)

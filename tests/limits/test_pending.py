@@ -24,7 +24,7 @@ def amounts(corrections: list[Cost]) -> dict[str, float]:
     return {cost.key: cost.amount for cost in corrections}
 
 
-def test_what_is_told_is_pending_no_more() -> None:
+def test_sent_entries_leave_the_queue() -> None:
     pending = Pending()
     assert not pending
     pending.correct(tokens(5))
@@ -65,7 +65,7 @@ def test_corrections_under_different_limits_are_not_added_up() -> None:
     assert [(cost.limit, cost.amount) for cost in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
 
 
-def test_of_too_many_buckets_the_oldest_are_forgotten() -> None:
+def test_of_too_many_buckets_the_oldest_are_dropped() -> None:
     pending = Pending(100)
     for number in range(101):
         pending.correct(tokens(1.0, str(number)))
@@ -80,7 +80,7 @@ def test_of_too_many_released_slots_the_oldest_are_left_to_expire() -> None:
 
 
 @pytest.mark.parametrize("corrections", [True, False])
-def test_after_a_failure_it_is_told_again_in_the_same_order(corrections: bool) -> None:
+def test_after_a_failure_entries_are_sent_again_in_order(corrections: bool) -> None:
     pending = Pending()
     for number in range(3):
         pending.correct(tokens(number))

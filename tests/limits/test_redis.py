@@ -160,7 +160,7 @@ async def test_all_keys_share_a_hash_tag_and_go_when_they_say_nothing_any_more(o
         assert await client.keys() == []
 
 
-async def test_prefixes_are_strangers_to_each_other(own: OwnRedis) -> None:
+async def test_prefixes_are_independent(own: OwnRedis) -> None:
     async with opened(own.url, "a") as one, opened(own.url, "b") as other:
         assert (await one.take([SLOT], 1)).admitted
         assert (await other.take([SLOT], 1)).admitted
@@ -237,9 +237,7 @@ async def test_closing_does_not_wait_for_a_redis_that_is_away(own: OwnRedis) -> 
             await store.take([SLOT], 1)
 
 
-async def test_a_take_that_waits_when_the_store_is_closed_hears_of_it(
-    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_waiting_take_fails_when_the_store_closes(own: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.limits.redis._CLOSE_TIMEOUT", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
@@ -275,7 +273,7 @@ async def expiry(client: Any, prefix: str) -> float:
     return float(score)
 
 
-async def test_leases_that_a_new_redis_does_not_know_are_told_to_it(own: OwnRedis) -> None:
+async def test_leases_are_renewed_on_a_new_redis(own: OwnRedis) -> None:
     async with opened(own.url) as store, opened(own.url) as other:
         await store.take([SLOT], 1)
         await own.kill()
@@ -287,7 +285,7 @@ async def test_leases_that_a_new_redis_does_not_know_are_told_to_it(own: OwnRedi
         assert not await free(other)
 
 
-async def test_a_slot_released_while_redis_is_away_is_not_told_to_it_again(own: OwnRedis) -> None:
+async def test_a_slot_released_during_an_outage_is_not_renewed(own: OwnRedis) -> None:
     async with opened(own.url) as store, opened(own.url) as other:
         await store.take([SLOT], 1)
         own.hold()
@@ -363,7 +361,7 @@ async def test_a_flushed_script_is_loaded_again(own: OwnRedis) -> None:
             assert (await store.take([ONCE], 1)).remaining == pytest.approx(left, abs=0.01)
 
 
-async def test_a_redis_that_does_not_answer_is_waited_for_as_long_as_told(own: OwnRedis) -> None:
+async def test_a_silent_redis_times_out(own: OwnRedis) -> None:
     async with opened(own.url, timeout=0.1) as store:
         own.hold()
         with pytest.raises(StoreDown, match=r"no answer within 0\.1 s"):
@@ -371,7 +369,7 @@ async def test_a_redis_that_does_not_answer_is_waited_for_as_long_as_told(own: O
         own.resume()
 
 
-async def test_an_address_that_never_connects_is_waited_for_as_long_as_told() -> None:
+async def test_connecting_to_redis_times_out() -> None:
     with Blackhole() as hole:
         async with opened(f"redis://127.0.0.1:{hole.port}/0", timeout=0.1) as store:
             with pytest.raises(StoreDown, match=r"no answer within 0\.1 s") as caught:
@@ -387,7 +385,7 @@ async def test_failures_without_end_use_up_nothing() -> None:
                     await store.take([ONCE], 1)
 
 
-async def test_all_who_wait_hear_of_a_failure_at_once(own: OwnRedis) -> None:
+async def test_a_failure_reaches_all_waiting_takes(own: OwnRedis) -> None:
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
         own.hold()
@@ -401,9 +399,7 @@ async def test_all_who_wait_hear_of_a_failure_at_once(own: OwnRedis) -> None:
         assert (await store.take([ONCE], 1)).admitted
 
 
-async def test_a_connection_that_was_closed_while_it_rested_is_no_failure(
-    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_idle_connection_closed_by_redis_is_no_failure(own: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.limits.script_connection._IDLE", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
@@ -429,7 +425,7 @@ async def test_what_is_no_redis_is_down() -> None:
                 await store.take([ONCE], 1)
 
 
-async def test_a_password_is_never_told(own: OwnRedis) -> None:
+async def test_errors_do_not_contain_the_password(own: OwnRedis) -> None:
     async with opened(own.url.replace("unix://", "unix://someone:hunter2@")) as store:
         with pytest.raises(StoreDown) as caught:
             await store.take([ONCE], 1)

@@ -92,7 +92,7 @@ def header_lines(capacity: int, remaining: int, reset: int) -> bytes:
     return told.format(capacity, remaining, reset).encode()
 
 
-async def test_the_tightest_bucket_of_all_that_were_asked_for_is_told(waits: bool) -> None:
+async def test_the_tightest_bucket_is_in_the_headers(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=6), per_model=Limits(requests_per_minute=4))
     reservation = await setting.begin()
     assert reservation.header_lines() == header_lines(6, 5, 5010)
@@ -112,14 +112,14 @@ async def test_the_limit_header_is_the_configured_rate_and_remaining_what_is_pos
         assert (await Setting(waits, per_client=bounds).begin()).header_lines() == told
 
 
-async def test_a_roomier_bucket_that_comes_later_is_not_told(waits: bool) -> None:
+async def test_a_later_bucket_with_more_room_is_not_reported(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=4), per_model=Limits(requests_per_minute=6))
     reservation = await setting.begin()
     assert await entered(reservation, setting.m, waits)
     assert reservation.header_lines() == header_lines(4, 3, 5015)
 
 
-async def test_a_deployment_that_was_entered_costs_nothing_again(waits: bool) -> None:
+async def test_reserving_a_deployment_twice_costs_once(waits: bool) -> None:
     setting = Setting(waits, per_model=Limits(requests_per_minute=4))
     reservation = await setting.begin()
     assert await entered(reservation, setting.m, waits)
@@ -127,7 +127,7 @@ async def test_a_deployment_that_was_entered_costs_nothing_again(waits: bool) ->
     assert setting.memory.usage(setting.rules.model.requests[0], "m") == pytest.approx(3.0)
 
 
-async def test_without_room_for_one_deployment_another_may_be_entered(waits: bool) -> None:
+async def test_a_refused_deployment_does_not_prevent_another(waits: bool) -> None:
     setting = Setting(waits, per_model=Limits(requests_per_minute=1))
     assert await entered(await setting.begin(), setting.m, waits)
     reservation = await setting.begin()
@@ -162,7 +162,7 @@ async def test_tokens_that_deployments_share_are_taken_once(waits: bool) -> None
     assert setting.memory.usage(shared, "all") == left
 
 
-async def test_nothing_is_asked_where_nothing_is_bounded() -> None:
+async def test_without_limits_the_store_is_not_used() -> None:
     setting = Setting(True)
     reservation = await setting.begin()
     assert await entered(reservation, setting.m)

@@ -182,7 +182,7 @@ def wanted(costs: Costs) -> list[tuple[str, float, str, float]]:
     return [(cost.limit.name, cost.limit.capacity, cost.key, cost.amount) for cost in costs]
 
 
-def test_a_request_wants_one_of_everyones_of_its_clients_and_where_that_proves_nothing_of_its_address() -> None:
+def test_costs_of_a_request_are_global_client_and_address() -> None:
     one, own = Limits(requests_per_minute=1, concurrent=5, tokens_per_minute=9), Limits(requests_per_hour=7)
     made = rules(global_=one, per_client=Limits(requests_per_minute=2), per_address=Limits(concurrent=3))
     shared = [("global:requestsPerMinute", 1, "all", 1), ("global:concurrent", 5, "all", 1)]
@@ -199,7 +199,7 @@ def test_a_request_wants_one_of_everyones_of_its_clients_and_where_that_proves_n
     assert wanted(made.client_costs(Client("key:a", limits=Limits(enabled=False)))) == shared
 
 
-def test_an_attempt_wants_one_of_its_models_and_one_of_its_providers() -> None:
+def test_costs_of_an_attempt_are_model_and_provider() -> None:
     made = rules(per_model=Limits(requests_per_minute=1, tokens_per_minute=9), per_provider=Limits(concurrent=2))
     expected = [("model:requestsPerMinute", 1, "m", 1), ("provider:concurrent", 2, "p", 1)]
     assert wanted(made.deployment_costs("m", "p")) == expected
@@ -207,14 +207,14 @@ def test_an_attempt_wants_one_of_its_models_and_one_of_its_providers() -> None:
     assert rules().deployment_costs("m", "p") == ()
 
 
-def test_a_client_whose_limits_change_wants_by_the_new_ones() -> None:
+def test_a_client_with_new_limits_has_new_costs() -> None:
     made = rules(per_client=Limits(requests_per_minute=2))
     for bound in (5, 6):
         client = Client("key:a", limits=Limits(requests_per_minute=bound))
         assert [cost.limit.capacity for cost in made.client_costs(client)] == [bound]
 
 
-def test_whoever_is_the_first_with_slots_gets_one_that_is_given_back() -> None:
+def test_the_first_client_with_slots_gets_a_lease() -> None:
     made = rules()
     assert not made.gives_back
     assert [cost.limit.unit for cost in made.client_costs(Client("key:a", limits=Limits(concurrent=1)))] == [

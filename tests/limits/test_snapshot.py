@@ -37,7 +37,7 @@ def snapshot(store: Store, **levels: Limits) -> LimiterSnapshot:
     return LimiterSnapshot(rules, store, itertools.count(1), lambda: 0.0, Metrics())
 
 
-def test_what_is_asked_for_is_made_once_and_not_kept_without_end() -> None:
+def test_prepared_costs_are_cached_and_bounded() -> None:
     made = snapshot(Memory(lambda: 0.0, 100), per_client=TWO, per_model=TWO)
     before, at = made.client_costs(Client("client:0")), made.deployment_costs(("0", "p"))
     assert made.client_costs(Client("client:0")) is before
@@ -50,14 +50,14 @@ def test_what_is_asked_for_is_made_once_and_not_kept_without_end() -> None:
     assert made.deployment_costs(("0", "p")) is not at
 
 
-def test_never_more_demands_are_kept_than_may_be() -> None:
+def test_the_cache_of_prepared_costs_is_bounded() -> None:
     prepared: _PreparedCache[int] = _PreparedCache(lambda key: Memory(lambda: 0.0, 100).prepare(()), 3)
     for key in range(10):
         assert prepared[key] is prepared[key]
         assert len(prepared) <= 3
 
 
-def test_it_asks_for_what_the_rules_say() -> None:
+def test_prepared_costs_follow_the_rules() -> None:
     for store in (Memory(lambda: 0.0, 100), Plain()):
         made = snapshot(store, global_=TWO, per_client=TWO, per_provider=TWO)
         for client in (None, Client("client:a")):
@@ -65,7 +65,7 @@ def test_it_asks_for_what_the_rules_say() -> None:
         assert made.deployment_costs(("m", "p")).costs == made.rules.deployment_costs("m", "p") != ()
 
 
-def test_a_store_without_a_quicker_face_is_asked_for_the_wants_and_never_for_nothing() -> None:
+def test_a_plain_store_takes_costs_and_skips_empty_ones() -> None:
     store = Plain()
     made = snapshot(store, per_client=TWO)
     assert made.prepared_store.grant(made.client_costs(None), 1) == NO_COSTS
@@ -75,7 +75,7 @@ def test_a_store_without_a_quicker_face_is_asked_for_the_wants_and_never_for_not
     assert store.asked == [ask.costs]
 
 
-def test_two_asks_are_one_whose_wants_stand_in_order() -> None:
+def test_prepared_costs_can_be_joined() -> None:
     slot, concurrent = Limits(concurrent=2), Limits(requests_per_minute=2, concurrent=2)
     made = snapshot(Memory(lambda: 0.0, 100), per_client=concurrent, per_model=concurrent, per_provider=slot)
     first, more = made.client_costs(Client("client:a")), made.deployment_costs(("m", "p"))

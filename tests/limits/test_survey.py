@@ -58,14 +58,14 @@ async def test_slots_count_the_leases_that_hold_one(place: Place) -> None:
     assert await place.survey(SLOTS) == [[("a", 0.75)]]
 
 
-async def test_only_so_many_are_told(place: Place) -> None:
+async def test_the_number_of_results_is_bounded(place: Place) -> None:
     for number in range(1, 6):
         await place.take([Cost(HOUR, f"k{number}", 100.0 * number)])
     (found,) = await place.survey(HOUR, most=2)
     assert [key for key, _ in found] == ["k5", "k4"]
 
 
-async def test_only_so_many_are_looked_at(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_scanned_keys_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SCANNED", 3)
     for number in range(10):
         await place.take([Cost(HOUR, f"k{number}", 100.0)])
@@ -73,7 +73,7 @@ async def test_only_so_many_are_looked_at(place: Place, monkeypatch: pytest.Monk
     assert len(found) == 3
 
 
-async def test_nobody_elses_keys_are_taken_for_ours(place: Place) -> None:
+async def test_keys_of_others_are_ignored(place: Place) -> None:
     await place.take([Cost(HOUR, "a", 100.0)])
     prefix = place.redis.prefix
     for other in (prefix + "*", prefix[:-1]):

@@ -41,7 +41,7 @@ def test_lines_below_a_warning_stay_out(written: Written) -> None:
     assert written.lines() == []
 
 
-def test_of_an_exception_only_type_and_place_are_told(written: Written) -> None:
+def test_only_type_and_place_of_an_exception_are_logged(written: Written) -> None:
     try:
         broken()
     except ValueError as error:
@@ -57,7 +57,7 @@ def test_of_an_exception_only_type_and_place_are_told(written: Written) -> None:
     assert "sk-client" not in written.text()
 
 
-def test_objects_are_told_by_their_type(written: Written) -> None:
+def test_objects_are_logged_by_type(written: Written) -> None:
     logging.getLogger("x").warning("%s %r %.1f %s", b"request bytes", {"a": "b"}, 1.25, None)
     assert written.lines()[0]["message"] == "<bytes> '<dict>' 1.2 None"
 

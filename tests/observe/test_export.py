@@ -84,7 +84,7 @@ async def test_what_waits_is_sent_at_the_stop() -> None:
     assert (export.lost, export.waiting, told.lines) == (0, 0, [])
 
 
-async def test_a_full_queue_takes_nothing_more_and_says_so_once() -> None:
+async def test_a_full_queue_drops_spans_with_one_warning() -> None:
     scripted, told = Scripted(), AnswerInfo()
     scripted.open.clear()
     async with exporting(scripted, told, queue=10) as export:
@@ -99,7 +99,7 @@ async def test_a_full_queue_takes_nothing_more_and_says_so_once() -> None:
 
 
 @pytest.mark.parametrize("result", [SpanExportResult.FAILURE, OSError("no route"), ValueError("not encoded")])
-async def test_failed_batches_are_counted_told_once_and_told_when_it_is_over(result: Any) -> None:
+async def test_failed_batches_are_counted_with_one_warning_and_one_info(result: Any) -> None:
     scripted, told = Scripted(), AnswerInfo()
     scripted.result = result
     async with exporting(scripted, told) as export:

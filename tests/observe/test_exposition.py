@@ -122,7 +122,7 @@ async def test_the_text_format_says_what_was_counted(metrics: Metrics) -> None:
     assert found["process_open_fds", ()] > 0
 
 
-async def test_openmetrics_is_spoken_where_it_is_asked_for(metrics: Metrics) -> None:
+async def test_openmetrics_is_used_if_accepted(metrics: Metrics) -> None:
     body, content_type = await render(metrics, OPENMETRICS)
     assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert body.endswith(b"\n# EOF\n")

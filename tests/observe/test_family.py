@@ -98,7 +98,7 @@ def test_buckets_hold_what_is_at_most_their_bound(values: list[float]) -> None:
 
 
 @given(st.lists(st.floats(0, 1000) | st.sampled_from((0.5, 1.0, 10.0, 100.0))), st.integers(1, 10))
-def test_how_often_somebody_looks_makes_no_difference(values: list[float], every: int) -> None:
+def test_reading_a_histogram_does_not_change_it(values: list[float], every: int) -> None:
     bounds = (0.5, 1.0, 10.0, 100.0)
     spread, one_by_one = HistogramCell(bounds), [0] * 5
     for number, value in enumerate(values):

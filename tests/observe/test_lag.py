@@ -48,7 +48,7 @@ def started() -> tuple[Lag, Timers]:
     return lag, timers
 
 
-def test_it_tells_how_late_the_last_tick_came() -> None:
+def test_last_is_the_lag_of_the_latest_tick() -> None:
     lag, timers = started()
     for late in (0.25, 0.0, 0.125):
         timers.strike(late)

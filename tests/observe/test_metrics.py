@@ -182,12 +182,12 @@ def own_share(**facts: Any) -> list[tuple[int, float]]:
     return list(observed(metrics.families.overhead).values())
 
 
-def test_of_a_plain_answer_our_share_is_what_lies_before_and_after_the_provider() -> None:
+def test_overhead_of_a_plain_response_is_before_and_after_attempts() -> None:
     attempts = [attempt_of(100.25, 102.5)]
     assert own_share(stream=False, first_content=None, attempts=attempts) == [(1, 0.75)]
 
 
-def test_of_a_stream_it_is_what_lies_before_the_provider() -> None:
+def test_overhead_of_a_stream_is_before_the_first_attempt() -> None:
     assert own_share(attempts=[attempt_of(100.125, 102.0)]) == [(1, 0.125)]
 
 
@@ -196,7 +196,7 @@ def test_a_retry_and_the_wait_for_it_are_not_ours() -> None:
     assert own_share(stream=False, first_content=None, attempts=attempts) == [(1, 0.75)]
 
 
-def test_where_no_provider_was_asked_there_is_no_share() -> None:
+def test_without_attempts_there_is_no_overhead() -> None:
     assert own_share(attempts=[]) == [(0, 0.0)]
 
 
@@ -207,7 +207,7 @@ def test_our_share_is_never_negative() -> None:
 # -- limits -------------------------------------------------------------------------------------------
 
 
-def test_what_the_limits_let_through_and_what_they_refuse_is_counted(metrics: Metrics) -> None:
+def test_admitted_and_refused_requests_are_counted(metrics: Metrics) -> None:
     metrics.admitted()
     metrics.admitted()
     metrics.limited("client")

@@ -137,7 +137,7 @@ async def test_a_line_longer_than_a_piece_arrives_whole(pipe: Pipe) -> None:
     assert pipe.read() == line + b"next\n"
 
 
-def test_a_blocked_reader_blocks_nobody_and_what_was_lost_is_told_later(pipe: Pipe) -> None:
+def test_a_blocked_reader_delays_nothing_and_losses_are_reported_later(pipe: Pipe) -> None:
     sink = LogSink(pipe.stream, notice)
     line = b"x" * 999 + b"\n"
     put = fill(sink, line)
@@ -192,7 +192,7 @@ def test_the_flush_of_the_stop_waits_for_a_slow_reader(pipe: Pipe) -> None:
     assert bytes(received) == line * 500
 
 
-async def test_a_reader_that_left_hurts_nobody(pipe: Pipe) -> None:
+async def test_a_closed_pipe_raises_nothing(pipe: Pipe) -> None:
     sink = LogSink(pipe.stream, notice)
     pipe.close_reader()
     for _ in range(3):
@@ -218,7 +218,7 @@ def test_lines_lost_to_an_error_are_told_when_writing_works_again(
     assert (tmp_path / "log").read_bytes() == b"three\nlost 2\n"
 
 
-def test_a_closed_stream_in_memory_hurts_nobody() -> None:
+def test_a_closed_stream_raises_nothing() -> None:
     stream = io.BytesIO()
     sink = LogSink(stream, notice)
     stream.close()

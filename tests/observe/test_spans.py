@@ -90,7 +90,7 @@ def test_an_exchange_is_an_error_only_where_the_server_failed() -> None:
     assert (ours.status.status_code, theirs.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
 
 
-def test_what_never_came_to_an_endpoint_has_a_name_of_its_own() -> None:
+def test_an_exchange_without_an_endpoint_has_its_own_span_name() -> None:
     exchange = refused("invalid_api_key", 401)
     exchange.endpoint, exchange.model = Endpoint("-", OPAQUE, False, False, "opaque", "any"), ""
     [span] = spans_of(exchange)
@@ -106,6 +106,6 @@ def test_the_resource_names_the_service_and_the_process() -> None:
     assert span.instrumentation_scope.name == "sluice"
 
 
-def test_names_that_cannot_be_encoded_cost_nobody_a_batch() -> None:
+def test_names_that_cannot_be_encoded_do_not_fail_the_batch() -> None:
     [span] = spans_of(settled(model="m\ud800", response_model="\udfff"))
     assert span.name == "chat m?"

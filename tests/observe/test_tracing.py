@@ -151,6 +151,6 @@ asyncio.run(main())
 """
 
 
-def test_what_is_off_is_not_even_imported() -> None:
+def test_disabled_tracing_imports_nothing() -> None:
     run = subprocess.run([sys.executable, "-c", OFF], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout.strip()) == (0, ""), run.stderr

@@ -27,7 +27,7 @@ def home(known: Catalog, session: bytes) -> str:
 
 
 @pytest.mark.parametrize("count", [5, 100])
-def test_a_session_keeps_its_home_and_others_have_other_homes(count: int) -> None:
+def test_a_session_keeps_its_deployment(count: int) -> None:
     for session in SESSIONS[:20]:
         assert home(many(count), session) == home(rivals(count) if count < 10 else many(count), session)
     homes = Counter(home(many(count), session) for session in SESSIONS)
@@ -36,7 +36,7 @@ def test_a_session_keeps_its_home_and_others_have_other_homes(count: int) -> Non
 
 
 @pytest.mark.parametrize("count", [5, 100])
-def test_only_those_at_home_at_one_that_is_gone_move(count: int) -> None:
+def test_only_requests_of_an_unavailable_deployment_move(count: int) -> None:
     known = rivals(count)
     before = {session: home(known, session) for session in SESSIONS[:500]}
     gone = known.deployments[0]
@@ -47,19 +47,19 @@ def test_only_those_at_home_at_one_that_is_gone_move(count: int) -> None:
     assert len({after[session] for session in moved}) > 1
 
 
-def test_a_new_deployment_takes_its_share_and_moves_nobody_else() -> None:
+def test_a_new_deployment_takes_only_its_share() -> None:
     for session in SESSIONS[:300]:
         assert home(many(6), session) in (home(many(5), session), "p5/m")
 
 
-def test_homes_are_shared_out_by_weight() -> None:
+def test_affinity_is_in_proportion_to_the_weights() -> None:
     known = rivals(2, {"weight": 3}, {"weight": 1})
     homes = Counter(home(known, session) for session in SESSIONS)
     assert 0.72 < homes["p0/m"] / len(SESSIONS) < 0.78
 
 
 @pytest.mark.parametrize("count", [5, 100])
-def test_who_has_more_than_its_share_in_flight_is_passed_over(count: int) -> None:
+def test_an_overloaded_deployment_is_skipped(count: int) -> None:
     known = rivals(count)
     label = home(known, b"s")
     [busy] = [deployment for deployment in known.deployments if deployment.label == label]
@@ -73,14 +73,14 @@ def test_who_has_more_than_its_share_in_flight_is_passed_over(count: int) -> Non
 
 
 @pytest.mark.parametrize("count", [5, 100])
-def test_in_the_end_everyone_is_proposed_once(count: int) -> None:
+def test_with_affinity_each_deployment_is_proposed_once(count: int) -> None:
     known = rivals(count)
     known.deployments[0].live.in_flight = 1000
     found = every(asked(known, "m", affinity=b"s"))
     assert len(found) == len(set(found)) == count
 
 
-def test_a_preference_for_speed_goes_before_habit() -> None:
+def test_prefer_fast_overrides_affinity() -> None:
     known = rivals(3)
     for latency, deployment in zip((3.0, 1.0, 2.0), known.deployments, strict=True):
         deployment.live.statistics.record_first_token(latency, 0.0)

@@ -100,7 +100,7 @@ def test_a_left_out_model_is_a_404_that_says_why(name: str) -> None:
     )
 
 
-def test_a_key_for_other_models_is_not_told_of_left_out_ones() -> None:
+def test_left_out_models_are_not_revealed_to_other_keys() -> None:
     known = build(MODELS, PROVIDERS, left_out=LEFT_OUT)
     spec = Spec(("r1",), False, NONE, ENDPOINT, access=access(("deepseek*",), ()), waited=True)
     with pytest.raises(ClientFault) as caught:
@@ -108,7 +108,7 @@ def test_a_key_for_other_models_is_not_told_of_left_out_ones() -> None:
     assert "openrouter" not in caught.value.message
 
 
-def test_the_only_provider_is_asked_for_a_left_out_model_unless_its_list_is_without_it() -> None:
+def test_the_only_provider_gets_a_left_out_model_unless_its_list_lacks_it() -> None:
     lists = ModelLists()
     known = build([], {"openai": OPENAI}, lists=lists, left_out=LEFT_OUT)
     with pytest.raises(ListsPending):
@@ -123,7 +123,7 @@ def test_the_only_provider_is_asked_for_a_left_out_model_unless_its_list_is_with
     assert planned(known, "r1") == [("openai", "r1")]
 
 
-def test_several_providers_that_take_any_name_are_named_beside_a_left_out_model() -> None:
+def test_the_error_for_a_left_out_model_suggests_other_providers() -> None:
     known = build([], ANY, left_out=LEFT_OUT)
     with pytest.raises(ClientFault, match=r"set OPENROUTER_API_KEY\. To use it at a provider, name both: 'a/r1' or"):
         asked(known, "r1")
@@ -151,18 +151,18 @@ OPENAI = {"baseUrl": "http://127.0.0.1:3/v1"}
         ("gpt-4o-mini", "openai", [("openai", "gpt-4o-mini")]),
     ],
 )
-def test_a_provider_that_takes_any_name_wins_over_other_providers_names_for_models(
+def test_an_any_model_provider_takes_precedence_over_upstream_names(
     name: str, pinned: str | None, candidates: list[tuple[str, str]]
 ) -> None:
     assert planned(catalog(SHIPPED, openai=OPENAI), name, pinned) == candidates
 
 
-def test_a_provider_that_takes_no_other_name_leaves_a_prefixed_name_to_the_others() -> None:
+def test_a_prefixed_name_skips_a_provider_that_accepts_only_listed_names() -> None:
     known = catalog(SHIPPED, openai=OPENAI | {"anyModel": False})
     assert planned(known, "openai/gpt-4o-mini") == [("openrouter", "openai/gpt-4o-mini")]
 
 
-def test_a_named_provider_that_takes_any_name_still_knows_its_listed_models() -> None:
+def test_an_any_model_provider_still_has_its_configured_models() -> None:
     listed = {"name": "mini", "provider": "openai", "model": "gpt-4o-mini", "tags": ["fast"]}
     known = catalog([*SHIPPED, listed], openai=OPENAI | {"anyModel": True})
     for name in ("openai/gpt-4o-mini", "openai/mini"):
@@ -170,12 +170,12 @@ def test_a_named_provider_that_takes_any_name_still_knows_its_listed_models() ->
         assert (deployment.name, told([deployment])) == ("mini", [("openai", "gpt-4o-mini")])
 
 
-def test_a_model_that_is_not_available_elsewhere_does_not_stop_the_provider_that_is_named() -> None:
+def test_an_unavailable_model_elsewhere_does_not_affect_the_named_provider() -> None:
     known = catalog([SHIPPED[0] | {"available": False}], openai=OPENAI)
     assert planned(known, "openai/gpt-4o-mini") == [("openai", "gpt-4o-mini")]
 
 
-def test_an_unknown_name_at_a_provider_that_takes_listed_models_only_says_so() -> None:
+def test_the_error_for_an_unlisted_model_explains_any_model() -> None:
     with pytest.raises(ClientFault) as caught:
         asked(catalog(open=OPENAI), "deepseek/foo")
     assert "deepseek serves only the models that models.yaml lists; `anyModel: true` lets it take any name." in (
@@ -188,11 +188,11 @@ def test_an_unknown_name_at_a_provider_that_takes_listed_models_only_says_so() -
 
 
 @pytest.mark.parametrize("name", [None, "auto"])
-def test_without_a_name_it_may_be_any_that_is_available(name: str | None) -> None:
+def test_auto_chooses_any_available_model(name: str | None) -> None:
     assert set(planned(catalog(), name)) == {R1, CHAT, REASONER}
 
 
-def test_a_models_own_name_goes_before_the_same_name_at_a_provider() -> None:
+def test_a_configured_name_takes_precedence_over_an_upstream_name() -> None:
     known = catalog(
         [
             {"name": "fast", "provider": "openrouter", "model": "gpt"},
@@ -221,7 +221,7 @@ def test_an_unknown_name_is_a_404_that_names_the_field(name: str) -> None:
     ("name", "near"),
     [("deepseek-r2", "'deepseek-r1'"), ("deepsek-chat", "'deepseek-chat'"), ("DeepSeek-Chat", "'deepseek-chat'")],
 )
-def test_near_names_are_told(name: str, near: str) -> None:
+def test_similar_names_are_suggested(name: str, near: str) -> None:
     with pytest.raises(ClientFault, match="Did you mean") as caught:
         asked(catalog(), name)
     assert near in caught.value.message
@@ -248,7 +248,7 @@ def test_only_the_nearest_names_are_suggested(name: str, near: list[str]) -> Non
     assert sorted(each.strip("'") for each in suggested) == sorted(near)
 
 
-def test_where_nothing_is_near_the_known_models_are_told() -> None:
+def test_known_models_are_listed_if_no_name_is_similar() -> None:
     with pytest.raises(ClientFault, match="Known models: deepseek-chat, deepseek-r1"):
         asked(catalog(), "zzzzzz")
 
@@ -271,7 +271,7 @@ def test_any_name_at_all_is_a_plan_or_a_short_404(name: str) -> None:
 KNOWN = catalog()
 
 
-def test_a_provider_without_listed_models_takes_any_name() -> None:
+def test_a_provider_without_configured_models_accepts_any_name() -> None:
     known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"})
     assert planned(known, "llama3:8b") == [("open", "llama3:8b")]
     assert planned(known, "open/llama3:8b") == [("open", "llama3:8b")]
@@ -281,7 +281,7 @@ def test_a_provider_without_listed_models_takes_any_name() -> None:
         asked(known, "deepseek/unheard-of")
 
 
-def test_what_clients_made_up_is_kept_within_bounds() -> None:
+def test_unlisted_names_in_the_cache_are_bounded() -> None:
     registry = Registry.of(CircuitBreaker())
     known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"}, registry=registry)
     [first], [again] = every(asked(known, "made-up")), every(asked(known, "open/made-up"))
@@ -307,7 +307,7 @@ def test_auto_among_providers_without_listed_models_is_refused_with_a_sentence(n
 ANY = {"a": {"baseUrl": "http://127.0.0.1:3/v1"}, "b": {"baseUrl": "http://127.0.0.1:4"}}
 
 
-def test_at_a_pinned_provider_without_listed_models_a_call_without_a_model_goes_as_it_is() -> None:
+def test_a_pinned_provider_without_models_gets_the_call_unchanged() -> None:
     known = build([], ANY)
     assert planned(known, None, "a") == [("a", None)]
     opaque = known.opaque_plan(known.providers["a"], ALL, random.Random(0))
@@ -317,13 +317,13 @@ def test_at_a_pinned_provider_without_listed_models_a_call_without_a_model_goes_
 # Models that are not available
 
 
-def test_a_model_that_is_not_available_is_passed_over_like_an_open_breaker() -> None:
+def test_an_unavailable_model_is_skipped_like_an_open_breaker() -> None:
     plan = asked(catalog(), "off")
     assert plan.next(0.0) is None
     assert [(each.label, reason) for each, reason in plan.skipped] == [("deepseek/off", "disabled")]
 
 
-def test_a_model_that_is_not_available_leaves_the_request_to_the_next_and_to_the_fallback() -> None:
+def test_an_unavailable_model_is_followed_by_the_next_and_the_fallback() -> None:
     known = build(MODELS, PROVIDERS, fallback={"provider": "deepseek", "model": "deepseek-chat"})
     assert planned_names(known, "off", "deepseek-r1") == ["deepseek-r1", "deepseek-r1"]
     plan = asked(known, "off")
@@ -334,7 +334,7 @@ def planned_names(known: Catalog, *names: str) -> list[str]:
     return [each.name for each in every(asked(known, *names))]
 
 
-def test_a_model_that_is_not_available_is_not_handed_on_to_a_provider_that_takes_any_name() -> None:
+def test_an_unavailable_model_is_not_sent_to_an_any_model_provider() -> None:
     known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"})
     for name in ("off", "deepseek/off"):
         assert planned(known, name) == []
@@ -347,7 +347,7 @@ def test_of_a_name_at_two_providers_the_available_one_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "auto", "a"])
-def test_where_no_model_is_available_only_the_fallback_is_left(name: str | None) -> None:
+def test_the_fallback_is_used_if_no_model_is_available(name: str | None) -> None:
     models = [{"name": "a", "provider": name, "available": False} for name in PROVIDERS]
     plan = asked(catalog(models), name)
     assert (plan.next(0.0), plan.next_fallback(0.0), len(plan.skipped)) == (None, None, 2)
@@ -358,7 +358,7 @@ def test_where_no_model_is_available_only_the_fallback_is_left(name: str | None)
 # Providers that take any name
 
 
-def test_a_provider_that_is_there_as_the_fallback_only_takes_no_unknown_name() -> None:
+def test_a_fallback_only_provider_does_not_accept_unknown_names() -> None:
     models = [{"name": "m", "provider": "deepseek"}]
     known = build(models, PROVIDERS, fallback={"provider": "openrouter", "model": "spare"})
     for name in ("unheard-of", "openrouter/unheard-of"):
@@ -377,7 +377,7 @@ def test_a_provider_that_is_there_as_the_fallback_only_takes_no_unknown_name() -
         ([{"name": "m", "provider": "deepseek"}], {"anyModel": False}, False),
     ],
 )
-def test_any_model_says_whether_a_provider_takes_unknown_names(
+def test_any_model_decides_whether_a_provider_accepts_unknown_names(
     models: list[dict[str, Any]], settings: dict[str, Any], taken: bool
 ) -> None:
     providers = PROVIDERS | {"openrouter": PROVIDERS["openrouter"] | settings}
@@ -387,7 +387,7 @@ def test_any_model_says_whether_a_provider_takes_unknown_names(
         assert planned(known, "unheard-of") == [("openrouter", "unheard-of")]
 
 
-def test_a_fallback_that_is_the_only_provider_takes_any_name() -> None:
+def test_a_fallback_that_is_the_only_provider_accepts_any_name() -> None:
     known = build([], {"a": ANY["a"]}, fallback={"provider": "a", "model": "spare"})
     assert planned(known, "unheard-of") == [("a", "unheard-of")]
 
@@ -472,14 +472,14 @@ def test_a_named_model_that_does_not_serve_the_endpoint_is_a_400_that_names_thos
         assert fault.message == f"The model {name!r} does not serve {endpoint}. It serves {served}."
 
 
-def test_by_name_a_model_of_which_nothing_is_known_serves_any_endpoint() -> None:
+def test_a_model_without_type_serves_any_endpoint_by_name() -> None:
     known = build(SERVING, PROVIDERS)
     for endpoint in PATHS:
         assert [each.name for each in every(asked(known, "plain", endpoint=endpoint))] == ["plain"]
         assert planned(known, "openrouter/new") == [("openrouter", "new")]
 
 
-def test_a_list_leaves_out_names_that_do_not_serve_the_endpoint() -> None:
+def test_a_list_skips_names_that_do_not_serve_the_endpoint() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
     found = every(asked(known, "nobody", "talk", "vector", "both", endpoint="embeddings"))
     assert [each.name for each in found] == ["vector", "both"]
@@ -487,27 +487,27 @@ def test_a_list_leaves_out_names_that_do_not_serve_the_endpoint() -> None:
         asked(known, "nobody", "talk", endpoint="embeddings")
 
 
-def test_where_no_model_serves_the_endpoint_auto_is_a_404_and_not_the_fallbacks() -> None:
+def test_auto_is_a_404_if_no_model_serves_the_endpoint() -> None:
     known = build([SERVING[1]], PROVIDERS, fallback={"provider": "deepseek", "model": "talk"})
     with pytest.raises(ClientFault) as caught:
         asked(known, None, endpoint="embeddings")
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "model")
 
 
-def test_a_fallback_that_does_not_serve_the_endpoint_is_not_asked() -> None:
+def test_a_fallback_that_does_not_serve_the_endpoint_is_not_used() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "talk"})
     assert asked(known, "vector", endpoint="embeddings").next_fallback(0.0) is None
     assert asked(known, "think").next_fallback(0.0) is not None
 
 
-def test_the_ready_plan_of_an_endpoint_is_for_that_endpoint_only() -> None:
+def test_a_cached_plan_is_for_one_endpoint() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
     asked(known, "talk")
     assert known.cached_plan("talk", "chat/completions", b"", random.Random(0)) is not None
     assert known.cached_plan("talk", "embeddings", b"", random.Random(0)) is None
 
 
-def test_of_a_name_with_several_deployments_those_serve_that_say_so_and_still_rotate() -> None:
+def test_only_deployments_that_serve_the_endpoint_rotate() -> None:
     models = [
         {"name": "m", "provider": "deepseek", "type": "embedding"},
         {"name": "m", "provider": "openrouter"},
@@ -529,11 +529,11 @@ def test_of_a_name_with_several_deployments_those_serve_that_say_so_and_still_ro
         ("deepseek/brand-new", ("deepseek", "brand-new")),
     ],
 )
-def test_a_pinned_provider_is_asked_whatever_the_name(name: str, candidate: tuple[str, str]) -> None:
+def test_a_pinned_provider_gets_any_name(name: str, candidate: tuple[str, str]) -> None:
     assert planned(catalog(), name, "deepseek") == [candidate]
 
 
-def test_a_pinned_provider_is_asked_for_any_of_its_own_models_where_none_is_named() -> None:
+def test_a_pinned_provider_without_a_name_uses_its_own_models() -> None:
     assert set(planned(catalog(), None, "deepseek")) == {CHAT, REASONER}
     assert planned(catalog(open={"baseUrl": "http://127.0.0.1:3/v1"}), None, "open") == [("open", None)]
 
@@ -552,7 +552,7 @@ def test_a_pinned_provider_is_asked_for_any_of_its_own_models_where_none_is_name
         (("nobody",), True, None, ("nobody",)),
     ],
 )
-def test_a_list_is_tried_in_order_and_unknown_names_are_passed_over(
+def test_a_list_is_tried_in_order_and_unknown_names_are_skipped(
     names: tuple[str, ...], auto: bool, candidates: list[tuple[str, str]] | None, unknown: tuple[str, ...]
 ) -> None:
     plan = asked(catalog(), *names, auto=auto)
@@ -561,7 +561,7 @@ def test_a_list_is_tried_in_order_and_unknown_names_are_passed_over(
     assert found == candidates if candidates is not None else set(found) == {R1, CHAT, REASONER}
 
 
-def test_the_ready_plan_is_the_same_plan() -> None:
+def test_the_cached_plan_is_the_same_plan() -> None:
     known = catalog()
     for name in ("deepseek-chat", "openrouter/deepseek-r1", "deepseek-r1", "nobody"):
         assert known.cached_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # nobody asked for it yet
@@ -588,7 +588,7 @@ def planned_list(known: Catalog, *names: str) -> list[tuple[str, str | None]]:
     return told(every(asked(known, *names, auto=True)))
 
 
-def test_a_list_in_which_no_name_is_known_is_a_404() -> None:
+def test_a_list_of_unknown_names_is_a_404() -> None:
     with pytest.raises(ClientFault) as caught:
         asked(catalog(), "nobody", "nothing")
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
@@ -611,13 +611,13 @@ def test_each_address_of_a_provider_is_a_deployment_of_its_own() -> None:
     assert len(json.loads(known.listing)["models"]) == 1
 
 
-def test_a_models_own_quota_group_goes_before_its_providers() -> None:
+def test_a_models_quota_group_overrides_its_providers() -> None:
     models = [{"name": "a", "provider": "p", "quotaGroup": "mine"}, {"name": "b", "provider": "p"}]
     groups = {d.name: d.live.quota.group for d in build(models, TWO).deployments}
     assert groups == {"a": "mine", "b": "g"}
 
 
-def test_a_new_catalog_finds_the_live_state_of_the_old_unless_the_upstream_model_is_another() -> None:
+def test_a_new_catalog_keeps_live_state_unless_the_upstream_model_changes() -> None:
     lives = Registry.of(CircuitBreaker())
     old = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "p", "model": "x"}], TWO, registry=lives)
     new = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "p", "model": "y"}], TWO, registry=lives)
@@ -640,19 +640,19 @@ def test_the_fallback_is_named_by_either_name(provider: str, model: str, candida
     assert told(list(known.fallback)) == candidates
 
 
-def test_a_fallback_that_is_not_enabled_is_none() -> None:
+def test_a_disabled_fallback_is_not_used() -> None:
     assert build(MODELS, PROVIDERS, fallback={"provider": "deepseek", "model": "off", "enabled": False}).fallback == ()
     assert catalog().fallback == ()
 
 
-def test_an_opaque_path_asks_its_provider_once() -> None:
+def test_an_opaque_path_makes_one_attempt() -> None:
     known = catalog()
     plan = known.opaque_plan(known.providers["deepseek"], ALL, random.Random(0))
     assert told(every(plan)) == [("deepseek", None)]
     assert plan.next_fallback(0.0) is None
 
 
-def test_among_many_models_near_names_are_still_told() -> None:
+def test_similar_names_are_suggested_among_many_models() -> None:
     many = [{"name": f"model-{number}", "provider": "deepseek"} for number in range(1000)]
     with pytest.raises(ClientFault, match="Did you mean 'model-1'"):
         asked(build(many, {"deepseek": PROVIDERS["deepseek"]}), "model_1")
@@ -705,7 +705,7 @@ def test_one_model_is_found_for_its_own_page(name: str) -> None:
     assert catalog().pages.find("nothing") is None
 
 
-def test_a_credential_for_which_nothing_can_be_chosen_is_told_to_name_a_model() -> None:
+def test_auto_without_allowed_models_is_a_403() -> None:
     spec = Spec(auto=True, endpoint=ENDPOINT, access=access(["other"], []))
     with pytest.raises(ClientFault) as caught:
         catalog().plan(spec, None, 0.0, random.Random(0))
@@ -716,7 +716,7 @@ def test_a_credential_for_which_nothing_can_be_chosen_is_told_to_name_a_model() 
     )
 
 
-def test_a_path_of_a_provider_that_is_not_open_names_the_provider() -> None:
+def test_a_path_of_a_forbidden_provider_is_a_403() -> None:
     known = catalog()
     with pytest.raises(ClientFault) as caught:
         known.opaque_plan(known.providers["deepseek"], access([], ["openrouter"]), random.Random(0))

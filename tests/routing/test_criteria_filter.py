@@ -65,7 +65,9 @@ def test_each_criterion_leaves_those_that_satisfy_it(criteria: Criteria, left: s
     ],
 )
 @pytest.mark.parametrize("names", [("auto",), ("none",)])
-def test_the_criterion_that_leaves_nobody_is_named(criteria: Criteria, field: str, names: tuple[str, ...]) -> None:
+def test_the_error_names_the_criterion_that_no_model_satisfies(
+    criteria: Criteria, field: str, names: tuple[str, ...]
+) -> None:
     with pytest.raises(ClientFault) as caught:
         asked(CLOSED, *names, auto=True, criteria=criteria)
     fault = caught.value
@@ -104,7 +106,7 @@ def test_in_a_list_the_criteria_choose_among_what_auto_adds() -> None:
     assert [each.name for each in found] == ["plain", "deep"]
 
 
-def test_a_preference_for_speed_chooses_among_the_deployments_of_a_named_model() -> None:
+def test_prefer_fast_chooses_among_deployments_of_a_named_model() -> None:
     models = [{"name": "m", "provider": name} for name in ("p", "q")]
     known = build(models, PROVIDERS | {"q": {"baseUrl": "http://127.0.0.1:3"}})
     for latency, deployment in zip((3.0, 1.0), known.deployments, strict=True):
@@ -114,12 +116,12 @@ def test_a_preference_for_speed_chooses_among_the_deployments_of_a_named_model()
         assert [each.provider.name for each in found] == ["q", "p"]
 
 
-def test_the_criteria_hold_for_a_pinned_provider_too() -> None:
+def test_criteria_apply_to_a_pinned_provider() -> None:
     found = every(asked(KNOWN, "auto", pinned="p", criteria=Criteria(type="reasoning")))
     assert [each.name for each in found] == ["deep"]
 
 
-def test_a_preference_for_speed_takes_the_lowest_latency_whatever_the_strategy() -> None:
+def test_prefer_fast_uses_the_lowest_latency() -> None:
     known = build(MODELS, PROVIDERS, strategy="lowest_cost")
     for latency, deployment in zip((3.0, 1.0, 2.0, 4.0), known.deployments, strict=True):
         deployment.live.statistics.record_first_token(latency, 0.0)
@@ -133,7 +135,7 @@ def test_turns_go_on_among_those_that_match() -> None:
     assert [each.name for each in first if each] == ["quick", "deep", "quick", "deep"]
 
 
-def test_wishes_that_differ_in_nothing_but_numbers_take_no_room() -> None:
+def test_equivalent_criteria_share_a_cache_entry() -> None:
     known = build(MODELS, PROVIDERS)
     for size in range(1, 2 * MOST_CACHED):
         asked(known, "auto", criteria=Criteria(min_context_size=size))

@@ -70,7 +70,7 @@ def test_a_name_that_begins_like_another_providers_is_found_in_the_list_that_has
         asked(known, "c/labs-2")
 
 
-def test_what_the_configuration_knows_goes_before_every_list() -> None:
+def test_configured_names_take_precedence_over_fetched_lists() -> None:
     lists = ModelLists()
     known = build(MODELS, ANY | OWN, lists=lists)
     listing(known, lists, a=["known", "off"])
@@ -78,7 +78,7 @@ def test_what_the_configuration_knows_goes_before_every_list() -> None:
     assert candidates(known, "off") == []
 
 
-def test_a_provider_that_takes_no_strange_names_is_not_asked_for_its_list() -> None:
+def test_the_list_of_a_provider_without_any_model_is_not_fetched() -> None:
     lists = Requested()
     known = build(MODELS, OWN | ANY, lists=lists, fallback={"provider": "a", "model": "spare"})
     assert [each.name for each in known.stale_lists(0.0)] == ["b"]
@@ -100,7 +100,7 @@ def test_an_unknown_name_waits_for_lists_that_may_have_it() -> None:
         asked(known, "llama")
 
 
-def test_a_list_of_names_waits_for_the_first_that_is_unknown_and_asks_the_next_after_that() -> None:
+def test_a_list_of_names_waits_for_its_first_unknown_name() -> None:
     known = build(MODELS, ANY | OWN)
     with pytest.raises(ListsPending):
         asked(known, "llama", "known", waited=False)
@@ -108,7 +108,7 @@ def test_a_list_of_names_waits_for_the_first_that_is_unknown_and_asks_the_next_a
 
 
 @pytest.mark.parametrize("name", ["known", "off", "a/llama", "auto"])
-def test_nothing_waits_where_a_list_would_change_nothing(name: str) -> None:
+def test_a_plan_waits_only_if_a_list_could_change_it(name: str) -> None:
     known = build(MODELS, ANY | OWN)
     assert asked(known, name, waited=False)
     assert asked(build([], {"a": ANY["a"]}), "llama", waited=False)
@@ -132,7 +132,7 @@ def test_an_unknown_name_has_a_list_fetched_again_at_most_every_ten_seconds() ->
     assert [each.name for each in caught.value.providers] == ["a"]
 
 
-def test_a_name_that_is_handed_on_has_the_list_fetched_every_five_minutes_without_waiting() -> None:
+def test_an_unlisted_name_refreshes_the_list_in_the_background() -> None:
     lists = Requested()
     known = build([], {"a": ANY["a"]}, lists=lists)
     candidates(known, "x")
@@ -144,7 +144,7 @@ def test_a_name_that_is_handed_on_has_the_list_fetched_every_five_minutes_withou
     assert lists.requested == ["a", "a"]
 
 
-def test_a_list_is_kept_for_five_minutes_and_told_however_old_it_is() -> None:
+def test_a_list_is_used_until_it_is_replaced() -> None:
     lists = ModelLists()
     known = build([], {"a": ANY["a"]}, lists=lists)
     provider = known.providers["a"]
@@ -201,7 +201,7 @@ def test_a_model_of_a_providers_list_has_a_page_of_its_own(name: str, owner: str
     assert known.pages.find("nothing") is None
 
 
-def test_names_of_a_providers_list_are_told_where_one_comes_near() -> None:
+def test_names_of_fetched_lists_are_suggested() -> None:
     lists = ModelLists()
     known = build([], ANY, lists=lists)
     listing(known, lists, a=["qwen-2.5"])
@@ -223,7 +223,7 @@ def test_a_list_survives_a_reload_unless_its_provider_moved_or_went() -> None:
     assert ids(build([], ANY, lists=lists)) == ["qwen"]
 
 
-def test_whoever_wants_to_know_hears_of_other_names_only() -> None:
+def test_changed_is_called_only_for_other_names() -> None:
     lists = ModelLists()
     heard: list[int] = []
     lists.changed = lambda: heard.append(lists.version)

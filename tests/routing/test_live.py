@@ -15,7 +15,7 @@ def passing(lives: Registry, number: int) -> LiveState:
     return lives.live(f"made-up-{number}", unlisted=True)
 
 
-def test_a_key_leads_to_the_same_object_for_ever() -> None:
+def test_a_key_always_finds_the_same_live_state() -> None:
     lives = registry()
     first = lives.live("openai/gpt")
     assert lives.live("openai/gpt") is first
@@ -25,21 +25,21 @@ def test_a_key_leads_to_the_same_object_for_ever() -> None:
     assert len(lives) == 2
 
 
-def test_deployments_of_a_quota_group_rest_together() -> None:
+def test_a_quota_group_shares_its_cooldown() -> None:
     lives = registry()
     one, two, alone = lives.live("one", "account"), lives.live("two", "account"), lives.live("alone")
     one.quota.cool_down(50.0)
     assert (one.quota.cooldown_until, two.quota.cooldown_until, alone.quota.cooldown_until) == (50.0, 50.0, 0.0)
 
 
-def test_deployments_without_a_group_rest_alone() -> None:
+def test_deployments_without_a_group_have_their_own_cooldown() -> None:
     lives = registry()
     lives.live("one").quota.cool_down(50.0)
     assert lives.live("two").quota.cooldown_until == 0.0
     assert lives.live("one").quota.cooldown_until == 50.0
 
 
-def test_a_rest_is_never_made_shorter() -> None:
+def test_a_cooldown_is_never_shortened() -> None:
     quota = Quota()
     quota.cool_down(50.0)
     quota.cool_down(20.0)
@@ -58,7 +58,7 @@ def test_a_deployment_that_changes_its_group_stays_the_same_otherwise() -> None:
     assert member.quota.cooldown_until == 50.0
 
 
-def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
+def test_a_reload_changes_only_the_thresholds() -> None:
     lives = registry()
     live = lives.live("openai/gpt")
     live.in_flight = 3
@@ -76,7 +76,7 @@ def test_a_reload_brings_new_thresholds_and_keeps_everything_else() -> None:
     assert lives.live("new").statistics.window == 600.0
 
 
-def test_a_reload_forgets_what_was_unavailable() -> None:
+def test_a_reload_clears_missing_models() -> None:
     lives = registry()
     breaker = lives.live("openai/gpt").breaker
     breaker.missing("chat", 10.0)
@@ -86,7 +86,7 @@ def test_a_reload_forgets_what_was_unavailable() -> None:
     assert (breaker.state, breaker.since) == ("closed", 12.0)
 
 
-def test_every_breakers_changes_are_told_to_one_listener() -> None:
+def test_all_breakers_report_changes_to_one_callback() -> None:
     heard: list[tuple[str, State, State, float]] = []
 
     def listen(breaker: Breaker, old: State, now: float) -> None:
@@ -98,7 +98,7 @@ def test_every_breakers_changes_are_told_to_one_listener() -> None:
     assert heard == [("one", "closed", "open", 5.0), ("made-up-1", "closed", "open", 6.0)]
 
 
-def test_names_that_clients_made_up_are_bounded_and_the_oldest_goes_first() -> None:
+def test_unlisted_live_states_are_bounded_and_the_oldest_is_evicted() -> None:
     lives = registry()
     configured = lives.live("configured")
     first = passing(lives, 0)
@@ -114,7 +114,7 @@ def test_names_that_clients_made_up_are_bounded_and_the_oldest_goes_first() -> N
     assert lives.live("configured") is configured
 
 
-def test_a_made_up_name_in_flight_is_not_forgotten_while_another_is_idle() -> None:
+def test_an_idle_live_state_is_evicted_before_one_in_flight() -> None:
     lives = registry()
     busy = passing(lives, 0)
     busy.in_flight = 1
@@ -125,14 +125,14 @@ def test_a_made_up_name_in_flight_is_not_forgotten_while_another_is_idle() -> No
     assert "made-up-1" not in keys
 
 
-def test_the_bound_holds_even_if_every_made_up_name_is_in_flight() -> None:
+def test_the_bound_holds_if_all_unlisted_states_are_in_flight() -> None:
     lives = registry()
     for number in range(MOST_UNLISTED + 3):
         passing(lives, number).in_flight = 1
     assert len(lives) == MOST_UNLISTED
 
 
-def test_a_made_up_name_that_gets_configured_keeps_its_past() -> None:
+def test_an_unlisted_name_keeps_its_state_when_it_is_configured() -> None:
     lives = registry()
     live = passing(lives, 0)
     assert lives.live(live.key) is live
@@ -153,7 +153,7 @@ def test_the_configuration_gives_thresholds_in_seconds() -> None:
     assert live.statistics.window == 120.0
 
 
-def test_a_live_tells_its_state() -> None:
+def test_live_states_have_readable_reprs() -> None:
     live = registry().live("one", "account")
     assert repr(live) == "<Live one closed, 0 in flight>"
     assert repr(live.quota) == "<Quota account, cooldown until 0.0>"

@@ -58,7 +58,7 @@ def obstructed(reason: str, deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     "strategy", ["smart", "round_robin", "weighted_round_robin", "least_connections", "lowest_latency", "lowest_cost"]
 )
-def test_who_may_not_be_asked_now_is_passed_over_and_the_reason_told(reason: str, strategy: str) -> None:
+def test_an_unavailable_candidate_is_skipped_with_its_reason(reason: str, strategy: str) -> None:
     known = rivals(3, *[{"maxConcurrent": 2}] * 3, strategy=strategy)
     bad = known.deployments[0]
     obstructed(reason, bad)
@@ -70,14 +70,14 @@ def test_who_may_not_be_asked_now_is_passed_over_and_the_reason_told(reason: str
         assert plan.explain()["skipped"] == {"p0/m": reason}
 
 
-def test_what_is_unavailable_for_one_endpoint_is_there_for_others() -> None:
+def test_a_model_missing_at_one_endpoint_is_available_at_others() -> None:
     known = rivals(1)
     breaker = known.deployments[0].live.breaker
     breaker.missing("embeddings", 0.0)
     assert labels(every(asked(known, "m"))) == ["p0/m"]
 
 
-def test_who_becomes_free_meanwhile_is_proposed_after_all() -> None:
+def test_a_skipped_candidate_is_proposed_when_it_becomes_available() -> None:
     known = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "q"}], PROVIDERS)
     a, b = known.deployments
     a.live.quota.cool_down(10.0)
@@ -89,7 +89,7 @@ def test_who_becomes_free_meanwhile_is_proposed_after_all() -> None:
     assert plan.skipped == []
 
 
-def test_an_equal_comes_only_from_the_same_step() -> None:
+def test_next_equal_stays_in_the_tier() -> None:
     known = build(
         [{"name": "a", "provider": "p"}, {"name": "a", "provider": "q"}, {"name": "b", "provider": "r"}], PROVIDERS
     )
@@ -101,7 +101,7 @@ def test_an_equal_comes_only_from_the_same_step() -> None:
     assert plan.next(0.0) is known.deployments[2]
 
 
-def test_the_same_may_be_asked_again_as_long_as_nothing_is_in_the_way() -> None:
+def test_may_retry_while_nothing_prevents_it() -> None:
     known = rivals(1)
     plan = asked(known, "m")
     deployment = plan.next(0.0)
@@ -122,7 +122,7 @@ SIZES = [
 ]
 
 
-def test_a_demanded_context_rules_out_only_those_that_are_known_not_to_have_it() -> None:
+def test_a_required_context_skips_only_contexts_known_to_be_smaller() -> None:
     plan = asked(build(SIZES, PROVIDERS), "s", "same", "unknown", "l")
     plan.next(0.0)
     plan.require_context(1000)
@@ -130,7 +130,7 @@ def test_a_demanded_context_rules_out_only_those_that_are_known_not_to_have_it()
     assert [(each.label, reason) for each, reason in plan.skipped] == [("q/same", "context")]
 
 
-def test_prefilling_may_be_demanded_beside_a_larger_context() -> None:
+def test_prefill_and_context_can_be_required_together() -> None:
     known = rivals(3, {"prefill": True, "contextSize": 4}, {"contextSize": 10}, {"prefill": True, "contextSize": 10})
     plan = asked(known, "m")
     plan.require_prefill()
@@ -143,7 +143,7 @@ def test_prefilling_may_be_demanded_beside_a_larger_context() -> None:
 
 
 @pytest.mark.parametrize(("fallback", "found"), [("s", None), ("l", "r/l")])
-def test_the_demand_for_context_holds_for_the_fallback_too(fallback: str, found: str | None) -> None:
+def test_a_required_context_applies_to_the_fallback(fallback: str, found: str | None) -> None:
     provider = {"s": "p", "l": "r"}[fallback]
     plan = asked(build(SIZES, PROVIDERS, fallback={"provider": provider, "model": fallback}), "same")
     every(plan)
@@ -156,7 +156,7 @@ def with_fallback() -> Catalog:
     return build(SIZES, PROVIDERS, fallback={"provider": "r", "model": "l"})
 
 
-def test_the_fallback_comes_once_and_not_after_it_was_a_candidate() -> None:
+def test_the_fallback_is_proposed_at_most_once() -> None:
     plan = asked(with_fallback(), "s")
     assert labels(every(plan)) == ["p/s"]
     found = plan.next_fallback(0.0)
@@ -174,7 +174,7 @@ def test_a_pinned_provider_has_no_fallback() -> None:
     assert plan.next_fallback(0.0) is None
 
 
-def test_a_fallback_that_may_not_be_asked_is_none() -> None:
+def test_an_unavailable_fallback_is_not_proposed() -> None:
     known = with_fallback()
     known.fallback[0].live.quota.cool_down(9.0)
     plan = asked(known, "s")
@@ -183,7 +183,7 @@ def test_a_fallback_that_may_not_be_asked_is_none() -> None:
     assert plan.cooldown_secs(1.0) == 8.0
 
 
-def test_the_criteria_are_not_for_the_fallback() -> None:
+def test_criteria_do_not_apply_to_the_fallback() -> None:
     known = with_fallback()
     known.fallback[0].live.statistics.record(False, 0.0)
     plan = asked(known, "s", criteria=Criteria(min_success_rate=0.5))
@@ -191,7 +191,7 @@ def test_the_criteria_are_not_for_the_fallback() -> None:
     assert plan.next_fallback(0.0) is known.fallback[0]
 
 
-def test_a_success_rate_that_nobody_reaches_is_a_404_that_says_so() -> None:
+def test_an_unreached_success_rate_is_a_404() -> None:
     known = rivals(2)
     for deployment in known.deployments:
         deployment.live.statistics.record(False, 0.0)
@@ -200,7 +200,7 @@ def test_a_success_rate_that_nobody_reaches_is_a_404_that_says_so() -> None:
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "min_success_rate")
 
 
-def test_how_long_to_wait_is_the_time_of_the_first_that_is_free_again() -> None:
+def test_cooldown_secs_is_the_first_end_of_a_cooldown() -> None:
     known = rivals(3)
     one, two, three = known.deployments
     one.live.quota.cool_down(20.0)
@@ -213,7 +213,7 @@ def test_how_long_to_wait_is_the_time_of_the_first_that_is_free_again() -> None:
     assert plan.cooldown_secs(5.0) == 55.0
 
 
-def test_who_was_asked_and_rests_now_counts_for_the_wait() -> None:
+def test_cooldowns_of_proposed_candidates_count() -> None:
     plan = asked(rivals(1), "m")
     deployment = plan.next(0.0)
     assert deployment is not None
@@ -246,7 +246,7 @@ def test_a_plan_explains_itself_without_addresses() -> None:
     assert "127.0.0.1" not in json.dumps(told)
 
 
-def test_of_many_candidates_some_are_explained() -> None:
+def test_the_number_of_explained_candidates_is_bounded() -> None:
     plan = asked(rivals(100), "auto")
     plan.next(0.0)
     assert len(json.dumps(plan.explain())) < 2000

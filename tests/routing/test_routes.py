@@ -58,13 +58,13 @@ def test_every_endpoint_is_found_with_its_provider_pinned(name: str) -> None:
     assert route.pinned is PLAIN.providers["up"]
 
 
-def test_the_forced_stream_is_asked_of_the_provider_at_its_plain_path() -> None:
+def test_the_forced_stream_uses_the_plain_path_upstream() -> None:
     assert ROUTES.find("POST", "/v1/chat/completions/stream", PLAIN).path == "chat/completions"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"])
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/api/v1/chat/completions", "/proxy/up/responses"])
-def test_another_method_is_a_405_that_says_which(method: str, path: str) -> None:
+def test_another_method_is_a_405_with_allow(method: str, path: str) -> None:
     with pytest.raises(ClientFault) as caught:
         ROUTES.find(method, path, PLAIN)
     assert (caught.value.status, caught.value.allow) == (405, "POST")
@@ -81,7 +81,7 @@ def test_another_method_is_a_405_that_says_which(method: str, path: str) -> None
         (("/v1", "/"), "/chat/completions"),
     ],
 )
-def test_the_base_path_is_a_matter_of_configuration(bases: tuple[str, str], path: str) -> None:
+def test_the_base_path_is_configurable(bases: tuple[str, str], path: str) -> None:
     assert Routes(bases).find("POST", path, PLAIN).path == "chat/completions"
 
 
@@ -100,7 +100,7 @@ def test_the_base_path_is_a_matter_of_configuration(bases: tuple[str, str], path
         "/proxyup/models",
     ],
 )
-def test_what_is_under_no_base_path_is_a_404(path: str) -> None:
+def test_a_path_under_no_base_path_is_a_404(path: str) -> None:
     for known in (PLAIN, DEFAULT):
         assert refusal("POST", path, known) == (404, "unknown_path")
 
@@ -121,19 +121,19 @@ def test_what_is_under_no_base_path_is_a_404(path: str) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("known", [PLAIN, DEFAULT])
-def test_models_are_our_own_affair_whoever_is_the_default(method: str, path: str, name: str, known: Catalog) -> None:
+def test_the_model_list_is_never_relayed(method: str, path: str, name: str, known: Catalog) -> None:
     route = ROUTES.find(method, f"/v1/{path}", known)
     assert (route.endpoint, route.path, route.pinned) == (MODELS, name, None)
 
 
-def test_models_take_no_other_method() -> None:
+def test_models_accept_no_other_method() -> None:
     for known in (PLAIN, DEFAULT):
         with pytest.raises(ClientFault) as caught:
             ROUTES.find("POST", "/v1/models", known)
         assert (caught.value.status, caught.value.allow) == (405, "GET, HEAD")
 
 
-def test_a_model_is_deleted_where_it_was_made() -> None:
+def test_deleting_a_model_is_relayed_to_the_default_provider() -> None:
     assert refusal("DELETE", "/v1/models/ft:gpt") == (404, "stateful_path")
     assert ROUTES.find("DELETE", "/v1/models/ft:gpt", DEFAULT).endpoint is OPAQUE
 
@@ -155,12 +155,12 @@ STATEFUL = [
 
 
 @pytest.mark.parametrize(("method", "path"), STATEFUL)
-def test_what_holds_state_is_relayed_to_the_default_provider_as_it_is(method: str, path: str) -> None:
+def test_stateful_paths_are_relayed_to_the_default_provider(method: str, path: str) -> None:
     assert ROUTES.find(method, f"/v1/{path}", DEFAULT) == Route(OPAQUE, path, DEFAULT.providers["up"])
 
 
 @pytest.mark.parametrize(("method", "path"), STATEFUL)
-def test_without_a_default_provider_it_is_a_404_that_says_so(method: str, path: str) -> None:
+def test_stateful_paths_without_a_default_provider_are_a_404(method: str, path: str) -> None:
     with pytest.raises(ClientFault, match="defaultProvider") as caught:
         ROUTES.find(method, f"/v1/{path}", PLAIN)
     assert caught.value.status == 404
@@ -175,13 +175,13 @@ def test_a_stored_completion_is_listed_at_the_default_provider() -> None:
     ["nothing", "filesystem", "Files", "chat", "chat/", "chat/nothing", "audio", "audio/nothing", "images", "model",
      "embeddings/abc", "completions/abc", "chat%2Fcompletions", "%66iles", "chat/completions%2Fabc"],
 )  # fmt: skip
-def test_what_openai_does_not_have_is_a_404_with_a_default_provider_too(path: str) -> None:
+def test_unknown_paths_are_a_404_with_a_default_provider_too(path: str) -> None:
     for known in (PLAIN, DEFAULT):
         assert refusal("GET", f"/v1/{path}", known) == (404, "unknown_path")
 
 
 @pytest.mark.parametrize("name", CLIENT_PATHS)
-def test_a_slash_behind_an_endpoint_does_not_lead_around_the_pipeline(name: str) -> None:
+def test_a_trailing_slash_does_not_bypass_checks(name: str) -> None:
     """A default provider may well answer it, with whatever model the body names."""
     for known in (PLAIN, DEFAULT, EVERYTHING):
         for start in ("/v1/", "/api/v1/", "/proxy/up/"):
@@ -189,7 +189,7 @@ def test_a_slash_behind_an_endpoint_does_not_lead_around_the_pipeline(name: str)
         assert ROUTES.find("POST", f"/v1/{name}/", known).endpoint in ENDPOINTS
 
 
-def test_a_slash_at_the_end_makes_no_difference() -> None:
+def test_a_trailing_slash_is_ignored() -> None:
     for method, path in (("GET", "models"), ("GET", "files"), ("GET", "responses/abc"), ("DELETE", "files/abc")):
         assert ROUTES.find(method, f"/v1/{path}/", DEFAULT) == ROUTES.find(method, f"/v1/{path}", DEFAULT)
     assert refusal("GET", "/v1/embeddings/") == (405, "method_not_allowed")
@@ -224,14 +224,14 @@ def message(path: str, method: str = "POST") -> str:
         ("/chat/completions", "The API is under /v1/"),
     ],
 )
-def test_a_path_that_leads_nowhere_is_refused_with_the_mistake_in_it(path: str, told: str) -> None:
+def test_the_error_for_an_unknown_path_names_the_mistake(path: str, told: str) -> None:
     assert told in message(path)
 
 
 @pytest.mark.parametrize(
     "path", ["images/variations", "responses/input_tokens", "responses/compact", "realtime/client_secrets"]
 )
-def test_an_endpoint_that_holds_no_state_is_told_as_not_supported(path: str) -> None:
+def test_a_stateless_unsupported_endpoint_is_not_supported(path: str) -> None:
     assert refusal("POST", f"/v1/{path}") == (404, "not_supported")
     assert "not support" in message(f"/v1/{path}")
     assert "state" not in message(f"/v1/{path}")
@@ -247,7 +247,7 @@ def test_an_accounts_administration_is_a_403(base: str, method: str, path: str) 
 
 
 @pytest.mark.parametrize("path", ["%6frganization/users", "Organization/users", "organization%2Fusers", "project%73"])
-def test_another_spelling_does_not_lead_there(path: str) -> None:
+def test_other_spellings_of_forbidden_paths_are_refused(path: str) -> None:
     for known in (PLAIN, DEFAULT):
         assert refusal("GET", f"/v1/{path}", known)[0] in (403, 404)
 
@@ -301,13 +301,13 @@ def test_passthrough_belongs_to_its_provider() -> None:
     assert refusal("GET", "/proxy/other/files", LISTED) == (404, "unknown_path")
 
 
-def test_a_slash_lists_everything_of_its_method() -> None:
+def test_a_slash_allows_all_paths_of_a_method() -> None:
     for path in ("files", "a/b/c", ""):
         assert ROUTES.find("GET", f"/proxy/up/{path}", EVERYTHING).endpoint is OPAQUE
     assert refusal("DELETE", "/proxy/up/files", EVERYTHING) == (404, "unknown_path")
 
 
-def test_an_endpoint_goes_before_passthrough() -> None:
+def test_an_endpoint_takes_precedence_over_passthrough() -> None:
     assert ROUTES.find("POST", "/proxy/up/chat/completions", EVERYTHING).endpoint in ENDPOINTS
     assert ROUTES.find("GET", "/proxy/up/chat/completions", EVERYTHING).endpoint is OPAQUE
 
@@ -345,14 +345,14 @@ def test_dot_segments_backslashes_double_slashes_and_their_escapes_are_a_400(pat
 
 
 @pytest.mark.parametrize("target", ["*", "", "http://127.0.0.1/v1/models", "example.com:443", "v1/models"])
-def test_only_origin_form_is_taken(target: str) -> None:
+def test_only_origin_form_is_accepted(target: str) -> None:
     assert refusal("GET", target) == (400, "bad_path")
 
 
 @pytest.mark.parametrize(
     "path", ["a.b", "a..b", "...", "a/...", "..a", "a..", ".well-known", "a%2eb", "%25", "a%20b", "a;b", "a:b@c"]
 )
-def test_dots_that_are_no_segments_are_fine(path: str) -> None:
+def test_dots_within_segments_are_allowed(path: str) -> None:
     check_path(f"/v1/{path}")
     check_path(f"/v1/{path}/c")
 
@@ -367,7 +367,7 @@ def normal(path: str) -> bool:
 
 @given(st.lists(st.sampled_from(["a", ".", "..", "/", "\\", ";", "%"]), max_size=12).map("".join), st.booleans())
 @settings(deadline=None)
-def test_no_path_that_passes_holds_anything_to_resolve_plain_or_escaped(text: str, escape: bool) -> None:
+def test_accepted_paths_have_nothing_to_resolve(text: str, escape: bool) -> None:
     path = "/" + (quote(text, safe="") if escape else text)
     try:
         check_path(path)

@@ -102,9 +102,7 @@ def test_the_table_has_a_row_for_every_kind_and_every_meaning() -> None:
         ({"message": "no"}, FailureKind.SERVER_ERROR),
     ],
 )
-def test_an_error_that_came_with_a_200_has_the_rule_of_what_it_says(
-    error: dict[str, object], kind: FailureKind
-) -> None:
+def test_an_error_within_a_200_has_the_rule_of_its_kind(error: dict[str, object], kind: FailureKind) -> None:
     assert kind_of_fault(provider_error.fault_of(provider_error.find({"error": error}))) is kind
 
 

@@ -29,7 +29,7 @@ def test_the_success_rate_is_the_part_that_ended_well(ends: list[bool], rate: fl
     assert statistics.counts(50.0) == (len(ends), ends.count(False))
 
 
-def test_what_is_older_than_the_window_is_forgotten() -> None:
+def test_counts_older_than_the_window_are_dropped() -> None:
     statistics = Statistics(WINDOW)
     statistics.record(False, 1000.0)
     statistics.record(True, 1000.0 + WINDOW / 2)
@@ -38,7 +38,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     assert statistics.success_rate(1000.0 + WINDOW * 1.5) is None
 
 
-def test_clients_that_left_a_silent_provider_are_counted_apart_and_forgotten_after_the_window() -> None:
+def test_abandoned_attempts_are_counted_separately() -> None:
     statistics = Statistics(WINDOW)
     for moment in (1000.0, 1000.0 + WINDOW / 2):
         statistics.record_abandoned(moment)
@@ -51,7 +51,7 @@ def test_clients_that_left_a_silent_provider_are_counted_apart_and_forgotten_aft
     assert statistics.slow(1e9) == 0
 
 
-def test_a_long_silence_forgets_everything() -> None:
+def test_a_long_idle_time_clears_the_statistics() -> None:
     statistics = Statistics(WINDOW)
     statistics.record(False, 1000.0)
     statistics.record_first_token(2.0, 1000.0)
@@ -72,7 +72,7 @@ def test_the_latency_begins_with_the_first_and_follows_the_newest() -> None:
     assert statistics.latency == pytest.approx(5.0 + 10.0 * NEWEST)
 
 
-def test_the_latency_is_forgotten_when_no_first_token_came_within_the_window() -> None:
+def test_the_latency_expires_with_the_window() -> None:
     statistics = Statistics(WINDOW)
     statistics.record_first_token(1.0, 1000.0)
     statistics.record(True, 1000.0 + WINDOW - SLOT)
@@ -95,7 +95,7 @@ def test_the_latency_is_forgotten_when_no_first_token_came_within_the_window() -
         pytest.param(WINDOW / 2, WINDOW / 2, (0, 0), id="and the rest in time"),
     ],
 )
-def test_another_window_keeps_the_age_of_what_was_counted(window: float, later: float, counts: tuple[int, int]) -> None:
+def test_resizing_keeps_the_age_of_counts(window: float, later: float, counts: tuple[int, int]) -> None:
     statistics = Statistics(WINDOW)
     statistics.record(False, 1000.0)
     statistics.record(True, 1200.0)
@@ -105,7 +105,7 @@ def test_another_window_keeps_the_age_of_what_was_counted(window: float, later: 
     assert statistics.counts(1201.0 + later) == counts
 
 
-def test_another_window_keeps_the_latency_while_it_is_young_enough() -> None:
+def test_resizing_keeps_a_recent_latency() -> None:
     statistics = Statistics(WINDOW)
     statistics.record_first_token(1.0, 1000.0)
     statistics.advance(1200.0)
@@ -140,9 +140,7 @@ def test_the_counts_are_those_of_the_last_window_give_or_take_one_slot(
 
 
 @given(tiers=STEPS, windows=st.lists(st.sampled_from([1.0, 60.0, WINDOW, 1e4]), min_size=1, max_size=4))
-def test_changing_windows_never_invents_or_loses_track_of_anything(
-    tiers: list[tuple[float, bool]], windows: list[float]
-) -> None:
+def test_resizing_never_adds_counts(tiers: list[tuple[float, bool]], windows: list[float]) -> None:
     statistics, now = Statistics(WINDOW), 5000.0
     for number, (passed, ok) in enumerate(tiers):
         now += passed

@@ -72,7 +72,7 @@ def test_smart_explores_those_without_statistics_as_if_they_were_the_best(count:
     assert near(unexplored / 4000, 0.8)  # 1 to 0.25
 
 
-def test_in_a_large_step_the_shares_are_the_same() -> None:
+def test_the_shares_are_exact_among_many() -> None:
     settings: list[dict[str, Any]] = [{"weight": 1 + number % 3} for number in range(LARGE)]
     known = rivals(LARGE, *settings, strategy="smart")
     for number, deployment in enumerate(known.deployments):
@@ -86,7 +86,7 @@ def test_in_a_large_step_the_shares_are_the_same() -> None:
     assert chi < 260
 
 
-def test_where_luck_fails_in_a_large_step_somebody_is_chosen_all_the_same() -> None:
+def test_if_no_sample_is_accepted_all_are_scanned() -> None:
     known = rivals(LARGE, strategy="smart")
     for deployment in known.deployments:
         history(deployment, bad=2, latency=1000.0)
@@ -94,13 +94,13 @@ def test_where_luck_fails_in_a_large_step_somebody_is_chosen_all_the_same() -> N
 
 
 @pytest.mark.parametrize("strategy", ["smart", "weighted_round_robin", "round_robin", "least_connections"])
-def test_weight_zero_is_for_when_nothing_else_is_left(strategy: str) -> None:
+def test_weight_zero_is_used_last(strategy: str) -> None:
     known = rivals(4, {"weight": 0}, {"weight": 0}, strategy=strategy)
     assert set(shares(known, 200)) == {"p2", "p3"}
     assert [each.provider.name in ("p0", "p1") for each in every(asked(known, "m"))] == [False, False, True, True]
 
 
-def test_who_failed_always_is_asked_now_and_then() -> None:
+def test_a_deployment_that_always_failed_keeps_a_small_share() -> None:
     known = rivals(2, strategy="smart")
     history(known.deployments[0], bad=2)
     assert 0 < shares(known, 4000)["p0"] < 4000 * LEAST_RATE * 2
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_choices() -> None:
 # In turn
 
 
-def test_round_robin_gives_everyone_the_same_and_passes_over_who_is_down() -> None:
+def test_round_robin_is_even_and_skips_open_breakers() -> None:
     known = rivals(3, strategy="round_robin")
     known.deployments[0].live.breaker.trip(0.0, "test")
     assert shares(known, 100) == {"p1": 50, "p2": 50}
@@ -140,7 +140,7 @@ def test_weighted_round_robin_is_exact_and_even() -> None:
     assert "p0" in {*names[:2]} & {*names[2:4]}
 
 
-def test_weighted_round_robin_of_many_is_as_even_as_can_be() -> None:
+def test_weighted_round_robin_is_even_among_many() -> None:
     known = rivals(LARGE, *[{"weight": 9}] * 100, *[{"weight": 1}] * 100, strategy="weighted_round_robin")
     found = shares(known, 1000)
     heavy = sum(found[f"p{number}"] for number in range(100))
@@ -191,7 +191,7 @@ def test_lowest_latency_takes_the_fastest_and_notices_changes(count: int) -> Non
 
 
 @pytest.mark.parametrize("count", [4, LARGE])
-def test_latencies_that_are_too_old_are_explored_anew(count: int) -> None:
+def test_expired_latencies_are_explored_again(count: int) -> None:
     known = rivals(count, strategy="lowest_latency")
     for deployment in known.deployments:
         history(deployment, latency=1.0)
@@ -245,7 +245,7 @@ def test_the_strategy_is_the_names_or_the_defaults(routing: dict[str, Any], name
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 @pytest.mark.parametrize("count", [1, 5, LARGE])
-def test_whatever_the_strategy_everyone_is_proposed_once_and_nobody_who_is_down(strategy: str, count: int) -> None:
+def test_each_strategy_proposes_every_available_deployment_once(strategy: str, count: int) -> None:
     known = rivals(count, strategy=strategy)
     down = {deployment for number, deployment in enumerate(known.deployments) if number % 3 == 1}
     for deployment in down:
@@ -256,7 +256,7 @@ def test_whatever_the_strategy_everyone_is_proposed_once_and_nobody_who_is_down(
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-def test_the_last_of_many_that_is_up_is_found(strategy: str) -> None:
+def test_the_only_available_one_of_many_is_found(strategy: str) -> None:
     known = rivals(LARGE, strategy=strategy)
     for deployment in known.deployments[:-1]:
         deployment.live.breaker.trip(0.0, "test")
