@@ -119,3 +119,19 @@ async def test_a_path_of_azure_that_leads_nowhere_is_refused(up: Upstream, metho
         client = await gw.client()
         assert (await client.fetch(method, path, body=b"{}" if method == "POST" else None)).status == status
     assert up.requests == []
+
+
+async def test_azures_client_reaches_the_v1_api(up: Upstream) -> None:
+    async with Gateway(one_provider(up, provider={"baseUrl": up.origin, "kind": "azure"})) as gw, sdk(gw) as client:
+        await client.chat.completions.create(model="m", messages=HI)
+    assert up.requests[0].target == "/openai/v1/chat/completions"
+
+
+@pytest.mark.parametrize("name", ["..", "m/../n", "m%2F..%2Fn"])
+async def test_a_name_leads_to_no_other_deployment(up: Upstream, name: str) -> None:
+    async with Gateway(azure(up, models=[])) as gw:
+        client = await gw.client()
+        body = b'{"model":"%b","messages":[]}' % name.encode()
+        answer = await client.fetch("POST", "/v1/chat/completions", body=body)
+    assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+    assert not [request for request in up.requests if request.method == "POST"]

@@ -12,8 +12,9 @@ https://learn.microsoft.com/azure/ai-services/openai/reference
 
 from __future__ import annotations
 
+import re
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from proxy.providers.base import ProviderKind
 
@@ -40,3 +41,13 @@ class Azure(ProviderKind):
         if model is not None and path in _BELOW_DEPLOYMENT:
             return f"/openai/deployments/{quote(model, safe='')}/{path}"
         return f"/openai/{path}"
+
+    def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
+        # The v1 API refuses the version that clients made for the other one always send:
+        # https://learn.microsoft.com/azure/ai-services/openai/api-version-lifecycle
+        return frozenset({"api-version"} if "/openai/v1/" in self.target(base, query, "models", None) else ())
+
+    def accepts_name(self, model: str) -> bool:
+        # It goes into the path. Some servers decode %2F, and then resolve dot segments: another deployment than the
+        # one that was checked. Twice, as they may decode it again.
+        return {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(unquote(model))))

@@ -12,12 +12,10 @@ from proxy.providers.refusal import Refusal
 class ProviderKind(ABC):
     """Stateless. One object serves all providers of the kind.
 
-    ``credential_header`` is the header of the credential, in lower case. ``dropped_parameters`` are query parameters
-    of clients, in lower case, that mean nothing to the provider.
+    ``credential_header`` is the header of the credential, in lower case.
     """
 
     credential_header: str
-    dropped_parameters: frozenset[str] = frozenset()
 
     @abstractmethod
     def credential_line(self, key: str) -> bytes:
@@ -30,6 +28,17 @@ class ProviderKind(ABC):
         ``base`` is the base URL's path without a slash at its end, ``query`` the base URL's query. ``model`` is the
         provider's name of the model, ``None`` where only the body names it.
         """
+
+    def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
+        """Names, in lower case, of clients' query parameters that the provider must not get.
+
+        ``base`` and ``query`` as in ``target``.
+        """
+        return frozenset()
+
+    def accepts_name(self, model: str) -> bool:
+        """Whether a client may choose this name of a model, which the configuration does not have."""
+        return True
 
     def read_refusal(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall_time: float

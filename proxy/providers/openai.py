@@ -13,10 +13,12 @@ class OpenAI(ProviderKind):
     """Paths are appended to the base URL; the body names the model."""
 
     credential_header = "authorization"
-    dropped_parameters = frozenset({"api-version"})  # of clients made for Azure
 
     def credential_line(self, key: str) -> bytes:
         return bearer(key)
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         return f"{base}/{path}"
+
+    def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
+        return frozenset({"api-version"})  # of clients made for Azure

@@ -6,6 +6,7 @@ Compiled once from the configuration. What differs between kinds of providers is
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_plus
 
 from yarl import URL
 
@@ -86,7 +87,7 @@ class Provider:
 class Site:
     """One base URL of a provider, with the request heads for it."""
 
-    __slots__ = ("_lines", "_path", "_query", "_query_names", "base_url", "provider")
+    __slots__ = ("_dropped", "_lines", "_path", "_query", "base_url", "provider")
 
     def __init__(self, provider: Provider, base_url: str, version: str) -> None:
         self.provider = provider
@@ -94,7 +95,9 @@ class Site:
         url = URL(base_url)
         self._path = url.raw_path.rstrip("/")
         self._query = url.raw_query_string
-        self._query_names = frozenset(map(_name, self._query.split("&"))) if self._query else frozenset()
+        self._dropped = provider.kind.dropped_parameters(self._path, self._query)
+        if self._query:
+            self._dropped |= frozenset(map(_name, self._query.split("&")))
         self._lines = _own_lines(url.host_port_subcomponent or "", version, provider.settings)
 
     def __repr__(self) -> str:
@@ -107,7 +110,7 @@ class Site:
         """
         kind, own = self.provider.kind, self._query
         if query:
-            query = _without(query, kind.dropped_parameters | self._query_names)
+            query = _without(query, self._dropped)
         target, query = kind.target(self._path, own, path, model), "&".join(filter(None, (own, query)))
         return f"{target}?{query}" if query else target
 
@@ -134,7 +137,7 @@ def _without(query: str, names: frozenset[str]) -> str:
 
 
 def _name(parameter: str) -> str:
-    return parameter.partition("=")[0].lower()
+    return unquote_plus(parameter.partition("=")[0]).lower()
 
 
 def _dialect(provider: str, name: str) -> Dialect | None:

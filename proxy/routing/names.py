@@ -197,8 +197,8 @@ class Names:
         return found
 
     def pass_through(self, provider: Provider, model: str) -> Tiers:
-        """``model`` at ``provider``, whether it exists there or not; ``()`` if the name is too long."""
-        if not 0 < len(model) <= LONGEST_UNLISTED:
+        """``model`` at ``provider``, whether it exists there or not; ``()`` if the name is too long, or not allowed."""
+        if not 0 < len(model) <= LONGEST_UNLISTED or not provider.kind.accepts_name(model):
             return ()
         found = self._unlisted.get((provider.name, model))
         if found is None:

@@ -103,7 +103,29 @@ def test_it_replaces_a_clients_parameter_of_the_same_name() -> None:
     )
 
 
+def test_however_its_name_is_percent_encoded() -> None:
+    assert target(f"{RESOURCE}?{VERSION}", "models", query="api%2Dversion=2020-01-01") == f"/openai/models?{VERSION}"
+
+
 def test_an_api_version_goes_to_azure_only() -> None:
     assert target("https://host.example/v1", "models", query="api-version=1&x=1&y") == "/v1/models?x=1&y"
     assert target("https://host.example/v1", "models", query="api-version=1") == "/v1/models"
-    assert target(f"{RESOURCE}/openai/v1", "models", query="api-version=1") == "/openai/v1/models?api-version=1"
+    assert target(f"{RESOURCE}/openai/deployments/mine", "embeddings", query="api-version=1") == (
+        "/openai/deployments/mine/embeddings?api-version=1"
+    )
+
+
+@pytest.mark.parametrize("base_url", [RESOURCE, f"{RESOURCE}/openai", f"{RESOURCE}/openai/v1"])
+def test_azures_v1_api_gets_no_version_of_a_client(base_url: str) -> None:
+    assert target(base_url, "models", query="api-version=2024-10-21&x=1") == "/openai/v1/models?x=1"
+
+
+@pytest.mark.parametrize("name", ["..", "a/../b", "a\\..\\b", "./a", "a%2F..%2Fb", "%252e%252e"])
+def test_a_name_with_dot_segments_is_not_accepted(name: str) -> None:
+    assert not kind_of("azure").accepts_name(name)
+    assert kind_of("openai").accepts_name(name)
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "a/b", "...", "a..b"])
+def test_any_other_name_is_accepted(name: str) -> None:
+    assert kind_of("azure").accepts_name(name)
