@@ -126,7 +126,9 @@ class Responder:
             (
                 provider_lines,
                 _own_lines(kind),
-                b"x-request-id: %b\r\n" % exchange.request_id.encode(),
+                b"x-request-id: ",  # parts of the join cost less than ``%``
+                exchange.request_id.encode(),
+                b"\r\n",
                 router_lines,
                 b"" if exchange.reservation is None else exchange.reservation.header_lines(),
                 self.decision,
