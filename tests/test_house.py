@@ -28,8 +28,6 @@ LONG_FILES = """
 """
 
 LARGE_CLASSES = """
-Breaker
-ConfigReader
 ServerTls
 """
 

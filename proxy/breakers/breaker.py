@@ -240,7 +240,8 @@ class Breaker:
             return
         known, first = self.missing_at.get(endpoint), self.policy.missing_cooldown
         cooldown = first if known is None else min(known.cooldown * 2, max(LONGEST_MISSING, first))
-        self._mark(endpoint, now, now, cooldown if first else inf)
+        cooldown = cooldown if first else inf
+        self._step("missing", now, endpoint, MissingModel(now + cooldown, cooldown))
 
     # -- from outside -----------------------------------------------------------------------------
 
@@ -267,9 +268,11 @@ class Breaker:
         A missing model works the same way; a ``missing_cooldown`` of 0 is unknown or infinite.
         """
         match event:
-            case "open" if not self.forced_open and self._is_newer(since) and now < since + self.policy.cooldown:
-                self.reason = why
-                self._step("opened_elsewhere", now, since=since)
+            case "open" if not self.forced_open and now < since + self.policy.cooldown:
+                # A missing model says nothing about the other endpoints, so it is not a newer change.
+                if self.last is None or self.state == "unavailable" or self.since <= since:
+                    self.reason = why
+                    self._step("opened_elsewhere", now, since=since)
             case "held" if not self.forced_open:
                 self.reason = why
                 self._step("trip", now, since=since)
@@ -277,23 +280,15 @@ class Breaker:
                 cooldown = missing_cooldown or self.policy.missing_cooldown or inf
                 known = self.missing_at.get(endpoint)
                 if since + cooldown > (now if known is None else max(now, known.until)):
-                    self._mark(endpoint, now, since, cooldown, remote=True)
+                    self._step("missing", now, endpoint, MissingModel(since + cooldown, cooldown), since=since)
             case "closed":
                 self._step("reset", now, since=since)
-
-    def _is_newer(self, since: float) -> bool:
-        """Whether ``since`` is later than the last change here; a missing model says nothing about other endpoints."""
-        return self.last is None or self.state == "unavailable" or self.since <= since
 
     # -- the table at work ------------------------------------------------------------------------
 
     def _is_missing(self, endpoint: str, now: float) -> bool:
         found = self.missing_at.get(endpoint)
         return found is not None and now < found.until
-
-    def _mark(self, endpoint: str, now: float, since: float, cooldown: float, *, remote: bool = False) -> None:
-        marks = {**self.missing_at, endpoint: MissingModel(since + cooldown, cooldown)}
-        self._step("missing", now, endpoint, marks, since=since if remote else None)
 
     def _probe_succeeded(self, now: float) -> None:
         if self.successes + 1 < self.policy.success_threshold:
@@ -313,22 +308,23 @@ class Breaker:
         event: Event,
         now: float,
         endpoint: str = "",
-        marks: Mapping[str, MissingModel] = _NONE_MISSING,
+        mark: MissingModel | None = None,
         *,
         since: float | None = None,
     ) -> None:
         """Apply the table's transition and action, and report the change.
 
-        ``since``: when it happened at another replica; ``None``: here and now. ``marks`` is for ``mark_missing``.
+        ``since``: when it happened at another replica; ``None``: here and now. ``mark`` is for ``mark_missing``.
         """
         old, missing_at = self.state, self.missing_at
         self.state, action = TABLE[old, event]
         if action == "mark_missing":
-            self.missing_at = marks
+            assert mark is not None
+            self.missing_at = {**missing_at, endpoint: mark}
         elif action == "unmark_missing":
-            self.missing_at = {each: mark for each, mark in missing_at.items() if each != endpoint}
+            self.missing_at = {each: found for each, found in missing_at.items() if each != endpoint}
         else:
-            self._act(action)
+            _perform(self, action)
         if self.state != old or action in ("force_open", "adopt_cooldown"):
             self.since = now if since is None else since
         if self.state == old and self.missing_at == missing_at and event not in ("trip", "reset"):
@@ -337,34 +333,37 @@ class Breaker:
         if self.on_change is not None:
             self.on_change(self, old, now)
 
-    def _act(self, action: Action) -> None:
-        match action:
-            case "clear_counts":
-                self.failures = self.successes = 0
-            case "count_failure":
-                self.failures += 1
-            case "count_success":
-                self.failures = 0
-                self.successes += 1
-            case "start_cooldown":
-                self.failures += 1
-                self._stop_probing()
-            case "adopt_cooldown":
-                self._stop_probing()
-            case "start_probing":
-                self._earliest = self._latest + 1
-            case "force_open":
-                self.forced_open = True
-                self._stop_probing()
-            case "clear_missing":
-                self.missing_at = _NONE_MISSING
-            case "clear_all":
-                self.failures = 0
-                self.reason = ""
-                self.forced_open = False
-                self.missing_at = _NONE_MISSING
-                self._stop_probing()
 
-    def _stop_probing(self) -> None:
-        self.successes = 0
-        self.active_probe = Permit.REFUSED
+def _perform(breaker: Breaker, action: Action) -> None:
+    """Perform an action of the table that needs no argument."""
+    match action:
+        case "clear_counts":
+            breaker.failures = breaker.successes = 0
+        case "count_failure":
+            breaker.failures += 1
+        case "count_success":
+            breaker.failures = 0
+            breaker.successes += 1
+        case "start_cooldown":
+            breaker.failures += 1
+            _stop_probing(breaker)
+        case "adopt_cooldown":
+            _stop_probing(breaker)
+        case "start_probing":
+            breaker._earliest = breaker._latest + 1
+        case "force_open":
+            breaker.forced_open = True
+            _stop_probing(breaker)
+        case "clear_missing":
+            breaker.missing_at = _NONE_MISSING
+        case "clear_all":
+            breaker.failures = 0
+            breaker.reason = ""
+            breaker.forced_open = False
+            breaker.missing_at = _NONE_MISSING
+            _stop_probing(breaker)
+
+
+def _stop_probing(breaker: Breaker) -> None:
+    breaker.successes = 0
+    breaker.active_probe = Permit.REFUSED

@@ -109,14 +109,11 @@ class ConfigReader:
         struct = expected.cls(**whole)
         fields = self._fields[expected.cls]
         for complaint in sections.complaints(struct, path):
-            told = (made.get(fields[key].name) is BROKEN or self._told(join(path, key)) for key in complaint.reads)
-            if not any(told):
+            broken = any(made.get(fields[key].name) is BROKEN for key in complaint.reads)
+            places = [join(path, key) for key in complaint.reads]
+            if not broken and not any(place in mistake for place in places for mistake in self._mistakes):
                 self.refuse(join(path, complaint.key) if complaint.key else path, complaint.text)
         return struct
-
-    def _told(self, path: str) -> bool:
-        """Whether a mistake was reported at or below ``path``."""
-        return any(path in mistake for mistake in self._mistakes)
 
     def _unknown(self, key: Any, fields: Mapping[str, object], path: str) -> None:
         text = str(key)
@@ -249,7 +246,9 @@ class ConfigReader:
                 if isinstance(value, bool):
                     return value
                 return self.refuse(path, f"expected true or false, got {repr_ or shown(value)}")
-        return self._number(expected, value, path, repr_)
+        if complaint := _not_the_number(expected, value):
+            return self.refuse(path, f"{complaint}, got {repr_ or shown(value)}")
+        return int(value) if isinstance(expected, inspect.IntType) else float(value)
 
     def _text(self, expected: inspect.StrType, value: Any, path: str) -> Any:
         if not isinstance(value, str):
@@ -261,24 +260,19 @@ class ConfigReader:
             return self.refuse(path, f"must not be longer than {expected.max_length} characters")
         return value
 
-    def _number(self, expected: _Number, value: Any, path: str, repr_: str | None) -> Any:
-        complaint = self._not_the_number(expected, value)
-        if complaint:
-            return self.refuse(path, f"{complaint}, got {repr_ or shown(value)}")
-        return int(value) if isinstance(expected, inspect.IntType) else float(value)
 
-    def _not_the_number(self, expected: _Number, value: Any) -> str:
-        whole = isinstance(expected, inspect.IntType)
-        if not _is_number(value, whole):
-            return f"expected a {'whole ' * whole}number"
-        low, above, high = expected.ge, expected.gt, expected.le
-        if low is not None and value < low:
-            return f"must be at least {low}"
-        if above is not None and value <= above:
-            return f"must be more than {above}"
-        if high is not None and value > high:
-            return f"must be at most {high}"
-        return ""
+def _not_the_number(expected: _Number, value: Any) -> str:
+    whole = isinstance(expected, inspect.IntType)
+    if not _is_number(value, whole):
+        return f"expected a {'whole ' * whole}number"
+    low, above, high = expected.ge, expected.gt, expected.le
+    if low is not None and value < low:
+        return f"must be at least {low}"
+    if above is not None and value <= above:
+        return f"must be more than {above}"
+    if high is not None and value > high:
+        return f"must be at most {high}"
+    return ""
 
 
 def _is_number(value: Any, whole: bool) -> bool:
