@@ -86,7 +86,7 @@ MODELS: tuple[DemoModel, ...] = (
     ),
     _good("demo-embedding", "vectors that depend on the text alone", "embedding"),
     _good("demo-moderation", "flags what speaks of violence", "moderation"),
-    _good("demo-image", "an image of one colour", "image"),
+    _good("demo-image", "an image of one color", "image"),
     _good("demo-speech", "a hum as long as the text", "audio"),
     _good("demo-transcribe", "tells the size of the file that it got", "audio"),
     _broken("demo-429", faults.rate_limited, "429 with Retry-After: 2; demo-429-N: N seconds", 2.0),

@@ -1,7 +1,7 @@
-"""The API keys of one provider: they take turns, and one that was refused or rate-limited rests.
+"""API keys of one provider: used in turn, with a cooldown for keys that were refused or rate-limited.
 
-A refused key rests only while another one takes over: with none left, requests are the only way to learn that it
-works again, and the deployment's breaker says how many are spent on that.
+A refused key gets a cooldown only while another key works. With none left, requests are the only way to learn that it
+works again, and the deployment's breaker limits their number.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ def bearer(key: str) -> bytes:
 
 
 class Key:
-    """One credential. ``line`` is its whole header line, ``b""`` where none is sent; ``number`` its place in the
-    configuration, from 0. It rests while ``cooldown_until`` (monotonic seconds) lies ahead; ``limited``: because it was
-    used too much, and not because it was refused."""
+    """One credential.
+
+    ``line``: its header line, ``b""`` to send none. ``number``: its place in the configuration, from 0.
+    It is not used before ``cooldown_until`` (monotonic seconds). ``limited``: the cooldown is for a rate limit, not
+    for a refusal.
+    """
 
     __slots__ = ("cooldown_until", "limited", "line", "number")
 
@@ -27,12 +30,12 @@ class Key:
         self.cooldown_until = 0.0
         self.limited = False
 
-    def __repr__(self) -> str:  # never the line: it is a secret
+    def __repr__(self) -> str:  # without the line, which is secret
         return f"<Key {self.number}>"
 
 
 class KeyRing:
-    """The keys in turn; of a provider without keys one ``Key`` that sends nothing, so that nobody need ask.
+    """The keys in turn. A provider without keys gets a null ``Key``, so callers need no special case.
 
     Keys that were in the ring ``before`` keep their cooldowns.
     """
@@ -51,13 +54,13 @@ class KeyRing:
         self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
         if all(key.cooldown_until and not key.limited for key in self._keys):
-            self.reset()  # all were refused, and those that took over are gone
+            self.reset()  # all were refused, and the other keys were removed
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def take(self, now: float) -> Key | None:
-        """The next key in turn that does not rest; ``None`` if all do."""
+        """The next key without a cooldown; ``None`` if there is none."""
         only = self._only
         if only is not None:  # the usual case
             return only if only.cooldown_until <= now else None
@@ -70,40 +73,43 @@ class KeyRing:
         return None
 
     def cool_down(self, key: Key, until: float, *, limited: bool = False) -> None:
-        """No request uses ``key`` before ``until``; an earlier moment than it rests to already changes nothing."""
+        """Do not use ``key`` before ``until``. Never shortens a cooldown."""
         if until > key.cooldown_until:
             key.cooldown_until = until
             key.limited = limited
 
     def refused(self, key: Key, until: float, now: float, *, limited: bool = False) -> bool:
-        """Rest ``key`` if another one can take over now; whether it does."""
+        """Start a cooldown of ``key`` if another key is available now; whether there is one."""
         if not any(other.cooldown_until <= now for other in self._keys if other is not key):
             return False
         self.cool_down(key, until, limited=limited)
         return True
 
     def reset(self) -> None:
-        """No key rests any more."""
+        """End all cooldowns."""
         for key in self._keys:
             key.cooldown_until = 0.0
             key.limited = False
 
     def cooling(self, now: float) -> int:
-        """How many keys rest."""
+        """Number of keys in a cooldown."""
         return sum(key.cooldown_until > now for key in self._keys)
 
     @property
     def limited(self) -> bool:
-        """Of keys that all rest: whether time alone gives one back that works."""
+        """Whether a cooldown is for a rate limit, so that a key will work again by itself."""
         return any(key.limited for key in self._keys)
 
     def free_at(self) -> float:
-        """The moment from which on ``take`` gives a key; it may be past."""
+        """When ``take`` returns a key; may be in the past."""
         return min(key.cooldown_until for key in self._keys)
 
 
 def _kept(key: Key, before: Key | None) -> Key:
-    """``key`` with the cooldown that it had; the same object where its place is the same: attempts may run with it."""
+    """``key`` with its previous cooldown.
+
+    The same object if its place is unchanged, since running attempts refer to it.
+    """
     if before is None:
         return key
     if before.number == key.number:

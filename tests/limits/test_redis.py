@@ -11,9 +11,9 @@ from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
-from tests.limits import neighbour
+from tests.limits import neighbor
 from tests.limits.contract import Advance, Contract
-from tests.limits.neighbour import HALF, ONCE, SLOT
+from tests.limits.neighbor import HALF, ONCE, SLOT
 from tests.support import Blackhole, Close, Upstream, until, within
 from tests.support.patience import PATIENCE
 from tests.support.services import OwnRedis, redis_prefix, redis_url
@@ -112,8 +112,8 @@ async def taken_under_way(store: RedisStore, costs: Sequence[Cost], lease: int =
 
 
 async def test_two_processes_are_granted_together_exactly_what_is_there(prefix: str) -> None:
-    neighbours = [await neighbour.start(redis_url(), prefix, "hammer", "1000") for _ in range(2)]
-    answers = [await within(each.communicate(), "a neighbour") for each in neighbours]
+    neighbors = [await neighbor.start(redis_url(), prefix, "hammer", "1000") for _ in range(2)]
+    answers = [await within(each.communicate(), "a neighbor") for each in neighbors]
     granted = [int(output) for output, _ in answers]
     assert sum(granted) == 500
     async with opened(redis_url(), prefix) as store:
@@ -252,10 +252,10 @@ async def test_a_waiting_take_fails_when_the_store_closes(own: OwnRedis, monkeyp
 
 
 async def test_a_lease_lives_on_while_its_process_does_and_ends_after_it_was_killed(prefix: str) -> None:
-    async with opened(redis_url(), prefix, lease_secs=neighbour.LEASE) as store:
-        holder = await neighbour.start(redis_url(), prefix, "hold")
+    async with opened(redis_url(), prefix, lease_secs=neighbor.LEASE) as store:
+        holder = await neighbor.start(redis_url(), prefix, "hold")
         assert holder.stdout is not None
-        assert await within(holder.stdout.readline(), "a neighbour") == b"held\n"
+        assert await within(holder.stdout.readline(), "a neighbor") == b"held\n"
         async with redis.Redis.from_url(redis_url()) as client:
             expiries = {await expiry(client, prefix)}
             while len(expiries) < 6:  # it was renewed beyond its first life

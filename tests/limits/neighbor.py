@@ -1,4 +1,4 @@
-"""Another process that uses the same Redis: ``python -m tests.limits.neighbour URL PREFIX hammer TAKES``, or ``hold``."""
+"""Another process that uses the same Redis: ``python -m tests.limits.neighbor URL PREFIX hammer TAKES``, or ``hold``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLOT = Cost(Limit("model", "concurrent", "model:concurrent", 1.0, 0.0), "gpt")
 
 
 async def start(url: str, prefix: str, *args: str) -> Process:
-    command = [sys.executable, "-m", "tests.limits.neighbour", url, prefix, *args]
+    command = [sys.executable, "-m", "tests.limits.neighbor", url, prefix, *args]
     environ = {"PATH": os.environ["PATH"]}
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environ, stdin=DEVNULL, stdout=PIPE)
 
