@@ -617,6 +617,45 @@ async def test_a_response_hook_that_fails_is_a_500_that_tells_nothing(install: I
         assert gw.app.metrics.in_flight == 0
 
 
+@pytest.mark.parametrize(
+    ("raises_in", "ending"),
+    [
+        ({"end"}, "whole"),
+        ({"break_off"}, "cut"),
+        ({"end", "break_off"}, "whole"),
+        ({"write", "break_off"}, "whole"),
+        ({"begin", "send"}, "late"),
+    ],
+)
+@pytest.mark.parametrize("recovery", ["fail", "continue"])
+async def test_an_outlet_that_raises_at_the_end_of_a_stream_does_not_keep_the_client_waiting(
+    install: Install, raises_in: set[str], ending: str, recovery: str
+) -> None:
+    def raising(name: str) -> Any:
+        def method(self: OutletWrapper, *args: Any, **options: Any) -> Any:
+            if name in raises_in:
+                raise KeyError("my secret")
+            return getattr(OutletWrapper, name)(self, *args, **options)
+
+        return method
+
+    names = ("send", "begin", "write", "end", "break_off")
+    wrapper = type("Raising", (OutletWrapper,), {name: raising(name) for name in names})
+    hook = OnResponse(lambda exchange, outlet: wrapper(outlet))
+    config = {"routing": {"maxRetries": 0, "streamRecovery": recovery}, "server": {"port": 0, "pingAfter": 0.05}}
+    async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook), **config)) as gw:
+        client = await gw.client()
+        steps = [Headers(headers=SSE_HEADERS), *map(Chunk, EVENTS[:2]), *map(Chunk, EVENTS[2:])]
+        up.queue([Stall()] if ending == "late" else [*steps[:3], Close()] if ending == "cut" else [*steps, LastChunk()])
+        await client.request("POST", CHAT, json=STREAM, headers=[("Connection", "close")])
+        await client.eof()
+        line = await gw.settled()
+        assert line["outcome"] in ("broken", "error")
+        assert "KeyError" in "".join(gw.log_lines)
+        assert "secret" not in "".join(gw.log_lines)
+        assert gw.app.metrics.in_flight == 0
+
+
 # -- an answer of a hook that streams ------------------------------------------------------------------------------
 
 

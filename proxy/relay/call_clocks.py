@@ -66,7 +66,10 @@ class WatchedCall:
         outcome, pump, attempt_context = call.outcome, call.pump, call.upstream_request.attempt_context
         if call.draining or call.request.gone or outcome is None or outcome.done():
             return  # once it is done, another attempt's answer may have ended in this turn of the loop
-        if pump is not None:
-            pump.ping()
-        elif attempt_context.pings and call.headed_at is None:
-            attempt_context.ping()
+        try:
+            if pump is not None:
+                pump.ping()
+            elif attempt_context.pings and call.headed_at is None:
+                attempt_context.ping()
+        except Exception as defect:  # of a hook: it ends its own call, and no other one's clocks
+            call.interrupt(defect)

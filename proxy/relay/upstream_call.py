@@ -268,6 +268,8 @@ class UpstreamCall:
                 pump.end()
             except GatewayError as fault:
                 self.broken(fault)
+            except Exception as defect:  # of a hook: nothing else would end the request
+                self.settle(defect)
         if connection.paused:
             connection.resume_reading()
         self.context.pool.release(connection)
@@ -277,7 +279,10 @@ class UpstreamCall:
         if pump is not None:
             pump.stop()
             if pump.committed and not self.draining:
-                pump.broken(fault)
+                try:
+                    pump.broken(fault)
+                except Exception as defect:  # of a hook
+                    self.settle(defect)
                 return
         if not self._repeat(fault):
             self.settle(fault)
