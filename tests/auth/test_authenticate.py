@@ -1,4 +1,4 @@
-"""Who asks, where nobody has to prove it. With credentials the middleware is tested as a client meets it."""
+"""Clients without authentication. Credentials are tested through the gateway."""
 
 from __future__ import annotations
 

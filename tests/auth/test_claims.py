@@ -1,4 +1,4 @@
-"""What a verified token says, and what is refused because it says nothing clear."""
+"""Claims of verified tokens, and refusals of invalid ones."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_token_with_an_audience_needs_a_configured_audience() -> None:
     assert good_until({**GOOD, "aud": []}, ANY, NOW)
 
 
-# -- who, and to what ------------------------------------------------------------------------------------
+# -- client and access -----------------------------------------------------------------------------------
 
 
 def test_a_subject_alone_reaches_all_models_and_no_passthrough() -> None:

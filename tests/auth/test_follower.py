@@ -20,7 +20,7 @@ from tests.support.patience import until
 
 
 class Replica:
-    """What a gateway process has of it: a store, a cache and who keeps it up."""
+    """One gateway process: a store, a cache and a follower."""
 
     def __init__(self, url: str) -> None:
         self.told: list[str] = []

@@ -1,4 +1,4 @@
-"""A key set over a real socket: who waits, how often it is asked, and what stays when it is gone."""
+"""A key set over a real socket: waiting, fetch intervals and outages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ES, RS = "ES256", "RS256"
 
 
 class Keys:
-    """A ``Jwks`` at a server, a clock in the test's hands, and what it told."""
+    """A ``Jwks`` with a server, a controlled clock, and its log messages."""
 
     def __init__(self, server: KeyServer, refresh_secs: float = 300.0) -> None:
         self.clock = FakeClock()

@@ -47,7 +47,7 @@ def client_of(token: str, made: Verifier | None = None) -> Client:
 
 
 def refusal(token: str, made: Verifier | None = None) -> str:
-    """The detail for the log; what the client is told is the same for all."""
+    """The detail for the log; the client's message is always the same."""
     made = made or verifier()
     with pytest.raises(Unauthorized) as caught:
         client_of(token, made)

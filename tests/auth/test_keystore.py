@@ -43,7 +43,7 @@ WISH: dict[str, Any] = {
 
 
 class CountedTable(KeyTable):
-    """Tells how often it was asked for hashes."""
+    """Counts lookups."""
 
     queries = 0
 
@@ -341,7 +341,7 @@ async def imported(keys: OwnStore, url: str, count: int, created_at: str = "crea
 
 
 async def tell(url: str, statement: str) -> None:
-    """As somebody else, beside the gateway."""
+    """As another process."""
     engine = drivers.open_single(address(url), 5.0)
     async with engine.begin() as connection:
         await connection.execute(text(statement))

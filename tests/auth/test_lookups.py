@@ -1,4 +1,4 @@
-"""Many who ask at the same time, and one query at a time."""
+"""Concurrent lookups, with one query at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.patience import until, within
 
 
 class Table:
-    """Answers when the test says so; ``asked`` are its queries."""
+    """Answers when the test releases it; ``asked`` are its queries."""
 
     def __init__(self, *keys: ApiKey) -> None:
         self.keys = {key.hash: key for key in keys}

@@ -71,6 +71,6 @@ def part(content: Any) -> str:
 
 
 def by_hand(header: Any, claims: Any, secret: bytes = SECRET.encode()) -> str:
-    """Signed with HS256, whatever the header says and however it is written."""
+    """Signed with HS256, independent of the header."""
     head = f"{part(header)}.{part(claims)}"
     return f"{head}.{part(hmac.new(secret, head.encode(), hashlib.sha256).digest())}"

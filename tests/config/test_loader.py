@@ -375,7 +375,7 @@ def test_variables_are_not_put_into_keys_and_values_are_not_parsed_again(files: 
     assert len(mistakes(files("providers: {'${V}': {baseUrl: http://a}}"), {"V": "a"})) == 1
 
 
-# -- who is left out ----------------------------------------------------------------------------------
+# -- providers that are left out ----------------------------------------------------------------------
 
 
 def test_no_key_means_none_is_sent_and_an_empty_one_leaves_the_provider_out(files: Files) -> None:
@@ -469,7 +469,7 @@ def test_strategies_are_for_models_that_there_are(files: Files) -> None:
     good = PROVIDERS + "modelsFile: models.yaml\nrouting: {strategies: {auto: smart, two: round_robin}}\n"
     strategies = loaded(files(good, "models: [{name: two, provider: b}]")).config.routing.strategies
     assert strategies == {"auto": "smart", "two": "round_robin"}
-    # A model with mistakes is a model; one that nobody listed is none.
+    # A model with mistakes exists; one that is not listed does not.
     told = mistakes(files(head + "routing: {strategies: {one: smart, two: smart, onee: smart, auto: best}}", models))
     assert [line for line in told if "strategies" in line] == [
         'config.yaml: routing.strategies.auto: expected one of "least_connections", "lowest_cost", "lowest_latency", '

@@ -78,7 +78,7 @@ def test_a_keys_own_limits_may_be_a_part_of_them(path: Path) -> None:
     assert mistakes(path, {"auth": {"mode": "keys", "keys": [key(limits={"burstSize": 5})]}}) == []
 
 
-# -- who may ask --------------------------------------------------------------------------------------
+# -- authentication -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["jwt", "any"])
@@ -181,7 +181,7 @@ def test_settings_without_effect_are_reported(path: Path) -> None:
     assert notices(path, {"auth": auth | {"mode": "any", "jwt": URL}}) == []
 
 
-# -- who may govern, and where things are -------------------------------------------------------------
+# -- administration and storage -----------------------------------------------------------------------
 
 
 def test_a_short_token_is_refused_and_an_empty_one_reported(path: Path) -> None:

@@ -16,7 +16,7 @@ CONFIG = f"modelsFile: '{URL}'\nproviders: {{a: {{baseUrl: http://a}}, b: {{base
 
 
 class Site:
-    """Stands in for the network: what the URL says, ``None`` while it is down."""
+    """Replaces the network: content of the URL, ``None`` while it is down."""
 
     def __init__(self, says: str | None) -> None:
         self.says = says

@@ -1,4 +1,4 @@
-"""Environment variables as settings: which win over the file, which the file overrides, and what is told of them."""
+"""Environment variables as settings: precedence with the file, and the report."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ A = Path("a")
 
 
 def look(*stamps: int | None, read: int | None = 1) -> list[bool]:
-    """What a watch says at each look when a file read with stamp ``read`` has these stamps."""
+    """Results of a watch for a file read with stamp ``read`` that then has these stamps."""
 
     def made(number: int | None) -> Stamp | None:
         return None if number is None else (0, 0, 0, number)

@@ -26,7 +26,7 @@ from proxy.routing.routes import Route
 from proxy.server.reply import Reply
 from tests.support import Answer, completion
 from tests.support.answers import compact
-from tests.support.catalogs import asked
+from tests.support.catalogs import plan_for
 from tests.support.client import Head
 from tests.support.clock import FakeClock
 
@@ -104,7 +104,7 @@ class Rig:
             self.dispatcher,
             responder,
             exchange,
-            plan or asked(self.catalog, *names, endpoint=path, now=self.clock.now(), chance=random.Random(7)),
+            plan or plan_for(self.catalog, *names, endpoint=path, now=self.clock.now(), chance=random.Random(7)),
             routing,
             cast(Any, None),
             exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER,

@@ -90,6 +90,6 @@ class Replica:
         self.shared.refresh()
 
     def rest(self, key: str) -> float | None:
-        """Seconds until it may be asked again; ``None``: never by itself."""
+        """Seconds until it admits requests again; ``None``: only after a reset."""
         at = self[key].retry_at
         return None if at is None else at - self.now

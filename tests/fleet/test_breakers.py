@@ -256,7 +256,7 @@ async def test_after_a_reload_a_model_that_was_missing_may_be_tried_again(corner
         assert c["one"].admits(CHAT, c.now)
 
 
-# --- who comes late ---------------------------------------------------------------------------------
+# --- late replicas ----------------------------------------------------------------------------------
 
 
 async def test_a_new_process_applies_the_stored_state_before_it_serves(corner: Corner) -> None:

@@ -162,7 +162,7 @@ class Exact:
         for cost in slots:
             self.holders[bucket(cost)].discard(lease)
 
-    # -- what is told -----------------------------------------------------------------------------
+    # -- verdicts ---------------------------------------------------------------------------------
 
     @staticmethod
     def refill(cost: Cost) -> float:

@@ -218,7 +218,7 @@ async def test_a_store_that_is_closed_while_it_is_down_probes_no_more() -> None:
         assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
-# -- who is told of what became of a take -------------------------------------------------------
+# -- where takes are settled --------------------------------------------------------------------
 
 
 async def test_what_was_taken_locally_is_settled_locally() -> None:
@@ -239,7 +239,7 @@ async def test_what_was_taken_from_redis_is_settled_there_once_it_is_back() -> N
         here.store.settle([Cost(TOKENS, "gpt", 400.0)], [SLOT], 7)
         assert await level(here.local, TOKENS, "gpt") == 1000.0
         await here.regain()
-        # Redis has lost what was taken, and is told of what came on top of it.
+        # Redis has lost the take, and gets only its correction.
         assert await level(here.remote, TOKENS, "gpt") == pytest.approx(600.0, abs=0.01)
         assert await free(here.remote)
 
@@ -390,7 +390,7 @@ async def test_a_take_that_is_given_up_takes_nothing_from_either_store() -> None
 
 
 class TestContract(Contract):
-    """A store that is up is asked as if nothing stood before it."""
+    """A store that is up behaves as if it were used directly."""
 
     @pytest.fixture
     def moment(self) -> list[float]:

@@ -10,7 +10,7 @@ LONGEST = 60.0  # a generation lives for twice as long
 
 
 class Stage:
-    """Two generations as a store uses them: it puts ``full_at`` at a moment, and asks for it."""
+    """Generations as a store uses them: writes and reads ``full_at`` at given times."""
 
     def __init__(self, most: int = 1000) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""What `sluice check` says of limits."""
+"""Limits in the output of `sluice check`."""
 
 from __future__ import annotations
 

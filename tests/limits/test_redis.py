@@ -143,7 +143,7 @@ async def test_more_than_one_call_carries_are_answered_all(own: OwnRedis) -> Non
         assert {verdict.limit for verdict in verdicts if not verdict.admitted} == {HALF.limit}
 
 
-# -- what stands in Redis -----------------------------------------------------------------------
+# -- keys and values in Redis -------------------------------------------------------------------
 
 
 async def test_all_keys_share_a_hash_tag_and_go_when_they_say_nothing_any_more(own: OwnRedis) -> None:

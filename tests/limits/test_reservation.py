@@ -1,4 +1,4 @@
-"""An exchange's reservation: with a store that answers at once, and with one that has to be waited for, it says the same."""
+"""Reservations, with a store that answers at once and with one that waits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANN = Client("key:ann")
 
 
 class Waiting:
-    """A store that is asked over a network."""
+    """A store that waits, as over a network."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

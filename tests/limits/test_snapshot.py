@@ -1,4 +1,4 @@
-"""What clients and deployments ask a store for is made ready once; and a store that is no quicker is asked the same."""
+"""Prepared costs of clients and deployments, with and without a prepared store."""
 
 from __future__ import annotations
 

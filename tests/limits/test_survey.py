@@ -1,4 +1,4 @@
-"""Buckets in Redis as an operator sees them agree with what the store itself says of them."""
+"""A survey of buckets in Redis agrees with the store."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def attempt_of(began: float, ended: float | None, failure: str = "") -> Attempt:
 
 
 def refused(code: str, status: int) -> Exchange:
-    """An exchange that ended before a provider was asked."""
+    """An exchange that ended before any attempt."""
     return settled(
         provider="",
         request_model="",

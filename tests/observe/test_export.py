@@ -23,7 +23,7 @@ from tests.support.patience import until
 
 
 class Scripted(SpanExporter):
-    """Fails, raises or waits as it is told."""
+    """Fails, raises or waits, as configured."""
 
     def __init__(self) -> None:
         self.result: SpanExportResult | Exception = SpanExportResult.SUCCESS

@@ -11,7 +11,7 @@ from tests.support import until
 
 
 class Timers:
-    """Calls are due when the test says so, as late as it likes."""
+    """Runs calls when the test advances it, with any lag."""
 
     def __init__(self) -> None:
         self.moment = 100.0

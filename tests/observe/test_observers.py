@@ -1,4 +1,4 @@
-"""What ended is handed over soon, at once where somebody looks, and never lost."""
+"""Batches of settled exchanges reach every observer."""
 
 from __future__ import annotations
 

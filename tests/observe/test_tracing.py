@@ -1,4 +1,4 @@
-"""Which exchanges are recorded, and that nobody pays for what is off."""
+"""Sampling of exchanges, and no cost if tracing is off."""
 
 from __future__ import annotations
 

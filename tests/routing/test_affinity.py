@@ -10,7 +10,7 @@ import pytest
 from proxy.routing.affinity import seed
 from proxy.routing.catalog import Catalog
 from proxy.wire.criteria import Criteria
-from tests.support.catalogs import asked, every, rivals
+from tests.support.catalogs import every, plan_for, rivals
 
 SESSIONS = [b"session-%d" % number for number in range(2000)]
 
@@ -21,7 +21,7 @@ def many(count: int) -> Catalog:
 
 
 def home(known: Catalog, session: bytes) -> str:
-    found = asked(known, "m", affinity=session).next(0.0)
+    found = plan_for(known, "m", affinity=session).next(0.0)
     assert found is not None
     return found.label
 
@@ -76,7 +76,7 @@ def test_an_overloaded_deployment_is_skipped(count: int) -> None:
 def test_with_affinity_each_deployment_is_proposed_once(count: int) -> None:
     known = rivals(count)
     known.deployments[0].live.in_flight = 1000
-    found = every(asked(known, "m", affinity=b"s"))
+    found = every(plan_for(known, "m", affinity=b"s"))
     assert len(found) == len(set(found)) == count
 
 
@@ -85,7 +85,7 @@ def test_prefer_fast_overrides_affinity() -> None:
     for latency, deployment in zip((3.0, 1.0, 2.0), known.deployments, strict=True):
         deployment.live.statistics.record_first_token(latency, 0.0)
     for session in SESSIONS[:10]:
-        found = asked(known, "m", affinity=session, criteria=Criteria(prefer_fast=True)).next(0.0)
+        found = plan_for(known, "m", affinity=session, criteria=Criteria(prefer_fast=True)).next(0.0)
         assert found is known.deployments[1]
 
 

@@ -24,7 +24,7 @@ from proxy.routing.live import Registry
 from proxy.routing.names import LONGEST_UNLISTED, MOST_UNLISTED
 from proxy.routing.spec import Spec
 from proxy.wire.criteria import NONE
-from tests.support.catalogs import ENDPOINT, asked, build, every
+from tests.support.catalogs import ENDPOINT, build, every, plan_for
 
 PROVIDERS = {
     "openrouter": {"baseUrl": "http://127.0.0.1:1/api/v1"},
@@ -50,7 +50,7 @@ def catalog(models: list[dict[str, Any]] = MODELS, *, registry: Registry | None 
 
 
 def planned(known: Catalog, name: str | None, pinned: str | None = None) -> list[tuple[str, str | None]]:
-    return told(every(asked(known, name, pinned=pinned)))
+    return told(every(plan_for(known, name, pinned=pinned)))
 
 
 def told(deployments: list[Deployment]) -> list[tuple[str, str | None]]:
@@ -92,7 +92,7 @@ LEFT_OUT = (
 def test_a_left_out_model_is_a_404_that_says_why(name: str) -> None:
     known = build([{"name": "r2", "provider": "deepseek"}], {"deepseek": PROVIDERS["deepseek"]}, left_out=LEFT_OUT)
     with pytest.raises(ClientFault) as caught:
-        asked(known, name)
+        plan_for(known, name)
     fault = caught.value
     assert (fault.status, fault.code, fault.param) == (404, "model_not_found", "model")
     assert fault.message == (
@@ -112,11 +112,11 @@ def test_the_only_provider_gets_a_left_out_model_unless_its_list_lacks_it() -> N
     lists = ModelLists()
     known = build([], {"openai": OPENAI}, lists=lists, left_out=LEFT_OUT)
     with pytest.raises(ListsPending):
-        asked(known, "r1", waited=False)
+        plan_for(known, "r1", waited=False)
     assert planned(known, "r1") == [("openai", "r1")]  # the provider gave no list
     lists.end(known.providers["openai"], 0.0, ["gpt"])
     with pytest.raises(ClientFault, match="its provider openrouter has no key"):
-        asked(known, "r1")
+        plan_for(known, "r1")
     assert planned(known, "openai/r1") == [("openai", "r1")]
     assert planned(known, "unheard-of") == [("openai", "unheard-of")]
     lists.end(known.providers["openai"], 0.0, ["r1"])
@@ -126,7 +126,7 @@ def test_the_only_provider_gets_a_left_out_model_unless_its_list_lacks_it() -> N
 def test_the_error_for_a_left_out_model_suggests_other_providers() -> None:
     known = build([], ANY, left_out=LEFT_OUT)
     with pytest.raises(ClientFault, match=r"set OPENROUTER_API_KEY\. To use it at a provider, name both: 'a/r1' or"):
-        asked(known, "r1")
+        plan_for(known, "r1")
 
 
 # A provider that is named explicitly
@@ -166,7 +166,7 @@ def test_an_any_model_provider_still_has_its_configured_models() -> None:
     listed = {"name": "mini", "provider": "openai", "model": "gpt-4o-mini", "tags": ["fast"]}
     known = catalog([*SHIPPED, listed], openai=OPENAI | {"anyModel": True})
     for name in ("openai/gpt-4o-mini", "openai/mini"):
-        [deployment] = every(asked(known, name))
+        [deployment] = every(plan_for(known, name))
         assert (deployment.name, told([deployment])) == ("mini", [("openai", "gpt-4o-mini")])
 
 
@@ -177,7 +177,7 @@ def test_an_unavailable_model_elsewhere_does_not_affect_the_named_provider() -> 
 
 def test_the_error_for_an_unlisted_model_explains_any_model() -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(catalog(open=OPENAI), "deepseek/foo")
+        plan_for(catalog(open=OPENAI), "deepseek/foo")
     assert "deepseek serves only the models that models.yaml lists; `anyModel: true` lets it take any name." in (
         caught.value.message
     )
@@ -207,7 +207,7 @@ def test_a_configured_name_takes_precedence_over_an_upstream_name() -> None:
 @pytest.mark.parametrize("name", ["deepseek-v9", "", "openrouter/deepseek-chat", "nobody/deepseek-chat", "/"])
 def test_an_unknown_name_is_a_404_that_names_the_field(name: str) -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(catalog(), name)
+        plan_for(catalog(), name)
     fault = caught.value
     assert (fault.status, fault.code, fault.param, fault.kind) == (
         404,
@@ -223,7 +223,7 @@ def test_an_unknown_name_is_a_404_that_names_the_field(name: str) -> None:
 )
 def test_similar_names_are_suggested(name: str, near: str) -> None:
     with pytest.raises(ClientFault, match="Did you mean") as caught:
-        asked(catalog(), name)
+        plan_for(catalog(), name)
     assert near in caught.value.message
 
 
@@ -243,19 +243,19 @@ def test_only_the_nearest_names_are_suggested(name: str, near: list[str]) -> Non
     models: list[dict[str, Any]] = [{"name": each, "provider": "p"} for each in names]
     models.append({"name": "other", "provider": "p", "model": "vendor/x"})
     with pytest.raises(ClientFault) as caught:
-        asked(build(models, {"p": {"baseUrl": "http://p"}}), name)
+        plan_for(build(models, {"p": {"baseUrl": "http://p"}}), name)
     suggested = caught.value.message.partition("Did you mean ")[2].rstrip("?").split(" or ")
     assert sorted(each.strip("'") for each in suggested) == sorted(near)
 
 
 def test_known_models_are_listed_if_no_name_is_similar() -> None:
     with pytest.raises(ClientFault, match="Known models: deepseek-chat, deepseek-r1"):
-        asked(catalog(), "zzzzzz")
+        plan_for(catalog(), "zzzzzz")
 
 
 def refusal(name: str) -> ClientFault | None:
     try:
-        assert asked(KNOWN, name)
+        assert plan_for(KNOWN, name)
     except ClientFault as fault:
         return fault
     return None
@@ -278,20 +278,20 @@ def test_a_provider_without_configured_models_accepts_any_name() -> None:
     assert planned(known, "meta/llama3") == [("open", "meta/llama3")]
     assert planned(known, "deepseek-chat") == [CHAT]
     with pytest.raises(ClientFault):  # its provider lists its models, and this is none of them
-        asked(known, "deepseek/unheard-of")
+        plan_for(known, "deepseek/unheard-of")
 
 
 def test_unlisted_names_in_the_cache_are_bounded() -> None:
     registry = Registry.of(CircuitBreaker())
     known = catalog(open={"baseUrl": "http://127.0.0.1:3/v1"}, registry=registry)
-    [first], [again] = every(asked(known, "made-up")), every(asked(known, "open/made-up"))
+    [first], [again] = every(plan_for(known, "made-up")), every(plan_for(known, "open/made-up"))
     assert first is again  # with it its breaker
     for number in range(MOST_UNLISTED + 1):
-        asked(known, f"x{number}")
-    assert every(asked(known, "made-up"))[0] is not first
+        plan_for(known, f"x{number}")
+    assert every(plan_for(known, "made-up"))[0] is not first
     assert len(registry) <= MOST_LIVES + len(PROVIDERS) + 1 + len(MODELS)
     with pytest.raises(ClientFault) as caught:
-        asked(known, "x" * (LONGEST_UNLISTED + 1))
+        plan_for(known, "x" * (LONGEST_UNLISTED + 1))
     assert caught.value.code == "model_not_found"
 
 
@@ -299,7 +299,7 @@ def test_unlisted_names_in_the_cache_are_bounded() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_auto_among_providers_without_listed_models_is_refused_with_a_sentence(name: str | None, count: int) -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(build([], dict(list(ANY.items())[:count])), name)
+        plan_for(build([], dict(list(ANY.items())[:count])), name)
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "model_required", "model")
     assert "Name a model" in caught.value.message
 
@@ -311,14 +311,14 @@ def test_a_pinned_provider_without_models_gets_the_call_unchanged() -> None:
     known = build([], ANY)
     assert planned(known, None, "a") == [("a", None)]
     opaque = known.opaque_plan(known.providers["a"], ALL, random.Random(0))
-    assert every(asked(known, None, pinned="a")) == [opaque.next(0.0)]
+    assert every(plan_for(known, None, pinned="a")) == [opaque.next(0.0)]
 
 
 # Models that are not available
 
 
 def test_an_unavailable_model_is_skipped_like_an_open_breaker() -> None:
-    plan = asked(catalog(), "off")
+    plan = plan_for(catalog(), "off")
     assert plan.next(0.0) is None
     assert [(each.label, reason) for each, reason in plan.skipped] == [("deepseek/off", "disabled")]
 
@@ -326,12 +326,12 @@ def test_an_unavailable_model_is_skipped_like_an_open_breaker() -> None:
 def test_an_unavailable_model_is_followed_by_the_next_and_the_fallback() -> None:
     known = build(MODELS, PROVIDERS, fallback={"provider": "deepseek", "model": "deepseek-chat"})
     assert planned_names(known, "off", "deepseek-r1") == ["deepseek-r1", "deepseek-r1"]
-    plan = asked(known, "off")
+    plan = plan_for(known, "off")
     assert (plan.next(0.0), told([found] if (found := plan.next_fallback(0.0)) else [])) == (None, [CHAT])
 
 
 def planned_names(known: Catalog, *names: str) -> list[str]:
-    return [each.name for each in every(asked(known, *names))]
+    return [each.name for each in every(plan_for(known, *names))]
 
 
 def test_an_unavailable_model_is_not_sent_to_an_any_model_provider() -> None:
@@ -349,10 +349,10 @@ def test_of_a_name_at_two_providers_the_available_one_is_used() -> None:
 @pytest.mark.parametrize("name", [None, "auto", "a"])
 def test_the_fallback_is_used_if_no_model_is_available(name: str | None) -> None:
     models = [{"name": "a", "provider": name, "available": False} for name in PROVIDERS]
-    plan = asked(catalog(models), name)
+    plan = plan_for(catalog(models), name)
     assert (plan.next(0.0), plan.next_fallback(0.0), len(plan.skipped)) == (None, None, 2)
     known = build(models, PROVIDERS | ANY, fallback={"provider": "b", "model": "x"})
-    assert told([found] if (found := asked(known, name).next_fallback(0.0)) else []) == [("b", "x")]
+    assert told([found] if (found := plan_for(known, name).next_fallback(0.0)) else []) == [("b", "x")]
 
 
 # Providers that take any name
@@ -363,9 +363,9 @@ def test_a_fallback_only_provider_does_not_accept_unknown_names() -> None:
     known = build(models, PROVIDERS, fallback={"provider": "openrouter", "model": "spare"})
     for name in ("unheard-of", "openrouter/unheard-of"):
         with pytest.raises(ClientFault) as caught:
-            asked(known, name)
+            plan_for(known, name)
         assert caught.value.code == "model_not_found"
-    assert told([found] if (found := asked(known, "m").next_fallback(0.0)) else []) == [("openrouter", "spare")]
+    assert told([found] if (found := plan_for(known, "m").next_fallback(0.0)) else []) == [("openrouter", "spare")]
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_a_fallback_that_is_the_only_provider_accepts_any_name() -> None:
 
 def test_a_bare_unknown_name_among_several_providers_is_a_404_that_says_how_to_name_one() -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(build([], ANY), "llama3")
+        plan_for(build([], ANY), "llama3")
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
     assert "'a/llama3' or 'b/llama3'" in caught.value.message
     assert planned(build([], ANY), "b/llama3") == [("b", "llama3")]
@@ -438,7 +438,7 @@ def test_auto_chooses_among_the_models_that_serve_the_endpoint(
     endpoint: str, names: set[str], pinned: str | None
 ) -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
-    assert {each.name for each in every(asked(known, None, endpoint=endpoint, pinned=pinned))} == names
+    assert {each.name for each in every(plan_for(known, None, endpoint=endpoint, pinned=pinned))} == names
 
 
 def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
@@ -466,7 +466,7 @@ def test_a_named_model_that_does_not_serve_the_endpoint_is_a_400_that_names_thos
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "plain"})
     for _ in range(2):
         with pytest.raises(ClientFault) as caught:
-            asked(known, name, endpoint=endpoint, pinned=pinned)
+            plan_for(known, name, endpoint=endpoint, pinned=pinned)
         fault = caught.value
         assert (fault.status, fault.code, fault.param) == (400, "unsupported_endpoint", "model")
         assert fault.message == f"The model {name!r} does not serve {endpoint}. It serves {served}."
@@ -475,34 +475,34 @@ def test_a_named_model_that_does_not_serve_the_endpoint_is_a_400_that_names_thos
 def test_a_model_without_type_serves_any_endpoint_by_name() -> None:
     known = build(SERVING, PROVIDERS)
     for endpoint in PATHS:
-        assert [each.name for each in every(asked(known, "plain", endpoint=endpoint))] == ["plain"]
+        assert [each.name for each in every(plan_for(known, "plain", endpoint=endpoint))] == ["plain"]
         assert planned(known, "openrouter/new") == [("openrouter", "new")]
 
 
 def test_a_list_skips_names_that_do_not_serve_the_endpoint() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
-    found = every(asked(known, "nobody", "talk", "vector", "both", endpoint="embeddings"))
+    found = every(plan_for(known, "nobody", "talk", "vector", "both", endpoint="embeddings"))
     assert [each.name for each in found] == ["vector", "both"]
     with pytest.raises(ClientFault, match="does not serve"):
-        asked(known, "nobody", "talk", endpoint="embeddings")
+        plan_for(known, "nobody", "talk", endpoint="embeddings")
 
 
 def test_auto_is_a_404_if_no_model_serves_the_endpoint() -> None:
     known = build([SERVING[1]], PROVIDERS, fallback={"provider": "deepseek", "model": "talk"})
     with pytest.raises(ClientFault) as caught:
-        asked(known, None, endpoint="embeddings")
+        plan_for(known, None, endpoint="embeddings")
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "model")
 
 
 def test_a_fallback_that_does_not_serve_the_endpoint_is_not_used() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "talk"})
-    assert asked(known, "vector", endpoint="embeddings").next_fallback(0.0) is None
-    assert asked(known, "think").next_fallback(0.0) is not None
+    assert plan_for(known, "vector", endpoint="embeddings").next_fallback(0.0) is None
+    assert plan_for(known, "think").next_fallback(0.0) is not None
 
 
 def test_a_cached_plan_is_for_one_endpoint() -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]})
-    asked(known, "talk")
+    plan_for(known, "talk")
     assert known.cached_plan("talk", "chat/completions", b"", random.Random(0)) is not None
     assert known.cached_plan("talk", "embeddings", b"", random.Random(0)) is None
 
@@ -514,9 +514,9 @@ def test_only_deployments_that_serve_the_endpoint_rotate() -> None:
         {"name": "m", "provider": "a"},
     ]
     known = build(models, PROVIDERS | ANY)
-    first = [asked(known, "m").next(0.0) for _ in range(4)]
+    first = [plan_for(known, "m").next(0.0) for _ in range(4)]
     assert [each.provider.name for each in first if each] == ["openrouter", "a"] * 2
-    assert len(every(asked(known, "m", endpoint="embeddings"))) == 3
+    assert len(every(plan_for(known, "m", endpoint="embeddings"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -555,7 +555,7 @@ def test_a_pinned_provider_without_a_name_uses_its_own_models() -> None:
 def test_a_list_is_tried_in_order_and_unknown_names_are_skipped(
     names: tuple[str, ...], auto: bool, candidates: list[tuple[str, str]] | None, unknown: tuple[str, ...]
 ) -> None:
-    plan = asked(catalog(), *names, auto=auto)
+    plan = plan_for(catalog(), *names, auto=auto)
     assert plan.unknown == unknown
     found = told(every(plan))
     assert found == candidates if candidates is not None else set(found) == {R1, CHAT, REASONER}
@@ -566,7 +566,7 @@ def test_the_cached_plan_is_the_same_plan() -> None:
     for name in ("deepseek-chat", "openrouter/deepseek-r1", "deepseek-r1", "nobody"):
         assert known.cached_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # nobody asked for it yet
         with suppress(ClientFault):
-            plan = asked(known, name, affinity=b"x")
+            plan = plan_for(known, name, affinity=b"x")
             ready = known.cached_plan(name, ENDPOINT, b"x", random.Random(0))
             assert ready is not None
             assert (ready.tiers, ready.endpoint, ready.affinity) == (plan.tiers, plan.endpoint, plan.affinity)
@@ -585,12 +585,12 @@ def test_auto_at_the_end_of_a_list_adds_all_others() -> None:
 
 
 def planned_list(known: Catalog, *names: str) -> list[tuple[str, str | None]]:
-    return told(every(asked(known, *names, auto=True)))
+    return told(every(plan_for(known, *names, auto=True)))
 
 
 def test_a_list_of_unknown_names_is_a_404() -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(catalog(), "nobody", "nothing")
+        plan_for(catalog(), "nobody", "nothing")
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
 
 
@@ -602,7 +602,7 @@ TWO = {"p": {"baseUrl": "http://127.0.0.1:1", "baseUrls": ["http://127.0.0.1:2"]
 
 def test_each_address_of_a_provider_is_a_deployment_of_its_own() -> None:
     known = build([{"name": "m", "provider": "p"}], TWO)
-    first, second = every(asked(known, "m"))
+    first, second = every(plan_for(known, "m"))
     assert {first.site.base_url, second.site.base_url} == {"http://127.0.0.1:1", "http://127.0.0.1:2"}
     assert first.live is not second.live
     assert first.live.quota is second.live.quota
@@ -655,10 +655,10 @@ def test_an_opaque_path_makes_one_attempt() -> None:
 def test_similar_names_are_suggested_among_many_models() -> None:
     many = [{"name": f"model-{number}", "provider": "deepseek"} for number in range(1000)]
     with pytest.raises(ClientFault, match="Did you mean 'model-1'"):
-        asked(build(many, {"deepseek": PROVIDERS["deepseek"]}), "model_1")
+        plan_for(build(many, {"deepseek": PROVIDERS["deepseek"]}), "model_1")
 
 
-# What is told of the models
+# Listing of models
 
 
 def test_the_listing_holds_openais_objects_and_our_own_rows() -> None:
@@ -688,7 +688,7 @@ def test_a_disabled_provider_is_not_in_it() -> None:
     assert planned(known, "deepseek-r1") == [R1]
     assert "deepseek" not in known.providers
     with pytest.raises(ClientFault):
-        asked(known, "deepseek-chat")
+        plan_for(known, "deepseek-chat")
 
 
 @pytest.mark.parametrize("name", ["deepseek-chat", "deepseek/deepseek-chat"])

@@ -9,7 +9,7 @@ import pytest
 from proxy.errors import ClientFault
 from proxy.routing.criteria_filter import MOST_CACHED
 from proxy.wire.criteria import Criteria
-from tests.support.catalogs import asked, build, every
+from tests.support.catalogs import build, every, plan_for
 
 PROVIDERS = {"p": {"baseUrl": "http://127.0.0.1:1"}, "open": {"baseUrl": "http://127.0.0.1:2"}}
 MODELS: list[dict[str, Any]] = [
@@ -50,7 +50,7 @@ EVERY = {model["name"] for model in MODELS}
 )
 def test_each_criterion_leaves_those_that_satisfy_it(criteria: Criteria, left: set[str]) -> None:
     for _ in range(2):
-        assert {each.name for each in every(asked(KNOWN, "auto", criteria=criteria))} == left
+        assert {each.name for each in every(plan_for(KNOWN, "auto", criteria=criteria))} == left
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_error_names_the_criterion_that_no_model_satisfies(
     criteria: Criteria, field: str, names: tuple[str, ...]
 ) -> None:
     with pytest.raises(ClientFault) as caught:
-        asked(CLOSED, *names, auto=True, criteria=criteria)
+        plan_for(CLOSED, *names, auto=True, criteria=criteria)
     fault = caught.value
     assert (fault.status, fault.code, fault.param) == (404, "no_model_matches", field)
     assert field in fault.message
@@ -89,20 +89,20 @@ def test_a_named_model_is_used_as_named_whatever_the_criteria(criteria: Criteria
     known = build(MODELS, PROVIDERS)
     for deployment in known.deployments:
         deployment.live.statistics.record(False, 0.0)
-    assert [each.name for each in every(asked(known, "plain", "quick", criteria=criteria))] == ["plain", "quick"]
-    assert len(every(asked(known, "open/made-up", criteria=criteria))) == 1
+    assert [each.name for each in every(plan_for(known, "plain", "quick", criteria=criteria))] == ["plain", "quick"]
+    assert len(every(plan_for(known, "open/made-up", criteria=criteria))) == 1
 
 
 def test_in_a_list_the_criteria_choose_among_what_auto_adds() -> None:
     known = build(MODELS, PROVIDERS)
-    found = every(asked(known, "plain", auto=True, criteria=Criteria(tags=("code",))))
+    found = every(plan_for(known, "plain", auto=True, criteria=Criteria(tags=("code",))))
     assert (found[0].name, {each.name for each in found[1:]}) == ("plain", {"quick", "deep"})
-    assert [each.name for each in every(asked(known, "plain", auto=True, criteria=Criteria(type="poetry")))] == [
+    assert [each.name for each in every(plan_for(known, "plain", auto=True, criteria=Criteria(type="poetry")))] == [
         "plain"
     ]
     for deployment in known.deployments:
         deployment.live.statistics.record(deployment.name == "deep", 0.0)
-    found = every(asked(known, "plain", auto=True, criteria=Criteria(min_success_rate=0.5)))
+    found = every(plan_for(known, "plain", auto=True, criteria=Criteria(min_success_rate=0.5)))
     assert [each.name for each in found] == ["plain", "deep"]
 
 
@@ -112,12 +112,12 @@ def test_prefer_fast_chooses_among_deployments_of_a_named_model() -> None:
     for latency, deployment in zip((3.0, 1.0), known.deployments, strict=True):
         deployment.live.statistics.record_first_token(latency, 0.0)
     for _ in range(2):
-        found = every(asked(known, "m", criteria=Criteria(prefer_fast=True, type="poetry")))
+        found = every(plan_for(known, "m", criteria=Criteria(prefer_fast=True, type="poetry")))
         assert [each.provider.name for each in found] == ["q", "p"]
 
 
 def test_criteria_apply_to_a_pinned_provider() -> None:
-    found = every(asked(KNOWN, "auto", pinned="p", criteria=Criteria(type="reasoning")))
+    found = every(plan_for(KNOWN, "auto", pinned="p", criteria=Criteria(type="reasoning")))
     assert [each.name for each in found] == ["deep"]
 
 
@@ -125,18 +125,18 @@ def test_prefer_fast_uses_the_lowest_latency() -> None:
     known = build(MODELS, PROVIDERS, strategy="lowest_cost")
     for latency, deployment in zip((3.0, 1.0, 2.0, 4.0), known.deployments, strict=True):
         deployment.live.statistics.record_first_token(latency, 0.0)
-    found = every(asked(known, "auto", criteria=Criteria(prefer_fast=True)))
+    found = every(plan_for(known, "auto", criteria=Criteria(prefer_fast=True)))
     assert [each.name for each in found] == ["deep", "plain", "quick", "typed"]
 
 
 def test_turns_go_on_among_those_that_match() -> None:
     known = build(MODELS, PROVIDERS, strategies={"auto": "round_robin"})
-    first = [asked(known, "auto", criteria=Criteria(tags=("code",))).next(0.0) for _ in range(4)]
+    first = [plan_for(known, "auto", criteria=Criteria(tags=("code",))).next(0.0) for _ in range(4)]
     assert [each.name for each in first if each] == ["quick", "deep", "quick", "deep"]
 
 
 def test_equivalent_criteria_share_a_cache_entry() -> None:
     known = build(MODELS, PROVIDERS)
     for size in range(1, 2 * MOST_CACHED):
-        asked(known, "auto", criteria=Criteria(min_context_size=size))
+        plan_for(known, "auto", criteria=Criteria(min_context_size=size))
     assert len(known._by_criteria._cached) == 1

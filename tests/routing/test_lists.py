@@ -12,7 +12,7 @@ from proxy.providers.provider import Provider
 from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import KEPT, RETRY, ListsPending, ModelLists
-from tests.support.catalogs import asked, build, every
+from tests.support.catalogs import build, every, plan_for
 
 ANY: dict[str, Any] = {
     "a": {"baseUrl": "http://127.0.0.1:1/v1"},
@@ -37,7 +37,7 @@ def listing(known: Catalog, lists: ModelLists, now: float = 0.0, **names: list[s
 
 
 def candidates(known: Catalog, *names: str, now: float = 0.0) -> list[tuple[str, str | None]]:
-    return [(each.provider.name, each.upstream_model) for each in every(asked(known, *names, now=now), now)]
+    return [(each.provider.name, each.upstream_model) for each in every(plan_for(known, *names, now=now), now)]
 
 
 # -- where a name goes --------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def test_a_name_that_begins_like_another_providers_is_found_in_the_list_that_has
     listing(known, lists, a=["c/labs-1"])
     assert candidates(known, "c/labs-1") == [("a", "c/labs-1")]
     with pytest.raises(ClientFault):
-        asked(known, "c/labs-2")
+        plan_for(known, "c/labs-2")
 
 
 def test_configured_names_take_precedence_over_fetched_lists() -> None:
@@ -94,28 +94,28 @@ def test_an_unknown_name_waits_for_lists_that_may_have_it() -> None:
     lists = ModelLists()
     known = build([], ANY, lists=lists)
     with pytest.raises(ListsPending) as caught:
-        asked(known, "llama", waited=False)
+        plan_for(known, "llama", waited=False)
     assert [each.name for each in caught.value.providers] == ["a", "b"]
     with pytest.raises(ClientFault):  # it has been waited for, in vain
-        asked(known, "llama")
+        plan_for(known, "llama")
 
 
 def test_a_list_of_names_waits_for_its_first_unknown_name() -> None:
     known = build(MODELS, ANY | OWN)
     with pytest.raises(ListsPending):
-        asked(known, "llama", "known", waited=False)
+        plan_for(known, "llama", "known", waited=False)
     assert candidates(known, "llama", "known") == [("c", "known")]
 
 
 @pytest.mark.parametrize("name", ["known", "off", "a/llama", "auto"])
 def test_a_plan_waits_only_if_a_list_could_change_it(name: str) -> None:
     known = build(MODELS, ANY | OWN)
-    assert asked(known, name, waited=False)
-    assert asked(build([], {"a": ANY["a"]}), "llama", waited=False)
+    assert plan_for(known, name, waited=False)
+    assert plan_for(build([], {"a": ANY["a"]}), "llama", waited=False)
     with pytest.raises(ClientFault):
-        asked(build(MODELS, OWN), "llama", waited=False)
+        plan_for(build(MODELS, OWN), "llama", waited=False)
     with pytest.raises(ClientFault):
-        asked(known, "x" * 10_000, waited=False)
+        plan_for(known, "x" * 10_000, waited=False)
 
 
 def test_an_unknown_name_has_a_list_fetched_again_at_most_every_ten_seconds() -> None:
@@ -123,12 +123,12 @@ def test_an_unknown_name_has_a_list_fetched_again_at_most_every_ten_seconds() ->
     known = build([], ANY, lists=lists)
     listing(known, lists, a=["qwen"], b=["llama"])
     with pytest.raises(ClientFault):
-        asked(known, "new", waited=False, now=RETRY - 1)
+        plan_for(known, "new", waited=False, now=RETRY - 1)
     with pytest.raises(ListsPending):
-        asked(known, "new", waited=False, now=RETRY)
+        plan_for(known, "new", waited=False, now=RETRY)
     lists.begin(known.providers["a"])  # one that runs is waited for
     with pytest.raises(ListsPending) as caught:
-        asked(known, "new", waited=False, now=1.0)
+        plan_for(known, "new", waited=False, now=1.0)
     assert [each.name for each in caught.value.providers] == ["a"]
 
 
@@ -158,7 +158,7 @@ def test_a_list_is_used_until_it_is_replaced() -> None:
     assert ids(known) == ["qwen"]
 
 
-# -- what is told of them -----------------------------------------------------------------------------
+# -- listings -----------------------------------------------------------------------------------------
 
 
 def ids(known: Catalog, **limits: tuple[str, ...]) -> list[str]:
@@ -206,7 +206,7 @@ def test_names_of_fetched_lists_are_suggested() -> None:
     known = build([], ANY, lists=lists)
     listing(known, lists, a=["qwen-2.5"])
     with pytest.raises(ClientFault, match=r"Did you mean 'qwen-2\.5'"):
-        asked(known, "qwen-25")
+        plan_for(known, "qwen-25")
 
 
 # -- what survives a reload ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a plan proposes, whom it passes over, and what it tells of that."""
+"""Candidates that a plan proposes and skips, and its explanation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from proxy.errors import ClientFault
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.wire.criteria import Criteria
-from tests.support.catalogs import ENDPOINT, asked, build, every, rivals
+from tests.support.catalogs import ENDPOINT, build, every, plan_for, rivals
 
 PROVIDERS = {name: {"baseUrl": f"http://127.0.0.1:{port}"} for port, name in enumerate("pqr", 1)}
 
@@ -27,7 +27,7 @@ def fail(deployment: Deployment, times: int, now: float = 0.0) -> None:
 
 
 def test_nothing_is_proposed_twice() -> None:
-    plan = asked(rivals(3), "m")
+    plan = plan_for(rivals(3), "m")
     assert sorted(labels(every(plan))) == ["p0/m", "p1/m", "p2/m"]
     assert plan.next(0.0) is None
     assert plan.next_equal(0.0) is None
@@ -35,7 +35,7 @@ def test_nothing_is_proposed_twice() -> None:
 
 def test_a_name_rotates_over_its_deployments() -> None:
     known = rivals(3)
-    first = [asked(known, "m").next(0.0) for _ in range(6)]
+    first = [plan_for(known, "m").next(0.0) for _ in range(6)]
     assert labels([d for d in first if d]) == ["p0/m", "p1/m", "p2/m"] * 2
 
 
@@ -64,7 +64,7 @@ def test_an_unavailable_candidate_is_skipped_with_its_reason(reason: str, strate
     obstructed(reason, bad)
     for _ in range(5):
         least = Criteria(min_success_rate=0.5)
-        plan = asked(known, "auto", criteria=least) if reason == "success_rate" else asked(known, "m")
+        plan = plan_for(known, "auto", criteria=least) if reason == "success_rate" else plan_for(known, "m")
         assert sorted(labels(every(plan))) == ["p1/m", "p2/m"]
         assert plan.skipped == [(bad, reason)]
         assert plan.explain()["skipped"] == {"p0/m": reason}
@@ -74,14 +74,14 @@ def test_a_model_missing_at_one_endpoint_is_available_at_others() -> None:
     known = rivals(1)
     breaker = known.deployments[0].live.breaker
     breaker.missing("embeddings", 0.0)
-    assert labels(every(asked(known, "m"))) == ["p0/m"]
+    assert labels(every(plan_for(known, "m"))) == ["p0/m"]
 
 
 def test_a_skipped_candidate_is_proposed_when_it_becomes_available() -> None:
     known = build([{"name": "a", "provider": "p"}, {"name": "b", "provider": "q"}], PROVIDERS)
     a, b = known.deployments
     a.live.quota.cool_down(10.0)
-    plan = asked(known, "a", "b")
+    plan = plan_for(known, "a", "b")
     assert plan.next(0.0) is b
     assert plan.next(0.0) is None
     assert plan.cooldown_secs(4.0) == 6.0
@@ -93,7 +93,7 @@ def test_next_equal_stays_in_the_tier() -> None:
     known = build(
         [{"name": "a", "provider": "p"}, {"name": "a", "provider": "q"}, {"name": "b", "provider": "r"}], PROVIDERS
     )
-    plan = asked(known, "a", "b")
+    plan = plan_for(known, "a", "b")
     assert plan.next_equal(0.0) is None  # nothing was proposed yet
     assert plan.next(0.0) is known.deployments[0]
     assert plan.next_equal(0.0) is known.deployments[1]
@@ -103,7 +103,7 @@ def test_next_equal_stays_in_the_tier() -> None:
 
 def test_may_retry_while_nothing_prevents_it() -> None:
     known = rivals(1)
-    plan = asked(known, "m")
+    plan = plan_for(known, "m")
     deployment = plan.next(0.0)
     assert deployment is not None
     assert plan.may_retry(deployment, 0.0)
@@ -123,7 +123,7 @@ SIZES = [
 
 
 def test_a_required_context_skips_only_contexts_known_to_be_smaller() -> None:
-    plan = asked(build(SIZES, PROVIDERS), "s", "same", "unknown", "l")
+    plan = plan_for(build(SIZES, PROVIDERS), "s", "same", "unknown", "l")
     plan.next(0.0)
     plan.require_context(1000)
     assert labels(every(plan)) == ["r/unknown", "r/l"]
@@ -132,11 +132,11 @@ def test_a_required_context_skips_only_contexts_known_to_be_smaller() -> None:
 
 def test_prefill_and_context_can_be_required_together() -> None:
     known = rivals(3, {"prefill": True, "contextSize": 4}, {"contextSize": 10}, {"prefill": True, "contextSize": 10})
-    plan = asked(known, "m")
+    plan = plan_for(known, "m")
     plan.require_prefill()
     assert {each.provider.name for each in every(plan)} == {"p0", "p2"}
     assert [reason for _, reason in plan.skipped] == ["prefill"]
-    plan = asked(known, "m")
+    plan = plan_for(known, "m")
     plan.require_context(5)
     plan.require_prefill()
     assert [each.provider.name for each in every(plan)] == ["p2"]
@@ -145,7 +145,7 @@ def test_prefill_and_context_can_be_required_together() -> None:
 @pytest.mark.parametrize(("fallback", "found"), [("s", None), ("l", "r/l")])
 def test_a_required_context_applies_to_the_fallback(fallback: str, found: str | None) -> None:
     provider = {"s": "p", "l": "r"}[fallback]
-    plan = asked(build(SIZES, PROVIDERS, fallback={"provider": provider, "model": fallback}), "same")
+    plan = plan_for(build(SIZES, PROVIDERS, fallback={"provider": provider, "model": fallback}), "same")
     every(plan)
     plan.require_context(1000)
     proposed = plan.next_fallback(0.0)
@@ -157,19 +157,19 @@ def with_fallback() -> Catalog:
 
 
 def test_the_fallback_is_proposed_at_most_once() -> None:
-    plan = asked(with_fallback(), "s")
+    plan = plan_for(with_fallback(), "s")
     assert labels(every(plan)) == ["p/s"]
     found = plan.next_fallback(0.0)
     assert found is not None
     assert found.label == "r/l"
     assert plan.next_fallback(0.0) is None
-    plan = asked(with_fallback(), "l")
+    plan = plan_for(with_fallback(), "l")
     every(plan)
     assert plan.next_fallback(0.0) is None
 
 
 def test_a_pinned_provider_has_no_fallback() -> None:
-    plan = asked(with_fallback(), "s", pinned="p")
+    plan = plan_for(with_fallback(), "s", pinned="p")
     every(plan)
     assert plan.next_fallback(0.0) is None
 
@@ -177,7 +177,7 @@ def test_a_pinned_provider_has_no_fallback() -> None:
 def test_an_unavailable_fallback_is_not_proposed() -> None:
     known = with_fallback()
     known.fallback[0].live.quota.cool_down(9.0)
-    plan = asked(known, "s")
+    plan = plan_for(known, "s")
     every(plan)
     assert plan.next_fallback(0.0) is None
     assert plan.cooldown_secs(1.0) == 8.0
@@ -186,7 +186,7 @@ def test_an_unavailable_fallback_is_not_proposed() -> None:
 def test_criteria_do_not_apply_to_the_fallback() -> None:
     known = with_fallback()
     known.fallback[0].live.statistics.record(False, 0.0)
-    plan = asked(known, "s", criteria=Criteria(min_success_rate=0.5))
+    plan = plan_for(known, "s", criteria=Criteria(min_success_rate=0.5))
     every(plan)
     assert plan.next_fallback(0.0) is known.fallback[0]
 
@@ -196,7 +196,7 @@ def test_an_unreached_success_rate_is_a_404() -> None:
     for deployment in known.deployments:
         deployment.live.statistics.record(False, 0.0)
     with pytest.raises(ClientFault) as caught:
-        asked(known, "auto", criteria=Criteria(min_success_rate=0.5))
+        plan_for(known, "auto", criteria=Criteria(min_success_rate=0.5))
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "no_model_matches", "min_success_rate")
 
 
@@ -206,7 +206,7 @@ def test_cooldown_secs_is_the_first_end_of_a_cooldown() -> None:
     one.live.quota.cool_down(20.0)
     fail(two, 3)  # the breaker cools down for 60 s
     three.live.breaker.trip(0.0, "test")  # until the operator says otherwise
-    plan = asked(known, "m")
+    plan = plan_for(known, "m")
     assert plan.next(0.0) is None
     assert plan.cooldown_secs(5.0) == 15.0
     one.live.quota.cool_down(100.0)
@@ -214,7 +214,7 @@ def test_cooldown_secs_is_the_first_end_of_a_cooldown() -> None:
 
 
 def test_cooldowns_of_proposed_candidates_count() -> None:
-    plan = asked(rivals(1), "m")
+    plan = plan_for(rivals(1), "m")
     deployment = plan.next(0.0)
     assert deployment is not None
     assert plan.cooldown_secs(0.0) is None
@@ -226,7 +226,7 @@ def test_a_plan_explains_itself_without_addresses() -> None:
     known = rivals(3, {"weight": 4})
     known.deployments[0].live.statistics.record_first_token(1.0, 0.0)
     known.deployments[1].live.breaker.trip(0.0, "test")
-    plan = asked(known, "nobody", auto=True, chance=random.Random(1))
+    plan = plan_for(known, "nobody", auto=True, chance=random.Random(1))
     assert plan.explain() == {
         "unknown": ["nobody"],
         "skipped": {"p1/m": "breaker_open"},
@@ -247,6 +247,6 @@ def test_a_plan_explains_itself_without_addresses() -> None:
 
 
 def test_the_number_of_explained_candidates_is_bounded() -> None:
-    plan = asked(rivals(100), "auto")
+    plan = plan_for(rivals(100), "auto")
     plan.next(0.0)
     assert len(json.dumps(plan.explain())) < 2000

@@ -1,4 +1,4 @@
-"""From a request line to a route, or to a refusal that says why."""
+"""Routing of request lines to routes or client errors."""
 
 from __future__ import annotations
 

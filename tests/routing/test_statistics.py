@@ -162,7 +162,7 @@ def test_resizing_never_adds_counts(tiers: list[tuple[float, bool]], windows: li
     )
 )
 def test_the_counts_are_those_of_the_slots_within_the_window(tiers: list[tuple[int, str]]) -> None:
-    """Against a list of all that ended; the clock stands still, or goes on by some slots."""
+    """Compared with a list of all attempts; the clock stands still or advances by some slots."""
     statistics, ended, slot = Statistics(WINDOW), list[tuple[int, bool]](), 100
     for ahead, what in tiers:
         slot += ahead

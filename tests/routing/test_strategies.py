@@ -11,7 +11,7 @@ import pytest
 from proxy.config.schema import Strategy
 from proxy.routing.catalog import Catalog, Deployment
 from proxy.routing.strategies import LEAST_RATE, STRATEGIES
-from tests.support.catalogs import ENDPOINT, asked, every, rivals
+from tests.support.catalogs import ENDPOINT, every, plan_for, rivals
 
 LARGE = 200
 
@@ -21,7 +21,7 @@ def shares(known: Catalog, rounds: int = 4000, seed: int = 7) -> Counter[str]:
     chance = random.Random(seed)
     found: Counter[str] = Counter()
     for _ in range(rounds):
-        first = asked(known, "m", chance=chance).next(0.0)
+        first = plan_for(known, "m", chance=chance).next(0.0)
         assert first is not None
         found[first.provider.name] += 1
     return found
@@ -77,7 +77,7 @@ def test_the_shares_are_exact_among_many() -> None:
     known = rivals(LARGE, *settings, strategy="smart")
     for number, deployment in enumerate(known.deployments):
         history(deployment, good=1 + number % 2, bad=1, latency=float(number % 5))
-    tier = asked(known, "m").tiers
+    tier = plan_for(known, "m").tiers
     scores = {each.provider.name: tier[0].score(each, 0.0) or 0.0 for each in known.deployments}
     total = sum(scores.values())
     found = shares(known, 6000)
@@ -97,7 +97,7 @@ def test_if_no_sample_is_accepted_all_are_scanned() -> None:
 def test_weight_zero_is_used_last(strategy: str) -> None:
     known = rivals(4, {"weight": 0}, {"weight": 0}, strategy=strategy)
     assert set(shares(known, 200)) == {"p2", "p3"}
-    assert [each.provider.name in ("p0", "p1") for each in every(asked(known, "m"))] == [False, False, True, True]
+    assert [each.provider.name in ("p0", "p1") for each in every(plan_for(known, "m"))] == [False, False, True, True]
 
 
 def test_a_deployment_that_always_failed_keeps_a_small_share() -> None:
@@ -114,7 +114,7 @@ def test_when_the_cooldown_is_over_a_probe_is_as_likely_as_any() -> None:
         history(deployment, bad=1)
     assert set(shares(known, 100)) == {"p1"}
     chance = random.Random(5)
-    firsts = [asked(known, "m", chance=chance).next(60.0) for _ in range(1000)]
+    firsts = [plan_for(known, "m", chance=chance).next(60.0) for _ in range(1000)]
     assert near(firsts.count(deployment) / 1000, 0.5, 0.05)
 
 
@@ -133,7 +133,7 @@ def test_round_robin_is_even_and_skips_open_breakers() -> None:
 
 def test_weighted_round_robin_is_exact_and_even() -> None:
     known = rivals(3, {"weight": 3}, {"weight": 1}, {"weight": 1}, strategy="weighted_round_robin")
-    firsts = [asked(known, "m").next(0.0) for _ in range(50)]
+    firsts = [plan_for(known, "m").next(0.0) for _ in range(50)]
     names = [each.provider.name for each in firsts if each]
     for begin in range(0, 50, 5):
         assert Counter(names[begin : begin + 5]) == {"p0": 3, "p1": 1, "p2": 1}
@@ -165,12 +165,12 @@ def test_lowest_latency_explores_the_unknown_one_request_at_a_time(count: int) -
     known = rivals(count, strategy="lowest_latency")
     chosen = []
     for _ in range(count):
-        first = asked(known, "m").next(0.0)
+        first = plan_for(known, "m").next(0.0)
         assert first is not None
         first.live.in_flight += 1
         chosen.append(first)
     assert len(set(chosen)) == count
-    assert asked(known, "m").next(0.0) is not None  # all are being explored: any is better than none
+    assert plan_for(known, "m").next(0.0) is not None  # all are being explored: any is better than none
     history(chosen[0], latency=30.0)
     assert set(shares(known, 20)) == {chosen[0].provider.name}  # the only one that is known
 
@@ -195,12 +195,12 @@ def test_expired_latencies_are_explored_again(count: int) -> None:
     known = rivals(count, strategy="lowest_latency")
     for deployment in known.deployments:
         history(deployment, latency=1.0)
-    fastest = asked(known, "m").next(0.0)
+    fastest = plan_for(known, "m").next(0.0)
     assert fastest is not None
     later = 10_000.0
     found = set()
     for _ in range(count):
-        first = asked(known, "m").next(later)
+        first = plan_for(known, "m").next(later)
         assert first is not None
         first.live.statistics.record_first_token(5.0, later)
         found.add(first)
@@ -218,7 +218,7 @@ def test_lowest_cost_takes_turns_among_the_cheapest_and_unknown_prices_come_last
     ]
     known = rivals(count, *prices, strategy="lowest_cost")
     assert shares(known, 100) == {"p1": 50, "p2": 50}
-    order = [each.provider.name for each in every(asked(known, "m"))]
+    order = [each.provider.name for each in every(plan_for(known, "m"))]
     assert order[2:4] == ["p4", "p3"]
     assert len(order) == count
 
@@ -238,7 +238,7 @@ def test_lowest_cost_takes_turns_among_the_cheapest_and_unknown_prices_come_last
 def test_the_strategy_is_the_names_or_the_defaults(routing: dict[str, Any], named: str, auto: str) -> None:
     known = rivals(2, **routing)
     for name, strategy in (("m", named), ("auto", auto)):
-        plan = asked(known, name)
+        plan = plan_for(known, name)
         plan.next(0.0)
         assert plan.explain()["strategy"] == strategy
 
@@ -250,7 +250,7 @@ def test_each_strategy_proposes_every_available_deployment_once(strategy: str, c
     down = {deployment for number, deployment in enumerate(known.deployments) if number % 3 == 1}
     for deployment in down:
         deployment.live.breaker.trip(0.0, "test")
-    found = every(asked(known, "m", chance=random.Random(3)))
+    found = every(plan_for(known, "m", chance=random.Random(3)))
     assert len(found) == len(set(found))
     assert set(found) == set(known.deployments) - down
 

@@ -42,7 +42,7 @@ def rivals(count: int, *settings: dict[str, Any], **routing: Any) -> Catalog:
     return build([{"name": "m", "provider": f"p{n}"} | own[n] for n in range(count)], providers, **routing)
 
 
-def asked(
+def plan_for(
     known: Catalog,
     *names: str | None,
     auto: bool = False,
