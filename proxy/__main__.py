@@ -108,9 +108,9 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"configuration: {loaded.path or 'built-in defaults'}")
     print(f"address: {address(config.server, config.server.port)}")
     print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
-    takers, only = any_model(config), fallback_only(config)
+    accepting, only = any_model(config), fallback_only(config)
     for name, provider in config.providers.items():
-        names = "  takes any model name" if name in takers else "  only as the fallback" if name == only else ""
+        names = "  takes any model name" if name in accepting else "  only as the fallback" if name == only else ""
         print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}{names}")
     if config.providers:
         print("models:" if config.models else "models: none listed, GET /v1/models has those of the providers")

@@ -118,7 +118,7 @@ class Memory:
     def usage(self, limit: Limit, key: str) -> float:
         """The level of a bucket, negative if in debt; for slots, the number of free ones."""
         if not limit.rate:
-            return limit.capacity - self._slots.held(limit.name, key)
+            return limit.capacity - self._slots.count(limit.name, key)
         return bucket.level(limit, self._full_at(limit, key), self._now())
 
     def top_usage(self, limit: Limit, most: int) -> list[tuple[str, float]]:
@@ -164,7 +164,7 @@ class Memory:
             if part > most or (part == most and tightest is not None and order.index(limit) < order.index(tightest)):
                 most, tightest = part, limit
         for cost in prepared.slots:
-            self._slots.hold(cost.limit.name, cost.key, lease)
+            self._slots.acquire(cost.limit.name, cost.key, lease)
         return most, tightest
 
     def _full_at(self, limit: Limit, key: str) -> float:

@@ -57,7 +57,7 @@ class Reservation(Struct, eq=False):
 
     def __repr__(self) -> str:
         """Without the call, which contains the client's text."""
-        return f"<Hold {len(self._grants)} grants, lease {self.lease}>"
+        return f"<Reservation {len(self._grants)} grants, lease {self.lease}>"
 
     # -- taking -----------------------------------------------------------------------------------
 

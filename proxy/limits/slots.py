@@ -20,7 +20,7 @@ class Slots:
     def __repr__(self) -> str:
         return f"<Slots {', '.join(f'{name} of {len(keys)} keys' for name, keys in self._holders.items())}>"
 
-    def held(self, name: str, key: str) -> int:
+    def count(self, name: str, key: str) -> int:
         keys = self._holders.get(name)
         return len(keys.get(key, ())) if keys is not None else 0
 
@@ -30,7 +30,7 @@ class Slots:
         leases = keys.get(key) if keys is not None else None
         return 1 if leases is None else len(leases) + (lease not in leases)
 
-    def hold(self, name: str, key: str, lease: int) -> None:
+    def acquire(self, name: str, key: str, lease: int) -> None:
         self._holders.setdefault(name, {}).setdefault(key, set()).add(lease)
 
     def release(self, name: str, key: str, lease: int) -> None:

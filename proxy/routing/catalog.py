@@ -60,10 +60,10 @@ class Catalog:
     ) -> None:
         self.config = config
         self._lists = lists = lists or ModelLists()
-        takers = any_model(config)
+        accepting = any_model(config)
         self.providers = {
             name: Provider(
-                name, settings, registry.provider(name, settings), version=version, any_model=name in takers, via=via
+                name, settings, registry.provider(name, settings), version=version, any_model=name in accepting, via=via
             )
             for name, settings in config.providers.items()
         }
@@ -93,8 +93,8 @@ class Catalog:
             for tier in self._auto["chat/completions"]:
                 tier.ring()  # built now, as it is the largest and would delay the first request
         self.fallback = self._fallback(config.routing.fallback)
-        last: Tiers = (RoundRobin(self.fallback),) if self.fallback else ()
-        self._fallback_tier = {path: next(iter(self._by_endpoint.apply(last, path)), None) for path in PATHS}
+        fallback: Tiers = (RoundRobin(self.fallback),) if self.fallback else ()
+        self._fallback_tier = {path: next(iter(self._by_endpoint.apply(fallback, path)), None) for path in PATHS}
         # By path: tiers of names that were requested before, and the fallback.
         self._cached: dict[str, tuple[dict[str, Tiers], Tier | None]] = {
             path: ({}, self._fallback_tier[path]) for path in PATHS

@@ -170,4 +170,4 @@ async def test_without_limits_the_store_is_not_used() -> None:
 
 
 async def test_it_does_not_show_the_clients_words() -> None:
-    assert repr(await Setting(False).begin()) == "<Hold 0 grants, lease 1>"
+    assert repr(await Setting(False).begin()) == "<Reservation 0 grants, lease 1>"

@@ -9,8 +9,8 @@ from proxy.limits.slots import Slots
 def test_a_lease_holds_one_slot_or_none() -> None:
     slots = Slots()
     assert slots.count_with("client:concurrent", "ann", 1) == 1
-    assert slots.held("client:concurrent", "ann") == 0
-    slots.hold("client:concurrent", "ann", 1)
+    assert slots.count("client:concurrent", "ann") == 0
+    slots.acquire("client:concurrent", "ann", 1)
     assert slots.count_with("client:concurrent", "ann", 1) == 1
     assert slots.count_with("client:concurrent", "ann", 2) == 2
     assert slots.count_with("client:concurrent", "ben", 2) == 1
@@ -19,20 +19,20 @@ def test_a_lease_holds_one_slot_or_none() -> None:
 def test_only_what_is_held_is_released() -> None:
     slots = Slots()
     slots.release("client:concurrent", "ann", 1)
-    slots.hold("client:concurrent", "ann", 1)
+    slots.acquire("client:concurrent", "ann", 1)
     for name, key, lease in [
         ("model:concurrent", "ann", 1),
         ("client:concurrent", "ben", 1),
         ("client:concurrent", "ann", 2),
     ]:
         slots.release(name, key, lease)
-    assert slots.held("client:concurrent", "ann") == 1
+    assert slots.count("client:concurrent", "ann") == 1
 
 
 def test_keys_whose_slots_are_free_are_not_kept() -> None:
     slots = Slots()
-    slots.hold("client:concurrent", "ann", 1)
-    slots.hold("client:concurrent", "ben", 1)
+    slots.acquire("client:concurrent", "ann", 1)
+    slots.acquire("client:concurrent", "ben", 1)
     slots.release("client:concurrent", "ann", 1)
     slots.release("client:concurrent", "ann", 1)
     assert list(slots.items("client:concurrent")) == [("ben", 1)]
@@ -45,12 +45,12 @@ def test_the_count_is_that_of_the_leases_which_hold(steps: list[tuple[bool, str,
     slots, holders = Slots(), set[tuple[str, int]]()
     for holding, key, lease in steps:
         if holding:
-            slots.hold("client:concurrent", key, lease)
+            slots.acquire("client:concurrent", key, lease)
             holders.add((key, lease))
         else:
             slots.release("client:concurrent", key, lease)
             holders.discard((key, lease))
-        assert slots.held("client:concurrent", key) == sum(held == key for held, _ in holders)
+        assert slots.count("client:concurrent", key) == sum(held == key for held, _ in holders)
     assert dict(slots.items("client:concurrent")) == {
         key: sum(held == key for held, _ in holders) for key in {held for held, _ in holders}
     }
