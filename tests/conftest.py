@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,6 +31,12 @@ settings.load_profile("untimed")
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": Loop}
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules and tests, 600,000 objects, out of every garbage collection: they took a third of the CPU."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

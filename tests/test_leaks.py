@@ -13,7 +13,7 @@ import os
 import re
 from abc import ABCMeta
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
 from typing import Any, cast
@@ -37,12 +37,10 @@ LOOPS: Loops = {"uvloop": Loop, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)
-def _only_what_is_new() -> Iterator[None]:
-    """What all tests before have left behind need not be counted: it takes longer than the exchanges."""
+def _only_new_objects() -> None:
+    """Leave out what earlier tests have left behind: counting it takes longer than the exchanges."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def answer(status: str, kind: str, body: bytes) -> bytes:
@@ -166,11 +164,21 @@ def census(app: Application) -> Counter[str]:
     """How many objects of each type there are that nobody keeps on purpose."""
     gc.collect()
     gc.collect()
-    # Each abstract class keeps a weak reference to every class that an isinstance has met.
-    for thing in gc.get_objects():
-        if issubclass(type(thing), ABCMeta):
-            thing._abc_caches_clear()
+    for kind in subclasses(object):
+        if issubclass(type(kind), ABCMeta):
+            kind._abc_caches_clear()  # weak references to the classes that its isinstance has met
     return counted(app)
+
+
+def subclasses(kind: Any) -> set[Any]:
+    """All of them, and theirs."""
+    found: set[Any] = set()
+    waiting = [kind]
+    while waiting:
+        new = {*type.__subclasses__(waiting.pop())} - found
+        found |= new
+        waiting += new
+    return found
 
 
 def counted(app: Application) -> Counter[str]:
