@@ -115,7 +115,7 @@ async def test_the_openai_package_streams_with_a_key_and_gets_its_own_errors_wit
             assert limited.value.body["limit_type"] == "client"
 
 
-async def test_the_openai_package_waits_as_long_as_it_is_told(up: Upstream) -> None:
+async def test_the_openai_package_waits_for_retry_after(up: Upstream) -> None:
     async with (
         Gateway(one_provider(up, **limits(**{"global": {"requestsPerMinute": 60, "burstSize": 1}}))) as gw,
         sdk(gw, max_retries=1) as client,
@@ -125,7 +125,7 @@ async def test_the_openai_package_waits_as_long_as_it_is_told(up: Upstream) -> N
         assert [line["status"] for line in gw.exchanges] == [200, 429, 200]
 
 
-async def test_any_valid_one_of_two_credentials_counts(up: Upstream) -> None:
+async def test_one_valid_credential_of_two_is_enough(up: Upstream) -> None:
     async with Gateway(one_provider(up, **keys({"name": "a", "hash": HASH}, {"name": "b", "hash": OTHER_HASH}))) as gw:
         client = await gw.client()
         for headers, status in (
@@ -143,7 +143,7 @@ async def test_any_valid_one_of_two_credentials_counts(up: Upstream) -> None:
         assert len({*callers[8:10]} - {*callers[:8]}) == 1  # the first valid one says who it is
 
 
-async def test_whatever_is_wrong_with_a_key_the_refusal_is_the_same_and_says_how_to_send_one(up: Upstream) -> None:
+async def test_every_invalid_key_gets_the_same_401_that_explains_how_to_send_one(up: Upstream) -> None:
     auth = keys(
         {"name": "old", "hash": HASH, "expires": "2020-01-01"},
         {"name": "off", "hash": OTHER_HASH, "enabled": False},
@@ -160,7 +160,7 @@ async def test_whatever_is_wrong_with_a_key_the_refusal_is_the_same_and_says_how
         }
 
 
-async def test_a_key_counts_while_a_token_beside_it_cannot_be_judged(up: Upstream) -> None:
+async def test_a_key_authenticates_while_the_token_beside_it_cannot_be_verified(up: Upstream) -> None:
     auth = keys({"name": "a", "hash": HASH}, mode="any", jwt={"jwksUrl": "http://127.0.0.1:1/keys"})
     token = jwt.encode({"sub": "ann"}, "s" * 32, "HS256")
     token = "eyJhbGciOiJSUzI1NiJ9." + token.partition(".")[2]
@@ -170,7 +170,7 @@ async def test_a_key_counts_while_a_token_beside_it_cannot_be_judged(up: Upstrea
         assert (await ask(client, bearer(token), ("x-api-key", "unused"))).status == 503
 
 
-async def test_a_token_may_be_as_long_as_a_header(up: Upstream) -> None:
+async def test_a_token_as_long_as_the_header_limit_is_accepted(up: Upstream) -> None:
     auth = {"auth": {"mode": "jwt", "jwt": {"secret": "s" * 32}}}
     claims = {"sub": "ann", "exp": time.time() + 60, "groups": ["g" * 100] * 220}
     token = jwt.encode(claims, "s" * 32, "HS256")
@@ -179,7 +179,7 @@ async def test_a_token_may_be_as_long_as_a_header(up: Upstream) -> None:
         assert (await ask(await gw.client(), bearer(token))).status == 200
 
 
-async def test_missing_unknown_expired_disabled_and_malformed_keys_read_the_same(up: Upstream) -> None:
+async def test_missing_unknown_expired_disabled_and_malformed_keys_get_the_same_response(up: Upstream) -> None:
     _, expired = (past := new_key())
     _, disabled = (off := new_key())
     entries = (
@@ -227,7 +227,7 @@ async def test_a_preflight_health_and_metrics_need_no_key(up: Upstream) -> None:
         assert (await client.fetch("GET", "/v1/models")).status == 401
 
 
-async def test_a_key_sees_and_reaches_its_own_models_only(up: Upstream) -> None:
+async def test_a_key_lists_and_calls_only_its_own_models(up: Upstream) -> None:
     source = one_provider(up, **keys({"name": "a", "hash": HASH, "models": ["m", "fast-*"]}))
     source["models"] += [{"name": "fast-1", "provider": "up"}, {"name": "secret", "provider": "up"}]
     source["routing"] |= {"fallback": {"provider": "up", "model": "secret"}}
@@ -245,7 +245,7 @@ async def test_a_key_sees_and_reaches_its_own_models_only(up: Upstream) -> None:
         assert {request.json["model"] for request in up.requests} <= {"up-model", "fast-1"}
 
 
-async def test_untouched_paths_want_their_scope(up: Upstream) -> None:
+async def test_passthrough_requires_its_scope(up: Upstream) -> None:
     source = one_provider(
         up,
         provider={"passthrough": ["GET /files"]},
@@ -261,7 +261,7 @@ async def test_untouched_paths_want_their_scope(up: Upstream) -> None:
             assert (await client.fetch("GET", path, headers=[bearer(OTHER)])).status == 200
 
 
-async def test_keys_made_at_run_time_work_at_once_and_stop_at_once(up: Upstream, tmp_path: Path) -> None:
+async def test_keys_created_and_revoked_at_run_time_take_effect_at_once(up: Upstream, tmp_path: Path) -> None:
     source = one_provider(up, auth={"mode": "keys"}, dataDir=str(tmp_path))
     async with Gateway(source) as gw:
         client = await gw.client()
@@ -283,7 +283,7 @@ async def test_keys_made_at_run_time_work_at_once_and_stop_at_once(up: Upstream,
 # JSON Web Tokens
 
 
-async def test_a_token_says_who_asks_what_he_may_and_how_much(up: Upstream) -> None:
+async def test_token_claims_set_subject_scopes_and_limits(up: Upstream) -> None:
     settings = {"secret": "s" * 32, "issuer": "https://id.example", "audience": ["sluice"]}
     source = one_provider(up, auth={"mode": "any", "jwt": settings}, database={"enabled": False}, **limits())
     claims = {"sub": "ann", "iss": "https://id.example", "aud": "sluice", "exp": time.time() + 60}
@@ -305,7 +305,7 @@ async def test_a_token_says_who_asks_what_he_may_and_how_much(up: Upstream) -> N
 OWN: Any = {"requestsPerHour": 2}
 
 
-async def test_the_limits_of_a_key_hold_while_the_levels_of_the_configuration_are_off(up: Upstream) -> None:
+async def test_request_limits_of_a_key_apply_without_configured_levels(up: Upstream) -> None:
     off = {"rateLimiting": {"enabled": False, "global": {"requestsPerHour": 1}, "perModel": {"requestsPerHour": 1}}}
     own, other = {"name": "a", "hash": HASH, "limits": OWN}, {"name": "b", "hash": OTHER_HASH}
     async with Gateway(one_provider(up, **keys(own, other), **off)) as gw:
@@ -321,7 +321,7 @@ async def test_the_limits_of_a_key_hold_while_the_levels_of_the_configuration_ar
         assert {(each.status, each.header("X-RateLimit-Limit")) for each in others} == {(200, None)}
 
 
-async def test_token_limits_of_a_key_hold_while_the_levels_of_the_configuration_are_off(up: Upstream) -> None:
+async def test_token_limits_of_a_key_apply_without_configured_levels(up: Upstream) -> None:
     own = {"name": "a", "hash": HASH, "limits": {"tokensPerMinute": 50}}
     async with Gateway(one_provider(up, **keys(own))) as gw:
         client = await gw.client()
@@ -330,7 +330,7 @@ async def test_token_limits_of_a_key_hold_while_the_levels_of_the_configuration_
         assert (refused.status, refused.json["error"]["limit_unit"]) == (429, "tokensPerMinute")
 
 
-async def test_the_limits_of_a_key_made_at_run_time_hold_without_rate_limiting(up: Upstream, tmp_path: Path) -> None:
+async def test_limits_of_a_key_created_at_run_time_apply_without_rate_limiting(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, auth={"mode": "keys"}, dataDir=str(tmp_path))) as gw:
         client = await gw.client()
         wish = {"name": "new", "limits": OWN}
@@ -339,7 +339,7 @@ async def test_the_limits_of_a_key_made_at_run_time_hold_without_rate_limiting(u
         assert [(await ask(client, bearer(made.json["key"]))).status for _ in range(3)] == [200, 200, 429]
 
 
-async def test_the_limits_of_a_token_hold_without_rate_limiting(up: Upstream) -> None:
+async def test_limits_of_a_token_apply_without_rate_limiting(up: Upstream) -> None:
     auth = {"mode": "jwt", "jwt": {"secret": "s" * 32}}
     token = jwt.encode({"sub": "ann", "exp": time.time() + 60, "limits": OWN}, "s" * 32, "HS256")
     async with Gateway(one_provider(up, auth=auth)) as gw:
@@ -358,7 +358,7 @@ async def test_without_authentication_and_rate_limiting_there_is_no_limiter(up: 
 # Limits of requests
 
 
-async def test_the_tightest_bucket_is_told_and_a_refusal_names_the_level(up: Upstream) -> None:
+async def test_headers_report_the_tightest_bucket_and_a_429_names_the_level(up: Upstream) -> None:
     levels = {"global": {"requestsPerHour": 100}, "perClient": {"requestsPerHour": 20, "burstSize": 2}}
     async with Gateway(one_provider(up, **limits(**levels))) as gw:
         client = await gw.client()
@@ -380,7 +380,7 @@ async def test_the_tightest_bucket_is_told_and_a_refusal_names_the_level(up: Ups
         assert len(up.requests) == 2
 
 
-async def test_the_list_of_models_unknown_paths_and_pages_take_nothing_from_buckets(up: Upstream) -> None:
+async def test_model_lists_unknown_paths_and_pages_are_not_rate_limited(up: Upstream) -> None:
     levels = {"global": {"requestsPerHour": 1}, "perClient": {"requestsPerHour": 1}}
     async with Gateway(one_provider(up, **limits(**levels))) as gw:
         client = await gw.client()
@@ -401,14 +401,14 @@ async def test_the_list_of_models_unknown_paths_and_pages_take_nothing_from_buck
         assert [(await ask(client)).status for _ in range(2)] == [200, 429]
 
 
-async def test_without_a_credential_nobody_learns_which_routes_there_are(up: Upstream) -> None:
+async def test_unauthenticated_requests_cannot_discover_routes(up: Upstream) -> None:
     async with Gateway(one_provider(up, **keys({"name": "a", "hash": HASH}))) as gw:
         client = await gw.client()
         for path in ("/v1/models", "/v1/nothing", "/proxy/up/files", "/proxy/unknown/files"):
             assert (await client.fetch("GET", path)).status == 401
 
 
-async def test_a_refused_client_takes_nothing_from_the_others(up: Upstream) -> None:
+async def test_a_rejected_request_costs_other_clients_nothing(up: Upstream) -> None:
     levels = {"global": {"requestsPerHour": 3}, "perClient": {"requestsPerHour": 1}}
     async with Gateway(one_provider(up, **limits(**levels))) as gw:
         client = await gw.client()
@@ -417,7 +417,7 @@ async def test_a_refused_client_takes_nothing_from_the_others(up: Upstream) -> N
         assert (await ask(client, ("X-Client-ID", "d"))).json["error"]["limit_type"] == "global"
 
 
-async def test_names_that_anybody_can_make_up_nest_under_their_address(up: Upstream) -> None:
+async def test_unverified_names_are_limited_within_their_address(up: Upstream) -> None:
     levels = {"perClient": {"requestsPerHour": 1}, "perAddress": {"requestsPerHour": 3}}
     async with Gateway(one_provider(up, **limits(**levels))) as gw:
         client = await gw.client()
@@ -426,7 +426,7 @@ async def test_names_that_anybody_can_make_up_nest_under_their_address(up: Upstr
         assert answers[-1].json["error"]["limit_type"] == "address"
 
 
-async def test_nobody_uses_up_the_bucket_of_a_name_from_another_address(up: Upstream) -> None:
+async def test_an_unverified_name_has_a_bucket_per_address(up: Upstream) -> None:
     levels = limits(perClient={"requestsPerHour": 1})
     async with Gateway(one_provider(up, **levels, server={"trustedProxies": ["127.0.0.1"]})) as gw:
         client = await gw.client()
@@ -440,7 +440,7 @@ async def test_nobody_uses_up_the_bucket_of_a_name_from_another_address(up: Upst
         assert [await asked(f"2001:db8::{n}") for n in (1, 2)] == [200, 429]
 
 
-async def test_a_forwarded_address_counts_only_where_the_proxy_is_trusted(up: Upstream) -> None:
+async def test_forwarded_addresses_are_used_only_from_a_trusted_proxy(up: Upstream) -> None:
     levels = limits(perClient={"requestsPerHour": 1})
     for trusted, expected in (([], [200, 429]), (["127.0.0.1"], [200, 200])):
         async with Gateway(one_provider(up, **levels, server={"trustedProxies": trusted})) as gw:
@@ -449,7 +449,7 @@ async def test_a_forwarded_address_counts_only_where_the_proxy_is_trusted(up: Up
             assert statuses == expected
 
 
-async def test_a_models_limit_moves_on_to_another_and_refuses_where_there_is_none(up: Upstream) -> None:
+async def test_a_model_limit_selects_the_next_candidate_or_rejects(up: Upstream) -> None:
     source = one_provider(up, **limits(perModel={"requestsPerHour": 1}))
     source["models"].append({"name": "n", "provider": "up", "model": "second"})
     async with Gateway(source) as gw:
@@ -464,9 +464,7 @@ async def test_a_models_limit_moves_on_to_another_and_refuses_where_there_is_non
 
 
 @pytest.mark.parametrize("on_limit", [None, False, True])
-async def test_a_models_own_limit_sends_nothing_to_the_fallback_unless_that_is_wanted(
-    up: Upstream, on_limit: bool | None
-) -> None:
+async def test_a_model_limit_uses_the_fallback_only_if_configured(up: Upstream, on_limit: bool | None) -> None:
     source = one_provider(up, **limits(perModel={"requestsPerHour": 1}))
     source["models"].append({"name": "paid", "provider": "up", "model": "up-paid"})
     source["routing"] |= {"fallback": {"provider": "up", "model": "paid"}}
@@ -484,7 +482,7 @@ async def test_a_models_own_limit_sends_nothing_to_the_fallback_unless_that_is_w
             assert len(up.requests) == 1
 
 
-async def test_a_candidate_that_our_own_limit_holds_back_is_named_beside_the_answer_of_another(up: Upstream) -> None:
+async def test_a_candidate_skipped_by_a_limit_is_named_in_the_response(up: Upstream) -> None:
     source = one_provider(up, **limits(perModel={"requestsPerHour": 1}))
     source["models"].append({"name": "n", "provider": "up", "model": "up-n"})
     async with Gateway(source) as gw:
@@ -494,7 +492,7 @@ async def test_a_candidate_that_our_own_limit_holds_back_is_named_beside_the_ans
         assert (told["model_name"], told["skipped"]) == ("n", [{"model": "up/m", "reason": "limit"}])
 
 
-async def test_what_a_later_limit_refuses_is_given_back_to_the_earlier_ones(up: Upstream) -> None:
+async def test_earlier_limits_are_refunded_if_a_later_limit_rejects(up: Upstream) -> None:
     levels = limits(**{"global": {"requestsPerHour": 10}}, perModel={"requestsPerHour": 1})
     async with Gateway(one_provider(up, **levels)) as gw:
         client = await gw.client()
@@ -504,7 +502,7 @@ async def test_what_a_later_limit_refuses_is_given_back_to_the_earlier_ones(up: 
         assert store_of(gw).usage(everyone, "all") == pytest.approx(9, abs=0.1)
 
 
-async def test_a_provider_that_is_limited_here_is_asked_no_more(up: Upstream) -> None:
+async def test_a_provider_at_its_limit_gets_no_requests(up: Upstream) -> None:
     async with Gateway(one_provider(up, **limits(perProvider={"requestsPerHour": 2}))) as gw:
         client = await gw.client()
         answers = [await ask(client) for _ in range(3)]
@@ -512,7 +510,7 @@ async def test_a_provider_that_is_limited_here_is_asked_no_more(up: Upstream) ->
         assert answers[-1].json["error"]["limit_type"] == "provider"
 
 
-async def test_limits_change_at_a_reload_and_what_was_taken_stays_taken(up: Upstream, tmp_path: Path) -> None:
+async def test_a_reload_changes_limits_and_keeps_their_usage(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, **limits(perClient={"requestsPerHour": 2}))) as gw:
         client = await gw.client()
         assert (await ask(client)).status == 200
@@ -523,7 +521,7 @@ async def test_limits_change_at_a_reload_and_what_was_taken_stays_taken(up: Upst
         assert (await ask(client)).status == 200
 
 
-async def test_the_bucket_of_a_model_that_was_passed_over_is_not_told(up: Upstream) -> None:
+async def test_headers_do_not_report_the_bucket_of_a_skipped_model(up: Upstream) -> None:
     source = one_provider(up, **limits(perModel={"requestsPerHour": 3, "burstSize": 3}))
     source["models"].append({"name": "n", "provider": "up", "model": "second"})
     async with Gateway(source) as gw:
@@ -535,7 +533,7 @@ async def test_the_bucket_of_a_model_that_was_passed_over_is_not_told(up: Upstre
         assert other.header("X-RateLimit-Remaining") == "2"
 
 
-async def test_a_key_hears_of_no_other_names_than_its_own(up: Upstream) -> None:
+async def test_errors_do_not_name_models_that_the_key_may_not_use(up: Upstream) -> None:
     source = one_provider(up, **keys({"name": "a", "hash": HASH, "models": ["m"]}))
     source["models"].append({"name": "secret-model", "provider": "up"})
     async with Gateway(source) as gw:
@@ -565,7 +563,7 @@ TOKENS = limits(
 )
 
 
-async def test_an_estimate_is_reserved_and_corrected_by_what_was_used(up: Upstream) -> None:
+async def test_estimated_tokens_are_reserved_and_corrected_by_usage(up: Upstream) -> None:
     seen: list[float] = []
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
@@ -581,7 +579,7 @@ async def test_an_estimate_is_reserved_and_corrected_by_what_was_used(up: Upstre
         assert level(gw, "client", "address:127.0.0.1") == pytest.approx(60_000 - 500, abs=200)
 
 
-async def test_tokens_that_nobody_has_left_refuse_before_a_provider_is_asked(up: Upstream) -> None:
+async def test_exhausted_token_limits_reject_before_any_attempt(up: Upstream) -> None:
     up.on(lambda request: _plain(usage={"prompt_tokens": 59_000, "completion_tokens": 11_000, "total_tokens": 70_000}))
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
@@ -597,7 +595,7 @@ async def test_tokens_that_nobody_has_left_refuse_before_a_provider_is_asked(up:
         assert len(up.requests) == 1
 
 
-async def test_a_request_that_failed_gives_its_tokens_back(up: Upstream) -> None:
+async def test_a_failed_request_refunds_its_tokens(up: Upstream) -> None:
     up.on(lambda request: json_answer(error_json("no"), 500))
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
@@ -607,7 +605,7 @@ async def test_a_request_that_failed_gives_its_tokens_back(up: Upstream) -> None
         assert level(gw, "model", "m") == pytest.approx(6_000_000, abs=2000)
 
 
-async def test_a_stream_whose_client_left_pays_for_what_it_got(up: Upstream) -> None:
+async def test_a_disconnected_stream_is_charged_for_what_was_received(up: Upstream) -> None:
     events = chat_events(*["token "] * 100)[:-2]
     up.on(lambda request: [Headers(200, SSE_HEADERS), *_chunks(events), Stall()])
     async with Gateway(one_provider(up, **TOKENS)) as gw:
@@ -643,7 +641,7 @@ CONCURRENT = limits(
 )
 
 
-async def test_more_at_once_than_may_be_are_refused(up: Upstream) -> None:
+async def test_requests_over_the_concurrency_limit_are_rejected(up: Upstream) -> None:
     up.on(lambda request: [Headers(200, SSE_HEADERS), *_chunks(chat_events("Hi")[:2]), Stall()])
     async with Gateway(one_provider(up, **CONCURRENT)) as gw:
         streams = [await gw.client() for _ in range(2)]
@@ -663,7 +661,7 @@ async def test_more_at_once_than_may_be_are_refused(up: Upstream) -> None:
 @pytest.mark.parametrize(
     "end", ["answered", "refused by the provider", "cut", "no such model", "no JSON", "broken stream", "client gone"]
 )
-async def test_however_an_exchange_ends_its_slots_are_free(up: Upstream, end: str) -> None:
+async def test_slots_are_released_after_every_outcome(up: Upstream, end: str) -> None:
     scripts: dict[str, Any] = {
         "refused by the provider": json_answer(error_json("no"), 500),
         "cut": [Close()],
@@ -693,7 +691,7 @@ async def test_however_an_exchange_ends_its_slots_are_free(up: Upstream, end: st
             assert store_of(gw).usage(bounds.requests[0], key) == 2
 
 
-async def test_a_candidate_that_failed_holds_no_slot_while_the_next_is_asked(up: Upstream) -> None:
+async def test_a_failed_candidate_releases_its_slot_before_the_next_attempt(up: Upstream) -> None:
     async with Upstream() as second:
         source = one_provider(up, **limits(perProvider={"concurrent": 1}))
         source["routing"] = {"maxRetries": 2, "rateLimitRetries": 0}
@@ -710,7 +708,7 @@ async def test_a_candidate_that_failed_holds_no_slot_while_the_next_is_asked(up:
             assert store_of(gw).usage(limit, "second") == 0
 
 
-def test_secrets_of_admission_are_among_those_that_are_masked() -> None:
+def test_admission_secrets_are_masked() -> None:
     config = to_config(
         {
             "providers": {"p": {"baseUrl": "http://127.0.0.1:1"}},

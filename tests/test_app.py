@@ -75,7 +75,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-async def test_every_part_pushes_its_end_and_all_end_in_reverse_order(steps: list[str]) -> None:
+async def test_every_component_is_closed_in_reverse_order(steps: list[str]) -> None:
     pytest.importorskip("redis")
     app = application(**EVERYTHING)
     await app.start()
@@ -85,7 +85,7 @@ async def test_every_part_pushes_its_end_and_all_end_in_reverse_order(steps: lis
     assert steps == [f"-{step}" for step in reversed(STEPS)]
 
 
-async def test_a_start_that_fails_ends_exactly_what_had_begun(steps: list[str]) -> None:
+async def test_a_failed_start_closes_exactly_what_had_started(steps: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         app = application(server={"port": taken.getsockname()[1]})
         tasks, files = asyncio.all_tasks(), open_files()
@@ -106,7 +106,7 @@ async def test_a_start_that_fails_ends_exactly_what_had_begun(steps: list[str]) 
         (lambda app: setattr(app, "_listen", _refuses), "control plane"),
     ],
 )
-async def test_a_failure_at_any_step_ends_exactly_what_had_begun(
+async def test_a_failure_at_any_step_closes_exactly_what_had_started(
     steps: list[str], break_: Callable[[Application], None], last: str
 ) -> None:
     app = application()
@@ -122,7 +122,7 @@ async def _refuses() -> None:
     raise ConfigError(["no"])
 
 
-async def test_a_part_that_does_not_end_is_named_and_the_rest_ends() -> None:
+async def test_a_component_that_does_not_close_is_logged_and_the_others_close() -> None:
     async def hangs() -> None:
         await asyncio.Event().wait()
 

@@ -114,7 +114,7 @@ async def test_an_error_reads_as_azures_client_expects(up: Upstream) -> None:
         ("POST", "/openai/deployments/chat/completions", 404),
     ],
 )
-async def test_a_path_of_azure_that_leads_nowhere_is_refused(up: Upstream, method: str, path: str, status: int) -> None:
+async def test_an_unknown_azure_path_is_rejected(up: Upstream, method: str, path: str, status: int) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         assert (await client.fetch(method, path, body=b"{}" if method == "POST" else None)).status == status
@@ -128,7 +128,7 @@ async def test_azures_client_reaches_the_v1_api(up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("name", ["..", "m/../n", "m%2F..%2Fn"])
-async def test_a_name_leads_to_no_other_deployment(up: Upstream, name: str) -> None:
+async def test_an_encoded_name_cannot_select_another_deployment(up: Upstream, name: str) -> None:
     async with Gateway(azure(up, models=[])) as gw:
         client = await gw.client()
         body = b'{"model":"%b","messages":[]}' % name.encode()

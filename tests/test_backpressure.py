@@ -73,7 +73,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("script", "path", "call", "size"), KINDS.values(), ids=KINDS.keys())
-async def test_a_client_that_does_not_read_pauses_the_provider_and_costs_no_memory(
+async def test_a_slow_client_pauses_the_provider_and_buffers_nothing(
     script: Any, path: str, call: Any, size: int
 ) -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"maxAnswerMb": 1})) as gw:
@@ -103,7 +103,7 @@ async def test_a_client_that_does_not_read_pauses_the_provider_and_costs_no_memo
         await within(request.answered.wait(), "the provider to have sent it all")
 
 
-async def test_many_clients_that_do_not_read_leave_the_others_alone() -> None:
+async def test_many_slow_clients_do_not_delay_other_clients() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up)) as gw:
         up.on(stream)
         dawdlers = [await gw.client(receive_buffer=WINDOW) for _ in range(10)]

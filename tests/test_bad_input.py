@@ -80,14 +80,14 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
-async def test_what_is_not_json_is_a_400(body: bytes, up: Upstream, gw: Gateway) -> None:
+async def test_invalid_json_is_a_400(body: bytes, up: Upstream, gw: Gateway) -> None:
     message = assert_error(await post(gw, body), 400, "invalid_json")
     assert "JSON" in message
     assert up.connections == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b'["model"]', b'"model"', b"1", b"null", b"true", b'[{"model":"m"}]'])
-async def test_json_that_is_no_object_is_a_400(body: bytes, up: Upstream, gw: Gateway) -> None:
+async def test_json_that_is_not_an_object_is_a_400(body: bytes, up: Upstream, gw: Gateway) -> None:
     assert_error(await post(gw, body), 400, "invalid_body")
     assert up.connections == []
 
@@ -115,7 +115,7 @@ async def test_a_field_of_the_wrong_type_is_a_400_that_names_it(
 
 
 @pytest.mark.parametrize("models", [[], [""], ["m", ""], ["m"] * 65, ["auto", "m"], ["auto", "auto"]])
-async def test_a_list_of_models_that_cannot_be_followed_is_a_400(models: list[str], up: Upstream, gw: Gateway) -> None:
+async def test_an_invalid_list_of_models_is_a_400(models: list[str], up: Upstream, gw: Gateway) -> None:
     body = json.dumps({"model": models, "messages": []}).encode()
     assert_error(await post(gw, body), 400, "invalid_value", "model")
     assert up.connections == []
@@ -132,7 +132,7 @@ async def test_a_list_of_models_that_cannot_be_followed_is_a_400(models: list[st
         "/v1/audio/speech",
     ],
 )
-async def test_the_other_endpoints_look_at_model_and_stream_too(target: str, up: Upstream, gw: Gateway) -> None:
+async def test_other_endpoints_validate_model_and_stream_too(target: str, up: Upstream, gw: Gateway) -> None:
     assert_error(await post(gw, b'{"model":7}', target), 400, "invalid_type", "model")
     assert_error(await post(gw, b'{"model":"m","stream":"yes"}', target), 400, "invalid_type", "stream")
     assert_error(await post(gw, b"{", target), 400, "invalid_json")
@@ -140,7 +140,7 @@ async def test_the_other_endpoints_look_at_model_and_stream_too(target: str, up:
 
 
 @pytest.mark.parametrize("field", ["model", "stream", "stream_options"])
-async def test_null_is_the_same_as_nothing(field: str, up: Upstream, gw: Gateway) -> None:
+async def test_null_equals_an_absent_field(field: str, up: Upstream, gw: Gateway) -> None:
     body = json.dumps({"model": "m", "messages": []} | {field: None}).encode()
     assert (await post(gw, body)).status == 200
 
@@ -155,12 +155,12 @@ async def test_null_is_the_same_as_nothing(field: str, up: Upstream, gw: Gateway
         (b'{"stream_options":null,"model":"m","stream_options":{}}', "stream_options"),
     ],
 )
-async def test_a_field_that_stands_there_twice_is_a_400(body: bytes, field: str, up: Upstream, gw: Gateway) -> None:
+async def test_a_duplicate_field_is_a_400(body: bytes, field: str, up: Upstream, gw: Gateway) -> None:
     assert_error(await post(gw, body), 400, "duplicate_member", field)
     assert up.connections == []
 
 
-async def test_what_we_do_not_read_is_the_providers_to_judge(up: Upstream, gw: Gateway) -> None:
+async def test_unread_fields_are_left_to_the_provider(up: Upstream, gw: Gateway) -> None:
     body = b'{"model":"m","messages":["x",1],"temperature":"hot","n":[],"x":1,"x":2,"tools":7}'
     assert (await post(gw, body)).status == 200
     assert (await up.request()).body == body.replace(b'"m"', b'"up-model"')
@@ -171,7 +171,7 @@ async def test_what_we_do_not_read_is_the_providers_to_judge(up: Upstream, gw: G
     | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_body_at_all_makes_the_reader_fail(body: bytes) -> None:
+def test_no_body_crashes_the_reader(body: bytes) -> None:
     try:
         call = read(body)
     except ClientFault:
@@ -198,7 +198,7 @@ async def test_an_unknown_model_is_a_404_with_near_names(target: str, up: Upstre
 
 
 @pytest.mark.parametrize("name", ["", " ", "é", "\x00", "\n", "a" * 100_000, "'\"<script>", "\U0001f600", "../m"])
-async def test_any_text_is_a_model_that_does_not_exist(name: str, up: Upstream, gw: Gateway) -> None:
+async def test_any_unknown_text_as_model_is_a_404(name: str, up: Upstream, gw: Gateway) -> None:
     answer = await post(gw, json.dumps({"model": name, "messages": []}).encode())
     assert_error(answer, 404, "model_not_found", "model")
     assert len(answer.body) < 2000
@@ -227,7 +227,7 @@ async def test_an_unknown_model_in_a_form_is_a_404_too(up: Upstream, gw: Gateway
         (b"", KIND, "invalid_multipart"),
     ],
 )
-async def test_a_form_that_is_none_is_a_400(body: bytes, kind: str, code: str, up: Upstream, gw: Gateway) -> None:
+async def test_a_malformed_form_is_a_400(body: bytes, kind: str, code: str, up: Upstream, gw: Gateway) -> None:
     assert_error(await post(gw, body, "/v1/audio/transcriptions", kind), 400, code)
     assert not any(request.complete.is_set() for request in up.requests)
 
@@ -256,7 +256,7 @@ async def test_two_models_in_a_form_are_a_400(up: Upstream, gw: Gateway) -> None
         ("PUT", "/v1/embeddings", 405, "method_not_allowed"),
     ],
 )
-async def test_a_wrong_path_or_method_is_told_as_such(
+async def test_wrong_paths_and_methods_get_404_and_405(
     method: str, target: str, status: int, code: str, up: Upstream, gw: Gateway
 ) -> None:
     client = await gw.client()
@@ -278,7 +278,7 @@ async def test_a_name_that_does_not_resolve_is_a_502(up: Upstream) -> None:
         assert "nowhere.invalid" in (await gw.settled())["detail"]
 
 
-async def test_a_connection_that_is_not_answered_is_a_504_that_names_the_clock(up: Upstream) -> None:
+async def test_a_connect_timeout_is_a_504_that_names_the_timeout(up: Upstream) -> None:
     with Blackhole() as hole:
         config = one_provider(up, provider={"baseUrl": hole.url}, timeouts={"connect": 0.1})
         async with Gateway(config) as gw:
@@ -295,7 +295,7 @@ async def test_a_connection_that_is_not_answered_is_a_504_that_names_the_clock(u
         ("firstContent", b'{"model":"m","stream":true,"messages":[]}'),
     ],
 )
-async def test_a_clock_that_runs_out_is_a_504_that_names_it(clock: str, body: bytes, up: Upstream) -> None:
+async def test_an_expired_timeout_is_a_504_that_names_it(clock: str, body: bytes, up: Upstream) -> None:
     up.on(lambda request: [Stall()])
     async with Gateway(one_provider(up, timeouts={clock: 0.1})) as gw:
         message = assert_error(await post(gw, body), 504, f"timeout_{clock}")
@@ -306,13 +306,13 @@ async def test_a_clock_that_runs_out_is_a_504_that_names_it(clock: str, body: by
 # -- answers to errors of every kind --------------------------------------------------------------
 
 
-async def test_an_error_does_not_cost_the_connection(up: Upstream, gw: Gateway) -> None:
+async def test_an_error_keeps_the_connection_open(up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
     for body, status in ((b"{", 400), (b'{"model":"x"}', 404), (b'{"model":"m","messages":[]}', 200)) * 2:
         assert (await client.fetch("POST", CHAT, body=body)).status == status
 
 
-async def test_the_request_id_of_the_client_is_told_in_errors_too(gw: Gateway) -> None:
+async def test_errors_have_the_request_id_of_the_client(gw: Gateway) -> None:
     client = await gw.client()
     answer = await client.fetch("POST", CHAT, headers=[("X-Request-Id", "my-id.1_2")], body=b"{")
     assert answer.header("x-request-id") == "my-id.1_2"
@@ -320,7 +320,7 @@ async def test_the_request_id_of_the_client_is_told_in_errors_too(gw: Gateway) -
 
 
 @pytest.mark.parametrize("given", ["a b", "a" * 129, "é", "a/b", "", "<x>", "a;b"])
-async def test_another_one_is_replaced(given: str, gw: Gateway) -> None:
+async def test_an_invalid_request_id_is_replaced(given: str, gw: Gateway) -> None:
     client = await gw.client()
     raw = f"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-Id: {given}\r\n\r\n"
     await client.send(raw.encode())

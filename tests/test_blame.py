@@ -19,7 +19,7 @@ def disturbed(account: Account) -> bool:
 
 @pytest.mark.parametrize("spare", [False, True], ids=["alone", "with a fallback"])
 @pytest.mark.parametrize("keys", [0, 1, 3])
-async def test_a_client_whose_requests_are_refused_costs_the_other_one_nothing(keys: int, spare: bool) -> None:
+async def test_rejected_requests_of_one_client_cost_another_client_nothing(keys: int, spare: bool) -> None:
     account = await play(keys, lambda account: not disturbed(account), spare)
     assert account.errors == 0, account.served
     assert account.served[200] > 0

@@ -60,7 +60,7 @@ def assert_full(answer: Answer, code: str) -> None:
 # -- maxInFlight ----------------------------------------------------------------------------------
 
 
-async def test_one_request_too_many_is_a_503_and_the_next_may_come(up: Upstream) -> None:
+async def test_a_request_over_the_limit_is_a_503_and_the_next_is_served(up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up, server={"maxInFlight": 2})) as gw:
@@ -80,7 +80,7 @@ async def test_one_request_too_many_is_a_503_and_the_next_may_come(up: Upstream)
         assert len(up.requests) == 3
 
 
-async def test_a_request_that_sends_nothing_of_its_body_takes_a_place_too(up: Upstream) -> None:
+async def test_a_request_without_its_body_counts_as_concurrent(up: Upstream) -> None:
     async with Gateway(one_provider(up, server={"maxInFlight": 1, "bodyTimeoutSecs": 0.1})) as gw:
         slow, quick = await gw.client(), await gw.client()
         await slow.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
@@ -115,7 +115,7 @@ def every_ending() -> dict[str, tuple[Any, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("ending", every_ending())
-async def test_after_every_ending_both_counts_are_zero(ending: str, up: Upstream) -> None:
+async def test_both_counters_are_zero_after_every_outcome(ending: str, up: Upstream) -> None:
     script, members = every_ending()[ending]
     up.on(lambda request: script)
     async with Gateway(one_provider(up, timeouts={"total": 0.1})) as gw:
@@ -126,7 +126,7 @@ async def test_after_every_ending_both_counts_are_zero(ending: str, up: Upstream
 
 
 @pytest.mark.parametrize("phase", ["body", "head", "stream", "answer"])
-async def test_after_a_client_that_left_both_counts_are_zero(phase: str, up: Upstream) -> None:
+async def test_both_counters_are_zero_after_a_disconnect(phase: str, up: Upstream) -> None:
     events = chat_events("Hello")
     scripts: dict[str, Any] = {
         "body": [],
@@ -156,7 +156,7 @@ async def test_after_a_client_that_left_both_counts_are_zero(phase: str, up: Ups
 # -- maxBufferedMb --------------------------------------------------------------------------------
 
 
-async def test_a_body_that_would_be_too_much_to_hold_is_a_503(up: Upstream) -> None:
+async def test_a_request_body_over_the_buffer_limit_is_a_503(up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up, server={"maxBufferedMb": 1})) as gw:
@@ -175,7 +175,7 @@ async def test_a_body_that_would_be_too_much_to_hold_is_a_503(up: Upstream) -> N
         assert (running(gw), used(gw)) == (0, 0)
 
 
-async def test_an_answer_that_would_be_too_much_to_hold_is_a_503(up: Upstream) -> None:
+async def test_a_response_over_the_buffer_limit_is_a_503(up: Upstream) -> None:
     up.on(lambda request: json_answer(completion("x" * MB)))
     async with Gateway(one_provider(up, server={"maxBufferedMb": 0.5})) as gw:
         client = await gw.client()
@@ -184,7 +184,7 @@ async def test_an_answer_that_would_be_too_much_to_hold_is_a_503(up: Upstream) -
         assert (running(gw), used(gw)) == (0, 0)
 
 
-async def test_a_stream_holds_no_part_of_its_answer(up: Upstream) -> None:
+async def test_a_stream_buffers_no_part_of_its_response(up: Upstream) -> None:
     events = chat_events(*["x" * 10_000] * 50)
     up.on(lambda request: sse_answer(*events))
     async with Gateway(one_provider(up, server={"maxBufferedMb": 0.05})) as gw:
@@ -194,7 +194,7 @@ async def test_a_stream_holds_no_part_of_its_answer(up: Upstream) -> None:
         assert await client.read_events() == events
 
 
-async def test_an_answer_beyond_its_own_bound_streams_and_is_held_no_more(up: Upstream) -> None:
+async def test_a_response_over_its_own_limit_streams_unbuffered(up: Upstream) -> None:
     body = completion("x" * MB)
     go_on = asyncio.Event()
     raw = json_answer(body)
@@ -217,7 +217,7 @@ async def test_an_answer_beyond_its_own_bound_streams_and_is_held_no_more(up: Up
         assert await client.read_body() == payload
 
 
-async def test_an_upload_that_passes_through_is_not_held(up: Upstream) -> None:
+async def test_a_passthrough_upload_is_not_buffered(up: Upstream) -> None:
     form = (
         b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n'
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * MB + b"\r\n--b--\r\n"
@@ -232,7 +232,7 @@ async def test_an_upload_that_passes_through_is_not_held(up: Upstream) -> None:
         assert used(gw) == 0
 
 
-async def test_a_running_stream_does_not_hold_its_request_body(up: Upstream) -> None:
+async def test_a_running_stream_releases_its_request_body(up: Upstream) -> None:
     """A stream may run for an hour; its prompt was sent in the first second of it."""
     go = asyncio.Event()
     role, hello, *_ = chat_events("Hello")

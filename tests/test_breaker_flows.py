@@ -110,7 +110,7 @@ async def who(gw: Gateway, call: dict[str, Any] = CALL) -> str | None:
 
 @pytest.mark.parametrize("strategy", ["smart", "round_robin", "weighted_round_robin", "least_connections"])
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_a_flapping_upstream_is_left_alone_while_it_is_down_and_asked_again_when_it_is_back(
+async def test_a_flapping_upstream_gets_no_requests_while_down_and_serves_after_recovery(
     one: Flapping, other: Flapping, clock: FakeClock, call: dict[str, Any], strategy: str
 ) -> None:
     config = house(one, other, routing={"strategy": strategy})
@@ -136,7 +136,7 @@ async def test_a_flapping_upstream_is_left_alone_while_it_is_down_and_asked_agai
         await at_rest(gw)
 
 
-async def test_back_on_the_only_deployment_right_when_the_cooldown_is_over(one: Flapping, clock: FakeClock) -> None:
+async def test_the_only_deployment_serves_again_right_after_the_cooldown(one: Flapping, clock: FakeClock) -> None:
     async with Gateway(house(one, routing={"maxRetries": 0}), clock=clock) as gw:
         breaker, one.down = live(gw, "one/m").breaker, True
         for _ in range(3):
@@ -155,7 +155,7 @@ async def test_back_on_the_only_deployment_right_when_the_cooldown_is_over(one: 
             assert (await who(gw), breaker.state) == ("one", state)
 
 
-async def test_with_a_fallback_the_fallback_serves_meanwhile(one: Flapping, other: Flapping, clock: FakeClock) -> None:
+async def test_the_fallback_serves_during_the_cooldown(one: Flapping, other: Flapping, clock: FakeClock) -> None:
     config = house(one, other)
     config["models"] = [{"name": "m", "provider": "one"}, {"name": "spare", "provider": "other"}]
     config["routing"] = {"maxRetries": 0, "fallback": {"provider": "other", "model": "spare"}}
@@ -192,7 +192,7 @@ async def test_probes_come_one_at_a_time(one: Flapping, other: Flapping, clock: 
         assert (breaker.successes, bool(breaker.active_probe)) == (1, False)
 
 
-async def test_a_probe_of_a_stream_is_over_at_its_content_and_the_slot_is_free_while_it_runs(
+async def test_a_streaming_probe_succeeds_at_its_first_content_and_frees_the_slot(
     one: Flapping, other: Flapping, clock: FakeClock
 ) -> None:
     gate = asyncio.Event()
@@ -216,7 +216,7 @@ async def test_a_probe_of_a_stream_is_over_at_its_content_and_the_slot_is_free_w
         assert breaker.failures >= 1
 
 
-async def test_a_probe_that_fails_opens_for_a_whole_cooldown_again(
+async def test_a_failed_probe_opens_the_breaker_for_a_full_cooldown(
     one: Flapping, other: Flapping, clock: FakeClock
 ) -> None:
     async with Gateway(house(one, other), clock=clock) as gw:
@@ -235,7 +235,7 @@ async def test_a_probe_that_fails_opens_for_a_whole_cooldown_again(
 
 
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_a_client_that_leaves_frees_the_slot_without_a_verdict(
+async def test_a_disconnect_frees_the_slot_without_a_sample(
     one: Flapping, other: Flapping, clock: FakeClock, call: dict[str, Any]
 ) -> None:
     arrived = asyncio.Event()
@@ -267,7 +267,7 @@ async def test_a_client_that_leaves_frees_the_slot_without_a_verdict(
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422])
-async def test_an_answer_without_a_verdict_frees_the_slot(
+async def test_a_response_that_is_not_a_sample_frees_the_slot(
     one: Flapping, other: Flapping, clock: FakeClock, status: int
 ) -> None:
     config = house(one, other)
@@ -289,7 +289,7 @@ async def test_an_answer_without_a_verdict_frees_the_slot(
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-async def test_a_breaker_that_opens_at_the_first_key_leaves_the_second_to_those_who_have_no_other_deployment(
+async def test_an_open_breaker_allows_the_second_key_only_without_another_deployment(
     one: Flapping, other: Flapping, clock: FakeClock, retries: int
 ) -> None:
     routing = {"maxRetries": retries, "rateLimitRetries": 0}
@@ -302,7 +302,7 @@ async def test_a_breaker_that_opens_at_the_first_key_leaves_the_second_to_those_
         assert live(gw, "one/m").breaker.state == "open"
 
 
-async def test_a_refused_key_and_then_a_failure_are_one_failure(one: Flapping, clock: FakeClock) -> None:
+async def test_a_rejected_key_and_then_a_failure_count_as_one_failure(one: Flapping, clock: FakeClock) -> None:
     config = house(one, routing={"maxRetries": 0})
     config["providers"]["one"]["apiKeys"] = ["key-one", "key-two"]
     async with Gateway(config, clock=clock) as gw:
@@ -313,7 +313,7 @@ async def test_a_refused_key_and_then_a_failure_are_one_failure(one: Flapping, c
 # -- missing models -----------------------------------------------------------------------------------
 
 
-async def test_a_missing_model_is_requested_again_after_its_cooldown_which_doubles_up_to_ten_minutes(
+async def test_a_missing_model_is_retried_after_a_cooldown_that_doubles_up_to_ten_minutes(
     one: Flapping, other: Flapping, clock: FakeClock
 ) -> None:
     async with Gateway(house(one, other), clock=clock) as gw:
@@ -329,9 +329,7 @@ async def test_a_missing_model_is_requested_again_after_its_cooldown_which_doubl
         assert live(gw, "one/m").breaker.state == "closed"
 
 
-async def test_a_missing_model_that_nobody_configured_is_requested_again_at_once(
-    one: Flapping, clock: FakeClock
-) -> None:
+async def test_a_missing_model_without_configuration_is_retried_at_once(one: Flapping, clock: FakeClock) -> None:
     """Ollama: pull the model, and ask again."""
     config = {"providers": {"one": {"baseUrl": one.upstream.url}}, "circuitBreaker": BREAKER}
     async with Gateway(config, clock=clock) as gw:
@@ -341,7 +339,7 @@ async def test_a_missing_model_that_nobody_configured_is_requested_again_at_once
         assert await who(gw) == "one"
 
 
-async def test_with_a_cooldown_of_zero_a_missing_model_is_unavailable_for_that_endpoint_until_a_restart(
+async def test_a_zero_cooldown_keeps_a_missing_model_unavailable_until_a_restart(
     one: Flapping, other: Flapping, clock: FakeClock
 ) -> None:
     config = house(one, other, circuitBreaker=BREAKER | {"missingCooldownSecs": 0})
@@ -360,7 +358,9 @@ async def test_with_a_cooldown_of_zero_a_missing_model_is_unavailable_for_that_e
         assert [request.target for request in one.upstream] == [CHAT, "/v1/embeddings"]
 
 
-async def test_a_model_that_nobody_has_is_told_each_time_and_asked_for_once(one: Flapping, clock: FakeClock) -> None:
+async def test_a_model_that_no_provider_has_is_requested_once_and_a_404_each_time(
+    one: Flapping, clock: FakeClock
+) -> None:
     async with Gateway(house(one, routing={"maxRetries": 0}), clock=clock) as gw:
         one.upstream.queue(MISSING)
         for _ in range(3):
@@ -400,7 +400,7 @@ async def reload(gw: Gateway) -> None:
     assert await gw.app.running.follow.reload("test"), gw.log_lines
 
 
-async def test_breakers_statistics_rests_and_counts_survive_a_reload_and_missing_models_are_forgotten(
+async def test_a_reload_keeps_breakers_statistics_and_cooldowns_and_resets_missing_models(
     one: Flapping, other: Flapping, clock: FakeClock, tmp_path: Path
 ) -> None:
     config = house(one, other)
@@ -441,7 +441,7 @@ async def test_breakers_statistics_rests_and_counts_survive_a_reload_and_missing
         await at_rest(gw)
 
 
-async def test_new_thresholds_hold_at_once(one: Flapping, other: Flapping, clock: FakeClock, tmp_path: Path) -> None:
+async def test_new_thresholds_apply_at_once(one: Flapping, other: Flapping, clock: FakeClock, tmp_path: Path) -> None:
     follower = Follower(tmp_path, house(one, other), clock)
     async with await follower.open() as gw:
         one.down = True

@@ -106,7 +106,7 @@ async def noticed(gw: Gateway) -> None:
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
-async def test_while_its_body_is_read(framing: bytes, leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_while_the_body_is_read(framing: bytes, leave: Any, up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
     await client.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n" + framing + b"\r\n\r\n5\r\n")
     await until(lambda: running(gw), "the request to be begun")
@@ -116,7 +116,7 @@ async def test_while_its_body_is_read(framing: bytes, leave: Any, up: Upstream, 
     assert up.connections == []
 
 
-async def test_within_a_chunk_whose_bytes_came_with_the_news(up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_in_the_same_read_as_a_chunk(up: Upstream, gw: Gateway) -> None:
     """The end of a chunk wakes the reader; that the client left must not get lost in between."""
     client = await gw.client()
     await client.send(
@@ -129,7 +129,7 @@ async def test_within_a_chunk_whose_bytes_came_with_the_news(up: Upstream, gw: G
     await assert_left(gw, None, attempts=0)
 
 
-async def test_while_a_form_is_searched_for_its_model(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_while_a_form_is_searched_for_its_model(leave: Any, up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
     await client.send(
         b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n"
@@ -142,7 +142,7 @@ async def test_while_a_form_is_searched_for_its_model(leave: Any, up: Upstream, 
     assert up.connections == []
 
 
-async def test_while_the_connection_is_made(leave: Any, up: Upstream) -> None:
+async def test_disconnect_while_connecting_to_the_provider(leave: Any, up: Upstream) -> None:
     with Blackhole() as hole:
         async with Gateway(one_provider(up, provider={"baseUrl": hole.url})) as gw:
             client = await gw.client()
@@ -154,7 +154,7 @@ async def test_while_the_connection_is_made(leave: Any, up: Upstream) -> None:
             await until(lambda: not len(gw.app._pool), "the attempt to connect to end")  # type: ignore[arg-type]
 
 
-async def test_while_tls_is_spoken(leave: Any, up: Upstream) -> None:
+async def test_disconnect_during_the_tls_handshake(leave: Any, up: Upstream) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody speaks
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
         async with Gateway(one_provider(up, provider={"baseUrl": url})) as gw:
@@ -165,7 +165,7 @@ async def test_while_tls_is_spoken(leave: Any, up: Upstream) -> None:
             await assert_left(gw, None)
 
 
-async def test_while_it_waits_for_a_place(leave: Any, up: Upstream) -> None:
+async def test_disconnect_while_queued_for_a_connection(leave: Any, up: Upstream) -> None:
     hold = asyncio.Event()
     up.on(lambda request: [Wait(hold), *json_answer(completion())])
     async with Gateway(one_provider(up, pool={"maxConnections": 1})) as gw:
@@ -184,7 +184,7 @@ async def test_while_it_waits_for_a_place(leave: Any, up: Upstream) -> None:
         assert len(up.requests) == 2, "the request of a client that had left was sent"
 
 
-async def test_while_a_hook_thinks(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_while_a_hook_runs(leave: Any, up: Upstream, gw: Gateway) -> None:
     thinking, done = asyncio.Event(), asyncio.Event()
 
     async def hook(exchange: Any, call: Any) -> Any:
@@ -219,7 +219,7 @@ PHASES: dict[str, tuple[list[Step | bytes], bool, int]] = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-async def test_while_a_stream_is_made(phase: str, leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_during_a_stream(phase: str, leave: Any, up: Upstream, gw: Gateway) -> None:
     said, begun, events = PHASES[phase]
     come = asyncio.Event()
     up.on(lambda request: [*said, Signal(come), Stall()])
@@ -242,7 +242,9 @@ async def test_while_a_stream_is_made(phase: str, leave: Any, up: Upstream, gw: 
     ids=["before the head", "after the head", "within the answer"],
 )
 @pytest.mark.parametrize("target", [CHAT, "/v1/embeddings", "/v1/responses", "/proxy/up/chat/completions"])
-async def test_while_a_json_answer_is_made(target: str, said: list[Any], leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_during_a_json_response(
+    target: str, said: list[Any], leave: Any, up: Upstream, gw: Gateway
+) -> None:
     come = asyncio.Event()
     up.on(lambda request: [*said, Signal(come), Stall()])
     client = await gw.client()
@@ -254,7 +256,7 @@ async def test_while_a_json_answer_is_made(target: str, said: list[Any], leave: 
     assert line["status"] == 0
 
 
-async def test_while_pings_are_sent(leave: Any, up: Upstream) -> None:
+async def test_disconnect_while_pings_are_sent(leave: Any, up: Upstream) -> None:
     up.on(lambda request: [Stall()])
     async with Gateway(one_provider(up, server={"pingAfter": 0.05})) as gw:
         client = await gw.client()
@@ -267,7 +269,7 @@ async def test_while_pings_are_sent(leave: Any, up: Upstream) -> None:
         assert line["status"] == 200
 
 
-async def test_while_the_provider_is_asked_again(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_during_the_retry_delay(leave: Any, up: Upstream, gw: Gateway) -> None:
     """Without the option that it did not know: a second attempt, and the client leaves within it."""
     complaint = {"error": {"message": "unknown field stream_options", "type": "invalid_request_error"}}
     up.queue(json_answer(complaint, 400), [Stall()])
@@ -284,7 +286,7 @@ PIPED = Headers(200, [("Content-Type", "audio/mpeg"), ("Transfer-Encoding", "chu
 
 @pytest.mark.parametrize("said", [[], [PIPED], [PIPED, Chunk(b"sound")]], ids=["before", "after the head", "within"])
 @pytest.mark.parametrize(("method", "target"), [("POST", "/v1/audio/speech"), ("GET", "/proxy/up/files/a/content")])
-async def test_while_bytes_are_piped(
+async def test_disconnect_during_a_binary_response(
     method: str, target: str, said: list[Any], leave: Any, up: Upstream, gw: Gateway
 ) -> None:
     come = asyncio.Event()
@@ -300,7 +302,7 @@ async def test_while_bytes_are_piped(
     await assert_left(gw, request)
 
 
-async def test_while_it_does_not_take_what_is_written_for_it(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_while_the_write_buffer_is_full(leave: Any, up: Upstream, gw: Gateway) -> None:
     """What is buffered for it is not waited for: whoever half-closes has left."""
     big = sse(
         {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "x" * 100_000}}]}
@@ -320,7 +322,7 @@ async def test_while_it_does_not_take_what_is_written_for_it(leave: Any, up: Ups
 
 
 @pytest.mark.parametrize("rest", [[], [LastChunk()]], ids=["open", "ended"])
-async def test_right_after_done_it_has_all_it_wanted(rest: list[Any], leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_right_after_done_is_a_success(rest: list[Any], leave: Any, up: Upstream, gw: Gateway) -> None:
     go_on = asyncio.Event()
     up.on(lambda request: [Headers(200, SSE_HEADERS), *(Chunk(event) for event in EVENTS), Wait(go_on), *rest, Stall()])
     client = await gw.client()
@@ -339,7 +341,7 @@ async def test_right_after_done_it_has_all_it_wanted(rest: list[Any], leave: Any
     assert gw.app.metrics.client_disconnects == 0
 
 
-async def test_right_after_response_completed_too(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_right_after_response_completed_is_a_success(leave: Any, up: Upstream, gw: Gateway) -> None:
     created = (
         b'event: response.created\ndata: {"type":"response.created","response":{"id":"r","status":"in_progress"}}\n\n'
     )
@@ -360,7 +362,7 @@ async def test_right_after_response_completed_too(leave: Any, up: Upstream, gw: 
     await within(request.gone.wait(), "the connection to the provider to be closed")
 
 
-async def test_between_two_requests_nothing_is_lost(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_between_requests_is_not_counted(leave: Any, up: Upstream, gw: Gateway) -> None:
     up.on(lambda request: json_answer(completion()))
     client = await gw.client()
     assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
@@ -369,7 +371,7 @@ async def test_between_two_requests_nothing_is_lost(leave: Any, up: Upstream, gw
     assert len(gw.exchanges) == 1
 
 
-async def test_a_pipelined_request_of_a_client_that_left_is_not_sent(leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_a_pipelined_request_of_a_disconnected_client_is_not_sent(leave: Any, up: Upstream, gw: Gateway) -> None:
     up.on(lambda request: [Stall()])
     client = await gw.client()
     raw = client.encode("POST", CHAT, value=CALL)
@@ -380,7 +382,7 @@ async def test_a_pipelined_request_of_a_client_that_left_is_not_sent(leave: Any,
     assert len(up.requests) == 1
 
 
-async def test_it_is_counted(up: Upstream, gw: Gateway) -> None:
+async def test_a_disconnect_is_counted(up: Upstream, gw: Gateway) -> None:
     up.on(lambda request: [Stall()])
     client = await gw.client()
     await client.request("POST", CHAT, json=CALL)
@@ -397,7 +399,7 @@ UPLOAD = b"POST /proxy/up/files HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
-async def test_while_its_upload_comes(framing: bytes, leave: Any, up: Upstream, gw: Gateway) -> None:
+async def test_disconnect_during_an_upload(framing: bytes, leave: Any, up: Upstream, gw: Gateway) -> None:
     client = await gw.client()
     await client.send(UPLOAD + framing + b"\r\n\r\n5\r\nhello")
     request = await up.head()
@@ -422,7 +424,7 @@ async def fill(client: RawClient, gw: Gateway) -> None:
 
 
 @pytest.mark.parametrize("on_disconnect", ["cancel", "drain"])
-async def test_while_its_upload_is_paused_it_is_noticed_within_five_seconds(
+async def test_disconnect_during_a_paused_upload_is_noticed_within_five_seconds(
     on_disconnect: str, leave: Any, up: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody reads its socket then. An answer to half an upload is worth no drain."""
@@ -442,7 +444,7 @@ async def test_while_its_upload_is_paused_it_is_noticed_within_five_seconds(
         await until(lambda: not len(gw.app._pool), "the provider to be left")  # type: ignore[arg-type]
 
 
-async def test_while_a_pipelined_upload_is_paused_too(
+async def test_disconnect_during_a_paused_pipelined_upload_is_noticed(
     leave: Any, up: Upstream, gw: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its next request fills our buffers while the provider still works on this one."""
@@ -479,7 +481,7 @@ async def assert_drained(gw: Gateway, request: Request, *, output: int | None = 
 
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize("before", [0, 1, 2])
-async def test_a_stream_is_read_to_its_end_for_its_usage(
+async def test_a_stream_is_drained_for_its_usage(
     before: int, asked: bool, leave: Any, up: Upstream, draining: Gateway
 ) -> None:
     """Before the head, before the content, and within it; whether the client asked for the usage or we did."""
@@ -513,9 +515,7 @@ async def test_a_stream_is_read_to_its_end_for_its_usage(
 
 
 @pytest.mark.parametrize("said", [0, 1, 2], ids=["before the head", "after the head", "within the answer"])
-async def test_a_json_answer_is_read_to_its_end_for_its_usage(
-    said: int, leave: Any, up: Upstream, draining: Gateway
-) -> None:
+async def test_a_json_response_is_drained_for_its_usage(said: int, leave: Any, up: Upstream, draining: Gateway) -> None:
     head, body = json_answer(completion())
     pieces = [head, body.data[:9], body.data[9:]]  # type: ignore[union-attr]
     come, go_on = asyncio.Event(), asyncio.Event()
@@ -530,7 +530,7 @@ async def test_a_json_answer_is_read_to_its_end_for_its_usage(
     await assert_drained(draining, request)
 
 
-async def test_a_stream_that_was_held_up_by_its_client_is_read_on(leave: Any, up: Upstream, draining: Gateway) -> None:
+async def test_a_stream_paused_by_its_client_is_drained(leave: Any, up: Upstream, draining: Gateway) -> None:
     big = sse(
         {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "x" * 100_000}}]}
     )
@@ -545,7 +545,7 @@ async def test_a_stream_that_was_held_up_by_its_client_is_read_on(leave: Any, up
     await assert_drained(draining, request)
 
 
-async def test_a_connection_that_was_drained_serves_the_next(up: Upstream, draining: Gateway) -> None:
+async def test_a_drained_connection_is_reused(up: Upstream, draining: Gateway) -> None:
     go_on = asyncio.Event()
     up.queue([Wait(go_on), *sse_answer(*EVENTS)], json_answer(completion()))
     client = await draining.client()
@@ -559,7 +559,7 @@ async def test_a_connection_that_was_drained_serves_the_next(up: Upstream, drain
     assert len(up.connections) == 1
 
 
-async def test_draining_has_an_end(up: Upstream, draining: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_draining_is_bounded(up: Upstream, draining: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_call, "DRAIN_SECS", 0.1)
     up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(ROLE), Chunk(HELLO), Stall()])
     client = await draining.client()
@@ -571,7 +571,7 @@ async def test_draining_has_an_end(up: Upstream, draining: Gateway, monkeypatch:
 
 
 @pytest.mark.parametrize("end", [b"garbage", b""], ids=["broken", "cut"])
-async def test_a_drained_stream_that_breaks_is_still_the_clients_leaving(
+async def test_a_failure_while_draining_is_still_a_client_disconnect(
     end: bytes, up: Upstream, draining: Gateway
 ) -> None:
     go_on = asyncio.Event()
@@ -586,7 +586,7 @@ async def test_a_drained_stream_that_breaks_is_still_the_clients_leaving(
     await assert_left(draining, request)
 
 
-async def test_what_has_not_reached_the_provider_is_not_drained(leave: Any, up: Upstream, draining: Gateway) -> None:
+async def test_an_unsent_request_is_not_drained(leave: Any, up: Upstream, draining: Gateway) -> None:
     client = await draining.client()
     await client.send(UPLOAD + b"Content-Length: 100\r\n\r\nhello")
     request = await up.head()
@@ -603,7 +603,7 @@ async def test_what_has_not_reached_the_provider_is_not_drained(leave: Any, up: 
             await assert_left(gw, None)
 
 
-async def test_a_drained_exchange_counts_as_running_when_the_gateway_stops(up: Upstream) -> None:
+async def test_a_draining_exchange_counts_as_running_during_a_stop(up: Upstream) -> None:
     go_on = asyncio.Event()
     up.on(
         lambda request: [
@@ -633,7 +633,7 @@ async def test_a_drained_exchange_counts_as_running_when_the_gateway_stops(up: U
         await within(request.gone.wait(), "the connection to the provider to be closed")
 
 
-async def test_a_drained_exchange_does_not_hold_up_the_stop_beyond_its_time(up: Upstream) -> None:
+async def test_a_draining_exchange_does_not_delay_the_stop_past_its_limit(up: Upstream) -> None:
     up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(ROLE), Chunk(HELLO), Stall()])
     config = one_provider(up, provider={"onDisconnect": "drain"}, server={"drainSecs": 0.1})
     async with Gateway(config) as gw:

@@ -78,7 +78,7 @@ async def up() -> AsyncIterator[Upstream]:
 # The openai package and the built-in provider
 
 
-async def test_without_any_configuration_the_demo_answers() -> None:
+async def test_the_demo_responds_without_any_configuration() -> None:
     async with Gateway({"demo": "auto"}) as gw, sdk(gw) as client:
         names = [model.id async for model in client.models.list()]
         assert {"demo", "demo-instant", "demo-embedding"} <= set(names)
@@ -89,7 +89,7 @@ async def test_without_any_configuration_the_demo_answers() -> None:
         assert "Hello there" in "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 
 
-async def test_a_chat_is_the_same_whole_and_in_a_stream(demo: AsyncOpenAI) -> None:
+async def test_a_chat_is_the_same_plain_and_streamed(demo: AsyncOpenAI) -> None:
     whole = await demo.chat.completions.create(model="demo-instant", messages=HI)
     text = whole.choices[0].message.content
     assert text is not None
@@ -103,7 +103,7 @@ async def test_a_chat_is_the_same_whole_and_in_a_stream(demo: AsyncOpenAI) -> No
     assert all(chunk.usage is None for chunk in chunks)
 
 
-async def test_the_usage_of_a_stream_comes_if_it_was_asked_for(demo: AsyncOpenAI) -> None:
+async def test_a_stream_has_usage_if_requested(demo: AsyncOpenAI) -> None:
     stream = await demo.chat.completions.create(
         model="demo-instant", messages=HI, stream=True, stream_options={"include_usage": True}
     )
@@ -113,7 +113,7 @@ async def test_the_usage_of_a_stream_comes_if_it_was_asked_for(demo: AsyncOpenAI
     assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens > 0
 
 
-async def test_the_streaming_helper_of_the_package_puts_an_answer_together(demo: AsyncOpenAI) -> None:
+async def test_the_streaming_helper_of_the_package_assembles_a_response(demo: AsyncOpenAI) -> None:
     async with demo.chat.completions.stream(model="demo-instant", messages=HI) as stream:
         deltas = [event.delta async for event in stream if event.type == "content.delta"]
         final = await stream.get_final_completion()
@@ -121,7 +121,7 @@ async def test_the_streaming_helper_of_the_package_puts_an_answer_together(demo:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_tool_is_called_and_its_result_taken(demo: AsyncOpenAI, streamed: bool) -> None:
+async def test_a_tool_is_called_and_its_result_used(demo: AsyncOpenAI, streamed: bool) -> None:
     asked: list[Any] = [{"role": "user", "content": "What is the weather in Paris? Use get_weather."}]
     if streamed:
         async with demo.chat.completions.stream(model="demo-instant", messages=asked, tools=[WEATHER]) as stream:
@@ -161,21 +161,21 @@ async def test_reasoning_comes_before_the_answer(demo: AsyncOpenAI) -> None:
     assert answer.choices[0].message.content
 
 
-async def test_legacy_completions_work_whole_and_in_a_stream(demo: AsyncOpenAI) -> None:
+async def test_legacy_completions_work_plain_and_streamed(demo: AsyncOpenAI) -> None:
     whole = await demo.completions.create(model="demo-instant", prompt="Hello there")
     stream = await demo.completions.create(model="demo-instant", prompt="Hello there", stream=True)
     assert "".join([chunk.choices[0].text async for chunk in stream]) == whole.choices[0].text != ""
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-async def test_embeddings_are_the_same_for_the_same_text(demo: AsyncOpenAI, encoding: Any) -> None:
+async def test_equal_texts_have_equal_embeddings(demo: AsyncOpenAI, encoding: Any) -> None:
     answer = await demo.embeddings.create(model="demo-embedding", input=["a", "b", "a"], encoding_format=encoding)
     first, second, third = (item.embedding for item in answer.data)
     assert first == third != second
     assert answer.usage.prompt_tokens > 0
 
 
-async def test_a_response_is_the_same_whole_and_in_a_stream(demo: AsyncOpenAI) -> None:
+async def test_a_response_is_the_same_plain_and_streamed(demo: AsyncOpenAI) -> None:
     whole = await demo.responses.create(model="demo-instant", input="Hello there")
     assert whole.status == "completed"
     assert whole.usage is not None
@@ -191,7 +191,7 @@ async def test_a_response_is_the_same_whole_and_in_a_stream(demo: AsyncOpenAI) -
     assert [getattr(event, "sequence_number", None) for event in events] == list(range(len(events)))
 
 
-async def test_a_moderation_answers(demo: AsyncOpenAI) -> None:
+async def test_a_moderation_works(demo: AsyncOpenAI) -> None:
     answer = await demo.moderations.create(model="demo-moderation", input="I will kill them all")
     assert answer.results[0].flagged
 
@@ -233,7 +233,7 @@ async def test_the_other_base_path_works_as_well() -> None:
         assert answer.choices[0].message.content
 
 
-async def test_a_pinned_provider_is_a_base_url_like_any_other() -> None:
+async def test_a_pinned_provider_works_as_a_base_url() -> None:
     async with Gateway({"demo": "auto"}) as gw, sdk(gw, base_url=f"{gw.url}/proxy/demo") as client:
         stream = await client.chat.completions.create(model="demo-instant", messages=HI, stream=True)
         assert [chunk async for chunk in stream]
@@ -279,7 +279,7 @@ def test_the_synchronous_client_works_too() -> None:
      ("demo-none", openai.NotFoundError)],
 )  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_faults_of_the_demo_are_the_packages_own_exceptions(
+async def test_demo_faults_raise_exceptions_of_the_package(
     demo: AsyncOpenAI, model: str, kind: type[openai.APIStatusError], stream: bool
 ) -> None:
     with pytest.raises(kind) as caught:
@@ -289,13 +289,13 @@ async def test_the_faults_of_the_demo_are_the_packages_own_exceptions(
     assert "http" not in caught.value.message.replace("https://platform.openai.com", "")
 
 
-async def test_an_answer_that_is_cut_off_is_a_server_error(demo: AsyncOpenAI) -> None:
+async def test_a_truncated_response_is_a_server_error(demo: AsyncOpenAI) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
         await demo.chat.completions.create(model="demo-cut", messages=HI)
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_disconnected")
 
 
-async def test_a_rejected_key_of_ours_is_no_fault_of_the_client(demo: AsyncOpenAI) -> None:
+async def test_a_rejected_provider_key_is_not_a_client_error(demo: AsyncOpenAI) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
         await demo.chat.completions.create(model="demo-401", messages=HI)
     assert caught.value.status_code == 502
@@ -303,7 +303,7 @@ async def test_a_rejected_key_of_ours_is_no_fault_of_the_client(demo: AsyncOpenA
 
 
 @pytest.mark.parametrize("model", ["demo-truncated", "demo-cut", "demo-error-mid"])
-async def test_a_stream_that_breaks_raises_and_never_ends_as_if_it_were_whole(demo: AsyncOpenAI, model: str) -> None:
+async def test_a_broken_stream_raises(demo: AsyncOpenAI, model: str) -> None:
     stream = await demo.chat.completions.create(model=model, messages=HI, stream=True)
     seen = 0
     with pytest.raises(openai.APIError):  # noqa: PT012  what came before the error counts
@@ -313,13 +313,13 @@ async def test_a_stream_that_breaks_raises_and_never_ends_as_if_it_were_whole(de
 
 
 @pytest.mark.parametrize("model", ["demo-no-done", "demo-garbage", "demo-comments-0.1"])
-async def test_a_stream_with_harmless_faults_arrives_whole(demo: AsyncOpenAI, model: str) -> None:
+async def test_a_stream_with_harmless_faults_arrives_complete(demo: AsyncOpenAI, model: str) -> None:
     stream = await demo.chat.completions.create(model=model, messages=HI, stream=True)
     *_, last = [chunk async for chunk in stream]
     assert last.choices[0].finish_reason == "stop"
 
 
-async def test_a_stream_of_responses_that_breaks_is_told_as_an_error_event(up: Upstream) -> None:
+async def test_a_broken_responses_stream_ends_with_an_error_event(up: Upstream) -> None:
     created = (
         b'event: response.created\ndata: {"type":"response.created","sequence_number":0,"response":{"id":"r"}}\n\n'
     )
@@ -338,7 +338,7 @@ async def test_a_stream_of_responses_that_breaks_is_told_as_an_error_event(up: U
     [(400, openai.BadRequestError), (401, openai.InternalServerError), (402, openai.APIStatusError), (403, openai.PermissionDeniedError), (404, openai.NotFoundError),
      (409, openai.ConflictError), (422, openai.UnprocessableEntityError), (429, openai.RateLimitError), (500, openai.InternalServerError)],
 )  # fmt: skip
-async def test_a_providers_error_arrives_as_the_packages_own(
+async def test_a_provider_error_raises_the_matching_exception_of_the_package(
     up: Upstream, status: int, kind: type[openai.APIStatusError]
 ) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
@@ -352,7 +352,7 @@ async def test_a_providers_error_arrives_as_the_packages_own(
             assert caught.value.response.headers.get("retry-after") == ("7" if status != 500 else None)
 
 
-async def test_the_package_does_not_sleep_before_an_open_breaker(up: Upstream) -> None:
+async def test_the_package_does_not_sleep_for_an_open_breaker(up: Upstream) -> None:
     """With ``Retry-After: 60`` it slept a minute, twice, and the user saw a program that hangs."""
     async with Gateway(one_provider(up)) as gw, sdk(gw, max_retries=2) as client:
         assert gw.app.gateway is not None
@@ -365,7 +365,7 @@ async def test_the_package_does_not_sleep_before_an_open_breaker(up: Upstream) -
         assert (len(gw.exchanges), up.requests) == (1, [])
 
 
-async def test_the_package_retries_what_the_gateway_calls_retryable(up: Upstream) -> None:
+async def test_the_package_retries_retryable_errors(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw, max_retries=1) as client:
         up.queue(json_answer(error_json(), 500, [("retry-after-ms", "1")]), json_answer(completion("Hello")))
         answer = await client.chat.completions.create(model="m", messages=HI)
@@ -373,9 +373,7 @@ async def test_the_package_retries_what_the_gateway_calls_retryable(up: Upstream
 
 
 @pytest.mark.parametrize(("clock", "stream"), [("headers", True), ("firstContent", True), ("total", False)])
-async def test_a_provider_that_is_too_slow_is_a_server_error_naming_the_clock(
-    up: Upstream, clock: str, stream: bool
-) -> None:
+async def test_a_timeout_is_a_server_error_that_names_the_timeout(up: Upstream, clock: str, stream: bool) -> None:
     async with Gateway(one_provider(up, timeouts={clock: 0.05})) as gw, sdk(gw) as client:
         up.queue([Stall()])
         with pytest.raises(openai.InternalServerError) as caught:
@@ -383,7 +381,7 @@ async def test_a_provider_that_is_too_slow_is_a_server_error_naming_the_clock(
         assert (caught.value.status_code, caught.value.code) == (504, f"timeout_{clock}")
 
 
-async def test_the_clients_own_timeout_ends_the_request_upstream(up: Upstream) -> None:
+async def test_a_client_timeout_cancels_the_upstream_request(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
         up.queue([Stall()])
         with pytest.raises(openai.APITimeoutError):
@@ -393,7 +391,7 @@ async def test_the_clients_own_timeout_ends_the_request_upstream(up: Upstream) -
         assert (await gw.settled())["outcome"] == "client_gone"
 
 
-async def test_a_stream_that_the_client_leaves_is_ended_upstream(up: Upstream) -> None:
+async def test_a_closed_stream_cancels_the_upstream_request(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
         up.queue([Headers(200, SSE_HEADERS), Chunk(ROLE), Chunk(HELLO), Stall()])
         stream = await client.chat.completions.create(model="m", messages=HI, stream=True)
@@ -405,7 +403,7 @@ async def test_a_stream_that_the_client_leaves_is_ended_upstream(up: Upstream) -
         assert (await gw.settled())["outcome"] == "client_gone"
 
 
-async def test_a_wrong_request_is_refused_as_the_package_expects(up: Upstream) -> None:
+async def test_an_invalid_request_raises_bad_request_in_the_package(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
         with pytest.raises(openai.BadRequestError) as caught:
             await client.chat.completions.create(model="m", messages="Hi")  # type: ignore[arg-type]
@@ -413,7 +411,7 @@ async def test_a_wrong_request_is_refused_as_the_package_expects(up: Upstream) -
         assert up.requests == []
 
 
-async def test_the_package_reads_what_the_gateway_leaves_out_of_a_stream(up: Upstream) -> None:
+async def test_the_package_reads_a_stream_without_the_dropped_events(up: Upstream) -> None:
     """Each of these would raise inside the package: events without data, no JSON, lone fields."""
     noise = [b"data:\n\n", b"id: 7\n\n", b"retry: 10\n\n", b"event: ping\n\n", b": c\n\n", b"\n"]
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
@@ -422,7 +420,7 @@ async def test_the_package_reads_what_the_gateway_leaves_out_of_a_stream(up: Ups
         assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "Hello wörld"
 
 
-async def test_an_emoji_that_a_provider_cuts_in_two_comes_together_again(up: Upstream) -> None:
+async def test_an_emoji_split_across_chunks_arrives_intact(up: Upstream) -> None:
     halves = [b'data: {"choices":[{"index":0,"delta":{"content":"\\u%b"}}]}\n\n' % half for half in (b"d83d", b"de00")]
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
         up.queue(sse_answer(ROLE, *halves, STOP, DONE))
@@ -463,7 +461,7 @@ async def rest(process: Process) -> bytes:
 
 @needs_curl
 @pytest.mark.parametrize("version", ["--http1.1", "--http1.0"])
-async def test_curl_prints_every_token_before_the_next_one_is_made(up: Upstream, version: str) -> None:
+async def test_curl_prints_each_token_before_the_next_is_sent(up: Upstream, version: str) -> None:
     events = [ROLE + HELLO, WORLD, WORLD, STOP, DONE]
     read_by_curl = [asyncio.Event() for _ in events]
     async with Gateway(one_provider(up)) as gw:
@@ -480,7 +478,7 @@ async def test_curl_prints_every_token_before_the_next_one_is_made(up: Upstream,
 
 
 @needs_curl
-async def test_the_first_thing_that_a_newcomer_tries_streams() -> None:
+async def test_the_first_command_of_the_readme_streams() -> None:
     async with Gateway({"demo": "auto"}) as gw:
         body = json.dumps({"model": "demo-instant", "stream": True, "messages": HI})
         async with curl("-N", f"{gw.url}/v1/chat/completions", "-d", body) as process:
@@ -500,7 +498,7 @@ async def test_curl_shows_an_error_in_json_with_its_status(up: Upstream) -> None
 
 
 @needs_curl
-async def test_curl_over_http10_notices_a_binary_answer_that_is_cut(up: Upstream) -> None:
+async def test_curl_over_http10_notices_a_truncated_binary_response(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(
             [Headers(200, [("Content-Type", "audio/mpeg"), ("Transfer-Encoding", "chunked")]), Chunk(b"ID3"), Close()]
@@ -525,7 +523,7 @@ async def test_curl_waits_for_100_continue_with_a_large_body(up: Upstream) -> No
 
 
 @needs_curl
-async def test_a_curl_that_is_killed_ends_the_request_upstream(up: Upstream) -> None:
+async def test_killing_curl_cancels_the_upstream_request(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), Chunk(ROLE + HELLO), Stall()])
         async with curl("-N", f"{gw.url}/v1/chat/completions", "-d", BODY) as process:

@@ -72,7 +72,7 @@ def after(seconds: float) -> asyncio.Event:
 
 
 @BOTH
-async def test_connect(call: dict[str, Any]) -> None:
+async def test_the_connect_timeout_is_a_504(call: dict[str, Any]) -> None:
     with Blackhole() as hole:
         config = {"providers": {"up": {"baseUrl": hole.url}}, "models": [{"name": "m", "provider": "up"}]}
         async with Gateway(config | {"timeouts": only(connect=0.1)}) as gw:
@@ -82,7 +82,7 @@ async def test_connect(call: dict[str, Any]) -> None:
             assert str(hole.port) in line["detail"]
 
 
-async def test_total_holds_while_connecting_too_and_is_named() -> None:
+async def test_the_total_timeout_applies_while_connecting_and_is_named() -> None:
     with Blackhole() as hole:
         config = {"providers": {"up": {"baseUrl": hole.url}}, "models": [{"name": "m", "provider": "up"}]}
         async with Gateway(config | {"timeouts": only(connect=9, total=0.1)}) as gw:
@@ -105,11 +105,11 @@ async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script,
         return answer
 
 
-async def test_headers() -> None:
+async def test_the_headers_timeout_is_a_504() -> None:
     told(await failed(STREAM, only(headers=0.1), [Stall()]), "headers")
 
 
-async def test_headers_and_first_content_watch_streams_only() -> None:
+async def test_headers_and_first_content_apply_to_streams_only() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(headers=0.05, firstContent=0.05))) as gw:
         up.queue([Wait(after(0.3)), *json_answer(completion("slow"))])
         assert (await (await gw.client()).fetch("POST", CHAT, json=CALL)).status == 200
@@ -124,17 +124,17 @@ async def test_headers_and_first_content_watch_streams_only() -> None:
     ],
     ids=["before the head", "after the head", "after the role"],
 )
-async def test_first_content(begun: list[Any]) -> None:
+async def test_the_first_content_timeout_is_a_504(begun: list[Any]) -> None:
     told(await failed(STREAM, only(firstContent=0.1), [*begun, Stall()]), "firstContent")
 
 
-async def test_comments_do_not_reset_the_first_content_clock() -> None:
+async def test_comments_do_not_reset_the_first_content_timeout() -> None:
     comments = dripping(Chunk(b": still thinking\n\n"), 0.02)
     script = (step for steps in ([Headers(200, SSE_HEADERS)], comments) for step in steps)
     told(await failed(STREAM, only(firstContent=0.2, idle=5), script), "firstContent")
 
 
-async def test_first_content_lets_the_rest_take_its_time() -> None:
+async def test_first_content_does_not_limit_the_rest_of_the_stream() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(firstContent=0.1))) as gw:
         head, *chunks = sse_answer(*EVENTS)
         up.queue([head, *chunks[:2], Wait(after(0.3)), *chunks[2:]])
@@ -143,20 +143,20 @@ async def test_first_content_lets_the_rest_take_its_time() -> None:
 
 
 @BOTH
-async def test_idle_before_anything_is_out_is_a_504(call: dict[str, Any]) -> None:
+async def test_the_idle_timeout_before_any_output_is_a_504(call: dict[str, Any]) -> None:
     script = [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "99")]), b'{"id": ', Stall()]
     if "stream" in call:
         script = [Headers(200, SSE_HEADERS), Chunk(EVENTS[0]), Stall()]
     told(await failed(call, only(idle=0.1), script), "idle")
 
 
-async def test_idle_does_not_run_before_the_head() -> None:
+async def test_the_idle_timeout_starts_at_the_response_head() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.05))) as gw:
         up.queue([Wait(after(0.3)), *json_answer(completion("slow"))])
         assert (await (await gw.client()).fetch("POST", CHAT, json=CALL)).status == 200
 
 
-async def test_bytes_keep_the_idle_clock_from_striking() -> None:
+async def test_received_bytes_reset_the_idle_timeout() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.25))) as gw:
         body = json_answer(completion("x" * 100))[1].data  # type: ignore[union-attr]
         pieces = [body[at : at + 40] for at in range(0, len(body), 40)]
@@ -174,7 +174,7 @@ async def test_bytes_keep_the_idle_clock_from_striking() -> None:
 
 
 @BOTH
-async def test_total_before_anything_is_out_is_a_504(call: dict[str, Any]) -> None:
+async def test_the_total_timeout_before_any_output_is_a_504(call: dict[str, Any]) -> None:
     told(await failed(call, only(total=0.1), [Stall()]), "total")
 
 
@@ -186,7 +186,7 @@ def in_band(event: bytes) -> dict[str, Any]:
     return error
 
 
-async def test_idle_after_the_content_is_told_in_band() -> None:
+async def test_the_idle_timeout_after_content_is_an_in_band_error() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.15))) as gw:
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, EVENTS[:2]), Stall()])
         client = await gw.client()
@@ -201,7 +201,7 @@ async def test_idle_after_the_content_is_told_in_band() -> None:
         assert (line["outcome"], line["error"]) == ("broken", "timeout_idle")
 
 
-async def test_total_ends_a_stream_that_goes_on_and_on() -> None:
+async def test_the_total_timeout_ends_an_endless_stream() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=0.3))) as gw:
         endless = dripping(Chunk(EVENTS[1]), 0.01)
         up.queue(step for steps in ([Headers(200, SSE_HEADERS)], endless) for step in steps)
@@ -214,7 +214,7 @@ async def test_total_ends_a_stream_that_goes_on_and_on() -> None:
         assert (await gw.settled())["outcome"] == "broken"
 
 
-async def test_idle_in_a_binary_answer_cuts_the_client() -> None:
+async def test_the_idle_timeout_in_a_binary_response_aborts_the_connection() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.1))) as gw:
         up.queue([Headers(200, [("Content-Type", "audio/mpeg"), ("Content-Length", "99")]), b"sound", Stall()])
         client = await gw.client()
@@ -225,7 +225,7 @@ async def test_idle_in_a_binary_answer_cuts_the_client() -> None:
         assert (line["outcome"], line["error"]) == ("broken", "timeout_idle")
 
 
-async def test_a_provider_that_does_not_end_after_done_does_not_keep_the_client(
+async def test_a_provider_that_stays_open_after_done_does_not_delay_the_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("proxy.relay.pump.AFTER_DONE_SECS", 0.1)
@@ -244,7 +244,7 @@ BIG = chat_events(*["x" * 100_000] * 300)  # 30 MB: no buffer of any kernel hold
 SMALL_WINDOW = 64 * 1024
 
 
-async def test_a_client_that_takes_nothing_is_left_after_its_clock() -> None:
+async def test_a_stalled_client_is_disconnected_after_its_timeout() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2, idle=0.1))) as gw:
         up.queue(sse_answer(*BIG))
         client = await gw.client(receive_buffer=SMALL_WINDOW)
@@ -255,7 +255,7 @@ async def test_a_client_that_takes_nothing_is_left_after_its_clock() -> None:
         assert DONE not in await client.eof()
 
 
-async def test_a_client_that_is_slow_but_takes_something_is_served_to_the_end() -> None:
+async def test_a_slow_but_reading_client_is_served_to_the_end() -> None:
     """It rests for longer than any clock; they stand still while we do not read, and its own sees progress."""
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=1.5, idle=0.3))) as gw:
         up.queue(sse_answer(*BIG))
@@ -272,7 +272,7 @@ async def test_a_client_that_is_slow_but_takes_something_is_served_to_the_end() 
         assert (await gw.settled())["outcome"] == "ok"
 
 
-async def test_a_client_that_takes_nothing_of_a_collected_answer_is_left_too() -> None:
+async def test_a_client_that_stalls_on_a_collected_response_is_disconnected() -> None:
     value = completion("x" * 20_000_000)
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2))) as gw:
         up.queue(json_answer(value))
@@ -283,7 +283,7 @@ async def test_a_client_that_takes_nothing_of_a_collected_answer_is_left_too() -
         assert len(await client.eof()) < 20_000_000
 
 
-async def test_a_client_that_takes_a_collected_answer_slowly_gets_it_all() -> None:
+async def test_a_slow_reader_of_a_collected_response_gets_all_of_it() -> None:
     value = completion("x" * 8_000_000)
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.5))) as gw:
         up.queue(json_answer(value))
@@ -298,7 +298,7 @@ async def test_a_client_that_takes_a_collected_answer_slowly_gets_it_all() -> No
         assert (line["outcome"], line["bytes_out"]) == ("ok", len(body))
 
 
-async def test_a_client_that_leaves_a_collected_answer_half_read_is_gone() -> None:
+async def test_closing_a_half_read_collected_response_is_a_client_disconnect() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only())) as gw:
         up.queue(json_answer(completion("x" * 20_000_000)))
         client = await gw.client(receive_buffer=SMALL_WINDOW)
@@ -308,7 +308,7 @@ async def test_a_client_that_leaves_a_collected_answer_half_read_is_gone() -> No
         assert (await gw.settled())["outcome"] == "client_gone"
 
 
-async def test_a_client_that_stalls_after_the_last_event_is_left_although_the_provider_never_ends() -> None:
+async def test_a_client_that_stalls_after_the_last_event_is_disconnected() -> None:
     events = [*BIG[:200], DONE]
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2))) as gw:
         up.queue([Headers(200, SSE_HEADERS), Chunk(b"".join(events)), Stall()])
@@ -321,7 +321,7 @@ async def test_a_client_that_stalls_after_the_last_event_is_left_although_the_pr
 # -- where the clocks are set ----------------------------------------------------------------------------------------
 
 
-async def test_the_routings_timeout_is_first_content_for_streams_and_total_for_others() -> None:
+async def test_routing_timeout_sets_first_content_for_streams_and_total_otherwise() -> None:
     async with Upstream() as up, Gateway(one_provider(up, routing={"timeoutSecs": 0.1})) as gw:
         up.on(lambda request: [Stall()])
         client = await gw.client()
@@ -329,7 +329,7 @@ async def test_the_routings_timeout_is_first_content_for_streams_and_total_for_o
         told(await client.fetch("POST", CHAT, json=CALL), "total")
 
 
-async def test_the_nearest_setting_wins() -> None:
+async def test_the_most_specific_setting_wins() -> None:
     async with Upstream() as up:
         config = one_provider(
             up,
@@ -345,7 +345,7 @@ async def test_the_nearest_setting_wins() -> None:
             told(await client.fetch("POST", CHAT, json=CALL | {"model": "slow"}), "idle")
 
 
-async def test_a_clock_holds_for_each_request_of_a_connection_anew() -> None:
+async def test_timeouts_restart_for_each_request_of_a_connection() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=0.4))) as gw:
         client = await gw.client()
         for _ in range(3):

@@ -165,7 +165,7 @@ async def test_a_page_may_use_every_method_of_the_api(up: Upstream, site: Upstre
 # -- what nobody else may -----------------------------------------------------------------------------
 
 
-async def test_a_page_that_is_not_listed_reaches_nothing(up: Upstream, page: Page) -> None:
+async def test_an_origin_that_is_not_allowed_is_rejected(up: Upstream, page: Page) -> None:
     async with gateway(up, "https://other.example") as gw:
         plain = {"method": "POST", "headers": {"Content-Type": "text/plain"}, "body": '{"model":"m","messages":[]}'}
         for options in ({}, plain, {"headers": {"Authorization": "Bearer x"}}):
@@ -176,7 +176,7 @@ async def test_a_page_that_is_not_listed_reaches_nothing(up: Upstream, page: Pag
 
 
 @pytest.mark.parametrize("listed", ["the site", "*"])
-async def test_no_page_of_another_origin_reaches_the_control_plane(
+async def test_other_origins_cannot_reach_the_control_plane(
     listed: str, up: Upstream, site: Upstream, page: Page
 ) -> None:
     async with gateway(up, origin(site) if listed == "the site" else "*") as gw:
@@ -189,7 +189,7 @@ async def test_no_page_of_another_origin_reaches_the_control_plane(
         assert answer.status != 403
 
 
-async def test_a_link_of_another_site_does_not_lead_into_the_control_plane(up: Upstream, page: Page) -> None:
+async def test_a_cross_site_link_does_not_open_the_control_plane(up: Upstream, page: Page) -> None:
     async with gateway(up, "*") as gw:
         async with page.expect_navigation() as navigation:
             await page.evaluate("url => { location.href = url }", f"{gw.url}/admin")
@@ -199,7 +199,7 @@ async def test_a_link_of_another_site_does_not_lead_into_the_control_plane(up: U
 
 
 @pytest.mark.parametrize("listed", ["the site", "*"])
-async def test_no_page_brings_its_visitors_cookies(listed: str, up: Upstream, site: Upstream, page: Page) -> None:
+async def test_cross_origin_requests_have_no_cookies(listed: str, up: Upstream, site: Upstream, page: Page) -> None:
     async with gateway(up, origin(site) if listed == "the site" else "*") as gw:
         assert await page.evaluate(ASK, [f"{gw.url}/v1/models", {"credentials": "include"}]) == REFUSED
 
@@ -207,9 +207,7 @@ async def test_no_page_brings_its_visitors_cookies(listed: str, up: Upstream, si
 # -- pages of our own ---------------------------------------------------------------------------------
 
 
-async def test_a_page_with_our_header_lines_runs_its_own_scripts_and_no_others(
-    browser: Browser, site: Upstream
-) -> None:
+async def test_a_page_with_our_headers_runs_only_its_own_scripts(browser: Browser, site: Upstream) -> None:
     script = b"document.title = 'ours'"
     html = (
         b"<!doctype html><title>none</title><script>%b</script>"

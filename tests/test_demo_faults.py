@@ -34,7 +34,7 @@ async def good(client: RawClient, model: str | None) -> bool:
     return answer.status == 200 and answer.body.endswith(b"data: [DONE]\n\n") and b"error" not in answer.body
 
 
-async def test_fault_models_cannot_harm_the_others() -> None:
+async def test_fault_models_do_not_affect_other_models() -> None:
     source = {"demo": "auto", "routing": {"maxRetries": 3, "rateLimitRetries": 0, "retryDelay": 1}}
     async with Gateway(source, clock=FakeClock()) as gw:  # nobody waits for what Retry-After says
         await asyncio.gather(*(play(gw, model.name) for model in MODELS if model.fault is not None))

@@ -79,7 +79,7 @@ def cast(names: str, recovery: str, size: int | None) -> Any:
 
 @SIZES
 @CASES
-async def test_another_candidate_gives_a_whole_answer(recovery: str, script: Script, size: int | None) -> None:
+async def test_another_candidate_gives_a_complete_response(recovery: str, script: Script, size: int | None) -> None:
     async with cast("ab", recovery, size) as (gw, ups, _):
         ups[0].queue(script)
         ups[1].queue([*begun(*EVENTS), LastChunk()])
@@ -93,7 +93,9 @@ async def test_another_candidate_gives_a_whole_answer(recovery: str, script: Scr
 
 @SIZES
 @CASES
-async def test_with_nobody_else_the_error_is_honest(recovery: str, script: Script, size: int | None) -> None:
+async def test_without_another_candidate_the_client_gets_the_error(
+    recovery: str, script: Script, size: int | None
+) -> None:
     async with cast("a", recovery, size) as (gw, ups, _):
         ups[0].on(lambda request: script)
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL | {"model": "a"})

@@ -52,7 +52,7 @@ async def environment_line(gw: Process) -> str:
     return next(line for line in gw.lines if line.startswith("Environment: "))
 
 
-async def test_a_routers_files_and_environment_run_as_written(tmp_path: Path, up: Upstream) -> None:
+async def test_files_and_environment_of_the_router_run_unchanged(tmp_path: Path, up: Upstream) -> None:
     config = CONFIG.replace("https://openrouter.ai/api/v1", up.url)
     folder = written(tmp_path, config__yaml=config, models__yaml=MODELS, __env=ROUTER_ENV)
     async with Process(["serve", "--port", "0"], environ={"LISTEN_INSECURE": "true"}, folder=folder) as gw:
@@ -71,14 +71,14 @@ async def test_a_routers_files_and_environment_run_as_written(tmp_path: Path, up
         assert (await up.request()).header("authorization") == "Bearer sk-or-1"
 
 
-async def test_a_routers_environment_without_leave_to_listen_says_which_to_set(tmp_path: Path) -> None:
+async def test_an_environment_with_an_open_address_names_the_variable_to_set(tmp_path: Path) -> None:
     folder = written(tmp_path, config__yaml=CONFIG, models__yaml=MODELS, __env=ROUTER_ENV)
     gw = Process(["serve", "--port", "0"], folder=folder)
     with pytest.raises(AssertionError, match="LISTEN_INSECURE=true"):
         await gw.start()
 
 
-async def test_a_fastapi_gateways_environment_runs_without_any_configuration_file(tmp_path: Path) -> None:
+async def test_environment_of_the_fastapi_gateway_runs_without_a_file(tmp_path: Path) -> None:
     text = GATEWAY_ENV.replace("HOST=127.0.0.1", "HOST=0.0.0.0", 1).replace(
         "RATE_LIMIT_STORAGE=redis", "RATE_LIMIT_STORAGE=memory"
     )
@@ -97,7 +97,7 @@ async def test_a_fastapi_gateways_environment_runs_without_any_configuration_fil
         assert (await client.fetch("GET", "/metrics")).status == 200
 
 
-async def test_the_example_environment_copied_as_it_is_still_streams_from_the_demo(tmp_path: Path) -> None:
+async def test_the_unchanged_example_environment_streams_from_the_demo(tmp_path: Path) -> None:
     (tmp_path / "config").symlink_to(ROOT / "config")
     folder = written(tmp_path, __env=(ROOT / ".env.example").read_text())
     async with Process(["serve", "--port", "0"], folder=folder) as gw:
@@ -110,7 +110,7 @@ async def test_the_example_environment_copied_as_it_is_still_streams_from_the_de
         assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
-async def test_the_shipped_configuration_serves_whoevers_key_there_is(tmp_path: Path) -> None:
+async def test_the_shipped_configuration_serves_every_provider_with_a_key(tmp_path: Path) -> None:
     (tmp_path / "config").symlink_to(ROOT / "config")
     environ = {"GROQ_API_KEY": "k", "RETRY_MAX_ATTEMPTS": "5", "CIRCUIT_BREAKER_FAILURE_THRESHOLD": "5", "PORT": "0",
                "RATE_LIMIT_REQUESTS_PER_MINUTE": "9"}  # fmt: skip

@@ -34,7 +34,7 @@ async def test_calls_to_a_plain_provider_go_to_its_proxy_with_the_providers_addr
             assert request.header("Proxy-Authorization") == f"Basic {credentials}"
 
 
-async def test_a_proxy_that_refuses_our_credential_is_not_the_clients_affair() -> None:
+async def test_a_proxy_authentication_failure_is_not_a_client_error() -> None:
     async with Upstream() as way:
         way.on(lambda request: json_answer({"error": "who are you"}, 407))
         async with Gateway(behind(way), environ={"ALL_PROXY": way.url}) as gw:

@@ -176,7 +176,7 @@ def judge(number: int, answered: bytes, statuses: Counter[int]) -> None:
     statuses.update(seen)
 
 
-async def test_whatever_bytes_come_the_front_stays_healthy(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_server_stays_healthy_after_arbitrary_bytes(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, logger="python_multipart")  # as the process has it
     # Those who wait are let go by these clocks.
     clocks = {"headerTimeoutSecs": 0.1, "bodyTimeoutSecs": 0.1, "keepAliveSecs": 0.1}

@@ -124,7 +124,7 @@ class Rig:
 # -- begin --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_gets_an_id_of_its_own_unless_it_brings_a_usable_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_without_a_valid_id_gets_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(monkeypatch)
 
     def name(**headers: str) -> str:
@@ -138,7 +138,7 @@ async def test_a_request_gets_an_id_of_its_own_unless_it_brings_a_usable_one(mon
     assert first[:12] == second[:12]
 
 
-async def test_the_route_of_a_usual_path_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_usual_path_is_routed_by_one_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(monkeypatch)
     assert CHAT in rig.gateway.paths
     assert rig.gateway.begin(rig.request()).exchange.endpoint.path == "chat/completions"
@@ -158,14 +158,14 @@ async def test_a_call_is_authenticated_limited_and_dispatched(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("path", [CHAT + "/stream", CHAT + "/"])
-async def test_other_spellings_of_a_path_take_the_same_way(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_spellings_of_a_path_are_handled_the_same(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(monkeypatch)
     await rig.serve(rig.request(path))
     assert rig.steps[:2] == ["authenticate", "limit"]
     assert rig.steps[2].startswith("dispatch m")
 
 
-async def test_an_unknown_path_is_disclosed_after_authentication_and_costs_no_limit(
+async def test_an_unknown_path_is_a_404_after_authentication_and_is_not_limited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rig = Rig(monkeypatch)
@@ -192,7 +192,7 @@ async def test_a_request_of_the_control_plane_is_neither_authenticated_nor_limit
 
 
 @pytest.mark.parametrize("body", [b'{"model":"m","messages":[],"x":"%b"}' % (b"x" * 2000), b"[]"])
-async def test_a_body_that_is_too_large_or_no_call_is_refused(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_oversized_or_invalid_body_is_rejected(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(monkeypatch)
     with pytest.raises(ClientFault):
         await rig.serve(rig.request(body=body))
@@ -202,7 +202,7 @@ async def test_a_body_that_is_too_large_or_no_call_is_refused(body: bytes, monke
 # -- hooks --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_request_hook_comes_before_the_response_hook_and_both_before_the_dispatch(
+async def test_request_hook_response_hook_and_dispatch_run_in_that_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def on_request(exchange: Exchange, call: Call) -> Call | HookReply:
@@ -218,7 +218,7 @@ async def test_the_request_hook_comes_before_the_response_hook_and_both_before_t
     assert rig.steps == ["authenticate", "limit", "on_request", "on_response", "dispatch m"]
 
 
-async def test_the_response_hook_runs_once_for_a_refusal_and_for_a_request_that_is_abandoned(
+async def test_the_response_hook_runs_once_for_a_rejected_or_abandoned_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Outlet] = []
@@ -239,7 +239,7 @@ async def test_the_response_hook_runs_once_for_a_refusal_and_for_a_request_that_
 # -- settle -------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_settled_has_its_figures_and_lets_go_of_catalog_and_body(
+async def test_a_settled_exchange_has_its_figures_and_releases_catalog_and_body(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rig = Rig(monkeypatch)
@@ -254,7 +254,7 @@ async def test_what_is_settled_has_its_figures_and_lets_go_of_catalog_and_body(
     assert rig.budget.used == 0
 
 
-async def test_a_refusal_is_counted_for_the_endpoint_that_it_was_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rejected_request_is_counted_for_its_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(monkeypatch)
     for path, endpoint in ((CHAT + "/", "chat/completions"), ("/v1/nothing", UNROUTED.path)):
         responder = rig.gateway.begin(rig.request(path))

@@ -81,7 +81,7 @@ async def test_a_json_call_arrives_with_exactly_these_headers(up: Upstream) -> N
 @pytest.mark.parametrize(
     "kind", ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8", None]
 )
-async def test_a_json_call_is_sent_as_json_whatever_the_client_calls_it(up: Upstream, kind: str | None) -> None:
+async def test_a_json_call_is_sent_as_json_under_any_content_type(up: Upstream, kind: str | None) -> None:
     # `curl -d` says that it sends a form.
     headers = [("Content-Type", kind)] if kind else []
     async with Gateway(one_provider(up)) as gw:
@@ -98,7 +98,7 @@ async def test_a_form_keeps_its_content_type(up: Upstream) -> None:
         assert (await up.request()).header("content-type") == kind
 
 
-async def test_the_allowed_headers_arrive_as_they_were_spelt(up: Upstream) -> None:
+async def test_allowed_headers_keep_their_spelling(up: Upstream) -> None:
     allowed = {
         "Accept": "text/event-stream", "accept-language": "de", "Content-Language": "en", "OpenAI-Beta": "assistants=v2",
         "anthropic-version": "2023-06-01", "Anthropic-Beta": "x", "X-Stainless-Lang": "python", "x-stainless-retry-count": "0",
@@ -125,7 +125,7 @@ async def test_no_credential_of_the_client_reaches_the_provider(up: Upstream, ta
         assert request.header("authorization") == "Bearer secret-key"
 
 
-async def test_configured_headers_are_sent_once_and_forwarded_ones_as_they_came(up: Upstream) -> None:
+async def test_configured_headers_are_sent_once_and_forwarded_headers_unchanged(up: Upstream) -> None:
     provider = {"headers": {"X-Title": "ours", "X-Org": "acme"}, "forwardHeaders": ["X-Tenant"]}
     async with Gateway(one_provider(up, provider=provider)) as gw:
         await ask(await gw.client(), {"X-Title": "theirs", "X-Org": "theirs", "X-Tenant": "t-1", "X-Other": "o"})
@@ -154,7 +154,7 @@ async def test_passthrough_forwards_an_allow_list(up: Upstream) -> None:
             assert request.header(name) == value
 
 
-async def test_passthrough_refuses_a_query_that_replaces_the_method(up: Upstream) -> None:
+async def test_passthrough_rejects_a_query_that_overrides_the_method(up: Upstream) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         client = await gw.client()
         answer = await client.fetch("POST", "/proxy/up/raw?_method=DELETE", body=b"")
@@ -181,7 +181,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("kind", ["stream", "json", "error", "passthrough"])
-async def test_what_describes_the_providers_account_stays_here(up: Upstream, kind: str) -> None:
+async def test_headers_about_the_provider_account_are_not_relayed(up: Upstream, kind: str) -> None:
     headers = [*HIDDEN.items(), *SHOWN.items()]
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         up.queue(
@@ -204,7 +204,7 @@ async def test_what_describes_the_providers_account_stays_here(up: Upstream, kin
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
-async def test_of_a_failure_that_is_not_relayed_only_the_time_to_wait_goes_on(up: Upstream, status: int) -> None:
+async def test_only_retry_after_of_an_unrelayed_failure_is_forwarded(up: Upstream, status: int) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(json_answer(error_json(), status, [*HIDDEN.items(), *SHOWN.items()]))
         answer = await ask(await gw.client(), {"X-Request-Id": "mine"})
@@ -216,7 +216,7 @@ async def test_of_a_failure_that_is_not_relayed_only_the_time_to_wait_goes_on(up
         assert answer.header("x-request-id") == "mine"
 
 
-async def test_an_event_stream_is_never_buffered_on_its_way(up: Upstream) -> None:
+async def test_event_streams_disable_proxy_buffering(up: Upstream) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         client = await gw.client()
         for target in (CHAT, "/proxy/up/raw"):
@@ -243,9 +243,7 @@ async def test_an_event_stream_is_never_buffered_on_its_way(up: Upstream) -> Non
         ("/proxy/up/raw", "application/json", b"[1", False),
     ],
 )
-async def test_relayed_content_never_runs_as_a_page_of_ours(
-    up: Upstream, target: str, kind: str, body: bytes, sandboxed: bool
-) -> None:
+async def test_relayed_content_is_sandboxed(up: Upstream, target: str, kind: str, body: bytes, sandboxed: bool) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         up.queue([Headers(200, [("Content-Type", kind), ("Content-Length", str(len(body))),
                                 ("Content-Security-Policy", "script-src *")]), Send(body)])  # fmt: skip
@@ -257,7 +255,7 @@ async def test_relayed_content_never_runs_as_a_page_of_ours(
         assert answer.header("content-security-policy") == ("sandbox" if sandboxed else None)
 
 
-async def test_an_answer_without_a_content_type_is_sandboxed(up: Upstream) -> None:
+async def test_a_response_without_a_content_type_is_sandboxed(up: Upstream) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         up.queue([Headers(200, [("Content-Length", "3")]), Send(b"<b>")])
         answer = await (await gw.client()).fetch("GET", "/proxy/up/raw")
@@ -267,7 +265,7 @@ async def test_an_answer_without_a_content_type_is_sandboxed(up: Upstream) -> No
 # The gateway's own
 
 
-async def test_every_answer_names_provider_model_and_attempts(up: Upstream) -> None:
+async def test_every_response_names_provider_model_and_attempts(up: Upstream) -> None:
     async with Gateway(one_provider(up, provider=PASSTHROUGH)) as gw:
         client = await gw.client()
         up.queue(
@@ -284,7 +282,7 @@ async def test_every_answer_names_provider_model_and_attempts(up: Upstream) -> N
             assert [answer.header(f"x-router-{name}") for name in ("provider", "model", "attempts")] == ["up", "m", "1"]
 
 
-async def test_a_refusal_has_seen_no_provider(up: Upstream) -> None:
+async def test_a_rejected_request_names_no_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         for answer in (
@@ -297,7 +295,7 @@ async def test_a_refusal_has_seen_no_provider(up: Upstream) -> None:
             assert answer.header("x-request-id")
 
 
-async def test_names_in_answers_are_ascii_and_bounded(up: Upstream) -> None:
+async def test_names_in_response_headers_are_ascii_and_bounded(up: Upstream) -> None:
     name = "größe:\u65e5\u672c " + "x" * 150
     models = [{"name": name, "provider": "up", "model": "up-model"}]
     async with Gateway(one_provider(up) | {"models": models}) as gw:
@@ -309,7 +307,7 @@ async def test_names_in_answers_are_ascii_and_bounded(up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("given", ["r-1", "A.b_c-9", "x" * 128])
-async def test_an_acceptable_request_id_is_passed_on_echoed_and_logged(up: Upstream, given: str) -> None:
+async def test_a_valid_request_id_is_forwarded_echoed_and_logged(up: Upstream, given: str) -> None:
     async with Gateway(one_provider(up)) as gw:
         answer = await ask(await gw.client(), {"X-Request-ID": given})
         assert answer.header("x-request-id") == given
@@ -318,7 +316,7 @@ async def test_an_acceptable_request_id_is_passed_on_echoed_and_logged(up: Upstr
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "größe", "a;b", "a,b", "a\tb"])
-async def test_any_other_request_id_is_replaced_by_one_of_ours(up: Upstream, given: str | None) -> None:
+async def test_an_invalid_request_id_is_replaced_by_a_generated_one(up: Upstream, given: str | None) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         headers = {} if given is None else {"X-Request-ID": given}
@@ -329,7 +327,7 @@ async def test_any_other_request_id_is_replaced_by_one_of_ours(up: Upstream, giv
         assert all(one and one != given and one.isalnum() for one in ids)
 
 
-async def test_an_error_of_ours_carries_the_request_id_too(up: Upstream) -> None:
+async def test_gateway_errors_have_the_request_id_too(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, headers=[("X-Request-ID", "r-9")], body=b"{")
         assert (answer.status, answer.header("x-request-id")) == (400, "r-9")

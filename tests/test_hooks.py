@@ -129,7 +129,7 @@ def budget_used(gw: Gateway) -> int:
 # -- the call ------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_hook_sees_the_decoded_call_and_may_let_it_pass(install: Install) -> None:
+async def test_a_request_hook_gets_the_decoded_call_and_can_accept_it(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: call)
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(json_answer(completion("Hello")))
@@ -140,7 +140,7 @@ async def test_a_request_hook_sees_the_decoded_call_and_may_let_it_pass(install:
         assert (exchange.request_id, exchange.endpoint.path) == ("r-1", "chat/completions")
 
 
-async def test_a_request_hook_may_change_the_call(install: Install) -> None:
+async def test_a_request_hook_can_change_the_call(install: Install) -> None:
     def redact(exchange: Exchange, call: Call) -> Call:
         return read_call(call.body.replace(b"secret", b"******").replace(b'"other"', b'"m"'))
 
@@ -154,7 +154,7 @@ async def test_a_request_hook_may_change_the_call(install: Install) -> None:
         assert sent["model"] == "up-model"
 
 
-async def test_a_changed_call_streams_where_the_path_says_so(install: Install) -> None:
+async def test_a_changed_call_still_streams_on_the_streaming_path(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: read_call(call.body))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook), timeouts={"total": 0})) as gw:
         up.queue(sse_answer(*EVENTS))
@@ -165,7 +165,7 @@ async def test_a_changed_call_streams_where_the_path_says_so(install: Install) -
         assert hook.seen[0][1].stream is True
 
 
-async def test_a_request_hook_sees_the_model_of_an_azure_path(install: Install) -> None:
+async def test_a_request_hook_gets_the_model_of_an_azure_path(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: call)
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(json_answer(completion("Hello")))
@@ -175,7 +175,7 @@ async def test_a_request_hook_sees_the_model_of_an_azure_path(install: Install) 
         assert (exchange.model, call.model) == ("m", "m")
 
 
-async def test_a_request_hook_may_answer_itself(install: Install) -> None:
+async def test_a_request_hook_can_return_the_response(install: Install) -> None:
     cached = json.dumps(completion("from the cache")).encode()
     hook = OnRequest(lambda exchange, call: HookReply(cached))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
@@ -191,7 +191,7 @@ async def test_a_request_hook_may_answer_itself(install: Install) -> None:
 
 
 @pytest.mark.parametrize(("path", "call"), [(CHAT, STREAM), (CHAT + "/stream", CALL)])
-async def test_a_json_answer_of_a_hook_to_a_streaming_call_fails_loudly(
+async def test_a_json_response_of_a_hook_to_a_streaming_call_is_an_error(
     path: str, call: dict[str, Any], install: Install
 ) -> None:
     hook = OnRequest(lambda exchange, call: HookReply(json.dumps(completion("from the cache")).encode()))
@@ -205,21 +205,21 @@ async def test_a_json_answer_of_a_hook_to_a_streaming_call_fails_loudly(
         assert up.connections == []
 
 
-async def test_a_hook_may_refuse_a_streaming_call(install: Install) -> None:
+async def test_a_hook_can_reject_a_streaming_call(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: HookReply(b'{"error":{"message":"No"}}', status=400))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
         assert (answer.status, answer.json) == (400, {"error": {"message": "No"}})
 
 
-async def test_a_json_answer_of_a_hook_will_do_where_nothing_streams(install: Install) -> None:
+async def test_a_json_response_of_a_hook_is_sent_if_the_endpoint_cannot_stream(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: HookReply(b'{"data":[]}'))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         call = {"model": "m", "input": "x", "stream": True}
         assert (await (await gw.client()).fetch("POST", "/v1/embeddings", json=call)).status == 200
 
 
-async def test_a_request_hook_may_answer_with_a_status_of_its_own(install: Install) -> None:
+async def test_a_request_hook_can_set_the_status(install: Install) -> None:
     hook = OnRequest(lambda exchange, call: HookReply(b'{"error":{"message":"No"}}', status=451))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
@@ -227,7 +227,7 @@ async def test_a_request_hook_may_answer_with_a_status_of_its_own(install: Insta
         assert (await gw.settled())["outcome"] == "error"
 
 
-async def test_a_request_hook_may_refuse(install: Install) -> None:
+async def test_a_request_hook_can_reject(install: Install) -> None:
     def refuse(exchange: Exchange, call: Call) -> Call:
         raise ClientFault("Not this.", status=403, code="content_policy", param="messages")
 
@@ -245,7 +245,7 @@ async def test_a_request_hook_may_refuse(install: Install) -> None:
         assert up.connections == []
 
 
-async def test_a_request_hook_that_fails_is_a_500_that_tells_nothing(install: Install) -> None:
+async def test_a_failed_request_hook_is_a_500_without_details(install: Install) -> None:
     def fail(exchange: Exchange, call: Call) -> Call:
         raise KeyError("my secret")
 
@@ -268,7 +268,7 @@ async def test_a_malformed_call_never_reaches_a_hook(install: Install) -> None:
         assert hook.seen == []
 
 
-async def test_hooks_run_in_their_order_and_the_first_answer_is_the_last_word(install: Install) -> None:
+async def test_hooks_run_in_order_until_one_returns_a_response(install: Install) -> None:
     order: list[str] = []
 
     def step(name: str, result: Any = None) -> OnRequest:
@@ -305,9 +305,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
-async def test_a_client_that_leaves_while_a_hook_runs_ends_it_and_no_provider_is_asked(
-    install: Install, leave: str
-) -> None:
+async def test_a_disconnect_cancels_a_running_hook_and_no_attempt_is_made(install: Install, leave: str) -> None:
     hook = Slow()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         client = await gw.client()
@@ -341,7 +339,7 @@ async def test_a_stop_while_a_hook_runs_ends_the_request_cleanly(install: Instal
         assert up.connections == []
 
 
-async def test_a_hook_that_will_not_end_does_not_hold_the_process(
+async def test_a_hook_that_ignores_cancellation_does_not_delay_the_exit(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.serving.END_SECS", 0.1)
@@ -368,7 +366,7 @@ async def test_a_hook_that_will_not_end_does_not_hold_the_process(
         await gw.settled()
 
 
-async def test_the_connection_serves_on_after_a_slow_hook(install: Install) -> None:
+async def test_the_connection_stays_usable_after_a_slow_hook(install: Install) -> None:
     hook = Slow()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.on(lambda request: json_answer(completion("Hello")))
@@ -383,7 +381,7 @@ async def test_the_connection_serves_on_after_a_slow_hook(install: Install) -> N
 # -- the answer --------------------------------------------------------------------------------------------------
 
 
-async def test_a_response_hook_sees_a_stream_and_passes_it_on(install: Install) -> None:
+async def test_a_response_hook_gets_a_stream_and_forwards_it(install: Install) -> None:
     hook = OnResponse()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(sse_answer(b"".join(EVENTS)[:100], b"".join(EVENTS)[100:]))  # cut anywhere
@@ -395,7 +393,7 @@ async def test_a_response_hook_sees_a_stream_and_passes_it_on(install: Install) 
         assert seen.exchange.response_model == "up-model"
 
 
-async def test_a_response_hook_sees_a_plain_answer_as_one_piece(install: Install) -> None:
+async def test_a_response_hook_gets_a_plain_response_in_one_piece(install: Install) -> None:
     hook = OnResponse()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue(json_answer(completion("Hello")))
@@ -405,7 +403,7 @@ async def test_a_response_hook_sees_a_plain_answer_as_one_piece(install: Install
         assert b"x-router-provider: up\r\n" in seen.lines
 
 
-async def test_a_response_hook_may_change_head_and_body(install: Install) -> None:
+async def test_a_response_hook_can_change_head_and_body(install: Install) -> None:
     class Shouting(OutletWrapper):
         def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
             super().send(status, header_lines + b"x-shout: 1\r\n", body.replace(b"Hello", b"HELLO, HELLO"))
@@ -452,7 +450,7 @@ async def test_usage_is_counted_even_if_a_response_hook_drops_every_event(instal
         assert (line["outcome"], line["tokens"]["output"]) == ("ok", 2)
 
 
-async def test_response_hooks_are_chained_and_the_first_is_next_to_the_client(install: Install) -> None:
+async def test_response_hooks_are_chained_with_the_first_nearest_the_client(install: Install) -> None:
     def tagging(tag: bytes) -> OnResponse:
         class Tagging(OutletWrapper):
             def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
@@ -493,7 +491,7 @@ async def test_pages_pass_no_hook(install: Install) -> None:
         assert hook.wrappers == []
 
 
-async def test_a_response_hook_hears_that_a_stream_broke(install: Install) -> None:
+async def test_a_response_hook_is_notified_of_a_broken_stream(install: Install) -> None:
     hook = OnResponse()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         up.queue([*sse_answer(*EVENTS[:2])[:-1], Close()])
@@ -501,7 +499,7 @@ async def test_a_response_hook_hears_that_a_stream_broke(install: Install) -> No
         assert [seen.how for seen in hook.wrappers] == ["broken"]
 
 
-async def test_a_response_hook_may_keep_the_fast_lane(install: Install) -> None:
+async def test_a_response_hook_can_keep_the_fast_path(install: Install) -> None:
     class HeadOnly(OutletWrapper):
         def write(self, data: bytes) -> None:
             pieces.append(data)
@@ -537,7 +535,7 @@ async def test_a_response_hook_may_keep_the_fast_lane(install: Install) -> None:
 
 
 @pytest.mark.parametrize("call", [CALL, STREAM])
-async def test_a_response_hook_runs_also_where_the_client_leaves_first(install: Install, call: dict[str, Any]) -> None:
+async def test_a_response_hook_runs_even_after_an_early_disconnect(install: Install, call: dict[str, Any]) -> None:
     hook = OnResponse()
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(slow=Slow(), hook=hook))) as gw:
         client = await gw.client()
@@ -556,7 +554,7 @@ async def test_a_response_hook_runs_also_where_the_client_leaves_first(install: 
     ],
 )
 @pytest.mark.parametrize("word", [b"Hello", b"world"])
-async def test_an_outlet_of_a_hook_that_raises_ends_the_stream_with_that_error(
+async def test_an_error_in_an_outlet_of_a_hook_ends_the_stream_with_it(
     install: Install, mistake: Exception, code: str, status: int, word: bytes
 ) -> None:
     class Raising(OutletWrapper):
@@ -595,7 +593,7 @@ async def test_an_outlet_of_a_hook_that_raises_ends_the_stream_with_that_error(
 
 
 @pytest.mark.parametrize("raises_in", ["on_response", "send"])
-async def test_a_response_hook_that_fails_is_a_500_that_tells_nothing(install: Install, raises_in: str) -> None:
+async def test_a_failed_response_hook_is_a_500_without_details(install: Install, raises_in: str) -> None:
     class Raising(OutletWrapper):
         def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
             raise KeyError("my secret")
@@ -659,7 +657,7 @@ async def test_an_outlet_that_raises_at_the_end_of_a_stream_does_not_keep_the_cl
 # -- an answer of a hook that streams ------------------------------------------------------------------------------
 
 
-async def test_a_request_hook_may_answer_with_a_stream(install: Install) -> None:
+async def test_a_request_hook_can_return_a_stream(install: Install) -> None:
     go = asyncio.Event()
 
     async def events() -> AsyncIterator[bytes]:
@@ -684,7 +682,7 @@ async def test_a_request_hook_may_answer_with_a_stream(install: Install) -> None
         assert (line["outcome"], line["stream"], line["attempts"]) == ("ok", True, 0)
 
 
-async def test_a_request_hook_may_answer_with_a_stream_in_one_piece(install: Install) -> None:
+async def test_a_request_hook_can_return_a_stream_in_one_piece(install: Install) -> None:
     body = b"".join(EVENTS)
     hook = OnRequest(lambda exchange, call: HookReply(body, content_type="text/event-stream; charset=utf-8"))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
@@ -694,7 +692,7 @@ async def test_a_request_hook_may_answer_with_a_stream_in_one_piece(install: Ins
         assert answer.header("content-type") == "text/event-stream; charset=utf-8"
 
 
-async def test_an_empty_stream_of_a_hook_is_an_empty_answer(install: Install) -> None:
+async def test_an_empty_stream_of_a_hook_is_an_empty_response(install: Install) -> None:
     async def events() -> AsyncIterator[bytes]:
         if False:
             yield b""
@@ -706,7 +704,7 @@ async def test_an_empty_stream_of_a_hook_is_an_empty_answer(install: Install) ->
 
 
 @pytest.mark.parametrize("before", [0, 1])
-async def test_a_stream_of_a_hook_that_fails_is_told_in_band_or_as_a_status(install: Install, before: int) -> None:
+async def test_a_failed_stream_of_a_hook_is_an_in_band_error_or_a_status(install: Install, before: int) -> None:
     async def events() -> AsyncIterator[bytes]:
         for event in EVENTS[:before]:
             yield event
@@ -721,7 +719,7 @@ async def test_a_stream_of_a_hook_that_fails_is_told_in_band_or_as_a_status(inst
         assert (await gw.settled())["outcome"] == ("broken" if before else "error")
 
 
-async def test_a_stream_of_a_hook_is_closed_when_the_client_leaves(install: Install) -> None:
+async def test_a_stream_of_a_hook_is_closed_after_a_disconnect(install: Install) -> None:
     begun, closed = asyncio.Event(), asyncio.Event()
 
     async def events() -> AsyncIterator[bytes]:
@@ -765,7 +763,7 @@ async def test_a_stream_of_a_hook_waits_for_a_slow_client(install: Install) -> N
 # -- absent, or not to be found --------------------------------------------------------------------------------------
 
 
-async def test_without_hooks_there_is_nothing_in_the_way() -> None:
+async def test_without_hooks_no_hook_code_runs() -> None:
     assert load([]) == (None, None)
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         gateway = gw.app.gateway
@@ -776,14 +774,14 @@ async def test_without_hooks_there_is_nothing_in_the_way() -> None:
         assert (await (await gw.client()).fetch("POST", CHAT, json=STREAM)).body == b"".join(EVENTS)
 
 
-def test_a_hook_with_one_method_costs_nothing_in_the_other_place(install: Install) -> None:
+def test_a_hook_with_one_method_is_only_called_there(install: Install) -> None:
     on_request, on_response = load(install(hook=OnRequest(lambda exchange, call: call)))
     assert (on_request is not None, on_response) == (True, None)
     on_request, on_response = load(install(hook=OnResponse()))
     assert (on_request, on_response is not None) == (None, True)
 
 
-def test_hooks_that_cannot_be_loaded_are_all_named(install: Install) -> None:
+def test_every_hook_that_cannot_be_loaded_is_reported(install: Install) -> None:
     install(hook=OnRequest(lambda exchange, call: call))
     with pytest.raises(ConfigError) as caught:
         load(["hooks_under_test:hook", "hooks_under_test:nothing", "no_such_module_here:hook", "no colon"])
@@ -801,7 +799,7 @@ def test_an_object_without_either_method_is_a_mistake(install: Install) -> None:
 
 
 @pytest.mark.parametrize("also", [{}, {"on_request": print}])
-def test_methods_of_former_versions_are_a_mistake_that_names_what_replaces_them(
+def test_methods_of_former_versions_are_mistakes_that_name_their_replacement(
     install: Install, also: dict[str, Any]
 ) -> None:
     hook = types.SimpleNamespace(on_call=print, on_event=print, **also)

@@ -72,7 +72,7 @@ async def test_another_spelling_alone_is_a_400_too(up: Upstream, gw: Gateway) ->
     assert up.requests == []
 
 
-async def test_names_that_only_resemble_ours_pass(up: Upstream, gw: Gateway) -> None:
+async def test_names_that_only_resemble_ours_are_accepted(up: Upstream, gw: Gateway) -> None:
     body = body_with(model_id="x", streaming=True, Models2="x")
     assert (await post(gw, body, BOUND)).status == 200
 
@@ -81,7 +81,7 @@ async def test_names_that_only_resemble_ours_pass(up: Upstream, gw: Gateway) -> 
 
 
 @pytest.mark.parametrize("name", ["models", "route", "preset", "fallbacks", "Models"])
-async def test_members_that_name_other_models_pass_for_unrestricted_keys_only(
+async def test_members_that_name_other_models_are_accepted_for_unrestricted_keys_only(
     name: str, up: Upstream, gw: Gateway
 ) -> None:
     body = body_with(**{name: ["other"]})
@@ -91,7 +91,7 @@ async def test_members_that_name_other_models_pass_for_unrestricted_keys_only(
     assert (await up.request(0)).json[name] == ["other"]
 
 
-async def test_members_that_name_other_models_are_refused_at_a_pinned_provider_too(gw: Gateway) -> None:
+async def test_members_that_name_other_models_are_rejected_at_a_pinned_provider_too(gw: Gateway) -> None:
     answer = await post(gw, body_with(models=["other"]), BOUND, "/proxy/up/chat/completions")
     assert_refused(answer, 403, "model_not_allowed", "models")
 
@@ -110,7 +110,7 @@ async def test_a_model_in_the_query_is_a_400(query: str, up: Upstream, gw: Gatew
     assert up.requests == []
 
 
-async def test_other_queries_pass(up: Upstream, gw: Gateway) -> None:
+async def test_other_queries_are_accepted(up: Upstream, gw: Gateway) -> None:
     assert (await post(gw, body_with(), BOUND, f"{CHAT}?a=1&my_model=x")).status == 200
     assert (await up.request(0)).target.endswith("?a=1&my_model=x")
 
@@ -142,9 +142,7 @@ async def upload(
         b'name=" model"',
     ],
 )
-async def test_a_part_that_some_readers_take_for_the_model_is_a_400(
-    disposition: bytes, up: Upstream, gw: Gateway
-) -> None:
+async def test_an_ambiguous_model_part_is_a_400(disposition: bytes, up: Upstream, gw: Gateway) -> None:
     model, other = part(b'name="model"', b"m"), part(disposition, b"other")
     assert_refused(await upload(gw, other, model), 400, "invalid_multipart")
     assert up.requests == []

@@ -221,7 +221,7 @@ class Nowhere(io.BytesIO):
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_ten_thousand_exchanges_leave_nothing_behind(name: str) -> None:
+def test_ten_thousand_exchanges_leak_nothing(name: str) -> None:
     count = EXCHANGES if name == "uvloop" else EXCHANGES // 5
     with asyncio.Runner(loop_factory=LOOPS[name]) as runner:
         runner.run(measured(count))
@@ -299,7 +299,7 @@ async def compare(app: Application, count: int) -> None:
     assert gateway._context.budget.used == 0
 
 
-def test_what_goes_well_leaves_no_work_to_the_garbage_collector() -> None:
+def test_successful_exchanges_create_no_reference_cycles() -> None:
     """A collector that has to free each request stops all streams while it does."""
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(uncollected())

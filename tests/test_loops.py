@@ -49,7 +49,7 @@ async def test_a_base_url_of_the_gateway_itself_ends_in_one_508(stream: bool) ->
         assert len(gw.exchanges) == 2
 
 
-async def test_a_list_of_models_that_leads_back_is_asked_for_once() -> None:
+async def test_a_looping_list_of_models_is_fetched_once() -> None:
     port = free_port()
     providers = {"next": {"baseUrl": f"http://127.0.0.1:{port}/v1"}}
     async with Gateway({"server": {"port": port}, "providers": providers}) as gw:
@@ -75,7 +75,7 @@ async def test_a_loop_is_neither_retried_nor_failed_over_and_opens_no_breaker() 
         assert up.requests == []
 
 
-async def test_two_gateways_that_lead_to_each_other_end_in_a_508() -> None:
+async def test_two_gateways_that_call_each_other_respond_with_508() -> None:
     one, two = free_port(), free_port()
     async with Gateway(leading_to(two, one)) as first, Gateway(leading_to(one, two)) as second:
         client = await first.client()
@@ -110,7 +110,7 @@ async def test_a_chain_of_two_gateways_works_and_each_appends_its_via() -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/proxy/next/files"])
-async def test_uploads_and_passthrough_are_no_way_into_a_loop(path: str) -> None:
+async def test_uploads_and_passthrough_detect_loops_too(path: str) -> None:
     port = free_port()
     provider = {"baseUrl": f"http://127.0.0.1:{port}/proxy/next", "passthrough": ["POST /files"]}
     async with Gateway(leading_to(port, port, providers={"next": provider})) as gw:
@@ -123,7 +123,7 @@ async def test_uploads_and_passthrough_are_no_way_into_a_loop(path: str) -> None
         assert len(gw.exchanges) == 2
 
 
-async def test_a_configured_via_takes_the_place_of_ours() -> None:
+async def test_a_configured_via_replaces_ours() -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer(completion()))
         async with Gateway(one_provider(up, provider={"headers": {"Via": "1.1 mine"}})) as gw:
@@ -132,7 +132,7 @@ async def test_a_configured_via_takes_the_place_of_ours() -> None:
             assert vias((await up.request()).headers) == ["1.1 mine"]
 
 
-async def test_a_508_of_a_provider_that_is_no_gateway_is_an_error_like_any_other() -> None:
+async def test_a_508_of_a_plain_provider_is_a_plain_error() -> None:
     async with Upstream() as up:
         up.on(lambda request: json_answer({"error": {"message": "Loop", "code": "other"}}, status=508))
         async with Gateway(one_provider(up)) as gw:

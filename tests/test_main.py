@@ -85,7 +85,7 @@ def test_check_says_which_providers_take_any_model_name(sluice: Sluice, tmp_path
     ]
 
 
-def test_check_tells_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path: Path) -> None:
+def test_check_reports_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("routing: {maxRetries: three, maxRetires: 1}\n")
     done = sluice("check", "--config", "c.yaml", LISTEN_PORT="abc")
     assert (done.returncode, done.stdout) == (1, "")
@@ -96,7 +96,7 @@ def test_check_tells_every_mistake_on_stderr_and_fails(sluice: Sluice, tmp_path:
     ]
 
 
-def test_check_says_that_serve_would_refuse_to_listen(sluice: Sluice, tmp_path: Path) -> None:
+def test_check_reports_that_serve_would_refuse_to_listen(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {host: 0.0.0.0}\n")
     why = "serve refuses this: server.host: 0.0.0.0 is reachable from other machines"
     refused = sluice("check", "--config", "c.yaml")
@@ -115,7 +115,7 @@ def test_check_fails_for_an_address_of_the_environment_that_serve_refuses(sluice
     assert sluice("check", LISTEN_HOST="0.0.0.0").returncode == 1
 
 
-def test_check_finds_a_proxy_that_serve_could_not_use(sluice: Sluice, tmp_path: Path) -> None:
+def test_check_reports_a_proxy_that_serve_cannot_use(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("providers: {up: {baseUrl: http://up.example/v1}}")
     done = sluice("check", "--config", "c.yaml", ALL_PROXY="socks5://user:hidden@127.0.0.1:1")
     assert (done.returncode, done.stdout) == (1, "")
@@ -123,17 +123,17 @@ def test_check_finds_a_proxy_that_serve_could_not_use(sluice: Sluice, tmp_path: 
     assert "hidden" not in done.stderr
 
 
-def test_a_proxy_that_nothing_goes_through_is_no_mistake(sluice: Sluice, tmp_path: Path) -> None:
+def test_an_unused_proxy_is_not_a_mistake(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("providers: {ollama: }")
     assert sluice("check", "--config", "c.yaml", ALL_PROXY="socks5://127.0.0.1:1").returncode == 0
 
 
-async def test_the_gateway_starts_beside_a_proxy_that_nothing_goes_through(tmp_path: Path) -> None:
+async def test_the_gateway_starts_with_an_unused_proxy(tmp_path: Path) -> None:
     async with GatewayProcess("providers: {ollama: }", environ={"ALL_PROXY": "socks5://127.0.0.1:1"}) as gw:
         assert (await (await gw.client()).fetch("GET", "/ready")).status == 200
 
 
-def test_serve_with_mistakes_fails_in_the_same_words(sluice: Sluice, tmp_path: Path) -> None:
+def test_serve_reports_mistakes_in_the_same_words(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {port: here}\n")
     done = sluice("serve", "--config", "c.yaml")
     assert (done.returncode, done.stdout) == (1, "")
@@ -210,7 +210,7 @@ async def test_an_open_address_is_a_line_of_its_own_and_the_admin_link_works_in_
         assert "INSECURE" not in first
 
 
-async def test_the_start_names_the_variables_in_force_overridden_and_not_understood() -> None:
+async def test_the_start_lists_used_overridden_and_unknown_variables() -> None:
     config = {"providers": {"up": {"baseUrl": "http://127.0.0.1:9/v1"}}, "routing": {"maxRetries": 1}}
     environ = {"RETRY_MAX_ATTEMPTS": "5", "RETRY_BASE_DELAY": "2", "DEBUG": "maybe"}
     async with GatewayProcess(config, environ=environ) as gw:
@@ -283,7 +283,7 @@ def test_help_and_usage_load_nothing_heavy(tmp_path: Path) -> None:
     assert not {"aiohttp", "asyncio", "yaml", "msgspec", "uvloop"} & set(done.stdout.split())
 
 
-def test_check_says_who_may_ask_and_how_much(sluice: Sluice, tmp_path: Path) -> None:
+def test_check_prints_clients_and_their_limits(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
         "auth: {mode: any, jwt: {secret: " + "s" * 32 + "}}\n"
         "rateLimiting: {enabled: true, global: {requestsPerMinute: 9, burstSize: 4}, perModel: {concurrent: 2}}\n"
@@ -297,7 +297,7 @@ def test_check_says_who_may_ask_and_how_much(sluice: Sluice, tmp_path: Path) -> 
     ]
 
 
-def test_a_key_is_made_with_a_notice_where_the_configuration_asks_for_none(sluice: Sluice, tmp_path: Path) -> None:
+def test_creating_a_key_warns_if_authentication_is_off(sluice: Sluice, tmp_path: Path) -> None:
     notice = "notice: auth.mode is none: API keys are not used; set auth.mode to keys and restart\n"
     assert sluice("key", "new").stderr == notice
     (tmp_path / "c.yaml").write_text("auth: {mode: keys}")
@@ -307,14 +307,14 @@ def test_a_key_is_made_with_a_notice_where_the_configuration_asks_for_none(sluic
         assert (done.returncode, done.stderr) == (0, expected)
 
 
-def test_the_tables_of_keys_are_brought_up_to_date_by_a_command(sluice: Sluice, tmp_path: Path) -> None:
+def test_a_command_migrates_the_key_tables(sluice: Sluice, tmp_path: Path) -> None:
     first, second = sluice("db", "upgrade"), sluice("db", "upgrade")
     assert first.stdout.startswith("database: empty -> ")
     assert second.stdout.startswith("database: up to date at ")
     assert (tmp_path / "data" / "sluice.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_key_is_made_and_its_hash_is_what_the_configuration_takes(sluice: Sluice, tmp_path: Path) -> None:
+def test_a_created_key_prints_the_hash_for_the_configuration(sluice: Sluice, tmp_path: Path) -> None:
     made = sluice("key", "new", "--name", "alice").stdout
     assert "restart" not in made
     secret = next(line.strip() for line in made.splitlines() if line.strip().startswith("sk-"))

@@ -177,7 +177,7 @@ ROUTINGS: dict[str, dict[str, Any]] = {
     ("name", "spare"),
     [*((name, True) for name in ROUTINGS), ("as it comes", False), ("held", False), ("hedged", False)],
 )
-async def test_every_client_gets_a_whole_answer_or_an_honest_error_and_nothing_is_left(name: str, spare: bool) -> None:
+async def test_every_client_gets_a_complete_response_or_an_error_and_nothing_leaks(name: str, spare: bool) -> None:
     async with Upstream() as one, Upstream() as two, Upstream() as healthy:
         faulty = Faulty(one, 1, 0.5), Faulty(two, 2, 0.4)
         healthy.on(good)

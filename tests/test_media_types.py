@@ -57,7 +57,7 @@ async def fetch(gw: Gateway, call: dict[str, Any] = STREAM) -> Answer:
 @kinds
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 @pytest.mark.parametrize("lead", [b"", BOM, b"\r\n\n", b": wait\n\n", b"retry: 5\n"])
-async def test_what_begins_as_an_event_stream_is_one_whatever_its_media_type(
+async def test_a_body_that_starts_like_an_event_stream_is_one_under_any_media_type(
     up: Upstream, kind: str | None, step: int, lead: bytes
 ) -> None:
     stream = lead + WHOLE
@@ -72,7 +72,7 @@ async def test_what_begins_as_an_event_stream_is_one_whatever_its_media_type(
 
 
 @kinds
-async def test_such_a_stream_is_judged_like_any_other(up: Upstream, kind: str | None) -> None:
+async def test_a_mislabeled_stream_is_validated_like_any_other(up: Upstream, kind: str | None) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([head(kind), Chunk(EVENTS[0]), Chunk(sse(error_json("Late.", code="c"))), LastChunk()])
         up.queue([head(kind), *map(Chunk, EVENTS[:2]), Close()])
@@ -81,7 +81,7 @@ async def test_such_a_stream_is_judged_like_any_other(up: Upstream, kind: str | 
         assert cut.body.startswith(EVENTS[0] + EVENTS[1] + b'data: {"error":')
 
 
-async def test_such_a_stream_may_have_a_length_or_be_compressed(up: Upstream) -> None:
+async def test_a_mislabeled_stream_may_have_a_length_or_be_compressed(up: Upstream) -> None:
     packed = gzip.compress(WHOLE)
     coded = [("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))]
     async with Gateway(one_provider(up)) as gw:
@@ -107,7 +107,7 @@ async def test_json_instead_of_a_stream_stays_json(up: Upstream, kind: str | Non
     [(b"", "upstream_empty_answer"), (b"\n\n", "upstream_empty_answer"), (b"dat", "upstream_broken_answer"),
      (b"<html>", "upstream_broken_answer"), (b"database", "upstream_broken_answer"), (b"\n" * 70_000, "upstream_empty_answer")],
 )  # fmt: skip
-async def test_what_is_neither_is_a_broken_answer(up: Upstream, body: bytes, code: str) -> None:
+async def test_other_content_is_a_broken_answer(up: Upstream, body: bytes, code: str) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([head("text/plain"), *([Chunk(body)] if body else []), LastChunk()])
         answer = await fetch(gw)
@@ -115,7 +115,7 @@ async def test_what_is_neither_is_a_broken_answer(up: Upstream, body: bytes, cod
 
 
 @pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings", "responses"])
-async def test_a_stream_that_nobody_asked_for_is_a_broken_answer(up: Upstream, endpoint: str) -> None:
+async def test_an_unrequested_stream_is_a_broken_answer(up: Upstream, endpoint: str) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         for kind in ("text/event-stream", "text/plain"):
@@ -125,7 +125,7 @@ async def test_a_stream_that_nobody_asked_for_is_a_broken_answer(up: Upstream, e
             assert b"Hello" not in answer.body
 
 
-async def test_after_a_stream_that_nobody_asked_for_another_candidate_is_asked() -> None:
+async def test_an_unrequested_stream_fails_over() -> None:
     async with candidates("ab") as (gw, ups, _):
         ups[0].queue(sse_answer(*EVENTS))
         ups[1].queue([head("application/json"), Chunk(compact(completion("whole"))), LastChunk()])
@@ -133,7 +133,7 @@ async def test_after_a_stream_that_nobody_asked_for_another_candidate_is_asked()
         assert answer.json["choices"][0]["message"]["content"] == "whole"
 
 
-async def test_speech_may_come_as_events_without_stream_in_the_request(up: Upstream) -> None:
+async def test_speech_may_stream_without_stream_in_the_request(up: Upstream) -> None:
     event = sse({"type": "speech.audio.delta", "audio": "AAAA"})
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), Chunk(event), LastChunk()])
@@ -144,7 +144,7 @@ async def test_speech_may_come_as_events_without_stream_in_the_request(up: Upstr
         assert answer.body == event
 
 
-async def test_raw_audio_is_never_taken_for_events(up: Upstream) -> None:
+async def test_raw_audio_is_never_parsed_as_events(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([head("application/octet-stream"), Chunk(b":\0data"), LastChunk()])
         client = await gw.client()
@@ -153,7 +153,7 @@ async def test_raw_audio_is_never_taken_for_events(up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
-async def test_an_error_object_under_the_media_type_of_a_stream_is_that_error(up: Upstream, end: bytes) -> None:
+async def test_an_error_object_under_text_event_stream_is_that_error(up: Upstream, end: bytes) -> None:
     error = compact(error_json("Slow down.", kind="invalid_request_error", code="odd") | {"status_code": 422}) + end
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), Chunk(error), LastChunk()])

@@ -76,7 +76,7 @@ async def ask(client: RawClient, model: str, *, stream: bool) -> int:
     return answer.status
 
 
-async def test_a_run_that_was_counted_by_hand() -> None:
+async def test_metrics_match_a_run_counted_by_hand() -> None:
     async with Upstream() as up, Upstream() as other, Gateway(config(up, other)) as gw:
         client = await gw.client()
 
@@ -179,7 +179,7 @@ async def test_a_run_that_was_counted_by_hand() -> None:
     assert connections["llm_upstream_connections_reused_total",] == reused
 
 
-async def test_a_call_that_is_refused_before_it_is_routed_is_a_failed_call() -> None:
+async def test_a_call_rejected_before_routing_is_a_failed_call() -> None:
     auth = {"mode": "keys", "keys": [{"name": "a", "hash": "sha256:" + "0" * 64}]}
     async with Upstream() as up, Gateway(one_provider(up, auth=auth, database={"enabled": False})) as gw:
         client = await gw.client()
@@ -200,7 +200,7 @@ def breaker(deployment: str, provider: str, model: str, state: str) -> Found:
     }
 
 
-async def test_a_scrape_of_ten_thousand_deployments_gives_the_loop_its_turns() -> None:
+async def test_a_scrape_of_ten_thousand_deployments_yields_to_the_event_loop() -> None:
     loop = asyncio.get_running_loop()
     turns = 0
     looked: list[int] = []  # the turn in which each breaker was looked at

@@ -82,7 +82,7 @@ def fetches(up: Upstream) -> int:
     return sum(request.method == "GET" for request in up)
 
 
-async def test_the_models_of_a_provider_that_lists_none_in_the_configuration_are_listed_and_kept(
+async def test_models_of_a_provider_without_configured_models_are_listed_and_cached(
     one: Upstream, two: Upstream
 ) -> None:
     clock = FakeClock()
@@ -128,14 +128,14 @@ async def test_a_list_survives_a_reload(tmp_path: Path, one: Upstream, two: Upst
         assert (fetches(one), fetches(two)) == (1, 1)
 
 
-async def test_a_bare_name_goes_to_the_provider_that_lists_it(one: Upstream, two: Upstream) -> None:
+async def test_a_bare_name_is_routed_to_the_provider_that_lists_it(one: Upstream, two: Upstream) -> None:
     async with Gateway(config(one, two)) as gw:
         assert (await ask(gw, "qwen")).header("x-router-provider") == "two"
         assert (await ask(gw, "llama")).header("x-router-provider") == "one"
         assert (calls(one), calls(two)) == (["llama"], ["qwen"])
 
 
-async def test_a_name_that_several_list_goes_to_the_next_after_a_404(one: Upstream, two: Upstream) -> None:
+async def test_a_name_in_several_lists_fails_over_after_a_404(one: Upstream, two: Upstream) -> None:
     one.on(serving("both", missing=("both",)))
     async with Gateway(config(one, two)) as gw:
         answer = await ask(gw, "both")
@@ -143,9 +143,7 @@ async def test_a_name_that_several_list_goes_to_the_next_after_a_404(one: Upstre
         assert (calls(one), calls(two)) == (["both"], ["both"])
 
 
-async def test_a_name_that_no_list_has_is_a_404_that_says_how_to_name_the_provider(
-    one: Upstream, two: Upstream
-) -> None:
+async def test_an_unlisted_name_is_a_404_that_explains_how_to_name_the_provider(one: Upstream, two: Upstream) -> None:
     async with Gateway(config(one, two)) as gw:
         answer = await ask(gw, "unheard-of")
         assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
@@ -154,9 +152,7 @@ async def test_a_name_that_no_list_has_is_a_404_that_says_how_to_name_the_provid
         assert (await ask(gw, "two/unheard-of")).header("x-router-provider") == "two"
 
 
-async def test_a_name_that_its_provider_does_not_know_is_not_billed_at_the_fallback(
-    one: Upstream, two: Upstream
-) -> None:
+async def test_a_name_unknown_to_its_provider_does_not_use_the_fallback(one: Upstream, two: Upstream) -> None:
     missing = error_json("The model `gpt-4o-mni` does not exist", code="model_not_found")
     one.on(lambda request: json_answer(missing, 404))
     fallback = config(one, two) | {"routing": {"fallback": {"provider": "two", "model": "spare"}}}
@@ -166,7 +162,7 @@ async def test_a_name_that_its_provider_does_not_know_is_not_billed_at_the_fallb
         assert (len(calls(one)), calls(two)) == (1, [])
 
 
-async def test_the_only_provider_is_asked_for_any_name_without_waiting_for_its_list(one: Upstream) -> None:
+async def test_the_only_provider_gets_any_name_without_waiting_for_its_list(one: Upstream) -> None:
     def answer(request: Request) -> Script:
         return [Stall()] if request.method == "GET" else serving()(request)
 
@@ -177,7 +173,7 @@ async def test_the_only_provider_is_asked_for_any_name_without_waiting_for_its_l
         await until(lambda: fetches(one) == 1, "the list to be asked for")
 
 
-async def test_a_form_goes_to_the_provider_that_lists_its_model(one: Upstream, two: Upstream) -> None:
+async def test_a_form_is_routed_to_the_provider_that_lists_its_model(one: Upstream, two: Upstream) -> None:
     async with (
         Gateway(config(one, two)) as gw,
         openai.AsyncOpenAI(base_url=f"{gw.url}/v1", api_key="any", max_retries=0) as client,
@@ -188,7 +184,7 @@ async def test_a_form_goes_to_the_provider_that_lists_its_model(one: Upstream, t
 
 
 @pytest.mark.parametrize("model", ["auto", None, ["auto"]])
-async def test_auto_is_refused_where_no_model_is_configured(model: Any, one: Upstream, two: Upstream) -> None:
+async def test_auto_is_rejected_without_a_configured_model(model: Any, one: Upstream, two: Upstream) -> None:
     async with Gateway(config(one, two), chance=random.Random(1)) as gw:
         answer = await ask(gw, model)
         assert (answer.status, answer.json["error"]["code"]) == (400, "model_required")

@@ -55,16 +55,16 @@ def run(*arguments: str, folder: Path = FOLDER) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_promtool_takes_the_rules_and_the_configuration() -> None:
+def test_promtool_accepts_the_rules_and_the_configuration() -> None:
     run("check", "rules", *RULES)
     run("check", "config", "prometheus.yml")
 
 
-def test_the_rules_do_what_their_tests_say() -> None:
+def test_the_rules_pass_their_promtool_tests() -> None:
     run("test", "rules", "rules.test.yml")
 
 
-def test_promtool_takes_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+def test_promtool_accepts_every_expression_of_the_dashboard(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{number}", "expr": filled(expr)} for number, expr in enumerate(dashboards())]
     (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
     run("check", "rules", "panels.yml", folder=tmp_path)
@@ -92,7 +92,7 @@ async def served() -> dict[str, set[str]]:
     return found
 
 
-async def test_every_metric_and_label_of_the_rules_and_the_dashboard_is_really_served() -> None:
+async def test_every_metric_and_label_of_rules_and_dashboard_is_exported() -> None:
     known = await served()
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     expressions = [*dashboards(), *(rule["expr"] for rule in rules()), *queries()]
@@ -105,7 +105,7 @@ async def test_every_metric_and_label_of_the_rules_and_the_dashboard_is_really_s
         assert labels <= known[name] | ADDED, (name, labels - known[name])
 
 
-async def test_every_metric_is_explained() -> None:
+async def test_every_metric_is_documented() -> None:
     text = (FOLDER / "README.md").read_text()
     named = set(re.findall(r"`([a-z_.]+)`", text))
     for name in await served():
@@ -114,7 +114,7 @@ async def test_every_metric_is_explained() -> None:
         assert plain in named or tail or plain.startswith("process_"), name
 
 
-def test_the_words_of_a_query_are_told_from_its_metrics() -> None:
+def test_query_keywords_are_distinguished_from_metrics() -> None:
     expr = 'sum by (job, a) (rate(m_total{a="b{c} or d",e!~"f"}[5m])) / on (job) (n:x > 0) and p == 1.5e9'
     assert [*selectors(expr)] == [("m_total", {"a", "e"}), ("n:x", set()), ("p", set())]
 
@@ -122,7 +122,7 @@ def test_the_words_of_a_query_are_told_from_its_metrics() -> None:
 # -- as documents -------------------------------------------------------------------------------------
 
 
-def test_every_alert_says_what_it_means_how_grave_it_is_and_what_to_do() -> None:
+def test_every_alert_has_a_meaning_a_severity_and_an_action() -> None:
     text = (FOLDER / "README.md").read_text()
     alerts = [rule for rule in rules() if "alert" in rule]
     assert len(alerts) >= 8
@@ -144,7 +144,7 @@ def test_every_alert_has_a_test() -> None:
     assert tested == {rule["alert"] for rule in rules() if "alert" in rule}
 
 
-def test_the_dashboard_takes_its_data_source_from_a_variable() -> None:
+def test_the_dashboard_data_source_is_a_variable() -> None:
     found = dashboard()
     assert (
         found["templating"]["list"][0] | {"name": "datasource", "type": "datasource"} == found["templating"]["list"][0]
@@ -153,7 +153,7 @@ def test_the_dashboard_takes_its_data_source_from_a_variable() -> None:
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
 
 
-def test_the_panels_have_numbers_of_their_own_words_and_room() -> None:
+def test_panels_have_unique_ids_titles_and_space() -> None:
     found = dashboard()["panels"]
     assert len({panel["id"] for panel in found}) == len(found)
     taken: set[tuple[int, int]] = set()

@@ -72,7 +72,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", [b"m", b"up/m", b"up-model", b"up/up-model"])
-async def test_the_model_is_replaced_wherever_it_stands_and_nothing_else(order: str, name: bytes) -> None:
+async def test_only_the_model_is_replaced_at_any_position(order: str, name: bytes) -> None:
     make = ORDERS[order]
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(json_answer(TEXT))
@@ -96,7 +96,7 @@ async def test_the_model_is_replaced_wherever_it_stands_and_nothing_else(order: 
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/translations", "/api/v1/images/edits", "/proxy/up/audio/transcriptions"])
-async def test_every_form_endpoint_takes_forms(path: str) -> None:
+async def test_every_form_endpoint_accepts_forms(path: str) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(json_answer(TEXT))
         client = await gw.client()
@@ -145,7 +145,7 @@ def parts_of(request: Request) -> dict[str, bytes]:
     return found
 
 
-async def test_a_chunked_form_goes_on_chunked() -> None:
+async def test_a_chunked_form_is_forwarded_chunked() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(json_answer(TEXT))
         client = await gw.client()
@@ -158,7 +158,7 @@ async def test_a_chunked_form_goes_on_chunked() -> None:
         assert request.header("content-length") is None
 
 
-async def test_a_compressed_form_is_decoded_on_its_way() -> None:
+async def test_a_compressed_form_is_decoded_while_forwarded() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(json_answer(TEXT))
         client = await gw.client()
@@ -170,7 +170,7 @@ async def test_a_compressed_form_is_decoded_on_its_way() -> None:
         assert request.header("content-encoding") is None
 
 
-async def test_nothing_is_asked_before_the_model_is_known_and_then_bytes_go_on_as_they_come() -> None:
+async def test_the_upload_streams_once_the_model_is_known() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(json_answer(TEXT))
         client = await gw.client()
@@ -206,7 +206,7 @@ async def test_thirty_megabytes_before_the_model_are_spooled_to_a_file() -> None
         assert context.budget.used == 0
 
 
-async def test_a_model_after_the_bound_of_the_body_is_a_413() -> None:
+async def test_a_model_beyond_the_body_limit_is_a_413() -> None:
     body = form(sound(bytes(2 * MB)), ("model", b"m"))
     async with Upstream() as up, Gateway(one_provider(up, server={"maxBodyMb": 1})) as gw:
         client = await gw.client()
@@ -234,7 +234,7 @@ async def test_a_model_after_the_bound_of_the_body_is_a_413() -> None:
     ],
     ids=["two models", "cut in the model", "cut without one", "no form", "nothing", "no text", "a long name"],
 )
-async def test_a_form_that_is_none_is_a_400(body: bytes, code: str, param: str | None) -> None:
+async def test_a_malformed_form_is_a_400(body: bytes, code: str, param: str | None) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.on(lambda request: json_answer(TEXT))
         client = await gw.client()
@@ -245,7 +245,7 @@ async def test_a_form_that_is_none_is_a_400(body: bytes, code: str, param: str |
 
 
 @pytest.mark.parametrize("kind", [None, "application/json", "multipart/form-data", "multipart/mixed; boundary=x"])
-async def test_a_body_that_is_declared_as_something_else_is_a_400(kind: str | None) -> None:
+async def test_a_body_with_another_content_type_is_a_400(kind: str | None) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         head = [("Content-Type", kind)] if kind else []
@@ -254,7 +254,7 @@ async def test_a_body_that_is_declared_as_something_else_is_a_400(kind: str | No
         assert up.requests == []
 
 
-async def test_an_unknown_model_is_a_404_before_any_provider_is_asked() -> None:
+async def test_an_unknown_model_is_a_404_before_any_attempt() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         answer = await client.fetch("POST", PATH, headers=TYPE, body=form(("model", b"nobody"), sound()))
@@ -289,7 +289,7 @@ async def begin_upload(gw: Gateway, up: Upstream) -> tuple[RawClient, Request, b
     return client, await up.head(0), request[100_000:]
 
 
-async def test_an_early_refusal_reaches_a_client_that_is_still_uploading() -> None:
+async def test_an_early_error_reaches_a_client_that_is_still_uploading() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.on_head(lambda request: json_answer(error_json("Too long", kind="invalid_request_error"), 413))
         client, arrived, _ = await begin_upload(gw, up)
@@ -299,7 +299,7 @@ async def test_an_early_refusal_reaches_a_client_that_is_still_uploading() -> No
         assert (await gw.settled())["status"] == 413
 
 
-async def test_an_early_answer_that_streams_reaches_a_client_that_is_still_uploading() -> None:
+async def test_an_early_streaming_response_reaches_a_client_that_is_still_uploading() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         head = Headers(200, [("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked")])
@@ -322,7 +322,7 @@ async def test_a_provider_that_dies_during_the_upload_is_a_502_at_once(death: Cl
         assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_disconnected")
 
 
-async def test_a_clock_strikes_during_the_upload() -> None:
+async def test_a_timeout_expires_during_the_upload() -> None:
     async with Upstream() as up, Gateway(one_provider(up, timeouts={"total": 0.1})) as gw:
         up.on_head(lambda request: [Stall()])
         client, arrived, _ = await begin_upload(gw, up)
@@ -331,7 +331,7 @@ async def test_a_clock_strikes_during_the_upload() -> None:
         await within(arrived.gone.wait(), "the provider to be left")
 
 
-async def test_a_client_that_stops_uploading_is_a_408_and_the_provider_is_left() -> None:
+async def test_a_stalled_upload_is_a_408_and_cancels_the_upstream_request() -> None:
     async with Upstream() as up, Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.1})) as gw:
         up.on_head(lambda request: [Stall()])
         client = await gw.client()
@@ -345,7 +345,7 @@ async def test_a_client_that_stops_uploading_is_a_408_and_the_provider_is_left()
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
-async def test_a_client_that_leaves_during_the_upload_takes_the_provider_along(leave: str) -> None:
+async def test_a_disconnect_during_the_upload_cancels_the_upstream_request(leave: str) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.on_head(lambda request: [Stall()])
         client, arrived, _ = await begin_upload(gw, up)
@@ -355,7 +355,7 @@ async def test_a_client_that_leaves_during_the_upload_takes_the_provider_along(l
         assert (await gw.settled())["outcome"] == "client_gone"
 
 
-async def test_a_client_that_leaves_a_drained_provider_in_mid_upload_is_not_drained() -> None:
+async def test_a_disconnect_during_the_upload_is_not_drained() -> None:
     """Half a request has no answer that could be read on."""
     async with Upstream() as up, Gateway(one_provider(up, provider={"onDisconnect": "drain"})) as gw:
         up.on_head(lambda request: [Stall()])
@@ -416,7 +416,7 @@ async def stands_still(progress: Any) -> None:
 # -- opaque bodies ------------------------------------------------------------------------------------------
 
 
-async def test_a_passed_through_body_is_untouched_whatever_it_is() -> None:
+async def test_a_passthrough_body_is_forwarded_unchanged() -> None:
     body = gzip.compress(b"no form") + bytes(range(256))
     async with Upstream() as up, Gateway(one_provider(up, provider={"passthrough": ["POST /uploads"]})) as gw:
         up.on(lambda request: json_answer({"id": "upload_1"}))
@@ -435,7 +435,7 @@ async def test_a_passed_through_body_is_untouched_whatever_it_is() -> None:
         assert request.header("content-length") is None
 
 
-async def test_a_large_passed_through_answer_streams_both_ways() -> None:
+async def test_a_large_passthrough_body_streams_in_both_directions() -> None:
     async with Upstream() as up, Gateway(one_provider(up, provider={"passthrough": ["GET /files"]})) as gw:
         content = bytes(range(256)) * 4 * 1024 * 8
         head = Headers(200, [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(content)))])

@@ -41,7 +41,7 @@ def masked(seen: bytes, context: bytes = b"Not with Bearer ***, please.") -> Non
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-async def test_the_body_of_an_error_is_without_our_key(status: int) -> None:
+async def test_the_body_of_an_error_has_our_key_masked(status: int) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.on(lambda request: json_answer(error_json(SAID, code="strange"), status))
         masked(await told(gw))
@@ -49,7 +49,7 @@ async def test_the_body_of_an_error_is_without_our_key(status: int) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("status", [200, 400])
-async def test_header_lines_are_without_our_key(stream: bool, status: int) -> None:
+async def test_header_lines_have_our_key_masked(stream: bool, status: int) -> None:
     lines = {"X-Seen": f"Bearer {KEY}", "X-Seen-Too": KEY}
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         if status == 400:
@@ -62,21 +62,21 @@ async def test_header_lines_are_without_our_key(stream: bool, status: int) -> No
 
 
 @pytest.mark.parametrize("after", [0, 3])
-async def test_an_error_event_is_without_our_key(after: int) -> None:
+async def test_an_error_event_has_our_key_masked(after: int) -> None:
     event = b"data: " + compact(error_json(SAID, code="strange")) + b"\n\n"
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(*chat_events("Hello", " you")[:after], event))
         masked(await told(gw, stream=True))
 
 
-async def test_a_bare_error_in_a_stream_is_without_our_key() -> None:
+async def test_a_bare_error_in_a_stream_has_our_key_masked() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         error = compact(error_json(SAID, code="strange")) + b"\n\n"
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hello")[:2]), Chunk(error), LastChunk()])
         masked(await told(gw, stream=True))
 
 
-async def test_credentials_in_configured_headers_count_too() -> None:
+async def test_credentials_in_configured_headers_are_masked_too() -> None:
     async with Upstream() as up, Gateway(one_provider(up, provider={"headers": {"X-Api-Key": OTHER}})) as gw:
         up.queue(json_answer(error_json(f"Not with {OTHER}.", code="strange"), 400, [("X-Seen", OTHER)]))
         seen = await told(gw)
@@ -90,7 +90,7 @@ async def test_credentials_in_configured_headers_count_too() -> None:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("status", [401, 500])
-async def test_an_untouched_error_is_without_our_key(framing: str, status: int) -> None:
+async def test_a_passthrough_error_has_our_key_masked(framing: str, status: int) -> None:
     body = compact(error_json(SAID))
     async with Upstream() as up, Gateway(one_provider(up, provider={"passthrough": ["POST /raw"]})) as gw:
         kind = ("Content-Type", "application/json")
@@ -105,7 +105,7 @@ async def test_an_untouched_error_is_without_our_key(framing: str, status: int) 
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_a_large_untouched_answer_passes_whole(status: int) -> None:
+async def test_a_large_passthrough_response_is_complete(status: int) -> None:
     body = bytes(range(256)) * 4000
     async with Upstream() as up, Gateway(one_provider(up, provider={"passthrough": ["POST /raw"]})) as gw:
         up.queue([Headers(status, [("Content-Type", "a/b"), ("Content-Length", str(len(body)))]), Send(body)])
@@ -115,7 +115,7 @@ async def test_a_large_untouched_answer_passes_whole(status: int) -> None:
         assert answer.header("content-length") == str(len(body))
 
 
-async def test_an_untouched_answer_without_a_body_keeps_its_length() -> None:
+async def test_a_passthrough_response_without_a_body_keeps_its_length() -> None:
     async with Upstream() as up, Gateway(one_provider(up, provider={"passthrough": ["HEAD /raw"]})) as gw:
         up.queue([Headers(404, [("Content-Type", "a/b"), ("Content-Length", "123")])])
         client = await gw.client()

@@ -64,7 +64,7 @@ async def ask_path(gw: Gateway, method: str, path: str) -> Answer:
 
 
 @NO_PATHS
-async def test_every_openai_path_is_relayed_or_refused_with_a_default_provider(up: Upstream) -> None:
+async def test_every_openai_path_is_relayed_or_rejected_with_a_default_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up, defaultProvider="up")) as gw:
         for method, path in openai_paths():
             asked = len(up.requests)
@@ -85,7 +85,7 @@ async def test_every_openai_path_is_relayed_or_refused_with_a_default_provider(u
 
 
 @NO_PATHS
-async def test_every_openai_path_is_relayed_or_refused_without_one(up: Upstream) -> None:
+async def test_every_openai_path_is_relayed_or_rejected_without_a_default_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         for method, path in openai_paths():
             asked = len(up.requests)
@@ -111,7 +111,7 @@ async def test_every_openai_path_is_relayed_or_refused_without_one(up: Upstream)
 
 
 @NO_PATHS
-def test_the_table_knows_no_path_that_openai_does_not_have() -> None:
+def test_the_table_has_only_paths_of_openai() -> None:
     known = {path for method, path in openai_paths() if method == "POST"}
     assert {endpoint.path for endpoint in ENDPOINTS} <= known
 
@@ -121,9 +121,7 @@ def test_the_table_knows_no_path_that_openai_does_not_have() -> None:
 
 @pytest.mark.parametrize("base", ["/v1", "/api/v1"])
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.alias or endpoint.path)
-async def test_every_endpoint_asks_the_provider_for_its_own_name_of_the_model(
-    endpoint: Endpoint, base: str, up: Upstream
-) -> None:
+async def test_every_endpoint_sends_the_model_name_of_the_provider(endpoint: Endpoint, base: str, up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         target = f"{base}/{endpoint.alias or endpoint.path}"
         answer = await ask(gw, "POST", target, BODIES[endpoint.body], KINDS[endpoint.body])
@@ -179,7 +177,7 @@ LISTED = [
 ]
 
 
-async def test_models_are_listed_as_openais_and_as_our_own(up: Upstream) -> None:
+async def test_models_are_listed_in_both_formats(up: Upstream) -> None:
     async with Gateway(one_provider(up) | {"models": LISTED}) as gw:
         for target in ("/v1/models", "/api/v1/models", "/v1/models?limit=5"):
             answer = await ask(gw, "GET", target)
@@ -194,7 +192,7 @@ async def test_models_are_listed_as_openais_and_as_our_own(up: Upstream) -> None
 @pytest.mark.parametrize(
     "name", ["org/team/m", "org%2Fteam%2Fm", "up/org/team/m", "deepseek/deepseek-r1:free", "deepseek-r1"]
 )
-async def test_one_model_is_told_under_its_name_with_slashes(name: str, up: Upstream) -> None:
+async def test_a_model_name_with_slashes_can_be_retrieved(name: str, up: Upstream) -> None:
     async with Gateway(one_provider(up) | {"models": LISTED}) as gw:
         answer = await ask(gw, "GET", f"/v1/models/{name}")
         assert answer.status == 200
@@ -202,7 +200,7 @@ async def test_one_model_is_told_under_its_name_with_slashes(name: str, up: Upst
         assert answer.json["id"] in ("org/team/m", "deepseek-r1")
 
 
-async def test_an_unknown_model_is_a_404_there_too(up: Upstream) -> None:
+async def test_retrieving_an_unknown_model_is_a_404(up: Upstream) -> None:
     async with Gateway(one_provider(up) | {"models": LISTED}) as gw:
         answer = await ask(gw, "GET", "/v1/models/deepseek-r2")
         assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
@@ -223,7 +221,7 @@ async def test_head_is_get_without_its_body(target: str, up: Upstream) -> None:
 # -- pinned providers -----------------------------------------------------------------------------
 
 
-async def test_a_pinned_provider_gets_the_call_although_another_serves_the_model(up: Upstream) -> None:
+async def test_a_pinned_provider_gets_the_call_even_if_another_serves_the_model(up: Upstream) -> None:
     async with Upstream() as other:
         other.on(answer_by_path)
         config = one_provider(up)
@@ -249,7 +247,7 @@ async def test_every_endpoint_may_be_pinned(endpoint: Endpoint, up: Upstream) ->
         assert b"up-model" in request.body
 
 
-async def test_the_longer_form_of_a_pinned_path_is_none(up: Upstream) -> None:
+async def test_the_longer_form_of_a_pinned_path_is_a_404(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         answer = await ask(gw, "POST", "/proxy/nobody/chat/completions", BODIES["json"])
         assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_provider")
@@ -269,7 +267,7 @@ async def through(up: Upstream) -> AsyncIterator[Gateway]:
         yield gw
 
 
-async def test_a_listed_request_goes_through_untouched(up: Upstream, through: Gateway) -> None:
+async def test_a_passthrough_request_is_forwarded_unchanged(up: Upstream, through: Gateway) -> None:
     """Method, path, query and body, whatever is in them; only credentials are exchanged."""
     body = b'\xff\x00{"model": "m", "model": 1}\r\n'
     client = await through.client()
@@ -299,7 +297,7 @@ async def test_a_listed_request_goes_through_untouched(up: Upstream, through: Ga
         assert request.header(name) is None
 
 
-async def test_its_answer_comes_back_untouched(up: Upstream, through: Gateway) -> None:
+async def test_a_passthrough_response_is_relayed_unchanged(up: Upstream, through: Gateway) -> None:
     up.queue(
         [
             Headers(207, [("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked"), ("ETag", '"x"')]),
@@ -316,7 +314,9 @@ async def test_its_answer_comes_back_untouched(up: Upstream, through: Gateway) -
 
 
 @pytest.mark.parametrize("status", [302, 304, 400, 401, 404, 500])
-async def test_so_do_its_errors_and_redirects(status: int, up: Upstream, through: Gateway) -> None:
+async def test_passthrough_errors_and_redirects_are_relayed_unchanged(
+    status: int, up: Upstream, through: Gateway
+) -> None:
     length = [] if status == 304 else [("Content-Length", "2")]
     up.queue([Headers(status, [("Location", "/elsewhere"), *length]), b"" if status == 304 else b"no"])
     answer = await ask(through, "GET", "/proxy/up/files/abc")
@@ -359,13 +359,13 @@ async def test_a_chunked_body_stays_chunked_and_an_empty_one_empty(up: Upstream,
     ["files/../organization/users", "files/%2e%2e/organization", "files%2f..%2forganization", "files//x", "files/..\\x",
      "files/%5c..%5cx", "files/%252e%252e/x", "files/..;/x"],
 )  # fmt: skip
-async def test_no_spelling_leads_out_of_a_listed_prefix(path: str, up: Upstream, through: Gateway) -> None:
+async def test_no_spelling_escapes_a_passthrough_prefix(path: str, up: Upstream, through: Gateway) -> None:
     answer = await ask(through, "GET", f"/proxy/up/{path}")
     assert (answer.status, answer.json["error"]["code"]) == (400, "bad_path")
     assert up.connections == []
 
 
-async def test_what_is_not_listed_is_refused(up: Upstream, through: Gateway) -> None:
+async def test_other_paths_are_rejected(up: Upstream, through: Gateway) -> None:
     for method, path in (("POST", "files"), ("GET", "filesystem"), ("GET", "rerank"), ("PUT", "files/abc")):
         answer = await ask(through, method, f"/proxy/up/{path}")
         assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_path"), path

@@ -60,7 +60,7 @@ async def pinged(client: RawClient, count: int = 1) -> None:
         assert await client.read_event() == PING
 
 
-async def test_a_long_thought_becomes_a_200_with_pings_and_then_the_untouched_stream() -> None:
+async def test_a_slow_start_becomes_a_200_with_pings_and_then_the_unchanged_stream() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up)) as gw:
         up.queue([Wait(go), *sse_answer(*EVENTS)])
@@ -90,7 +90,7 @@ async def test_a_long_thought_becomes_a_200_with_pings_and_then_the_untouched_st
     ],
     ids=["the head", "the role", "half an event"],
 )
-async def test_what_came_before_the_first_content_waits_for_it(begun: list[Any]) -> None:
+async def test_events_before_the_first_content_are_sent_with_it(begun: list[Any]) -> None:
     go = asyncio.Event()
     sent = b"".join(step.payload for step in begun if isinstance(step, Chunk))
     async with Upstream() as up, Gateway(config(up)) as gw:
@@ -103,7 +103,7 @@ async def test_what_came_before_the_first_content_waits_for_it(begun: list[Any])
         assert [event for event in await client.read_events() if event != PING] == TOLD
 
 
-async def test_a_silence_within_the_answer_is_filled_between_events_only() -> None:
+async def test_pings_are_sent_between_events_only() -> None:
     go = asyncio.Event()
     half = len(EVENTS[2]) // 2
     async with Upstream() as up, Gateway(config(up)) as gw:
@@ -119,7 +119,7 @@ async def test_a_silence_within_the_answer_is_filled_between_events_only() -> No
         assert [event for event in await client.read_events() if event != PING] == EVENTS[2:]
 
 
-async def test_a_plain_answer_is_never_pinged() -> None:
+async def test_a_plain_response_gets_no_pings() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up, ping_after=0.05)) as gw:
         up.queue([Wait(go), *json_answer(completion("slow"))])
@@ -132,7 +132,7 @@ async def test_a_plain_answer_is_never_pinged() -> None:
 
 
 @pytest.mark.parametrize("came", [0, 5])
-async def test_json_instead_of_a_stream_is_not_pinged_once_its_head_is_there(came: int) -> None:
+async def test_json_instead_of_a_stream_gets_no_pings_after_its_head(came: int) -> None:
     go, body = asyncio.Event(), json.dumps(completion("no stream")).encode()
     head = Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     async with Upstream() as up, Gateway(config(up, ping_after=0.05)) as gw:
@@ -144,7 +144,7 @@ async def test_json_instead_of_a_stream_is_not_pinged_once_its_head_is_there(cam
         assert (answer.status, answer.json) == (200, completion("no stream") | {"_router": answered_by()})
 
 
-async def test_pings_can_be_switched_off() -> None:
+async def test_pings_can_be_disabled() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up, ping_after=0)) as gw:
         up.queue([Wait(go), *json_answer(error_json("No"), 400)])
@@ -185,7 +185,7 @@ LATE = {
 
 
 @pytest.mark.parametrize(("script", "code"), LATE.values(), ids=LATE.keys())
-async def test_what_fails_after_the_status_commit_is_told_in_band_once(script: list[Any], code: str) -> None:
+async def test_a_failure_after_the_status_commit_is_one_in_band_error(script: list[Any], code: str) -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(with_spare(config(up, timeouts={"firstContent": 0.6}))) as gw:
         up.queue([Wait(go), *script])
@@ -208,7 +208,7 @@ async def test_what_fails_after_the_status_commit_is_told_in_band_once(script: l
         assert (await client.fetch("POST", CHAT, json=CALL | {"model": "n"})).status == 200
 
 
-async def test_a_binary_answer_does_not_end_up_in_a_stream_of_pings() -> None:
+async def test_a_binary_response_is_not_mixed_with_pings() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up)) as gw:
         up.queue([Wait(go), Headers(200, [("Content-Type", "audio/mpeg"), ("Content-Length", "5")]), Send(b"sound")])
@@ -223,7 +223,7 @@ async def test_a_binary_answer_does_not_end_up_in_a_stream_of_pings() -> None:
         assert (await gw.settled())["outcome"] == "broken"
 
 
-async def test_a_kept_connection_that_dies_behind_a_status_commit_is_still_replaced() -> None:
+async def test_a_stale_connection_is_replaced_after_the_status_commit_too() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(config(up)) as gw:
         client = await gw.client()
@@ -236,7 +236,7 @@ async def test_a_kept_connection_that_dies_behind_a_status_commit_is_still_repla
         assert [event for event in await client.read_events() if event != PING] == TOLD
 
 
-async def test_a_client_that_leaves_between_pings_takes_the_provider_along() -> None:
+async def test_a_disconnect_between_pings_cancels_the_upstream_request() -> None:
     async with Upstream() as up, Gateway(config(up)) as gw:
         up.queue([Stall()])
         client = await gw.client()

@@ -76,7 +76,7 @@ def test_a_closed_terminal_stops_the_process_and_any_other_sighup_reloads(on_ter
     assert (stop.is_set(), bool(woken)) == (stops, not stops)
 
 
-def test_the_collector_ignores_what_the_start_made() -> None:
+def test_the_garbage_collector_ignores_startup_objects() -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     try:
         process._tune_collector()

@@ -53,7 +53,7 @@ async def plain_works(gw: Gateway, up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("size", [PIECE, 20 * PIECE + 17])
-async def test_a_compressed_answer_of_many_turns_arrives_whole_and_its_connection_is_used_again(size: int) -> None:
+async def test_a_large_compressed_response_arrives_complete_and_its_connection_is_reused(size: int) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue(packed("audio/mpeg", bytes(size)))
@@ -63,7 +63,7 @@ async def test_a_compressed_answer_of_many_turns_arrives_whole_and_its_connectio
         assert len(up.connections) == 1
 
 
-async def test_compressed_json_of_many_turns_is_collected() -> None:
+async def test_large_compressed_json_is_collected() -> None:
     text = "a" * (8 * PIECE)
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -73,7 +73,7 @@ async def test_compressed_json_of_many_turns_is_collected() -> None:
         await plain_works(gw, up)
 
 
-async def test_a_compressed_stream_of_many_turns_arrives_whole() -> None:
+async def test_a_large_compressed_stream_arrives_complete() -> None:
     event = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"a" * 1000)
     stop = b'data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     body = gzip.compress(event * 5000 + stop)
@@ -101,7 +101,7 @@ async def test_decoding_stops_while_the_client_does_not_read() -> None:
         assert len(await client.read_body()) == size
 
 
-async def test_a_client_that_leaves_while_its_answer_is_decoded_takes_the_provider_along() -> None:
+async def test_a_disconnect_while_decoding_cancels_the_upstream_request() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(packed("audio/mpeg", bytes(60 * 1024 * 1024)))
         client = await gw.client()
@@ -113,7 +113,7 @@ async def test_a_client_that_leaves_while_its_answer_is_decoded_takes_the_provid
         await plain_works(gw, up)
 
 
-async def test_damage_far_into_a_compressed_answer_is_a_cut() -> None:
+async def test_late_corruption_in_a_compressed_response_aborts_the_connection() -> None:
     body = gzip.compress(bytes(20 * PIECE))[:-8] + bytes(8)
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         lines = [("Content-Type", "audio/mpeg"), ("Content-Encoding", "gzip"), ("Content-Length", str(len(body)))]
@@ -135,7 +135,7 @@ def error_of(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "gzip"])
-async def test_an_error_of_64_kb_is_told_in_the_providers_words(framing: str) -> None:
+async def test_an_error_of_64_kb_is_relayed(framing: str) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(answer_with(error_of(MAX_ERROR), framing))
         client = await gw.client()
@@ -144,7 +144,7 @@ async def test_an_error_of_64_kb_is_told_in_the_providers_words(framing: str) ->
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "gzip"])
-async def test_a_larger_error_is_told_in_our_words(framing: str) -> None:
+async def test_a_larger_error_is_replaced_by_ours(framing: str) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(answer_with(error_of(MAX_ERROR + 1), framing))
         client = await gw.client()
@@ -154,7 +154,7 @@ async def test_a_larger_error_is_told_in_our_words(framing: str) -> None:
         await plain_works(gw, up)
 
 
-async def test_an_error_without_an_end_is_not_waited_for() -> None:
+async def test_an_endless_error_body_is_not_awaited() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         page = Chunk(b"<html>" + b"x" * MAX_ERROR)
         up.queue([Headers(400, [("Content-Type", "text/html"), ("Transfer-Encoding", "chunked")]), page, Stall()])
@@ -183,9 +183,7 @@ def answer_with(body: bytes, framing: str) -> list[Any]:
     [(json_answer(error_json("Too large"), 413), 413), ([Reset()], 502)],
     ids=["refused", "reset"],
 )
-async def test_a_body_that_was_not_sent_whole_is_let_go_without_the_garbage_collector(
-    end: list[Any], status: int
-) -> None:
+async def test_a_partly_sent_body_is_freed_without_the_garbage_collector(end: list[Any], status: int) -> None:
     size = 8 * 1024 * 1024
     body = json.dumps(CALL | {"user": "x" * size}).encode()
     async with Upstream() as up, Gateway(one_provider(up)) as gw:

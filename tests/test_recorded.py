@@ -168,14 +168,14 @@ def content_type(case: Case) -> str:
     return kind
 
 
-def test_all_recordings_are_here() -> None:
+def test_every_recording_is_used() -> None:
     assert len(ALL) == 75
     assert len(OURS) == 54
     assert {str(case) for case in OURS} >= SPECIAL.keys()
 
 
 @pytest.mark.parametrize("case", OURS, ids=by_name)
-async def test_a_recorded_exchange_goes_through_byte_for_byte(case: Case) -> None:
+async def test_a_recorded_exchange_is_relayed_byte_for_byte(case: Case) -> None:
     body = request(case, **({"n": 3} if case.name.endswith("-n3") else {}))
     answer, sent, line = await through(case, target(case, body), body, usageInStream="never")
     assert sent == body
@@ -193,7 +193,7 @@ async def test_a_recorded_exchange_goes_through_byte_for_byte(case: Case) -> Non
 
 
 @pytest.mark.parametrize("case", [case for case in STREAMS if endpoint(case) != "responses"], ids=by_name)
-async def test_a_client_that_did_not_ask_for_usage_gets_all_but_the_usage_event(case: Case) -> None:
+async def test_the_usage_event_is_removed_unless_requested(case: Case) -> None:
     body = request(case, stream_options={"include_usage": False}, **({"n": 3} if case.name.endswith("-n3") else {}))
     answer, sent, line = await through(case, target(case, body), body)
     assert json.loads(sent)["stream_options"] == {"include_usage": True}
@@ -242,7 +242,7 @@ async def test_a_compressed_passthrough_stays_compressed() -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in STREAMS if str(case) not in SPECIAL], ids=by_name)
-async def test_a_stream_that_ends_with_its_connection_is_whole_too(case: Case) -> None:
+async def test_a_stream_that_ends_with_its_connection_is_complete(case: Case) -> None:
     """Without chunks or length the close is the end (RFC 9112 6.3): what the events say decides."""
     body = request(case, **({"n": 3} if case.name.endswith("-n3") else {}))
     async with Upstream() as up, Gateway(config(up, asked_model(body), usageInStream="never")) as gw:

@@ -33,7 +33,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         RedisClient("redis://127.0.0.1:6379/0", "sluice", 1.0)
 
 
-def test_a_url_that_redis_py_does_not_accept_is_not_quoted() -> None:
+def test_an_invalid_redis_url_is_not_quoted() -> None:
     with pytest.raises(ConfigError, match=r"redis\.url") as refused:
         RedisClient("redis://:hunter2@127.0.0.1:port/0", "sluice", 1.0)
     assert "hunter2" not in str(refused.value)

@@ -120,7 +120,7 @@ async def test_an_error_before_the_first_content_becomes_a_real_status(
         assert (line["outcome"], line["error"], line["status"]) == ("error", code, status)
 
 
-async def test_azures_filter_results_do_not_commit_the_answer(up: Upstream) -> None:
+async def test_filter_results_of_azure_do_not_commit_the_response(up: Upstream) -> None:
     filtered = sse({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(filtered, ROLE, sse(error_json("Filtered.", code="content_filter"))))
@@ -130,7 +130,7 @@ async def test_azures_filter_results_do_not_commit_the_answer(up: Upstream) -> N
         assert (await fetch(client, stream=True)).body == filtered + ROLE + HELLO + STOP + DONE
 
 
-async def test_nothing_reaches_the_client_until_there_is_content(up: Upstream) -> None:
+async def test_nothing_is_sent_before_the_first_content(up: Upstream) -> None:
     sent, go = asyncio.Event(), asyncio.Event()
     async with Gateway(one_provider(up)) as gw:
         up.queue(
@@ -226,7 +226,7 @@ async def test_a_ping_commits_the_status_but_not_the_content(up: Upstream) -> No
         ),
     ],
 )
-async def test_after_a_ping_whatever_is_no_event_stream_is_told_in_band(
+async def test_anything_but_an_event_stream_after_a_ping_is_an_in_band_error(
     up: Upstream, status: int, body: bytes, message: str
 ) -> None:
     go = asyncio.Event()
@@ -266,9 +266,7 @@ BREAKS: dict[str, tuple[list[Any], str]] = {
 
 @pytest.mark.parametrize("ending", BREAKS)
 @pytest.mark.parametrize("endpoint", CALLS)
-async def test_a_stream_that_breaks_is_told_in_band_and_never_looks_complete(
-    up: Upstream, endpoint: str, ending: str
-) -> None:
+async def test_a_broken_stream_ends_with_an_in_band_error(up: Upstream, endpoint: str, ending: str) -> None:
     steps, code = BREAKS[ending]
     begun = asyncio.Event()
     async with Gateway(one_provider(up, timeouts={"idle": 0.1})) as gw:
@@ -292,7 +290,7 @@ async def test_a_stream_that_breaks_is_told_in_band_and_never_looks_complete(
         assert (await fetch(client, "embeddings", input="x")).status == 200
 
 
-async def test_a_provider_that_breaks_after_done_has_given_a_whole_answer(up: Upstream) -> None:
+async def test_a_failure_after_done_is_still_a_complete_response(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, (ROLE, HELLO, STOP, DONE)), Reset()])
         answer = await fetch(await gw.client(), stream=True)
@@ -310,7 +308,7 @@ async def test_a_provider_that_breaks_after_done_has_given_a_whole_answer(up: Up
         ({"include_usage": True}, [STOP], False),
     ],
 )
-async def test_a_stream_cut_before_done_gets_it_unless_usage_is_missing(
+async def test_done_is_added_to_a_truncated_stream_unless_usage_is_missing(
     up: Upstream, ending: Any, options: Any, events: list[bytes], whole: bool
 ) -> None:
     async with Gateway(one_provider(up, timeouts={"idle": 0.1})) as gw:
@@ -327,7 +325,7 @@ async def test_a_stream_cut_before_done_gets_it_unless_usage_is_missing(
             assert (await gw.settled())["outcome"] == "broken"
 
 
-async def test_a_provider_that_keeps_the_stream_open_after_done_is_not_waited_for_by_the_client(up: Upstream) -> None:
+async def test_the_client_does_not_wait_for_a_provider_after_done(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, (ROLE, HELLO, STOP, DONE)), Stall()])
         client = await gw.client()
@@ -339,7 +337,7 @@ async def test_a_provider_that_keeps_the_stream_open_after_done_is_not_waited_fo
         await within((await up.request(0)).gone.wait(), "the provider's connection to be closed")
 
 
-async def test_without_done_every_choice_has_to_finish(up: Upstream) -> None:
+async def test_without_done_every_choice_must_finish(up: Upstream) -> None:
     finishes = [sse({"choices": [{"index": i, "delta": {}, "finish_reason": "stop"}]}) for i in range(2)]
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -354,7 +352,7 @@ async def test_without_done_every_choice_has_to_finish(up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("ending", ["broken", "whole"])
-async def test_a_stream_of_another_schema_is_whole_only_if_http_says_so(up: Upstream, ending: str) -> None:
+async def test_a_stream_of_another_schema_is_complete_only_by_http_framing(up: Upstream, ending: str) -> None:
     partial = sse({"type": "image_generation.partial_image", "b64_json": "AAAA"})
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), Chunk(partial), LastChunk() if ending == "whole" else Reset()])
@@ -367,7 +365,7 @@ async def test_a_stream_of_another_schema_is_whole_only_if_http_says_so(up: Upst
             assert line["outcome"] == "broken"
 
 
-async def test_a_client_that_leaves_such_a_stream_has_not_had_all_of_it(up: Upstream) -> None:
+async def test_leaving_a_stream_of_another_schema_is_a_client_disconnect(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, SSE_HEADERS), Chunk(sse({"type": "image_generation.partial_image"})), Stall()])
         client = await gw.client()
@@ -415,9 +413,7 @@ HALF = b'data: {"choices":[{"index":0,"delta":{"content":"\xf0\x9f"}}]}\n\n'
 
 @pytest.mark.parametrize("event", [LOGPROB, HALF], ids=["-Infinity", "half a character"])
 @pytest.mark.parametrize("endpoint", ["chat/completions", "images/generations"])
-async def test_an_event_that_only_lenient_parsers_read_arrives_as_it_came_with_a_warning_in_the_log(
-    up: Upstream, endpoint: str, event: bytes
-) -> None:
+async def test_a_malformed_event_is_relayed_unchanged_and_logged(up: Upstream, endpoint: str, event: bytes) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, event, event, STOP, DONE))
         answer = await fetch(await gw.client(), endpoint, prompt="x", stream=True)
@@ -431,7 +427,7 @@ async def test_an_event_that_only_lenient_parsers_read_arrives_as_it_came_with_a
 @pytest.mark.parametrize(
     "body", [b'{"model":"up-model","choices":[],"score":NaN}', b'{"model":"up-model","text":"caf\xe9"}']
 )
-async def test_a_plain_answer_that_only_lenient_parsers_read_goes_out_as_it_came(up: Upstream, body: bytes) -> None:
+async def test_a_malformed_plain_response_is_relayed_unchanged(up: Upstream, body: bytes) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]), Send(body)])
         answer = await fetch(await gw.client())
@@ -443,7 +439,7 @@ async def test_a_plain_answer_that_only_lenient_parsers_read_goes_out_as_it_came
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_stream_that_is_compressed_unasked_arrives_plain_and_event_by_event(up: Upstream, coding: str) -> None:
+async def test_an_unrequested_compressed_stream_is_decoded_event_by_event(up: Upstream, coding: str) -> None:
     packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
     pieces = [packer.compress(event) + packer.flush(zlib.Z_SYNC_FLUSH) for event in (ROLE, HELLO, STOP)]
     go = asyncio.Event()
@@ -486,7 +482,7 @@ async def test_a_stream_that_is_compressed_unasked_arrives_plain_and_event_by_ev
     ],
 )
 @pytest.mark.parametrize("endpoint", ["chat/completions", "completions"])
-async def test_usage_is_asked_for_and_kept_from_a_client_that_did_not(
+async def test_usage_is_requested_and_removed_for_clients_that_did_not_request_it(
     up: Upstream, endpoint: str, setting: str, options: Any, sent: Any, relayed: bool
 ) -> None:
     async with Gateway(one_provider(up, provider={"usageInStream": setting})) as gw:
@@ -503,14 +499,14 @@ async def test_usage_is_asked_for_and_kept_from_a_client_that_did_not(
     ("endpoint", "members"),
     [("responses", {"stream": True}), ("chat/completions", {}), ("chat/completions", {"stream": False})],
 )
-async def test_usage_is_asked_for_only_where_it_has_to_be(up: Upstream, endpoint: str, members: dict[str, Any]) -> None:
+async def test_usage_is_requested_only_if_needed(up: Upstream, endpoint: str, members: dict[str, Any]) -> None:
     async with Gateway(one_provider(up, provider={"usageInStream": "always"})) as gw:
         up.queue(json_answer(completion()))
         await fetch(await gw.client(), endpoint, **members)
         assert "stream_options" not in (await up.request()).json
 
 
-async def test_a_provider_that_refuses_the_option_is_asked_without_it_from_then_on(up: Upstream) -> None:
+async def test_a_provider_that_rejects_the_usage_option_gets_later_requests_without_it(up: Upstream) -> None:
     refusal = json_answer(error_json("Unknown parameter: 'stream_options'.", kind="invalid_request_error"), 400)
     async with Gateway(one_provider(up)) as gw:
         up.queue(refusal, sse_answer(ROLE, HELLO, STOP, DONE), sse_answer(ROLE, HELLO, STOP, DONE))
@@ -521,7 +517,7 @@ async def test_a_provider_that_refuses_the_option_is_asked_without_it_from_then_
         assert (first.header("x-router-attempts"), second.header("x-router-attempts")) == ("2", "1")
 
 
-async def test_a_client_whose_own_options_are_refused_teaches_the_gateway_nothing(up: Upstream) -> None:
+async def test_rejected_options_of_a_client_do_not_change_later_requests(up: Upstream) -> None:
     refusal = json_answer(error_json("stream_options.x is unknown.", kind="invalid_request_error"), 400)
     async with Gateway(one_provider(up)) as gw:
         up.queue(refusal, refusal, sse_answer(ROLE, HELLO, STOP, COUNT, DONE))
@@ -535,7 +531,7 @@ async def test_a_client_whose_own_options_are_refused_teaches_the_gateway_nothin
 
 
 @pytest.mark.parametrize("setting", ["always", "auto"])
-async def test_other_refusals_are_not_tried_again(up: Upstream, setting: str) -> None:
+async def test_other_rejections_are_not_retried(up: Upstream, setting: str) -> None:
     refusal = error_json(
         "Unknown parameter: 'stream_options'." if setting == "always" else "No.",
         kind="invalid_request_error",
@@ -566,7 +562,7 @@ async def test_a_spliced_request_keeps_every_other_byte(up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("setting", ["never", "always"])
-async def test_a_request_that_needs_no_change_is_sent_as_it_came(up: Upstream, setting: str) -> None:
+async def test_a_request_without_changes_is_sent_byte_for_byte(up: Upstream, setting: str) -> None:
     body = b'\n{"model": "up-model", "stream":true ,"stream_options":{ "include_usage": true}, "messages":[]}\n'
     async with Gateway(one_provider(up, provider={"usageInStream": setting})) as gw:
         up.queue(sse_answer(ROLE, HELLO, STOP, DONE))
@@ -592,7 +588,7 @@ async def test_the_streaming_path_forces_the_stream(up: Upstream, stream: dict[s
 
 
 @pytest.mark.parametrize("blank", [b"", b"\n\n\n", b"\r\n \t"])
-async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -> None:
+async def test_a_json_response_is_relayed_byte_for_byte(up: Upstream, blank: bytes) -> None:
     body = blank + json.dumps(completion("ü\ud83d"), indent=2).encode() + b"\n"
     async with Gateway(one_provider(up)) as gw:
         pieces = [body[i : i + 7] for i in range(0, len(body), 7)]
@@ -625,7 +621,7 @@ async def test_a_json_answer_arrives_byte_for_byte(up: Upstream, blank: bytes) -
     ],
 )
 @pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings"])
-async def test_a_200_that_is_no_answer_becomes_a_real_error(
+async def test_an_invalid_200_becomes_an_error(
     up: Upstream, endpoint: str, body: bytes, status: int, code: str
 ) -> None:
     async with Gateway(one_provider(up)) as gw:
@@ -637,7 +633,7 @@ async def test_a_200_that_is_no_answer_becomes_a_real_error(
         assert (await gw.settled())["error"] == code
 
 
-async def test_a_json_answer_that_is_cut_off_is_a_502(up: Upstream) -> None:
+async def test_a_truncated_json_response_is_a_502(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(
             [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "1000")]), b'{"choices":[', Close()]
@@ -646,7 +642,7 @@ async def test_a_json_answer_that_is_cut_off_is_a_502(up: Upstream) -> None:
         assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_disconnected")
 
 
-async def test_a_json_answer_beyond_the_limit_streams(up: Upstream) -> None:
+async def test_a_json_response_over_the_limit_streams(up: Upstream) -> None:
     body = compact(completion("x" * 200_000))
     async with Gateway(one_provider(up, server={"maxAnswerMb": 0.1})) as gw:
         up.queue(json_answer(completion("x" * 200_000)))
@@ -654,7 +650,7 @@ async def test_a_json_answer_beyond_the_limit_streams(up: Upstream) -> None:
         assert answer.body == body
 
 
-async def test_a_process_that_holds_too_much_says_so(up: Upstream) -> None:
+async def test_a_response_over_the_process_buffer_limit_is_a_503(up: Upstream) -> None:
     async with Gateway(one_provider(up, server={"maxBufferedMb": 0.1})) as gw:
         up.queue(json_answer(completion("x" * 200_000)), json_answer(completion("x")))
         client = await gw.client()
@@ -666,7 +662,7 @@ async def test_a_process_that_holds_too_much_says_so(up: Upstream) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 415, 422, 451])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_providers_error_is_relayed_byte_for_byte(up: Upstream, status: int, stream: bool) -> None:
+async def test_a_provider_error_is_relayed_byte_for_byte(up: Upstream, status: int, stream: bool) -> None:
     error = json.dumps(error_json("Broken on purpose", code="c") | {"extra": [1.0]}, indent=1).encode()
     headers = [
         ("Content-Type", "application/octet-stream"),
@@ -691,7 +687,7 @@ async def test_a_providers_error_is_relayed_byte_for_byte(up: Upstream, status: 
     + [(status, 502, "c") for status in (500, 502, 503, 504, 520, 529)],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_providers_own_trouble_becomes_an_error_of_ours(
+async def test_a_provider_account_error_becomes_a_gateway_error(
     up: Upstream, status: int, told: int, code: str, stream: bool
 ) -> None:
     error = compact(error_json("Broken on purpose for secret-key of org-Ab12cd34", kind="account_x", code="c"))
@@ -749,7 +745,7 @@ async def test_an_error_in_another_shape_reaches_the_client_as_openais(
         assert (answer.status, answer.json) == (400, {"error": expected})
 
 
-async def test_a_404_that_means_the_model_becomes_an_error_of_ours(up: Upstream) -> None:
+async def test_a_404_about_the_model_becomes_a_gateway_error(up: Upstream) -> None:
     missing = error_json("The model `up-model` does not exist.", kind="invalid_request_error", code="model_not_found")
     async with Gateway(one_provider(up)) as gw:
         up.queue(json_answer(missing, 404))
@@ -784,7 +780,7 @@ async def test_an_error_page_of_a_cdn_becomes_an_error_object(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_a_provider_says_of_our_credential_is_for_the_log_only(up: Upstream, stream: bool) -> None:
+async def test_provider_errors_about_our_credential_are_only_logged(up: Upstream, stream: bool) -> None:
     async with Gateway(one_provider(up)) as gw:
         error = error_json("Incorrect API key provided: secret-key", kind="account_x", code="invalid_api_key")
         up.queue(json_answer(error, 401, [("WWW-Authenticate", 'Bearer realm="provider"')]))
@@ -823,7 +819,7 @@ AUDIO = {"type": "tokens", "input_tokens": 14, "output_tokens": 5, "total_tokens
         ("images/generations", {"data": [], "usage": AUDIO}, (14, None, 5, None)),
     ],
 )  # fmt: skip
-async def test_the_usage_of_a_json_answer_is_noted(
+async def test_the_usage_of_a_json_response_is_recorded(
     up: Upstream, endpoint: str, answer: dict[str, Any], tokens: tuple[int | None, ...]
 ) -> None:
     async with Gateway(one_provider(up)) as gw:
@@ -834,7 +830,7 @@ async def test_the_usage_of_a_json_answer_is_noted(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_the_usage_of_a_transcription_is_noted(up: Upstream, streamed: bool) -> None:
+async def test_the_usage_of_a_transcription_is_recorded(up: Upstream, streamed: bool) -> None:
     done = {"type": "transcript.text.done", "text": "Hi", "usage": AUDIO}
     async with Gateway(one_provider(up)) as gw:
         up.queue(
@@ -851,9 +847,7 @@ async def test_the_usage_of_a_transcription_is_noted(up: Upstream, streamed: boo
 
 
 @pytest.mark.parametrize("usage", [{"x_groq": {"usage": USAGE}, "choices": []}, {"usage": USAGE, "choices": []}])
-async def test_the_usage_of_a_stream_is_noted_wherever_the_provider_puts_it(
-    up: Upstream, usage: dict[str, Any]
-) -> None:
+async def test_the_usage_of_a_stream_is_recorded_in_any_place(up: Upstream, usage: dict[str, Any]) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, HELLO, STOP, sse(usage), DONE))
         await fetch(await gw.client(), stream=True)
@@ -861,7 +855,7 @@ async def test_the_usage_of_a_stream_is_noted_wherever_the_provider_puts_it(
         assert (line["tokens"]["input"], line["tokens"]["output"]) == (9, 2)
 
 
-async def test_the_usage_of_a_stream_of_responses_is_noted(up: Upstream) -> None:
+async def test_the_usage_of_a_responses_stream_is_recorded(up: Upstream) -> None:
     last = response(
         "response.completed", response={"model": "up-model", "usage": {"input_tokens": 9, "output_tokens": 2}}
     )
@@ -873,7 +867,7 @@ async def test_the_usage_of_a_stream_of_responses_is_noted(up: Upstream) -> None
         assert (line["outcome"], line["tokens"]["input"], line["tokens"]["output"]) == ("ok", 9, 2)
 
 
-async def test_usage_that_was_not_told_is_unknown_and_not_nothing(up: Upstream) -> None:
+async def test_missing_usage_is_unknown_not_zero(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(json_answer(completion(usage=None)), sse_answer(ROLE, HELLO, STOP, DONE))
         client = await gw.client()
@@ -886,7 +880,7 @@ async def test_usage_that_was_not_told_is_unknown_and_not_nothing(up: Upstream) 
 # Compressed answers that were not asked for
 
 
-async def test_a_json_answer_that_is_compressed_unasked_arrives_plain(up: Upstream) -> None:
+async def test_an_unrequested_compressed_json_response_is_decoded(up: Upstream) -> None:
     packed = gzip.compress(compact(completion()))
     async with Gateway(one_provider(up)) as gw:
         up.queue(
@@ -910,7 +904,7 @@ async def test_a_json_answer_that_is_compressed_unasked_arrives_plain(up: Upstre
 # Every split, over sockets (in-process there are thousands more: tests/relay/test_events.py)
 
 
-async def test_however_the_network_cuts_a_stream_the_client_gets_the_same_bytes(up: Upstream) -> None:
+async def test_every_split_of_a_stream_gives_the_client_the_same_bytes(up: Upstream) -> None:
     big = sse({"choices": [{"index": 0, "delta": {"content": "ü" * 500_000}}]})
     stream = (
         b"\xef\xbb\xbf: waiting\r\n\r\n" + ROLE + HELLO.replace(b"\n", b"\r\n") + b"data: {\r\n\r\n" + WORLD.replace(b"\n", b"\r")

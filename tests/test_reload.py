@@ -122,7 +122,7 @@ async def test_a_bad_file_changes_nothing_and_logs_every_mistake(house: House) -
         assert len(lines) == 3
 
 
-async def test_certificates_that_cannot_be_used_change_nothing(house: House, tmp_path: Path) -> None:
+async def test_invalid_certificates_change_nothing(house: House, tmp_path: Path) -> None:
     async with await house.open() as gw:
         (tmp_path / "ca.pem").write_text("no certificate")
         house.write(models=TWO, providers={"up": {"baseUrl": "https://127.0.0.1:9", "tls": {"caFile": "ca.pem"}}})
@@ -131,7 +131,7 @@ async def test_certificates_that_cannot_be_used_change_nothing(house: House, tmp
         assert told(gw, "error")[1].startswith("providers.up.tls: the certificates cannot be used")
 
 
-async def test_without_any_provider_left_nothing_changes(house: House) -> None:
+async def test_a_reload_without_any_provider_changes_nothing(house: House) -> None:
     async with await house.open() as gw:
         house.env_file.write_text("KEY=\n")
         assert not await follow(gw).reload("test")
@@ -143,7 +143,7 @@ async def test_without_any_provider_left_nothing_changes(house: House) -> None:
         ]
 
 
-async def test_left_out_models_are_logged_once_until_they_change(house: House, up: Upstream) -> None:
+async def test_omitted_models_are_logged_once_until_they_change(house: House, up: Upstream) -> None:
     house.write(
         models=[{"name": "one", "provider": "up"}, {"name": "r1", "provider": "openrouter"}],
         providers=house.config["providers"] | {"openrouter": None},
@@ -170,7 +170,7 @@ async def test_left_out_models_are_logged_once_until_they_change(house: House, u
         assert "is not configured: add openrouter to providers." in answer.json["error"]["message"]
 
 
-async def test_the_demo_gives_way_to_a_provider(house: House) -> None:
+async def test_a_configured_provider_replaces_the_demo(house: House) -> None:
     house.env_file.write_text("KEY=\n")
     house.write(demo="auto")
     async with await house.open() as gw:
@@ -182,7 +182,7 @@ async def test_the_demo_gives_way_to_a_provider(house: House) -> None:
         assert await names(gw) == ["one"]
 
 
-async def test_changes_that_need_a_start_are_named_in_one_warning(house: House) -> None:
+async def test_changes_that_need_a_restart_are_named_in_one_warning(house: House) -> None:
     async with await house.open() as gw:
         port = gw.port
         server = {"port": 1, "host": "0.0.0.0", "unixSocket": "/s", "drainSecs": 2}
@@ -205,7 +205,7 @@ async def test_the_log_adopts_its_level_and_hides_new_and_old_secrets(house: Hou
         assert told(gw, "debug") == ["now *** and ***"]
 
 
-async def test_new_models_are_known_to_the_metrics(house: House) -> None:
+async def test_new_models_have_metrics(house: House) -> None:
     async with await house.open() as gw:
         house.write(models=TWO)
         assert await follow(gw).reload("test")
@@ -216,7 +216,7 @@ async def test_new_models_are_known_to_the_metrics(house: House) -> None:
         assert b'model="two"' in page.body
 
 
-async def test_reloads_at_once_take_turns(house: House) -> None:
+async def test_concurrent_reloads_run_one_at_a_time(house: House) -> None:
     async with await house.open() as gw:
         house.write(models=TWO)
         assert all(await asyncio.gather(*(follow(gw).reload(str(number)) for number in range(5))))
@@ -226,9 +226,7 @@ async def test_reloads_at_once_take_turns(house: House) -> None:
 # -- watching -------------------------------------------------------------------------------------------
 
 
-async def test_changed_files_are_noticed_however_they_are_changed(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_kind_of_file_change_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.config.follow.POLL_SECS", 0.01)
     house.models.write_text("models: [{name: listed, provider: up}]")
     house.write(modelsFile="models.yaml")
@@ -303,7 +301,7 @@ async def test_a_list_at_a_url_is_refreshed(house: House, lists: Lists, monkeypa
         assert await ask(gw, "fresh") == 200
 
 
-async def test_a_refresh_that_fails_or_changes_nothing_is_logged_once(house: House, lists: Lists) -> None:
+async def test_a_failed_or_unchanged_refresh_is_logged_once(house: House, lists: Lists) -> None:
     house.write(modelsFile=f"{lists.upstream.url}?token=secret")
     async with await house.open() as gw:
         assert gw.app.gateway is not None
@@ -342,7 +340,7 @@ async def test_a_reload_while_the_url_is_down_keeps_the_last_list(house: House, 
         ]
 
 
-async def test_a_start_while_the_url_is_down_uses_the_copy(house: House, lists: Lists) -> None:
+async def test_a_start_while_the_url_is_down_uses_the_cached_list(house: House, lists: Lists) -> None:
     house.write(modelsFile=lists.upstream.url)
     await house.source.load()
     lists.status = 503
@@ -355,7 +353,7 @@ async def test_a_start_while_the_url_is_down_uses_the_copy(house: House, lists: 
 # -- as a process ---------------------------------------------------------------------------------------
 
 
-async def test_sighup_loads_again(house: House) -> None:
+async def test_sighup_reloads(house: House) -> None:
     house.write(server={"port": 9999})
     args = ["serve", "--config", str(house.path), "--env-file", str(house.env_file), "--port", "0"]
     async with Process(args) as process:
@@ -380,7 +378,7 @@ async def test_sighup_loads_again(house: House) -> None:
 # -- without any provider ---------------------------------------------------------------------------------
 
 
-async def test_without_a_usable_provider_the_gateway_is_not_ready_and_says_why(house: House) -> None:
+async def test_without_a_usable_provider_readiness_is_a_503_with_the_reason(house: House) -> None:
     house.env_file.write_text("KEY=\n")
     async with await house.open() as gw:
         client = await gw.client()
@@ -404,7 +402,7 @@ async def test_the_start_line_says_that_no_provider_is_usable() -> None:
         assert f"NOT READY: {NONE_USABLE}" in gw.lines[-1]
 
 
-async def test_cooldowns_of_keys_and_learnt_facts_survive_a_reload(house: House, up: Upstream) -> None:
+async def test_key_cooldowns_and_learned_facts_survive_a_reload(house: House, up: Upstream) -> None:
     house.write(providers={"up": {"baseUrl": up.url, "apiKeys": ["bad", "good"]}})
     async with await house.open() as gw:
         before = gw.app.gateway.catalog.providers["up"]  # type: ignore[union-attr]

@@ -71,7 +71,7 @@ async def make_key(gw: GatewayProcess, **members: Any) -> dict[str, Any]:
     return found
 
 
-async def test_a_key_made_at_one_replica_works_at_the_other_and_stops_there_too() -> None:
+async def test_a_key_created_and_revoked_on_one_replica_takes_effect_on_the_other() -> None:
     async with Upstream() as up, replicas(up) as (first, second):
         key = await make_key(first)
         client = await second.client()
@@ -80,7 +80,7 @@ async def test_a_key_made_at_one_replica_works_at_the_other_and_stops_there_too(
         await asked_until(client, key["key"], lambda status: status == 401)
 
 
-async def test_a_limit_is_one_limit_over_all_replicas() -> None:
+async def test_a_limit_is_shared_by_all_replicas() -> None:
     limits = {
         "enabled": True,
         "store": "redis",
@@ -104,7 +104,7 @@ async def test_a_limit_is_one_limit_over_all_replicas() -> None:
         assert len(up.requests) == sum(told[key, 200] for key in keys)
 
 
-async def test_slots_are_shared_and_those_of_a_killed_replica_come_back() -> None:
+async def test_slots_are_shared_and_released_after_a_replica_is_killed() -> None:
     limits = {"enabled": True, "store": "redis", "perModel": {"concurrent": 2}}
     async with (
         OwnRedis() as own,
@@ -126,7 +126,7 @@ async def test_slots_are_shared_and_those_of_a_killed_replica_come_back() -> Non
         await asked_until(other, key, lambda status: status == 200)
 
 
-async def test_a_breaker_that_opens_at_one_replica_opens_at_the_other() -> None:
+async def test_a_breaker_opened_on_one_replica_opens_on_the_other() -> None:
     circuit = {"failureThreshold": 1, "cooldownPeriodSecs": 60, "shared": True}
     async with Upstream() as up, replicas(up, circuitBreaker=circuit) as (first, second):
         key = (await make_key(first))["key"]

@@ -40,13 +40,13 @@ def exchange(*attempts: tuple[Deployment, str, str], **facts: Any) -> Exchange:
 # -- the member of a JSON answer ----------------------------------------------------------------------
 
 
-def test_the_first_attempts_member_is_made_once_per_deployment() -> None:
+def test_the_metadata_of_a_first_attempt_is_encoded_once_per_deployment() -> None:
     good = deployment()
     assert router_metadata.member(exchange((good, "", "")), good) == MEMBER
     assert router_metadata.member(exchange((good, "", "")), good) is good.router_member
 
 
-def test_every_attempt_that_did_not_help_is_told_and_not_remembered() -> None:
+def test_failed_attempts_are_listed_and_not_cached() -> None:
     good, bad = deployment(), deployment("bad", "down")
     failed = exchange((bad, "server_error", "status 500"), (bad, "timeout", "Too late."), (good, "", ""))
     told = answered_by(
@@ -60,7 +60,7 @@ def test_every_attempt_that_did_not_help_is_told_and_not_remembered() -> None:
     assert good.router_member == b""
 
 
-def test_a_fallback_that_was_asked_first_is_told() -> None:
+def test_a_fallback_on_the_first_attempt_is_reported() -> None:
     good = deployment()
     told = json.loads(b"{%b}" % router_metadata.member(exchange((good, "", ""), fallback_used=True), good))["_router"]
     assert told == answered_by(fallback_used=True)
@@ -71,7 +71,7 @@ def test_a_fallback_that_was_asked_first_is_told() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_a_comment_is_one_event_whatever_it_tells(reason: str) -> None:
+def test_a_comment_is_always_one_event(reason: str) -> None:
     good = deployment()
     comment = router_metadata.comment(exchange((good, "other", reason), (good, "", "")), good)
     assert comment.startswith(b": _router {")
@@ -91,11 +91,11 @@ def test_a_plain_success_has_three_lines() -> None:
     assert router_metadata.header_lines(exchange((good, "", "")), good) == expected
 
 
-def test_before_anybody_was_asked_only_that_is_told() -> None:
+def test_before_any_attempt_only_the_attempt_count_is_reported() -> None:
     assert router_metadata.header_lines(exchange(), None) == b"x-router-attempts: 0\r\n"
 
 
-def test_failures_and_the_fallback_are_told_where_there_are_any() -> None:
+def test_failures_and_the_fallback_are_reported_if_any() -> None:
     good, bad = deployment(), deployment("bad", "down")
     failed = exchange((bad, "rate_limited", "status 429"), (good, "", ""), fallback_used=True)
     assert router_metadata.header_lines(failed, good).split(b"\r\n")[2:] == [
@@ -113,7 +113,7 @@ def test_names_of_any_kind_and_any_number_of_failures_stay_within_two_kilobytes_
     assert b"\nx-evil" not in lines
 
 
-def test_nothing_that_is_told_holds_an_address_or_a_key() -> None:
+def test_metadata_has_no_address_and_no_key() -> None:
     good = deployment()
     failed = exchange((good, "unreachable", "No connection."), (good, "", ""))
     for told in (
@@ -125,7 +125,7 @@ def test_nothing_that_is_told_holds_an_address_or_a_key() -> None:
             assert secret not in told
 
 
-def test_a_decision_is_one_line_of_ascii_whatever_is_explained() -> None:
+def test_a_decision_is_always_one_line_of_ascii() -> None:
     line = router_metadata.decision({"chosen": "up/ü\r\n", "candidates": ["x" * 100] * 100})
     assert line.startswith(b"x-router-decision: {")
     assert line.endswith(b"\r\n")

@@ -163,7 +163,7 @@ async def test_every_form_of_the_model_through_the_openai_package(
 
 
 @MANNERS
-async def test_a_list_in_extra_body_takes_the_place_of_the_model(up: Upstream, stream: bool) -> None:
+async def test_a_list_in_extra_body_replaces_the_model(up: Upstream, stream: bool) -> None:
     async with Gateway(town(up)) as gw, sdk(gw) as client:
         await chat(client, "chat", stream=stream, extra_body={"model": ["nobody", "wise"]})
         assert up.requests[0].json["model"] == "labs/wise-1"
@@ -201,14 +201,14 @@ async def curl(gw: Gateway, call: dict[str, Any], *headers: str) -> tuple[int, d
     return int(start.split()[1]), {name.lower(): value for name, value in fields.items()}, body
 
 
-async def test_rotation_is_in_turn(up: Upstream) -> None:
+async def test_rotation_is_round_robin(up: Upstream) -> None:
     async with Gateway(town(up)) as gw:
         for _ in range(6):
             await ask(gw, "chat")
         assert [path_of(request) for request in up] in (["east", "west"] * 3, ["west", "east"] * 3)
 
 
-async def test_a_list_is_tried_in_order_then_the_fallback_and_with_auto_everybody_else_before(up: Upstream) -> None:
+async def test_a_list_is_tried_in_order_then_auto_then_the_fallback(up: Upstream) -> None:
     up.on(lambda request: told(500))
     routing = {"maxRetries": 9, "retryDelay": 1, "fallback": {"provider": "open", "model": "deepseek/deepseek-r1"}}
     config = town(up, routing=routing, circuitBreaker={"failureThreshold": 99})
@@ -224,7 +224,7 @@ async def test_a_list_is_tried_in_order_then_the_fallback_and_with_auto_everybod
         assert answer.header("x-router-fallback-used") is None  # it was asked as one of all
 
 
-async def test_who_is_not_known_is_a_404_and_named_where_others_are(up: Upstream) -> None:
+async def test_unknown_models_are_a_404_or_listed_in_the_decision(up: Upstream) -> None:
     async with Gateway(town(up)) as gw, sdk(gw) as client:
         for model in ("nobody", "east/wise", ["nobody", "none"]):
             with pytest.raises(openai.NotFoundError) as caught:
@@ -236,13 +236,13 @@ async def test_who_is_not_known_is_a_404_and_named_where_others_are(up: Upstream
 
 
 @pytest.mark.parametrize("model", [["auto", "wise"], [], [""], ["wise", 1], 7, {"name": "wise"}, ["wise"] * 65])
-async def test_what_is_no_model_is_a_400(up: Upstream, model: Any) -> None:
+async def test_an_invalid_model_is_a_400(up: Upstream, model: Any) -> None:
     async with Gateway(town(up)) as gw:
         answer = await ask(gw, model)
         assert (answer.status, answer.json["error"]["param"], up.requests) == (400, "model", [])
 
 
-async def test_chats_never_go_to_an_embedding_model(up: Upstream) -> None:
+async def test_chats_are_never_routed_to_an_embedding_model(up: Upstream) -> None:
     models = [
         {"name": "chat", "provider": "up", "type": "chat"},
         {"name": "vector", "provider": "up", "type": "embedding"},
@@ -261,7 +261,7 @@ async def test_chats_never_go_to_an_embedding_model(up: Upstream) -> None:
         assert up.requests == []
 
 
-async def test_a_name_that_nobody_lists_is_not_billed_at_the_fallback(up: Upstream) -> None:
+async def test_an_unlisted_name_does_not_use_the_fallback(up: Upstream) -> None:
     models = [
         {"name": "m", "provider": "east", "model": "east-m"},
         {"name": "off", "provider": "east", "available": False},
@@ -279,7 +279,7 @@ async def test_a_name_that_nobody_lists_is_not_billed_at_the_fallback(up: Upstre
         assert [(path_of(request), request.json["model"]) for request in up] == [("east", "east-m"), ("west", "spare")]
 
 
-async def test_a_model_that_is_not_available_without_a_fallback_is_an_error_that_says_so(up: Upstream) -> None:
+async def test_an_unavailable_model_without_a_fallback_is_an_error_that_explains_it(up: Upstream) -> None:
     async with Gateway(town(up, models=[{"name": "off", "provider": "east", "available": False}])) as gw:
         answer = await ask(gw, "off")
         assert answer.status == 503
@@ -384,7 +384,7 @@ async def test_the_router_fields_of_a_body_win_over_headers(up: Upstream) -> Non
         assert answer.status == 200
 
 
-async def test_router_fields_beside_a_named_model_leave_it_as_named(up: Upstream) -> None:
+async def test_router_fields_do_not_replace_a_named_model(up: Upstream) -> None:
     async with Gateway(fleet(up)) as gw:
         fields = {"type": "reasoning", "tags": ["tools"], "json_response": True, "min_context_size": 16000}
         answer = await ask(gw, "quick", **fields, prefer_fast=True, min_success_rate=0.9)
@@ -404,7 +404,7 @@ async def test_router_fields_beside_a_named_model_leave_it_as_named(up: Upstream
         ("min_success_rate", 1, "1"),
     ],
 )
-async def test_a_filter_that_nobody_satisfies_is_a_404_that_names_it(
+async def test_a_filter_without_a_match_is_a_404_that_names_it(
     up: Upstream, clock: FakeClock, field: str, value: Any, text: str
 ) -> None:
     async with Gateway(fleet(up), clock=clock) as gw, sdk(gw) as client:
@@ -424,7 +424,9 @@ async def test_a_filter_that_nobody_satisfies_is_a_404_that_names_it(
 
 
 @MANNERS
-async def test_the_truth_about_who_answered_and_who_did_not(up: Upstream, clock: FakeClock, stream: bool) -> None:
+async def test_router_metadata_lists_the_provider_and_failed_attempts(
+    up: Upstream, clock: FakeClock, stream: bool
+) -> None:
     up.queue(told(404, "no such thing"), told(500))
     config = town(up, routing={"maxRetries": 3})
     async with Gateway(config, clock=clock) as gw:
@@ -461,7 +463,7 @@ async def test_the_truth_about_who_answered_and_who_did_not(up: Upstream, clock:
         assert b'"finish_reason":"stop"' in before
 
 
-async def test_a_plain_answer_is_the_providers_byte_for_byte_but_for_the_member_at_its_end(up: Upstream) -> None:
+async def test_a_plain_response_is_unchanged_except_for_the_last_member(up: Upstream) -> None:
     odd = b'{ "model":"w\\u00f6","x":1.0e0,"usage":null , "choices":[ ] \n}\n'
     async with Gateway(town(up)) as gw:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(odd)
@@ -472,14 +474,14 @@ async def test_a_plain_answer_is_the_providers_byte_for_byte_but_for_the_member_
         assert answer.json["_router"]["model_name"] == "wise"
 
 
-async def test_a_stream_without_the_wish_is_the_providers_byte_for_byte(up: Upstream) -> None:
+async def test_a_stream_without_the_metadata_header_is_relayed_byte_for_byte(up: Upstream) -> None:
     async with Gateway(town(up)) as gw:
         answer = await ask(gw, "wise", stream=True)
         assert answer.body == b"".join(chat_events("Hello", model="labs/wise-1"))
         assert answer.header("x-router-decision") is None
 
 
-async def test_the_decision_tells_why_others_were_passed_over(up: Upstream, clock: FakeClock) -> None:
+async def test_the_decision_lists_why_candidates_were_skipped(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(fleet(up), clock=clock, chance=random.Random(2)) as gw:
         know(gw, clock)
         answer = await ask(gw, "auto", ("x-router-decision", "true"))
@@ -532,7 +534,7 @@ async def test_keys_take_turns(up: Upstream) -> None:
 
 @pytest.mark.parametrize("status", [401, 429])
 @MANNERS
-async def test_a_key_that_is_refused_rests_while_another_is_tried(
+async def test_a_rejected_key_cools_down_while_another_is_tried(
     up: Upstream, clock: FakeClock, status: int, stream: bool
 ) -> None:
     async with Gateway(keyed(up, "key-bad", "key-good"), clock=clock) as gw:
@@ -550,9 +552,7 @@ async def test_a_key_that_is_refused_rests_while_another_is_tried(
         assert live(gw, "up/m").breaker.state == "closed"
 
 
-async def test_a_429_of_the_only_key_rests_the_deployment_and_not_the_providers_other_models(
-    up: Upstream, clock: FakeClock
-) -> None:
+async def test_a_429_of_the_only_key_cools_down_the_deployment_only(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
         up.queue(told(429, wait=90))
         assert (await ask(gw, "m")).status == 429
@@ -561,7 +561,7 @@ async def test_a_429_of_the_only_key_rests_the_deployment_and_not_the_providers_
         assert len(up.requests) == 2
 
 
-async def test_what_a_refusal_holds_back_is_a_line_in_the_log_once(up: Upstream, clock: FakeClock) -> None:
+async def test_a_cooldown_is_logged_once(up: Upstream, clock: FakeClock) -> None:
     def warnings(words: str) -> list[dict[str, Any]]:
         return [line for line in map(json.loads, gw.log_lines) if line.get("message", "").startswith(words)]
 
@@ -580,7 +580,7 @@ async def test_what_a_refusal_holds_back_is_a_line_in_the_log_once(up: Upstream,
         assert "key-number-1" not in "".join(gw.log_lines)
 
 
-async def test_the_last_key_that_works_no_more_is_asked_until_the_breaker_opens(up: Upstream, clock: FakeClock) -> None:
+async def test_the_last_rejected_key_is_used_until_the_breaker_opens(up: Upstream, clock: FakeClock) -> None:
     """Of two wrong keys one rests while the other is tried; no request turns the provider off for the others."""
     async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
         up.on(lambda request: told(401, "Incorrect API key key-1"))
@@ -601,7 +601,7 @@ async def test_the_last_key_that_works_no_more_is_asked_until_the_breaker_opens(
 
 
 @pytest.mark.parametrize("keys", [(), ("key-1",)], ids=["no key", "one key"])
-async def test_a_401_of_the_only_key_counts_at_the_breaker_and_rests_nothing(
+async def test_a_401_of_the_only_key_counts_at_the_breaker_without_a_cooldown(
     up: Upstream, clock: FakeClock, keys: tuple[str, ...]
 ) -> None:
     config = keyed(up, *keys)
@@ -616,7 +616,7 @@ async def test_a_401_of_the_only_key_counts_at_the_breaker_and_rests_nothing(
 
 @pytest.mark.parametrize("status", [402, 403])
 @pytest.mark.parametrize("keys", [(), ("key-1",), ("key-1", "key-2", "key-3")], ids=["no key", "one key", "three keys"])
-async def test_a_402_or_403_rests_no_key_and_counts_nowhere(
+async def test_a_402_or_403_starts_no_cooldown_and_is_not_counted(
     up: Upstream, clock: FakeClock, keys: tuple[str, ...], status: int
 ) -> None:
     config = keyed(up, *keys, routing={"onAuthError": "fail"})
@@ -633,7 +633,7 @@ async def test_a_402_or_403_rests_no_key_and_counts_nowhere(
         assert set(keys_of(up)) == set(keys or [""])
 
 
-async def test_a_401_about_a_permission_of_our_key_is_told_as_a_403(up: Upstream) -> None:
+async def test_a_401_about_a_permission_of_our_key_becomes_a_403(up: Upstream) -> None:
     """A client would take a 401 for a word about its own key."""
     scope = "You have insufficient permissions for this operation. Missing scopes: api.images.write"
     up.queue(told(401, scope, code="missing_scope"))
@@ -654,7 +654,7 @@ async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: 
         assert set(keys_of(up)[3:]) == {"key-3"}
 
 
-async def test_an_upload_that_met_a_refused_key_may_be_retried_with_the_next(up: Upstream, clock: FakeClock) -> None:
+async def test_an_upload_with_a_rejected_key_is_retryable_with_the_next(up: Upstream, clock: FakeClock) -> None:
     """It cannot be sent again by the gateway; an SDK can, and then another key is used."""
     up.queue(told(401), told(401))
     up.on(lambda request: json_answer({"text": "Hi"}))
@@ -674,7 +674,7 @@ REFUSED_ONCE: dict[str, Script] = {"429": told(429), "500": told(500), "reset": 
 
 
 @pytest.mark.parametrize("script", REFUSED_ONCE.values(), ids=REFUSED_ONCE.keys())
-async def test_with_max_retries_0_nobody_is_asked_twice(up: Upstream, clock: FakeClock, script: Script) -> None:
+async def test_max_retries_0_disables_retries(up: Upstream, clock: FakeClock, script: Script) -> None:
     up.queue(script)
     config = one_provider(up, routing={"maxRetries": 0, "rateLimitRetries": 2})
     async with Gateway(config, clock=clock) as gw:
@@ -683,7 +683,7 @@ async def test_with_max_retries_0_nobody_is_asked_twice(up: Upstream, clock: Fak
     assert len(up.requests) == 1
 
 
-async def test_a_429_about_the_request_itself_tells_sdks_not_to_retry_wherever_it_stood(up: Upstream) -> None:
+async def test_a_429_about_the_request_itself_disables_sdk_retries_on_every_attempt(up: Upstream) -> None:
     message = "Request too large for m on tokens per minute (TPM): Limit 6000, Requested 9014"
     error = error_json(message, code="rate_limit_exceeded")
     up.queue(json_answer(error, 429), json_answer(error, 200))
@@ -692,7 +692,7 @@ async def test_a_429_about_the_request_itself_tells_sdks_not_to_retry_wherever_i
             assert (answer.status, answer.header("x-should-retry")) == (429, "false")
 
 
-async def test_an_account_that_is_used_up_is_not_asked_twice_and_keeps_its_code(up: Upstream, clock: FakeClock) -> None:
+async def test_an_exhausted_account_is_not_retried_and_keeps_its_code(up: Upstream, clock: FakeClock) -> None:
     used_up = told(429, "You exceeded your current quota.", code="insufficient_quota")
     async with Gateway(keyed(up, "key-1", routing={"rateLimitRetries": 5}), clock=clock) as gw:
         up.on(lambda request: used_up if path_of(request) == "up" else good(request))
@@ -706,7 +706,7 @@ async def test_an_account_that_is_used_up_is_not_asked_twice_and_keeps_its_code(
         assert (answer.status, answer.json["error"]["code"], len(up.requests)) == (429, "insufficient_quota", 4)
 
 
-async def test_another_key_takes_over_from_one_whose_account_is_used_up(up: Upstream, clock: FakeClock) -> None:
+async def test_another_key_replaces_one_with_an_exhausted_account(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
         up.queue(told(429, code="insufficient_quota"))
         assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
@@ -714,7 +714,7 @@ async def test_another_key_takes_over_from_one_whose_account_is_used_up(up: Upst
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_retry_after_of_a_server_error_delays_this_requests_own_retry_and_nobody_elses(
+async def test_retry_after_of_a_server_error_delays_only_that_request(
     up: Upstream, clock: FakeClock, status: int
 ) -> None:
     async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
@@ -730,7 +730,7 @@ async def test_retry_after_of_a_server_error_delays_this_requests_own_retry_and_
 
 @MANNERS
 @pytest.mark.parametrize("how", ["next", "fail"])
-async def test_on_auth_error_says_whether_anybody_else_is_asked(
+async def test_on_auth_error_decides_whether_to_fail_over(
     up: Upstream, clock: FakeClock, stream: bool, how: str
 ) -> None:
     routing = {"onAuthError": how, "fallback": {"provider": "spare", "model": "spare"}}
@@ -748,9 +748,7 @@ async def test_on_auth_error_says_whether_anybody_else_is_asked(
 
 
 @pytest.mark.parametrize("status", [401])
-async def test_the_providers_words_about_our_key_do_not_reach_a_stream_that_was_pinged_either(
-    up: Upstream, status: int
-) -> None:
+async def test_errors_about_our_key_are_hidden_in_a_pinged_stream_too(up: Upstream, status: int) -> None:
     gate = asyncio.Event()
     async with Gateway(keyed(up, "key-1", server={"pingAfter": 0.01})) as gw:
         up.queue([Wait(gate), *told(status, "Incorrect API key provided: key-1.")])
@@ -765,9 +763,7 @@ async def test_the_providers_words_about_our_key_do_not_reach_a_stream_that_was_
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-async def test_an_error_about_our_key_inside_a_200_is_not_told_either(
-    up: Upstream, clock: FakeClock, stream: bool
-) -> None:
+async def test_errors_about_our_key_inside_a_200_are_hidden_too(up: Upstream, clock: FakeClock, stream: bool) -> None:
     error = {"error": {"message": "Incorrect API key provided: key-1.", "type": "authentication_error", "code": 401}}
     async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
         up.on(
@@ -784,7 +780,7 @@ async def test_an_error_about_our_key_inside_a_200_is_not_told_either(
 
 @MANNERS
 @pytest.mark.parametrize("reason", ["breaker_open", "resting", "busy"])
-async def test_whoever_was_passed_over_is_named_with_the_reason_when_the_fallback_answers(
+async def test_skipped_candidates_are_listed_with_reasons_in_a_fallback_response(
     up: Upstream, clock: FakeClock, reason: str, stream: bool
 ) -> None:
     config = keyed(up, "key-1", routing={"fallback": {"provider": "spare", "model": "spare"}})
@@ -807,7 +803,9 @@ async def test_whoever_was_passed_over_is_named_with_the_reason_when_the_fallbac
         assert told["skipped"] == [{"model": "up/m", "reason": reason}]
 
 
-async def test_an_error_says_in_words_why_each_was_passed_over_and_for_how_long(up: Upstream, clock: FakeClock) -> None:
+async def test_an_error_explains_why_each_candidate_was_skipped_and_for_how_long(
+    up: Upstream, clock: FakeClock
+) -> None:
     config = keyed(up, "key-1", circuitBreaker={"failureThreshold": 1}, routing={"maxRetries": 0})
     config["models"] = [{"name": name, "provider": "up", "maxConcurrent": 1} for name in ("m", "n", "o", "p")]
     config["models"][3]["available"] = False
@@ -831,7 +829,7 @@ async def test_an_error_says_in_words_why_each_was_passed_over_and_for_how_long(
             assert identifier not in message
 
 
-async def test_an_error_says_until_when_the_keys_of_a_provider_are_rate_limited(up: Upstream, clock: FakeClock) -> None:
+async def test_an_error_states_when_rate_limited_keys_are_available_again(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1", routing={"maxRetries": 0}), clock=clock) as gw:
         keys = deployment_of(gw, "up/m").provider.keys
         key = keys.take(clock.now())
@@ -844,9 +842,7 @@ async def test_an_error_says_until_when_the_keys_of_a_provider_are_rate_limited(
         )
 
 
-async def test_an_answer_without_anybody_passed_over_says_nothing_of_it_afterwards_either(
-    up: Upstream, clock: FakeClock
-) -> None:
+async def test_a_response_without_skipped_candidates_has_no_skipped_member(up: Upstream, clock: FakeClock) -> None:
     """The usual member is kept ready for each deployment: what is special about one answer must not stay in it."""
     async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
         live(gw, "up/m").breaker.trip(clock.now(), "test")
@@ -874,7 +870,7 @@ async def test_the_addresses_of_a_provider_share_the_load_and_each_has_a_breaker
         assert Counter(map(path_of, up))["b"] == 3 + 3
 
 
-async def test_an_address_where_nobody_listens_costs_an_attempt_until_its_breaker_opens(up: Upstream) -> None:
+async def test_a_refused_address_costs_an_attempt_until_its_breaker_opens(up: Upstream) -> None:
     config = {"providers": {"up": {"baseUrls": [NOWHERE, up.url]}}, "models": [{"name": "m", "provider": "up"}]}
     async with Gateway(config) as gw:
         attempts = [int((await ask(gw)).header("x-router-attempts") or 0) for _ in range(12)]
@@ -883,7 +879,7 @@ async def test_an_address_where_nobody_listens_costs_an_attempt_until_its_breake
         assert "127.0.0.1" not in str(await ask(gw))
 
 
-async def test_a_429_rests_everybody_of_its_quota_group_and_nobody_else(up: Upstream, clock: FakeClock) -> None:
+async def test_a_429_cools_down_its_quota_group_only(up: Upstream, clock: FakeClock) -> None:
     config = {
         "providers": {
             "one": {"baseUrl": f"{up.origin}/one/v1", "quotaGroup": "account"},
@@ -911,7 +907,7 @@ async def test_a_429_rests_everybody_of_its_quota_group_and_nobody_else(up: Upst
         assert {(await ask(gw)).header("x-router-provider") for _ in range(3)} == {"one", "two", "own"}
 
 
-async def test_max_concurrent_is_kept_and_the_others_take_the_rest(up: Upstream) -> None:
+async def test_max_concurrent_is_enforced_and_other_deployments_get_the_rest(up: Upstream) -> None:
     gate = asyncio.Event()
     config = town(up, routing={"rateLimitRetries": 0})
     config["models"][0]["maxConcurrent"] = 2
@@ -950,9 +946,7 @@ async def homes(gw: Gateway, ask_for: Callable[[int], Any], times: int = 3) -> l
     return found
 
 
-async def test_the_same_session_keeps_its_deployment_until_that_is_down_and_finds_it_again(
-    up: Upstream, clock: FakeClock
-) -> None:
+async def test_a_session_keeps_its_deployment_and_returns_to_it_after_an_outage(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(herd(up, routing={"affinity": "session"}), clock=clock) as gw:
 
         def by_session(number: int) -> Any:
@@ -969,7 +963,7 @@ async def test_the_same_session_keeps_its_deployment_until_that_is_down_and_find
         assert await homes(gw, by_session, 1) == before
 
 
-async def test_the_header_of_the_session_is_the_configurations_choice(up: Upstream) -> None:
+async def test_the_session_header_is_configurable(up: Upstream) -> None:
     config = herd(up, routing={"affinity": "session", "affinityHeader": "x-user"})
     async with Gateway(config) as gw:
         assert len(set(await homes(gw, lambda number: ask(gw, "m", ("x-user", str(number)))))) >= 2
@@ -986,7 +980,7 @@ async def test_the_same_prompt_prefix_keeps_its_deployment(up: Upstream) -> None
         assert len(set(await homes(gw, by_prompt))) >= 2  # ports are drawn, and homes with them
 
 
-async def test_affinity_gives_way_to_load(up: Upstream) -> None:
+async def test_affinity_yields_to_load(up: Upstream) -> None:
     gate = asyncio.Event()
     async with Gateway(herd(up, routing={"affinity": "session"})) as gw:
         up.on(lambda request: [Wait(gate), *good(request)])
@@ -1008,7 +1002,7 @@ async def shares(gw: Gateway, up: Upstream, model: str, count: int) -> Counter[s
     return Counter(map(path_of, up))
 
 
-async def test_strategies_are_for_all_or_for_one_name(up: Upstream) -> None:
+async def test_strategies_apply_globally_or_to_one_name(up: Upstream) -> None:
     config = herd(up, 3)
     for number, model in enumerate(config["models"]):
         model |= {"weight": number + 1, "inputPrice": 3 - number, "outputPrice": 1}
@@ -1021,7 +1015,7 @@ async def test_strategies_are_for_all_or_for_one_name(up: Upstream) -> None:
         assert json.loads(answer.header("x-router-decision") or "")["strategy"] == "lowest_cost"
 
 
-async def test_least_connections_goes_where_least_runs(up: Upstream) -> None:
+async def test_least_connections_selects_the_least_loaded(up: Upstream) -> None:
     gate = asyncio.Event()
     async with Gateway(herd(up, 4, routing={"strategy": "least_connections"})) as gw:
         up.on(lambda request: [Wait(gate), *good(request)])
@@ -1032,7 +1026,7 @@ async def test_least_connections_goes_where_least_runs(up: Upstream) -> None:
         await asyncio.gather(*asking)
 
 
-async def test_lowest_latency_explores_and_then_stays_with_the_quickest(up: Upstream, clock: FakeClock) -> None:
+async def test_lowest_latency_explores_and_then_selects_the_fastest(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(herd(up, 3, routing={"strategy": "lowest_latency"}), clock=clock) as gw:
         for number, seconds in ((0, 0.5), (2, 0.2)):
             live(gw, f"p{number}/m").statistics.record_first_token(seconds, clock.now())
@@ -1040,7 +1034,7 @@ async def test_lowest_latency_explores_and_then_stays_with_the_quickest(up: Upst
         assert await shares(gw, up, "m", 5) == {"p2": 5}
 
 
-async def test_smart_leans_to_weight_success_and_speed_and_starves_nobody(up: Upstream, clock: FakeClock) -> None:
+async def test_smart_prefers_weight_success_and_speed_without_starvation(up: Upstream, clock: FakeClock) -> None:
     config = herd(up, 3, routing={"strategies": {"m": "smart"}})
     async with Gateway(config, clock=clock, chance=random.Random(8)) as gw:
         for number, oks in ((0, [True] * 10), (1, [True] * 5 + [False] * 5), (2, [False] * 10)):
@@ -1054,7 +1048,7 @@ async def test_smart_leans_to_weight_success_and_speed_and_starves_nobody(up: Up
 
 
 @MANNERS
-async def test_who_leaves_between_two_candidates_leaves_nothing(up: Upstream, stream: bool) -> None:
+async def test_a_disconnect_between_attempts_leaks_nothing(up: Upstream, stream: bool) -> None:
     up.queue(told(500), [Stall()])
     async with Gateway(town(up)) as gw:
         client = await gw.client()

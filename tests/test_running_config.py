@@ -79,7 +79,7 @@ async def test_certificates_that_cannot_be_read_prevent_the_start() -> None:
         await root.running.start()
 
 
-async def test_what_is_loaded_is_adopted_with_its_catalog(root: Root) -> None:
+async def test_a_loaded_configuration_is_applied_with_its_catalog(root: Root) -> None:
     await root.take(models=[{"name": "n", "provider": "up"}])
     ((config, catalog),) = root.adopted
     assert (root.running.config, root.running.catalog) == (config, catalog)
@@ -97,7 +97,7 @@ async def test_live_state_survives(root: Root) -> None:
 
 
 @pytest.mark.parametrize("refuses", ["certificates", "adopt"])
-async def test_where_it_cannot_be_used_everything_stays(root: Root, refuses: str) -> None:
+async def test_an_invalid_configuration_changes_nothing(root: Root, refuses: str) -> None:
     before = root.running.config, root.running.catalog
     root.refuses = refuses == "adopt"
     changed = {"baseUrl": "https://127.0.0.1:1/v1"} | (NOT_A_CERTIFICATE if refuses == "certificates" else {})
@@ -126,7 +126,7 @@ async def test_old_secrets_stay_hidden(root: Root) -> None:
     assert {"sk-first", "sk-second"} <= root.running.secrets
 
 
-async def test_files_that_cannot_be_used_are_logged_with_each_mistake(root: Root) -> None:
+async def test_invalid_files_are_logged_with_each_mistake(root: Root) -> None:
     root.running.keep("test", ["line 1: no", "line 2: no"])
     assert [line["message"] for line in root.logged][-2:] == ["line 1: no", "line 2: no"]
     assert (root.results[-1].loaded, root.results[-1].mistakes) == (False, ["line 1: no", "line 2: no"])

@@ -100,24 +100,24 @@ async def answered(gateway: Process) -> set[str]:
     return {request["endpoint"] for request in listed.json["requests"]} - {"models"}
 
 
-async def test_every_endpoint_answers_as_the_description_says(tmp_path: Path) -> None:
+async def test_every_endpoint_matches_the_description(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gw:
         left_out = ("--exclude-path", LOGIN, "--exclude-path", ENDLESS)
         await schemathesis(gw, tmp_path, "--header", BEARER, *left_out)
         assert await answered(gw) == {each.alias or each.path for each in ENDPOINTS}
 
 
-async def test_nobody_gets_anything_else_without_the_token(tmp_path: Path) -> None:
+async def test_requests_without_the_token_are_rejected(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gw:
         await schemathesis(gw, tmp_path, "--exclude-tag", "api", "--exclude-path", LOGIN)
 
 
-async def test_logging_in_answers_as_the_description_says(tmp_path: Path) -> None:
+async def test_login_matches_the_description(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gw:
         await schemathesis(gw, tmp_path, "--include-path", LOGIN, "--max-redirects", "0")
 
 
-async def test_the_stream_of_events_is_what_the_description_says(tmp_path: Path) -> None:
+async def test_the_event_stream_matches_the_description(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gw:
         client = await gw.client()
         described = (await client.fetch("GET", "/openapi.json")).json["paths"][ENDLESS]["get"]["responses"]["200"]

@@ -148,7 +148,7 @@ def raising(error: BaseException) -> Callable[[FakeRequest], Awaitable[None]]:
 # -- which handler ----------------------------------------------------------------------------------------------
 
 
-async def test_the_first_handler_that_takes_a_path_answers_it() -> None:
+async def test_the_first_handler_that_accepts_a_path_serves_it() -> None:
     admin, api = Simple("/admin"), Simple("/")
     fixture = Fixture(admin, api)
     assert (await fixture.handle(FakeRequest("/admin/x"))).wire.written.endswith(b"/admin")
@@ -156,7 +156,7 @@ async def test_the_first_handler_that_takes_a_path_answers_it() -> None:
     assert (admin.settled, api.settled) == (1, 1)
 
 
-async def test_an_exact_path_of_a_later_handler_does_not_take_it_from_an_earlier_one() -> None:
+async def test_an_earlier_handler_wins_over_an_exact_path_of_a_later_one() -> None:
     admin, api = Simple("/admin"), Simple("/")
     api.paths = ["/admin/x", "/v1/x"]
     fixture = Fixture(admin, api)
@@ -164,7 +164,7 @@ async def test_an_exact_path_of_a_later_handler_does_not_take_it_from_an_earlier
     assert (await fixture.handle(FakeRequest("/v1/x"))).wire.written.endswith(b"\r\n/")
 
 
-async def test_a_request_that_another_handler_made_is_not_checked_again() -> None:
+async def test_internal_requests_are_not_checked_again() -> None:
     handler = Simple()
     request = FakeRequest(Host="elsewhere.example")
     request.response_lines = b"x-made: 1\r\n"
@@ -188,13 +188,13 @@ async def test_a_request_that_another_handler_made_is_not_checked_again() -> Non
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_is_refused_never_reaches_the_handler(request_: FakeRequest, status: int, code: str) -> None:
+async def test_rejected_requests_never_reach_the_handler(request_: FakeRequest, status: int, code: str) -> None:
     handler = Simple(act=raising(AssertionError("it was asked")))
     await Fixture(handler).handle(request_)
     assert (request_.status, request_.error["code"], handler.ends, handler.settled) == (status, code, [code], 1)
 
 
-async def test_another_upgrade_and_another_gateway_are_no_reason_to_refuse() -> None:
+async def test_other_upgrades_and_another_via_are_accepted() -> None:
     fixture = Fixture(Simple())
     assert (await fixture.handle(FakeRequest(upgrade=True, Upgrade="h2c"))).status == 200
     assert (await fixture.handle(FakeRequest(Via="1.1 sluice-2"))).status == 200
@@ -209,7 +209,7 @@ async def test_a_preflight_is_answered_for_handlers_with_cors_only(cross_origin:
     assert (request.status, handler.settled) == (status, 1)
 
 
-async def test_a_refusal_has_the_header_lines_of_cors() -> None:
+async def test_rejections_have_cors_headers() -> None:
     handler = Simple(act=raising(ClientFault("No.", code="no")))
     fixture = Fixture(handler, cors_origins=["https://app.example"])
     request = await fixture.handle(FakeRequest(Origin="https://app.example"))
@@ -219,7 +219,7 @@ async def test_a_refusal_has_the_header_lines_of_cors() -> None:
 # -- how many run ---------------------------------------------------------------------------------------------------
 
 
-async def test_more_requests_than_allowed_are_refused_and_others_are_not_counted() -> None:
+async def test_requests_over_the_limit_are_rejected_and_uncounted_handlers_are_exempt() -> None:
     go = asyncio.Event()
 
     async def wait(request: FakeRequest) -> None:
@@ -252,7 +252,7 @@ async def test_more_requests_than_allowed_are_refused_and_others_are_not_counted
         (KeyError("secret"), "internal_error"),
     ],
 )
-async def test_what_a_handler_raises_ends_the_request_once(error: Exception, end: str) -> None:
+async def test_an_exception_of_a_handler_ends_the_request_once(error: Exception, end: str) -> None:
     handler = Simple(act=raising(error))
     fixture = Fixture(handler)
     await fixture.handle(FakeRequest())
@@ -270,7 +270,7 @@ async def test_a_defect_is_logged_and_reported_without_its_text() -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_where_refusing_fails_the_client_gets_a_plain_error_or_a_cut(begun: bool) -> None:
+async def test_a_failed_rejection_is_a_plain_error_or_an_abort(begun: bool) -> None:
     class Failing(Simple):
         def refuse(self, request: FakeRequest, fault: GatewayError) -> None:
             raise KeyError("secret")
@@ -328,7 +328,7 @@ async def test_a_slow_client_is_flushed_by_the_handler() -> None:
 # -- stopping -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_drain_lets_requests_finish_and_refuses_new_ones() -> None:
+async def test_a_drain_finishes_running_requests_and_rejects_new_ones() -> None:
     go = asyncio.Event()
 
     async def wait(request: FakeRequest) -> None:
@@ -363,7 +363,7 @@ async def test_after_the_drain_requests_are_interrupted() -> None:
     assert b"Request cancelled: server is shutting down" in request.wire.written
 
 
-async def test_requests_that_ignore_their_end_do_not_hold_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_that_ignore_cancellation_do_not_delay_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.serving.END_SECS", 0.01)
     go = asyncio.Event()
 
@@ -386,7 +386,7 @@ async def test_requests_that_ignore_their_end_do_not_hold_the_drain(monkeypatch:
 # -- bytes that are no request --------------------------------------------------------------------------------------------
 
 
-def test_bytes_that_are_no_request_are_answered_and_counted() -> None:
+def test_malformed_requests_get_a_response_and_are_counted() -> None:
     wire = Wire()
     fixture = Fixture()
     reply = Reply(wire, http10=False, head_only=False, keep_alive=False)

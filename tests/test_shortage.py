@@ -56,7 +56,7 @@ async def assert_ours(gw: Gateway, answer: Any, word: str, attempts: int) -> Non
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_descriptors_that_ran_out_are_our_fault_and_not_the_providers(host: str) -> None:
+async def test_descriptor_exhaustion_is_our_fault_not_the_providers(host: str) -> None:
     async with Upstream() as up, Gateway(source(up, host)) as gw:
         up.on(lambda request: json_answer(completion()))
         client = await gw.client()
@@ -78,7 +78,7 @@ def full_disk(**arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("how", ["full", "nowhere"])
-async def test_a_disk_that_takes_no_temporary_file_is_our_fault(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_our_fault(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Upstream() as up, Gateway(source(up, "127.0.0.1")) as gw:
         up.on(lambda request: json_answer({"text": "hi"}))
         client = await gw.client()

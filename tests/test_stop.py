@@ -55,7 +55,7 @@ async def stopping(gw: Process, client: RawClient) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_an_idle_process_ends_at_once_with_status_0(number: signal.Signals) -> None:
+async def test_an_idle_process_exits_at_once_with_status_0(number: signal.Signals) -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 60})) as gw:
         client = await gw.client()
         assert (await client.fetch("GET", "/ready")).json == {"status": "ready"}
@@ -68,7 +68,7 @@ async def test_an_idle_process_ends_at_once_with_status_0(number: signal.Signals
         assert not any("Traceback" in line for line in gw.lines), gw.lines
 
 
-async def test_a_drain_refuses_new_requests_and_finishes_running_ones() -> None:
+async def test_a_drain_rejects_new_requests_and_finishes_running_ones() -> None:
     go = asyncio.Event()
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 60})) as gw:
         running, slow, kept = await gw.client(), await gw.client(), await gw.client()
@@ -104,7 +104,7 @@ async def test_a_drain_refuses_new_requests_and_finishes_running_ones() -> None:
         assert len(up.requests) == 2
 
 
-async def test_requests_that_outlast_the_drain_are_ended_cleanly() -> None:
+async def test_requests_that_outlast_the_drain_are_interrupted_cleanly() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 0.3})) as gw:
         streaming, plain, early, piped, uploading = [await gw.client() for _ in range(5)]
         audio = Headers(200, [("Content-Type", "audio/mpeg"), ("Content-Length", "1000")])
@@ -156,7 +156,7 @@ async def test_a_second_signal_stops_at_once() -> None:
         assert await client.eof() == b""
 
 
-async def test_a_client_that_never_finishes_its_request_does_not_delay_the_end() -> None:
+async def test_an_unfinished_request_does_not_delay_the_exit() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 0.2})) as gw:
         client, silent, half = await gw.client(), await gw.client(), await gw.client()
         await client.send(client.encode("POST", CHAT, [("Content-Length", "1000")], b"{"))
@@ -170,7 +170,7 @@ async def test_a_client_that_never_finishes_its_request_does_not_delay_the_end()
         assert await silent.eof() == b""
 
 
-async def test_a_unix_socket_serves_and_its_file_goes_with_the_process(tmp_path: Path) -> None:
+async def test_a_unix_socket_serves_and_its_file_is_removed_at_exit(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     async with Upstream() as up, UnixGateway(one_provider(up), path) as gw:
         up.queue(json_answer(completion("Hello")))
@@ -184,7 +184,7 @@ async def test_a_unix_socket_serves_and_its_file_goes_with_the_process(tmp_path:
         assert not path.exists()
 
 
-async def test_a_unix_socket_left_by_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
+async def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     async with Upstream() as up:
         async with UnixGateway(one_provider(up), path) as gw:
@@ -281,7 +281,7 @@ async def test_a_port_in_use_of_the_control_plane_names_its_setting() -> None:
 # -- in this process ---------------------------------------------------------------------------------------
 
 
-async def test_a_client_slow_to_read_its_answer_is_waited_for_and_then_cut() -> None:
+async def test_a_slow_reader_is_awaited_and_then_aborted() -> None:
     async with Upstream() as up:
         gw = Gateway(one_provider(up, server={"drainSecs": 0.2}))
         async with gw:
@@ -294,7 +294,7 @@ async def test_a_client_slow_to_read_its_answer_is_waited_for_and_then_cut() -> 
             assert len(await client.eof()) < 20_000_000
 
 
-async def test_a_drained_answer_counts_as_running() -> None:
+async def test_a_draining_response_counts_as_running() -> None:
     go = asyncio.Event()
     async with Upstream() as up:
         config = one_provider(up, provider={"onDisconnect": "drain"}, server={"drainSecs": 5})
@@ -321,7 +321,7 @@ def _draining(app: Application) -> bool:
     return any(getattr(request.flow, "draining", False) for request in app.serving._running.values())
 
 
-async def test_after_the_stop_nothing_listens_and_nothing_is_open() -> None:
+async def test_after_the_stop_nothing_listens_and_no_connection_is_open() -> None:
     async with Upstream() as up:
         app = Application(to_config(one_provider(up)), environ={})
         await app.start()

@@ -103,7 +103,7 @@ async def test_the_openai_package_streams_over_tls(up: Upstream, gw: Gateway, tr
         assert plain.choices[0].message.content == "Hello"
 
 
-async def test_each_event_leaves_when_it_comes(up: Upstream, gw: Gateway, trusting: ssl.SSLContext) -> None:
+async def test_each_event_is_sent_when_received(up: Upstream, gw: Gateway, trusting: ssl.SSLContext) -> None:
     events = chat_events("one", "two", "three")
     gates = [asyncio.Event() for _ in events]
 
@@ -125,7 +125,7 @@ async def test_each_event_leaves_when_it_comes(up: Upstream, gw: Gateway, trusti
     assert await client.read_event() == b""
 
 
-async def test_a_client_that_does_not_read_pauses_the_provider_and_loses_nothing(
+async def test_a_slow_client_pauses_the_provider_and_loses_nothing(
     up: Upstream, gw: Gateway, trusting: ssl.SSLContext
 ) -> None:
     event = chat_events("x" * 30_000)[1]
@@ -159,7 +159,7 @@ async def test_a_client_that_does_not_read_pauses_the_provider_and_loses_nothing
 
 @pytest.mark.parametrize("way", ["goodbye", "close", "reset", "half"])
 @pytest.mark.parametrize("dawdles", [False, True], ids=["reading", "not reading"])
-async def test_a_client_that_leaves_a_stream_ends_it_at_the_provider(
+async def test_a_disconnect_cancels_the_upstream_stream(
     way: str, dawdles: bool, up: Upstream, gw: Gateway, trusting: ssl.SSLContext
 ) -> None:
     event = chat_events("x" * 30_000)[1]
@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_a_stream_ends_it_at_the_provider(
 
 
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
-async def test_a_large_answer_reaches_a_slow_client_whole(
+async def test_a_large_response_reaches_a_slow_client_completely(
     connection: str, up: Upstream, gw: Gateway, trusting: ssl.SSLContext
 ) -> None:
     text = "x" * (12 * MB)
@@ -213,9 +213,7 @@ async def test_a_large_answer_reaches_a_slow_client_whole(
         assert not client.truncated
 
 
-async def test_a_client_that_takes_nothing_is_left(
-    up: Upstream, files: dict[str, str], trusting: ssl.SSLContext
-) -> None:
+async def test_a_stalled_client_is_disconnected(up: Upstream, files: dict[str, str], trusting: ssl.SSLContext) -> None:
     up.on(lambda request: json_answer(completion("x" * (12 * MB))))
     config = one_provider(up, server={"tls": files}, timeouts={"clientStall": 0.2})
     async with Gateway(config) as gw:
@@ -225,7 +223,7 @@ async def test_a_client_that_takes_nothing_is_left(
         assert (line["outcome"], line["error"]) == ("client_gone", "timeout_clientStall")
 
 
-async def test_a_body_that_is_too_large_is_refused_and_the_refusal_can_be_read(
+async def test_an_oversized_body_is_rejected_and_the_response_is_readable(
     gw: Gateway, trusting: ssl.SSLContext
 ) -> None:
     client = await connected(gw, trusting)
@@ -237,7 +235,7 @@ async def test_a_body_that_is_too_large_is_refused_and_the_refusal_can_be_read(
     assert not client.truncated
 
 
-async def test_a_client_that_waits_for_100_continue_is_told(gw: Gateway, trusting: ssl.SSLContext) -> None:
+async def test_expect_100_continue_is_answered(gw: Gateway, trusting: ssl.SSLContext) -> None:
     client = await connected(gw, trusting)
     body = b'{"model":"m","messages":[]}'
     await client.send(
@@ -259,7 +257,7 @@ async def test_a_client_that_waits_for_100_continue_is_told(gw: Gateway, trustin
         ("GET", "/v1/models", 200),
     ],
 )
-async def test_every_answer_over_tls_asks_for_tls_from_now_on(
+async def test_every_response_over_tls_has_strict_transport_security(
     method: str, target: str, status: int, gw: Gateway, trusting: ssl.SSLContext
 ) -> None:
     client = await connected(gw, trusting)
@@ -269,20 +267,22 @@ async def test_every_answer_over_tls_asks_for_tls_from_now_on(
     assert answer.header("x-content-type-options") == "nosniff"
 
 
-async def test_a_stream_asks_for_it_too(up: Upstream, gw: Gateway, trusting: ssl.SSLContext) -> None:
+async def test_a_stream_over_tls_has_strict_transport_security(
+    up: Upstream, gw: Gateway, trusting: ssl.SSLContext
+) -> None:
     up.on(lambda request: sse_answer(*chat_events("Hello")))
     client = await connected(gw, trusting)
     await client.request("POST", CHAT, json=STREAM)
     assert (await client.read_head()).header("strict-transport-security") == HSTS
 
 
-async def test_without_tls_no_answer_asks_for_it(up: Upstream) -> None:
+async def test_responses_without_tls_have_no_strict_transport_security(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
         assert answer.header("strict-transport-security") is None
 
 
-async def test_over_tls_a_page_of_plain_http_is_no_page_of_ours(gw: Gateway, trusting: ssl.SSLContext) -> None:
+async def test_a_plain_http_origin_is_rejected_over_tls(gw: Gateway, trusting: ssl.SSLContext) -> None:
     """It may have been put there by whoever sits on the way."""
     client = await connected(gw, trusting)
     host = f"localhost:{gw.port}"
@@ -294,7 +294,7 @@ async def test_over_tls_a_page_of_plain_http_is_no_page_of_ours(gw: Gateway, tru
 # -- the rest of it -------------------------------------------------------------------------------
 
 
-async def test_new_certificates_cut_no_stream(
+async def test_new_certificates_interrupt_no_stream(
     up: Upstream, gw: Gateway, authority: Authority, tmp_path: Path, trusting: ssl.SSLContext
 ) -> None:
     go = asyncio.Event()
@@ -312,7 +312,7 @@ async def test_new_certificates_cut_no_stream(
     assert events + await client.read_events() == chat_events("Hello", " world")
 
 
-async def test_a_hangup_makes_a_process_read_its_certificates_again(
+async def test_sighup_reloads_certificates(
     up: Upstream, files: dict[str, str], authority: Authority, tmp_path: Path, trusting: ssl.SSLContext
 ) -> None:
     async def shown() -> Any:
@@ -338,7 +338,7 @@ async def test_a_hangup_makes_a_process_read_its_certificates_again(
         assert (await kept.fetch("POST", CHAT, json=CALL)).status == 200
 
 
-async def test_who_is_turned_away_is_counted_by_the_reason(
+async def test_rejected_connections_are_counted_by_reason(
     up: Upstream, files: dict[str, str], trusting: ssl.SSLContext
 ) -> None:
     async with Gateway(one_provider(up, server={"tls": files, "maxConnections": 2})) as gw:

@@ -61,7 +61,7 @@ def id_of(span: Span) -> str:
     return span.span_id.hex()
 
 
-async def test_a_stream_is_two_spans_and_the_provider_is_told_the_second(up: Upstream, collector: Collector) -> None:
+async def test_a_stream_has_two_spans_and_the_provider_gets_the_second(up: Upstream, collector: Collector) -> None:
     before = time.time_ns()
     async with Gateway(one_provider(up, observe=tracing(collector.url))) as gw:
         client = await gw.client()
@@ -119,7 +119,7 @@ async def test_a_stream_is_two_spans_and_the_provider_is_told_the_second(up: Ups
         assert secret.encode() not in everything
 
 
-async def test_the_clients_trace_goes_on_through_the_gateway(up: Upstream, collector: Collector) -> None:
+async def test_the_trace_of_the_client_continues_through_the_gateway(up: Upstream, collector: Collector) -> None:
     async with Gateway(one_provider(up, observe=tracing(collector.url, sampleRatio=0))) as gw:
         client = await gw.client()
         await client.fetch("POST", CHAT, json=CALL, headers=SAMPLED)
@@ -152,7 +152,7 @@ async def test_without_tracing_a_sampled_trace_passes_through_unchanged(up: Upst
         assert set(SAMPLED) <= set(request.headers)
 
 
-async def test_what_no_client_records_and_the_ratio_leaves_out_says_nothing(up: Upstream, collector: Collector) -> None:
+async def test_an_unsampled_request_exports_no_spans(up: Upstream, collector: Collector) -> None:
     async with Gateway(one_provider(up, observe=tracing(collector.url, sampleRatio=0))) as gw:
         client = await gw.client()
         await client.fetch("POST", CHAT, json=CALL)
@@ -162,7 +162,7 @@ async def test_what_no_client_records_and_the_ratio_leaves_out_says_nothing(up: 
 
 
 @pytest.mark.parametrize("target", ["/v1/audio/transcriptions", "/proxy/up/raw/any"])
-async def test_bodies_that_stream_through_carry_their_attempt_too(
+async def test_streamed_request_bodies_have_the_attempt_span_too(
     up: Upstream, collector: Collector, target: str
 ) -> None:
     up.on(lambda request: json_answer({"text": "Hello"}))
@@ -178,7 +178,7 @@ async def test_bodies_that_stream_through_carry_their_attempt_too(
     assert traceparent(request) == ["00", ID, id_of(attempt), "01"]
 
 
-async def test_a_configured_place_in_a_trace_stands_there_alone(up: Upstream, collector: Collector) -> None:
+async def test_a_configured_traceparent_is_the_only_one(up: Upstream, collector: Collector) -> None:
     provider = {"headers": {"Traceparent": f"00-{ID}-{SPAN}-00"}}
     async with Gateway(one_provider(up, provider=provider, observe=tracing(collector.url))) as gw:
         client = await gw.client()
@@ -188,9 +188,7 @@ async def test_a_configured_place_in_a_trace_stands_there_alone(up: Upstream, co
     assert len(collector.attempts) == 1
 
 
-async def test_after_a_failover_there_are_two_attempts_and_the_first_says_why(
-    up: Upstream, collector: Collector
-) -> None:
+async def test_a_failover_has_two_attempt_spans_and_the_first_has_the_error(up: Upstream, collector: Collector) -> None:
     async with Upstream() as broken:
         broken.on(lambda request: json_answer(error_json(SECRET), 503))
         source = {
@@ -216,7 +214,7 @@ async def test_after_a_failover_there_are_two_attempts_and_the_first_says_why(
     assert SECRET.encode() not in first.SerializeToString()
 
 
-async def test_a_request_that_reaches_nobody_is_an_error_with_its_code(collector: Collector) -> None:
+async def test_a_request_without_any_attempt_is_an_error_with_its_code(collector: Collector) -> None:
     source = {
         "routing": {"maxRetries": 0, "rateLimitRetries": 0},
         "providers": {"up": {"baseUrl": "http://127.0.0.1:1/v1"}},
@@ -235,7 +233,7 @@ async def test_a_request_that_reaches_nobody_is_an_error_with_its_code(collector
     assert attributes(attempt)["server.address"] == "127.0.0.1"
 
 
-async def test_what_is_refused_at_the_door_belongs_to_the_clients_trace(up: Upstream, collector: Collector) -> None:
+async def test_rejected_requests_belong_to_the_trace_of_the_client(up: Upstream, collector: Collector) -> None:
     async with Gateway(one_provider(up, observe=tracing(collector.url))) as gw:
         client = await gw.client()
         reply = await client.fetch("GET", "/nowhere", headers=SAMPLED)
@@ -245,7 +243,7 @@ async def test_what_is_refused_at_the_door_belongs_to_the_clients_trace(up: Upst
     assert (own.name, own.status.code) == ("refused request", Status.STATUS_CODE_UNSET)
 
 
-async def test_pages_are_no_exchanges_and_are_not_traced(up: Upstream, collector: Collector) -> None:
+async def test_pages_are_not_traced(up: Upstream, collector: Collector) -> None:
     async with Gateway(one_provider(up, observe=tracing(collector.url))) as gw:
         client = await gw.client()
         reply = await client.fetch("GET", "/health", headers=SAMPLED)
@@ -253,9 +251,7 @@ async def test_pages_are_no_exchanges_and_are_not_traced(up: Upstream, collector
     assert collector.spans == []
 
 
-async def test_the_collector_gets_the_configured_headers_and_the_services_name(
-    up: Upstream, collector: Collector
-) -> None:
+async def test_the_collector_gets_configured_headers_and_the_service_name(up: Upstream, collector: Collector) -> None:
     settings = {"headers": {"X-Tenant": "acme"}, "serviceName": "the gateway"}
     async with Gateway(one_provider(up, observe=tracing(collector.url, **settings))) as gw:
         client = await gw.client()
@@ -271,7 +267,7 @@ async def ask(gw: Gateway, times: int) -> list[int]:
     return [(await client.fetch("POST", CHAT, json=CALL)).status for _ in range(times)]
 
 
-async def test_a_collector_that_is_down_holds_up_nobody(up: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_collector_that_is_down_delays_no_request(up: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "FLUSH", 0.1)
     async with Gateway(one_provider(up, observe=tracing(NOWHERE))) as gw:
         answered = await asyncio.gather(*(ask(gw, 10) for _ in range(20)))
@@ -282,7 +278,7 @@ async def test_a_collector_that_is_down_holds_up_nobody(up: Upstream, monkeypatc
     assert not [line for line in gw.log_lines if "urllib3" in line or "opentelemetry" in line]
 
 
-async def test_a_collector_that_takes_a_request_and_never_answers_holds_up_nobody(
+async def test_a_collector_that_never_responds_delays_no_request(
     up: Upstream, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "FLUSH", 0.1)

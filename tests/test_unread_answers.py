@@ -91,7 +91,7 @@ async def test_pipelined_requests_wait_while_the_client_reads_nothing(where: str
         assert used(gw) == 0
 
 
-async def test_many_pipelined_requests_do_not_hold_up_other_connections() -> None:
+async def test_many_pipelined_requests_do_not_delay_other_connections() -> None:
     count = 1000  # all of them fit into one read
     async with Upstream() as up, Gateway(config(up)) as gw:
         found = listener(gw, "api")
@@ -122,7 +122,7 @@ async def test_pipelined_requests_wait_over_tls_too(authority: Authority, tmp_pa
         assert used(gw) == 0
 
 
-async def test_pipelined_pages_arrive_whole_once_the_client_reads() -> None:
+async def test_pipelined_pages_arrive_completely_once_the_client_reads() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         whole = (await (await gw.client()).fetch("GET", BUNDLE)).body
         client = await gw.client(receive_buffer=SMALL)
@@ -136,7 +136,7 @@ async def test_pipelined_pages_arrive_whole_once_the_client_reads() -> None:
 
 
 @pytest.mark.parametrize(("where", "target"), [("admin", BUNDLE), ("api", "/nowhere")])
-async def test_a_client_that_takes_nothing_of_a_page_is_left_after_the_client_stall(where: str, target: str) -> None:
+async def test_a_client_that_does_not_read_a_page_is_disconnected_after_client_stall(where: str, target: str) -> None:
     async with Upstream() as up, Gateway(config(up, timeouts={"clientStall": 0.2})) as gw:
         found = listener(gw, where)
         async with RawClient(found.port, receive_buffer=SMALL) as client:
@@ -148,7 +148,7 @@ async def test_a_client_that_takes_nothing_of_a_page_is_left_after_the_client_st
 
 
 @pytest.mark.parametrize("ending", ["the last request", "the clock of idle connections"])
-async def test_a_connection_that_closes_with_unsent_bytes_ends_after_the_client_stall(
+async def test_a_closing_connection_with_unsent_bytes_is_aborted_after_client_stall(
     ending: str, tmp_path: Path
 ) -> None:
     """Closing waits until the kernel has everything, which a client that reads nothing can put off for ever."""
@@ -189,7 +189,7 @@ async def test_a_page_is_the_same_for_head_and_for_http_1_0() -> None:
         assert (old.header("content-length"), old.body) == (str(len(whole.body)), whole.body)
 
 
-async def test_a_scrape_is_refused_while_the_gateway_holds_too_much() -> None:
+async def test_a_scrape_is_rejected_while_buffers_are_full() -> None:
     async with Upstream() as up, Gateway(one_provider(up, server={"maxBufferedMb": 1})) as gw:
         assert gw.app.gateway is not None
         budget = gw.app.gateway._context.budget

@@ -99,7 +99,7 @@ FRAMING = {
 
 @pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING.keys())
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_broken_framing_is_a_clear_502_and_poisons_nothing(raw: bytes, call: dict[str, Any]) -> None:
+async def test_invalid_framing_is_a_502_and_affects_no_other_response(raw: bytes, call: dict[str, Any]) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue([raw])
         client = await gw.client()
@@ -110,7 +110,7 @@ async def test_broken_framing_is_a_clear_502_and_poisons_nothing(raw: bytes, cal
         assert len(up.open_connections) == 1
 
 
-async def test_a_clean_answer_with_surplus_bytes_is_delivered_and_its_connection_dropped() -> None:
+async def test_a_response_with_surplus_bytes_is_delivered_and_its_connection_closed() -> None:
     poison = json_answer(completion("poison"))
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -123,7 +123,7 @@ async def test_a_clean_answer_with_surplus_bytes_is_delivered_and_its_connection
         await healthy(gw, up, client)
 
 
-async def test_bytes_that_come_later_on_an_idle_connection_reach_nobody() -> None:
+async def test_late_bytes_on_an_idle_connection_reach_no_client() -> None:
     go = asyncio.Event()
     poison = b"".join(step.data for step in json_answer(completion("poison")))  # type: ignore[union-attr]
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
@@ -135,7 +135,7 @@ async def test_bytes_that_come_later_on_an_idle_connection_reach_nobody() -> Non
         await healthy(gw, up, client)
 
 
-async def test_interim_answers_are_skipped() -> None:
+async def test_interim_responses_are_skipped() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         interim = [
@@ -152,7 +152,7 @@ async def test_interim_answers_are_skipped() -> None:
 
 
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_a_body_that_ends_with_the_connection_is_whole(call: dict[str, Any]) -> None:
+async def test_a_body_that_ends_with_the_connection_is_complete(call: dict[str, Any]) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         kind, body = (
@@ -167,7 +167,7 @@ async def test_a_body_that_ends_with_the_connection_is_whole(call: dict[str, Any
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (0, 1, 60)], ids=["whole", "late", "in pieces"])
-async def test_a_plain_answer_is_the_same_however_it_comes(cuts: tuple[int, ...]) -> None:
+async def test_a_plain_response_is_the_same_under_any_framing(cuts: tuple[int, ...]) -> None:
     body = json.dumps(completion("Hello")).encode()
     head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
@@ -189,7 +189,7 @@ async def test_a_plain_answer_is_the_same_however_it_comes(cuts: tuple[int, ...]
         assert len(up.connections) == 1
 
 
-async def test_a_length_where_there_can_be_no_body_is_not_waited_for() -> None:
+async def test_content_length_of_a_bodiless_response_is_ignored() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([Headers(204, JSON_HEAD)])
@@ -236,7 +236,7 @@ DEATHS = pytest.mark.parametrize("death", [Close(), Reset()], ids=["close", "res
     ],
     ids=["before the head", "in the head", "before the body", "in the body", "in a chunked body"],
 )
-async def test_a_provider_that_dies_before_a_whole_json_answer_is_a_502(begun: list[Any], death: Close | Reset) -> None:
+async def test_a_disconnect_within_a_json_response_is_a_502(begun: list[Any], death: Close | Reset) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([*begun, death])
@@ -259,9 +259,7 @@ async def test_a_provider_that_dies_before_a_whole_json_answer_is_a_502(begun: l
     ],
     ids=["before the head", "in the head", "before any event", "after a comment", "after the role", "in an event"],
 )
-async def test_a_provider_that_dies_before_the_first_content_is_a_real_502(
-    begun: list[Any], death: Close | Reset
-) -> None:
+async def test_a_disconnect_before_the_first_content_is_a_502(begun: list[Any], death: Close | Reset) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([*begun, death])
@@ -274,7 +272,7 @@ async def test_a_provider_that_dies_before_the_first_content_is_a_real_502(
 
 
 @DEATHS
-async def test_a_provider_that_dies_in_the_stream_is_told_in_band_once(death: Close | Reset) -> None:
+async def test_a_disconnect_within_a_stream_is_one_in_band_error(death: Close | Reset) -> None:
     go = asyncio.Event()
     events = chat_events("Hello", " world", finish=None, done=False)
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
@@ -294,7 +292,7 @@ async def test_a_provider_that_dies_in_the_stream_is_told_in_band_once(death: Cl
         await healthy(gw, up, client)
 
 
-async def test_a_stream_that_ends_in_good_order_but_too_early_is_told_in_band() -> None:
+async def test_a_stream_that_ends_cleanly_but_early_is_an_in_band_error() -> None:
     events = chat_events("Hello", finish=None, done=False)
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -312,7 +310,7 @@ async def test_a_stream_that_ends_in_good_order_but_too_early_is_told_in_band() 
 
 
 @DEATHS
-async def test_a_provider_that_dies_in_a_binary_answer_cuts_the_client(death: Close | Reset) -> None:
+async def test_a_disconnect_within_a_binary_response_aborts_the_client_connection(death: Close | Reset) -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -328,7 +326,7 @@ async def test_a_provider_that_dies_in_a_binary_answer_cuts_the_client(death: Cl
 
 
 @DEATHS
-async def test_a_provider_that_dies_in_a_chunked_binary_answer_leaves_it_visibly_unfinished(
+async def test_a_disconnect_within_a_chunked_binary_response_leaves_it_unfinished(
     death: Close | Reset,
 ) -> None:
     go = asyncio.Event()
@@ -355,7 +353,7 @@ async def warm(gw: Gateway, up: Upstream, client: RawClient) -> None:
 
 @DEATHS
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
-async def test_a_kept_connection_that_dies_under_a_replayable_request_is_replaced_silently(
+async def test_a_stale_connection_is_replaced_for_a_replayable_request(
     call: dict[str, Any], death: Close | Reset
 ) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
@@ -373,7 +371,7 @@ async def test_a_kept_connection_that_dies_under_a_replayable_request_is_replace
         assert b"llm_possible_double_executions_total 1" in scrape.body
 
 
-async def test_a_kept_connection_that_was_closed_while_idle_is_replaced_and_nothing_ran_twice() -> None:
+async def test_a_connection_closed_while_idle_is_replaced_without_a_double_execution() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([*json_answer(completion("warm")), Close()])
@@ -384,7 +382,7 @@ async def test_a_kept_connection_that_was_closed_while_idle_is_replaced_and_noth
 
 
 @DEATHS
-async def test_a_kept_connection_that_dies_under_a_request_that_must_not_run_twice_is_a_502(
+async def test_a_stale_connection_is_a_502_for_a_request_that_must_not_run_twice(
     death: Close | Reset,
 ) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
@@ -399,7 +397,7 @@ async def test_a_kept_connection_that_dies_under_a_request_that_must_not_run_twi
 
 
 @pytest.mark.parametrize("begun", [b"HTTP/1.1 2", b"HTTP/1.1 100 Continue\r\n\r\n"])
-async def test_a_kept_connection_that_dies_after_a_response_byte_is_not_replaced(begun: bytes) -> None:
+async def test_a_connection_lost_after_a_response_byte_is_not_replaced(begun: bytes) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         await warm(gw, up, client)
@@ -409,7 +407,7 @@ async def test_a_kept_connection_that_dies_after_a_response_byte_is_not_replaced
         await healthy(gw, up, client)
 
 
-async def test_a_new_connection_that_dies_is_not_replaced() -> None:
+async def test_a_lost_new_connection_is_not_replaced() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([Close()])
@@ -417,7 +415,7 @@ async def test_a_new_connection_that_dies_is_not_replaced() -> None:
         assert len(up.requests) == 1
 
 
-async def test_a_kept_connection_that_was_waited_for_is_replaced_too() -> None:
+async def test_a_stale_connection_from_the_queue_is_replaced_too() -> None:
     """With a maximum the connection may come from the queue and not from the shelf: it is as old."""
     async with Upstream() as up, Gateway(one_provider(up, pool={"maxConnections": 1})) as gw:
         go = asyncio.Event()
@@ -435,7 +433,7 @@ async def test_a_kept_connection_that_was_waited_for_is_replaced_too() -> None:
         assert gw.app.metrics.possible_double_executions == 1
 
 
-async def test_a_client_that_leaves_while_the_connection_is_replaced_asks_nobody_again(
+async def test_a_disconnect_during_the_replacement_sends_no_second_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
@@ -462,7 +460,7 @@ async def test_a_client_that_leaves_while_the_connection_is_replaced_asks_nobody
         assert not len(pool)
 
 
-async def test_the_rest_of_a_big_body_is_not_sent_to_a_provider_that_has_answered() -> None:
+async def test_the_rest_of_a_large_body_is_not_sent_after_the_response() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.on_head(lambda request: json_answer(error_json("No."), status=400))
         big = CALL | {"messages": [{"role": "user", "content": "a" * 2_000_000}]}
@@ -477,7 +475,7 @@ async def test_the_rest_of_a_big_body_is_not_sent_to_a_provider_that_has_answere
 
 
 @pytest.mark.parametrize("maximum", [0, 3])
-async def test_every_answer_among_many_is_its_own(maximum: int) -> None:
+async def test_concurrent_responses_do_not_mix(maximum: int) -> None:
     """Keep-alive on both sides, streams and plain answers mixed, clients leaving, connections dying."""
     clients, rounds = 24, 25
 
@@ -558,7 +556,7 @@ ENDINGS = {
 
 @pytest.mark.parametrize("disturb", ["client gone", "stop", "clock", "pause"])
 @pytest.mark.parametrize(("path", "call", "script"), ENDINGS.values(), ids=ENDINGS.keys())
-async def test_between_the_end_of_an_answer_and_the_wake_up_of_its_attempt_nothing_can_go_wrong(
+async def test_a_reset_between_the_end_of_a_response_and_its_handling_is_harmless(
     path: str, call: dict[str, Any], script: list[Any], disturb: str
 ) -> None:
     """The connection may run the next request by then, and whatever strikes now comes too late."""
@@ -629,7 +627,7 @@ async def test_a_name_that_cannot_be_resolved_is_a_502_with_the_name_in_the_log_
         assert "nothing.invalid" in (await gw.settled())["detail"]
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_a_502(authority: Authority) -> None:
+async def test_an_untrusted_certificate_is_a_502(authority: Authority) -> None:
     async with Upstream(tls=authority.server_context()) as up, Gateway(elsewhere(up.url)) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
         told(answer, 502, "upstream_tls")
@@ -638,14 +636,14 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_502(authority: Authori
         assert up.requests == []
 
 
-async def test_a_provider_that_speaks_no_tls_is_a_502() -> None:
+async def test_a_provider_without_tls_is_a_502() -> None:
     async with Upstream() as up:
         up.on_connect(b"HTTP/1.1 400 Bad Request\r\n\r\n", Close())
         async with Gateway(elsewhere(up.url.replace("http:", "https:"))) as gw:
             told(await (await gw.client()).fetch("POST", CHAT, json=CALL), 502, "upstream_tls")
 
 
-async def test_over_tls_connections_are_kept_too(authority: Authority, tmp_path: Path) -> None:
+async def test_tls_connections_are_reused_too(authority: Authority, tmp_path: Path) -> None:
     async with Upstream(tls=authority.server_context()) as up:
         tls = {"caFile": str(authority.ca_file(tmp_path))}
         async with Gateway(elsewhere(up.url, tls=tls)) as gw:
@@ -677,7 +675,7 @@ CODED = {
 
 
 @pytest.mark.parametrize(("coding", "squeeze"), CODED.values(), ids=CODED.keys())
-async def test_an_answer_compressed_unasked_is_decoded(coding: str, squeeze: Callable[[bytes], bytes]) -> None:
+async def test_an_unrequested_compressed_response_is_decoded(coding: str, squeeze: Callable[[bytes], bytes]) -> None:
     value = json.dumps(completion("Hello " * 1000)).encode()
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -711,7 +709,7 @@ async def test_a_compressed_stream_is_decoded_event_by_event() -> None:
         assert (await gw.settled())["outcome"] == "ok"
 
 
-async def test_a_compressed_binary_answer_is_decoded() -> None:
+async def test_a_compressed_binary_response_is_decoded() -> None:
     sound = bytes(range(256)) * 500
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -723,7 +721,7 @@ async def test_a_compressed_binary_answer_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
-async def test_a_coding_that_we_never_asked_for_and_do_not_know_is_a_502(coding: str) -> None:
+async def test_an_unknown_content_coding_is_a_502(coding: str) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         head = [("Content-Type", "application/json"), ("Content-Encoding", coding), ("Content-Length", "4")]
@@ -736,7 +734,7 @@ async def test_a_coding_that_we_never_asked_for_and_do_not_know_is_a_502(coding:
     "body", [b"this is not gzip", gzip.compress(b'{"a": 1}' * 100)[:-30]], ids=["damaged", "cut off"]
 )
 @pytest.mark.parametrize(("path", "call"), [(CHAT, CALL), ("/v1/audio/speech", SPEECH)], ids=["json", "binary"])
-async def test_a_damaged_compressed_answer_is_a_502_or_a_cut(body: bytes, path: str, call: dict[str, Any]) -> None:
+async def test_a_corrupt_compressed_response_is_a_502_or_an_abort(body: bytes, path: str, call: dict[str, Any]) -> None:
     kind = "application/json" if path == CHAT else "audio/mpeg"
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
@@ -754,7 +752,7 @@ async def test_a_damaged_compressed_answer_is_a_502_or_a_cut(body: bytes, path: 
         await healthy(gw, up)
 
 
-async def test_a_compressed_answer_that_unfolds_beyond_every_bound_is_refused() -> None:
+async def test_a_decompression_bomb_is_rejected() -> None:
     bomb = gzip.compress(b'"' + b"a" * (8 * 1024 * 1024) + b'"')
     assert len(bomb) < 64 * 1024
     async with Upstream() as up, Gateway(one_provider(up, server={"maxBufferedMb": 1})) as gw:
@@ -769,7 +767,7 @@ async def test_a_compressed_answer_that_unfolds_beyond_every_bound_is_refused() 
 # -- what is too much, and what is no answer ---------------------------------------------------------------------
 
 
-async def test_more_than_the_process_may_hold_is_a_503_and_not_the_providers_fault() -> None:
+async def test_full_buffers_are_a_503_and_not_a_provider_failure() -> None:
     async with Upstream() as up, Gateway(one_provider(up, server={"maxBufferedMb": 0.1})) as gw:
         client = await gw.client()
         up.queue(json_answer(completion("x" * 300_000)))
@@ -780,7 +778,7 @@ async def test_more_than_the_process_may_hold_is_a_503_and_not_the_providers_fau
         assert (await gw.settled())["error"] == "buffers_full"
 
 
-async def test_an_answer_beyond_the_collecting_bound_streams() -> None:
+async def test_a_response_over_the_collecting_limit_streams() -> None:
     value = completion("x" * 3_000_000)
     async with Upstream() as up, Gateway(one_provider(up, server={"maxAnswerMb": 1})) as gw:
         client = await gw.client()
@@ -804,7 +802,7 @@ async def test_an_answer_beyond_the_collecting_bound_streams() -> None:
         assert answer.header("transfer-encoding") == "chunked"
 
 
-async def test_an_answer_beyond_the_collecting_bound_is_on_its_way_before_it_is_whole() -> None:
+async def test_a_response_over_the_collecting_limit_is_sent_before_it_is_complete() -> None:
     go = asyncio.Event()
     async with Upstream() as up, Gateway(one_provider(up, server={"maxAnswerMb": 0.1})) as gw:
         client = await gw.client()
@@ -817,7 +815,7 @@ async def test_an_answer_beyond_the_collecting_bound_is_on_its_way_before_it_is_
         assert (await gw.settled())["outcome"] == "ok"
 
 
-async def test_a_large_answer_that_breaks_off_while_it_streams_is_cut() -> None:
+async def test_a_truncated_large_response_is_aborted() -> None:
     async with Upstream() as up, Gateway(one_provider(up, server={"maxAnswerMb": 0.1})) as gw:
         client = await gw.client()
         head = Headers(200, [("Content-Type", "application/json"), ("Content-Length", "200002")])
@@ -838,7 +836,7 @@ async def test_a_large_answer_that_breaks_off_while_it_streams_is_cut() -> None:
         (b'{"id": \xff}', "upstream_broken_answer"),
     ],
 )
-async def test_a_body_that_is_no_json_is_a_502(body: bytes, code: str) -> None:
+async def test_a_body_that_is_not_json_is_a_502(body: bytes, code: str) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -863,7 +861,7 @@ async def test_an_error_in_a_200_is_an_error() -> None:
         await healthy(gw, up, client)
 
 
-async def test_a_rate_limit_of_one_model_leaves_the_providers_others_alone() -> None:
+async def test_a_rate_limit_of_one_model_does_not_affect_other_models() -> None:
     clock = FakeClock()
     models = [{"name": name, "provider": "up", "model": f"up-{name}"} for name in ("m", "n")]
     config = {"models": models, "routing": {"maxRetries": 0, "rateLimitRetries": 0, "deadlineSecs": 5}}
