@@ -1,10 +1,10 @@
-"""What a provider means by an error: read from status, headers and body, in each provider's own words.
+"""The meaning of a provider's error: from its status, headers and body.
 
-Only the provider's own sentences are read (the members in ``_TOLD``), never the rest of a body: validation errors
-quote the client's prompt, and a prompt may say anything.
+Only the provider's own sentences are read (the members in ``_MESSAGE_MEMBERS``). Validation errors quote the client's
+prompt, and a prompt may contain any wording.
 
-The wordings below are substrings or patterns of messages that were seen; beside each stands where. ``wire`` means
-the recorded traffic that the tests replay. Add a wording with its source, and a case to the tests.
+The wordings below are substrings or patterns of real messages, each with its source. ``wire`` is the recorded traffic
+that the tests replay. Add a wording with its source, and a case to the tests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -23,34 +24,34 @@ from proxy.wire import document
 
 Meaning = Literal[
     "rate_limited",  # too much for now: the same request may succeed later
-    "too_large",  # this request alone exceeds what the account or the server takes: waiting does not help
-    "out_of_quota",  # the account is used up until somebody pays: waiting does not help
-    "server_error",  # the provider's own trouble
-    "model_missing",  # it does not know the model
-    "not_found",  # it does not know something else, perhaps the path
-    "item_missing",  # it does not know something that the request refers to: a stored response, a file
-    "context_length",  # the prompt, or what it asks for, does not fit the model
-    "content_filter",  # it does not want to answer this
-    "auth",  # it refuses our credential
+    "too_large",  # this request alone exceeds a limit of the account or server: waiting does not help
+    "out_of_quota",  # the account has no credit left: waiting does not help
+    "server_error",  # a failure of the provider
+    "model_missing",  # the provider has no such model
+    "not_found",  # something else is missing, perhaps the path
+    "item_missing",  # the request refers to a missing item: a stored response, a file
+    "context_length",  # prompt and requested output exceed the model's context
+    "content_filter",  # blocked by a content policy
+    "auth",  # our credential is rejected
     "payment_required",  # 402: the account's balance
     "forbidden",  # 403: this request, or this deployment, is not allowed
-    "refused_in_answer",  # a 4xx told within a 200
-    "loop",  # a gateway like this one found the request to come back to it
-    "other",  # the request's own fault
+    "refused_in_answer",  # a 4xx inside a 200
+    "loop",  # another gateway found that the request came back to it
+    "other",  # the request is wrong
 ]
 
 
 class Refusal(Struct, frozen=True):
-    """``retry_after``: seconds from now, 0 to ``LONGEST``; ``None`` where the provider named no time."""
+    """``retry_after``: seconds from now, 0 to ``LONGEST``; ``None`` if the provider gave no time."""
 
     kind: Meaning
     retry_after: float | None = None
 
 
-LONGEST: Final = 86_400.0  # one wrong header must not retire a deployment for years
+LONGEST: Final = 86_400.0  # a wrong header must not disable a deployment for years
 LIMIT: Final = 2000  # characters of one sentence
 SENTENCES: Final = 24
-TOGETHER: Final = 4000  # characters that are searched: reading an error must not hold the loop
+TOGETHER: Final = 4000  # characters that are searched, so that the loop is not blocked
 
 CONTEXT_LENGTH: Final = (
     # Codes and types
@@ -126,7 +127,7 @@ MODEL_MISSING: Final = (
     r"^function \S+ not found for account",  # NVIDIA, of a model without its function: tashfeenahmed/freellmapi#634
 )
 
-# With a 400, and only at the beginning of a sentence, since validation errors quote what a client sent.
+# With a 400, and only at the beginning of a sentence: validation errors quote the client's input.
 MODEL_MISSING_IN_400: Final = (
     r"model_(?:not_found|decommissioned)$",  # OpenAI's responses, Groq: crewAIInc/crewAI#1976
     r"model not exist$",  # DeepSeek: deepwn/addi#13
@@ -135,7 +136,7 @@ MODEL_MISSING_IN_400: Final = (
     r"\S+ is not a valid model id",  # OpenRouter
 )
 
-# A 404 about something that the request refers to, at the beginning of a sentence.
+# A 404 about an item that the request refers to, at the beginning of a sentence.
 ITEM_MISSING: Final = (
     r"(?:previous_response|response|conversation|item|file|prompt|container|vector_store)_not_found$",  # OpenAI's codes
     # OpenAI, "Item with id 'rs_...' not found. Items are not persisted when `store` is set to false.":
@@ -144,7 +145,7 @@ ITEM_MISSING: Final = (
     r"no (?:such )?(?:item|response|conversation|file|prompt|container|vector store)\b",  # "No file found with id"
 )
 
-# With a 403, and only at the beginning of a sentence: what a guardrail quotes of a prompt must not count.
+# With a 403, and only at the beginning of a sentence: guardrails quote the prompt.
 MODEL_FORBIDDEN: Final = (
     r"model_not_found$",  # OpenAI's code beside the next sentence: Aider-AI/aider#604
     r"model_permission_blocked_(?:project|org)",  # Groq, "The model `x` is blocked at the project level."
@@ -154,7 +155,7 @@ MODEL_FORBIDDEN: Final = (
     r"you are not allowed to sample from this model",  # OpenAI's fine-tuned models of others
 )
 
-# A 400 that is about the key, at the beginning of a sentence: OpenAI quotes wrong values within its sentences.
+# A 400 about the key, at the beginning of a sentence: OpenAI quotes wrong values within its sentences.
 WRONG_KEY: Final = (
     r"api_key_invalid$",  # Gemini, reason of its error details
     r"api key not valid",  # Gemini, "API key not valid. Please pass a valid API key."
@@ -162,7 +163,7 @@ WRONG_KEY: Final = (
     r"incorrect api key provided",  # xAI answers a wrong key with a 400
 )
 
-# A 401 that is about the path, since the key lacks a permission: other requests with it are served.
+# A 401 about the path: the key lacks a permission, but works for other requests.
 MISSING_SCOPE: Final = (
     r"missing_scope$",  # OpenAI's code
     r"you have insufficient permissions for this operation",  # OpenAI's restricted keys, "Missing scopes: ..."
@@ -216,8 +217,8 @@ _OUT_OF_QUOTA = _first(OUT_OF_QUOTA)
 _MISSING_IN_400 = _first(MODEL_MISSING_IN_400)
 _ITEM_MISSING = _first(ITEM_MISSING)
 
-# The members that hold a provider's own sentences; `raw` is another provider's whole error inside OpenRouter's.
-_TOLD = (
+# Members with the provider's own sentences. `raw` is the error of another provider inside OpenRouter's.
+_MESSAGE_MEMBERS = (
     *("error", "message", "type", "code", "status", "detail", "msg", "error_type", "innererror", "metadata", "raw"),
     *("details", "reason"),  # google.rpc.ErrorInfo
 )
@@ -225,12 +226,14 @@ _DEEPEST = 5
 _RETRY_SOON = (408, 425)
 _NOT_FOUND = (404, 410)
 _TOO_LONG = (400, 413, 422)
-_SAME_IN_ANSWER = (401, 402, 403, 413, 429)  # what mean the same as a status and within a 200
+_SAME_IN_ANSWER = (401, 402, 403, 413, 429)  # these mean the same as a status and inside a 200
 
 
 def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall: float) -> Refusal:
-    """The meaning of an answer with an error status. ``wall`` is the time of day in Unix seconds: Retry-After may be
-    a date. Header names in any case; a body of any kind."""
+    """The meaning of a response with an error status.
+
+    Header names in any case, any body. ``wall`` is the current Unix time, since Retry-After may be a date.
+    """
     kind = _meaning(status, _sentences(body))
     if kind in ("model_missing", "not_found") and status in _NOT_FOUND:
         error = provider_error.refused(body)
@@ -242,22 +245,22 @@ def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall:
 
 
 def of_error(error: ProviderError | None) -> Refusal:
-    """The meaning of an error that came with a 200; ``None`` is one without a word.
+    """The meaning of an error inside a 200; ``None`` is one without a message.
 
-    What no rule knows is the provider's trouble, unless it names a 4xx: then the request may be at fault.
+    An unknown error is a server error, unless it names a 4xx.
     """
     if error is None:
         return Refusal("server_error")
     sentences = [str(error.code or ""), error.type or "", error.message]
-    told = "\n".join(sentences)
-    status = error.status or (429 if _RATE.search(told) else 0)
+    text = "\n".join(sentences)
+    status = error.status or (429 if _RATE.search(text) else 0)
     if status in _SAME_IN_ANSWER:
         return Refusal(_meaning(status, sentences))
-    if _FILTER.search(told):
+    if _FILTER.search(text):
         return Refusal("content_filter")
-    if _CONTEXT.search(told):
+    if _CONTEXT.search(text):
         return Refusal("context_length")
-    if status in (0, 400, 404) and _MISSING.search(told) and not _names_something_else(error):
+    if status in (0, 400, 404) and _MISSING.search(text) and not _names_something_else(error):
         return Refusal("model_missing")
     if 400 <= status < 500 and status not in _RETRY_SOON:
         return Refusal("refused_in_answer")
@@ -265,16 +268,16 @@ def of_error(error: ProviderError | None) -> Refusal:
 
 
 def _meaning(status: int, sentences: list[str]) -> Meaning:
-    told = "\n".join(sentences)[:TOGETHER]
+    text = "\n".join(sentences)[:TOGETHER]
     if status == LoopDetected.status and LoopDetected.code in sentences:
         return "loop"
     if status >= 500 or status in _RETRY_SOON:
         return "server_error"
     if status in _READERS:
-        return _READERS[status](told, sentences)
-    if _FILTER.search(told):
+        return _READERS[status](text, sentences)
+    if _FILTER.search(text):
         return "content_filter"
-    if status in _TOO_LONG and _CONTEXT.search(told):
+    if status in _TOO_LONG and _CONTEXT.search(text):
         return "context_length"
     if status == 413:
         return "too_large"
@@ -285,29 +288,31 @@ def _meaning(status: int, sentences: list[str]) -> Meaning:
     return "other"
 
 
-def _unauthorized(told: str, sentences: list[str]) -> Meaning:
+def _unauthorized(text: str, sentences: list[str]) -> Meaning:
     return "forbidden" if any(map(_MISSING_SCOPE.match, sentences)) else "auth"
 
 
-def _payment_required(told: str, sentences: list[str]) -> Meaning:
-    return "other" if _FEWER_TOKENS.search(told) and not _AFFORDS_NOTHING.search(told) else "payment_required"
+def _payment_required(text: str, sentences: list[str]) -> Meaning:
+    return "other" if _FEWER_TOKENS.search(text) and not _AFFORDS_NOTHING.search(text) else "payment_required"
 
 
-def _forbidden(told: str, sentences: list[str]) -> Meaning:
-    if _FILTER.search(told):
+def _forbidden(text: str, sentences: list[str]) -> Meaning:
+    if _FILTER.search(text):
         return "content_filter"
     return "model_missing" if any(map(_MODEL_FORBIDDEN.match, sentences)) else "forbidden"
 
 
-def _not_found(told: str, sentences: list[str]) -> Meaning:
+def _not_found(text: str, sentences: list[str]) -> Meaning:
     if any(map(_ITEM_MISSING.match, sentences)):
         return "item_missing"
-    return "model_missing" if _MISSING.search(told) else "not_found"
+    return "model_missing" if _MISSING.search(text) else "not_found"
 
 
 def _names_something_else(error: ProviderError | None) -> bool:
-    """Whether an error that reads like a missing model names another field: OpenAI quotes the id that it did not find,
-    and a client may have called it "the model does not exist"."""
+    """Whether an error that looks like a missing model names another field.
+
+    OpenAI quotes the missing ID, and a client may choose "the model does not exist" as an ID.
+    """
     if error is None:
         return False
     code = error.code if isinstance(error.code, str) else ""
@@ -315,16 +320,16 @@ def _names_something_else(error: ProviderError | None) -> bool:
     return named or error.param not in (None, "", "model")
 
 
-def _too_many(told: str, sentences: list[str]) -> Meaning:
+def _too_many(text: str, sentences: list[str]) -> Meaning:
     if any(map(_OUT_OF_QUOTA.match, sentences)):
         return "out_of_quota"
-    return "too_large" if _exceeds(told) else "rate_limited"
+    return "too_large" if _exceeds(text) else "rate_limited"
 
 
-def _exceeds(told: str) -> bool:
-    """Whether the request alone is larger than the limit, so that no waiting helps."""
-    sizes = _SIZES.search(told)
-    return int(sizes[2]) > int(sizes[1]) if sizes else _LARGE.search(told) is not None
+def _exceeds(text: str) -> bool:
+    """Whether the request alone exceeds the limit, so that waiting does not help."""
+    sizes = _SIZES.search(text)
+    return int(sizes[2]) > int(sizes[1]) if sizes else _LARGE.search(text) is not None
 
 
 _READERS: Final = {
@@ -338,33 +343,33 @@ _READERS: Final = {
 
 
 def _sentences(body: bytes) -> list[str]:
-    """What the provider says in its own words; of a body that is no JSON, its beginning."""
+    """The provider's own sentences; for a body that is not JSON, its beginning."""
     try:
         found = document.decode(body)
     except ValueError:
         return [body[:LIMIT].decode("utf-8", "replace")]
-    return [text[:LIMIT] for text, _ in zip(_told(found, 0), range(SENTENCES), strict=False)]
+    return [text[:LIMIT] for text in islice(_strings(found, 0), SENTENCES)]
 
 
-def _told(found: Any, depth: int) -> Iterator[str]:
+def _strings(found: Any, depth: int) -> Iterator[str]:
     if isinstance(found, str):
         yield found
     elif depth == _DEEPEST:
         return
-    elif isinstance(found, list):  # Gemini wraps its errors so, FastAPI lists what is wrong
+    elif isinstance(found, list):  # Gemini wraps errors in a list, FastAPI lists mistakes
         for entry in found[:SENTENCES]:
-            yield from _told(entry, depth + 1)
+            yield from _strings(entry, depth + 1)
     elif isinstance(found, dict):
-        for name in _TOLD:
+        for name in _MESSAGE_MEMBERS:
             value = found.get(name)
             if name == "raw" and isinstance(value, str):
                 yield from _sentences(value.encode("utf-8", "replace"))
             elif value is not None:
-                yield from _told(value, depth + 1)
+                yield from _strings(value, depth + 1)
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]], wall: float) -> float | None:
-    """Retry-After (RFC 9110 section 10.2.3); where it is absent or unreadable, Azure's ``retry-after-ms``."""
+    """Retry-After (RFC 9110 section 10.2.3), else Azure's ``retry-after-ms``."""
     seconds = milliseconds = None
     for name, value in headers:
         match name.lower():
@@ -379,7 +384,7 @@ def _retry_after(headers: Iterable[tuple[bytes, bytes]], wall: float) -> float |
     return None if seconds is None else min(max(seconds, 0.0), LONGEST)
 
 
-_is_number = re.compile(rb"\d{1,12}(?:\.\d{1,9})?").fullmatch  # a fraction is not allowed, and sent all the same
+_is_number = re.compile(rb"\d{1,12}(?:\.\d{1,9})?").fullmatch  # the RFC has no fractions, but providers send them
 
 
 def _number(value: bytes) -> float | None:
@@ -388,7 +393,7 @@ def _number(value: bytes) -> float | None:
 
 
 def _until(value: bytes, wall: float) -> float | None:
-    """Seconds until an HTTP date, less than 0 for a past one."""
+    """Seconds until an HTTP date, negative if it is past."""
     try:
         return parsedate_to_datetime(value.decode("ascii")).timestamp() - wall
     except (ValueError, OverflowError):

@@ -1,6 +1,6 @@
-"""What is known of a provider while the process lives: the cooldowns of its keys, and what its answers taught us.
+"""The live state of a provider: cooldowns of its keys, and options that it refused.
 
-A ``Provider`` is compiled anew at each reload; this is not (``routing/live.py`` owns it).
+A ``Provider`` is compiled again at each reload; this state survives (``routing/live.py`` owns it).
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from proxy.providers.kinds import kind_of
 
 
 class Learnt:
-    """``asks_usage``: whether streams are asked for their usage. ``auto`` is switched off when the provider refuses the
-    option.
-    """
+    """``asks_usage``: whether usage is requested for streams. With ``auto``, a refusal switches it off."""
 
     __slots__ = ("asks_usage",)
 
@@ -27,7 +25,7 @@ class Learnt:
 
 
 class ProviderState(Struct, frozen=True):
-    """``about`` is what was learnt about: with another address or setting, nothing is known yet."""
+    """``about``: the addresses and the setting that ``learnt`` belongs to. With others, it starts anew."""
 
     keys: KeyRing
     learnt: Learnt
@@ -35,7 +33,7 @@ class ProviderState(Struct, frozen=True):
 
 
 def state_of(settings: Settings, before: ProviderState | None = None) -> ProviderState:
-    """The state of a provider with these ``settings``, which has had the state ``before``."""
+    """The state of a provider with these ``settings``; ``before`` is its state before a reload."""
     kind = kind_of(settings.kind_name)
     # A configured credential header replaces the keys.
     own = any(name.lower() in ("authorization", kind.credential_header) for name in settings.headers)
