@@ -130,10 +130,10 @@ class Site:
 
 
 def _without(query: str, names: frozenset[str]) -> str:
-    """``query`` without the parameters of these names, which are in lower case."""
-    if not names:
-        return query
-    return "&".join(parameter for parameter in re.split("[&;]", query) if _name(parameter) not in names)
+    """``query`` without the parameters of these names, which are in lower case. All other bytes are unchanged."""
+    parts = re.split("([&;])", f"&{query}")[1:]
+    separated = zip(parts[::2], parts[1::2], strict=True)
+    return "".join(mark + parameter for mark, parameter in separated if _name(parameter) not in names)[1:]
 
 
 def _name(parameter: str) -> str:

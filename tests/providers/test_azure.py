@@ -93,7 +93,7 @@ def test_a_configured_credential_header_replaces_the_key(name: str) -> None:
 def test_the_query_of_a_base_url_is_sent_with_each_request() -> None:
     base_url = "https://host.example/v1?region=eu"
     assert target(base_url, "models") == "/v1/models?region=eu"
-    assert target(base_url, "models", query="limit=1;after=x") == "/v1/models?region=eu&limit=1&after=x"
+    assert target(base_url, "models", query="limit=1;after=x") == "/v1/models?region=eu&limit=1;after=x"
     assert provider(base_url).sites[0].url("models") == "https://host.example/v1/models?region=eu"
 
 
@@ -101,6 +101,14 @@ def test_it_replaces_a_clients_parameter_of_the_same_name() -> None:
     assert target(f"{RESOURCE}?{VERSION}", "models", query="API-Version=2020-01-01&x=1") == (
         f"/openai/models?{VERSION}&x=1"
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [("a=1;2&b", "a=1;2&b"), ("=&;&", "=&;&"), ("?", "?"), ("api-version=1;a;b&c", "a;b&c"), ("a;api-version=1", "a")],
+)
+def test_all_other_bytes_of_a_query_are_unchanged(query: str, sent: str) -> None:
+    assert target("https://host.example/v1", "models", query=query) == f"/v1/models?{sent}"
 
 
 def test_however_its_name_is_percent_encoded() -> None:
