@@ -43,10 +43,6 @@ dispatch/dispatcher.py
 dispatch/uploads.py
 limits/script_connection.py
 observe/families.py
-providers/provider.py
-routing/deployment.py
-routing/listing.py
-routing/names.py
 """
 
 

@@ -1,27 +1,14 @@
-"""Azure's addresses and its header, and kinds of providers in general."""
+"""Azure's addresses and its header, and how a kind of provider is chosen."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.providers.kinds import kind_of
-from proxy.providers.provider import Provider
-from proxy.providers.state import state_of
+from tests.providers.compiled import provider, target
 
 RESOURCE = "https://res.openai.azure.com"
 VERSION = "api-version=2024-10-21"
-
-
-def provider(base_url: str, **more: Any) -> Provider:
-    settings = Settings(**{"base_url": base_url, "api_key": "secret-key"} | more)
-    return Provider("p", settings, state_of(settings), version="1", any_model=True)
-
-
-def target(base_url: str, path: str, model: str | None = "gpt-4o", query: str = "", **more: Any) -> str:
-    return provider(base_url, **more).sites[0].target(path, model, query)
 
 
 @pytest.mark.parametrize(
@@ -85,34 +72,6 @@ def test_the_key_is_sent_as_azure_wants_it() -> None:
 def test_a_configured_credential_header_replaces_the_key(name: str) -> None:
     [key] = provider(RESOURCE, headers={name: "own"}).keys._keys
     assert key.line == b""
-
-
-# -- a base URL with a query, of any kind ---------------------------------------------------------
-
-
-def test_the_query_of_a_base_url_is_sent_with_each_request() -> None:
-    base_url = "https://host.example/v1?region=eu"
-    assert target(base_url, "models") == "/v1/models?region=eu"
-    assert target(base_url, "models", query="limit=1;after=x") == "/v1/models?region=eu&limit=1;after=x"
-    assert provider(base_url).sites[0].url("models") == "https://host.example/v1/models?region=eu"
-
-
-def test_it_replaces_a_clients_parameter_of_the_same_name() -> None:
-    assert target(f"{RESOURCE}?{VERSION}", "models", query="API-Version=2020-01-01&x=1") == (
-        f"/openai/models?{VERSION}&x=1"
-    )
-
-
-@pytest.mark.parametrize(
-    ("query", "sent"),
-    [("a=1;2&b", "a=1;2&b"), ("=&;&", "=&;&"), ("?", "?"), ("api-version=1;a;b&c", "a;b&c"), ("a;api-version=1", "a")],
-)
-def test_all_other_bytes_of_a_query_are_unchanged(query: str, sent: str) -> None:
-    assert target("https://host.example/v1", "models", query=query) == f"/v1/models?{sent}"
-
-
-def test_however_its_name_is_percent_encoded() -> None:
-    assert target(f"{RESOURCE}?{VERSION}", "models", query="api%2Dversion=2020-01-01") == f"/openai/models?{VERSION}"
 
 
 def test_an_api_version_goes_to_azure_only() -> None:
