@@ -309,6 +309,22 @@ async def test_a_cancellation_by_the_request_ends_only_the_request(reason: BaseE
     assert (handler.ends, handler.settled) == ([end], 1)
 
 
+async def test_a_cancellation_from_outside_wins_over_one_by_the_request() -> None:
+    async def wait(request: FakeRequest) -> None:
+        await asyncio.Event().wait()
+
+    handler = Simple(act=wait)
+    fixture = Fixture(handler)
+    request = FakeRequest()
+    task = fixture.start(request)
+    await until(lambda: fixture.serving.running == 1, "the request to run")
+    request.interrupt(ClientGone())
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert (handler.ends, handler.settled) == (["cancelled"], 1)
+
+
 async def test_a_slow_client_is_flushed_by_the_handler() -> None:
     flushed: list[FakeRequest] = []
 

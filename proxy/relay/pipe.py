@@ -44,8 +44,9 @@ class Pipe:
         """Send the head, with these bytes of the body. Raises BrokenAnswer if a ping has promised an event stream."""
         if self._outlet.begun:
             raise BrokenAnswer("The provider's answer is no event stream.")
+        header_lines = self._owner.commit()  # raises where another attempt has won: the answer is not this one's to cut
         self.committed = True
-        self._outlet.begin(self._status, self._owner.commit(), chunk, length=self._length)
+        self._outlet.begin(self._status, header_lines, chunk, length=self._length)
 
 
 class ErrorPipe(Pipe):

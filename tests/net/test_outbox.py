@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,9 @@ class Wire(asyncio.Transport):
         if self.closed:
             raise RuntimeError("the handler is closed")
         self.calls.append(bytes(data))
+
+    def writelines(self, list_of_data: Any) -> None:
+        self.calls.append("lines")
 
     def write_eof(self) -> None:
         self.calls.append("eof")
@@ -88,6 +92,7 @@ async def test_a_large_write_does_not_wait_and_comes_after_those_that_did(calls:
         (BatchedTransport.close, "close"),
         (BatchedTransport.abort, "abort"),
         (BatchedTransport.write_eof, "eof"),
+        (lambda wire: wire.writelines([b"1", b"2"]), "lines"),
         (BatchedTransport.get_write_buffer_size, "size"),
     ],
 )

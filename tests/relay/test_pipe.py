@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dispatch.race import Lost
 from proxy.errors import BrokenAnswer
 from proxy.relay.pipe import ErrorPipe
 from tests.relay.body_owner import FAULT, Client
@@ -51,6 +52,19 @@ def test_an_answer_shorter_than_its_head_said_is_cut() -> None:
     client.pipe.feed(b"abc")
     client.pipe.end()
     assert client.closed
+
+
+def test_a_pipe_that_may_not_begin_cuts_nothing() -> None:
+    client = Client()
+    client.commit = raise_lost  # type: ignore[method-assign]
+    with pytest.raises(Lost):
+        client.pipe.feed(b"abc")
+    assert not client.pipe.committed
+    assert client.sent == b""
+
+
+def raise_lost() -> bytes:
+    raise Lost
 
 
 def test_only_an_event_stream_can_follow_a_ping() -> None:
