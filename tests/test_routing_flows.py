@@ -525,7 +525,7 @@ def keys_of(up: Upstream) -> list[str]:
     return [(request.header("authorization") or "").removeprefix("Bearer ") for request in up]
 
 
-async def test_keys_take_turns(up: Upstream) -> None:
+async def test_keys_rotate(up: Upstream) -> None:
     async with Gateway(keyed(up, "key-1", "key-2", "key-3")) as gw:
         for _ in range(6):
             await ask(gw)

@@ -19,7 +19,7 @@ OLD, NEW, FOREIGN = (hash_of(f"sk-{word}") for word in ("old", "new", "foreign")
 moments = st.one_of(st.none(), st.floats(0, 1e10))
 
 
-def test_a_secret_is_random_throughout_and_fits_a_header() -> None:
+def test_a_secret_is_random_and_a_valid_header_value() -> None:
     made = [new_key() for _ in range(100)]
     assert len({secret for secret, _ in made}) == len({secret[:8] for secret, _ in made}) == 100
     assert all(re.fullmatch(r"sk-[A-Za-z0-9_-]{43}", secret) for secret, _ in made)
@@ -31,20 +31,20 @@ def test_a_hash_is_the_sha_256_of_the_secret() -> None:
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=[])))
-def test_any_text_of_a_header_has_a_digest_or_is_none_that_a_header_could_hold(text: str) -> None:
+def test_any_header_text_has_a_digest_or_none(text: str) -> None:
     raw = text.encode("utf-8", "surrogatepass")
     assert digest_of(raw.decode("utf-8", "surrogateescape")) == hashlib.sha256(raw).digest()
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_a_hash_stands_for_its_digest(digest: bytes) -> None:
+def test_a_hash_encodes_its_digest(digest: bytes) -> None:
     assert digest_from(hash_from(digest)) == digest
 
 
 @pytest.mark.parametrize(
     "text", ["", "sha256:", "sha256:" + "0" * 62, "0" * 64, "md5:" + "0" * 64, "sha256:" + "g" * 64]
 )
-def test_an_invalid_hash_is_refused(text: str) -> None:
+def test_an_invalid_hash_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         digest_from(text)
 
@@ -56,12 +56,12 @@ def test_a_key_works_until_it_expires() -> None:
     assert ApiKey(id="1", name="n", hash=NEW).until(NEW) == math.inf
 
 
-def test_a_disabled_key_works_never() -> None:
+def test_a_disabled_key_never_works() -> None:
     key = ApiKey(id="1", name="n", hash=NEW, enabled=False, previous_hash=OLD, previous_until=100.0)
     assert key.until(NEW) == key.until(OLD) == 0.0
 
 
-def test_the_secret_before_the_last_rotation_works_for_a_set_time() -> None:
+def test_the_previous_secret_works_for_the_grace_period() -> None:
     key = ApiKey(id="1", name="n", hash=NEW, previous_hash=OLD, previous_until=100.0)
     assert key.hashes == (NEW, OLD)
     assert key.usable(99.9, OLD)
@@ -75,7 +75,7 @@ def test_a_rotation_does_not_outlive_the_key() -> None:
 
 
 @given(moments, moments, st.floats(0, 1e10), st.booleans())
-def test_a_foreign_secret_works_never(expires: float | None, previous: float | None, now: float, enabled: bool) -> None:
+def test_a_foreign_secret_never_works(expires: float | None, previous: float | None, now: float, enabled: bool) -> None:
     key = ApiKey(
         id="1", name="n", hash=NEW, enabled=enabled, expires_at=expires, previous_hash=OLD, previous_until=previous
     )
@@ -83,7 +83,7 @@ def test_a_foreign_secret_works_never(expires: float | None, previous: float | N
     assert not key.usable(now, "")
 
 
-def test_the_client_is_told_apart_by_the_keys_id_and_may_what_the_key_may() -> None:
+def test_the_client_has_the_id_and_permissions_of_the_key() -> None:
     limits = Limits(requests_per_minute=5)
     key = ApiKey(
         id="7", name="n", hash=NEW, models=("gpt-*",), providers=("a",), scopes=("passthrough",), limits=limits
@@ -93,13 +93,13 @@ def test_the_client_is_told_apart_by_the_keys_id_and_may_what_the_key_may() -> N
     assert client.access == Access(("gpt-*",), ("a",))
 
 
-def test_a_key_without_scope_and_lists_reaches_all_models_and_no_passthrough() -> None:
+def test_a_key_without_scopes_and_lists_allows_all_models_and_no_passthrough() -> None:
     client = ApiKey(id="7", name="n", hash=NEW).client()
     assert client.access is ALL
     assert not client.passthrough
 
 
-def test_configured_keys_are_found_by_name_over_reloads() -> None:
+def test_configured_keys_keep_their_identity_by_name_across_reloads() -> None:
     configured = ConfiguredKey(
         name="alice", hash=NEW, owner="team", expires="2030-01-01T00:00:00+00:00", models=["m"], providers=["p"], scopes=["passthrough"], limits=Limits(concurrent=1)
     )  # fmt: skip
@@ -109,7 +109,7 @@ def test_configured_keys_are_found_by_name_over_reloads() -> None:
     )  # fmt: skip
 
 
-def test_a_configured_key_without_expiry_never_expires_and_may_be_switched_off() -> None:
+def test_a_configured_key_without_expiry_never_expires_and_can_be_disabled() -> None:
     (key,) = of_configuration([ConfiguredKey(name="a", hash=NEW, enabled=False)])
     assert key.expires_at is None
     assert not key.enabled

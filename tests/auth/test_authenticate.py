@@ -56,7 +56,7 @@ async def test_without_a_name_the_address_is_the_client(headers: dict[str, str],
     assert (exchange.client, exchange.caller) == (remote, Client(f"address:{key}"))
 
 
-async def test_the_address_is_the_one_that_a_trusted_proxy_names_and_nobody_else() -> None:
+async def test_the_address_is_taken_from_trusted_proxies_only() -> None:
     headers = {"X-Forwarded-For": "198.51.100.7"}
     assert (await found(headers)).client == "192.0.2.1"
     exchange = await found(headers, trusted=("192.0.2.1",))

@@ -51,12 +51,12 @@ def test_a_known_key_identifies_the_client(cache: KeyCache) -> None:
 
 
 @pytest.mark.parametrize("secret", ["sk-b", "", "sk-", "sk-a ", "\udcff", "sk-ä", hash_of("sk-a")])
-def test_anything_else_is_not_known(cache: KeyCache, secret: str) -> None:
+def test_other_keys_are_unknown(cache: KeyCache, secret: str) -> None:
     cache.put(key("a"))
     assert cache.check(secret) is None
 
 
-def test_a_key_stops_at_the_moment_at_which_it_expires_and_is_still_known(cache: KeyCache, wall: Wall) -> None:
+def test_an_expired_key_is_rejected_and_stays_cached(cache: KeyCache, wall: Wall) -> None:
     cache.put(key("a", expires_at=1_010.0))
     wall.now = 1_009.9
     assert cache.check("sk-a")
@@ -65,13 +65,13 @@ def test_a_key_stops_at_the_moment_at_which_it_expires_and_is_still_known(cache:
     assert cache.get(digest("a")) is not None
 
 
-def test_a_disabled_key_is_known_and_refused(cache: KeyCache) -> None:
+def test_a_disabled_key_is_cached_and_rejected(cache: KeyCache) -> None:
     cache.put(key("a", enabled=False))
     assert cache.check("sk-a") is None
     assert cache.get(digest("a")) is not None
 
 
-def test_a_rotated_key_is_known_by_both_secrets_and_the_old_one_stops(cache: KeyCache, wall: Wall) -> None:
+def test_a_rotated_key_has_both_secrets_until_the_old_one_expires(cache: KeyCache, wall: Wall) -> None:
     cache.put(key("a"))
     cache.put(key("a", 2, hash=hash_of("sk-new"), previous_hash=hash_of("sk-a"), previous_until=1_010.0))
     assert cache.check("sk-new") is not None
@@ -81,21 +81,21 @@ def test_a_rotated_key_is_known_by_both_secrets_and_the_old_one_stops(cache: Key
     assert cache.check("sk-a") is None
 
 
-def test_the_secret_before_the_secret_before_is_forgotten(cache: KeyCache) -> None:
+def test_only_the_last_two_secrets_are_kept(cache: KeyCache) -> None:
     cache.put(key("a"))
     cache.put(key("a", 3, hash=hash_of("sk-c"), previous_hash=hash_of("sk-b"), previous_until=2_000.0))
     assert cache.get(digest("a")) is None
     assert cache.check("sk-a") is None
 
 
-def test_a_dropped_key_is_not_known_by_any_secret(cache: KeyCache) -> None:
+def test_a_dropped_key_is_unknown_under_every_secret(cache: KeyCache) -> None:
     cache.put(key("a", previous_hash=hash_of("sk-old"), previous_until=2_000.0))
     cache.drop("a")
     cache.drop("never there")
     assert (cache.check("sk-a"), cache.check("sk-old"), len(cache)) == (None, None, 0)
 
 
-def test_forgetting_one_secret_forgets_the_key(cache: KeyCache) -> None:
+def test_invalidating_one_secret_drops_the_key(cache: KeyCache) -> None:
     cache.put(key("a", previous_hash=hash_of("sk-old"), previous_until=2_000.0))
     cache.invalidate([digest("old"), digest("nobody's")])
     assert (cache.check("sk-a"), len(cache)) == (None, 0)
@@ -128,7 +128,7 @@ def test_an_overtaken_lookup_is_not_cached(cache: KeyCache) -> None:
     assert not cache.unknown(digest("b"))
 
 
-def test_a_key_that_was_forgotten_may_be_looked_up_again(cache: KeyCache) -> None:
+def test_an_invalidated_key_can_be_looked_up_again(cache: KeyCache) -> None:
     cache.put(key("a", 7))
     cache.invalidate([digest("a")])
     cache.put(key("a", 7))
@@ -147,7 +147,7 @@ def test_an_unknown_key_is_cached_for_a_while(cache: KeyCache, wall: Wall) -> No
     assert not cache.unknown(digest("x"))
 
 
-def test_a_key_that_appears_is_not_unknown_any_more(cache: KeyCache) -> None:
+def test_a_new_key_replaces_its_negative_entry(cache: KeyCache) -> None:
     cache.put_unknown(digest("a"))
     cache.put(key("a"))
     assert not cache.unknown(digest("a"))
@@ -156,7 +156,7 @@ def test_a_key_that_appears_is_not_unknown_any_more(cache: KeyCache) -> None:
     assert not cache.unknown(digest("b"))
 
 
-def test_a_flood_of_invented_keys_evicts_no_real_one(cache: KeyCache) -> None:
+def test_a_flood_of_unknown_keys_evicts_no_valid_one(cache: KeyCache) -> None:
     cache.put(key("a"))
     cache.configure([key("config:b", hash=hash_of("sk-b"))])
     for index in range(100):
@@ -175,7 +175,7 @@ def test_configured_keys_are_never_evicted_or_dropped(cache: KeyCache) -> None:
     assert cache.check("sk-a")
 
 
-def test_keys_that_left_the_configuration_stop_at_once(cache: KeyCache) -> None:
+def test_keys_removed_from_the_configuration_stop_at_once(cache: KeyCache) -> None:
     cache.configure([key("config:a", hash=hash_of("sk-a")), key("config:b", hash=hash_of("sk-b"))])
     cache.configure([key("config:b", hash=hash_of("sk-b2"))])
     assert [cache.check(secret) is not None for secret in ("sk-a", "sk-b", "sk-b2")] == [False, False, True]
@@ -195,7 +195,7 @@ def test_configured_keys_take_precedence(cache: KeyCache) -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(["put", "drop", "forget", "configure"]), st.integers(0, 5), st.integers(0, 5)))
 )
-def test_after_any_changes_a_secret_works_only_if_the_last_word_on_its_key_says_so(
+def test_a_secret_works_only_if_the_latest_record_of_its_key_allows_it(
     steps: list[tuple[str, int, int]],
 ) -> None:
     cache = KeyCache(Wall(), most=4)
@@ -224,7 +224,7 @@ def test_after_any_changes_a_secret_works_only_if_the_last_word_on_its_key_says_
         assert len(cache) <= 5
 
 
-def test_a_value_is_there_until_its_moment_and_the_oldest_makes_room() -> None:
+def test_values_expire_and_the_oldest_is_evicted() -> None:
     found: ExpiringCache[str, int] = ExpiringCache(2)
     found.put("a", 1, until=10.0)
     found.put("b", 2, until=20.0)

@@ -60,7 +60,7 @@ def test_a_new_key_is_shown_once_and_its_entry_holds_its_hash() -> None:
     assert (entry.name, entry.hash) == ("alice", hash_of(secret))
 
 
-def test_every_option_has_its_line() -> None:
+def test_every_option_is_printed() -> None:
     _, entry = made("--name", "no", "--owner", "team ${X}: #1", "--expires", "2030-01-01", "--model", "gpt-*", "--model", "*", "--provider", "openai", "--passthrough")  # fmt: skip
     assert (entry.name, entry.owner, entry.models, entry.providers) == (
         "no",
@@ -73,7 +73,7 @@ def test_every_option_has_its_line() -> None:
     assert key.expires_at == 1893456000.0
 
 
-def test_a_key_without_options_may_everything_but_passthrough_and_has_a_name_of_its_own() -> None:
+def test_a_key_without_options_allows_all_but_passthrough_and_has_a_unique_name() -> None:
     (_, first), (_, second) = made(), made()
     assert first.name != second.name
     assert (first.owner, first.expires, first.models, first.providers, first.scopes) == ("", "", [], [], [])
@@ -85,7 +85,7 @@ names = st.text(
 
 
 @given(names, st.lists(names, max_size=3))
-def test_whatever_is_in_a_name_the_configuration_reads_it_as_it_was(name: str, models: list[str]) -> None:
+def test_any_name_survives_the_configuration_round_trip(name: str, models: list[str]) -> None:
     _, entry = made(f"--name={name}", *(f"--model={model}" for model in models))
     assert (entry.name, entry.models) == (name, models)
 
@@ -94,7 +94,9 @@ def test_whatever_is_in_a_name_the_configuration_reads_it_as_it_was(name: str, m
     "words",
     [["--name", ""], ["--name", " a"], ["--name", "a\nb"], ["--name", "a" * 201], ["--expires", "soon"], ["--expires", "2030-01-01T00:00"], ["--model", ""]],
 )  # fmt: skip
-def test_what_the_configuration_would_refuse_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_that_the_configuration_rejects_are_rejected(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         parsed("new", *words)
     assert caught.value.code == 2
@@ -116,9 +118,7 @@ def test_a_terminal_prompts_without_echo(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "\n", "too-short", "sk-with a space inside it", "sk-ünïcode-is-no-header-text"])
-def test_what_could_be_no_key_or_be_guessed_is_refused_unrepeated(
-    text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_or_weak_keys_are_rejected_without_quoting_them(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = io.StringIO()
     assert command.hash_(parsed("hash"), io.StringIO(text), out) == 1
     complaint = capsys.readouterr().err
@@ -127,7 +127,7 @@ def test_what_could_be_no_key_or_be_guessed_is_refused_unrepeated(
     assert not text.strip() or text.strip() not in complaint
 
 
-def test_the_command_writes_to_the_processs_own_streams(
+def test_the_command_writes_to_stdout_and_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("sk-from-a-pipe-long-enough\n"))

@@ -68,7 +68,7 @@ async def test_keys_in_the_database_are_opened_once(opened: Opener) -> None:
     assert credentials.keys() is credentials.keys()
 
 
-async def test_a_database_that_does_not_answer_does_not_prevent_the_start(opened: Opener, unused_tcp_port: int) -> None:
+async def test_an_unavailable_database_does_not_prevent_the_start(opened: Opener, unused_tcp_port: int) -> None:
     url = f"postgresql://me:secret@127.0.0.1:{unused_tcp_port}/keys"
     credentials = opened(Config(auth=KEYS, database=Database(url=url)))
     await credentials.start()
@@ -80,7 +80,7 @@ async def test_a_database_that_does_not_answer_does_not_prevent_the_start(opened
         await credentials._find(digest_of("sk-unknown"))
 
 
-async def test_a_key_that_is_looked_up_is_cached_and_so_is_one_that_does_not_exist(opened: Opener) -> None:
+async def test_lookups_are_cached_including_unknown_keys(opened: Opener) -> None:
     credentials = opened(Config(auth=KEYS))
     secret, hash_ = new_key()
     assert await credentials._find(digest_of(secret)) is None
@@ -121,7 +121,7 @@ async def test_a_verifier_survives_a_reload_that_does_not_change_its_settings(op
     assert credentials.authenticator.verifier not in (None, verifier)
 
 
-async def test_a_key_that_cannot_be_read_leaves_everything_as_it_was(opened: Opener) -> None:
+async def test_an_unreadable_key_file_changes_nothing(opened: Opener) -> None:
     credentials = opened(Config(auth=TOKENS))
     verifier = credentials.authenticator.verifier
     with pytest.raises(ConfigError):

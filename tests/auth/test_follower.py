@@ -59,7 +59,7 @@ async def there(url: str) -> AsyncIterator[DatabaseKeys]:
     await keys.close()
 
 
-async def test_a_key_deleted_elsewhere_stops_within_a_step(here: Replica, there: DatabaseKeys) -> None:
+async def test_a_key_deleted_elsewhere_stops_within_one_poll(here: Replica, there: DatabaseKeys) -> None:
     secret, hash_ = new_key()
     key = await there.create(hash=hash_, name="one")
     assert await here.admits(secret, hash_)
@@ -71,9 +71,7 @@ async def test_a_key_deleted_elsewhere_stops_within_a_step(here: Replica, there:
     assert not await here.admits(secret, hash_)
 
 
-async def test_a_key_disabled_elsewhere_stops_within_a_step_and_is_back_after_another(
-    here: Replica, there: DatabaseKeys
-) -> None:
+async def test_a_key_disabled_and_enabled_elsewhere_follows_within_one_poll(here: Replica, there: DatabaseKeys) -> None:
     secret, hash_ = new_key()
     key = await there.create(hash=hash_, name="one")
     assert await here.admits(secret, hash_)
@@ -85,7 +83,7 @@ async def test_a_key_disabled_elsewhere_stops_within_a_step_and_is_back_after_an
     assert here.cache.check(secret) is not None
 
 
-async def test_changed_limits_are_in_force_without_a_query_of_the_request(here: Replica, there: DatabaseKeys) -> None:
+async def test_changed_limits_apply_without_a_query_per_request(here: Replica, there: DatabaseKeys) -> None:
     secret, hash_ = new_key()
     key = await there.create(hash=hash_, name="one")
     assert await here.admits(secret, hash_)
@@ -96,9 +94,7 @@ async def test_changed_limits_are_in_force_without_a_query_of_the_request(here: 
     assert client.limits == Limits(concurrent=1)
 
 
-async def test_a_key_that_was_unknown_here_works_as_soon_as_it_is_made_elsewhere(
-    here: Replica, there: DatabaseKeys
-) -> None:
+async def test_an_unknown_key_works_once_created_elsewhere(here: Replica, there: DatabaseKeys) -> None:
     secret, hash_ = new_key()
     await here.follower.step()
     assert not await here.admits(secret, hash_)
@@ -109,7 +105,7 @@ async def test_a_key_that_was_unknown_here_works_as_soon_as_it_is_made_elsewhere
     assert here.cache.check(secret) is not None
 
 
-async def test_a_secret_that_two_rotations_ended_stops_although_only_the_last_was_seen(
+async def test_a_secret_ended_by_two_rotations_stops_if_only_the_last_is_seen(
     here: Replica, there: DatabaseKeys
 ) -> None:
     secret, hash_ = new_key()
@@ -125,7 +121,7 @@ async def test_a_secret_that_two_rotations_ended_stops_although_only_the_last_wa
     assert here.cache.check(third) is not None
 
 
-async def test_an_answer_from_before_a_change_does_not_outlive_it(here: Replica, there: DatabaseKeys) -> None:
+async def test_a_stale_lookup_does_not_outlive_a_change(here: Replica, there: DatabaseKeys) -> None:
     secret, hash_ = new_key()
     key = await there.create(hash=hash_, name="one")
     found = await here.keys.find(hash_)
@@ -136,7 +132,7 @@ async def test_an_answer_from_before_a_change_does_not_outlive_it(here: Replica,
     assert here.cache.check(secret) is None
 
 
-async def test_the_follower_goes_on_by_itself(here: Replica, there: DatabaseKeys) -> None:
+async def test_the_follower_polls_in_the_background(here: Replica, there: DatabaseKeys) -> None:
     secret, hash_ = new_key()
     key = await there.create(hash=hash_, name="one")
     assert await here.admits(secret, hash_)

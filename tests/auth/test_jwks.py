@@ -53,7 +53,7 @@ async def keys(server: KeyServer) -> AsyncIterator[Keys]:
     await made.jwks.close()
 
 
-async def test_the_first_use_waits_for_the_set_and_the_next_ones_do_not(server: KeyServer, keys: Keys) -> None:
+async def test_only_the_first_use_waits_for_the_key_set(server: KeyServer, keys: Keys) -> None:
     assert server.asked == 0
     assert await keys.jwks.find("one", ES) == private(ES).public_key()
     server.gate.clear()
@@ -61,7 +61,7 @@ async def test_the_first_use_waits_for_the_set_and_the_next_ones_do_not(server: 
     assert server.asked == 1
 
 
-async def test_many_first_uses_are_one_fetch(server: KeyServer, keys: Keys) -> None:
+async def test_concurrent_first_uses_share_one_fetch(server: KeyServer, keys: Keys) -> None:
     server.gate.clear()
     asking = [asyncio.create_task(keys.has("one")) for _ in range(50)]
     await until(lambda: server.asked, "the fetch")
@@ -78,14 +78,14 @@ async def test_a_key_is_found_by_its_id_and_its_algorithm(server: KeyServer, key
     assert not await keys.has("two", ES)
 
 
-async def test_a_token_without_a_key_id_needs_a_key_that_is_the_only_one(server: KeyServer, keys: Keys) -> None:
+async def test_a_token_without_a_key_id_needs_a_single_matching_key(server: KeyServer, keys: Keys) -> None:
     server.show(jwk(private(ES)), jwk(private(RS), kid="a"), jwk(private(RS, 1), kid="b"))
     assert await keys.has(None, ES)
     assert not await keys.has(None, RS)
     assert not await keys.has("", ES)
 
 
-async def test_a_rotated_key_is_found_by_the_request_that_brings_it(server: KeyServer, keys: Keys) -> None:
+async def test_a_rotated_key_is_fetched_by_the_first_request_with_it(server: KeyServer, keys: Keys) -> None:
     assert await keys.has("one")
     server.show(jwk(private(ES), kid="one"), jwk(private(ES, 1), kid="two"))
     keys.clock.advance(10.0)
@@ -187,14 +187,14 @@ async def test_closing_cancels_the_fetch_and_releases_waiters(server: KeyServer,
     ("status", "why"),
     [(301, "answers with status 301"), (404, "answers with status 404"), (500, "answers with status 500")],
 )
-async def test_redirects_are_not_followed_and_errors_are_no_sets(server: KeyServer, status: int, why: str) -> None:
+async def test_redirects_and_errors_are_not_key_sets(server: KeyServer, status: int, why: str) -> None:
     server.status, server.headers = status, {"Location": "/elsewhere"}
     with pytest.raises(FetchFailed, match=why):
         await fetch(server.url, {})
     assert server.asked == 1
 
 
-async def test_a_document_that_is_too_large_is_refused(server: KeyServer) -> None:
+async def test_an_oversized_document_is_rejected(server: KeyServer) -> None:
     server.document = b" " * (jwks.MAX_BYTES + 1)
     with pytest.raises(FetchFailed, match="is larger than 256 KB"):
         await fetch(server.url, {})

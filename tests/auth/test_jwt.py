@@ -62,19 +62,19 @@ def refusal(token: str, made: Verifier | None = None) -> str:
 
 
 @pytest.mark.parametrize("kind", ["RS256", "ES256", "EdDSA"])
-def test_a_token_is_good_by_a_public_key(kind: str, tmp_path: Path) -> None:
+def test_a_token_is_verified_by_a_public_key(kind: str, tmp_path: Path) -> None:
     token = signed(GOOD, private(kind), kind)
     assert client_of(token, by_key(kind, tmp_path)).name == "alice"
     assert "InvalidSignature" in refusal(signed(GOOD, private(kind, 1), kind), by_key(kind, tmp_path))
 
 
-def test_a_token_is_good_by_a_secret() -> None:
+def test_a_token_is_verified_by_a_secret() -> None:
     assert client_of(signed(GOOD)).id == "jwt:|alice"
     assert client_of(signed(GOOD, kid="ignored where there is one key")).id == "jwt:|alice"
     assert "InvalidSignature" in refusal(signed(GOOD, SECRET + "x"))
 
 
-def test_a_token_that_was_seen_is_known_for_a_minute_and_not_beyond_its_end() -> None:
+def test_a_verified_token_is_cached_for_a_minute_but_not_past_exp() -> None:
     wall = Wall()
     made = verifier(wall=wall)
     long, short = signed(GOOD), signed({**GOOD, "exp": NOW + 10})
@@ -89,7 +89,7 @@ def test_a_token_that_was_seen_is_known_for_a_minute_and_not_beyond_its_end() ->
     assert "expired" in refusal(short, made)
 
 
-def test_tokens_that_are_known_are_bounded() -> None:
+def test_the_cache_of_tokens_is_bounded() -> None:
     made = verifier()
 
     async def flood() -> None:
@@ -104,7 +104,7 @@ def test_tokens_that_are_known_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", ""])
-def test_an_unsigned_token_is_refused(algorithm: str, tmp_path: Path) -> None:
+def test_an_unsigned_token_is_rejected(algorithm: str, tmp_path: Path) -> None:
     header = {"alg": algorithm, "typ": "JWT"}
     for made in (verifier(), by_key("RS256", tmp_path)):
         assert refusal(f"{part(header)}.{part(GOOD)}.", made) == "the credential is not a token with three parts"
@@ -113,7 +113,7 @@ def test_an_unsigned_token_is_refused(algorithm: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["RS256", "ES256", "EdDSA"])
-def test_a_public_key_is_no_secret(kind: str, tmp_path: Path) -> None:
+def test_a_public_key_is_not_accepted_as_a_secret(kind: str, tmp_path: Path) -> None:
     public = pem(private(kind))
     for secret in (public, public.strip(), json.dumps(jwk(private(kind))).encode()):
         token = by_hand({"alg": "HS256", "typ": "JWT"}, GOOD, secret)
@@ -121,12 +121,12 @@ def test_a_public_key_is_no_secret(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [pem(private("ES256")).decode(), json.dumps(jwk(private("ES256")))])
-def test_a_public_key_that_was_configured_as_a_secret_stops_the_start(text: str) -> None:
+def test_a_public_key_configured_as_a_secret_prevents_the_start(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^auth\.jwt\.secret: is a public key"):
         verifier(Jwt(secret=text))
 
 
-def test_no_algorithm_but_the_keys_own_is_accepted(tmp_path: Path) -> None:
+def test_only_the_algorithm_of_the_key_is_accepted(tmp_path: Path) -> None:
     made = by_key("RS256", tmp_path)
     for algorithm in ("RS384", "RS512", "PS256"):
         assert refusal(signed(GOOD, private("RS256"), algorithm), made) == "the token's alg is not accepted"
@@ -138,17 +138,17 @@ def test_no_algorithm_but_the_keys_own_is_accepted(tmp_path: Path) -> None:
     "header",
     [{}, {"alg": None}, {"alg": ["HS256"]}, {"alg": "hs256"}, {"alg": "HS256 "}, {"alg": "HS256", "kid": 1}, {"alg": "HS256", "kid": ["a"]}, [], "HS256", None, 1, b"", b"\xff", b"[" * 4000, b'{"alg":"HS256"'],
 )  # fmt: skip
-def test_a_header_that_is_none_is_refused(header: object) -> None:
+def test_a_malformed_header_is_rejected(header: object) -> None:
     assert refusal(by_hand(header, GOOD))
 
 
-def test_of_an_alg_that_is_there_twice_none_gets_past_the_key() -> None:
+def test_a_duplicate_alg_does_not_bypass_the_key() -> None:
     for header in (b'{"alg":"none","alg":"HS256"}', b'{"alg":"HS256","alg":"none"}'):
         token = f"{part(header)}.{part(GOOD)}.AAAA"
         assert refusal(token)
 
 
-def test_extensions_that_must_be_understood_are_not() -> None:
+def test_critical_extensions_are_rejected() -> None:
     for extension in ({"crit": ["x"], "x": 1}, {"crit": []}, {"crit": "b64"}, {"crit": ["exp"], "exp": 1}):
         assert refusal(by_hand({"alg": "HS256", **extension}, GOOD))
     # The one that PyJWT knows, in the form in which it would let it pass.
@@ -159,14 +159,14 @@ def test_extensions_that_must_be_understood_are_not() -> None:
     assert refusal(by_hand({"alg": "HS256", "b64": False}, GOOD))
 
 
-def test_keys_that_the_token_brings_along_are_not_looked_at(tmp_path: Path) -> None:
+def test_keys_embedded_in_the_token_are_ignored(tmp_path: Path) -> None:
     mine = jwk(private("ES256", 1))
     header = {"jwk": mine, "jku": "http://127.0.0.1:9/keys", "x5u": "http://127.0.0.1:9/x", "x5c": ["AAAA"]}
     token = signed(GOOD, private("ES256", 1), "ES256", **header)
     assert "InvalidSignature" in refusal(token, by_key("ES256", tmp_path))
 
 
-def test_a_token_that_is_too_long_is_refused_unread() -> None:
+def test_an_oversized_token_is_rejected_without_parsing() -> None:
     token = signed({**GOOD, "padding": "x" * MAX_CHARACTERS})
     assert refusal(token) == f"the token is longer than {MAX_CHARACTERS} characters"
     fits = signed({**GOOD, "padding": "x" * 5000})
@@ -178,12 +178,12 @@ def test_a_token_that_is_too_long_is_refused_unread() -> None:
     "token",
     ["", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c.d.e", "sk-abc", " a.b.c", "a.b.c\n", "a.b.é", "a.b.\udcff", "a.b.c=", "a..c", "a b.c.d", "a+.b.c", "a/.b.c"],
 )  # fmt: skip
-def test_an_invalid_token_is_refused(token: str) -> None:
+def test_an_invalid_token_is_rejected(token: str) -> None:
     assert refusal(token)
 
 
 @pytest.mark.parametrize("claims", [[], "text", 1, None, b"", b"{", b"\xff", b"[" * 4000, b'{"a":' * 1000])
-def test_a_payload_that_is_no_object_is_refused(claims: object) -> None:
+def test_a_payload_that_is_not_an_object_is_rejected(claims: object) -> None:
     assert refusal(by_hand({"alg": "HS256"}, claims))
 
 
@@ -198,25 +198,25 @@ def test_a_payload_that_is_no_object_is_refused(claims: object) -> None:
         ({"limits": {"requestsPerMinute": "many"}}, "limits"),
     ],
 )
-def test_a_token_that_is_signed_and_not_for_us_or_not_for_now_is_refused(claims: dict[str, Any], why: str) -> None:
+def test_a_signed_token_with_invalid_claims_is_rejected(claims: dict[str, Any], why: str) -> None:
     made = verifier(Jwt(secret=SECRET, issuer="https://id.example.org", audience=["sluice"], leeway_secs=0.0))
     good = {**GOOD, "iss": "https://id.example.org", "aud": ["sluice"]}
     assert client_of(signed(good), made).id == "jwt:alice"
     assert why in refusal(signed({**good, **claims}), made)
 
 
-def test_an_end_is_wanted() -> None:
+def test_exp_is_required() -> None:
     assert refusal(signed({"sub": "alice"})) == "the token has no exp"
 
 
-def test_clocks_may_differ_by_the_leeway() -> None:
+def test_clock_skew_within_the_leeway_is_accepted() -> None:
     made = verifier(Jwt(secret=SECRET, leeway_secs=30.0))
     assert client_of(signed({**GOOD, "exp": NOW - 29, "nbf": NOW + 29}), made)
     assert "expired" in refusal(signed({**GOOD, "exp": NOW - 30}), made)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
-def test_no_character_of_a_token_can_be_changed(position: int, by: int) -> None:
+def test_changing_any_character_invalidates_a_token(position: int, by: int) -> None:
     token = signed(GOOD)
     place = position % len(token)
     changed = token[:place] + chr((ord(token[place]) + by) % 256) + token[place + 1 :]
@@ -224,12 +224,12 @@ def test_no_character_of_a_token_can_be_changed(position: int, by: int) -> None:
 
 
 @given(st.text(st.sampled_from("abcXYZ019-_=. \u00e9"), max_size=60))
-def test_no_text_breaks_the_verifier(text: str) -> None:
+def test_arbitrary_text_does_not_crash_the_verifier(text: str) -> None:
     assert refusal(text)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60))
-def test_no_bytes_in_three_parts_break_the_verifier(header: bytes, claims: bytes, signature: bytes) -> None:
+def test_three_arbitrary_parts_do_not_crash_the_verifier(header: bytes, claims: bytes, signature: bytes) -> None:
     assert refusal(f"{part(header)}.{part(claims)}.{part(signature)}")
 
 
@@ -248,7 +248,7 @@ async def refused(token: str, made: Verifier) -> str:
     return caught.value.detail
 
 
-async def test_tokens_are_good_by_the_keys_of_a_set() -> None:
+async def test_tokens_are_verified_by_the_keys_of_a_set() -> None:
     async with KeyServer() as server:
         server.show(*(jwk(private(kind), kid=kind, use="sig") for kind in ("RS256", "ES256", "EdDSA")))
         made = by_url(server)
@@ -259,14 +259,14 @@ async def test_tokens_are_good_by_the_keys_of_a_set() -> None:
         assert server.asked == 1
 
 
-async def test_an_unknown_key_id_is_refused() -> None:
+async def test_an_unknown_key_id_is_rejected() -> None:
     async with KeyServer() as server:
         server.show(jwk(private("ES256"), kid="one"))
         token = signed(GOOD, private("ES256"), "ES256", kid="two")
         assert await refused(token, by_url(server)) == "the token's kid is not known"
 
 
-async def test_no_key_of_a_set_is_a_secret() -> None:
+async def test_symmetric_keys_of_a_set_are_ignored() -> None:
     async with KeyServer() as server:
         server.show({"kty": "oct", "k": part(SECRET.encode()), "kid": "s"}, jwk(private("RS256"), kid="r"))
         made = by_url(server)
@@ -275,7 +275,7 @@ async def test_no_key_of_a_set_is_a_secret() -> None:
         assert server.asked == 0
 
 
-async def test_a_key_verifies_no_algorithm_but_its_own() -> None:
+async def test_a_key_verifies_only_its_own_algorithm() -> None:
     async with KeyServer() as server:
         server.show(jwk(private("ES256"), kid="one"), jwk(weak_rsa(), kid="weak"))
         made = by_url(server)
@@ -306,12 +306,12 @@ async def test_without_any_set_the_status_is_503() -> None:
 # -- configurations that cannot work ------------------------------------------------------------------------------
 
 
-def test_a_short_secret_stops_the_start() -> None:
+def test_a_short_secret_prevents_the_start() -> None:
     with pytest.raises(ConfigError, match=r"^auth\.jwt\.secret: must have at least 32 bytes"):
         verifier(Jwt(secret="x" * 31))
 
 
-def test_algorithms_that_do_not_fit_the_key_stop_the_start(tmp_path: Path) -> None:
+def test_algorithms_that_do_not_match_the_key_prevent_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^auth\.jwt\.algorithms: the configured key verifies HS256 only"):
         verifier(Jwt(secret=SECRET, algorithms=["RS256"]))
     with pytest.raises(ConfigError, match="verifies ES256 only"):

@@ -20,12 +20,12 @@ ES, RS = "ES256", "RS256"
     "document",
     [b"", b"null", b"[]", b"{}", b'{"keys": {}}', b'{"keys": []}', b'{"keys": [1, null, {}]}', b"\xff", b"[" * 200_000],
 )
-def test_what_holds_no_key_is_no_set(document: bytes) -> None:
+def test_a_document_without_keys_is_not_a_key_set(document: bytes) -> None:
     with pytest.raises(FetchFailed, match="holds no key"):
         parse(document)
 
 
-def test_a_set_with_too_many_keys_is_left() -> None:
+def test_a_set_with_too_many_keys_is_rejected() -> None:
     with pytest.raises(FetchFailed, match="more than 100 keys"):
         parse(json.dumps({"keys": [{}] * 101}).encode())
 
@@ -49,7 +49,7 @@ UNFIT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("entry", UNFIT.values(), ids=UNFIT.keys())
-def test_keys_that_are_not_for_signatures_are_passed_over(entry: dict[str, Any]) -> None:
+def test_keys_that_are_not_for_signatures_are_skipped(entry: dict[str, Any]) -> None:
     with pytest.raises(FetchFailed, match="holds no key that could verify tokens"):
         parse(json.dumps({"keys": [{"kid": "x", **entry}]}).encode())
     found = parse(json.dumps({"keys": [entry, "noise", jwk(private(ES, 1), kid="good")]}).encode())
@@ -70,13 +70,13 @@ entries = st.dictionaries(
 
 
 @given(st.lists(st.one_of(scalars, entries), max_size=5))
-def test_no_document_breaks_the_parser(listed: list[Any]) -> None:
+def test_arbitrary_documents_do_not_crash_the_parser(listed: list[Any]) -> None:
     good = jwk(private(ES), kid="good")
     found = parse(json.dumps({"keys": [*listed, good]}).encode())
     assert found.find("good", ES) is not None
 
 
 @given(st.binary())
-def test_no_bytes_break_the_parser(document: bytes) -> None:
+def test_arbitrary_bytes_do_not_crash_the_parser(document: bytes) -> None:
     with pytest.raises(FetchFailed):
         parse(document)

@@ -89,7 +89,7 @@ async def test_a_new_key_is_found_by_its_hash_and_by_its_id(keys: OwnStore) -> N
     assert await keys.list() == [key]
 
 
-async def test_what_is_not_chosen_allows_everything(keys: OwnStore) -> None:
+async def test_omitted_restrictions_allow_everything(keys: OwnStore) -> None:
     key = await made(keys)
     plain = (key.owner, key.enabled, key.expires_at, key.models, key.providers, key.scopes, key.limits)
     assert plain == ("", True, None, (), (), (), None)
@@ -101,7 +101,7 @@ async def test_ids_are_random_and_unique(keys: OwnStore) -> None:
     assert {len(id_) for id_ in ids} == {24}
 
 
-async def test_a_change_concerns_what_it_names_and_is_counted(keys: OwnStore) -> None:
+async def test_an_update_changes_the_named_fields_and_increments_the_revision(keys: OwnStore) -> None:
     key = await keys.create(hash=new_key()[1], **WISH)
     changed = await keys.update(key.id, limits=None, models=("other",), expires_at=None)
     assert changed is not None
@@ -113,7 +113,7 @@ async def test_a_change_concerns_what_it_names_and_is_counted(keys: OwnStore) ->
     assert (again.enabled, again.revision, again.models) == (True, 3, ("other",))
 
 
-async def test_a_deleted_key_is_not_there_any_more(keys: OwnStore) -> None:
+async def test_a_deleted_key_is_gone(keys: OwnStore) -> None:
     key, other = await made(keys), await made(keys, "other")
     deleted = await keys.delete(key.id)
     assert deleted is not None
@@ -127,7 +127,7 @@ async def test_a_deleted_key_is_not_there_any_more(keys: OwnStore) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "-", "key_0", "no such key", "zero \x00 byte", "half \ud800 pair", "x" * 100_000])
-async def test_an_unknown_id_is_no_key_and_no_error(keys: OwnStore, id_: str) -> None:
+async def test_an_unknown_id_returns_none(keys: OwnStore, id_: str) -> None:
     await made(keys)
     assert await keys.get(id_) is None
     assert await keys.update(id_, enabled=True) is None
@@ -137,7 +137,7 @@ async def test_an_unknown_id_is_no_key_and_no_error(keys: OwnStore, id_: str) ->
     assert keys.state.up
 
 
-async def test_a_rotated_key_is_found_by_both_hashes_until_the_old_one_ends(keys: OwnStore) -> None:
+async def test_a_rotated_key_is_found_by_both_hashes_until_the_old_one_expires(keys: OwnStore) -> None:
     key, hash_ = await made(keys), new_key()[1]
     rotated = await keys.rotate(key.id, hash_, 60.0)
     assert rotated is not None
@@ -167,7 +167,7 @@ async def test_a_second_rotation_ends_the_first_secret_at_once(keys: OwnStore) -
     assert await keys.find(key.hash) is None
 
 
-async def test_a_thousand_keys_come_in_pages_each_once_and_the_oldest_first(keys: OwnStore, url: str) -> None:
+async def test_a_thousand_keys_are_paged_oldest_first_without_repeats(keys: OwnStore, url: str) -> None:
     wanted = await imported(keys, url, 999, created_at="created_at + i / 10")  # integers: ten at a time are equal
     found: list[ApiKey] = []
     after = ""
@@ -180,7 +180,7 @@ async def test_a_thousand_keys_come_in_pages_each_once_and_the_oldest_first(keys
     assert [key.created_at for key in found] == sorted(key.created_at for key in found)
 
 
-async def test_a_page_goes_on_behind_a_key_that_was_deleted_meanwhile(keys: OwnStore) -> None:
+async def test_paging_continues_after_a_key_deleted_in_the_meantime(keys: OwnStore) -> None:
     for number in range(6):
         await made(keys, str(number))
     first = await keys.list(limit=3)
@@ -200,7 +200,7 @@ async def test_concurrent_lookups_of_a_key_make_one_query(url: str) -> None:
     await table.engine.close()
 
 
-async def test_a_thousand_invented_keys_cost_a_few_queries(url: str) -> None:
+async def test_a_thousand_unknown_keys_cost_a_few_queries(url: str) -> None:
     table = CountedTable(Engine(address(url), DatabaseHealth()))
     keys = DatabaseKeys(table)
     key = await made(keys)
@@ -214,7 +214,7 @@ async def test_a_thousand_invented_keys_cost_a_few_queries(url: str) -> None:
 # changes
 
 
-async def test_changes_are_told_from_a_watermark_on_and_deleted_keys_with_them(keys: OwnStore) -> None:
+async def test_changes_and_deletions_are_returned_from_a_watermark(keys: OwnStore) -> None:
     changed, deleted = await made(keys, "changed"), await made(keys, "deleted")
     _, mark = await keys.changes(None)
     await keys.update(changed.id, enabled=False)
@@ -226,7 +226,7 @@ async def test_changes_are_told_from_a_watermark_on_and_deleted_keys_with_them(k
     }
 
 
-async def test_what_changed_long_before_the_watermark_is_not_told_again(keys: OwnStore, url: str) -> None:
+async def test_changes_long_before_the_watermark_are_not_returned(keys: OwnStore, url: str) -> None:
     old = await made(keys, "old")
     await made(keys, "young")
     await tell(url, f"UPDATE api_keys SET changed_at = changed_at - 60 WHERE id = '{old.id}'")
@@ -236,7 +236,7 @@ async def test_what_changed_long_before_the_watermark_is_not_told_again(keys: Ow
     assert [change.key.name for change in changes] == ["old", "young"]
 
 
-async def test_more_changes_than_a_query_tells_are_told_completely(keys: OwnStore, url: str) -> None:
+async def test_changes_beyond_one_query_are_all_returned(keys: OwnStore, url: str) -> None:
     await keys.ready()
     _, mark = await keys.changes(None)
     wanted = await imported(keys, url, 1700)  # all at the same moment
@@ -272,7 +272,7 @@ async def test_a_transaction_that_commits_late_is_not_missed(tmp_path: Path, ope
         await database.close()
 
 
-async def test_a_row_that_only_a_newer_version_can_read_is_off_here(url: str) -> None:
+async def test_a_row_of_a_newer_version_is_a_disabled_key(url: str) -> None:
     told: list[str] = []
     keys = OwnStore(url, log=told.append)
     key = await made(keys, limits=Limits(concurrent=1))
@@ -288,7 +288,7 @@ async def test_a_row_that_only_a_newer_version_can_read_is_off_here(url: str) ->
 # the database goes away
 
 
-async def test_a_database_that_is_down_is_a_503_that_tells_no_address(tmp_path: Path, opened: Opener) -> None:
+async def test_an_unavailable_database_is_a_503_without_its_address(tmp_path: Path, opened: Opener) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
         keys = opened(way.url)
         key = await made(keys)
@@ -309,7 +309,7 @@ async def test_a_database_that_is_down_is_a_503_that_tells_no_address(tmp_path: 
         assert keys.state.up
 
 
-async def test_a_database_that_hangs_holds_no_lookup_for_long(
+async def test_a_hanging_database_times_out_lookups(
     tmp_path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with new_database("postgresql", tmp_path) as url, Forwarder(url) as way:
@@ -323,7 +323,7 @@ async def test_a_database_that_hangs_holds_no_lookup_for_long(
         await way.restore()
 
 
-async def test_a_duplicate_hash_is_refused(keys: OwnStore) -> None:
+async def test_a_duplicate_hash_is_rejected(keys: OwnStore) -> None:
     key = await made(keys)
     with pytest.raises(IntegrityError):
         await keys.create(hash=key.hash, name="twice")

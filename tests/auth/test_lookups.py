@@ -112,7 +112,7 @@ async def test_after_a_change_no_older_result_is_returned(table: Table, lookups:
     assert await within(late, "the new answer") is None
 
 
-async def test_closing_ends_the_query_and_all_who_wait(table: Table, lookups: Lookups) -> None:
+async def test_closing_cancels_the_query_and_its_waiters(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find("a"))]
     await until(lambda: table.asked, "the query")
     asking.append(asyncio.create_task(lookups.find("b")))

@@ -23,18 +23,18 @@ def mistake(folder: Path, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("kind", publickey.ASYMMETRIC)
-def test_a_public_key_tells_its_algorithm(kind: str, tmp_path: Path) -> None:
+def test_the_algorithm_is_derived_from_the_public_key(kind: str, tmp_path: Path) -> None:
     algorithm, key = publickey.read(pem_file(tmp_path, pem(private(kind))), "x")
     assert algorithm == kind
     assert key == private(kind).public_key()
 
 
-def test_a_certificate_will_do(tmp_path: Path) -> None:
+def test_a_certificate_is_accepted(tmp_path: Path) -> None:
     certificate = CA().issue_cert("id.example.org").cert_chain_pems[0].bytes()
     assert publickey.read(pem_file(tmp_path, certificate), "x")[0] == "ES256"
 
 
-def test_a_private_key_is_refused_in_clear_words(tmp_path: Path) -> None:
+def test_a_private_key_is_rejected_with_an_explanation(tmp_path: Path) -> None:
     assert mistake(tmp_path, private_pem(private("ES256"))).startswith("holds a private key; ")
 
 
@@ -47,21 +47,21 @@ def test_a_private_key_is_refused_in_clear_words(tmp_path: Path) -> None:
         b"-----BEGIN CERTIFICATE-----\n",
     ],
 )
-def test_what_is_no_key_is_told_without_its_content(content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_key_is_reported_without_its_content(content: bytes, tmp_path: Path) -> None:
     assert mistake(tmp_path, content) == "holds no public key in PEM form"
 
 
-def test_keys_that_are_too_short_or_of_another_kind_are_refused(tmp_path: Path) -> None:
+def test_short_keys_and_keys_of_other_kinds_are_rejected(tmp_path: Path) -> None:
     for key in (weak_rsa(), ec.generate_private_key(ec.SECP384R1()), ed448.Ed448PrivateKey.generate()):
         assert "RSA of at least 2048 bits, the curve P-256, or Ed25519" in mistake(tmp_path, pem(key))
 
 
-def test_a_private_key_verifies_nothing() -> None:
+def test_a_private_key_does_not_verify() -> None:
     assert publickey.algorithm_of(private("RS256")) is None
     assert publickey.algorithm_of(b"bytes") is None
 
 
-def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^auth\.jwt\.publicKeyFile: .*/none: cannot be read: No such file"):
         publickey.read(str(tmp_path / "none"), "auth.jwt.publicKeyFile")
 

@@ -54,7 +54,7 @@ wishes = st.fixed_dictionaries(
 
 
 @given(wishes)
-def test_what_was_chosen_comes_back_from_a_row_of_json(wish: KeyFields) -> None:
+def test_key_settings_survive_the_json_round_trip(wish: KeyFields) -> None:
     row = msgspec.json.decode(msgspec.json.encode({**ROW, **columns(wish)}))
     told: list[str] = []
     key = RecordReader(told.append).key(row)
@@ -63,7 +63,7 @@ def test_what_was_chosen_comes_back_from_a_row_of_json(wish: KeyFields) -> None:
     assert told == []
 
 
-def test_limits_are_kept_as_the_configuration_writes_them() -> None:
+def test_limits_are_stored_as_in_the_configuration() -> None:
     assert columns({"limits": Limits(requests_per_minute=5)}) == {"limits": {"enabled": True, "requestsPerMinute": 5}}
 
 

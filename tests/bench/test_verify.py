@@ -31,7 +31,7 @@ def check(pieces: list[bytes], count: int, verbatim: bool = True) -> Samples:
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1000, 100_000])
-def test_a_whole_stream_passes_however_it_is_cut(size: int) -> None:
+def test_a_complete_stream_passes_under_every_split(size: int) -> None:
     body = b"".join(events(20))
     assert check([body[at : at + size] for at in range(0, len(body), size)], 20).tokens == 20
 
@@ -53,7 +53,7 @@ def test_a_whole_stream_passes_however_it_is_cut(size: int) -> None:
         ("bytes follow", lambda made: [*made, b"data"]),
     ],
 )
-def test_a_spoiled_stream_is_broken(name: str, spoil: object) -> None:
+def test_a_corrupted_stream_is_broken(name: str, spoil: object) -> None:
     assert callable(spoil)
     spoiled = spoil(events(10))
     assert spoiled != events(10), name
@@ -61,7 +61,7 @@ def test_a_spoiled_stream_is_broken(name: str, spoil: object) -> None:
         check(spoiled, 10)
 
 
-def test_a_rewriting_proxy_may_change_all_but_the_tokens() -> None:
+def test_a_rewriting_proxy_may_change_everything_but_the_tokens() -> None:
     rewritten = [event.replace(b'"usage":null', b'"usage": null, "x": 1') for event in events(10)]
     assert check(rewritten, 10, verbatim=False).tokens == 10
     with pytest.raises(Broken):
@@ -72,7 +72,7 @@ def test_a_rewriting_proxy_may_change_all_but_the_tokens() -> None:
         check(rewritten[:-1], 10, verbatim=False)
 
 
-def test_added_times_are_without_what_the_upstream_took() -> None:
+def test_added_latency_excludes_the_upstream_time() -> None:
     samples = Samples()
     samples.recording = True
     stream = Stream(3, True, samples)
@@ -87,7 +87,7 @@ def test_added_times_are_without_what_the_upstream_took() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 1000])
-def test_chunk_framing_is_taken_off_however_it_is_cut(size: int) -> None:
+def test_chunk_framing_is_removed_under_every_split(size: int) -> None:
     data = frame(b"a" * 20) + frame(b"\r\n0\r\n") + frame(b"c") + b"0\r\n\r\n"
     chunks = Chunks()
     body = b"".join(chunks.feed(data[at : at + size]) for at in range(0, len(data), size))
@@ -96,6 +96,6 @@ def test_chunk_framing_is_taken_off_however_it_is_cut(size: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"x\r\nabc\r\n", b"3\r\nabcd\r\n", b"0\r\n\r\nmore"])
-def test_wrong_chunk_framing_is_broken(data: bytes) -> None:
+def test_invalid_chunk_framing_is_broken(data: bytes) -> None:
     with pytest.raises(Broken):
         Chunks().feed(data)

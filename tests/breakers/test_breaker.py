@@ -103,7 +103,7 @@ OPENED = "a+ aF b+ bF c+ cF"
         pytest.param(f"{OPENED} +60 d+ dC dL e+ eS", "closed", id="a client that leaves after the commit"),
     ],
 )
-def test_a_breaker_goes_through_its_states(script: str, state: State) -> None:
+def test_a_breaker_cycles_through_its_states(script: str, state: State) -> None:
     assert Stage().play(script).state == state
 
 

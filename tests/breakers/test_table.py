@@ -42,7 +42,7 @@ def test_a_remote_opening_opens_from_every_state_without_counting_a_failure(stat
 
 
 @pytest.mark.parametrize("state", get_args(State))
-def test_late_verdicts_and_reloads_never_end_a_cooldown_or_a_probe(state: State) -> None:
+def test_late_outcomes_and_reloads_never_end_a_cooldown_or_a_probe(state: State) -> None:
     if state in ("open", "half_open"):
         assert TABLE[state, "late"] == (state, "nothing")
         assert TABLE[state, "reload"] == (state, "clear_missing")

@@ -45,7 +45,7 @@ def test_addresses_of_redis(text: str) -> None:
         ("unix:///", "expected a path"),
     ],
 )
-def test_addresses_of_redis_that_are_refused(text: str, complaint: str) -> None:
+def test_rejected_addresses_of_redis(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as caught:
         redis_url(text)
     assert "secret" not in str(caught.value)
@@ -57,7 +57,7 @@ def test_prefixes_of_redis(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a{b}", "a b", "\u00e4", "a*", "a\n"])
-def test_prefixes_of_redis_that_are_refused(text: str) -> None:
+def test_rejected_prefixes_of_redis(text: str) -> None:
     with pytest.raises(ValueError):
         redis_prefix(text)
 
@@ -91,7 +91,7 @@ def test_addresses_of_databases(text: str) -> None:
         ("postgresql://user:secret@host:port/name", "is not a valid URL"),
     ],
 )
-def test_addresses_of_databases_that_are_refused(text: str, complaint: str) -> None:
+def test_rejected_addresses_of_databases(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as caught:
         database_url(text)
     assert "secret" not in str(caught.value)
@@ -101,7 +101,7 @@ def test_addresses_of_databases_that_are_refused(text: str, complaint: str) -> N
 @example("a@b:c")
 @example("@h:99999999999")
 @example("[")
-def test_complaints_do_not_repeat_passwords(text: str) -> None:
+def test_messages_do_not_repeat_passwords(text: str) -> None:
     for scheme in ("redis", "postgresql", "sqlite", "mysql"):
         for check in (redis_url, database_url):
             with pytest.raises(ValueError) as caught:

@@ -49,7 +49,7 @@ def test_addresses_of_providers(text: str, normal: str) -> None:
         ("https://host/é", "percent-encoded"),
     ],
 )
-def test_addresses_that_are_refused(text: str, complaint: str) -> None:
+def test_rejected_addresses(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as caught:
         checks.base_url(text)
     assert "secret" not in str(caught.value)
@@ -82,7 +82,7 @@ def test_base_paths(text: str, normal: str) -> None:
         "/redoc",
     ],
 )
-def test_base_paths_that_are_refused(text: str) -> None:
+def test_rejected_base_paths(text: str) -> None:
     with pytest.raises(ValueError):
         checks.base_path(text)
 
@@ -102,7 +102,7 @@ def test_addresses_to_listen_on(text: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:80", "http://a", "a b", "a/b", "*"])
-def test_addresses_to_listen_on_that_are_refused(text: str) -> None:
+def test_rejected_listen_addresses(text: str) -> None:
     with pytest.raises(ValueError):
         checks.listen_host(text)
 
@@ -113,7 +113,7 @@ def test_allowed_hosts(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["https://a", "a:80", "a b", "**", "a.*", "*.", "a/b", "::1"])
-def test_allowed_hosts_that_are_refused(text: str) -> None:
+def test_rejected_allowed_hosts(text: str) -> None:
     with pytest.raises(ValueError):
         checks.allowed_host(text)
 
@@ -158,7 +158,7 @@ def test_origins(text: str, normal: str) -> None:
         "file://",
     ],
 )
-def test_origins_that_are_refused(text: str) -> None:
+def test_rejected_origins(text: str) -> None:
     with pytest.raises(ValueError):
         checks.origin(text)
 
@@ -172,26 +172,26 @@ def test_headers(text: str) -> None:
     "text",
     ["", "X Team", "X:Team", "X\r\nY", "Ümlaut", "Connection", "transfer-encoding", "HOST", "Content-Length"],
 )
-def test_headers_that_are_refused(text: str) -> None:
+def test_rejected_headers(text: str) -> None:
     with pytest.raises(ValueError):
         checks.header(text)
 
 
 @pytest.mark.parametrize("text", ["Cookie", "authorization", "X-Api-Key", "Upgrade", "a b"])
-def test_headers_that_are_never_forwarded(text: str) -> None:
+def test_headers_that_are_never_forwarded_are_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         checks.forward_header(text)
 
 
 @pytest.mark.parametrize("text", ["a\r\nX: y", "a\nb", "\x00", "é", "a\x7f"])
-def test_header_values_and_keys_that_are_refused(text: str) -> None:
+def test_rejected_header_values_and_keys(text: str) -> None:
     for check in (checks.header_value, checks.key):
         with pytest.raises(ValueError) as caught:
             check(text)
         assert text not in str(caught.value)
 
 
-def test_space_around_a_key_is_no_part_of_it() -> None:
+def test_whitespace_around_a_key_is_stripped() -> None:
     assert checks.key(" sk-1\n") == "sk-1"
     assert checks.header_value(" a\tb ") == "a\tb"
 
@@ -219,7 +219,7 @@ def test_passthrough_entries(text: str, normal: str) -> None:
         "GET /é",
     ],
 )
-def test_passthrough_entries_that_are_refused(text: str) -> None:
+def test_rejected_passthrough_entries(text: str) -> None:
     with pytest.raises(ValueError):
         checks.passthrough(text)
 
@@ -230,13 +230,13 @@ def test_names_of_providers(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a/b", "a b", "-a", "..", "é"])
-def test_names_of_providers_that_are_refused(text: str) -> None:
+def test_rejected_provider_names(text: str) -> None:
     with pytest.raises(ValueError):
         checks.new_provider(text)
 
 
 @pytest.mark.parametrize("text", [" a", "a ", "a\nb", "\x1b[1m"])
-def test_names_of_models_that_are_refused(text: str) -> None:
+def test_rejected_model_names(text: str) -> None:
     with pytest.raises(ValueError):
         checks.name(text)
 
@@ -248,7 +248,7 @@ def test_hooks_name_an_attribute_of_a_module() -> None:
             checks.hook(text)
 
 
-def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     file = checks.kinds(tmp_path, None)["file"]
     assert file("ca.pem") == str(tmp_path / "ca.pem")
@@ -259,7 +259,7 @@ def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None
             file(missing)
 
 
-def test_an_unknown_provider_is_refused_with_a_suggestion() -> None:
+def test_an_unknown_provider_is_rejected_with_a_suggestion() -> None:
     known = checks.kinds(Path(), {"openrouter": {}})["known provider"]
     assert known("openrouter") == "openrouter"
     with pytest.raises(ValueError, match='no provider "openruter"; did you mean "openrouter"\\?'):
@@ -277,7 +277,7 @@ def test_hashes_of_keys(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", HASH, f"sha256:{HASH}0", f"sha256:{HASH[1:]}", f"sha1:{HASH}", "sk-secret", f"sha256:{'g' * 64}"]
 )
-def test_hashes_of_keys_that_are_refused(text: str) -> None:
+def test_rejected_key_hashes(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         checks.key_hash(text)
     assert "secret" not in str(caught.value)
@@ -293,7 +293,7 @@ def test_hashes_of_keys_that_are_refused(text: str) -> None:
         ("2030-12-31T18:00:00.5Z", "2030-12-31T18:00:00.500000+00:00"),
     ],
 )
-def test_moments(text: str, normal: str) -> None:
+def test_timestamps(text: str, normal: str) -> None:
     assert checks.moment(text) == normal
     assert checks.moment(normal) == normal
 
@@ -307,7 +307,7 @@ def test_moments(text: str, normal: str) -> None:
         ("0001-01-01T00:00:00+14:00", "expected a date"),
     ],
 )
-def test_moments_that_are_refused(text: str, complaint: str) -> None:
+def test_rejected_timestamps(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         checks.moment(text)
 
@@ -333,12 +333,12 @@ def test_networks(text: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "[::1]", "*", " 10.0.0.1"])
-def test_networks_that_are_refused(text: str) -> None:
+def test_rejected_networks(text: str) -> None:
     with pytest.raises(ValueError):
         checks.network(text)
 
 
-def test_a_working_folder_may_be_missing_but_is_no_file(tmp_path: Path) -> None:
+def test_a_working_folder_may_be_missing_but_not_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for text in (str(tmp_path), str(tmp_path / "new"), "data"):
         assert checks.working_folder(text) == text

@@ -38,7 +38,7 @@ MERGED = "\n".join(
 
 
 @pytest.mark.parametrize("content", [BOMB, MERGED], ids=["lists", "merges"])
-def test_aliases_that_expand_too_much_are_refused_before_expansion(tmp_path: Path, content: str) -> None:
+def test_aliases_that_expand_too_much_are_rejected_before_expansion(tmp_path: Path, content: str) -> None:
     tracemalloc.start()
     try:
         value, (mistake,) = reading(tmp_path, content)
@@ -69,7 +69,7 @@ def test_each_duplicate_key_is_reported_with_its_lines(tmp_path: Path) -> None:
     ]
 
 
-def test_the_same_key_in_two_mappings_is_no_duplicate(tmp_path: Path) -> None:
+def test_the_same_key_in_two_mappings_is_not_a_duplicate(tmp_path: Path) -> None:
     assert reading(tmp_path, "a: {x: 1}\nb: {x: 1}\n1: a\n'1': b\n")[1] == []
 
 
@@ -101,12 +101,12 @@ def test_messages_do_not_repeat_values_of_an_invalid_file(tmp_path: Path, conten
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "text", "12"])
-def test_a_file_that_is_no_mapping_is_a_mistake(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_a_mistake(tmp_path: Path, content: str) -> None:
     assert reading(tmp_path, content) == (None, ["expected a mapping (key: value) at the top"])
 
 
 @pytest.mark.parametrize("content", [b"a: \xff\xff", b"a: \x00", b"a: 2024-99-99", b"a: " + b"9" * 5000])
-def test_bytes_and_values_that_are_no_yaml_are_one_mistake(tmp_path: Path, content: bytes) -> None:
+def test_bytes_and_values_that_are_not_yaml_are_one_mistake(tmp_path: Path, content: bytes) -> None:
     value, mistakes = reading(tmp_path, content)
     assert value is None
     assert len(mistakes) == 1
@@ -126,7 +126,7 @@ def test_a_recursive_alias_is_a_mistake(tmp_path: Path, content: str) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200) | st.text(alphabet="a:1 \n-[]{}&*!%#'\"|>?,\t$", max_size=60).map(str.encode))
-def test_no_bytes_raise(tmp_path: Path, content: bytes) -> None:
+def test_arbitrary_bytes_do_not_raise(tmp_path: Path, content: bytes) -> None:
     value, mistakes = reading(tmp_path, content)
     assert isinstance(value, dict) or mistakes
 
@@ -134,7 +134,7 @@ def test_no_bytes_raise(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["a: 1\n---\nb: 2", "[a]: 1", "{{a: 1}: 2}", "a: &x [*x]\nb: *y", "a: !!python/none x"]
 )
-def test_unusual_documents_are_refused_or_read_as_by_pyyaml(text: str) -> None:
+def test_unusual_documents_are_rejected_or_read_as_by_pyyaml(text: str) -> None:
     mistakes = Mistakes()
     try:
         expected = yaml.safe_load(text)
@@ -145,7 +145,7 @@ def test_unusual_documents_are_refused_or_read_as_by_pyyaml(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a: &x 1\nb: *x", "a: &x [1]\nb: 2", "a: 1\nb: &x {c: 1}", "- &a\n"])
-def test_anchors_are_refused_in_foreign_content(text: str) -> None:
+def test_anchors_are_rejected_in_foreign_content(text: str) -> None:
     mistakes = Mistakes()
     parse(text.encode(), "x", mistakes, aliases=False)
     assert "anchors and aliases (&, *) are not allowed here" in mistakes[0]
@@ -161,11 +161,11 @@ def test_anchors_are_refused_in_foreign_content(text: str) -> None:
         ("\u00e4: {x: 1}\r\n\tb: 2", "line 2, column 1"),
     ],
 )
-def test_a_tab_in_the_indentation_is_named(tmp_path: Path, content: str, place: str) -> None:
+def test_a_tab_in_the_indentation_is_reported(tmp_path: Path, content: str, place: str) -> None:
     assert reading(tmp_path, content) == (None, [f"{place}: a tab; indent with spaces"])
 
 
-def test_a_tab_elsewhere_is_not_blamed(tmp_path: Path) -> None:
+def test_a_tab_elsewhere_is_not_reported(tmp_path: Path) -> None:
     assert reading(tmp_path, "a:\tb") == ({"a": "b"}, [])
     _, (mistake,) = reading(tmp_path, "a: [\n\t1,\n\t}")
     assert "tab" not in mistake

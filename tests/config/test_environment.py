@@ -41,7 +41,7 @@ def test_missing_variables_are_named_and_empty() -> None:
 
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1A}", "${A", "${A-b}", "${A B}", "${A:=b}"])
-def test_an_incomplete_reference_is_refused(text: str) -> None:
+def test_an_incomplete_reference_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="must open"):
         substitute(text, {"A": "one"})
 
@@ -50,12 +50,12 @@ def test_an_incomplete_reference_is_refused(text: str) -> None:
     ("text", "whole"),
     [("${A}", True), ("${A:-1}", True), (" ${A}", False), ("${A}${A}", False), ("$${A}", False)],
 )
-def test_one_reference_and_nothing_else_is_whole(text: str, whole: bool) -> None:
+def test_a_single_reference_is_recognized_as_the_whole_text(text: str, whole: bool) -> None:
     assert substitute(text, {"A": "1"}).whole is whole
 
 
 @given(st.text().filter(lambda text: "${" not in text))
-def test_text_without_references_stays_as_it_is(text: str) -> None:
+def test_text_without_references_is_unchanged(text: str) -> None:
     assert substitute(text, {}).text == text
 
 

@@ -51,7 +51,7 @@ def mistakes(folder: Path, text: str, **environ: str) -> list[str]:
     return [line.removeprefix(f"{folder}/") for line in caught.value.mistakes]
 
 
-def test_the_table_has_every_provider_with_an_address_a_key_variable_and_a_source() -> None:
+def test_every_known_provider_has_an_address_a_key_variable_and_a_source() -> None:
     assert list(KNOWN_PROVIDERS) == NAMES
     for name, known in KNOWN_PROVIDERS.items():
         assert new_provider(name) == name
@@ -82,7 +82,7 @@ def test_a_known_provider_takes_its_key_from_its_usual_variable(tmp_path: Path) 
     assert found.variables.in_force == ["GROQ_API_KEY"]
 
 
-def test_a_key_from_the_environment_goes_to_the_known_address_only(tmp_path: Path) -> None:
+def test_a_key_from_the_environment_is_sent_to_the_known_address_only(tmp_path: Path) -> None:
     text = "providers: {openai: {baseUrl: http://other/v1}, groq: {headers: {Authorization: own}}}"
     providers = loaded(tmp_path, text, OPENAI_API_KEY="k", GROQ_API_KEY="k").config.providers
     assert providers["openai"].api_key is UNSET
@@ -110,7 +110,7 @@ def test_the_known_name_is_suggested_for_a_misspelled_provider(tmp_path: Path, t
 
 
 @pytest.mark.parametrize("text", ["{apiKey: k}", "{}", ""])
-def test_an_unknown_provider_without_an_address_is_told_which_are_known(tmp_path: Path, text: str) -> None:
+def test_the_error_for_an_unknown_provider_lists_the_known_ones(tmp_path: Path, text: str) -> None:
     (line,) = mistakes(tmp_path, f"providers: {{mine: {text}}}")
     assert line == f"config.yaml: providers.mine.baseUrl: is missing (known without it: {', '.join(NAMES)})"
 
@@ -118,7 +118,7 @@ def test_an_unknown_provider_without_an_address_is_told_which_are_known(tmp_path
 # -- models of known providers that are not configured ---------------------------------------------------
 
 
-def test_the_shipped_models_beside_a_local_server_alone_are_left_out(tmp_path: Path) -> None:
+def test_the_shipped_models_are_omitted_with_only_a_local_server(tmp_path: Path) -> None:
     shipped = (ROOT / "config/config.yaml").read_text()
     (tmp_path / "models.yaml").write_text((ROOT / "config/models.yaml").read_text())
     found = loaded(tmp_path, f"{shipped}\nproviders: {{ollama: }}\n", OPENROUTER_API_KEY="k")
@@ -129,7 +129,7 @@ def test_the_shipped_models_beside_a_local_server_alone_are_left_out(tmp_path: P
     ]
 
 
-def test_a_known_provider_that_is_not_configured_is_no_fallback_and_no_default(tmp_path: Path) -> None:
+def test_an_unconfigured_known_provider_is_not_a_fallback_or_default(tmp_path: Path) -> None:
     text = "providers: {ollama: }\nrouting: {fallback: {provider: xai, model: m}}\ndefaultProvider: xai\n"
     found = loaded(tmp_path, text)
     assert (found.config.routing.fallback, found.config.default_provider) == (None, "")

@@ -77,7 +77,7 @@ models:
 """
 
 
-def test_the_sample_loads_as_it_stands(files: Files) -> None:
+def test_the_sample_loads_unchanged(files: Files) -> None:
     found = loaded(files(CONFIG, MODELS), OPENROUTER_API_KEY="k1", DEEPSEEK_API_KEY="k2")
     config = found.config
     assert found.notices == []
@@ -105,7 +105,7 @@ def test_the_sample_without_keys_has_no_provider(files: Files) -> None:
 
 
 @pytest.mark.parametrize("keys", [{}, {"OPENROUTER_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}])
-def test_the_shipped_files_load_and_hold_the_sample(keys: Mapping[str, str]) -> None:
+def test_the_shipped_files_load_and_include_the_sample(keys: Mapping[str, str]) -> None:
     found = load(ROOT / "config/config.yaml", keys)
     assert len(found.config.providers) == len(keys)
     assert (len(found.config.models) > 3) is bool(keys)
@@ -117,7 +117,7 @@ def test_the_shipped_files_load_and_hold_the_sample(keys: Mapping[str, str]) -> 
         assert line in (ROOT / "config/models.yaml").read_text()
 
 
-def test_by_default_nothing_is_limited_and_running_answers_get_10_s_to_end() -> None:
+def test_by_default_nothing_is_limited_and_the_drain_takes_10_s() -> None:
     config = Config()
     assert (config.rate_limiting.enabled, config.server.drain_secs) == (False, 10)
 
@@ -125,13 +125,13 @@ def test_by_default_nothing_is_limited_and_running_answers_get_10_s_to_end() -> 
 # -- where it comes from ------------------------------------------------------------------------------
 
 
-def test_without_any_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_file_the_defaults_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = load(None, {})
     assert (found.path, found.config.providers, found.config.server.port) == (None, {}, 8080)
 
 
-def test_the_file_named_wins_over_the_environment_over_the_working_directory(
+def test_the_named_file_wins_over_environment_and_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -161,7 +161,7 @@ def test_the_environment_overrides_the_file(files: Files) -> None:
     assert loaded(path, LISTEN_PORT="", LOG_LEVEL="").config.server.port == 1
 
 
-def test_overrides_that_do_not_parse_name_their_variable(files: Files) -> None:
+def test_invalid_overrides_name_their_variable(files: Files) -> None:
     environ = {"LISTEN_PORT": "abc", "LISTEN_HOST": "a b", "API_BASE_PATH": "a b", "LOG_LEVEL": "loud"}
     assert mistakes(files("{}"), environ) == [
         "environment: LISTEN_HOST: expected an IP address or a host name, without a port",
@@ -174,7 +174,7 @@ def test_overrides_that_do_not_parse_name_their_variable(files: Files) -> None:
     ]
 
 
-def test_the_env_file_fills_variables_and_its_mistakes_are_told_with_the_others(files: Files, tmp_path: Path) -> None:
+def test_the_env_file_sets_variables_and_its_mistakes_are_reported_too(files: Files, tmp_path: Path) -> None:
     path = files("providers: {a: {baseUrl: http://a, apiKey: '${KEY}'}}")
     env_file = tmp_path / "my.env"
     env_file.write_text("KEY=from-file\nLISTEN_PORT=7\n")
@@ -194,7 +194,7 @@ def test_models_come_from_both_files(files: Files) -> None:
     assert [(m.name, m.provider) for m in loaded(path).config.models] == [("x", "a"), ("y", "b")]
 
 
-def test_models_yaml_is_read_only_where_it_is_named(files: Files) -> None:
+def test_models_yaml_is_read_only_if_named(files: Files) -> None:
     assert loaded(files(PROVIDERS, "models: [{name: y, provider: b}]")).config.models == []
 
 
@@ -294,14 +294,14 @@ def test_one_mistake_is_one_readable_line(files: Files, config: str, expected: s
     assert mistakes(files(config))[0].startswith(f"config.yaml: {expected}")
 
 
-def test_mistakes_of_the_models_file_are_its_own(files: Files) -> None:
+def test_mistakes_of_the_models_file_name_that_file(files: Files) -> None:
     assert mistakes(files("modelsFile: models.yaml", "models: [{"))[0].startswith("models.yaml: line 2, column 1: ")
     assert mistakes(files("modelsFile: models.yaml", "model: []")) == [
         'models.yaml: unknown key "model"; did you mean "models"?'
     ]
 
 
-def test_a_name_may_be_served_by_two_providers_but_once_by_each(files: Files) -> None:
+def test_a_name_may_have_two_providers_but_each_only_once(files: Files) -> None:
     models = "models: [{name: x, provider: a}, {name: x, provider: b}]"
     path = files(PROVIDERS + "modelsFile: models.yaml\n", models)
     assert len(loaded(path).config.models) == 2
@@ -328,12 +328,12 @@ def test_a_fallback_needs_both_names_unless_it_is_disabled(files: Files, fallbac
     assert found.notices == []
 
 
-def test_a_level_may_be_warn(files: Files) -> None:
+def test_the_level_warn_is_accepted(files: Files) -> None:
     assert loaded(files("logging: {level: Warn}")).config.logging.level == "warning"
     assert loaded(files("logging: {level: '${L}'}"), L="WARN").config.logging.level == "warning"
 
 
-def test_on_and_off_of_yaml_are_words_where_words_are_expected(files: Files) -> None:
+def test_yaml_on_and_off_are_text_for_text_fields(files: Files) -> None:
     assert loaded(files("routing: {affinity: off}")).config.routing.affinity == "off"
     assert mistakes(files("routing: {affinity: on}"))[0].endswith(
         'expected one of "off", "prefix", "session", got "on"'
@@ -343,7 +343,7 @@ def test_on_and_off_of_yaml_are_words_where_words_are_expected(files: Files) -> 
 # -- variables ----------------------------------------------------------------------------------------
 
 
-def test_one_reference_becomes_what_the_field_expects(files: Files) -> None:
+def test_a_reference_is_converted_to_the_type_of_the_field(files: Files) -> None:
     path = files(
         """\
 server: {port: "${PORT:-8081}", reusePort: "${REUSE:-yes}", pingAfter: "${PING:-1.5}", host: "${HOST:-0.0.0.0}"}
@@ -357,7 +357,7 @@ logging: {level: "${LEVEL:-debug}"}
     assert (config.pool.max_connections, config.logging.level) == (5, "debug")
 
 
-def test_a_reference_among_text_is_no_number(files: Files) -> None:
+def test_a_reference_within_text_is_not_a_number(files: Files) -> None:
     assert mistakes(files("server: {port: '80${X}'}"), {"X": "80"}) == [
         "config.yaml: server.port: expected a whole number, got the value of 80${X}"
     ]
@@ -369,7 +369,7 @@ def test_a_quoted_number_is_reported_as_text(files: Files) -> None:
     ]
 
 
-def test_variables_are_not_put_into_keys_and_values_are_not_parsed_again(files: Files) -> None:
+def test_variables_are_not_expanded_in_keys_and_values_are_not_reparsed(files: Files) -> None:
     path = files("providers: {a: {baseUrl: http://a, headers: {X-A: '${V}'}}}")
     assert loaded(path, V="{b: [1]} #c").config.providers["a"].headers == {"X-A": "{b: [1]} #c"}
     assert len(mistakes(files("providers: {'${V}': {baseUrl: http://a}}"), {"V": "a"})) == 1
@@ -378,7 +378,7 @@ def test_variables_are_not_put_into_keys_and_values_are_not_parsed_again(files: 
 # -- providers that are left out ----------------------------------------------------------------------
 
 
-def test_no_key_means_none_is_sent_and_an_empty_one_leaves_the_provider_out(files: Files) -> None:
+def test_a_missing_key_sends_none_and_an_empty_key_omits_the_provider(files: Files) -> None:
     path = files(
         "providers:\n"
         "  keyless: {baseUrl: http://a}\n"
@@ -394,7 +394,7 @@ def test_no_key_means_none_is_sent_and_an_empty_one_leaves_the_provider_out(file
     ]
 
 
-def test_a_key_of_several_variables_needs_them_all(files: Files) -> None:
+def test_a_key_of_several_variables_needs_all_of_them(files: Files) -> None:
     path = files("providers: {a: {baseUrl: http://a, apiKey: '${ONE}-${TWO}'}}")
     assert loaded(path, ONE="1", TWO="2").config.providers["a"].api_key == "1-2"
     assert loaded(path, ONE="1").notices == ['provider "a" left out: its apiKey is empty (set ONE and TWO)']
@@ -420,7 +420,7 @@ def test_empty_keys_of_several_are_dropped_with_a_notice(files: Files) -> None:
         ("apiKey: , apiKeys: []", "its apiKey and apiKeys are empty"),
     ],
 )
-def test_a_provider_whose_keys_are_all_empty_is_left_out(files: Files, keys: str, notice: str) -> None:
+def test_a_provider_with_only_empty_keys_is_omitted(files: Files, keys: str, notice: str) -> None:
     found = loaded(files(f"providers: {{a: {{baseUrl: 'https://${{NOBODY}}', {keys}}}}}"))
     assert (found.config.providers, found.notices) == ({}, [f'provider "a" left out: {notice}'])
 
@@ -463,7 +463,7 @@ def test_mistakes_in_addresses_and_keys_are_reported_once(files: Files, provider
 # -- strategies and the list at a URL -------------------------------------------------------------------
 
 
-def test_strategies_are_for_models_that_there_are(files: Files) -> None:
+def test_strategies_must_name_configured_models(files: Files) -> None:
     head = PROVIDERS + "modelsFile: models.yaml\nmodels: [{name: one, provider: a}, {name: 1}]\n"
     models = "models: [{name: two, provider: b, weight: x}]"
     good = PROVIDERS + "modelsFile: models.yaml\nrouting: {strategies: {auto: smart, two: round_robin}}\n"
@@ -478,7 +478,7 @@ def test_strategies_are_for_models_that_there_are(files: Files) -> None:
     ]
 
 
-def test_a_file_of_models_that_cannot_be_read_hides_what_is_wrong_with_strategies(files: Files) -> None:
+def test_an_unreadable_models_file_suppresses_strategy_mistakes(files: Files) -> None:
     path = files("modelsFile: none.yaml\nrouting: {strategies: {one: smart}}")
     assert mistakes(path) == ["config.yaml: modelsFile: no such file: none.yaml"]
 
@@ -500,7 +500,7 @@ def test_the_loader_does_not_fetch_a_url(files: Files) -> None:
         ("ftp://h/m", "no such file: ftp:/h/m"),
     ],
 )
-def test_urls_for_models_that_are_refused(files: Files, url: str, complaint: str) -> None:
+def test_rejected_urls_for_models(files: Files, url: str, complaint: str) -> None:
     assert mistakes(files(f"modelsFile: '{url}'")) == [f"config.yaml: modelsFile: {complaint}"]
 
 
@@ -590,7 +590,7 @@ TREES = st.recursive(
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(KEYS, TREES, max_size=5))
-def test_whatever_the_file_holds_it_loads_or_the_mistakes_are_lines(files: Files, tree: dict[str, object]) -> None:
+def test_any_file_loads_or_has_one_line_mistakes(files: Files, tree: dict[str, object]) -> None:
     import yaml
 
     path = files(yaml.safe_dump(tree, allow_unicode=True))

@@ -28,7 +28,7 @@ async def failure(url: str) -> str:
     return str(caught.value)
 
 
-async def test_the_list_is_fetched_as_it_stands_with_its_query_and_no_credential() -> None:
+async def test_the_list_is_fetched_with_its_query_and_without_credentials() -> None:
     async with Upstream() as up:
         up.on(lambda request: answer(b"models: []\n"))
         assert await fetch(f"{up.url}/list%20.yaml?a=%2F&b", {}) == b"models: []\n"
@@ -38,14 +38,14 @@ async def test_the_list_is_fetched_as_it_stands_with_its_query_and_no_credential
         assert request.header("accept-encoding") == "identity"
 
 
-async def test_a_list_that_is_compressed_all_the_same_is_read() -> None:
+async def test_an_unrequested_compressed_list_is_read() -> None:
     async with Upstream() as up:
         up.on(lambda request: answer(gzip.compress(b"models: []"), "200 OK", "Content-Encoding: gzip"))
         assert await fetch(up.url, {}) == b"models: []"
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-async def test_a_list_that_is_too_large_is_refused(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_oversized_list_is_rejected(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_BYTES", 1024 * 1024)
     body = b" " * (1024 * 1024 + 1)
     sent = body if coding == "identity" else gzip.compress(body)
@@ -80,7 +80,7 @@ async def test_redirects_are_followed_within_the_scheme() -> None:
         ("/again", "redirects more than 5 times"),
     ],
 )
-async def test_other_redirects_are_not(location: str, why: str) -> None:
+async def test_other_redirects_are_not_followed(location: str, why: str) -> None:
     async with Upstream() as up:
         up.on(lambda request: answer(b"", "302 Found", f"Location: {location}"))
         assert await failure(up.url) == why
@@ -113,18 +113,18 @@ async def test_fetch_errors_do_not_repeat_the_url(
         ("https", {}, None),
     ],
 )
-def test_the_proxy_is_the_one_on_the_way_to_providers(scheme: str, environ: dict[str, str], proxy: str | None) -> None:
+def test_the_proxy_is_the_one_used_for_providers(scheme: str, environ: dict[str, str], proxy: str | None) -> None:
     assert proxy_url(f"{scheme}://models.example.org/list", environ) == proxy
 
 
-def test_an_address_is_exempt_by_its_network_for_all_who_connect() -> None:
+def test_an_address_is_exempt_from_the_proxy_by_its_network() -> None:
     environ = {"ALL_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8,[2001:db8::]/32"}
     for url in ("http://10.1.2.3/", "https://[2001:db8::5]:8443/x?a=b"):
         assert proxy_url(url, environ) is None
     assert proxy_url("https://11.1.2.3/", environ) == "http://p:1"
 
 
-def test_a_copy_is_its_owners_alone_and_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_the_cached_copy_is_private_and_replaced_atomically(tmp_path: Path) -> None:
     copy = Copy(URL, {"XDG_CACHE_HOME": str(tmp_path / "c")})
     assert copy.read() is None
     assert copy.write(b"one") == copy.write(b"two") == ""
@@ -136,25 +136,25 @@ def test_a_copy_is_its_owners_alone_and_replaced_as_a_whole(tmp_path: Path) -> N
     assert "secret" not in str(copy.path)
 
 
-def test_every_url_has_a_copy_of_its_own(tmp_path: Path) -> None:
+def test_every_url_has_its_own_cached_copy(tmp_path: Path) -> None:
     environ = {"XDG_CACHE_HOME": str(tmp_path)}
     Copy(URL, environ).write(b"one")
     assert Copy(f"{URL}2", environ).read() is None
 
 
-def test_the_copy_is_in_the_cache_folder(tmp_path: Path) -> None:
+def test_the_cached_copy_is_in_the_cache_folder(tmp_path: Path) -> None:
     assert str(Copy(URL, {"XDG_CACHE_HOME": "/x", "HOME": "/h"}).path).startswith("/x/sluice/models-")
     assert str(Copy(URL, {"XDG_CACHE_HOME": "not/absolute", "HOME": "/h"}).path).startswith("/h/.cache/sluice/models-")
     nowhere = Copy(URL, {})
     assert (nowhere.path, nowhere.read(), nowhere.write(b"")) == (None, None, "neither XDG_CACHE_HOME nor HOME is set")
 
 
-def test_a_copy_that_cannot_be_written_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_of_the_copy_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "sluice").write_text("a file where the folder should be")
     assert Copy(URL, {"XDG_CACHE_HOME": str(tmp_path)}).write(b"x") == f"{tmp_path}/sluice: File exists"
 
 
-def test_a_copy_that_has_grown_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oversized_cached_copy_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = Copy(URL, {"XDG_CACHE_HOME": str(tmp_path)})
     copy.write(b"12345")
     monkeypatch.setattr(remote, "MAX_BYTES", 4)

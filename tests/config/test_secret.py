@@ -24,7 +24,7 @@ def test_a_secret_is_a_text_whose_repr_is_three_stars() -> None:
     assert {secret: 1}["hunter2"] == 1
 
 
-def test_a_secret_that_reaches_an_answer_by_accident_is_an_error() -> None:
+def test_a_secret_in_a_response_is_an_error() -> None:
     class View(msgspec.Struct):
         key: str
 
@@ -32,7 +32,7 @@ def test_a_secret_that_reaches_an_answer_by_accident_is_an_error() -> None:
         msgspec.json.encode(View(Secret("hunter2")))
 
 
-def test_the_loader_makes_every_kind_of_secret_one() -> None:
+def test_the_loader_wraps_every_kind_of_secret() -> None:
     good = {
         "key": "k",
         "key hash": "sha256:" + "ab" * 32,
@@ -45,7 +45,7 @@ def test_the_loader_makes_every_kind_of_secret_one() -> None:
     assert {kind: type(checks[kind](text)) for kind, text in good.items()} == SECRET
 
 
-def test_one_visitor_finds_them_all() -> None:
+def test_every_secret_is_found_by_the_visitor() -> None:
     config = to_config(
         {
             "providers": {
@@ -79,5 +79,5 @@ def test_one_visitor_finds_them_all() -> None:
         ("sqlite:///data/keys.db", "sqlite:///data/keys.db"),
     ],
 )
-def test_an_address_is_shown_without_what_may_be_a_credential(text: str, told: str) -> None:
+def test_an_address_is_shown_without_credentials(text: str, told: str) -> None:
     assert SecretUrl(text).shown == told

@@ -66,7 +66,7 @@ def test_a_level_without_limits_is_a_mistake(path: Path, name: str, level: Any, 
     assert mistakes(path, {"rateLimiting": {name: level}}) == told
 
 
-def test_a_mistake_within_a_level_is_told_once(path: Path) -> None:
+def test_a_mistake_within_a_level_is_reported_once(path: Path) -> None:
     levels = {"global": {"requestsPerMinute": 0}, "perClient": {"burstSize": 2, "requestPerMinute": 3}}
     assert mistakes(path, {"rateLimiting": levels}) == [
         "rateLimiting.global.requestsPerMinute: must be at least 1, got 0",
@@ -74,7 +74,7 @@ def test_a_mistake_within_a_level_is_told_once(path: Path) -> None:
     ]
 
 
-def test_a_keys_own_limits_may_be_a_part_of_them(path: Path) -> None:
+def test_limits_of_a_key_may_be_partial(path: Path) -> None:
     assert mistakes(path, {"auth": {"mode": "keys", "keys": [key(limits={"burstSize": 5})]}}) == []
 
 
@@ -136,7 +136,7 @@ def test_tokens_are_checked_with_one_source_of_keys(path: Path, jwt: Any, expect
     assert SECRET not in str(found)
 
 
-def test_algorithms_are_known_in_any_case(path: Path) -> None:
+def test_algorithm_names_are_case_insensitive(path: Path) -> None:
     path.write_text(yaml.safe_dump({"auth": {"jwt": {**URL, "algorithms": ["eddsa", "rs256"]}}}))
     jwt = load(path, {}).config.auth.jwt
     assert jwt is not None
@@ -184,7 +184,7 @@ def test_settings_without_effect_are_reported(path: Path) -> None:
 # -- administration and storage -----------------------------------------------------------------------
 
 
-def test_a_short_token_is_refused_and_an_empty_one_reported(path: Path) -> None:
+def test_a_short_token_is_rejected_and_an_empty_one_reported(path: Path) -> None:
     assert mistakes(path, {"admin": {"token": "s3cret-of-15-ch"}}) == ["admin.token: must have at least 16 characters"]
     assert mistakes(path, {"admin": {"token": "s3cret-of-16-chs"}}) == []
     admin = {"admin": {"token": "${ADMIN_TOKEN}"}}
@@ -245,13 +245,13 @@ ADMISSION = (
 
 
 @pytest.mark.parametrize("section", ADMISSION)
-def test_the_shipped_file_explains_every_key(section: type[Section]) -> None:
+def test_the_shipped_file_documents_every_key(section: type[Section]) -> None:
     shipped = (ROOT / "config/config.yaml").read_text()
     for name in section.__struct_encode_fields__:
         assert f"{name}:" in shipped
 
 
-def test_what_the_shipped_file_explains_is_accepted(path: Path) -> None:
+def test_documented_settings_are_accepted(path: Path) -> None:
     lines = (ROOT / "config/config.yaml").read_text().splitlines()
     first = lines.index("# auth:")
     last = next(number for number, line in enumerate(lines) if line.startswith("# The six timeouts"))

@@ -78,7 +78,7 @@ async def test_a_json_list_is_accepted(source: Source, site: Site) -> None:
     assert names(await source.load()) == ["j"]
 
 
-async def test_no_copy_and_no_answer_is_a_mistake_and_the_query_is_not_repeated(source: Source, site: Site) -> None:
+async def test_a_failed_fetch_without_a_copy_is_a_mistake_without_the_query(source: Source, site: Site) -> None:
     site.says = None
     assert await mistakes(source) == ["modelsFile: https://models.example.org/list cannot be reached: gone"]
 
@@ -123,7 +123,7 @@ async def test_the_copy_serves_a_later_process_while_the_url_is_down(
     )
 
 
-async def test_a_copy_that_cannot_be_kept_is_a_notice(path: Path, site: Site) -> None:
+async def test_a_copy_that_cannot_be_written_is_a_notice(path: Path, site: Site) -> None:
     loaded = await Source(path, {}, fetch=site.fetch).load()
     assert names(loaded) == ["one"]
     assert loaded.notices[-1] == (
@@ -157,13 +157,13 @@ async def test_an_invalid_list_keeps_the_last_valid_one(source: Source, site: Si
     assert names(await source.load()) == ["one"]
 
 
-async def test_variables_are_not_put_into_a_list_from_a_url(source: Source, site: Site) -> None:
+async def test_variables_are_not_expanded_in_a_list_from_a_url(source: Source, site: Site) -> None:
     site.says = "models: [{name: '${K}', provider: a, tags: ['$${']}]"
     (model,) = (await source.load()).config.models
     assert (model.name, model.tags) == ("${K}", ["$${"])
 
 
-async def test_an_invalid_list_without_a_copy_is_refused(source: Source, site: Site) -> None:
+async def test_an_invalid_list_without_a_copy_is_rejected(source: Source, site: Site) -> None:
     site.says = "models: [{name: x, provider: c}]"
     assert await mistakes(source) == ['https://models.example.org/list: models[0].provider: no provider "c"']
 
@@ -174,7 +174,7 @@ async def test_a_flood_of_mistakes_is_bounded(source: Source, site: Site) -> Non
     assert (len(told), told[-1]) == (21, "and 480 more mistakes")
 
 
-async def test_mistakes_of_the_file_are_told_with_those_of_the_list(source: Source, site: Site, path: Path) -> None:
+async def test_mistakes_of_file_and_list_are_reported_together(source: Source, site: Site, path: Path) -> None:
     await source.load()
     put(path, CONFIG + "oops: 1\n")
     site.says = "models: [1]"
@@ -206,9 +206,7 @@ async def test_an_invalid_refresh_returns_the_last_list_once(source: Source, sit
     assert await source.refresh() is None
 
 
-async def test_a_strategy_for_a_model_that_the_url_lost_does_not_hold_up_its_list(
-    source: Source, site: Site, path: Path
-) -> None:
+async def test_a_strategy_for_a_removed_model_does_not_block_the_list(source: Source, site: Site, path: Path) -> None:
     put(path, CONFIG + "routing: {strategies: {one: smart, auto: lowest_cost}}\n")
     assert len((await source.load()).notices) == 1
     site.says = "models: [{name: two, provider: a}]"
@@ -232,9 +230,7 @@ async def test_the_command_line_overrides_everything(path: Path, site: Site) -> 
     assert (await Source(path, {}, amend=amend, fetch=site.fetch).load()).notices == ["amended"]
 
 
-async def test_the_stamps_are_those_of_all_files_also_after_a_mistake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stamps_cover_all_files_even_after_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path, models, env_file = tmp_path / "c.yaml", tmp_path / "m.yaml", Path(".env")
     put(path, "modelsFile: m.yaml")
@@ -261,7 +257,7 @@ async def test_a_dot_env_is_read_when_it_appears(tmp_path: Path, monkeypatch: py
     assert set(source.stamps) == {Path(".env"), Path("c.yaml")}
 
 
-async def test_the_environment_has_the_env_file_beneath_the_processs_own(
+async def test_process_variables_take_precedence_over_the_env_file(
     path: Path, environ: dict[str, str], site: Site, tmp_path: Path
 ) -> None:
     env_file = tmp_path / "my.env"

@@ -51,7 +51,7 @@ def test_all_other_settings_are_applied() -> None:
     assert (taken.logging.level, taken.default_provider) == ("debug", "p")
 
 
-def test_where_state_is_kept_and_how_one_is_known_waits() -> None:
+def test_changes_of_stores_and_authentication_mode_need_a_restart() -> None:
     wanted = Config(
         redis=Redis(url="redis://other", timeout_secs=1),
         database=Database(url="postgresql://other/db"),
@@ -76,7 +76,7 @@ def test_where_state_is_kept_and_how_one_is_known_waits() -> None:
     assert differences(running, standing(running, wanted)) == []
 
 
-def test_limits_and_keys_are_taken_over_at_once() -> None:
+def test_limits_and_keys_apply_at_once() -> None:
     wanted = Config(
         auth=Auth(mode="keys", keys=[KEY], jwt=JWT),
         rate_limiting=RateLimiting(enabled=True, store="redis", per_client=Limits(requests_per_minute=1)),
@@ -88,7 +88,7 @@ def test_limits_and_keys_are_taken_over_at_once() -> None:
     assert (taken.circuit_breaker.failure_threshold, taken.circuit_breaker.shared) == (7, False)
 
 
-def test_a_key_that_is_gone_is_gone_although_the_mode_waits() -> None:
+def test_a_removed_key_stops_even_if_the_mode_needs_a_restart() -> None:
     running = Config(auth=Auth(mode="any", keys=[KEY], jwt=JWT))
     wanted = Config(auth=Auth(mode="keys"))
     assert standing(running, wanted).auth == Auth(mode="any", jwt=JWT)

@@ -175,7 +175,7 @@ def test_a_variable_sets_its_setting(tmp_path: Path, name: str, text: str, path:
         ("ALLOWED_HOSTS", "[1]"),
     ],
 )
-def test_unknown_values_are_reported_and_no_mistake(tmp_path: Path, name: str, text: str) -> None:
+def test_unknown_values_are_reported_as_notices(tmp_path: Path, name: str, text: str) -> None:
     found = loaded(tmp_path, **{name: text})
     assert found.config == Config()
     assert found.variables == Report(not_understood=[name])
@@ -204,7 +204,7 @@ def test_the_file_wins_over_an_alias(tmp_path: Path, text: str, variables: dict[
     assert found.variables == Report(overridden=list(variables))
 
 
-def test_a_setting_without_a_value_in_the_file_leaves_room_for_an_alias(tmp_path: Path) -> None:
+def test_an_alias_applies_to_a_setting_without_a_value_in_the_file(tmp_path: Path) -> None:
     found = loaded(tmp_path, "server:\n  port:\nrouting:\nauth: {mode: any, jwt: }\n", PORT="2", RETRY_MAX_ATTEMPTS="5",
                    JWT_SECRET_KEY=SECRET)  # fmt: skip
     assert (found.config.server.port, found.config.routing.max_retries, found.config.auth.mode) == (2, 5, "any")
@@ -227,7 +227,7 @@ def test_the_gateways_own_variables_win_over_aliases_and_the_file(tmp_path: Path
     assert found.variables == Report(in_force=["LISTEN_HOST", "LISTEN_PORT", "LOG_LEVEL"], overridden=["HOST", "DEBUG"])
 
 
-def test_redis_url_wins_over_its_parts_that_say_otherwise(tmp_path: Path) -> None:
+def test_redis_url_wins_over_conflicting_parts(tmp_path: Path) -> None:
     found = loaded(tmp_path, REDIS_URL="redis://a:6379/0", REDIS_HOST="b", REDIS_DB="1")
     assert found.config.redis.url == "redis://a:6379/0"
     assert found.variables == Report(in_force=["REDIS_URL"], overridden=["REDIS_HOST", "REDIS_DB"])
@@ -247,24 +247,24 @@ def test_retries_that_are_disabled_stay_so(tmp_path: Path) -> None:
         ("auth: {mode: jwt, jwt: {secret: '" + SECRET + "'}}", ""),
     ],
 )
-def test_a_database_is_used_where_keys_are_kept_in_one(tmp_path: Path, text: str, url: str) -> None:
+def test_a_database_is_used_if_keys_are_stored_in_it(tmp_path: Path, text: str, url: str) -> None:
     found = loaded(tmp_path, text, DATABASE_URL="sqlite+aiosqlite:///./gateway.db")
     assert found.config.database.url == url
     assert (found.variables.without_effect == []) is bool(url)
 
 
-def test_a_secret_that_is_too_short_is_a_mistake_of_its_variable(tmp_path: Path) -> None:
+def test_a_short_secret_is_a_mistake_that_names_its_variable(tmp_path: Path) -> None:
     # Left aside it would leave the gateway without authentication.
     assert mistakes(tmp_path, JWT_SECRET_KEY="short") == ["environment: JWT_SECRET_KEY: must have at least 32 bytes"]
 
 
-def test_an_algorithm_that_does_not_fit_the_secret_is_a_mistake_of_its_variable(tmp_path: Path) -> None:
+def test_a_mismatched_algorithm_is_a_mistake_that_names_its_variable(tmp_path: Path) -> None:
     assert mistakes(tmp_path, JWT_SECRET_KEY=SECRET, JWT_ALGORITHM="RS256") == [
         "environment: JWT_ALGORITHM: RS256 needs publicKeyFile or jwksUrl, not a secret"
     ]
 
 
-def test_a_secret_is_not_looked_into_for_references(tmp_path: Path) -> None:
+def test_references_in_a_secret_are_not_expanded(tmp_path: Path) -> None:
     secret = "${HOME}-and-more-than-thirty-two-bytes"
     jwt = loaded(tmp_path, JWT_SECRET_KEY=secret, HOME="x").config.auth.jwt
     assert jwt is not None
@@ -281,7 +281,7 @@ def test_unknown_names_in_the_env_file_are_reported(tmp_path: Path) -> None:
     assert found.variables == Report(not_understood=["RATE_LIMT_STORAGE"], placeholders=["XAI_API_KEY"])
 
 
-def test_the_line_names_them_all() -> None:
+def test_the_start_line_names_all_variables() -> None:
     report = Report(["A", "B"], ["C"], ["D"], ["E"], ["F"])
     assert report.line() == (
         "in force: A, B; overridden: C; not understood: D; still placeholders: E; without effect: F"
@@ -289,7 +289,7 @@ def test_the_line_names_them_all() -> None:
     assert Report().line() == ""
 
 
-def test_every_variable_stands_once_in_the_table_with_its_explanation() -> None:
+def test_every_variable_is_documented_once() -> None:
     assert len(BY_NAME) == len(VARIABLES)
     assert all(variable.text and variable.example for variable in VARIABLES)
 
@@ -312,7 +312,7 @@ def test_lists_come_from_one_reference_as_json_or_with_commas(tmp_path: Path) ->
     ]
 
 
-def test_a_list_of_keys_that_is_unset_or_empty_leaves_the_provider_out(tmp_path: Path) -> None:
+def test_an_unset_or_empty_list_of_keys_omits_the_provider(tmp_path: Path) -> None:
     text = "providers: {a: {baseUrl: http://a, apiKeys: '${K}'}}"
     for environ in ({}, {"K": ""}, {"K": "[]"}, {"K": '["", ""]'}):
         found = loaded(tmp_path, text, **environ)
@@ -329,9 +329,7 @@ ODD = st.sampled_from([None, True, 5, "x", "${X}", "${", [], ["a"], {}, {"a": 1}
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(SETTINGS), ODD, max_size=6))
-def test_whatever_the_file_holds_aliases_beside_it_raise_nothing_but_mistakes(
-    tmp_path: Path, values: dict[str, object]
-) -> None:
+def test_any_file_with_aliases_raises_only_mistakes(tmp_path: Path, values: dict[str, object]) -> None:
     raw: dict[str, Any] = {}
     for path, value in values.items():
         *sections, key = path.split(".")
@@ -349,9 +347,7 @@ def test_whatever_the_file_holds_aliases_beside_it_raise_nothing_but_mistakes(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(set(BY_NAME) - {"ROUTER_CONFIG_PATH"})), st.text(max_size=40)))
-def test_whatever_the_environment_holds_it_loads_or_the_mistakes_name_a_variable(
-    tmp_path: Path, environ: dict[str, str]
-) -> None:
+def test_any_environment_loads_or_has_mistakes_that_name_a_variable(tmp_path: Path, environ: dict[str, str]) -> None:
     try:
         found, lines = loaded(tmp_path, **environ), []
     except ConfigError as error:

@@ -25,7 +25,7 @@ def test_every_way_to_change_a_file_changes_its_stamp(tmp_path: Path) -> None:
     assert len(seen) == 4
 
 
-def test_a_folder_that_is_swapped_by_a_symlink_changes_what_is_below_it(tmp_path: Path) -> None:
+def test_swapping_a_folder_symlink_changes_the_files_below_it(tmp_path: Path) -> None:
     # As Kubernetes mounts a ConfigMap: config.yaml -> ..data/config.yaml, and ..data is turned.
     for version in ("v1", "v2"):
         (tmp_path / version).mkdir()

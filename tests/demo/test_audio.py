@@ -27,7 +27,7 @@ async def test_speech_is_a_wav_file_streamed_by_words(paced: Demo) -> None:
         assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (8000, 1, 2400)
 
 
-async def test_speech_can_come_as_events(sdk: AsyncOpenAI, raw: RawClient) -> None:
+async def test_speech_can_be_streamed_as_events(sdk: AsyncOpenAI, raw: RawClient) -> None:
     call = {"model": "demo-fast", "input": "one two", "voice": "v", "stream_format": "sse"}
     await raw.request("POST", "/v1/audio/speech", json=call)
     await raw.read_head()
@@ -61,7 +61,7 @@ class TranscriptionUsage(BaseModel):
     input_token_details: TokenDetails
 
 
-async def test_the_usage_of_a_transcription_has_what_litellm_reads(sdk: AsyncOpenAI) -> None:
+async def test_the_usage_of_a_transcription_has_the_fields_that_litellm_reads(sdk: AsyncOpenAI) -> None:
     answer = await sdk.audio.transcriptions.create(model="demo-transcribe", file=("a.wav", b"12345"))
     assert answer.usage is not None
     usage = TranscriptionUsage.model_validate(answer.usage.model_dump())

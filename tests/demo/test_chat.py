@@ -18,7 +18,7 @@ async def test_a_chat_completion_mentions_the_prompt_and_counts_words(sdk: Async
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (2, len(text.split()))
 
 
-async def test_a_stream_says_the_same_word_by_word(sdk: AsyncOpenAI) -> None:
+async def test_a_stream_has_the_same_text_word_by_word(sdk: AsyncOpenAI) -> None:
     whole = await sdk.chat.completions.create(**ask("blue elephants"))
     chunks = [chunk async for chunk in await sdk.chat.completions.create(**ask("blue elephants", stream=True))]
     said = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
@@ -28,7 +28,7 @@ async def test_a_stream_says_the_same_word_by_word(sdk: AsyncOpenAI) -> None:
     assert all("usage" not in chunk.model_fields_set for chunk in chunks)
 
 
-async def test_usage_comes_last_and_alone_when_asked_for(sdk: AsyncOpenAI) -> None:
+async def test_usage_is_the_last_event_if_requested(sdk: AsyncOpenAI) -> None:
     options = {"include_usage": True}
     stream = await sdk.chat.completions.create(**ask(stream=True, stream_options=options))
     chunks = [chunk async for chunk in stream]
@@ -38,13 +38,13 @@ async def test_usage_comes_last_and_alone_when_asked_for(sdk: AsyncOpenAI) -> No
     assert all("usage" in chunk.model_fields_set for chunk in chunks)  # null, as OpenAI sends it
 
 
-async def test_a_limit_cuts_the_answer_short(sdk: AsyncOpenAI) -> None:
+async def test_max_tokens_truncates_the_response(sdk: AsyncOpenAI) -> None:
     answer = await sdk.chat.completions.create(**ask(max_completion_tokens=4))
     assert len(answer.choices[0].message.content.split()) == 4
     assert answer.choices[0].finish_reason == "length"
 
 
-async def test_json_is_json_when_asked_for(sdk: AsyncOpenAI) -> None:
+async def test_json_mode_returns_json(sdk: AsyncOpenAI) -> None:
     answer = await sdk.chat.completions.create(**ask(response_format={"type": "json_object"}))
     assert "Hello there" in json.loads(answer.choices[0].message.content)["answer"]
 
@@ -70,7 +70,7 @@ async def test_a_json_schema_is_honored_by_chat_and_responses(sdk: AsyncOpenAI) 
     assert Trip.model_validate_json(text)
 
 
-async def test_a_schema_that_is_none_is_a_400(sdk: AsyncOpenAI) -> None:
+async def test_an_invalid_schema_is_a_400(sdk: AsyncOpenAI) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "t", "schema": {"type": "object", "properties": 7}}}
     with pytest.raises(openai.BadRequestError) as refused:
         await sdk.chat.completions.create(**ask(response_format=wanted))
@@ -108,12 +108,12 @@ async def test_streamed_tool_arguments_join_to_the_same_json(sdk: AsyncOpenAI) -
     [("none", "the weather", False), ("auto", "poetry", False), ("required", "poetry", True),
      ({"type": "function", "function": {"name": "get_weather"}}, "poetry", True)],
 )  # fmt: skip
-async def test_tool_choice_is_obeyed(sdk: AsyncOpenAI, choice: object, prompt: str, called: bool) -> None:
+async def test_tool_choice_is_honored(sdk: AsyncOpenAI, choice: object, prompt: str, called: bool) -> None:
     answer = await sdk.chat.completions.create(**ask(prompt, tools=[WEATHER], tool_choice=choice))
     assert bool(answer.choices[0].message.tool_calls) is called
 
 
-async def test_the_result_of_a_tool_is_answered_in_words(sdk: AsyncOpenAI) -> None:
+async def test_the_result_of_a_tool_is_answered_with_text(sdk: AsyncOpenAI) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
     talk = [
         {"role": "user", "content": "weather?"},
@@ -124,7 +124,7 @@ async def test_the_result_of_a_tool_is_answered_in_words(sdk: AsyncOpenAI) -> No
     assert "21 degrees" in answer.choices[0].message.content
 
 
-async def test_completions_stream_and_come_whole(sdk: AsyncOpenAI) -> None:
+async def test_completions_work_plain_and_streamed(sdk: AsyncOpenAI) -> None:
     whole = await sdk.completions.create(model="demo-instant", prompt="red fish")
     stream = await sdk.completions.create(
         model="demo-instant", prompt="red fish", stream=True, stream_options={"include_usage": True}

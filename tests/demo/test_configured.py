@@ -31,14 +31,14 @@ async def chosen(gw: Gateway, **criteria: Any) -> str:
     return str(head.header("x-router-model"))
 
 
-def test_models_that_fail_or_take_long_have_no_weight() -> None:
+def test_failing_and_slow_models_have_no_weight() -> None:
     weights = {model.name: model.weight for model in deployments()}
     assert {name for name, weight in weights.items() if not weight} == SLOW | {
         each.name for each in MODELS if each.fault
     }
 
 
-async def test_auto_chooses_no_model_whose_answer_takes_long(gw: Gateway) -> None:
+async def test_auto_chooses_no_slow_model(gw: Gateway) -> None:
     assert not {await chosen(gw) for _ in range(12)} & SLOW
 
 
@@ -58,9 +58,9 @@ async def test_auto_chooses_no_model_whose_answer_takes_long(gw: Gateway) -> Non
         ({"min_success_rate": 0.9}, {"demo", "demo-fast", "demo-instant", "demo-reasoning"}),
     ],
 )
-async def test_each_criterion_has_models_of_the_demo(gw: Gateway, criteria: Any, expected: set[str]) -> None:
+async def test_each_criterion_matches_models_of_the_demo(gw: Gateway, criteria: Any, expected: set[str]) -> None:
     assert {await chosen(gw, **criteria) for _ in range(3)} <= expected
 
 
-async def test_a_model_that_takes_long_answers_by_its_name(gw: Gateway) -> None:
+async def test_a_slow_model_serves_its_name(gw: Gateway) -> None:
     assert await chosen(gw, model="demo-long") == "demo-long"

@@ -5,14 +5,14 @@ import pytest
 from proxy.demo.models import MODELS, find
 
 
-def test_every_name_of_the_table_is_found_as_it_stands() -> None:
+def test_every_name_of_the_table_is_found() -> None:
     assert len({model.name for model in MODELS}) == len(MODELS)
     for model in MODELS:
         assert find(model.name) == (model, model.number or 0.0)
         assert model.description
 
 
-def test_the_first_model_answers_without_a_fault() -> None:
+def test_the_first_model_has_no_fault() -> None:
     assert MODELS[0].name == "demo"
     assert MODELS[0].fault is None
 
@@ -25,11 +25,11 @@ def test_the_first_model_answers_without_a_fault() -> None:
         ("demo-comments-12", "demo-comments", 12),
     ],
 )
-def test_a_figure_behind_the_name_is_the_figure_of_the_fault(name: str, base: str, number: float) -> None:
+def test_a_number_after_the_name_is_the_parameter_of_the_fault(name: str, base: str, number: float) -> None:
     assert find(name) == (find(base)[0], number)
 
 
 @pytest.mark.parametrize("name", ["", "demo-", "demo-7", "demo-500-1", "demo-slow-start-", "demo-slow-start--1",
                                   "demo-slow-start-1e9", "demo-slow-start-99999", "Demo"])  # fmt: skip
-def test_no_other_name_is_a_model(name: str) -> None:
+def test_other_names_are_not_models(name: str) -> None:
     assert find(name) is None

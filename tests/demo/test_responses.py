@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 from tests.demo.calls import WEATHER
 
 
-async def test_a_response_streams_to_the_object_that_comes_whole(sdk: AsyncOpenAI) -> None:
+async def test_a_streamed_response_equals_the_plain_one(sdk: AsyncOpenAI) -> None:
     whole = await sdk.responses.create(model="demo-instant", input="red fish")
     events = [e async for e in await sdk.responses.create(model="demo-instant", input="red fish", stream=True)]
     assert "red fish" in whole.output_text
@@ -34,7 +34,7 @@ async def test_a_response_can_call_a_function(sdk: AsyncOpenAI) -> None:
     assert "".join(e.delta for e in events if e.type.endswith("arguments.delta")) == item.arguments
 
 
-async def test_a_response_that_is_cut_short_ends_incomplete(sdk: AsyncOpenAI) -> None:
+async def test_a_truncated_response_is_incomplete(sdk: AsyncOpenAI) -> None:
     call = {"model": "demo-instant", "input": "hi", "max_output_tokens": 2}
     events = [event async for event in await sdk.responses.create(**call, stream=True)]
     assert events[-1].type == "response.incomplete"

@@ -86,12 +86,12 @@ def valid(schema: Any, prompt: str = "Weather in Paris for 300 days") -> Any:
 
 
 @pytest.mark.parametrize("schema", [PERSON, TREE, {"type": "string", "format": "uuid"}, {"items": {"type": "null"}}])
-def test_a_sample_fits_its_schema(schema: dict[str, Any]) -> None:
+def test_a_sample_matches_its_schema(schema: dict[str, Any]) -> None:
     valid(schema)
 
 
 @given(schemas, st.text(max_size=20))
-def test_whatever_the_schema_the_sample_fits(schema: dict[str, Any], prompt: str) -> None:
+def test_a_sample_matches_any_schema(schema: dict[str, Any], prompt: str) -> None:
     valid(schema, prompt)
 
 
@@ -109,7 +109,7 @@ def test_whatever_the_schema_the_sample_fits(schema: dict[str, Any], prompt: str
         max_leaves=8,
     )
 )
-def test_a_schema_that_is_none_is_refused(schema: Any) -> None:
+def test_an_invalid_schema_is_rejected(schema: Any) -> None:
     with suppress(BadSchema):
         fitting(schema, "x")
 

@@ -32,7 +32,7 @@ async def post(client: RawClient, model: str, *, stream: bool = True) -> None:
 # pace
 
 
-async def test_words_come_at_the_rate_of_the_model(paced: Demo) -> None:
+async def test_words_are_sent_at_the_rate_of_the_model(paced: Demo) -> None:
     async with RawClient(await paced.start()) as raw:
         await post(raw, "demo-slow")
         await raw.read_head()
@@ -86,12 +86,12 @@ async def test_images_can_be_streamed(sdk: AsyncOpenAI) -> None:
     ]
 
 
-async def test_an_edit_names_the_image_that_it_got(sdk: AsyncOpenAI) -> None:
+async def test_an_edit_names_the_received_image(sdk: AsyncOpenAI) -> None:
     answer = await sdk.images.edit(model="demo-image", prompt="bluer", image=("a.png", b"x" * 321, "image/png"))
     assert answer.data[0].revised_prompt == "bluer (with 321 bytes of a.png)"
 
 
-async def test_the_table_is_what_the_server_lists(sdk: AsyncOpenAI) -> None:
+async def test_the_server_lists_the_table(sdk: AsyncOpenAI) -> None:
     listed = [model async for model in sdk.models.list()]
     assert [(m.id, m.description) for m in listed] == [(m.name, m.description) for m in MODELS]
     assert (await sdk.models.retrieve("demo-slow-start-3")).id == "demo-slow-start-3"
@@ -114,9 +114,7 @@ async def test_the_table_is_what_the_server_lists(sdk: AsyncOpenAI) -> None:
         (b'{"model":"demo","messages":[{"role":"user","content":"x"}],"n":3}', "n"),
     ],
 )
-async def test_a_bad_body_is_refused_by_the_member_that_is_wrong(
-    raw: RawClient, body: bytes, param: str | None
-) -> None:
+async def test_an_invalid_body_is_a_400_that_names_the_member(raw: RawClient, body: bytes, param: str | None) -> None:
     answer = await raw.fetch("POST", "/v1/chat/completions", body=body)
     assert answer.status == 400
     assert answer.json["error"]["type"] == "invalid_request_error"
@@ -124,7 +122,7 @@ async def test_a_bad_body_is_refused_by_the_member_that_is_wrong(
 
 
 @pytest.mark.parametrize("name", ["gpt-9", "demo-3", "demo-slow-start-x", "demo-501", ""])
-async def test_an_unknown_model_is_told_as_openai_tells_it(sdk: AsyncOpenAI, name: str) -> None:
+async def test_an_unknown_model_gets_the_error_of_openai(sdk: AsyncOpenAI, name: str) -> None:
     with pytest.raises(openai.NotFoundError) as failure:
         await sdk.chat.completions.create(**ask(model=name))
     assert failure.value.code == "model_not_found"
@@ -134,7 +132,7 @@ async def test_an_unknown_model_is_told_as_openai_tells_it(sdk: AsyncOpenAI, nam
     ("method", "path", "status"),
     [("GET", "/v1/chat/completions", 405), ("POST", "/v1/models", 405), ("GET", "/v1/nothing", 404)],
 )
-async def test_wrong_methods_and_paths_are_refused(raw: RawClient, method: str, path: str, status: int) -> None:
+async def test_wrong_methods_and_paths_are_rejected(raw: RawClient, method: str, path: str, status: int) -> None:
     answer = await raw.fetch(method, path, body=b"{}")
     assert answer.status == status
     assert "error" in answer.json
@@ -157,13 +155,13 @@ async def test_wrong_methods_and_paths_are_refused(raw: RawClient, method: str, 
         ("application/json", b"{}"),
     ],
 )
-async def test_a_form_without_a_file_is_refused(raw: RawClient, kind: str, body: bytes) -> None:
+async def test_a_form_without_a_file_is_rejected(raw: RawClient, kind: str, body: bytes) -> None:
     answer = await raw.fetch("POST", "/v1/audio/transcriptions", headers=[("Content-Type", kind)], body=body)
     assert answer.status == 400
     assert answer.json["error"]["type"] == "invalid_request_error"
 
 
-async def test_a_body_beyond_the_limit_is_refused(raw: RawClient) -> None:
+async def test_a_body_over_the_limit_is_rejected(raw: RawClient) -> None:
     await raw.request("POST", "/v1/embeddings", [("Content-Length", str(MAX_JSON + 1))])
     await raw.send(b" " * (MAX_JSON + 1))
     assert (await raw.read_head()).status == 413
@@ -184,13 +182,13 @@ async def test_a_body_beyond_the_limit_is_refused(raw: RawClient) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_fault_may_be_a_status(raw: RawClient, model: str, status: int, code: str, stream: bool) -> None:
+async def test_a_fault_can_be_a_status(raw: RawClient, model: str, status: int, code: str, stream: bool) -> None:
     await post(raw, model, stream=stream)
     answer = await raw.read_answer()
     assert (answer.status, answer.json["error"]["code"]) == (status, code)
 
 
-async def test_the_rate_limit_tells_when_to_come_back(raw: RawClient) -> None:
+async def test_the_rate_limit_has_retry_after(raw: RawClient) -> None:
     for model, seconds in (("demo-429", "2"), ("demo-429-7", "7")):
         await post(raw, model)
         assert (await raw.read_answer()).header("retry-after") == seconds
@@ -205,7 +203,7 @@ async def test_every_second_request_of_the_flaky_model_fails(raw: RawClient) -> 
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_cut_ends_the_connection_within_the_body(raw: RawClient, stream: bool) -> None:
+async def test_a_cut_closes_the_connection_within_the_body(raw: RawClient, stream: bool) -> None:
     await post(raw, "demo-cut", stream=stream)
     assert (await raw.read_head()).status == 200
     with pytest.raises(AssertionError, match="the connection ended"):
@@ -214,7 +212,7 @@ async def test_a_cut_ends_the_connection_within_the_body(raw: RawClient, stream:
     assert b'"stop"' not in raw.received
 
 
-async def test_a_truncated_stream_ends_in_good_order_without_its_ending(raw: RawClient) -> None:
+async def test_a_truncated_stream_ends_cleanly_without_its_last_events(raw: RawClient) -> None:
     await post(raw, "demo-truncated")
     await raw.read_head()
     body = await raw.read_body()
@@ -223,7 +221,7 @@ async def test_a_truncated_stream_ends_in_good_order_without_its_ending(raw: Raw
     assert b"[DONE]" not in body
 
 
-async def test_the_done_may_be_missing(raw: RawClient) -> None:
+async def test_done_can_be_missing(raw: RawClient) -> None:
     await post(raw, "demo-no-done")
     await raw.read_head()
     assert b'"stop"' in (await raw.read_events())[-1]
@@ -240,14 +238,14 @@ async def test_a_stalled_stream_is_silent_after_a_few_words(demo: Demo, raw: Raw
     assert demo.running == 0
 
 
-async def test_content_may_start_late_behind_an_early_head(raw: RawClient) -> None:
+async def test_content_can_start_late_after_an_early_head(raw: RawClient) -> None:
     await post(raw, "demo-slow-start-0.2")
     assert (await raw.read_head()).status == 200
     assert nothing_more(raw)
     assert b'"role"' in await raw.read_event()
 
 
-async def test_the_head_may_start_late(demo: Demo, raw: RawClient) -> None:
+async def test_the_head_can_be_late(demo: Demo, raw: RawClient) -> None:
     await post(raw, "demo-slow-headers-0.2")
     await until(lambda: demo.running, "the request to arrive")
     assert nothing_more(raw)
@@ -255,14 +253,14 @@ async def test_the_head_may_start_late(demo: Demo, raw: RawClient) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_error_may_come_behind_a_200(raw: RawClient, stream: bool) -> None:
+async def test_an_error_can_follow_a_200(raw: RawClient, stream: bool) -> None:
     await post(raw, "demo-error-first", stream=stream)
     answer = await raw.read_answer()
     assert answer.status == 200
     assert json.loads(answer.body.removeprefix(b"data: "))["error"]["code"] == "demo_broken"
 
 
-async def test_an_error_may_come_in_the_middle(raw: RawClient) -> None:
+async def test_an_error_can_come_within_the_stream(raw: RawClient) -> None:
     await post(raw, "demo-error-mid")
     await raw.read_head()
     *events, last = await raw.read_events()
@@ -270,7 +268,7 @@ async def test_an_error_may_come_in_the_middle(raw: RawClient) -> None:
     assert b'"error"' in last
 
 
-async def test_garbage_stands_within_an_otherwise_whole_stream(raw: RawClient) -> None:
+async def test_garbage_is_sent_within_a_complete_stream(raw: RawClient) -> None:
     await post(raw, "demo-garbage")
     await raw.read_head()
     events = await raw.read_events()
@@ -279,7 +277,7 @@ async def test_garbage_stands_within_an_otherwise_whole_stream(raw: RawClient) -
     assert events[-1] == b"data: [DONE]\n\n"
 
 
-async def test_comments_may_come_first(raw: RawClient) -> None:
+async def test_comments_can_come_first(raw: RawClient) -> None:
     await post(raw, "demo-comments-0.03")
     await raw.read_head()
     assert (await raw.read_events())[:3] == [b": keep-alive\n\n"] * 3
@@ -290,7 +288,7 @@ async def test_comments_may_come_first(raw: RawClient) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_answer_may_be_empty_or_a_page(raw: RawClient, stream: bool) -> None:
+async def test_a_response_can_be_empty_or_an_html_page(raw: RawClient, stream: bool) -> None:
     await post(raw, "demo-empty", stream=stream)
     assert (await raw.read_answer()).body == b""
     await post(raw, "demo-html", stream=stream)
@@ -302,7 +300,7 @@ async def test_an_answer_may_be_empty_or_a_page(raw: RawClient, stream: bool) ->
 # leaving and stopping
 
 
-async def test_a_client_that_leaves_ends_the_generation_and_is_counted(paced: Demo) -> None:
+async def test_a_disconnect_ends_the_generation_and_is_counted(paced: Demo) -> None:
     async with RawClient(await paced.start()) as client:
         await post(client, "demo-long")
         await client.read_head()
@@ -312,7 +310,7 @@ async def test_a_client_that_leaves_ends_the_generation_and_is_counted(paced: De
     assert (paced.running, paced.left, paced.served) == (0, 1, 0)
 
 
-async def test_a_client_that_closes_after_the_end_has_not_left(port: int) -> None:
+async def test_closing_after_the_end_is_not_a_disconnect(port: int) -> None:
     async with RawClient(port) as client:
         await post(client, "demo-instant")
         await client.read_head()
@@ -333,7 +331,7 @@ async def test_the_demo_alone_prints_its_address_and_its_table() -> None:
         assert any("content after 20 s" in line for line in process.lines[1:])
 
 
-async def test_a_stop_ends_what_is_running_and_counts_no_leavers() -> None:
+async def test_a_stop_ends_running_requests_and_counts_no_disconnects() -> None:
     demo = Demo()
     async with RawClient(await demo.start()) as client:
         await post(client, "demo-stall")
@@ -350,7 +348,7 @@ async def test_an_http_1_0_client_gets_a_close_delimited_stream(raw: RawClient) 
     assert (await raw.read_body()).endswith(b"data: [DONE]\n\n")
 
 
-def test_a_taken_port_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from proxy.demo.server import main
 
     with socket.create_server(("127.0.0.1", 0)) as taken:

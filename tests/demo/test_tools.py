@@ -47,12 +47,12 @@ def test_without_tools_none_is_called() -> None:
         ({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": 3}),
     ],
 )
-def test_an_argument_fits_its_schema(schema: dict[str, Any], value: Any) -> None:
+def test_an_argument_matches_its_schema(schema: dict[str, Any], value: Any) -> None:
     tool = Tool("t", {"type": "object", "properties": {"x": schema}})
     assert json.loads(arguments(tool, "Weather in Paris for 3 days")) == {"x": value}
 
 
-def test_only_required_arguments_are_given_where_some_are_required() -> None:
+def test_only_required_arguments_are_set_if_any_is_required() -> None:
     tool = Tool("t", {"properties": {"a": {}, "b": {}}, "required": ["b"]})
     assert json.loads(arguments(tool, "hello")) == {"b": "hello"}
 

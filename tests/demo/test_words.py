@@ -29,9 +29,9 @@ def test_a_prompt_is_repeated_up_to_twelve_words() -> None:
     assert words.shortened(" ") == "nothing"
 
 
-def test_a_prompt_with_braces_is_no_template() -> None:
+def test_a_prompt_with_braces_is_not_a_template() -> None:
     assert "{prompt} {0}" in words.prose("{prompt} {0}", 1)
 
 
-def test_sentences_can_be_many() -> None:
+def test_any_number_of_sentences_can_be_generated() -> None:
     assert words.count(words.prose("x", 120)) > 1000

@@ -46,7 +46,7 @@ async def streamed(client: AsyncOpenAI, call: dict[str, Any] = CALL) -> str:
     return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
 
 
-async def test_a_plain_answer_comes_from_the_cache_the_second_time(up: Upstream, gw: Gateway) -> None:
+async def test_a_repeated_plain_call_is_served_from_the_cache(up: Upstream, gw: Gateway) -> None:
     up.queue(json_answer(completion("Hello world")))
     async with sdk(gw) as client:
         texts = [(await client.chat.completions.create(**CALL)).choices[0].message.content for _ in range(3)]
@@ -56,7 +56,7 @@ async def test_a_plain_answer_comes_from_the_cache_the_second_time(up: Upstream,
     assert [(line["outcome"], line["attempts"]) for line in lines] == [("ok", 1), ("ok", 0), ("ok", 0)]
 
 
-async def test_a_stream_comes_from_the_cache_the_second_time(up: Upstream, gw: Gateway) -> None:
+async def test_a_repeated_stream_is_served_from_the_cache(up: Upstream, gw: Gateway) -> None:
     up.queue(sse_answer(*EVENTS))
     async with sdk(gw) as client:
         assert [await streamed(client) for _ in range(3)] == ["Hello world"] * 3
@@ -65,7 +65,7 @@ async def test_a_stream_comes_from_the_cache_the_second_time(up: Upstream, gw: G
     assert [(line["outcome"], line["attempts"]) for line in lines] == [("ok", 1), ("ok", 0), ("ok", 0)]
 
 
-async def test_a_stream_is_played_back_byte_for_byte(up: Upstream, gw: Gateway) -> None:
+async def test_a_stream_is_replayed_byte_for_byte(up: Upstream, gw: Gateway) -> None:
     up.queue(sse_answer(*EVENTS))
     client = await gw.client()
     for attempts in ("1", "0"):
@@ -75,7 +75,7 @@ async def test_a_stream_is_played_back_byte_for_byte(up: Upstream, gw: Gateway) 
         assert answer.header("x-router-attempts") == attempts
 
 
-async def test_plain_calls_streams_and_other_prompts_have_answers_of_their_own(up: Upstream, gw: Gateway) -> None:
+async def test_plain_calls_streams_and_other_prompts_have_separate_entries(up: Upstream, gw: Gateway) -> None:
     up.queue(json_answer(completion("plain")))
     up.queue(sse_answer(*EVENTS))
     up.queue(json_answer(completion("other")))
@@ -86,7 +86,7 @@ async def test_plain_calls_streams_and_other_prompts_have_answers_of_their_own(u
     assert len(up.requests) == 3
 
 
-async def test_an_error_is_not_kept(up: Upstream, gw: Gateway) -> None:
+async def test_an_error_is_not_cached(up: Upstream, gw: Gateway) -> None:
     up.queue(json_answer(error_json("no"), status=500))
     up.queue(json_answer(completion("Hello")))
     async with sdk(gw) as client:
@@ -95,7 +95,7 @@ async def test_an_error_is_not_kept(up: Upstream, gw: Gateway) -> None:
         assert (await client.chat.completions.create(**CALL)).choices[0].message.content == "Hello"
 
 
-async def test_a_broken_stream_is_not_kept(up: Upstream, gw: Gateway) -> None:
+async def test_a_broken_stream_is_not_cached(up: Upstream, gw: Gateway) -> None:
     up.queue([*sse_answer(*EVENTS[:2])[:-1], Close()])
     up.queue(sse_answer(*EVENTS))
     async with sdk(gw) as client:

@@ -66,7 +66,7 @@ async def over(a: Replica, b: Replica) -> None:
 # --- what travels -----------------------------------------------------------------------------------
 
 
-async def test_what_opens_at_one_replica_opens_at_the_other_and_both_cooldowns_end_together(pair: Pair) -> None:
+async def test_a_breaker_opens_on_both_replicas_with_the_same_cooldown_end(pair: Pair) -> None:
     a, b = pair
     a.fail("one")
     await learned(b)
@@ -79,7 +79,7 @@ async def test_what_opens_at_one_replica_opens_at_the_other_and_both_cooldowns_e
     assert b["one"].acquire(CHAT, b.now).probe
 
 
-async def test_an_opening_that_was_sent_late_ends_no_later(corner: Corner) -> None:
+async def test_a_delayed_opening_ends_at_the_same_time(corner: Corner) -> None:
     a = Replica(*corner)
     a.fail("one")
     a.clock.advance(20.0)
@@ -88,7 +88,7 @@ async def test_an_opening_that_was_sent_late_ends_no_later(corner: Corner) -> No
         assert b.rest("one") == pytest.approx(40.0)
 
 
-async def test_an_opening_whose_cooldown_is_over_is_not_shared(corner: Corner) -> None:
+async def test_an_expired_opening_is_not_shared(corner: Corner) -> None:
     a = Replica(*corner)
     a.fail("one")
     a.clock.advance(60.0)
@@ -97,7 +97,7 @@ async def test_an_opening_whose_cooldown_is_over_is_not_shared(corner: Corner) -
         assert b["one"].state == "closed"
 
 
-async def test_a_probe_that_fails_elsewhere_keeps_the_others_from_trying(pair: Pair) -> None:
+async def test_a_failed_probe_elsewhere_keeps_the_breaker_open(pair: Pair) -> None:
     a, b = pair
     a.fail("one")
     await learned(b)
@@ -121,7 +121,7 @@ async def test_recovery_is_not_shared(pair: Pair) -> None:
     assert b["one"].state == "open"
 
 
-async def test_an_endpoint_without_the_model_is_known_to_both_and_so_is_the_next(pair: Pair) -> None:
+async def test_each_endpoint_without_the_model_is_shared(pair: Pair) -> None:
     a, b = pair
     a.miss("one", CHAT)
     await learned(b, state="unavailable")
@@ -131,7 +131,7 @@ async def test_an_endpoint_without_the_model_is_known_to_both_and_so_is_the_next
     await until(lambda: b["one"].missing_at.keys() == {CHAT, EMBEDDINGS}, "the second endpoint")
 
 
-async def test_a_missing_model_is_missing_at_both_until_the_same_moment_and_again_for_twice_as_long(
+async def test_a_missing_model_has_the_same_doubling_cooldown_on_both_replicas(
     corner: Corner,
 ) -> None:
     async with Replica(*corner) as a, Replica(*corner, ahead=5000.0) as b:
@@ -244,7 +244,7 @@ async def test_a_deployment_added_by_a_reload_gets_the_stored_state(corner: Corn
         await learned(b, key="new")
 
 
-async def test_after_a_reload_a_model_that_was_missing_may_be_tried_again(corner: Corner, pair: Pair) -> None:
+async def test_a_reload_makes_a_missing_model_available(corner: Corner, pair: Pair) -> None:
     a, b = pair
     a.miss("one", CHAT)
     await learned(b, state="unavailable")
@@ -276,7 +276,7 @@ async def test_a_new_process_applies_the_stored_state_before_it_serves(corner: C
         assert b["three"].forced_open
 
 
-async def test_a_new_process_sees_nothing_that_was_reset(corner: Corner) -> None:
+async def test_a_new_process_does_not_get_reset_state(corner: Corner) -> None:
     async with Replica(*corner) as a:
         a.trip("one")
         a.miss("one", CHAT)
@@ -295,7 +295,7 @@ async def test_waiting_updates_are_sent_when_a_process_ends(corner: Corner) -> N
 # --- Redis comes and goes ---------------------------------------------------------------------------
 
 
-async def test_without_redis_a_replica_uses_what_it_sees_itself() -> None:
+async def test_without_redis_a_replica_uses_its_own_samples() -> None:
     async with OwnRedis() as own:
         await own.kill()
         async with Replica(own.url, "sluice", timeout=3600.0) as a:

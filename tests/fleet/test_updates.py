@@ -161,7 +161,7 @@ def test_an_update_replaced_while_it_was_sent_still_waits() -> None:
     assert box.waiting() == [later]
 
 
-def test_of_too_many_updates_the_oldest_are_lost() -> None:
+def test_the_oldest_updates_are_dropped_over_the_bound() -> None:
     box = UpdateQueue()
     for number in range(MAX_WAITING + 2):
         box.put(update("open", str(number)))
@@ -182,7 +182,7 @@ def test_an_update_has_its_remaining_time(until: float | None, now: float, left:
     texts=st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=50)] * 4),
     age=st.floats(0, 1e10),
 )
-def test_what_is_encoded_is_decoded(what: str, texts: tuple[str, str, str, str], age: float) -> None:
+def test_encoding_round_trips(what: str, texts: tuple[str, str, str, str], age: float) -> None:
     origin, key, why, endpoint = texts
     message = encode(BreakerUpdate(key, what, 3.0, None, why, endpoint), origin, age)  # type: ignore[arg-type]
     assert decode(message) == BreakerMessage(origin, key, what, age, why, endpoint)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ def test_every_item_is_driven() -> None:
         (outcome(wrong="answered 500"), 1),
     ],
 )
-def test_the_exit_status_tells_whether_a_target_is_missed(seen: Outcome, status: int) -> None:
+def test_the_exit_status_is_1_if_a_target_is_missed(seen: Outcome, status: int) -> None:
     assert _verdict([outcome(), seen], HEALTH) == status
 
 

@@ -112,7 +112,7 @@ class Contract:
             await ask.granted(cost)
         await ask.refused(Cost(cost.limit, cost.key, 10.0))
 
-    async def test_a_refusal_takes_nothing(self, ask: AttemptContext) -> None:
+    async def test_a_rejection_takes_nothing(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(1000))
         for _ in range(5):
             assert (await ask.refused(tokens(500))).retry_after == ask.about(500.0)
@@ -135,7 +135,9 @@ class Contract:
         assert verdict.reset_after == ask.about(950.0)
 
     @pytest.mark.parametrize("long", [1000, 1001, 5_000, 10_000_000])
-    async def test_a_bucket_is_never_fuller_than_full(self, ask: AttemptContext, advance: Advance, long: float) -> None:
+    async def test_a_bucket_never_exceeds_its_capacity(
+        self, ask: AttemptContext, advance: Advance, long: float
+    ) -> None:
         await ask.granted(tokens(1000))
         advance(long)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
@@ -146,7 +148,7 @@ class Contract:
         await ask.granted(tokens(10))
         assert (await ask.refused(tokens(1000))).retry_after == ask.about(10.0)
 
-    async def test_fractions_count(self, ask: AttemptContext) -> None:
+    async def test_fractions_are_counted(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(999.25))
         assert await ask.level(TOKENS, "gpt") == ask.about(0.75)
 
@@ -156,7 +158,7 @@ class Contract:
         assert await ask.take() == Verdict(True, None, 0.0, 0.0, 0.0)
 
     @pytest.mark.parametrize("last", [True, False])
-    async def test_all_is_taken_or_nothing(self, ask: AttemptContext, last: bool) -> None:
+    async def test_a_take_is_all_or_nothing(self, ask: AttemptContext, last: bool) -> None:
         for _ in range(3):
             await ask.granted(ANN)
         costs = [ALL, SLOT, tokens(400)]
@@ -172,7 +174,7 @@ class Contract:
         assert await ask.level(CLIENT, BEN.key) == ask.about(2.0)
         assert await ask.level(TOKENS, "gpt") == ask.about(600.0)
 
-    async def test_a_refusal_for_want_of_a_slot_takes_nothing(self, ask: AttemptContext) -> None:
+    async def test_a_rejection_without_a_free_slot_takes_nothing(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         verdict = await ask.refused(ALL, MODEL_SLOT, SLOT, ANN, lease=3)
@@ -182,7 +184,7 @@ class Contract:
         assert (await ask.granted(MODEL_SLOT, lease=4)).remaining == 7.0
 
     @pytest.mark.parametrize("order", list(itertools.permutations([ANN, tokens(600), SLOT])))
-    async def test_of_several_refusals_the_longest_wait_is_reported(
+    async def test_the_longest_wait_of_several_rejections_is_reported(
         self, ask: AttemptContext, order: list[Cost]
     ) -> None:
         await ask.granted(ANN, tokens(600), SLOT, lease=1)
@@ -269,19 +271,19 @@ class Contract:
 
     # -- slots ------------------------------------------------------------------------------------
 
-    async def test_slots_are_there_until_they_are_taken(self, ask: AttemptContext) -> None:
+    async def test_slots_are_available_until_taken(self, ask: AttemptContext) -> None:
         assert await ask.granted(SLOT, lease=1) == Verdict(True, SLOTS, 1.0, 0.0, 0.0)
         assert await ask.granted(SLOT, lease=2) == Verdict(True, SLOTS, 0.0, 0.0, 0.0)
         assert await ask.refused(SLOT, lease=3) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
         await ask.granted(Cost(SLOTS, "client:ben"), lease=3)
 
-    async def test_a_slot_that_is_given_back_may_be_taken(self, ask: AttemptContext) -> None:
+    async def test_a_released_slot_can_be_taken(self, ask: AttemptContext) -> None:
         for lease in range(10):
             await ask.granted(SLOT, lease=lease)
             ask.release(SLOT, lease=lease)
         assert (await ask.granted(SLOT, lease=11)).remaining == 1.0
 
-    async def test_a_slot_given_back_twice_is_one_slot(self, ask: AttemptContext) -> None:
+    async def test_releasing_a_slot_twice_releases_one(self, ask: AttemptContext) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         ask.release(SLOT, SLOT, lease=1)
@@ -297,7 +299,7 @@ class Contract:
         await ask.refused(SLOT, lease=3)
         assert (await ask.granted(Cost(SLOTS, "client:ben"), lease=3)).remaining == 1.0
 
-    async def test_a_lease_that_holds_a_slot_takes_no_second_one_of_the_same(self, ask: AttemptContext) -> None:
+    async def test_a_lease_holds_at_most_one_slot_of_a_bucket(self, ask: AttemptContext) -> None:
         for _ in range(3):
             assert (await ask.granted(SLOT, lease=1)).remaining == 1.0
         await ask.granted(SLOT, lease=2)
@@ -315,17 +317,17 @@ class Contract:
 
     # -- corrections ------------------------------------------------------------------------------
 
-    async def test_more_was_used_than_was_taken(self, ask: AttemptContext) -> None:
+    async def test_usage_above_the_reservation_is_charged(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(100))
         ask.correct(tokens(250))
         assert await ask.level(TOKENS, "gpt") == ask.about(650.0)
 
-    async def test_less_was_used_than_was_taken(self, ask: AttemptContext) -> None:
+    async def test_usage_below_the_reservation_is_refunded(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(900))
         ask.correct(tokens(-850))
         assert (await ask.granted(tokens(900))).remaining == ask.about(50.0)
 
-    async def test_a_correction_of_a_bucket_that_nobody_used_counts(self, ask: AttemptContext) -> None:
+    async def test_a_correction_of_an_unused_bucket_is_applied(self, ask: AttemptContext) -> None:
         ask.correct(tokens(300))
         assert await ask.level(TOKENS, "gpt") == ask.about(700.0)
 
@@ -342,7 +344,7 @@ class Contract:
         advance(1010)
         await ask.granted(tokens(10))
 
-    async def test_a_debt_below_the_bound_is_paid_as_it_is(self, ask: AttemptContext) -> None:
+    async def test_a_debt_below_the_bound_is_repaid_in_full(self, ask: AttemptContext) -> None:
         await ask.granted(tokens(1000))
         ask.correct(tokens(200))
         assert await ask.level(TOKENS, "gpt") == ask.about(-200.0)
@@ -350,7 +352,7 @@ class Contract:
         assert await ask.level(TOKENS, "gpt") == ask.about(100.0)
 
     @pytest.mark.parametrize("amount", [-100.0, -101.0, -1e12])
-    async def test_giving_back_never_leads_beyond_full(self, ask: AttemptContext, amount: float) -> None:
+    async def test_a_refund_never_exceeds_the_capacity(self, ask: AttemptContext, amount: float) -> None:
         await ask.granted(tokens(100))
         ask.correct(tokens(amount))
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
@@ -370,7 +372,7 @@ class Contract:
         assert await ask.level(TOKENS, "gpt") == ask.about(700.0)
         assert (await ask.granted(SLOT, lease=8)).remaining == 1.0
 
-    async def test_nothing_to_settle_changes_nothing(self, ask: AttemptContext, store: Store) -> None:
+    async def test_an_empty_settlement_changes_nothing(self, ask: AttemptContext, store: Store) -> None:
         store.settle([], [], 1)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
 
@@ -398,6 +400,6 @@ class Contract:
                     ask.store.settle(corrections, slots, lease)
                     exact.settle(corrections, slots, lease)
 
-    async def test_closing_ends_it(self, ask: AttemptContext, store: Store) -> None:
+    async def test_a_closed_store_raises(self, ask: AttemptContext, store: Store) -> None:
         await ask.granted(ANN)
         await store.close()

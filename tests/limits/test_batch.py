@@ -47,9 +47,7 @@ def test_every_bucket_is_named_once_and_buckets_come_before_slots() -> None:
         pytest.param(100.0, -1, 100e6, Verdict(False, TOKENS, 0.0, 100.0, 50.0), id="in debt"),
     ],
 )
-def test_time_that_is_taken_becomes_tokens_that_are_left(
-    amount: float, which: int, used: float, expected: Verdict
-) -> None:
+def test_script_results_become_remaining_tokens(amount: float, which: int, used: float, expected: Verdict) -> None:
     assert verdict([Cost(TOKENS, "gpt", amount)], which, used) == expected
 
 
@@ -60,11 +58,11 @@ def test_slots_are_counted() -> None:
     assert verdict(costs, -2, 9.0) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
 
 
-def test_answers_come_in_pairs() -> None:
+def test_script_results_come_in_pairs() -> None:
     assert answers(msgspec.msgpack.encode([1, 2.5, -3, 4])) == [(1, 2.5), (-3, 4.0)]
 
 
 @pytest.mark.parametrize("reply", [b"", b"OK", msgspec.msgpack.encode(["1"]), msgspec.msgpack.encode(None)])
-def test_what_is_no_answer_is_refused(reply: bytes) -> None:
+def test_an_invalid_script_result_is_rejected(reply: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         answers(reply)

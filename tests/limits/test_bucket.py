@@ -46,7 +46,7 @@ def test_an_empty_bucket_is_full_after_its_refill() -> None:
     assert [reset_after(full_at, now) for now in (100.0, 110.0, 120.0, 130.0)] == [20.0, 10.0, 0.0, 0.0]
 
 
-def test_more_than_is_there_is_not_taken() -> None:
+def test_more_than_available_is_not_taken() -> None:
     full_at = taken(TEN, FULL, 100.0, 7.0)
     assert full_at is not None
     assert taken(TEN, full_at, 100.0, 4.0) is None
@@ -55,7 +55,7 @@ def test_more_than_is_there_is_not_taken() -> None:
     assert taken(TEN, full_at, 102.0, 4.0) == 122.0
 
 
-def test_nothing_is_always_there_but_in_debt() -> None:
+def test_zero_is_granted_except_in_debt() -> None:
     empty = taken(TEN, FULL, 100.0, 10.0)
     assert empty is not None
     assert taken(TEN, empty, 100.0, 0.0) == empty
@@ -64,13 +64,13 @@ def test_nothing_is_always_there_but_in_debt() -> None:
     assert taken(TEN, in_debt, 100.0, 0.0) is None
 
 
-def test_a_debt_is_one_capacity_at_most_and_nothing_is_beyond_full() -> None:
+def test_debt_and_level_are_bounded_by_the_capacity() -> None:
     assert level(TEN, corrected(TEN, FULL, NOW, 1e9), NOW) == -10.0
     assert level(TEN, corrected(TEN, NOW + 5.0, NOW, -1e9), NOW) == 10.0
     assert corrected(TEN, FULL, NOW, 0.0) == NOW
 
 
-def test_what_is_tolerated_is_a_millionth_of_the_bucket() -> None:
+def test_the_rounding_tolerance_is_a_millionth_of_the_bucket() -> None:
     assert taken(TEN, FULL, 100.0, 10.0 * (BOUND - 1e-8)) is not None
     assert taken(TEN, FULL, 100.0, 10.0 * (BOUND + 1e-8)) is None
 

@@ -89,7 +89,7 @@ async def setting(policy: Policy = "local", timeout: float = PATIENCE) -> AsyncI
 # -- at the start ---------------------------------------------------------------------------------
 
 
-async def test_a_redis_that_is_there_at_the_start_has_answered_once() -> None:
+async def test_the_start_pings_redis_once() -> None:
     async with setting() as here:
         await here.store.start()
         assert here.store.state.up
@@ -98,7 +98,7 @@ async def test_a_redis_that_is_there_at_the_start_has_answered_once() -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-async def test_redis_down_at_start_is_logged_and_stops_nothing(policy: Policy) -> None:
+async def test_redis_down_at_start_is_logged_and_the_start_continues(policy: Policy) -> None:
     async with setting(policy) as here:
         await here.redis.kill()
         await here.store.start()
@@ -127,7 +127,7 @@ async def test_redis_up_is_used_silently() -> None:
 
 
 @pytest.mark.parametrize("timeout", [PATIENCE, 0.05])
-async def test_a_take_that_meets_the_failure_is_answered_in_its_place(timeout: float) -> None:
+async def test_a_take_that_fails_in_redis_is_answered_by_the_fallback(timeout: float) -> None:
     async with setting(timeout=timeout) as here:
         await here.take(ONE)
         if timeout == PATIENCE:
@@ -176,7 +176,7 @@ async def test_open_admits_everything() -> None:
             assert here.store.take([SLOT, Cost(ONCE, "", 500.0)], lease) == Verdict(True, None, 0.0, 0.0, 0.0)
 
 
-async def test_closed_refuses_everything_and_names_no_address() -> None:
+async def test_closed_rejects_everything_and_names_no_address() -> None:
     async with setting("closed") as here:
         await here.redis.kill()
         for _ in range(2):
@@ -190,7 +190,7 @@ async def test_closed_refuses_everything_and_names_no_address() -> None:
         assert "refused" in here.warnings[0]
 
 
-async def test_a_redis_that_answers_and_may_not_write_stays_down() -> None:
+async def test_a_read_only_redis_stays_down() -> None:
     redis = pytest.importorskip("redis.asyncio")
     async with setting() as here, redis.Redis.from_url(here.redis.url) as client:
         await client.config_set("maxmemory", 1)
@@ -211,7 +211,7 @@ async def test_a_redis_that_answers_and_may_not_write_stays_down() -> None:
         assert len(here.warnings) == len(here.infos) == 1
 
 
-async def test_a_store_that_is_closed_while_it_is_down_probes_no_more() -> None:
+async def test_a_store_closed_during_an_outage_stops_probing() -> None:
     async with setting() as here:
         await here.lose()
         await within(here.store.close(), "the store to close")
@@ -221,7 +221,7 @@ async def test_a_store_that_is_closed_while_it_is_down_probes_no_more() -> None:
 # -- where takes are settled --------------------------------------------------------------------
 
 
-async def test_what_was_taken_locally_is_settled_locally() -> None:
+async def test_local_takes_are_settled_locally() -> None:
     async with setting() as here:
         await here.lose()
         await here.take(Cost(TOKENS, "gpt", 500.0), SLOT, lease=7)
@@ -232,7 +232,7 @@ async def test_what_was_taken_locally_is_settled_locally() -> None:
         assert await level(here.remote, TOKENS, "gpt") == 1000.0
 
 
-async def test_what_was_taken_from_redis_is_settled_there_once_it_is_back() -> None:
+async def test_redis_takes_are_settled_there_after_recovery() -> None:
     async with setting() as here:
         await here.take(Cost(TOKENS, "gpt", 500.0), SLOT, lease=7)
         await here.lose()
@@ -244,7 +244,7 @@ async def test_what_was_taken_from_redis_is_settled_there_once_it_is_back() -> N
         assert await free(here.remote)
 
 
-async def test_one_lease_may_have_taken_from_both() -> None:
+async def test_a_lease_can_hold_takes_of_both_stores() -> None:
     async with setting() as here:
         await here.take(Cost(TOKENS, "one", 500.0), SLOT, lease=7)
         await here.lose()
@@ -258,7 +258,7 @@ async def test_one_lease_may_have_taken_from_both() -> None:
         assert await free(here.remote)
 
 
-async def test_what_the_local_store_refused_was_not_taken_from_it() -> None:
+async def test_a_local_rejection_takes_nothing_locally() -> None:
     async with setting() as here:
         await here.take(Cost(TOKENS, "gpt", 500.0), lease=7)
         await here.lose()
@@ -270,7 +270,7 @@ async def test_what_the_local_store_refused_was_not_taken_from_it() -> None:
         assert await level(here.remote, TOKENS, "gpt") == pytest.approx(900.0, abs=0.01)
 
 
-async def test_what_a_lease_takes_from_redis_later_is_settled_there() -> None:
+async def test_later_redis_takes_of_a_lease_are_settled_there() -> None:
     async with setting() as here:
         await here.lose()
         await here.take(Cost(TOKENS, "gpt", 500.0), lease=7)
@@ -343,7 +343,7 @@ class Load:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-async def test_redis_is_killed_and_started_again_under_load(policy: Policy) -> None:
+async def test_limits_survive_a_restart_of_redis_under_load(policy: Policy) -> None:
     async with setting(policy) as here:
         load = Load(here)
         for times in (1, 2):
@@ -362,7 +362,7 @@ async def test_redis_is_killed_and_started_again_under_load(policy: Policy) -> N
         assert (await asked(here.remote.take([Cost(SLOT.limit, "0")], 1))).admitted
 
 
-async def test_with_redis_in_reach_the_limit_holds_exactly_under_load() -> None:
+async def test_with_redis_the_limit_is_exact_under_load() -> None:
     async with setting() as here:
         load = Load(here)
         await until(lambda: load.refused > 100, "refusals")
@@ -370,7 +370,7 @@ async def test_with_redis_in_reach_the_limit_holds_exactly_under_load() -> None:
         assert load.granted == 500
 
 
-async def test_a_take_that_is_given_up_takes_nothing_from_either_store() -> None:
+async def test_a_canceled_take_takes_nothing_from_either_store() -> None:
     async with setting() as here:
         await here.take(ONE)
         here.redis.hold()

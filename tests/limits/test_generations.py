@@ -75,7 +75,7 @@ def test_a_longer_refill_makes_the_generations_longer() -> None:
     assert "a" in dict(stage.keys.items())
 
 
-def test_a_full_generation_turns_early_and_what_is_asked_for_survives_it() -> None:
+def test_a_full_generation_turns_early_and_used_keys_survive() -> None:
     stage = Stage(most=3)
     stage.put("old", 1060.0)
     for key in "abcdefghij":

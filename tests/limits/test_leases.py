@@ -14,7 +14,7 @@ def test_a_lease_holds_each_slot_once() -> None:
     assert sorted(leases) == [(GPT, 1), (GPT, 2), (OTHER, 1)]
 
 
-def test_what_is_not_held_is_not_given_back() -> None:
+def test_a_slot_that_is_not_held_is_not_released() -> None:
     leases = Leases()
     leases.add(GPT, 1)
     assert not leases.remove(OTHER, 1)

@@ -68,7 +68,7 @@ async def test_a_store_in_this_process_has_no_state() -> None:
     await limiter.close()
 
 
-async def test_the_start_finds_out_that_a_shared_store_is_down() -> None:
+async def test_the_start_detects_that_a_shared_store_is_down() -> None:
     pytest.importorskip("redis")
     limiter = opened(RateLimiting(enabled=True, store="redis"), RedisClient("redis://127.0.0.1:1/0", "sluice", 0.5))
     await limiter.start()

@@ -91,19 +91,19 @@ def test_inlined_arithmetic_agrees_with_bucket(limit: Limit, asked: list[tuple[f
         assert stage.memory.usage(limit, "x") == pytest.approx(bucket.level(limit, full_at, stage.now), abs=1e-6)
 
 
-def test_a_store_in_memory_answers_at_once(stage: Stage) -> None:
+def test_a_memory_store_answers_synchronously(stage: Stage) -> None:
     assert isinstance(stage.take(ANN, tokens(5), SLOT), Verdict)
 
 
 @pytest.mark.parametrize("began", [0.0, UP_FOR_MONTHS, 1e8])
 @pytest.mark.parametrize("burst", [7, 60, 1000, 3501])
-def test_a_burst_is_what_it_should_be_for_as_long_as_a_machine_is_up(began: float, burst: int) -> None:
+def test_bursts_stay_exact_after_a_long_uptime(began: float, burst: int) -> None:
     stage = Stage(now=began)
     minute = Cost(Limit("client", "requestsPerMinute", CLIENT.name, burst, burst / 60), "x")
     assert [stage.take(minute).admitted for _ in range(burst + 5)] == [True] * burst + [False] * 5
 
 
-def test_what_is_tolerated_does_not_add_up(stage: Stage) -> None:
+def test_the_rounding_tolerance_does_not_accumulate(stage: Stage) -> None:
     bold = Cost(TOKENS, "x", 1000 * (bucket.BOUND - 1) / 2)
     stage.take(tokens(1000, "x"))
     assert [stage.take(bold).admitted for _ in range(10)] == [True] + [False] * 9
@@ -129,7 +129,7 @@ def test_a_million_clients_cost_at_most_200_megabytes() -> None:
     assert taken / clients * 10**6 <= 200e6
 
 
-def test_clients_that_come_again_and_again_cost_no_more() -> None:
+def test_returning_clients_use_no_more_memory() -> None:
     clients, stage = 20_000, Stage(max_keys=10**6)
     tracemalloc.start()
     try:
@@ -153,7 +153,7 @@ def test_unused_buckets_are_dropped(stage: Stage) -> None:
     assert stage.memory.kept == 1
 
 
-def test_a_debt_is_remembered_until_it_is_paid(stage: Stage) -> None:
+def test_a_debt_is_kept_until_it_is_repaid(stage: Stage) -> None:
     refill = bucket.refill(CLIENT)
     stage.take(BEN)
     stage.advance(1.9 * refill)
@@ -177,7 +177,7 @@ def test_a_flood_of_clients_is_bounded_and_evicts_the_oldest() -> None:
     assert stage.take(old).admitted
 
 
-def test_what_is_taken_while_the_generations_turn_is_not_lost() -> None:
+def test_takes_during_a_generation_turn_are_not_lost() -> None:
     stage = Stage(max_keys=4)
     for number in range(4):
         stage.take(client(number))
@@ -188,7 +188,7 @@ def test_what_is_taken_while_the_generations_turn_is_not_lost() -> None:
     assert not stage.take(full).admitted
 
 
-def test_refused_new_clients_are_not_stored() -> None:
+def test_rejected_new_clients_are_not_stored() -> None:
     stage = Stage(max_keys=100)
     stage.take(BEN)
     stage.take(tokens(1000))
@@ -199,7 +199,7 @@ def test_refused_new_clients_are_not_stored() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_refusal_leaves_exactly_what_was_there(turned: bool) -> None:
+def test_a_rejection_changes_no_level(turned: bool) -> None:
     stage = Stage(max_keys=2 if turned else 1000, now=UP_FOR_MONTHS + 0.1)
     stage.take(client(0))
     stage.take(client(1))
@@ -245,7 +245,7 @@ def test_limits_are_bounded_one_by_one() -> None:
     assert not stage.take(tokens(1000)).admitted
 
 
-def test_slots_that_are_free_are_not_kept(stage: Stage) -> None:
+def test_free_slots_are_not_stored(stage: Stage) -> None:
     tracemalloc.start()
     try:
         before = 0

@@ -59,7 +59,7 @@ LEVELS: dict[str, Any] = {
         ),
     ],
 )
-def test_it_shows_the_numbers_of_all_limits_that_hold(source: dict[str, Any], expected: list[str]) -> None:
+def test_the_overview_lists_all_active_limits(source: dict[str, Any], expected: list[str]) -> None:
     assert overview(to_config(source)) == expected
 
 
@@ -72,6 +72,6 @@ def test_it_shows_the_numbers_of_all_limits_that_hold(source: dict[str, Any], ex
         (0, 0, "requests per minute"),
     ],
 )
-def test_a_refusal_names_the_burst_where_it_is_smaller_than_the_rate(quota: int, burst: int, expected: str) -> None:
+def test_a_rejection_names_the_burst_if_it_is_smaller_than_the_rate(quota: int, burst: int, expected: str) -> None:
     refused = RateLimited("client", "requestsPerMinute", quota=quota, burst=burst, retry_after=3)
     assert refused.message == f"Rate limit exceeded: {expected} for this client. Try again in 3 s."

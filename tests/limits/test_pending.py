@@ -43,7 +43,7 @@ def test_one_call_carries_a_thousand_of_each() -> None:
     assert [cost.amount for piece in pieces for cost in piece] == list(range(2500))
 
 
-def test_beyond_the_bound_corrections_of_a_bucket_are_one() -> None:
+def test_corrections_of_a_bucket_are_merged_over_the_bound() -> None:
     pending = Pending(100)
     for number in range(1001):
         pending.correct(tokens(1.0, str(number % 10)))
@@ -65,14 +65,14 @@ def test_corrections_under_different_limits_are_not_added_up() -> None:
     assert [(cost.limit, cost.amount) for cost in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
 
 
-def test_of_too_many_buckets_the_oldest_are_dropped() -> None:
+def test_the_oldest_buckets_are_dropped_over_the_bound() -> None:
     pending = Pending(100)
     for number in range(101):
         pending.correct(tokens(1.0, str(number)))
     assert list(amounts(told(pending).corrections)) == [str(number) for number in range(51, 101)]
 
 
-def test_of_too_many_released_slots_the_oldest_are_left_to_expire() -> None:
+def test_the_oldest_released_slots_expire_over_the_bound() -> None:
     pending = Pending(3)
     for lease in range(5):
         pending.release(SLOT, lease)
@@ -94,7 +94,7 @@ def test_after_a_failure_entries_are_sent_again_in_order(corrections: bool) -> N
     assert [lease for _, lease in again.released] == [0, 1, 2, 3]
 
 
-def test_released_slots_that_come_back_do_not_break_the_bound() -> None:
+def test_requeued_slots_respect_the_bound() -> None:
     pending = Pending(3)
     for lease in range(3):
         pending.release(SLOT, lease)
@@ -105,7 +105,7 @@ def test_released_slots_that_come_back_do_not_break_the_bound() -> None:
     assert len(told(pending).released) == 3
 
 
-def test_what_was_released_meanwhile_is_not_renewed() -> None:
+def test_a_slot_released_in_the_meantime_is_not_renewed() -> None:
     leases, pending, batch = Leases(), Pending(), Batch("p")
     leases.add(SLOT, 1)
     leases.add(("model:concurrent", "other"), 2)

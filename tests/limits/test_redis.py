@@ -111,7 +111,7 @@ async def taken_under_way(store: RedisStore, costs: Sequence[Cost], lease: int =
 # -- many at once -------------------------------------------------------------------------------
 
 
-async def test_two_processes_are_granted_together_exactly_what_is_there(prefix: str) -> None:
+async def test_two_processes_together_get_exactly_the_capacity(prefix: str) -> None:
     neighbors = [await neighbor.start(redis_url(), prefix, "hammer", "1000") for _ in range(2)]
     answers = [await within(each.communicate(), "a neighbor") for each in neighbors]
     granted = [int(output) for output, _ in answers]
@@ -121,7 +121,7 @@ async def test_two_processes_are_granted_together_exactly_what_is_there(prefix: 
         assert await level(store, HALF) == pytest.approx(100_000 - 500 * 137.5, abs=1.0)
 
 
-async def test_takes_that_come_together_share_a_call(own: OwnRedis) -> None:
+async def test_concurrent_takes_share_a_call(own: OwnRedis) -> None:
     async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
         await store.take([ONCE], 1)
         for _ in range(3):
@@ -136,7 +136,7 @@ async def calls(client: Any) -> int:
     return int((await client.info("commandstats")).get("cmdstat_evalsha", {}).get("calls", 0))
 
 
-async def test_more_than_one_call_carries_are_answered_all(own: OwnRedis) -> None:
+async def test_takes_beyond_one_call_are_all_answered(own: OwnRedis) -> None:
     async with opened(own.url) as store:
         verdicts = await asyncio.gather(*(store.take([HALF, Cost(ONCE.limit, f"{n}")], n) for n in range(1700)))
         assert sum(verdict.admitted for verdict in verdicts) == int(100_000 / 137.5)
@@ -146,7 +146,7 @@ async def test_more_than_one_call_carries_are_answered_all(own: OwnRedis) -> Non
 # -- keys and values in Redis -------------------------------------------------------------------
 
 
-async def test_all_keys_share_a_hash_tag_and_go_when_they_say_nothing_any_more(own: OwnRedis) -> None:
+async def test_all_keys_share_a_hash_tag_and_expire_when_full(own: OwnRedis) -> None:
     slow = Cost(Limit("client", "requestsPerHour", "client:requestsPerHour", 10.0, 0.01), "client:ann")
     async with opened(own.url, "here") as store, redis.Redis.from_url(own.url) as client:
         await store.take([slow, SLOT], 1)
@@ -167,20 +167,20 @@ async def test_prefixes_are_independent(own: OwnRedis) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "ä", "a b\r\n{c}:*", "\ud800\udc80", "\x00", "x" * 5000])
-async def test_a_key_may_be_any_text(own: OwnRedis, key: str) -> None:
+async def test_any_text_is_a_valid_key(own: OwnRedis, key: str) -> None:
     async with opened(own.url) as store:
         for left in (499, 498):
             verdict = await store.take([Cost(ONCE.limit, key)], 1)
             assert verdict.remaining == pytest.approx(left, abs=0.01)
 
 
-async def test_what_stands_there_and_is_no_bucket_counts_as_a_full_one(own: OwnRedis) -> None:
+async def test_an_invalid_stored_bucket_counts_as_full(own: OwnRedis) -> None:
     async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
         await client.set("{sluice}:global:requestsPerHour:", "nonsense")
         assert (await store.take([ONCE], 1)).remaining == pytest.approx(499.0, abs=0.01)
 
 
-async def test_a_server_whose_clock_is_set_back_gives_and_takes_nothing(own: OwnRedis) -> None:
+async def test_a_server_clock_set_back_changes_no_level(own: OwnRedis) -> None:
     moment = [1000.0]
     store = RedisStore(RedisClient(own.url, "sluice", PATIENCE), now=lambda: moment[0])
     cost = Cost(Limit("model", "tokensPerMinute", "model:tokensPerMinute", 100.0, 1.0), "gpt", 50.0)
@@ -196,7 +196,7 @@ async def test_a_server_whose_clock_is_set_back_gives_and_takes_nothing(own: Own
 # -- settlements --------------------------------------------------------------------------------
 
 
-async def test_settlements_go_by_themselves(own: OwnRedis) -> None:
+async def test_settlements_are_sent_in_the_background(own: OwnRedis) -> None:
     async with opened(own.url) as store, opened(own.url) as other:
         await store.take([SLOT, HALF], 1)
         assert not await free(other)
@@ -205,7 +205,7 @@ async def test_settlements_go_by_themselves(own: OwnRedis) -> None:
         assert await level(other, HALF) == pytest.approx(100_000 - 1137.5, abs=1.0)
 
 
-async def test_what_is_queued_is_sent_at_the_end_and_what_is_held_released(own: OwnRedis) -> None:
+async def test_closing_sends_queued_settlements_and_releases_held_slots(own: OwnRedis) -> None:
     async with opened(own.url) as other:
         async with opened(own.url) as store:
             await store.take([SLOT, HALF], 1)
@@ -214,7 +214,7 @@ async def test_what_is_queued_is_sent_at_the_end_and_what_is_held_released(own: 
         assert await level(other, HALF) == pytest.approx(100_000 - 1137.5, abs=1.0)
 
 
-async def test_settlements_wait_for_redis_to_be_back(own: OwnRedis) -> None:
+async def test_settlements_wait_for_redis_to_recover(own: OwnRedis) -> None:
     async with opened(own.url) as store:
         await store.take([HALF], 1)
         await own.kill()
@@ -228,7 +228,7 @@ async def test_settlements_wait_for_redis_to_be_back(own: OwnRedis) -> None:
         assert await level(store, HALF) == pytest.approx(99_000, abs=1.0)
 
 
-async def test_closing_does_not_wait_for_a_redis_that_is_away(own: OwnRedis) -> None:
+async def test_closing_does_not_wait_for_an_unavailable_redis(own: OwnRedis) -> None:
     async with opened(own.url) as store:
         await store.take([SLOT], 1)
         await own.kill()
@@ -251,7 +251,7 @@ async def test_a_waiting_take_fails_when_the_store_closes(own: OwnRedis, monkeyp
 # -- leases -------------------------------------------------------------------------------------
 
 
-async def test_a_lease_lives_on_while_its_process_does_and_ends_after_it_was_killed(prefix: str) -> None:
+async def test_a_lease_is_renewed_until_its_process_is_killed(prefix: str) -> None:
     async with opened(redis_url(), prefix, lease_secs=neighbor.LEASE) as store:
         holder = await neighbor.start(redis_url(), prefix, "hold")
         assert holder.stdout is not None
@@ -300,7 +300,7 @@ async def test_a_slot_released_during_an_outage_is_not_renewed(own: OwnRedis) ->
 # -- takes that are given up --------------------------------------------------------------------
 
 
-async def test_a_take_that_is_given_up_on_its_way_takes_nothing(own: OwnRedis) -> None:
+async def test_a_take_canceled_in_flight_takes_nothing(own: OwnRedis) -> None:
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
         own.hold()
@@ -315,7 +315,7 @@ async def test_a_take_that_is_given_up_on_its_way_takes_nothing(own: OwnRedis) -
         assert await free(store)
 
 
-async def test_a_take_that_is_given_up_when_its_answer_has_just_come_takes_nothing(
+async def test_a_take_canceled_as_its_result_arrives_takes_nothing(
     own: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(own.url) as store:
@@ -334,7 +334,7 @@ async def test_a_take_that_is_given_up_when_its_answer_has_just_come_takes_nothi
         assert await free(store)
 
 
-async def test_a_take_that_is_given_up_keeps_the_slot_that_its_lease_had_before(own: OwnRedis) -> None:
+async def test_a_canceled_take_keeps_the_earlier_slot_of_its_lease(own: OwnRedis) -> None:
     async with opened(own.url) as store:
         await store.take([SLOT], 1)
         own.hold()
@@ -377,7 +377,7 @@ async def test_connecting_to_redis_times_out() -> None:
             assert not caught.value.sent
 
 
-async def test_failures_without_end_use_up_nothing() -> None:
+async def test_repeated_failures_leak_nothing() -> None:
     with Blackhole() as hole:
         async with opened(f"redis://127.0.0.1:{hole.port}/0", timeout=0.001) as store:
             for _ in range(250):
@@ -399,7 +399,9 @@ async def test_a_failure_reaches_all_waiting_takes(own: OwnRedis) -> None:
         assert (await store.take([ONCE], 1)).admitted
 
 
-async def test_an_idle_connection_closed_by_redis_is_no_failure(own: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_closed_by_redis_is_not_a_failure(
+    own: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("proxy.limits.script_connection._IDLE", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
@@ -408,7 +410,7 @@ async def test_an_idle_connection_closed_by_redis_is_no_failure(own: OwnRedis, m
         await store.take([ONCE], 1)
 
 
-async def test_a_redis_that_may_not_write_is_down(own: OwnRedis) -> None:
+async def test_a_read_only_redis_is_down(own: OwnRedis) -> None:
     async with opened(own.url) as store, redis.Redis.from_url(own.url) as client:
         await client.config_set("maxmemory", 1)
         with pytest.raises(StoreDown, match="memory"):
@@ -417,7 +419,7 @@ async def test_a_redis_that_may_not_write_is_down(own: OwnRedis) -> None:
         assert (await store.take([ONCE], 1)).admitted
 
 
-async def test_what_is_no_redis_is_down() -> None:
+async def test_a_server_that_is_not_redis_is_down() -> None:
     async with Upstream() as web:
         web.on_connect(b"HTTP/1.1 400 Bad Request\r\n\r\n", Close())
         async with opened(f"redis://127.0.0.1:{web.port}/0") as store:

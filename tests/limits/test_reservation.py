@@ -102,7 +102,7 @@ async def test_the_tightest_bucket_is_in_the_headers(waits: bool) -> None:
     assert setting.tally.told == ["admitted"]
 
 
-async def test_the_limit_header_is_the_configured_rate_and_remaining_what_is_possible_now(waits: bool) -> None:
+async def test_headers_have_the_configured_rate_and_the_requests_possible_now(waits: bool) -> None:
     for bounds, told in (
         (Limits(requests_per_minute=20, burst_size=5), header_lines(20, 4, 5003)),
         (Limits(requests_per_hour=1000, burst_size=10), header_lines(1000, 9, 5004)),
@@ -127,7 +127,7 @@ async def test_reserving_a_deployment_twice_costs_once(waits: bool) -> None:
     assert setting.memory.usage(setting.rules.model.requests[0], "m") == pytest.approx(3.0)
 
 
-async def test_a_refused_deployment_does_not_prevent_another(waits: bool) -> None:
+async def test_a_rejected_deployment_does_not_block_another(waits: bool) -> None:
     setting = Setting(waits, per_model=Limits(requests_per_minute=1))
     assert await entered(await setting.begin(), setting.m, waits)
     reservation = await setting.begin()
@@ -138,7 +138,7 @@ async def test_a_refused_deployment_does_not_prevent_another(waits: bool) -> Non
     assert await entered(reservation, setting.n, waits)
 
 
-async def test_a_client_without_tokens_left_is_refused_and_its_request_given_back(waits: bool) -> None:
+async def test_a_client_without_tokens_is_rejected_and_its_request_refunded(waits: bool) -> None:
     setting = Setting(waits, per_client=Limits(requests_per_minute=6, tokens_per_minute=100))
     assert await entered(await setting.begin(), setting.m, waits)
     reservation = await setting.begin()
@@ -149,7 +149,7 @@ async def test_a_client_without_tokens_left_is_refused_and_its_request_given_bac
     assert setting.memory.usage(setting.rules.own.requests[0], ANN.id) == pytest.approx(5.0)
 
 
-async def test_tokens_that_deployments_share_are_taken_once(waits: bool) -> None:
+async def test_shared_tokens_of_deployments_are_taken_once(waits: bool) -> None:
     tokens = Limits(tokens_per_minute=1000)
     setting = Setting(waits, global_=tokens, per_model=tokens)
     reservation = await setting.begin()
@@ -169,5 +169,5 @@ async def test_without_limits_the_store_is_not_used() -> None:
     assert reservation.header_lines() == b""
 
 
-async def test_it_does_not_show_the_clients_words() -> None:
+async def test_the_repr_does_not_show_the_prompt() -> None:
     assert repr(await Setting(False).begin()) == "<Reservation 0 grants, lease 1>"

@@ -47,7 +47,7 @@ def test_every_bound_becomes_a_limit(limits: Limits, expected: AnswerInfo) -> No
     assert told(rules(per_client=limits).client(None)) == expected
 
 
-def test_a_burst_belongs_to_the_minute_where_both_are_bounded() -> None:
+def test_a_burst_applies_to_the_minute_if_both_are_limited() -> None:
     both = Limits(requests_per_minute=20, requests_per_hour=600, tokens_per_minute=900, concurrent=2, burst_size=5)
     assert told(rules(per_client=both).client(None)) == [
         ("client:requestsPerMinute", 5, 20),
@@ -57,7 +57,7 @@ def test_a_burst_belongs_to_the_minute_where_both_are_bounded() -> None:
     ]
 
 
-def test_what_is_taken_before_the_body_is_apart_from_the_tokens() -> None:
+def test_costs_before_the_body_exclude_tokens() -> None:
     bounds = rules(per_client=Limits(requests_per_minute=1, concurrent=1, tokens_per_minute=1)).client(None)
     assert [limit.unit for limit in bounds.requests] == ["requestsPerMinute", "concurrent"]
     assert bounds.tokens is not None
@@ -77,7 +77,7 @@ def test_every_level_has_its_own_limits() -> None:
     ]
 
 
-def test_nothing_is_bounded_unless_it_is_enabled() -> None:
+def test_nothing_is_limited_unless_enabled() -> None:
     limits = Limits(requests_per_minute=1, tokens_per_minute=1)
     levels = dict.fromkeys(("global_", "per_client", "per_address", "per_model", "per_provider"), limits)
     for made in (rules(), Rules.of(RateLimiting(enabled=False, **levels))):
@@ -89,7 +89,7 @@ def test_nothing_is_bounded_unless_it_is_enabled() -> None:
 
 
 @pytest.mark.parametrize("mode", ["keys", "jwt", "any"])
-def test_own_limits_of_a_credential_hold_while_the_configurations_levels_are_off(mode: Any) -> None:
+def test_limits_of_a_credential_apply_without_configured_levels(mode: Any) -> None:
     level = Limits(requests_per_minute=1, concurrent=1)
     made = Rules.of(RateLimiting(per_client=level, global_=level), Auth(mode=mode))
     own = Limits(requests_per_minute=3, tokens_per_minute=9)
@@ -103,7 +103,7 @@ def test_own_limits_of_a_credential_hold_while_the_configurations_levels_are_off
 # -- addresses ----------------------------------------------------------------------------------------
 
 
-def test_an_address_gets_ten_clients_worth() -> None:
+def test_an_address_gets_ten_times_the_client_limit() -> None:
     client = Limits(requests_per_minute=20, requests_per_hour=60, tokens_per_minute=9, concurrent=2, burst_size=5)
     assert told(rules(per_client=client).address) == [
         ("address:requestsPerMinute", 50, 200),
@@ -113,7 +113,7 @@ def test_an_address_gets_ten_clients_worth() -> None:
     ]
 
 
-def test_an_address_gets_what_the_configuration_says() -> None:
+def test_an_address_gets_its_configured_limit() -> None:
     client, own = Limits(requests_per_minute=20), Limits(concurrent=7)
     assert told(rules(per_client=client, per_address=own).address) == [("address:concurrent", 7, 0)]
     off = Limits(enabled=False, concurrent=7)
@@ -124,7 +124,7 @@ def test_an_address_gets_what_the_configuration_says() -> None:
 # -- a client's own limits ----------------------------------------------------------------------------
 
 
-def test_own_limits_come_first_member_by_member() -> None:
+def test_own_limits_override_each_member_of_the_level() -> None:
     made = rules(per_client=Limits(requests_per_minute=20, burst_size=5, concurrent=2))
     assert told(made.client(Limits(requests_per_minute=100))) == [
         ("client:requestsPerMinute", 5, 100),
@@ -138,18 +138,18 @@ def test_own_limits_come_first_member_by_member() -> None:
     assert told(made.client(Limits())) == told(made.client(None))
 
 
-def test_own_limits_hold_where_the_level_has_none() -> None:
+def test_own_limits_apply_if_the_level_has_none() -> None:
     own = Limits(requests_per_minute=3)
     for level in (None, Limits(enabled=False, requests_per_minute=20, concurrent=1)):
         assert told(rules(per_client=level).client(own)) == [("client:requestsPerMinute", 3, 3)]
 
 
-def test_own_limits_that_are_not_enabled_lift_the_level() -> None:
+def test_disabled_own_limits_remove_the_level() -> None:
     made = rules(per_client=Limits(requests_per_minute=20))
     assert made.client(Limits(enabled=False, requests_per_minute=1)) is UNBOUNDED
 
 
-def test_equal_own_limits_are_compiled_once_and_not_kept_without_end() -> None:
+def test_equal_own_limits_are_compiled_once_in_a_bounded_cache() -> None:
     made = rules()
     first = made.client(Limits(concurrent=1))
     assert made.client(Limits(concurrent=1)) is first
@@ -159,7 +159,7 @@ def test_equal_own_limits_are_compiled_once_and_not_kept_without_end() -> None:
     assert made.client(Limits(concurrent=1)) is not first
 
 
-def test_tokens_are_counted_as_soon_as_anybody_bounds_them() -> None:
+def test_tokens_are_counted_if_any_limit_needs_them() -> None:
     assert rules(per_model=Limits(tokens_per_minute=1)).counts_tokens
     made = rules(per_client=Limits(concurrent=1))
     assert not made.counts_tokens
@@ -167,7 +167,7 @@ def test_tokens_are_counted_as_soon_as_anybody_bounds_them() -> None:
     assert made.counts_tokens
 
 
-def test_slots_have_to_be_given_back_as_soon_as_anybody_bounds_them() -> None:
+def test_slots_are_released_if_any_limit_needs_them() -> None:
     assert rules(per_provider=Limits(concurrent=1)).has_slots
     made = rules(per_client=Limits(requests_per_minute=1))
     assert not made.has_slots
@@ -233,7 +233,7 @@ limits = st.builds(
 
 
 @given(st.none() | limits, limits)
-def test_own_limits_are_as_if_they_stood_in_the_configuration(level: Limits | None, own: Limits) -> None:
+def test_own_limits_equal_configured_limits(level: Limits | None, own: Limits) -> None:
     base = level if level is not None and level.enabled else Limits()
     names = Limits.__struct_fields__[1:]
     merged = {name: getattr(base if getattr(own, name) is UNSET else own, name) for name in names}

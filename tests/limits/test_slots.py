@@ -29,7 +29,7 @@ def test_only_what_is_held_is_released() -> None:
     assert slots.count("client:concurrent", "ann") == 1
 
 
-def test_keys_whose_slots_are_free_are_not_kept() -> None:
+def test_keys_without_held_slots_are_dropped() -> None:
     slots = Slots()
     slots.acquire("client:concurrent", "ann", 1)
     slots.acquire("client:concurrent", "ben", 1)
@@ -41,7 +41,7 @@ def test_keys_whose_slots_are_free_are_not_kept() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.integers(1, 4))))
-def test_the_count_is_that_of_the_leases_which_hold(steps: list[tuple[bool, str, int]]) -> None:
+def test_the_count_is_the_number_of_holding_leases(steps: list[tuple[bool, str, int]]) -> None:
     slots, holders = Slots(), set[tuple[str, int]]()
     for holding, key, lease in steps:
         if holding:

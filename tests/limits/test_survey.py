@@ -44,7 +44,7 @@ async def place() -> AsyncIterator[Place]:
             await redis.close()
 
 
-async def test_what_was_taken_is_a_part_of_the_capacity_fullest_first(place: Place) -> None:
+async def test_usage_is_a_share_of_the_capacity_highest_first(place: Place) -> None:
     await place.take([Cost(HOUR, "a", 360.0), Cost(MINUTE, "a", 6.0)])
     await place.take([Cost(HOUR, "b:c", 1800.0)])
     minute, hour = await place.survey(MINUTE, HOUR)
@@ -81,7 +81,7 @@ async def test_keys_of_others_are_ignored(place: Place) -> None:
         assert await place.survey(HOUR) == [[]]
 
 
-async def test_a_redis_that_is_not_there_is_down() -> None:
+async def test_an_unreachable_redis_is_down() -> None:
     pytest.importorskip("redis")
     with pytest.raises(StoreDown):
         await survey(RedisClient("redis://127.0.0.1:1/0", "sluice", 5.0), [HOUR], 10, 5.0)

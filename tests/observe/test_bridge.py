@@ -27,7 +27,7 @@ def broken() -> None:
     raise ValueError("sent: Authorization: Bearer sk-client")
 
 
-def test_a_warning_comes_out_in_our_form(written: Written) -> None:
+def test_a_warning_is_logged_in_our_format(written: Written) -> None:
     logging.getLogger("aiohttp.server").warning("Could not do %s in %d tries", "it", 3)
     [line] = written.lines()
     assert line["level"] == "warning"
@@ -35,7 +35,7 @@ def test_a_warning_comes_out_in_our_form(written: Written) -> None:
     assert line["message"] == "Could not do it in 3 tries"
 
 
-def test_lines_below_a_warning_stay_out(written: Written) -> None:
+def test_lines_below_warning_are_not_logged(written: Written) -> None:
     logging.getLogger("asyncio").info("Using selector")
     logging.getLogger("asyncio").debug("Using selector")
     assert written.lines() == []
@@ -63,21 +63,19 @@ def test_objects_are_logged_by_type(written: Written) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("one", "two"), ({"other": 1},), (3,)])
-def test_a_template_that_does_not_fit_its_arguments_stands_for_itself(
-    written: Written, arguments: tuple[Any, ...]
-) -> None:
+def test_a_template_with_wrong_arguments_is_logged_unformatted(written: Written, arguments: tuple[Any, ...]) -> None:
     record = logging.LogRecord("x", logging.WARNING, __file__, 1, "%(name)s", arguments, None)
     Bridge(written.log).emit(record)
     assert written.lines()[0]["message"] == "%(name)s"
 
 
-def test_secrets_are_struck_out(written: Written) -> None:
+def test_secrets_are_masked(written: Written) -> None:
     written.log.hide(["sk-very-secret"])
     logging.getLogger("x").warning("with %s", "sk-very-secret")
     assert written.lines()[0]["message"] == "with ***"
 
 
-def test_python_warnings_are_lines_too(written: Written) -> None:
+def test_python_warnings_are_logged(written: Written) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(True)
@@ -86,7 +84,7 @@ def test_python_warnings_are_lines_too(written: Written) -> None:
     assert "DeprecationWarning: this is old" in written.lines()[0]["message"]
 
 
-async def test_a_task_that_failed_unseen_is_told_without_its_text(written: Written) -> None:
+async def test_an_unretrieved_task_exception_is_logged_without_its_text(written: Written) -> None:
     async def fails() -> None:
         broken()
 
@@ -122,20 +120,20 @@ async def test_a_malformed_request_leaves_none_of_its_bytes_in_the_log(written: 
     assert "sk-client" not in text
 
 
-def test_undoing_it_restores_what_was_there() -> None:
+def test_uninstalling_restores_the_previous_handlers() -> None:
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     install(Written().log)()
     assert (root.handlers, root.level) == before
 
 
-def test_the_place_of_an_exception_begins_where_it_was_raised() -> None:
+def test_the_place_of_an_exception_starts_where_it_was_raised() -> None:
     try:
         broken()
     except ValueError as error:
         first, second = place(error).split(" at ")[1:]
     assert first.endswith("in broken")
-    assert second.endswith("in test_the_place_of_an_exception_begins_where_it_was_raised")
+    assert second.endswith("in test_the_place_of_an_exception_starts_where_it_was_raised")
 
 
 def test_an_exception_that_was_never_raised_has_no_place() -> None:

@@ -15,7 +15,7 @@ from tests.observe.exchanges import attempt_of, refused, settled
 MODEL = "deepseek/deepseek-r1:free"
 
 
-def test_a_stream_that_went_well_has_these_attributes() -> None:
+def test_attributes_of_a_successful_stream() -> None:
     exchange = settled(response_model="deepseek-r1-0528", attempts=[attempt_of(100.0, 103.0)])
     assert of_exchange(exchange, operation_of(exchange)) == {
         "sluice.request_id": "req-1",
@@ -36,7 +36,7 @@ def test_a_stream_that_went_well_has_these_attributes() -> None:
     }
 
 
-def test_its_attempt_has_these() -> None:
+def test_attributes_of_a_successful_attempt() -> None:
     attempt = attempt_of(100.0, 103.0)
     attempt.first_content = 100.125
     assert of_attempt(settled(), attempt, "chat", MODEL) == {
@@ -52,7 +52,7 @@ def test_its_attempt_has_these() -> None:
     }
 
 
-def test_an_attempt_that_failed_has_its_own_status_and_kind() -> None:
+def test_a_failed_attempt_has_its_own_status_and_kind() -> None:
     attempt = attempt_of(100.0, 101.0, "server_error")
     attempt.status = 503
     attributes = of_attempt(settled(response_model="another"), attempt, "chat", MODEL)
@@ -62,7 +62,7 @@ def test_an_attempt_that_failed_has_its_own_status_and_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", ["outrun", "client_gone"])
-def test_an_attempt_that_was_cut_short_is_no_error(kind: str) -> None:
+def test_a_canceled_attempt_is_not_an_error(kind: str) -> None:
     attempt = attempt_of(100.0, 101.0, kind)
     attributes = of_attempt(settled(), attempt, "chat", MODEL)
     assert attributes["sluice.cut_short"] == kind
@@ -84,13 +84,15 @@ def test_an_attempt_that_was_cut_short_is_no_error(kind: str) -> None:
         ({"outcome": "client_gone", "error": "timeout_clientStall"}, "timeout_clientStall", False),
     ],
 )
-def test_what_is_an_error_and_whose(facts: dict[str, Any], error: str | None, failure: bool) -> None:
+def test_outcomes_map_to_errors_of_client_provider_or_gateway(
+    facts: dict[str, Any], error: str | None, failure: bool
+) -> None:
     exchange = settled(**facts)
     assert of_exchange(exchange, "chat").get("error.type") == error
     assert is_failure(exchange) == failure
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_attributes_are_omitted() -> None:
     attributes = of_exchange(settled(usage=None, first_content=None, status=0, stream=False), "chat")
     assert [name for name in attributes if "usage" in name or "time" in name or "status" in name] == []
     partial = of_exchange(settled(usage=Usage(input=3, reasoning=5)), "chat")
@@ -104,7 +106,7 @@ def test_reasoning_is_part_of_the_output() -> None:
     assert attributes["gen_ai.usage.reasoning.output_tokens"] == 3
 
 
-def test_a_request_that_was_refused_at_the_door_is_no_generation() -> None:
+def test_a_request_rejected_before_parsing_is_not_a_generation() -> None:
     exchange = refused("invalid_api_key", 401)
     exchange.endpoint = type(ENDPOINTS[0])("-", "opaque", False, False, "opaque", "any")
     attributes = of_exchange(exchange, operation_of(exchange))
@@ -123,7 +125,7 @@ def test_every_endpoint_has_an_operation() -> None:
 
 
 @given(st.text(st.characters()))
-def test_whatever_a_client_calls_a_model_can_be_encoded_and_is_bounded(text: str) -> None:
+def test_any_model_name_is_encodable_and_bounded(text: str) -> None:
     kept = text_of(text)
     kept.encode()
     assert len(kept) <= 257

@@ -75,7 +75,7 @@ def offer(export: Export, count: int) -> bool:
     return True
 
 
-async def test_what_waits_is_sent_at_the_stop() -> None:
+async def test_queued_spans_are_sent_at_the_stop() -> None:
     scripted, told = Scripted(), AnswerInfo()
     async with exporting(scripted, told) as export:
         assert offer(export, 3)
@@ -118,7 +118,7 @@ async def test_failed_batches_are_counted_with_one_warning_and_one_info(result: 
     assert export.lost == 3 * BATCH
 
 
-async def test_a_queue_that_stays_full_is_no_return() -> None:
+async def test_a_queue_that_stays_full_is_not_a_recovery() -> None:
     scripted, told = Scripted(), AnswerInfo()
     scripted.open.clear()
     async with exporting(scripted, told, queue=2 * BATCH) as export:
@@ -130,7 +130,7 @@ async def test_a_queue_that_stays_full_is_no_return() -> None:
         assert len(told.lines) == 1
 
 
-async def test_the_stop_waits_for_a_stuck_collector_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_stop_waits_a_bounded_time_for_a_stuck_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH", 0.05)
     scripted, told = Scripted(), AnswerInfo()
     scripted.open.clear()
@@ -145,7 +145,7 @@ async def test_the_stop_waits_for_a_stuck_collector_only_so_long(monkeypatch: py
     assert export.lost == 5  # it has been told
 
 
-async def test_the_sdks_own_complaints_are_silent_as_long_as_it_exports() -> None:
+async def test_warnings_of_the_sdk_are_suppressed_while_it_exports() -> None:
     logger = logging.getLogger("opentelemetry.exporter")
     assert logger.isEnabledFor(logging.ERROR)
     async with exporting(Scripted(), AnswerInfo()):

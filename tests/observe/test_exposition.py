@@ -74,7 +74,7 @@ def samples(families: Iterable[Metric]) -> dict[tuple[str, tuple[tuple[str, str]
     return found
 
 
-async def test_the_text_format_says_what_was_counted(metrics: Metrics) -> None:
+async def test_the_text_format_has_every_counter(metrics: Metrics) -> None:
     body, content_type = await render(metrics, None)
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
     found = samples(text_string_to_metric_families(body.decode()))
@@ -158,7 +158,7 @@ def test_no_slice_formats_more_than_its_bound(crowded: Metrics, openmetrics_name
     assert len(sizes) < 2 * sum(sizes) / SLICE  # and the loop is not asked for more turns than needed
 
 
-async def test_the_loop_gets_a_turn_after_each_slice(crowded: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_event_loop_runs_after_each_slice(crowded: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     families = list(crowded.collect())
     turns = 0
@@ -182,7 +182,7 @@ async def test_the_loop_gets_a_turn_after_each_slice(crowded: Metrics, monkeypat
     assert held >= 500 * (19 + 19 + 16) / SLICE
 
 
-async def test_ten_thousand_breakers_are_looked_at_in_portions(metrics: Metrics) -> None:
+async def test_ten_thousand_breakers_are_scanned_in_batches(metrics: Metrics) -> None:
     loop = asyncio.get_running_loop()
     turns = 0
     seen: list[int] = []  # the turn in which each breaker was looked at
@@ -209,7 +209,7 @@ async def test_ten_thousand_breakers_are_looked_at_in_portions(metrics: Metrics)
     assert rest == {"closed": 9_405, "open": 95, "half_open": 0, "unavailable": 0}
 
 
-async def test_a_crowded_scrape_is_whole_and_bounded(crowded: Metrics) -> None:
+async def test_a_large_scrape_is_complete_and_bounded(crowded: Metrics) -> None:
     body, _ = await render(crowded, None)
     families = {family.name: family for family in text_string_to_metric_families(body.decode())}
     for name in ("llm_requests_duration_seconds", "llm_time_to_first_token_seconds"):
@@ -220,7 +220,7 @@ async def test_a_crowded_scrape_is_whole_and_bounded(crowded: Metrics) -> None:
     assert sum(totals) == 600
 
 
-async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> None:
+async def test_counting_during_a_scrape_does_not_corrupt_it() -> None:
     metrics = Metrics()
     deployments = [("p", f"m{number}") for number in range(400)]
     metrics.set_labels(deployments)
@@ -237,7 +237,7 @@ async def test_what_is_counted_during_a_scrape_neither_breaks_nor_tears_it() -> 
 
 
 @given(value=st.text(min_size=1, max_size=20))
-def test_any_label_value_survives_the_text(value: str) -> None:
+def test_any_label_value_survives_the_round_trip(value: str) -> None:
     metrics = Metrics()
     metrics.set_labels([("p", value)])
     metrics.settle([settled(provider="p", request_model=value)])
@@ -246,14 +246,14 @@ def test_any_label_value_survives_the_text(value: str) -> None:
     assert found["llm_requests_total", (("model", value), ("outcome", "ok"), ("provider", "p"))] == 1
 
 
-async def test_our_lines_say_the_same_as_prometheus_clients_own_formatting(crowded: Metrics) -> None:
+async def test_our_lines_equal_those_of_prometheus_client(crowded: Metrics) -> None:
     ours = b"".join(slices(crowded, openmetrics_names=False)).decode()
     theirs = generate_latest(AsMetrics(crowded)).decode()
     assert samples(text_string_to_metric_families(ours)) == samples(text_string_to_metric_families(theirs))
     assert heads(ours) == heads(theirs)
 
 
-async def test_a_scrape_is_timed(metrics: Metrics) -> None:
+async def test_a_scrape_has_its_duration(metrics: Metrics) -> None:
     await render(metrics, None)
     await render(metrics, None)
     assert metrics.registry.get_sample_value("sluice_scrape_seconds_count") == 2

@@ -19,7 +19,7 @@ def test_the_same_labels_find_the_same_cell() -> None:
     assert family.cell("a", "b") is not family.cell("b", "a")
 
 
-def test_a_full_family_counts_the_rest_under_other_and_loses_nothing() -> None:
+def test_a_full_family_counts_the_rest_under_other() -> None:
     family = counters(5, "provider")
     for number in range(20):
         family.cell(f"p{number}").value += 1

@@ -29,31 +29,31 @@ def told(family: Family[Count]) -> dict[tuple[str, ...], float]:
     return {labels: count.value for labels, count in family.cells.items() if count.value}
 
 
-def test_each_breaker_has_one_for_its_state_and_nought_for_the_others() -> None:
+def test_each_breaker_is_one_for_its_state_and_zero_for_the_others() -> None:
     family, _ = gathered([BreakerSample("p/m", "p", "up-m", "half_open")])
     assert {labels: count.value for labels, count in family.cells.items()} == {
         ("p/m", "p", "up-m", state): int(state == "half_open") for state in STATES
     }
 
 
-def test_those_of_the_same_labels_are_counted_together() -> None:
+def test_breakers_with_the_same_labels_are_summed() -> None:
     family, _ = gathered([BreakerSample("p/other", "p", "other", state) for state in ("open", "open", "closed")])
     assert told(family) == {("p/other", "p", "other", "open"): 2, ("p/other", "p", "other", "closed"): 1}
 
 
-def test_beyond_the_bound_they_are_counted_together() -> None:
+def test_breakers_beyond_the_bound_are_summed() -> None:
     family, _ = gathered([BreakerSample(f"p/{n}", "p", "m", "open") for n in range(7)], most=3)
     assert len(family.cells) == 4 * len(STATES)
     assert told(family) == {**{(f"p/{n}", "p", "m", "open"): 1 for n in range(3)}, (*OTHER, "open"): 4}
 
 
-def test_the_work_is_done_in_portions() -> None:
+def test_breakers_are_scanned_in_batches() -> None:
     assert gathered([])[1] == 1
     assert gathered([BreakerSample(f"p/{n}", "p", "m", "open") for n in range(PORTION * 3)])[1] == 4
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(STATES))), st.integers(1, 4))
-def test_none_is_lost_whatever_the_bound(standing: list[tuple[str, str]], most: int) -> None:
+def test_no_breaker_is_lost_under_any_bound(standing: list[tuple[str, str]], most: int) -> None:
     family, _ = gathered([BreakerSample(name, "p", name, state) for name, state in standing], most)  # type: ignore[arg-type]
     assert len(family.cells) <= (most + 1) * len(STATES)
     found: Counter[str] = Counter()
@@ -67,5 +67,5 @@ def test_components_are_up_or_down() -> None:
     assert ("database",) in components_up({"database": False}, 9).cells
 
 
-def test_connections_beyond_the_bound_are_counted_together() -> None:
+def test_connections_beyond_the_bound_are_summed() -> None:
     assert told(open_connections({"a": 1, "b": 2, "c": 3}, 2)) == {("a",): 1, ("other",): 5}

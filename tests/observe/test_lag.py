@@ -55,20 +55,20 @@ def test_last_is_the_lag_of_the_latest_tick() -> None:
         assert lag.last == late
 
 
-def test_lateness_does_not_add_up() -> None:
+def test_lag_does_not_accumulate() -> None:
     lag, timers = started()
     for _ in range(5):
         timers.strike(0.25)
     assert lag.last == lag.worst == 0.25
 
 
-def test_a_tick_that_comes_early_is_not_late() -> None:
+def test_an_early_tick_has_no_lag() -> None:
     lag, timers = started()
     timers.strike(-0.001)
     assert lag.last == 0.0
 
 
-def test_the_worst_is_kept_until_it_is_taken() -> None:
+def test_the_maximum_is_kept_until_it_is_read() -> None:
     lag, timers = started()
     for late in (0.125, 0.5, 0.25):
         timers.strike(late)
@@ -77,13 +77,13 @@ def test_the_worst_is_kept_until_it_is_taken() -> None:
     assert lag.taken() == 0.125
 
 
-def test_two_scrapes_between_two_ticks_see_the_last_of_them() -> None:
+def test_two_scrapes_between_ticks_get_the_last_tick() -> None:
     lag, timers = started()
     timers.strike(0.25)
     assert [lag.taken(), lag.taken()] == [0.25, 0.25]
 
 
-def test_stopped_it_leaves_no_timer() -> None:
+def test_a_stop_cancels_the_timer() -> None:
     lag, timers = started()
     timers.strike(0.0)
     lag.stop()
@@ -91,7 +91,7 @@ def test_stopped_it_leaves_no_timer() -> None:
     assert timers.waiting == []
 
 
-async def test_a_held_loop_is_seen_on_a_real_one() -> None:
+async def test_a_blocked_event_loop_is_measured() -> None:
     loop = asyncio.get_running_loop()
     lag = Lag(loop.call_later, time.perf_counter)
     lag.start()

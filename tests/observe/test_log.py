@@ -69,7 +69,7 @@ def test_an_exchange_is_one_json_line_with_every_field() -> None:
     ]
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_fields_are_null() -> None:
     written = Written()
     written.log.exchanges([refused("model_not_found", 404)])
     [line] = written.lines()
@@ -88,7 +88,7 @@ def test_what_is_not_known_is_null() -> None:
         ({"outcome": "cancelled", "status": 503}, "warning"),
     ],
 )
-def test_the_level_tells_whether_we_or_a_provider_failed(facts: dict[str, Any], level: str) -> None:
+def test_the_level_distinguishes_gateway_and_provider_failures(facts: dict[str, Any], level: str) -> None:
     written = Written()
     written.log.exchanges([settled(**facts)])
     assert written.lines()[0]["level"] == level
@@ -105,7 +105,7 @@ def test_lines_below_the_level_are_not_written() -> None:
     assert [line.get("message") for line in written.lines()] == [None, "c", "d"]
 
 
-def test_time_goes_on_within_a_second_and_beyond() -> None:
+def test_timestamps_advance_within_and_beyond_a_second() -> None:
     written = Written()
     for moment in (NOON, NOON + 0.5, NOON + 59.75, 1_772_323_199.999):
         written.moment = moment
@@ -118,7 +118,7 @@ def test_time_goes_on_within_a_second_and_beyond() -> None:
     ]
 
 
-async def test_a_line_tells_when_its_exchange_ended_and_not_when_it_was_written() -> None:
+async def test_a_line_has_the_end_time_of_its_exchange() -> None:
     written = Written()
     loop = asyncio.get_running_loop()
     written.log.attach(loop)
@@ -128,7 +128,7 @@ async def test_a_line_tells_when_its_exchange_ended_and_not_when_it_was_written(
     assert stamps == pytest.approx([NOON - 1.5, NOON - 0.75], abs=0.25)
 
 
-async def test_a_turn_of_the_loop_that_takes_long_makes_no_line_later() -> None:
+async def test_a_slow_loop_iteration_delays_no_timestamp() -> None:
     written = Written()
     loop = asyncio.get_running_loop()
     written.log.attach(loop)
@@ -140,7 +140,7 @@ async def test_a_turn_of_the_loop_that_takes_long_makes_no_line_later() -> None:
     assert stamps == pytest.approx([NOON - 7.0, NOON - 1.0], abs=0.25)
 
 
-def test_exchanges_that_wait_come_before_other_lines_and_by_the_level_of_their_time() -> None:
+def test_queued_exchanges_precede_other_lines_and_use_the_level_of_their_time() -> None:
     written = Written("info")
     waiting = [settled(request_id="waits")]
 
@@ -163,7 +163,7 @@ def test_exchanges_that_wait_come_before_other_lines_and_by_the_level_of_their_t
     ]
 
 
-def test_many_exchanges_are_a_line_each_and_one_with_stray_bytes_harms_no_other() -> None:
+def test_each_exchange_is_one_line_even_beside_invalid_bytes() -> None:
     written = Written()
     written.log.exchanges([settled(request_id="a"), settled(request_id="b", model="\udce9"), settled(request_id="c")])
     assert [(line["request_id"], line["model"]) for line in written.lines()] == [
@@ -173,7 +173,7 @@ def test_many_exchanges_are_a_line_each_and_one_with_stray_bytes_harms_no_other(
     ]
 
 
-def test_fields_of_any_kind_become_json() -> None:
+def test_fields_of_any_type_become_json() -> None:
     written = Written()
     fields: dict[str, Any] = {
         "count": 3,
@@ -206,7 +206,7 @@ def test_fields_of_any_kind_become_json() -> None:
     ]
 
 
-def test_a_field_cannot_take_the_place_of_our_own() -> None:
+def test_a_field_cannot_replace_a_standard_one() -> None:
     written = Written()
     written.log.info("true", event="exchange", level="error", time="never")
     [line] = written.lines()
@@ -215,7 +215,7 @@ def test_a_field_cannot_take_the_place_of_our_own() -> None:
 
 
 @pytest.mark.parametrize("readable", [False, True])
-def test_secrets_are_struck_out_everywhere(readable: bool) -> None:
+def test_secrets_are_masked_everywhere(readable: bool) -> None:
     written = Written(readable=readable)
     written.log.hide(["sk-very-secret"])
     written.log.exchanges([settled(outcome="error", error_detail="401: key sk-very-secret is wrong")])
@@ -229,7 +229,7 @@ def test_secrets_are_struck_out_everywhere(readable: bool) -> None:
     assert text.count("***") == 5
 
 
-def test_a_secret_where_a_text_is_cut_leaves_no_half_behind() -> None:
+def test_a_secret_at_a_truncation_leaves_no_part() -> None:
     written = Written()
     written.log.hide(["sk-very-secret"])
     written.log.exchanges([settled(outcome="error", error_detail="x" * (TEXT - 5) + "sk-very-secret")])
@@ -237,7 +237,7 @@ def test_a_secret_where_a_text_is_cut_leaves_no_half_behind() -> None:
 
 
 @pytest.mark.parametrize("readable", [False, True])
-def test_what_others_wrote_is_bounded_in_length(readable: bool) -> None:
+def test_foreign_text_is_truncated(readable: bool) -> None:
     written = Written(readable=readable)
     long = "x" * 5_000_000
     written.log.exchanges(
@@ -251,7 +251,7 @@ def test_what_others_wrote_is_bounded_in_length(readable: bool) -> None:
     texts=st.tuples(*[st.text(st.sampled_from("\r\n") | st.characters(), max_size=20)] * 4),
     readable=st.booleans(),
 )
-def test_no_text_from_outside_begins_a_new_line(texts: tuple[str, str, str, str], readable: bool) -> None:
+def test_foreign_text_never_starts_a_new_line(texts: tuple[str, str, str, str], readable: bool) -> None:
     written = Written(readable=readable)
     model, detail, request_id, message = texts
     written.log.exchanges([settled(model=model, request_id=request_id, error_detail=detail)])
@@ -268,7 +268,7 @@ def test_no_text_from_outside_begins_a_new_line(texts: tuple[str, str, str, str]
 
 
 @pytest.mark.parametrize("character", HOSTILE)
-def test_no_character_that_drives_a_terminal_reaches_it(character: str) -> None:
+def test_terminal_control_characters_are_escaped(character: str) -> None:
     written = Written(readable=True)
     text = f"a{character}b"
     written.log.exchanges([settled(model=text, request_id=text)])
@@ -276,7 +276,7 @@ def test_no_character_that_drives_a_terminal_reaches_it(character: str) -> None:
     assert character not in written.text().replace("\n", "", 2 if character == "\n" else 0)
 
 
-def test_stray_bytes_of_a_request_are_written_as_escapes() -> None:
+def test_invalid_bytes_of_a_request_are_escaped() -> None:
     written = Written()
     written.log.exchanges([settled(model="caf\udce9", usage=Usage(output=1))])
     written.log.warning("caf\udce9", path="/\udcff")
@@ -286,7 +286,7 @@ def test_stray_bytes_of_a_request_are_written_as_escapes() -> None:
     assert (second["message"], second["path"]) == ("caf\\udce9", "/\\udcff")
 
 
-def test_the_readable_form_tells_an_exchange_at_a_glance() -> None:
+def test_the_readable_format_summarizes_an_exchange() -> None:
     written = Written(readable=True)
     written.log.exchanges([settled()])
     written.log.exchanges(
@@ -313,7 +313,7 @@ def test_the_readable_form_tells_an_exchange_at_a_glance() -> None:
     ]
 
 
-def test_the_readable_form_shows_fields_and_escapes_control_characters() -> None:
+def test_the_readable_format_shows_fields_and_escapes_control_characters() -> None:
     written = Written(readable=True)
     written.log.info("Listening.", address="127.0.0.1:8080", name="a\x1b[31m\r\nb")
     assert written.text() == (
@@ -322,7 +322,7 @@ def test_the_readable_form_shows_fields_and_escapes_control_characters() -> None
 
 
 @pytest.mark.parametrize("readable", [False, True])
-def test_lost_lines_are_told_in_the_same_form(readable: bool) -> None:
+def test_lost_lines_are_reported_in_the_same_format(readable: bool) -> None:
     written = Written(readable=readable)
     for _ in range(3):
         written.log._sink._dropped += 1

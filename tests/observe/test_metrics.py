@@ -33,7 +33,7 @@ def observed(family: Family[Any]) -> dict[tuple[str, ...], tuple[int, float]]:
     return {labels: (sum(cell.counts), cell.sum) for labels, cell in family.cells.items()}
 
 
-def test_a_stream_that_went_well_is_counted_once_in_each_metric(metrics: Metrics) -> None:
+def test_a_successful_stream_is_counted_once_in_each_metric(metrics: Metrics) -> None:
     metrics.settle([settled()])
     assert counted(metrics.families.requests) == {(*DEPLOYMENT, "ok"): 1}
     assert observed(metrics.families.duration) == {DEPLOYMENT: (1, 3.0)}
@@ -73,9 +73,7 @@ def test_every_outcome_has_its_own_label_set(metrics: Metrics, outcome: str) -> 
         (UNROUTED, "client_gone", "refused"),
     ],
 )
-def test_what_is_no_call_to_a_model_has_a_counter_of_its_own(
-    metrics: Metrics, endpoint: Endpoint, outcome: str, kind: str
-) -> None:
+def test_other_requests_have_a_separate_counter(metrics: Metrics, endpoint: Endpoint, outcome: str, kind: str) -> None:
     metrics.settle([settled(endpoint=endpoint, outcome=outcome, error="x", attempts=[attempt_of(100.5, 102.5)])])
     assert counted(metrics.families.others) == {(kind, outcome): 1}
     assert counted(metrics.families.attempts) == {(DEPLOYMENT[0], "ok"): 1}
@@ -90,7 +88,7 @@ def test_what_is_no_call_to_a_model_has_a_counter_of_its_own(
     assert (metrics.client_disconnects, metrics.fallbacks) == (0, 0)
 
 
-def test_pages_are_counted_apart(metrics: Metrics) -> None:
+def test_pages_are_counted_separately(metrics: Metrics) -> None:
     for status in (200, 303, 404, 500):
         metrics.page(status)
     assert counted(metrics.families.others) == {("page", "ok"): 2, ("page", "error"): 2}
@@ -103,13 +101,13 @@ def test_only_streams_have_a_first_token_and_a_gap(metrics: Metrics) -> None:
     assert metrics.families.duration.cells
 
 
-def test_a_stream_that_never_began_has_no_first_token(metrics: Metrics) -> None:
+def test_a_failed_stream_has_no_first_token(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="error", status=504, error="timeout_first_content", first_content=None)])
     assert not metrics.families.first_token.cells
     assert not metrics.families.longest_gap.cells
 
 
-def test_little_waits_to_be_put_into_a_bucket_however_much_is_counted(metrics: Metrics) -> None:
+def test_the_queue_of_observations_is_bounded(metrics: Metrics) -> None:
     for _ in range(600):
         metrics.settle([settled(attempts=[attempt_of(100.5, 102.5)])])
     histograms = (
@@ -140,7 +138,7 @@ def test_the_time_between_tokens_is_the_mean_of_a_stream() -> None:
     assert gaps(usage=Usage(output=5), events=8) == [(1, 0.5)]
 
 
-def test_a_provider_that_tells_no_usage_is_taken_by_its_events() -> None:
+def test_without_usage_tokens_are_estimated_from_events() -> None:
     assert gaps(usage=None, events=9) == [(1, 0.25)]
     assert gaps(usage=Usage(input=7), events=9) == [(1, 0.25)]
 
@@ -163,7 +161,7 @@ def test_reasoning_that_is_not_streamed_makes_no_stream_faster() -> None:
         {"stream": False},
     ],
 )
-def test_what_has_no_gaps_or_did_not_come_to_its_end_tells_none(facts: dict[str, Any]) -> None:
+def test_short_or_incomplete_streams_have_no_token_gap(facts: dict[str, Any]) -> None:
     assert gaps(**facts) == []
 
 
@@ -191,7 +189,7 @@ def test_overhead_of_a_stream_is_before_the_first_attempt() -> None:
     assert own_share(attempts=[attempt_of(100.125, 102.0)]) == [(1, 0.125)]
 
 
-def test_a_retry_and_the_wait_for_it_are_not_ours() -> None:
+def test_retries_and_their_delays_are_not_overhead() -> None:
     attempts = [attempt_of(100.25, 100.5), attempt_of(101.5, 102.5)]
     assert own_share(stream=False, first_content=None, attempts=attempts) == [(1, 0.75)]
 
@@ -200,14 +198,14 @@ def test_without_attempts_there_is_no_overhead() -> None:
     assert own_share(attempts=[]) == [(0, 0.0)]
 
 
-def test_our_share_is_never_negative() -> None:
+def test_overhead_is_never_negative() -> None:
     assert own_share(attempts=[attempt_of(99.0, None)]) == [(1, 0.0)]
 
 
 # -- limits -------------------------------------------------------------------------------------------
 
 
-def test_admitted_and_refused_requests_are_counted(metrics: Metrics) -> None:
+def test_admitted_and_rejected_requests_are_counted(metrics: Metrics) -> None:
     metrics.admitted()
     metrics.admitted()
     metrics.limited("client")
@@ -219,7 +217,7 @@ def test_admitted_and_refused_requests_are_counted(metrics: Metrics) -> None:
     assert found["provider", "refused"] == 0
 
 
-def test_the_levels_of_the_limits_are_those_that_there_are() -> None:
+def test_limit_levels_match_the_configured_levels() -> None:
     assert get_args(Level) == LEVELS
 
 
@@ -233,13 +231,13 @@ def test_no_usage_counts_no_tokens(metrics: Metrics) -> None:
     assert not metrics.families.tokens.cells
 
 
-def test_a_negative_count_of_a_provider_does_not_turn_a_counter_back(metrics: Metrics) -> None:
+def test_a_negative_count_does_not_decrease_a_counter(metrics: Metrics) -> None:
     metrics.settle([settled(usage=Usage(input=7, cache_read=7, output=7, reasoning=7))])
     metrics.settle([settled(usage=Usage(input=-1, cache_read=-1, output=-1, reasoning=-1))])
     assert set(counted(metrics.families.tokens).values()) == {7}
 
 
-def test_a_client_that_left_is_a_disconnect_and_no_error(metrics: Metrics) -> None:
+def test_a_client_disconnect_is_not_an_error(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="client_gone")])
     assert metrics.client_disconnects == 1
     assert not metrics.families.errors.cells
@@ -259,13 +257,13 @@ def test_an_error_without_a_code_is_counted_by_the_class_of_its_status(metrics: 
     assert counted(metrics.families.errors) == {("status_4xx",): 1, ("cancelled",): 1}
 
 
-def test_the_code_of_an_attempt_that_was_made_good_is_no_error(metrics: Metrics) -> None:
+def test_the_code_of_a_recovered_attempt_is_not_an_error(metrics: Metrics) -> None:
     metrics.settle([settled(error="upstream_disconnected")])
     assert not metrics.families.errors.cells
 
 
 @pytest.mark.parametrize("code", ["sk-secret with spaces", "x" * 65, 'a"b', "a\nb", "ü"])
-def test_an_error_code_that_is_no_identifier_does_not_become_a_label(metrics: Metrics, code: str) -> None:
+def test_an_invalid_error_code_does_not_become_a_label(metrics: Metrics, code: str) -> None:
     metrics.settle([settled(outcome="error", error=code)])
     assert counted(metrics.families.errors) == {("other",): 1}
 
@@ -278,7 +276,7 @@ def test_the_kinds_of_errors_are_bounded(metrics: Metrics) -> None:
     assert sum(counted(metrics.families.errors).values()) == sum(counted(metrics.families.rejected).values()) == 1000
 
 
-def test_answers_that_broke_off_are_counted_as_truncated(metrics: Metrics) -> None:
+def test_truncated_responses_are_counted(metrics: Metrics) -> None:
     metrics.settle([settled(outcome="broken", error="timeout_idle")])
     metrics.settle([settled(outcome="error", status=502, error=str(StreamTruncated.code), first_content=None)])
     metrics.settle([settled(outcome="error", status=502, error="upstream_disconnected")])
@@ -303,7 +301,7 @@ def test_an_unknown_provider_is_counted_under_other(metrics: Metrics) -> None:
     assert counted(metrics.families.requests) == {("other", "other", "ok"): 1}
 
 
-def test_unknown_names_leave_nothing_behind(metrics: Metrics) -> None:
+def test_unknown_names_leak_nothing(metrics: Metrics) -> None:
     for number in range(100):
         metrics.settle([settled(request_model=f"made-up-{number}")])
         metrics.settle([settled(provider=f"made-up-{number}")])
@@ -315,14 +313,14 @@ def test_an_exchange_without_a_provider_is_counted_under_none(metrics: Metrics) 
     assert counted(metrics.families.requests) == {("none", "none", "error"): 1}
 
 
-def test_counters_of_a_deployment_that_was_configured_away_stay(metrics: Metrics) -> None:
+def test_counters_of_a_removed_deployment_stay(metrics: Metrics) -> None:
     metrics.settle([settled()])
     metrics.set_labels([("openai", "gpt-4o")])
     metrics.settle([settled(provider="openai", request_model="gpt-4o")])
     assert counted(metrics.families.requests) == {(*DEPLOYMENT, "ok"): 1, ("openai", "gpt-4o", "ok"): 1}
 
 
-def test_ten_thousand_deployments_make_at_most_500_label_sets_in_each_metric() -> None:
+def test_each_metric_has_at_most_500_label_sets() -> None:
     metrics = Metrics()
     deployments = [(f"provider-{number % 600}", f"model-{number}") for number in range(10_000)]
     metrics.set_labels(deployments)
@@ -339,7 +337,7 @@ def test_ten_thousand_deployments_make_at_most_500_label_sets_in_each_metric() -
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(OUTCOMES), st.none() | st.integers(0, 9))))
-def test_no_exchange_is_lost_whatever_the_bound(facts: list[tuple[str, str, int | None]]) -> None:
+def test_no_exchange_is_lost_under_any_bound(facts: list[tuple[str, str, int | None]]) -> None:
     metrics = Metrics(max_label_sets=8)
     metrics.set_labels([(model, model) for model in "abcde"])
     for model, outcome, tokens in facts:
@@ -351,7 +349,7 @@ def test_no_exchange_is_lost_whatever_the_bound(facts: list[tuple[str, str, int 
 
 
 @pytest.mark.parametrize("bounds", [DURATION, FIRST_TOKEN, INTER_TOKEN, GAP, OVERHEAD, CONNECT])
-def test_bucket_bounds_rise_and_are_written_briefly(bounds: tuple[float, ...]) -> None:
+def test_bucket_bounds_increase_and_have_short_labels(bounds: tuple[float, ...]) -> None:
     assert list(bounds) == sorted(set(bounds))
     assert all(len(repr(bound)) <= 6 for bound in bounds)
 

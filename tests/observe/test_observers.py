@@ -62,7 +62,7 @@ def put(observers: Observers, *ids: str) -> None:
         observers.put(settled(request_id=id_))
 
 
-async def test_exchanges_that_end_together_are_one_batch_in_order(observers: Observers, heard: Heard) -> None:
+async def test_exchanges_that_end_together_are_one_ordered_batch(observers: Observers, heard: Heard) -> None:
     put(observers, "a", "b", "c")
     assert heard.batches == []
     await until(lambda: heard.batches, "the exchanges to be handed over")
@@ -72,7 +72,7 @@ async def test_exchanges_that_end_together_are_one_batch_in_order(observers: Obs
     assert heard.batches[1:] == [["d"]]
 
 
-async def test_a_flush_hands_over_what_waits_exactly_once(observers: Observers, heard: Heard) -> None:
+async def test_a_flush_delivers_queued_exchanges_exactly_once(observers: Observers, heard: Heard) -> None:
     put(observers, "a")
     observers.flush()
     assert heard.batches == [["a"]]
@@ -82,21 +82,21 @@ async def test_a_flush_hands_over_what_waits_exactly_once(observers: Observers, 
     assert heard.batches == [["a"], ["b"]]
 
 
-async def test_a_full_batch_is_handed_over_at_once(observers: Observers, heard: Heard) -> None:
+async def test_a_full_batch_is_delivered_at_once(observers: Observers, heard: Heard) -> None:
     put(observers, *map(str, range(MAX_BATCH + 3)))
     assert [len(batch) for batch in heard.batches] == [MAX_BATCH]
     observers.flush()
     assert [len(batch) for batch in heard.batches] == [MAX_BATCH, 3]
 
 
-def test_without_a_loop_each_exchange_is_handed_over_at_once(heard: Heard) -> None:
+def test_without_a_loop_each_exchange_is_delivered_at_once(heard: Heard) -> None:
     found = Observers()
     found.lossy = (heard,)
     put(found, "a", "b")
     assert heard.batches == [["a"], ["b"]]
 
 
-async def test_exchanges_that_wait_at_the_stop_or_end_later_are_handed_over(observers: Observers, heard: Heard) -> None:
+async def test_exchanges_queued_at_the_stop_or_later_are_delivered(observers: Observers, heard: Heard) -> None:
     put(observers, "a", "b")
     observers.attach(None)
     put(observers, "c")
@@ -136,7 +136,7 @@ async def test_an_exception_of_one_observer_is_reported_and_does_not_affect_the_
     assert (heard.batches, told) == ([["a"]], [defect])
 
 
-async def test_a_waiting_exchange_has_no_body_no_catalog_and_no_reservation(up: Upstream) -> None:
+async def test_a_queued_exchange_has_no_body_no_catalog_and_no_reservation(up: Upstream) -> None:
     up.on(lambda request: json_answer(completion("Hello")))
     limits = {"enabled": True, "global": {"tokensPerMinute": 1_000_000}}
     async with Gateway(one_provider(up, rateLimiting=limits)) as gw:
@@ -172,7 +172,7 @@ class Ledger:
             self.whole &= exchange.fault is not None
 
 
-async def test_an_exact_observer_sees_every_exchange_with_its_catalog_however_it_ends(up: Upstream) -> None:
+async def test_a_synchronous_observer_gets_every_exchange_with_its_catalog(up: Upstream) -> None:
     chat, call, ledger = "/v1/chat/completions", {"model": "m", "messages": []}, Ledger()
     stream = [Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hi")[:2])]
     up.queue(
@@ -206,7 +206,7 @@ async def test_an_exact_observer_sees_every_exchange_with_its_catalog_however_it
     assert ledger.whole
 
 
-async def test_an_exact_observer_that_fails_prevents_no_settlement(up: Upstream) -> None:
+async def test_a_failed_synchronous_observer_prevents_no_settlement(up: Upstream) -> None:
     class Broken:
         def offer(self, exchange: Exchange) -> None:
             raise ZeroDivisionError

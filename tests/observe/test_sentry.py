@@ -127,14 +127,14 @@ async def test_the_same_place_is_reported_once_a_minute_with_the_count_of_the_ot
     assert [event["tags"] for event in server.events] == [{}, {}, {"passed_over": "3"}, {}]
 
 
-async def test_only_so_many_places_are_remembered(server: Server) -> None:
+async def test_the_number_of_remembered_places_is_bounded(server: Server) -> None:
     async with reporting(server, FakeClock()) as sentry:
         for number in range(3 * MOST_PLACES):
             sentry._turn(f"place {number}")
             assert len(sentry._suppressed_until) <= MOST_PLACES
 
 
-async def test_what_is_logged_with_an_exception_is_reported_until_the_end(server: Server) -> None:
+async def test_logged_exceptions_are_reported_until_the_stop(server: Server) -> None:
     logger = logging.getLogger("asyncio")
     before = logging.getLogger().handlers[:]
     async with reporting(server):
@@ -147,7 +147,7 @@ async def test_what_is_logged_with_an_exception_is_reported_until_the_end(server
     assert logging.getLogger().handlers == before
 
 
-async def test_a_report_that_fails_is_a_warning_and_nothing_else(
+async def test_a_failed_report_is_only_a_warning(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any) -> None:
@@ -161,7 +161,7 @@ async def test_a_report_that_fails_is_a_warning_and_nothing_else(
     assert SECRET not in record.getMessage()
 
 
-async def test_the_stop_waits_only_so_long(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_stop_waits_a_bounded_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH", 0.05)
     server.hold = asyncio.Event()
     async with reporting(server) as sentry:
@@ -170,9 +170,7 @@ async def test_the_stop_waits_only_so_long(server: Server, monkeypatch: pytest.M
     assert server.events == []
 
 
-async def test_an_error_of_ours_is_reported_with_the_requests_id(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_gateway_error_is_reported_with_the_request_id(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise LookupError(SECRET)
 
@@ -199,7 +197,7 @@ async def test_an_error_of_ours_is_reported_with_the_requests_id(
 # -- the library --------------------------------------------------------------------------------------
 
 
-def test_a_missing_extra_is_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
     with pytest.raises(ConfigError) as caught:
         opened(Settings(dsn="http://public@127.0.0.1/1"), {}, version="1")
@@ -211,7 +209,7 @@ def test_a_missing_extra_is_one_sentence_that_names_it(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "dsn", ["secret", "http://127.0.0.1/1", "ftp://secret@127.0.0.1/1", "http://secret@127.0.0.1/x"]
 )
-def test_a_bad_dsn_is_told_without_quoting_it(dsn: str) -> None:
+def test_an_invalid_dsn_is_reported_without_quoting_it(dsn: str) -> None:
     with pytest.raises(ConfigError) as caught:
         opened(Settings(dsn=dsn), {}, version="1")
     assert caught.value.mistakes == ["observe.sentry.dsn: is not a valid DSN"]

@@ -78,7 +78,7 @@ def gathering(pipe: Pipe) -> LogSink:
     return sink
 
 
-async def test_lines_that_come_together_are_one_write(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_of_one_iteration_are_one_write(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(monkeypatch)
     sink = gathering(pipe)
     for number in range(50):
@@ -89,7 +89,7 @@ async def test_lines_that_come_together_are_one_write(pipe: Pipe, monkeypatch: p
     assert pipe.read().splitlines() == [b"line %d" % number for number in range(50)]
 
 
-async def test_each_time_what_was_gathered_is_written(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gathered_lines_are_written_every_time(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(monkeypatch)
     sink = gathering(pipe)
     for number in range(3):
@@ -115,9 +115,7 @@ async def test_a_file_takes_everything_in_one_write(tmp_path: Path, monkeypatch:
     assert (tmp_path / "log").stat().st_size == 100_000
 
 
-async def test_a_pipe_is_given_whole_lines_in_pieces_that_cannot_block(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pipe_gets_complete_lines_in_nonblocking_writes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(monkeypatch)
     sink = gathering(pipe)
     for _ in range(100):
@@ -128,7 +126,7 @@ async def test_a_pipe_is_given_whole_lines_in_pieces_that_cannot_block(
     assert pipe.read() == (b"x" * 299 + b"\n") * 100
 
 
-async def test_a_line_longer_than_a_piece_arrives_whole(pipe: Pipe) -> None:
+async def test_a_line_longer_than_a_write_arrives_complete(pipe: Pipe) -> None:
     sink = LogSink(pipe.stream, notice)
     line = b"x" * (3 * PIECE) + b"\n"
     sink.put(line)
@@ -202,9 +200,7 @@ async def test_a_closed_pipe_raises_nothing(pipe: Pipe) -> None:
     assert not sink._pending
 
 
-def test_lines_lost_to_an_error_are_told_when_writing_works_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_lost_to_an_error_are_reported_after_recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
@@ -227,9 +223,7 @@ def test_a_closed_stream_raises_nothing() -> None:
     assert sink._dropped == 1
 
 
-async def test_gathered_lines_are_written_at_once_behind_what_waits(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_gathered_lines_are_written_after_queued_ones(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = Writes(monkeypatch)
     sink = gathering(pipe)
     sink.put(b"first\n")
@@ -238,7 +232,7 @@ async def test_gathered_lines_are_written_at_once_behind_what_waits(
     assert len(writes.sizes) == 1
 
 
-def test_of_gathered_lines_as_many_are_kept_as_there_is_room_for(pipe: Pipe) -> None:
+def test_gathered_lines_are_kept_up_to_the_bound(pipe: Pipe) -> None:
     sink = LogSink(pipe.stream, notice)
     line = b"x" * 999 + b"\n"
     put = fill(sink, line)
@@ -251,7 +245,7 @@ def test_of_gathered_lines_as_many_are_kept_as_there_is_room_for(pipe: Pipe) -> 
     assert told == b"lost %d" % (put + 10 - len(kept))
 
 
-async def test_gathered_lines_that_a_blocked_reader_left_follow_later(pipe: Pipe) -> None:
+async def test_gathered_lines_are_written_once_a_blocked_reader_resumes(pipe: Pipe) -> None:
     sink = gathering(pipe)
     line = b"x" * 999 + b"\n"
     sink.write(line * 500)
@@ -265,7 +259,7 @@ async def test_gathered_lines_that_a_blocked_reader_left_follow_later(pipe: Pipe
     assert bytes(received) == line * 500
 
 
-async def test_lines_of_other_threads_are_neither_lost_nor_mixed(pipe: Pipe) -> None:
+async def test_lines_of_other_threads_are_kept_intact(pipe: Pipe) -> None:
     sink = gathering(pipe)
 
     def put(name: bytes) -> None:

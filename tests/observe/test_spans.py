@@ -26,7 +26,7 @@ def spans_of(exchange: Exchange, trace: Trace | None = None) -> list[ReadableSpa
     return found
 
 
-def test_an_exchange_is_a_servers_span_and_its_attempts_are_children() -> None:
+def test_an_exchange_is_a_server_span_with_its_attempts_as_children() -> None:
     first, second = attempt_of(100.5, 101.0, "server_error"), attempt_of(101.0, 103.0)
     first.span, second.span = "00000000000000aa", "00000000000000bb"
     own, failed, good = spans_of(settled(attempts=[first, second]))
@@ -45,7 +45,7 @@ def test_an_exchange_is_a_servers_span_and_its_attempts_are_children() -> None:
     assert own.parent is None
 
 
-def test_the_moments_are_put_relative_to_the_wall_clock() -> None:
+def test_timestamps_are_relative_to_the_wall_clock() -> None:
     attempt = attempt_of(100.5, 102.5)
     attempt.connected, attempt.headers, attempt.first_content = 100.625, 100.75, 101.0
     own, child = spans_of(settled(attempts=[attempt]))
@@ -58,13 +58,13 @@ def test_the_moments_are_put_relative_to_the_wall_clock() -> None:
     ]
 
 
-def test_an_attempt_that_never_ended_ends_with_its_exchange() -> None:
+def test_an_unfinished_attempt_ends_with_its_exchange() -> None:
     _, child = spans_of(settled(attempts=[attempt_of(101.0, None, "ours")]))
     assert child.end_time == NOW
     assert child.events == ()
 
 
-def test_the_clients_span_is_the_parent_and_its_state_goes_along() -> None:
+def test_the_client_span_is_the_parent_and_its_tracestate_is_kept() -> None:
     trace = Trace.within(Parent(ID, SPAN, 3), "vendor=1", Random(1).getrandbits)
     [own] = spans_of(settled(), trace)
     assert own.context
@@ -76,7 +76,7 @@ def test_the_clients_span_is_the_parent_and_its_state_goes_along() -> None:
     assert own.context.trace_state.get("vendor") == "1"
 
 
-def test_a_failed_attempt_says_why_and_one_that_was_outrun_is_no_error() -> None:
+def test_a_failed_attempt_has_its_error_and_a_hedged_loser_has_none() -> None:
     failed, outrun = attempt_of(100.0, 101.0, "unreachable"), attempt_of(100.0, 101.0, "outrun")
     failed.reason = "The provider could not be reached."
     own, first, second = spans_of(settled(attempts=[failed, outrun]))
@@ -84,7 +84,7 @@ def test_a_failed_attempt_says_why_and_one_that_was_outrun_is_no_error() -> None
     assert second.status.status_code is own.status.status_code is StatusCode.UNSET
 
 
-def test_an_exchange_is_an_error_only_where_the_server_failed() -> None:
+def test_an_exchange_is_an_error_only_if_the_server_failed() -> None:
     [ours] = spans_of(refused("no_candidate", 503))
     [theirs] = spans_of(refused("model_not_found", 404))
     assert (ours.status.status_code, theirs.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)

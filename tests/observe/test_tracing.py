@@ -45,7 +45,7 @@ class Rig:
         await self.tracing.close()
 
 
-async def test_the_clients_trace_is_gone_on_with() -> None:
+async def test_the_trace_of_the_client_is_continued() -> None:
     async with Rig() as tracing:
         exchange = settled()
         tracing.begin(exchange, headers(Traceparent=f"00-{ID}-{SPAN}-01", Tracestate="a=1"))
@@ -55,7 +55,7 @@ async def test_the_clients_trace_is_gone_on_with() -> None:
         assert trace.span_id != SPAN
 
 
-async def test_a_client_that_does_not_record_decides_for_us() -> None:
+async def test_an_unsampled_client_trace_is_not_recorded() -> None:
     async with Rig(ratio=1.0) as tracing:
         exchange = settled()
         tracing.begin(exchange, headers(traceparent=f"00-{ID}-{SPAN}-00"))
@@ -63,7 +63,7 @@ async def test_a_client_that_does_not_record_decides_for_us() -> None:
         tracing.settle([exchange])
 
 
-async def test_a_client_that_records_does_so_whatever_the_ratio() -> None:
+async def test_a_sampled_client_trace_is_recorded_at_any_ratio() -> None:
     async with Rig(ratio=0.0) as tracing:
         exchange = settled()
         tracing.begin(exchange, headers(traceparent=f"00-{ID}-{SPAN}-01"))
@@ -71,7 +71,7 @@ async def test_a_client_that_records_does_so_whatever_the_ratio() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(0.0, 0, 0), (0.25, 200, 300), (1.0, 1000, 1000)])
-async def test_of_all_others_the_ratio_is_recorded(ratio: float, least: int, most: int) -> None:
+async def test_other_requests_are_sampled_by_the_ratio(ratio: float, least: int, most: int) -> None:
     async with Rig(ratio=ratio) as tracing:
         exchanges = [settled() for _ in range(1000)]
         for exchange in exchanges:
@@ -81,7 +81,7 @@ async def test_of_all_others_the_ratio_is_recorded(ratio: float, least: int, mos
         assert len({trace.trace_id for trace in traced}) == len(traced)
 
 
-async def test_a_parent_that_is_not_valid_is_none_and_its_state_is_forgotten() -> None:
+async def test_an_invalid_traceparent_is_ignored_with_its_tracestate() -> None:
     async with Rig() as tracing:
         exchange = settled()
         tracing.begin(exchange, headers(traceparent="00-1-2-01", tracestate="a=1"))
@@ -98,7 +98,7 @@ async def test_an_exchange_and_its_attempts_are_exported_together() -> None:
     assert rig.exporter.batches == [3]
 
 
-async def test_where_there_is_no_room_all_of_an_exchange_is_lost() -> None:
+async def test_a_full_queue_drops_all_spans_of_an_exchange() -> None:
     rig = Rig(queue=3)
     rig.exporter.open.clear()
     async with rig as tracing:
@@ -122,7 +122,7 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_library")
-async def test_a_missing_extra_is_one_sentence_that_names_it() -> None:
+async def test_a_missing_extra_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         opened(
             Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=AnswerInfo(), info=AnswerInfo()

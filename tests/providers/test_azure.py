@@ -29,7 +29,7 @@ VERSION = "api-version=2024-10-21"
         ),
     ],
 )
-def test_a_path_is_appended_as_the_form_of_the_base_url_asks(base_url: str, path: str, found: str) -> None:
+def test_the_path_is_appended_according_to_the_base_url(base_url: str, path: str, found: str) -> None:
     assert target(base_url, path) == found
 
 
@@ -39,7 +39,7 @@ def test_a_model_name_in_the_path_is_percent_encoded() -> None:
     )
 
 
-def test_without_a_model_name_the_body_has_to_name_it() -> None:
+def test_without_a_model_in_the_path_the_body_must_name_it() -> None:
     assert target(f"{RESOURCE}?{VERSION}", "chat/completions", None) == f"/openai/chat/completions?{VERSION}"
 
 
@@ -62,7 +62,7 @@ def test_a_configured_kind_wins_over_the_host() -> None:
     assert target(f"{RESOURCE}/v1", "embeddings", kind="openai") == "/v1/embeddings"
 
 
-def test_the_key_is_sent_as_azure_wants_it() -> None:
+def test_the_key_is_sent_in_the_header_of_azure() -> None:
     head = provider(RESOURCE).sites[0].call_head("chat/completions", provider(RESOURCE).keys._keys[0])
     assert b"\r\napi-key: secret-key\r\n" in head
     assert b"Authorization" not in head
@@ -74,7 +74,7 @@ def test_a_configured_credential_header_replaces_the_key(name: str) -> None:
     assert key.line == b""
 
 
-def test_an_api_version_goes_to_azure_only() -> None:
+def test_an_api_version_is_sent_to_azure_only() -> None:
     assert target("https://host.example/v1", "models", query="api-version=1&x=1&y") == "/v1/models?x=1&y"
     assert target("https://host.example/v1", "models", query="api-version=1") == "/v1/models"
     assert target(f"{RESOURCE}/openai/deployments/mine", "embeddings", query="api-version=1") == (

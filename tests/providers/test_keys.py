@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from proxy.providers.keys import KeyRing
 
 
-def test_keys_take_turns() -> None:
+def test_keys_rotate() -> None:
     ring = KeyRing(["a", "b", "c"])
     taken = [ring.take(0.0) for _ in range(4)]
     assert [key.line for key in taken if key] == [
@@ -19,14 +19,14 @@ def test_keys_take_turns() -> None:
     assert [key.number for key in taken if key] == [0, 1, 2, 0]
 
 
-def test_a_provider_without_keys_has_one_that_sends_nothing() -> None:
+def test_a_provider_without_keys_has_a_null_key() -> None:
     ring = KeyRing([])
     key = ring.take(0.0)
     assert key is not None
     assert (key.number, key.line, len(ring)) == (0, b"", 1)
 
 
-def test_a_resting_key_is_passed_over_until_its_moment_has_come() -> None:
+def test_a_cooling_key_is_skipped_until_its_cooldown_ends() -> None:
     ring = KeyRing(["a", "b"])
     first = ring.take(0.0)
     assert first is not None
@@ -35,7 +35,7 @@ def test_a_resting_key_is_passed_over_until_its_moment_has_come() -> None:
     assert {key.number for key in (ring.take(10.0), ring.take(10.0)) if key} == {0, 1}
 
 
-def test_resting_again_never_shortens_the_rest() -> None:
+def test_a_second_cooldown_never_shortens_the_first() -> None:
     ring = KeyRing(["a"])
     key = ring.take(0.0)
     assert key is not None
@@ -45,7 +45,7 @@ def test_resting_again_never_shortens_the_rest() -> None:
     assert ring.free_at() == 10.0
 
 
-def test_no_key_is_given_while_all_rest() -> None:
+def test_no_key_is_available_while_all_cool_down() -> None:
     ring = KeyRing(["a", "b"])
     for until in (10.0, 20.0):
         key = ring.take(0.0)
@@ -61,7 +61,7 @@ def test_a_key_never_shows_its_secret() -> None:
 
 
 @given(st.integers(1, 5), st.lists(st.tuples(st.floats(0, 10), st.integers(0, 4), st.floats(0, 20)), max_size=40))
-def test_a_ring_gives_a_key_exactly_when_one_is_free(count: int, steps: list[tuple[float, int, float]]) -> None:
+def test_the_ring_returns_a_key_exactly_if_one_is_available(count: int, steps: list[tuple[float, int, float]]) -> None:
     ring = KeyRing([f"k{number}" for number in range(count)])
     keys = [key for _ in range(count) if (key := ring.take(0.0))]
     rests = [0.0] * count
@@ -75,7 +75,7 @@ def test_a_ring_gives_a_key_exactly_when_one_is_free(count: int, steps: list[tup
         assert ring.free_at() == min(rests)
 
 
-def test_it_is_known_whether_keys_rest_for_too_much_use_or_because_they_were_refused() -> None:
+def test_a_cooldown_has_its_reason_rate_limited_or_rejected() -> None:
     ring = KeyRing(["a", "b"])
     first, second = ring.take(0.0), ring.take(0.0)
     assert first is not None
@@ -88,7 +88,7 @@ def test_it_is_known_whether_keys_rest_for_too_much_use_or_because_they_were_ref
     assert not ring.limited
 
 
-def test_a_refused_key_rests_only_while_another_one_takes_over() -> None:
+def test_a_rejected_key_cools_down_only_while_another_is_available() -> None:
     ring = KeyRing(["a", "b"])
     first, second = ring.take(0.0), ring.take(0.0)
     assert first is not None
@@ -99,7 +99,7 @@ def test_a_refused_key_rests_only_while_another_one_takes_over() -> None:
     assert ring.refused(second, 120.0, 60.0)  # the first one is back
 
 
-def test_the_only_key_never_rests_for_being_refused() -> None:
+def test_the_only_key_never_cools_down_for_a_rejection() -> None:
     for ring in (KeyRing(["a"]), KeyRing([])):
         key = ring.take(0.0)
         assert key is not None
@@ -107,7 +107,7 @@ def test_the_only_key_never_rests_for_being_refused() -> None:
         assert ring.take(0.0) is key
 
 
-def test_a_reset_gives_every_key_back() -> None:
+def test_a_reset_ends_all_cooldowns() -> None:
     ring = KeyRing(["a", "b"])
     for until in (10.0, 20.0):
         key = ring.take(0.0)
@@ -119,7 +119,7 @@ def test_a_reset_gives_every_key_back() -> None:
 
 
 @pytest.mark.parametrize("limited", [False, True])
-def test_a_refused_key_that_a_reload_leaves_alone_rests_no_more(limited: bool) -> None:
+def test_a_reload_that_leaves_one_rejected_key_ends_its_cooldown(limited: bool) -> None:
     ring = KeyRing(["a", "b"])
     first = ring.take(0.0)
     assert first is not None

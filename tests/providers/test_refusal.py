@@ -53,7 +53,7 @@ def says(message: str, **members: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "body", [b"", b"<html>no</html>", b"{", b"null", b'{"error":null}', b'{"error":{"message":"No."}}']
 )
-def test_a_status_has_its_meaning_without_a_word(status: int, kind: str, body: bytes) -> None:
+def test_a_status_alone_has_a_meaning(status: int, kind: str, body: bytes) -> None:
     assert read(status, body).kind == kind
 
 
@@ -97,9 +97,7 @@ CONTEXT: list[tuple[str, int, object]] = [
 
 
 @pytest.mark.parametrize(("provider", "status", "body"), CONTEXT, ids=[case[0] for case in CONTEXT])
-def test_each_providers_words_for_a_prompt_that_does_not_fit_are_known(
-    provider: str, status: int, body: object
-) -> None:
+def test_context_length_errors_of_each_provider_are_recognized(provider: str, status: int, body: object) -> None:
     assert read(status, body).kind == "context_length"
 
 
@@ -118,7 +116,7 @@ FILTER: list[tuple[str, int, object]] = [
 
 
 @pytest.mark.parametrize(("provider", "status", "body"), FILTER, ids=[case[0] for case in FILTER])
-def test_each_providers_words_for_content_that_it_refuses_are_known(provider: str, status: int, body: object) -> None:
+def test_content_filter_errors_of_each_provider_are_recognized(provider: str, status: int, body: object) -> None:
     assert read(status, body).kind == "content_filter"
 
 
@@ -146,7 +144,7 @@ UNKNOWN: list[tuple[str, object]] = [
 
 
 @pytest.mark.parametrize(("provider", "body"), UNKNOWN, ids=[case[0] for case in UNKNOWN])
-def test_each_providers_words_for_a_model_that_it_does_not_have_are_known(provider: str, body: object) -> None:
+def test_missing_model_errors_of_each_provider_are_recognized(provider: str, body: object) -> None:
     assert read(404, body).kind == "model_missing"
 
 
@@ -182,7 +180,7 @@ def test_any_other_404_is_not_about_the_model(body: object) -> None:
         says("Conversation with id 'conv_1' not found."),
     ],
 )
-def test_a_404_about_something_that_the_request_refers_to_is_told_from_one_about_the_path(body: object) -> None:
+def test_a_404_about_a_referenced_object_differs_from_one_about_the_path(body: object) -> None:
     assert read(404, body).kind == "item_missing"
 
 
@@ -199,11 +197,11 @@ def test_a_404_about_something_that_the_request_refers_to_is_told_from_one_about
         (410, says("The model `x` does not exist", code="model_not_found")),
     ],
 )  # fmt: skip
-def test_a_missing_model_is_known_by_its_words_with_a_400_or_a_410_too(status: int, body: object) -> None:
+def test_a_missing_model_is_recognized_with_a_400_or_a_410_too(status: int, body: object) -> None:
     assert read(status, body).kind == "model_missing"
 
 
-def test_a_410_without_a_known_word_is_like_a_404() -> None:
+def test_a_410_without_a_known_phrase_is_like_a_404() -> None:
     assert read(410, b"Gone").kind == "not_found"
 
 
@@ -222,11 +220,11 @@ def test_a_410_without_a_known_word_is_like_a_404() -> None:
         (400, says("Invalid 'user': string too long. Expected a string with maximum length 64.", code="string_above_max_length"), "other"),
     ],
 )  # fmt: skip
-def test_words_count_only_where_the_rule_asks_for_them(status: int, body: object, kind: str) -> None:
+def test_phrases_apply_only_to_their_statuses(status: int, body: object, kind: str) -> None:
     assert read(status, body).kind == kind
 
 
-def test_a_quoted_prompt_is_not_the_providers_word() -> None:
+def test_a_quoted_prompt_is_not_a_provider_phrase() -> None:
     prompt = "Explain: prompt is too long; content_filter; the model does not exist"
     body = {
         "detail": [{"type": "missing", "loc": ["body"], "msg": "Field required", "input": {"messages": [{"content": prompt}]}}],
@@ -268,12 +266,14 @@ BLAME: list[tuple[str, int, object, str]] = [
 
 
 @pytest.mark.parametrize(("provider", "status", "body", "kind"), BLAME, ids=[case[0] for case in BLAME])
-def test_a_refusal_is_read_before_anybody_is_blamed(provider: str, status: int, body: object, kind: str) -> None:
+def test_an_error_body_is_classified_before_the_breaker_counts_it(
+    provider: str, status: int, body: object, kind: str
+) -> None:
     assert read(status, body).kind == kind
 
 
 @pytest.mark.parametrize("wording", ["API key not valid", "API_KEY_INVALID", "Incorrect API key provided"])
-def test_a_wrong_value_that_the_provider_quotes_is_no_word_about_our_key(wording: str) -> None:
+def test_a_quoted_invalid_value_is_not_about_our_key(wording: str) -> None:
     """A client must not be able to rest a key by a value that it made up."""
     assert read(400, says(f"Invalid value: '{wording}'. Supported values are: 'low', 'high'.")).kind == "other"
     assert read(400, says(f"Invalid value: '\n{wording}'.")).kind == "other"
@@ -283,7 +283,7 @@ def test_a_wrong_value_that_the_provider_quotes_is_no_word_about_our_key(wording
     "members",
     [{"code": "previous_response_not_found"}, {"param": "previous_response_id"}, {"param": "input", "code": None}],
 )
-def test_an_id_that_a_client_made_up_is_no_word_about_the_model(members: dict[str, object]) -> None:
+def test_a_quoted_client_id_is_not_about_the_model(members: dict[str, object]) -> None:
     body = says("Previous response with id 'the model does not exist' not found.", **members)
     assert read(404, body).kind == "item_missing"
     assert refusal.of_error(provider_error.find({"error": body["error"] | {"status": 404}})).kind == "refused_in_answer"
@@ -351,11 +351,11 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], s
         ({"error": "something"}, "server_error"),
     ],
 )  # fmt: skip
-def test_an_error_inside_a_200_means_what_it_says_else_the_providers_trouble(body: object, kind: str) -> None:
+def test_an_error_inside_a_200_has_its_meaning_or_is_a_server_error(body: object, kind: str) -> None:
     assert refusal.of_error(provider_error.find(body)).kind == kind
 
 
-def test_an_error_without_a_word_is_the_providers_trouble() -> None:
+def test_an_error_without_a_message_is_a_server_error() -> None:
     assert refusal.of_error(None) == refusal.of_error(ProviderError()) == Refusal("server_error")
 
 
@@ -383,7 +383,7 @@ recorded = pytest.mark.skipif(not ALL, reason=MISSING)
 
 
 @recorded
-def test_every_recorded_error_is_read_for_what_it_is() -> None:
+def test_every_recorded_error_is_classified() -> None:
     refused = {str(case): case for case in ALL if case.status >= 400}
     found = {name: _read(case) for name, case in refused.items()}
     assert found == RECORDED
@@ -396,7 +396,7 @@ def _read(case: Case) -> Refusal:
 
 @recorded
 @pytest.mark.parametrize(("name", "kind"), IN_STREAM.items())
-def test_every_recorded_error_in_a_stream_is_read_for_what_it_is(name: str, kind: str) -> None:
+def test_every_recorded_error_in_a_stream_is_classified(name: str, kind: str) -> None:
     (case,) = [case for case in ALL if str(case) == name]
     events = [line.partition(b":")[2] for line in case.response.splitlines() if line.startswith(b"data:")]
     told = [error for event in events if (error := provider_error.refused(event))]
@@ -419,11 +419,11 @@ json_like = st.recursive(
 
 
 @given(st.integers(400, 599), json_like.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
-def test_no_body_is_too_strange_to_read(status: int, body: bytes) -> None:
+def test_arbitrary_bodies_do_not_raise(status: int, body: bytes) -> None:
     assert refusal.read(status, [(b"retry-after", body[:20])], body, NOON).kind
 
 
-def test_a_body_of_any_depth_and_length_is_read_within_bounds() -> None:
+def test_deep_and_long_bodies_are_read_within_bounds() -> None:
     nested = b'{"error":' * 3000 + b"1" + b"}" * 3000
     assert read(400, nested).kind == "other"
     assert read(400, says("x" * 5_000_000 + " prompt is too long")).kind == "other"

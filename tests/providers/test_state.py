@@ -22,7 +22,7 @@ def rested(*keys: str) -> ProviderState:
     return state
 
 
-def test_a_key_keeps_its_cooldown_at_whatever_place_it_stands() -> None:
+def test_a_key_keeps_its_cooldown_at_any_position() -> None:
     before = rested("a", "b")
     same = state_of(settings("a", "b"), before)
     assert (same.keys.free_at(), same.keys.limited) == (10.0, True)
@@ -33,12 +33,12 @@ def test_a_key_keeps_its_cooldown_at_whatever_place_it_stands() -> None:
     assert (key.number, key.line) == (0, b"Authorization: Bearer b\r\n")
 
 
-def test_a_new_key_does_not_rest() -> None:
+def test_a_new_key_has_no_cooldown() -> None:
     assert state_of(settings("a", "b", "new"), rested("a", "b")).keys.free_at() == 0.0
     assert state_of(settings(), rested("a")).keys.free_at() == 0.0
 
 
-def test_an_attempt_of_before_the_reload_rests_the_key_for_those_after_it() -> None:
+def test_an_attempt_from_before_a_reload_cools_down_the_key_after_it() -> None:
     before = state_of(settings("a"))
     key = before.keys.take(0.0)
     assert key is not None
@@ -47,13 +47,13 @@ def test_an_attempt_of_before_the_reload_rests_the_key_for_those_after_it() -> N
     assert after.keys.take(5.0) is None
 
 
-def test_a_configured_credential_stands_for_all_keys() -> None:
+def test_a_configured_credential_replaces_all_keys() -> None:
     key = state_of(settings("a", headers={"authorization": "Basic x"})).keys.take(0.0)
     assert key is not None
     assert key.line == b""
 
 
-def test_what_was_learnt_holds_for_the_same_address_and_setting() -> None:
+def test_learned_facts_are_kept_for_the_same_address_and_settings() -> None:
     before = state_of(settings("a"))
     assert before.learnt.asks_usage
     before.learnt.asks_usage = False

@@ -61,7 +61,7 @@ KNOWN = catalog()
 
 @pytest.mark.parametrize("name", [None, "auto"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_auto_among_providers_without_listed_models_is_refused_with_a_sentence(name: str | None, count: int) -> None:
+def test_auto_without_any_listed_model_is_rejected_with_an_explanation(name: str | None, count: int) -> None:
     with pytest.raises(ClientFault) as caught:
         plan_for(build([], dict(list(ANY.items())[:count])), name)
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "model_required", "model")
@@ -166,7 +166,7 @@ def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
         ("hear", "audio/speech", "audio/transcriptions"),
     ],
 )
-def test_a_named_model_that_does_not_serve_the_endpoint_is_a_400_that_names_those_it_serves(
+def test_a_model_that_does_not_serve_the_endpoint_is_a_400_that_lists_its_endpoints(
     name: str, endpoint: str, served: str, pinned: str | None
 ) -> None:
     known = build(SERVING, {"deepseek": PROVIDERS["deepseek"]}, fallback={"provider": "deepseek", "model": "plain"})
@@ -292,7 +292,7 @@ def test_a_list_of_unknown_names_is_a_404() -> None:
 TWO = {"p": {"baseUrl": "http://127.0.0.1:1", "baseUrls": ["http://127.0.0.1:2"], "quotaGroup": "g"}}
 
 
-def test_each_address_of_a_provider_is_a_deployment_of_its_own() -> None:
+def test_each_address_of_a_provider_is_a_separate_deployment() -> None:
     known = build([{"name": "m", "provider": "p"}], TWO)
     first, second = every(plan_for(known, "m"))
     assert {first.site.base_url, second.site.base_url} == {"http://127.0.0.1:1", "http://127.0.0.1:2"}
@@ -344,7 +344,7 @@ def test_an_opaque_path_makes_one_attempt() -> None:
     assert plan.next_fallback(0.0) is None
 
 
-def test_a_disabled_provider_is_not_in_it() -> None:
+def test_a_disabled_provider_is_not_listed() -> None:
     known = catalog(deepseek={"baseUrl": "http://127.0.0.1:2", "enabled": False})
     assert planned(known, "deepseek-r1") == [R1]
     assert "deepseek" not in known.providers
@@ -353,7 +353,7 @@ def test_a_disabled_provider_is_not_in_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["deepseek-chat", "deepseek/deepseek-chat"])
-def test_one_model_is_found_for_its_own_page(name: str) -> None:
+def test_a_single_model_can_be_retrieved(name: str) -> None:
     found = catalog().pages.find(name)
     assert found is not None
     assert json.loads(found) == {

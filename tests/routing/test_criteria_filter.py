@@ -48,7 +48,7 @@ EVERY = {model["name"] for model in MODELS}
         (Criteria(tags=("code",), json_response=True, prefer_fast=True), {"deep"}),
     ],
 )
-def test_each_criterion_leaves_those_that_satisfy_it(criteria: Criteria, left: set[str]) -> None:
+def test_each_criterion_keeps_the_matching_models(criteria: Criteria, left: set[str]) -> None:
     for _ in range(2):
         assert {each.name for each in every(plan_for(KNOWN, "auto", criteria=criteria))} == left
 
@@ -85,7 +85,7 @@ def test_the_error_names_the_criterion_that_no_model_satisfies(
         Criteria(min_success_rate=1.0),
     ],
 )
-def test_a_named_model_is_used_as_named_whatever_the_criteria(criteria: Criteria) -> None:
+def test_criteria_do_not_apply_to_a_named_model(criteria: Criteria) -> None:
     known = build(MODELS, PROVIDERS)
     for deployment in known.deployments:
         deployment.live.statistics.record(False, 0.0)
@@ -93,7 +93,7 @@ def test_a_named_model_is_used_as_named_whatever_the_criteria(criteria: Criteria
     assert len(every(plan_for(known, "open/made-up", criteria=criteria))) == 1
 
 
-def test_in_a_list_the_criteria_choose_among_what_auto_adds() -> None:
+def test_in_a_list_criteria_apply_to_the_models_added_by_auto() -> None:
     known = build(MODELS, PROVIDERS)
     found = every(plan_for(known, "plain", auto=True, criteria=Criteria(tags=("code",))))
     assert (found[0].name, {each.name for each in found[1:]}) == ("plain", {"quick", "deep"})
@@ -129,7 +129,7 @@ def test_prefer_fast_uses_the_lowest_latency() -> None:
     assert [each.name for each in found] == ["deep", "plain", "quick", "typed"]
 
 
-def test_turns_go_on_among_those_that_match() -> None:
+def test_rotation_continues_among_matching_models() -> None:
     known = build(MODELS, PROVIDERS, strategies={"auto": "round_robin"})
     first = [plan_for(known, "auto", criteria=Criteria(tags=("code",))).next(0.0) for _ in range(4)]
     assert [each.name for each in first if each] == ["quick", "deep", "quick", "deep"]

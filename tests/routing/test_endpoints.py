@@ -22,7 +22,7 @@ def test_a_provider_speaks_the_dialect_of_each_endpoint(endpoint: object) -> Non
         ("models", OTHER),
     ],
 )
-def test_a_dialect_of_its_own_is_for_text(path: str, dialect: object) -> None:
+def test_a_separate_dialect_is_for_text_endpoints(path: str, dialect: object) -> None:
     assert dialects(RESPONSES)[path] is dialect
 
 

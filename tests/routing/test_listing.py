@@ -69,7 +69,7 @@ def test_known_models_are_listed_if_no_name_is_similar() -> None:
         plan_for(catalog(), "zzzzzz")
 
 
-def test_a_bare_unknown_name_among_several_providers_is_a_404_that_says_how_to_name_one() -> None:
+def test_an_unknown_name_with_several_providers_is_a_404_that_explains_prefixes() -> None:
     with pytest.raises(ClientFault) as caught:
         plan_for(build([], ANY), "llama3")
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
@@ -83,7 +83,7 @@ def test_similar_names_are_suggested_among_many_models() -> None:
         plan_for(build(many, {"deepseek": PROVIDERS["deepseek"]}), "model_1")
 
 
-def test_the_listing_holds_openais_objects_and_our_own_rows() -> None:
+def test_the_listing_has_openai_objects_and_gateway_rows() -> None:
     listing = json.loads(catalog().listing)
     assert listing["object"] == "list"
     assert listing["data"] == [

@@ -43,7 +43,7 @@ def candidates(known: Catalog, *names: str, now: float = 0.0) -> list[tuple[str,
 # -- where a name goes --------------------------------------------------------------------------------
 
 
-def test_a_bare_name_goes_to_the_providers_that_list_it_in_the_order_of_the_file() -> None:
+def test_a_bare_name_is_routed_to_the_providers_that_list_it_in_file_order() -> None:
     lists = ModelLists()
     known = build([], ANY, lists=lists)
     listing(known, lists, b=["llama", "both"], a=["qwen", "both"])
@@ -52,7 +52,7 @@ def test_a_bare_name_goes_to_the_providers_that_list_it_in_the_order_of_the_file
     assert candidates(known, "both") == [("a", "both"), ("b", "both")]
 
 
-def test_a_fetched_list_never_refuses_a_name() -> None:
+def test_a_fetched_list_never_rejects_a_name() -> None:
     lists = ModelLists()
     known = build([], ANY, lists=lists)
     listing(known, lists, a=["qwen"], b=["llama"])
@@ -61,7 +61,7 @@ def test_a_fetched_list_never_refuses_a_name() -> None:
     assert candidates(only, "brand-new") == [("a", "brand-new")]
 
 
-def test_a_name_that_begins_like_another_providers_is_found_in_the_list_that_has_it() -> None:
+def test_a_name_with_the_prefix_of_another_provider_is_found_in_its_own_list() -> None:
     lists = ModelLists()
     known = build([{"name": "x", "provider": "c"}], ANY | OWN, lists=lists)
     listing(known, lists, a=["c/labs-1"])
@@ -180,7 +180,7 @@ def test_the_listing_has_the_models_of_the_providers_after_those_of_the_configur
     assert ids(known) == ["known", "qwen"]
 
 
-def test_a_restricted_credential_sees_what_it_may_use_of_a_providers_list() -> None:
+def test_a_restricted_credential_lists_only_models_that_it_may_use() -> None:
     lists = ModelLists()
     known = build([], ANY, lists=lists)
     listing(known, lists, a=["qwen", "llama"], b=["llama"])
@@ -192,7 +192,7 @@ def test_a_restricted_credential_sees_what_it_may_use_of_a_providers_list() -> N
 
 
 @pytest.mark.parametrize(("name", "owner"), [("qwen", "a"), ("a/qwen", "a"), ("b/a/odd", "b")])
-def test_a_model_of_a_providers_list_has_a_page_of_its_own(name: str, owner: str) -> None:
+def test_a_model_of_a_fetched_list_can_be_retrieved(name: str, owner: str) -> None:
     lists = ModelLists()
     known = build([], ANY, lists=lists)
     listing(known, lists, a=["qwen"], b=["a/odd"])
@@ -212,7 +212,7 @@ def test_names_of_fetched_lists_are_suggested() -> None:
 # -- what survives a reload ---------------------------------------------------------------------------
 
 
-def test_a_list_survives_a_reload_unless_its_provider_moved_or_went() -> None:
+def test_a_list_survives_a_reload_unless_its_provider_changed() -> None:
     lists = ModelLists()
     old = build([], ANY, lists=lists)
     listing(old, lists, a=["qwen"], b=["llama"])

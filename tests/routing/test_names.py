@@ -159,7 +159,7 @@ def test_an_unavailable_model_is_not_sent_to_an_any_model_provider() -> None:
     assert planned(known, "off", "deepseek") == []
 
 
-def test_of_a_name_at_two_providers_the_available_one_is_used() -> None:
+def test_a_name_at_two_providers_uses_the_available_one() -> None:
     models = [{"name": "m", "provider": "deepseek", "available": False}, {"name": "m", "provider": "openrouter"}]
     assert planned(catalog(models), "m") == [("openrouter", "m")]
 

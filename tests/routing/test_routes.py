@@ -241,13 +241,13 @@ def test_a_stateless_unsupported_endpoint_is_not_supported(path: str) -> None:
 @pytest.mark.parametrize("path", ["organization", "organization/users", "projects", "projects/abc/users/def/roles"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("base", ["/v1/", "/api/v1/"])
-def test_an_accounts_administration_is_a_403(base: str, method: str, path: str) -> None:
+def test_account_administration_is_a_403(base: str, method: str, path: str) -> None:
     for known in (PLAIN, DEFAULT):
         assert refusal(method, base + path, known) == (403, "forbidden_path")
 
 
 @pytest.mark.parametrize("path", ["%6frganization/users", "Organization/users", "organization%2Fusers", "project%73"])
-def test_other_spellings_of_forbidden_paths_are_refused(path: str) -> None:
+def test_other_spellings_of_forbidden_paths_are_rejected(path: str) -> None:
     for known in (PLAIN, DEFAULT):
         assert refusal("GET", f"/v1/{path}", known)[0] in (403, 404)
 
@@ -367,7 +367,7 @@ def normal(path: str) -> bool:
 
 @given(st.lists(st.sampled_from(["a", ".", "..", "/", "\\", ";", "%"]), max_size=12).map("".join), st.booleans())
 @settings(deadline=None)
-def test_accepted_paths_have_nothing_to_resolve(text: str, escape: bool) -> None:
+def test_accepted_paths_have_no_segments_to_resolve(text: str, escape: bool) -> None:
     path = "/" + (quote(text, safe="") if escape else text)
     try:
         check_path(path)

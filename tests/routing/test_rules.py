@@ -125,7 +125,7 @@ def test_the_jitter_is_spread_evenly() -> None:
     assert max(waits) > 1.49
 
 
-def test_no_number_of_retries_overflows() -> None:
+def test_the_delay_does_not_overflow_for_any_number_of_retries() -> None:
     assert 3 <= backoff(1000, 5, random.Random(1), 3000) <= 4.5
     assert 2 <= backoff(1000, 1, random.Random(1), 3000) <= 3
     assert backoff(1000, 10_000, random.Random(1)) == backoff(1000, 20, random.Random(1))

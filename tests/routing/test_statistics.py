@@ -21,7 +21,7 @@ def test_without_attempts_nothing_is_known() -> None:
     ("ends", "rate"),
     [([True], 1.0), ([False], 0.0), ([True, False], 0.5), ([True, True, False], 2 / 3), ([True] * 9 + [False], 0.9)],
 )
-def test_the_success_rate_is_the_part_that_ended_well(ends: list[bool], rate: float) -> None:
+def test_the_success_rate_is_the_share_of_successful_attempts(ends: list[bool], rate: float) -> None:
     statistics = Statistics(WINDOW)
     for ok in ends:
         statistics.record(ok, 50.0)
@@ -59,7 +59,7 @@ def test_a_long_idle_time_clears_the_statistics() -> None:
     assert statistics.latency is None
 
 
-def test_the_latency_begins_with_the_first_and_follows_the_newest() -> None:
+def test_the_latency_starts_at_the_first_sample_and_follows_the_newest() -> None:
     statistics = Statistics(WINDOW)
     statistics.record_first_token(1.0, 10.0)
     assert statistics.latency == 1.0

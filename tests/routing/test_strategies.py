@@ -38,7 +38,7 @@ def near(part: float, expected: float, tolerance: float = 0.025) -> bool:
     return abs(part - expected) < tolerance
 
 
-def test_every_strategy_of_the_configuration_is_there() -> None:
+def test_every_configurable_strategy_exists() -> None:
     assert set(STRATEGIES) == set(Strategy.__args__)  # type: ignore[attr-defined]
 
 
@@ -106,7 +106,7 @@ def test_a_deployment_that_always_failed_keeps_a_small_share() -> None:
     assert 0 < shares(known, 4000)["p0"] < 4000 * LEAST_RATE * 2
 
 
-def test_when_the_cooldown_is_over_a_probe_is_as_likely_as_any() -> None:
+def test_after_the_cooldown_a_probe_is_as_likely_as_any_other() -> None:
     known = rivals(2, strategy="smart")
     deployment = known.deployments[0]
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_weighted_round_robin_is_even_among_many() -> None:
 
 
 @pytest.mark.parametrize("count", [4, LARGE])
-def test_least_connections_takes_the_least_busy_and_turns_among_the_idle(count: int) -> None:
+def test_least_connections_selects_the_least_loaded_and_rotates_among_idle_ones(count: int) -> None:
     known = rivals(count, strategy="least_connections")
     assert set(shares(known, count).values()) == {1}
     for number, deployment in enumerate(known.deployments):
@@ -176,7 +176,7 @@ def test_lowest_latency_explores_the_unknown_one_request_at_a_time(count: int) -
 
 
 @pytest.mark.parametrize("count", [4, LARGE])
-def test_lowest_latency_takes_the_fastest_and_notices_changes(count: int) -> None:
+def test_lowest_latency_selects_the_fastest_and_follows_changes(count: int) -> None:
     known = rivals(count, strategy="lowest_latency")
     for number, deployment in enumerate(known.deployments):
         history(deployment, latency=1.0 + number)
@@ -208,7 +208,7 @@ def test_expired_latencies_are_explored_again(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [6, LARGE])
-def test_lowest_cost_takes_turns_among_the_cheapest_and_unknown_prices_come_last(count: int) -> None:
+def test_lowest_cost_rotates_among_the_cheapest_with_unknown_prices_last(count: int) -> None:
     prices: list[dict[str, Any]] = [
         {},
         {"inputPrice": 2, "outputPrice": 3},
@@ -235,7 +235,7 @@ def test_lowest_cost_takes_turns_among_the_cheapest_and_unknown_prices_come_last
         ({"strategies": {"auto": "round_robin"}, "strategy": "smart"}, "smart", "round_robin"),
     ],
 )
-def test_the_strategy_is_the_names_or_the_defaults(routing: dict[str, Any], named: str, auto: str) -> None:
+def test_a_name_uses_its_own_strategy_or_the_default(routing: dict[str, Any], named: str, auto: str) -> None:
     known = rivals(2, **routing)
     for name, strategy in (("m", named), ("auto", auto)):
         plan = plan_for(known, name)
@@ -256,7 +256,7 @@ def test_each_strategy_proposes_every_available_deployment_once(strategy: str, c
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-def test_the_only_available_one_of_many_is_found(strategy: str) -> None:
+def test_the_only_available_deployment_of_many_is_found(strategy: str) -> None:
     known = rivals(LARGE, strategy=strategy)
     for deployment in known.deployments[:-1]:
         deployment.live.breaker.trip(0.0, "test")

@@ -36,18 +36,18 @@ def test_endings_can_be_left_out() -> None:
     assert b"stop" not in chat_chunks("a", finish=None)
 
 
-def test_events_are_data_json_or_as_they_stand() -> None:
+def test_events_are_data_json_or_raw_bytes() -> None:
     assert sse("[DONE]", {"a": "é"}, b": ping\n\n") == 'data: [DONE]\n\ndata: {"a":"é"}\n\n: ping\n\n'.encode()
 
 
-def test_a_json_answer_names_its_length() -> None:
+def test_a_json_response_has_a_content_length() -> None:
     head, body = json_answer(error_json(), 500, [("X", "y")])
     assert head.data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert head.data.endswith(b"Content-Length: %d\r\nX: y\r\n\r\n" % len(body.data))
     assert json.loads(body.data)["error"]["type"] == "server_error"
 
 
-def test_an_answer_comes_apart_into_the_providers_bytes_and_the_member() -> None:
+def test_a_response_splits_into_provider_bytes_and_the_member() -> None:
     member = b'"_router":' + compact(answered_by())
     assert unspliced(b'\n{ "a":1 ,%b}\n' % member) == (b'\n{ "a":1 }\n', answered_by())
     assert unspliced(b"{%b}" % member) == (b"{}", answered_by())
@@ -59,6 +59,6 @@ def test_an_answer_comes_apart_into_the_providers_bytes_and_the_member() -> None
     "body",
     [b"{}", b'{"a":1,"_router":{} }', b'{"a":1,"_router":{ }}', b'{"a":1,"_router":{},"b":2}', b'{"a":1 "_router":{}}'],
 )
-def test_a_member_that_is_not_exactly_there_is_a_failure(body: bytes) -> None:
+def test_a_missing_or_misplaced_member_is_a_failure(body: bytes) -> None:
     with pytest.raises((AssertionError, ValueError)):
         unspliced(body)

@@ -13,7 +13,7 @@ async def answered(up: Upstream, client: RawClient, *script: object) -> None:
     await client.request("GET", "/")
 
 
-async def test_a_body_ends_with_its_length_and_leaves_the_next_answer_alone() -> None:
+async def test_a_body_ends_with_its_length() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         await answered(
             up,
@@ -30,13 +30,13 @@ async def test_a_body_without_framing_ends_with_the_connection() -> None:
         assert (await client.read_answer()).body == b"abc"
 
 
-async def test_an_answer_to_head_has_no_body_though_it_names_a_length() -> None:
+async def test_a_response_to_head_has_no_body_despite_its_length() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.on(lambda request: [b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"])
         assert (await client.fetch("HEAD", "/")).body == b""
 
 
-async def test_interim_answers_are_seen_as_heads_and_skipped_by_answers() -> None:
+async def test_interim_responses_are_returned_as_heads_only() -> None:
     both = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 None\r\n\r\n"
     async with Upstream() as up, RawClient(up.port) as client:
         await answered(up, client, both)
@@ -46,7 +46,7 @@ async def test_interim_answers_are_seen_as_heads_and_skipped_by_answers() -> Non
         assert (await client.read_answer()).status == 204
 
 
-async def test_events_come_one_by_one_across_chunks_with_any_line_end() -> None:
+async def test_events_are_split_across_chunks_with_any_line_end() -> None:
     chunks = [b"data: a\r\n", b"\r\ndata: b\n\n: c", b"omment\n\ndata: rest"]
     script = [
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -69,7 +69,7 @@ async def test_events_come_one_by_one_across_chunks_with_any_line_end() -> None:
         b"",
     ],
 )
-async def test_an_answer_that_is_cut_fails_with_what_had_come(answer: bytes) -> None:
+async def test_a_truncated_response_fails_with_the_received_bytes(answer: bytes) -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         await answered(up, client, answer, Close())
         with pytest.raises(AssertionError) as failure:
@@ -90,14 +90,14 @@ async def test_an_answer_that_is_cut_fails_with_what_had_come(answer: bytes) -> 
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n",
     ],
 )
-async def test_bad_framing_is_not_forgiven(answer: bytes) -> None:
+async def test_invalid_framing_is_a_failure(answer: bytes) -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         await answered(up, client, answer, Close())
         with pytest.raises(AssertionError):
             await client.read_answer()
 
 
-async def test_a_wait_without_end_fails_with_what_had_come(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_timeout_fails_with_the_received_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         await answered(up, client, Send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"), Stall())
         await client.read_head()
@@ -106,13 +106,13 @@ async def test_a_wait_without_end_fails_with_what_had_come(monkeypatch: pytest.M
             await client.read_body()
 
 
-async def test_eof_gives_the_raw_rest() -> None:
+async def test_read_to_eof_returns_the_raw_rest() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         await answered(up, client, sse("x"), Close())
         assert await client.eof() == b"data: x\n\n"
 
 
-async def test_nothing_is_read_that_was_not_asked_for() -> None:
+async def test_nothing_is_read_ahead() -> None:
     async with Upstream() as up, RawClient(up.port, receive_buffer=4096) as client:
         await answered(up, client, b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 20_000_000, Close())
         await client.read_head()
@@ -121,7 +121,7 @@ async def test_nothing_is_read_that_was_not_asked_for() -> None:
         assert len(client.received) == read < 70_000
 
 
-async def test_a_unix_socket_is_an_address_too(tmp_path: Path) -> None:
+async def test_a_unix_socket_path_is_an_address(tmp_path: Path) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
@@ -134,7 +134,7 @@ async def test_a_unix_socket_is_an_address_too(tmp_path: Path) -> None:
         assert (await client.fetch("GET", "/")).body == b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-async def test_headers_named_by_the_test_replace_the_usual_ones() -> None:
+async def test_headers_of_the_test_replace_the_defaults() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.on(lambda request: json_answer({}))
         await client.request("POST", "/", [("HOST", "other"), ("content-length", "1")], b"a")

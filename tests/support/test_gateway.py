@@ -27,7 +27,7 @@ async def test_a_gateway_in_this_process_relays_from_a_scripted_upstream() -> No
         assert (await gw.settled())["outcome"] == "ok"
 
 
-async def test_events_come_through_it_one_by_one() -> None:
+async def test_events_arrive_one_by_one() -> None:
     events = chat_events("Hello", " world")
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(*events))
@@ -37,7 +37,7 @@ async def test_events_come_through_it_one_by_one() -> None:
         assert await client.read_events() == events
 
 
-async def test_a_gateway_in_a_process_of_its_own_ends_by_a_signal() -> None:
+async def test_a_gateway_process_stops_on_a_signal() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up)) as gw:
         up.queue(json_answer(completion("Hello")))
         client = await gw.client()
@@ -47,7 +47,7 @@ async def test_a_gateway_in_a_process_of_its_own_ends_by_a_signal() -> None:
         assert await gw.wait() == 0
 
 
-async def test_a_process_that_ends_at_once_fails_with_its_output() -> None:
+async def test_a_process_that_exits_at_once_fails_with_its_output() -> None:
     with pytest.raises(AssertionError, match=r"it ended at once: .*invalid choice: 'nothing'"):
         await Process(["nothing"]).start()
 
@@ -62,7 +62,7 @@ def test_a_configuration_is_loaded_as_a_user_writes_it() -> None:
         to_config("nothing: known")
 
 
-async def test_two_clients_of_a_gateway_have_connections_of_their_own() -> None:
+async def test_two_clients_have_separate_connections() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         first, second = await gw.client(), await gw.client()
         assert first._socket.getsockname() != second._socket.getsockname()

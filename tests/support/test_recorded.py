@@ -15,7 +15,7 @@ def test_every_recorded_exchange_is_found(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
-def test_a_recorded_exchange_is_what_its_meta_says(case: Case) -> None:
+def test_a_recorded_exchange_matches_its_metadata(case: Case) -> None:
     assert (case.provider, case.status) == (case.meta["provider"], case.meta["status"])
     assert hashlib.sha256(case.response).hexdigest() == case.meta["body_sha256"]
     assert b"".join(case.chunks) == case.response
@@ -29,7 +29,7 @@ def test_the_compressed_recording_is_of_the_same_body(shared: Path) -> None:
     assert gzip.decompress(case.raw_gzip) == case.response
 
 
-def test_patterns_choose_cases(shared: Path) -> None:
+def test_patterns_select_cases(shared: Path) -> None:
     assert {case.provider for case in cases("openai")} == {"openai"}
     assert all("framed" in case.name for case in cases(name="*framed*"))
     assert cases("openai", "chat-json-text")[0].request.startswith(b"{")

@@ -8,7 +8,7 @@ from tests.support.services import OwnRedis, postgres_database, redis_prefix, re
 redis = pytest.importorskip("redis.asyncio")
 
 
-async def test_what_a_test_leaves_under_its_prefix_is_removed_and_nothing_else() -> None:
+async def test_only_keys_under_the_prefix_are_removed() -> None:
     async with OwnRedis() as own, redis.Redis.from_url(own.url) as client:
         await client.set("kept", 1)
         async with redis_prefix(own.url) as prefix:
@@ -17,7 +17,7 @@ async def test_what_a_test_leaves_under_its_prefix_is_removed_and_nothing_else()
         assert await client.keys() == [b"kept"]
 
 
-async def test_a_redis_of_ones_own_keeps_its_address_when_it_is_killed_and_started_again() -> None:
+async def test_a_private_redis_keeps_its_address_across_a_restart() -> None:
     async with OwnRedis() as own:
         await own.kill()
         await own.start()
@@ -25,7 +25,7 @@ async def test_a_redis_of_ones_own_keeps_its_address_when_it_is_killed_and_start
             assert await client.ping()
 
 
-async def test_a_redis_that_is_held_answers_once_it_may() -> None:
+async def test_a_paused_redis_responds_after_resume() -> None:
     async with OwnRedis() as own, redis.Redis.from_url(own.url, socket_timeout=0.05, retry=None) as client:
         await client.ping()
         own.hold()
@@ -36,7 +36,7 @@ async def test_a_redis_that_is_held_answers_once_it_may() -> None:
         assert prefix
 
 
-async def test_a_database_of_ones_own_is_empty_whatever_the_test_before_left_in_it() -> None:
+async def test_a_private_database_is_always_empty() -> None:
     asyncpg = pytest.importorskip("asyncpg")
     async with postgres_database() as url:
         connection = await asyncpg.connect(url)  # left open: the database is emptied all the same
@@ -49,7 +49,7 @@ async def test_a_database_of_ones_own_is_empty_whatever_the_test_before_left_in_
         await connection.close()
 
 
-async def test_two_databases_at_once_are_different_ones() -> None:
+async def test_two_databases_at_once_are_distinct() -> None:
     pytest.importorskip("asyncpg")
     async with postgres_database() as one, postgres_database() as other:
         assert one != other

@@ -31,7 +31,7 @@ from tests.support import (
 )
 
 
-async def test_a_request_is_recorded_whole() -> None:
+async def test_a_request_is_recorded_completely() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.on(lambda request: json_answer(completion()))
         await client.request("POST", "/v1/x?q=1", [("X-One", "a"), ("x-one", "b")], json={"model": "m"})
@@ -42,14 +42,14 @@ async def test_a_request_is_recorded_whole() -> None:
         assert (await client.read_answer()).json == completion()
 
 
-async def test_chunks_of_a_request_body_are_kept_apart() -> None:
+async def test_chunks_of_a_request_body_are_recorded_separately() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.on(lambda request: json_answer({}))
         await client.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
         assert (await up.request()).chunks == [b"abc", b"d"]
 
 
-async def test_requests_of_one_connection_are_answered_in_turn() -> None:
+async def test_requests_of_one_connection_are_answered_in_order() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.queue(json_answer(1), json_answer(2))
         assert (await client.fetch("GET", "/a")).json == 1
@@ -58,7 +58,7 @@ async def test_requests_of_one_connection_are_answered_in_turn() -> None:
         assert [request.target for request in up] == ["/a", "/b"]
 
 
-async def test_a_script_waits_for_the_test_between_two_writes() -> None:
+async def test_a_script_can_wait_between_two_writes() -> None:
     go = asyncio.Event()
     async with Upstream() as up, RawClient(up.port) as client:
         up.queue(
@@ -79,7 +79,7 @@ async def test_a_script_waits_for_the_test_between_two_writes() -> None:
         assert await client.read_chunk() == b""
 
 
-async def test_events_are_sent_each_in_its_own_chunk() -> None:
+async def test_each_event_is_sent_in_its_own_chunk() -> None:
     events = chat_events("Hello", " world")
     async with Upstream() as up, RawClient(up.port) as client:
         up.queue(sse_answer(*events))
@@ -94,7 +94,7 @@ async def test_close_delivers_what_was_written_before() -> None:
         assert len((await client.fetch("GET", "/")).body) == 300_000
 
 
-async def test_half_close_ends_the_answer_and_leaves_the_connection_open() -> None:
+async def test_half_close_ends_the_response_and_keeps_the_connection_open() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.queue([Headers(200), b"end", HalfClose(), Stall()])
         assert (await client.fetch("GET", "/")).body == b"end"
@@ -114,7 +114,7 @@ async def test_reset_is_seen_as_a_reset() -> None:
 
 
 @pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset, RawClient.half_close])
-async def test_a_leaving_peer_is_noticed_within_a_stalled_script(leave) -> None:
+async def test_a_disconnect_is_noticed_within_a_stalled_script(leave) -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.queue([Headers(200), Stall()])
         await client.request("GET", "/")
@@ -125,7 +125,7 @@ async def test_a_leaving_peer_is_noticed_within_a_stalled_script(leave) -> None:
         await within(request.gone.wait(), "the leave to be noticed")
 
 
-async def test_a_peer_that_only_stopped_sending_can_still_be_answered() -> None:
+async def test_a_half_closed_peer_can_still_get_a_response() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         go = asyncio.Event()
         up.queue([Wait(go), *json_answer("late")])
@@ -136,7 +136,7 @@ async def test_a_peer_that_only_stopped_sending_can_still_be_answered() -> None:
         assert (await client.read_answer()).json == "late"
 
 
-async def test_a_peer_that_does_not_read_holds_the_script_up() -> None:
+async def test_a_peer_that_does_not_read_pauses_the_script() -> None:
     later = asyncio.Event()
     async with Upstream() as up, RawClient(up.port, receive_buffer=4096) as client:
         up.queue([Headers(200, [("Content-Length", "20000000")]), b"x" * 20_000_000, Signal(later)])
@@ -148,7 +148,7 @@ async def test_a_peer_that_does_not_read_holds_the_script_up() -> None:
         await within(later.wait(), "the script to go on")
 
 
-async def test_an_early_script_runs_while_the_body_is_still_coming() -> None:
+async def test_an_early_script_runs_during_the_upload() -> None:
     async with Upstream() as up, RawClient(up.port) as client:
         up.on_head(lambda request: json_answer({"early": True}, 413))
         await client.send(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab")
@@ -223,7 +223,7 @@ async def test_a_request_without_a_script_fails_the_test() -> None:
         await up.__aexit__(None, None, None)
 
 
-async def test_it_speaks_tls(authority: Authority) -> None:
+async def test_the_upstream_supports_tls(authority: Authority) -> None:
     async with Upstream(tls=authority.server_context()) as up:
         up.queue([*json_answer("safe"), Close()])
         assert up.url.startswith("https://127.0.0.1:")
@@ -233,13 +233,13 @@ async def test_it_speaks_tls(authority: Authority) -> None:
         writer.close()
 
 
-async def test_nobody_else_trusts_its_certificate(authority: Authority) -> None:
+async def test_its_certificate_is_untrusted_by_default(authority: Authority) -> None:
     async with Upstream(tls=authority.server_context()) as up:
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection("127.0.0.1", up.port, ssl=ssl.create_default_context())
 
 
-async def test_a_tunnel_carries_both_directions() -> None:
+async def test_a_tunnel_forwards_both_directions() -> None:
     async with Upstream() as up, Upstream() as proxy, RawClient(proxy.port) as client:
         up.queue(json_answer("through"))
         proxy.queue([Send(b"HTTP/1.1 200 OK\r\n\r\n"), Tunnel("127.0.0.1", up.port)])
