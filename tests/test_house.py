@@ -39,10 +39,6 @@ config/provider_schema.py
 config/proxies.py
 config/reader.py
 config/schema.py
-dispatch/dispatcher.py
-dispatch/uploads.py
-limits/script_connection.py
-observe/families.py
 """
 
 
