@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.config.source import Source
+from proxy.dispatch.list_fetcher import ListFetcher
 from proxy.routing.lists import KEPT
 from tests.support import Answer, Stall, Upstream, completion, error_json, json_answer, until, within
 from tests.support.clock import FakeClock
 from tests.support.gateway import ADMIN, Gateway
+from tests.support.patience import PATIENCE
 from tests.support.steps import Script
 from tests.support.upstream import Request
 
@@ -42,6 +45,12 @@ def serving(*names: str, missing: tuple[str, ...] = ()) -> Callable[[Request], S
         return json_answer(completion("Hello", model=model))
 
     return answer
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for lists however busy the machine is."""
+    monkeypatch.setattr("proxy.app.ListFetcher", partial(ListFetcher, wait_secs=PATIENCE))
 
 
 @pytest.fixture
