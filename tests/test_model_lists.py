@@ -100,7 +100,7 @@ async def test_models_of_a_provider_without_configured_models_are_listed_and_cac
             assert await models(gw) == ["llama", "both", "qwen"]
         assert (fetches(one), fetches(two)) == (1, 1)
         one.on(serving("llama", "brand-new"))
-        clock.advance(KEPT)
+        clock.advance(KEPT + 1)
         assert await models(gw) == ["llama", "brand-new", "qwen", "both"]
         assert (fetches(one), fetches(two)) == (2, 2)
         assert one.requests[0].header("via")  # a gateway that is its own provider refuses to list itself
@@ -115,7 +115,7 @@ async def test_a_list_stays_while_its_provider_is_down(one: Upstream) -> None:
     async with Gateway(config(one), clock=clock) as gw:
         assert await models(gw) == ["llama", "both"]
         one.on(lambda request: json_answer({}, 500))
-        clock.advance(KEPT)
+        clock.advance(KEPT + 1)
         assert await models(gw) == ["llama", "both"]
         assert fetches(one) == 2
         [line] = [line for line in gw.log_lines if "cannot be listed" in line and "status 500" in line]
