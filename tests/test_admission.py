@@ -447,6 +447,9 @@ async def test_forwarded_addresses_are_used_only_from_a_trusted_proxy(up: Upstre
             client = await gw.client()
             statuses = [(await ask(client, ("X-Forwarded-For", f"192.0.2.{n}"))).status for n in (1, 2)]
             assert statuses == expected
+            await gw.settled(2)
+            logged = [line["client"] for line in gw.exchanges]
+            assert logged == (["192.0.2.1", "192.0.2.2"] if trusted else ["127.0.0.1", "127.0.0.1"])
 
 
 async def test_a_model_limit_selects_the_next_candidate_or_rejects(up: Upstream) -> None:
