@@ -61,12 +61,10 @@ class Attempt(Struct, eq=False):
 class LimitReservation(Protocol):
     """What an exchange has reserved from rate limits. The interface for code that does not depend on ``limits``."""
 
-    def set_call(self, endpoint: Endpoint, call: Call | None) -> None:
-        """Set the call, from which tokens are estimated; ``None``: the body is not read."""
-
-    def reserve(self, deployment: Deployment) -> bool | Awaitable[bool]:
+    def reserve(self, deployment: Deployment, endpoint: Endpoint, call: Call | None) -> bool | Awaitable[bool]:
         """Reserve from the limits of a deployment's model and provider; ``False`` if they refuse. Idempotent.
 
+        Tokens are estimated from ``call``; ``None``: the body is not read.
         Returns an awaitable if the store has to wait. Raises RateLimited if another deployment would not help.
         """
 

@@ -119,7 +119,7 @@ class Gateway(Handler[Responder]):
         route = self._routes.posted.get(request.path) if request.method == "POST" else None
         endpoint = UNROUTED if route is None else route.endpoint
         exchange = Exchange(endpoint, self.catalog, request_id, self._loop.time())
-        return Responder(exchange, request, route, self._on_response)
+        return Responder(exchange, request, request.reply, route, self._on_response)
 
     def begin_as(self, client: Client, request: Request) -> tuple[Handler[Responder], Responder]:
         """Begin a request that the control plane makes, for ``client``. No limit applies to it."""
@@ -238,8 +238,6 @@ class Gateway(Handler[Responder]):
             plan = plan_call(self._dispatcher, responder, call, route.pinned, waited)
         except ListsPending as pending:
             return self._dispatch_listed(responder, route, call, pending)
-        if exchange.reservation is not None:
-            exchange.reservation.set_call(route.endpoint, call)
         if self.capture is not None:
             self.capture(exchange, call)
         responder.call = call

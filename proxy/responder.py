@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
+from msgspec import Struct
 from multidict import istr
 
 from proxy import router_metadata
@@ -55,41 +56,22 @@ class _OwnLines(NameMemo[bytes]):
 _own_lines: Final = _OwnLines().__getitem__
 
 
-class Responder:
+class Responder(Struct, eq=False):
     """One exchange with the client's request. Every answer to it is sent here, through ``outlet``.
 
     ``body`` reads the request's body, once that began; ``call`` is the decoded body of a JSON call. ``decision`` is the
     header line that explains the choice of the deployment, if the client asked for it.
     """
 
-    __slots__ = (
-        "_deployment",
-        "_on_response",
-        "body",
-        "call",
-        "decision",
-        "exchange",
-        "outlet",
-        "request",
-        "route",
-    )
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        request: Request,
-        route: Route | None = None,
-        on_response: ResponseHook | None = None,
-    ) -> None:
-        self.exchange = exchange
-        self.request = request
-        self.route = route  # known before the body is read
-        self.outlet: Outlet = request.reply
-        self._on_response = on_response  # None once it has wrapped the outlet
-        self._deployment: Deployment | None = None
-        self.body: BodyReader | None = None
-        self.call: Call | None = None
-        self.decision = b""
+    exchange: Exchange
+    request: Request
+    outlet: Outlet
+    route: Route | None = None  # known before the body is read
+    _on_response: ResponseHook | None = None  # None once it has wrapped the outlet
+    _deployment: Deployment | None = None
+    body: BodyReader | None = None
+    call: Call | None = None
+    decision: bytes = b""
 
     def release_request(self) -> None:
         """Release the body and the call. No attempt may follow."""

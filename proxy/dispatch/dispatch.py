@@ -78,7 +78,8 @@ class Dispatch(Struct, eq=False):
             deployment = await first_free(self)
             now = current_time()
         while deployment is not None:
-            admitted = exchange.reservation is None or exchange.reservation.reserve(deployment)
+            reservation = exchange.reservation
+            admitted = reservation is None or reservation.reserve(deployment, exchange.endpoint, self.responder.call)
             if admitted is not True:
                 admitted = await self.admitted(deployment, admitted)
                 now = current_time()

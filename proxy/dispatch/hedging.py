@@ -81,7 +81,9 @@ class Hedging:
             found = dispatch.plan.next(current_time())
             if found is None:
                 break
-            admitted = reservation is None or await dispatch.admitted(found, reservation.reserve(found))
+            admitted = reservation is None or await dispatch.admitted(
+                found, reservation.reserve(found, dispatch.exchange.endpoint, dispatch.responder.call)
+            )
             if admitted and self._race.winner is None:
                 run = dispatch.begin(found, current_time())
         if run is None:

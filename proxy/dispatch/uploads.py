@@ -39,8 +39,6 @@ async def dispatch_form(
         except ListsPending as pending:
             await lists.wait(pending.providers)
             plan = plan_form(dispatcher, responder, named, route.pinned, waited=True)
-        if exchange.reservation is not None:
-            exchange.reservation.set_call(route.endpoint, None)
 
         def body(attempt: Attempt) -> tuple[AsyncIterator[bytes], int | None]:
             upstream = attempt.deployment.upstream_model or route.model or None

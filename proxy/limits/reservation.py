@@ -7,6 +7,7 @@ from math import ceil
 
 from msgspec import Struct
 
+from proxy.config.schema import TokenEstimate
 from proxy.dialects.call import Call
 from proxy.dialects.openai_estimate import output_tokens, prompt_tokens
 from proxy.errors import RateLimited
@@ -48,8 +49,6 @@ class Reservation(Struct, eq=False):
     _tightest: Granted = NO_COSTS  # of all buckets so far, or the one that refused the exchange
     _grants: dict[Deployment, Grant] = {}
     _above: Costs = ()  # tokens taken from the levels above deployments
-    _endpoint: Endpoint | None = None
-    _call: Call | None = None
     _prompt: int | None = None  # tokens of the request, once estimated
     _refusal: Verdict | None = None  # for the last deployment that was refused
     _level: str = ""  # of the limit that refused the exchange
@@ -68,16 +67,12 @@ class Reservation(Struct, eq=False):
             raise self._error(verdict)
         self._tightest = part_of(verdict), verdict.limit
 
-    def set_call(self, endpoint: Endpoint, call: Call | None) -> None:
-        """Set the call, from which tokens are estimated; ``None``: the body is not read."""
-        if self._snapshot.rules.counts_tokens:
-            self._endpoint, self._call = endpoint, call
-
-    def reserve(self, deployment: Deployment) -> bool | Awaitable[bool]:
+    def reserve(self, deployment: Deployment, endpoint: Endpoint, call: Call | None) -> bool | Awaitable[bool]:
         """Take from the buckets of a deployment's model and provider; ``False`` if they refuse.
 
-        Raises RateLimited if another deployment would not help. Returns an awaitable only if the store has to wait: a
-        coroutine per attempt would cost more than the take.
+        Tokens are estimated from ``call``; ``None``: the body is not read. Raises RateLimited if another deployment
+        would not help. Returns an awaitable only if the store has to wait: a coroutine per attempt would cost more than
+        the take.
         """
         grants, snapshot = self._grants, self._snapshot
         if grants:
@@ -90,7 +85,7 @@ class Reservation(Struct, eq=False):
             if rules.has_slots:
                 lease = next(snapshot.leases)
             if rules.counts_tokens:
-                tokens, above = self._tokens(deployment)
+                tokens, above = self._tokens(deployment, endpoint, call)
                 own += tokens
                 prepared = prepared.with_more(snapshot.prepared_store.prepare(tokens + above))
         answer = snapshot.prepared_store.grant(prepared, lease)
@@ -139,9 +134,9 @@ class Reservation(Struct, eq=False):
 
     # -- estimates --------------------------------------------------------------------------------
 
-    def _tokens(self, deployment: Deployment) -> tuple[Costs, Costs]:
+    def _tokens(self, deployment: Deployment, endpoint: Endpoint, call: Call | None) -> tuple[Costs, Costs]:
         """Costs in tokens for this deployment, and, for the first one, for the levels above."""
-        rules, tokens = self._snapshot.rules, self._estimate(deployment)
+        rules, tokens = self._snapshot.rules, self._estimate(deployment, endpoint, call)
         limits = ((rules.model.tokens, deployment.name), (rules.provider.tokens, deployment.provider.name))
         return _reserved(limits, tokens), () if self._above else _reserved(self._shared(), tokens)
 
@@ -155,24 +150,16 @@ class Reservation(Struct, eq=False):
                 found.append((rules.address.tokens, client.address))
         return found
 
-    def _estimate(self, deployment: Deployment) -> int:
-        call, estimate = self._call, self._snapshot.rules.estimates
+    def _estimate(self, deployment: Deployment, endpoint: Endpoint, call: Call | None) -> int:
+        estimate = self._snapshot.rules.estimates
         if self._prompt is None and call is not None:
             self._prompt = prompt_tokens(call, estimate.per_image, estimate.per_audio)
         elif self._prompt is None:
-            self._prompt = self._unread()
-        if call is None or self._endpoint is None or not self._endpoint.dialect.generates:
+            self._prompt = _unread(estimate, endpoint.path)
+        if call is None or not endpoint.dialect.generates:
             return self._prompt
         most = deployment.model.max_output_tokens if deployment.model is not None else 0
         return self._prompt + output_tokens(call, most, estimate.output)
-
-    def _unread(self) -> int:
-        """Estimated tokens of a multipart form, which is not read."""
-        estimates = self._snapshot.rules.estimates
-        path = self._endpoint.path if self._endpoint is not None else ""
-        if path.startswith("audio/"):
-            return estimates.per_audio
-        return estimates.per_image if path.startswith("images/") else 0
 
     # -- settlement -------------------------------------------------------------------------------
 
@@ -207,7 +194,7 @@ class Reservation(Struct, eq=False):
         if self._level:
             snapshot.tally.limited(self._level)
         elif exchange.error != "limiter_unavailable":
-            snapshot.tally.admitted()
+            snapshot.tally.admitted.value += 1
         if self._refused or snapshot.rules.gives_back:
             self._settle(exchange)
 
@@ -250,6 +237,13 @@ class Reservation(Struct, eq=False):
 def remaining(limit: Limit, part: float) -> int:
     """Whole requests, tokens or slots left in a bucket, from its used part."""
     return int((1.0 - part) * limit.capacity + ROUNDING) if part < 1.0 else 0
+
+
+def _unread(estimate: TokenEstimate, path: str) -> int:
+    """Estimated tokens of a multipart form for the endpoint ``path``, which is not read."""
+    if path.startswith("audio/"):
+        return estimate.per_audio
+    return estimate.per_image if path.startswith("images/") else 0
 
 
 def _error(verdict: Verdict) -> RateLimited:

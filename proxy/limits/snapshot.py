@@ -17,10 +17,17 @@ MOST_DEPLOYMENTS: Final = 1024  # the same; includes model names that are not co
 K = TypeVar("K", bound=Hashable)
 
 
-class Tally(Protocol):
-    """Counters of admitted and refused requests."""
+class Counter(Protocol):
+    """A number that its owner reads."""
 
-    def admitted(self) -> None: ...
+    value: float
+
+
+class Tally(Protocol):
+    """Counts admitted and refused requests. Almost all are admitted: ``admitted`` is incremented without a call."""
+
+    @property
+    def admitted(self) -> Counter: ...
     def limited(self, level: str) -> None: ...
 
 

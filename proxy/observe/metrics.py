@@ -84,7 +84,7 @@ class Metrics:
         self._breaker_states: Family[Count] | None = None  # from the last ``gather``
         self._good_attempts = CellsOfLast(families.attempts, "ok").__getitem__
         # Made now, so that the first refusal is an increase.
-        self._admitted = families.limits.cell(EVERY_LEVEL, "admitted")
+        self.admitted = families.limits.cell(EVERY_LEVEL, "admitted")  # exchanges that all limits admitted
         self._refused = {level: families.limits.cell(level, "refused") for level in LEVELS}
         self._overhead = families.overhead.cell()
 
@@ -152,10 +152,6 @@ class Metrics:
     def page(self, status: int) -> None:
         """Count a request for a page of the control plane."""
         self.families.others.cell("page", "ok" if status < 400 else "error").value += 1
-
-    def admitted(self) -> None:
-        """Count an exchange that all limits admitted."""
-        self._admitted.value += 1
 
     def limited(self, level: str) -> None:
         """Count an exchange that a limit of this level refused."""

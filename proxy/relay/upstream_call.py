@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import ClassVar, Final
+
+from msgspec import Struct
 
 from proxy.client.connection import UpstreamConnection
 from proxy.client.dial import Origin
@@ -34,62 +36,32 @@ JOIN_BELOW: Final = 64 * 1024
 BIG_BODY: Final = 1024 * 1024
 
 
-class UpstreamCall:
+class UpstreamCall(Struct, eq=False):
     """``run`` it once, as the request's flow, and ``finish`` it, whatever the outcome. It is the connection's sink.
 
     ``outlet`` takes the answer: the client's reply, or what stands in for it.
     """
 
-    __slots__ = (
-        "_connecting",
-        "_connection",
-        "_feed",
-        "_head",
-        "_uploading",
-        "_watch",
-        "context",
-        "draining",
-        "exchange",
-        "headed_at",
-        "origin",
-        "outcome",
-        "outlet",
-        "pump",
-        "request",
-        "sent_at",
-        "upstream_request",
-        "waited",
-    )
+    due: ClassVar[float] = 0.0  # for the ticker, which looks at the call until there is a watch
 
-    due: Final = 0.0  # for the ticker, which looks at the call until there is a watch
-
-    def __init__(
-        self,
-        context: TransportContext,
-        request: Request,
-        exchange: Exchange,
-        origin: Origin,
-        upstream_request: UpstreamRequest,
-        outlet: Outlet,
-    ) -> None:
-        self.context = context
-        self.request = request
-        self.exchange = exchange
-        self.origin = origin
-        self.upstream_request = upstream_request
-        self.outlet = outlet
-        self._connection: UpstreamConnection | None = None  # from the request sent to the answer's end
-        self._head: Head | None = None
-        self.pump: AnswerPump | None = None
-        self._feed: Callable[[bytes], None] | None = None  # of an expected whole answer that came in parts
-        self._watch: Watch | None = None
-        self.outcome: asyncio.Future[CollectedAnswer | None] | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._uploading: asyncio.Task[None] | None = None
-        self.draining = False  # the client disconnected, and the answer is read on for its usage
-        self.sent_at: float | None = None  # when the request went out
-        self.headed_at: float | None = None  # when the head of the answer came
-        self.waited = 0.0  # share of the running clock that had passed without an event when the call was ended
+    context: TransportContext
+    request: Request
+    exchange: Exchange
+    origin: Origin
+    upstream_request: UpstreamRequest
+    outlet: Outlet
+    _connection: UpstreamConnection | None = None  # from the request sent to the answer's end
+    _head: Head | None = None
+    pump: AnswerPump | None = None
+    _feed: Callable[[bytes], None] | None = None  # of an expected whole answer that came in parts
+    _watch: Watch | None = None
+    outcome: asyncio.Future[CollectedAnswer | None] | None = None
+    _connecting: asyncio.Task[None] | None = None
+    _uploading: asyncio.Task[None] | None = None
+    draining: bool = False  # the client disconnected, and the answer is read on for its usage
+    sent_at: float | None = None  # when the request went out
+    headed_at: float | None = None  # when the head of the answer came
+    waited: float = 0.0  # share of the running clock that had passed without an event when the call was ended
 
     def __repr__(self) -> str:
         return f"<UpstreamCall {self.origin.authority} {self._head!r} {self._connection!r}>"

@@ -92,7 +92,7 @@ def _handled(credentials: Credentials, limiter: Limiter) -> Callable[[Responder]
         exchange = responder.exchange
         reservation = exchange.reservation
         assert reservation is not None
-        assert reservation.reserve(exchange.catalog.deployments[0]) is True  # a store in memory answers at once
+        assert reservation.reserve(exchange.catalog.deployments[0], ENDPOINTS[0], None) is True  # in memory: at once
         reservation.header_lines()
         reservation.settle(exchange)
 
@@ -109,7 +109,7 @@ async def _round(handler: Callable[[Responder], Awaitable[None]], catalog: Catal
     endpoint = ENDPOINTS[0]
     begun = time.process_time()
     for _ in range(REQUESTS):
-        await handler(Responder(Exchange(endpoint, catalog, "bench", 0.0), request))
+        await handler(Responder(Exchange(endpoint, catalog, "bench", 0.0), request, request.reply))
     return (time.process_time() - begun) / REQUESTS * 1e6
 
 

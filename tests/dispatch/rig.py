@@ -95,7 +95,7 @@ class Rig:
         )
         request.reply = Reply(cast(Any, transport), http10=False, head_only=False, keep_alive=True)
         request.transport = transport
-        responder = Responder(exchange, cast(Any, request))
+        responder = Responder(exchange, cast(Any, request), request.reply)
         responder.route = Route(endpoint, path)
         responder.call = read_call(compact({"model": names[0], "messages": []}))
         exchange.model = names[0]

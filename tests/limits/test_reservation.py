@@ -18,6 +18,7 @@ from proxy.limits.memory import Memory
 from proxy.limits.reservation import Reservation
 from proxy.limits.rules import Rules
 from proxy.limits.snapshot import LimiterSnapshot
+from proxy.observe.family import Count
 from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ENDPOINTS
@@ -25,6 +26,7 @@ from proxy.routing.live import Registry
 from tests.limits.contract import asked
 
 ANN = Client("key:ann")
+CALL = read(b'{"model": "m", "max_tokens": 60, "messages": []}')
 
 
 class Waiting:
@@ -41,13 +43,11 @@ class Waiting:
 
 class Counted:
     def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def admitted(self) -> None:
-        self.told.append("admitted")
+        self.admitted = Count()
+        self.refused: list[str] = []
 
     def limited(self, level: str) -> None:
-        self.told.append(level)
+        self.refused.append(level)
 
 
 class Setting:
@@ -70,7 +70,6 @@ class Setting:
         self.exchange = Exchange(ENDPOINTS[0], self.catalog, "test", 0.0)
         ask = self.snapshot.client_costs(client)
         reservation = Reservation(self.snapshot, client, self.exchange.attempts, next(self.snapshot.leases), ask.costs)
-        reservation.set_call(ENDPOINTS[0], read(b'{"model": "m", "max_tokens": 60, "messages": []}'))
         if ask.costs:
             reservation.begin(await asked(self.store.take(ask.costs, reservation.lease)))
         return reservation
@@ -82,7 +81,7 @@ def waits(request: pytest.FixtureRequest) -> bool:
 
 
 async def entered(reservation: Reservation, deployment: Deployment, waits: bool = False) -> bool:
-    answer = reservation.reserve(deployment)
+    answer = reservation.reserve(deployment, ENDPOINTS[0], CALL)
     assert isinstance(answer, Awaitable) is waits
     return await asked(answer)
 
@@ -99,7 +98,7 @@ async def test_the_tightest_bucket_is_in_the_headers(waits: bool) -> None:
     assert await entered(reservation, setting.m, waits)
     assert reservation.header_lines() == header_lines(4, 3, 5015)
     reservation.settle(setting.exchange)
-    assert setting.tally.told == ["admitted"]
+    assert setting.tally.admitted.value == 1
 
 
 async def test_headers_have_the_configured_rate_and_the_requests_possible_now(waits: bool) -> None:
@@ -145,7 +144,7 @@ async def test_a_client_without_tokens_is_rejected_and_its_request_refunded(wait
     with pytest.raises(RateLimited):
         await entered(reservation, setting.n, waits)
     reservation.settle(setting.exchange)
-    assert setting.tally.told == ["client"]
+    assert (setting.tally.admitted.value, setting.tally.refused) == (0, ["client"])
     assert setting.memory.usage(setting.rules.own.requests[0], ANN.id) == pytest.approx(5.0)
 
 

@@ -41,7 +41,7 @@ async def metrics() -> Metrics:
     metrics.upstream_connections_reused = 6
     metrics.dropped_events = 7
     metrics.possible_double_executions = 8
-    metrics.admitted()
+    metrics.admitted.value += 1
     metrics.breakers = lambda: [BreakerSample("openrouter/r1", *DEPLOYMENT, "open")]
     metrics.components = lambda: {"limiter": False}
     metrics.lag = Lag(asyncio.get_running_loop().call_later, lambda: 0.0)
