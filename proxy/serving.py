@@ -139,10 +139,12 @@ class Serving:
                     _refuse_other_protocols(request)
                 if request.rare and _VIA in request.headers:
                     self._check_loop(request)
-                request.response_lines = self._guard.check(request)
-                if request.response_lines and handler.cross_origin and (lines := self._guard.preflight(request)):
-                    handler.outlet(work).send(204, lines)
-                    return
+                cors = self._guard.check(request)
+                if cors:
+                    request.response_lines = cors
+                    if handler.cross_origin and (lines := self._guard.preflight(request)):
+                        handler.outlet(work).send(204, lines)
+                        return
             if handler.bounded:
                 if self.stopping or len(self._running) >= self._max_in_flight:
                     raise self._turned_away(request)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from proxy.dialects.openai_call import with_usage
-from proxy.net import headers as policy
+from proxy.net.headers import provider_verdicts, serialize
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE
 from proxy.server.form import chunked
@@ -51,9 +51,8 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         length = size(body)
     request, trace = responder.request, exchange.trace
     query = forwarded(request.query) if request.query else ""
-    lines = policy.to_provider(
-        request.raw_headers, provider.forwarded, own=provider.configured_json, traced=trace is not None
-    )
+    verdicts = provider_verdicts(provider.forwarded, provider.configured_json, False, trace is not None)
+    lines = serialize(request.raw_headers, verdicts)
     if trace is not None:
         lines += _traced(trace, attempt)
     head = deployment.call_head(endpoint.path, attempt.key, query)
@@ -113,9 +112,8 @@ def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: byt
     provider = site.provider
     query = forwarded(request.query) if request.query else ""
     head = site.head(request.method, path, attempt.key, query, attempt.deployment.upstream_model)
-    lines = policy.to_provider(
-        request.raw_headers, provider.forwarded, own=provider.configured, opaque=opaque, traced=trace is not None
-    )
+    verdicts = provider_verdicts(provider.forwarded, provider.configured, opaque, trace is not None)
+    lines = serialize(request.raw_headers, verdicts)
     if trace is not None:
         lines += _traced(trace, attempt)
     name = responder.exchange.request_id.encode()

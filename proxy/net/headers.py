@@ -149,7 +149,19 @@ class Verdicts(NameMemo[Verdict]):
 
 
 @lru_cache(maxsize=256)
-def _outbound(forwarded: frozenset[bytes], own: frozenset[bytes], opaque: bool, traced: bool) -> Verdicts:
+def provider_verdicts(
+    forwarded: frozenset[bytes] = frozenset(),
+    own: frozenset[bytes] = frozenset(),
+    opaque: bool = False,
+    traced: bool = False,
+) -> Verdicts:
+    """Verdicts for the client's header lines, of which a provider may see few.
+
+    An allow-list, extended by the provider's ``forwardHeaders`` (lower case) as ``forwarded``. These cannot add
+    credentials, framing, or what the gateway writes itself. ``own``: names (lower case) that the configuration sets for
+    this provider, so that none is sent twice. ``opaque`` (passthrough): the body is forwarded as it came, and so are
+    headers of files. ``traced``: the caller writes the lines of W3C Trace Context.
+    """
     never = _Names(_NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE, _NEVER_IF_TRACED if traced else {})
     allowed = _Names(_TO_PROVIDER, _TO_PROVIDER_OPAQUE if opaque else {})
     configured = _Names(_ONLY_IF_CONFIGURED)
@@ -190,35 +202,18 @@ def _inbound(opaque: bool, without_type: bool) -> Verdicts:
 TO_CLIENT: Final = _inbound(opaque=False, without_type=False)  # of most answers
 
 
-def to_provider(
-    raw: Sequence[Header],
-    forwarded: frozenset[bytes] = frozenset(),
-    *,
-    own: frozenset[bytes] = frozenset(),
-    opaque: bool = False,
-    traced: bool = False,
-) -> bytes:
-    """The client's header lines that a provider may see, serialized: ``Name: value CRLF`` each.
-
-    An allow-list, extended by the provider's ``forwardHeaders`` (lower case) as ``forwarded``. These cannot add
-    credentials, framing, or what the gateway writes itself. ``own``: names (lower case) that the configuration sets for
-    this provider, so that none is sent twice. ``opaque`` (passthrough): the body is forwarded as it came, and so are
-    headers of files. ``traced``: the caller writes the lines of W3C Trace Context.
-    """
-    return _serialize(raw, _outbound(forwarded, own, opaque, traced))
-
-
 def to_client(raw: Sequence[Header], *, opaque: bool = False, without_type: bool = False) -> bytes:
-    """The provider's header lines that the client may see, serialized like those of ``to_provider``.
+    """The provider's header lines that the client may see, serialized.
 
     ``opaque`` (passthrough): the body is forwarded as it came, with its Content-Encoding, and the client sees the
     provider's rate limits. ``without_type``: the caller writes its own Content-Type. Cache-Control of an event stream
     is dropped, as the gateway writes its own.
     """
-    return _serialize(raw, _inbound(opaque, without_type))
+    return serialize(raw, _inbound(opaque, without_type))
 
 
-def _serialize(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
+def serialize(raw: Sequence[Header], verdicts: Verdicts) -> bytes:
+    """The header lines that ``verdicts`` forward: ``Name: value CRLF`` each."""
     lines, verdict_of = [], verdicts.__getitem__
     for name, value in raw:
         beginning = verdict_of(name)

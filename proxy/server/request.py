@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.streams import StreamReader
+from msgspec import Struct
 from multidict import CIMultiDictProxy
 
 from proxy.errors import ClientGone, GatewayError
@@ -13,8 +14,11 @@ from proxy.server.rare import is_rare, name_of
 from proxy.server.target import origin_form
 
 if TYPE_CHECKING:
+    import asyncio
+
     from proxy.server.connection import Connection
     from proxy.server.flush import Flushing
+    from proxy.server.reply import Reply
     from proxy.server.server import Server
 
 
@@ -27,64 +31,33 @@ class Flow(Protocol):
     def interrupt(self, reason: BaseException | None) -> None: ...
 
 
-class Request:
+class Request(Struct, eq=False):
     """``reply`` takes the answer. ``remote`` is the peer's address, ``""`` on a unix socket.
 
     ``rare``: one of the headers of ``rare.py`` is there. ``response_lines``: header lines that every answer carries,
     those of CORS for example. ``ended_by``: why the handler was canceled, if the request did it.
     """
 
-    __slots__ = (
-        "_connection",
-        "_continued",
-        "_task",
-        "body_read",
-        "ended_by",
-        "flow",
-        "gone",
-        "headers",
-        "http11",
-        "method",
-        "path",
-        "payload",
-        "query",
-        "rare",
-        "raw_headers",
-        "remote",
-        "reply",
-        "response_lines",
-        "upgrade",
-        "writing_paused",
-    )
-
-    def __init__(self, connection: Connection, message: RawRequestMessage, payload: StreamReader) -> None:
-        self._connection = connection
-        self.remote = connection.remote
-        self.method: str = message.method
-        target = message.path
-        self.headers: CIMultiDictProxy[str] = message.headers
-        if target[:1] != "/":
-            target, self.headers = origin_form(target, message.headers)
-        self.path, _, self.query = target.partition("?")
-        self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.rare = any(map(is_rare, map(name_of, message.raw_headers)))
-        self.http11 = message.version is HttpVersion11 or message.version == HttpVersion11  # mostly the parser's own
-        self.payload = payload
-        self.body_read = False  # all of the body was handed out at once
-        self.upgrade: bool = message.upgrade
-        self._continued = False
-        self._task = connection._task_handler
-        self.gone = False
-        self.writing_paused = connection._paused  # the client is slow; the connection keeps it up to date
-        self.ended_by: BaseException | None = None
-        self.flow: Flow | None = None
-        self.response_lines = b""
-        transport = connection.transport
-        assert transport is not None
-        # By position: keyword arguments to a class double the cost of the call.
-        self.reply = connection.reply_type(
-            transport, not self.http11, self.method == "HEAD", not message.should_close and not self.upgrade
-        )
+    _connection: Connection
+    _task: asyncio.Task[None] | None
+    remote: str
+    method: str
+    path: str
+    query: str
+    headers: CIMultiDictProxy[str]
+    raw_headers: tuple[tuple[bytes, bytes], ...]
+    rare: bool
+    http11: bool
+    upgrade: bool
+    payload: StreamReader
+    reply: Reply
+    writing_paused: bool  # the client is slow; the connection keeps it up to date
+    body_read: bool = False  # all of the body was handed out at once
+    _continued: bool = False
+    gone: bool = False
+    ended_by: BaseException | None = None
+    flow: Flow | None = None
+    response_lines: bytes = b""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
@@ -169,3 +142,33 @@ class Request:
         elif self._task is not None:
             self.ended_by = reason
             self._task.cancel()
+
+
+def request_of(connection: Connection, message: RawRequestMessage, payload: StreamReader) -> Request:
+    """The request that aiohttp has parsed. An invalid target stays as it is, and is refused later."""
+    target, headers = message.path, message.headers
+    if target[:1] != "/":
+        target, headers = origin_form(target, headers)
+    path, _, query = target.partition("?")
+    method, upgrade, raw_headers = message.method, message.upgrade, message.raw_headers
+    http11 = message.version is HttpVersion11 or message.version == HttpVersion11  # mostly the parser's own
+    transport = connection.transport
+    assert transport is not None
+    # By position: keyword arguments to a class double the cost of the call.
+    reply = connection.reply_type(transport, not http11, method == "HEAD", not message.should_close and not upgrade)
+    return Request(
+        connection,
+        connection._task_handler,
+        connection.remote,
+        method,
+        path,
+        query,
+        headers,
+        raw_headers,
+        any(map(is_rare, map(name_of, raw_headers))),
+        http11,
+        upgrade,
+        payload,
+        reply,
+        connection._paused,
+    )

@@ -11,7 +11,7 @@ from proxy.errors import ClientGone, GatewayError
 from proxy.server.aiohttp_internals import ErrInfo
 from proxy.server.linger import discard_body, linger
 from proxy.server.parse_faults import TRANSFER_ENCODING, VERSIONS, fault_of, is_plainly_chunked
-from proxy.server.request import Request
+from proxy.server.request import Request, request_of
 
 if TYPE_CHECKING:
     from proxy.server.connection import Connection
@@ -56,7 +56,7 @@ async def run_requests(connection: Connection) -> None:
                 await linger(connection)
                 break
             server.requests_count += 1
-            connection.request = request = Request(connection, message, payload)
+            connection.request = request = request_of(connection, message, payload)
             try:
                 await server.request_handler(request)  # type: ignore[arg-type]  # ours, not BaseRequest
                 if request.writing_paused and request.reply.ended:

@@ -15,7 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from proxy.errors import ClientGone, ShuttingDown
 from proxy.server.connection import Connection
 from proxy.server.reply import Reply
-from proxy.server.request import Request
+from proxy.server.request import Request, request_of
 
 STOP = ShuttingDown("Stop.")
 
@@ -90,7 +90,7 @@ def request_for(
         upgrade=False,
         should_close=False,
     )
-    return wire, Request(cast("Connection", connection), cast("Any", message), payload or EMPTY_PAYLOAD)
+    return wire, request_of(cast("Connection", connection), cast("Any", message), payload or EMPTY_PAYLOAD)
 
 
 async def test_the_target_is_a_path_and_a_query() -> None:
