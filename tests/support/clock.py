@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 MIDNIGHT = 1_700_006_400.0  # Unix seconds; the wall's time at the beginning
 
@@ -14,7 +15,8 @@ class FakeClock:
     """
 
     def __init__(self) -> None:
-        self._began = self._now = asyncio.get_running_loop().time()
+        # In steps of 1/1024 s, so that adding whole and half seconds is exact.
+        self._began = self._now = math.floor(asyncio.get_running_loop().time() * 1024) / 1024
         self.slept: list[float] = []
 
     def now(self) -> float:
