@@ -1,11 +1,11 @@
 """The path of a model call, top to bottom: from the request's head to the settled exchange.
 
-``Serving`` calls ``begin``, ``answer`` and ``settle``. ``answer`` passes the middlewares (authentication, limits), then
-``_serve`` reads the body, ``_dispatch`` plans the candidates, and ``dispatch/`` asks them. No code here runs per token:
-the relay works in the provider's read callback.
+``Serving`` calls ``begin``, ``answer`` and ``settle``. ``answer`` runs the middlewares (authentication, limits). Then
+``_serve`` reads the body, ``_dispatch`` plans the candidates, and ``dispatch/`` tries them. No code here runs per
+token: the relay runs in the provider's read callback.
 
-Functions that return an awaitable are no coroutines on purpose: each level of coroutines is entered anew whenever what
-it waits for has come.
+Functions that return an awaitable are deliberately not coroutines: a task that resumes enters every level of its
+coroutines again.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ from proxy.serving import Handler
 Answer = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Answer], Answer]
 
-_REQUEST_ID = istr("x-request-id")  # a name that knows its lower case is found for half the price
+_REQUEST_ID = istr("x-request-id")  # caches its lower case, which halves the cost of a lookup
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _NO_STREAM = (
-    "A hook answered a streaming call without an event stream. Where call.stream is true, on_request has to return the"
+    "A hook answered a streaming call without an event stream. If call.stream is true, on_request must return the"
     " call, a HookReply with an event stream, or a HookReply with an error status."
 )
 
 
 class Gateway(Handler[Responder]):
-    """The handler of model calls, of lists of models, and of paths that are relayed untouched. It takes every path."""
+    """Handler of model calls, lists of models, and passthrough paths. It takes every path."""
 
     bounded = True
     cross_origin = True
@@ -77,7 +77,7 @@ class Gateway(Handler[Responder]):
         on_response: ResponseHook | None = None,
         trace: Callable[[Exchange, CIMultiDictProxy[str]], None] | None = None,
     ) -> None:
-        """``trace`` gives an exchange its place in a trace."""
+        """``trace`` sets the trace context of an exchange from the request's headers."""
         self._dispatcher = dispatcher
         self._context = dispatcher.context
         self._loop = dispatcher.context.loop
@@ -87,16 +87,16 @@ class Gateway(Handler[Responder]):
         self._on_request = on_request
         self._on_response = on_response
         self._observers = observers
-        self.capture: Callable[[Exchange, Call], None] | None = None  # gets each call, if prompts are kept
+        self.capture: Callable[[Exchange, Call], None] | None = None  # called with each call, if prompts are captured
         self._trace = trace
         self._body_timeout = settings.body_timeout_secs
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
         # Unique by the random part. One process has one counter; a UUID costs twice as much.
         self._id_prefix = os.urandom(6).hex()
-        self._ids = count(10_000_000)  # eight digits, for a format that pads costs twice as much
+        self._ids = count(10_000_000)  # always eight digits; padding would cost twice as much
         self._routes = Routes(("/v1", settings.base_path))
         self.paths = tuple(self._routes.posted)
-        # Routes are found before limits count, and after authentication: without a credential no path is disclosed.
+        # Routes are found after authentication, so that no path is disclosed without it, and before limits count.
         limited = self._serve if limit is None else limit(self._serve)
         self._routed = limited if authenticate is None else authenticate(limited)
         unrouted = self._find_route(limited)
@@ -140,7 +140,7 @@ class Gateway(Handler[Responder]):
         return responder.outlet
 
     async def flush(self, responder: Responder) -> None:
-        """An answer is delivered when the client has taken it."""
+        """Wait until the client has read its answer."""
         responder.release_request()
         exchange, context = responder.exchange, self._context
         flow = Flush(responder.request, context.budget, self._loop)
@@ -159,10 +159,13 @@ class Gateway(Handler[Responder]):
 
     def abandon(self, responder: Responder, outcome: Literal["client_gone", "cancelled"]) -> None:
         responder.exchange.outcome = outcome
-        responder.wrap_outlet()  # a hook may wait for it
+        responder.wrap_outlet()  # ``on_response`` runs once per exchange, for this one as well
 
     def settle(self, responder: Responder) -> None:
-        """Exact observers get the whole exchange. Others may keep it: it lets go of its catalog, and is final."""
+        """Account for the exchange, and report it.
+
+        Exact observers get it whole. The others may keep it, so they get it last, final and without its catalog.
+        """
         exchange, request = responder.exchange, responder.request
         reply = request.reply
         exchange.ended = self._loop.time()
@@ -173,7 +176,7 @@ class Gateway(Handler[Responder]):
             exchange.bytes_in = body.received
             body.release()
             if body.received > BIG_BODY and responder.call is not None:
-                responder.call.release()  # the traceback of an error keeps it until the next collection
+                responder.call.release()  # an error's traceback would keep it until the next collection
         if not exchange.client:
             exchange.client = request.remote
         if not exchange.outcome:
@@ -200,7 +203,7 @@ class Gateway(Handler[Responder]):
     # -- behind the middlewares -------------------------------------------------------------------
 
     def _find_route(self, answer: Answer) -> Answer:
-        """A middleware for requests whose path is none of the usual ones."""
+        """Return an ``answer`` that first finds the route of a request that is not in ``Routes.posted``."""
 
         def routed(responder: Responder) -> Awaitable[None]:
             exchange, request = responder.exchange, responder.request
@@ -211,6 +214,7 @@ class Gateway(Handler[Responder]):
         return routed
 
     def _serve(self, responder: Responder) -> Awaitable[None]:
+        """Read the body if it is complete, and dispatch the call. Raises ClientFault."""
         request, route = responder.request, responder.route
         assert route is not None
         reader = responder.body = BodyReader(request, self._max_body, self._body_timeout, self._context.budget)
@@ -225,6 +229,7 @@ class Gateway(Handler[Responder]):
         return dispatch_opaque(self._dispatcher, responder, route, reader)
 
     def _dispatch(self, responder: Responder, route: Route, call: Call, waited: bool = False) -> Awaitable[None]:
+        """Plan the candidates, and try them. ``waited``: the providers' lists were waited for."""
         exchange = responder.exchange
         if route.endpoint.force_stream:
             call.stream = True
@@ -246,17 +251,17 @@ class Gateway(Handler[Responder]):
     # -- what few requests need -------------------------------------------------------------------
 
     async def _serve_slowly(self, responder: Responder, route: Route, reader: BodyReader, body: bytes | None) -> None:
-        """A call whose body is still on its way, or large, or that a hook sees first."""
+        """Serve a call whose body is incomplete (``None``) or large, or that a hook sees first."""
         if body is None:
             reader.admit()
             body = await reader.read_all()
         big = len(body) > BIG_BODY
-        if big:  # each step takes milliseconds, and other requests have their turn between them
+        if big:  # each step takes milliseconds; other requests run between them
             await asyncio.sleep(0)
             for _ in check_call(body):
                 await asyncio.sleep(0)
         call = read_call(body, checked=big)
-        del body  # the call has it, and lets it go
+        del body  # the call owns it, and releases it
         if self._on_request is not None:
             changed = await self._hooked(self._on_request, responder, route, call)
             if changed is None:
@@ -267,7 +272,7 @@ class Gateway(Handler[Responder]):
         await self._dispatch(responder, route, call)
 
     async def _hooked(self, on_request: RequestHook, responder: Responder, route: Route, call: Call) -> Call | None:
-        """The call that the hooks return; ``None`` if they answered."""
+        """Return the call that the hooks return; ``None`` if they answered."""
         exchange, endpoint = responder.exchange, route.endpoint
         call.stream |= endpoint.force_stream
         if route.model:
@@ -284,7 +289,7 @@ class Gateway(Handler[Responder]):
         return None
 
     async def _dispatch_listed(self, responder: Responder, route: Route, call: Call, pending: ListsPending) -> None:
-        """A call for a model that only the providers' own lists may know."""
+        """Dispatch a call whose model may be in the providers' own lists; wait for these first."""
         await self._lists.wait(pending.providers)
         await self._dispatch(responder, route, call, waited=True)
 

@@ -1,7 +1,7 @@
-"""The one way in: every request of every listener passes ``Serving.handle``.
+"""The entry point: ``Serving.handle`` is called for every request of every listener.
 
-It checks what the request is and where it comes from, bounds how many run, and has the first handler that takes the
-path answer it. It turns whatever is raised into an error for the client, and lets the handler settle what ran.
+It checks the protocol, host and origin of a request, and limits how many run. The first handler that takes the path
+answers the request. Any exception becomes an error for the client. At the end the handler settles the request.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from proxy.server.request import Request
 
 END_SECS = 5.0  # after the drain, for handlers that ignore their cancellation
 
-_VIA = istr("Via")  # a name that knows its lower case is found for half the price
+_VIA = istr("Via")  # caches its lower case, which halves the cost of a lookup
 # OpenAI serves these over WebSocket, too. Codex falls back to HTTP at once after a 426, and only after that.
 _RESPONSES = ("/responses", "/responses/")
 
-Work = TypeVar("Work")  # what a handler keeps of one request
+Work = TypeVar("Work")  # a handler's state of one request
 
 
 class Handler(ABC, Generic[Work]):
-    """Answers one kind of request.
+    """Base class for what answers one kind of request.
 
-    For each request ``begin``, ``answer``, then at most one of ``refuse`` and ``abandon``, and ``settle``.
+    The calls for each request: ``begin``, ``answer``, at most one of ``refuse`` and ``abandon``, and ``settle``.
     """
 
     paths: Sequence[str] = ()  # exact paths of frequent requests: they are found by one lookup
@@ -48,25 +48,25 @@ class Handler(ABC, Generic[Work]):
 
     @abstractmethod
     def begin(self, request: Request) -> Work:
-        """Make what the other methods get."""
+        """Make the state of a request, which the other methods get as ``work``."""
 
     @abstractmethod
     def answer(self, work: Work) -> Awaitable[None]:
         """Answer the request. Raises GatewayError, ClientGone."""
 
     def outlet(self, work: Work) -> Outlet:
-        """Where the answer goes. A handler with ``cross_origin`` has one, for the answers to CORS preflights."""
+        """Where the answer goes. Needed with ``cross_origin`` only, for the answers to CORS preflights."""
         raise NotImplementedError
 
     async def flush(self, work: Work) -> None:
-        """Wait for a client that is slow to take the end of its answer. Raises ClientGone, GatewayError."""
+        """Wait until a slow client has read its answer. Raises ClientGone, GatewayError."""
 
     @abstractmethod
     def refuse(self, work: Work, fault: GatewayError) -> None:
         """Send ``fault`` to the client, if an answer can still be sent."""
 
     def abandon(self, work: Work, outcome: Literal["client_gone", "cancelled"]) -> None:
-        """The request ends without an answer."""
+        """Note that the request ends without an answer."""
 
     def settle(self, work: Work) -> None:
         """Account for the request. Runs once, last, synchronously, whatever happened."""
@@ -77,7 +77,7 @@ class Handler(ABC, Generic[Work]):
 
 
 class Serving:
-    """``handle`` is the function that a listener calls for each request."""
+    """Wrapper of all requests: a listener calls ``handle`` for each."""
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class Serving:
         report: Callable[[BaseException, str], None] | None = None,
         protect_metrics: bool = False,
     ) -> None:
-        """The first handler that takes a path answers it; the last one has to take all.
+        """The first handler that takes a path answers it; the last handler must take every path.
 
-        ``reject`` counts bytes that are no request, by the error's code. ``pseudonym`` names this process in ``Via``.
-        ``report`` gets defects of ours with the request's id. ``protect_metrics``: a scrape needs the admin token.
+        ``reject`` counts malformed requests, by error code. ``pseudonym`` names this process in ``Via``. ``report``
+        gets internal errors, with the request ID. ``protect_metrics``: a scrape needs the admin token.
         """
         self.use(*handlers)
         self._guard = HostOriginGuard(settings, local=bool(settings.unix_socket), protect_metrics=protect_metrics)
@@ -102,7 +102,7 @@ class Serving:
         self._reject = reject
         self._pseudonym = pseudonym
         self._report = report
-        self._running: dict[object, Request] = {}  # by what their handlers keep
+        self._running: dict[object, Request] = {}  # by the state that their handlers made
         self._idle = asyncio.Event()  # set once nothing runs during a stop
         self.stopping = False
 
@@ -110,7 +110,7 @@ class Serving:
         return f"<Serving running={len(self._running)}{' stopping' if self.stopping else ''}>"
 
     def use(self, *handlers: Handler[Any]) -> None:
-        """Replace the handlers, before the first request: for those that need this object themselves."""
+        """Replace the handlers before the first request. For handlers that are made with this object."""
         self._handlers = handlers
         self._by_path: dict[str, Handler[Any]] = {
             path: self._handler_for(path) for handler in handlers for path in handler.paths
@@ -124,9 +124,9 @@ class Serving:
     # -- once per request -------------------------------------------------------------------------
 
     async def handle(self, request: Request, begun: tuple[Handler[Any], object] | None = None) -> None:
-        """Answer one request. Never raises for what a client, a provider or a hook did.
+        """Answer one request. Raises only CancelledError.
 
-        ``begun``: the request was made by another handler, and checked as it came in. Its handler, and what that began.
+        ``begun``: handler and state of a request that another handler has made and checked.
         """
         if begun is None:
             handler = self._by_path.get(request.path) or self._handler_for(request.path)
@@ -161,7 +161,7 @@ class Serving:
             if request.ended_by is None or task is None or task.uncancel() > 0:
                 self._abandon(handler, work, "cancelled")
                 raise
-            # Only the request was ended, its connection goes on.
+            # Only the request was ended; its connection stays open.
             if isinstance(request.ended_by, GatewayError):
                 self._refuse(handler, work, request, request.ended_by)
             else:
@@ -175,7 +175,7 @@ class Serving:
             handler.settle(work)
 
     def refuse_bytes(self, reply: Reply, fault: GatewayError) -> None:
-        """Answer bytes that are no request, or a head that does not end."""
+        """Answer a malformed request, or a head that did not arrive in time."""
         self._reject(fault.code or fault.kind)
         refuse(reply, fault)
 
@@ -183,7 +183,7 @@ class Serving:
         return next(handler for handler in self._handlers if handler.takes(path))
 
     def _check_loop(self, request: Request) -> None:
-        """Raises LoopDetected for a request of this process. Two gateways in a row are no loop."""
+        """Raises LoopDetected for a request that this process has sent. Two gateways in a row are no loop."""
         if self._pseudonym and any(self._pseudonym in value for value in request.headers.getall(_VIA)):
             raise LoopDetected
 
@@ -196,7 +196,7 @@ class Serving:
     def _refuse(self, handler: Handler[Any], work: object, request: Request, fault: GatewayError) -> None:
         try:
             handler.refuse(work, fault)
-        except Exception as exc:  # a hook failed: the client gets a plain error, or a cut
+        except Exception as exc:  # a hook failed: send a plain error, or cut the connection
             self._log_defect(handler, work, exc)
             if request.reply.begun:
                 request.reply.abort()
@@ -206,7 +206,7 @@ class Serving:
     def _abandon(self, handler: Handler[Any], work: object, outcome: Literal["client_gone", "cancelled"]) -> None:
         try:
             handler.abandon(work, outcome)
-        except Exception as exc:  # of a hook
+        except Exception as exc:  # a hook failed
             self._log_defect(handler, work, exc)
 
     def _log_defect(self, handler: Handler[Any], work: object, exc: Exception) -> None:
@@ -218,14 +218,14 @@ class Serving:
     # -- stopping ---------------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:
-        """Let running requests finish for ``seconds``, then end each. New requests get 503 from now on."""
+        """Let running requests finish for ``seconds``, then end each. From now on new requests get a 503."""
         self.stopping = True
         if await self._idle_within(seconds):
             return
         for request in list(self._running.values()):
             request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
         if not await self._idle_within(END_SECS):
-            self._log.warning("Some requests could not be ended in good order.", requests=len(self._running))
+            self._log.warning("Some requests could not be ended.", requests=len(self._running))
 
     async def _idle_within(self, seconds: float) -> bool:
         if not self._running:
@@ -243,9 +243,11 @@ def _defect() -> GatewayError:
 
 
 def _refuse_other_protocols(request: Request) -> None:
-    """Raises GatewayError for CONNECT and WebSocket. Any other ``Upgrade`` may be ignored (RFC 9110 7.8)."""
+    """Raises GatewayError for CONNECT and WebSocket. Any other ``Upgrade`` may be ignored (RFC 9110, 7.8)."""
     if request.method == "CONNECT":
-        raise ClientFault("The gateway is no forward proxy.", status=405, code="method_not_allowed", allow="GET, POST")
+        raise ClientFault(
+            "The gateway is not a forward proxy.", status=405, code="method_not_allowed", allow="GET, POST"
+        )
     if request.headers.get("Upgrade", "").lower() == "websocket":
         if request.path.endswith(_RESPONSES):
             raise UpgradeRequired
