@@ -58,8 +58,8 @@ REFUSALS: Final[Blame] = {
 }
 # The same, told after a 200.
 LATE: Final = {
-    f"{name}, told in the answer": told[1]
-    for name, told in {
+    f"{name}, told in the answer": refusal[1]
+    for name, refusal in {
         "a 400": (400, {"error": {"message": "Bad tool", "code": 400}}),
         "a 402": (402, {"error": {"message": "Credits", "code": 402}}),
         "a 403": (403, {"error": {"message": "Blocked", "code": 403}}),

@@ -333,8 +333,8 @@ async def test_token_limits_of_a_key_apply_without_configured_levels(up: Upstrea
 async def test_limits_of_a_key_created_at_run_time_apply_without_rate_limiting(up: Upstream, tmp_path: Path) -> None:
     async with Gateway(one_provider(up, auth={"mode": "keys"}, dataDir=str(tmp_path))) as gw:
         client = await gw.client()
-        wish = {"name": "new", "limits": OWN}
-        made = await client.fetch("POST", "/auth/api-keys", json=wish, headers=[bearer(ADMIN)])
+        settings = {"name": "new", "limits": OWN}
+        made = await client.fetch("POST", "/auth/api-keys", json=settings, headers=[bearer(ADMIN)])
         assert made.json["limits"]["enabled"] is True
         assert [(await ask(client, bearer(made.json["key"]))).status for _ in range(3)] == [200, 200, 429]
 
@@ -362,11 +362,11 @@ async def test_headers_report_the_tightest_bucket_and_a_429_names_the_level(up: 
     levels = {"global": {"requestsPerHour": 100}, "perClient": {"requestsPerHour": 20, "burstSize": 2}}
     async with Gateway(one_provider(up, **limits(**levels))) as gw:
         client = await gw.client()
-        told = []
+        seen = []
         for _ in range(3):
             answer = await ask(client)
-            told.append((answer.status, answer.header("X-RateLimit-Limit"), answer.header("X-RateLimit-Remaining")))
-        assert told == [(200, "20", "1"), (200, "20", "0"), (429, "20", "0")]
+            seen.append((answer.status, answer.header("X-RateLimit-Limit"), answer.header("X-RateLimit-Remaining")))
+        assert seen == [(200, "20", "1"), (200, "20", "0"), (429, "20", "0")]
         assert answer.header("Retry-After") == "180"
         assert abs(int(answer.header("X-RateLimit-Reset")) - time.time() - 360) < 20
         assert answer.json["error"] == {
@@ -431,13 +431,13 @@ async def test_an_unverified_name_has_a_bucket_per_address(up: Upstream) -> None
     async with Gateway(one_provider(up, **levels, server={"trustedProxies": ["127.0.0.1"]})) as gw:
         client = await gw.client()
 
-        async def asked(address: str) -> int:
+        async def status_from(address: str) -> int:
             answer = await ask(client, ("X-Client-ID", "ann"), ("X-Forwarded-For", address))
             return int(answer.status)
 
-        assert [await asked("192.0.2.1") for _ in range(2)] == [200, 429]
-        assert await asked("192.0.2.2") == 200
-        assert [await asked(f"2001:db8::{n}") for n in (1, 2)] == [200, 429]
+        assert [await status_from("192.0.2.1") for _ in range(2)] == [200, 429]
+        assert await status_from("192.0.2.2") == 200
+        assert [await status_from(f"2001:db8::{n}") for n in (1, 2)] == [200, 429]
 
 
 async def test_forwarded_addresses_are_used_only_from_a_trusted_proxy(up: Upstream) -> None:
@@ -491,8 +491,8 @@ async def test_a_candidate_skipped_by_a_limit_is_named_in_the_response(up: Upstr
     async with Gateway(source) as gw:
         client = await gw.client()
         assert "skipped" not in (await ask(client)).json["_router"]
-        told = (await client.fetch("POST", CHAT, json={"model": ["m", "n"], "messages": []})).json["_router"]
-        assert (told["model_name"], told["skipped"]) == ("n", [{"model": "up/m", "reason": "limit"}])
+        seen = (await client.fetch("POST", CHAT, json={"model": ["m", "n"], "messages": []})).json["_router"]
+        assert (seen["model_name"], seen["skipped"]) == ("n", [{"model": "up/m", "reason": "limit"}])
 
 
 async def test_earlier_limits_are_refunded_if_a_later_limit_rejects(up: Upstream) -> None:

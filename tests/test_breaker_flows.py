@@ -62,7 +62,7 @@ class Flapping:
         return json_answer(completion(self.name))
 
     @property
-    def asked(self) -> int:
+    def attempts(self) -> int:
         return len(self.upstream.requests)
 
 
@@ -118,20 +118,20 @@ async def test_a_flapping_upstream_gets_no_requests_while_down_and_serves_after_
         breaker = live(gw, "one/m").breaker
         for _ in range(20):
             await who(gw, call)
-        assert one.asked > 0
-        one.down, before = True, one.asked
+        assert one.attempts > 0
+        one.down, before = True, one.attempts
         for _ in range(200):  # ten minutes
             assert await who(gw, call) == "other"
             clock.advance(3)
         # Three failures open it; then one probe for each cooldown, and no more.
         assert breaker.state in ("open", "half_open")
-        assert 3 < one.asked - before <= 3 + 10
-        one.down, before = False, one.asked
+        assert 3 < one.attempts - before <= 3 + 10
+        one.down, before = False, one.attempts
         clock.advance(60)
         served = [await who(gw, call) for _ in range(40)]
         assert (breaker.state, breaker.failures) == ("closed", 0)
         assert served.count("one") >= BREAKER["successThreshold"]
-        assert one.asked - before == served.count("one")
+        assert one.attempts - before == served.count("one")
         assert "one" in [await who(gw, call) for _ in range(10)]
         await at_rest(gw)
 
@@ -144,11 +144,11 @@ async def test_the_only_deployment_serves_again_right_after_the_cooldown(one: Fl
         for seconds in (0, 30, 29):
             clock.advance(seconds)
             answer = await ask(gw)
-            assert (answer.status, one.asked) == (503, 3)
+            assert (answer.status, one.attempts) == (503, 3)
             assert answer.json["error"]["code"] == "no_candidate"
         assert answer.header("retry-after") == "1"
         clock.advance(1)
-        assert ((await ask(gw)).status, one.asked, breaker.state) == (502, 4, "open")
+        assert ((await ask(gw)).status, one.attempts, breaker.state) == (502, 4, "open")
         one.down = False
         clock.advance(60)
         for state in ("half_open", "closed"):
@@ -165,7 +165,7 @@ async def test_the_fallback_serves_during_the_cooldown(one: Flapping, other: Fla
             answer = await ask(gw)
             assert answer.json["_router"]["fallback_used"] is True
             assert answer.json["_router"]["attempts"] == (2 if number < 3 else 1)
-        assert one.asked == 3
+        assert one.attempts == 3
         one.down = False
         clock.advance(60)
         assert [await who(gw) for _ in range(3)] == ["one"] * 3
@@ -181,11 +181,11 @@ async def test_probes_come_one_at_a_time(one: Flapping, other: Flapping, clock: 
         while breaker.state == "closed":
             await who(gw)
         clock.advance(60)
-        before = one.asked
+        before = one.attempts
         one.upstream.on(lambda request: [Wait(gate), *json_answer(completion("one"))])
         asking = [asyncio.create_task(who(gw)) for _ in range(30)]
         await until(lambda: sum(task.done() for task in asking) == 29, "all but the probe")
-        assert (one.asked - before, breaker.state, bool(breaker.active_probe)) == (1, "half_open", True)
+        assert (one.attempts - before, breaker.state, bool(breaker.active_probe)) == (1, "half_open", True)
         gate.set()
         served = await asyncio.gather(*asking)
         assert Counter(served) == {"one": 1, "other": 29}
@@ -227,11 +227,11 @@ async def test_a_failed_probe_opens_the_breaker_for_a_full_cooldown(
         one.upstream.queue(json_answer(completion("one")))  # one good probe is not enough
         for _ in range(4):
             await who(gw)
-        assert (breaker.state, one.asked) == ("open", 5)
+        assert (breaker.state, one.attempts) == ("open", 5)
         clock.advance(59)
         for _ in range(4):
             assert await who(gw) == "other"
-        assert one.asked == 5
+        assert one.attempts == 5
 
 
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
@@ -277,10 +277,10 @@ async def test_a_response_that_is_not_a_sample_frees_the_slot(
         while breaker.state == "closed":
             await who(gw)
         clock.advance(60)
-        before = one.asked
+        before = one.attempts
         one.down = False
         one.upstream.queue(json_answer(error_json(), status))
-        while one.asked == before:
+        while one.attempts == before:
             await ask(gw)
         assert (breaker.state, bool(breaker.active_probe)) == ("half_open", False)
         for _ in range(4):
@@ -298,7 +298,7 @@ async def test_an_open_breaker_allows_the_second_key_only_without_another_deploy
     async with Gateway(config, clock=clock) as gw:
         one.upstream.on(lambda request: json_answer(error_json(), 429, [("Retry-After", "5")]))
         answer = await ask(gw)
-        assert (answer.status, one.asked, other.asked) == ((200, 1, 1) if retries else (429, 2, 0))
+        assert (answer.status, one.attempts, other.attempts) == ((200, 1, 1) if retries else (429, 2, 0))
         assert live(gw, "one/m").breaker.state == "open"
 
 
@@ -307,7 +307,7 @@ async def test_a_rejected_key_and_then_a_failure_count_as_one_failure(one: Flapp
     config["providers"]["one"]["apiKeys"] = ["key-one", "key-two"]
     async with Gateway(config, clock=clock) as gw:
         one.upstream.queue(json_answer(error_json(), 401), json_answer(error_json(), 500))
-        assert ((await ask(gw)).status, one.asked, live(gw, "one/m").breaker.failures) == (502, 2, 1)
+        assert ((await ask(gw)).status, one.attempts, live(gw, "one/m").breaker.failures) == (502, 2, 1)
 
 
 # -- missing models -----------------------------------------------------------------------------------
@@ -320,10 +320,10 @@ async def test_a_missing_model_is_retried_after_a_cooldown_that_doubles_up_to_te
         for number, cooldown in enumerate((120, 240, 480, 600, 600), 1):
             one.upstream.queue(MISSING)
             assert [await who(gw) for _ in range(4)] == ["other"] * 4
-            assert one.asked == number
+            assert one.attempts == number
             clock.advance(cooldown - 1)
             assert [await who(gw) for _ in range(4)] == ["other"] * 4
-            assert one.asked == number
+            assert one.attempts == number
             clock.advance(1)
         assert sorted(map(str, [await who(gw) for _ in range(4)])) == ["one", "one", "other", "other"]
         assert live(gw, "one/m").breaker.state == "closed"
@@ -346,10 +346,10 @@ async def test_a_zero_cooldown_keeps_a_missing_model_unavailable_until_a_restart
     async with Gateway(config, clock=clock) as gw:
         one.upstream.queue(MISSING)
         assert [await who(gw) for _ in range(5)] == ["other"] * 5
-        assert (one.asked, live(gw, "one/m").breaker.state) == (1, "unavailable")
+        assert (one.attempts, live(gw, "one/m").breaker.state) == (1, "unavailable")
         clock.advance(100_000)
         assert [await who(gw) for _ in range(5)] == ["other"] * 5
-        assert one.asked == 1
+        assert one.attempts == 1
         client = await gw.client()
         one.upstream.on(lambda request: json_answer({"object": "list", "data": [], "model": "m"}))
         other.upstream.on(lambda request: json_answer({"object": "list", "data": [], "model": "m"}))
@@ -368,7 +368,7 @@ async def test_a_model_that_no_provider_has_is_requested_once_and_a_404_each_tim
             assert (answer.status, answer.header("retry-after")) == (404, None)
             assert answer.json["error"]["code"] == "model_not_found"
         assert "the provider does not know the model" in answer.json["error"]["message"]
-        assert one.asked == 1
+        assert one.attempts == 1
 
 
 # -- a reload -----------------------------------------------------------------------------------------
@@ -420,7 +420,7 @@ async def test_a_reload_keeps_breakers_statistics_and_cooldowns_and_resets_missi
             await who(gw)
         before = {label: live(gw, label) for label in ("one/m", "other/m", "one/gone", "one/resting", "one/slow")}
         counts = {label: each.statistics.counts(clock.now()) for label, each in before.items()}
-        asked = one.asked
+        attempts = one.attempts
 
         follower.write(models=[*config["models"], {"name": "new", "provider": "other"}])
         await reload(gw)
@@ -428,8 +428,8 @@ async def test_a_reload_keeps_breakers_statistics_and_cooldowns_and_resets_missi
         assert all(after[label] is before[label] for label in before)
         assert {label: each.statistics.counts(clock.now()) for label, each in after.items()} == counts
         assert (after["one/m"].breaker.state, after["one/gone"].breaker.state) == ("open", "closed")
-        assert (await who(gw), one.asked) == ("other", asked)
-        assert ((await ask(gw, CALL | {"model": "resting"})).status, one.asked) == (429, asked)
+        assert (await who(gw), one.attempts) == ("other", attempts)
+        assert ((await ask(gw, CALL | {"model": "resting"})).status, one.attempts) == (429, attempts)
         assert after["one/slow"].in_flight == 1
         gate.set()
         assert (await slow).status == 200
@@ -447,10 +447,10 @@ async def test_new_thresholds_apply_at_once(one: Flapping, other: Flapping, cloc
         one.down = True
         while live(gw, "one/m").breaker.state == "closed":
             await who(gw)
-        asked = one.asked
+        attempts = one.attempts
         follower.write(circuitBreaker=BREAKER | {"cooldownPeriodSecs": 5, "successThreshold": 1})
         await reload(gw)
         one.down = False
         clock.advance(5)
         assert "one" in [await who(gw) for _ in range(2)]
-        assert (live(gw, "one/m").breaker.state, one.asked) == ("closed", asked + 1)
+        assert (live(gw, "one/m").breaker.state, one.attempts) == ("closed", attempts + 1)

@@ -479,10 +479,10 @@ async def assert_drained(gw: Gateway, request: Request, *, output: int | None = 
     assert not request.gone.is_set(), "the connection to the provider was not kept"
 
 
-@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("requested", [True, False])
 @pytest.mark.parametrize("before", [0, 1, 2])
 async def test_a_stream_is_drained_for_its_usage(
-    before: int, asked: bool, leave: Any, up: Upstream, draining: Gateway
+    before: int, requested: bool, leave: Any, up: Upstream, draining: Gateway
 ) -> None:
     """Before the head, before the content, and within it; whether the client asked for the usage or we did."""
     go_on = asyncio.Event()
@@ -500,7 +500,7 @@ async def test_a_stream_is_drained_for_its_usage(
         ]
     )
     client = await draining.client()
-    options = {"stream_options": {"include_usage": True}} if asked else {}
+    options = {"stream_options": {"include_usage": True}} if requested else {}
     await client.request("POST", CHAT, json=STREAM | options)
     request = await up.request()
     await within(come.wait(), "the provider to come that far")

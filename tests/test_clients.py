@@ -122,12 +122,12 @@ async def test_the_streaming_helper_of_the_package_assembles_a_response(demo: As
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_tool_is_called_and_its_result_used(demo: AsyncOpenAI, streamed: bool) -> None:
-    asked: list[Any] = [{"role": "user", "content": "What is the weather in Paris? Use get_weather."}]
+    question: list[Any] = [{"role": "user", "content": "What is the weather in Paris? Use get_weather."}]
     if streamed:
-        async with demo.chat.completions.stream(model="demo-instant", messages=asked, tools=[WEATHER]) as stream:
+        async with demo.chat.completions.stream(model="demo-instant", messages=question, tools=[WEATHER]) as stream:
             answer = await stream.get_final_completion()
     else:
-        answer = await demo.chat.completions.create(model="demo-instant", messages=asked, tools=[WEATHER])
+        answer = await demo.chat.completions.create(model="demo-instant", messages=question, tools=[WEATHER])
     message = answer.choices[0].message
     assert answer.choices[0].finish_reason == "tool_calls"
     assert message.tool_calls is not None
@@ -135,9 +135,9 @@ async def test_a_tool_is_called_and_its_result_used(demo: AsyncOpenAI, streamed:
     assert call.type == "function"
     assert call.function.name == "get_weather"
     assert isinstance(json.loads(call.function.arguments)["city"], str)
-    told = {"role": "tool", "tool_call_id": call.id, "content": "18 degrees"}
+    tool_result = {"role": "tool", "tool_call_id": call.id, "content": "18 degrees"}
     again = await demo.chat.completions.create(
-        model="demo-instant", messages=[*asked, message.model_dump(exclude_none=True), told], tools=[WEATHER]
+        model="demo-instant", messages=[*question, message.model_dump(exclude_none=True), tool_result], tools=[WEATHER]
     )
     assert again.choices[0].finish_reason == "stop"
 

@@ -43,7 +43,7 @@ def only(**clocks: float) -> dict[str, float]:
     return OFF | clocks
 
 
-def told(answer: Answer, clock: str) -> None:
+def assert_timeout(answer: Answer, clock: str) -> None:
     assert answer.status == 504
     error = answer.json["error"]
     assert error["code"] == f"timeout_{clock}"
@@ -76,7 +76,7 @@ async def test_the_connect_timeout_is_a_504(call: dict[str, Any]) -> None:
     with Blackhole() as hole:
         config = {"providers": {"up": {"baseUrl": hole.url}}, "models": [{"name": "m", "provider": "up"}]}
         async with Gateway(config | {"timeouts": only(connect=0.1)}) as gw:
-            told(await (await gw.client()).fetch("POST", CHAT, json=call), "connect")
+            assert_timeout(await (await gw.client()).fetch("POST", CHAT, json=call), "connect")
             line = await gw.settled()
             assert (line["error"], line["status"]) == ("timeout_connect", 504)
             assert str(hole.port) in line["detail"]
@@ -86,7 +86,7 @@ async def test_the_total_timeout_applies_while_connecting_and_is_named() -> None
     with Blackhole() as hole:
         config = {"providers": {"up": {"baseUrl": hole.url}}, "models": [{"name": "m", "provider": "up"}]}
         async with Gateway(config | {"timeouts": only(connect=9, total=0.1)}) as gw:
-            told(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")
+            assert_timeout(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")
 
 
 async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script, path: str = CHAT) -> Answer:
@@ -106,7 +106,7 @@ async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script,
 
 
 async def test_the_headers_timeout_is_a_504() -> None:
-    told(await failed(STREAM, only(headers=0.1), [Stall()]), "headers")
+    assert_timeout(await failed(STREAM, only(headers=0.1), [Stall()]), "headers")
 
 
 async def test_headers_and_first_content_apply_to_streams_only() -> None:
@@ -125,13 +125,13 @@ async def test_headers_and_first_content_apply_to_streams_only() -> None:
     ids=["before the head", "after the head", "after the role"],
 )
 async def test_the_first_content_timeout_is_a_504(begun: list[Any]) -> None:
-    told(await failed(STREAM, only(firstContent=0.1), [*begun, Stall()]), "firstContent")
+    assert_timeout(await failed(STREAM, only(firstContent=0.1), [*begun, Stall()]), "firstContent")
 
 
 async def test_comments_do_not_reset_the_first_content_timeout() -> None:
     comments = dripping(Chunk(b": still thinking\n\n"), 0.02)
     script = (step for steps in ([Headers(200, SSE_HEADERS)], comments) for step in steps)
-    told(await failed(STREAM, only(firstContent=0.2, idle=5), script), "firstContent")
+    assert_timeout(await failed(STREAM, only(firstContent=0.2, idle=5), script), "firstContent")
 
 
 async def test_first_content_does_not_limit_the_rest_of_the_stream() -> None:
@@ -147,7 +147,7 @@ async def test_the_idle_timeout_before_any_output_is_a_504(call: dict[str, Any])
     script = [Headers(200, [("Content-Type", "application/json"), ("Content-Length", "99")]), b'{"id": ', Stall()]
     if "stream" in call:
         script = [Headers(200, SSE_HEADERS), Chunk(EVENTS[0]), Stall()]
-    told(await failed(call, only(idle=0.1), script), "idle")
+    assert_timeout(await failed(call, only(idle=0.1), script), "idle")
 
 
 async def test_the_idle_timeout_starts_at_the_response_head() -> None:
@@ -175,7 +175,7 @@ async def test_received_bytes_reset_the_idle_timeout() -> None:
 
 @BOTH
 async def test_the_total_timeout_before_any_output_is_a_504(call: dict[str, Any]) -> None:
-    told(await failed(call, only(total=0.1), [Stall()]), "total")
+    assert_timeout(await failed(call, only(total=0.1), [Stall()]), "total")
 
 
 # -- within the answer ----------------------------------------------------------------------------------------
@@ -325,8 +325,8 @@ async def test_routing_timeout_sets_first_content_for_streams_and_total_otherwis
     async with Upstream() as up, Gateway(one_provider(up, routing={"timeoutSecs": 0.1})) as gw:
         up.on(lambda request: [Stall()])
         client = await gw.client()
-        told(await client.fetch("POST", CHAT, json=STREAM), "firstContent")
-        told(await client.fetch("POST", CHAT, json=CALL), "total")
+        assert_timeout(await client.fetch("POST", CHAT, json=STREAM), "firstContent")
+        assert_timeout(await client.fetch("POST", CHAT, json=CALL), "total")
 
 
 async def test_the_most_specific_setting_wins() -> None:
@@ -341,8 +341,8 @@ async def test_the_most_specific_setting_wins() -> None:
         async with Gateway(config) as gw:
             up.on(lambda request: [Headers(200, [("Content-Type", "application/json")]), b"{", Stall()])
             client = await gw.client()
-            told(await client.fetch("POST", CHAT, json=CALL), "total")
-            told(await client.fetch("POST", CHAT, json=CALL | {"model": "slow"}), "idle")
+            assert_timeout(await client.fetch("POST", CHAT, json=CALL), "total")
+            assert_timeout(await client.fetch("POST", CHAT, json=CALL | {"model": "slow"}), "idle")
 
 
 async def test_timeouts_restart_for_each_request_of_a_connection() -> None:
@@ -365,6 +365,6 @@ async def test_timeout_secs_does_not_end_images_and_audio(path: str, body: dict[
         up.on(lambda request: [Stall()] if request.target.endswith("completions") else slow)
         media = asyncio.ensure_future((await gw.client()).fetch("POST", f"/v1/{path}", json=body))
         await up.request()
-        told(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")  # it began later
+        assert_timeout(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")  # it began later
         ended.set()
         assert (await media).status == 200

@@ -213,9 +213,9 @@ async def test_the_server_stays_healthy_after_arbitrary_bytes(caplog: pytest.Log
         await until(lambda: asyncio.all_tasks() <= before, "every task to have ended")
 
         # Nobody made the gateway say to the provider what only a broken client would.
-        for asked in [asked for connection in up.connections for asked in connection.requests]:
-            assert (asked.method, asked.header("authorization")) == ("POST", "Bearer secret-key")
-            assert asked.target.partition("?")[0] in (
+        for received in [received for connection in up.connections for received in connection.requests]:
+            assert (received.method, received.header("authorization")) == ("POST", "Bearer secret-key")
+            assert received.target.partition("?")[0] in (
                 "/v1/chat/completions",
                 "/v1/embeddings",
                 "/v1/audio/transcriptions",

@@ -714,9 +714,9 @@ async def test_a_failed_stream_of_a_hook_is_an_in_band_error_or_a_status(install
     hook = OnRequest(lambda exchange, call: HookReply(events()))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
-        told = answer.body.removeprefix(b"".join(EVENTS[:before])).removeprefix(b"data: ")
+        event = answer.body.removeprefix(b"".join(EVENTS[:before])).removeprefix(b"data: ")
         assert answer.status == (200 if before else 403)
-        assert json.loads(told)["error"]["code"] == "content_policy"
+        assert json.loads(event)["error"]["code"] == "content_policy"
         assert (await gw.settled())["outcome"] == ("broken" if before else "error")
 
 

@@ -52,12 +52,12 @@ def whole(number: str) -> str:
     return "".join(words(number))
 
 
-def asked(request: Request) -> str:
+def prompt_of(request: Request) -> str:
     return str(request.json["messages"][0]["content"])
 
 
 def good(request: Request) -> Script:
-    text = words(asked(request))
+    text = words(prompt_of(request))
     if request.json["stream"]:
         return sse_answer(*chat_events(*text))
     return json_answer(completion("".join(text)))
@@ -65,7 +65,10 @@ def good(request: Request) -> Script:
 
 def begun(request: Request) -> list[Any]:
     """Half of a stream: three words of it."""
-    return [Headers(200, SSE_HEADERS), *map(Chunk, chat_events(*words(asked(request))[:3], finish=None, done=False))]
+    return [
+        Headers(200, SSE_HEADERS),
+        *map(Chunk, chat_events(*words(prompt_of(request))[:3], finish=None, done=False)),
+    ]
 
 
 def both(plain: Callable[[Request], Any], stream: Callable[[Request], Any]) -> Callable[[Request], Script]:
@@ -207,9 +210,9 @@ async def test_every_client_gets_a_complete_response_or_an_error_and_nothing_lea
             assert found["whole"] > (CLIENTS * TURNS / 8 if spare else 0)
             await at_rest(gw)
             # A line for every request, but where the client was gone before the gateway had read it.
-            everybody = CLIENTS * TURNS
-            await until(lambda: len(gw.exchanges) >= everybody - found["left"], "a line for every request")
-            assert len(gw.exchanges) <= everybody
+            total = CLIENTS * TURNS
+            await until(lambda: len(gw.exchanges) >= total - found["left"], "a line for every request")
+            assert len(gw.exchanges) <= total
             # Each attempt is one request upstream; those whose client left, or that lost a race, may have sent none.
             seen = sum(len(upstream.requests) for upstream in (one, two, healthy))
             tried = sum(line["attempts"] for line in gw.exchanges)

@@ -125,14 +125,14 @@ async def test_metrics_match_a_run_counted_by_hand() -> None:
         found = await scraped(gw)
 
     assert running["llm_requests_in_flight",] == 1
-    m, spare, nobody = ("up", "up-m"), ("other", "up-spare"), ("none", "none")
+    m, spare, unknown = ("up", "up-m"), ("other", "up-spare"), ("none", "none")
     connections = {key: found.pop(key) for key in list(found) if key[0].startswith("llm_upstream_conn")}
     assert found == {
         ("llm_requests_total", *m, "ok"): 3,
         ("llm_requests_total", *m, "broken"): 1,
         ("llm_requests_total", *m, "client_gone"): 1,
         ("llm_requests_total", *spare, "ok"): 2,
-        ("llm_requests_total", *nobody, "error"): 3,
+        ("llm_requests_total", *unknown, "error"): 3,
         ("llm_requests_errors_total", "upstream_disconnected"): 1,
         ("llm_requests_errors_total", "model_not_found"): 1,
         ("llm_requests_errors_total", "invalid_json"): 1,
@@ -144,7 +144,7 @@ async def test_metrics_match_a_run_counted_by_hand() -> None:
         ("llm_requests_in_flight",): 0,
         ("llm_requests_duration_seconds_count", *m): 5,
         ("llm_requests_duration_seconds_count", *spare): 2,
-        ("llm_requests_duration_seconds_count", *nobody): 3,
+        ("llm_requests_duration_seconds_count", *unknown): 3,
         ("llm_time_to_first_token_seconds_count", *m): 4,
         ("llm_inter_token_seconds_count", *m): 2,
         ("llm_stream_longest_gap_seconds_count", *m): 4,

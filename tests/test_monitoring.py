@@ -96,9 +96,9 @@ async def test_every_metric_and_label_of_rules_and_dashboard_is_exported() -> No
     known = await served()
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     expressions = [*dashboards(), *(rule["expr"] for rule in rules()), *queries()]
-    asked = [(name, labels) for expr in expressions for name, labels in selectors(filled(expr))]
-    assert len(asked) > 60
-    for name, labels in asked:
+    selected = [(name, labels) for expr in expressions for name, labels in selectors(filled(expr))]
+    assert len(selected) > 60
+    for name, labels in selected:
         if name in recorded | THEIRS:
             continue
         assert name in known, name

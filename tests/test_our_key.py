@@ -28,7 +28,7 @@ SAID = f"Not with Bearer {KEY}, please."
 OTHER = "another/key+1"
 
 
-async def told(gw: Gateway, method: str = "POST", target: str = CHAT, **members: Any) -> bytes:
+async def response_of(gw: Gateway, method: str = "POST", target: str = CHAT, **members: Any) -> bytes:
     """Head and body of the answer as they came."""
     client = await gw.client()
     await client.request(method, target, headers=[("Connection", "close")], json=CALL | members)
@@ -44,7 +44,7 @@ def masked(seen: bytes, context: bytes = b"Not with Bearer ***, please.") -> Non
 async def test_the_body_of_an_error_has_our_key_masked(status: int) -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.on(lambda request: json_answer(error_json(SAID, code="strange"), status))
-        masked(await told(gw))
+        masked(await response_of(gw))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -58,7 +58,7 @@ async def test_header_lines_have_our_key_masked(stream: bool, status: int) -> No
             up.queue([Headers(200, [*SSE_HEADERS, *lines.items()]), *map(Chunk, chat_events("Hi")), LastChunk()])
         else:
             up.queue(json_answer(completion("Hi"), 200, [*lines.items()]))
-        masked(await told(gw, stream=stream), b"X-Seen: Bearer ***\r\nX-Seen-Too: ***\r\n")
+        masked(await response_of(gw, stream=stream), b"X-Seen: Bearer ***\r\nX-Seen-Too: ***\r\n")
 
 
 @pytest.mark.parametrize("after", [0, 3])
@@ -66,20 +66,20 @@ async def test_an_error_event_has_our_key_masked(after: int) -> None:
     event = b"data: " + compact(error_json(SAID, code="strange")) + b"\n\n"
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(*chat_events("Hello", " you")[:after], event))
-        masked(await told(gw, stream=True))
+        masked(await response_of(gw, stream=True))
 
 
 async def test_a_bare_error_in_a_stream_has_our_key_masked() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         error = compact(error_json(SAID, code="strange")) + b"\n\n"
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hello")[:2]), Chunk(error), LastChunk()])
-        masked(await told(gw, stream=True))
+        masked(await response_of(gw, stream=True))
 
 
 async def test_credentials_in_configured_headers_are_masked_too() -> None:
     async with Upstream() as up, Gateway(one_provider(up, provider={"headers": {"X-Api-Key": OTHER}})) as gw:
         up.queue(json_answer(error_json(f"Not with {OTHER}.", code="strange"), 400, [("X-Seen", OTHER)]))
-        seen = await told(gw)
+        seen = await response_of(gw)
         assert OTHER.encode() not in seen
         assert b"Not with ***." in seen
         assert b"X-Seen: ***\r\n" in seen

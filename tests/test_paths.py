@@ -67,18 +67,18 @@ async def ask_path(gw: Gateway, method: str, path: str) -> Answer:
 async def test_every_openai_path_is_relayed_or_rejected_with_a_default_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up, defaultProvider="up")) as gw:
         for method, path in openai_paths():
-            asked = len(up.requests)
+            before = len(up.requests)
             answer = await ask_path(gw, method, path)
             first = path.partition("/")[0]
             if first in ("organization", "projects"):
                 assert (answer.status, answer.json["error"]["code"]) == (403, "forbidden_path"), path
-                assert len(up.requests) == asked
+                assert len(up.requests) == before
             elif method == "GET" and first == "models":
                 assert answer.status == (200 if path == "models" else 404), path
-                assert len(up.requests) == asked
+                assert len(up.requests) == before
             else:
                 assert answer.status == 200, (method, path, answer.body)
-                assert len(up.requests) == asked + 1
+                assert len(up.requests) == before + 1
                 request = up.requests[-1]
                 assert (request.method, request.target) == (method, f"/v1/{path}")
                 assert request.header("authorization") == "Bearer secret-key"
@@ -88,14 +88,14 @@ async def test_every_openai_path_is_relayed_or_rejected_with_a_default_provider(
 async def test_every_openai_path_is_relayed_or_rejected_without_a_default_provider(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         for method, path in openai_paths():
-            asked = len(up.requests)
+            before = len(up.requests)
             answer = await ask_path(gw, method, path)
             first, name = path.partition("/")[0], path.partition("?")[0]
             if name in TABLE and method == "POST":
                 assert answer.status == 200, path
-                assert up.requests[asked].target == f"/v1/{path}"
+                assert up.requests[before].target == f"/v1/{path}"
                 continue
-            assert len(up.requests) == asked
+            assert len(up.requests) == before
             if first in ("organization", "projects"):
                 assert answer.status == 403
             elif (method, path) == ("GET", "models"):

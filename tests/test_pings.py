@@ -36,7 +36,7 @@ STREAM = CALL | {"stream": True}
 PING = b": ping\n\n"
 EVENTS = chat_events("Hello", " world")
 # What a ping could not tell yet, as the status was out before anybody had answered, stands before the end.
-TOLD = [*EVENTS[:-1], b": _router " + compact(answered_by()) + b"\n\n", EVENTS[-1]]
+WITH_METADATA = [*EVENTS[:-1], b": _router " + compact(answered_by()) + b"\n\n", EVENTS[-1]]
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ async def test_a_slow_start_becomes_a_200_with_pings_and_then_the_unchanged_stre
         await pinged(client, 3)
         go.set()
         events = [event for event in await client.read_events() if event != PING]
-        assert events == TOLD
+        assert events == WITH_METADATA
         line = await gw.settled()
         assert (line["outcome"], line["status"]) == ("ok", 200)
 
@@ -100,7 +100,7 @@ async def test_events_before_the_first_content_are_sent_with_it(begun: list[Any]
         await client.read_head()
         await pinged(client)
         go.set()
-        assert [event for event in await client.read_events() if event != PING] == TOLD
+        assert [event for event in await client.read_events() if event != PING] == WITH_METADATA
 
 
 async def test_pings_are_sent_between_events_only() -> None:
@@ -194,9 +194,9 @@ async def test_a_failure_after_the_status_commit_is_one_in_band_error(script: li
         assert (await client.read_head()).status == 200
         await pinged(client)
         go.set()
-        told = [event for event in await client.read_events() if event != PING]
-        assert len(told) == 1, told
-        error = json.loads(told[0].removeprefix(b"data: "))["error"]
+        errors = [event for event in await client.read_events() if event != PING]
+        assert len(errors) == 1, errors
+        error = json.loads(errors[0].removeprefix(b"data: "))["error"]
         assert set(error) >= {"message", "type", "code"}
         assert error["code"] == code
         assert "oops" not in str(error)
@@ -233,7 +233,7 @@ async def test_a_stale_connection_is_replaced_after_the_status_commit_too() -> N
         await client.read_head()
         await pinged(client)
         go.set()
-        assert [event for event in await client.read_events() if event != PING] == TOLD
+        assert [event for event in await client.read_events() if event != PING] == WITH_METADATA
 
 
 async def test_a_disconnect_between_pings_cancels_the_upstream_request() -> None:

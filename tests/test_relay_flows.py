@@ -279,8 +279,8 @@ async def test_a_broken_stream_ends_with_an_in_band_error(up: Upstream, endpoint
             assert await client.read_event()
             begun.set()
         body = await client.read_body()
-        told = body[body.rindex(b"\n\n", 0, -2) + 2 :] if body.count(b"\n\n") > 1 else body
-        assert told.startswith(b"event: error\ndata: {" if endpoint == "responses" else b'data: {"error":{')
+        expected = body[body.rindex(b"\n\n", 0, -2) + 2 :] if body.count(b"\n\n") > 1 else body
+        assert expected.startswith(b"event: error\ndata: {" if endpoint == "responses" else b'data: {"error":{')
         assert last_error(body)["code"] == code
         assert b"[DONE]" not in client.received
         begun.set()
@@ -682,13 +682,13 @@ async def test_a_provider_error_is_relayed_byte_for_byte(up: Upstream, status: i
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "code"),
+    ("status", "expected", "code"),
     [(408, 502, "c"), (425, 502, "c"), (429, 429, "c")]
     + [(status, 502, "c") for status in (500, 502, 503, 504, 520, 529)],
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_provider_account_error_becomes_a_gateway_error(
-    up: Upstream, status: int, told: int, code: str, stream: bool
+    up: Upstream, status: int, expected: int, code: str, stream: bool
 ) -> None:
     error = compact(error_json("Broken on purpose for secret-key of org-Ab12cd34", kind="account_x", code="c"))
     headers = [
@@ -700,20 +700,20 @@ async def test_a_provider_account_error_becomes_a_gateway_error(
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(status, headers, "Whatever"), Send(error)])
         answer = await fetch(await gw.client(), stream=stream)
-        assert answer.status == told
+        assert answer.status == expected
         assert answer.json["error"] == {
             "message": f"The provider failed: status {status}. It said: Broken on purpose for *** of org-***",
-            "type": "rate_limit_error" if told == 429 else "upstream_error",
+            "type": "rate_limit_error" if expected == 429 else "upstream_error",
             "param": None,
             "code": code,
         }
-        wait = "7" if told == 429 else None  # longer than SDKs should sleep for anything else
+        wait = "7" if expected == 429 else None  # longer than SDKs should sleep for anything else
         assert (answer.header("retry-after"), answer.header("x-should-retry")) == (wait, None)
         for secret in ("secret-key", "Ab12cd34", "account_x", up.url):
             assert secret not in str(answer)
         assert len(up.requests) == 1
         line = await gw.settled()
-        assert (line["outcome"], line["error"], line["status"]) == ("error", code, told)
+        assert (line["outcome"], line["error"], line["status"]) == ("error", code, expected)
         assert line["detail"].startswith("Broken on purpose")
 
 
@@ -728,7 +728,7 @@ async def test_a_404_of_a_wrong_address_names_the_address_in_the_log_only(up: Up
 
 
 @pytest.mark.parametrize(
-    ("told", "error"),
+    ("body", "error"),
     [
         ({"detail": "Too odd"}, {"message": "Too odd", "code": "upstream_400"}),
         ({"error": "Too odd"}, {"message": "Too odd", "code": "upstream_400"}),
@@ -736,10 +736,10 @@ async def test_a_404_of_a_wrong_address_names_the_address_in_the_log_only(up: Up
     ],
 )
 async def test_an_error_in_another_shape_reaches_the_client_as_openais(
-    up: Upstream, told: dict[str, Any], error: dict[str, str]
+    up: Upstream, body: dict[str, Any], error: dict[str, str]
 ) -> None:
     async with Gateway(one_provider(up)) as gw:
-        up.queue(json_answer(told, 400))
+        up.queue(json_answer(body, 400))
         answer = await fetch(await gw.client())
         expected = {"type": "invalid_request_error", "param": None, "code": "upstream_400"} | error
         assert (answer.status, answer.json) == (400, {"error": expected})
@@ -764,16 +764,16 @@ async def test_a_404_about_the_model_becomes_a_gateway_error(up: Upstream) -> No
     "body", [b"<html><body>Bad gateway at cdn-7.example</body></html>", b"", b"no healthy upstream", b"\xff"]
 )
 @pytest.mark.parametrize(
-    ("status", "told", "code"),
+    ("status", "expected", "code"),
     [(400, 400, "upstream_400"), (502, 502, "upstream_server_error"), (503, 502, "upstream_server_error")],
 )
 async def test_an_error_page_of_a_cdn_becomes_an_error_object(
-    up: Upstream, status: int, told: int, code: str, body: bytes
+    up: Upstream, status: int, expected: int, code: str, body: bytes
 ) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([Headers(status, [("Content-Type", "text/html"), ("Content-Length", str(len(body)))]), Send(body)])
         answer = await fetch(await gw.client())
-        assert (answer.status, answer.header("content-type")) == (told, "application/json")
+        assert (answer.status, answer.header("content-type")) == (expected, "application/json")
         assert answer.json["error"]["code"] == code
         assert b"cdn" not in answer.body
         assert b"healthy" not in answer.body

@@ -75,7 +75,7 @@ async def ask(gw: Gateway | Process, model: str) -> int:
     return (await client.fetch("POST", CHAT, json={"model": model, "messages": []})).status
 
 
-def told(gw: Gateway, level: str) -> list[str]:
+def logged(gw: Gateway, level: str) -> list[str]:
     return [line["message"] for line in map(json.loads, gw.log_lines) if line["level"] == level and "message" in line]
 
 
@@ -115,7 +115,7 @@ async def test_a_bad_file_changes_nothing_and_logs_every_mistake(house: House) -
         house.write(models=[{"name": "two", "provider": "nobody"}], zzz=1)
         assert not await follow(gw).reload("test")
         assert (await names(gw), await ask(gw, "one")) == (["one"], 200)
-        lines = told(gw, "error")
+        lines = logged(gw, "error")
         assert lines[0] == "The configuration cannot be loaded again; the running one is unchanged."
         assert lines[1].startswith(f'{house.path}: models[0].provider: no provider "nobody"')
         assert lines[2].startswith(f'{house.path}: unknown key "zzz"')
@@ -128,7 +128,7 @@ async def test_invalid_certificates_change_nothing(house: House, tmp_path: Path)
         house.write(models=TWO, providers={"up": {"baseUrl": "https://127.0.0.1:9", "tls": {"caFile": "ca.pem"}}})
         assert not await follow(gw).reload("test")
         assert await names(gw) == ["one"]
-        assert told(gw, "error")[1].startswith("providers.up.tls: the certificates cannot be used")
+        assert logged(gw, "error")[1].startswith("providers.up.tls: the certificates cannot be used")
 
 
 async def test_a_reload_without_any_provider_changes_nothing(house: House) -> None:
@@ -136,7 +136,7 @@ async def test_a_reload_without_any_provider_changes_nothing(house: House) -> No
         house.env_file.write_text("KEY=\n")
         assert not await follow(gw).reload("test")
         assert await ask(gw, "one") == 200
-        assert told(gw, "error")[1:] == [
+        assert logged(gw, "error")[1:] == [
             'provider "up" left out: its apiKey is empty (set KEY)',
             f"{house.path}: 1 model of up left out: it has no key (set KEY)",
             "providers: none would be left",
@@ -150,13 +150,13 @@ async def test_omitted_models_are_logged_once_until_they_change(house: House, up
     )
     line = f"{house.path}: 1 model of openrouter left out: it has no key (set OPENROUTER_API_KEY)"
     async with await house.open() as gw:
-        assert told(gw, "info").count(line) == 1
-        assert line not in told(gw, "warning")
+        assert logged(gw, "info").count(line) == 1
+        assert line not in logged(gw, "warning")
         assert await follow(gw).reload("test")
-        assert told(gw, "info").count(line) == 1
+        assert logged(gw, "info").count(line) == 1
         house.write(models=[*house.config["models"], {"name": "r2", "provider": "openrouter"}])
         assert await follow(gw).reload("test")
-        assert told(gw, "info").count(line.replace("1 model", "2 models")) == 1
+        assert logged(gw, "info").count(line.replace("1 model", "2 models")) == 1
         client = await gw.client()
         for name in ("r1", "r2"):
             answer = await client.fetch("POST", CHAT, json={"model": name, "messages": []})
@@ -202,7 +202,7 @@ async def test_the_log_adopts_its_level_and_hides_new_and_old_secrets(house: Hou
         house.env_file.write_text("KEY=second-key\n")
         assert await follow(gw).reload("test")
         gw.app.log.debug("now first-key and second-key")
-        assert told(gw, "debug") == ["now *** and ***"]
+        assert logged(gw, "debug") == ["now *** and ***"]
 
 
 async def test_new_models_have_metrics(house: House) -> None:
@@ -251,7 +251,7 @@ async def test_every_kind_of_file_change_is_noticed(house: House, monkeypatch: p
         house.env_file.write_text("KEY=new-key\n")
         await until(lambda: gw.app.config.providers["up"].keys == ("new-key",), "the new key")
         house.models.write_text("models: [")  # bad, and good
-        await until(lambda: told(gw, "error"), "a complaint")
+        await until(lambda: logged(gw, "error"), "a complaint")
         house.models.write_text("models: [{name: good, provider: up}]")
         await serves("two", "good")
         assert [line["why"] for line in map(json.loads, gw.log_lines) if line.get("why")] == [
@@ -307,17 +307,17 @@ async def test_a_failed_or_unchanged_refresh_is_logged_once(house: House, lists:
         assert gw.app.gateway is not None
         catalog = gw.app.gateway.catalog
         assert not await follow(gw).refresh()
-        assert told(gw, "warning") == []
+        assert logged(gw, "warning") == []
         lists.status = 500
         for _ in range(3):
             assert not await follow(gw).refresh()
-        assert told(gw, "warning") == [
+        assert logged(gw, "warning") == [
             f"modelsFile: {lists.upstream.url} answers with status 500; the last valid list stays in use"
         ]
         lists.status, lists.says = 200, b"models: [{name: x, provider: nobody}]"
         for _ in range(3):
             assert not await follow(gw).refresh()
-        assert told(gw, "warning")[1:] == [
+        assert logged(gw, "warning")[1:] == [
             f"modelsFile: {lists.upstream.url} has mistakes; the last valid list stays in use",
             f'{lists.upstream.url}: models[0].provider: no provider "nobody"',
         ]
@@ -335,7 +335,7 @@ async def test_a_reload_while_the_url_is_down_keeps_the_last_list(house: House, 
         house.write(models=TWO)
         assert await follow(gw).reload("test")
         assert await names(gw) == ["two", "listed"]
-        assert told(gw, "warning") == [
+        assert logged(gw, "warning") == [
             f"modelsFile: {lists.upstream.url} answers with status 503; the last valid list stays in use"
         ]
 

@@ -42,7 +42,7 @@ async def ask(client: RawClient, key: str) -> int:
     return answer.status
 
 
-async def asked_until(client: RawClient, key: str, wanted: Callable[[int], bool]) -> list[int]:
+async def statuses_until(client: RawClient, key: str, wanted: Callable[[int], bool]) -> list[int]:
     """The statuses, of which the last is the first wanted one."""
     statuses: list[int] = []
 
@@ -77,7 +77,7 @@ async def test_a_key_created_and_revoked_on_one_replica_takes_effect_on_the_othe
         client = await second.client()
         assert await ask(client, key["key"]) == 200
         await (await first.client()).fetch("DELETE", f"/auth/api-keys/{key['id']}", headers=BEARER)
-        await asked_until(client, key["key"], lambda status: status == 401)
+        await statuses_until(client, key["key"], lambda status: status == 401)
 
 
 async def test_a_limit_is_shared_by_all_replicas() -> None:
@@ -89,19 +89,19 @@ async def test_a_limit_is_shared_by_all_replicas() -> None:
     }
     async with Upstream() as up, replicas(up, rateLimiting=limits) as gateways:
         keys = [(await make_key(gateways[0]))["key"] for _ in range(3)]
-        told: Counter[tuple[str, int]] = Counter()
+        statuses: Counter[tuple[str, int]] = Counter()
 
         async def hammer(gw: GatewayProcess, key: str) -> None:
             client = await gw.client()
             for _ in range(50):
-                told[key, await ask(client, key)] += 1
+                statuses[key, await ask(client, key)] += 1
 
         await asyncio.gather(*(hammer(gw, key) for gw in gateways for key in keys))
         # 100 asked for each key, of which an hour's worth is admitted; 0.017 a second come back meanwhile.
         for key in keys:
-            assert 60 <= told[key, 200] <= 61
-            assert told[key, 200] + told[key, 429] == 100
-        assert len(up.requests) == sum(told[key, 200] for key in keys)
+            assert 60 <= statuses[key, 200] <= 61
+            assert statuses[key, 200] + statuses[key, 429] == 100
+        assert len(up.requests) == sum(statuses[key, 200] for key in keys)
 
 
 async def test_slots_are_shared_and_released_after_a_replica_is_killed() -> None:
@@ -123,7 +123,7 @@ async def test_slots_are_shared_and_released_after_a_replica_is_killed() -> None
         await first.kill()
         up.on(lambda request: json_answer(completion("Hi")))
         await end_leases(own.url)  # they live for 15 s
-        await asked_until(other, key, lambda status: status == 200)
+        await statuses_until(other, key, lambda status: status == 200)
 
 
 async def test_a_breaker_opened_on_one_replica_opens_on_the_other() -> None:
@@ -134,7 +134,7 @@ async def test_a_breaker_opened_on_one_replica_opens_on_the_other() -> None:
         assert await ask(other, key) == 200
         up.on(lambda request: json_answer({"error": {"message": "down"}}, 500))
         assert await ask(await first.client(), key) == 502
-        asked = len(up.requests)
+        before = len(up.requests)
         up.on(lambda request: json_answer(completion("Hi")))
-        statuses = await asked_until(other, key, lambda status: status != 200)
-        assert len(up.requests) - asked == len(statuses) - 1
+        statuses = await statuses_until(other, key, lambda status: status != 200)
+        assert len(up.requests) - before == len(statuses) - 1

@@ -49,21 +49,21 @@ def test_the_metadata_of_a_first_attempt_is_encoded_once_per_deployment() -> Non
 def test_failed_attempts_are_listed_and_not_cached() -> None:
     good, bad = deployment(), deployment("bad", "down")
     failed = exchange((bad, "server_error", "status 500"), (bad, "timeout", "Too late."), (good, "", ""))
-    told = answered_by(
+    expected = answered_by(
         attempts=3,
         errors=[
             {"provider": "down", "model_name": "bad", "error": "server_error", "message": "status 500"},
             {"provider": "down", "model_name": "bad", "error": "timeout", "message": "Too late."},
         ],
     )
-    assert json.loads(b"{%b}" % router_metadata.member(failed, good)) == {"_router": told}
+    assert json.loads(b"{%b}" % router_metadata.member(failed, good)) == {"_router": expected}
     assert good.router_member == b""
 
 
 def test_a_fallback_on_the_first_attempt_is_reported() -> None:
     good = deployment()
-    told = json.loads(b"{%b}" % router_metadata.member(exchange((good, "", ""), fallback_used=True), good))["_router"]
-    assert told == answered_by(fallback_used=True)
+    metadata = json.loads(b"{%b}" % router_metadata.member(exchange((good, "", ""), fallback_used=True), good))
+    assert metadata == {"_router": answered_by(fallback_used=True)}
     assert good.router_member == b""
 
 
@@ -116,13 +116,13 @@ def test_names_of_any_kind_and_any_number_of_failures_stay_within_two_kilobytes_
 def test_metadata_has_no_address_and_no_key() -> None:
     good = deployment()
     failed = exchange((good, "unreachable", "No connection."), (good, "", ""))
-    for told in (
+    for text in (
         router_metadata.member(failed, good),
         router_metadata.comment(failed, good),
         router_metadata.header_lines(failed, good),
     ):
         for secret in (KEY.encode(), b"10.1.2.3", b"up-model"):
-            assert secret not in told
+            assert secret not in text
 
 
 def test_a_decision_is_always_one_line_of_ascii() -> None:

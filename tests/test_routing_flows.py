@@ -42,7 +42,7 @@ HI: list[Any] = [{"role": "user", "content": "Hi"}]
 NOWHERE = "http://127.0.0.1:1/v1"
 CURL = shutil.which("curl")
 needs_curl = pytest.mark.skipif(CURL is None, reason="curl is not installed")
-MANNERS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+PLAIN_AND_STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
 def good(request: Request) -> Script:
@@ -53,7 +53,7 @@ def good(request: Request) -> Script:
     return json_answer(completion("Hello", model=model))
 
 
-def told(status: int, message: str = "Broken on purpose", *, code: str | None = None, wait: int = 0) -> Script:
+def failure(status: int, message: str = "Broken on purpose", *, code: str | None = None, wait: int = 0) -> Script:
     return json_answer(error_json(message, code=code), status, [("Retry-After", str(wait))] if wait else [])
 
 
@@ -85,7 +85,7 @@ def path_of(request: Request) -> str:
 # -- the model spec -----------------------------------------------------------------------------------
 
 
-def town(up: Upstream, **sections: Any) -> dict[str, Any]:
+def several_providers(up: Upstream, **sections: Any) -> dict[str, Any]:
     """Several providers, all the same upstream under paths of their own."""
     return {
         "providers": {
@@ -102,7 +102,7 @@ def town(up: Upstream, **sections: Any) -> dict[str, Any]:
 
 EAST, WEST, WISE = ("east", "east-chat"), ("west", "west-chat"), ("west", "labs/wise-1")
 DEEP = ("open", "deepseek/deepseek-r1")
-ANYBODY = {EAST, WEST, WISE, DEEP}
+ANY = {EAST, WEST, WISE, DEEP}
 FORMS: dict[str, tuple[Any, set[tuple[str, str]]]] = {
     "a name": ("chat", {EAST, WEST}),
     "a provider's": ("east/chat", {EAST}),
@@ -115,10 +115,10 @@ FORMS: dict[str, tuple[Any, set[tuple[str, str]]]] = {
     "a provider's name with a slash": ("open/deepseek/deepseek-r1", {DEEP}),
     "a list": (["wise", "chat"], {WISE}),
     "a list that begins with nobody": (["nobody", "open/none", "west/chat"], {WEST}),
-    "auto": ("auto", ANYBODY),
+    "auto": ("auto", ANY),
     "auto at the end": (["wise", "auto"], {WISE}),
-    "nobody, then auto": (["nobody", "auto"], ANYBODY),
-    "auto alone in a list": (["auto"], ANYBODY),
+    "nobody, then auto": (["nobody", "auto"], ANY),
+    "auto alone in a list": (["auto"], ANY),
 }
 SPECS = pytest.mark.parametrize(("model", "expected"), FORMS.values(), ids=FORMS.keys())
 
@@ -143,12 +143,12 @@ async def chat(client: AsyncOpenAI, model: Any, *, stream: bool, **options: Any)
     return chunks[0].model, raw.headers, None
 
 
-@MANNERS
+@PLAIN_AND_STREAM
 @SPECS
 async def test_every_form_of_the_model_through_the_openai_package(
     up: Upstream, model: Any, expected: set[tuple[str, str]], stream: bool
 ) -> None:
-    async with Gateway(town(up), chance=random.Random(5)) as gw, sdk(gw) as client:
+    async with Gateway(several_providers(up), chance=random.Random(5)) as gw, sdk(gw) as client:
         found = set()
         for _ in range(24 if len(expected) > 1 else 2):
             answered, headers, router = await chat(client, model, stream=stream)
@@ -162,9 +162,9 @@ async def test_every_form_of_the_model_through_the_openai_package(
         assert found == expected
 
 
-@MANNERS
+@PLAIN_AND_STREAM
 async def test_a_list_in_extra_body_replaces_the_model(up: Upstream, stream: bool) -> None:
-    async with Gateway(town(up)) as gw, sdk(gw) as client:
+    async with Gateway(several_providers(up)) as gw, sdk(gw) as client:
         await chat(client, "chat", stream=stream, extra_body={"model": ["nobody", "wise"]})
         assert up.requests[0].json["model"] == "labs/wise-1"
 
@@ -172,7 +172,7 @@ async def test_a_list_in_extra_body_replaces_the_model(up: Upstream, stream: boo
 @SPECS
 @needs_curl
 async def test_every_form_of_the_model_through_curl(up: Upstream, model: Any, expected: set[tuple[str, str]]) -> None:
-    async with Gateway(town(up), chance=random.Random(5)) as gw:
+    async with Gateway(several_providers(up), chance=random.Random(5)) as gw:
         status, head, body = await curl(gw, {"model": model, "messages": HI})
         request = up.requests[0]
         assert (status, (path_of(request), request.json["model"]) in expected) == (200, True)
@@ -181,10 +181,10 @@ async def test_every_form_of_the_model_through_curl(up: Upstream, model: Any, ex
 
 @pytest.mark.parametrize("model", [None, "auto"])
 async def test_no_model_is_any_model(up: Upstream, model: str | None) -> None:
-    async with Gateway(town(up), chance=random.Random(5)) as gw:
+    async with Gateway(several_providers(up), chance=random.Random(5)) as gw:
         for _ in range(24):
             assert (await ask(gw, model)).status == 200
-        assert {(path_of(request), request.json["model"]) for request in up} == ANYBODY
+        assert {(path_of(request), request.json["model"]) for request in up} == ANY
 
 
 async def curl(gw: Gateway, call: dict[str, Any], *headers: str) -> tuple[int, dict[str, str], str]:
@@ -202,30 +202,30 @@ async def curl(gw: Gateway, call: dict[str, Any], *headers: str) -> tuple[int, d
 
 
 async def test_rotation_is_round_robin(up: Upstream) -> None:
-    async with Gateway(town(up)) as gw:
+    async with Gateway(several_providers(up)) as gw:
         for _ in range(6):
             await ask(gw, "chat")
         assert [path_of(request) for request in up] in (["east", "west"] * 3, ["west", "east"] * 3)
 
 
 async def test_a_list_is_tried_in_order_then_auto_then_the_fallback(up: Upstream) -> None:
-    up.on(lambda request: told(500))
+    up.on(lambda request: failure(500))
     routing = {"maxRetries": 9, "retryDelay": 1, "fallback": {"provider": "open", "model": "deepseek/deepseek-r1"}}
-    config = town(up, routing=routing, circuitBreaker={"failureThreshold": 99})
+    config = several_providers(up, routing=routing, circuitBreaker={"failureThreshold": 99})
     async with Gateway(config, clock=FakeClock(), chance=random.Random(1)) as gw:
         answer = await ask(gw, ["wise", "east/chat"])
         assert [request.json["model"] for request in up] == ["labs/wise-1", *["east-chat"] * 2, *[DEEP[1]] * 2]
         assert (answer.status, answer.header("x-router-fallback-used")) == (502, "true")
         up.requests.clear()
         answer = await ask(gw, ["wise", "auto"])
-        asked = [request.json["model"] for request in up]
-        assert asked[0] == "labs/wise-1"
-        assert set(asked[1:4]) == {"east-chat", "west-chat", DEEP[1]}
+        models = [request.json["model"] for request in up]
+        assert models[0] == "labs/wise-1"
+        assert set(models[1:4]) == {"east-chat", "west-chat", DEEP[1]}
         assert answer.header("x-router-fallback-used") is None  # it was asked as one of all
 
 
 async def test_unknown_models_are_a_404_or_listed_in_the_decision(up: Upstream) -> None:
-    async with Gateway(town(up)) as gw, sdk(gw) as client:
+    async with Gateway(several_providers(up)) as gw, sdk(gw) as client:
         for model in ("nobody", "east/wise", ["nobody", "none"]):
             with pytest.raises(openai.NotFoundError) as caught:
                 await chat(client, model, stream=False)
@@ -237,7 +237,7 @@ async def test_unknown_models_are_a_404_or_listed_in_the_decision(up: Upstream) 
 
 @pytest.mark.parametrize("model", [["auto", "wise"], [], [""], ["wise", 1], 7, {"name": "wise"}, ["wise"] * 65])
 async def test_an_invalid_model_is_a_400(up: Upstream, model: Any) -> None:
-    async with Gateway(town(up)) as gw:
+    async with Gateway(several_providers(up)) as gw:
         answer = await ask(gw, model)
         assert (answer.status, answer.json["error"]["param"], up.requests) == (400, "model", [])
 
@@ -267,7 +267,7 @@ async def test_an_unlisted_name_does_not_use_the_fallback(up: Upstream) -> None:
         {"name": "off", "provider": "east", "available": False},
     ]
     routing = {"maxRetries": 0, "fallback": {"provider": "west", "model": "spare"}}
-    config = town(up, models=models, routing=routing)
+    config = several_providers(up, models=models, routing=routing)
     del config["providers"]["open"]
     async with Gateway(config) as gw:
         for name in ("nobody", "west/nobody", ["nobody", "none"]):
@@ -280,7 +280,7 @@ async def test_an_unlisted_name_does_not_use_the_fallback(up: Upstream) -> None:
 
 
 async def test_an_unavailable_model_without_a_fallback_is_an_error_that_explains_it(up: Upstream) -> None:
-    async with Gateway(town(up, models=[{"name": "off", "provider": "east", "available": False}])) as gw:
+    async with Gateway(several_providers(up, models=[{"name": "off", "provider": "east", "available": False}])) as gw:
         answer = await ask(gw, "off")
         assert answer.status == 503
         assert "east/off: not available" in answer.json["error"]["message"]
@@ -335,7 +335,7 @@ FIELDS: dict[str, tuple[str, Any, str, set[str]]] = {
     "not prefer_fast": ("prefer_fast", False, "false", {"quick", "wise"}),
     "min_success_rate": ("min_success_rate", 0.75, "0.75", {"wise"}),
 }
-WISHES = pytest.mark.parametrize(("field", "value", "text", "expected"), FIELDS.values(), ids=FIELDS.keys())
+EACH_FIELD = pytest.mark.parametrize(("field", "value", "text", "expected"), FIELDS.values(), ids=FIELDS.keys())
 
 
 def clean(request: Request) -> None:
@@ -345,8 +345,8 @@ def clean(request: Request) -> None:
     assert [name for name, _ in request.headers if name.lower().startswith("x-router")] == []
 
 
-@MANNERS
-@WISHES
+@PLAIN_AND_STREAM
+@EACH_FIELD
 async def test_every_router_field_through_the_openai_package(
     up: Upstream, clock: FakeClock, field: str, value: Any, text: str, expected: set[str], stream: bool
 ) -> None:
@@ -362,7 +362,7 @@ async def test_every_router_field_through_the_openai_package(
             assert found == expected
 
 
-@WISHES
+@EACH_FIELD
 @needs_curl
 async def test_every_router_field_through_curl(
     up: Upstream, clock: FakeClock, field: str, value: Any, text: str, expected: set[str]
@@ -423,12 +423,12 @@ async def test_a_filter_without_a_match_is_a_404_that_names_it(
 # -- the truth ----------------------------------------------------------------------------------------
 
 
-@MANNERS
+@PLAIN_AND_STREAM
 async def test_router_metadata_lists_the_provider_and_failed_attempts(
     up: Upstream, clock: FakeClock, stream: bool
 ) -> None:
-    up.queue(told(404, "no such thing"), told(500))
-    config = town(up, routing={"maxRetries": 3})
+    up.queue(failure(404, "no such thing"), failure(500))
+    config = several_providers(up, routing={"maxRetries": 3})
     async with Gateway(config, clock=clock) as gw:
         marks = [("x-router-metadata", "true"), ("x-router-decision", "true")]
         answer = await ask(gw, ["wise", "east/chat", "west/chat"], *marks, stream=stream)
@@ -465,7 +465,7 @@ async def test_router_metadata_lists_the_provider_and_failed_attempts(
 
 async def test_a_plain_response_is_unchanged_except_for_the_last_member(up: Upstream) -> None:
     odd = b'{ "model":"w\\u00f6","x":1.0e0,"usage":null , "choices":[ ] \n}\n'
-    async with Gateway(town(up)) as gw:
+    async with Gateway(several_providers(up)) as gw:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(odd)
         up.queue([head + odd])
         answer = await ask(gw, "wise")
@@ -475,7 +475,7 @@ async def test_a_plain_response_is_unchanged_except_for_the_last_member(up: Upst
 
 
 async def test_a_stream_without_the_metadata_header_is_relayed_byte_for_byte(up: Upstream) -> None:
-    async with Gateway(town(up)) as gw:
+    async with Gateway(several_providers(up)) as gw:
         answer = await ask(gw, "wise", stream=True)
         assert answer.body == b"".join(chat_events("Hello", model="labs/wise-1"))
         assert answer.header("x-router-decision") is None
@@ -488,7 +488,7 @@ async def test_the_decision_lists_why_candidates_were_skipped(up: Upstream, cloc
         decision = json.loads(answer.header("x-router-decision") or "")
         assert decision["strategy"] == "smart"
         assert set(decision["scores"]) == {"up/quick", "up/wise"}
-        up.queue(told(429, wait=70))
+        up.queue(failure(429, wait=70))
         await ask(gw, "quick", ("x-router-decision", "true"))
         answer = await ask(gw, "auto", ("x-router-decision", "true"))
         decision = json.loads(answer.header("x-router-decision") or "")
@@ -533,12 +533,12 @@ async def test_keys_rotate(up: Upstream) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 429])
-@MANNERS
+@PLAIN_AND_STREAM
 async def test_a_rejected_key_cools_down_while_another_is_tried(
     up: Upstream, clock: FakeClock, status: int, stream: bool
 ) -> None:
     async with Gateway(keyed(up, "key-bad", "key-good"), clock=clock) as gw:
-        up.queue(told(status, "Invalid key-bad", wait=60 if status == 429 else 0))
+        up.queue(failure(status, "Invalid key-bad", wait=60 if status == 429 else 0))
         answer = await ask(gw, stream=stream)
         assert (answer.status, answer.header("x-router-attempts")) == (200, "2")
         assert b"key-bad" not in answer.body
@@ -554,7 +554,7 @@ async def test_a_rejected_key_cools_down_while_another_is_tried(
 
 async def test_a_429_of_the_only_key_cools_down_the_deployment_only(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
-        up.queue(told(429, wait=90))
+        up.queue(failure(429, wait=90))
         assert (await ask(gw, "m")).status == 429
         assert (await ask(gw, "n")).status == 200
         assert (await ask(gw, "m")).status == 429
@@ -568,12 +568,12 @@ async def test_a_cooldown_is_logged_once(up: Upstream, clock: FakeClock) -> None
     config = keyed(up, "key-number-1", "key-number-2")
     config["providers"]["spare"]["apiKey"] = "key-of-spare"
     async with Gateway(config, clock=clock) as gw:
-        up.queue(told(401, "Incorrect API key key-number-1"))
+        up.queue(failure(401, "Incorrect API key key-number-1"))
         assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
         [line] = warnings("A provider refused one of its keys")
         assert (line["level"], line["provider"], line["key"], line["status"]) == ("warning", "up", 1, 401)
         for _ in range(2):
-            up.queue(told(429, wait=90))
+            up.queue(failure(429, wait=90))
             await ask(gw, "spare")
         [line] = warnings("A provider's rate limit")
         assert (line["deployment"], line["seconds"]) == ("spare/spare", 90)
@@ -583,11 +583,11 @@ async def test_a_cooldown_is_logged_once(up: Upstream, clock: FakeClock) -> None
 async def test_the_last_rejected_key_is_used_until_the_breaker_opens(up: Upstream, clock: FakeClock) -> None:
     """Of two wrong keys one rests while the other is tried; no request turns the provider off for the others."""
     async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
-        up.on(lambda request: told(401, "Incorrect API key key-1"))
-        for asked in (2, 3, 4):
+        up.on(lambda request: failure(401, "Incorrect API key key-1"))
+        for number in (2, 3, 4):
             answer = await ask(gw)
             assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_auth_failed")
-            assert (answer.header("x-should-retry"), len(up.requests)) == ("false", asked)
+            assert (answer.header("x-should-retry"), len(up.requests)) == ("false", number)
             assert "key-1" not in str(answer)
         assert keys_of(up) == ["key-1", *["key-2"] * 3]
         assert live(gw, "up/m").breaker.state == "open"
@@ -608,7 +608,7 @@ async def test_a_401_of_the_only_key_counts_at_the_breaker_without_a_cooldown(
     if not keys:
         del config["providers"]["up"]["apiKeys"]
     async with Gateway(config, clock=clock) as gw:
-        up.queue(told(401, "No"))
+        up.queue(failure(401, "No"))
         assert (await ask(gw)).status == 502
         assert live(gw, "up/m").breaker.failures == 1
         assert [(await ask(gw, model)).status for model in ("m", "n", "m")] == [200, 200, 200]
@@ -624,7 +624,7 @@ async def test_a_402_or_403_starts_no_cooldown_and_is_not_counted(
         del config["providers"]["up"]["apiKeys"]
     async with Gateway(config, clock=clock) as gw:
         for number in range(6):
-            up.queue(told(status, "Blocked by policy", code="policy"))
+            up.queue(failure(status, "Blocked by policy", code="policy"))
             answer = await ask(gw)
             assert (answer.status, answer.json["error"]["code"]) == (status, "policy")
             assert (answer.json["error"]["message"], len(up.requests)) == ("Blocked by policy", 2 * number + 1)
@@ -636,7 +636,7 @@ async def test_a_402_or_403_starts_no_cooldown_and_is_not_counted(
 async def test_a_401_about_a_permission_of_our_key_becomes_a_403(up: Upstream) -> None:
     """A client would take a 401 for a word about its own key."""
     scope = "You have insufficient permissions for this operation. Missing scopes: api.images.write"
-    up.queue(told(401, scope, code="missing_scope"))
+    up.queue(failure(401, scope, code="missing_scope"))
     async with Gateway(keyed(up, "key-1")) as gw:
         answer = await ask(gw)
         assert (answer.status, answer.json["error"]["code"]) == (403, "missing_scope")
@@ -645,7 +645,7 @@ async def test_a_401_about_a_permission_of_our_key_becomes_a_403(up: Upstream) -
 
 async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1", "key-2", "key-3"), clock=clock) as gw:
-        up.queue(told(401), told(401))
+        up.queue(failure(401), failure(401))
         answer = await ask(gw, ["m", "spare"])
         assert answer.header("x-router-provider") == "spare"
         assert keys_of(up)[:2] == ["key-1", "key-2"]
@@ -656,7 +656,7 @@ async def test_three_keys_are_not_all_spent_on_one_request(up: Upstream, clock: 
 
 async def test_an_upload_with_a_rejected_key_is_retryable_with_the_next(up: Upstream, clock: FakeClock) -> None:
     """It cannot be sent again by the gateway; an SDK can, and then another key is used."""
-    up.queue(told(401), told(401))
+    up.queue(failure(401), failure(401))
     up.on(lambda request: json_answer({"text": "Hi"}))
     part = 'Content-Disposition: form-data; name="model"'
     form = f"--limit\r\n{part}\r\n\r\nm\r\n--limit--\r\n".encode()
@@ -670,7 +670,7 @@ async def test_an_upload_with_a_rejected_key_is_retryable_with_the_next(up: Upst
     assert keys_of(up) == ["key-1", "key-2"]
 
 
-REFUSED_ONCE: dict[str, Script] = {"429": told(429), "500": told(500), "reset": [Reset()]}
+REFUSED_ONCE: dict[str, Script] = {"429": failure(429), "500": failure(500), "reset": [Reset()]}
 
 
 @pytest.mark.parametrize("script", REFUSED_ONCE.values(), ids=REFUSED_ONCE.keys())
@@ -693,7 +693,7 @@ async def test_a_429_about_the_request_itself_disables_sdk_retries_on_every_atte
 
 
 async def test_an_exhausted_account_is_not_retried_and_keeps_its_code(up: Upstream, clock: FakeClock) -> None:
-    used_up = told(429, "You exceeded your current quota.", code="insufficient_quota")
+    used_up = failure(429, "You exceeded your current quota.", code="insufficient_quota")
     async with Gateway(keyed(up, "key-1", routing={"rateLimitRetries": 5}), clock=clock) as gw:
         up.on(lambda request: used_up if path_of(request) == "up" else good(request))
         answer = await ask(gw)
@@ -708,7 +708,7 @@ async def test_an_exhausted_account_is_not_retried_and_keeps_its_code(up: Upstre
 
 async def test_another_key_replaces_one_with_an_exhausted_account(up: Upstream, clock: FakeClock) -> None:
     async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
-        up.queue(told(429, code="insufficient_quota"))
+        up.queue(failure(429, code="insufficient_quota"))
         assert [(await ask(gw)).status for _ in range(3)] == [200] * 3
         assert keys_of(up) == ["key-1", "key-2", "key-2", "key-2"]
 
@@ -718,24 +718,24 @@ async def test_retry_after_of_a_server_error_delays_only_that_request(
     up: Upstream, clock: FakeClock, status: int
 ) -> None:
     async with Gateway(keyed(up, "key-1"), clock=clock) as gw:
-        up.queue(told(status, wait=7))
+        up.queue(failure(status, wait=7))
         assert (await ask(gw)).status == 200
         assert clock.slept == [7]
         assert live(gw, "up/m").quota.cooldown_until == 0
-        up.queue(told(status, wait=61))
+        up.queue(failure(status, wait=61))
         answer = await ask(gw)
         assert (answer.status, clock.slept, answer.header("retry-after")) == (502, [7], None)
         assert (await ask(gw)).status == 200
 
 
-@MANNERS
+@PLAIN_AND_STREAM
 @pytest.mark.parametrize("how", ["next", "fail"])
 async def test_on_auth_error_decides_whether_to_fail_over(
     up: Upstream, clock: FakeClock, stream: bool, how: str
 ) -> None:
     routing = {"onAuthError": how, "fallback": {"provider": "spare", "model": "spare"}}
     async with Gateway(keyed(up, "key-1", "key-2", routing=routing), clock=clock) as gw:
-        up.queue(*[told(401, "Incorrect API key provided: key-1.", code="invalid_api_key")] * 2)
+        up.queue(*[failure(401, "Incorrect API key provided: key-1.", code="invalid_api_key")] * 2)
         answer = await ask(gw, ["m", "spare"], stream=stream)
         if how == "next":
             assert (answer.status, answer.header("x-router-provider")) == (200, "spare")
@@ -751,7 +751,7 @@ async def test_on_auth_error_decides_whether_to_fail_over(
 async def test_errors_about_our_key_are_hidden_in_a_pinged_stream_too(up: Upstream, status: int) -> None:
     gate = asyncio.Event()
     async with Gateway(keyed(up, "key-1", server={"pingAfter": 0.01})) as gw:
-        up.queue([Wait(gate), *told(status, "Incorrect API key provided: key-1.")])
+        up.queue([Wait(gate), *failure(status, "Incorrect API key provided: key-1.")])
         client = await gw.client()
         await client.request("POST", CHAT, json={"model": "m", "messages": HI, "stream": True})
         assert (await client.read_head()).status == 200
@@ -778,7 +778,7 @@ async def test_errors_about_our_key_inside_a_200_are_hidden_too(up: Upstream, cl
 # -- who was passed over ------------------------------------------------------------------------------
 
 
-@MANNERS
+@PLAIN_AND_STREAM
 @pytest.mark.parametrize("reason", ["breaker_open", "resting", "busy"])
 async def test_skipped_candidates_are_listed_with_reasons_in_a_fallback_response(
     up: Upstream, clock: FakeClock, reason: str, stream: bool
@@ -796,11 +796,11 @@ async def test_skipped_candidates_are_listed_with_reasons_in_a_fallback_response
         answer = await ask(gw, "m", ("x-router-metadata", "true"), stream=stream)
         first.in_flight = 0
         if stream:
-            told = json.loads(answer.body.split(b": _router ")[1].split(b"\n\n")[0])
+            failure = json.loads(answer.body.split(b": _router ")[1].split(b"\n\n")[0])
         else:
-            told = answer.json["_router"]
-        assert (told["provider"], told["fallback_used"]) == ("spare", True)
-        assert told["skipped"] == [{"model": "up/m", "reason": reason}]
+            failure = answer.json["_router"]
+        assert (failure["provider"], failure["fallback_used"]) == ("spare", True)
+        assert failure["skipped"] == [{"model": "up/m", "reason": reason}]
 
 
 async def test_an_error_explains_why_each_candidate_was_skipped_and_for_how_long(
@@ -810,7 +810,7 @@ async def test_an_error_explains_why_each_candidate_was_skipped_and_for_how_long
     config["models"] = [{"name": name, "provider": "up", "maxConcurrent": 1} for name in ("m", "n", "o", "p")]
     config["models"][3]["available"] = False
     async with Gateway(config, clock=clock) as gw:
-        up.queue(told(500))
+        up.queue(failure(500))
         assert (await ask(gw, "m")).status == 502
         clock.advance(2)
         live(gw, "up/n").quota.cool_down(clock.now() + 89.5)
@@ -862,7 +862,7 @@ async def test_the_addresses_of_a_provider_share_the_load_and_each_has_a_breaker
         for _ in range(9):
             assert (await ask(gw)).status == 200
         assert Counter(map(path_of, up)) == {"a": 3, "b": 3, "c": 3}
-        up.on(lambda request: told(500) if path_of(request) == "b" else good(request))
+        up.on(lambda request: failure(500) if path_of(request) == "b" else good(request))
         for _ in range(30):
             answer = await ask(gw)
             assert answer.status == 200
@@ -894,7 +894,7 @@ async def test_a_429_cools_down_its_quota_group_only(up: Upstream, clock: FakeCl
         ],
     }
     async with Gateway(config, clock=clock) as gw:
-        up.queue(told(429, wait=90))
+        up.queue(failure(429, wait=90))
         answer = await ask(gw)
         assert answer.header("x-router-provider") == "own"  # the equal one that does not rest
         assert answer.header("x-router-errors") == "one/m=rate_limited"
@@ -909,7 +909,7 @@ async def test_a_429_cools_down_its_quota_group_only(up: Upstream, clock: FakeCl
 
 async def test_max_concurrent_is_enforced_and_other_deployments_get_the_rest(up: Upstream) -> None:
     gate = asyncio.Event()
-    config = town(up, routing={"rateLimitRetries": 0})
+    config = several_providers(up, routing={"rateLimitRetries": 0})
     config["models"][0]["maxConcurrent"] = 2
     async with Gateway(config) as gw:
         up.on(lambda request: [Wait(gate), *good(request)])
@@ -1047,10 +1047,10 @@ async def test_smart_prefers_weight_success_and_speed_without_starvation(up: Ups
 # -- a client that leaves -----------------------------------------------------------------------------
 
 
-@MANNERS
+@PLAIN_AND_STREAM
 async def test_a_disconnect_between_attempts_leaks_nothing(up: Upstream, stream: bool) -> None:
-    up.queue(told(500), [Stall()])
-    async with Gateway(town(up)) as gw:
+    up.queue(failure(500), [Stall()])
+    async with Gateway(several_providers(up)) as gw:
         client = await gw.client()
         await client.request("POST", CHAT, json={"model": ["wise", "chat"], "messages": HI, "stream": stream})
         await up.request(1)

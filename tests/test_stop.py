@@ -240,16 +240,16 @@ async def test_two_processes_share_a_port() -> None:
                 async with GatewayProcess(config, args) as second:
                     assert second.port == port
                     probe.close()
-                    heard: set[bool] = set()
+                    seen: set[bool] = set()
                     for _ in range(200):  # the kernel spreads connections by a hash of their ports
                         async with RawClient(port) as client:
                             answer = await client.fetch("POST", CHAT, json=CALL)
                         assert answer.status == 200
                         served = [sum('"exchange"' in line for line in gw.lines) > 0 for gw in (first, second)]
-                        heard.add(all(served))
+                        seen.add(all(served))
                         if all(served):
                             break
-                    assert True in heard
+                    assert True in seen
                     first.signal()
                     assert await first.wait() == 0
                     for _ in range(5):

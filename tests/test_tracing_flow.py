@@ -200,10 +200,10 @@ async def test_a_failover_has_two_attempt_spans_and_the_first_has_the_error(up: 
             client = await gw.client()
             reply = await client.fetch("POST", CHAT, json=CALL | {"model": ["m", "n"]})
             assert reply.status == 200
-            asked, answered = await broken.request(), await up.request()
+            failed, answered = await broken.request(), await up.request()
     [own], [first, second] = collector.exchanges, collector.attempts
     assert {first.parent_span_id, second.parent_span_id} == {own.span_id}
-    assert [traceparent(asked)[2], traceparent(answered)[2]] == [id_of(first), id_of(second)]
+    assert [traceparent(failed)[2], traceparent(answered)[2]] == [id_of(first), id_of(second)]
     assert [attributes(span)["http.response.status_code"] for span in (first, second, own)] == [503, 200, 200]
     assert [attributes(span)["server.port"] for span in (first, second)] == [broken.port, up.port]
     assert [attributes(span).get("error.type") for span in (first, second, own)] == ["server_error", None, None]

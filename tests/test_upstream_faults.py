@@ -66,7 +66,7 @@ async def healthy(gw: Gateway, up: Upstream, client: RawClient | None = None) ->
         assert answer.json["choices"][0]["message"]["content"] == text
 
 
-def told(answer: Answer, status: int, code: str) -> dict[str, Any]:
+def gateway_error(answer: Answer, status: int, code: str) -> dict[str, Any]:
     """The error of an answer of our own, after the checks that hold for all of them."""
     assert answer.status == status
     error: dict[str, Any] = answer.json["error"]
@@ -103,7 +103,7 @@ async def test_invalid_framing_is_a_502_and_affects_no_other_response(raw: bytes
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         up.queue([raw])
         client = await gw.client()
-        told(await client.fetch("POST", CHAT, json=call), 502, "upstream_broken_answer")
+        gateway_error(await client.fetch("POST", CHAT, json=call), 502, "upstream_broken_answer")
         line = await gw.settled()
         assert (line["status"], line["outcome"], line["error"]) == (502, "error", "upstream_broken_answer")
         await healthy(gw, up, client)
@@ -193,7 +193,7 @@ async def test_content_length_of_a_bodiless_response_is_ignored() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([Headers(204, JSON_HEAD)])
-        told(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_empty_answer")
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_empty_answer")
 
 
 async def test_head_through_passthrough_has_a_length_and_no_body() -> None:
@@ -213,7 +213,7 @@ async def test_redirects_are_not_followed(status: int) -> None:
         client = await gw.client()
         up.queue([Headers(status, [("Location", other.url + "/chat/completions"), ("Content-Length", "0")])])
         answer = await client.fetch("POST", CHAT, json=CALL)
-        told(answer, 502, "upstream_redirect")
+        gateway_error(answer, 502, "upstream_redirect")
         assert answer.header("location") is None
         assert other.requests == []
         await healthy(gw, up, client)
@@ -240,7 +240,7 @@ async def test_a_disconnect_within_a_json_response_is_a_502(begun: list[Any], de
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([*begun, death])
-        told(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_disconnected")
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_disconnected")
         assert (await gw.settled())["outcome"] == "error"
         assert gw.app.metrics.possible_double_executions == 0
         await healthy(gw, up, client)
@@ -265,7 +265,7 @@ async def test_a_disconnect_before_the_first_content_is_a_502(begun: list[Any], 
         up.queue([*begun, death])
         answer = await client.fetch("POST", CHAT, json=STREAM)
         assert answer.status == 502
-        told(answer, 502, answer.json["error"]["code"])
+        gateway_error(answer, 502, answer.json["error"]["code"])
         assert answer.header("content-type") == "application/json"
         assert (await gw.settled())["outcome"] == "error"
         await healthy(gw, up, client)
@@ -389,7 +389,7 @@ async def test_a_stale_connection_is_a_502_for_a_request_that_must_not_run_twice
         client = await gw.client()
         await warm(gw, up, client)
         up.queue([death])
-        told(await client.fetch("POST", "/v1/responses", json=RESPONSES), 502, "upstream_disconnected")
+        gateway_error(await client.fetch("POST", "/v1/responses", json=RESPONSES), 502, "upstream_disconnected")
         assert len(up.requests) == 2
         assert gw.app.metrics.possible_double_executions == 0
         up.queue(json_answer(RESPONSE))
@@ -402,7 +402,7 @@ async def test_a_connection_lost_after_a_response_byte_is_not_replaced(begun: by
         client = await gw.client()
         await warm(gw, up, client)
         up.queue([begun, Close()])
-        told(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_disconnected")
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_disconnected")
         assert len(up.requests) == 2
         await healthy(gw, up, client)
 
@@ -411,7 +411,7 @@ async def test_a_lost_new_connection_is_not_replaced() -> None:
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         up.queue([Close()])
-        told(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_disconnected")
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_disconnected")
         assert len(up.requests) == 1
 
 
@@ -612,7 +612,7 @@ async def test_a_refused_connection_is_a_502_with_the_address_in_the_log_only(ca
         pass  # its port is free again, and nobody listens
     async with Gateway(elsewhere(up.url)) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=call)
-        told(answer, 502, "upstream_unreachable")
+        gateway_error(answer, 502, "upstream_unreachable")
         assert str(up.port) not in answer.body.decode()
         line = await gw.settled()
         assert f"127.0.0.1:{up.port}" in line["detail"]
@@ -622,7 +622,7 @@ async def test_a_refused_connection_is_a_502_with_the_address_in_the_log_only(ca
 async def test_a_name_that_cannot_be_resolved_is_a_502_with_the_name_in_the_log_only() -> None:
     async with Gateway(elsewhere("http://nothing.invalid/v1")) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
-        told(answer, 502, "upstream_dns")
+        gateway_error(answer, 502, "upstream_dns")
         assert b"nothing" not in answer.body
         assert "nothing.invalid" in (await gw.settled())["detail"]
 
@@ -630,7 +630,7 @@ async def test_a_name_that_cannot_be_resolved_is_a_502_with_the_name_in_the_log_
 async def test_an_untrusted_certificate_is_a_502(authority: Authority) -> None:
     async with Upstream(tls=authority.server_context()) as up, Gateway(elsewhere(up.url)) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
-        told(answer, 502, "upstream_tls")
+        gateway_error(answer, 502, "upstream_tls")
         assert "certificate" not in answer.json["error"]["message"].lower()
         assert f"127.0.0.1:{up.port}" in (await gw.settled())["detail"]
         assert up.requests == []
@@ -640,7 +640,7 @@ async def test_a_provider_without_tls_is_a_502() -> None:
     async with Upstream() as up:
         up.on_connect(b"HTTP/1.1 400 Bad Request\r\n\r\n", Close())
         async with Gateway(elsewhere(up.url.replace("http:", "https:"))) as gw:
-            told(await (await gw.client()).fetch("POST", CHAT, json=CALL), 502, "upstream_tls")
+            gateway_error(await (await gw.client()).fetch("POST", CHAT, json=CALL), 502, "upstream_tls")
 
 
 async def test_tls_connections_are_reused_too(authority: Authority, tmp_path: Path) -> None:
@@ -726,7 +726,7 @@ async def test_an_unknown_content_coding_is_a_502(coding: str) -> None:
         client = await gw.client()
         head = [("Content-Type", "application/json"), ("Content-Encoding", coding), ("Content-Length", "4")]
         up.queue([Headers(200, head), Send(b"\x0b\x01{}")])
-        told(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_broken_answer")
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 502, "upstream_broken_answer")
         await healthy(gw, up, client)
 
 
@@ -772,7 +772,7 @@ async def test_full_buffers_are_a_503_and_not_a_provider_failure() -> None:
         client = await gw.client()
         up.queue(json_answer(completion("x" * 300_000)))
         answer = await client.fetch("POST", CHAT, json=CALL)
-        told(answer, 503, "buffers_full")
+        gateway_error(answer, 503, "buffers_full")
         assert answer.header("retry-after") == "1"
         await healthy(gw, up, client)
         assert (await gw.settled())["error"] == "buffers_full"
@@ -841,7 +841,7 @@ async def test_a_body_that_is_not_json_is_a_502(body: bytes, code: str) -> None:
         client = await gw.client()
         head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         up.queue([Headers(200, head), Send(body)])
-        told(await client.fetch("POST", CHAT, json=CALL), 502, code)
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 502, code)
         await healthy(gw, up, client)
         assert len(up.connections) == 1
 
@@ -868,7 +868,7 @@ async def test_a_rate_limit_of_one_model_does_not_affect_other_models() -> None:
     async with Upstream() as up, Gateway(one_provider(up, **config), clock=clock) as gw:
         client = await gw.client()
         up.queue(json_answer(error_json("Slow down"), 429, [("Retry-After", "20")]))
-        told(await client.fetch("POST", CHAT, json=CALL), 429, "rate_limit_exceeded")
+        gateway_error(await client.fetch("POST", CHAT, json=CALL), 429, "rate_limit_exceeded")
         up.queue(json_answer(completion("other")))
         assert (await client.fetch("POST", CHAT, json=CALL | {"model": "n"})).status == 200
         resting = await client.fetch("POST", CHAT, json=CALL)

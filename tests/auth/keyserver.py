@@ -11,13 +11,13 @@ from aiohttp import web
 
 
 class KeyServer:
-    """Answers every GET with ``document``, ``status`` and ``headers``; ``asked`` counts. ``gate`` closed: it waits."""
+    """Answers every GET with ``document``, ``status`` and ``headers``; ``fetches`` counts. ``gate`` closed: it waits."""
 
     def __init__(self) -> None:
         self.document = b""
         self.status = 200
         self.headers: dict[str, str] = {}
-        self.asked = 0
+        self.fetches = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.port = 0
@@ -54,6 +54,6 @@ class KeyServer:
         await self.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        self.asked += 1
+        self.fetches += 1
         await self.gate.wait()
         return web.Response(body=self.document, status=self.status, headers=self.headers)

@@ -23,10 +23,10 @@ class Replica:
     """One gateway process: a store, a cache and a follower."""
 
     def __init__(self, url: str) -> None:
-        self.told: list[str] = []
-        self.keys = OwnStore(url, log=self.told.append)
+        self.messages: list[str] = []
+        self.keys = OwnStore(url, log=self.messages.append)
         self.cache = KeyCache(time.time)
-        self.follower = Follower(self.keys, self.cache, every=0.01, warn=self.told.append)
+        self.follower = Follower(self.keys, self.cache, every=0.01, warn=self.messages.append)
 
     async def admits(self, secret: str, hash_: str) -> bool:
         """As a request does: the cache, and the database for what it does not know."""
@@ -163,7 +163,7 @@ async def test_unexpected_errors_do_not_stop_the_follower(
     await there.delete(key.id)
     following = asyncio.create_task(here.follower.run())
     await until(lambda: here.cache.check(secret) is None, "the key to stop")
-    assert here.told == ["Changes of API keys cannot be read: unexpected KeyError."]
+    assert here.messages == ["Changes of API keys cannot be read: unexpected KeyError."]
     following.cancel()
     await asyncio.wait((following,))
 
@@ -191,8 +191,8 @@ async def test_cached_keys_work_during_an_outage_and_catch_up_later(tmp_path: Pa
         assert [await here.admits(*pair) for pair in pairs] == [False, True]
         assert not await here.admits(*new_key())
         assert here.keys.state.up
-        assert len(here.told) == 2
-        assert here.told[0].startswith("the database does not answer: ")
-        assert here.told[1].startswith("the database answers again after ")
+        assert len(here.messages) == 2
+        assert here.messages[0].startswith("the database does not answer: ")
+        assert here.messages[1].startswith("the database answers again after ")
         await here.keys.close()
         await there.close()

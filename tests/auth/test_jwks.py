@@ -25,14 +25,14 @@ class Keys:
 
     def __init__(self, server: KeyServer, refresh_secs: float = 300.0) -> None:
         self.clock = FakeClock()
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self.jwks = Jwks(
             server.url,
             refresh_secs,
             partial(fetch, environ={}),
             now=self.clock.now,
-            warn=lambda text: self.told.append(f"warning: {text}"),
-            info=lambda text: self.told.append(f"info: {text}"),
+            warn=lambda text: self.messages.append(f"warning: {text}"),
+            info=lambda text: self.messages.append(f"info: {text}"),
         )
 
     async def has(self, kid: str | None, algorithm: str = ES) -> bool:
@@ -54,20 +54,20 @@ async def keys(server: KeyServer) -> AsyncIterator[Keys]:
 
 
 async def test_only_the_first_use_waits_for_the_key_set(server: KeyServer, keys: Keys) -> None:
-    assert server.asked == 0
+    assert server.fetches == 0
     assert await keys.jwks.find("one", ES) == private(ES).public_key()
     server.gate.clear()
     assert await keys.has("one")
-    assert server.asked == 1
+    assert server.fetches == 1
 
 
 async def test_concurrent_first_uses_share_one_fetch(server: KeyServer, keys: Keys) -> None:
     server.gate.clear()
     asking = [asyncio.create_task(keys.has("one")) for _ in range(50)]
-    await until(lambda: server.asked, "the fetch")
+    await until(lambda: server.fetches, "the fetch")
     server.gate.set()
     assert await asyncio.gather(*asking) == [True] * 50
-    assert server.asked == 1
+    assert server.fetches == 1
 
 
 async def test_a_key_is_found_by_its_id_and_its_algorithm(server: KeyServer, keys: Keys) -> None:
@@ -98,7 +98,7 @@ async def test_unknown_key_ids_cause_a_fetch_at_most_every_ten_seconds(server: K
         assert not await keys.has(f"made up {index}")
         keys.clock.advance(0.25)
     # 50 seconds: at 10, 20, 30 and 40, and the first.
-    assert server.asked == 5
+    assert server.fetches == 5
 
 
 async def test_an_old_set_is_refreshed_in_the_background(server: KeyServer, keys: Keys) -> None:
@@ -107,13 +107,13 @@ async def test_an_old_set_is_refreshed_in_the_background(server: KeyServer, keys
     server.gate.clear()
     keys.clock.advance(299.0)
     assert await keys.has("one")
-    assert server.asked == 1
+    assert server.fetches == 1
     keys.clock.advance(1.0)
     assert await keys.has("one")
     assert await keys.has("one")
     server.gate.set()
     await until(lambda: keys.jwks._task is None, "the fetch")
-    assert server.asked == 2
+    assert server.fetches == 2
     assert await keys.has("two")
     assert not await keys.has("one")
 
@@ -123,7 +123,7 @@ async def test_a_set_that_needs_no_refresh_is_kept(server: KeyServer) -> None:
     assert await keys.has("one")
     keys.clock.advance(1e6)
     assert await keys.has("one")
-    assert server.asked == 1
+    assert server.fetches == 1
 
 
 async def test_keys_are_kept_during_an_outage_with_one_warning(server: KeyServer, keys: Keys) -> None:
@@ -133,7 +133,7 @@ async def test_keys_are_kept_during_an_outage_with_one_warning(server: KeyServer
         keys.clock.advance(300.0)
         assert await keys.has("one")
         await until(lambda: keys.jwks._task is None, "the fetch")
-    assert keys.told == [
+    assert keys.messages == [
         f"warning: auth.jwt.jwksUrl: {server.url} cannot be fetched: ClientConnectorError; the keys that were fetched before are kept"
     ]
     assert keys.jwks.failure
@@ -141,7 +141,7 @@ async def test_keys_are_kept_during_an_outage_with_one_warning(server: KeyServer
     await server.start()
     keys.clock.advance(300.0)
     assert await keys.has("new")
-    assert keys.told[1:] == [f"info: auth.jwt.jwksUrl: {server.url} answers again"]
+    assert keys.messages[1:] == [f"info: auth.jwt.jwksUrl: {server.url} answers again"]
     assert not keys.jwks.failure
 
 
@@ -152,31 +152,31 @@ async def test_without_any_set_it_is_a_503_and_retried_soon(server: KeyServer, k
             await keys.has("one")
         assert (caught.value.status, caught.value.code, caught.value.retry_after) == (503, "token_keys_unavailable", 1)
     assert server.url not in caught.value.message
-    assert len(keys.told) == 1
-    assert keys.told[0].endswith("no token can be verified")
+    assert len(keys.messages) == 1
+    assert keys.messages[0].endswith("no token can be verified")
     await server.start()
     with pytest.raises(GatewayError):
         await keys.has("one")
     keys.clock.advance(1.0)
     assert await keys.has("one")
-    assert server.asked == 1
+    assert server.fetches == 1
 
 
 async def test_a_canceled_request_does_not_cancel_the_fetch(server: KeyServer, keys: Keys) -> None:
     server.gate.clear()
     first, second = (asyncio.create_task(keys.has("one")) for _ in range(2))
-    await until(lambda: server.asked, "the fetch")
+    await until(lambda: server.fetches, "the fetch")
     first.cancel()
     await asyncio.wait({first})
     server.gate.set()
     assert await second
-    assert server.asked == 1
+    assert server.fetches == 1
 
 
 async def test_closing_cancels_the_fetch_and_releases_waiters(server: KeyServer, keys: Keys) -> None:
     server.gate.clear()
     asking = asyncio.create_task(keys.has("one"))
-    await until(lambda: server.asked, "the fetch")
+    await until(lambda: server.fetches, "the fetch")
     await keys.jwks.close()
     with pytest.raises(GatewayError):
         await asking
@@ -191,7 +191,7 @@ async def test_redirects_and_errors_are_not_key_sets(server: KeyServer, status: 
     server.status, server.headers = status, {"Location": "/elsewhere"}
     with pytest.raises(FetchFailed, match=why):
         await fetch(server.url, {})
-    assert server.asked == 1
+    assert server.fetches == 1
 
 
 async def test_an_oversized_document_is_rejected(server: KeyServer) -> None:

@@ -256,7 +256,7 @@ async def test_tokens_are_verified_by_the_keys_of_a_set() -> None:
             assert await made.verify(signed(GOOD, private(kind), kind, kid=kind))
             assert await made.verify(signed(GOOD, private(kind), kind))  # the only one of its algorithm
             assert "InvalidSignature" in await refused(signed(GOOD, private(kind, 1), kind, kid=kind), made)
-        assert server.asked == 1
+        assert server.fetches == 1
 
 
 async def test_an_unknown_key_id_is_rejected() -> None:
@@ -272,7 +272,7 @@ async def test_symmetric_keys_of_a_set_are_ignored() -> None:
         made = by_url(server)
         for token in (signed(GOOD, kid="s"), by_hand({"alg": "HS256", "kid": "r"}, GOOD, pem(private("RS256")))):
             assert await refused(token, made) == "the token's alg is not accepted"
-        assert server.asked == 0
+        assert server.fetches == 0
 
 
 async def test_a_key_verifies_only_its_own_algorithm() -> None:

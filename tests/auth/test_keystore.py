@@ -30,7 +30,7 @@ from tests.support.patience import within
 
 Opener = Callable[[str], OwnStore]
 
-WISH: dict[str, Any] = {
+FIELDS: dict[str, Any] = {
     "name": "Söl's key",
     "owner": "sol@example.org",
     "enabled": False,
@@ -75,14 +75,14 @@ def keys(url: str, opened: Opener) -> OwnStore:
     return opened(url)
 
 
-async def made(keys: DatabaseKeys, name: str = "one", **wish: Any) -> ApiKey:
-    return await keys.create(hash=new_key()[1], name=name, **wish)
+async def made(keys: DatabaseKeys, name: str = "one", **fields: Any) -> ApiKey:
+    return await keys.create(hash=new_key()[1], name=name, **fields)
 
 
 async def test_a_new_key_is_found_by_its_hash_and_by_its_id(keys: OwnStore) -> None:
     hash_ = new_key()[1]
-    key = await keys.create(hash=hash_, **WISH)
-    assert {name: getattr(key, name) for name in WISH} == WISH
+    key = await keys.create(hash=hash_, **FIELDS)
+    assert {name: getattr(key, name) for name in FIELDS} == FIELDS
     assert (key.hash, key.revision, key.previous_hash) == (hash_, 1, None)
     assert key.created_at > 1_600_000_000
     assert await keys.find(hash_) == await keys.get(key.id) == key
@@ -102,7 +102,7 @@ async def test_ids_are_random_and_unique(keys: OwnStore) -> None:
 
 
 async def test_an_update_changes_the_named_fields_and_increments_the_revision(keys: OwnStore) -> None:
-    key = await keys.create(hash=new_key()[1], **WISH)
+    key = await keys.create(hash=new_key()[1], **FIELDS)
     changed = await keys.update(key.id, limits=None, models=("other",), expires_at=None)
     assert changed is not None
     assert (changed.limits, changed.models, changed.expires_at, changed.revision) == (None, ("other",), None, 2)
@@ -273,15 +273,15 @@ async def test_a_transaction_that_commits_late_is_not_missed(tmp_path: Path, ope
 
 
 async def test_a_row_of_a_newer_version_is_a_disabled_key(url: str) -> None:
-    told: list[str] = []
-    keys = OwnStore(url, log=told.append)
+    messages: list[str] = []
+    keys = OwnStore(url, log=messages.append)
     key = await made(keys, limits=Limits(concurrent=1))
     await tell(url, """UPDATE api_keys SET limits = '{"concurrent": 1, "requestsPerFortnight": 1}'""")
     found = await keys.find(key.hash)
     assert found is not None
     assert not found.enabled
     assert [change.key.enabled for change in (await keys.changes(None))[0]] == [False]
-    assert len(told) == 1
+    assert len(messages) == 1
     await keys.close()
 
 

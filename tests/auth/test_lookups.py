@@ -13,16 +13,16 @@ from tests.support.patience import until, within
 
 
 class Table:
-    """Answers when the test releases it; ``asked`` are its queries."""
+    """Answers when the test releases it; ``queries`` are its queries."""
 
     def __init__(self, *keys: ApiKey) -> None:
         self.keys = {key.hash: key for key in keys}
-        self.asked: list[Sequence[str]] = []
+        self.queries: list[Sequence[str]] = []
         self.open = asyncio.Event()
         self.error: Exception | None = None
 
     async def query(self, hashes: Sequence[str]) -> Mapping[str, ApiKey]:
-        self.asked.append(hashes)
+        self.queries.append(hashes)
         found = {hash_: self.keys[hash_] for hash_ in hashes if hash_ in self.keys}
         await self.open.wait()
         if self.error is not None:
@@ -44,35 +44,35 @@ async def lookups(table: Table) -> AsyncIterator[Lookups]:
 
 async def test_lookups_of_the_same_key_share_a_query(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find("a")) for _ in range(100)]
-    await until(lambda: table.asked, "the query")
+    await until(lambda: table.queries, "the query")
     asking += [asyncio.create_task(lookups.find("a")) for _ in range(100)]
     await asyncio.sleep(0)
     table.open.set()
     assert {key.id for key in await within(asyncio.gather(*asking), "answers") if key} == {"1"}
-    assert table.asked == [["a"]]
+    assert table.queries == [["a"]]
 
 
 async def test_lookups_during_a_query_join_the_next(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find("a"))]
-    await until(lambda: table.asked, "the query")
+    await until(lambda: table.queries, "the query")
     asking += [asyncio.create_task(lookups.find(hash_)) for hash_ in ("b", "c", "b")]
     await asyncio.sleep(0)
     table.open.set()
     found = await within(asyncio.gather(*asking), "answers")
     assert [key and key.name for key in found] == ["one", "two", None, "two"]
-    assert table.asked == [["a"], ["b", "c"]]
+    assert table.queries == [["a"], ["b", "c"]]
 
 
 async def test_a_flood_makes_queries_of_a_bounded_size(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find(f"made up {number}")) for number in range(3 * MOST)]
     table.open.set()
     assert await within(asyncio.gather(*asking), "answers") == [None] * 3 * MOST
-    assert [len(hashes) for hashes in table.asked] == [MOST] * 3
+    assert [len(hashes) for hashes in table.queries] == [MOST] * 3
 
 
 async def test_a_canceled_lookup_does_not_cancel_others(table: Table, lookups: Lookups) -> None:
     leaving, staying = asyncio.create_task(lookups.find("a")), asyncio.create_task(lookups.find("a"))
-    await until(lambda: table.asked, "the query")
+    await until(lambda: table.queries, "the query")
     leaving.cancel()
     table.open.set()
     key = await within(staying, "the answer")
@@ -93,7 +93,7 @@ async def test_a_failure_reaches_all_waiting_lookups_only(table: Table, lookups:
 async def test_a_failure_without_waiters_is_not_logged(table: Table, lookups: Lookups) -> None:
     table.error = OSError("gone")
     asking = asyncio.create_task(lookups.find("a"))
-    await until(lambda: table.asked, "the query")
+    await until(lambda: table.queries, "the query")
     asking.cancel()
     table.open.set()
     await asyncio.wait((asking,))
@@ -102,7 +102,7 @@ async def test_a_failure_without_waiters_is_not_logged(table: Table, lookups: Lo
 
 async def test_after_a_change_no_older_result_is_returned(table: Table, lookups: Lookups) -> None:
     early = asyncio.create_task(lookups.find("a"))
-    await until(lambda: table.asked, "the query")
+    await until(lambda: table.queries, "the query")
     del table.keys["a"]
     lookups.renew()
     late = asyncio.create_task(lookups.find("a"))
@@ -114,7 +114,7 @@ async def test_after_a_change_no_older_result_is_returned(table: Table, lookups:
 
 async def test_closing_cancels_the_query_and_its_waiters(table: Table, lookups: Lookups) -> None:
     asking = [asyncio.create_task(lookups.find("a"))]
-    await until(lambda: table.asked, "the query")
+    await until(lambda: table.queries, "the query")
     asking.append(asyncio.create_task(lookups.find("b")))
     await asyncio.sleep(0)
     await within(lookups.close(), "the end")

@@ -38,7 +38,7 @@ limits = st.builds(
     concurrent=counts,
     burst_size=counts,
 )
-wishes = st.fixed_dictionaries(
+key_fields = st.fixed_dictionaries(
     {},
     optional={
         "name": st.text(),
@@ -53,14 +53,14 @@ wishes = st.fixed_dictionaries(
 )
 
 
-@given(wishes)
-def test_key_settings_survive_the_json_round_trip(wish: KeyFields) -> None:
-    row = msgspec.json.decode(msgspec.json.encode({**ROW, **columns(wish)}))
-    told: list[str] = []
-    key = RecordReader(told.append).key(row)
-    assert {name: getattr(key, name) for name in wish} == wish
+@given(key_fields)
+def test_key_settings_survive_the_json_round_trip(fields: KeyFields) -> None:
+    row = msgspec.json.decode(msgspec.json.encode({**ROW, **columns(fields)}))
+    messages: list[str] = []
+    key = RecordReader(messages.append).key(row)
+    assert {name: getattr(key, name) for name in fields} == fields
     assert (key.id, key.created_at, key.revision) == ("key_1", 1.5, 3)
-    assert told == []
+    assert messages == []
 
 
 def test_limits_are_stored_as_in_the_configuration() -> None:
@@ -78,11 +78,11 @@ def test_limits_are_stored_as_in_the_configuration() -> None:
     ],
 )
 def test_an_unreadable_row_is_a_disabled_key_with_one_warning(broken: dict[str, Any]) -> None:
-    told: list[str] = []
-    reader = RecordReader(told.append)
+    messages: list[str] = []
+    reader = RecordReader(messages.append)
     off = ApiKey(id="key_1", name="one", hash="sha256:00", enabled=False, revision=3)
     assert [reader.key({**ROW, **broken}) for _ in range(2)] == [off, off]
-    assert len(told) == 1
-    assert told[0].startswith("the API key key_1 cannot be read and is off: ")
+    assert len(messages) == 1
+    assert messages[0].startswith("the API key key_1 cannot be read and is off: ")
     reader.key({**ROW, **broken, "revision": 4})
-    assert len(told) == 2
+    assert len(messages) == 2

@@ -284,12 +284,12 @@ def test_each_state_change_and_operator_command_is_reported_once() -> None:
 def test_each_missing_model_is_reported_once() -> None:
     stage = Stage()
     breaker = stage.play("")
-    told = []
+    reported = []
     for endpoint in (CHAT, CHAT, EMBEDDINGS):
         before = len(stage.changes)
         breaker.missing(endpoint, stage.now)
-        told += [breaker.last] * (len(stage.changes) - before)
-    assert told == [Change("missing", CHAT), Change("missing", EMBEDDINGS)]
+        reported += [breaker.last] * (len(stage.changes) - before)
+    assert reported == [Change("missing", CHAT), Change("missing", EMBEDDINGS)]
     stage.play("reload reload")
     assert (len(stage.changes), breaker.last) == (3, Change("reload"))
 
@@ -302,8 +302,8 @@ def test_tripping_an_open_breaker_replaces_its_reason() -> None:
 # --- events of other replicas -------------------------------------------------------------------------------
 
 
-def learn(stage: Stage, told: RemoteEvent, ago: float, endpoint: str = "") -> Breaker:
-    stage.breaker.apply_remote(told, stage.now, stage.now - ago, "elsewhere", endpoint)
+def apply_remote_event(stage: Stage, reported: RemoteEvent, ago: float, endpoint: str = "") -> Breaker:
+    stage.breaker.apply_remote(reported, stage.now, stage.now - ago, "elsewhere", endpoint)
     return stage.breaker
 
 
@@ -311,7 +311,7 @@ def learn(stage: Stage, told: RemoteEvent, ago: float, endpoint: str = "") -> Br
 def test_a_breaker_opens_with_another_replica_and_its_cooldown_ends_at_the_same_time(before: str) -> None:
     stage = Stage()
     failures = stage.play(f"+60 {before} +20").failures
-    breaker = learn(stage, "open", 15.0)
+    breaker = apply_remote_event(stage, "open", 15.0)
     assert (breaker.state, breaker.reason, breaker.failures, breaker.successes) == ("open", "elsewhere", failures, 0)
     assert (breaker.last, breaker.active_probe) == (Change("opened_elsewhere", remote=True), Permit.REFUSED)
     assert breaker.retry_at == stage.now + 45.0
@@ -323,7 +323,7 @@ def test_a_breaker_opens_with_another_replica_and_its_cooldown_ends_at_the_same_
 def test_a_remote_opening_makes_a_running_probe_late() -> None:
     stage = Stage()
     stage.play(f"{OPENED} +60 d+ +5")
-    learn(stage, "open", 1.0)
+    apply_remote_event(stage, "open", 1.0)
     assert stage.play("dS").state == "open"
     assert stage.play("+60 e+ dF").state == "half_open"
 
@@ -340,7 +340,7 @@ def test_a_remote_opening_makes_a_running_probe_late() -> None:
 def test_the_later_of_two_openings_counts_unless_forced_open(before: str, ago: float, retry_at: float | None) -> None:
     stage = Stage()
     stage.play(before)
-    assert learn(stage, "open", ago).retry_at == retry_at
+    assert apply_remote_event(stage, "open", ago).retry_at == retry_at
 
 
 @pytest.mark.parametrize(
@@ -354,23 +354,23 @@ def test_the_later_of_two_openings_counts_unless_forced_open(before: str, ago: f
 def test_an_outdated_remote_opening_is_ignored(before: str, ago: float) -> None:
     stage = Stage()
     stage.play(before)
-    told = len(stage.changes)
-    assert learn(stage, "open", ago).state == "closed"
-    assert len(stage.changes) == told
+    reported = len(stage.changes)
+    assert apply_remote_event(stage, "open", ago).state == "closed"
+    assert len(stage.changes) == reported
 
 
 def test_a_remote_opening_may_predate_the_clock() -> None:
     stage = Stage()
     stage.now = 5.0
-    assert learn(stage, "open", 20.0).retry_at == 45.0
+    assert apply_remote_event(stage, "open", 20.0).retry_at == 45.0
 
 
 def test_a_remote_missing_model_is_marked_here() -> None:
     stage = Stage()
-    breaker = learn(stage, "unavailable", 900.0, CHAT)
+    breaker = apply_remote_event(stage, "unavailable", 900.0, CHAT)
     assert (breaker.state, breaker.last) == ("unavailable", Change("missing", CHAT, remote=True))
-    learn(stage, "unavailable", 800.0, CHAT)
-    learn(stage, "unavailable", 800.0, EMBEDDINGS)
+    apply_remote_event(stage, "unavailable", 800.0, CHAT)
+    apply_remote_event(stage, "unavailable", 800.0, EMBEDDINGS)
     assert len(stage.changes) == 2
     assert stage.play("aX reload a+").state == "closed"
 
@@ -379,11 +379,11 @@ def test_a_remote_missing_model_is_marked_here() -> None:
 def test_a_remote_trip_and_reset_are_applied(before: str) -> None:
     stage = Stage()
     stage.play(before)
-    breaker = learn(stage, "held", 3.0)
+    breaker = apply_remote_event(stage, "held", 3.0)
     assert (breaker.state, breaker.forced_open, breaker.reason) == ("open", True, "elsewhere")
     assert (breaker.since, breaker.last) == (stage.now - 3.0, Change("trip", remote=True))
     stage.play("+9999 xX")
-    breaker = learn(stage, "closed", 1.0)
+    breaker = apply_remote_event(stage, "closed", 1.0)
     assert (breaker.state, breaker.forced_open, breaker.reason, breaker.failures) == ("closed", False, "", 0)
     assert breaker.last == Change("reset", remote=True)
 
@@ -391,7 +391,7 @@ def test_a_remote_trip_and_reset_are_applied(before: str) -> None:
 def test_a_known_remote_trip_is_not_reported_again() -> None:
     stage = Stage()
     stage.play("trip +5")
-    learn(stage, "held", 0.0)
+    apply_remote_event(stage, "held", 0.0)
     assert (stage.breaker.reason, len(stage.changes)) == ("operator", 1)
 
 
@@ -442,7 +442,7 @@ class Model:
         self.openings = 0
         self.shut_at: float | None = None  # when it opened, if it has not closed since
         self.by_hand = False
-        self.asked = False  # whether an attempt came after the cooldown
+        self.probed = False  # whether an attempt came after the cooldown
         self.probe: Try | None = None
         self.bad = 0
         self.good = 0
@@ -450,7 +450,7 @@ class Model:
 
     def state(self) -> str:
         if self.shut_at is not None:
-            return "half_open" if self.asked else "open"
+            return "half_open" if self.probed else "open"
         return "unavailable" if self.gone else "closed"
 
     def lets_in(self, endpoint: str, now: float, policy: Policy) -> bool:
@@ -458,7 +458,7 @@ class Model:
             return False
         if self.shut_at is None:
             return True
-        return self.probe is None if self.asked else now >= self.shut_at + policy.cooldown
+        return self.probe is None if self.probed else now >= self.shut_at + policy.cooldown
 
     def lacks(self, endpoint: str, now: float) -> bool:
         return endpoint in self.gone and now < self.gone[endpoint][0]
@@ -472,8 +472,8 @@ class Model:
 
     def comes(self, attempt: Try) -> None:
         if self.shut_at is not None:
-            if not self.asked:
-                self.asked, self.good = True, 0
+            if not self.probed:
+                self.probed, self.good = True, 0
             self.probe = attempt
 
     def over(self, attempt: Try) -> None:
@@ -485,7 +485,7 @@ class Model:
 
     def shut(self, now: float) -> None:
         self.openings += 1
-        self.shut_at, self.asked, self.probe, self.good = now, False, None, 0
+        self.shut_at, self.probed, self.probe, self.good = now, False, None, 0
 
     def commits(self, attempt: Try, policy: Policy) -> None:
         if self.probe is attempt:
@@ -493,7 +493,7 @@ class Model:
             self.bad = 0
             self.good += 1
             if self.good >= policy.success_threshold:
-                self.shut_at, self.asked, self.good = None, False, 0
+                self.shut_at, self.probed, self.good = None, False, 0
 
     def succeeds(self, attempt: Try, now: float, policy: Policy) -> None:
         if not self.lacks(attempt.endpoint, now):
@@ -534,14 +534,14 @@ class BreakerMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.policy = Policy(2, 10.0, 2, 5.0)
-        self.told: State = "closed"
+        self.reported: State = "closed"
         self.breaker = Breaker(self.policy, "k", self.changed)
         self.model = Model()
         self.calm = 0  # attempts since the last operation from outside
         self.changed_at: float | None = None
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
-        assert old == self.told
+        assert old == self.reported
         assert breaker.last is not None
         assert old != breaker.state or breaker.last.event in (
             "missing",
@@ -555,7 +555,7 @@ class BreakerMachine(RuleBasedStateMachine):
         if old != breaker.state:
             assert now - 15.0 <= breaker.since <= now if breaker.last.remote else breaker.since == now
             self.changed_at = breaker.since
-        self.told = breaker.state
+        self.reported = breaker.state
 
     # Half-open is reached by few paths and left by many: random steps hardly ever reach its second probe.
 
@@ -694,7 +694,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @invariant()
     def both_say_the_same(self) -> None:
         breaker, model = self.breaker, self.model
-        assert breaker.state == model.state() == self.told
+        assert breaker.state == model.state() == self.reported
         assert (breaker.failures, breaker.successes) == (model.bad, model.good)
         assert bool(breaker.active_probe) is (model.probe is not None)
         assert {at: (mark.until, mark.cooldown) for at, mark in breaker.missing_at.items()} == model.gone

@@ -470,8 +470,10 @@ def test_strategies_must_name_configured_models(files: Files) -> None:
     strategies = loaded(files(good, "models: [{name: two, provider: b}]")).config.routing.strategies
     assert strategies == {"auto": "smart", "two": "round_robin"}
     # A model with mistakes exists; one that is not listed does not.
-    told = mistakes(files(head + "routing: {strategies: {one: smart, two: smart, onee: smart, auto: best}}", models))
-    assert [line for line in told if "strategies" in line] == [
+    reported = mistakes(
+        files(head + "routing: {strategies: {one: smart, two: smart, onee: smart, auto: best}}", models)
+    )
+    assert [line for line in reported if "strategies" in line] == [
         'config.yaml: routing.strategies.auto: expected one of "least_connections", "lowest_cost", "lowest_latency", '
         '"round_robin", "smart", "weighted_round_robin", got "best"',
         'config.yaml: routing.strategies.onee: no model "onee"; did you mean "one"?',

@@ -69,7 +69,7 @@ def test_every_secret_is_found_by_the_visitor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
         ("redis://:pw@host/0", f"redis://{MASKED}@host/0"),
@@ -79,5 +79,5 @@ def test_every_secret_is_found_by_the_visitor() -> None:
         ("sqlite:///data/keys.db", "sqlite:///data/keys.db"),
     ],
 )
-def test_an_address_is_shown_without_credentials(text: str, told: str) -> None:
-    assert SecretUrl(text).shown == told
+def test_an_address_is_shown_without_credentials(text: str, expected: str) -> None:
+    assert SecretUrl(text).shown == expected

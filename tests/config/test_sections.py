@@ -62,8 +62,8 @@ NOTHING = "has no limits: set requestsPerMinute, requestsPerHour, tokensPerMinut
 )
 @pytest.mark.parametrize("name", ["global", "perClient", "perAddress", "perModel", "perProvider"])
 def test_a_level_without_limits_is_a_mistake(path: Path, name: str, level: Any, expected: list[str]) -> None:
-    told = [f"rateLimiting.{name}: {text}" for text in expected]
-    assert mistakes(path, {"rateLimiting": {name: level}}) == told
+    reported = [f"rateLimiting.{name}: {text}" for text in expected]
+    assert mistakes(path, {"rateLimiting": {name: level}}) == reported
 
 
 def test_a_mistake_within_a_level_is_reported_once(path: Path) -> None:
@@ -188,8 +188,8 @@ def test_a_short_token_is_rejected_and_an_empty_one_reported(path: Path) -> None
     assert mistakes(path, {"admin": {"token": "s3cret-of-15-ch"}}) == ["admin.token: must have at least 16 characters"]
     assert mistakes(path, {"admin": {"token": "s3cret-of-16-chs"}}) == []
     admin = {"admin": {"token": "${ADMIN_TOKEN}"}}
-    told = ["admin.token is empty (set ADMIN_TOKEN): one is generated at the first start"]
-    assert notices(path, admin) == notices(path, admin, ADMIN_TOKEN=" ") == told
+    reported = ["admin.token is empty (set ADMIN_TOKEN): one is generated at the first start"]
+    assert notices(path, admin) == notices(path, admin, ADMIN_TOKEN=" ") == reported
     assert notices(path, admin, ADMIN_TOKEN="x" * 16) == notices(path, {"admin": {}}) == []
 
 

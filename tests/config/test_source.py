@@ -20,10 +20,10 @@ class Site:
 
     def __init__(self, says: str | None) -> None:
         self.says = says
-        self.asked: list[str] = []
+        self.fetched: list[str] = []
 
     async def fetch(self, url: str, environ: Mapping[str, str]) -> bytes:
-        self.asked.append(url)
+        self.fetched.append(url)
         if self.says is None:
             raise FetchFailed("cannot be reached: gone")
         return self.says.encode()
@@ -69,7 +69,7 @@ async def mistakes(source: Source) -> list[str]:
 async def test_the_list_is_fetched_and_checked_with_the_file(source: Source, site: Site) -> None:
     site.says = "models: [{name: one, provider: a}, {name: two, provider: b}]"
     loaded = await source.load()
-    assert (names(loaded), site.asked) == (["one"], [URL])
+    assert (names(loaded), site.fetched) == (["one"], [URL])
     assert [(model.name, model.file) for model in loaded.left_out] == [("two", "the list of models")]
 
 
@@ -100,7 +100,7 @@ async def test_an_invalid_url_is_not_fetched_or_repeated(url: str, source: Sourc
     assert mistake.startswith(f"{path}: modelsFile: ")
     assert "secret" not in mistake
     assert await source.refresh() is None
-    assert site.asked == []
+    assert site.fetched == []
 
 
 def test_a_url_in_a_message_shows_no_credentials() -> None:
@@ -170,18 +170,18 @@ async def test_an_invalid_list_without_a_copy_is_rejected(source: Source, site: 
 
 async def test_a_flood_of_mistakes_is_bounded(source: Source, site: Site) -> None:
     site.says = "models: [" + "1, " * 500 + "]"
-    told = await mistakes(source)
-    assert (len(told), told[-1]) == (21, "and 480 more mistakes")
+    reported = await mistakes(source)
+    assert (len(reported), reported[-1]) == (21, "and 480 more mistakes")
 
 
 async def test_mistakes_of_file_and_list_are_reported_together(source: Source, site: Site, path: Path) -> None:
     await source.load()
     put(path, CONFIG + "oops: 1\n")
     site.says = "models: [1]"
-    told = await mistakes(source)
-    assert len(told) == 2
-    assert "oops" in told[0]
-    assert "models[0]" in told[1]
+    reported = await mistakes(source)
+    assert len(reported) == 2
+    assert "oops" in reported[0]
+    assert "models[0]" in reported[1]
     site.says = None
     assert [line.partition(": ")[2][:18] for line in await mistakes(source)] == ['unknown key "oops"']
 
@@ -220,7 +220,7 @@ async def test_without_a_url_nothing_is_fetched(path: Path, site: Site) -> None:
     source = Source(path, {}, fetch=site.fetch)
     assert list((await source.load()).config.providers) == ["a"]
     assert await source.refresh() is None
-    assert site.asked == []
+    assert site.fetched == []
 
 
 async def test_the_command_line_overrides_everything(path: Path, site: Site) -> None:

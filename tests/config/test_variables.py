@@ -357,5 +357,5 @@ def test_any_environment_loads_or_has_mistakes_that_name_a_variable(tmp_path: Pa
     strict = {v.name for v in VARIABLES if v.wins or v.name.endswith(strict_names)}
     assert {line.split(": ")[1] for line in lines} <= strict
     report = found.variables
-    told = [*report.in_force, *report.overridden, *report.not_understood, *report.placeholders]
-    assert {*told, *report.without_effect} <= set(environ)
+    reported = [*report.in_force, *report.overridden, *report.not_understood, *report.placeholders]
+    assert {*reported, *report.without_effect} <= set(environ)

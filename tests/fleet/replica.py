@@ -21,7 +21,7 @@ KEYS = ("one", "two")
 class Replica:
     """``async with Replica(url, prefix) as a``: deployments ``KEYS`` are configured. No two clocks agree.
 
-    ``heard`` is what was logged, by level.
+    ``messages`` is what was logged, by level.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class Replica:
     ) -> None:
         self.clock = FakeClock()
         self.clock.advance(ahead)
-        self.heard: dict[str, list[str]] = {"warning": [], "info": [], "debug": []}
+        self.messages: dict[str, list[str]] = {"warning": [], "info": [], "debug": []}
         self.registry = Registry(POLICY, 300.0, self.changed)
         self.configured: dict[str, Breaker] = {}
         self.configure(*keys)
         self.redis = RedisClient(url, prefix, timeout)
-        log: Any = SimpleNamespace(**{level: self._hear(level) for level in self.heard})
+        log: Any = SimpleNamespace(**{level: self._hear(level) for level in self.messages})
         self.shared = SharedBreakers(
             self.redis,
             self.configured.get,
@@ -44,7 +44,7 @@ class Replica:
         )
 
     def _hear(self, level: str) -> Callable[..., None]:
-        return lambda message, **_: self.heard[level].append(message)
+        return lambda message, **_: self.messages[level].append(message)
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         self.shared.changed(breaker, old, now)

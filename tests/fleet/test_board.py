@@ -119,8 +119,8 @@ async def test_a_later_opening_does_not_replace_a_hold(corner: Corner) -> None:
 async def test_everything_but_a_reload_is_published_in_order(corner: Corner) -> None:
     async with corner.board.subscription() as subscription:
         await corner.write(opened(), RELOADED, marked("a"), HELD, CLOSED, now=7.0)
-        heard = [decode(await within(subscription.next(), "news")) for _ in range(4)]
-    assert heard == [
+        received = [decode(await within(subscription.next(), "news")) for _ in range(4)]
+    assert received == [
         BreakerMessage("me", "one", "open", 7.0, "status_500"),
         BreakerMessage("me", "one", "unavailable", 7.0, "", "a"),
         BreakerMessage("me", "one", "held", 7.0, "operator"),
@@ -157,8 +157,8 @@ async def test_a_board_of_another_prefix_or_database_is_another_board(corner: Co
                 await corner.write(opened())
                 await elsewhere.write([opened("two")], 0.0)
                 await other.write([opened("three")], 0.0)
-                heard = [decode(await within(each.next(), "news")) for each in (here, there)]
-            assert [news.key for news in heard if news is not None] == ["three", "two"]
+                received = [decode(await within(each.next(), "news")) for each in (here, there)]
+            assert [news.key for news in received if news is not None] == ["three", "two"]
             await elsewhere.write([BreakerUpdate("two", "closed", 0.0)], 0.0)
         finally:
             for client in clients:

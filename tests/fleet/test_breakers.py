@@ -202,13 +202,13 @@ async def test_a_received_update_is_not_sent_again(corner: Corner, pair: Pair) -
         await learned(b, state="closed")
         await over(a, b)
         await over(b, a)  # after it nothing of b's can be under way
-        heard = []
-        while len(heard) < 6:
-            news = decode(await within(subscription.next(), "the next event", lambda: heard))
+        messages = []
+        while len(messages) < 6:
+            news = decode(await within(subscription.next(), "the next event", lambda: messages))
             assert news is not None
-            heard.append((news.key, news.event))
-    assert heard[:4] == [("one", "open"), ("one", "unavailable"), ("one", "held"), ("one", "closed")]
-    assert heard[4:] == [("two", "unavailable")] * 2
+            messages.append((news.key, news.event))
+    assert messages[:4] == [("one", "open"), ("one", "unavailable"), ("one", "held"), ("one", "closed")]
+    assert messages[4:] == [("two", "unavailable")] * 2
 
 
 async def test_a_replica_ignores_its_own_messages(pair: Pair) -> None:
@@ -302,10 +302,10 @@ async def test_without_redis_a_replica_uses_its_own_samples() -> None:
             assert a.shared.state == SharingState(False, MIDNIGHT)
             a.fail("one")
             assert a["one"].state == "open"
-            await until(lambda: a.heard["warning"], "a warning")
-    assert len(a.heard["warning"]) == 1
-    assert a.heard["warning"][0].startswith("Redis does not answer")
-    assert a.heard["info"] == []
+            await until(lambda: a.messages["warning"], "a warning")
+    assert len(a.messages["warning"]) == 1
+    assert a.messages["warning"][0].startswith("Redis does not answer")
+    assert a.messages["info"] == []
 
 
 async def test_updates_during_an_outage_of_redis_are_shared_afterwards() -> None:
@@ -323,10 +323,10 @@ async def test_updates_during_an_outage_of_redis_are_shared_afterwards() -> None
         rest = b.rest("one")  # less the time in Redis, if it was not told but read
         assert rest is not None
         assert 50.0 - PATIENCE < rest <= 50.0 + 1e-6
-        await until(lambda: a.heard["info"] and b.heard["info"], "the return to be told")
+        await until(lambda: a.messages["info"] and b.messages["info"], "the return to be told")
         assert a.shared.state.up
         assert a.shared.state.latency is not None
-        assert [len(each.heard[level]) for each in (a, b) for level in ("warning", "info", "debug")] == [1, 1, 0] * 2
+        assert [len(each.messages[level]) for each in (a, b) for level in ("warning", "info", "debug")] == [1, 1, 0] * 2
 
 
 async def test_updates_missed_while_disconnected_are_read_on_reconnection() -> None:
@@ -401,7 +401,7 @@ async def test_malformed_messages_are_counted_and_ignored(corner: Corner, pair: 
     a.fail("one")
     await learned(b)
     assert b.shared.malformed == 1
-    assert len(b.heard["debug"]) == 1
+    assert len(b.messages["debug"]) == 1
     b.shared.refresh()
     await until(lambda: b.shared.malformed == 2, "the field to be read")
-    assert b.heard["warning"] == b.heard["info"] == []
+    assert b.messages["warning"] == b.messages["info"] == []

@@ -21,7 +21,7 @@ from proxy.fleet.updates import (
 POLICY = Policy(failure_threshold=1, cooldown=60.0, success_threshold=1)
 
 
-class Ear:
+class UpdateRecorder:
     """A breaker, and the updates that its changes make."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Ear:
         self.breaker.fail(self.breaker.acquire("chat", now), now, "status_500")
 
     @property
-    def told(self) -> list[tuple[str, float, float | None, str, str]]:
+    def fields(self) -> list[tuple[str, float, float | None, str, str]]:
         assert {update.key for update in self.updates} <= {"one"}
         return [(update.event, update.at, update.until, update.reason, update.endpoint) for update in self.updates]
 
@@ -45,50 +45,50 @@ class Ear:
 
 
 def test_an_opening_and_a_failed_probe_are_shared_with_the_end_of_the_cooldown() -> None:
-    ear = Ear()
-    ear.fail(10.0)
-    ear.fail(70.0)
-    assert ear.told == [("open", 10.0, 70.0, "status_500", ""), ("open", 70.0, 130.0, "status_500", "")]
+    recorder = UpdateRecorder()
+    recorder.fail(10.0)
+    recorder.fail(70.0)
+    assert recorder.fields == [("open", 10.0, 70.0, "status_500", ""), ("open", 70.0, 130.0, "status_500", "")]
 
 
 def test_recovery_is_not_shared() -> None:
-    ear = Ear()
-    ear.fail(10.0)
-    entry = ear.breaker.acquire("chat", 70.0)
-    ear.breaker.succeed(entry, "chat", 70.0)
-    assert ear.breaker.state == "closed"
-    assert [what for what, *_ in ear.told] == ["open"]
+    recorder = UpdateRecorder()
+    recorder.fail(10.0)
+    entry = recorder.breaker.acquire("chat", 70.0)
+    recorder.breaker.succeed(entry, "chat", 70.0)
+    assert recorder.breaker.state == "closed"
+    assert [what for what, *_ in recorder.fields] == ["open"]
 
 
 def test_each_endpoint_without_the_model_is_shared_in_any_state() -> None:
-    ear = Ear()
+    recorder = UpdateRecorder()
     for endpoint in ("a", "b", "a"):
-        ear.breaker.missing(endpoint, 1.0)
-    ear.fail(2.0)
-    ear.breaker.missing("c", 3.0)
-    marks = [(endpoint, until) for what, _, until, _, endpoint in ear.told if what == "unavailable"]
+        recorder.breaker.missing(endpoint, 1.0)
+    recorder.fail(2.0)
+    recorder.breaker.missing("c", 3.0)
+    marks = [(endpoint, until) for what, _, until, _, endpoint in recorder.fields if what == "unavailable"]
     assert marks == [("a", 1.0 + UNAVAILABLE_SECS), ("b", 1.0 + UNAVAILABLE_SECS), ("c", 3.0 + UNAVAILABLE_SECS)]
 
 
 def test_a_missing_model_is_shared_with_the_length_of_its_cooldown() -> None:
-    ear = Ear()
-    ear.breaker.policy = structs.replace(ear.breaker.policy, missing_cooldown=120.0)
-    ear.breaker.missing("a", 1.0)
-    ear.breaker.missing("a", 122.0)
-    assert [(update.until, update.cooldown) for update in ear.updates] == [(121.0, 120.0), (362.0, 240.0)]
-    news = decode(encode(ear.updates[-1], "me", 5.0))
+    recorder = UpdateRecorder()
+    recorder.breaker.policy = structs.replace(recorder.breaker.policy, missing_cooldown=120.0)
+    recorder.breaker.missing("a", 1.0)
+    recorder.breaker.missing("a", 122.0)
+    assert [(update.until, update.cooldown) for update in recorder.updates] == [(121.0, 120.0), (362.0, 240.0)]
+    news = decode(encode(recorder.updates[-1], "me", 5.0))
     assert news is not None
     assert (news.cooldown, news.age) == (240.0, 5.0)
 
 
 def test_an_operators_change_is_shared_even_if_it_changes_nothing_here() -> None:
-    ear = Ear()
-    ear.breaker.reset(1.0)
-    ear.fail(2.0)
-    ear.breaker.trip(3.0, "x" * 5000)
-    ear.breaker.trip(4.0, "operator")
-    ear.breaker.reset(5.0)
-    assert ear.told == [
+    recorder = UpdateRecorder()
+    recorder.breaker.reset(1.0)
+    recorder.fail(2.0)
+    recorder.breaker.trip(3.0, "x" * 5000)
+    recorder.breaker.trip(4.0, "operator")
+    recorder.breaker.reset(5.0)
+    assert recorder.fields == [
         ("closed", 1.0, None, "", ""),
         ("open", 2.0, 62.0, "status_500", ""),
         ("held", 3.0, None, "x" * 200, ""),
@@ -98,20 +98,20 @@ def test_an_operators_change_is_shared_even_if_it_changes_nothing_here() -> None
 
 
 def test_a_reload_is_an_update_only_if_it_clears_something() -> None:
-    ear = Ear()
-    ear.breaker.reload(1.0)
-    ear.breaker.missing("a", 2.0)
-    ear.breaker.reload(3.0)
-    assert [what for what, *_ in ear.told] == ["unavailable", "reloaded"]
+    recorder = UpdateRecorder()
+    recorder.breaker.reload(1.0)
+    recorder.breaker.missing("a", 2.0)
+    recorder.breaker.reload(3.0)
+    assert [what for what, *_ in recorder.fields] == ["unavailable", "reloaded"]
 
 
 def test_a_remote_change_is_not_shared_again() -> None:
-    ear = Ear()
-    ear.breaker.apply_remote("open", 10.0, 5.0, "status_500")
-    ear.breaker.apply_remote("unavailable", 10.0, 5.0, "", "a")
-    ear.breaker.apply_remote("held", 10.0, 5.0, "operator")
-    ear.breaker.apply_remote("closed", 10.0, 5.0, "")
-    assert ear.told == []
+    recorder = UpdateRecorder()
+    recorder.breaker.apply_remote("open", 10.0, 5.0, "status_500")
+    recorder.breaker.apply_remote("unavailable", 10.0, 5.0, "", "a")
+    recorder.breaker.apply_remote("held", 10.0, 5.0, "operator")
+    recorder.breaker.apply_remote("closed", 10.0, 5.0, "")
+    assert recorder.fields == []
 
 
 # --- what waits -----------------------------------------------------------------------------------
@@ -190,10 +190,10 @@ def test_encoding_round_trips(what: str, texts: tuple[str, str, str, str], age: 
 
 def test_a_message_has_an_age_and_no_time() -> None:
     message = encode(BreakerUpdate("one", "open", 123456.0, 123516.0, "status_500"), "me", 7.5)
-    told = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""} | {
+    fields = {"origin": "me", "key": "one", "told": "open", "age": 7.5, "why": "status_500", "endpoint": ""} | {
         "cooldown": 0.0
     }
-    assert msgspec.json.decode(message) == told
+    assert msgspec.json.decode(message) == fields
     assert encode(update("reloaded"), "me", 0.0) == b""
 
 

@@ -33,7 +33,7 @@ SLOT = Cost(SLOTS, "client:ann")
 MODEL_SLOT = Cost(MODEL_SLOTS, "gpt")
 
 
-async def asked(answer: T | Awaitable[T]) -> T:
+async def resolved(answer: T | Awaitable[T]) -> T:
     """The answer of a store, whether it had to wait for it or not."""
     return await answer if isawaitable(answer) else answer
 
@@ -50,7 +50,7 @@ class AttemptContext:
         self.slack = slack
 
     async def take(self, *costs: Cost, lease: int = 1) -> Verdict:
-        return await asked(self.store.take(costs, lease))
+        return await resolved(self.store.take(costs, lease))
 
     async def granted(self, *costs: Cost, lease: int = 1) -> Verdict:
         verdict = await self.take(*costs, lease=lease)

@@ -75,11 +75,11 @@ def steps() -> st.SearchStrategy[list[Step]]:
         )
 
     ones = st.builds(Cost, st.sampled_from(LIMITS), keys)
-    asked = st.lists(costs(0.0) | ones | slots, max_size=4, unique_by=bucket)
+    cost_lists = st.lists(costs(0.0) | ones | slots, max_size=4, unique_by=bucket)
     corrections = st.lists(costs(-1.5), max_size=2)
     step = st.one_of(
         st.builds(Wait, st.floats(0.0, 1500.0) | st.sampled_from([1.0, 60.0, 3600.0, 1e5])),
-        st.builds(Take, asked, leases),
+        st.builds(Take, cost_lists, leases),
         st.builds(Settle, corrections, st.lists(slots, max_size=2), leases),
     )
     return st.lists(step, max_size=40)
@@ -137,13 +137,13 @@ class Exact:
                 self.commit(cost, lease)
             least = min(map(self.part, costs), default=Fraction(1))
             blur = max(map(self.blur, costs), default=Fraction(0))
-            told = [cost for cost in costs if self.part(cost) <= least + blur]
+            candidates = [cost for cost in costs if self.part(cost) <= least + blur]
             retry_after = 0.0
         else:
-            told = [cost for cost in costs if missing[bucket(cost)] >= most - Fraction(self.slack)]
+            candidates = [cost for cost in costs if missing[bucket(cost)] >= most - Fraction(self.slack)]
             retry_after = float(most)
         assert verdict.retry_after == pytest.approx(retry_after, abs=self.slack)
-        assert any(self.speaks_of(cost, verdict) for cost in told) or not costs, (told, verdict)
+        assert any(self.matches(cost, verdict) for cost in candidates) or not costs, (candidates, verdict)
 
     def commit(self, cost: Cost, lease: int) -> None:
         if cost.limit.rate:
@@ -169,7 +169,7 @@ class Exact:
         """How long an empty bucket takes to be full. Slots are certain, and so have no edge."""
         return cost.limit.capacity / cost.limit.rate if cost.limit.rate else 0.0
 
-    def speaks_of(self, cost: Cost, verdict: Verdict) -> bool:
+    def matches(self, cost: Cost, verdict: Verdict) -> bool:
         remaining = pytest.approx(max(float(self.level(cost)), 0.0), abs=self.slack * cost.limit.rate)
         reset_after = pytest.approx(float(self.ahead(cost)) if cost.limit.rate else 0.0, abs=self.slack)
         return verdict.limit is cost.limit and (verdict.remaining, verdict.reset_after) == (remaining, reset_after)

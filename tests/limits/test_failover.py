@@ -12,7 +12,7 @@ from proxy.limits.failover import Failover, Policy
 from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
-from tests.limits.contract import Advance, Contract, asked
+from tests.limits.contract import Advance, Contract, resolved
 from tests.support import until, within
 from tests.support.patience import PATIENCE
 from tests.support.services import OwnRedis
@@ -50,7 +50,7 @@ class Setting:
         return self.seconds
 
     async def take(self, *costs: Cost, lease: int = 1) -> Verdict:
-        return await asked(self.store.take(costs, lease))
+        return await resolved(self.store.take(costs, lease))
 
     async def lose(self) -> None:
         """Kill Redis, and let a take find out."""
@@ -67,11 +67,11 @@ class Setting:
 
 
 async def level(store: Store, limit: Limit, key: str) -> float:
-    return (await asked(store.take([Cost(limit, key, 0.0)], 0))).remaining
+    return (await resolved(store.take([Cost(limit, key, 0.0)], 0))).remaining
 
 
 async def free(store: Store, lease: int = 99) -> bool:
-    admitted = (await asked(store.take([SLOT], lease))).admitted
+    admitted = (await resolved(store.take([SLOT], lease))).admitted
     store.settle([], [SLOT], lease)
     return admitted
 
@@ -319,7 +319,7 @@ class Load:
         lease = number + 1000
         while not self._stopped:
             try:
-                verdict = await asked(self._here.store.take(costs, lease))
+                verdict = await resolved(self._here.store.take(costs, lease))
             except Overloaded:
                 self.overloaded += 1
             else:
@@ -359,7 +359,7 @@ async def test_limits_survive_a_restart_of_redis_under_load(policy: Policy) -> N
         if policy != "open":  # a Redis that was killed knows nothing, thus thrice a bucket, and once what is local
             assert load.granted <= 500 * (4 if policy == "local" else 3)
         assert await level(here.remote, TOKENS, "0") == pytest.approx(1000.0, abs=0.01)
-        assert (await asked(here.remote.take([Cost(SLOT.limit, "0")], 1))).admitted
+        assert (await resolved(here.remote.take([Cost(SLOT.limit, "0")], 1))).admitted
 
 
 async def test_with_redis_the_limit_is_exact_under_load() -> None:

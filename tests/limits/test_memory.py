@@ -73,11 +73,11 @@ def test_levels_agree_with_exact_arithmetic(script: list[Step], began: float) ->
 
 @given(
     limit=st.sampled_from(LIMITS),
-    asked=st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 100.0)), max_size=30),
+    takes=st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 100.0)), max_size=30),
 )
-def test_inlined_arithmetic_agrees_with_bucket(limit: Limit, asked: list[tuple[float, float]]) -> None:
+def test_inlined_arithmetic_agrees_with_bucket(limit: Limit, takes: list[tuple[float, float]]) -> None:
     stage, full_at = Stage(), bucket.FULL
-    for part, seconds in asked:
+    for part, seconds in takes:
         stage.advance(seconds)
         amount = part * limit.capacity
         after = bucket.taken(limit, full_at, stage.now, amount)

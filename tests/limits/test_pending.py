@@ -15,7 +15,7 @@ def tokens(amount: float, key: str = "gpt") -> Cost:
     return Cost(TOKENS, key, amount)
 
 
-def told(pending: Pending) -> Sent:
+def drain(pending: Pending) -> Sent:
     return pending.fill(Batch("p"), Leases())
 
 
@@ -30,7 +30,7 @@ def test_sent_entries_leave_the_queue() -> None:
     pending.correct(tokens(5))
     pending.release(SLOT, 1)
     assert len(pending) == 2
-    assert told(pending).released == [(SLOT, 1)]
+    assert drain(pending).released == [(SLOT, 1)]
     assert not pending
 
 
@@ -38,7 +38,7 @@ def test_one_call_carries_a_thousand_of_each() -> None:
     pending = Pending()
     for number in range(2500):
         pending.correct(tokens(number))
-    pieces = [told(pending).corrections for _ in range(3)]
+    pieces = [drain(pending).corrections for _ in range(3)]
     assert [len(piece) for piece in pieces] == [1000, 1000, 500]
     assert [cost.amount for piece in pieces for cost in piece] == list(range(2500))
 
@@ -49,7 +49,7 @@ def test_corrections_of_a_bucket_are_merged_over_the_bound() -> None:
         pending.correct(tokens(1.0, str(number % 10)))
     assert len(pending) <= 100
     sums: dict[str, float] = {}
-    for cost in told(pending).corrections:
+    for cost in drain(pending).corrections:
         sums[cost.key] = sums.get(cost.key, 0.0) + cost.amount
     assert sum(sums.values()) == 1001.0
     assert sums["0"] == 101.0
@@ -62,21 +62,21 @@ def test_corrections_under_different_limits_are_not_added_up() -> None:
         pending.correct(tokens(1.0))
         pending.correct(Cost(other, "gpt", 7.0))
     pending.correct(tokens(1.0))
-    assert [(cost.limit, cost.amount) for cost in told(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
+    assert [(cost.limit, cost.amount) for cost in drain(pending).corrections] == [(other, 14.0), (TOKENS, 3.0)]
 
 
 def test_the_oldest_buckets_are_dropped_over_the_bound() -> None:
     pending = Pending(100)
     for number in range(101):
         pending.correct(tokens(1.0, str(number)))
-    assert list(amounts(told(pending).corrections)) == [str(number) for number in range(51, 101)]
+    assert list(amounts(drain(pending).corrections)) == [str(number) for number in range(51, 101)]
 
 
 def test_the_oldest_released_slots_expire_over_the_bound() -> None:
     pending = Pending(3)
     for lease in range(5):
         pending.release(SLOT, lease)
-    assert told(pending).released == [(SLOT, 2), (SLOT, 3), (SLOT, 4)]
+    assert drain(pending).released == [(SLOT, 2), (SLOT, 3), (SLOT, 4)]
 
 
 @pytest.mark.parametrize("corrections", [True, False])
@@ -85,11 +85,11 @@ def test_after_a_failure_entries_are_sent_again_in_order(corrections: bool) -> N
     for number in range(3):
         pending.correct(tokens(number))
         pending.release(SLOT, number)
-    failed = told(pending)
+    failed = drain(pending)
     pending.correct(tokens(3))
     pending.release(SLOT, 3)
     pending.put_back(failed, corrections=corrections)
-    again = told(pending)
+    again = drain(pending)
     assert [cost.amount for cost in again.corrections] == ([0, 1, 2, 3] if corrections else [3])
     assert [lease for _, lease in again.released] == [0, 1, 2, 3]
 
@@ -98,11 +98,11 @@ def test_requeued_slots_respect_the_bound() -> None:
     pending = Pending(3)
     for lease in range(3):
         pending.release(SLOT, lease)
-    failed = told(pending)
+    failed = drain(pending)
     pending.release(SLOT, 3)
     pending.release(SLOT, 4)
     pending.put_back(failed, corrections=True)
-    assert len(told(pending).released) == 3
+    assert len(drain(pending).released) == 3
 
 
 def test_a_slot_released_in_the_meantime_is_not_renewed() -> None:

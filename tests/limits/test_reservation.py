@@ -23,7 +23,7 @@ from proxy.routing.catalog import Catalog
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.live import Registry
-from tests.limits.contract import asked
+from tests.limits.contract import resolved
 
 ANN = Client("key:ann")
 CALL = read(b'{"model": "m", "max_tokens": 60, "messages": []}')
@@ -71,7 +71,7 @@ class Setting:
         ask = self.snapshot.client_costs(client)
         reservation = Reservation(self.snapshot, client, self.exchange.attempts, next(self.snapshot.leases), ask.costs)
         if ask.costs:
-            reservation.begin(await asked(self.store.take(ask.costs, reservation.lease)))
+            reservation.begin(await resolved(self.store.take(ask.costs, reservation.lease)))
         return reservation
 
 
@@ -83,12 +83,12 @@ def waits(request: pytest.FixtureRequest) -> bool:
 async def entered(reservation: Reservation, deployment: Deployment, waits: bool = False) -> bool:
     answer = reservation.reserve(deployment, ENDPOINTS[0], CALL)
     assert isinstance(answer, Awaitable) is waits
-    return await asked(answer)
+    return await resolved(answer)
 
 
 def header_lines(capacity: int, remaining: int, reset: int) -> bytes:
-    told = "X-RateLimit-Limit: {}\r\nX-RateLimit-Remaining: {}\r\nX-RateLimit-Reset: {}\r\n"
-    return told.format(capacity, remaining, reset).encode()
+    lines = "X-RateLimit-Limit: {}\r\nX-RateLimit-Remaining: {}\r\nX-RateLimit-Reset: {}\r\n"
+    return lines.format(capacity, remaining, reset).encode()
 
 
 async def test_the_tightest_bucket_is_in_the_headers(waits: bool) -> None:
@@ -102,13 +102,13 @@ async def test_the_tightest_bucket_is_in_the_headers(waits: bool) -> None:
 
 
 async def test_headers_have_the_configured_rate_and_the_requests_possible_now(waits: bool) -> None:
-    for bounds, told in (
+    for bounds, lines in (
         (Limits(requests_per_minute=20, burst_size=5), header_lines(20, 4, 5003)),
         (Limits(requests_per_hour=1000, burst_size=10), header_lines(1000, 9, 5004)),
         (Limits(requests_per_minute=7), header_lines(7, 6, 5009)),
         (Limits(concurrent=3), header_lines(3, 2, 5000)),
     ):
-        assert (await Setting(waits, per_client=bounds).begin()).header_lines() == told
+        assert (await Setting(waits, per_client=bounds).begin()).header_lines() == lines
 
 
 async def test_a_later_bucket_with_more_room_is_not_reported(waits: bool) -> None:

@@ -12,14 +12,14 @@ from proxy.identity import Client
 from proxy.limits.base import Limit
 from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Costs, Rules
 
-AnswerInfo = list[tuple[str, float, float]]
+Described = list[tuple[str, float, float]]
 
 
 def rules(**settings: Any) -> Rules:
     return Rules.of(RateLimiting(**{"enabled": True} | settings))
 
 
-def told(bounds: Bounds) -> AnswerInfo:
+def described(bounds: Bounds) -> Described:
     """Every limit's name, capacity and rate by the minute."""
     found: list[Limit] = [*bounds.requests, *([bounds.tokens] if bounds.tokens else [])]
     return [(limit.name, limit.capacity, round(limit.rate * 60, 9)) for limit in found]
@@ -43,13 +43,13 @@ def told(bounds: Bounds) -> AnswerInfo:
         (Limits(enabled=False, requests_per_minute=20), []),
     ],
 )
-def test_every_bound_becomes_a_limit(limits: Limits, expected: AnswerInfo) -> None:
-    assert told(rules(per_client=limits).client(None)) == expected
+def test_every_bound_becomes_a_limit(limits: Limits, expected: Described) -> None:
+    assert described(rules(per_client=limits).client(None)) == expected
 
 
 def test_a_burst_applies_to_the_minute_if_both_are_limited() -> None:
     both = Limits(requests_per_minute=20, requests_per_hour=600, tokens_per_minute=900, concurrent=2, burst_size=5)
-    assert told(rules(per_client=both).client(None)) == [
+    assert described(rules(per_client=both).client(None)) == [
         ("client:requestsPerMinute", 5, 20),
         ("client:requestsPerHour", 600, 10),
         ("client:concurrent", 2, 0),
@@ -68,7 +68,7 @@ def test_every_level_has_its_own_limits() -> None:
     one, *more = (Limits(requests_per_minute=number) for number in range(1, 6))
     made = rules(global_=one, per_client=more[0], per_address=more[1], per_model=more[2], per_provider=more[3])
     levels = (made.shared, made.client(None), made.address, made.model, made.provider)
-    assert [told(level)[0][:2] for level in levels] == [
+    assert [described(level)[0][:2] for level in levels] == [
         ("global:requestsPerMinute", 1),
         ("client:requestsPerMinute", 2),
         ("address:requestsPerMinute", 3),
@@ -94,7 +94,7 @@ def test_limits_of_a_credential_apply_without_configured_levels(mode: Any) -> No
     made = Rules.of(RateLimiting(per_client=level, global_=level), Auth(mode=mode))
     own = Limits(requests_per_minute=3, tokens_per_minute=9)
     assert not made.inactive
-    assert told(made.client(own)) == [("client:requestsPerMinute", 3, 3), ("client:tokensPerMinute", 9, 9)]
+    assert described(made.client(own)) == [("client:requestsPerMinute", 3, 3), ("client:tokensPerMinute", 9, 9)]
     assert made.counts_tokens
     assert made.client(None) is made.shared is made.address is UNBOUNDED
     assert made.client(Limits(enabled=False, requests_per_minute=1)) is UNBOUNDED
@@ -105,7 +105,7 @@ def test_limits_of_a_credential_apply_without_configured_levels(mode: Any) -> No
 
 def test_an_address_gets_ten_times_the_client_limit() -> None:
     client = Limits(requests_per_minute=20, requests_per_hour=60, tokens_per_minute=9, concurrent=2, burst_size=5)
-    assert told(rules(per_client=client).address) == [
+    assert described(rules(per_client=client).address) == [
         ("address:requestsPerMinute", 50, 200),
         ("address:requestsPerHour", 600, 10),
         ("address:concurrent", 20, 0),
@@ -115,7 +115,7 @@ def test_an_address_gets_ten_times_the_client_limit() -> None:
 
 def test_an_address_gets_its_configured_limit() -> None:
     client, own = Limits(requests_per_minute=20), Limits(concurrent=7)
-    assert told(rules(per_client=client, per_address=own).address) == [("address:concurrent", 7, 0)]
+    assert described(rules(per_client=client, per_address=own).address) == [("address:concurrent", 7, 0)]
     off = Limits(enabled=False, concurrent=7)
     assert rules(per_client=client, per_address=off).address is UNBOUNDED
     assert rules(per_client=off).address is UNBOUNDED
@@ -126,22 +126,22 @@ def test_an_address_gets_its_configured_limit() -> None:
 
 def test_own_limits_override_each_member_of_the_level() -> None:
     made = rules(per_client=Limits(requests_per_minute=20, burst_size=5, concurrent=2))
-    assert told(made.client(Limits(requests_per_minute=100))) == [
+    assert described(made.client(Limits(requests_per_minute=100))) == [
         ("client:requestsPerMinute", 5, 100),
         ("client:concurrent", 2, 0),
     ]
-    assert told(made.client(Limits(burst_size=9, tokens_per_minute=60))) == [
+    assert described(made.client(Limits(burst_size=9, tokens_per_minute=60))) == [
         ("client:requestsPerMinute", 9, 20),
         ("client:concurrent", 2, 0),
         ("client:tokensPerMinute", 60, 60),
     ]
-    assert told(made.client(Limits())) == told(made.client(None))
+    assert described(made.client(Limits())) == described(made.client(None))
 
 
 def test_own_limits_apply_if_the_level_has_none() -> None:
     own = Limits(requests_per_minute=3)
     for level in (None, Limits(enabled=False, requests_per_minute=20, concurrent=1)):
-        assert told(rules(per_client=level).client(own)) == [("client:requestsPerMinute", 3, 3)]
+        assert described(rules(per_client=level).client(own)) == [("client:requestsPerMinute", 3, 3)]
 
 
 def test_disabled_own_limits_remove_the_level() -> None:
@@ -237,6 +237,6 @@ def test_own_limits_equal_configured_limits(level: Limits | None, own: Limits) -
     base = level if level is not None and level.enabled else Limits()
     names = Limits.__struct_fields__[1:]
     merged = {name: getattr(base if getattr(own, name) is UNSET else own, name) for name in names}
-    assert told(rules(per_client=level).client(own)) == told(
+    assert described(rules(per_client=level).client(own)) == described(
         rules(per_client=Limits(own.enabled, **merged)).client(None)
     )

@@ -21,10 +21,10 @@ class Plain:
     """A store without a quicker face."""
 
     def __init__(self) -> None:
-        self.asked: list[Sequence[Cost]] = []
+        self.taken: list[Sequence[Cost]] = []
 
     def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
-        self.asked.append(costs)
+        self.taken.append(costs)
         return Verdict(True, costs[0].limit, 1.0, 30.0, 0.0)
 
     def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None: ...
@@ -69,10 +69,10 @@ def test_a_plain_store_takes_costs_and_skips_empty_ones() -> None:
     store = Plain()
     made = snapshot(store, per_client=TWO)
     assert made.prepared_store.grant(made.client_costs(None), 1) == NO_COSTS
-    assert store.asked == []
+    assert store.taken == []
     ask = made.client_costs(Client("client:a"))
     assert isinstance(made.prepared_store.grant(ask, 1), Verdict)
-    assert store.asked == [ask.costs]
+    assert store.taken == [ask.costs]
 
 
 def test_prepared_costs_can_be_joined() -> None:

@@ -43,7 +43,7 @@ class Scripted(SpanExporter):
         self.shutdowns += 1
 
 
-class AnswerInfo:
+class Notices:
     """What was said to the operator."""
 
     def __init__(self) -> None:
@@ -59,8 +59,8 @@ def spans(count: int) -> list[ReadableSpan]:
 
 
 @asynccontextmanager
-async def exporting(scripted: Scripted, told: AnswerInfo, queue: int = 1000) -> AsyncIterator[Export]:
-    export = Export(scripted, asyncio.get_running_loop(), told, told, queue)
+async def exporting(scripted: Scripted, notices: Notices, queue: int = 1000) -> AsyncIterator[Export]:
+    export = Export(scripted, asyncio.get_running_loop(), notices, notices, queue)
     try:
         yield export
     finally:
@@ -76,70 +76,70 @@ def offer(export: Export, count: int) -> bool:
 
 
 async def test_queued_spans_are_sent_at_the_stop() -> None:
-    scripted, told = Scripted(), AnswerInfo()
-    async with exporting(scripted, told) as export:
+    scripted, notices = Scripted(), Notices()
+    async with exporting(scripted, notices) as export:
         assert offer(export, 3)
     assert scripted.batches == [3]
     assert scripted.shutdowns == 1
-    assert (export.lost, export.waiting, told.lines) == (0, 0, [])
+    assert (export.lost, export.waiting, notices.lines) == (0, 0, [])
 
 
 async def test_a_full_queue_drops_spans_with_one_warning() -> None:
-    scripted, told = Scripted(), AnswerInfo()
+    scripted, notices = Scripted(), Notices()
     scripted.open.clear()
-    async with exporting(scripted, told, queue=10) as export:
+    async with exporting(scripted, notices, queue=10) as export:
         assert offer(export, 9)
         for _ in range(5):
             assert not offer(export, 2)
         assert offer(export, 1)
         assert export.lost == 10
-        assert [message for message, _ in told.lines] == ["The collector does not accept spans; they are dropped."]
+        assert [message for message, _ in notices.lines] == ["The collector does not accept spans; they are dropped."]
     assert sum(scripted.batches) == 10
-    assert told.lines[-1] == ("Spans were lost: the collector did not accept them.", {"spans": 10})
+    assert notices.lines[-1] == ("Spans were lost: the collector did not accept them.", {"spans": 10})
 
 
 @pytest.mark.parametrize("result", [SpanExportResult.FAILURE, OSError("no route"), ValueError("not encoded")])
 async def test_failed_batches_are_counted_with_one_warning_and_one_info(result: Any) -> None:
-    scripted, told = Scripted(), AnswerInfo()
+    scripted, notices = Scripted(), Notices()
     scripted.result = result
-    async with exporting(scripted, told) as export:
+    async with exporting(scripted, notices) as export:
         offer(export, BATCH)
         await until(lambda: export.lost == BATCH, "the first batch to be lost")
         offer(export, BATCH)
         await until(lambda: export.lost == 2 * BATCH, "the second batch to be lost")
-        assert len(told.lines) == 1
+        assert len(notices.lines) == 1
         scripted.result = SpanExportResult.SUCCESS
         offer(export, BATCH)
-        await until(lambda: len(told.lines) == 2, "its return to be told")
-        assert told.lines[1] == ("The collector accepts spans again.", {"lost": 2 * BATCH})
+        await until(lambda: len(notices.lines) == 2, "its return to be told")
+        assert notices.lines[1] == ("The collector accepts spans again.", {"lost": 2 * BATCH})
         scripted.result = SpanExportResult.FAILURE
         offer(export, BATCH)
-        await until(lambda: len(told.lines) == 3, "the next failure to be told")
+        await until(lambda: len(notices.lines) == 3, "the next failure to be told")
     assert export.lost == 3 * BATCH
 
 
 async def test_a_queue_that_stays_full_is_not_a_recovery() -> None:
-    scripted, told = Scripted(), AnswerInfo()
+    scripted, notices = Scripted(), Notices()
     scripted.open.clear()
-    async with exporting(scripted, told, queue=2 * BATCH) as export:
+    async with exporting(scripted, notices, queue=2 * BATCH) as export:
         offer(export, 2 * BATCH)
         await until(lambda: export.waiting == BATCH, "a batch to be taken")
         offer(export, BATCH)
         assert not offer(export, 1)
         export._ended(0, delivered=True)  # while the queue is full
-        assert len(told.lines) == 1
+        assert len(notices.lines) == 1
 
 
 async def test_the_stop_waits_a_bounded_time_for_a_stuck_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH", 0.05)
-    scripted, told = Scripted(), AnswerInfo()
+    scripted, notices = Scripted(), Notices()
     scripted.open.clear()
-    export = Export(scripted, asyncio.get_running_loop(), told, told)
+    export = Export(scripted, asyncio.get_running_loop(), notices, notices)
     offer(export, 5)
     await export.close()
     assert export.lost == 5
     assert scripted.shutdowns == 1
-    assert told.lines == [("Spans were lost: the collector did not accept them.", {"spans": 5})]
+    assert notices.lines == [("Spans were lost: the collector did not accept them.", {"spans": 5})]
     scripted.open.set()
     await until(lambda: scripted.batches == [5], "the thread to go on")
     assert export.lost == 5  # it has been told
@@ -148,6 +148,6 @@ async def test_the_stop_waits_a_bounded_time_for_a_stuck_collector(monkeypatch: 
 async def test_warnings_of_the_sdk_are_suppressed_while_it_exports() -> None:
     logger = logging.getLogger("opentelemetry.exporter")
     assert logger.isEnabledFor(logging.ERROR)
-    async with exporting(Scripted(), AnswerInfo()):
+    async with exporting(Scripted(), Notices()):
         assert not logger.isEnabledFor(logging.CRITICAL)
     assert logger.isEnabledFor(logging.ERROR)

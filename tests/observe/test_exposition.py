@@ -127,11 +127,11 @@ async def test_openmetrics_is_used_if_accepted(metrics: Metrics) -> None:
     assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert body.endswith(b"\n# EOF\n")
     assert body.count(b"# EOF") == 1
-    asked = samples(openmetrics_parser.text_string_to_metric_families(body.decode()))
+    parsed = samples(openmetrics_parser.text_string_to_metric_families(body.decode()))
     plain = samples(text_string_to_metric_families((await render(metrics, "text/plain"))[0].decode()))
     ours = {key: value for key, value in plain.items() if key[0].startswith("llm_requests")}
     assert ours
-    assert {key: asked[key] for key in ours} == ours
+    assert {key: parsed[key] for key in ours} == ours
 
 
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])

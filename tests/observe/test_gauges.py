@@ -25,7 +25,7 @@ def gathered(standing: Iterable[BreakerSample], most: int = 500) -> tuple[Family
         steps += 1
 
 
-def told(family: Family[Count]) -> dict[tuple[str, ...], float]:
+def values(family: Family[Count]) -> dict[tuple[str, ...], float]:
     return {labels: count.value for labels, count in family.cells.items() if count.value}
 
 
@@ -38,13 +38,13 @@ def test_each_breaker_is_one_for_its_state_and_zero_for_the_others() -> None:
 
 def test_breakers_with_the_same_labels_are_summed() -> None:
     family, _ = gathered([BreakerSample("p/other", "p", "other", state) for state in ("open", "open", "closed")])
-    assert told(family) == {("p/other", "p", "other", "open"): 2, ("p/other", "p", "other", "closed"): 1}
+    assert values(family) == {("p/other", "p", "other", "open"): 2, ("p/other", "p", "other", "closed"): 1}
 
 
 def test_breakers_beyond_the_bound_are_summed() -> None:
     family, _ = gathered([BreakerSample(f"p/{n}", "p", "m", "open") for n in range(7)], most=3)
     assert len(family.cells) == 4 * len(STATES)
-    assert told(family) == {**{(f"p/{n}", "p", "m", "open"): 1 for n in range(3)}, (*OTHER, "open"): 4}
+    assert values(family) == {**{(f"p/{n}", "p", "m", "open"): 1 for n in range(3)}, (*OTHER, "open"): 4}
 
 
 def test_breakers_are_scanned_in_batches() -> None:
@@ -57,15 +57,15 @@ def test_no_breaker_is_lost_under_any_bound(standing: list[tuple[str, str]], mos
     family, _ = gathered([BreakerSample(name, "p", name, state) for name, state in standing], most)  # type: ignore[arg-type]
     assert len(family.cells) <= (most + 1) * len(STATES)
     found: Counter[str] = Counter()
-    for labels, value in told(family).items():
+    for labels, value in values(family).items():
         found[labels[-1]] += int(value)
     assert found == Counter(state for _, state in standing)
 
 
 def test_components_are_up_or_down() -> None:
-    assert told(components_up({"limiter": True, "database": False}, 9)) == {("limiter",): 1}
+    assert values(components_up({"limiter": True, "database": False}, 9)) == {("limiter",): 1}
     assert ("database",) in components_up({"database": False}, 9).cells
 
 
 def test_connections_beyond_the_bound_are_summed() -> None:
-    assert told(open_connections({"a": 1, "b": 2, "c": 3}, 2)) == {("a",): 1, ("other",): 5}
+    assert values(open_connections({"a": 1, "b": 2, "c": 3}, 2)) == {("a",): 1, ("other",): 5}

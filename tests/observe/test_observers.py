@@ -28,7 +28,7 @@ from tests.support.answers import SSE_HEADERS
 from tests.support.gateway import Gateway, one_provider
 
 
-class Heard:
+class Batches:
     """A report: the ids of each batch."""
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def received() -> Batches:
+    return Batches()
 
 
 @pytest.fixture
-async def observers(heard: Heard) -> Observers:
+async def observers(received: Batches) -> Observers:
     found = Observers()
-    found.lossy = (heard,)
+    found.lossy = (received,)
     found.attach(asyncio.get_running_loop())
     return found
 
@@ -62,78 +62,78 @@ def put(observers: Observers, *ids: str) -> None:
         observers.put(settled(request_id=id_))
 
 
-async def test_exchanges_that_end_together_are_one_ordered_batch(observers: Observers, heard: Heard) -> None:
+async def test_exchanges_that_end_together_are_one_ordered_batch(observers: Observers, received: Batches) -> None:
     put(observers, "a", "b", "c")
-    assert heard.batches == []
-    await until(lambda: heard.batches, "the exchanges to be handed over")
-    assert heard.batches == [["a", "b", "c"]]
+    assert received.batches == []
+    await until(lambda: received.batches, "the exchanges to be handed over")
+    assert received.batches == [["a", "b", "c"]]
     put(observers, "d")
-    await until(lambda: len(heard.batches) > 1, "the next to be handed over")
-    assert heard.batches[1:] == [["d"]]
+    await until(lambda: len(received.batches) > 1, "the next to be handed over")
+    assert received.batches[1:] == [["d"]]
 
 
-async def test_a_flush_delivers_queued_exchanges_exactly_once(observers: Observers, heard: Heard) -> None:
+async def test_a_flush_delivers_queued_exchanges_exactly_once(observers: Observers, received: Batches) -> None:
     put(observers, "a")
     observers.flush()
-    assert heard.batches == [["a"]]
+    assert received.batches == [["a"]]
     put(observers, "b")
-    await until(lambda: len(heard.batches) > 1, "the next to be handed over")
+    await until(lambda: len(received.batches) > 1, "the next to be handed over")
     observers.flush()
-    assert heard.batches == [["a"], ["b"]]
+    assert received.batches == [["a"], ["b"]]
 
 
-async def test_a_full_batch_is_delivered_at_once(observers: Observers, heard: Heard) -> None:
+async def test_a_full_batch_is_delivered_at_once(observers: Observers, received: Batches) -> None:
     put(observers, *map(str, range(MAX_BATCH + 3)))
-    assert [len(batch) for batch in heard.batches] == [MAX_BATCH]
+    assert [len(batch) for batch in received.batches] == [MAX_BATCH]
     observers.flush()
-    assert [len(batch) for batch in heard.batches] == [MAX_BATCH, 3]
+    assert [len(batch) for batch in received.batches] == [MAX_BATCH, 3]
 
 
-def test_without_a_loop_each_exchange_is_delivered_at_once(heard: Heard) -> None:
+def test_without_a_loop_each_exchange_is_delivered_at_once(received: Batches) -> None:
     found = Observers()
-    found.lossy = (heard,)
+    found.lossy = (received,)
     put(found, "a", "b")
-    assert heard.batches == [["a"], ["b"]]
+    assert received.batches == [["a"], ["b"]]
 
 
-async def test_exchanges_queued_at_the_stop_or_later_are_delivered(observers: Observers, heard: Heard) -> None:
+async def test_exchanges_queued_at_the_stop_or_later_are_delivered(observers: Observers, received: Batches) -> None:
     put(observers, "a", "b")
     observers.attach(None)
     put(observers, "c")
-    assert heard.batches == [["a", "b"], ["c"]]
+    assert received.batches == [["a", "b"], ["c"]]
 
 
-async def test_a_flush_in_another_thread_does_nothing(observers: Observers, heard: Heard) -> None:
+async def test_a_flush_in_another_thread_does_nothing(observers: Observers, received: Batches) -> None:
     put(observers, "a")
     thread = threading.Thread(target=observers.flush)
     thread.start()
     thread.join()
-    assert heard.batches == []
+    assert received.batches == []
     observers.flush()
-    assert heard.batches == [["a"]]
+    assert received.batches == [["a"]]
 
 
-async def test_an_observer_that_flushes_gets_nothing_twice(observers: Observers, heard: Heard) -> None:
-    observers.lossy = (lambda ended: observers.flush(), heard)
+async def test_an_observer_that_flushes_gets_nothing_twice(observers: Observers, received: Batches) -> None:
+    observers.lossy = (lambda ended: observers.flush(), received)
     put(observers, "a")
     observers.flush()
-    assert heard.batches == [["a"]]
+    assert received.batches == [["a"]]
 
 
 async def test_an_exception_of_one_observer_is_reported_and_does_not_affect_the_others(
-    observers: Observers, heard: Heard
+    observers: Observers, received: Batches
 ) -> None:
-    told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context["exception"]))
     defect = ZeroDivisionError()
 
     def fails(ended: Sequence[Exchange]) -> None:
         raise defect
 
-    observers.lossy = (fails, heard)
+    observers.lossy = (fails, received)
     put(observers, "a")
     observers.flush()
-    assert (heard.batches, told) == ([["a"]], [defect])
+    assert (received.batches, errors) == ([["a"]], [defect])
 
 
 async def test_a_queued_exchange_has_no_body_no_catalog_and_no_reservation(up: Upstream) -> None:
@@ -213,11 +213,11 @@ async def test_a_failed_synchronous_observer_prevents_no_settlement(up: Upstream
 
     up.on(lambda request: json_answer(completion("Hello")))
     async with Gateway(one_provider(up)) as gw:
-        told: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context["exception"]))
         gw.app.observers.exact = (Broken(), ledger := Ledger())
         client = await gw.client()
         await client.fetch("POST", "/v1/chat/completions", json={"model": "m", "messages": []})
         assert (await gw.settled())["outcome"] == "ok"
-    assert [type(each) for each in told] == [ZeroDivisionError]
+    assert [type(each) for each in errors] == [ZeroDivisionError]
     assert len(ledger.entries) == 1

@@ -143,9 +143,9 @@ def test_a_blocked_reader_delays_nothing_and_losses_are_reported_later(pipe: Pip
     while piece := pipe.read():
         received += piece
         sink.flush()
-    told, kept = received.splitlines()[-1], received.splitlines()[:-1]
+    report, kept = received.splitlines()[-1], received.splitlines()[:-1]
     assert set(kept) == {line[:-1]}
-    assert told == b"lost %d" % (put - len(kept))
+    assert report == b"lost %d" % (put - len(kept))
     assert 0 < len(kept) < put
 
 
@@ -241,8 +241,8 @@ def test_gathered_lines_are_kept_up_to_the_bound(pipe: Pipe) -> None:
     while piece := pipe.read():
         received += piece
         sink.flush()
-    told, kept = received.splitlines()[-1], received.splitlines()[:-1]
-    assert told == b"lost %d" % (put + 10 - len(kept))
+    report, kept = received.splitlines()[-1], received.splitlines()[:-1]
+    assert report == b"lost %d" % (put + 10 - len(kept))
 
 
 async def test_gathered_lines_are_written_once_a_blocked_reader_resumes(pipe: Pipe) -> None:

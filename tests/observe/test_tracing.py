@@ -18,7 +18,7 @@ from proxy.observe.export import Export
 from proxy.observe.spans import Spans
 from proxy.observe.tracing import Tracing, opened
 from tests.observe.exchanges import attempt_of, settled
-from tests.observe.test_export import AnswerInfo, Scripted
+from tests.observe.test_export import Notices, Scripted
 
 ROOT = Path(__file__).resolve().parents[2]
 ID = "0af7651916cd43dd8448eb211c80319c"
@@ -33,8 +33,8 @@ class Rig:
     """A Tracing whose exporter is scripted."""
 
     def __init__(self, ratio: float = 1.0, queue: int = 1000) -> None:
-        self.exporter, self.told = Scripted(), AnswerInfo()
-        export = Export(self.exporter, asyncio.get_running_loop(), self.told, self.told, queue)
+        self.exporter, self.notices = Scripted(), Notices()
+        export = Export(self.exporter, asyncio.get_running_loop(), self.notices, self.notices, queue)
         self.tracing = Tracing(Spans("s", "1"), export, ratio, Random(42))
 
     async def __aenter__(self) -> Tracing:
@@ -124,9 +124,7 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_library")
 async def test_a_missing_extra_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
-        opened(
-            Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=AnswerInfo(), info=AnswerInfo()
-        )
+        opened(Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=Notices(), info=Notices())
     assert caught.value.mistakes == [
         "observe.tracing: OpenTelemetry is not installed: pip install 'sluice-gateway[otel]'"
     ]

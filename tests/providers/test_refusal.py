@@ -399,8 +399,8 @@ def _read(case: Case) -> Refusal:
 def test_every_recorded_error_in_a_stream_is_classified(name: str, kind: str) -> None:
     (case,) = [case for case in ALL if str(case) == name]
     events = [line.partition(b":")[2] for line in case.response.splitlines() if line.startswith(b"data:")]
-    told = [error for event in events if (error := provider_error.refused(event))]
-    assert [refusal.of_error(error).kind for error in told] == [kind]
+    errors = [error for event in events if (error := provider_error.refused(event))]
+    assert [refusal.of_error(error).kind for error in errors] == [kind]
 
 
 # Whatever else comes

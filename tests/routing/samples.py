@@ -49,8 +49,8 @@ def catalog(models: list[dict[str, Any]] = MODELS, *, registry: Registry | None 
 
 
 def planned(known: Catalog, name: str | None, pinned: str | None = None) -> list[tuple[str, str | None]]:
-    return told(every(plan_for(known, name, pinned=pinned)))
+    return pairs(every(plan_for(known, name, pinned=pinned)))
 
 
-def told(deployments: list[Deployment]) -> list[tuple[str, str | None]]:
+def pairs(deployments: list[Deployment]) -> list[tuple[str, str | None]]:
     return [(each.provider.name, each.upstream_model) for each in deployments]

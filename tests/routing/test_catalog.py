@@ -19,7 +19,7 @@ from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import PATHS
 from proxy.routing.live import Registry
 from proxy.routing.spec import Spec
-from tests.routing.samples import ANY, CHAT, MODELS, PROVIDERS, R1, REASONER, catalog, planned, told
+from tests.routing.samples import ANY, CHAT, MODELS, PROVIDERS, R1, REASONER, catalog, pairs, planned
 from tests.support.catalogs import ENDPOINT, build, every, plan_for
 
 
@@ -88,7 +88,7 @@ def test_an_unavailable_model_is_followed_by_the_next_and_the_fallback() -> None
     known = build(MODELS, PROVIDERS, fallback={"provider": "deepseek", "model": "deepseek-chat"})
     assert planned_names(known, "off", "deepseek-r1") == ["deepseek-r1", "deepseek-r1"]
     plan = plan_for(known, "off")
-    assert (plan.next(0.0), told([found] if (found := plan.next_fallback(0.0)) else [])) == (None, [CHAT])
+    assert (plan.next(0.0), pairs([found] if (found := plan.next_fallback(0.0)) else [])) == (None, [CHAT])
 
 
 def planned_names(known: Catalog, *names: str) -> list[str]:
@@ -101,7 +101,7 @@ def test_the_fallback_is_used_if_no_model_is_available(name: str | None) -> None
     plan = plan_for(catalog(models), name)
     assert (plan.next(0.0), plan.next_fallback(0.0), len(plan.skipped)) == (None, None, 2)
     known = build(models, PROVIDERS | ANY, fallback={"provider": "b", "model": "x"})
-    assert told([found] if (found := plan_for(known, name).next_fallback(0.0)) else []) == [("b", "x")]
+    assert pairs([found] if (found := plan_for(known, name).next_fallback(0.0)) else []) == [("b", "x")]
 
 
 # Endpoints
@@ -249,7 +249,7 @@ def test_a_list_is_tried_in_order_and_unknown_names_are_skipped(
 ) -> None:
     plan = plan_for(catalog(), *names, auto=auto)
     assert plan.unknown == unknown
-    found = told(every(plan))
+    found = pairs(every(plan))
     assert found == candidates if candidates is not None else set(found) == {R1, CHAT, REASONER}
 
 
@@ -277,7 +277,7 @@ def test_auto_at_the_end_of_a_list_adds_all_others() -> None:
 
 
 def planned_list(known: Catalog, *names: str) -> list[tuple[str, str | None]]:
-    return told(every(plan_for(known, *names, auto=True)))
+    return pairs(every(plan_for(known, *names, auto=True)))
 
 
 def test_a_list_of_unknown_names_is_a_404() -> None:
@@ -329,7 +329,7 @@ def test_a_new_catalog_keeps_live_state_unless_the_upstream_model_changes() -> N
 )
 def test_the_fallback_is_named_by_either_name(provider: str, model: str, candidates: list[tuple[str, str]]) -> None:
     known = build(MODELS, PROVIDERS, fallback={"provider": provider, "model": model})
-    assert told(list(known.fallback)) == candidates
+    assert pairs(list(known.fallback)) == candidates
 
 
 def test_a_disabled_fallback_is_not_used() -> None:
@@ -340,7 +340,7 @@ def test_a_disabled_fallback_is_not_used() -> None:
 def test_an_opaque_path_makes_one_attempt() -> None:
     known = catalog()
     plan = known.opaque_plan(known.providers["deepseek"], ALL, random.Random(0))
-    assert told(every(plan)) == [("deepseek", None)]
+    assert pairs(every(plan)) == [("deepseek", None)]
     assert plan.next_fallback(0.0) is None
 
 

@@ -225,10 +225,10 @@ def test_a_list_survives_a_reload_unless_its_provider_changed() -> None:
 
 def test_changed_is_called_only_for_other_names() -> None:
     lists = ModelLists()
-    heard: list[int] = []
-    lists.changed = lambda: heard.append(lists.version)
+    versions: list[int] = []
+    lists.changed = lambda: versions.append(lists.version)
     [provider] = build([], {"a": ANY["a"]}, lists=lists).providers.values()
     assert isinstance(provider, Provider)
     for names in (["x"], ["x"], None, ["x", "y"]):
         lists.end(provider, 0.0, names)
-    assert len(heard) == 2
+    assert len(versions) == 2

@@ -87,15 +87,15 @@ def test_a_reload_clears_missing_models() -> None:
 
 
 def test_all_breakers_report_changes_to_one_callback() -> None:
-    heard: list[tuple[str, State, State, float]] = []
+    changes: list[tuple[str, State, State, float]] = []
 
     def listen(breaker: Breaker, old: State, now: float) -> None:
-        heard.append((breaker.key, old, breaker.state, now))
+        changes.append((breaker.key, old, breaker.state, now))
 
     lives = Registry(POLICY, 300.0, listen)
     lives.live("one").breaker.trip(5.0, "operator")
     passing(lives, 1).breaker.trip(6.0, "operator")
-    assert heard == [("one", "closed", "open", 5.0), ("made-up-1", "closed", "open", 6.0)]
+    assert changes == [("one", "closed", "open", 5.0), ("made-up-1", "closed", "open", 6.0)]
 
 
 def test_unlisted_live_states_are_bounded_and_the_oldest_is_evicted() -> None:

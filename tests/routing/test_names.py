@@ -14,7 +14,7 @@ from proxy.routing.live import Registry
 from proxy.routing.names import LONGEST_UNLISTED, MOST_UNLISTED
 from proxy.routing.spec import Spec
 from proxy.wire.criteria import NONE
-from tests.routing.samples import ANY, CHAT, LEFT_OUT, MODELS, OPENAI, PROVIDERS, R1, REASONER, catalog, planned, told
+from tests.routing.samples import ANY, CHAT, LEFT_OUT, MODELS, OPENAI, PROVIDERS, R1, REASONER, catalog, pairs, planned
 from tests.support.catalogs import ENDPOINT, build, every, plan_for
 
 
@@ -108,7 +108,7 @@ def test_an_any_model_provider_still_has_its_configured_models() -> None:
     known = catalog([*SHIPPED, listed], openai=OPENAI | {"anyModel": True})
     for name in ("openai/gpt-4o-mini", "openai/mini"):
         [deployment] = every(plan_for(known, name))
-        assert (deployment.name, told([deployment])) == ("mini", [("openai", "gpt-4o-mini")])
+        assert (deployment.name, pairs([deployment])) == ("mini", [("openai", "gpt-4o-mini")])
 
 
 def test_an_unavailable_model_elsewhere_does_not_affect_the_named_provider() -> None:
@@ -174,7 +174,7 @@ def test_a_fallback_only_provider_does_not_accept_unknown_names() -> None:
         with pytest.raises(ClientFault) as caught:
             plan_for(known, name)
         assert caught.value.code == "model_not_found"
-    assert told([found] if (found := plan_for(known, "m").next_fallback(0.0)) else []) == [("openrouter", "spare")]
+    assert pairs([found] if (found := plan_for(known, "m").next_fallback(0.0)) else []) == [("openrouter", "spare")]
 
 
 @pytest.mark.parametrize(

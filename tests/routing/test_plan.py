@@ -234,8 +234,8 @@ def test_a_plan_explains_itself_without_addresses() -> None:
     }
     chosen = plan.next(0.0)
     assert chosen is not None
-    told = plan.explain()
-    assert told == {
+    explanation = plan.explain()
+    assert explanation == {
         "chosen": chosen.label,
         "strategy": "smart",
         "unknown": ["nobody"],
@@ -243,7 +243,7 @@ def test_a_plan_explains_itself_without_addresses() -> None:
         "candidates": ["p0/m", "p1/m", "p2/m"],
         "scores": {"p0/m": 2.0, "p1/m": 1.0, "p2/m": 1.0},
     }
-    assert "127.0.0.1" not in json.dumps(told)
+    assert "127.0.0.1" not in json.dumps(explanation)
 
 
 def test_the_number_of_explained_candidates_is_bounded() -> None:

@@ -203,7 +203,7 @@ def message(path: str, method: str = "POST") -> str:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "text"),
     [
         ("/v1//chat/completions", "two consecutive slashes"),
         ("/v1/v1/chat/completions", "contains /v1 twice"),
@@ -224,8 +224,8 @@ def message(path: str, method: str = "POST") -> str:
         ("/chat/completions", "The API is under /v1/"),
     ],
 )
-def test_the_error_for_an_unknown_path_names_the_mistake(path: str, told: str) -> None:
-    assert told in message(path)
+def test_the_error_for_an_unknown_path_names_the_mistake(path: str, text: str) -> None:
+    assert text in message(path)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from proxy.providers.refusal import Meaning, Refusal
 from proxy.routing.rules import RULES, FailureKind, Next, backoff, final_status, kind_of_fault, kind_of_refusal
 
 
-def heard(fault: UpstreamFault) -> UpstreamFault:
+def answered(fault: UpstreamFault) -> UpstreamFault:
     fault.response_begun = True
     return fault
 
@@ -50,7 +50,7 @@ def heard(fault: UpstreamFault) -> UpstreamFault:
         (ErrorInStream("oh"), Next.NEXT_OR_SAME, "failure"),
         (BrokenAnswer("empty", code="upstream_empty_answer"), Next.NEXT_OR_SAME, "failure"),
         (StreamTruncated("cut"), Next.NEXT_OR_SAME, "failure"),
-        (heard(ConnectionBroken("cut")), Next.NEXT_OR_SAME, "failure"),
+        (answered(ConnectionBroken("cut")), Next.NEXT_OR_SAME, "failure"),
         (UpstreamFault("whatever"), Next.NEXT_OR_SAME, "failure"),
         (Refusal("model_missing"), Next.NEXT, "unavailable"),
         (Refusal("not_found"), Next.OTHERS_OR_ERROR, "nothing"),

@@ -1,4 +1,4 @@
-"""The agreement: clients, gateway and providers must say the same of every request, and the metrics of them all."""
+"""Comparison of the records of clients, gateway, providers and metrics for every request."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from tests.storm.caller import Account
 from tests.storm.faults import OK
-from tests.storm.provider import Heard
+from tests.storm.provider import SeenRequest
 from tests.storm.traffic import UPSTREAM
 
 DEAD = "dead"
 GONE = "client_gone"
-UNSEEN = (GONE, "slow", "outrun")  # an attempt that may have been ended before anybody saw it
-OUTCOMES = {"whole": "ok", "refused": "error", "told": "broken"}  # of those who stayed
+UNSEEN = (GONE, "slow", "outrun")  # the attempt may have been canceled before the provider read it
+OUTCOMES = {"complete": "ok", "rejected": "error", "in-band error": "broken"}  # of clients that did not disconnect
 Line = dict[str, Any]
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -25,125 +25,129 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 class UpstreamCall(Struct, frozen=True):
-    """As the gateway's log has it; ``kind`` is ``OK`` for the one that answered."""
+    """An attempt from the gateway's log; ``kind`` is ``OK`` for the successful one."""
 
     provider: str
     model: str  # as the provider names it
     kind: str
 
 
-class Books:
-    """``wrong`` holds a line for every disagreement once ``audit`` has run; the counters are for the table."""
+class Ledger:
+    """All records of a run. ``audit`` adds a line to ``wrong`` per disagreement; the counters are for the table."""
 
     def __init__(
-        self, accounts: Sequence[Account], lines: Sequence[Line], heard: Sequence[Heard], page: str, *, hedged: bool
+        self,
+        accounts: Sequence[Account],
+        lines: Sequence[Line],
+        requests: Sequence[SeenRequest],
+        page: str,
+        *,
+        hedged: bool,
     ) -> None:
         self.wrong: list[str] = []
         self.endings = Counter(account.ending for account in accounts)
         self.outcomes = Counter(line["outcome"] for line in lines)
         self.attempts: Counter[tuple[str, str]] = Counter()
-        self.faults = Counter((each.provider, each.fault.name) for each in heard)
-        self.asked_twice = 0  # surely: a kept connection died under a request
+        self.faults = Counter((each.provider, each.fault.name) for each in requests)
+        self.sent_twice = 0  # certain: a stale connection failed and the request was sent again
         self.maybe_twice = 0
-        self.unheard = 0  # their clients left before the gateway had read a head
-        self.late = 0  # answers that a clock of the gateway did not wait for
+        self.unsent = 0  # the client disconnected before the gateway read a head
+        self.late = 0  # responses after a timeout of the gateway
         self._accounts = accounts
         self._lines = lines
-        self._heard = heard
-        self.material = (accounts, lines, heard, page)
+        self._requests = requests
+        self.inputs = (accounts, lines, requests, page)
         self._hedged = hedged
         self._metrics = _samples(page)
 
     def audit(self) -> None:
-        lines, heard = self._by_name(self._lines), defaultdict(list)
-        for each in sorted(self._heard, key=lambda each: each.number):
-            heard[each.name].append(each)
+        lines, requests = self._by_name(self._lines), defaultdict(list)
+        for each in sorted(self._requests, key=lambda each: each.number):
+            requests[each.name].append(each)
             if each.hung:
-                self.wrong.append(f"{each.name}: {each.provider} was silent, and nobody ended it")
+                self.wrong.append(f"{each.name}: {each.provider} stalled, and the gateway did not close the connection")
         names = {account.name for account in self._accounts}
-        self.wrong += [f"{name}: nobody asked that" for name in (lines.keys() | heard.keys()) - names]
+        self.wrong += [f"{name}: sent by no client" for name in (lines.keys() | requests.keys()) - names]
         for account in self._accounts:
             line = lines.get(account.name)
-            if line is None and account.ending == "left" and not heard[account.name]:
-                self.unheard += 1
+            if line is None and account.ending == "disconnected" and not requests[account.name]:
+                self.unsent += 1
                 continue
             if line is None:
-                self.wrong.append(f"{account.name}: lost, the log does not know it")
+                self.wrong.append(f"{account.name}: not in the log")
                 continue
-            faults = [*_told(account, line), *self._followed(line, heard[account.name])]
+            faults = [*_client_mismatches(account, line), *self._attempt_mismatches(line, requests[account.name])]
             self.wrong += [
-                f"{account.name}: {fault} | {_shown(account, line, heard[account.name])}" for fault in faults
+                f"{account.name}: {fault} | {_shown(account, line, requests[account.name])}" for fault in faults
             ]
-        self._sums()
+        self._compare_totals()
 
     def _by_name(self, lines: Iterable[Line]) -> dict[str, Line]:
         found: dict[str, Line] = {}
         for line in lines:
             if line["request_id"] in found:
-                self.wrong.append(f"{line['request_id']}: settled twice")
+                self.wrong.append(f"{line['request_id']}: logged twice")
             found[line["request_id"]] = line
         return found
 
     # -- each request -----------------------------------------------------------------------------
 
-    def _followed(self, line: Line, heard: list[Heard]) -> list[str]:
-        """Attempt for attempt, what the log says against what the providers saw."""
-        wrong, left = [], list(heard)
+    def _attempt_mismatches(self, line: Line, requests: list[SeenRequest]) -> list[str]:
+        """Compare the attempts in the log with the requests that providers got."""
+        wrong, left = [], list(requests)
         attempts = _attempts(line)
         if len(attempts) != line["attempts"]:
-            wrong.append(f"{line['attempts']} attempts, but {len(attempts)} are accounted for")
+            wrong.append(f"{line['attempts']} attempts in the log, but {len(attempts)} are listed")
         for attempt in attempts:
             self.attempts[attempt.provider, attempt.kind or "ok"] += 1
-            wrong += self._seen(attempt, left, line["endpoint"] != "responses")
-        return wrong + [f"{each.provider} saw an attempt that the log has not" for each in left]
+            wrong += self._request_mismatches(attempt, left, line["endpoint"] != "responses")
+        return wrong + [f"{each.provider} got an attempt that is not in the log" for each in left]
 
-    def _seen(self, attempt: UpstreamCall, left: list[Heard], replayable: bool) -> list[str]:
-        """Take from ``left`` what the attempt's provider saw of it."""
+    def _request_mismatches(self, attempt: UpstreamCall, left: list[SeenRequest], replayable: bool) -> list[str]:
+        """Remove the attempt's requests from ``left``, and return the mismatches."""
         if attempt.provider == DEAD:
-            return (
-                [] if attempt.kind in ("unreachable", *UNSEEN) else [f"{attempt.kind} at a port where nobody listens"]
-            )
+            return [] if attempt.kind in ("unreachable", *UNSEEN) else [f"{attempt.kind} at a closed port"]
         mine = self._take(attempt, left, replayable)
         if not mine:
-            return [] if attempt.kind in UNSEEN else [f"{attempt.provider} never saw an attempt"]
+            return [] if attempt.kind in UNSEEN else [f"{attempt.provider} got no request for an attempt"]
         last = mine[-1]
         if attempt.kind in last.kinds or attempt.kind in UNSEEN:
             return []
         if attempt.kind == "timeout" and last.last and last.closed:
-            self.late += 1  # a busy loop: the provider came to it late, and saw that it was hung up on
+            self.late += 1  # a busy event loop: the provider read the request after the timeout
             return []
-        return [f"{last.fault.name} at {attempt.provider} was taken for {attempt.kind or 'an answer'}"]
+        return [f"{last.fault.name} at {attempt.provider} was classified as {attempt.kind or 'a success'}"]
 
-    def _take(self, attempt: UpstreamCall, left: list[Heard], replayable: bool) -> list[Heard]:
-        mine: list[Heard] = []
+    def _take(self, attempt: UpstreamCall, left: list[SeenRequest], replayable: bool) -> list[SeenRequest]:
+        mine: list[SeenRequest] = []
         while (found := self._next(attempt, left)) is not None:
             left.remove(found)
             mine.append(found)
             if not (replayable and found.maybe_repeated):
                 break
-            # Nor is what a clock ended: a busy loop may hear the clock before the connection's end.
-            self.asked_twice += attempt.kind not in (*UNSEEN, "timeout")
+            # On a busy loop a timeout may be handled before the end of the connection.
+            self.sent_twice += attempt.kind not in (*UNSEEN, "timeout")
             self.maybe_twice += 1
         return mine
 
-    def _next(self, attempt: UpstreamCall, left: list[Heard]) -> Heard | None:
-        """One after the other, but where two attempts ran at once, or one was given up before its provider came to it."""
-        asked = (attempt.provider, attempt.model)
+    def _next(self, attempt: UpstreamCall, left: list[SeenRequest]) -> SeenRequest | None:
+        """Return the next request for ``attempt``; order matters unless attempts overlapped or timed out."""
+        expected = (attempt.provider, attempt.model)
         found = left if self._hedged or attempt.kind == "timeout" else left[:1]
-        return next((each for each in found if (each.provider, each.model) == asked), None)
+        return next((each for each in found if (each.provider, each.model) == expected), None)
 
-    # -- the sums ---------------------------------------------------------------------------------
+    # -- totals -----------------------------------------------------------------------------------
 
-    def _sums(self) -> None:
+    def _compare_totals(self) -> None:
         stayed = Counter(OUTCOMES[ending] for ending in self.endings.elements() if ending in OUTCOMES)
         for outcome, count in self.outcomes.items():
-            if not stayed[outcome] <= count <= stayed[outcome] + self.endings["left"] + self.endings["lied to"]:
+            if not stayed[outcome] <= count <= stayed[outcome] + self.endings["disconnected"] + self.endings["invalid"]:
                 self.wrong.append(
-                    f"{outcome}: {count} in the log, {stayed[outcome]} clients of {self.endings['left']} left"
+                    f"{outcome}: {count} in the log, {stayed[outcome]} clients, {self.endings['disconnected']} disconnected"
                 )
-        self._same("llm_requests_total", self._by("llm_requests_total", "outcome"), self.outcomes)
+        self._compare("llm_requests_total", self._by("llm_requests_total", "outcome"), self.outcomes)
         counted = self._by("llm_upstream_attempts_total", "provider", "reason")
-        self._same("llm_upstream_attempts_total", counted, self.attempts)
+        self._compare("llm_upstream_attempts_total", counted, self.attempts)
         fallbacks = sum(bool(line.get("fallback")) for line in self._lines)
         gone, tried = self.outcomes[GONE], sum(line["attempts"] for line in self._lines)
         for name, count in (
@@ -151,20 +155,22 @@ class Books:
             ("llm_client_disconnects_total", gone),
             ("llm_requests_in_flight", 0),
         ):
-            self._same(name, self.metric(name), count)
+            self._compare(name, self.metric(name), count)
         twice = self.metric("llm_possible_double_executions_total")
-        # Where others ended the attempt meanwhile, the log does not tell whether it had been asked again.
-        if not self.asked_twice <= twice <= self.maybe_twice:
-            self.wrong.append(f"asked twice: {twice} by the metrics, {self.asked_twice} to {self.maybe_twice} seen")
+        # For canceled attempts the log does not say whether the request was sent again.
+        if not self.sent_twice <= twice <= self.maybe_twice:
+            self.wrong.append(
+                f"sent twice: {twice} in the metrics, {self.sent_twice} to {self.maybe_twice} at the providers"
+            )
         silent = sum(count for (provider, _), count in self.attempts.items() if provider == DEAD)
-        unseen = tried + int(twice) - len(self._heard) - silent
+        unseen = tried + int(twice) - len(self._requests) - silent
         ended = sum(count for (_, kind), count in self.attempts.items() if kind in UNSEEN)
         if not 0 <= unseen <= ended:
-            self.wrong.append(f"{unseen} attempts that nobody saw, and only {ended} were ended by others")
+            self.wrong.append(f"{unseen} attempts without a request, but only {ended} were canceled")
 
-    def _same(self, name: str, metrics: object, others: object) -> None:
+    def _compare(self, name: str, metrics: object, others: object) -> None:
         if metrics != others:
-            self.wrong.append(f"{name}: {metrics} by the metrics, {others} by the others")
+            self.wrong.append(f"{name}: {metrics} in the metrics, {others} in the other records")
 
     def metric(self, name: str) -> float:
         return sum(value for found, _, value in self._metrics if found == name)
@@ -178,13 +184,13 @@ class Books:
         return sums
 
 
-def _told(account: Account, line: Line) -> list[str]:
-    """What the client heard against what the log says that it heard."""
-    if account.ending == "lied to":
-        return [f"the client was lied to: {account.why}"]
+def _client_mismatches(account: Account, line: Line) -> list[str]:
+    """Compare the outcome that the client saw with the log."""
+    if account.ending == "invalid":
+        return [f"invalid response: {account.why}"]
     outcome = line["outcome"]
-    if account.ending == "left":
-        return [] if outcome in (*OUTCOMES.values(), GONE) else [f"a client left, and it is called {outcome}"]
+    if account.ending == "disconnected":
+        return [] if outcome in (*OUTCOMES.values(), GONE) else [f"a client disconnected, but the outcome is {outcome}"]
     wrong = []
     if outcome != OUTCOMES[account.ending]:
         wrong.append(f"{outcome} in the log, {account.ending} for the client")
@@ -196,7 +202,7 @@ def _told(account: Account, line: Line) -> list[str]:
 
 
 def _attempts(line: Line) -> list[UpstreamCall]:
-    """The failures in order, and the one that answered."""
+    """Return the failed attempts in order, then the successful one."""
     found = []
     for failure in line.get("failures") or []:
         label, _, kind = failure.partition(" ")
@@ -206,10 +212,10 @@ def _attempts(line: Line) -> list[UpstreamCall]:
     return [*found, UpstreamCall(line["provider"], line["upstream_model"], OK)] if answered else found
 
 
-def _shown(account: Account, line: Line, heard: Sequence[Heard]) -> str:
-    told = {key: line.get(key) for key in ("endpoint", "model", "provider", "status", "outcome", "error", "attempts")}
-    seen = [f"{each.provider}: {each.fault.name}{' (kept)' if each.kept else ''}" for each in heard]
-    return f"{account.ending} {account.status}, {told}, failures {line.get('failures')}, seen {seen}"
+def _shown(account: Account, line: Line, requests: Sequence[SeenRequest]) -> str:
+    logged = {key: line.get(key) for key in ("endpoint", "model", "provider", "status", "outcome", "error", "attempts")}
+    seen = [f"{each.provider}: {each.fault.name}{' (kept)' if each.kept else ''}" for each in requests]
+    return f"{account.ending} {account.status}, {logged}, failures {line.get('failures')}, seen {seen}"
 
 
 def _samples(page: str) -> list[tuple[str, dict[str, str], float]]:

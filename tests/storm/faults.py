@@ -1,7 +1,6 @@
-"""Every way to fail, as bytes on a socket, each with the kinds that the gateway may call it.
+"""Every fault as bytes on a socket, with the failure kinds that the gateway may assign.
 
-Kinds are those of ``proxy/routing/rules.py``; ``OK`` stands for none. A play gives back whether the connection
-can be used again.
+Kinds are those of ``proxy/routing/rules.py``; ``OK`` means none. A play returns whether the connection is reusable.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from msgspec import Struct
 from tests.storm.shapes import DONE, ERROR, Shape
 
 OK = ""
-LONGEST = 5.0  # seconds; a silence that nobody ended by then is a hang
+LONGEST = 5.0  # seconds; a longer stall is a hang of the gateway
 _SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 
@@ -33,7 +32,7 @@ class Peer:
         self._writer = writer
 
     async def write(self, data: bytes) -> None:
-        """Raises ConnectionError where nobody is there any more."""
+        """Write and drain. Raises ConnectionError after a disconnect."""
         if self._writer.transport.is_closing():
             raise ConnectionResetError
         self._writer.write(data)
@@ -53,12 +52,12 @@ class Peer:
         await self.write(head + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body)
 
     async def taken(self) -> None:
-        """Until the gateway, which is on the same loop, has read what was written: a reset would undo it."""
+        """Wait until the gateway, on the same loop, has read the bytes; a reset would discard them."""
         for _ in range(3):
             await asyncio.sleep(0.002)
 
     async def silence(self) -> None:
-        """Until the gateway has had enough."""
+        """Send nothing until the gateway closes the connection."""
         try:
             async with asyncio.timeout(LONGEST):
                 await self._reader.read(1)
@@ -77,9 +76,9 @@ Play = Callable[[Peer, Shape], Awaitable[bool]]
 
 
 class Fault(Struct, frozen=True):
-    """``mute``: the connection dies without a byte, so that a kept one may be thought to have died before.
+    """A fault. ``mute``: the connection ends without a byte, like a stale one.
 
-    ``finished``: what it is where the finish reason was told before. ``cut``: not where the client asked for usage.
+    ``finished``: its kind after a finish reason was sent. ``cut``: ``finished`` does not apply if usage was requested.
     """
 
     name: str
@@ -90,7 +89,7 @@ class Fault(Struct, frozen=True):
     cut: bool = False
 
     def kinds_for(self, shape: Shape, *, usage: bool) -> frozenset[str]:
-        """``usage``: whether the client asked for it."""
+        """Return the kinds for this response; ``usage``: whether the client requested it."""
         if self.finished is None or not shape.finish or (self.cut and usage):
             return self.kinds
         return frozenset((self.finished,))
@@ -115,7 +114,7 @@ async def _slow(peer: Peer, shape: Shape) -> bool:
     return await good(peer, shape)
 
 
-# -- without an answer ----------------------------------------------------------------------------
+# -- without a response ----------------------------------------------------------------------------
 
 
 async def _reset(peer: Peer, shape: Shape) -> bool:
@@ -148,10 +147,10 @@ def _head(length: int) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % length
 
 
-# -- with a JSON answer ---------------------------------------------------------------------------
+# -- with a JSON response ---------------------------------------------------------------------------
 
 
-def _told(status: int, code: str, *lines: bytes, message: str = "provider's own words") -> Play:
+def _error_answer(status: int, code: str, *lines: bytes, message: str = "provider's own words") -> Play:
     body = json.dumps({"error": {"message": message, "type": "some_error", "param": None, "code": code}}).encode()
 
     async def play(peer: Peer, shape: Shape) -> bool:
@@ -162,7 +161,9 @@ def _told(status: int, code: str, *lines: bytes, message: str = "provider's own 
 
 
 async def _limited(peer: Peer, shape: Shape) -> bool:
-    return await _told(429, "rate_limit_exceeded", b"retry-after-ms: %d" % peer.dice.randint(1, 40))(peer, shape)
+    return await _error_answer(429, "rate_limit_exceeded", b"retry-after-ms: %d" % peer.dice.randint(1, 40))(
+        peer, shape
+    )
 
 
 async def _error_object(peer: Peer, shape: Shape) -> bool:
@@ -181,13 +182,13 @@ async def _no_json(peer: Peer, shape: Shape) -> bool:
 
 
 async def _json_cut(peer: Peer, shape: Shape) -> bool:
-    """By the connection's end."""
+    """Truncate the body by closing the connection."""
     await peer.answer(200, shape.whole[: len(shape.whole) // 2], length=len(shape.whole))
     return False
 
 
 async def _json_half(peer: Peer, shape: Shape) -> bool:
-    """By its own length: HTTP has nothing to complain of."""
+    """Send half of the document with a matching Content-Length."""
     await peer.answer(200, shape.whole[: len(shape.whole) // 2])
     return True
 
@@ -202,7 +203,7 @@ async def _json_stalled(peer: Peer, shape: Shape) -> bool:
 
 
 async def _some(peer: Peer, shape: Shape) -> None:
-    """The beginning of the stream."""
+    """Send the first events of the stream."""
     events = _events(shape)
     await peer.write(_SSE)
     await peer.chunks(*events[: peer.dice.randint(1, max(1, len(events) - 1))])
@@ -215,7 +216,7 @@ async def _error_first(peer: Peer, shape: Shape) -> bool:
     return True
 
 
-async def _nothing_said(peer: Peer, shape: Shape) -> bool:
+async def _no_content(peer: Peer, shape: Shape) -> bool:
     await peer.write(_SSE)
     await peer.chunks(*filter(None, (shape.opening,)), *peer.dice.choice([(), (DONE,)]))
     await peer.write(_LAST_CHUNK)
@@ -304,19 +305,19 @@ def _fault(
 
 ANY = (
     _fault("429 retry-after-ms", _limited, "rate_limited"),
-    _fault("429 Retry-After: 0", _told(429, "rate_limit_exceeded", b"Retry-After: 0"), "rate_limited"),
-    _fault("429 without a time", _told(429, "rate_limit_exceeded"), "rate_limited"),
-    *(_fault(str(status), _told(status, "boom"), "server_error") for status in (500, 503, 408, 529)),
-    _fault("other 404", _told(404, "no_such_route"), "not_found"),
-    _fault("context length", _told(400, "context_length_exceeded"), "context_length"),
-    _fault("content filter", _told(400, "content_filter"), "content_filter"),
-    _fault("other 400", _told(400, "invalid_value"), "other"),
+    _fault("429 Retry-After: 0", _error_answer(429, "rate_limit_exceeded", b"Retry-After: 0"), "rate_limited"),
+    _fault("429 without a time", _error_answer(429, "rate_limit_exceeded"), "rate_limited"),
+    *(_fault(str(status), _error_answer(status, "boom"), "server_error") for status in (500, 503, 408, 529)),
+    _fault("other 404", _error_answer(404, "no_such_route"), "not_found"),
+    _fault("context length", _error_answer(400, "context_length_exceeded"), "context_length"),
+    _fault("content filter", _error_answer(400, "content_filter"), "content_filter"),
+    _fault("other 400", _error_answer(400, "invalid_value"), "other"),
     _fault("reset before the head", _reset, "reset", mute=True),
     _fault("closed without a byte", _close, "reset", mute=True),
     _fault("reset after the head", _reset_after_head, "broken_answer"),
     _fault("silent", _silent, "timeout"),
     _fault("no HTTP", _no_http, "broken_answer"),
-    # Where a ping or a hold told the client of a stream, JSON of whatever kind comes too late.
+    # After a ping or a hold has started the stream, JSON is a broken answer.
     _fault("200 with an error", _error_object, "server_error", "broken_answer"),
     _fault("empty 200", _empty, "broken_answer"),
     _fault("no JSON", _no_json, "broken_answer"),
@@ -328,7 +329,7 @@ PLAIN = (*ANY, _fault("JSON stalled", _json_stalled, "timeout"))
 STREAM = (
     *ANY,
     _fault("error event first", _error_first, "server_error"),
-    _fault("nothing said", _nothing_said, "broken_answer"),
+    _fault("no content", _no_content, "broken_answer"),
     _fault("silent after the head", _silent_after_head, "timeout"),
     _fault("cut within an event", _cut_in_event, "broken_answer"),
     _fault("cut between events", _cut_between, "broken_answer"),
@@ -343,6 +344,6 @@ STREAM = (
     _fault("stalled later", _stalled_later, "timeout"),
 )
 GOOD = _fault("good", good, OK)
-NO_MODEL = _fault("no such model", _told(404, "model_not_found"), "model_missing")
-NO_KEY = _fault("refused key", _told(401, "invalid_api_key"), "auth")
+NO_MODEL = _fault("no such model", _error_answer(404, "model_not_found"), "model_missing")
+NO_KEY = _fault("rejected key", _error_answer(401, "invalid_api_key"), "auth")
 EVERY = frozenset(fault.name for fault in (*PLAIN, *STREAM, GOOD, NO_MODEL, NO_KEY))

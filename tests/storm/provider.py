@@ -1,4 +1,4 @@
-"""The providers: raw servers that note every request, and answer it well or in one of the ways to fail."""
+"""Providers: raw servers that record every request and respond well or with a fault."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from msgspec import Struct
 
 from tests.storm.faults import GOOD, NO_KEY, NO_MODEL, PLAIN, STREAM, Fault, Peer
 from tests.storm.shapes import shape_of
-from tests.storm.traffic import KEYS, vault_opens
+from tests.storm.traffic import KEYS, vault_accepts
 
 ROUTER_FIELDS = {"tags", "type", "min_context_size", "json_response", "prefer_fast", "min_success_rate"}
 KNOWN = {"one": {"m-one"}, "two": {"m-two"}, "healthy": {"solid"}}
 
 
-class Heard(Struct, eq=False):
-    """One request as a provider saw it. ``kinds``: what the gateway may call its own account of the answer."""
+class SeenRequest(Struct, eq=False):
+    """A request that a provider got. ``kinds``: the failure kinds that the gateway may assign to the response."""
 
     number: int  # over all providers, in order
     name: str
@@ -30,27 +30,27 @@ class Heard(Struct, eq=False):
     path: str
     fault: Fault
     kinds: frozenset[str]
-    kept: bool  # over a connection that had served before
-    last: bool = True  # nothing came over its connection afterwards
+    kept: bool  # over a reused connection
+    last: bool = True  # the last request of its connection
     closed: bool = False  # its connection has ended
     hung: bool = False
 
     @property
     def maybe_repeated(self) -> bool:
-        """Whether the gateway may believe that it was not heard at all."""
+        """Whether the gateway may treat the connection as stale and send the request again."""
         return self.fault.mute and self.kept
 
 
 class Provider:
-    """``rate``: how many of the answers are faulty. ``vault``: it has many names and looks at keys.
+    """A server. ``rate``: the share of faulty responses. ``vault``: stands for several providers and checks keys.
 
-    ``counting``: the requests whose clients asked for usage; the gateway asks for it in all of them.
+    ``counting``: the requests whose clients requested usage; the gateway requests it always.
     """
 
     def __init__(
         self, name: str, order: count[int], seed: int = 0, rate: float = 0.0, counting: frozenset[str] = frozenset()
     ) -> None:
-        self.heard: list[Heard] = []
+        self.recorded: list[SeenRequest] = []
         self.mistakes: list[str] = []
         self.url = ""
         self._name = name
@@ -68,13 +68,13 @@ class Provider:
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     async def stop(self) -> None:
-        """Once nobody is connected any more."""
+        """Close the listener and wait for the connections to end."""
         asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
         await asyncio.gather(*self._tasks)
 
     def _accept(self) -> None:
-        """All that wait: uvloop's own servers take one in each turn of the loop, and a busy one has long turns."""
+        """Accept all pending connections; servers of uvloop accept one per loop iteration."""
         while True:
             try:
                 connection, _ = self._listener.accept()
@@ -92,7 +92,7 @@ class Provider:
         await self._serve(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served: list[Heard] = []
+        served: list[SeenRequest] = []
         peer = Peer(reader, writer, self._dice)
         try:
             while await self._turn(reader, peer, served):
@@ -106,35 +106,35 @@ class Provider:
                 served[-1].closed, served[-1].hung = True, peer.hung
             writer.close()
 
-    async def _turn(self, reader: asyncio.StreamReader, peer: Peer, served: list[Heard]) -> bool:
+    async def _turn(self, reader: asyncio.StreamReader, peer: Peer, served: list[SeenRequest]) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *lines = head[:-4].split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         path = line.split(" ")[1].removeprefix("/v1/")
-        heard = self._hear(path, headers, body, bool(served))
+        recorded = self._record(path, headers, body, bool(served))
         if served:
             served[-1].last = False
-        served.append(heard)
-        return await heard.fault.play(peer, shape_of(heard.path, body, heard.name))
+        served.append(recorded)
+        return await recorded.fault.play(peer, shape_of(recorded.path, body, recorded.name))
 
-    def _hear(self, path: str, headers: dict[str, str], body: dict[str, Any], kept: bool) -> Heard:
+    def _record(self, path: str, headers: dict[str, str], body: dict[str, Any], kept: bool) -> SeenRequest:
         name, provider = headers["x-request-id"], self._name
         if provider == "vault":
             number, _, path = path.partition("/")
             provider += number
         if extra := ROUTER_FIELDS & body.keys():
-            self.mistakes.append(f"{name}: {provider} was sent {extra}")
+            self.mistakes.append(f"{name}: {provider} got the router fields {extra}")
         fault = self._fault(provider, body, headers.get("authorization", ""))
         kinds = fault.kinds_for(shape_of(path, body, name), usage=name in self._counting)
-        heard = Heard(next(self._order), name, provider, body["model"], path, fault, kinds, kept)
-        self.heard.append(heard)
-        return heard
+        recorded = SeenRequest(next(self._order), name, provider, body["model"], path, fault, kinds, kept)
+        self.recorded.append(recorded)
+        return recorded
 
     def _fault(self, provider: str, body: dict[str, Any], key: str) -> Fault:
         if provider.startswith("vault"):
             number = int(provider.removeprefix("vault"))
-            return GOOD if vault_opens(number) and key == f"Bearer key-{number}-{KEYS - 1}" else NO_KEY
+            return GOOD if vault_accepts(number) and key == f"Bearer key-{number}-{KEYS - 1}" else NO_KEY
         if body["model"] not in KNOWN[provider]:
             return NO_MODEL
         if self._dice.random() >= self._rate:
@@ -142,7 +142,7 @@ class Provider:
         return self._drawn(bool(body.get("stream")))
 
     def _drawn(self, stream: bool) -> Fault:
-        """From a shuffled deck, so that each comes as often as the others."""
+        """Draw a fault from a shuffled deck, so that each is equally frequent."""
         deck = self._decks[stream]
         if not deck:
             every: Sequence[Fault] = STREAM if stream else PLAIN

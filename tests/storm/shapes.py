@@ -1,4 +1,4 @@
-"""The answers of the three dialects, whole and as pieces that a fault can stop between."""
+"""Responses of the endpoints, complete and as events between which a fault can occur."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.storm.words import numbers_of, pieces, text_of
 
 
 class Shape(Struct, frozen=True):
-    """``whole``: the answer as JSON. Of a stream: what opens it, what it says, its finish, its last event."""
+    """``whole``: the response as JSON. The other fields are the events of a stream, in order."""
 
     whole: bytes
     stream: bool = False
@@ -27,7 +27,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def shape_of(path: str, body: dict[str, Any], name: str) -> Shape:
-    """The good answer to this request."""
+    """Return the successful response to this request."""
     stream = bool(body.get("stream"))
     model = body["model"]
     if path == "embeddings":
@@ -38,11 +38,11 @@ def shape_of(path: str, body: dict[str, Any], name: str) -> Shape:
     text = text_of(name)
     if path == "completions":
         return _completion(text, model, stream)
-    return _chat(text.removeprefix(_said(body)), text, model, stream)
+    return _chat(text.removeprefix(_prefill(body)), text, model, stream)
 
 
-def _said(body: dict[str, Any]) -> str:
-    """What somebody else said before, and broke off."""
+def _prefill(body: dict[str, Any]) -> str:
+    """Return the prefilled assistant text of a continuation request."""
     last = body["messages"][-1]
     return str(last["content"]) if last["role"] == "assistant" else ""
 
@@ -70,15 +70,15 @@ def _chat(rest: str, text: str, model: str, stream: bool) -> Shape:
 
 
 def _completion(text: str, model: str, stream: bool) -> Shape:
-    def told(piece: str, finish: str | None) -> dict[str, Any]:
+    def completion(piece: str, finish: str | None) -> dict[str, Any]:
         choice = {"index": 0, "text": piece, "finish_reason": finish}
         return {"id": "c", "object": "text_completion", "created": 1, "model": model, "choices": [choice]}
 
-    whole = _json(told(text, "stop"))
+    whole = _json(completion(text, "stop"))
     if not stream:
         return Shape(whole)
-    content = tuple(_event(told(piece, None)) for piece in pieces(text))
-    return Shape(whole, True, b"", content, _event(told("", "stop")), DONE, _event(ERROR))
+    content = tuple(_event(completion(piece, None)) for piece in pieces(text))
+    return Shape(whole, True, b"", content, _event(completion("", "stop")), DONE, _event(ERROR))
 
 
 def _response(text: str, model: str, stream: bool) -> Shape:

@@ -1,4 +1,4 @@
-"""What the clients ask, and the configuration that they ask it of."""
+"""The requests of the clients, and the configuration of the gateway."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import Struct
 
 GHOSTS = 8  # models that their provider does not have
-VAULTS = 6  # providers that refuse all but the last of their keys, every other one that, too
+VAULTS = 6  # providers that reject all keys but the last; every other one rejects that too
 KEYS = 3
-UPSTREAM = {"one/m": "m-one", "two/m": "m-two"}  # what providers call models, where the configuration says otherwise
+UPSTREAM = {"one/m": "m-one", "two/m": "m-two"}  # upstream names of models that are configured under another name
 
 
-class KeyFields(Struct, frozen=True):
-    """One request. ``leaves``: after so many seconds the client closes its connection, ``None``: never."""
+class PlannedRequest(Struct, frozen=True):
+    """One request. ``leaves``: seconds until the client disconnects, ``None``: never."""
 
     name: str  # its x-request-id
     path: str
@@ -28,12 +28,12 @@ class KeyFields(Struct, frozen=True):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether it asks for a usage event, which no answer of the storm has."""
+        """Whether it requests a usage event, which no response of the storm has."""
         return "stream_options" in self.body
 
 
-def vault_opens(number: int) -> bool:
-    """Whether the last key of this provider is good."""
+def vault_accepts(number: int) -> bool:
+    """Whether this provider accepts its last key."""
     return number % 2 == 1
 
 
@@ -43,10 +43,10 @@ def configuration(one: str, two: str, healthy: str, vault: str, dead: str, hedge
         f"vault{n}": {"baseUrl": f"{vault}/{n}", "apiKeys": [f"key-{n}-{k}" for k in range(KEYS)]}
         for n in range(VAULTS)
     }
-    aside = {"weight": 0.0}  # ``auto`` comes to them last
+    aside = {"weight": 0.0}  # ``auto`` selects them last
     return {
         "server": {"pingAfter": 0.3},
-        # Long enough for a machine that is busy with other things: a clock must not end what nobody has read yet.
+        # Long enough for a busy machine: no timeout may expire before a provider read the request.
         "timeouts": {"connect": 5, "headers": 1.5, "firstContent": 2, "idle": 1.5, "total": 3},
         "providers": {
             "one": {"baseUrl": one, "apiKeys": ["key-a", "key-b"]},
@@ -74,17 +74,17 @@ def configuration(one: str, two: str, healthy: str, vault: str, dead: str, hedge
     }
 
 
-def wishes(count: int, seed: int) -> list[KeyFields]:
+def planned_requests(count: int, seed: int) -> list[PlannedRequest]:
     dice = random.Random(seed)
-    return [_wish(f"storm{seed}-{number:05d}", dice) for number in range(count)]
+    return [_planned(f"storm{seed}-{number:05d}", dice) for number in range(count)]
 
 
-def _wish(name: str, dice: random.Random) -> KeyFields:
-    path, body = _asked(name, dice)
+def _planned(name: str, dice: random.Random) -> PlannedRequest:
+    path, body = _call(name, dice)
     if (model := _model(dice)) is not None:
         body["model"] = model
     if dice.random() < 0.03:
-        body["min_context_size"] = dice.choice([1500, 50_000, 10_000_000])  # nobody satisfies the last
+        body["min_context_size"] = dice.choice([1500, 50_000, 10_000_000])  # no model satisfies the last
     headers = [("x-request-id", name)]
     if dice.random() < 0.25:
         headers.append(("Expect", "100-continue"))
@@ -94,10 +94,10 @@ def _wish(name: str, dice: random.Random) -> KeyFields:
         if (recovery := dice.choices(["", "hold", "continue"], [8, 1, 1])[0]) != "":
             headers.append(("x-router-stream-recovery", recovery))
     leaves = dice.choice([0.0, 0.002, 0.01, 0.05, 0.2, 0.6]) if dice.random() < 0.08 else None
-    return KeyFields(name, path, body, headers, leaves)
+    return PlannedRequest(name, path, body, headers, leaves)
 
 
-def _asked(name: str, dice: random.Random) -> tuple[str, dict[str, Any]]:
+def _call(name: str, dice: random.Random) -> tuple[str, dict[str, Any]]:
     match dice.choices(["stream", "chat", "completions", "embeddings", "responses"], [35, 20, 15, 12, 18])[0]:
         case "stream":
             messages = [{"role": "user", "content": name}]

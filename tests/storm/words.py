@@ -1,4 +1,4 @@
-"""Texts that tell whether they are whole: words of the request's own, then ``#`` and a checksum of all before it."""
+"""Texts with a checksum: words derived from the request's name, then ``#`` and the checksum."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _WORDS = ("storm", "sluice", "gate", "water", "lock", "weir", "é", "naïve", "�
 
 
 def text_of(name: str) -> str:
-    """The answer to the request ``name``, the same whoever gives it."""
+    """Return the text for the request ``name``, the same at every provider."""
     dice = random.Random(name)
     said = f"{name}: " + " ".join(dice.choices(_WORDS, k=dice.randint(5, 40)))
     return f"{said}#{_sum(said)}"
 
 
 def numbers_of(name: str) -> list[int]:
-    """The same as an embedding; the last number is the checksum."""
+    """Return the embedding for the request ``name``; the last number is the checksum."""
     dice = random.Random(name)
     said = [dice.randint(0, 1000) for _ in range(dice.randint(4, 64))]
     return [*said, int(_sum(repr(said)), 16)]
@@ -32,7 +32,7 @@ def are_whole(numbers: list[int], name: str) -> bool:
 
 
 def pieces(text: str) -> list[str]:
-    """A text, or the rest of one, as a stream tells it; the checksum is the last piece."""
+    """Split a text, or the rest of one, for a stream; the checksum is the last piece."""
     if not text:
         return []
     said, _, checksum = text.rpartition("#")
