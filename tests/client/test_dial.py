@@ -23,8 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from proxy.client import tls as trust
 from proxy.client.dial import Dialer, Origin
 from proxy.config.provider_schema import Tls
-from proxy.config.proxies import Exemptions, Proxies, Proxy
-from proxy.errors import ClockExpired, ConfigError, ConnectFailed
+from proxy.errors import ClockExpired, ConnectFailed
 from proxy.runtime.loop import Loop
 from tests.support.blackhole import Blackhole
 from tests.support.patience import PATIENCE, until, within
@@ -794,132 +793,6 @@ async def test_an_exempt_host_is_reached_directly(ca: Signer) -> None:
         resolve_to(("127.0.0.1", host.port))
         assert await converse(dialer, https(host.port, ca.tls, "origin.example")) == ANSWER
         assert way.visits == 0
-
-
-@pytest.mark.parametrize(
-    ("no_proxy", "host", "port", "exempt"),
-    [
-        ("", "localhost", 443, False),
-        ("", "127.0.0.1", 443, False),
-        ("*", "anything.example", 443, True),
-        ("other.org, *", "10.0.0.1", 443, True),
-        ("example.com", "example.com", 443, True),
-        ("example.com", "api.example.com", 443, True),
-        ("example.com", "badexample.com", 443, False),
-        ("example.com", "example.com.evil.org", 443, False),
-        ("Example.COM", "api.example.com", 443, True),
-        ("example.com.", "example.com", 443, True),
-        ("example.com", "example.com.", 443, True),
-        (".example.com", "api.example.com", 443, True),
-        (".example.com", "example.com", 443, True),
-        (".example.com", "badexample.com", 443, False),
-        ("*.example.com", "api.example.com", 443, True),
-        ("a.org,b.org", "b.org", 443, True),
-        (" a.org ,\tb.org ", "b.org", 443, True),
-        ("a.org b.org", "a.org", 443, True),
-        (",,", "a.org", 443, False),
-        ("example.com:8443", "example.com", 8443, True),
-        ("example.com:8443", "example.com", 443, False),
-        (".example.com:8443", "api.example.com", 8443, True),
-        ("bücher.example", "xn--bcher-kva.example", 443, True),
-        ("127.0.0.1", "127.0.0.1", 443, True),
-        ("127.0.0.1", "127.0.0.10", 443, False),
-        ("127.0.0.1:8443", "127.0.0.1", 8443, True),
-        ("127.0.0.1:8443", "127.0.0.1", 443, False),
-        ("0.0.1", "10.0.0.1", 443, False),
-        ("10.0.0.0/8", "10.20.30.40", 443, True),
-        ("10.0.0.1/8", "10.20.30.40", 443, True),
-        ("10.0.0.0/8", "11.0.0.1", 443, False),
-        ("10.0.0.0/8", "10.example", 443, False),
-        ("10.0.0.0/99", "10.0.0.1", 443, False),
-        ("0.0.0.0/0", "example.com", 443, False),
-        ("::1", "::1", 443, True),
-        ("[::1]", "::1", 443, True),
-        ("[::1]:8443", "::1", 8443, True),
-        ("[::1]:8443", "::1", 443, False),
-        ("0:0:0:0:0:0:0:1", "::1", 443, True),
-        ("2001:db8::/32", "2001:db8::5", 443, True),
-        ("[2001:db8::]/32", "2001:db8::5", 443, True),
-        ("2001:db8::/32", "2001:db9::5", 443, False),
-        ("fe80::/10", "fe80::1%eth0", 443, True),
-        ("127.0.0.1", "::ffff:127.0.0.1", 443, True),
-        ("bad host!", "bad", 443, True),
-        ("a%0ab", "a%0ab", 443, False),
-    ],
-)
-def test_no_proxy_is_read_as_curl_and_requests_do(no_proxy: str, host: str, port: int, exempt: bool) -> None:
-    assert Exemptions(no_proxy).cover(host, port) is exempt
-
-
-@pytest.mark.parametrize(
-    ("url", "secure", "host", "port"),
-    [
-        ("http://proxy.corp:3128", False, "proxy.corp", 3128),
-        ("proxy.corp:3128", False, "proxy.corp", 3128),
-        ("http://proxy.corp", False, "proxy.corp", 80),
-        ("https://proxy.corp/", True, "proxy.corp", 443),
-        ("http://[::1]:3128", False, "::1", 3128),
-        ("HTTP://PROXY.corp:3128", False, "proxy.corp", 3128),
-    ],
-)
-def test_a_proxy_url_is_read(url: str, secure: bool, host: str, port: int) -> None:
-    assert Proxy.parse(url) == Proxy(secure, host, port)
-
-
-@pytest.mark.parametrize(
-    "url", ["socks5://u:hunter2@h:1080", "http://u:hunter2@", "http://u:hunter2@h:x", "http://u:hunter2@h:0"]
-)
-def test_an_unusable_proxy_is_reported_without_its_password(url: str) -> None:
-    proxies = Proxies({"HTTPS_PROXY": url})
-    assert proxies.choose("https", "localhost", 443) is None
-    with pytest.raises(ConfigError) as caught:
-        proxies.choose("https", "h", 443)
-    assert "HTTPS_PROXY" in str(caught.value)
-    assert "hunter2" not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_a_proxys_password_is_not_in_its_repr() -> None:
-    proxy = Proxy.parse("http://u:hunter2@h:1")
-    assert repr(proxy) == "<Proxy http://h:1>"
-
-
-def test_the_lower_case_variables_win_and_may_be_empty() -> None:
-    upper = {"HTTPS_PROXY": "http://upper:1"}
-    chosen = Proxies({**upper, "https_proxy": "http://lower:2"}).choose("https", "h", 443)
-    assert chosen is not None
-    assert chosen.host == "lower"
-    assert Proxies({**upper, "https_proxy": ""}).choose("https", "h", 443) is None
-    assert Proxies({**upper, "NO_PROXY": "h", "no_proxy": ""}).choose("https", "h", 443) is not None
-
-
-@pytest.mark.parametrize(
-    ("environ", "secure", "plain"),
-    [
-        ({}, None, None),
-        ({"HTTPS_PROXY": "http://s"}, "s", None),
-        ({"HTTP_PROXY": "http://p"}, None, "p"),
-        ({"ALL_PROXY": "http://a"}, "a", "a"),
-        ({"all_proxy": "http://b", "ALL_PROXY": "http://a"}, "b", "b"),
-        ({"ALL_PROXY": "http://a", "HTTPS_PROXY": "http://s"}, "s", "a"),
-        ({"ALL_PROXY": "http://a", "http_proxy": ""}, "a", None),
-        ({"ALL_PROXY": "socks5://a", "HTTPS_PROXY": "http://s", "HTTP_PROXY": "http://p"}, "s", "p"),
-        ({"ALL_PROXY": "socks5://a", "NO_PROXY": "*"}, None, None),
-    ],
-)
-def test_each_scheme_has_its_proxy_and_the_one_for_all_comes_last(
-    environ: dict[str, str], secure: str | None, plain: str | None
-) -> None:
-    chosen = [Proxies(environ).choose(scheme, "h", 1) for scheme in ("https", "http")]
-    assert [each and each.host for each in chosen] == [secure, plain]
-
-
-@pytest.mark.parametrize(
-    "host", ["localhost", "api.localhost", "localhost.", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0"]
-)
-def test_loopback_has_no_proxy_by_whatever_name(host: str) -> None:
-    assert Proxies({"ALL_PROXY": "http://a"}).choose("http", host, 80) is None
-    assert Proxies({"ALL_PROXY": "http://a"}).choose("http", f"x{host}.example", 80) is not None
 
 
 # The clock, and leaving early

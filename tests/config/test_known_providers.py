@@ -118,27 +118,6 @@ def test_the_error_for_an_unknown_provider_lists_the_known_ones(tmp_path: Path, 
 # -- models of known providers that are not configured ---------------------------------------------------
 
 
-def test_the_shipped_models_are_omitted_with_only_a_local_server(tmp_path: Path) -> None:
-    shipped = (ROOT / "config/config.yaml").read_text()
-    (tmp_path / "models.yaml").write_text((ROOT / "config/models.yaml").read_text())
-    found = loaded(tmp_path, f"{shipped}\nproviders: {{ollama: }}\n", OPENROUTER_API_KEY="k")
-    assert (list(found.config.providers), found.config.models, found.notices) == (["ollama"], [], [])
-    assert summary(found.left_out) == [
-        f"{tmp_path}/models.yaml: 4 models of openrouter left out: it is not configured (add openrouter to providers)",
-        f"{tmp_path}/models.yaml: 2 models of deepseek left out: it is not configured (add deepseek to providers)",
-    ]
-
-
-def test_an_unconfigured_known_provider_is_not_a_fallback_or_default(tmp_path: Path) -> None:
-    text = "providers: {ollama: }\nrouting: {fallback: {provider: xai, model: m}}\ndefaultProvider: xai\n"
-    found = loaded(tmp_path, text)
-    assert (found.config.routing.fallback, found.config.default_provider) == (None, "")
-    assert found.notices == [
-        'routing.fallback left out: provider "xai" is not configured (add xai to providers)',
-        'defaultProvider left out: provider "xai" is not configured (add xai to providers)',
-    ]
-
-
 def test_models_of_an_unknown_provider_stay_a_mistake(tmp_path: Path) -> None:
     text = "providers: {ollama: }\nmodels: [{name: a, provider: opnrouter}, {name: b, provider: groq}]\n"
     assert mistakes(tmp_path, text) == [

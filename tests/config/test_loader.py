@@ -1,53 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import UNSET
 
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.left_out import summary
-from proxy.config.loader import Loaded, load
+from proxy.config.loader import load
 from proxy.config.provider_schema import ProviderSettings
 from proxy.config.schema import Config, Fallback
 from proxy.errors import ConfigError
+from tests.config.files import Files, loaded, mistakes
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-aVeryWellKeptSecret"
 PROVIDERS = "providers:\n  a: {baseUrl: http://a/v1, apiKey: k}\n  b: {baseUrl: http://b}\n"
 
 MISSING = f"is missing (known without it: {', '.join(KNOWN_PROVIDERS)})"
-
-Files = Callable[..., Path]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    """Writes config.yaml, and models.yaml if it is given, and returns the first one's path."""
-
-    def write(config: str, models: str | None = None) -> Path:
-        path = tmp_path / "config.yaml"
-        path.write_text(config)
-        if models is not None:
-            (tmp_path / "models.yaml").write_text(models)
-        return path
-
-    return write
-
-
-def mistakes(path: Path | None, environ: Mapping[str, str] | None = None, **more: Path) -> list[str]:
-    """All mistakes; the folder's name is left out of them."""
-    with pytest.raises(ConfigError) as caught:
-        load(path, environ or {}, **more)
-    folder = f"{path.parent}/" if path is not None else "\0"
-    return [line.replace(folder, "") for line in caught.value.mistakes]
-
-
-def loaded(path: Path, **environ: str) -> Loaded:
-    return load(path, environ)
 
 
 # -- the sample ---------------------------------------------------------------------------------------
@@ -115,11 +87,6 @@ def test_the_shipped_files_load_and_include_the_sample(keys: Mapping[str, str]) 
         assert line.split("#")[0].strip() in shipped
     for line in MODELS.splitlines()[1:]:
         assert line in (ROOT / "config/models.yaml").read_text()
-
-
-def test_by_default_nothing_is_limited_and_the_drain_takes_10_s() -> None:
-    config = Config()
-    assert (config.rate_limiting.enabled, config.server.drain_secs) == (False, 10)
 
 
 # -- where it comes from ------------------------------------------------------------------------------
@@ -258,42 +225,6 @@ models:
     ]
 
 
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        ("server: {max_body_mb: 5}", 'server: unknown key "max_body_mb"; did you mean "maxBodyMb"?'),
-        ("server: {port: 70000}", "server.port: must be at most 65535, got 70000"),
-        ("server: {reusePort: 1}", "server.reusePort: expected true or false, got 1"),
-        ("server: {host: ''}", "server.host: must not be empty"),
-        ("server: {allowedHosts: [a, 'b:80']}", "server.allowedHosts[1]: expected a host name as in a URL, without scheme and port"),
-        ("1: x", 'unknown key "1" (known: '),
-        ("providers: {1: {baseUrl: http://a}}", "providers: expected text as a key, got 1; put it in quotes"),
-        ("providers: [a]", "providers: expected a mapping, got a list"),
-        ("providers: sk-1", "providers: expected a mapping, got text"),
-        ("providers: {a: {baseUrl: http://a, apiKey: 2024-01-01}}", "providers.a.apiKey: expected text, got a date; put it in quotes"),
-        ("providers: {a: {baseUrl: http://a, headers: {Host: x}}}", "providers.a.headers.Host: the gateway sets this header itself"),
-        ('providers: {a: {baseUrl: http://a, headers: {X: "a\\r\\nb"}}}', "providers.a.headers.X: a header value must be printable ASCII text on one line"),
-        ("providers: {a: {baseUrl: http://a, forwardHeaders: [Cookie]}}", "providers.a.forwardHeaders[0]: Cookie contains a client's credential and is never forwarded"),
-        ("providers: {a: {baseUrl: http://a, passthrough: [GET, GET /x]}}", 'providers.a.passthrough[0]: expected a method and a path prefix, such as "GET /files"'),
-        ("providers: {a: {baseUrl: http://a, onDisconnect: wait}}", 'providers.a.onDisconnect: expected one of "cancel", "drain", got "wait"'),
-        ("providers: {a: {baseUrl: http://a, tls: {caFile: no.pem}}}", "providers.a.tls.caFile: no such file: no.pem"),
-        ("providers: {a: {baseUrl: http://a, tls: {certFile: config.yaml}}}", "providers.a.tls.keyFile: is missing: certFile needs it (the same file, if it holds both)"),
-        ("providers: {a: {baseUrl: http://a, tls: {keyFile: config.yaml}}}", "providers.a.tls.certFile: is missing: keyFile needs it"),
-        ("defaultProvider: x", 'defaultProvider: no provider "x"'),
-        ("modelsFile: none.yaml", "modelsFile: no such file: none.yaml"),
-        ("pool: {maxConnections: 99999999999999999999999}", "pool.maxConnections: must be at most 1000000000, got a huge number"),
-        ("pool: {idleSecs: 1" + "0" * 400 + "}", "pool.idleSecs: must be at most 10000000, got a huge number"),
-        ("server: {host: '${NOBODY}'}", "server.host: not set in the environment: NOBODY"),
-        ("server: {host: '${'}", 'server.host: "${" must open ${NAME}'),
-        ("a: 1\na: 2", 'line 2: duplicate key "a" (first on line 1)'),
-        ("a: [", "line 2, column 1: "),
-        ("- a", "expected a mapping (key: value) at the top"),
-    ],
-)  # fmt: skip
-def test_one_mistake_is_one_readable_line(files: Files, config: str, expected: str) -> None:
-    assert mistakes(files(config))[0].startswith(f"config.yaml: {expected}")
-
-
 def test_mistakes_of_the_models_file_name_that_file(files: Files) -> None:
     assert mistakes(files("modelsFile: models.yaml", "models: [{"))[0].startswith("models.yaml: line 2, column 1: ")
     assert mistakes(files("modelsFile: models.yaml", "model: []")) == [
@@ -328,117 +259,10 @@ def test_a_fallback_needs_both_names_unless_it_is_disabled(files: Files, fallbac
     assert found.notices == []
 
 
-def test_the_level_warn_is_accepted(files: Files) -> None:
-    assert loaded(files("logging: {level: Warn}")).config.logging.level == "warning"
-    assert loaded(files("logging: {level: '${L}'}"), L="WARN").config.logging.level == "warning"
-
-
-def test_yaml_on_and_off_are_text_for_text_fields(files: Files) -> None:
-    assert loaded(files("routing: {affinity: off}")).config.routing.affinity == "off"
-    assert mistakes(files("routing: {affinity: on}"))[0].endswith(
-        'expected one of "off", "prefix", "session", got "on"'
-    )
-
-
 # -- variables ----------------------------------------------------------------------------------------
 
 
-def test_a_reference_is_converted_to_the_type_of_the_field(files: Files) -> None:
-    path = files(
-        """\
-server: {port: "${PORT:-8081}", reusePort: "${REUSE:-yes}", pingAfter: "${PING:-1.5}", host: "${HOST:-0.0.0.0}"}
-pool: {maxConnections: "${MAX}"}
-logging: {level: "${LEVEL:-debug}"}
-"""
-    )
-    config = loaded(path, MAX="5", REUSE="false").config
-    server = config.server
-    assert (server.port, server.reuse_port, server.ping_after, server.host) == (8081, False, 1.5, "0.0.0.0")
-    assert (config.pool.max_connections, config.logging.level) == (5, "debug")
-
-
-def test_a_reference_within_text_is_not_a_number(files: Files) -> None:
-    assert mistakes(files("server: {port: '80${X}'}"), {"X": "80"}) == [
-        "config.yaml: server.port: expected a whole number, got the value of 80${X}"
-    ]
-
-
-def test_a_quoted_number_is_reported_as_text(files: Files) -> None:
-    assert mistakes(files("server: {port: '8080'}")) == [
-        'config.yaml: server.port: expected a whole number, got "8080"'
-    ]
-
-
-def test_variables_are_not_expanded_in_keys_and_values_are_not_reparsed(files: Files) -> None:
-    path = files("providers: {a: {baseUrl: http://a, headers: {X-A: '${V}'}}}")
-    assert loaded(path, V="{b: [1]} #c").config.providers["a"].headers == {"X-A": "{b: [1]} #c"}
-    assert len(mistakes(files("providers: {'${V}': {baseUrl: http://a}}"), {"V": "a"})) == 1
-
-
 # -- providers that are left out ----------------------------------------------------------------------
-
-
-def test_a_missing_key_sends_none_and_an_empty_key_omits_the_provider(files: Files) -> None:
-    path = files(
-        "providers:\n"
-        "  keyless: {baseUrl: http://a}\n"
-        "  blank: {baseUrl: http://b, apiKey: }\n"
-        "  empty: {baseUrl: http://c, apiKey: ''}\n"
-    )
-    found = loaded(path)
-    assert list(found.config.providers) == ["keyless"]
-    assert found.config.providers["keyless"].api_key is UNSET
-    assert found.notices == [
-        'provider "blank" left out: its apiKey is empty',
-        'provider "empty" left out: its apiKey is empty',
-    ]
-
-
-def test_a_key_of_several_variables_needs_all_of_them(files: Files) -> None:
-    path = files("providers: {a: {baseUrl: http://a, apiKey: '${ONE}-${TWO}'}}")
-    assert loaded(path, ONE="1", TWO="2").config.providers["a"].api_key == "1-2"
-    assert loaded(path, ONE="1").notices == ['provider "a" left out: its apiKey is empty (set ONE and TWO)']
-
-
-def test_empty_keys_of_several_are_dropped_with_a_notice(files: Files) -> None:
-    path = files(
-        "providers: {a: {baseUrl: http://a, apiKey: '${ONE}', apiKeys: ['${TWO}', three, '${FOUR:-}', three]}}"
-    )
-    found = loaded(path, TWO="two")
-    assert found.config.providers["a"].keys == ("two", "three")
-    assert found.notices == ['provider "a" goes without apiKey and apiKeys[2]: empty (set ONE and FOUR)']
-    assert loaded(path, ONE="1", TWO="2", FOUR="4").notices == []
-
-
-@pytest.mark.parametrize(
-    ("keys", "notice"),
-    [
-        ("apiKeys: ['${ONE}', '${TWO}']", "its apiKeys are empty (set ONE and TWO)"),
-        ("apiKey: '${ONE}', apiKeys: ['${ONE}', '']", "its apiKey and apiKeys are empty (set ONE)"),
-        ("apiKeys: []", "its apiKeys are empty"),
-        ("apiKeys: ", "its apiKeys are empty"),
-        ("apiKey: , apiKeys: []", "its apiKey and apiKeys are empty"),
-    ],
-)
-def test_a_provider_with_only_empty_keys_is_omitted(files: Files, keys: str, notice: str) -> None:
-    found = loaded(files(f"providers: {{a: {{baseUrl: 'https://${{NOBODY}}', {keys}}}}}"))
-    assert (found.config.providers, found.notices) == ({}, [f'provider "a" left out: {notice}'])
-
-
-def test_an_empty_key_beside_a_full_list_keeps_the_provider(files: Files) -> None:
-    found = loaded(files("providers: {a: {baseUrl: http://a, apiKey: '', apiKeys: [k]}}"))
-    assert found.config.providers["a"].keys == ("k",)
-
-
-def test_a_provider_may_have_several_addresses(files: Files) -> None:
-    path = files(
-        "providers:\n"
-        "  a: {baseUrl: http://a/, baseUrls: [http://b/v1/, 'http://${B}', http://a]}\n"
-        "  b: {baseUrls: [http://c]}\n"
-    )
-    providers = loaded(path, B="b2").config.providers
-    assert providers["a"].addresses == ("http://a", "http://b/v1", "http://b2")
-    assert providers["b"].addresses == ("http://c",)
 
 
 @pytest.mark.parametrize(
@@ -504,43 +328,6 @@ def test_the_loader_does_not_fetch_a_url(files: Files) -> None:
 )
 def test_rejected_urls_for_models(files: Files, url: str, complaint: str) -> None:
     assert mistakes(files(f"modelsFile: '{url}'")) == [f"config.yaml: modelsFile: {complaint}"]
-
-
-def test_a_disabled_provider_is_silent_but_its_models_are_reported(files: Files) -> None:
-    path = files(
-        "providers: {a: {enabled: '${ON:-false}', baseUrl: http://a}, b: {baseUrl: http://b}}\n"
-        "models: [{name: x, provider: a}, {name: y, provider: b}, {name: z, provider: a}]\n"
-        "defaultProvider: a\nrouting: {fallback: {enabled: false, provider: a, model: x}}\n"
-    )
-    found = loaded(path)
-    assert (list(found.config.providers), [m.name for m in found.config.models]) == (["b"], ["y"])
-    assert (found.config.default_provider, found.config.routing.fallback) == ("", None)
-    assert found.notices == [
-        'defaultProvider left out: provider "a" is disabled (set providers.a.enabled to true)',
-    ]
-    assert summary(found.left_out) == [
-        f"{path}: 2 models of a left out: it is disabled (set providers.a.enabled to true)"
-    ]
-    assert loaded(path, ON="true").config.default_provider == "a"
-
-
-def test_variables_of_an_unused_provider_may_be_unset(files: Files) -> None:
-    path = files(
-        "providers:\n"
-        "  unused: {enabled: false, baseUrl: 'https://${REGION}.example.com', headers: {X: '${NOBODY}'}}\n"
-        "  keyless: {apiKey: '${KEY}', baseUrl: 'https://${REGION}.example.com'}\n"
-    )
-    assert loaded(path).config.providers == {}
-    assert mistakes(path, {"KEY": "k"}) == [
-        "config.yaml: providers.keyless.baseUrl: not set in the environment: REGION"
-    ]
-
-
-def test_other_mistakes_of_an_unused_provider_are_reported(files: Files) -> None:
-    assert mistakes(files("providers: {unused: {enabled: false, baseUrl: nowhere, tls: {verify: 3}}}")) == [
-        "config.yaml: providers.unused.baseUrl: expected a URL that begins with http:// or https://",
-        "config.yaml: providers.unused.tls.verify: expected true or false, got 3",
-    ]
 
 
 # -- secrets ------------------------------------------------------------------------------------------

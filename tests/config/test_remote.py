@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from proxy.config import remote
-from proxy.config.proxies import proxy_url
 from proxy.config.remote import Copy, FetchFailed, fetch
 from tests.support import Close, Stall, Upstream
 from tests.support.upstream import Request
@@ -98,30 +97,6 @@ async def test_fetch_errors_do_not_repeat_the_url(
         up.on(lambda request: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nmo", Close()])
         assert await failure(f"{up.url}/?secret") == "cannot be fetched: ClientPayloadError"
     assert (await failure(f"{up.url}/?secret")).startswith("cannot be reached: ")
-
-
-@pytest.mark.parametrize(
-    ("scheme", "environ", "proxy"),
-    [
-        ("https", {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
-        ("https", {"HTTPS_PROXY": "http://p:1", "https_proxy": ""}, None),
-        ("https", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example.org"}, None),
-        ("http", {"HTTPS_PROXY": "http://p:1"}, None),
-        ("http", {"HTTP_PROXY": "u:p%40w@p:1"}, "http://u:p%40w@p:1"),
-        ("http", {"ALL_PROXY": "http://p:1", "NO_PROXY": "models.example.org:81"}, "http://p:1"),
-        ("http", {"ALL_PROXY": "http://p:1", "NO_PROXY": "models.example.org:80"}, None),
-        ("https", {}, None),
-    ],
-)
-def test_the_proxy_is_the_one_used_for_providers(scheme: str, environ: dict[str, str], proxy: str | None) -> None:
-    assert proxy_url(f"{scheme}://models.example.org/list", environ) == proxy
-
-
-def test_an_address_is_exempt_from_the_proxy_by_its_network() -> None:
-    environ = {"ALL_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8,[2001:db8::]/32"}
-    for url in ("http://10.1.2.3/", "https://[2001:db8::5]:8443/x?a=b"):
-        assert proxy_url(url, environ) is None
-    assert proxy_url("https://11.1.2.3/", environ) == "http://p:1"
 
 
 def test_the_cached_copy_is_private_and_replaced_atomically(tmp_path: Path) -> None:

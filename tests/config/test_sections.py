@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from proxy.config import schema
 from proxy.config.loader import load
-from proxy.config.types import Section
 from proxy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,29 +232,3 @@ def test_secrets_of_admission_are_not_in_a_repr(path: Path) -> None:
 
 
 # -- the shipped file ---------------------------------------------------------------------------------
-
-
-ADMISSION = (
-    *(schema.RateLimiting, schema.Limits, schema.TokenEstimate),
-    *(schema.Auth, schema.ConfiguredKey, schema.Jwt, schema.JwtClaims, schema.Admin),
-    *(schema.Observe, schema.ProbeSettings, schema.TracingSettings, schema.SentrySettings),
-    *(schema.Redis, schema.Database, schema.ServerSettings, schema.ListenTls, schema.CircuitBreaker),
-)
-
-
-@pytest.mark.parametrize("section", ADMISSION)
-def test_the_shipped_file_documents_every_key(section: type[Section]) -> None:
-    shipped = (ROOT / "config/config.yaml").read_text()
-    for name in section.__struct_encode_fields__:
-        assert f"{name}:" in shipped
-
-
-def test_documented_settings_are_accepted(path: Path) -> None:
-    lines = (ROOT / "config/config.yaml").read_text().splitlines()
-    first = lines.index("# auth:")
-    last = next(number for number, line in enumerate(lines) if line.startswith("# The six timeouts"))
-    shown = [line.removeprefix("# ") for line in lines[first:last] if not line.endswith(".")]
-    config = yaml.safe_load("\n".join(shown))
-    assert set(config) == {"auth", "admin", "observe", "dataDir", "database", "redis"}
-    config["auth"]["keys"][0]["hash"] = HASH
-    assert mistakes(path, config, JWT_SECRET="") == ["auth.jwt.publicKeyFile: no such file: jwt.pem"]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.config.provider_schema import ModelSettings, ProviderSettings
+from tests.config.files import Files, loaded
+
+
+def test_a_provider_may_have_several_addresses(files: Files) -> None:
+    path = files(
+        "providers:\n"
+        "  a: {baseUrl: http://a/, baseUrls: [http://b/v1/, 'http://${B}', http://a]}\n"
+        "  b: {baseUrls: [http://c]}\n"
+    )
+    providers = loaded(path, B="b2").config.providers
+    assert providers["a"].addresses == ("http://a", "http://b/v1", "http://b2")
+    assert providers["b"].addresses == ("http://c",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "keys", "keyless"),
+    [
+        ({}, (), True),
+        ({"api_key": ""}, (), False),
+        ({"api_keys": []}, (), False),
+        ({"api_key": "a"}, ("a",), False),
+        ({"api_key": "a", "api_keys": ["b", "", "a"]}, ("a", "b"), False),
+        ({"api_keys": ["b", "c", "b"]}, ("b", "c"), False),
+    ],
+)
+def test_keys_are_without_duplicates_and_empty_ones(
+    settings: dict[str, Any], keys: tuple[str, ...], keyless: bool
+) -> None:
+    found = ProviderSettings(**settings)
+    assert (found.keys, found.keyless) == (keys, keyless)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, "openai"),
+        ({"base_url": "https://api.openai.com/v1"}, "openai"),
+        ({"base_url": "https://RES.OpenAI.Azure.com:443/openai"}, "azure"),
+        ({"base_urls": ["https://a.services.ai.azure.com", "https://b.example"]}, "azure"),
+        ({"base_urls": ["https://b.example", "https://a.services.ai.azure.com"]}, "openai"),
+        ({"base_url": "https://host.example/x.openai.azure.com"}, "openai"),
+        ({"base_url": "https://host.example", "kind": "azure"}, "azure"),
+        ({"base_url": "https://res.openai.azure.com", "kind": "openai"}, "openai"),
+    ],
+)
+def test_the_kind_is_that_of_the_first_addresss_host_unless_it_is_configured(
+    settings: dict[str, Any], kind: str
+) -> None:
+    assert ProviderSettings(**settings).kind_name == kind
+
+
+@pytest.mark.parametrize(("model", "upstream"), [("", "gpt"), ("vendor/gpt", "vendor/gpt")])
+def test_the_name_at_the_provider_is_that_for_clients_unless_it_is_configured(model: str, upstream: str) -> None:
+    assert ModelSettings(name="gpt", provider="p", model=model).upstream_model == upstream
+
+
+@pytest.mark.parametrize(("settings", "kind"), [({}, "chat"), ({"type": "embedding"}, "embedding")])
+def test_a_model_without_a_type_is_for_chat(settings: dict[str, Any], kind: str) -> None:
+    assert ModelSettings(name="gpt", provider="p", **settings).kind == kind
