@@ -1,5 +1,7 @@
-"""Two clients at one gateway: one sends, without a pause, requests that their provider refuses; the other must not
-notice. ``python -m tests.blame --seconds 60`` prints what both got, and fails if the second one got any error.
+"""Check that requests which a provider rejects do not affect another client of the same gateway.
+
+One client sends rejected requests without a pause, the other valid ones. ``python -m tests.blame --seconds 60`` prints
+the responses of both, and exits with 1 if the second client got an error.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ from tests.support.steps import Script
 from tests.support.upstream import Request
 
 CHAT: Final = "/v1/chat/completions"
-AT_ONCE: Final = 4  # connections of the client whose requests are refused
+AT_ONCE: Final = 4  # connections of the client whose requests are rejected
 HTML: Final = b"<html><title>Attention Required! | Cloudflare</title></html>"
 
 Blame = Mapping[str, tuple[int, dict[str, Any]]]
-# What a provider says to a request that it refuses for the request's own sake: status and body.
+# Rejections of a provider that only the request itself caused: status and body.
 REFUSALS: Final[Blame] = {
     "a model that the account may not use": (
         403,
@@ -38,8 +40,8 @@ REFUSALS: Final[Blame] = {
         error_json("This request requires more credits, or fewer max_tokens. You can only afford 1200.", code="402"),
     ),
     "a prompt beyond the credit": (402, error_json("Prompt tokens limit exceeded: 9000 > 1000.", code="402")),
-    "a prompt that a firewall minds": (403, {}),
-    "a prompt that a guardrail minds": (403, error_json("Blocked: 'the API key is not valid'", code="policy")),
+    "a prompt that a firewall blocks": (403, {}),
+    "a prompt that a guardrail blocks": (403, error_json("Blocked: 'the API key is not valid'", code="policy")),
     "a scope that the key lacks": (
         401,
         error_json("You have insufficient permissions for this operation.", code="missing_scope"),
@@ -48,7 +50,7 @@ REFUSALS: Final[Blame] = {
         429,
         error_json("Request too large for m on tokens per min (TPM): Limit 30000, Requested 31538.", code="tokens"),
     ),
-    "the same in Groq's words": (
+    "the same as sent by Groq": (
         413,
         error_json("Request too large for model `m` on TPM: Limit 6000, Requested 9014.", code="rate_limit_exceeded"),
     ),
@@ -56,9 +58,9 @@ REFUSALS: Final[Blame] = {
     "a wrong value that reads like a wrong key": (400, error_json("Invalid value: 'API_KEY_INVALID'.", code="odd")),
     "an odd value": (422, {"detail": [{"loc": ["body", "n"], "msg": "Input should be 1"}]}),
 }
-# The same, told after a 200.
+# Rejections in the body of a 200.
 LATE: Final = {
-    f"{name}, told in the answer": refusal[1]
+    f"{name} in the body of a 200": refusal[1]
     for name, refusal in {
         "a 400": (400, {"error": {"message": "Bad tool", "code": 400}}),
         "a 402": (402, {"error": {"message": "Credits", "code": 402}}),
@@ -68,7 +70,7 @@ LATE: Final = {
 
 
 class Account(Struct):
-    """What came of it: by status for the client whose requests are served, by name and status for the other one."""
+    """Responses by status for the valid client, and by rejection and status for the other one."""
 
     served: Counter[int]
     refused: Counter[tuple[str, int]]
@@ -79,7 +81,7 @@ class Account(Struct):
 
 
 async def play(keys: int, going_on: Callable[[Account], bool], spare: bool = False) -> Account:
-    """Both clients ask as long as ``going_on``. ``keys``: how many the provider has; ``spare``: there is a fallback."""
+    """Run both clients while ``going_on``. ``keys``: number of provider keys; ``spare``: configure a fallback."""
     account = Account(Counter(), Counter())
     async with Upstream() as up:
         up.on(_answer)
@@ -103,7 +105,7 @@ def _house(up: Upstream, keys: int, spare: bool) -> dict[str, Any]:
     if keys:
         provider["apiKeys"] = [f"key-number-{number}" for number in range(keys)]
     models = [{"name": name, "provider": "up"} for name in ("m", "forbidden")]
-    routing: dict[str, Any] = {"retryDelay": 1}  # so that whoever disturbs does so without a pause
+    routing: dict[str, Any] = {"retryDelay": 1}  # so that the rejected client never waits
     house: dict[str, Any] = {"providers": {"up": provider}, "models": models, "routing": routing}
     if spare:
         house["providers"]["spare"] = {"baseUrl": f"{up.origin}/spare/v1"}
@@ -118,7 +120,7 @@ def _call(text: str, stream: bool) -> dict[str, Any]:
 
 
 def _answer(request: Request) -> Script:
-    """The provider, to which the prompt says what it minds."""
+    """Respond as the provider; the prompt names the rejection."""
     name, stream = request.json["messages"][0]["content"], request.json["stream"]
     if name in REFUSALS:
         status, body = REFUSALS[name]
@@ -137,9 +139,11 @@ async def _disturb(port: int, account: Account) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.blame", description="Who pays for another's request?")
-    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="for each number of keys")
-    parser.add_argument("--spare", action="store_true", help="with a fallback")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.blame", description="Do rejected requests of one client affect another client?"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="duration for each number of keys")
+    parser.add_argument("--spare", action="store_true", help="configure a fallback")
     chosen = parser.parse_args()
     errors = 0
     for keys in (0, 1, 3):

@@ -1,4 +1,4 @@
-"""Who may ask, and how much: keys, tokens and limits as a client meets them."""
+"""Authentication and limits at the API: keys, tokens and rate limits."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_the_openai_package_waits_for_retry_after(up: Upstream) -> None:
         sdk(gw, max_retries=1) as client,
     ):
         for _ in range(2):
-            await client.chat.completions.create(**ASK)  # the only retry of the second would come too early by itself
+            await client.chat.completions.create(**ASK)  # without Retry-After the only retry would be too early
         assert [line["status"] for line in gw.exchanges] == [200, 429, 200]
 
 
@@ -140,7 +140,7 @@ async def test_one_valid_credential_of_two_is_enough(up: Upstream) -> None:
                 assert (await ask(client, *headers)).status == status
         callers = [line.get("caller") for line in (await gw.settled(12), *gw.exchanges)[1:]]
         assert len({*callers[:8]}) == 1
-        assert len({*callers[8:10]} - {*callers[:8]}) == 1  # the first valid one says who it is
+        assert len({*callers[8:10]} - {*callers[:8]}) == 1  # the first valid one identifies the client
 
 
 async def test_every_invalid_key_gets_the_same_401_that_explains_how_to_send_one(up: Upstream) -> None:
@@ -594,7 +594,7 @@ async def test_exhausted_token_limits_reject_before_any_attempt(up: Upstream) ->
             "client",
             "tokensPerMinute",
         )
-        assert int(refused.header("Retry-After")) >= 9  # the debt is waited off, too
+        assert int(refused.header("Retry-After")) >= 9  # includes the debt
         assert len(up.requests) == 1
 
 

@@ -1,4 +1,4 @@
-"""The gateway as a whole: what a start that fails, and a stop, leave behind."""
+"""The gateway as a whole: failed starts and stops."""
 
 from __future__ import annotations
 

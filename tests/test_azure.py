@@ -1,4 +1,4 @@
-"""Azure on either side: as a provider, and as what the client was made for (the openai package's AzureOpenAI)."""
+"""Azure as a provider, and clients made for Azure (AzureOpenAI of the openai package)."""
 
 from __future__ import annotations
 

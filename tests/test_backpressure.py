@@ -1,4 +1,4 @@
-"""What is not taken is not read: the memory of a process of its own while clients dawdle."""
+"""Backpressure: memory of a separate gateway process with slow clients."""
 
 from __future__ import annotations
 

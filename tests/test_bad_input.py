@@ -1,4 +1,4 @@
-"""What clients get wrong: always an OpenAI error object with the right status, and no provider is asked."""
+"""Invalid requests get an OpenAI error object with the right status and reach no provider."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ async def test_wrong_paths_and_methods_get_404_and_405(
     assert (line["status"], line["outcome"], line["error"]) == (status, "error", code)
 
 
-# -- providers that do not answer -----------------------------------------------------------------
+# -- unresponsive providers -----------------------------------------------------------------
 
 
 async def test_a_name_that_does_not_resolve_is_a_502(up: Upstream) -> None:

@@ -1,4 +1,4 @@
-"""No request of one client takes a provider from another one."""
+"""Rejected requests of one client do not affect another one."""
 
 from __future__ import annotations
 

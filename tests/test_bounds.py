@@ -1,4 +1,4 @@
-"""The bounds of the whole process: how many requests at once, how many bytes held, and that both return to zero."""
+"""Limits of the process: concurrent requests and buffered bytes, both zero when idle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breakers at work: who is down is left alone, and found again; what is known outlives a reload."""
+"""Breakers end to end: opening, recovery, missing models and reloads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BREAKER = {"failureThreshold": 3, "cooldownPeriodSecs": 60, "successThreshold": 
 
 
 class Flapping:
-    """An upstream that is down, or not."""
+    """An upstream that can be down."""
 
     def __init__(self, upstream: Upstream, name: str) -> None:
         self.upstream = upstream
@@ -105,7 +105,7 @@ async def who(gw: Gateway, call: dict[str, Any] = CALL) -> str | None:
     return answer.header("x-router-provider")
 
 
-# -- down, and back -----------------------------------------------------------------------------------
+# -- outage and recovery -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strategy", ["smart", "round_robin", "weighted_round_robin", "least_connections"])
@@ -330,7 +330,7 @@ async def test_a_missing_model_is_retried_after_a_cooldown_that_doubles_up_to_te
 
 
 async def test_a_missing_model_without_configuration_is_retried_at_once(one: Flapping, clock: FakeClock) -> None:
-    """Ollama: pull the model, and ask again."""
+    """As with Ollama: pull the model, then request it again."""
     config = {"providers": {"one": {"baseUrl": one.upstream.url}}, "circuitBreaker": BREAKER}
     async with Gateway(config, clock=clock) as gw:
         one.upstream.on(lambda request: MISSING)

@@ -1,4 +1,4 @@
-"""A client that leaves, in every phase of every kind of request: the provider is left at once, and the log says so."""
+"""Client disconnects in every phase: the upstream request is canceled at once and the disconnect logged."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ROLE, HELLO = EVENTS[0], EVENTS[1]
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is noticed only by looking after paused sockets is noticed too late for these tests."""
+    """Disable the periodic check of paused sockets, so that only prompt detection passes."""
     monkeypatch.setattr(departure, "INTERVAL", 3600.0)
 
 
@@ -98,7 +98,7 @@ def connections(gw: Gateway) -> list[Any]:
 
 
 async def noticed(gw: Gateway) -> None:
-    """Return once the gateway knows that its only client has left."""
+    """Wait until the gateway has noticed the disconnect of its only client."""
     await until(lambda: all(each.transport is None for each in connections(gw)), "the client to be gone")
 
 
@@ -117,7 +117,7 @@ async def test_disconnect_while_the_body_is_read(framing: bytes, leave: Any, up:
 
 
 async def test_disconnect_in_the_same_read_as_a_chunk(up: Upstream, gw: Gateway) -> None:
-    """The end of a chunk wakes the reader; that the client left must not get lost in between."""
+    """The end of a chunk wakes the reader; the disconnect must not get lost in between."""
     client = await gw.client()
     await client.send(
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello"
@@ -155,7 +155,7 @@ async def test_disconnect_while_connecting_to_the_provider(leave: Any, up: Upstr
 
 
 async def test_disconnect_during_the_tls_handshake(leave: Any, up: Upstream) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody speaks
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, but no TLS handshake follows
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
         async with Gateway(one_provider(up, provider={"baseUrl": url})) as gw:
             client = await gw.client()
@@ -270,7 +270,7 @@ async def test_disconnect_while_pings_are_sent(leave: Any, up: Upstream) -> None
 
 
 async def test_disconnect_during_the_retry_delay(leave: Any, up: Upstream, gw: Gateway) -> None:
-    """Without the option that it did not know: a second attempt, and the client leaves within it."""
+    """The second attempt omits the rejected option; the client disconnects within it."""
     complaint = {"error": {"message": "unknown field stream_options", "type": "invalid_request_error"}}
     up.queue(json_answer(complaint, 400), [Stall()])
     client = await gw.client()
@@ -303,7 +303,7 @@ async def test_disconnect_during_a_binary_response(
 
 
 async def test_disconnect_while_the_write_buffer_is_full(leave: Any, up: Upstream, gw: Gateway) -> None:
-    """What is buffered for it is not waited for: whoever half-closes has left."""
+    """Buffered bytes are not awaited: a half-close counts as a disconnect."""
     big = sse(
         {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "x" * 100_000}}]}
     )
@@ -410,7 +410,7 @@ async def test_disconnect_during_an_upload(framing: bytes, leave: Any, up: Upstr
 
 
 async def fill(client: RawClient, gw: Gateway) -> None:
-    """Send until the gateway reads no more, and not beyond: the news of a client's leaving come behind its bytes."""
+    """Send until the gateway stops reading; the disconnect arrives after these bytes."""
     [connection] = connections(gw)
     pauses = 0
     while pauses < 50:
@@ -427,7 +427,7 @@ async def fill(client: RawClient, gw: Gateway) -> None:
 async def test_disconnect_during_a_paused_upload_is_noticed_within_five_seconds(
     on_disconnect: str, leave: Any, up: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody reads its socket then. An answer to half an upload is worth no drain."""
+    """Its socket is not read then. A response to half an upload is not drained."""
     monkeypatch.undo()
     assert departure.INTERVAL < 5
     monkeypatch.setattr(departure, "INTERVAL", 0.1)
@@ -484,7 +484,7 @@ async def assert_drained(gw: Gateway, request: Request, *, output: int | None = 
 async def test_a_stream_is_drained_for_its_usage(
     before: int, requested: bool, leave: Any, up: Upstream, draining: Gateway
 ) -> None:
-    """Before the head, before the content, and within it; whether the client asked for the usage or we did."""
+    """Before the head, before the content and within it, with usage requested by the client or the gateway."""
     go_on = asyncio.Event()
     script: list[Step] = [Headers(200, SSE_HEADERS), Chunk(ROLE), Chunk(HELLO)][: (0, 2, 3)[before]]
     rest: list[Step] = [Headers(200, SSE_HEADERS), Chunk(ROLE), Chunk(HELLO)][(0, 2, 3)[before] :]

@@ -1,4 +1,4 @@
-"""The clients that people use: the openai package and ``curl -N``, against the gateway as it stands."""
+"""Real clients against the gateway: the openai package and ``curl -N``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def demo() -> AsyncIterator[AsyncOpenAI]:
     server = Demo(rate=0)
     port = await server.start()
     provider = {"baseUrl": f"http://127.0.0.1:{port}/v1"}
-    once = {"maxRetries": 0, "rateLimitRetries": 0}  # its 429 and 503 ask for seconds
+    once = {"maxRetries": 0, "rateLimitRetries": 0}  # its 429 and 503 have a Retry-After of seconds
     async with Gateway({"providers": {"demo": provider}, "routing": once}) as gw, sdk(gw) as client:
         yield client
     await server.stop()
@@ -268,7 +268,7 @@ def test_the_synchronous_client_works_too() -> None:
         serving.result(10)
 
 
-# Errors, as the package tells them
+# Errors as exceptions of the package
 
 
 @pytest.mark.parametrize(

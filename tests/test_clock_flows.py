@@ -1,4 +1,4 @@
-"""The six clocks over real sockets: which one strikes, what the client is told, and that the provider is left."""
+"""The six timeouts over real sockets: the client's error, and the canceled upstream request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BOTH = pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
 
 
 def only(**clocks: float) -> dict[str, float]:
-    """These clocks and no other."""
+    """Only these timeouts."""
     return OFF | clocks
 
 
@@ -52,7 +52,7 @@ def assert_timeout(answer: Answer, clock: str) -> None:
 
 
 def dripping(step: Step, every: float) -> Script:
-    """That step again and again, until the peer is gone."""
+    """Repeat the step until the peer disconnects."""
 
     def drip() -> Any:
         while True:
@@ -90,7 +90,7 @@ async def test_the_total_timeout_applies_while_connecting_and_is_named() -> None
 
 
 async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script, path: str = CHAT) -> Answer:
-    """The answer; the provider has been left, and the connection is not used again."""
+    """Return the response, and check that the upstream connection was closed."""
     async with Upstream() as up, Gateway(one_provider(up, timeouts=clocks)) as gw:
         up.queue(script)
         client = await gw.client()
@@ -238,7 +238,7 @@ async def test_a_provider_that_stays_open_after_done_does_not_delay_the_client(
         await within(up.requests[0].gone.wait(), "the provider to be left")
 
 
-# -- the client's clock, and the others while we wait for the client -----------------------------------------------
+# -- the client's stall timeout, and the others meanwhile -----------------------------------------------
 
 BIG = chat_events(*["x" * 100_000] * 300)  # 30 MB: no buffer of any kernel holds that
 SMALL_WINDOW = 64 * 1024
@@ -256,7 +256,7 @@ async def test_a_stalled_client_is_disconnected_after_its_timeout() -> None:
 
 
 async def test_a_slow_but_reading_client_is_served_to_the_end() -> None:
-    """It rests for longer than any clock; they stand still while we do not read, and its own sees progress."""
+    """The client pauses longer than any timeout; upstream timeouts pause with it, and its own sees progress."""
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=1.5, idle=0.3))) as gw:
         up.queue(sse_answer(*BIG))
         client = await gw.client(receive_buffer=SMALL_WINDOW)
@@ -318,7 +318,7 @@ async def test_a_client_that_stalls_after_the_last_event_is_disconnected() -> No
         assert line["error"] == "timeout_clientStall"
 
 
-# -- where the clocks are set ----------------------------------------------------------------------------------------
+# -- precedence of settings ----------------------------------------------------------------------------------------
 
 
 async def test_routing_timeout_sets_first_content_for_streams_and_total_otherwise() -> None:

@@ -1,4 +1,4 @@
-"""Web pages of other origins in a real browser: what they may ask, what they may read, and what they may not."""
+"""CORS in a real browser: allowed and rejected requests of other origins."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_page_may_use_every_method_of_the_api(up: Upstream, site: Upstre
             assert status == 404, method
 
 
-# -- what nobody else may -----------------------------------------------------------------------------
+# -- other origins ------------------------------------------------------------------------------------
 
 
 async def test_an_origin_that_is_not_allowed_is_rejected(up: Upstream, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""Whoever plays with the fault models of the built-in demo provider harms nobody who uses the others."""
+"""Fault models of the demo provider do not affect its other models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def call(model: str | None, stream: bool = True) -> dict[str, object]:
 
 
 async def play(gw: Gateway, name: str) -> None:
-    """Ask for a fault model often enough to open its breaker; where it would be silent the client leaves."""
+    """Request a fault model until its breaker opens; disconnect if it stalls."""
     for stream in (True, False, True, False):
         client = await gw.client()
         if name in SILENT:
@@ -36,7 +36,7 @@ async def good(client: RawClient, model: str | None) -> bool:
 
 async def test_fault_models_do_not_affect_other_models() -> None:
     source = {"demo": "auto", "routing": {"maxRetries": 3, "rateLimitRetries": 0, "retryDelay": 1}}
-    async with Gateway(source, clock=FakeClock()) as gw:  # nobody waits for what Retry-After says
+    async with Gateway(source, clock=FakeClock()) as gw:  # no real wait for Retry-After
         await asyncio.gather(*(play(gw, model.name) for model in MODELS if model.fault is not None))
         client = await gw.client()
         for model in ("demo-instant", "demo-fast", "demo-instant", None, None, None):

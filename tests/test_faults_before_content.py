@@ -1,6 +1,6 @@
-"""Faults of a stream before its content commit, and all faults under ``hold``: a whole answer or an honest error.
+"""Faults of a stream before its content commit, and all faults under ``hold``: a complete response or an error.
 
-With and without ``contextSize``: a known size must not change who is asked next.
+With and without ``contextSize``: a known size must not change the next candidate.
 """
 
 from __future__ import annotations

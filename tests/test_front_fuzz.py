@@ -1,4 +1,4 @@
-"""Some thousand byte streams that no client would send: the front answers or closes, and is as healthy as before.
+"""Some thousand byte streams that are not valid requests: the server responds or closes, and stays healthy.
 
 The dice are seeded: a failure names the stream's number, which is all that is needed to send it again.
 """
@@ -64,7 +64,7 @@ VALID = [
     request(b"CONNECT 127.0.0.1:443 HTTP/1.1"),
     request(b"GET /proxy/up/files HTTP/1.1"),
 ]
-# What parsers have stumbled over: ends of lines, framing, numbers, names.
+# Inputs that broke parsers: line ends, framing, numbers, names.
 MORSELS = [
     *(
         b"\r",
@@ -152,7 +152,7 @@ async def play(gw: Gateway, number: int) -> bytes:
                 await asyncio.sleep(0)
             if end == "half":
                 client.half_close()
-        except OSError:  # it was closed on us
+        except OSError:  # closed by the server
             pass
         if end == "close":
             return b""
@@ -178,7 +178,7 @@ def judge(number: int, answered: bytes, statuses: Counter[int]) -> None:
 
 async def test_the_server_stays_healthy_after_arbitrary_bytes(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, logger="python_multipart")  # as the process has it
-    # Those who wait are let go by these clocks.
+    # Waiting connections end by these timeouts.
     clocks = {"headerTimeoutSecs": 0.1, "bodyTimeoutSecs": 0.1, "keepAliveSecs": 0.1}
     server = {"corsOrigins": ["https://chat.example"], **clocks}
     async with Upstream() as up, Gateway(one_provider(up, server=server)) as gw:
@@ -200,7 +200,7 @@ async def test_the_server_stays_healthy_after_arbitrary_bytes(caplog: pytest.Log
         await asyncio.gather(*(client() for _ in range(AT_ONCE)))
         assert {200, 400, 403, 404, 405, 408, 421, 431, 501} <= {*statuses}, statuses
 
-        # Nothing of them is left.
+        # No connection or buffer is left.
         listener, gateway = gw.app.listeners.api, gw.app.gateway
         assert gateway is not None
         await until(lambda: not listener.server.connections, "every connection to be gone")
@@ -212,7 +212,7 @@ async def test_the_server_stays_healthy_after_arbitrary_bytes(caplog: pytest.Log
         await within(_closed(up), "the provider's idle connections to be closed", lambda: up.connections[-1])
         await until(lambda: asyncio.all_tasks() <= before, "every task to have ended")
 
-        # Nobody made the gateway say to the provider what only a broken client would.
+        # The provider got no malformed request.
         for received in [received for connection in up.connections for received in connection.requests]:
             assert (received.method, received.header("authorization")) == ("POST", "Bearer secret-key")
             assert received.target.partition("?")[0] in (
@@ -227,7 +227,7 @@ async def test_the_server_stays_healthy_after_arbitrary_bytes(caplog: pytest.Log
 
 
 async def _closed(up: Upstream) -> None:
-    """The provider hangs up on connections that nobody uses."""
+    """The provider closes idle connections."""
     for connection in up.connections:
         if not connection.lost.is_set():
             connection._transport.close()

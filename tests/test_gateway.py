@@ -1,4 +1,4 @@
-"""The handler of model calls without sockets: what begins, in which order the middlewares run, what is settled."""
+"""The handler of model calls without sockets: routing, order of middlewares, settlement."""
 
 from __future__ import annotations
 

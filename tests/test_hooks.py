@@ -1,4 +1,4 @@
-"""Hooks: what they are given, what they may do, and what happens around them."""
+"""Hooks: arguments, results and failures."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class OnRequest:
 
 
 class Seen(OutletWrapper):
-    """Notes what passes."""
+    """Records the response."""
 
     def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
         super().__init__(outlet)
@@ -284,11 +284,11 @@ async def test_hooks_run_in_order_until_one_returns_a_response(install: Install)
         assert order == ["one", "two"]
 
 
-# -- a hook that takes its time ---------------------------------------------------------------------------------
+# -- slow hooks ---------------------------------------------------------------------------------
 
 
 class Slow:
-    """A hook that waits to be let go."""
+    """A hook that waits for an event."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
@@ -761,7 +761,7 @@ async def test_a_stream_of_a_hook_waits_for_a_slow_client(install: Install) -> N
         assert (await gw.settled())["outcome"] == "client_gone"
 
 
-# -- absent, or not to be found --------------------------------------------------------------------------------------
+# -- missing hooks --------------------------------------------------------------------------------------
 
 
 async def test_without_hooks_no_hook_code_runs() -> None:
@@ -793,7 +793,7 @@ def test_every_hook_that_cannot_be_loaded_is_reported(install: Install) -> None:
 
 
 def test_an_object_without_either_method_is_a_mistake(install: Install) -> None:
-    """A slip in a method's name would otherwise switch a guardrail off without a word."""
+    """A misspelled method name would otherwise disable a guardrail silently."""
     with pytest.raises(ConfigError) as caught:
         load(install(hook=sse))
     assert caught.value.mistakes == ["hooks[0]: 'hooks_under_test:hook' has neither on_request nor on_response"]

@@ -69,7 +69,7 @@ SCENES: dict[bytes, tuple[bytes, bool]] = {
     b"leaves": (chunked(chat_chunks("Hello", done=False, finish=None)), False),
     b"early": (b"", False),
     b"error": (answer("500 Oops", "application/json", b'{"error":{"message":"No"}}'), False),
-    b"told": (chunked(b'data: {"error":{"message":"No"}}\n\n') + END, False),
+    b"inband": (chunked(b'data: {"error":{"message":"No"}}\n\n') + END, False),
     b"cut": (CUT, True),
     b"short": (CUT + END, False),
     b"broken": (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", False),
@@ -82,7 +82,7 @@ SCENES: dict[bytes, tuple[bytes, bool]] = {
 
 
 class Provider(asyncio.Protocol):
-    """Answers as the word in the request's body says."""
+    """Respond as the request's body says."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -107,7 +107,7 @@ class Provider(asyncio.Protocol):
 def request(scene: bytes) -> bytes:
     path, kind = b"/v1/chat/completions", b"application/json"
     body = {"model": "m", "messages": [{"role": "user", "content": f"scene-{scene.decode()}"}]}
-    if scene in (b"stream", b"leaves", b"told", b"cut", b"short"):
+    if scene in (b"stream", b"leaves", b"inband", b"cut", b"short"):
         body["stream"] = True
     data = json.dumps(body).encode()
     if scene == b"binary":
@@ -161,7 +161,7 @@ BY_TIME = "proxy.control.activity.history.SecondStats"  # one for each second in
 
 
 def census(app: Application) -> Counter[str]:
-    """How many objects of each type there are that nobody keeps on purpose."""
+    """Count objects by type, without those that are kept on purpose."""
     gc.collect()
     gc.collect()
     for kind in subclasses(object):
@@ -254,7 +254,7 @@ async def compare(app: Application, count: int) -> None:
     assert pool is not None
 
     async def at_rest() -> tuple[Counter[str], int, int]:
-        """Everybody has left, and the provider's connections have been closed by the limit for idle ones."""
+        """Wait until all clients have disconnected and idle upstream connections are closed."""
         await until(lambda: app.metrics.in_flight == 0, "every exchange to be settled")
         for place in pool._groups.values():
             for connection in list(place.idle):

@@ -1,4 +1,4 @@
-"""Two hundred clients at once against providers that fail at random: each gets a whole answer or an honest error,
+"""Two hundred clients at once against providers that fail at random: each gets a complete response or an error,
 some leave before, and nothing is left behind: no count, no probe's slot, no connection, no byte."""
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ERROR = error_json("Overloaded", kind="overloaded_error")
 
 
 def words(number: str) -> list[str]:
-    """The answer to this question, with a checksum at its end."""
+    """The response to this prompt, with a checksum at its end."""
     text = f"The answer to {number} is long."
     return [*text, " #", hashlib.sha256(text.encode()).hexdigest()]
 

@@ -1,4 +1,4 @@
-"""Event streams under any media type, and those that nobody asked for."""
+"""Event streams under any media type, and unrequested ones."""
 
 from __future__ import annotations
 

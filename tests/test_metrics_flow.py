@@ -1,4 +1,4 @@
-"""A run that was counted by hand: everything that happens here is in the metrics, once, and nothing else is."""
+"""Metrics of a run counted by hand: each event is counted exactly once."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_metrics_match_a_run_counted_by_hand() -> None:
         # 3: a plain answer, with 9 tokens in and 2 out.
         up.queue(json_answer(completion()))
         assert await ask(client, "m", stream=False) == 200
-        # 4: the provider fails, the fallback answers; 5: the breaker is open, the fallback is asked at once.
+        # 4: the provider fails, the fallback answers; 5: the breaker is open, the fallback is used at once.
         up.queue(json_answer(error_json(), 500))
         other.on(lambda request: json_answer(completion()))
         assert [await ask(client, "sick", stream=False) for _ in range(2)] == [200, 200]
@@ -104,7 +104,7 @@ async def test_metrics_match_a_run_counted_by_hand() -> None:
         up.queue([Headers(200, SSE_HEADERS), *map(Chunk, chat_events("a", finish=None, done=False)), Close()])
         assert await ask(client, "m", stream=True) == 200
         await gw.settled(7)
-        # 8 and 9: what is refused before anybody is asked. 10: one more than the limit.
+        # 8 and 9: rejected before any attempt. 10: over the limit.
         assert await ask(client, "nobody", stream=False) == 404
         assert (await client.fetch("POST", "/v1/chat/completions", body=b"{")).status == 400
         assert await ask(client, "m", stream=False) == 429

@@ -179,7 +179,7 @@ async def test_the_only_provider_gets_any_name_without_waiting_for_its_list(one:
     async with Gateway(config(one)) as gw:
         for _ in range(2):
             assert (await ask(gw, "unheard-of")).status == 200
-        await until(lambda: fetches(one) == 1, "the list to be asked for")
+        await until(lambda: fetches(one) == 1, "the list to be fetched")
 
 
 async def test_a_form_is_routed_to_the_provider_that_lists_its_model(one: Upstream, two: Upstream) -> None:

@@ -29,7 +29,7 @@ OTHER = "another/key+1"
 
 
 async def response_of(gw: Gateway, method: str = "POST", target: str = CHAT, **members: Any) -> bytes:
-    """Head and body of the answer as they came."""
+    """Return head and body of the response as received."""
     client = await gw.client()
     await client.request(method, target, headers=[("Connection", "close")], json=CALL | members)
     return await client.eof()

@@ -1,4 +1,4 @@
-"""Every path of the OpenAI API, relayed or refused on purpose; pinned providers; what passthrough leaves alone."""
+"""Every path of the OpenAI API, pinned providers, and passthrough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status commit: a client whose model thinks for long hears pings, and failures come late but honest."""
+"""The status commit: pings during a slow start, and failures after it as in-band errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = CALL | {"stream": True}
 PING = b": ping\n\n"
 EVENTS = chat_events("Hello", " world")
-# What a ping could not tell yet, as the status was out before anybody had answered, stands before the end.
+# After a ping the headers are sent, so the metadata is a comment before the end.
 WITH_METADATA = [*EVENTS[:-1], b": _router " + compact(answered_by()) + b"\n\n", EVENTS[-1]]
 
 
@@ -154,7 +154,7 @@ async def test_pings_can_be_disabled() -> None:
         assert (await client.read_head()).status == 400
 
 
-# -- failures after the status is out ------------------------------------------------------------------------
+# -- failures after the status commit ------------------------------------------------------------------------
 
 PLAIN_CHUNKED = [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]
 

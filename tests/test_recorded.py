@@ -92,7 +92,7 @@ def target(case: Case, body: bytes) -> str:
 
 
 def config(up: Upstream, model: str, **provider: Any) -> dict[str, Any]:
-    """``model`` is listed, so that the provider is not asked for its models."""
+    """``model`` is listed, so that the provider's model list is not fetched."""
     return one_provider(up, provider=provider, models=[{"name": model, "provider": "up"}] if model else [])
 
 
@@ -113,13 +113,13 @@ def error_of(body: bytes) -> dict[str, Any]:
 
 
 def hidden(case: Case, answer: Answer) -> None:
-    """A provider's 401 is about our credential: the client gets a 502 without a word of it."""
+    """A provider's 401 is about our credential: the client gets a 502 without its text."""
     assert (answer.status, error_of(answer.body)["code"]) == (502, "upstream_auth_failed")
     assert error_of(case.response)["message"].encode() not in answer.body
 
 
 def busy(case: Case, answer: Answer) -> None:
-    """Where everybody is rate-limited the client hears it from us, with the provider's time to wait."""
+    """If every candidate is rate-limited, the client gets our 429 with the provider's Retry-After."""
     [wait] = [value for name, value in case.headers if name.lower() == "retry-after"]
     assert (answer.status, answer.header("retry-after")) == (429, wait)
     assert error_of(answer.body)["code"] == error_of(case.response)["code"]
@@ -134,7 +134,7 @@ def unknown(case: Case, answer: Answer) -> None:
 
 
 def refused(case: Case, answer: Answer) -> None:
-    """A 200 that tells an error before the first content becomes the status that it should have had."""
+    """A 200 with an error before the first content becomes an error status."""
     assert (answer.status, answer.header("content-type")) == (429, "application/json")
     assert error_of(answer.body)["code"] == "rate_limit_exceeded"
     message = error_of(answer.body)["message"]

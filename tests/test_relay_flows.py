@@ -1,4 +1,4 @@
-"""What the gateway does to the bytes between a real provider's socket and a real client's: endings, errors, splices."""
+"""Relayed bytes between real sockets: endings, errors, splices."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_200_that_ends_without_content_is_a_502(
 ) -> None:
     async with Gateway(one_provider(up)) as gw:
         first = [Chunk(quiet) if len(head) > 1 else Send(quiet)] if quiet else []
-        # The endpoint may be asked again where a kept connection died; here all are new, so once is all.
+        # Only a stale connection allows a second request; here all connections are new.
         up.queue([Headers(200, head), *first, *ending])
         answer = await fetch(await gw.client(), stream=True)
         assert answer.status == 502
@@ -753,7 +753,7 @@ async def test_a_404_about_the_model_becomes_a_gateway_error(up: Upstream) -> No
         answer = await fetch(client)
         assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
         assert answer.json["error"]["message"].endswith("It said: The model `up-model` does not exist.")
-        # It is not asked again at this endpoint.
+        # No second request to this endpoint.
         again = await fetch(client)
         assert (again.status, again.json["error"]["code"]) == (404, "model_not_found")
         assert again.json["error"]["message"] == "No model could answer (up/m: the provider does not know the model)."
@@ -797,7 +797,7 @@ async def test_provider_errors_about_our_credential_are_only_logged(up: Upstream
         assert "secret-key" not in "".join(gw.log_lines)
 
 
-# What was used
+# Usage
 
 
 FORM = (
@@ -877,7 +877,7 @@ async def test_missing_usage_is_unknown_not_zero(up: Upstream) -> None:
         assert [line["tokens"] for line in gw.exchanges] == [None, None]
 
 
-# Compressed answers that were not asked for
+# Unrequested compressed responses
 
 
 async def test_an_unrequested_compressed_json_response_is_decoded(up: Upstream) -> None:

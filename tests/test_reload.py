@@ -1,4 +1,4 @@
-"""A configuration that changes while the gateway runs: swapped whole, or not at all."""
+"""Configuration reloads: applied completely or not at all."""
 
 from __future__ import annotations
 

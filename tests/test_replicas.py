@@ -97,7 +97,7 @@ async def test_a_limit_is_shared_by_all_replicas() -> None:
                 statuses[key, await ask(client, key)] += 1
 
         await asyncio.gather(*(hammer(gw, key) for gw in gateways for key in keys))
-        # 100 asked for each key, of which an hour's worth is admitted; 0.017 a second come back meanwhile.
+        # 100 requests per key, of which one hour's limit is admitted; 0.017 per second are refilled.
         for key in keys:
             assert 60 <= statuses[key, 200] <= 61
             assert statuses[key, 200] + statuses[key, 429] == 100

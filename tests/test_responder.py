@@ -7,7 +7,7 @@ from tests.support.catalogs import rivals
 
 
 async def test_no_ping_follows_the_end_of_a_response() -> None:
-    """Whatever pings is stopped a turn of the loop later than the answer ends."""
+    """The ping timer is stopped one loop iteration after the response ends."""
     responder = Rig(rivals(1), {}).dispatch("m").responder
     transport = cast(Any, responder.request).transport
     responder.ping()

@@ -1,4 +1,4 @@
-"""What a client is told of who answered, without a socket."""
+"""Router metadata of a response, without a socket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def deployment(name: str = "m", provider: str = "up") -> Deployment:
 
 
 def exchange(*attempts: tuple[Deployment, str, str], **facts: Any) -> Exchange:
-    """``attempts``: who was asked, and the kind and the reason of its failure."""
+    """``attempts``: the deployment, the failure kind and the reason of each."""
     made = Exchange(ENDPOINTS[0], None, "req-1", began=0.0)  # type: ignore[arg-type]
     [key] = KeyRing([KEY])._keys
     made.attempts = [Attempt(each, Permit.NORMAL, key, 0.0, failure=kind, reason=why) for each, kind, why in attempts]

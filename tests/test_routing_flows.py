@@ -1,5 +1,7 @@
-"""Who is asked: every form of the model, every router field, keys, addresses, quotas, affinity, strategies; and the
-truth that the client is told of it. Through the openai package and curl where clients come by them."""
+"""Routing end to end: forms of the model, router fields, keys, addresses, quotas, affinity, strategies and metadata.
+
+The openai package and curl are the clients where they matter.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ PLAIN_AND_STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain"
 
 
 def good(request: Request) -> Script:
-    """An answer in the form that was asked for."""
+    """A plain or streamed response, as requested."""
     model = request.json.get("model", "?")
     if request.json.get("stream"):
         return sse_answer(*chat_events("Hello", model=model))
@@ -78,7 +80,7 @@ async def ask(gw: Gateway, model: Any = "m", *headers: tuple[str, str], **body: 
 
 
 def path_of(request: Request) -> str:
-    """The provider that it went to: each has a path of its own at the same upstream."""
+    """Return the provider, which is a path prefix at the shared upstream."""
     return request.target.split("/")[1]
 
 
@@ -86,7 +88,7 @@ def path_of(request: Request) -> str:
 
 
 def several_providers(up: Upstream, **sections: Any) -> dict[str, Any]:
-    """Several providers, all the same upstream under paths of their own."""
+    """Several providers, each a path prefix at one upstream."""
     return {
         "providers": {
             name: {"baseUrl": f"{up.origin}/{name}/v1", "apiKey": f"key-of-{name}"} for name in ("east", "west", "open")
@@ -114,10 +116,10 @@ FORMS: dict[str, tuple[Any, set[tuple[str, str]]]] = {
     "a name with a slash": ("deepseek/deepseek-r1", {DEEP}),
     "a provider's name with a slash": ("open/deepseek/deepseek-r1", {DEEP}),
     "a list": (["wise", "chat"], {WISE}),
-    "a list that begins with nobody": (["nobody", "open/none", "west/chat"], {WEST}),
+    "a list that starts with unknown names": (["nobody", "open/none", "west/chat"], {WEST}),
     "auto": ("auto", ANY),
     "auto at the end": (["wise", "auto"], {WISE}),
-    "nobody, then auto": (["nobody", "auto"], ANY),
+    "an unknown name, then auto": (["nobody", "auto"], ANY),
     "auto alone in a list": (["auto"], ANY),
 }
 SPECS = pytest.mark.parametrize(("model", "expected"), FORMS.values(), ids=FORMS.keys())
@@ -221,7 +223,7 @@ async def test_a_list_is_tried_in_order_then_auto_then_the_fallback(up: Upstream
         models = [request.json["model"] for request in up]
         assert models[0] == "labs/wise-1"
         assert set(models[1:4]) == {"east-chat", "west-chat", DEEP[1]}
-        assert answer.header("x-router-fallback-used") is None  # it was asked as one of all
+        assert answer.header("x-router-fallback-used") is None  # selected by auto, not as the fallback
 
 
 async def test_unknown_models_are_a_404_or_listed_in_the_decision(up: Upstream) -> None:
@@ -291,7 +293,7 @@ async def test_an_unavailable_model_without_a_fallback_is_an_error_that_explains
 
 
 def fleet(up: Upstream, **sections: Any) -> dict[str, Any]:
-    """``quick`` and ``wise``, which differ in everything that can be wished for."""
+    """``quick`` and ``wise``, which differ in every criterion."""
     return {
         "providers": {"up": {"baseUrl": up.url}},
         "models": [
@@ -339,7 +341,7 @@ EACH_FIELD = pytest.mark.parametrize(("field", "value", "text", "expected"), FIE
 
 
 def clean(request: Request) -> None:
-    """Nothing that is for us reached the provider."""
+    """Check that no router field reached the provider."""
     own = {"tags", "type", "min_context_size", "json_response", "prefer_fast", "min_success_rate", "_router"}
     assert not own & set(request.json)
     assert [name for name, _ in request.headers if name.lower().startswith("x-router")] == []
@@ -420,7 +422,7 @@ async def test_a_filter_without_a_match_is_a_404_that_names_it(
         assert up.requests == []
 
 
-# -- the truth ----------------------------------------------------------------------------------------
+# -- metadata ----------------------------------------------------------------------------------------
 
 
 @PLAIN_AND_STREAM
@@ -493,7 +495,7 @@ async def test_the_decision_lists_why_candidates_were_skipped(up: Upstream, cloc
         answer = await ask(gw, "auto", ("x-router-decision", "true"))
         decision = json.loads(answer.header("x-router-decision") or "")
         assert (decision["chosen"], decision["skipped"]) == ("up/wise", {"up/quick": "resting"})
-        # And where nobody is left.
+        # And without any candidate left.
         live(gw, "up/wise").breaker.trip(clock.now(), "test")
         answer = await ask(gw, "auto", ("x-router-decision", "true"))
         decision = json.loads(answer.header("x-router-decision") or "")
@@ -506,7 +508,7 @@ async def test_the_decision_lists_why_candidates_were_skipped(up: Upstream, cloc
 
 
 def keyed(up: Upstream, *keys: str, **sections: Any) -> dict[str, Any]:
-    """One provider with these keys and models ``m`` and ``n``; a spare one as fallback if ``routing`` wishes it."""
+    """One provider with these keys and models ``m`` and ``n``; a spare one for a fallback in ``routing``."""
     return {
         "providers": {
             "up": {"baseUrl": f"{up.origin}/up/v1", "apiKeys": list(keys)},
@@ -581,7 +583,7 @@ async def test_a_cooldown_is_logged_once(up: Upstream, clock: FakeClock) -> None
 
 
 async def test_the_last_rejected_key_is_used_until_the_breaker_opens(up: Upstream, clock: FakeClock) -> None:
-    """Of two wrong keys one rests while the other is tried; no request turns the provider off for the others."""
+    """Of two rejected keys one cools down while the other is tried; the provider stays available."""
     async with Gateway(keyed(up, "key-1", "key-2"), clock=clock) as gw:
         up.on(lambda request: failure(401, "Incorrect API key key-1"))
         for number in (2, 3, 4):
@@ -628,13 +630,13 @@ async def test_a_402_or_403_starts_no_cooldown_and_is_not_counted(
             answer = await ask(gw)
             assert (answer.status, answer.json["error"]["code"]) == (status, "policy")
             assert (answer.json["error"]["message"], len(up.requests)) == ("Blocked by policy", 2 * number + 1)
-            assert (await ask(gw)).status == 200  # somebody else's
+            assert (await ask(gw)).status == 200  # another deployment
         assert (live(gw, "up/m").breaker.state, live(gw, "up/m").breaker.failures) == ("closed", 0)
         assert set(keys_of(up)) == set(keys or [""])
 
 
 async def test_a_401_about_a_permission_of_our_key_becomes_a_403(up: Upstream) -> None:
-    """A client would take a 401 for a word about its own key."""
+    """A client would read a 401 as an error about its own key."""
     scope = "You have insufficient permissions for this operation. Missing scopes: api.images.write"
     up.queue(failure(401, scope, code="missing_scope"))
     async with Gateway(keyed(up, "key-1")) as gw:
@@ -775,7 +777,7 @@ async def test_errors_about_our_key_inside_a_200_are_hidden_too(up: Upstream, cl
         assert "key-1" not in str(answer)
 
 
-# -- who was passed over ------------------------------------------------------------------------------
+# -- skipped candidates -------------------------------------------------------------------------------
 
 
 @PLAIN_AND_STREAM
@@ -896,7 +898,7 @@ async def test_a_429_cools_down_its_quota_group_only(up: Upstream, clock: FakeCl
     async with Gateway(config, clock=clock) as gw:
         up.queue(failure(429, wait=90))
         answer = await ask(gw)
-        assert answer.header("x-router-provider") == "own"  # the equal one that does not rest
+        assert answer.header("x-router-provider") == "own"  # the equal one without a cooldown
         assert answer.header("x-router-errors") == "one/m=rate_limited"
         for _ in range(4):
             assert (await ask(gw)).header("x-router-provider") == "own"

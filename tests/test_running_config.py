@@ -25,7 +25,7 @@ NOT_A_CERTIFICATE = {"tls": {"caFile": __file__}}
 
 
 class Root:
-    """What puts a configuration in force: which ones, in order, and what was told of it."""
+    """Records the applied configurations in order, and the log messages."""
 
     def __init__(self, source: dict[str, Any]) -> None:
         self.adopted: list[tuple[Config, Catalog]] = []

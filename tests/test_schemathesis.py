@@ -1,5 +1,5 @@
 """Every endpoint of the API description against a gateway of its own, by schemathesis: no 5xx, and no answer that the
-description does not have. Bounded and with a seed, so that the same requests are asked each time."""
+description does not have. Bounded and with a seed, so that each run sends the same requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = 6
 LIMITS = {"enabled": True, "perClient": {"requestsPerMinute": 1_000_000, "concurrent": 100}}
 SECS = 600  # it takes some 15 of them
 BEARER = f"Authorization: Bearer {ADMIN}"
-# They count wrong tokens, and then refuse the right one as well, which nobody else may suffer from.
+# Wrong tokens lock out the right one as well, so this gateway is not shared.
 LOGIN = "/admin/login"
 ENDLESS = "/admin/events"
 

@@ -64,7 +64,7 @@ class FakeRequest:
 
 
 class Simple(Handler[FakeRequest]):
-    """Answers with its name, or does what it is told; notes how each request ended."""
+    """Answers with its name, or runs ``act``; records how each request ended."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ async def test_internal_requests_are_not_checked_again() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_rejected_requests_never_reach_the_handler(request_: FakeRequest, status: int, code: str) -> None:
-    handler = Simple(act=raising(AssertionError("it was asked")))
+    handler = Simple(act=raising(AssertionError("it was called")))
     await Fixture(handler).handle(request_)
     assert (request_.status, request_.error["code"], handler.ends, handler.settled) == (status, code, [code], 1)
 

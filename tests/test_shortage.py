@@ -1,4 +1,4 @@
-"""What this machine runs out of is no provider's fault: 503 of ours, no breaker, nobody else is asked."""
+"""Exhausted resources of this machine: a 503, no breaker sample and no failover."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ CANCELLED = {
 
 
 async def stopping(gw: Process, client: RawClient) -> None:
-    """The process has been told, and says so."""
+    """Wait until the process has logged the signal."""
     gw.signal()
     async with asyncio.timeout(10.0):
         while (await client.fetch("GET", "/ready")).status != 503:  # noqa: ASYNC110

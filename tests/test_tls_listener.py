@@ -80,7 +80,7 @@ async def connected(gw: Gateway, trusting: ssl.SSLContext, **options: Any) -> Se
 
 
 def held_up(gw: Gateway) -> bool:
-    """Whether a client takes less than there is for it."""
+    """Whether a client reads slower than data arrives."""
     return any(connection.writing_paused for connection in gw.app.listeners.api.server.connections)
 
 
@@ -283,7 +283,7 @@ async def test_responses_without_tls_have_no_strict_transport_security(up: Upstr
 
 
 async def test_a_plain_http_origin_is_rejected_over_tls(gw: Gateway, trusting: ssl.SSLContext) -> None:
-    """It may have been put there by whoever sits on the way."""
+    """An attacker on the network may have served it."""
     client = await connected(gw, trusting)
     host = f"localhost:{gw.port}"
     for origin, status in ((f"https://{host}", 200), (f"http://{host}", 403)):

@@ -20,7 +20,7 @@ from tests.support.steps import Script
 from tests.support.upstream import Request
 
 CHAT = "/v1/chat/completions"
-SECRET = "a prompt that nobody but the provider may see"
+SECRET = "a prompt for the provider only"
 CALL = {"model": "m", "messages": [{"role": "user", "content": SECRET}]}
 ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

@@ -56,7 +56,7 @@ def pipelined(client: RawClient, target: str, count: int) -> bytes:
     return client.encode("GET", target) * count
 
 
-# What may be asked for without a credential, at the address where it is served.
+# Pages that need no credential, with their addresses.
 PAGES = {
     "a file of the documentation": ("admin", BUNDLE, 1500),
     "the description of the API": ("admin", "/openapi.json", 1500),

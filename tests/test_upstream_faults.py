@@ -58,7 +58,7 @@ RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model"
 
 
 async def healthy(gw: Gateway, up: Upstream, client: RawClient | None = None) -> None:
-    """The gateway still serves, over a connection to the provider that nothing has spoiled."""
+    """Check that the gateway still serves, over a clean upstream connection."""
     client = client or await gw.client()
     for text in ("one", "two"):
         up.queue(json_answer(completion(text)))
@@ -67,7 +67,7 @@ async def healthy(gw: Gateway, up: Upstream, client: RawClient | None = None) ->
 
 
 def gateway_error(answer: Answer, status: int, code: str) -> dict[str, Any]:
-    """The error of an answer of our own, after the checks that hold for all of them."""
+    """Return the error of a gateway error response, after common checks."""
     assert answer.status == status
     error: dict[str, Any] = answer.json["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -521,7 +521,7 @@ async def test_concurrent_responses_do_not_mix(maximum: int) -> None:
 
 
 class Other:
-    """Somebody else's request on the connection."""
+    """The request of another client on the connection."""
 
     def __init__(self) -> None:
         self.body = b""
@@ -559,7 +559,7 @@ ENDINGS = {
 async def test_a_reset_between_the_end_of_a_response_and_its_handling_is_harmless(
     path: str, call: dict[str, Any], script: list[Any], disturb: str
 ) -> None:
-    """The connection may run the next request by then, and whatever strikes now comes too late."""
+    """A late timeout or reset must not affect the next request on the connection."""
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         pool, gateway, other = gw.app._pool, gw.app.gateway, Other()
         assert pool is not None
@@ -609,7 +609,7 @@ def elsewhere(url: str, **provider: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("call", [CALL, STREAM], ids=["plain", "stream"])
 async def test_a_refused_connection_is_a_502_with_the_address_in_the_log_only(call: dict[str, Any]) -> None:
     async with Upstream() as up:
-        pass  # its port is free again, and nobody listens
+        pass  # its port is closed again
     async with Gateway(elsewhere(up.url)) as gw:
         answer = await (await gw.client()).fetch("POST", CHAT, json=call)
         gateway_error(answer, 502, "upstream_unreachable")

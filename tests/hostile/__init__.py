@@ -1,9 +1,9 @@
-"""Hostile input against a running gateway: what does it cost in memory and in time of the loop?
+"""Hostile input against a running gateway, with its cost in memory and event loop time.
 
     python -m tests.hostile                              starts a gateway of its own
     python -m tests.hostile --url http://127.0.0.1:8000 --pid 4711
 
-One attack after another, each bounded in bytes and seconds, on loopback only. Meanwhile ``/health/live`` is asked
-every 20 ms over a new connection. The exit status is 1 if the peak of memory or the slowest health check is
-beyond its target, or if an attack was answered with something else than it should be.
+The attacks run one after another on loopback only, each bounded in bytes and seconds. Meanwhile ``/health/live`` is
+requested every 20 ms over a new connection. The exit status is 1 if peak memory or the slowest health check misses its
+target, or if an attack got an unexpected status.
 """

@@ -38,7 +38,7 @@ def main() -> int:
 
 
 async def _run_own(only: str) -> int:
-    """Against a gateway that is started for it, with a provider that is hostile, too."""
+    """Against a gateway that is started here, with a hostile provider."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     source = {
@@ -61,7 +61,7 @@ async def _attack(target: Target, pid: int | None, every: Iterable[Attack], only
     try:
         async with asyncio.timeout(LIMIT):
             for attack in chosen:
-                # In a thread: the provider of our own lives in this loop.
+                # In a thread, since our provider runs on this event loop.
                 outcome = await asyncio.to_thread(play, attack, target, memory, health)
                 outcomes.append(outcome)
                 print(_row(outcome), flush=True)
@@ -89,11 +89,11 @@ def _verdict(outcomes: list[Outcome], health: Health) -> int:
 
 def _failures(outcomes: list[Outcome], peak: int, slowest: float, health: Health) -> Iterator[str]:
     if not outcomes:
-        yield "no attack has that name"
+        yield "no attack matches --only"
     if peak > MEMORY_TARGET:
         yield "too much memory"
     if slowest > HEALTH_TARGET:
-        yield "the loop was held too long"
+        yield "the event loop was blocked too long"
     if health.failed:
         yield f"{health.failed} health checks failed"
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""The attacks: bytes of requests, and with which status each should be answered."""
+"""The attacks: bytes of requests, and the expected status of each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CHAT = "/v1/chat/completions"
 FORM = "/v1/audio/transcriptions"
 PAGES = ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/admin", "/openapi.json", "/v1/models", "/nothing")
 HELLO = b'{"model":"m","messages":[{"role":"user","content":"hi"}]'
-ANY: frozenset[int] = frozenset()  # whatever the answer is: whether the provider takes it is not our concern
-REFUSED = frozenset((400, 401, 403, 413))  # 401 where the gateway wants a credential that was not given
+ANY: frozenset[int] = frozenset()  # any status: the provider decides
+REFUSED = frozenset((400, 401, 403, 413))  # 401 if the gateway requires a credential that is not set
 ERROR = frozenset((400, 401, 404, 502))
 
 
@@ -35,7 +35,7 @@ class Attack(NamedTuple):
 
 
 def every(own_provider: bool) -> Iterator[Attack]:
-    """All attacks; those that want a hostile provider only where it is ours."""
+    """All attacks; those that need a hostile provider only if we started it."""
     for page in PAGES:
         yield Attack("D31", f"{PIPELINED} pipelined GET {page}", _pipelined(page), None)
     for name, body, statuses in _bodies():

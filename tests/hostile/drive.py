@@ -40,7 +40,7 @@ class Outcome(Struct):
 
 
 class Memory:
-    """The peak of a process since the last ``reset``; of none where there is no ``pid``."""
+    """The peak of a process since the last ``reset``; 0 without a ``pid``."""
 
     def __init__(self, pid: int | None) -> None:
         self._folder = Path(f"/proc/{pid}") if pid is not None else None
@@ -57,7 +57,7 @@ class Memory:
 
 
 class Health(threading.Thread):
-    """Asks ``/health/live`` over and over, each time on a new connection."""
+    """Requests ``/health/live`` in a loop, each time on a new connection."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(daemon=True)
@@ -118,7 +118,7 @@ def _mistake(attack: Attack, status: int, answer: bytes) -> str:
 
 
 def _exchange(connection: socket.socket, request: bytes) -> bytes:
-    """Send all of it, or as much as is wanted, and read the answer."""
+    """Send all of it, or as much as the peer accepts, and read the response."""
     deadline = time.monotonic() + PATIENCE
     view = memoryview(request)
     with contextlib.suppress(OSError):  # an early refusal closes the connection, and is read below
@@ -132,7 +132,7 @@ def _exchange(connection: socket.socket, request: bytes) -> bytes:
 
 
 def _send_and_ignore(connection: socket.socket, request: bytes) -> None:
-    """Send all of it and read nothing, until nothing moves any more."""
+    """Send all of it and read nothing, until the peer stops reading."""
     connection.settimeout(STUCK)
     view = memoryview(request)
     with contextlib.suppress(OSError):

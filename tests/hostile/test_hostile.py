@@ -1,4 +1,4 @@
-"""The hostile client's own promises; what it measures is not asserted here, as tests are not timed."""
+"""Unit tests of the hostile client. Its measurements are not asserted, as tests are not timed."""
 
 from __future__ import annotations
 

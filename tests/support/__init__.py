@@ -1,19 +1,19 @@
-"""What the socket tests stand on: real sockets with a script on one end and a raw client on the other.
+"""Fixtures of the socket tests: real sockets between a scripted upstream and a raw client.
 
-upstream   a scripted provider: what arrives is recorded whole, what it answers is written byte by byte
-steps      the vocabulary of those scripts
+upstream   a scripted provider: records requests and writes responses byte by byte
+steps      the steps of those scripts
 answers    realistic OpenAI answers as bytes
-client     a client that reads only what it is asked to read
-gateway    the real gateway, in this process or as a process of its own (imported by its own name, so that the
-           rest works while the gateway does not)
+client     a client that reads only on demand
+gateway    the real gateway, in this process or in a separate one (imported by its own name, so that the
+           rest works without the gateway)
 blackhole  an address that never answers a connection attempt
 recorded   the recorded provider traffic
-clock      time in the test's own hands
-lives      what a gateway knows of its deployments, and whether it holds on to anything (imported by its own name)
+clock      a clock controlled by the test
+lives      live state of deployments, and a check for leaks (imported by its own name)
 pump       an event relay without sockets, for every split of a stream (imported by its own name, like gateway)
 tls        certificates for one test run
 secure     the raw client over TLS (imported by its own name)
-front      the listener with the simplest handler that there is (imported by its own name)
+front      the listener with a trivial handler (imported by its own name)
 browser    a real browser (imported by its own name)
 collector  a collector of OpenTelemetry traces (imported by its own name)
 """

@@ -1,4 +1,4 @@
-"""A gateway with several candidates, each an upstream of its own, that leaves nothing behind."""
+"""A gateway with several candidates, each a separate upstream, and a leak check at the end."""
 
 from __future__ import annotations
 

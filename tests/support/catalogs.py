@@ -1,4 +1,4 @@
-"""Catalogs for tests, and what they propose."""
+"""Catalogs for tests, and their proposals."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def plan_for(
 
 
 def every(plan: Plan, now: float = 0.0) -> list[Deployment]:
-    """All that the plan proposes, in order."""
+    """All proposals of the plan, in order."""
     found = []
     while (deployment := plan.next(now)) is not None:
         found.append(deployment)

@@ -1,7 +1,7 @@
-"""A client over a plain socket that sends the bytes it is told and reads only what it is asked to read.
+"""A client over a plain socket that sends given bytes and reads only on demand.
 
 Nothing is taken from the socket between two reads, so a test that does not read is a client that does not read.
-Framing is parsed strictly (RFC 9112): what a lenient client would forgive fails here.
+Framing is parsed strictly (RFC 9112): errors that a lenient client accepts fail here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Head(NamedTuple):
     headers: list[tuple[str, str]]
 
     def header(self, name: str) -> str | None:
-        """The header's value; ``None`` if absent, an AssertionError if it stands there more than once."""
+        """The header's value; ``None`` if absent, an AssertionError if repeated."""
         values = [value for key, value in self.headers if key == name.lower()]
         assert len(values) < 2, f"{name} stands {len(values)} times in {self.headers}"
         return values[0] if values else None
@@ -60,7 +60,7 @@ class RawClient:
 
     def __init__(self, address: int | tuple[str, int] | str, *, receive_buffer: int = 0) -> None:
         self.address = ("127.0.0.1", address) if isinstance(address, int) else address
-        self.received = bytearray()  # everything that was ever read from the socket
+        self.received = bytearray()  # all bytes read from the socket
         self._receive_buffer = receive_buffer  # bytes of SO_RCVBUF; 0: the system's choice
         self._unread = bytearray()
         self._decoded = bytearray()  # body bytes without framing that read_event has not given out
@@ -113,7 +113,7 @@ class RawClient:
     # sending
 
     async def send(self, data: bytes) -> None:
-        """Send exactly these bytes. Of a raw request it does not know the method: HEAD needs ``request``."""
+        """Send exactly these bytes. The method of raw bytes is unknown: HEAD needs ``request``."""
         await within(
             asyncio.get_running_loop().sock_sendall(self._socket, data),
             f"{len(data)} bytes to be taken",
@@ -128,7 +128,7 @@ class RawClient:
         body: bytes | None = None,
         json: Any = None,
     ) -> None:
-        """Send a whole request with Host and Content-Length, unless ``headers`` already name them."""
+        """Send a complete request, with Host and Content-Length unless in ``headers``."""
         self._methods.append(method)
         await self.send(self.encode(method, target, headers, body, json))
 
@@ -161,7 +161,7 @@ class RawClient:
     # reading
 
     async def read_head(self) -> Head:
-        """The next response head; interim (1xx) ones count. What was left of the body before is an error."""
+        """The next response head; interim (1xx) ones count. Unread bytes of the previous body are an error."""
         assert self._framing == "none", f"the body before ({self._framing}) was not read to its end"
         raw = await self._take_until(b"\r\n\r\n", "a response head")
         head = _parse_head(raw)
@@ -229,14 +229,14 @@ class RawClient:
         return piece
 
     async def read_body(self) -> bytes:
-        """What is left of the body."""
+        """Read the rest of the body."""
         body = bytearray()
         while piece := await self.read_some():
             body += piece
         return bytes(body)
 
     async def read_answer(self) -> Answer:
-        """The next response, whole; interim ones are skipped."""
+        """Read the next complete response; interim ones are skipped."""
         head = await self.read_head()
         while head.status < 200:
             head = await self.read_head()
@@ -267,7 +267,7 @@ class RawClient:
         return events
 
     async def eof(self) -> bytes:
-        """Read until the peer closes: everything raw that still came. A reset counts as an end."""
+        """Read until the peer closes: return the raw bytes. A reset counts as an end."""
         while await self._receive("the connection's end"):
             pass
         rest = bytes(self._unread)

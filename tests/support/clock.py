@@ -1,17 +1,17 @@
-"""Time in a test's own hands, for rests, breakers and statistics; sockets go by the loop's."""
+"""A clock controlled by the test, for cooldowns, breakers and statistics. Sockets use the event loop's clock."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 
-MIDNIGHT = 1_700_006_400.0  # Unix seconds; the wall's time at the beginning
+MIDNIGHT = 1_700_006_400.0  # Unix seconds; the initial wall clock time
 
 
 class FakeClock:
-    """Stands still but for ``advance`` and for those who sleep: their time is over at once. ``slept`` tells how long.
+    """A clock that only ``advance`` and ``sleep`` move; ``sleep`` returns at once and adds to ``slept``.
 
-    It begins at the loop's time, because a deadline is reckoned from the moment at which the request came.
+    It starts at the event loop's time, because deadlines count from the arrival of a request.
     """
 
     def __init__(self) -> None:

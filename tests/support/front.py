@@ -1,4 +1,4 @@
-"""The listener with the simplest handler that there is: what the tests of the front stand on."""
+"""The listener with a trivial handler, for tests of the server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Front:
         self.settings = Settings(**{"port": 0, "tls": tls} | settings)
         self.rejected: list[str] = []
         self.hold: asyncio.Event | None = None  # requests wait for it
-        self.problems: list[str] = []  # what the loop's exception handler was told
+        self.problems: list[str] = []  # messages to the event loop's exception handler
         self._clients: list[RawClient | socket.socket] = []
 
     async def __aenter__(self) -> Front:
@@ -97,7 +97,7 @@ class Front:
         return client
 
     def silent(self, address: str = "127.0.0.1") -> socket.socket:
-        """A connection from ``address`` that says nothing."""
+        """A connection from ``address`` that sends nothing."""
         made = socket.create_connection(("127.0.0.1", self.port), source_address=(address, 0))
         made.setblocking(False)
         self._clients.append(made)
@@ -105,7 +105,7 @@ class Front:
 
 
 async def ended(connection: socket.socket) -> bytes:
-    """What still comes over ``connection`` until its end; a reset is one."""
+    """Read from ``connection`` until its end or a reset."""
     loop, rest = asyncio.get_running_loop(), bytearray()
 
     async def take() -> None:

@@ -1,4 +1,4 @@
-"""The real gateway on a free port: in this process, or as a process of its own."""
+"""The real gateway on a free port: in this process or in a separate one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.patience import until, within
 from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
-ADMIN = "the-admin-token-of-a-test"  # unless named, so that nobody has to keep one
+ADMIN = "the-admin-token-of-a-test"  # the default, so that no token file is written
 _ADDRESS = re.compile(r"https?://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
 
 
@@ -44,7 +44,7 @@ def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sect
 
 
 def to_config(source: str | Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
-    """What the real loader makes of YAML text or a mapping, in which ``models`` may stand too.
+    """Load YAML text or a mapping, which may include ``models``, with the real loader.
 
     Unless named: a free port, at most 1 s to drain, and the admin token ``ADMIN``.
     """
@@ -60,7 +60,7 @@ def _mapping(source: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(mapping: dict[str, Any], folder: Path) -> Path:
-    """The configuration as the two files that a user would have; the path of the first."""
+    """Write the configuration as the two files of a user; return the path of the first."""
     if models := mapping.pop("models", None):
         (folder / "models.yaml").write_bytes(msgspec.yaml.encode({"models": models}))
         mapping["modelsFile"] = "./models.yaml"
@@ -112,7 +112,7 @@ class Gateway:
 
     @property
     def log_lines(self) -> list[str]:
-        """Everything that was logged."""
+        """All log lines."""
         self.app.log.flush()
         return self._written.getvalue().decode().splitlines()
 
@@ -122,7 +122,7 @@ class Gateway:
         return [line for line in map(json.loads, self.log_lines) if line["event"] == "exchange"]
 
     async def settled(self, count: int = 1) -> dict[str, Any]:
-        """The log line of the ``count``-th exchange, as soon as it has been settled."""
+        """The log line of the ``count``-th exchange, once it is settled."""
         await until(lambda: len(self.exchanges) >= count, f"{count} settled exchanges in {self.log_lines}")
         return self.exchanges[count - 1]
 

@@ -1,4 +1,4 @@
-"""What a running gateway knows of its deployments, and whether it holds on to anything that it should not."""
+"""Live state of the deployments of a running gateway, and a check for leaks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.support.patience import until
 
 
 def live(gw: Gateway, label: str) -> LiveState:
-    """Of the deployment ``provider/name`` (``provider/name#2`` where the provider has several addresses)."""
+    """Live state of the deployment ``provider/name`` (``provider/name#2`` where the provider has several addresses)."""
     return deployment_of(gw, label).live
 
 
 def deployment_of(gw: Gateway, label: str) -> Deployment:
-    """The same, itself."""
+    """The deployment with this name."""
     assert gw.app.gateway is not None
     catalog = gw.app.gateway.catalog
     found = {deployment.label: deployment for deployment in [*catalog.deployments, *catalog.fallback]}
@@ -22,7 +22,7 @@ def deployment_of(gw: Gateway, label: str) -> Deployment:
 
 
 async def at_rest(gw: Gateway) -> None:
-    """Once every exchange is settled: nothing in flight, no probe's slot taken, no connection leased, no byte held."""
+    """Wait until every exchange is settled, and check that no probe, connection or buffer is held."""
     gateway = gw.app.gateway
     assert gateway is not None
     context = gateway._context

@@ -1,4 +1,4 @@
-"""What test processes share on one machine: its programs, and steps that only one of them may take at a time."""
+"""Resources that test processes share on a machine: programs, and mutually exclusive steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSTALL_SECS = 600.0  # some hundred megabytes
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test, for what it needs is not there; in CI it fails."""
+    """Skip the test because a requirement is missing; fail in CI."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{reason}, and in CI it has to be there")
     pytest.skip(reason)

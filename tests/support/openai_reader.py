@@ -1,7 +1,7 @@
-"""Reads chat streams with whichever openai package is on the path.
+"""Reads chat streams with the openai package on the path.
 
-Run as a process of its own: ``python openai_reader.py``. Each line of stdin is a JSON list, ``[BASE_URL, HEADERS]``, and
-is answered by a line of JSON on stdout that says what came of the stream.
+Run as a separate process: ``python openai_reader.py``. Each line of stdin is a JSON list, ``[BASE_URL, HEADERS]``, and
+is answered by a line of JSON on stdout with the outcome of the stream.
 """
 
 from __future__ import annotations

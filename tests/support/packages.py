@@ -1,4 +1,4 @@
-"""A second version of a package that people use: in a folder of its own, for a process of its own."""
+"""A second version of a client package, in a separate folder for a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one bound on every wait of the tests: generous, so that only something stuck ever meets it."""
+"""The bound on every wait of the tests, so generous that only a hang exceeds it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATIENCE = 30.0  # seconds
 
 
 async def within(what: Awaitable[T], waiting_for: str, seen: Callable[[], object] = lambda: "") -> T:
-    """The result of ``what``; an AssertionError after PATIENCE that tells what had been ``seen`` so far."""
+    """Await the result; an AssertionError after PATIENCE names ``what`` and what was ``seen`` so far."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await what
@@ -21,7 +21,7 @@ async def within(what: Awaitable[T], waiting_for: str, seen: Callable[[], object
 
 
 async def until(condition: Callable[[], object], waiting_for: str) -> None:
-    """Return once ``condition`` holds; for facts of a live object that no event announces."""
+    """Return once ``condition`` holds; for state of an object without an event."""
 
     async def look() -> None:
         while not condition():  # noqa: ASYNC110

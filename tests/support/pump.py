@@ -1,4 +1,4 @@
-"""An event relay without sockets: chunks of a provider's body in; out come the client's bytes and what is known.
+"""An event relay without sockets: from the chunks of a provider's body to the client's bytes and the outcome.
 
 The reader, the relay and the reply are the real ones. Fast enough for every split of every stream.
 """
@@ -23,7 +23,7 @@ from proxy.server.reply import Reply
 
 @dataclass(frozen=True)
 class Relayed:
-    """What became of a stream. ``fault``: what was raised before the content commit, when nothing has been sent."""
+    """The outcome of a stream. ``fault``: the exception before the content commit, when nothing was sent."""
 
     body: bytes
     fault: tuple[type[GatewayError], int, str | None, str] | None
@@ -39,7 +39,7 @@ class Relayed:
 
 
 class Outlet(asyncio.Transport):
-    """Where the client's socket would be."""
+    """A fake of the client's socket."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Pump:
     def dropped(self, kind: EventKind) -> None:
         self.dropped_marks.append(kind)
 
-    # what the attempt does
+    # Attempt
 
     def feed(self, *chunks: bytes) -> Pump:
         try:
@@ -132,7 +132,7 @@ class Pump:
 
     @property
     def body(self) -> bytes:
-        """What the client has of the body."""
+        """Body bytes that the client got."""
         sent = b"".join(self.outlet.writes).partition(b"\r\n\r\n")[2]
         return b"".join(contents(sent)) if self.framed else sent
 
@@ -155,7 +155,7 @@ class Pump:
 
 
 def contents(chunked: bytes) -> Iterator[bytes]:
-    """What the chunks of a body hold (RFC 9112 7.1)."""
+    """Decode a chunked body (RFC 9112 7.1)."""
     while chunked:
         line, _, rest = chunked.partition(b"\r\n")
         size = int(line, 16)
@@ -172,12 +172,12 @@ def relayed(
     swallow: bool = False,
     framed: bool = False,
 ) -> Relayed:
-    """What becomes of a stream that arrives in these chunks and then ends as HTTP says it should."""
+    """Relay a stream that arrives in these chunks and ends cleanly."""
     return Pump(dialect, choices=choices, swallow=swallow, framed=framed).feed(*chunks).end().relayed
 
 
 def split(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
-    """The data in pieces that end at these places; places beyond its end mean nothing."""
+    """Split the data at these offsets; offsets beyond its end are ignored."""
     begin = 0
     for end in sorted({*cuts, len(data)}):
         if begin < end <= len(data):

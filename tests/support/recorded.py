@@ -1,4 +1,4 @@
-"""The recorded provider traffic that stands beside the project: real bytes, real network chunks.
+"""Recorded provider traffic from outside the repository: real bytes, real network chunks.
 
 Found through SLUICE_SHARED, default ``<repository>/../shared``. Without it the tests that need it are skipped.
 """
@@ -20,7 +20,7 @@ MISSING = f"no recorded traffic at {SHARED} (set SLUICE_SHARED)"
 
 @dataclass(frozen=True)
 class Case:
-    """One recorded exchange; its files are read when they are asked for."""
+    """One recorded exchange; its files are read lazily."""
 
     provider: str
     name: str

@@ -11,7 +11,7 @@ from tests.support.patience import within
 
 
 class SecureClient(RawClient):
-    """Sends and reads as a ``RawClient`` does; ``tls`` tells what was agreed. ``received`` holds plain text."""
+    """Sends and reads as a ``RawClient`` does; ``tls`` has the negotiated parameters. ``received`` holds plain text."""
 
     def __init__(self, address: int | tuple[str, int] | str, context: ssl.SSLContext, **options: Any) -> None:
         super().__init__(address, **options)
@@ -65,7 +65,7 @@ class SecureClient(RawClient):
         return data
 
     async def _receive(self, what: str) -> bool:
-        """Read until there is plain text; False at the peer's goodbye, or at an end without one (``truncated``)."""
+        """Read until there is plain text; False at close_notify, or at an end without it (``truncated``)."""
         while not self._ended:
             try:
                 data = self.tls.read(65536)
@@ -83,4 +83,4 @@ class SecureClient(RawClient):
             return bool(data)
         return False
 
-    truncated = False  # the connection ended without the peer's goodbye: what came may not be all
+    truncated = False  # the connection ended without close_notify

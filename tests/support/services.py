@@ -1,4 +1,4 @@
-"""Redis, PostgreSQL and RabbitMQ for tests: those that are there, or a Redis of the test's own.
+"""Redis, PostgreSQL and RabbitMQ for tests: running services, or a private Redis.
 
 A service's URL comes from the environment (``SLUICE_TEST_REDIS_URL``, ``SLUICE_TEST_POSTGRES_URL``,
 ``SLUICE_TEST_RABBITMQ_URL``), else it is the standard port on loopback, where a service that is installed but down is
@@ -46,25 +46,25 @@ class Service(NamedTuple):
 
 
 def redis_url() -> str:
-    """``redis://127.0.0.1:6379/0`` unless told otherwise; asks for nothing but a TCP connection."""
+    """``redis://127.0.0.1:6379/0`` unless configured otherwise; asks for nothing but a TCP connection."""
     return _url(Service("Redis", "SLUICE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0", 6379, _redis))
 
 
 def postgres_url() -> str:
-    """``postgresql://postgres@127.0.0.1:5432/postgres`` unless told otherwise; see ``postgres_database``."""
+    """``postgresql://postgres@127.0.0.1:5432/postgres`` unless configured otherwise; see ``postgres_database``."""
     default = "postgresql://postgres@127.0.0.1:5432/postgres"
     return _url(Service("PostgreSQL", "SLUICE_TEST_POSTGRES_URL", default, 5432, _postgres, 30.0))
 
 
 def rabbitmq_url() -> str:
-    """``amqp://guest:guest@127.0.0.1:5672/`` unless told otherwise."""
+    """``amqp://guest:guest@127.0.0.1:5672/`` unless configured otherwise."""
     default = "amqp://guest:guest@127.0.0.1:5672/"
     return _url(Service("RabbitMQ", "SLUICE_TEST_RABBITMQ_URL", default, 5672, _rabbitmq, 60.0))
 
 
 @asynccontextmanager
 async def redis_prefix(url: str) -> AsyncIterator[str]:
-    """A prefix for keys that nobody else uses; what is there under it (also as a hash tag) is removed at the end."""
+    """A unique key prefix; keys under it (also as a hash tag) are removed at the end."""
     redis = pytest.importorskip("redis.asyncio")
     prefix = f"test-{secrets.token_hex(8)}"
     try:
@@ -127,7 +127,7 @@ def drop_databases() -> None:
 
 
 class OwnRedis:
-    """A Redis server (or Valkey) of the test's own, on a Unix socket, to be killed, restarted and held up.
+    """A private Redis (or Valkey) server on a Unix socket that a test can kill, restart and pause.
 
     ``async with OwnRedis() as redis``: ``redis.url`` stays the same over restarts; nothing survives them.
     """
@@ -149,14 +149,14 @@ class OwnRedis:
         await within(self._answers(), f"{self._program} to answer")
 
     async def kill(self) -> None:
-        """At once and without a word, as the kernel does; connections are reset."""
+        """Kill the server with SIGKILL; connections are reset."""
         assert self._process is not None
         self._process.kill()
         await within(self._process.wait(), f"{self._program} to end")
         self._process = None
 
     def hold(self) -> None:
-        """It stays connected and accepts connections, but answers nothing until ``resume``."""
+        """Stop the process: it accepts connections, but does not respond until ``resume``."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

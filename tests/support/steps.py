@@ -1,7 +1,7 @@
-"""The vocabulary of an upstream's script: what it does, in order, on the connection of one request.
+"""Steps of an upstream's script, run in order on the connection of one request.
 
-A script is an iterable of steps; ``bytes`` stand for ``Send(bytes)``. A step is over when its bytes have left for
-the kernel, so a peer that does not read holds the script up, as it would hold up a real server.
+A script is an iterable of steps; ``bytes`` stand for ``Send(bytes)``. A step ends when its bytes are in
+the kernel, so a peer that does not read pauses the script like a real server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Headers:
-    """The response head, with nothing in it that is not named here."""
+    """The response head, with exactly these headers."""
 
     status: int = 200
     headers: HeaderList = field(default_factory=list)
@@ -83,7 +83,7 @@ class Stall:
 
 @dataclass(frozen=True)
 class Close:
-    """Close in good order, after everything written so far (over TLS with close_notify)."""
+    """Close cleanly, after everything written so far (over TLS with close_notify)."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class PauseReading:
-    """Take nothing more from the socket; a peer that leaves then goes unnoticed."""
+    """Stop reading from the socket; a disconnect then goes unnoticed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Certificates for one test run: an authority that nobody else trusts, and contexts signed by it."""
+"""Certificates for one test run: a private authority, and contexts signed by it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
         request = await up.request(0)
         await within(request.gone.wait(), "the gateway to close")
 
-What arrives is recorded whole and strictly parsed: a request that is no HTTP fails the test when the block ends.
+Requests are recorded and strictly parsed: malformed HTTP fails the test at the end of the block.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Request:
         return json.loads(self.body)
 
     def header(self, name: str) -> str | None:
-        """The header's value; ``None`` if absent, an AssertionError if it stands there more than once."""
+        """The header's value; ``None`` if absent, an AssertionError if repeated."""
         values = self.header_values(name)
         assert len(values) < 2, f"{name} stands {len(values)} times in {self.headers}"
         return values[0] if values else None
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait because the peer does not read."""
+        """Bytes buffered because the peer does not read."""
         return self._transport.get_write_buffer_size()
 
     # asyncio.Protocol
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.gone.set()
         self._more.set()
-        # Stay half open, so that a script may write to a peer that has only stopped sending; TLS cannot.
+        # Stay half open, so that a script can write to a half-closed peer; TLS cannot.
         return self._transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
                     if not request.complete.is_set():
                         break  # the peer left within the body
             self._transport.close()
-        except Exception as mistake:  # of the peer or of a script: the test has to hear of both
+        except Exception as mistake:  # of the peer or of a script: both fail the test
             self.upstream._mistaken(f"{self!r}: {mistake!r}")
             self._transport.abort()
 
@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
         return taken
 
     async def _wait_for_more(self) -> bool:
-        """False once nothing more can come."""
+        """Whether more bytes can arrive."""
         if self.gone.is_set():
             return False
         self._more.clear()
@@ -330,7 +330,7 @@ def _parse_head(head: bytes, connection: Connection, number: int) -> Request:
 
 
 class Upstream:
-    """``tls`` makes it speak TLS; it listens on a free port of ``host``."""
+    """Listen on a free port of ``host``, with TLS if ``tls``."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.tls = tls
@@ -357,11 +357,11 @@ class Upstream:
         self._queue.extend(scripts)
 
     def on_head(self, answerer: Callable[[Request], Script | None]) -> None:
-        """Asked when a head has come; a script that it returns runs at once, beside the arriving body."""
+        """Call this with each request head; a returned script runs at once, during the upload."""
         self._early = answerer
 
     def on_connect(self, *steps: Step | bytes) -> None:
-        """What every connection does before it listens to any request."""
+        """Run this script on every connection before reading requests."""
         self._greeting = list(steps)
 
     # looking
@@ -373,7 +373,7 @@ class Upstream:
 
     @property
     def url(self) -> str:
-        """What a provider's ``baseUrl`` wants."""
+        """The ``baseUrl`` for a provider."""
         return self.origin + "/v1"
 
     @property
@@ -381,13 +381,13 @@ class Upstream:
         return [connection for connection in self.connections if not connection.gone.is_set()]
 
     async def request(self, number: int | None = None) -> Request:
-        """The request of that number, whole, as soon as it is there; ``None``: the next one in turn."""
+        """Wait for the complete request of that number; ``None``: the next one."""
         request = await self.head(number)
         await within(request.complete.wait(), f"the body of {request!r}", lambda: bytes(request.body))
         return request
 
     async def head(self, number: int | None = None) -> Request:
-        """The same as soon as its head is there; the body may still be coming."""
+        """The same as soon as its head arrived; the body may be incomplete."""
         wanted = self._turn if number is None else number
         await within(self._arrival(wanted), f"request {wanted}", lambda: self)
         assert not self.mistakes, self.mistakes
