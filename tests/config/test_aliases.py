@@ -1,3 +1,5 @@
+"""Environment variables as settings: precedence with the file, and the report."""
+
 from __future__ import annotations
 
 import json

@@ -11,8 +11,8 @@ from msgspec import UNSET
 from proxy.config.checks import base_url, new_provider
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS
 from proxy.config.left_out import summary
-from proxy.config.loader import Loaded, load
-from proxy.errors import ConfigError
+from proxy.config.loader import load
+from tests.config.texts import loaded, mistakes
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [
@@ -37,18 +37,6 @@ NAMES = [
     "lmstudio",
     "llamacpp",
 ]
-
-
-def loaded(folder: Path, text: str, **environ: str) -> Loaded:
-    path = folder / "config.yaml"
-    path.write_text(text)
-    return load(path, environ)
-
-
-def mistakes(folder: Path, text: str, **environ: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        loaded(folder, text, **environ)
-    return [line.removeprefix(f"{folder}/") for line in caught.value.mistakes]
 
 
 def test_every_known_provider_has_an_address_a_key_variable_and_a_source() -> None:

@@ -259,10 +259,7 @@ def test_a_fallback_needs_both_names_unless_it_is_disabled(files: Files, fallbac
     assert found.notices == []
 
 
-# -- variables ----------------------------------------------------------------------------------------
-
-
-# -- providers that are left out ----------------------------------------------------------------------
+# -- providers ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,3 @@ def test_secrets_of_admission_are_not_in_a_repr(path: Path) -> None:
     }
     path.write_text(yaml.safe_dump(config))
     assert SECRET not in repr(load(path, {}).config)
-
-
-# -- the shipped file ---------------------------------------------------------------------------------

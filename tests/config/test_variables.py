@@ -1,4 +1,4 @@
-"""Environment variables as settings: precedence with the file, and the report."""
+"""Environment variables as settings: the values that each accepts, and what they become."""
 
 from __future__ import annotations
 
