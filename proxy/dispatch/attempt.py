@@ -1,7 +1,7 @@
 """One attempt: make the request, run the upstream call, turn its result into an answer or a failure.
 
-``run_attempt`` is the plain one. Hedging, hold and continuation wrap it: they set what they need of an ``AttemptRun``,
-and run the attempt within.
+``run_attempt`` runs a plain attempt. Hedging, hold and continuation wrap it: each sets fields of the ``AttemptRun``,
+then runs the attempt.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 
 class AttemptRun(Struct, eq=False):
-    """One attempt that runs, as the relay sees it (``AttemptContext``), and where its answer goes.
+    """One running attempt, and where its answer goes. Implements the relay's ``AttemptContext``.
 
-    What follows ``pings`` is set by the wrappers.
+    The wrappers set the fields after ``pings``.
     """
 
     dispatch: Dispatch
     attempt: Attempt
     responder: Responder
     outlet: Outlet
-    deadline: float  # for the content commit
+    deadline: float  # of the content commit
     pings: bool  # the client waits for a stream, and may be pinged
-    race: Race | None = None  # another attempt runs beside
+    race: Race | None = None  # with another attempt at the same time
     event_hook: EventHook | None = None  # gets each event before the client, and may change it
     changes: Mapping[str, bytes | None] | None = None  # more members of the body to replace
     closing_comment: Callable[[], bytes] | None = None  # instead of the responder's
@@ -89,9 +89,9 @@ class AttemptRun(Struct, eq=False):
 
 
 async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
-    """Run one attempt; ``None``: the client has its answer, or the error of a stream that had begun.
+    """Run one attempt. ``None``: the client has its answer, or the error of a stream that had begun.
 
-    Raises what ended it from outside: ClientGone, Lost, GatewayError, CancelledError.
+    If it is ended from outside, raises the reason: ClientGone, Lost, GatewayError, CancelledError.
     """
     dispatch, attempt, responder = run.dispatch, run.attempt, run.responder
     exchange, dispatcher, deployment = dispatch.exchange, dispatch.dispatcher, attempt.deployment
@@ -141,9 +141,9 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
 
 
 def _checked(run: AttemptRun, answer: CollectedAnswer) -> AnswerInfo:
-    """Check a collected answer where it may come too late, or where only a stream will do.
+    """Check a collected answer of a race, or of an attempt that needs a stream.
 
-    Raises Lost where another attempt has won, UpstreamFault for what is no answer.
+    Raises Lost if another attempt has won, UpstreamFault for an unusable answer.
     """
     race = run.race
     if race is not None:

@@ -1,4 +1,4 @@
-"""Composes the dispatch of a JSON call: the plain attempt, and the wrappers that its configuration asks for."""
+"""Compose the dispatch of a JSON call: the plain attempt, and the configured wrappers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECOVERY = "x-router-stream-recovery"
 
 
 def dispatch_call(dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Awaitable[None]:
-    """Answer a JSON call. Raises ClientFault where the request's header asks for an unknown recovery."""
+    """Answer a JSON call. Raises ClientFault if the request's header names an unknown recovery."""
     exchange = responder.exchange
     routing = exchange.catalog.config.routing
     dispatch = Dispatch(
@@ -50,7 +50,7 @@ def _with_options(dispatch: Dispatch, call: Call, recovery: str) -> Awaitable[No
     if recovery == "hold" and endpoint.streams and endpoint.answer == "json":
         hold = Hold(dispatch, attempt)
         attempt = hold.run_attempt
-        dispatch.pings = False  # ``hold.pinged`` sends them all
+        dispatch.pings = False  # ``hold.pinged`` sends all pings
     elif recovery == "continue" and endpoint.dialect is CHAT:
         continuation = Continuation(dispatch, attempt, call)
         attempt, conclude = continuation.run_attempt, continuation.conclude

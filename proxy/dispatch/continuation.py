@@ -1,6 +1,6 @@
 """``routing.streamRecovery: continue``: let another model continue a stream that broke.
 
-The next model gets the text so far as the beginning of its own answer (prefilling). The client gets one stream.
+The next model gets the text so far, as the beginning of its answer (prefill). The client gets one stream.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Continuation:
-    """Runs attempts that continue the text of those before."""
+    """Wrapper that runs attempts which continue the text of earlier ones."""
 
     def __init__(self, dispatch: Dispatch, run_attempt: RunAttempt, call: Call) -> None:
         self._dispatch = dispatch
         self._run_attempt = run_attempt
         self._call = call
-        self._transcript = Transcript()  # of all that the client has
+        self._transcript = Transcript()  # of what the client has received
         self._broken: ContinuedOutlet | None = None  # of the last attempt, if its stream broke
 
     async def run_attempt(self, run: AttemptRun) -> AttemptFailure | None:
@@ -34,7 +34,7 @@ class Continuation:
         if self._broken is not None:
             self._broken = None
             exchange.forget_break()
-        # A copy: events before the content commit, and those of an attempt that loses a race, do not count.
+        # A copy: events before the content commit, and of an attempt that loses a race, are discarded.
         outlet = ContinuedOutlet(run.outlet, self._transcript.copy(), continues=bool(text))
         run.outlet = outlet
         run.event_hook = outlet.filter_event
@@ -49,7 +49,7 @@ class Continuation:
         return failure
 
     def conclude(self, dispatch: Dispatch, failure: AttemptFailure | None) -> None:
-        """No deployment can continue: end the stream as it broke."""
+        """No deployment can continue: end the stream with the error that broke it."""
         if self._broken is None:
             conclude_exchange(dispatch, failure)
         else:
@@ -61,7 +61,7 @@ class Continuation:
         if outlet.keeps and run.responder.request.gone:
             if isinstance(fault, UpstreamFault):
                 outcome.failed(run, fault)
-            raise ClientGone  # before it got the error
+            raise ClientGone  # it disconnected before the error was sent
         if isinstance(fault, UpstreamFault) and self._transcript.continuable and self._call.choices == 1:
             return outcome.failed(run, fault)
         if fault is not None:
@@ -81,10 +81,10 @@ class Continuation:
 
 
 class ContinuedOutlet(OutletWrapper):
-    """The outlet of one attempt; keeps back how a stream broke.
+    """The outlet of one attempt, which holds back the error of a broken stream.
 
-    ``transcript`` is that of the attempts before, and gets the events of this one. ``continues``: there were any.
-    ``fault`` is why the stream broke.
+    ``transcript`` is that of earlier attempts; events of this one are added. ``continues``: an earlier attempt had
+    sent text. ``fault`` is why the stream broke.
     """
 
     __slots__ = ("_continues", "_kept", "fault", "transcript")
@@ -97,16 +97,16 @@ class ContinuedOutlet(OutletWrapper):
         self.fault: GatewayError | None = None
 
     def filter_event(self, block: bytes, failed: bool) -> bytes:
-        """The bytes to forward for an event; ``failed`` from the provider's own error on."""
+        """The bytes to forward for an event. ``failed``: the provider's own error, or an event after it."""
         if failed:
             self._kept.append(block)
             return b""
         opening = self.transcript.add(block)
-        return b"" if opening and self._continues else block  # SDKs would join a second role to the first
+        return b"" if opening and self._continues else block  # SDKs would append a second role to the first
 
     @property
     def keeps(self) -> bool:
-        """Whether the provider's own error, or what followed it, is kept back."""
+        """Whether the provider's own error, or what followed it, is held back."""
         return bool(self._kept)
 
     def break_off(self, fault: GatewayError, last: bytes) -> None:

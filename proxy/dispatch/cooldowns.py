@@ -1,4 +1,4 @@
-"""Cooldowns after a refusal: of the key where another one can take over, else of the deployment."""
+"""Cooldowns after a refusal: of the key if another one can replace it, else of the deployment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LONG: Final = 5.0  # seconds; shorter cooldowns are not worth a line in the log
 
 
 def probe_at(routing: Routing, now: float) -> float:
-    """When a provider with a long ``Retry-After`` gets a probe: infinity if never before its end."""
+    """When to send a probe during a long ``Retry-After``; infinity: not before its end."""
     return now + (routing.max_retry_after_secs or inf)
 
 
 def cool_key(dispatcher: Dispatcher, failure: AttemptFailure, now: float) -> bool:
-    """Cool down the refused key if another one can take over; whether it does.
+    """Cool down the refused key if another one can replace it. Returns whether one can.
 
     If none can, the refusal is a failure of the deployment: without its only key it could serve no client.
     """
@@ -45,10 +45,10 @@ def cool_key(dispatcher: Dispatcher, failure: AttemptFailure, now: float) -> boo
 def cool_deployment(
     dispatcher: Dispatcher, failure: AttemptFailure, attempts: int, delay_ms: int, now: float, probe_at: float
 ) -> None:
-    """Cool down what a 429 was about: the key where there are several, else the deployment.
+    """Cool down after a 429: the key if there are several, else the deployment.
 
-    ``attempts``: how many this exchange has made there. ``delay_ms``: the first step of the backoff. ``probe_at``: when
-    a probe is sent, even if the provider's ``Retry-After`` is later.
+    ``attempts``: of this exchange at the deployment. ``delay_ms``: first step of the backoff. ``probe_at``: when to
+    send a probe, even if the provider's ``Retry-After`` is later.
     """
     attempt = failure.attempt
     keys = attempt.deployment.provider.keys
@@ -56,7 +56,7 @@ def cool_deployment(
     if delay is None:
         delay = rules.backoff(delay_ms, attempts - 1, dispatcher.random)
     until = now + delay
-    if len(keys) > 1:  # the only key goes on for the provider's other models
+    if len(keys) > 1:  # a single key stays usable for the provider's other models
         keys.cool_down(attempt.key, min(until, probe_at), limited=True)
         until = keys.free_at()
     quota = attempt.deployment.live.quota

@@ -1,7 +1,7 @@
 """The loop over the candidates of one exchange.
 
-For each candidate of the plan: limits, key, breaker, one attempt. After a failure the rules table
-(``routing/rules.py``) says what follows (``next_candidate.py``).
+The steps for each candidate: limits, key, breaker, one attempt. After a failure, ``next_candidate.py`` applies the
+rules table (``routing/rules.py``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from proxy.routing.deployment import Deployment
     from proxy.routing.plan import Plan
 
-MOST_SKIPPED: Final = 20  # deployments named to the client
+MOST_SKIPPED: Final = 20  # skipped deployments that the router metadata lists
 
 # Runs one attempt; ``None``: the client has its answer, or the error of a stream that had begun.
 RunAttempt = Callable[[AttemptRun], Awaitable[AttemptFailure | None]]
@@ -38,10 +38,10 @@ MakeRequest = Callable[[AttemptRun], "UpstreamRequest"]
 
 
 class Dispatch(Struct, eq=False):
-    """One exchange and its candidates. ``run`` it once.
+    """One exchange and its candidates. Call ``run`` once.
 
-    ``repeatable``: a request that may have run can be sent again, as it only costs tokens. ``pings``: the client waits
-    for a stream. ``deadline`` is in seconds of the loop's clock.
+    ``repeatable``: a second run of the request costs tokens at most. ``pings``: the client waits for a stream.
+    ``deadline`` is in seconds of the loop's clock.
     """
 
     dispatcher: Dispatcher
@@ -54,8 +54,8 @@ class Dispatch(Struct, eq=False):
     repeatable: bool = False
     pings: bool = False
     fallback: Deployment | None = None  # once the plan has proposed it
-    keyless: tuple[Deployment, ...] = ()  # passed over, as no key of their provider can be used
-    limited: tuple[Deployment, ...] = ()  # passed over because of the gateway's own limits
+    keyless: tuple[Deployment, ...] = ()  # skipped: their provider has no usable key
+    limited: tuple[Deployment, ...] = ()  # skipped because of the gateway's own limits
     waits: WaitBudget | None = None  # once the exchange had to wait
 
     def __repr__(self) -> str:
@@ -66,7 +66,7 @@ class Dispatch(Struct, eq=False):
         run_attempt: RunAttempt,
         conclude: Callable[[Dispatch, AttemptFailure | None], None] | None = None,
     ) -> None:
-        """Try candidates until one answers; else call ``conclude`` (by default ``conclude_exchange``).
+        """Try candidates until one answers. If none does, call ``conclude`` (default: ``conclude_exchange``).
 
         Raises GatewayError, ClientGone.
         """
@@ -96,9 +96,9 @@ class Dispatch(Struct, eq=False):
         (conclude or conclude_exchange)(self, failure)
 
     async def admitted(self, deployment: Deployment, answer: bool | Awaitable[bool]) -> bool:
-        """Whether the gateway's limits admit ``deployment``, by an answer that is no plain yes.
+        """Whether the gateway's limits admit ``deployment``. ``answer``: ``reserve``'s, ``False`` or an awaitable.
 
-        Raises RateLimited where they admit no deployment.
+        Raises RateLimited if they admit no deployment.
         """
         admitted = answer if isinstance(answer, bool) else await answer
         if not admitted:
@@ -134,7 +134,7 @@ class Dispatch(Struct, eq=False):
         return AttemptRun(self, attempt, responder, responder.outlet, self.deadline, self.pings)
 
     def _skipped(self) -> tuple[tuple[str, str], ...]:
-        """Labels of the deployments passed over so far, with the reason."""
+        """Labels of the deployments skipped so far, with the reason."""
         found = [(each.label, "limit") for each in self.limited]
         found += [(each.label, "keys_resting") for each in self.keyless]
         found += [(each.label, reason) for each, reason in self.plan.skipped]
@@ -142,9 +142,9 @@ class Dispatch(Struct, eq=False):
 
 
 def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> None:
-    """Tell the client that no candidate answered: the provider's own error, or the reasons of all attempts.
+    """Answer with an error, as no candidate succeeded: the provider's own, or one with the reasons of all attempts.
 
-    ``failure`` is that of the last attempt, ``None`` where there was none. Raises GatewayError.
+    ``failure`` is that of the last attempt, ``None`` if there was none. Raises GatewayError.
     """
     exchange, responder = dispatch.exchange, dispatch.responder
     if failure is None and dispatch.limited and exchange.reservation is not None:

@@ -16,7 +16,7 @@ from proxy.routing.catalog import Catalog
 
 
 class Clock(Protocol):
-    """Monotonic and wall time in seconds; tests have their own."""
+    """Monotonic and wall time in seconds; tests replace it."""
 
     def now(self) -> float: ...
     def wall(self) -> float: ...
@@ -35,14 +35,14 @@ class LoopClock:
 
 
 class Origins(dict[Site, Origin]):
-    """Where each site of the current catalog is reached. A running exchange keeps the sites that it began with."""
+    """The origin of each site of the current catalog. Running exchanges may use sites of an older one."""
 
     def __missing__(self, site: Site) -> Origin:
         return _origin(site)
 
 
 class Dispatcher:
-    """``warn`` writes a line to the log; ``clock`` is the loop's unless a test sets one."""
+    """Shared state of all exchanges. ``warn`` writes to the log; ``clock`` is the loop's unless a test sets one."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Dispatcher:
 
 
 def _nothing(message: str, /, **fields: object) -> None:
-    """Without a log there is nothing to do."""
+    """Ignore a warning: there is no log."""
 
 
 def _origin(site: Site) -> Origin:

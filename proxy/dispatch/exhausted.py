@@ -1,4 +1,4 @@
-"""The error for a client whose exchange no candidate answered, with the reason of every attempt."""
+"""The error for an exchange that no candidate answered, with the reason of every attempt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from proxy.routing.plan import Plan, Reason
 from proxy.routing.rules import FailureKind
 
 MESSAGE: Final = 2000  # characters
-# SDKs sleep for a Retry-After of up to a minute, twice. A client that waits so long looks hung.
+# SDKs sleep for a Retry-After of up to a minute, twice. To its user such a client seems to hang.
 LONGEST_WAIT: Final = 5.0  # seconds
 _LIMITED: Final = (FailureKind.RATE_LIMITED, FailureKind.OUT_OF_QUOTA)
 _PERMANENT: Final = {FailureKind.AUTH, FailureKind.OUT_OF_QUOTA}  # only an operator can fix these
@@ -37,7 +37,7 @@ def exhausted(
     """The error, with the status of ``rules.final_status``.
 
     ``last`` is the last attempt's failure, ``None`` if there was no attempt. ``keyless`` are the deployments without a
-    usable key, ``limited`` those passed over because of the gateway's own limits.
+    usable key, ``limited`` those skipped because of the gateway's own limits.
     """
     tried = [FailureKind(attempt.failure) for attempt in exchange.attempts if attempt.failure]
     passed = [_cause(*each) for each in plan.skipped]
@@ -45,7 +45,7 @@ def exhausted(
     passed += [FailureKind.RATE_LIMITED for _ in limited]
     status = rules.final_status(tried, passed)
     causes = {*tried, *passed}
-    # A refused key in cooldown has a replacement: a new request may succeed where this one could not be sent again.
+    # A refused key in cooldown has a replacement, so a new request may succeed.
     final = bool(causes) and causes <= _PERMANENT and not (last is not None and last.attempt.key.cooldown_until > now)
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited, now),
@@ -62,7 +62,7 @@ def exhausted(
 
 
 def _cause(deployment: Deployment, reason: Reason) -> FailureKind:
-    """The failure kind that stands for a deployment that was passed over."""
+    """The failure kind of a skipped deployment."""
     if reason == "unavailable":
         return FailureKind.MODEL_MISSING
     if reason in ("resting", "busy"):
@@ -122,10 +122,9 @@ def _waits(plan: Plan, last: AttemptFailure | None, keyless: Sequence[Deployment
 
 
 def _advise(error: UpstreamFault, waits: Iterable[float | None], final: bool) -> None:
-    """Say whether the client's SDK should retry, and when.
+    """Set whether the client's SDK should retry, and when.
 
-    It should not where only an operator can help (``final``), or where no deployment is free for longer than
-    ``LONGEST_WAIT``.
+    It should not if only an operator can help (``final``), or if no deployment becomes free within ``LONGEST_WAIT``.
     """
     known = [seconds for seconds in waits if seconds is not None]
     wait = max(1, math.ceil(min(known))) if known else None

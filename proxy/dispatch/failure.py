@@ -12,10 +12,10 @@ from proxy.routing.rules import FailureKind
 
 
 class AttemptFailure(Struct):
-    """``retry_after``: seconds, as the provider said.
+    """Why an attempt failed. ``retry_after``: seconds, from the provider.
 
-    ``error`` is the provider's error without credentials. It is ``None`` where the provider gave none, or where it is
-    about the gateway's own credential.
+    ``error`` is the provider's error without credentials. It is ``None`` if the provider sent none, or if it concerns
+    the gateway's own credential.
     """
 
     attempt: Attempt

@@ -1,7 +1,7 @@
-"""Hedged requests: a second attempt where the first is slow to answer (``routing.hedgeAfterMs``).
+"""Hedged requests: a second attempt if the first is slow to answer (``routing.hedgeAfterMs``).
 
-Dean and Barroso, The Tail at Scale (2013): hedging costs little where few requests are that slow. The attempts race
-for the first content only. What becomes of the winner's answer then is up to the wrappers within.
+Dean and Barroso, The Tail at Scale (2013): hedging costs little if few requests are that slow. The attempts race for
+the first content only. After that, the inner wrappers handle the winner's answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from proxy.routing.rules import RULES, Next
 
 
 class Hedging:
-    """Hedges the first attempt of an exchange, if its request may run twice."""
+    """Wrapper that hedges the first attempt of an exchange, if its request may run twice."""
 
     def __init__(self, dispatch: Dispatch, run_attempt: RunAttempt) -> None:
         self._dispatch = dispatch
@@ -43,15 +43,15 @@ class Hedging:
             timer.cancel()
             if self._rival is not None:
                 if self._race.running:
-                    # Enough to end it. Canceled, it could leak a connection that it just got.
+                    # This ends it. ``cancel`` could leak a connection that was just opened.
                     self._race.interrupt(Lost())
                 else:
                     self._rival.cancel()
                 await asyncio.gather(self._rival, return_exceptions=True)
-                self._rival = None  # its exception knows this object
+                self._rival = None  # its exception refers to this object
 
     async def _decided(self, run: AttemptRun) -> AttemptFailure | None:
-        """Run the race; if no attempt answers, return the last failure, or the one that the client must see."""
+        """Run the race. If no attempt answers, return the last failure, or the one to return to the client."""
         failure, rival_was_first = None, False
         try:
             failure = await self._racing(run)
@@ -68,12 +68,12 @@ class Hedging:
         return failure if rival_was_first and other is not None else other
 
     def _hedge(self) -> None:
-        """Begin a second attempt, as the first is slow."""
+        """Start a second attempt."""
         if self._race.winner is None:
             self._rival = self._dispatch.dispatcher.context.loop.create_task(self._compete())
 
     async def _compete(self) -> AttemptFailure | None:
-        """Run an attempt on the next candidate. Raises Lost where there is none, or the race is over."""
+        """Run an attempt on the next candidate. Raises Lost if there is none, or if the race is over."""
         # Nothing is begun before this runs: a task that is canceled before its first step has nothing to undo.
         dispatch, reservation, run = self._dispatch, self._dispatch.exchange.reservation, None
         current_time = dispatch.dispatcher.now
@@ -94,11 +94,11 @@ class Hedging:
         run.race = race = self._race
         failure = await self._run_attempt(run)
         if failure is not None and RULES[failure.kind].next is Next.RETURN_ERROR:
-            race.win(run.attempt)  # the client has to see it: another answer must not hide it
+            race.win(run.attempt)  # the client must get this error, not another answer
         return failure
 
 
 def _name_winner(responder: Responder, attempt: Attempt) -> None:
-    """Make the answer name the winner: the attempt that began last may be another."""
+    """Set the winner's headers: the attempt that began last may have lost."""
     responder.set_deployment(attempt.deployment)
     responder.decision = attempt.decision

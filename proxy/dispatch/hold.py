@@ -1,7 +1,7 @@
-"""``routing.streamRecovery: hold``: collect a stream, and send it once it is whole.
+"""``routing.streamRecovery: hold``: collect a stream, and send it once it is complete.
 
-Until then a failure of any kind is followed by another attempt. The client is pinged while it waits; the first ping
-commits the status 200, and before it an exchange that fails has a status of its own.
+Until then another attempt can follow any failure. The client gets pings while it waits. The first ping commits the
+status 200; if the exchange fails before it, the client gets an error status.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy.relay.held import Held
 
 
 class Hold:
-    """Runs attempts whose answers are held back."""
+    """Wrapper that runs attempts whose answers are held back."""
 
     def __init__(self, dispatch: Dispatch, run_attempt: RunAttempt) -> None:
         self._dispatch = dispatch
@@ -29,7 +29,7 @@ class Hold:
         held = Held(context.max_answer, context.budget)
         run.outlet = held
         run.stream_ended = lambda run: self._ended(run, held)
-        # Always: until the answer is sent a ping may come, and commit the status.
+        # Always: a ping may commit the status at any time before the answer is sent.
         run.closing_comment = run.responder.closing_comment
         run.streams_only = run.keeps_body = True
         try:
@@ -38,7 +38,7 @@ class Hold:
             held.release()
 
     async def pinged(self, running: Awaitable[None]) -> None:
-        """Await the exchange, and ping its client meanwhile."""
+        """Await the exchange, and send pings to its client meanwhile."""
         context = self._dispatch.dispatcher.context
         pings = context.loop.create_task(self._ping()) if context.ping_after else None
         try:
@@ -56,13 +56,13 @@ class Hold:
             await asyncio.sleep(context.ping_every)
 
     def _ended(self, run: AttemptRun, held: Held) -> AttemptFailure | None:
-        """Send what was held, if it is whole."""
+        """Send what was held, if it is complete."""
         exchange, responder, fault = self._dispatch.exchange, run.responder, held.fault
         if isinstance(fault, UpstreamFault):
             exchange.first_content = None
             exchange.forget_break()
             return outcome.failed(run, fault)
-        if fault is not None:  # the gateway's own: too large to hold, or it stops
+        if fault is not None:  # the gateway's own: the answer is too large to hold, or the process stops
             raise fault
         if responder.request.gone:
             raise ClientGone

@@ -28,7 +28,7 @@ class Warn(Protocol):
 
 
 class ListFetcher:
-    """Puts what it fetches into ``lists``. ``now`` is the clock of the lists."""
+    """Fetches model lists into ``lists``. ``now`` is the clock of the lists."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ListFetcher:
         lists.request = self.fetch
 
     def fetch(self, provider: Provider) -> asyncio.Task[None]:
-        """Start a fetch, or return the one that runs."""
+        """Start a fetch, or return the running one."""
         key = provider.name, provider.settings.addresses
         found = self._running.get(key)
         if found is None:
@@ -58,7 +58,7 @@ class ListFetcher:
         return found
 
     async def wait(self, providers: Iterable[Provider]) -> None:
-        """Fetch the lists of ``providers``; wait for them, for at most ``wait_secs``. Later ones still arrive."""
+        """Fetch the lists of ``providers``, and wait for at most ``wait_secs``. The fetches continue after that."""
         if tasks := [self.fetch(provider) for provider in providers]:
             await asyncio.wait(tasks, timeout=self._wait_secs)
 

@@ -1,6 +1,7 @@
-"""Which deployment is tried next: after a failed attempt, and where none can be tried at once.
+"""The choice of the next deployment: after a failed attempt, and if none can be tried at once.
 
-``routing/rules.py`` has the table, ``routing/plan.py`` the order of the candidates. ``None`` always means: none.
+``routing/rules.py`` has the table, ``routing/plan.py`` the order of the candidates. ``None``: there is no deployment to
+try.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 async def next_after(dispatch: Dispatch, failure: AttemptFailure) -> Deployment | None:
-    """The deployment to try after a failed attempt, by the row of its kind in the rules table."""
+    """The deployment to try after a failed attempt, by the rules table's row for its failure kind."""
     deployment, following = failure.attempt.deployment, rules.RULES[failure.kind].next
     if failure.others_only:
         return None if following in (Next.RETURN_ERROR, Next.STOP) else switch(dispatch)
@@ -43,7 +44,7 @@ async def next_after(dispatch: Dispatch, failure: AttemptFailure) -> Deployment 
 
 
 async def first_free(dispatch: Dispatch) -> Deployment | None:
-    """Where no candidate can be tried now: the fallback, else the first one free of a rate limit."""
+    """If no candidate can be tried now: the fallback, else the first candidate whose rate limit ends."""
     found = last_resort(dispatch)
     if found is not None:
         return found
@@ -51,7 +52,7 @@ async def first_free(dispatch: Dispatch) -> Deployment | None:
 
 
 async def next_turn(dispatch: Dispatch, passed: Deployment) -> Deployment | None:
-    """``passed``, which had no key or whose breaker opened, once a rate limit on its keys, or a probe, is over."""
+    """Wait for the end of a rate limit or probe, then return ``passed``, which had no usable key or an open breaker."""
     keys, waits = passed.provider.keys, _waits(dispatch)
     left = keys.free_at() - dispatch.dispatcher.now()
     if left > 0:
@@ -67,14 +68,14 @@ def switch(dispatch: Dispatch) -> Deployment | None:
 
 
 def has_budget(dispatch: Dispatch) -> bool:
-    """Whether ``maxRetries`` allows another deployment; it counts the first one, but not the fallback."""
+    """Whether ``maxRetries`` allows another deployment. It counts the first one, but not the fallback."""
     attempts, fallback = dispatch.exchange.attempts, dispatch.fallback
     tried = {attempt.deployment for attempt in attempts if attempt.deployment is not fallback}
     return len(tried) < max(1, dispatch.routing.max_retries)
 
 
 def last_resort(dispatch: Dispatch) -> Deployment | None:
-    """The fallback, but not because of the gateway's own limits or of a model name that does not exist."""
+    """The fallback; ``None`` after the gateway's own limits (without ``onLimit``), or for an unknown model name."""
     fallback = dispatch.routing.fallback
     if dispatch.limited and not (fallback is not None and fallback.on_limit):
         return None
@@ -85,13 +86,13 @@ def last_resort(dispatch: Dispatch) -> Deployment | None:
 
 
 def _next(dispatch: Dispatch) -> Deployment | None:
-    """The next candidate while ``maxRetries`` allows one, else one whose attempt only lost a race."""
+    """The next candidate if ``maxRetries`` allows one, else one whose only attempt lost a race."""
     found = dispatch.plan.next(dispatch.dispatcher.now()) if has_budget(dispatch) else None
     return found or _outrun(dispatch)
 
 
 def _outrun(dispatch: Dispatch) -> Deployment | None:
-    """A deployment whose only attempt lost a race, whose winner then broke: it has not failed."""
+    """A deployment whose only attempt lost a race. It has not failed, and can be tried if the winner broke."""
     plan, now = dispatch.plan, dispatch.dispatcher.now()
     for attempt in dispatch.exchange.attempts:
         deployment = attempt.deployment
@@ -106,7 +107,7 @@ def _repeatable(dispatch: Dispatch, failure: AttemptFailure) -> bool:
 
 
 async def _after_rate_limit(dispatch: Dispatch, deployment: Deployment) -> Deployment | None:
-    """Another key, an equal candidate, the same one after its cooldown, another candidate."""
+    """The first that is possible: another key, an equal candidate, the same one after its cooldown, any other."""
     plan, clock, keys = dispatch.plan, dispatch.dispatcher, deployment.provider.keys
     now = clock.now()
     if len(keys) > 1 and keys.free_at() <= now:
@@ -125,14 +126,14 @@ async def _after_rate_limit(dispatch: Dispatch, deployment: Deployment) -> Deplo
 
 
 async def _after_reset(dispatch: Dispatch, deployment: Deployment) -> Deployment | None:
-    """The same one after a backoff."""
+    """The same deployment, after a backoff."""
     if not _may_retry(dispatch, deployment):
         return None
     return await _after_backoff(dispatch, deployment, attempts_at(dispatch, deployment) - 1)
 
 
 async def _once_more(dispatch: Dispatch, failure: AttemptFailure) -> Deployment | None:
-    """The same one, if it was tried once, and retries are not switched off."""
+    """The same deployment, if it was tried once and retries are enabled."""
     deployment = failure.attempt.deployment
     if attempts_at(dispatch, deployment) > 1 or not dispatch.routing.max_retries:
         return None
@@ -142,7 +143,7 @@ async def _once_more(dispatch: Dispatch, failure: AttemptFailure) -> Deployment 
 async def _after_backoff(
     dispatch: Dispatch, deployment: Deployment, retry: int, least: float = 0.0
 ) -> Deployment | None:
-    """The same one after the backoff, or after the ``least`` seconds that the provider requires."""
+    """The same deployment, after the backoff and at least ``least`` seconds, which the provider requires."""
     routing, clock = dispatch.routing, dispatch.dispatcher
     delay = rules.backoff(routing.retry_delay, retry, clock.random, routing.max_retry_delay)
     waited = await _waits(dispatch).wait(max(least, delay), dispatch.deadline)
@@ -168,7 +169,7 @@ def _may_retry(dispatch: Dispatch, deployment: Deployment) -> bool:
 
 
 def attempts_at(dispatch: Dispatch, deployment: Deployment) -> int:
-    """How many attempts the exchange has made at ``deployment``."""
+    """Number of attempts of the exchange at ``deployment``."""
     return sum(attempt.deployment is deployment for attempt in dispatch.exchange.attempts)
 
 
@@ -179,6 +180,6 @@ def _waits(dispatch: Dispatch) -> WaitBudget:
 
 
 def _is_misspelled(attempts: Iterable[Attempt]) -> bool:
-    """Whether no provider has the model, and the configuration has none of that name either."""
+    """Whether neither a provider nor the configuration has the model."""
     missing = [each.failure == FailureKind.MODEL_MISSING and each.deployment.model is None for each in attempts]
     return bool(missing) and all(missing)

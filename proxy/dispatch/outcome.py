@@ -1,4 +1,4 @@
-"""What an attempt that did not succeed means: its kind, and what the breaker, the keys and the plan learn of it."""
+"""The outcome of an attempt: its failure kind, and its effects on breaker, keys and plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def streamed(run: AttemptRun) -> None:
-    """Note the end of an answer that went to the client as it came; no attempt can follow."""
+    """Note the end of an answer that was relayed as it came. No attempt can follow."""
     dispatch, attempt = run.dispatch, run.attempt
     exchange, now = dispatch.exchange, dispatch.dispatcher.now()
     fault = exchange.fault
@@ -31,7 +31,7 @@ def streamed(run: AttemptRun) -> None:
 
 
 def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
-    """The failure for an error response of the provider."""
+    """The failure of an attempt whose provider returned an error response."""
     attempt, exchange = run.attempt, run.dispatch.exchange
     attempt.status = answer.status
     if run.responder.call is not None and _refused_options(run, answer):
@@ -46,17 +46,17 @@ def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
         error.message = provider.redact(error.message)
     exchange.error_detail = detail = error.message if error is not None else ""
     if kind is FailureKind.NOT_FOUND:
-        # Mostly a wrong baseUrl: the log names it, the client must not see it.
+        # Usually a wrong baseUrl. Only the log may name it.
         url = attempt.deployment.site.url(exchange.endpoint.path)
         exchange.error_detail = f"{detail or 'status 404'} (asked at {url}: check providers.{provider.name})"
     if kind is FailureKind.AUTH:
-        error = None  # it is about the gateway's credential: for the log only
+        error = None  # it concerns the gateway's credential: for the log only
     failure = AttemptFailure(attempt, kind, found.retry_after, answer, error=error)
     return _account(run, failure, f"status {answer.status}")
 
 
 def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:
-    """The failure for an attempt that brought no usable response."""
+    """The failure of an attempt without a usable response."""
     error = None
     if isinstance(fault, ErrorInStream):
         fault.message = run.attempt.deployment.provider.redact(fault.message)
@@ -66,7 +66,7 @@ def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:
 
 
 def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFailure:
-    """Note the failure, and apply what it means for later attempts and requests."""
+    """Note the failure, and apply its effects on later attempts and requests."""
     dispatch, attempt, kind = run.dispatch, failure.attempt, failure.kind
     dispatcher, exchange, routing = dispatch.dispatcher, dispatch.exchange, dispatch.routing
     now = dispatcher.now()
@@ -88,7 +88,7 @@ def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFa
 def _refused_options(run: AttemptRun, answer: CollectedAnswer) -> bool:
     """Whether the provider refused the ``stream_options`` that the gateway had added.
 
-    From then on they are not added for this provider.
+    If so, they are no longer added for this provider.
     """
     attempt, provider = run.attempt, run.attempt.deployment.provider
     if answer.status not in (400, 422) or provider.settings.usage_in_stream != "auto":

@@ -49,7 +49,7 @@ def plan_call(
 def plan_form(
     dispatcher: Dispatcher, responder: Responder, model: str | None, pinned: Provider | None, waited: bool = False
 ) -> Plan:
-    """The candidates for a form that names ``model``. Raises what ``plan_call`` does."""
+    """The candidates for a form that names ``model``. Raises the same errors as ``plan_call``."""
     if responder.request.query:
         check_query(responder.request.query, opaque=False)
     exchange = responder.exchange
@@ -60,7 +60,7 @@ def plan_form(
 
 
 def _affinity(routing: Routing, headers: Mapping[str, str], call: Call) -> bytes:
-    """Equal for requests that should go to the same deployment, whose caches are warm for them."""
+    """The affinity key. Requests with equal keys should go to the same deployment, as its caches are warm for them."""
     if routing.affinity == "session":
         return headers.get(routing.affinity_header, "").encode("utf-8", "surrogateescape")
     members = call.members

@@ -1,6 +1,6 @@
 """Two attempts for one request: the first content commit wins, and cancels the other attempt.
 
-For the client's connection a race is one flow, whose events go to every attempt that runs.
+To the client's connection a race is one flow. Its events go to every running attempt.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from proxy.server.request import Flow
 
 
 class Lost(Exception):
-    """Another attempt was faster; this one ends without a verdict."""
+    """Another attempt was faster. This one ends without a verdict."""
 
 
 class Race:
-    """The request's flow while attempts race. ``won(attempt)`` is called once, when one has won."""
+    """The request's flow while attempts race. ``won(attempt)`` is called once, with the winner."""
 
     __slots__ = ("_running", "_won", "winner")
 
@@ -29,12 +29,12 @@ class Race:
         return f"<Race {len(self._running)} running, {'won' if self.winner else 'open'}>"
 
     def enter(self, attempt: Attempt, upstream_call: Flow) -> Race:
-        """Add an attempt that is about to run. Returns the request's new flow."""
+        """Add an attempt before it runs. Returns the request's new flow."""
         self._running[attempt] = upstream_call
         return self
 
     def leave(self, attempt: Attempt) -> bool:
-        """Remove an attempt that has ended; whether no attempt runs any more."""
+        """Remove an attempt that has ended. Returns whether it was the last one running."""
         self._running.pop(attempt, None)
         return not self._running
 
@@ -49,7 +49,7 @@ class Race:
             raise Lost
 
     def win(self, attempt: Attempt) -> None:
-        """Make ``attempt`` the winner, and cancel the other. Raises Lost if the other has won."""
+        """Make ``attempt`` the winner, and cancel the other one. Raises Lost if the other one has won."""
         self.check(attempt)
         if self.winner is None:
             self.winner = attempt

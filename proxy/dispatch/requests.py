@@ -29,7 +29,7 @@ UploadBody = Callable[["Attempt"], tuple[AsyncIterator[bytes], int | None]]
 
 
 def call_request(run: AttemptRun) -> UpstreamRequest:
-    """The request for the call of the exchange. Its body is changed only where it must be."""
+    """The upstream request of a JSON call. Its body is changed only where needed."""
     responder, attempt = run.responder, run.attempt
     call, exchange, deployment = responder.call, responder.exchange, attempt.deployment
     assert call is not None
@@ -57,13 +57,13 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         lines += _traced(trace, attempt)
     head = deployment.call_head(endpoint.path, attempt.key, query)
     head = provider.call_end % (head, lines, exchange.request_id.encode(), length)
-    return UpstreamRequest(head, body, length, run)  # by position: names would cost as much again
+    return UpstreamRequest(head, body, length, run)  # by position: keywords would double the cost
 
 
 class UploadRequests(Struct, eq=False):
-    """The request of an exchange whose body streams through, and is not kept.
+    """Makes the upstream requests of an exchange whose body streams through, and is not kept.
 
-    ``body`` is called for each attempt. ``begun``: reading it has begun, so that it cannot be sent again.
+    ``body`` is called for each attempt. ``begun``: reading has begun, so the body cannot be sent again.
     """
 
     route: Route
@@ -99,7 +99,7 @@ class UploadRequests(Struct, eq=False):
 
 
 def _adds_usage(run: AttemptRun, call: Call) -> bool:
-    """Whether the gateway asks for the usage of a stream although the client did not."""
+    """Whether the gateway requests the usage of a stream although the client did not."""
     return (
         not call.wants_usage
         and run.attempt.deployment.provider.learnt.asks_usage
@@ -121,6 +121,6 @@ def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: byt
 
 
 def _traced(trace: Trace, attempt: Attempt) -> bytes:
-    """Trace context lines that make the provider's spans children of this attempt's; none if they are configured."""
+    """Trace context lines: the provider's spans become children of this attempt's. ``b""`` if they are configured."""
     attempt.span = trace.new_span()
     return trace.lines(attempt.span) if TRACE_LINES.isdisjoint(attempt.deployment.provider.configured) else b""

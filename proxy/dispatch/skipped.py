@@ -1,4 +1,4 @@
-"""Why a deployment was passed over, as text for an error message."""
+"""Reasons why deployments were skipped, as text for an error message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEXTS: Final[dict[Reason, str]] = {
 
 
 def describe(deployment: Deployment, reason: Reason, now: float) -> str:
-    """``reason``, and for how long it will hold, where that is known. ``now`` is the breakers' clock."""
+    """Text for ``reason``, with the seconds left if known. ``now`` is the breakers' clock."""
     live = deployment.live
     if reason == "resting":
         return _TEXTS[reason] + _for_another(live.quota.cooldown_until - now)

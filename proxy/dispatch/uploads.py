@@ -26,7 +26,7 @@ from proxy.server.query import check as check_query
 async def dispatch_form(
     dispatcher: Dispatcher, lists: ListFetcher, responder: Responder, route: Route, reader: BodyReader
 ) -> None:
-    """Answer a call whose body is a form. Its member ``model`` is replaced by the deployment's own name."""
+    """Answer a call whose body is a form. Its field ``model`` is replaced by the upstream model name."""
     reader.admit()
     form = Form(reader, responder.request.headers.get("Content-Type", ""))
     try:
@@ -70,7 +70,7 @@ async def dispatch_opaque(dispatcher: Dispatcher, responder: Responder, route: R
 def _dispatch_upload(
     dispatcher: Dispatcher, responder: Responder, plan: Plan, route: Route, body: UploadBody
 ) -> Awaitable[None]:
-    """Send the request; again only as long as no piece of its body was read."""
+    """Send the request. Another attempt is possible only until its body is read."""
     exchange, upload = responder.exchange, UploadRequests(route, body)
     routing = exchange.catalog.config.routing
     deadline = exchange.began + routing.deadline_secs if routing.deadline_secs else NEVER
@@ -79,7 +79,7 @@ def _dispatch_upload(
     async def run_once(run: AttemptRun) -> AttemptFailure | None:
         failure = await run_attempt(run)
         if failure is not None:
-            # A request without a body is never begun, and may have run nevertheless: ``may_have_run`` covers it.
+            # Reading never begins for a request without a body. It may have run: see ``may_have_run``.
             failure.final = upload.begun
         return failure
 

@@ -1,8 +1,8 @@
 """The verdict on each attempt, for the breaker and the statistics of its deployment.
 
-The breaker's permit of an attempt ends in exactly one of the functions below, except ``commit``. It is ``REFUSED`` from
-then on, so that a later error of the gateway's own cannot give a second verdict. ``endpoint`` is the path requested,
-``now`` the breakers' clock.
+Every function except ``commit`` ends the attempt's breaker permit. Exactly one of them is called per attempt. It sets
+the permit to ``REFUSED``, so that a later internal error cannot give a second verdict. ``endpoint`` is the requested
+path, ``now`` the breakers' clock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from proxy.exchange import Attempt
 from proxy.routing import rules
 from proxy.routing.rules import FailureKind
 
-# Share of the running clock: a client that leaves later than this has waited for a silent provider.
+# Share of the running timeout: a client that disconnects later has waited for a silent provider.
 SLOW: Final = 0.5
 
 _NORMAL: Final = Permit.NORMAL
@@ -34,7 +34,7 @@ def commit(attempt: Attempt, now: float) -> None:
 
 
 def succeed(attempt: Attempt, endpoint: str, now: float, *, collected: bool = False) -> None:
-    """A whole answer; ``collected``: one that was not streamed, so that its first token is a guess."""
+    """Record a complete answer. ``collected``: it was not streamed, so the time of its first token is an estimate."""
     live = attempt.deployment.live
     live.breaker.succeed(attempt.permit, endpoint, now)
     attempt.permit = _ENDED
@@ -56,10 +56,10 @@ def fail(
     *,
     key_replaced: bool = False,
 ) -> None:
-    """A failure, before or after the content commit; ``reason`` is what the breaker shows.
+    """Record a failure, before or after the content commit. ``reason`` is shown by the breaker.
 
-    ``attempts`` are those of the exchange, which counts at most one failure for each deployment. ``key_replaced``: the
-    key was to blame, and another one takes over.
+    ``attempts`` are those of the exchange, which counts at most one failure per deployment. ``key_replaced``: the key
+    caused the failure, and another one replaces it.
     """
     live, verdict = attempt.deployment.live, rules.RULES[kind].breaker
     if verdict == "key":
@@ -72,15 +72,15 @@ def fail(
     else:
         live.breaker.release(attempt.permit, now)
     attempt.permit = _ENDED
-    # A name outside the configuration is a client's own: it is tried again whenever a client asks for it.
+    # Only configured names: any other name is tried again at the next request.
     if verdict == "unavailable" and attempt.deployment.model is not None:
         live.breaker.missing(endpoint, now)
 
 
 def cancel(attempt: Attempt, kind: FailureKind, waited: float, endpoint: str, now: float) -> FailureKind:
-    """An attempt that was ended from outside. Returns its kind: ``SLOW`` where the client gave up waiting.
+    """Record an attempt that was ended from outside. Returns its kind: ``SLOW`` if the client stopped waiting.
 
-    ``waited`` is the share of the running clock that had passed without an event, 0 to 1.
+    ``waited`` is the share of the running timeout that had passed without an event, 0 to 1.
     """
     if attempt.permit:
         if kind is FailureKind.CLIENT_GONE and waited >= SLOW:

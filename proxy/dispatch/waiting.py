@@ -1,7 +1,7 @@
 """The waits of one exchange: for a cooldown, a backoff, or a probe of another request.
 
-A rate-limited provider still serves requests. Where no other deployment is left, a request waits for the end of a short
-cooldown, or for its turn as the probe. It does not fail because of a 429 that another request got.
+A rate-limited provider still serves requests. If no other deployment is left, a request waits for the end of a short
+cooldown, or until it may be the probe. So it does not fail because of another request's 429.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from proxy.routing.plan import Plan
 
 MAX_WAIT: Final = 60.0  # seconds; all waits of one exchange together
-POLL: Final = 0.25  # seconds between two looks at a probe that runs
+POLL: Final = 0.25  # seconds between two checks of a running probe
 
 
 class WaitBudget:
-    """What is left of ``MAX_WAIT``. ``pings``: the client waits for a stream, and gets pings meanwhile.
+    """The rest of ``MAX_WAIT``. ``pings``: the client waits for a stream, and gets pings meanwhile.
 
-    Every method returns whether it waited to the end: ``False`` (or ``None``) where that would take too long, or go
-    beyond ``deadline``. They raise ClientGone.
+    Methods return ``False`` (or ``None``) without waiting to the end if that would exceed ``MAX_WAIT`` or ``deadline``.
+    They raise ClientGone.
     """
 
     __slots__ = ("_dispatcher", "_pings", "_responder", "_waited")
@@ -41,7 +41,7 @@ class WaitBudget:
         return f"<WaitBudget {MAX_WAIT - self._waited} s left>"
 
     async def wait(self, seconds: float, deadline: float) -> bool:
-        """Wait so long."""
+        """Wait for ``seconds``."""
         now = self._dispatcher.now()
         if self._waited + seconds > MAX_WAIT or now + seconds >= deadline:
             return False
@@ -61,7 +61,7 @@ class WaitBudget:
         return True
 
     async def wait_for_limits(self, plan: Plan, deployment: Deployment, deadline: float) -> bool:
-        """Wait until ``deployment``, which the plan proposed, may be tried; only rate limits are waited for."""
+        """Wait until ``deployment``, which the plan proposed, may be tried. Waits for rate limits only."""
         plan.probe_early = True
         while not plan.may_retry(deployment, now := self._dispatcher.now()):
             if not await self._wait_once(plan, now, deadline, deployment):
@@ -71,7 +71,7 @@ class WaitBudget:
     async def wait_for_candidate(
         self, plan: Plan, find: Callable[[], Deployment | None], deadline: float
     ) -> Deployment | None:
-        """Wait until ``find`` returns a deployment; only rate limits are waited for."""
+        """Wait until ``find`` returns a deployment. Waits for rate limits only."""
         plan.probe_early = True
         now = self._dispatcher.now()  # before ``find``: a cooldown that ends in between still counts
         while (found := find()) is None:
