@@ -1,4 +1,4 @@
-"""What takes the body of an answer, and what it is made for."""
+"""Interfaces of an answer's body and its owner, and the collected answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from proxy.net.headers import Header
 
 
 class CollectedAnswer(Struct, gc=False):
-    """A whole answer that was not sent yet. ``lines`` are the header lines that the client may see."""
+    """A complete answer that was not sent yet. ``lines`` are the header lines to forward."""
 
     status: int
     headers: list[Header]
-    kind: bytes  # the media type that the provider gave it
+    kind: bytes  # the provider's media type
     body: bytes
     lines: bytes
 
@@ -31,14 +31,14 @@ class Body(Protocol):
         """The body ended as HTTP says it should."""
 
     def broken(self, fault: GatewayError) -> None:
-        """The body broke after it was ``committed``: the client must see that it is not whole."""
+        """The body broke after it was ``committed``: the client must see that it is incomplete."""
 
     def release(self) -> None:
         """Drop what is held."""
 
     @property
     def committed(self) -> bool:
-        """Whether bytes of it were sent to the client."""
+        """Whether the client was sent any of it."""
 
 
 class BodyOwner(Protocol):
@@ -48,10 +48,10 @@ class BodyOwner(Protocol):
         """The content commit: no other attempt may follow. Returns the header lines of the answer."""
 
     def collected(self, body: bytes) -> None:
-        """The whole body is here; the client has nothing of it yet."""
+        """The body is complete; nothing of it was sent to the client."""
 
     def delivered(self, fault: GatewayError | None = None) -> None:
-        """The client has the whole answer, or its connection was cut because of ``fault``."""
+        """The whole answer was sent, or the client's connection was cut because of ``fault``."""
 
 
 def note_broken(exchange: Exchange, fault: GatewayError) -> None:

@@ -1,4 +1,4 @@
-"""The clocks of one upstream call on one connection: its deadline, its pings, and what happens when one runs out."""
+"""The timeouts of one upstream call on one connection, its deadline and its pings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from proxy.net.clocks import NEVER, Watch
 if TYPE_CHECKING:
     from proxy.relay.upstream_call import UpstreamCall
 
-DRAIN_SECS: Final = 120.0  # how long an answer is read on for its usage after the client disconnected
+DRAIN_SECS: Final = 120.0  # how long an answer is still read, for its usage, after the client disconnected
 AFTER_DONE_SECS: Final = 5.0  # how long a provider may keep the connection open after the terminal event
 
 
 def watch_call(call: UpstreamCall, connection: UpstreamConnection) -> Watch:
-    """A running watch with the clocks of the request, counted from the moment at which it was sent."""
+    """A running watch with the timeouts of the request, which count from when it was sent."""
     context, attempt_context = call.context, call.upstream_request.attempt_context
     watched = WatchedCall(call, connection)
     watch = Watch(context.ticker, attempt_context.clocks, watched, watched.expired, call.sent_at)
@@ -30,7 +30,7 @@ def watch_call(call: UpstreamCall, connection: UpstreamConnection) -> Watch:
 
 
 class WatchedCall:
-    """A call and its connection as the subject of a watch."""
+    """A call and its connection, as seen by the watch."""
 
     __slots__ = ("_call", "_connection")
 
@@ -51,7 +51,7 @@ class WatchedCall:
         self._connection.last_read = moment
 
     def expired(self, clock: str, seconds: float) -> None:
-        """End the call; where the client took nothing for too long, its connection as well."""
+        """End the call. If the client stalled, cut its connection as well."""
         call = self._call
         if clock == "clientStall":
             call.exchange.error = "timeout_clientStall"
@@ -61,11 +61,11 @@ class WatchedCall:
             call.interrupt(ClockExpired(clock, seconds))
 
     def ping(self) -> None:
-        """A comment to the client of a stream."""
+        """Send a comment to the client of a stream."""
         call = self._call
         outcome, pump, attempt_context = call.outcome, call.pump, call.upstream_request.attempt_context
         if call.draining or call.request.gone or outcome is None or outcome.done():
-            return  # once it is done, another attempt's answer may have ended in this turn of the loop
+            return  # if it is done, another attempt's answer may have ended in the same iteration of the loop
         try:
             if pump is not None:
                 pump.ping()

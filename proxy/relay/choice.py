@@ -1,4 +1,4 @@
-"""How an answer is treated: decided from its head, the endpoint, and whether the client requested a stream."""
+"""The choice of how to relay an answer: by its head, the endpoint, and whether the client requested a stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from proxy.relay.pump import AnswerPump
     from proxy.relay.upstream_call import UpstreamCall
 
-MAX_ERROR: Final = 64 * 1024  # bytes of a provider's error that are read; a longer one is replaced by a text of ours
+MAX_ERROR: Final = 64 * 1024  # bytes of a provider's error that are read; a longer one is replaced by our own text
 _EVENT_STREAM: Final = b"text/event-stream"
 
 
@@ -31,14 +31,14 @@ class Treatment(Enum):
 
     EVENTS = auto()  # event by event
     SNIFF = auto()  # its first bytes show whether it is an event stream
-    COLLECT = auto()  # JSON: checked whole before any of it is sent
-    ERROR = auto()  # collected, for the dispatch to judge
+    COLLECT = auto()  # JSON: complete and checked before any of it is sent
+    ERROR = auto()  # collected; dispatch decides what follows
     PIPE = auto()  # as it comes
     ERROR_PIPE = auto()  # as it comes, without the gateway's credentials
 
 
 def treatment(head: Head, endpoint: Endpoint, streams: bool) -> Treatment:
-    """Choose by the head alone. Raises BrokenAnswer for an answer that the endpoint cannot have."""
+    """Choose by the head alone. Raises BrokenAnswer for an answer that does not fit the endpoint."""
     status, kind = head.status, head.kind
     if endpoint is OPAQUE:
         return Treatment.ERROR_PIPE if status >= 400 and not head.coding else Treatment.PIPE
@@ -48,7 +48,7 @@ def treatment(head: Head, endpoint: Endpoint, streams: bool) -> Treatment:
         raise BrokenAnswer("The provider redirected the request; redirects are not followed.", code="upstream_redirect")
     if kind == _EVENT_STREAM:
         if not streams and endpoint.body == endpoint.answer == "json":
-            raise BrokenAnswer("The provider sent an event stream that was not asked for.")
+            raise BrokenAnswer("The provider sent an event stream that was not requested.")
         return Treatment.EVENTS
     if streams and may_be_events(kind, endpoint):
         return Treatment.SNIFF
@@ -58,9 +58,9 @@ def treatment(head: Head, endpoint: Endpoint, streams: bool) -> Treatment:
 
 
 def expected_whole(head: Head, exchange: Exchange, limit: int) -> bool:
-    """Whether it is a JSON answer of known length to collect: most of these come in one read.
+    """Whether to expect a JSON answer of known length. Most of these arrive in one read.
 
-    The common case of ``Treatment.COLLECT``, which needs no pump.
+    This is the common case of ``Treatment.COLLECT``, and needs no pump.
     """
     length = head.length
     return (
@@ -75,9 +75,9 @@ def expected_whole(head: Head, exchange: Exchange, limit: int) -> bool:
 
 
 def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head) -> Body:
-    """What takes the bytes of an answer that does not come as events."""
+    """Make the body of an answer that is not an event stream."""
     outlet, context = call.outlet, call.context
-    # Of a compressed body the length is known only where it stays compressed.
+    # The length of a compressed body is known only if it stays compressed.
     length = None if head.coding and call.exchange.endpoint is not OPAQUE else head.length
     match chosen:
         case Treatment.SNIFF:
@@ -91,7 +91,7 @@ def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head
 
 
 def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnection) -> EventRelay:
-    """What takes the bytes of an event stream."""
+    """Make the relay of an event stream."""
     attempt_context = call.upstream_request.attempt_context
     outlet, exchange, reader = call.outlet, call.exchange, attempt_context.reader()
     event_filter = EventFilter(
@@ -101,5 +101,5 @@ def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnecti
 
 
 def _redact_of(call: UpstreamCall) -> Callable[[bytes], bytes]:
-    """What removes the gateway's credentials from an error."""
+    """The function that removes the gateway's credentials from an error."""
     return call.upstream_request.attempt_context.attempt.deployment.provider.redact.body

@@ -1,4 +1,4 @@
-"""Answers that are collected: JSON, which is checked whole before any of it is sent, and errors."""
+"""Bodies that are collected: JSON, which is checked before any of it is sent, and errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.relay.pipe import Pipe
 
 
 class Collector:
-    """A body collected up to ``limit`` bytes and handed over whole. A larger one goes into ``pipe``."""
+    """Collects a body of up to ``limit`` bytes, and passes it on complete. A larger one goes to ``pipe``."""
 
     __slots__ = ("_budget", "_held", "_length", "_limit", "_owner", "_pieces", "_pipe")
 
@@ -27,13 +27,13 @@ class Collector:
         return self._pipe.committed
 
     def feed(self, chunk: bytes) -> None:
-        """Raises Overloaded if the process holds too much."""
+        """Raises Overloaded if the process has buffered too much."""
         if self._pipe.committed:
             self._pipe.feed(chunk)
             return
         size = len(chunk)
         held = self._held + size
-        if size != self._length:  # a whole body is handed over in the same read, and never held
+        if size != self._length:  # a complete body is passed on in the same read, and not counted
             self._budget.take(size)
             self._held = held
         self._pieces.append(chunk)
@@ -61,11 +61,11 @@ class Collector:
 
 
 class ErrorCollector:
-    """The body of an error. One that is larger than ``limit`` is handed over empty, without waiting for its end."""
+    """Collects the body of an error. One larger than ``limit`` is replaced by ``b""``, without waiting for its end."""
 
     __slots__ = ("_budget", "_held", "_length", "_limit", "_over", "_owner", "_taken")
 
-    committed = False  # nothing of it is sent from here
+    committed = False  # this class sends nothing
 
     def __init__(self, owner: BodyOwner, length: int | None, limit: int, budget: Budget) -> None:
         self._owner = owner
@@ -77,7 +77,7 @@ class ErrorCollector:
         self._over = False
 
     def feed(self, chunk: bytes) -> None:
-        """Raises Overloaded if the process holds too much."""
+        """Raises Overloaded if the process has buffered too much."""
         if self._over:
             return
         if len(self._held) + len(chunk) > self._limit:

@@ -1,4 +1,4 @@
-"""A new upstream connection, opened under the clocks of a call."""
+"""Opens an upstream connection within the timeouts of a call."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from proxy.net.clocks import NEVER
 
 
 async def connect(pool: ConnectionPool, origin: Origin, clocks: Clocks, left: float) -> UpstreamConnection:
-    """Open a connection within the connect and total clocks, and within the ``left`` seconds before the deadline.
+    """Open a connection within the timeouts ``connect`` and ``total``, and the ``left`` seconds before the deadline.
 
-    Raises ConnectFailed, and ClockExpired with the name of the clock that ran out.
+    Raises ConnectFailed, and ClockExpired with the name of the timeout.
     """
     if left <= 0:
         raise ClockExpired("deadline", 0.0)

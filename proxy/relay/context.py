@@ -1,4 +1,4 @@
-"""What all upstream calls of a process share."""
+"""State that all upstream calls of a process share."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PING_EVERY: Final = 15.0  # seconds of silence after which a client that waits f
 
 
 class CallCounters(Protocol):
-    """The counters that an upstream call moves."""
+    """The counters that an upstream call increments."""
 
     possible_double_executions: int
     dropped_events: int
 
 
 class TransportContext(Struct, frozen=True):
-    """Loop, clocks, connections, memory bounds and counters. ``ping_after`` 0 means no pings."""
+    """Loop, clocks, connections, memory bounds and counters. No pings if ``ping_after`` is 0."""
 
     loop: asyncio.AbstractEventLoop
     ticker: Ticker

@@ -1,4 +1,4 @@
-"""What the client gets of each event: the event itself, but for a closed list of exceptions in ``_judge``."""
+"""Decides what the client gets of each event: the event itself, with the few exceptions in ``_judge``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELD_COMMENTS: Final = 16 * 1024  # bytes of comments that are kept before the f
 HELD_EVENTS: Final = 256 * 1024  # bytes of events without content, after which they count as content
 _LEFT_OUT: Final = (EventKind.NO_DATA, EventKind.MALFORMED, EventKind.USAGE)
 
-EventHook = Callable[[bytes, bool], bytes]  # an event, and whether the provider sent an error by then
+EventHook = Callable[[bytes, bool], bytes]  # an event; whether it, or one before, is the provider's error
 
 
 class StreamOwner(Protocol):
@@ -26,21 +26,21 @@ class StreamOwner(Protocol):
         """The content commit: no other attempt may follow. Returns the header lines of the answer."""
 
     def delivered(self) -> None:
-        """The client has the whole answer, or an error in-band."""
+        """The whole answer, or an error event, was sent to the client."""
 
     def concluding(self) -> None:
-        """The terminal event was read: the rest of the body should end in a moment."""
+        """The terminal event was read: the body should end soon."""
 
     def dropped(self, kind: EventKind) -> None:
-        """An event was left out because no client can read it."""
+        """An event was dropped because no client could read it."""
 
 
 class EventFilter:
-    """``forward`` takes each event that the fast path did not.
+    """``forward`` gets each event that the fast path does not handle.
 
-    ``meaningful``: content was seen, so the stream may be committed. ``events`` counts those that were forwarded,
-    ``silent`` the bytes of those before any content. ``numbered``: one had an ``id``. ``cut``: the last one was half
-    an event. ``refused``: the reader has found that this block is not plain.
+    ``meaningful``: content was seen, so the stream may be committed. ``events``: number of forwarded events.
+    ``silent``: bytes of events before any content. ``numbered``: an event had an ``id``. ``cut``: the last event was
+    incomplete. ``refused``: a block that the reader has found not to be plain.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class EventFilter:
         self._exchange = exchange
         self.reader = reader
         self._hook = hook
-        self._redact = redact  # an event with an error, without the gateway's credentials
+        self._redact = redact  # removes the gateway's credentials from an error event
         self._epilogue: Callable[[], bytes] | None = epilogue  # the closing comment; None once it was written
         self._first = True
         self._ending = False  # the body ended: what is read now is the last, unfinished event
@@ -93,7 +93,7 @@ class EventFilter:
 
     @property
     def transparent(self) -> bool:
-        """Whether plain events may go past this object: nothing wants to see them, and no LF of a CR LF is missing."""
+        """Whether plain events may bypass this object: there is no hook, and no LF of a CR LF is pending."""
         return self._hook is None and self.seams.late is None
 
     def forward(self, block: bytes) -> bytes:
@@ -107,7 +107,7 @@ class EventFilter:
         return lead + kept if lead else kept
 
     def forward_last(self, rest: bytes) -> bytes:
-        """The same for what follows the last blank line. A whole event gets one: without it a client would drop it."""
+        """The same for the bytes after the last blank line. An event gets a blank line; without it clients drop it."""
         self._ending = True
         if not rest.strip(b"\r\n"):
             return self.forward(rest)
@@ -120,7 +120,7 @@ class EventFilter:
         return comment(text, numbered=self.numbered) if text else b""
 
     def error_epilogue(self) -> bytes:
-        """The closing comment of a stream that ends with an error: needed only if events were lost."""
+        """The closing comment of a stream that ends with an error: only if events were lost."""
         return self.epilogue() if self._exchange.lost_events else b""
 
     def ping(self) -> bytes:
@@ -129,10 +129,10 @@ class EventFilter:
         return self.seams.complete() + comment(text, numbered=self.numbered)
 
     def _judge(self, block: bytes) -> bytes:
-        """The bytes to forward: the block itself, what a hook made of it, or ``b""`` for nothing.
+        """The bytes to forward: the block itself, a hook's replacement, or ``b""`` for nothing.
 
-        A comment loses its blank line after an event with an ``id`` (``seams.comment``). An error that stands outside
-        of any event becomes one.
+        After an event with an ``id``, a comment loses its blank line (``seams.comment``). An error outside of any event
+        becomes an error event.
         """
         if self.meaningful and block != self.refused and self.reader.plain(block):
             self.events += 1
@@ -159,7 +159,7 @@ class EventFilter:
         return epilogue + block if epilogue else block
 
     def _hooked(self, block: bytes) -> bytes:
-        """What the hook made of an event, or the event itself; whether it has an ``id`` is noted."""
+        """The hook's replacement of an event, or the event itself. Notes whether it has an ``id``."""
         if self._hook is not None:
             block = self._hook(block, self.reader.error is not None)
         if not self.numbered:

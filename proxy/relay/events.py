@@ -1,8 +1,8 @@
-"""The pump of an event stream: bytes from the provider's read callback straight into the client's socket.
+"""Relay of an event stream, from the provider's read callback to the client's socket.
 
-No coroutine wakes per token. Plain events pass unchanged; all others go through an ``EventFilter`` (event_filter.py).
-Until the *content commit* (the first event with content) everything is held back, so that a provider which answers 200
-and then fails can still be replaced by another, or become an HTTP error.
+No coroutine resumes per token. Plain events pass unchanged. All others go through an ``EventFilter`` (event_filter.py).
+Everything is held back until the *content commit* (the first event with content). So if a provider answers 200 and then
+fails, another can be tried, or the client gets an HTTP error.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from proxy.wire.sse import BlockTooLarge, Framer
 
 
 class FrameSource(Protocol):
-    """The connection that the bytes come from. ``on_frame``: see the fast lane in client/connection.py."""
+    """The provider's connection. ``on_frame``: see the fast lane in client/connection.py."""
 
     last_read: float
     on_frame: Callable[[bytes, bytes], bool] | None
 
 
 class EventRelay:
-    """Relays one event stream. ``feed``, ``end`` and ``broken`` come from the provider's side."""
+    """Relays one event stream. The provider's side calls ``feed``, ``end`` and ``broken``."""
 
     __slots__ = (
         "_connection",
@@ -68,7 +68,7 @@ class EventRelay:
         self._framer = Framer()
         self._held: list[bytes] = []  # not written yet
         self.committed = False
-        self._flowing = False  # whether a read may be a plain event that goes past the filter
+        self._flowing = False  # whether a read may be a plain event that bypasses the filter
         self._forward: Callable[[bytes], None] | None = None  # writes chunks with their framing
         self._last = 0.0
         # Counted here and added to the exchange at the end: per token, a Struct's field costs several times as much.
@@ -79,7 +79,7 @@ class EventRelay:
     # -- once per token ---------------------------------------------------------------------------
 
     def frame(self, chunk: bytes, framed: bytes) -> bool:
-        """Whether the chunk was written as it came, with its framing."""
+        """Write the chunk with its framing, if it is one plain event. Returns whether it was written."""
         forward = self._forward
         if forward is None:
             return False
@@ -120,7 +120,7 @@ class EventRelay:
             raise BrokenAnswer("The provider sent an event that is too large.") from None
         found.refused = None
         self._flowing = self.committed and found.transparent and not self._framer.partial
-        # Decided anew each time: the client may have disconnected.
+        # Looked up each time: the client may have disconnected.
         self._forward = self._outlet.for_frames() if self._flowing else None
         self._connection.on_frame = None if self._forward is None else self.frame
 
@@ -151,10 +151,10 @@ class EventRelay:
             self._outlet.begin(200, header_lines, data)
         elif data:  # a ping has sent the status
             self._write(data)
-        self.committed = True  # not before: a hook that raises in ``begin`` still gets an HTTP status
+        self.committed = True  # not before: if a hook raises in ``begin``, an HTTP error can be sent
 
     def ping(self) -> None:
-        """Write a comment; only whole blocks are ever written, so it stands between two events."""
+        """Write a comment. It stands between two events, as only whole blocks are written."""
         if self.committed and not self._outlet.ended:
             self._outlet.write(self._filter.ping())
 
@@ -181,14 +181,14 @@ class EventRelay:
     def broken(self, fault: GatewayError, last: bytes = b"") -> None:
         """The stream broke after the content commit: send an error in-band, so that it cannot look complete.
 
-        A stream that has all that the client asked for, and lost only its end, gets its terminal event from here.
+        A stream that lost only its terminal event is complete: this method adds the event.
         """
         reader, writer = self.reader, self._exchange.endpoint.dialect.writer
         if reader.error is not None:
             self._conclude(last)
             return
         whole = reader.ended or (reader.complete and not reader.lacks_usage)
-        if whole and not self._held:  # else a hook raised in ``write``
+        if whole and not self._held:  # otherwise a hook raised in ``write``
             self._conclude(last, b"" if reader.ended else writer.terminal)
             return
         note_broken(self._exchange, fault)
@@ -198,7 +198,7 @@ class EventRelay:
         self._owner.delivered()
 
     def _conclude(self, last: bytes, terminal: bytes = b"") -> None:
-        """``terminal`` is the terminal event, if the provider's did not come."""
+        """End the answer. ``terminal``: the terminal event to add, if the provider sent none."""
         fault = self.note_outcome()
         if fault is None:
             self._outlet.end(last + self._filter.epilogue() + terminal)
@@ -208,11 +208,11 @@ class EventRelay:
 
     @property
     def complete(self) -> bool:
-        """Whether the client has all that matters: the terminal event, or the provider's error."""
+        """Whether the client has everything it needs: the complete answer, or the provider's error."""
         return self.committed and (self.reader.complete or self.reader.error is not None)
 
     def note_outcome(self) -> GatewayError | None:
-        """Note in the exchange how a complete stream ended; the provider's own error, if that is the end."""
+        """Note in the exchange how a complete stream ended. Returns the provider's error, if it ended with one."""
         exchange, error = self._exchange, self.reader.error
         if error is None:
             exchange.outcome = "ok"
@@ -225,7 +225,7 @@ class EventRelay:
         return fault
 
     def note_counts(self) -> None:
-        """Add to the exchange what was counted since the last time."""
+        """Add the counts since the last call to the exchange."""
         exchange = self._exchange
         exchange.events += self._events + self._filter.events
         exchange.longest_gap = max(exchange.longest_gap, self._longest_gap)

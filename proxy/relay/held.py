@@ -1,4 +1,4 @@
-"""A stream that is held back whole, so that it can be discarded if it breaks."""
+"""An outlet that holds back a whole stream, so that it can be discarded if it breaks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from proxy.server.outlet import Outlet
 
 
 class Held(Outlet):
-    """Takes the place of a reply whose head may have been sent by a ping. ``limit`` is in bytes.
+    """Replaces a reply whose head a ping may have sent. ``limit`` is in bytes.
 
-    ``fault`` is why the stream is not whole: it broke, or is larger than the limit or the budget (Overloaded).
+    ``fault`` is why the stream is incomplete: it broke, or it exceeds the limit or the budget (Overloaded).
     """
 
     __slots__ = ("_budget", "_closed", "_limit", "_pieces", "begun", "ended", "fault", "held")
@@ -39,18 +39,18 @@ class Held(Outlet):
         raise AssertionError("a held answer has begun")
 
     def lose(self, fault: GatewayError) -> None:
-        """The client has nothing of the answer: it is discarded, and another may follow."""
+        """Discard the answer, as nothing of it was sent: another may follow."""
         self.fault = self.fault or fault
         self.release()
         raise self.fault
 
     def write(self, data: bytes) -> None:
-        """Raises Overloaded, once, if the answer is too large; it is discarded then."""
+        """Raises Overloaded, once, if the answer is too large, and discards it."""
         if self._closed:
             return
         try:
             if self.held + len(data) > self._limit:
-                raise Overloaded("The answer is larger than the gateway may hold back.", code="answer_too_large")
+                raise Overloaded("The answer is too large to hold back.", code="answer_too_large")
             self._budget.take(len(data))
         except Overloaded as fault:
             self.fault = fault
@@ -60,7 +60,7 @@ class Held(Outlet):
         self._pieces.append(data)
 
     def for_frames(self) -> None:
-        """``None``: what is held has no framing."""
+        """Return ``None``: a held answer has no framing."""
 
     def count(self, size: int) -> None:
         """Nothing to count: everything came by ``write``."""
@@ -84,13 +84,13 @@ class Held(Outlet):
         self.release()
 
     def take(self) -> bytes:
-        """Return all of it, and release it."""
+        """Return the whole answer, and release it."""
         whole = b"".join(self._pieces)
         self.release()
         return whole
 
     def release(self) -> None:
-        """Discard it, and hold nothing from now on."""
+        """Discard the answer, and hold nothing from now on."""
         self._closed = True
         self._pieces.clear()
         self._budget.give(self.held)

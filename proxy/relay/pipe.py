@@ -1,4 +1,4 @@
-"""Answers that are piped: bytes of any kind, sent as they come."""
+"""Bodies that are piped: bytes of any kind, sent as they arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy.server.outlet import Outlet
 
 
 class Pipe:
-    """A body that is sent as it comes. If it breaks, the client's connection is cut."""
+    """Sends a body as it arrives. If it breaks, the client's connection is cut."""
 
     __slots__ = ("_length", "_outlet", "_owner", "_status", "committed")
 
@@ -50,7 +50,7 @@ class Pipe:
 
 
 class ErrorPipe(Pipe):
-    """An error that is sent as it comes, but for credentials of the gateway in its first ``limit`` bytes."""
+    """Sends an error as it arrives, without the gateway's credentials in its first ``limit`` bytes."""
 
     __slots__ = ("_held", "_limit", "_redact")
 

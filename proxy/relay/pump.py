@@ -1,7 +1,7 @@
-"""An answer on its way from the provider's connection to the client: from its head to its end.
+"""The pump of an answer, from its head to its end.
 
-The head decides which body takes the bytes (choice.py): an event relay, a collector or a pipe. A compressed answer
-passes an inflater first. The bytes go from the connection to the body without this object between them.
+The head decides which body gets the bytes (choice.py): an event relay, a collector or a pipe. A compressed answer is
+decoded by an inflater first. The connection passes bytes to the body directly, not through this object.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 class AnswerPump:
-    """The answer of one upstream call, and the owner of its body.
+    """Owns the body of one upstream call's answer.
 
-    A plain answer that comes whole in one read needs none.
+    A plain answer that arrives in one read needs no pump.
     """
 
     __slots__ = ("_body", "_call", "_connection", "_events", "_head", "_inflating")
@@ -48,7 +48,7 @@ class AnswerPump:
     # -- the provider's side ----------------------------------------------------------------------
 
     def begin(self) -> Callable[[bytes], None]:
-        """Choose the body, and return what takes the bytes as they are read. Raises BrokenAnswer."""
+        """Choose the body, and return the function for the bytes as they are read. Raises BrokenAnswer."""
         call, head = self._call, self._head
         endpoint = call.exchange.endpoint
         body = self._make(treatment(head, endpoint, call.exchange.stream))
@@ -56,14 +56,14 @@ class AnswerPump:
             return body.feed
         if head.coding not in CODINGS:
             raise BrokenAnswer(
-                "The provider's answer is compressed in a way that was not asked for.", detail=head.coding
+                "The provider's answer is compressed in a way that was not requested.", detail=head.coding
             )
         connection, loop = self._connection, call.context.loop
         self._inflating = inflating = Inflating(head.coding, body.feed, connection, call, loop)
         return inflating.feed
 
     def ended(self) -> bool:
-        """The last bytes were read. Whether all of them are decoded; if not, the inflater ends the call later."""
+        """Note that all bytes were read. Returns whether all are decoded; else the inflater ends the call later."""
         inflating = self._inflating
         if inflating is None or not inflating.busy:
             return True
@@ -83,12 +83,12 @@ class AnswerPump:
         self._body.broken(fault)
 
     def stop(self) -> None:
-        """Decode no more."""
+        """Stop decoding."""
         if self._inflating is not None:
             self._inflating.stop()
 
     def finish(self) -> None:
-        """Release what is held, and note what was read. The body refers to this object: the cycle is broken here."""
+        """Release what is held, and note usage and model. Breaks the reference cycle between body and pump."""
         self.stop()
         events = self._events
         if self._body is not None:
@@ -112,7 +112,7 @@ class AnswerPump:
             self._inflating.pause()
 
     def resume(self) -> bool:
-        """Pass on what is decoded; whether more may be read."""
+        """Forward what is decoded. Returns whether more may be read."""
         inflating = self._inflating
         if inflating is None:
             return True
@@ -120,7 +120,7 @@ class AnswerPump:
         return not inflating.busy
 
     def ping(self) -> None:
-        """A comment between two events, or before the first one. JSON has no room for one."""
+        """Send a comment between two events, or before the first one. JSON allows none."""
         events, attempt_context = self._events, self._call.upstream_request.attempt_context
         if events is None:
             return
@@ -130,7 +130,7 @@ class AnswerPump:
             attempt_context.ping()
 
     def conclude(self) -> bool:
-        """Note the outcome of a stream that is complete but for its end; whether it is."""
+        """Note the outcome if the stream is complete except for its end. Returns whether it is."""
         if self._events is None or not self._events.complete:
             return False
         self._events.note_outcome()

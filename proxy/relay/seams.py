@@ -1,9 +1,9 @@
-"""Where a comment may stand in an event stream, and how: between whole blocks, never inside a CR LF.
+"""Inserts comments into an event stream: between whole blocks, never inside a CR LF.
 
-A comment of ours normally brings a blank line of its own. Once an ``id`` went to the client it must not: OpenAI's
-Python package keeps the last id, takes any later blank line for the end of an event, and raises as that event has no
-data (``SSEDecoder.decode`` in openai 1.109 and 3.52). Without its blank line a comment is the first line of the next
-event, which every parser reads alike.
+The gateway's comments normally end with a blank line. After an event with an ``id`` they must not: OpenAI's Python
+package keeps the last id, reads any later blank line as the end of an event, and raises as that event has no data
+(``SSEDecoder.decode`` in openai 1.109 and 3.52). Without a blank line, the comment is the first line of the next event,
+which every parser accepts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def has_id(block: bytes) -> bool:
 
 
 def comment(block: bytes, *, numbered: bool) -> bytes:
-    """A comment block as the client may get it; ``b""`` for a lone blank line. ``numbered``: it has an ``id``."""
+    """The comment block to send; ``b""`` for a lone blank line. ``numbered``: the client got an ``id``."""
     if not numbered:
         return block
     text = block.rstrip(b"\r\n")
@@ -29,7 +29,7 @@ def comment(block: bytes, *, numbered: bool) -> bytes:
 class Seams:
     """Line ends between blocks. A block that ends with CR is forwarded at once; a LF read later may belong to it.
 
-    ``late`` is what to forward for such a LF, ``None`` where none can come.
+    ``late`` is what to forward for such a LF, ``None`` if none can follow.
     """
 
     __slots__ = ("late",)
@@ -44,11 +44,13 @@ class Seams:
         return b"", block
 
     def close(self, block: bytes, kept: bytes) -> None:
-        """``kept`` was forwarded for this block."""
+        """Note that ``kept`` was forwarded for this block."""
         self.late = (b"\n" if kept.endswith(b"\r") else b"") if block.endswith(b"\r") else None
 
     def complete(self) -> bytes:
-        """The LF that has to go before a comment, so that it does not stand inside a CR LF; the provider's is
-        left out then."""
+        """The LF to send before a comment, so that the comment does not split a CR LF.
+
+        If there is one, the provider's own LF is dropped later.
+        """
         late, self.late = self.late, None if self.late is None else b""
         return late or b""

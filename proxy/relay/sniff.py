@@ -1,4 +1,4 @@
-"""Event streams whose media type does not say so: their first bytes do.
+"""Recognition of event streams by their first bytes, if the media type does not say so.
 
 Flask's default is ``text/html``; other servers send ``text/plain``, ``application/octet-stream`` or no type at all.
 """
@@ -12,20 +12,20 @@ from proxy.relay.body import Body
 from proxy.routing.endpoints import Endpoint
 from proxy.wire.sse import begins_events
 
-MAX_BLANK = 64 * 1024  # bytes of blank lines; some providers send them before JSON, too, to keep a connection open
+MAX_BLANK = 64 * 1024  # bytes of blank lines; some providers send them before JSON to keep a connection open
 _MEDIA = (b"audio/", b"image/", b"video/")
 
 
 def may_be_events(kind: bytes, endpoint: Endpoint) -> bool:
     """Whether an answer of this media type can be the event stream that the client requested.
 
-    Not if the endpoint has binary answers: raw audio may begin with a colon.
+    ``False`` if the endpoint has binary answers: raw audio may begin with a colon.
     """
     return endpoint.answer == "json" and not kind.startswith(_MEDIA)
 
 
 class Sniffer:
-    """A body of which too little was read. ``choose(events)`` makes the one that takes its place."""
+    """A body whose kind is not known yet. ``choose(events)`` makes the body that replaces it."""
 
     __slots__ = ("_body", "_choose", "_seen")
 

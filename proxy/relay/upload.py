@@ -1,6 +1,6 @@
-"""A request body that takes time to send: written beside the answer, at the pace of the provider.
+"""Sends a request body with backpressure, while the answer is already read.
 
-A provider that refuses a request early is read while the client still uploads.
+So a provider can refuse a request while the client still uploads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ async def upload(
     connection: UpstreamConnection,
     failed: Callable[[Exception], None],
 ) -> None:
-    """Write ``source`` to the connection and clear its ``sending``. ``failed`` gets what reading the source raises."""
+    """Write ``source`` to the connection and clear its ``sending``. ``failed`` gets any exception of the source."""
     try:
         async for piece in source:
             connection.write(piece)

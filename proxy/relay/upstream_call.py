@@ -1,8 +1,8 @@
-"""One upstream call: a request on one connection, sent again where a kept-alive connection was dead.
+"""One upstream call: a request on one connection, sent again if a kept-alive connection was dead.
 
-The call drives: it connects, sends, and settles ``run``'s future. What comes back goes to an ``AnswerPump`` (pump.py),
-time is kept by a ``Watch`` (call_clocks.py), a body that takes time to send is written by ``upload`` (upload.py).
-Each is made when it is first needed. The usual answer, JSON that comes whole in one read, needs none of them.
+The call connects, sends, and sets the result of ``run``. An ``AnswerPump`` (pump.py) handles the answer, a ``Watch``
+(call_clocks.py) the timeouts, ``upload`` (upload.py) a body that takes time to send. Each is made when it is first
+needed. The usual answer, JSON that arrives in one read, needs none of them.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from proxy.server.form import slices
 from proxy.server.outlet import Outlet
 from proxy.server.request import Request
 
-# Below this it is cheaper to copy the pieces of a request together than to hand them over one by one.
+# Below this size, joining the pieces of a request is cheaper than writing them one by one.
 JOIN_BELOW: Final = 64 * 1024
 BIG_BODY: Final = 1024 * 1024
 
 
 class UpstreamCall(Struct, eq=False):
-    """``run`` it once, as the request's flow, and ``finish`` it, whatever the outcome. It is the connection's sink.
+    """The request's flow, and the connection's sink. Call ``run`` once, and then always ``finish``.
 
-    ``outlet`` takes the answer: the client's reply, or what stands in for it.
+    ``outlet`` gets the answer: it is the client's reply, or an outlet that replaces it.
     """
 
-    due: ClassVar[float] = 0.0  # for the ticker, which looks at the call until there is a watch
+    due: ClassVar[float] = 0.0  # for the ticker, which checks the call until it has a watch
 
     context: TransportContext
     request: Request
@@ -50,26 +50,26 @@ class UpstreamCall(Struct, eq=False):
     origin: Origin
     upstream_request: UpstreamRequest
     outlet: Outlet
-    _connection: UpstreamConnection | None = None  # from the request sent to the answer's end
+    _connection: UpstreamConnection | None = None  # from sending the request to the end of the answer
     _head: Head | None = None
     pump: AnswerPump | None = None
-    _feed: Callable[[bytes], None] | None = None  # of an expected whole answer that came in parts
+    _feed: Callable[[bytes], None] | None = None  # for an answer of known length that arrives in parts
     _watch: Watch | None = None
     outcome: asyncio.Future[CollectedAnswer | None] | None = None
     _connecting: asyncio.Task[None] | None = None
     _uploading: asyncio.Task[None] | None = None
-    draining: bool = False  # the client disconnected, and the answer is read on for its usage
+    draining: bool = False  # the client disconnected, and the answer is still read for its usage
     sent_at: float | None = None  # when the request went out
     headed_at: float | None = None  # when the head of the answer came
-    waited: float = 0.0  # share of the running clock that had passed without an event when the call was ended
+    waited: float = 0.0  # share of the running timeout that had passed without an event at the end of the call
 
     def __repr__(self) -> str:
         return f"<UpstreamCall {self.origin.authority} {self._head!r} {self._connection!r}>"
 
     def run(self) -> Awaitable[CollectedAnswer | None]:
-        """The collected answer, or ``None`` when it went to the client as it came.
+        """Return the collected answer, or ``None`` if it was relayed as it came.
 
-        Raises UpstreamFault while another attempt may still be made, ClientGone, or the reason of an ``interrupt``.
+        Raises UpstreamFault if another attempt is possible, ClientGone, or the reason of an ``interrupt``.
         """
         if self.request.gone:
             raise ClientGone  # it disconnected while the request had no flow
@@ -84,7 +84,7 @@ class UpstreamCall(Struct, eq=False):
         return outcome if self.upstream_request.upload is None else self._uploaded(outcome)
 
     def finish(self) -> None:
-        """The call is over, or its answer is no longer wanted."""
+        """Release everything: the call has ended, or its answer is no longer needed."""
         connection = self._connection
         if connection is not None:
             if self._watch is not None and not self.draining:
@@ -96,16 +96,16 @@ class UpstreamCall(Struct, eq=False):
             self._uploading.cancel()
             self._uploading = None  # its frame refers to the request's body
         if self.upstream_request.size > JOIN_BELOW:
-            self.upstream_request.forget()  # the failure, and so the call, is kept while another attempt runs
+            self.upstream_request.forget()  # the failure, and with it the call, is kept while another attempt runs
         if self.pump is not None:
             self.pump.finish()
-            self.pump = self._feed = None  # it refers to the call: without this each request would leave a cycle
+            self.pump = self._feed = None  # it refers to the call: this breaks the cycle
         self.outcome = None  # a fault in it has a traceback, whose frames refer to the call
 
     # -- driving ----------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        """Send on a new connection. A task of its own: it can be given up while the request goes on."""
+        """Send on a new connection. Runs as a task, so that it can be canceled without the request."""
         outcome, context, attempt_context = self.outcome, self.context, self.upstream_request.attempt_context
         assert outcome is not None
         try:
@@ -116,7 +116,7 @@ class UpstreamCall(Struct, eq=False):
             else:
                 self._send(connection, context.loop.time())
         except asyncio.CancelledError:
-            # Not raised again: nothing awaits this task, and kept in it the error and its frames would be a cycle.
+            # Not raised again: nothing awaits this task, and the error with its frames would form a cycle.
             outcome.cancel()  # unless the outcome is known
         except Exception as fault:
             self.settle(fault)
@@ -124,7 +124,7 @@ class UpstreamCall(Struct, eq=False):
             self._connecting = None
 
     def _send(self, connection: UpstreamConnection, now: float) -> None:
-        """Send the request; its body in a task of its own if that takes time."""
+        """Send the request. A large or streamed body is sent by a task of its own."""
         outgoing, context = self.upstream_request, self.context
         self._connection = connection
         self.sent_at = now
@@ -143,7 +143,7 @@ class UpstreamCall(Struct, eq=False):
             self._uploading = context.loop.create_task(upload(source, connection, self.interrupt))
 
     def _leave(self, connection: UpstreamConnection) -> None:
-        """Its answer will not come, or not to its end."""
+        """Close the connection: its answer will not be complete."""
         self._connection = None
         connection.abort()
         self.context.ticker.discard(self)
@@ -152,7 +152,7 @@ class UpstreamCall(Struct, eq=False):
             self._watch = None
 
     def _repeat(self, fault: GatewayError) -> bool:
-        """Send again if a kept-alive connection died under a request that the provider never saw; whether it did."""
+        """Send again if a kept-alive connection died before any answer. Returns whether it was sent again."""
         connection, outcome = self._connection, self.outcome
         if not (
             isinstance(fault, ConnectionBroken)
@@ -172,7 +172,7 @@ class UpstreamCall(Struct, eq=False):
         return True
 
     async def _uploaded(self, outcome: asyncio.Future[CollectedAnswer | None]) -> CollectedAnswer | None:
-        """The same outcome, but not before the upload has released the client's body: nothing else may read it."""
+        """Await the outcome, and then the end of the upload: only one reader may use the client's body."""
         try:
             return await outcome
         finally:
@@ -182,7 +182,7 @@ class UpstreamCall(Struct, eq=False):
                 await asyncio.wait((uploading,))
 
     def settle(self, result: CollectedAnswer | BaseException | None) -> None:
-        """Set the outcome, unless it is set."""
+        """Set the outcome, unless it is already set."""
         outcome = self.outcome
         if outcome is None or outcome.done():
             return
@@ -210,7 +210,7 @@ class UpstreamCall(Struct, eq=False):
         return pump.begin()
 
     def _take(self, chunk: bytes) -> None:
-        """Bytes of a JSON answer of known length. One that comes in one read is returned without being held."""
+        """Handle bytes of a JSON answer of known length. An answer in one read becomes the result without a pump."""
         feed, head, connection, outcome = self._feed, self._head, self._connection, self.outcome
         assert head is not None
         assert connection is not None
@@ -228,8 +228,8 @@ class UpstreamCall(Struct, eq=False):
         pump, connection = self.pump, self._connection
         assert connection is not None
         if pump is not None and not pump.ended():
-            return  # called again when the rest is decoded; the connection is kept so long
-        # After its release the connection may serve another call, and no clock may run out.
+            return  # called again when the rest is decoded; the connection is kept until then
+        # Before the release: the connection may then serve another call, and no timeout of this one may fire.
         self._connection = None
         self.context.ticker.discard(self)
         if self._watch is not None:
@@ -280,19 +280,19 @@ class UpstreamCall(Struct, eq=False):
         pump, connection, watch = self.pump, self._connection, self.watch
         settings = self.upstream_request.attempt_context.attempt.deployment.provider.settings
         if pump is not None and pump.conclude():
-            self.interrupt(None)  # SDKs close the connection right after [DONE], or an error
+            self.interrupt(None)  # SDKs disconnect right after [DONE] or an error
         elif settings.on_disconnect != "drain" or connection is None or connection.sending or watch is None:
-            self.interrupt(ClientGone())  # half a request is worth no answer
-        else:  # the answer is read to its end for the usage
+            self.interrupt(ClientGone())  # an incomplete request gets no useful answer
+        else:  # read the answer to its end, for the usage
             self.draining = True
             self.outlet.detach()
-            connection.on_frame = None  # it goes past the outlet
+            connection.on_frame = None  # the fast lane bypasses the outlet
             self.waited = watch.waited()
             self.resume()
             watch.read_on(DRAIN_SECS)
 
     def interrupt(self, reason: BaseException | None) -> None:
-        """End the call from outside: in-band if the answer has begun, else by raising ``reason`` from ``run``."""
+        """End the call from outside: in-band if the answer has begun, else ``run`` raises ``reason``."""
         if self._connection is not None:
             self._connection.abort()
         if self._connecting is not None:
@@ -307,7 +307,7 @@ class UpstreamCall(Struct, eq=False):
     # -- clocks -----------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
-        """The first tick: from now on a watch takes the call's place."""
+        """The first tick of the ticker: from now on a watch replaces the call there."""
         watch = self.watch
         if watch is not None:
             watch.look(now)

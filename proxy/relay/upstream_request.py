@@ -1,4 +1,4 @@
-"""The request of one upstream call, and what the relay needs to know of the attempt that it is for."""
+"""The request of one upstream call, and the relay's view of its attempt."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ Segments = Sequence[bytes | memoryview]
 
 
 class AttemptContext(Protocol):
-    """One attempt, as the relay sees it. An answer that comes whole in one read needs nothing of it.
+    """The attempt, as the relay needs it. An answer that arrives in one read uses none of it.
 
-    ``deadline``: the moment by which the content commit must have been, whatever the clocks allow. ``pings``: the
-    client of a stream gets comments while it waits. ``event_hook`` gets each event before the client, and returns the
-    bytes to forward.
+    ``deadline``: latest time of the content commit, in addition to the timeouts. ``pings``: the client of a stream gets
+    comments while it waits. ``event_hook`` gets each event before the client, and returns the bytes to forward.
     """
 
     attempt: Attempt
@@ -30,30 +29,30 @@ class AttemptContext(Protocol):
 
     @property
     def replayable(self) -> bool:
-        """Whether the request may be sent again if a kept-alive connection died under it."""
+        """Whether the request may be sent again if a kept-alive connection dies before any answer."""
 
     @property
     def clocks(self) -> Clocks:
-        """The time limits of the attempt."""
+        """The timeouts of the attempt."""
 
     def ping(self) -> None:
-        """Send a ping to a client that has nothing of the answer yet."""
+        """Send a ping to a client before any content."""
 
     def reader(self) -> Reader:
         """A new reader for the events of the answer."""
 
     def header_lines(self, kind: bytes, provider_lines: bytes) -> bytes:
-        """Header lines of an answer of this media type, the provider's included."""
+        """Header lines of an answer of this media type, including the provider's."""
 
     def committed(self) -> None:
-        """Called at the content commit, before the first byte of the answer is sent. Raises what forbids it."""
+        """Called at the content commit, before the first byte is sent. Raises if another attempt has won."""
 
     def epilogue(self) -> bytes:
         """The comment before the terminal event of a stream, or ``b""``."""
 
 
 class UpstreamRequest(Struct):
-    """The bytes to send. ``size`` is that of the whole ``body``.
+    """The bytes to send. ``size``: bytes of ``body``.
 
     ``upload`` streams a body that is not held in memory. ``no_body``: the response has no body, whatever its head
     says (HEAD).
@@ -67,5 +66,5 @@ class UpstreamRequest(Struct):
     no_body: bool = False
 
     def forget(self) -> None:
-        """Drop the bytes, as they will not be sent again. In place: every frame up to the handler has this object."""
+        """Drop the bytes, as they will not be sent again. In place, because many frames refer to this object."""
         self.head, self.body, self.upload = b"", (), None
