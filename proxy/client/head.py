@@ -22,7 +22,8 @@ class Head(Struct, gc=False):
     """``kind`` is the media type in lower case, ``coding`` the content coding (``""``: none), ``length`` the
     Content-Length or ``None``. ``framed``: the body ends before the connection does. ``lines`` are the header lines for
     the client, as ``headers.to_client`` serializes them. ``suspect``: they may quote a credential, because it is an
-    error, or because few providers send a header of that name.
+    error, or because few providers send a header of that name. ``json_length``: the length of a body that is
+    uncompressed JSON with status 200, as in most answers; 0 of any other.
     """
 
     status: int
@@ -33,6 +34,7 @@ class Head(Struct, gc=False):
     framed: bool
     lines: bytes
     suspect: bool = False
+    json_length: int = 0
 
     def change(self, of: Callable[[bytes], bytes]) -> None:
         """Replace each value by ``of(value)``."""
@@ -118,4 +120,5 @@ def read_head(status: int, headers: list[Header]) -> Head:
         raise BrokenAnswer("The provider's answer has both Content-Length and Transfer-Encoding.")
     framed = chunked or length is not None or status in (204, 304)
     block = policy.to_client(headers) if depends else joined(lines)
-    return Head(status, headers, kind, coding, length, framed, block, suspect)
+    json_length = length if length and kind == b"application/json" and status == 200 and not coding else 0
+    return Head(status, headers, kind, coding, length, framed, block, suspect, json_length)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.client.head import Head
 from proxy.errors import BrokenAnswer
-from proxy.exchange import Exchange
 from proxy.relay.body import Body
 from proxy.relay.collect import Collector, ErrorCollector
 from proxy.relay.event_filter import EventFilter
@@ -55,23 +54,6 @@ def treatment(head: Head, endpoint: Endpoint, streams: bool) -> Treatment:
     if endpoint.answer != "json" and not kind.endswith((b"/json", b"+json")):
         return Treatment.PIPE
     return Treatment.COLLECT
-
-
-def expected_whole(head: Head, exchange: Exchange, limit: int) -> bool:
-    """Whether to expect a JSON answer of known length. Most of these arrive in one read.
-
-    This is the common case of ``Treatment.COLLECT``, and needs no pump.
-    """
-    length = head.length
-    return (
-        head.kind == b"application/json"
-        and head.status == 200
-        and length is not None
-        and 0 < length <= limit
-        and not head.coding
-        and not exchange.stream
-        and exchange.endpoint is not OPAQUE
-    )
 
 
 def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head) -> Body:

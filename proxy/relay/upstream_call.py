@@ -21,12 +21,12 @@ from proxy.exchange import Exchange
 from proxy.net.clocks import Watch
 from proxy.relay.body import CollectedAnswer
 from proxy.relay.call_clocks import DRAIN_SECS, watch_call
-from proxy.relay.choice import expected_whole
 from proxy.relay.connect import connect
 from proxy.relay.context import TransportContext
 from proxy.relay.pump import AnswerPump
 from proxy.relay.upload import upload
 from proxy.relay.upstream_request import Segments, UpstreamRequest
+from proxy.routing.endpoints import OPAQUE
 from proxy.server.form import slices
 from proxy.server.outlet import Outlet
 from proxy.server.request import Request
@@ -204,8 +204,14 @@ class UpstreamCall(Struct, eq=False):
             head.change(self.upstream_request.attempt_context.attempt.deployment.provider.redact.value)
         if self._watch is not None:
             self._watch.head_seen()
-        if expected_whole(head, self.exchange, self.context.max_answer) and not self.upstream_request.no_body:
-            return self._take
+        exchange = self.exchange
+        if (
+            0 < head.json_length <= self.context.max_answer
+            and not exchange.stream
+            and exchange.endpoint is not OPAQUE
+            and not self.upstream_request.no_body
+        ):
+            return self._take  # ``Treatment.COLLECT``, which needs no pump if all of it comes in one read
         self.pump = pump = AnswerPump(self, connection, head)
         return pump.begin()
 

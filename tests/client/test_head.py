@@ -57,3 +57,23 @@ def test_heads_that_two_readers_could_read_differently_are_refused(raw: list[tup
 def test_the_coding_of_a_decoded_answer_is_not_forwarded() -> None:
     head = read_head(200, [(b"Content-Encoding", b" GZIP ")])
     assert (head.coding, head.lines, head.framed) == ("gzip", b"", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "other", "expected"),
+    [
+        (200, b"application/json; charset=utf-8", (b"Content-Length", b"10"), 10),
+        (200, b"application/json", (b"Content-Length", b"0"), 0),
+        (200, b"application/json", (b"Transfer-Encoding", b"chunked"), 0),
+        (204, b"application/json", (b"Content-Length", b"10"), 0),
+        (500, b"application/json", (b"Content-Length", b"10"), 0),
+        (200, b"text/event-stream", (b"Content-Length", b"10"), 0),
+    ],
+)
+def test_the_length_of_plain_json_is_read(status: int, kind: bytes, other: tuple[bytes, bytes], expected: int) -> None:
+    assert read_head(status, [(b"Content-Type", kind), other]).json_length == expected
+
+
+def test_compressed_json_is_not_plain() -> None:
+    lines = [(b"Content-Type", b"application/json"), (b"Content-Length", b"10"), (b"Content-Encoding", b"gzip")]
+    assert read_head(200, lines).json_length == 0

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
 from proxy.client.head import Head, read_head
 from proxy.errors import BrokenAnswer
-from proxy.exchange import Exchange
-from proxy.relay.choice import Treatment, expected_whole, treatment
-from proxy.routing.catalog import Catalog
+from proxy.relay.choice import Treatment, treatment
 from proxy.routing.endpoints import ENDPOINTS, OPAQUE, Endpoint
 
 BY_PATH = {endpoint.path: endpoint for endpoint in reversed(ENDPOINTS)}
-CHAT, SPEECH, EMBEDDINGS = BY_PATH["chat/completions"], BY_PATH["audio/speech"], BY_PATH["embeddings"]
+CHAT, SPEECH = BY_PATH["chat/completions"], BY_PATH["audio/speech"]
 
 
 def head(status: int = 200, kind: str = "application/json", *, length: int | None = 10, coding: str = "") -> Head:
@@ -58,28 +54,3 @@ def test_redirects_and_unrequested_streams_are_faults(answer: Head, code: str) -
     with pytest.raises(BrokenAnswer) as caught:
         treatment(answer, CHAT, False)
     assert caught.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (head(), True),
-        (head(length=101), False),
-        (head(length=0), False),
-        (head(length=None), False),
-        (head(coding="gzip"), False),
-        (head(204), False),
-        (head(500), False),
-        (head(kind="text/event-stream"), False),
-    ],
-)
-def test_only_json_of_known_and_allowed_length_is_expected_whole(answer: Head, expected: bool) -> None:
-    exchange = Exchange(EMBEDDINGS, cast(Catalog, None), "id", 0.0)
-    assert expected_whole(answer, exchange, 100) is expected
-
-
-def test_a_requested_stream_and_an_opaque_answer_are_not_expected_whole() -> None:
-    stream = Exchange(CHAT, cast(Catalog, None), "id", 0.0, stream=True)
-    opaque = Exchange(OPAQUE, cast(Catalog, None), "id", 0.0)
-    assert not expected_whole(head(), stream, 100)
-    assert not expected_whole(head(), opaque, 100)
