@@ -56,7 +56,8 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
     if trace is not None:
         lines += _traced(trace, attempt)
     head = deployment.call_head(endpoint.path, attempt.key, query)
-    head = provider.call_end % (head, lines, exchange.request_id.encode(), length)
+    end = b"\r\nContent-Length: %d\r\n\r\n" % length
+    head = b"".join((head, lines, provider.before_id, exchange.request_id.encode(), end))
     return UpstreamRequest(head, body, length, run)  # by position: keywords would double the cost
 
 

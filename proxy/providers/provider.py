@@ -30,7 +30,7 @@ class Provider:
 
     __slots__ = (
         "any_model",
-        "call_end",
+        "before_id",
         "configured",
         "configured_json",
         "dialect",
@@ -63,8 +63,8 @@ class Provider:
         # Not forwarded from clients: a header must not be sent twice.
         self.configured = frozenset(name.lower().encode() for name in settings.headers)
         self.via = via if b"via" not in self.configured else b""
-        # Follows the head of a JSON call: the client's header lines, the request ID, the body's length.
-        self.call_end = b"%b%b" + self.via + b"x-request-id: %b\r\nContent-Length: %d\r\n\r\n"
+        # Follows the client's header lines in the head of a JSON call.
+        self.before_id = self.via + b"x-request-id: "
         self.configured_json = self.configured | {b"content-type"}
         self.keys = state.keys
         self.learnt = state.learnt
