@@ -342,7 +342,7 @@ async def test_a_provider_error_raises_the_matching_exception_of_the_package(
     up: Upstream, status: int, kind: type[openai.APIStatusError]
 ) -> None:
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
-        up.queue(json_answer(error_json("As told.", code="c"), status, [("Retry-After", "7")]))
+        up.queue(json_answer(error_json("As sent.", code="c"), status, [("Retry-After", "7")]))
         with pytest.raises(kind) as caught:
             await client.chat.completions.create(model="m", messages=HI)
         if status == 401:

@@ -29,7 +29,7 @@ from tests.support import (
 from tests.support.gateway import ADMIN, Gateway, one_provider
 
 BEARER = ("Authorization", f"Bearer {ADMIN}")
-CALL = {"model": "m", "messages": [{"role": "user", "content": "a prompt of somebody"}]}
+CALL = {"model": "m", "messages": [{"role": "user", "content": "a prompt of a client"}]}
 STREAM = CALL | {"stream": True}
 
 
@@ -222,7 +222,7 @@ async def test_prompts_are_kept_only_if_configured(up: Upstream) -> None:
             assert "prompt" not in summary
             found = (await ask(gw, "GET", f"/admin/requests/{summary['id']}")).json
             assert (found["prompt"] is not None) is capture
-            assert ("a prompt of somebody" in json.dumps(found)) is capture
+            assert ("a prompt of a client" in json.dumps(found)) is capture
 
 
 async def test_event_streams_show_the_drain_and_end_cleanly(up: Upstream) -> None:

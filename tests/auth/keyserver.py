@@ -1,4 +1,4 @@
-"""A server of key sets on loopback, which can change them, fail and go away."""
+"""A server of key sets on loopback that can change them, fail and stop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class KeyServer:
         self.document = json.dumps({"keys": keys}).encode()
 
     async def start(self) -> None:
-        """On the port that it had before, if it had one."""
+        """Start, on the previous port if any."""
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)

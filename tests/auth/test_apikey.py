@@ -1,4 +1,4 @@
-"""What is kept of a key, and when its secrets work."""
+"""Records of API keys, and the validity of their secrets."""
 
 from __future__ import annotations
 

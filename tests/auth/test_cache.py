@@ -1,4 +1,4 @@
-"""Which credentials are known, for how long, and what pushes them out."""
+"""Cached credentials: lookup, expiry and eviction."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def test_a_dropped_key_is_unknown_under_every_secret(cache: KeyCache) -> None:
 
 def test_invalidating_one_secret_drops_the_key(cache: KeyCache) -> None:
     cache.put(key("a", previous_hash=hash_of("sk-old"), previous_until=2_000.0))
-    cache.invalidate([digest("old"), digest("nobody's")])
+    cache.invalidate([digest("old"), digest("unknown")])
     assert (cache.check("sk-a"), len(cache)) == (None, 0)
 
 
 def test_the_oldest_key_is_evicted(cache: KeyCache) -> None:
     for name in "abc":
         cache.put(key(name))
-    cache.put(key("a", 2))  # told of again
+    cache.put(key("a", 2))  # added again
     cache.put(key("d"))
     assert [name for name in "abcd" if cache.check(f"sk-{name}")] == ["a", "c", "d"]
     assert len(cache) == 3

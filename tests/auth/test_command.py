@@ -1,4 +1,4 @@
-"""Making keys on the command line, and what of them goes into the configuration."""
+"""Creating keys on the command line, and their configuration entries."""
 
 from __future__ import annotations
 

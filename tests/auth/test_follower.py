@@ -29,7 +29,7 @@ class Replica:
         self.follower = Follower(self.keys, self.cache, every=0.01, warn=self.messages.append)
 
     async def admits(self, secret: str, hash_: str) -> bool:
-        """As a request does: the cache, and the database for what it does not know."""
+        """Look up a key like a request: in the cache, then in the database."""
         if self.cache.check(secret) is None and self.cache.get(digest_from(hash_)) is None:
             key = await self.keys.find(hash_)
             if key is None:
@@ -128,7 +128,7 @@ async def test_a_stale_lookup_does_not_outlive_a_change(here: Replica, there: Da
     assert found is not None
     await there.delete(key.id)
     await here.follower.step()
-    here.cache.put(found)  # the request that had asked for it comes late
+    here.cache.put(found)  # the lookup of an earlier request completes late
     assert here.cache.check(secret) is None
 
 

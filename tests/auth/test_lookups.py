@@ -13,7 +13,7 @@ from tests.support.patience import until, within
 
 
 class Table:
-    """Answers when the test releases it; ``queries`` are its queries."""
+    """A table that returns when the test releases it; ``queries`` records the queries."""
 
     def __init__(self, *keys: ApiKey) -> None:
         self.keys = {key.hash: key for key in keys}

@@ -1,4 +1,4 @@
-"""API keys as a table keeps them, and back."""
+"""API keys to table rows and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, and tokens that are signed with them: good ones, and such as no library would make."""
+"""Keys, and tokens signed with them: valid ones, and malformed ones that no library creates."""
 
 from __future__ import annotations
 

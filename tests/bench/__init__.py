@@ -1,11 +1,11 @@
-"""What a token and a request cost, in this gateway and in others, measured in the same run.
+"""Benchmark: cost of a token and of a request in this gateway and in other proxies, measured in the same run.
 
     python -m tests.bench [--full] [--save] [--peers sluice,nginx] [--rounds N]
 
-``__main__`` the command line · ``run`` the order of play: start, interleaved rounds, long and large · ``targets`` what
-must be reached · ``table`` the result as Markdown · ``peers/`` how each proxy is configured and started · ``upstream``
+``__main__`` the command line · ``run`` the phases: start, interleaved rounds, long and large · ``targets`` the
+required values · ``table`` the result as Markdown · ``peers/`` configuration and start of each proxy · ``upstream``
 the mock provider (a process) · ``load`` the clients (a process) with ``client``, ``verify`` and ``upload`` · ``traffic``
-the bytes that both agree on · ``measure`` CPU and memory of a process tree · ``child`` processes that end with us ·
-``awake`` keeps the proxies' core at its clock · ``ab`` two variants of this gateway against each other. Linux only: it
-reads the scheduler's own accounts in /proc.
+the bytes on the wire · ``measure`` CPU and memory of a process tree · ``child`` child processes that end with the benchmark ·
+``awake`` keeps the proxies' core from idling · ``ab`` two variants of this gateway against each other. Linux only:
+it reads CPU time from /proc.
 """

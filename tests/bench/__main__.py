@@ -21,13 +21,13 @@ FULL_LIMIT = 3600
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description="What a token and a request cost, here and in other proxies."
+        prog="scripts/bench", description="Measure the cost of a token and a request, here and in other proxies."
     )
     parser.add_argument("--full", action="store_true", help="more peers, TLS upstreams, 2,000 streams, a 50 MB body")
     parser.add_argument("--save", action="store_true", help="write tests/bench/RESULTS.md")
     parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (4; with --full 7)")
     parser.add_argument(
-        "--peers", default="", metavar="A,B", help=f"only these: {', '.join(kind.name for kind in FULL)}"
+        "--peers", default="", metavar="A,B", help=f"only these peers: {', '.join(kind.name for kind in FULL)}"
     )
     chosen = parser.parse_args()
     names = tuple(filter(None, chosen.peers.split(",")))
@@ -43,7 +43,7 @@ def overrun(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     if not sys.platform.startswith("linux"):
-        raise SystemExit("bench: it reads CPU time and memory from Linux's /proc")
+        raise SystemExit("bench: needs Linux, for CPU time and memory from /proc")
     chosen = arguments()
     apart()
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):

@@ -1,10 +1,10 @@
-"""Two variants of this gateway against each other: what does B cost, compared with A?
+"""Compare two variants of this gateway: the cost of B relative to A.
 
     python -m tests.bench.ab --b '{"rateLimiting": {"enabled": false}}'      A is the shipped configuration
     python -m tests.bench.ab --a-tree ../before --metric request64_us        another checkout as A
 
-The variants take turns, and who begins changes from round to round. Printed is the geometric mean of the rounds' ratios
-B/A with its one-sided upper 95 % bound (Student's t over the logarithms, so that rounds and not tokens are the samples).
+The variants alternate, and the first one changes with each round. The output is the geometric mean of the ratios B/A
+with its one-sided upper 95 % bound (Student's t over the logarithms; the samples are rounds, not tokens).
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ab", description=__doc__.split("\n")[0])
     for name in "ab":
         parser.add_argument(
-            f"--{name}", type=json.loads, default={}, metavar="JSON", help="laid over the configuration"
+            f"--{name}", type=json.loads, default={}, metavar="JSON", help="merged into the configuration"
         )
         parser.add_argument(f"--{name}-tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
-    parser.add_argument("--metric", action="append", choices=list(PHASES), help="may be repeated; all if not given")
+    parser.add_argument("--metric", action="append", choices=list(PHASES), help="may be repeated (default: all)")
     parser.add_argument("--rounds", type=int, default=8, metavar="N")
     chosen = parser.parse_args()
     apart()

@@ -1,8 +1,8 @@
-"""``python -m tests.bench.admission [--rounds N]``: what admission costs a request, in microseconds of CPU.
+"""``python -m tests.bench.admission [--rounds N]``: CPU cost of admission per request, in microseconds.
 
-In one process, without sockets: a request with an API key goes through the middleware of the gateway, enters its
-deployment, gets its header lines and is settled; beside it the same request through a gateway that asks nobody
-anything. Rounds are interleaved; told are the mean of the differences and the upper bound of its 95 % interval.
+In one process, without sockets: a request with an API key goes through the middlewares, reserves its deployment, gets
+its header lines and is settled. The same request goes through a gateway without admission. Rounds are interleaved. The
+output is the mean of the differences and its upper 95 % bound.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Keeps its core from falling asleep, at idle priority.
+"""Keep a core from idling, at idle priority.
 
-A core that is idle three quarters of the time lowers its clock (a virtual one even gives itself back to the host), and
-the same work then takes up to twice the CPU time: what is measured would depend on the load, not on the proxy.
+A mostly idle core lowers its clock, and a virtual one returns to the host. The same work then takes up to twice the
+CPU time, so the result would depend on the load and not on the proxy.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The path of a request: which Python functions run for it, in their order and by file.
+"""The path of a request: the Python functions that run for it, in order and by file.
 
     python -m tests.bench.calls [--tree FOLDER] [--stream] [--tree-of-calls]
 
-The gateway runs as the benchmark starts it. After a warm-up over one connection, a profile function notes every call
-of a Python function until the client has the whole answer. Work of timers is left out: the reports of several
-requests at once, and the clocks. A coroutine that goes on counts as a call, as it costs as much.
+The gateway runs as in the benchmark. After a warm-up over one connection, a profile function records every Python call
+until the client has the complete response. Timer callbacks are excluded: they serve several requests at once. Resuming
+a coroutine counts as a call, as it costs as much.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RECORDER = Path(__file__).with_name("recorder.py")
 
 
 class Step(NamedTuple):
-    """One call: how deep it stands below the loop, its file and its qualified name."""
+    """One call: its depth below the event loop, its file and its qualified name."""
 
     depth: int
     file: str
@@ -76,7 +76,7 @@ class Traced(Sluice):
 
 
 def _exchange(connection: socket.socket, request: bytes) -> None:
-    """One request and its whole answer."""
+    """Send one request and read the response."""
     connection.sendall(request)
     received = b""
     while b"\r\n\r\n" not in received:
@@ -90,7 +90,7 @@ def _exchange(connection: socket.socket, request: bytes) -> None:
 
 
 def record(provider: Provider, folder: Path, tree: Path, request: bytes) -> list[Step]:
-    """The calls for ``request``, with those of timers left out."""
+    """Return the calls for ``request`` without those of timers."""
     peer = Traced(provider, folder, tree=tree)
     try:
         peer.start(cores()[0])
@@ -172,7 +172,7 @@ def _shown(place: int, calls: tuple[str, ...], count: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.calls", description=__doc__.split("\n")[0])
     parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
-    parser.add_argument("--stream", action="store_true", help=f"a stream of {EVENTS} events instead of a JSON answer")
+    parser.add_argument("--stream", action="store_true", help=f"a stream of {EVENTS} events instead of a JSON response")
     parser.add_argument("--tree-of-calls", action="store_true", help="print every call, indented by its depth")
     chosen = parser.parse_args()
     signal.alarm(LIMIT)

@@ -1,4 +1,4 @@
-"""Processes that run on a core of their own choice and end with us, whatever happens to us."""
+"""Child processes pinned to a core that always end with this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO
 
 ROOT = Path(__file__).parents[2]
 PR_SET_PDEATHSIG = 1
-URGENT = -15  # niceness, where we may: whatever else the machine does should not be in the numbers
+URGENT = -15  # niceness if permitted, so that other work on the machine does not disturb
 _prctl = ctypes.CDLL(None).prctl
 
 
@@ -35,7 +35,7 @@ def apart() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, URGENT)
         Path("/proc/self/autogroup").write_text(str(URGENT))
     except OSError:
-        pass  # not ours to say, or no such thing here
+        pass  # not permitted or not supported here
 
 
 def cores() -> tuple[int, int]:

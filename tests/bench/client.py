@@ -23,7 +23,7 @@ def read_head(data: bytes) -> tuple[int, int | None, int]:
 
 
 class Chunks:
-    """Takes chunk framing off. ``ended`` after the last chunk."""
+    """Decoder of chunked framing. ``ended`` after the last chunk."""
 
     __slots__ = ("ended", "rest")
 
@@ -62,7 +62,7 @@ class Chunks:
 
 
 class StreamClient(asyncio.Protocol):
-    """One keep-alive connection that asks for one event stream at a time.
+    """One keep-alive connection that requests one event stream at a time.
 
     ``done(client, error)`` is called at the end of each: ``None`` if the stream was whole.
     """
@@ -80,7 +80,7 @@ class StreamClient(asyncio.Protocol):
         self.stream = stream
         self.chunks = None
         self.head = b""
-        stream.asked = monotonic_ns()
+        stream.requested_at = monotonic_ns()
         if self.transport.is_closing():
             self._end("connection lost before the request")
         else:
@@ -122,7 +122,7 @@ class StreamClient(asyncio.Protocol):
 
 
 class Caller(asyncio.Protocol):
-    """Asks for JSON answers in a closed loop until told to stop; counts them."""
+    """Request JSON responses in a closed loop until stopped, and count them."""
 
     def __init__(self, path: str, model: str, failed: Callable[[str], None]) -> None:
         self.request = plain_request(path, model, 0)

@@ -1,12 +1,12 @@
-"""How many instructions a request takes: the same figure on every run, however noisy the machine.
+"""Instructions per request: the same figure on every run, even on a noisy machine.
 
     python -m tests.bench.instructions [--tree FOLDER]      needs valgrind
-    python -m tests.bench.instructions --tokens             of an event of a stream instead
+    python -m tests.bench.instructions --tokens             per event of a stream instead
 
-The gateway runs under callgrind with the shipped configuration (limits raised), 16 connections ask the mock upstream.
-Counted is user code alone, after a warm-up, with the misses of a first-level cache of 32 KB each for code and data, which
-is where an interpreter spends half of its time. ``cycles`` is callgrind's own estimate of them all
-(https://valgrind.org/docs/manual/cl-manual.html); compare it between two trees, and believe it between no machines.
+The gateway runs under callgrind with the shipped configuration (limits raised), with 16 connections.
+It counts user code after a warm-up, and misses of first-level caches of 32 KB each for code and data, where an
+interpreter spends half of its time. ``cycles`` is callgrind's estimate of the total
+(https://valgrind.org/docs/manual/cl-manual.html); compare it between two trees only, never between machines.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.bench.traffic import plain_request, stream_request
 
 LIMIT = 600  # s
 CONNECTIONS = 16
-WARM_UP = 640  # requests; whatever is compiled, specialised or cached at the first ones is not counted
+WARM_UP = 640  # requests, so that first-time compilation and caching is not counted
 EVENTS = 150  # of a stream, when tokens are counted
 INTERVAL = 0.1  # s between them: under callgrind all is 50 times slower, and no read shall hold two of them
 
@@ -106,7 +106,7 @@ def count(provider: Provider, folder: Path, tree: Path, warm: list[bytes], reque
         peer.stop()
 
 
-def told(totals: list[int], number: int) -> str:
+def per_unit(totals: list[int], number: int) -> str:
     ir, _, _, i1, d1r, d1w, il, dlr, dlw = totals
     cycles = ir + 10 * (i1 + d1r + d1w) + 100 * (il + dlr + dlw)
     each = {"instructions": ir, "misses of code": i1, "misses of data": d1r + d1w, "cycles": cycles}
@@ -117,7 +117,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.instructions", description=__doc__.split("\n")[0])
     parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
     parser.add_argument("--requests", type=int, default=1600, metavar="N")
-    parser.add_argument("--tokens", action="store_true", help="of an event of a stream, its share of the request in it")
+    parser.add_argument(
+        "--tokens", action="store_true", help="count per event of a stream, including its share of the request"
+    )
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
@@ -136,7 +138,7 @@ def main() -> None:
         totals = count(provider, Path(name), chosen.tree.resolve(), warm, requests)
         if chosen.keep:
             shutil.copy(Path(name) / Counted.name / "callgrind", chosen.keep)
-    print(f"per {what}: {told(totals, number)}")
+    print(f"per {what}: {per_unit(totals, number)}")
 
 
 if __name__ == "__main__":

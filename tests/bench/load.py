@@ -1,4 +1,4 @@
-"""The load: one process that plays the phases it reads from standard input and prints what it measured, both as JSON.
+"""The load: one process that runs the phases from standard input and prints the results, both as JSON.
 
     {"target": {...}, "phases": [["steady", {"streams": 400, ...}], ...]}
     {"steady": {"token_us": 11.2, ...}, "requests_16": {"error": "status 502 ..."}}
@@ -28,11 +28,11 @@ Metrics = dict[str, float]
 
 
 class Void(Exception):
-    """What was measured is worth nothing, and why."""
+    """The measurement is void; the message is the reason."""
 
 
 class FellBehind(Void):
-    """The tokens did not come at their pace: the proxy is too slow, or the machine was busy with something else."""
+    """Tokens fell behind their rate: the proxy is too slow, or the machine was busy."""
 
 
 class Target(Struct):
@@ -56,7 +56,7 @@ class Window:
         self.cpu = cpu_ns(target.pid) if target.pid else 0
 
     def close(self, count: int, unit: str) -> Metrics:
-        """CPU per counted thing in us, and the share of the core in per cent that somebody else used."""
+        """CPU per counted thing in us, and the percentage of the core used by other processes."""
         cpu = cpu_ns(self.target.pid) - self.cpu if self.target.pid else 0
         busy = busy_ns(self.target.core) - self.busy
         took = monotonic_ns() - self.took
@@ -68,7 +68,7 @@ class Window:
 
 
 class Crowd:
-    """Streams of one kind against the target, and whether all of them were whole."""
+    """Streams of one kind against the target, and whether all were complete."""
 
     def __init__(self, target: Target, events: int, interval: float) -> None:
         self.target = target
@@ -232,7 +232,7 @@ async def crowded(target: Target, streams: int) -> Metrics:
 
 
 async def endurance(target: Target, streams: int, rate: float, seconds: float) -> Metrics:
-    """Many streams for long: all of them whole, the longest wait for a token, CPU per token."""
+    """Many streams for a long time: all complete, the longest wait for a token, CPU per token."""
     crowd = Crowd(target, round(rate * seconds), 1 / rate)
     await crowd.ramp(streams, 4.0)
     await crowd.all_started(streams)
@@ -284,7 +284,7 @@ async def large_body(target: Target, streams: int, interval: float, size: int, t
     return {"calm_max": calm, "gap_max": max(crowd.samples.gaps) / 1e6, "upload_s": sorted(took)[len(took) // 2]}
 
 
-# Each with the seconds after which it is given up.
+# Each with its timeout in seconds.
 PHASES: dict[str, tuple[Callable[..., Awaitable[Metrics]], int]] = {
     "steady": (steady, 30),
     "requests": (requests, 15),
@@ -296,7 +296,7 @@ PHASES: dict[str, tuple[Callable[..., Awaitable[Metrics]], int]] = {
 
 
 async def play(target: Target, phases: list[tuple[str, dict[str, float]]]) -> dict[str, Metrics | dict[str, str]]:
-    """The phases in turn; what is wrong with one does not end the others."""
+    """Run the phases in order; an error in one does not end the others."""
     results: dict[str, Metrics | dict[str, str]] = {}
     for number, (name, options) in enumerate(phases):
         phase, limit = PHASES[name]
@@ -305,7 +305,7 @@ async def play(target: Target, phases: list[tuple[str, dict[str, float]]]) -> di
                 try:
                     results[str(number)] = await phase(target, **options)
                 except FellBehind:
-                    await asyncio.sleep(limit / 6)  # whatever it was may be over, and the streams are
+                    await asyncio.sleep(limit / 6)  # the disturbance may be over, and the streams have ended
                     results[str(number)] = {"retried": 1.0, **await phase(target, **options)}
         except Void as void:
             results[str(number)] = {"error": str(void)}

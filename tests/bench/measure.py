@@ -43,9 +43,9 @@ def memory(pid: int) -> tuple[int, int]:
 
 
 def busy_ns(core: int) -> int:
-    """How long a core was not idle, in ns but counted in clock ticks: enough to see that a stranger used it.
+    """How long a core was not idle, in ns but counted in clock ticks: enough to detect other processes.
 
-    Time of processes that were told to be nice does not count: `awake` is one.
+    Time of niced processes, such as `awake`, does not count.
     """
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith(f"cpu{core} "):

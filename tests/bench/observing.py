@@ -1,9 +1,8 @@
-"""``python -m tests.bench.observing [--rounds N] [--request US]``: what the operator's view costs a request.
+"""``python -m tests.bench.observing [--rounds N] [--request US]``: CPU cost of metrics and dashboard per request.
 
-In one process, without sockets: exchanges that were answered at once are settled by the metrics alone, and by the metrics
-and the recorder behind the dashboard, in batches as of 1,000 requests a second. Rounds are interleaved; told are the mean
-of the differences and the upper bound of its 95 % interval, and the share of a request that costs ``--request``
-microseconds (tests/bench/RESULTS.md has it).
+In one process, without sockets: exchanges are settled with metrics alone, and with metrics and the recorder of the
+dashboard, in batches as at 1,000 requests a second. Rounds are interleaved. The output is the mean of the differences,
+its upper 95 % bound, and the share of a request that costs ``--request`` microseconds (tests/bench/RESULTS.md).
 """
 
 from __future__ import annotations

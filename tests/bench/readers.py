@@ -1,7 +1,7 @@
-"""``python -m tests.bench.readers [--rounds N]``: do people who watch the dashboard slow down those who use the gateway?
+"""``python -m tests.bench.readers [--rounds N]``: added latency of clients while dashboards are open.
 
-500 streams run, and new ones start beside them; in every other round five clients read ``/admin/events`` meanwhile.
-Printed are the medians of the added time to first token, and their difference.
+500 streams run while new ones start; in every other round five clients read ``/admin/events``. The output is the
+medians of the added time to first token, and their difference.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> int:
 
 @contextmanager
 def _reading(port: int) -> Iterator[None]:
-    """Five readers that take what comes."""
+    """Five readers of the event stream."""
     command = ["curl", "-sN", "-H", f"Authorization: Bearer {TOKEN}", f"http://127.0.0.1:{port}/admin/events"]
     readers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(READERS)]
     try:

@@ -15,7 +15,7 @@ OUT = "SLUICE_CALLS"  # the variable that names the file for what was found
 
 
 class Recorder:
-    """Notes calls between two signals: SIGUSR1 begins, SIGUSR2 ends and writes them to a file as JSON."""
+    """Record calls between two signals: SIGUSR1 begins, SIGUSR2 ends and writes them to a file as JSON."""
 
     def __init__(self, found: Path) -> None:
         self._found = found

@@ -1,8 +1,7 @@
-"""``python -m tests.bench.replicas [--seconds N]``: do the limits hold over four processes on one Redis?
+"""``python -m tests.bench.replicas [--seconds N]``: accuracy of limits over four processes on one Redis.
 
-A thousand clients ask as often as they can, each time another of the four; bounded in time and in what may be admitted.
-Counted is what was admitted, for everyone and for each client, against what the buckets allow: their burst, and what
-comes in while the run lasts. Redis is the one at SLUICE_TEST_REDIS_URL or the standard port.
+A thousand clients send requests as fast as possible to alternating processes. The output compares admitted requests,
+in total and per client, with the burst and refill of the buckets. Redis is the one at SLUICE_TEST_REDIS_URL or the standard port.
 """
 
 from __future__ import annotations
@@ -73,9 +72,9 @@ def _tell(admitted: Counter[str], statuses: Counter[int], lasted: float) -> int:
     allowed_each = EACH["burstSize"] + EACH["requestsPerMinute"] / 60 * lasted
     print(f"{CLIENTS} clients, {PROCESSES} processes, {lasted:.1f} s, answers by status: {dict(statuses)}")
     print(f"admitted: {total}, allowed: {allowed:.1f} ({total / allowed:.2%})")
-    print(f"by the client that got most: {most}, allowed: {allowed_each:.1f}")
+    print(f"most for one client: {most}, allowed: {allowed_each:.1f}")
     good = allowed * 0.99 <= total <= allowed and most <= allowed_each
-    print("within 1 %, and never more than allowed" if good else "NOT within what is promised")
+    print("within 1 %, and never more than allowed" if good else "NOT within the promised bound")
     return 0 if good else 1
 
 

@@ -1,4 +1,4 @@
-"""The order of play: the upstream, the proxies, interleaved rounds, and what only the full form does."""
+"""The phases: the upstream, the proxies, interleaved rounds, and those of ``--full``."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class Plan(Struct, frozen=True):
 
 
 class Column(Struct):
-    """What one proxy showed: per metric the values of all rounds, or why they are void."""
+    """Results of one proxy: per metric the values of all rounds, or why they are void."""
 
     title: str
     peer: Peer | None  # None: the clients talk to the upstream directly
     version: str = ""
     values: dict[str, list[float]] = field(default_factory=dict)
     void: dict[str, str] = field(default_factory=dict)
-    foreign: float = 0.0  # per cent of the proxies' core that somebody else used, in the worst window
-    retried: int = 0  # measurements taken again because the tokens did not come at their pace
+    foreign: float = 0.0  # percentage of the proxies' core used by other processes, in the worst window
+    retried: int = 0  # windows repeated because tokens fell behind their rate
 
     def median(self, metric: str) -> float | None:
         if metric in self.void or metric not in self.values:
@@ -82,7 +82,7 @@ def say(text: str) -> None:
 
 
 def bench(plan: Plan) -> Result:
-    """Runs it all. Everything started is ended before it returns or raises."""
+    """Run all phases. Every process is ended before it returns or raises."""
     result = Result(plan)
     with (
         tempfile.TemporaryDirectory(prefix="sluice-bench-") as name,
@@ -99,7 +99,7 @@ def bench(plan: Plan) -> Result:
             for number in range(plan.rounds):
                 for column in result.plain + result.tls:
                     if column is direct and number and not plan.full:
-                        continue  # a reference only: once is enough in the quick form
+                        continue  # a reference: one round is enough in the quick form
                     say(f"round {number + 1} of {plan.rounds}: {column.title}")
                     play_round(column, plan, provider)
             if plan.full:
@@ -116,7 +116,7 @@ def bench(plan: Plan) -> Result:
 
 @contextmanager
 def awake(folder: Path) -> Iterator[None]:
-    """The proxies' core does not sleep meanwhile."""
+    """Keep the proxies' core awake."""
     child = Child([sys.executable, "-m", "tests.bench.awake"], cores()[0], folder / "awake.log")
     try:
         yield

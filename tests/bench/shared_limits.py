@@ -1,4 +1,4 @@
-"""``python -m tests.bench.shared_limits [--rate N] [--seconds N]``: what limits in Redis add to a request.
+"""``python -m tests.bench.shared_limits [--rate N] [--seconds N]``: latency that limits in Redis add to a request.
 
 An open loop: so many requests a second arrive at even intervals, whatever became of those before. Each takes from two
 buckets before its body and from one after its plan, as the gateway does; told is the time that both takes have seconds
@@ -61,10 +61,10 @@ async def _measure(rate: int, seconds: float) -> int:
             await asyncio.wait(running)
         spent = time.process_time() - spent
         await store.close()
-    return _tell(sorted(waited[rate:]), spent / count, rate)  # the first second is for warming up
+    return _report(sorted(waited[rate:]), spent / count, rate)  # the first second is for warming up
 
 
-def _tell(waited: list[float], spent: float, rate: int) -> int:
+def _report(waited: list[float], spent: float, rate: int) -> int:
     p50, p99 = (waited[int(len(waited) * part)] * 1000 for part in (0.5, 0.99))
     print(f"{rate} requests/s: p50 {p50:.2f} ms, p99 {p99:.2f} ms added; {spent * 1e6:.0f} us of CPU a request")
     print(f"target: {LIMIT_MS:.0f} ms, {'reached' if p99 <= LIMIT_MS else 'not reached'}")

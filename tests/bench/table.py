@@ -38,18 +38,18 @@ Rows = Sequence[tuple[str, str, int, bool]]
 
 
 def report(result: Result, command: str) -> str:
-    """The whole page."""
+    """Format the page."""
     plan = result.plan
     parts = [
         "# What a token and a request cost",
         f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine()}.",
         f"One core for the proxies ({cores()[0]}), one for the mock upstream and the clients ({cores()[1]}). "
-        f"{count(plan.rounds, 'interleaved round')}; the cells are medians. Every stream's sequence and hash was checked: "
-        "an error voids the row. CPU time is the scheduler's count, on a core that "
-        "a loop of idle priority keeps awake: one that sleeps between two tokens wakes slowly, and that would be counted. "
-        "Added times are the proxy's own: what the upstream took "
-        "is not in them, but both sockets and the clients' own delay are, which the column *direct* shows alone. "
-        "Tokens: 400 streams, an event of 300 bytes every 20 ms in each. MB and KB are decimal, resident memory.",
+        f"{count(plan.rounds, 'interleaved round')}; the cells are medians. Every stream's sequence and hash is verified: "
+        "an error voids the row. CPU time is the scheduler's count. "
+        "A loop of idle priority keeps the core awake, as slow wake-ups would be counted. "
+        "Added times exclude the upstream's time. They include both sockets and the clients' delay, "
+        "which the column *direct* shows alone. "
+        "Tokens: 400 streams, each with an event of 300 bytes every 20 ms. MB and KB are decimal, resident memory.",
         table(result.plain, ROWS),
     ]
     if result.tls:
@@ -119,7 +119,7 @@ def notes(result: Result) -> str:
             )
         if column.foreign > 5:
             notes.append(
-                f"Disturbed: others used up to {column.foreign:.0f} % of the proxies' core beside {column.title}."
+                f"Disturbed: other processes used up to {column.foreign:.0f} % of the proxies' core beside {column.title}."
             )
     return "\n".join(f"- {note}" for note in notes)
 

@@ -1,4 +1,4 @@
-"""What the gateway must reach, and whether it did."""
+"""Required values and their verdicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = Callable[[Result], float | None]
 
 
 class Target(Struct, frozen=True):
-    """``value`` is ``None`` where it was not measured; otherwise it has to be at most ``limit``."""
+    """``value`` is ``None`` if not measured; otherwise it must be at most ``limit``."""
 
     text: str
     limit: float

@@ -1,4 +1,4 @@
-"""The benchmark's own check of streams: it must see everything that may go wrong with one."""
+"""The verification of streams detects every kind of corruption."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_added_latency_excludes_the_upstream_time() -> None:
     samples = Samples()
     samples.recording = True
     stream = Stream(3, True, samples)
-    stream.asked = 100
+    stream.requested_at = 100
     made = events(3)
     stream.feed(made[0], 1200)  # sent at 1000, held 400 before: 1200 - 100 - 400 are on us
     stream.feed(made[1], 2300)  # sent at 2000: 300 late where the first was 200 late

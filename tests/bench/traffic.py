@@ -1,14 +1,14 @@
 """The bytes that the mock upstream sends and the load client expects.
 
-What the upstream shall do stands in the message's content, the one field that every proxy passes on:
-``bench|s|<events>|<interval in us>|`` asks for a stream, ``bench|n|<number>|`` for a JSON answer that repeats the number.
+The message's content selects the behavior, as every proxy forwards it:
+``bench|s|<events>|<interval in us>|`` requests a stream, ``bench|n|<number>|`` a JSON response with the number.
 
 Every event carries a token of fixed width in ``delta.content``::
 
     @<sequence> <sent> <held> <hash>;
 
 ``sequence`` counts from 1; ``sent`` is the monotonic clock in ns (hex), the same clock for all processes of a machine;
-``held`` is the time in ns (hex) for which the upstream kept the request before this event, told in the first event
+``held`` is the time in ns (hex) for which the upstream kept the request before this event, sent in the first event
 only; ``hash`` is the CRC-32 (hex) of the token so far, continued from the token before it.
 """
 
@@ -84,7 +84,7 @@ ANSWER = json.dumps(
 
 
 def answer(number: bytes, received: int) -> bytes:
-    """The non-streaming answer; ``received`` is the size of the request's body, told as ``prompt_tokens``."""
+    """The non-streaming answer; ``received`` is the size of the request's body, returned as ``prompt_tokens``."""
     return ANSWER.replace(b"@?", b"@" + number, 1).replace(b'_tokens":-1', b'_tokens":%d' % received, 1)
 
 

@@ -1,4 +1,4 @@
-"""Sends one large chat request and prints how many seconds its answer took. Its own process, so that it blocks nobody."""
+"""Send one large chat request and print the seconds to its response, in a separate process that blocks no other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def body(model: str, size: int) -> bytes:
 
 
 def upload(port: int, path: str, model: str, size: int) -> float:
-    """Seconds from the first byte to the whole answer; raises OSError or ValueError if there is no good one."""
+    """Seconds from the first byte to the complete response; raises OSError or ValueError otherwise."""
     request = head(path, size) + body(model, size)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         began = monotonic()

@@ -1,4 +1,4 @@
-"""The mock provider: one uvloop process that answers chat requests as `traffic` describes, as cheaply as it can.
+"""The mock provider: one uvloop process that serves the requests of `traffic` with little CPU.
 
 Prints one JSON line with its ports and serves until its standard input ends.
 """
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
             except BlockingIOError:
                 sent = 0
             except OSError:
-                return  # the loop will tell us
+                return  # resume_writing follows
             if sent == len(payload):
                 return
             payload = payload[sent:]
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
             body = answer(fields[2], self.length)
             self.send(ANSWER_HEAD % (len(body), body))
         else:
-            # A health check or the like, and nobody's answer.
+            # A health check or similar.
             self.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -207,7 +207,7 @@ async def serve(cert: str, key: str) -> None:
     ports = [server.sockets[0].getsockname()[1] for server in (plain, tls)]
     print(json.dumps({"plain": ports[0], "tls": ports[1]}), flush=True)
     over = asyncio.Event()
-    loop.add_reader(0, over.set)  # nothing is ever written there: this is its end
+    loop.add_reader(0, over.set)  # readable only at its end
     await over.wait()
 
 

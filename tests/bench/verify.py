@@ -1,4 +1,4 @@
-"""Is this stream whole, in order and unchanged? And how late did its tokens come?"""
+"""Verification of streams (complete, in order, unchanged) and latency of their tokens."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class Broken(Exception):
 
 
 class Samples:
-    """What all streams of a phase add up to. Times in ns; ``gaps`` fills only while ``recording``."""
+    """Totals over the streams of a phase. Times in ns; ``gaps`` fills only while ``recording``."""
 
     __slots__ = ("first", "gaps", "longest", "recording", "tokens")
 
     def __init__(self) -> None:
         self.tokens = 0
         self.recording = False
-        self.gaps = array("q")  # how much longer than at the upstream the wait for a token was
-        self.first = array("q")  # time to first token, less the time that the upstream took
+        self.gaps = array("q")  # added gap: the wait for a token minus that at the upstream
+        self.first = array("q")  # time to first token minus the upstream's time
         self.longest = 0  # the longest wait between two tokens of one stream
 
 
 class Stream:
     """Checks one event stream. ``verbatim``: the proxy promises every byte, else only the tokens are compared."""
 
-    __slots__ = ("asked", "at", "crc", "events", "lag", "pending", "samples", "sequence", "tail", "verbatim")
+    __slots__ = ("at", "crc", "events", "lag", "pending", "requested_at", "samples", "sequence", "tail", "verbatim")
 
     def __init__(self, events: int, verbatim: bool, samples: Samples) -> None:
         self.events = events
@@ -38,9 +38,9 @@ class Stream:
         self.crc = 0
         self.pending = b""
         self.tail = b""
-        self.asked = 0  # when the request was sent
-        self.at = 0  # when the last token came
-        self.lag = 0  # how long it had been on its way
+        self.requested_at = 0  # when the request was sent
+        self.at = 0  # arrival of the last token
+        self.lag = 0  # its time in transit
 
     def feed(self, body: bytes, now: int) -> None:
         if self.pending:
@@ -87,7 +87,7 @@ class Stream:
         samples.tokens += 1
         lag = now - sent
         if sequence == 1:
-            samples.first.append(now - self.asked - held)
+            samples.first.append(now - self.requested_at - held)
         else:
             if samples.recording:
                 samples.gaps.append(lag - self.lag)

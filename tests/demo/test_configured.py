@@ -1,4 +1,4 @@
-"""The demo behind the gateway's `auto`: quick answers, and a model for each criterion."""
+"""The demo behind the gateway's `auto`: fast responses, and a model for each criterion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo makes of a schema is valid by it."""
+"""Samples of the demo are valid against their schema."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ async def test_words_are_sent_at_the_rate_of_the_model(paced: Demo) -> None:
 
 
 async def test_embeddings_are_unit_vectors_that_depend_on_the_text(sdk: AsyncOpenAI) -> None:
-    # The package asks for base64 by itself and unpacks it.
+    # The package requests base64 by default and decodes it.
     packed = await sdk.embeddings.create(model="demo-embedding", input=["a", "b", "a"])
     plain = await sdk.embeddings.create(model="demo-embedding", input="a", encoding_format="float", dimensions=256)
     first, second, third = (each.embedding for each in packed.data)

@@ -16,7 +16,7 @@ redis = pytest.importorskip("redis.asyncio")
 
 
 class Corner:
-    """A board in a corner of Redis of its own."""
+    """A board under a separate Redis prefix."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self.redis = RedisClient(url, prefix, 5.0)

@@ -22,7 +22,7 @@ redis = pytest.importorskip("redis.asyncio")
 
 
 class Corner(NamedTuple):
-    """Where in Redis a test's replicas meet."""
+    """The Redis prefix that the replicas of a test share."""
 
     url: str
     prefix: str
@@ -57,7 +57,7 @@ async def learned(*replicas: Replica, key: str = "one", state: str = "open") -> 
 
 
 async def over(a: Replica, b: Replica) -> None:
-    """Whatever ``a`` had to say, ``b`` has heard it: events come in order, of which this is the last."""
+    """Wait until ``b`` has applied all events of ``a``: they arrive in order, and this is the last."""
     event = secrets.token_hex(4)
     a.miss("two", event)
     await until(lambda: event in b["two"].missing_at, "the last event")
@@ -216,7 +216,7 @@ async def test_a_replica_ignores_its_own_messages(pair: Pair) -> None:
     a.reset("one")
     await over(a, b)
     b.reset("two")
-    await learned(a, key="two", state="closed")  # and before it a has heard its own events
+    await learned(a, key="two", state="closed")  # after a received its own events
     assert a["one"].last == Change("reset")
 
 
@@ -320,10 +320,10 @@ async def test_updates_during_an_outage_of_redis_are_shared_afterwards() -> None
         assert a.shared.state.latency is None
         await own.start()
         await until(lambda: b["two"].forced_open and CHAT in a["one"].missing_at, "everything to be known")
-        rest = b.rest("one")  # less the time in Redis, if it was not told but read
+        rest = b.rest("one")  # minus the time in Redis, if it was read and not published
         assert rest is not None
         assert 50.0 - PATIENCE < rest <= 50.0 + 1e-6
-        await until(lambda: a.messages["info"] and b.messages["info"], "the return to be told")
+        await until(lambda: a.messages["info"] and b.messages["info"], "the recovery message")
         assert a.shared.state.up
         assert a.shared.state.latency is not None
         assert [len(each.messages[level]) for each in (a, b) for level in ("warning", "info", "debug")] == [1, 1, 0] * 2

@@ -1,8 +1,8 @@
-"""What every store of buckets promises, as tests.
+"""Tests that every bucket store must pass.
 
 A store's own tests inherit from ``Contract`` and give it three fixtures: ``store``, whose buckets are all unused;
 ``advance(seconds)``, which moves the time the store goes by (by hours, so it is never waited for); and ``slack``, the
-seconds (below 1) that may pass unasked during a test, 1e-6 unless told. Whatever was settled before a take counts for it.
+seconds (below 1) that may pass during a test, 1e-6 by default. Earlier settlements apply before a take.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MODEL_SLOT = Cost(MODEL_SLOTS, "gpt")
 
 
 async def resolved(answer: T | Awaitable[T]) -> T:
-    """The answer of a store, whether it had to wait for it or not."""
+    """Return the result of a store, awaited if necessary."""
     return await answer if isawaitable(answer) else answer
 
 
@@ -42,8 +42,8 @@ def tokens(amount: float, key: str = "gpt") -> Cost:
     return Cost(TOKENS, key, amount)
 
 
-class AttemptContext:
-    """Asks a store in the words of these tests."""
+class StoreDriver:
+    """A store with the helpers of these tests."""
 
     def __init__(self, store: Store, slack: float) -> None:
         self.store = store
@@ -89,12 +89,12 @@ class Contract:
         return 1e-6
 
     @pytest.fixture
-    def ask(self, store: Store, slack: float) -> AttemptContext:
-        return AttemptContext(store, slack)
+    def ask(self, store: Store, slack: float) -> StoreDriver:
+        return StoreDriver(store, slack)
 
     # -- one bucket -------------------------------------------------------------------------------
 
-    async def test_a_burst_is_granted_and_the_next_gets_retry_after(self, ask: AttemptContext) -> None:
+    async def test_a_burst_is_granted_and_the_next_gets_retry_after(self, ask: StoreDriver) -> None:
         for left in (2.0, 1.0, 0.0):
             verdict = await ask.granted(ANN)
             assert verdict.limit is CLIENT
@@ -106,18 +106,18 @@ class Contract:
         assert verdict.retry_after == ask.about(100.0)
         assert verdict.reset_after == ask.about(300.0)
 
-    async def test_a_burst_is_granted_to_its_last_request(self, ask: AttemptContext) -> None:
+    async def test_a_burst_is_granted_to_its_last_request(self, ask: StoreDriver) -> None:
         cost = Cost(Limit("client", "requestsPerHour", CLIENT.name, capacity=700.0, rate=700 / 3600), "client:ann")
         for _ in range(700):
             await ask.granted(cost)
         await ask.refused(Cost(cost.limit, cost.key, 10.0))
 
-    async def test_a_rejection_takes_nothing(self, ask: AttemptContext) -> None:
+    async def test_a_rejection_takes_nothing(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(1000))
         for _ in range(5):
             assert (await ask.refused(tokens(500))).retry_after == ask.about(500.0)
 
-    async def test_a_client_that_waits_for_retry_after_is_admitted(self, ask: AttemptContext, advance: Advance) -> None:
+    async def test_a_client_that_waits_for_retry_after_is_admitted(self, ask: StoreDriver, advance: Advance) -> None:
         await ask.granted(tokens(950))
         refusal = await ask.refused(tokens(300))
         assert refusal.remaining == ask.about(50.0)
@@ -126,7 +126,7 @@ class Contract:
         advance(10)
         await ask.granted(tokens(300))
 
-    async def test_a_bucket_fills_as_time_passes(self, ask: AttemptContext, advance: Advance) -> None:
+    async def test_a_bucket_fills_as_time_passes(self, ask: StoreDriver, advance: Advance) -> None:
         await ask.granted(tokens(1000))
         advance(150)
         assert await ask.level(TOKENS, "gpt") == ask.about(150.0)
@@ -135,30 +135,28 @@ class Contract:
         assert verdict.reset_after == ask.about(950.0)
 
     @pytest.mark.parametrize("long", [1000, 1001, 5_000, 10_000_000])
-    async def test_a_bucket_never_exceeds_its_capacity(
-        self, ask: AttemptContext, advance: Advance, long: float
-    ) -> None:
+    async def test_a_bucket_never_exceeds_its_capacity(self, ask: StoreDriver, advance: Advance, long: float) -> None:
         await ask.granted(tokens(1000))
         advance(long)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
         await ask.granted(tokens(1000))
         await ask.refused(tokens(100))
 
-    async def test_an_amount_as_large_as_the_bucket_needs_a_full_one(self, ask: AttemptContext) -> None:
+    async def test_an_amount_as_large_as_the_bucket_needs_a_full_one(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(10))
         assert (await ask.refused(tokens(1000))).retry_after == ask.about(10.0)
 
-    async def test_fractions_are_counted(self, ask: AttemptContext) -> None:
+    async def test_fractions_are_counted(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(999.25))
         assert await ask.level(TOKENS, "gpt") == ask.about(0.75)
 
     # -- several buckets --------------------------------------------------------------------------
 
-    async def test_no_costs_are_granted(self, ask: AttemptContext) -> None:
+    async def test_no_costs_are_granted(self, ask: StoreDriver) -> None:
         assert await ask.take() == Verdict(True, None, 0.0, 0.0, 0.0)
 
     @pytest.mark.parametrize("last", [True, False])
-    async def test_a_take_is_all_or_nothing(self, ask: AttemptContext, last: bool) -> None:
+    async def test_a_take_is_all_or_nothing(self, ask: StoreDriver, last: bool) -> None:
         for _ in range(3):
             await ask.granted(ANN)
         costs = [ALL, SLOT, tokens(400)]
@@ -174,7 +172,7 @@ class Contract:
         assert await ask.level(CLIENT, BEN.key) == ask.about(2.0)
         assert await ask.level(TOKENS, "gpt") == ask.about(600.0)
 
-    async def test_a_rejection_without_a_free_slot_takes_nothing(self, ask: AttemptContext) -> None:
+    async def test_a_rejection_without_a_free_slot_takes_nothing(self, ask: StoreDriver) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         verdict = await ask.refused(ALL, MODEL_SLOT, SLOT, ANN, lease=3)
@@ -185,7 +183,7 @@ class Contract:
 
     @pytest.mark.parametrize("order", list(itertools.permutations([ANN, tokens(600), SLOT])))
     async def test_the_longest_wait_of_several_rejections_is_reported(
-        self, ask: AttemptContext, order: list[Cost]
+        self, ask: StoreDriver, order: list[Cost]
     ) -> None:
         await ask.granted(ANN, tokens(600), SLOT, lease=1)
         await ask.granted(ANN, SLOT, lease=2)
@@ -207,26 +205,26 @@ class Contract:
         ],
     )
     async def test_the_tightest_bucket_is_reported(
-        self, ask: AttemptContext, costs: list[Cost], tightest: Limit, remaining: float, reset_after: float
+        self, ask: StoreDriver, costs: list[Cost], tightest: Limit, remaining: float, reset_after: float
     ) -> None:
         verdict = await ask.granted(*costs)
         assert verdict.limit is tightest
         assert verdict.remaining == ask.about(remaining)
         assert verdict.reset_after == ask.about(reset_after)
 
-    async def test_keys_are_independent(self, ask: AttemptContext) -> None:
+    async def test_keys_are_independent(self, ask: StoreDriver) -> None:
         for _ in range(3):
             await ask.granted(ANN)
         await ask.refused(ANN)
         assert (await ask.granted(BEN)).remaining == ask.about(2.0)
 
-    async def test_limits_are_independent_under_the_same_key(self, ask: AttemptContext) -> None:
+    async def test_limits_are_independent_under_the_same_key(self, ask: StoreDriver) -> None:
         await ask.granted(Cost(CLIENT, "x", 3.0))
         assert (await ask.granted(Cost(GLOBAL, "x"))).remaining == ask.about(9.0)
         assert (await ask.granted(Cost(SLOTS, "x"))).remaining == 1.0
 
     @pytest.mark.parametrize("key", ["", "client:Jürgen", "a:b:c", "client:{x} *[?]", "x" * 512])
-    async def test_any_text_is_a_key(self, ask: AttemptContext, key: str) -> None:
+    async def test_any_text_is_a_key(self, ask: StoreDriver, key: str) -> None:
         await ask.granted(Cost(CLIENT, key, 3.0))
         await ask.refused(Cost(CLIENT, key))
         await ask.granted(Cost(CLIENT, key + "+"))
@@ -242,7 +240,7 @@ class Contract:
         ],
     )
     async def test_another_limit_of_the_same_name_finds_the_same_bucket(
-        self, ask: AttemptContext, capacity: float, rate: float, left: float
+        self, ask: StoreDriver, capacity: float, rate: float, left: float
     ) -> None:
         own = Limit("client", "requestsPerHour", CLIENT.name, capacity, rate)
         await ask.granted(ANN)
@@ -252,14 +250,14 @@ class Contract:
         assert verdict.reset_after == ask.about(100.0)
         assert await ask.level(own, BEN.key) == ask.about(capacity)
 
-    async def test_a_smaller_limit_counts_what_was_taken(self, ask: AttemptContext, advance: Advance) -> None:
+    async def test_a_smaller_limit_counts_what_was_taken(self, ask: StoreDriver, advance: Advance) -> None:
         own = Limit("client", "requestsPerHour", CLIENT.name, 1.0, 0.01)
         await ask.granted(Cost(CLIENT, ANN.key, 3.0))
         assert (await ask.refused(Cost(own, ANN.key))).retry_after == ask.about(300.0)
         advance(300)
         await ask.granted(Cost(own, ANN.key))
 
-    async def test_slots_are_counted_whatever_the_capacity(self, ask: AttemptContext) -> None:
+    async def test_slots_are_counted_whatever_the_capacity(self, ask: StoreDriver) -> None:
         wide = Cost(Limit("client", "concurrent", SLOTS.name, 4.0, 0.0), SLOT.key)
         for lease in (1, 2, 3):
             await ask.granted(wide, lease=lease)
@@ -271,19 +269,19 @@ class Contract:
 
     # -- slots ------------------------------------------------------------------------------------
 
-    async def test_slots_are_available_until_taken(self, ask: AttemptContext) -> None:
+    async def test_slots_are_available_until_taken(self, ask: StoreDriver) -> None:
         assert await ask.granted(SLOT, lease=1) == Verdict(True, SLOTS, 1.0, 0.0, 0.0)
         assert await ask.granted(SLOT, lease=2) == Verdict(True, SLOTS, 0.0, 0.0, 0.0)
         assert await ask.refused(SLOT, lease=3) == Verdict(False, SLOTS, 0.0, 0.0, 1.0)
         await ask.granted(Cost(SLOTS, "client:ben"), lease=3)
 
-    async def test_a_released_slot_can_be_taken(self, ask: AttemptContext) -> None:
+    async def test_a_released_slot_can_be_taken(self, ask: StoreDriver) -> None:
         for lease in range(10):
             await ask.granted(SLOT, lease=lease)
             ask.release(SLOT, lease=lease)
         assert (await ask.granted(SLOT, lease=11)).remaining == 1.0
 
-    async def test_releasing_a_slot_twice_releases_one(self, ask: AttemptContext) -> None:
+    async def test_releasing_a_slot_twice_releases_one(self, ask: StoreDriver) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         ask.release(SLOT, SLOT, lease=1)
@@ -291,7 +289,7 @@ class Contract:
         await ask.granted(SLOT, lease=3)
         await ask.refused(SLOT, lease=4)
 
-    async def test_a_lease_cannot_release_another_leases_slot(self, ask: AttemptContext) -> None:
+    async def test_a_lease_cannot_release_another_leases_slot(self, ask: StoreDriver) -> None:
         await ask.granted(SLOT, lease=1)
         await ask.granted(SLOT, lease=2)
         ask.release(SLOT, lease=3)
@@ -299,7 +297,7 @@ class Contract:
         await ask.refused(SLOT, lease=3)
         assert (await ask.granted(Cost(SLOTS, "client:ben"), lease=3)).remaining == 1.0
 
-    async def test_a_lease_holds_at_most_one_slot_of_a_bucket(self, ask: AttemptContext) -> None:
+    async def test_a_lease_holds_at_most_one_slot_of_a_bucket(self, ask: StoreDriver) -> None:
         for _ in range(3):
             assert (await ask.granted(SLOT, lease=1)).remaining == 1.0
         await ask.granted(SLOT, lease=2)
@@ -307,7 +305,7 @@ class Contract:
         ask.release(SLOT, lease=1)
         await ask.granted(SLOT, lease=3)
 
-    async def test_a_lease_holds_slots_of_several_buckets(self, ask: AttemptContext) -> None:
+    async def test_a_lease_holds_slots_of_several_buckets(self, ask: StoreDriver) -> None:
         await ask.granted(SLOT, MODEL_SLOT, lease=1)
         ask.release(MODEL_SLOT, lease=1)
         assert (await ask.granted(SLOT, lease=2)).remaining == 0.0
@@ -317,24 +315,22 @@ class Contract:
 
     # -- corrections ------------------------------------------------------------------------------
 
-    async def test_usage_above_the_reservation_is_charged(self, ask: AttemptContext) -> None:
+    async def test_usage_above_the_reservation_is_charged(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(100))
         ask.correct(tokens(250))
         assert await ask.level(TOKENS, "gpt") == ask.about(650.0)
 
-    async def test_usage_below_the_reservation_is_refunded(self, ask: AttemptContext) -> None:
+    async def test_usage_below_the_reservation_is_refunded(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(900))
         ask.correct(tokens(-850))
         assert (await ask.granted(tokens(900))).remaining == ask.about(50.0)
 
-    async def test_a_correction_of_an_unused_bucket_is_applied(self, ask: AttemptContext) -> None:
+    async def test_a_correction_of_an_unused_bucket_is_applied(self, ask: StoreDriver) -> None:
         ask.correct(tokens(300))
         assert await ask.level(TOKENS, "gpt") == ask.about(700.0)
 
     @pytest.mark.parametrize("amount", [1500.0, 1e12])
-    async def test_a_debt_is_bounded_by_one_capacity(
-        self, ask: AttemptContext, advance: Advance, amount: float
-    ) -> None:
+    async def test_a_debt_is_bounded_by_one_capacity(self, ask: StoreDriver, advance: Advance, amount: float) -> None:
         await ask.granted(tokens(500))
         ask.correct(tokens(amount))
         verdict = await ask.refused(tokens(10))
@@ -344,7 +340,7 @@ class Contract:
         advance(1010)
         await ask.granted(tokens(10))
 
-    async def test_a_debt_below_the_bound_is_repaid_in_full(self, ask: AttemptContext) -> None:
+    async def test_a_debt_below_the_bound_is_repaid_in_full(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(1000))
         ask.correct(tokens(200))
         assert await ask.level(TOKENS, "gpt") == ask.about(-200.0)
@@ -352,27 +348,27 @@ class Contract:
         assert await ask.level(TOKENS, "gpt") == ask.about(100.0)
 
     @pytest.mark.parametrize("amount", [-100.0, -101.0, -1e12])
-    async def test_a_refund_never_exceeds_the_capacity(self, ask: AttemptContext, amount: float) -> None:
+    async def test_a_refund_never_exceeds_the_capacity(self, ask: StoreDriver, amount: float) -> None:
         await ask.granted(tokens(100))
         ask.correct(tokens(amount))
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
         await ask.granted(tokens(1000))
         await ask.refused(tokens(100))
 
-    async def test_several_corrections_of_the_same_bucket_add_up(self, ask: AttemptContext) -> None:
+    async def test_several_corrections_of_the_same_bucket_add_up(self, ask: StoreDriver) -> None:
         await ask.granted(tokens(500))
         ask.correct(tokens(200), tokens(-100), tokens(7, "other"))
         ask.correct(tokens(50))
         assert await ask.level(TOKENS, "gpt") == ask.about(350.0)
         assert await ask.level(TOKENS, "other") == ask.about(993.0)
 
-    async def test_corrections_and_slots_are_settled_together(self, ask: AttemptContext, store: Store) -> None:
+    async def test_corrections_and_slots_are_settled_together(self, ask: StoreDriver, store: Store) -> None:
         await ask.granted(SLOT, tokens(500), lease=7)
         store.settle([tokens(-200)], [SLOT], 7)
         assert await ask.level(TOKENS, "gpt") == ask.about(700.0)
         assert (await ask.granted(SLOT, lease=8)).remaining == 1.0
 
-    async def test_an_empty_settlement_changes_nothing(self, ask: AttemptContext, store: Store) -> None:
+    async def test_an_empty_settlement_changes_nothing(self, ask: StoreDriver, store: Store) -> None:
         store.settle([], [], 1)
         assert await ask.level(TOKENS, "gpt") == ask.about(1000.0)
 
@@ -386,7 +382,7 @@ class Contract:
     @settings(max_examples=60, suppress_health_check=SUPPRESSED)
     @given(script=steps())
     async def test_a_store_agrees_with_exact_arithmetic(
-        self, ask: AttemptContext, advance: Advance, names: Iterator[str], script: list[Step]
+        self, ask: StoreDriver, advance: Advance, names: Iterator[str], script: list[Step]
     ) -> None:
         exact, name = Exact(ask.slack), next(names)
         for step in script:
@@ -400,6 +396,6 @@ class Contract:
                     ask.store.settle(corrections, slots, lease)
                     exact.settle(corrections, slots, lease)
 
-    async def test_a_closed_store_raises(self, ask: AttemptContext, store: Store) -> None:
+    async def test_a_closed_store_raises(self, ask: StoreDriver, store: Store) -> None:
         await ask.granted(ANN)
         await store.close()

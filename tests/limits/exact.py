@@ -1,4 +1,4 @@
-"""Buckets in exact arithmetic, written as one would explain them: the model that stores are compared with."""
+"""Buckets in exact arithmetic: the reference model of the stores."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def steps() -> st.SearchStrategy[list[Step]]:
 
 
 class Exact:
-    """Where a verdict hangs by less than ``slack`` seconds (below 1) and a millionth of a bucket, the store's own
-    is followed.
+    """The reference model. Within ``slack`` seconds (below 1) and a millionth of a bucket it accepts the
+    store's verdict.
     """
 
     def __init__(self, slack: float) -> None:
@@ -99,7 +99,7 @@ class Exact:
     def advance(self, seconds: float) -> None:
         self.now += Fraction(seconds)
 
-    # -- what is there ----------------------------------------------------------------------------
+    # -- levels -----------------------------------------------------------------------------------
 
     def ahead(self, cost: Cost) -> Fraction:
         """Seconds until the bucket is full."""
@@ -114,7 +114,7 @@ class Exact:
         return self.level(cost) / Fraction(cost.limit.capacity)
 
     def missing(self, cost: Cost, lease: int) -> Fraction:
-        """Seconds until ``amount`` is there; below 0 where more than that is."""
+        """Seconds until ``amount`` is there; negative if more is available."""
         if cost.limit.rate:
             return (Fraction(cost.amount) - self.level(cost)) / Fraction(cost.limit.rate)
         free = lease in self.holders[bucket(cost)] or self.level(cost) >= 1
@@ -127,7 +127,7 @@ class Exact:
     # -- what is done -----------------------------------------------------------------------------
 
     def take(self, costs: Sequence[Cost], lease: int, verdict: Verdict) -> None:
-        """Take, and assert that a store's ``verdict`` on the same is right."""
+        """Take, and check the ``verdict`` of a store on the same costs."""
         missing = {bucket(cost): self.missing(cost, lease) for cost in costs}
         most = max(missing.values(), default=Fraction(-1))
         edge = self.slack + max((self.refill(cost) / 900_000 for cost in costs), default=0.0)

@@ -27,7 +27,7 @@ POLICIES: list[Policy] = ["local", "open", "closed"]
 
 
 class Setting:
-    """A store on a Redis that can be killed, with everything that belongs to it."""
+    """A store on a Redis that can be killed, with its local fallback."""
 
     def __init__(self, own: OwnRedis, policy: Policy, timeout: float) -> None:
         self.redis = own
@@ -53,7 +53,7 @@ class Setting:
         return await resolved(self.store.take(costs, lease))
 
     async def lose(self) -> None:
-        """Kill Redis, and let a take find out."""
+        """Kill Redis, and let a take detect it."""
         await self.redis.kill()
         try:
             await self.take(Cost(ONCE, "finding out"), lease=0)

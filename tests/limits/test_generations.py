@@ -90,7 +90,7 @@ def test_a_key_that_is_moved_into_a_full_generation_is_not_lost() -> None:
     stage = Stage(most=2)
     for key in "abcd":
         stage.put(key, 1060.0)
-    assert stage.get("a") == 1060.0  # the two that are asked for the latest besides are c and d
+    assert stage.get("a") == 1060.0  # besides, c and d were used last
     assert dict(stage.keys.items()) == dict.fromkeys("acd", 1060.0)
 
 

@@ -31,7 +31,7 @@ ANY = Cost(Limit("global", "requestsPerMinute", "any", 1e6, 1e6), "any")
 
 
 class Timed(RedisStore):
-    """By a clock of the test's own, and with everything settled at the very moment, where it really may take 20 ms."""
+    """A store with a test clock and immediate settlements, which otherwise take up to 20 ms."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__(RedisClient(redis_url(), prefix, 5.0), lease_secs=1e8, now=lambda: self.seconds)

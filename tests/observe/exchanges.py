@@ -1,4 +1,4 @@
-"""Exchanges that ended, as the gateway would hand them to be settled."""
+"""Exchanges that ended, as the gateway settles them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to a collector, with an exporter that is scripted where the real one would take its time."""
+"""Export of spans to a collector, with a scripted exporter."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scripted(SpanExporter):
 
 
 class Notices:
-    """What was said to the operator."""
+    """Messages to the operator."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
@@ -110,11 +110,11 @@ async def test_failed_batches_are_counted_with_one_warning_and_one_info(result: 
         assert len(notices.lines) == 1
         scripted.result = SpanExportResult.SUCCESS
         offer(export, BATCH)
-        await until(lambda: len(notices.lines) == 2, "its return to be told")
+        await until(lambda: len(notices.lines) == 2, "the recovery message")
         assert notices.lines[1] == ("The collector accepts spans again.", {"lost": 2 * BATCH})
         scripted.result = SpanExportResult.FAILURE
         offer(export, BATCH)
-        await until(lambda: len(notices.lines) == 3, "the next failure to be told")
+        await until(lambda: len(notices.lines) == 3, "the next warning")
     assert export.lost == 3 * BATCH
 
 
@@ -142,7 +142,7 @@ async def test_the_stop_waits_a_bounded_time_for_a_stuck_collector(monkeypatch: 
     assert notices.lines == [("Spans were lost: the collector did not accept them.", {"spans": 5})]
     scripted.open.set()
     await until(lambda: scripted.batches == [5], "the thread to go on")
-    assert export.lost == 5  # it has been told
+    assert export.lost == 5  # it was reported
 
 
 async def test_warnings_of_the_sdk_are_suppressed_while_it_exports() -> None:

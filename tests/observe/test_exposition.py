@@ -155,7 +155,7 @@ def test_no_slice_formats_more_than_its_bound(crowded: Metrics, openmetrics_name
     sizes = [piece.count(b"\n") for piece in written]
     assert max(sizes) <= SLICE
     assert sum(sizes) > 500 * 3 * 15  # what the bound is there for
-    assert len(sizes) < 2 * sum(sizes) / SLICE  # and the loop is not asked for more turns than needed
+    assert len(sizes) < 2 * sum(sizes) / SLICE  # no unnecessary event loop iterations
 
 
 async def test_the_event_loop_runs_after_each_slice(crowded: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:

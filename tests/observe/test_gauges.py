@@ -1,4 +1,4 @@
-"""What is looked at for each scrape: the breakers' states, within their bound."""
+"""Gauges of breakers, components and connections, and their bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OTHER = ("other", "other", "other")
 
 
 def gathered(standing: Iterable[BreakerSample], most: int = 500) -> tuple[Family[Count], int]:
-    """The family, and in how many steps it came."""
+    """The family, and the number of batches."""
     steps, work = 1, breaker_states(standing, most)
     while True:
         try:

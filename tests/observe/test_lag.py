@@ -1,4 +1,4 @@
-"""How late the loop is, with time in the test's own hands."""
+"""Event loop lag, with a clock controlled by the test."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ async def test_a_queued_exchange_has_no_body_no_catalog_and_no_reservation(up: U
 
 
 class Ledger:
-    """An exact observer: what it was offered, and whether its catalog and its reservation were still there."""
+    """A synchronous observer: its exchanges, and whether they still had catalog and reservation."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, str]] = []

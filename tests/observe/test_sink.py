@@ -194,7 +194,7 @@ async def test_a_closed_pipe_raises_nothing(pipe: Pipe) -> None:
     sink = LogSink(pipe.stream, notice)
     pipe.close_reader()
     for _ in range(3):
-        sink.put(b"to nobody\n")
+        sink.put(b"discarded\n")
     sink.flush(timeout=10)
     assert sink._dropped == 3
     assert not sink._pending
@@ -218,7 +218,7 @@ def test_a_closed_stream_raises_nothing() -> None:
     stream = io.BytesIO()
     sink = LogSink(stream, notice)
     stream.close()
-    sink.put(b"to nobody\n")
+    sink.put(b"discarded\n")
     sink.flush()
     assert sink._dropped == 1
 

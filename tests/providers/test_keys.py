@@ -94,7 +94,7 @@ def test_a_rejected_key_cools_down_only_while_another_is_available() -> None:
     assert first is not None
     assert second is not None
     assert ring.refused(first, 60.0, 0.0)
-    assert not ring.refused(second, 60.0, 0.0)  # nobody is left
+    assert not ring.refused(second, 60.0, 0.0)  # no other key is available
     assert {ring.take(1.0), ring.take(1.0)} == {second}
     assert ring.refused(second, 120.0, 60.0)  # the first one is back
 

@@ -248,7 +248,7 @@ BLAME: list[tuple[str, int, object, str]] = [
     ("Groq, a model that is blocked", 403, says("The model `m` is blocked at the project level.", type="permissions_error", code="model_permission_blocked_project"), "model_missing"),
     ("Bedrock", 403, {"message": "You don't have access to the model with the specified model ID."}, "model_missing"),
     ("a guardrail that quotes the prompt", 403, says("Blocked: 'Project x does not have access to model y'"), "forbidden"),
-    ("a firewall that minds the prompt", 403, b"<html><title>Attention Required! | Cloudflare</title></html>", "forbidden"),
+    ("a firewall that blocks the prompt", 403, b"<html><title>Attention Required! | Cloudflare</title></html>", "forbidden"),
     ("OpenAI, a country", 403, says("Country, region, or territory not supported", code="unsupported_country_region_territory"), "forbidden"),
     ("OpenRouter, max_tokens", 402, says("This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 1200. To increase, visit https://openrouter.ai/settings/credits", code=402), "other"),
     ("OpenRouter, nothing left", 402, says("This request requires more credits, or fewer max_tokens. You requested up to 32000 tokens, but can only afford 0.", code=402), "payment_required"),
@@ -274,7 +274,7 @@ def test_an_error_body_is_classified_before_the_breaker_counts_it(
 
 @pytest.mark.parametrize("wording", ["API key not valid", "API_KEY_INVALID", "Incorrect API key provided"])
 def test_a_quoted_invalid_value_is_not_about_our_key(wording: str) -> None:
-    """A client must not be able to rest a key by a value that it made up."""
+    """A client must not cause a key's cooldown with a crafted value."""
     assert read(400, says(f"Invalid value: '{wording}'. Supported values are: 'low', 'high'.")).kind == "other"
     assert read(400, says(f"Invalid value: '\n{wording}'.")).kind == "other"
 

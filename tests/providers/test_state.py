@@ -1,4 +1,4 @@
-"""What is known of a provider lives on while its configuration changes."""
+"""Provider state that survives a configuration change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def settings(*keys: str, **more: Any) -> Settings:
 
 
 def rested(*keys: str) -> ProviderState:
-    """Of keys that rest until 10, 20, ... seconds; the last because it was used too much."""
+    """Keys with cooldowns until 10, 20, ... seconds; the last one is rate-limited."""
     state = state_of(settings(*keys))
     for number in range(len(keys)):
         key = state.keys.take(0.0)

@@ -1,4 +1,4 @@
-"""Two providers with four models, and what a plan for them proposes."""
+"""Two providers with four models, and the proposals of plans."""
 
 from __future__ import annotations
 

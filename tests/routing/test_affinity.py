@@ -69,7 +69,7 @@ def test_an_overloaded_deployment_is_skipped(count: int) -> None:
     assert home(known, b"s") != label
     for deployment in known.deployments:
         deployment.live.in_flight = 10
-    assert home(known, b"s") == label  # nobody has more than others
+    assert home(known, b"s") == label  # no deployment has more than others
 
 
 @pytest.mark.parametrize("count", [5, 100])

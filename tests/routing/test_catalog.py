@@ -256,7 +256,7 @@ def test_a_list_is_tried_in_order_and_unknown_names_are_skipped(
 def test_the_cached_plan_is_the_same_plan() -> None:
     known = catalog()
     for name in ("deepseek-chat", "openrouter/deepseek-r1", "deepseek-r1", "nobody"):
-        assert known.cached_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # nobody asked for it yet
+        assert known.cached_plan(name, ENDPOINT, b"x", random.Random(0)) is None  # not requested yet
         with suppress(ClientFault):
             plan = plan_for(known, name, affinity=b"x")
             ready = known.cached_plan(name, ENDPOINT, b"x", random.Random(0))

@@ -1,4 +1,4 @@
-"""The models that providers list themselves, and what a plan makes of them."""
+"""Fetched model lists of providers, and plans with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODELS = [{"name": "known", "provider": "c"}, {"name": "off", "provider": "c", "
 
 
 class Requested(ModelLists):
-    """Lists that remember which providers were to be fetched."""
+    """Lists that record which providers were fetched."""
 
     def __init__(self) -> None:
         super().__init__()

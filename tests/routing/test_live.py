@@ -104,7 +104,7 @@ def test_unlisted_live_states_are_bounded_and_the_oldest_is_evicted() -> None:
     first = passing(lives, 0)
     for number in range(1, MOST_UNLISTED):
         passing(lives, number)
-    assert passing(lives, 0) is first  # asked for again: no longer the oldest
+    assert passing(lives, 0) is first  # used again: no longer the oldest
     for number in range(MOST_UNLISTED, MOST_UNLISTED + 5):
         passing(lives, number)
     keys = {live.key for live in lives}

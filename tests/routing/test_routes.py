@@ -358,7 +358,7 @@ def test_dots_within_segments_are_allowed(path: str) -> None:
 
 
 def normal(path: str) -> bool:
-    """What a strict reader makes of a path that may be relayed: nothing to resolve in it."""
+    """Check that a relayed path has no segments to resolve."""
     return not any(part in (".", "..", "") for part in path[1:].split("/")[:-1]) and path.rpartition("/")[2] not in (
         ".",
         "..",

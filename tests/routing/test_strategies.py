@@ -1,4 +1,4 @@
-"""Who is chosen how often, with a fixed seed; small tiers (scanned) and large ones (sampled) alike."""
+"""Shares of the strategies with a fixed seed, in small (scanned) and large (sampled) tiers."""
 
 from __future__ import annotations
 

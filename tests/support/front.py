@@ -30,7 +30,7 @@ from tests.support.secure import SecureClient
 class Front:
     """``async with Front(max_connections=2) as front``; every request is answered with its path.
 
-    ``rejected`` holds the reasons for which clients were turned away, told or not. At the end of the block
+    ``rejected`` holds the reasons for which connections were rejected, with a response or without. At the end of the block
     nothing may be left.
     """
 

@@ -46,7 +46,7 @@ class Service(NamedTuple):
 
 
 def redis_url() -> str:
-    """``redis://127.0.0.1:6379/0`` unless configured otherwise; asks for nothing but a TCP connection."""
+    """``redis://127.0.0.1:6379/0`` unless configured otherwise; needs only a TCP connection."""
     return _url(Service("Redis", "SLUICE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0", 6379, _redis))
 
 
@@ -79,7 +79,7 @@ async def redis_prefix(url: str) -> AsyncIterator[str]:
 async def postgres_database() -> AsyncIterator[str]:
     """The URL (``postgresql://...``) of an empty database that no other test uses.
 
-    At the end it is emptied for the next test of this process, and whoever is still connected to it is disconnected:
+    At the end it is emptied for the next test of this process, and open connections to it are closed:
     making one takes a hundred times as long as emptying it. ``drop_databases`` ends them all.
     """
     asyncpg = pytest.importorskip("asyncpg")

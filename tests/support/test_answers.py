@@ -51,8 +51,8 @@ def test_a_response_splits_into_provider_bytes_and_the_member() -> None:
     member = b'"_router":' + compact(answered_by())
     assert unspliced(b'\n{ "a":1 ,%b}\n' % member) == (b'\n{ "a":1 }\n', answered_by())
     assert unspliced(b"{%b}" % member) == (b"{}", answered_by())
-    told = answered_by("mé", attempts=2)
-    assert unspliced(b'{"a":1,"_router":%b}' % compact(told)) == (b'{"a":1}', told)
+    metadata = answered_by("mé", attempts=2)
+    assert unspliced(b'{"a":1,"_router":%b}' % compact(metadata)) == (b'{"a":1}', metadata)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Peer(ABC):
 
     @abstractmethod
     def version(self) -> str:
-        """Raises Missing, and is asked first."""
+        """Check the requirements before a start; raises Missing."""
 
     @abstractmethod
     def command(self) -> list[str]:
