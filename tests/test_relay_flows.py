@@ -724,7 +724,7 @@ async def test_a_404_of_a_wrong_address_names_the_address_in_the_log_only(up: Up
         assert answer.status == 404
         assert up.origin not in str(answer)
         detail = (await gw.settled())["detail"]
-        assert detail == f"Not Found (asked at {up.origin}/v2/chat/completions: check providers.up)"
+        assert detail == f"Not Found (requested at {up.origin}/v2/chat/completions: check providers.up)"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: 
 
 
 def _waits(plan: Plan, last: AttemptFailure | None, keyless: Sequence[Deployment], now: float) -> list[float | None]:
-    """Seconds until a deployment may be tried again, except those that the plan knows."""
+    """Seconds until a deployment may be tried again, except those in the plan."""
     found: list[float | None] = [deployment.provider.keys.free_at() - now for deployment in keyless]
     if last is not None and last.kind is not FailureKind.AUTH:
         found.append(last.retry_after)

@@ -48,7 +48,7 @@ def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
     if kind is FailureKind.NOT_FOUND:
         # Usually a wrong baseUrl. Only the log may name it.
         url = attempt.deployment.site.url(exchange.endpoint.path)
-        exchange.error_detail = f"{detail or 'status 404'} (asked at {url}: check providers.{provider.name})"
+        exchange.error_detail = f"{detail or 'status 404'} (requested at {url}: check providers.{provider.name})"
     if kind is FailureKind.AUTH:
         error = None  # it concerns the gateway's credential: for the log only
     failure = AttemptFailure(attempt, kind, found.retry_after, answer, error=error)

@@ -14,7 +14,7 @@ _TEXTS: Final[dict[Reason, str]] = {
     "unavailable": "the provider does not know the model",
     "resting": "rate limited",
     "busy": "at maxConcurrent",
-    "success_rate": "below the least success rate asked for",
+    "success_rate": "below the requested success rate",
     "context": "its context is too small",
     "prefill": "it cannot continue a started answer",
 }

@@ -51,7 +51,7 @@ def test_a_404_names_the_address_in_the_log(rig: Rig) -> None:
     run = begun(rig)
     failure = outcome.refused(run, error_response(404, "Not Found"))
     detail = run.dispatch.exchange.error_detail
-    assert detail == "Not Found (asked at http://first.example/v1/chat/completions: check providers.first)"
+    assert detail == "Not Found (requested at http://first.example/v1/chat/completions: check providers.first)"
     assert failure.error is not None
     assert failure.error.message == "Not Found"
 
