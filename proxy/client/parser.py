@@ -171,7 +171,7 @@ class ResponseParser:
             raise BrokenAnswer("The provider's answer has a status that HTTP does not know.")
         self._informational += 1
         if status == 101 or self._informational > MAX_INFORMATIONAL:
-            raise BrokenAnswer("The provider sent an interim response that was not asked for.")
+            raise BrokenAnswer("The provider sent an interim response that was not requested.")
         self._headers = []
 
 
