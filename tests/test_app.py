@@ -38,7 +38,7 @@ STEPS = [
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was pushed to be closed, and what was closed, in order; the latter with a minus."""
+    """Registered and closed components in order; closed ones have a minus."""
     found: list[str] = []
     push, run = "proxy.app.ShutdownStack.push", "proxy.app.ShutdownStack._run"
     from proxy.runtime.shutdown import ShutdownStack

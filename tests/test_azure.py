@@ -46,7 +46,7 @@ async def sdk(gw: Gateway, **options: Any) -> AsyncIterator[AsyncAzureOpenAI]:
         yield client
 
 
-async def test_a_call_goes_to_the_deployment_in_the_path(up: Upstream) -> None:
+async def test_a_call_is_routed_to_the_deployment_in_the_path(up: Upstream) -> None:
     async with Gateway(azure(up)) as gw:
         client = await gw.client()
         answer = await client.fetch("POST", "/v1/chat/completions", body=b'{"model":"m","messages":[]}')
@@ -90,7 +90,7 @@ async def test_the_deployment_of_the_client_wins_over_the_body(up: Upstream) -> 
     assert b'"up-model"' in request.body
 
 
-async def test_a_form_goes_to_the_deployment_in_the_path(up: Upstream) -> None:
+async def test_a_form_is_routed_to_the_deployment_in_the_path(up: Upstream) -> None:
     up.on(lambda _: json_answer({"text": "spoken"}))
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
         said = await client.audio.transcriptions.create(model="m", file=("a.wav", b"RIFF"))

@@ -23,9 +23,9 @@ EVENT = chat_events("x" * 30_000)[1]
 COUNT = SIZE // len(EVENT)
 WINDOW = 64 * 1024  # of the client's receive buffer
 
-# What may be held between the two sockets: the write buffer of each side, one read, and Python's own slack.
+# Bytes that the gateway may buffer: the write buffer of each side, one read, and Python's own slack.
 HELD = 6 * MB
-# What the kernel holds on loopback on top of that: Linux lets a send buffer grow to 4 MB, a receive buffer to 6.
+# Bytes in kernel buffers on loopback: Linux lets a send buffer grow to 4 MB, a receive buffer to 6.
 KERNEL = 12 * MB
 
 
@@ -85,7 +85,7 @@ async def test_a_slow_client_pauses_the_provider_and_buffers_nothing(
         await stands_still(lambda: request.connection.sent)
         assert request.connection.sent < KERNEL + HELD
         assert resident(gw.pid) - before < HELD
-        # Nothing is lost by the pause.
+        # The pause loses no bytes.
         assert (await client.read_head()).status == 200
         digest, taken = hashlib.sha256(), 0
         while piece := await client.read_some():

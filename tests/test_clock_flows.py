@@ -291,7 +291,7 @@ async def test_a_slow_reader_of_a_collected_response_gets_all_of_it() -> None:
         await client.request("POST", CHAT, json=CALL)
         await client.read_head()
         await asyncio.sleep(0.2)
-        assert gw.exchanges == []  # what is not delivered is not settled
+        assert gw.exchanges == []  # an undelivered response is not settled
         body = await client.read_body()
         assert unspliced(body) == (compact(value), answered_by())
         line = await gw.settled()

@@ -144,7 +144,7 @@ async def test_a_page_streams_token_by_token(listed: str, up: Upstream, site: Up
     ],
     ids=["401", "429", "404"],
 )
-async def test_a_page_can_read_why_it_was_refused(
+async def test_a_page_can_read_the_reason_of_a_rejection(
     fault: GatewayError, code: str, up: Upstream, site: Upstream, page: Page
 ) -> None:
     async with gateway(up, origin(site)) as gw:

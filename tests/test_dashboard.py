@@ -329,7 +329,7 @@ async def test_the_list_of_requests_can_be_filtered_and_paused(page: Page, gw: G
 # -- try it -------------------------------------------------------------------------------------------
 
 
-async def test_a_streamed_answer_appears_live_and_as_text_only(page: Page, up: Upstream) -> None:
+async def test_a_streamed_response_appears_live_and_as_text_only(page: Page, up: Upstream) -> None:
     hold = asyncio.Event()
     first, rest = chat_chunks("Hello ", MARKUP, finish=None, done=False), chat_chunks(" world", usage=USAGE)
     up.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(first), Wait(hold), Chunk(rest), LastChunk()])
@@ -360,7 +360,7 @@ async def test_stop_cancels_the_upstream_request(page: Page, up: Upstream) -> No
     await until(lambda: not up.open_connections, "the provider's connection to be gone")
 
 
-async def test_a_complete_answer_and_its_snippets(page: Page) -> None:
+async def test_a_complete_response_has_code_snippets(page: Page) -> None:
     await go(page, "try")
     await page.get_by_label("Model").fill("m, spare")
     await page.get_by_label("Stream", exact=True).uncheck()

@@ -1,4 +1,4 @@
-"""The first start with configurations and environment files as users bring them."""
+"""The first start with configurations and environment files from users."""
 
 from __future__ import annotations
 

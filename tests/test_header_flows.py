@@ -1,4 +1,4 @@
-"""Which header lines cross the gateway, seen from both sockets."""
+"""Headers that the gateway forwards, generates and drops."""
 
 from __future__ import annotations
 

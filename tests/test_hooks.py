@@ -361,7 +361,7 @@ async def test_a_hook_that_ignores_cancellation_does_not_delay_the_exit(
         await within(hook.begun.wait(), "the hook to begin")
         await within(gw.app.serving.drain(0.1), "the end")  # type: ignore[union-attr]
         logged = "".join(gw.log_lines)
-        hook.go.set()  # before the assertions: the gateway would wait for it
+        hook.go.set()  # before the assertions, as the gateway waits for it
         await gw.settled()
         assert hook.ended.is_set()
         assert "could not be ended" in logged

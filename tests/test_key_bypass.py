@@ -1,4 +1,4 @@
-"""Ways in which a request could make a provider answer with another model than the one that was checked."""
+"""Requests that try to get a provider to use another model than the authorized one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def assert_refused(answer: Any, status: int, code: str, param: str | None = None
     assert (answer.status, error["code"], error["param"]) == (status, code, param)
 
 
-# Names that readers without regard to case take for ours
+# Names that differ in case only
 
 
 @pytest.mark.parametrize("key", [FREE, BOUND], ids=["open", "restricted"])

@@ -61,7 +61,7 @@ END = b"0\r\n\r\n"
 WHOLE = chunked(*chat_events("Hello", " world")) + END
 CUT = chunked(*chat_events("Hello", done=False, finish=None))
 
-# What the provider does, by the word in the request: the bytes, and whether it hangs up after them.
+# Responses of the provider by request kind: the bytes, and whether it closes afterwards.
 SCENES: dict[bytes, tuple[bytes, bool]] = {
     b"plain": (answer("200 OK", "application/json", compact(completion("Hello"))), False),
     b"closes": (answer("200 OK", "application/json", compact(completion("Hello"))), True),
@@ -185,7 +185,7 @@ def counted(app: Application) -> Counter[str]:
     found = Counter(map(named, gc.get_objects()))
     assert app.plane is not None
     recorder = app.plane.activity.recorder
-    # The last exchanges are kept: those that went well as they are, of others a record.
+    # Recent exchanges are kept on purpose: successful ones as they are, others as a record.
     remembered = {
         id(each) for each in (*recorder._ring, *recorder.history._current.ended) if isinstance(each, Exchange)
     }
@@ -286,8 +286,8 @@ async def compare(app: Application, count: int) -> None:
         await asyncio.sleep(0.01)
     assert timers(loop) <= waiting
     assert files_after == files
-    # What belongs to us may not grow at all; of the rest nothing by as much as one of the kinds of exchange would
-    # leave (caches of the interpreter fill up by some dozens when they like).
+    # Our own objects may not grow. Others may grow by less than one per exchange of a kind: interpreter caches
+    # fill up by some dozens.
     grown = {kind: more for kind, more in (after - objects).items() if more > count // 50}
     assert not grown
     ours = {

@@ -1,4 +1,4 @@
-"""Requests that come back to the gateway, and gateways in a row."""
+"""Request loops, and chains of gateways."""
 
 from __future__ import annotations
 

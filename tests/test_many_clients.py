@@ -167,18 +167,18 @@ async def outcome(client: RawClient, name: str) -> str:
 
 
 ROUTINGS: dict[str, dict[str, Any]] = {
-    "as it comes": {},
+    "defaults": {},
     "held": {"streamRecovery": "hold"},
     "continued": {"streamRecovery": "continue"},
     "hedged": {"hedgeAfterMs": 20},
     "hedged, with a deadline": {"hedgeAfterMs": 20, "deadlineSecs": 0.4},
-    "nothing twice": {"maxRetries": 0, "rateLimitRetries": 0},
+    "no retries": {"maxRetries": 0, "rateLimitRetries": 0},
 }
 
 
 @pytest.mark.parametrize(
     ("name", "spare"),
-    [*((name, True) for name in ROUTINGS), ("as it comes", False), ("held", False), ("hedged", False)],
+    [*((name, True) for name in ROUTINGS), ("defaults", False), ("held", False), ("hedged", False)],
 )
 async def test_every_client_gets_a_complete_response_or_an_error_and_nothing_leaks(name: str, spare: bool) -> None:
     async with Upstream() as one, Upstream() as two, Upstream() as healthy:
@@ -206,14 +206,14 @@ async def test_every_client_gets_a_complete_response_or_an_error_and_nothing_lea
             found: Counter[str] = Counter()
             await asyncio.gather(*(one_client(gw, number, found) for number in range(CLIENTS)))
             assert sum(found.values()) == CLIENTS * TURNS
-            # Without a spare it depends on the machine, too: a busy one meets the clocks of half a second.
+            # Without a spare a busy machine may exceed the timeouts of half a second.
             assert found["whole"] > (CLIENTS * TURNS / 8 if spare else 0)
             await at_rest(gw)
-            # A line for every request, but where the client was gone before the gateway had read it.
+            # A line per request, unless the client disconnected before the gateway read it.
             total = CLIENTS * TURNS
             await until(lambda: len(gw.exchanges) >= total - found["left"], "a line for every request")
             assert len(gw.exchanges) <= total
-            # Each attempt is one request upstream; those whose client left, or that lost a race, may have sent none.
+            # Each attempt is one upstream request, except canceled attempts, which may have sent none.
             seen = sum(len(upstream.requests) for upstream in (one, two, healthy))
             tried = sum(line["attempts"] for line in gw.exchanges)
             twice = gw.app.metrics.possible_double_executions

@@ -107,7 +107,7 @@ async def test_json_instead_of_a_stream_stays_json(up: Upstream, kind: str | Non
     [(b"", "upstream_empty_answer"), (b"\n\n", "upstream_empty_answer"), (b"dat", "upstream_broken_answer"),
      (b"<html>", "upstream_broken_answer"), (b"database", "upstream_broken_answer"), (b"\n" * 70_000, "upstream_empty_answer")],
 )  # fmt: skip
-async def test_other_content_is_a_broken_answer(up: Upstream, body: bytes, code: str) -> None:
+async def test_other_content_is_an_invalid_response(up: Upstream, body: bytes, code: str) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue([head("text/plain"), *([Chunk(body)] if body else []), LastChunk()])
         answer = await fetch(gw)
@@ -115,7 +115,7 @@ async def test_other_content_is_a_broken_answer(up: Upstream, body: bytes, code:
 
 
 @pytest.mark.parametrize("endpoint", ["chat/completions", "embeddings", "responses"])
-async def test_an_unrequested_stream_is_a_broken_answer(up: Upstream, endpoint: str) -> None:
+async def test_an_unrequested_stream_is_an_invalid_response(up: Upstream, endpoint: str) -> None:
     async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         for kind in ("text/event-stream", "text/plain"):

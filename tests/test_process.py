@@ -1,4 +1,4 @@
-"""What surrounds the gateway in its process. Signals of a real process are in test_stop.py and test_reload.py."""
+"""The process around the gateway. Signals of a real process are in test_stop.py and test_reload.py."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_the_start_line_says_that_no_provider_is_usable() -> None:
         assert f"NOT READY: {NONE_USABLE}" in start_line(gw.app)
 
 
-def test_an_open_address_without_authentication_is_refused_before_anything_starts() -> None:
+def test_an_open_address_without_authentication_is_rejected_before_the_start() -> None:
     config = to_config({"providers": {"up": {"baseUrl": "http://127.0.0.1:1/v1"}}, "server": {"host": "0.0.0.0"}})
     source: Any = None  # it is never read
     with pytest.raises(ConfigError, match="LISTEN_INSECURE"):

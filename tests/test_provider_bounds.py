@@ -1,4 +1,4 @@
-"""What a provider sends is bounded: compressed answers in a turn of the loop, errors in their size."""
+"""Limits on provider responses: decoding per loop iteration, and the size of errors."""
 
 from __future__ import annotations
 

@@ -382,7 +382,7 @@ async def test_a_last_event_without_its_blank_line_arrives_complete(up: Upstream
         assert (await fetch(await gw.client(), stream=True)).body == ROLE + HELLO + STOP + DONE
 
 
-async def test_dropped_events_are_counted_and_logged_and_the_answer_is_damaged(up: Upstream) -> None:
+async def test_dropped_events_are_counted_and_logged_as_damage(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(ROLE, HELLO, b"data: <br>\n\n", b"data:\n\n", STOP, DONE))
         client = await gw.client()
@@ -400,7 +400,7 @@ async def test_dropped_events_are_counted_and_logged_and_the_answer_is_damaged(u
         assert b'model="up-model",outcome="damaged"} 1\n' in metrics
 
 
-async def test_events_without_data_are_left_out_and_damage_nothing(up: Upstream) -> None:
+async def test_events_without_data_are_dropped_without_damage(up: Upstream) -> None:
     async with Gateway(one_provider(up)) as gw:
         up.queue(sse_answer(b"retry: 100\n\n", ROLE, HELLO, b"data:\n\n", STOP, DONE))
         assert (await fetch(await gw.client(), stream=True)).body == ROLE + HELLO + STOP + DONE

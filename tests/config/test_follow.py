@@ -119,7 +119,7 @@ async def test_notices_of_a_reload_are_not_repeated_by_a_refresh() -> None:
     assert scripted.done == [("take", "p", "because")]
 
 
-async def test_concurrent_reloads_take_turns() -> None:
+async def test_concurrent_reloads_run_one_at_a_time() -> None:
     scripted = Scripted(*(Loaded(replace(NEW, default_provider=name), []) for name in "abc"))
     own = follow(scripted)
     await asyncio.gather(*(own.reload(why) for why in "123"))

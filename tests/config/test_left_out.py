@@ -151,7 +151,7 @@ def test_clients_see_neither_the_path_nor_the_url_of_a_list(label: str, file: st
     assert LeftOutModel("m", "m", "a", label, DISABLED).file == file
 
 
-def test_models_of_absent_providers_are_left_out_with_the_reason() -> None:
+def test_models_of_absent_providers_are_omitted_with_the_reason() -> None:
     models = [ModelSettings(name="x", provider="a", model="vendor/x"), ModelSettings(name="y", provider="b")]
     assert [*left_out(models, {"a": DISABLED}, "models.yaml")] == [
         LeftOutModel("x", "vendor/x", "a", "models.yaml", DISABLED)

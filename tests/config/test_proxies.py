@@ -107,7 +107,7 @@ def test_the_lower_case_variables_win_and_may_be_empty() -> None:
         ({"ALL_PROXY": "socks5://a", "NO_PROXY": "*"}, None, None),
     ],
 )
-def test_each_scheme_has_its_proxy_and_the_one_for_all_comes_last(
+def test_each_scheme_has_its_proxy_before_the_general_one(
     environ: dict[str, str], secure: str | None, plain: str | None
 ) -> None:
     chosen = [Proxies(environ).choose(scheme, "h", 1) for scheme in ("https", "http")]

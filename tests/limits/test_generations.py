@@ -47,7 +47,7 @@ def test_used_keys_stay() -> None:
     assert len(stage.keys) == 1
 
 
-def test_after_two_idle_generations_nothing_is_left() -> None:
+def test_after_two_idle_generations_no_key_is_left() -> None:
     stage = Stage()
     stage.put("a", 1060.0)
     stage.now += 4 * LONGEST
@@ -94,7 +94,7 @@ def test_a_key_that_is_moved_into_a_full_generation_is_not_lost() -> None:
     assert dict(stage.keys.items()) == dict.fromkeys("acd", 1060.0)
 
 
-def test_after_an_early_turn_a_generation_lives_its_whole_time() -> None:
+def test_after_an_early_turn_a_generation_lasts_its_full_time() -> None:
     stage = Stage(most=2)
     stage.now += 1.5 * LONGEST
     stage.put("a", stage.now + 2 * LONGEST)

@@ -77,7 +77,7 @@ async def test_a_script_is_called_by_its_hash_over_one_connection() -> None:
     assert len(pool.opened) == 1
 
 
-async def test_an_unknown_script_is_sent_whole() -> None:
+async def test_an_unknown_script_is_sent_in_full() -> None:
     link, pool = linked(raises(exceptions.NoScriptError("NOSCRIPT")), lambda: b"one")
     assert await link.call([b"k"], b"x") == b"one"
     assert pool.sent == [("EVALSHA", SHA, 1, b"k", b"x"), ("EVAL", SCRIPT.encode(), 1, b"k", b"x")]
@@ -104,7 +104,7 @@ async def test_after_an_error_the_connection_is_closed_and_the_next_call_opens_a
     assert [each.closed for each in pool.opened] == [True, False]
 
 
-async def test_a_call_that_never_left_was_not_sent() -> None:
+async def test_an_unwritten_call_was_not_sent() -> None:
     link, pool = linked()
 
     async def refused() -> FakeConnection:
@@ -116,7 +116,7 @@ async def test_a_call_that_never_left_was_not_sent() -> None:
     assert not caught.value.sent
 
 
-async def test_no_answer_within_the_timeout_is_an_error_that_names_it() -> None:
+async def test_a_timeout_is_an_error_that_names_it() -> None:
     link, pool = linked(timeout=0.01)
     with pytest.raises(StoreDown, match=r"no answer within 0\.01 s"):
         await link.call([], b"x")

@@ -15,7 +15,7 @@ from tests.routing.samples import ANY, LEFT_OUT, OPENAI, PROVIDERS, catalog, pla
 from tests.support.catalogs import ENDPOINT, build, every, plan_for
 
 
-def test_the_error_for_a_left_out_model_suggests_other_providers() -> None:
+def test_the_error_for_an_omitted_model_suggests_other_providers() -> None:
     known = build([], ANY, left_out=LEFT_OUT)
     with pytest.raises(ClientFault, match=r"set OPENROUTER_API_KEY\. To use it at a provider, name both: 'a/r1' or"):
         plan_for(known, "r1")

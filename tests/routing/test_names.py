@@ -36,7 +36,7 @@ def test_a_model_is_found_by_its_name_and_its_providers_name(name: str, candidat
 
 
 @pytest.mark.parametrize("name", ["r1", "openrouter/r1", "vendor/r1", "openrouter/vendor/r1"])
-def test_a_left_out_model_is_a_404_that_says_why(name: str) -> None:
+def test_an_omitted_model_is_a_404_with_the_reason(name: str) -> None:
     known = build([{"name": "r2", "provider": "deepseek"}], {"deepseek": PROVIDERS["deepseek"]}, left_out=LEFT_OUT)
     with pytest.raises(ClientFault) as caught:
         plan_for(known, name)
@@ -47,7 +47,7 @@ def test_a_left_out_model_is_a_404_that_says_why(name: str) -> None:
     )
 
 
-def test_left_out_models_are_not_revealed_to_other_keys() -> None:
+def test_omitted_models_are_not_revealed_to_other_keys() -> None:
     known = build(MODELS, PROVIDERS, left_out=LEFT_OUT)
     spec = Spec(("r1",), False, NONE, ENDPOINT, access=access(("deepseek*",), ()), waited=True)
     with pytest.raises(ClientFault) as caught:
@@ -55,7 +55,7 @@ def test_left_out_models_are_not_revealed_to_other_keys() -> None:
     assert "openrouter" not in caught.value.message
 
 
-def test_the_only_provider_gets_a_left_out_model_unless_its_list_lacks_it() -> None:
+def test_the_only_provider_gets_an_omitted_model_unless_its_list_lacks_it() -> None:
     lists = ModelLists()
     known = build([], {"openai": OPENAI}, lists=lists, left_out=LEFT_OUT)
     with pytest.raises(ListsPending):

@@ -91,8 +91,8 @@ def test_the_latency_expires_with_the_window() -> None:
         pytest.param(WINDOW * 4, 0.0, (3, 1), id="a longer one keeps all"),
         pytest.param(WINDOW * 4, WINDOW, (3, 1), id="and keeps it longer"),
         pytest.param(WINDOW * 4, WINDOW * 4, (0, 0), id="but not for ever"),
-        pytest.param(WINDOW / 2, 0.0, (2, 0), id="a shorter one forgets at once what is too old for it"),
-        pytest.param(WINDOW / 2, WINDOW / 2, (0, 0), id="and the rest in time"),
+        pytest.param(WINDOW / 2, 0.0, (2, 0), id="a shorter window drops older counts at once"),
+        pytest.param(WINDOW / 2, WINDOW / 2, (0, 0), id="a shorter window drops the rest as time passes"),
     ],
 )
 def test_resizing_keeps_the_age_of_counts(window: float, later: float, counts: tuple[int, int]) -> None:
