@@ -150,7 +150,7 @@ class Routes:
     def _unknown(self, path: str) -> ClientFault:
         """The 404 for an unknown path below a base path; ``path`` is what follows the base path."""
         for base in self._bases:
-            if base != "/" and f"/{path}/".startswith(base):
+            if base.rstrip("/") not in ("", *AZURE_BASES) and f"/{path}/".startswith(base):
                 return ClientFault(
                     f"The path contains {base[:-1]} twice. Your client appends it to its base URL, which already ends"
                     " with it.",
