@@ -59,7 +59,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 class OnRequest:
-    """A request hook made of one function."""
+    """A request hook from one function."""
 
     def __init__(self, act: Callable[[Exchange, Call], Any]) -> None:
         self._act = act
@@ -107,7 +107,7 @@ class Seen(OutletWrapper):
 
 
 class OnResponse:
-    """A response hook made of one function; without one, what passes is noted in ``wrappers``."""
+    """A response hook from one function; without one, responses are recorded in ``wrappers``."""
 
     def __init__(self, act: Callable[[Exchange, Outlet], Outlet] | None = None) -> None:
         self._act = act

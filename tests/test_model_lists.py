@@ -1,4 +1,4 @@
-"""Providers whose models are not in the configuration: their own lists, through the gateway."""
+"""Fetched model lists of providers without configured models."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def serving(*names: str, missing: tuple[str, ...] = ()) -> Callable[[Request], S
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for lists however busy the machine is."""
+    """Wait for lists even on a busy machine."""
     monkeypatch.setattr("proxy.app.ListFetcher", partial(ListFetcher, wait_secs=PATIENCE))
 
 

@@ -195,7 +195,7 @@ def dashboards() -> Iterator[str]:
 
 
 def queries() -> list[str]:
-    """What its variables are made of: ``label_values(metric, label)``."""
+    """The queries of its variables: ``label_values(metric, label)``."""
     found = [each["definition"] for each in dashboard()["templating"]["list"] if "definition" in each]
     return [re.fullmatch(r"label_values\((.*), \w+\)", each)[1] for each in found]  # type: ignore[index]
 

@@ -268,7 +268,7 @@ async def through(up: Upstream) -> AsyncIterator[Gateway]:
 
 
 async def test_a_passthrough_request_is_forwarded_unchanged(up: Upstream, through: Gateway) -> None:
-    """Method, path, query and body, whatever is in them; only credentials are exchanged."""
+    """Method, path, query and body are unchanged; only credentials are replaced."""
     body = b'\xff\x00{"model": "m", "model": 1}\r\n'
     client = await through.client()
     answer = await client.fetch(

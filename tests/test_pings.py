@@ -49,7 +49,7 @@ def config(up: Upstream, ping_after: float = 0.1, **sections: Any) -> dict[str, 
 
 
 def with_spare(settings: dict[str, Any]) -> dict[str, Any]:
-    """The same with a model ``n`` at a provider of its own, which serves on while the first one or its key rests."""
+    """The same with a model ``n`` at another provider, available during a cooldown of the first one."""
     spare = settings["providers"]["up"]
     models = [*settings["models"], {"name": "n", "provider": "spare", "model": "up-model"}]
     return settings | {"providers": settings["providers"] | {"spare": spare}, "models": models}

@@ -1,6 +1,6 @@
-"""Traffic that real providers sent, through the real gateway: every byte arrives, but where the order of work says otherwise.
+"""Recorded traffic of real providers through the gateway: every byte arrives, except for documented changes.
 
-``SPECIAL`` holds every recording that does not go through unchanged, with the rule that it meets.
+``SPECIAL`` has every recording that is changed, with the rule that applies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORM = (
 
 
 def endpoint(case: Case) -> str:
-    """The endpoint of ours that speaks the recording's dialect, ``""`` if none does."""
+    """Our endpoint for the recording's dialect, ``""`` if none."""
     if case.provider in FOREIGN or case.name.startswith("anthropic"):
         return ""
     path = case.path.partition("?")[0]
@@ -82,7 +82,7 @@ def request(case: Case, **members: Any) -> bytes:
 
 
 def asked_model(body: bytes) -> str:
-    """The model that the request names; Azure's requests name none, as it stands in their path."""
+    """The model in the request; Azure's requests have it in the path."""
     return "whisper-1" if body == FORM else json.loads(body).get("model", "")
 
 
@@ -127,7 +127,7 @@ def busy(case: Case, answer: Answer) -> None:
 
 
 def unknown(case: Case, answer: Answer) -> None:
-    """A model that the provider does not know is a 404 of ours, which names the reason."""
+    """A model unknown to the provider is a gateway 404 with the reason."""
     assert (case.status, answer.status) == (404, 404)
     assert error_of(answer.body)["code"] == "model_not_found"
     assert error_of(answer.body)["message"].endswith(redacted(error_of(case.response)["message"]))
@@ -243,7 +243,7 @@ async def test_a_compressed_passthrough_stays_compressed() -> None:
 
 @pytest.mark.parametrize("case", [case for case in STREAMS if str(case) not in SPECIAL], ids=by_name)
 async def test_a_stream_that_ends_with_its_connection_is_complete(case: Case) -> None:
-    """Without chunks or length the close is the end (RFC 9112 6.3): what the events say decides."""
+    """Without chunks or length the close is the end (RFC 9112 6.3): the events decide."""
     body = request(case, **({"n": 3} if case.name.endswith("-n3") else {}))
     async with Upstream() as up, Gateway(config(up, asked_model(body), usageInStream="never")) as gw:
         up.queue([Headers(200, case.replay_headers), *pieces(case), Close()])

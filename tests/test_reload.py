@@ -272,7 +272,7 @@ def _name(deployment: Any) -> str:
 
 
 class Lists:
-    """Serves a list of models; ``says`` may change."""
+    """A server of a model list; ``says`` can change."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream

@@ -1,4 +1,4 @@
-"""The wrapper of every request: which handler answers, what is refused before it, and what becomes of what it raises."""
+"""The wrapper of every request: dispatch to handlers, rejections, and exceptions."""
 
 from __future__ import annotations
 

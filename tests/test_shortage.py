@@ -68,7 +68,7 @@ async def test_descriptor_exhaustion_is_our_fault_not_the_providers(host: str) -
 
 
 def form() -> bytes:
-    """More than is spooled in memory, before the model is known."""
+    """A form larger than the memory spool, before the model is known."""
     file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(3 << 20)
     return file + b'\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n'
 

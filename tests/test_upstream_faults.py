@@ -1,4 +1,4 @@
-"""What the client sees, what the log says and what stays in the pool when a provider misbehaves."""
+"""Provider faults: the client's response, the log and the connection pool."""
 
 from __future__ import annotations
 

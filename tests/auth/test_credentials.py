@@ -25,7 +25,7 @@ Opener = Callable[[Config], Credentials]
 
 
 class Idle:
-    """Follows no changes: a query of its own would still run when a short test ends."""
+    """Disable the follower: its query would still run at the end of a short test."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass

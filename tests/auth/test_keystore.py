@@ -331,7 +331,7 @@ async def test_a_duplicate_hash_is_rejected(keys: OwnStore) -> None:
 
 
 async def imported(keys: OwnStore, url: str, count: int, created_at: str = "created_at") -> set[str]:
-    """The ids of a key and so many copies of it, which were made in one transaction."""
+    """Insert a key and copies of it in one transaction; return their ids."""
     key = await made(keys)
     columns = "name, owner, enabled, models, providers, scopes, changed_at, deleted, revision"
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"

@@ -19,7 +19,7 @@ _prctl = ctypes.CDLL(None).prctl
 
 
 def apart() -> None:
-    """Goes on in a child process that is a session of its own; the caller's process waits for it and exits.
+    """Continue in a child process with a separate session; the parent waits for it and exits.
 
     The scheduler weighs sessions against each other before it looks at niceness within one (autogroups, sched(7)): ours
     is given more weight where we may, so that what else the machine does is not in the numbers.

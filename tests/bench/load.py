@@ -206,7 +206,7 @@ async def requests(target: Target, connections: int, window: float) -> Metrics:
 
 
 async def idle(target: Target) -> Metrics:
-    """Memory after a first request (which the one who started the proxy has made) and a first stream."""
+    """Memory after a first request (sent by the caller) and a first stream."""
     crowd = Crowd(target, 3, 0.02)
     await crowd.ramp(1, 0)
     await crowd.all_ended()

@@ -1,6 +1,6 @@
 """``python -m tests.bench.shared_limits [--rate N] [--seconds N]``: latency that limits in Redis add to a request.
 
-An open loop: so many requests a second arrive at even intervals, whatever became of those before. Each takes from two
+An open loop: ``--rate`` requests per second start at even intervals, independent of earlier ones. Each takes from two
 buckets before its body and from one after its plan, as the gateway does; told is the time that both takes have seconds
 it together. Redis is the one at SLUICE_TEST_REDIS_URL or the standard port.
 """

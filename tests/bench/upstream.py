@@ -73,7 +73,7 @@ class Stream:
 class Wheel:
     """Streams of one interval, spread over its slots; one timer turns them all.
 
-    A new stream joins the emptiest slot, so the events are even over the interval however the streams began.
+    A new stream joins the emptiest slot, so events are spread evenly over the interval.
     """
 
     def __init__(self, interval: int, loop: asyncio.AbstractEventLoop) -> None:

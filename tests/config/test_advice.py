@@ -1,4 +1,4 @@
-"""Keys and addresses that are spelled as other tools want them."""
+"""Keys and addresses in the notation of other tools."""
 
 from __future__ import annotations
 

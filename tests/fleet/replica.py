@@ -1,4 +1,4 @@
-"""One replica: a registry of breakers, shared through Redis, with a clock of its own."""
+"""One replica: a registry of breakers, shared through Redis, with a separate clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Send an attack, watch the gateway's memory and health meanwhile."""
+"""Send an attack while measuring the gateway's memory and health."""
 
 from __future__ import annotations
 

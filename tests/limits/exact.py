@@ -63,7 +63,7 @@ def bucket(cost: Cost) -> Bucket:
 
 
 def steps() -> st.SearchStrategy[list[Step]]:
-    """Scripts over a few buckets; a step takes place ``among`` those whose keys begin with a name."""
+    """Scripts over a few buckets; a step uses the buckets whose keys start with ``among``."""
     keys = st.sampled_from(["ann", "ben"])
     slots = st.builds(Cost, st.sampled_from(SLOTS), keys)
     leases = st.integers(1, 4)

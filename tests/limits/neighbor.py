@@ -28,7 +28,7 @@ async def start(url: str, prefix: str, *args: str) -> Process:
 
 
 async def hammer(store: RedisStore, takes: int) -> int:
-    """How many of so many takes are granted, half of them at a time."""
+    """Return the number of granted takes, with half of them concurrent."""
 
     async def ask(lease: int) -> bool:
         return (await store.take([ONCE, HALF], lease)).admitted

@@ -51,7 +51,7 @@ async def metrics() -> Metrics:
 
 @pytest.fixture(scope="module")
 def crowded() -> Metrics:
-    """500 label sets in every metric that can have so many."""
+    """Fill every metric with up to 500 label sets."""
     metrics = Metrics()
     deployments = [(f"provider-{number % 7}", f"vendor/model-{number}:free") for number in range(600)]
     metrics.set_labels(deployments)

@@ -127,7 +127,7 @@ def test_the_queue_of_observations_is_bounded(metrics: Metrics) -> None:
 
 
 def gaps(*, seconds: float = 2.0, **facts: Any) -> list[tuple[int, float]]:
-    """What was observed of one stream whose content came within ``seconds``."""
+    """Observations of one stream whose content arrived within ``seconds``."""
     metrics = Metrics()
     metrics.set_labels([DEPLOYMENT])
     metrics.settle([settled(first_content=101.0, ended=101.0 + seconds, **facts)])

@@ -19,7 +19,7 @@ def notice(dropped: int) -> bytes:
 
 
 class Pipe:
-    """A standard output whose reader may be blocked."""
+    """A standard output with a reader that can be blocked."""
 
     def __init__(self) -> None:
         self.reading, writing = os.pipe()

@@ -30,7 +30,7 @@ def headers(**values: str) -> CIMultiDictProxy[str]:
 
 
 class Rig:
-    """A Tracing whose exporter is scripted."""
+    """A Tracing with a scripted exporter."""
 
     def __init__(self, ratio: float = 1.0, queue: int = 1000) -> None:
         self.exporter, self.notices = Scripted(), Notices()

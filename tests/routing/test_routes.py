@@ -182,7 +182,7 @@ def test_unknown_paths_are_a_404_with_a_default_provider_too(path: str) -> None:
 
 @pytest.mark.parametrize("name", CLIENT_PATHS)
 def test_a_trailing_slash_does_not_bypass_checks(name: str) -> None:
-    """A default provider may well answer it, with whatever model the body names."""
+    """The default provider may serve it with any model in the body."""
     for known in (PLAIN, DEFAULT, EVERYTHING):
         for start in ("/v1/", "/api/v1/", "/proxy/up/"):
             assert ROUTES.find("POST", f"{start}{name}/", known) == ROUTES.find("POST", f"{start}{name}", known)

@@ -92,7 +92,7 @@ def json_answer(value: Any, status: int = 200, headers: Iterable[tuple[str, str]
 
 
 def sse_answer(*events: bytes, headers: Iterable[tuple[str, str]] = ()) -> list[Step | bytes]:
-    """A script: a chunked event stream, each event in a chunk and a write of its own."""
+    """A script: a chunked event stream, each event in a separate chunk and write."""
     return [Headers(200, [*SSE_HEADERS, *headers]), *(Chunk(event) for event in events), LastChunk()]
 
 
@@ -115,7 +115,7 @@ def unspliced(body: bytes) -> tuple[bytes, dict[str, Any]]:
 
 
 def answered_by(model: str = "m", provider: str = "up", **members: Any) -> dict[str, Any]:
-    """The member ``_router`` where the first attempt was the answer; ``members`` say what was otherwise."""
+    """The member ``_router`` of a successful first attempt, updated with ``members``."""
     return {
         "provider": provider,
         "model_name": model,

@@ -1,7 +1,7 @@
-"""A real browser: Debian's chromium, driven by playwright. Imported by its own name, since few tests want one.
+"""A real browser: Debian's chromium, driven by playwright. Imported explicitly, since few tests use it.
 
-Where there is no chromium it is installed, if we may (root with apt-get); else the test is skipped with the reason,
-and fails if ``CI`` is true. Playwright's own browsers are not downloaded.
+A missing chromium is installed if possible (root with apt-get). Otherwise the test is skipped with the reason, or
+fails if ``CI`` is true. Playwright's own browsers are not downloaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 @asynccontextmanager
 async def chromium(*args: str) -> AsyncIterator[Browser]:
-    """One browser, for a whole test file; each test makes a page in a context of its own. ``args`` are chromium's."""
+    """One browser, for a whole test file; each test creates a page in a separate context. ``args`` are chromium's."""
     path = await asyncio.to_thread(debian_program, "chromium", "chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=[*QUIET, *args])

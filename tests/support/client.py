@@ -248,9 +248,9 @@ class RawClient:
         return await self.read_answer()
 
     async def read_event(self) -> bytes:
-        """The next SSE block with its blank line, whatever its line ends; ``b""`` at the end of the body.
+        """The next SSE block with its blank line and any line ends; ``b""`` at the end of the body.
 
-        A rest without a blank line at the end of the body is given out as it is.
+        A rest without a blank line at the end of the body is returned unchanged.
         """
         while not (end := _EVENT_END.search(self._decoded)):
             piece = await self._read_more()

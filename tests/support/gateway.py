@@ -33,8 +33,8 @@ _ADDRESS = re.compile(r"https?://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
 def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:
     """A configuration: ``up`` as provider ``up`` with key ``secret-key``, serving model ``m`` as ``up-model``.
 
-    ``provider`` adds to the provider, ``sections`` to the top level (camelCase). Nothing is tried twice unless
-    ``routing`` says so.
+    ``provider`` adds to the provider, ``sections`` to the top level (camelCase). No retries unless
+    ``routing`` configures them.
     """
     return {
         "routing": {"maxRetries": 0, "rateLimitRetries": 0},

@@ -84,7 +84,7 @@ class Request:
 
 
 class Connection(asyncio.Protocol):
-    """One accepted connection: reads always (unless paused by a step), writes what its scripts say."""
+    """One accepted connection: reads always (unless paused by a step), writes the steps of its scripts."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -410,7 +410,7 @@ class Upstream:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the listener and reset whatever is still open. ``start`` may follow, on the same port."""
+        """Close the listener and reset open connections. ``start`` may follow, on the same port."""
         self._server.close()
         for connection in self.connections:
             await connection.end()

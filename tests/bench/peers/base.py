@@ -1,4 +1,4 @@
-"""What the benchmark has to know about a proxy."""
+"""Interface of the benchmark to a proxy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CACHE = ROOT / ".bench"  # environments of the peers whose pins are too heavy fo
 
 
 class Missing(Exception):
-    """This peer cannot run here; the message says what it wants."""
+    """This peer cannot run here; the message is the missing requirement."""
 
 
 class Provider(Struct, frozen=True):
@@ -32,7 +32,7 @@ class Provider(Struct, frozen=True):
 
 
 class Peer(ABC):
-    """One proxy, one worker. Subclasses say how; nothing is started before ``start``.
+    """One proxy, one worker. Subclasses configure it; no process runs before ``start``.
 
     ``verbatim``: an event leaves it byte for byte as it came. ``streams``: how many at 20 ms it is measured with;
     ``many``: how many open ones for its memory, ``None`` as many as planned. ``patience``: seconds until its first answer.
