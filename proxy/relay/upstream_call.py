@@ -92,6 +92,7 @@ class UpstreamCall(Struct, eq=False):
             self._leave(connection)
         if self._connecting is not None:
             self._connecting.cancel()
+            self._connecting = None  # a task that is canceled before it began keeps a frame that refers to the call
         if self._uploading is not None:
             self._uploading.cancel()
             self._uploading = None  # its frame refers to the request's body
