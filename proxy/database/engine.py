@@ -33,6 +33,7 @@ class Engine:
         self._failures: tuple[type[Exception], ...] = (*drivers.failures(address), ConfigError)
         self._current = False
         self._upgrade: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
         self._canceled: set[asyncio.Task[Any]] = set()
 
     @property
@@ -64,6 +65,8 @@ class Engine:
         """Cancel what runs, and close every connection. Nothing may be run afterwards."""
         if self._upgrade is not None and not self._upgrade.done():
             self._abandon(self._upgrade)
+        for task in tuple(self._running):
+            self._abandon(task)
         while self._canceled:
             await asyncio.wait(self._canceled)
         await self._reading.dispose()
@@ -87,6 +90,8 @@ class Engine:
     async def _limited(self, work: Coroutine[Any, Any, T]) -> T:
         # In a task of its own: a canceled query first closes its connection, which may take long.
         task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         try:
             await asyncio.wait((task,), timeout=self._time_limit)
         finally:
