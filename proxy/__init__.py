@@ -1,6 +1,7 @@
 """Sluice: a streaming LLM gateway. Its modules, from the outside in:
 
 __main__         the command line
+commands/        one file per command: its output and its exit status
 process          signals, the start line
 app              the composition root: starts and stops every part
 running_config   the configuration in force, and how a reload replaces it

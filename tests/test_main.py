@@ -12,8 +12,6 @@ import pytest
 
 from proxy.__main__ import main
 from proxy.config.known_providers import NONE_USABLE
-from proxy.config.variables import VARIABLES
-from proxy.demo.models import MODELS
 from tests.support import until
 from tests.support.gateway import GatewayProcess
 
@@ -218,22 +216,6 @@ async def test_the_start_lists_used_overridden_and_unknown_variables() -> None:
         await until(lambda: line in gw.lines, "the line")
 
 
-def test_help_shows_commands_examples_and_variables(sluice: Sluice) -> None:
-    done = sluice("--help")
-    assert done.returncode == 0
-    for word in (
-        "serve",
-        "check",
-        "demo",
-        "curl -N",
-        '{"model": "',
-        "ROUTER_CONFIG_PATH",
-        "${NAME:-default}",
-        *(f" {variable.name} " for variable in VARIABLES),
-    ):
-        assert word in done.stdout
-
-
 def test_the_key_of_a_known_provider_is_enough_without_any_file(sluice: Sluice, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-1\nTYPO=1\nDEBUG=maybe\nAPP_VERSION=2\n")
     lines = sluice("check", GROQ_API_KEY="your_groq_api_key_here").stdout.splitlines()
@@ -243,30 +225,6 @@ def test_the_key_of_a_known_provider_is_enough_without_any_file(sluice: Sluice, 
         "environment: in force: OPENAI_API_KEY; not understood: DEBUG, TYPO; still placeholders: GROQ_API_KEY;"
         " without effect: APP_VERSION"
     )
-
-
-@pytest.mark.parametrize("command", ["serve", "check", "demo"])
-def test_every_command_has_its_help(sluice: Sluice, command: str) -> None:
-    done = sluice(command, "--help")
-    assert done.returncode == 0
-    assert "--port PORT" in done.stdout
-    assert ("--config" in done.stdout) is (command != "demo")
-
-
-def test_the_help_of_the_demo_explains_every_model(sluice: Sluice) -> None:
-    lines = sluice("demo", "--help").stdout.splitlines()
-    for model in MODELS:
-        assert any(line.split()[:1] == [model.name] and model.description in line for line in lines), model.name
-
-
-@pytest.mark.parametrize(
-    "args", [[], ["nothing"], ["serve", "--port", "70000"], ["serve", "--port", "-1"], ["check", "x"]]
-)
-def test_wrong_usage_ends_in_status_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(args)
-    assert caught.value.code == 2
-    assert "usage: sluice" in capsys.readouterr().err
 
 
 def test_help_and_usage_load_nothing_heavy(tmp_path: Path) -> None:

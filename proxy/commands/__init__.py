@@ -1,0 +1,1 @@
+"""The commands of ``sluice``, one file each. ``parser`` has their options, ``loading`` reads their configuration."""

@@ -1,0 +1,76 @@
+"""``sluice check``: validate the configuration and print what ``serve`` would run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from proxy.commands.loading import load, source_of
+
+if TYPE_CHECKING:
+    from proxy.config.provider_schema import ProviderSettings
+    from proxy.config.schema import Config
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from proxy.config.any_model import any_model, fallback_only
+    from proxy.limits.overview import overview
+
+    loaded = load(source_of(arguments))
+    if loaded is None:
+        return 1
+    from proxy.config.exposure import refusal
+    from proxy.config.left_out import summary
+    from proxy.config.listening import address
+
+    config = loaded.config
+    print(f"configuration: {loaded.path or 'built-in defaults'}")
+    print(f"address: {address(config.server, config.server.port)}")
+    print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
+    accepting, only = any_model(config), fallback_only(config)
+    for name, provider in config.providers.items():
+        names = "  takes any model name" if name in accepting else "  only as the fallback" if name == only else ""
+        print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}{names}")
+    if config.providers:
+        print("models:" if config.models else "models: none listed, GET /v1/models has those of the providers")
+    for model in config.models:
+        upstream = f"  as {model.upstream_model}" if model.upstream_model != model.name else ""
+        available = "" if model.available else "  (not available)"
+        print(f"  {model.name}  at {model.provider}{upstream}{available}")
+    print(f"clients: {_clients(config)}")
+    print("limits: " + "\n  ".join(overview(config)))
+    if line := loaded.variables.line():
+        print(f"environment: {line}")
+    refused = refusal(config, insecure=arguments.insecure)
+    for notice in [
+        *loaded.notices,
+        *summary(loaded.left_out),
+        *([f"serve refuses this: {refused}"] if refused else []),
+    ]:
+        print(f"notice: {notice}")
+    return 1 if refused else 0
+
+
+def _no_provider(config: Config) -> str:
+    from proxy.config.known_providers import NONE_USABLE
+
+    return "none, so the built-in demo provider serves" if config.demo == "auto" else f"none. {NONE_USABLE}"
+
+
+def _clients(config: Config) -> str:
+    auth = config.auth
+    if auth.mode == "none":
+        return "anybody who can reach the address"
+    kinds = []
+    if auth.mode in ("keys", "any"):
+        kept = " and those in the database" if config.database.enabled else ""
+        kinds.append(f"API keys ({len(auth.keys)} in the configuration{kept})")
+    if auth.mode in ("jwt", "any"):
+        kinds.append("JSON Web Tokens")
+    return " or ".join(kinds)
+
+
+def _key(provider: ProviderSettings) -> str:
+    if provider.keyless:
+        return "no key"
+    return "key ********" if len(provider.keys) == 1 else f"{len(provider.keys)} keys ********"
