@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -41,21 +41,32 @@ def debian_program(name: str, package: str) -> str:
     Where it cannot be had, the test is skipped with the reason, and fails if ``CI`` is true.
     """
     with one_at_a_time("apt-get"):
-        if shutil.which(name) is None:
-            _install(name, package)
+        if shutil.which(name) is None and (reason := install_packages(package)):
+            missing(f"{name} is not installed: {reason}")
     return shutil.which(name) or missing(f"{name} cannot be found although {package} was installed")
 
 
-def _install(name: str, package: str) -> None:
+def absent_packages(packages: Sequence[str]) -> list[str]:
+    """Those that are not installed; all of them on a machine without dpkg."""
+    if not packages or shutil.which("dpkg-query") is None:
+        return list(packages)
+    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *packages]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    return [package for package in packages if f"installed {package}" not in lines]
+
+
+def install_packages(*packages: str) -> str:
+    """Install Debian packages; returns why they cannot be installed, or ``""``."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        missing(f"{name} is not installed, and only root may install it with apt-get")
+        return f"only root on Debian can install {' '.join(packages)} with apt-get"
     # RUNLEVEL=1: a server that comes with it is not started.
     environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for arguments in (["update"], ["install", "--no-upgrade", "--no-install-recommends", package]):
+    for arguments in (["update"], ["install", "--no-upgrade", "--no-install-recommends", *packages]):
         command = ["apt-get", "-qq", *arguments]
         try:
             ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_SECS)
         except subprocess.TimeoutExpired:
-            missing(f"{' '.join(command)} took longer than {INSTALL_SECS:g} s")
+            return f"{' '.join(command)} took longer than {INSTALL_SECS:g} s"
         if ran.returncode:
-            missing(f"{' '.join(command)} failed: {ran.stderr.strip()[-500:]}")
+            return f"{' '.join(command)} failed: {ran.stderr.strip()[-500:]}"
+    return ""

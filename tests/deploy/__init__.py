@@ -1,0 +1,1 @@
+"""Tests of what an operator deploys, in named stages: ``scripts/test-deploy`` runs them."""

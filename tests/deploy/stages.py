@@ -1,0 +1,25 @@
+"""Table of the stages of ``scripts/test-deploy``, each with the Debian packages that it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+FOLDER: Final = Path(__file__).parent
+
+
+class Stage(NamedTuple):
+    """``as_root``: it can only run as root, for example because it makes containers."""
+
+    name: str
+    packages: tuple[str, ...] = ()
+    as_root: bool = False
+
+    @property
+    def file(self) -> Path:
+        return FOLDER / f"stage_{self.name}.py"
+
+
+STAGES: Final = (
+    Stage("lint", ("shellcheck",)),  # the files themselves
+)

@@ -1,0 +1,86 @@
+"""``scripts/test-deploy``: which stages there are, what happens where one cannot run, and that an interrupt cleans up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy import __main__ as runner
+from tests.deploy.stages import STAGES, Stage
+from tests.deploy.tools import cache_folder
+
+UNKNOWN = Stage("unknown", ("no-such-package-of-debian",))
+
+
+def test_every_stage_has_a_file_and_every_file_a_stage() -> None:
+    files = {path.name for path in Path(__file__).parent.glob("stage_*.py")}
+    assert files == {stage.file.name for stage in STAGES}
+
+
+def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["test-deploy", "lint", "lintt"])
+    with pytest.raises(SystemExit):
+        runner.main()
+    assert "no such stage: lintt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "skipped"), ("true", "failed")])
+def test_a_stage_that_cannot_run_is_skipped_and_fails_in_ci(
+    ci: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    result = runner._run(UNKNOWN)
+    assert result.outcome == outcome
+    assert "no-such-package-of-debian" in result.note
+    assert runner._run(Stage("lint", as_root=True)).note == "it needs root"
+
+
+def test_the_table_has_a_line_for_each_stage() -> None:
+    results = [runner.Result("lint", "passed", 2.4, "5 passed"), runner.Result("image", "failed", 100, "")]
+    assert runner.table(results).splitlines() == [
+        "stage       result   seconds",
+        "lint        passed         2  5 passed",
+        "image       failed       100",
+    ]
+
+
+def test_a_running_stage_is_interrupted_and_cleans_up(tmp_path: Path) -> None:
+    """The runner waits for the teardown of fixtures, where containers are removed."""
+    stage = tmp_path / "stage_slow.py"
+    stage.write_text(
+        "import os, signal, time, pytest\n"
+        "@pytest.fixture\n"
+        "def resource(request):\n"
+        f"    yield\n    open({str(tmp_path / 'cleaned')!r}, 'w').close()\n"
+        "def test_waits(resource):\n"
+        "    os.kill(os.getppid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+    )
+    code = (
+        "import sys, pathlib, tests.deploy.stages as stages, tests.deploy.__main__ as runner\n"
+        "slow = stages.Stage('slow')\n"
+        f"stages.FOLDER = pathlib.Path({str(tmp_path)!r})\n"
+        f"runner.ROOT, runner.STAGES = stages.FOLDER, (slow,)\n"
+        "sys.argv = ['test-deploy']\n"
+        "sys.exit(runner.main())\n"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    environ = os.environ | {"PYTHONPATH": root}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 130, ran.stdout + ran.stderr
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_DEPLOY_CACHE", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.setenv("SLUICE_DEPLOY_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "sluice-deploy"
