@@ -1,4 +1,4 @@
-"""The command line: ``sluice serve | check | demo | key | db``.
+"""The command line: ``sluice serve | check | health | demo | key | db``.
 
 Imports wait until the command is known, so that its first output comes within a second.
 """
@@ -8,12 +8,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from proxy.commands.parser import parser
+from proxy.commands.parser import health_parser, parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit status: 0, or 1 for a configuration with mistakes."""
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] == ["health"]:
+        from proxy.commands.health import main as health
+
+        return health(health_parser().parse_args(given[1:]))
+    arguments = parser().parse_args(given)
     if arguments.command == "demo":
         from proxy.demo.server import main as demo
 

@@ -21,8 +21,8 @@ def _warn_unused(arguments: argparse.Namespace) -> None:
     import os
 
     from proxy.auth.apikey import unused
+    from proxy.config.environment import ENV_FILE
     from proxy.config.loader import load
-    from proxy.config.source import ENV_FILE
     from proxy.errors import ConfigError
 
     env_file = arguments.env_file or (ENV_FILE if ENV_FILE.exists() else None)

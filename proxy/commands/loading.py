@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from proxy.config.loader import Loaded
+    from proxy.config.schema import ServerSettings
     from proxy.config.source import Source
 
 
@@ -34,12 +35,18 @@ def load(source: Source) -> Loaded | None:
 
 
 def _overridden(arguments: argparse.Namespace, loaded: Loaded) -> Loaded:
-    """``loaded`` with the command line's listener; a host or port replaces a unix socket."""
+    """``loaded`` with the command line's listener."""
+    from msgspec.structs import replace
+
+    return replace(loaded, config=replace(loaded.config, server=listening(arguments, loaded.config.server)))
+
+
+def listening(arguments: argparse.Namespace, server: ServerSettings) -> ServerSettings:
+    """``server`` with the address of the command line; a host or port replaces a unix socket."""
     from msgspec.structs import replace
 
     chosen = {name: getattr(arguments, name) for name in ("host", "port", "unix_socket")}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if chosen:
         chosen.setdefault("unix_socket", "")
-    server = replace(loaded.config.server, **chosen)
-    return replace(loaded, config=replace(loaded.config, server=server))
+    return replace(server, **chosen)

@@ -18,6 +18,7 @@ examples:
   sluice serve --config my.yaml --port 9000
   sluice serve --unix-socket /run/sluice.sock
   sluice check --config my.yaml                 every mistake at once, or what would run
+  sluice health --ready                         exit status 0 if the gateway answers
   sluice demo --port 9100                       the built-in provider alone, to try clients against
   sluice key new --name alice                   a new API key, and its entry for auth.keys
   sluice db upgrade                             bring the database of API keys up to date
@@ -35,6 +36,11 @@ unset. The start line names the variables in force, overridden and not understoo
 explained in config/config.yaml.
 """
 
+HEALTH = """\
+Ask the gateway that `serve` with the same options and environment runs. Exit status 0 if it answers, else 1 and the
+reason. For health checks of containers and load balancers.
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     from proxy.auth.command import add_parsers as add_key_parsers
@@ -43,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     epilog = EPILOG.replace("{environment}", _environment())
     sluice = argparse.ArgumentParser("sluice", description=DESCRIPTION, epilog=epilog, formatter_class=shape)
     sluice.add_argument("--version", action="version", version=f"sluice {__version__}")
-    commands = sluice.add_subparsers(dest="command", required=True, metavar="serve | check | demo | key | db")
+    commands = sluice.add_subparsers(dest="command", required=True, metavar="serve | check | health | demo | key | db")
     gateway = _gateway_options()
     commands.add_parser(
         "serve",
@@ -61,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
         description="Validate the configuration and print what `serve` with the same options would run. "
         "All mistakes are printed at once, one on a line. Mistakes, and an address that `serve` refuses, end in "
         "exit status 1.",
+    )
+    commands.add_parser(
+        "health",
+        parents=[_health_options()],
+        help="ask the running gateway whether it is well",
+        description=HEALTH,
     )
     add_key_parsers(commands, _file_options())
     database = commands.add_parser("db", help="manage the database of API keys")
@@ -82,6 +94,11 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
     return sluice
+
+
+def health_parser() -> argparse.ArgumentParser:
+    """The parser of ``sluice health`` alone: a health check must not pay for the imports of the others."""
+    return argparse.ArgumentParser("sluice health", parents=[_health_options()], description=HEALTH)
 
 
 def _demo_models() -> str:
@@ -128,6 +145,13 @@ def _gateway_options() -> argparse.ArgumentParser:
         action="store_true",
         help="allow an address beyond loopback without authentication: anyone who reaches it can use your keys",
     )
+    return options
+
+
+def _health_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False, parents=[_gateway_options()])
+    options.add_argument("--ready", action="store_true", help="ask /ready (a provider is usable), not /health/live")
+    options.add_argument("--url", metavar="URL", help="the gateway's address instead: http://HOST:PORT or unix:/PATH")
     return options
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
 from proxy.config.mistakes import Mistakes
 from proxy.config.texts import is_placeholder
 
+ENV_FILE: Final = Path(".env")  # read if it exists
 CONFIG_PATH = "ROUTER_CONFIG_PATH"
 
 _REFERENCE = re.compile(

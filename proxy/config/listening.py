@@ -19,6 +19,11 @@ def address(server: ServerSettings, port: int) -> str:
     return f"{_scheme(server)}://{host_and_port(server, port)}"
 
 
+def reachable_host(server: ServerSettings) -> str:
+    """The host that this machine connects to, without brackets."""
+    return _ANY.get(server.host, server.host).strip("[]")
+
+
 def browser_address(server: ServerSettings, port: int) -> str:
     """As ``address``, with a host that works in a browser on this machine."""
     if not server.unix_socket and server.host in _ANY:

@@ -20,8 +20,8 @@ from proxy.config.left_out import Absence, LeftOutModel, absences, left_out, wha
 from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.provider_schema import ModelsFile
 from proxy.config.proxies import unusable
-from proxy.config.reader import BROKEN, ConfigReader
-from proxy.config.schema import Config
+from proxy.config.reader import BROKEN, ConfigReader, type_at
+from proxy.config.schema import Config, ServerSettings
 from proxy.config.sections import between, idle
 from proxy.config.variables import BY_NAME
 from proxy.errors import ConfigError
@@ -112,6 +112,23 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
         raise ConfigError(broken)
     notices += [*doubtful_addresses(config), *open_to_pages(config)]
     return Loaded(config, notices, draft.path, report, left)
+
+
+def listener(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> ServerSettings:
+    """The section ``server`` of what ``load`` loads, without checking the rest. Raises ``ConfigError``."""
+    draft = read(path, environ, env_file)
+    mistakes = Mistakes(draft.mistakes)
+    variables = _with_variables(draft.raw, draft.environment, mistakes)
+    label, folder = str(draft.path or ""), draft.path.parent if draft.path is not None else Path()
+    reader = ConfigReader(label, mistakes, draft.environment, kinds(folder, None), origins=variables.origins)
+    server: ServerSettings = reader.read(type_at(_CONFIG, "server"), variables.raw.get("server") or {}, "server")
+    if mistakes:
+        raise ConfigError(mistakes)
+    for place, value in variables.over.items():
+        section, _, rest = place.partition(".")
+        if section == "server":
+            server = _replaced(server, rest.split("."), value)
+    return server
 
 
 def _urls(config: Config) -> Iterator[str]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from proxy.config import loader, remote
+from proxy.config.environment import ENV_FILE
 from proxy.config.loader import DEFAULT_PATH, Draft, Loaded, bare
 from proxy.config.remote import Copy, FetchFailed
 from proxy.config.watch import Stamp, stamp
 from proxy.errors import ConfigError
 
-ENV_FILE = Path(".env")
 MOST_REPORTED = 20  # mistakes in a list from a URL
 
 Fetch = Callable[[str, Mapping[str, str]], Awaitable[bytes]]

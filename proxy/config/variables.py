@@ -149,6 +149,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         _to("server.insecure"),
         wins=True,
     ),
+    Variable("SLUICE_INSECURE", "1: the same as LISTEN_INSECURE=true", "0", _to("server.insecure"), wins=True),
     Variable(
         "API_BASE_PATH", "prefix of the API beside /v1: api is /api/v1 (server.basePath)", "/api", _base_path, wins=True
     ),
@@ -247,6 +248,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         _database,
         needs=("auth.mode", ("keys", "any")),
     ),
+    Variable("DATA_DIR", "folder of the admin token and the SQLite database (dataDir)", "data", _to("dataDir")),
     Variable("XDG_CACHE_HOME", "folder for the last valid list of a modelsFile URL", "~/.cache"),
     Variable("HTTPS_PROXY", "proxy to https:// providers", "http://proxy.example.org:3128"),
     Variable("HTTP_PROXY", "proxy to http:// providers", "http://proxy.example.org:3128"),

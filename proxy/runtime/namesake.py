@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import distributions
 from typing import Any
 
 DISTRIBUTION = "proxy.py"
@@ -22,6 +21,8 @@ def shadowed_by(package: Any) -> str:
 
 def installed_beside(path: list[str] | None = None) -> str:
     """A message if proxy.py is installed as well; ``""`` if not. ``path`` replaces ``sys.path``."""
+    from importlib.metadata import distributions  # takes 20 ms, which `sluice health` must not pay
+
     found = distributions(name=DISTRIBUTION) if path is None else distributions(name=DISTRIBUTION, path=path)
     for distribution in found:
         return (

@@ -107,6 +107,8 @@ def test_log_levels_of_other_loggers_are_understood(tmp_path: Path, text: str, l
     ("name", "text", "path", "value"),
     [
         ("LISTEN_INSECURE", "true", "server.insecure", True),
+        ("SLUICE_INSECURE", "1", "server.insecure", True),
+        ("DATA_DIR", "/data", "data_dir", "/data"),
         ("HOST", "0.0.0.0", "server.host", "0.0.0.0"),
         ("HOST", "::1", "server.host", "::1"),
         ("HOST", "localhost", "server.host", "localhost"),
