@@ -28,6 +28,7 @@ from proxy.observe.family import OTHER, CellsOfLast, Count, Family, HistogramCel
 from proxy.observe.gauges import BreakerSample, breaker_states, components_up, lag, open_connections
 from proxy.observe.lag import Lag
 from proxy.observe.listed import ListedModels
+from proxy.observe.process_limits import ProcessLimits
 
 NONE: Final = "none"
 
@@ -90,6 +91,7 @@ class Metrics:
 
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(ProcessLimits())
         build = Info("gateway_build", "Version of the gateway and of Python.", registry=self.registry)
         build.info({"version": version, "python": platform.python_version()})
         self.connect_seconds = Histogram(

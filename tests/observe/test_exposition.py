@@ -120,6 +120,7 @@ async def test_the_text_format_has_every_counter(metrics: Metrics) -> None:
     assert {key: found.get(key) for key in expected} == expected
     assert found["process_resident_memory_bytes", ()] > 0
     assert found["process_open_fds", ()] > 0
+    assert 0 < found["gateway_cpu_limit_cores", ()] <= 1
 
 
 async def test_openmetrics_is_used_if_accepted(metrics: Metrics) -> None:
