@@ -59,7 +59,10 @@ def config(up: Upstream, other: Upstream) -> dict[str, Any]:
 
 
 async def scraped(gw: Gateway) -> Found:
-    """Every sample by its name and its labels' values; of histograms only the counts, since nothing here has a time."""
+    """Every sample by its name and its labels' values, without those that depend on the machine.
+
+    Of histograms only the counts, since nothing here has a time.
+    """
     client = await gw.client()
     text = (await client.fetch("GET", "/metrics")).body.decode()
     return {
@@ -68,6 +71,7 @@ async def scraped(gw: Gateway) -> Found:
         for sample in family.samples
         if not sample.name.endswith(("_bucket", "_sum", "_created"))
         and not sample.name.startswith(("process_", "sluice_", "gateway_build", "gateway_event_loop"))
+        and not sample.name.startswith(("gateway_cpu_limit", "gateway_memory_limit"))
     }
 
 
