@@ -22,4 +22,6 @@ class Stage(NamedTuple):
 
 STAGES: Final = (
     Stage("lint", ("shellcheck",)),  # the files themselves
+    # what the compose files configure: nginx, gateways, Redis, Prometheus, Alertmanager
+    Stage("compose", ("docker-compose", "nginx", "prometheus", "prometheus-alertmanager", "redis-server")),
 )
