@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 import yaml
@@ -29,6 +29,7 @@ from tests.deploy.production import (
     fleet,
     free_port,
     listening,
+    production_config,
     program_running,
     succeeds,
     text_of,
@@ -38,6 +39,7 @@ from tests.support.answers import SSE_HEADERS
 from tests.support.client import RawClient
 from tests.support.gateway import Process
 from tests.support.machine import debian_program
+from tests.support.services import postgres_database
 
 CHAT = "/v1/chat/completions"
 REQUESTS = 3 * LIMIT
@@ -119,7 +121,7 @@ async def test_alertmanager_delivers_an_alert_to_the_address_of_the_variable(tmp
             assert request.json["alerts"][0]["labels"]["alertname"] == "SluiceDown"
 
 
-@pytest.mark.parametrize("name", ["redis", "rabbitmq", "alertmanager"])
+@pytest.mark.parametrize("name", ["redis", "rabbitmq", "alertmanager", "backup-daily"])
 def test_a_start_script_stops_without_its_variable(name: str, tmp_path: Path) -> None:
     command = ["sh", str(DEPLOY / "compose" / f"{name}.sh"), "template", str(tmp_path / "file")]
     ran = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60)
@@ -153,6 +155,7 @@ async def test_production_serves_streams_keys_and_shared_limits_behind_tls(tmp_p
         await prometheus_reads_each_gateway(running, tmp_path)
         await limit_is_shared(running)
         await other_hosts_and_plain_http_are_refused(running)
+        await restored_backup_has_the_keys(running, key, tmp_path)
         await other_gateway_serves_if_one_is_gone(running)
         shown = text_of(tmp_path / "access.log")
         assert "POST /v1/chat/completions" in shown
@@ -282,6 +285,65 @@ async def other_hosts_and_plain_http_are_refused(running: Fleet) -> None:
         assert answer.status == 308
         assert answer.header("location") == f"https://{DOMAIN}{CHAT}"
         assert (await plain.fetch("GET", "/nginx-health")).status == 200
+
+
+async def restored_backup_has_the_keys(running: Fleet, key: str, folder: Path) -> None:
+    """A backup of the running gateways' database, which replaces what another database has."""
+    environ = {"PATH": os.environ["PATH"]} | libpq(running.environs[0]["DATABASE_URL"]) | {"BACKUP_DIR": str(folder)}
+    script = str(DEPLOY / "compose" / "backup-daily.sh")
+    for day in ("01", "02", "03"):
+        (folder / f"sluice-202601{day}T000000Z.dump").touch()
+    await succeeds("sh", script, "--once", folder=folder, environ=environ | {"BACKUP_KEEP": "2"})
+    old, dump = dumps(folder)
+    assert old == "sluice-20260103T000000Z.dump"
+    async with postgres_database() as other:
+        config = production_config(folder / "restored", running.upstream, admin=f"127.0.0.1:{free_port()}")
+        environ = running.environs[0] | {"DATABASE_URL": other, "ROUTER_CONFIG_PATH": str(config)}
+        environ |= {"LISTEN_HOST": "127.0.0.1", "LISTEN_PORT": str(free_port())}
+        async with Process(["serve"], environ=environ, folder=folder) as before:  # makes the tables
+            assert await status_of(before, key) == 401
+        options = ("--clean", "--if-exists", "--single-transaction")
+        assert " ".join(options) in text_of(DEPLOY / "compose" / "README.md")
+        restore = debian_program("pg_restore", "postgresql-client")
+        await succeeds(restore, *options, f"--dbname={other}", dump, folder=folder)
+        async with Process(["serve"], environ=environ, folder=folder) as after:
+            assert await status_of(after, key) in (200, 429)
+
+
+async def status_of(gateway: Process, key: str) -> int:
+    async with RawClient((gateway.host, gateway.port)) as client:
+        return (await client.fetch("POST", CHAT, json=ASK, headers=bearer(key))).status
+
+
+def libpq(url: str) -> dict[str, str]:
+    """The variables of PostgreSQL's programs for a database."""
+    parts = urlsplit(url)
+    given = {
+        "PGHOST": parts.hostname,
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": parts.username,
+        "PGPASSWORD": parts.password,
+        "PGDATABASE": parts.path[1:],
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def dumps(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("sluice-*"))
+
+
+def test_a_failed_backup_leaves_the_others_and_says_so(tmp_path: Path) -> None:
+    debian_program("pg_dump", "postgresql-client")
+    (tmp_path / "sluice-20260101T000000Z.dump").touch()
+    command = ["sh", str(DEPLOY / "compose" / "backup-daily.sh"), "--once"]
+    environ = {"PATH": os.environ["PATH"], "PGHOST": str(tmp_path), "BACKUP_DIR": str(tmp_path)}
+    ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "backup-daily.sh: no backup of the database at " in ran.stderr
+    assert dumps(tmp_path) == ["sluice-20260101T000000Z.dump"]
+    ran = subprocess.run(command, env=environ | {"BACKUP_KEEP": "0"}, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2
+    assert 'BACKUP_KEEP must be a number from 1, but is "0"' in ran.stderr
 
 
 async def other_gateway_serves_if_one_is_gone(running: Fleet) -> None:

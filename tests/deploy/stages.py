@@ -23,5 +23,8 @@ class Stage(NamedTuple):
 STAGES: Final = (
     Stage("lint", ("shellcheck",)),  # the files themselves
     # what the compose files configure: nginx, gateways, Redis, Prometheus, Alertmanager
-    Stage("compose", ("docker-compose", "nginx", "prometheus", "prometheus-alertmanager", "redis-server")),
+    Stage(
+        "compose",
+        ("docker-compose", "nginx", "postgresql-client", "prometheus", "prometheus-alertmanager", "redis-server"),
+    ),
 )
