@@ -7,6 +7,7 @@ import json
 import sys
 import types
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -550,13 +551,14 @@ async def test_a_response_hook_runs_even_after_an_early_disconnect(install: Inst
 @pytest.mark.parametrize(
     ("mistake", "code", "status"),
     [
-        (GatewayError("Stop here.", status=451, code="content_policy"), "content_policy", 451),
-        (KeyError("x"), "internal_error", 500),
+        (partial(GatewayError, "Stop here.", status=451, code="content_policy"), "content_policy", 451),
+        (partial(KeyError, "x"), "internal_error", 500),
     ],
+    ids=["content policy", "internal error"],
 )
 @pytest.mark.parametrize("word", [b"Hello", b"world"])
 async def test_an_error_in_an_outlet_of_a_hook_ends_the_stream_with_it(
-    install: Install, mistake: Exception, code: str, status: int, word: bytes
+    install: Install, mistake: Callable[[], Exception], code: str, status: int, word: bytes
 ) -> None:
     class Raising(OutletWrapper):
         def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
@@ -569,7 +571,7 @@ async def test_an_error_in_an_outlet_of_a_hook_ends_the_stream_with_it(
 
         def look(self, data: bytes) -> None:
             if word in data:
-                raise mistake
+                raise mistake()
 
     hook = OnResponse(lambda exchange, outlet: Raising(outlet))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook))) as gw:

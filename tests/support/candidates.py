@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -19,13 +19,14 @@ async def candidates(
     prefill: Iterable[str] = (),
     provider: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
+    per_model: Mapping[str, dict[str, Any]] | None = None,
     routing: dict[str, Any] | None = None,
     **sections: Any,
 ) -> AsyncIterator[tuple[Gateway, list[Upstream], FakeClock]]:
     """For each letter of ``names`` a model of that name at a provider of that name. The clock is the test's.
 
-    At the end nothing may be in flight, held or leased. ``provider`` and ``model`` add to each of them, ``prefill``
-    names models.
+    At the end nothing may be in flight, held or leased. ``provider`` and ``model`` add to each of them, ``per_model`` to
+    the model of that name, ``prefill`` names models.
     """
     clock = FakeClock()
     async with AsyncExitStack() as stack:
@@ -38,7 +39,9 @@ async def candidates(
             "routing": {"rateLimitRetries": 0} | (routing or {}),
             "providers": providers,
             "models": [
-                {"name": name, "provider": name, "model": f"up-{name}", "prefill": name in prefill} | (model or {})
+                {"name": name, "provider": name, "model": f"up-{name}", "prefill": name in prefill}
+                | (model or {})
+                | (per_model or {}).get(name, {})
                 for name in names
             ],
         } | sections
