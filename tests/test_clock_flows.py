@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from proxy.net.clocks import TICK
+from proxy.relay.upstream_call import UpstreamCall
+from proxy.server.request import Request
 from tests.support import (
     Answer,
     Blackhole,
@@ -23,9 +26,11 @@ from tests.support import (
     json_answer,
     sse_answer,
     unspliced,
+    until,
     within,
 )
 from tests.support.answers import DONE, SSE_HEADERS, compact
+from tests.support.clock import LoopClock
 from tests.support.gateway import Gateway, one_provider
 from tests.support.steps import Script, Step
 
@@ -64,6 +69,22 @@ def dripping(step: Step, every: float) -> Script:
     return drip()
 
 
+def running_call(gw: Gateway) -> UpstreamCall:
+    """The only upstream call."""
+    assert gw.app.gateway is not None
+    (call,) = gw.app.gateway._context.ticker._watches
+    assert isinstance(call, UpstreamCall)
+    return call
+
+
+async def paused(gw: Gateway) -> Request:
+    """The only request, once its client takes no more."""
+    assert gw.app.serving is not None
+    (request,) = gw.app.serving._running.values()
+    await until(lambda: request.writing_paused, "the client to stall")
+    return request
+
+
 def after(seconds: float) -> asyncio.Event:
     event = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, event.set)
@@ -91,15 +112,18 @@ async def test_the_total_timeout_applies_while_connecting_and_is_named() -> None
             assert_timeout(await (await gw.client()).fetch("POST", CHAT, json=CALL), "total")
 
 
-async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script, path: str = CHAT) -> Answer:
+async def failed(call: dict[str, Any], clocks: dict[str, float], script: Script, step: float = TICK) -> Answer:
     """Return the response, and check that the upstream connection was closed.
 
-    The second request uses a model without timeouts: on a busy machine it may take longer than ``clocks`` allow.
+    Time stands still until the provider has the request. The second request uses a model without timeouts.
     """
+    clock = LoopClock()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=clocks, models=[MODEL, UNTIMED])) as gw:
         up.queue(script)
         client = await gw.client()
-        answer = await client.fetch("POST", path, json=call)
+        answering = asyncio.ensure_future(client.fetch("POST", CHAT, json=call))
+        await up.request(0)
+        answer = await clock.advance_until(answering, step)
         await within(up.requests[0].gone.wait(), "the provider to be left")
         code = answer.json["error"]["code"] if answer.status != 200 else None
         line = await gw.settled()
@@ -162,25 +186,38 @@ async def test_the_idle_timeout_starts_at_the_response_head() -> None:
 
 
 async def test_received_bytes_reset_the_idle_timeout() -> None:
+    clock = LoopClock()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(idle=0.25))) as gw:
         body = json_answer(completion("x" * 100))[1].data  # type: ignore[union-attr]
         pieces = [body[at : at + 40] for at in range(0, len(body), 40)]
         head = Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
 
+        turns = [asyncio.Event() for _ in pieces]
+
         def script() -> Any:
             yield head
-            for piece in pieces:
-                yield Wait(after(0.05))
+            for turn, piece in zip(turns, pieces, strict=True):
+                yield Wait(turn)
                 yield Send(piece)
 
         up.queue(script())
-        answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
+        answering = asyncio.ensure_future((await gw.client()).fetch("POST", CHAT, json=CALL))
+        await up.request(0)
+        call = running_call(gw)
+        connection = call._connection
+        assert connection is not None
+        await until(lambda: call.headed_at is not None, "the head to be read")
+        for turn in turns:
+            await clock.advance(0.2)
+            turn.set()
+            await until(lambda: connection.last_read == clock.now(), "the piece to be read")
+        answer = await within(answering, "the answer")
         assert unspliced(answer.body) == (body, answered_by())
 
 
 @BOTH
 async def test_the_total_timeout_before_any_output_is_a_504(call: dict[str, Any]) -> None:
-    assert_timeout(await failed(call, only(total=0.1), [Stall()]), "total")
+    assert_timeout(await failed(call, only(total=1.0), [Stall()], step=0.5), "total")  # a connection is to be made
 
 
 # -- within the answer ----------------------------------------------------------------------------------------
@@ -250,11 +287,17 @@ SMALL_WINDOW = 64 * 1024
 
 
 async def test_a_stalled_client_is_disconnected_after_its_timeout() -> None:
+    clock = LoopClock()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.2, idle=0.1))) as gw:
         up.queue(sse_answer(*BIG))
         client = await gw.client(receive_buffer=SMALL_WINDOW)
         await client.request("POST", CHAT, json=STREAM)
-        await within((await up.request(0)).gone.wait(), "the provider to be left")
+        request = await up.request(0)
+        await paused(gw)
+        await clock.advance(0.15)  # beyond the idle clock
+        assert not request.gone.is_set()
+        await clock.advance(0.1)
+        await within(request.gone.wait(), "the provider to be left")
         line = await gw.settled()
         assert (line["outcome"], line["error"]) == ("client_gone", "timeout_clientStall")
         assert DONE not in await client.eof()
@@ -262,6 +305,7 @@ async def test_a_stalled_client_is_disconnected_after_its_timeout() -> None:
 
 async def test_a_slow_but_reading_client_is_served_to_the_end() -> None:
     """The client pauses longer than any timeout; upstream timeouts pause with it, and its own sees progress."""
+    clock = LoopClock()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=1.5, idle=0.3))) as gw:
         up.queue(sse_answer(*BIG))
         client = await gw.client(receive_buffer=SMALL_WINDOW)
@@ -269,8 +313,10 @@ async def test_a_slow_but_reading_client_is_served_to_the_end() -> None:
         await client.read_head()
         body = b""
         for _ in range(3):
-            await asyncio.sleep(0.6)  # twice the idle clock
-            for _ in range(20):
+            request = await paused(gw)
+            await clock.advance(0.6)  # twice the idle clock
+            unsent = request.unsent
+            while request.writing_paused and request.unsent >= unsent:
                 body += await client.read_some()
         body += await client.read_body()
         assert body == b"".join(BIG)
@@ -290,12 +336,14 @@ async def test_a_client_that_stalls_on_a_collected_response_is_disconnected() ->
 
 async def test_a_slow_reader_of_a_collected_response_gets_all_of_it() -> None:
     value = completion("x" * 8_000_000)
+    clock = LoopClock()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(clientStall=0.5))) as gw:
         up.queue(json_answer(value))
         client = await gw.client(receive_buffer=SMALL_WINDOW)
         await client.request("POST", CHAT, json=CALL)
         await client.read_head()
-        await asyncio.sleep(0.2)
+        await paused(gw)
+        await clock.advance(0.4)
         assert gw.exchanges == []  # an undelivered response is not settled
         body = await client.read_body()
         assert unspliced(body) == (compact(value), answered_by())
@@ -351,11 +399,17 @@ async def test_the_most_specific_setting_wins() -> None:
 
 
 async def test_timeouts_restart_for_each_request_of_a_connection() -> None:
-    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=0.4))) as gw:
+    clock = LoopClock()
+    async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=4))) as gw:
         client = await gw.client()
         for _ in range(3):
-            up.queue([Wait(after(0.2)), *json_answer(completion("slow"))])
-            assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
+            go = asyncio.Event()
+            up.queue([Wait(go), *json_answer(completion("slow"))])
+            await client.request("POST", CHAT, json=CALL)
+            await up.request()
+            await clock.advance(2)
+            go.set()
+            assert (await client.read_answer()).status == 200
         assert len(up.connections) == 1
 
 

@@ -171,7 +171,7 @@ ROUTINGS: dict[str, dict[str, Any]] = {
     "held": {"streamRecovery": "hold"},
     "continued": {"streamRecovery": "continue"},
     "hedged": {"hedgeAfterMs": 20},
-    "hedged, with a deadline": {"hedgeAfterMs": 20, "deadlineSecs": 0.4},
+    "hedged, with a deadline": {"hedgeAfterMs": 20, "deadlineSecs": 1.0},
     "no retries": {"maxRetries": 0, "rateLimitRetries": 0},
 }
 

@@ -28,6 +28,7 @@ from tests.support import (
     within,
 )
 from tests.support.answers import DONE, SSE_HEADERS, compact
+from tests.support.clock import LoopClock
 from tests.support.gateway import Gateway, one_provider
 
 CHAT = "/v1/chat/completions"
@@ -186,14 +187,18 @@ LATE = {
 
 @pytest.mark.parametrize(("script", "code"), LATE.values(), ids=LATE.keys())
 async def test_a_failure_after_the_status_commit_is_one_in_band_error(script: list[Any], code: str) -> None:
-    go = asyncio.Event()
+    go, clock = asyncio.Event(), LoopClock()
     async with Upstream() as up, Gateway(with_spare(config(up, timeouts={"firstContent": 0.6}))) as gw:
         up.queue([Wait(go), *script])
         client = await gw.client()
         await client.request("POST", CHAT, json=STREAM)
+        await up.request(0)
+        await clock.advance(0.2)
         assert (await client.read_head()).status == 200
         await pinged(client)
         go.set()
+        if code == "timeout_firstContent":
+            await clock.advance(0.5)
         errors = [event for event in await client.read_events() if event != PING]
         assert len(errors) == 1, errors
         error = json.loads(errors[0].removeprefix(b"data: "))["error"]

@@ -153,8 +153,7 @@ async def test_a_closing_connection_with_unsent_bytes_is_aborted_after_client_st
 ) -> None:
     """Closing waits until the kernel has everything, which a client that reads nothing can put off for ever."""
     path = str(tmp_path / "gateway.sock")
-    idle = 0.3 if ending.startswith("the clock") else 60
-    server = {"unixSocket": path, "keepAliveSecs": idle}
+    server = {"unixSocket": path, "keepAliveSecs": 60}
     async with Upstream() as up, Gateway(one_provider(up, server=server, timeouts={"clientStall": 0.2})) as gw:
         found = listener(gw, "api")
         async with RawClient(path) as client:
@@ -170,8 +169,11 @@ async def test_a_closing_connection_with_unsent_bytes_is_aborted_after_client_st
                     break
             assert unsent(connection)
             assert not connection.writing_paused
-            if idle == 60:
+            if ending == "the last request":
                 await client.send(client.encode("GET", "/nowhere", [("Connection", "close")]))
+            else:
+                connection._next_keepalive_close_time = 0.0
+                connection._process_keepalive()
             await until(lambda: found.server.limiter.connections == 0, "the connection to end")
 
 

@@ -56,11 +56,12 @@ BREAKS: dict[str, list[Step | bytes]] = {
 
 
 def recovering(
-    recovery: str, *, count: int = 3, routing: dict[str, Any] | None = None, **options: Any
+    recovery: str, *, count: int = 3, silent: str = "", routing: dict[str, Any] | None = None, **options: Any
 ) -> AbstractAsyncContextManager[tuple[Gateway, list[Upstream], FakeClock]]:
-    """Models ``a``, ``b``, ...; a stream may be silent for a moment only."""
+    """Models ``a``, ``b``, ...; a stream of those in ``silent`` may be silent for a moment only."""
     routing = {"streamRecovery": recovery} | (routing or {})
-    return candidates("abc"[:count], routing=routing, timeouts={"idle": 0.3}, **options)
+    short = {name: {"timeouts": {"idle": 0.3}} for name in silent}
+    return candidates("abc"[:count], routing=routing, per_model=short, **options)
 
 
 async def ask(gw: Gateway, call: dict[str, Any] = STREAM, **headers: str) -> RawClient:

@@ -52,7 +52,7 @@ from tests.support import (
     within,
 )
 from tests.support.answers import DONE, SSE_HEADERS, compact, unspliced
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, LoopClock
 from tests.support.gateway import Gateway, one_provider
 from tests.support.lives import at_rest, live
 from tests.support.steps import Script, Step
@@ -122,7 +122,7 @@ SIGNALS = {
         [Headers(200, SSE_HEADERS), Chunk(ROLE), Stall()],
         {"idle": 0.05},
     ),
-    "total clock": both("timeout", 504, "timeout_total", [Stall()], timeouts={"total": 0.05}),
+    "total clock": both("timeout", 504, "timeout_total", [Stall()], timeouts={"total": 1.0}),
     "an error with a 200": Signal(
         "server_error", 502, "busy", json_answer(OVERLOADED), sse_answer(ROLE, sse(OVERLOADED))
     ),
@@ -175,8 +175,14 @@ async def test_each_signal_of_a_provider_has_its_kind_of_failure(name: str, mann
                 address = NOWHERE if signal.address == "nowhere" else stack.enter_context(Blackhole()).url
             routing = {"maxRetries": 0, "rateLimitRetries": 0}
             config = two_providers(address, up.url, "alone", provider={"timeouts": signal.timeouts}, routing=routing)
+            clock = LoopClock()
             async with Gateway(config, clock=FakeClock()) as gw:
-                answer = await fetch(await gw.client(), call_for(manner))
+                answering = asyncio.ensure_future(fetch(await gw.client(), call_for(manner)))
+                if signal.timeouts:
+                    if not signal.address:
+                        await up.request(0)
+                    await clock.advance_until(answering, 0.5)
+                answer = await answering
                 assert_no_secrets(answer)
                 assert (answer.status, answer.json["error"]["code"]) == (signal.status, signal.code)
                 assert (await gw.settled())["failures"] == [f"first/m {signal.kind}"]
@@ -339,7 +345,8 @@ async def test_a_stream_that_breaks_after_its_content_ends_with_an_error_and_is_
     async with Upstream() as first, Upstream() as second:
         begun = chat_chunks("Hel", finish=None, done=False)
         first.on(lambda request: [Headers(200, SSE_HEADERS), Chunk(begun), *end])
-        config = two_providers(first.url, second.url, "fallback", provider={"timeouts": {"idle": 0.1}})
+        timeouts = {"idle": 0.1} if kind == "timeout" else {}
+        config = two_providers(first.url, second.url, "fallback", provider={"timeouts": timeouts})
         clock = FakeClock()
         async with Gateway(config, clock=clock) as gw:
             answer = await fetch(await gw.client(), call_for("stream"))

@@ -45,6 +45,7 @@ class Connection:
 
     def send(self, segments: Sequence[bytes | memoryview], sink: Sink, now: float, no_body: bool = False) -> None:
         self.uses += 1
+        self.last_read = now
         self.sent += b"".join(segments)
         self.sink = sink
 

@@ -39,7 +39,8 @@ CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 BODY = json.dumps(CALL).encode()
 SENT_ON = json.dumps(CALL | {"model": "up-model"}).encode()
 LIMIT = 64 * 1024
-LOW = {"maxBodyMb": LIMIT / (1024 * 1024), "bodyTimeoutSecs": 0.15}
+LOW = {"maxBodyMb": LIMIT / (1024 * 1024)}
+FILES = {"passthrough": ["POST /files"]}
 
 
 @pytest.fixture
@@ -51,7 +52,14 @@ async def up() -> AsyncIterator[Upstream]:
 
 @pytest.fixture
 async def gw(up: Upstream) -> AsyncIterator[Gateway]:
-    async with Gateway(one_provider(up, server=LOW, provider={"passthrough": ["POST /files"]})) as gw:
+    async with Gateway(one_provider(up, server=LOW, provider=FILES)) as gw:
+        yield gw
+
+
+@pytest.fixture
+async def hasty(up: Upstream) -> AsyncIterator[Gateway]:
+    """A gateway that does not wait long for a body."""
+    async with Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.15}, provider=FILES)) as gw:
         yield gw
         assert budget(gw) == 0
 
@@ -451,19 +459,19 @@ async def test_other_codings_are_a_415(coding: str, up: Upstream, gw: Gateway) -
 
 
 @pytest.mark.parametrize("lines", [["Content-Length: 100"], ["Transfer-Encoding: chunked"]])
-async def test_a_body_that_does_not_come_is_a_408(lines: list[str], up: Upstream, gw: Gateway) -> None:
-    client = await gw.client()
+async def test_a_body_that_does_not_come_is_a_408(lines: list[str], up: Upstream, hasty: Gateway) -> None:
+    client = await hasty.client()
     await client.send(head(*lines))
     answer = await client.read_answer()
     assert (answer.status, answer.json["error"]["code"]) == (408, "body_timeout")
     assert answer.header("connection") == "close"
     assert await client.eof() == b""
-    assert (await gw.settled())["error"] == "body_timeout"
+    assert (await hasty.settled())["error"] == "body_timeout"
     assert up.connections == []
 
 
-async def test_a_body_that_trickles_is_a_408(gw: Gateway) -> None:
-    client = await gw.client()
+async def test_a_body_that_trickles_is_a_408(hasty: Gateway) -> None:
+    client = await hasty.client()
     await client.send(head("Content-Length: 10000"))
 
     async def trickle() -> None:
@@ -490,8 +498,8 @@ async def test_a_long_body_may_take_longer_than_a_short_one(up: Upstream) -> Non
         assert (await client.read_answer()).status == 200
 
 
-async def test_an_upload_that_stops_is_a_408_and_its_provider_is_left(up: Upstream, gw: Gateway) -> None:
-    client = await gw.client()
+async def test_an_upload_that_stops_is_a_408_and_its_provider_is_left(up: Upstream, hasty: Gateway) -> None:
+    client = await hasty.client()
     await client.send(head("Content-Length: 100", path="/proxy/up/files") + b"x" * 50)
     request = await up.head()
     await expect_error(client, 408, "body_timeout")
@@ -504,8 +512,7 @@ async def test_an_upload_that_the_provider_does_not_take_is_not_the_clients_faul
     paused, go_on = asyncio.Event(), asyncio.Event()
     stop: list[Step | bytes] = [PauseReading(), Signal(paused), Wait(go_on), ResumeReading()]
     up.on_head(lambda request: [*stop, Wait(request.complete), *json_answer(completion())])
-    provider = {"passthrough": ["POST /files"]}
-    async with Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.15}, provider=provider)) as gw:
+    async with Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.15}, provider=FILES)) as gw:
         client = await gw.client()
         size = 20_000_000
         request = head(f"Content-Length: {size}", path="/proxy/up/files") + b"x" * size

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
+from proxy.server.connection import Connection
 from tests.support import (
     Chunk,
     Close,
@@ -175,14 +177,17 @@ async def test_an_idle_connection_is_closed_without_a_word(up: Upstream) -> None
 
 
 async def test_a_head_in_two_parts_is_taken_and_its_clock_stopped(up: Upstream) -> None:
-    async with Gateway(one_provider(up, server={"headerTimeoutSecs": 0.2})) as gw:
+    async with Gateway(one_provider(up)) as gw:
         client = await gw.client()
         await client.send(POST[:20])
         [connection] = gw.app.listeners.api.server.connections
-        await until(lambda: connection.head_clock, "the clock to be started")  # type: ignore[attr-defined]
+        assert isinstance(connection, Connection)
+        await until(lambda: connection.head_clock, "the clock to be started")
+        clock = cast(asyncio.TimerHandle, connection.head_clock)
         await client.send(POST[20:])
         assert (await client.read_answer()).status == 200
-        await asyncio.sleep(0.4)  # past the clock that must no longer run
+        assert clock.cancelled()
+        assert connection.head_clock is None
         assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
 
 
