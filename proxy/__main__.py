@@ -1,4 +1,4 @@
-"""The command line: ``sluice serve | check | health | demo | key | db``.
+"""The command line: ``sluice serve | check | health | demo | key | db | paths``.
 
 Imports wait until the command is known, so that its first output comes within a second.
 """
@@ -31,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from proxy.commands.db import main as db
 
         return db(arguments)
+    if arguments.command == "paths":
+        from proxy.commands.paths import main as paths
+
+        return paths(arguments)
     if arguments.command == "check":
         from proxy.commands.check import main as check
 

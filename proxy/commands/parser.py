@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy import __version__
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+COMMANDS = "serve | check | health | demo | key | db | paths"
 DESCRIPTION = """\
 Sluice is a streaming LLM gateway: it takes OpenAI-style requests and relays each answer,
 token by token, from whichever provider serves the model.
@@ -22,6 +27,7 @@ examples:
   sluice demo --port 9100                       the built-in provider alone, to try clients against
   sluice key new --name alice                   a new API key, and its entry for auth.keys
   sluice db upgrade                             bring the database of API keys up to date
+  sluice db backup keys.db                      copy the SQLite database while the gateway runs
 
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
        -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'
@@ -49,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     epilog = EPILOG.replace("{environment}", _environment())
     sluice = argparse.ArgumentParser("sluice", description=DESCRIPTION, epilog=epilog, formatter_class=shape)
     sluice.add_argument("--version", action="version", version=f"sluice {__version__}")
-    commands = sluice.add_subparsers(dest="command", required=True, metavar="serve | check | health | demo | key | db")
+    commands = sluice.add_subparsers(dest="command", required=True, metavar=COMMANDS)
     gateway = _gateway_options()
     commands.add_parser(
         "serve",
@@ -75,13 +81,12 @@ def parser() -> argparse.ArgumentParser:
         description=HEALTH,
     )
     add_key_parsers(commands, _file_options())
-    database = commands.add_parser("db", help="manage the database of API keys")
-    steps = database.add_subparsers(dest="db_command", required=True, metavar="upgrade")
-    steps.add_parser(
-        "upgrade",
+    _add_database(commands, gateway)
+    commands.add_parser(
+        "paths",
         parents=[gateway],
-        help="bring its tables up to date",
-        description="Run the missing migrations, as each start does. Several processes may do so at once.",
+        help="print where the files and the address are, for scripts",
+        description="Print the files, folders and addresses of the configuration as name=value lines, without secrets.",
     )
     demo = commands.add_parser(
         "demo",
@@ -94,6 +99,42 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
     return sluice
+
+
+def _add_database(commands: Commands, options: argparse.ArgumentParser) -> None:
+    database = commands.add_parser("db", help="manage the database of API keys")
+    steps = database.add_subparsers(dest="db_command", required=True, metavar="upgrade | backup | restore | run")
+    steps.add_parser(
+        "upgrade",
+        parents=[options],
+        help="bring its tables up to date",
+        description="Run the missing migrations, as each start does. Several processes may do so at once.",
+    )
+    backup = steps.add_parser(
+        "backup",
+        parents=[options],
+        help="copy the SQLite file, also while a gateway writes to it",
+        description="Write a consistent, checked copy of the SQLite database to a new file with mode 0600. Gateways go "
+        "on meanwhile. For PostgreSQL use `sluice db run pg_dump`, or deploy/scripts/backup.sh for both.",
+    )
+    backup.add_argument("file", type=Path, metavar="FILE", help="a file that does not exist yet")
+    restore = steps.add_parser(
+        "restore",
+        parents=[options],
+        help="replace the SQLite file by a backup",
+        description="Put a checked copy of the backup in the place of the SQLite database, at once as a whole. The "
+        "previous file is kept under another name. Refused while a gateway uses the database.",
+    )
+    restore.add_argument("file", type=Path, metavar="FILE", help="a file that `sluice db backup` wrote")
+    restore.add_argument("--force", action="store_true", help="also if the database has keys")
+    run = steps.add_parser(
+        "run",
+        parents=[options],
+        help="run a command of PostgreSQL, such as pg_dump or psql, with the configured database",
+        description="Run COMMAND with the variables of libpq (PGHOST, PGPASSWORD, ...) of database.url in its "
+        "environment, so that the password is on no command line. Options of sluice come before COMMAND.",
+    )
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
 
 
 def health_parser() -> argparse.ArgumentParser:

@@ -123,7 +123,6 @@ class UpstreamCall(Struct, eq=False):
             self.settle(fault)
         finally:
             self._connecting = None
-            del outcome  # it holds the fault, whose traceback holds this frame
 
     def _send(self, connection: UpstreamConnection, now: float) -> None:
         """Send the request. A large or streamed body is sent by a task of its own."""
