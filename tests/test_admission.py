@@ -33,6 +33,7 @@ from tests.support import (
     until,
 )
 from tests.support.answers import SSE_HEADERS
+from tests.support.clock import LoopClock
 from tests.support.gateway import ADMIN, Gateway, one_provider, to_config
 
 CHAT = "/v1/chat/completions"
@@ -117,7 +118,7 @@ async def test_the_openai_package_streams_with_a_key_and_gets_its_own_errors_wit
 
 async def test_the_openai_package_waits_for_retry_after(up: Upstream) -> None:
     async with (
-        Gateway(one_provider(up, **limits(**{"global": {"requestsPerMinute": 60, "burstSize": 1}}))) as gw,
+        Gateway(one_provider(up, **limits(**{"global": {"requestsPerMinute": 30, "burstSize": 1}}))) as gw,
         sdk(gw, max_retries=1) as client,
     ):
         for _ in range(2):
@@ -568,6 +569,7 @@ TOKENS = limits(
 
 async def test_estimated_tokens_are_reserved_and_corrected_by_usage(up: Upstream) -> None:
     seen: list[float] = []
+    LoopClock()  # the limits refill by 1000 tokens in a second
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
 
@@ -584,6 +586,7 @@ async def test_estimated_tokens_are_reserved_and_corrected_by_usage(up: Upstream
 
 async def test_exhausted_token_limits_reject_before_any_attempt(up: Upstream) -> None:
     up.on(lambda request: _plain(usage={"prompt_tokens": 59_000, "completion_tokens": 11_000, "total_tokens": 70_000}))
+    LoopClock()  # the limits refill by 1000 tokens in a second
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
         assert (await ask(client, max_tokens=100)).status == 200
@@ -600,6 +603,7 @@ async def test_exhausted_token_limits_reject_before_any_attempt(up: Upstream) ->
 
 async def test_a_failed_request_refunds_its_tokens(up: Upstream) -> None:
     up.on(lambda request: json_answer(error_json("no"), 500))
+    LoopClock()  # the limits refill by 1000 tokens in a second
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
         await ask(client, max_tokens=50_000)
@@ -611,6 +615,7 @@ async def test_a_failed_request_refunds_its_tokens(up: Upstream) -> None:
 async def test_a_disconnected_stream_is_charged_for_what_was_received(up: Upstream) -> None:
     events = chat_events(*["token "] * 100)[:-2]
     up.on(lambda request: [Headers(200, SSE_HEADERS), *_chunks(events), Stall()])
+    LoopClock()  # the limits refill by 1000 tokens in a second
     async with Gateway(one_provider(up, **TOKENS)) as gw:
         client = await gw.client()
         await client.request("POST", CHAT, json=ASK | {"stream": True, "max_tokens": 50_000})

@@ -385,7 +385,7 @@ async def test_a_client_timeout_cancels_the_upstream_request(up: Upstream) -> No
     async with Gateway(one_provider(up)) as gw, sdk(gw) as client:
         up.queue([Stall()])
         with pytest.raises(openai.APITimeoutError):
-            await client.chat.completions.create(model="m", messages=HI, timeout=0.1)
+            await client.chat.completions.create(model="m", messages=HI, timeout=1.0)
         request = await up.request(0)
         await within(request.gone.wait(), "the provider's connection to be closed")
         assert (await gw.settled())["outcome"] == "client_gone"

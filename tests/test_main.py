@@ -14,6 +14,7 @@ from proxy.__main__ import main
 from proxy.config.known_providers import NONE_USABLE
 from tests.support import until
 from tests.support.gateway import GatewayProcess
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "sk-aVeryWellKeptSecret"
@@ -29,7 +30,7 @@ def sluice(tmp_path: Path) -> Sluice:
         path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "proxy", *args]
         return subprocess.run(
-            command, cwd=tmp_path, env=path | environ, capture_output=True, text=True, timeout=30, check=False
+            command, cwd=tmp_path, env=path | environ, capture_output=True, text=True, timeout=4 * PATIENCE, check=False
         )
 
     return run

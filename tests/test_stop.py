@@ -31,6 +31,7 @@ from tests.support import (
 )
 from tests.support.answers import DONE, SSE_HEADERS
 from tests.support.gateway import Gateway, GatewayProcess, Process, one_provider, to_config
+from tests.support.patience import PATIENCE
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -46,7 +47,7 @@ CANCELLED = {
 async def stopping(gw: Process, client: RawClient) -> None:
     """Wait until the process has logged the signal."""
     gw.signal()
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE):
         while (await client.fetch("GET", "/ready")).status != 503:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tests.dispatch.flows import CALL, NOWHERE, SECRET, assert_no_secrets, error_answer, fetch, good, two_providers
 from tests.support import Reset, Stall, Upstream, json_answer
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, LoopClock
 from tests.support.gateway import Gateway
 from tests.support.lives import at_rest, live
 
@@ -114,8 +115,11 @@ async def test_one_deadline_bounds_all_attempts() -> None:
         first.on(lambda request: [Reset()])
         second.on(lambda request: [Stall()])
         routing = {"deadlineSecs": 0.5, "rateLimitRetries": 0}
+        clock = LoopClock()
         async with Gateway(two_providers(first.url, second.url, "fallback", routing=routing)) as gw:
-            answer = await fetch(await gw.client(), CALL)
+            answering = asyncio.ensure_future(fetch(await gw.client(), CALL))
+            await second.request(0)
+            answer = await clock.advance_until(answering, 0.5)
             assert (answer.status, len(first.requests), len(second.requests)) == (504, 1, 1)
             assert answer.json["error"]["code"] == "timeout_deadline"
             await at_rest(gw)

@@ -30,6 +30,7 @@ from tests.support import (
     within,
 )
 from tests.support.answers import compact
+from tests.support.clock import LoopClock
 from tests.support.gateway import Gateway, one_provider
 from tests.support.upstream import Request
 
@@ -323,16 +324,18 @@ async def test_a_provider_that_dies_during_the_upload_is_a_502_at_once(death: Cl
 
 
 async def test_a_timeout_expires_during_the_upload() -> None:
-    async with Upstream() as up, Gateway(one_provider(up, timeouts={"total": 0.1})) as gw:
+    clock = LoopClock()
+    async with Upstream() as up, Gateway(one_provider(up, timeouts={"total": 5})) as gw:
         up.on_head(lambda request: [Stall()])
         client, arrived, _ = await begin_upload(gw, up)
+        await clock.advance(5)
         answer = await client.read_answer()
         assert (answer.status, answer.json["error"]["code"]) == (504, "timeout_total")
         await within(arrived.gone.wait(), "the provider to be left")
 
 
 async def test_a_stalled_upload_is_a_408_and_cancels_the_upstream_request() -> None:
-    async with Upstream() as up, Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.1})) as gw:
+    async with Upstream() as up, Gateway(one_provider(up, server={"bodyTimeoutSecs": 0.5})) as gw:
         up.on_head(lambda request: [Stall()])
         client = await gw.client()
         client._methods.append("POST")

@@ -36,7 +36,7 @@ from tests.support import (
 from tests.support.answers import SSE_HEADERS
 from tests.support.candidates import candidates
 from tests.support.catalogs import rivals
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, LoopClock
 from tests.support.gateway import Gateway, one_provider
 from tests.support.lives import at_rest, live
 from tests.support.steps import Script, Step
@@ -194,12 +194,16 @@ async def test_a_silent_provider_is_read_on_no_longer_than_its_clocks_say(
     async with Upstream() as up:
         up.on(lambda request: script)
         drained = {"onDisconnect": "drain"}
+        clock = LoopClock()
         async with Gateway(lone(up, provider=drained, timeouts={"firstContent": 0.3, "idle": 0.3})) as gw:
             client = await gw.client()
             await client.request("POST", CHAT, json=STREAM)
             await up.request(0)
             leave(client)
-            await at_rest(gw)
+            assert gw.app.serving is not None
+            running = gw.app.serving._running
+            await until(lambda: all(request.gone for request in running.values()), "the client to be missed")
+            await clock.advance_until(asyncio.ensure_future(at_rest(gw)))
             at = live(gw, "up/m")
             assert (at.statistics.counts(0.0), at.statistics.slow(0.0)) == ((0, 0), 1)
 

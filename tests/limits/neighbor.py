@@ -13,7 +13,7 @@ from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
 
 ROOT = Path(__file__).resolve().parents[2]
-LEASE = 1.0  # seconds
+LEASE = 2.0  # seconds
 
 # Refilled by one in eleven days.
 ONCE = Cost(Limit("global", "requestsPerHour", "global:requestsPerHour", 500.0, 1e-6), "")

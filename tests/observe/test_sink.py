@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from proxy.observe.sink import LIMIT, PIECE, LogSink
-from tests.support.patience import until
+from tests.support.patience import PATIENCE, until, within
 
 
 def notice(dropped: int) -> bytes:
@@ -165,7 +165,7 @@ async def test_a_blocked_reader_gets_the_rest_when_it_reads_again(pipe: Pipe) ->
 
     asyncio.get_running_loop().add_reader(pipe.reading, read)
     try:
-        await asyncio.wait_for(complete.wait(), 10)
+        await within(complete.wait(), "all lines")
     finally:
         asyncio.get_running_loop().remove_reader(pipe.reading)
     assert bytes(received) == line * 500
@@ -185,7 +185,7 @@ def test_the_flush_of_the_stop_waits_for_a_slow_reader(pipe: Pipe) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    sink.flush(timeout=10)
+    sink.flush(timeout=PATIENCE)
     reader.join(10)
     assert bytes(received) == line * 500
 
@@ -195,7 +195,7 @@ async def test_a_closed_pipe_raises_nothing(pipe: Pipe) -> None:
     pipe.close_reader()
     for _ in range(3):
         sink.put(b"discarded\n")
-    sink.flush(timeout=10)
+    sink.flush(timeout=PATIENCE)
     assert sink._dropped == 3
     assert not sink._pending
 

@@ -240,7 +240,7 @@ def threads():
     return len(os.listdir("/proc/self/task"))
 
 async def settled():
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while threads() > 1:
             await asyncio.sleep(0.001)
 

@@ -20,6 +20,7 @@ from proxy.observe.metrics import Metrics
 from proxy.redis import RedisClient
 from tests.control.admin import TWO, AdminServer
 from tests.support.gateway import to_config
+from tests.support.patience import PATIENCE
 from tests.support.services import redis_prefix, redis_url
 
 LIMITED: dict[str, Any] = TWO | {
@@ -117,12 +118,14 @@ async def test_only_the_fullest_buckets_are_shown() -> None:
 async def test_buckets_in_redis_are_shown_with_the_state_of_redis() -> None:
     url = redis_url()
     async with redis_prefix(url) as prefix:
-        shared = LIMITED | {"redis": {"url": url, "prefix": prefix}}
-        redis = RedisClient(url, prefix, 0.5)
+        # Redis has a clock of its own: the limit refills slowly.
+        slow = {"enabled": True, "perClient": {"requestsPerHour": 60, "burstSize": 5}}
+        shared = TWO | {"rateLimiting": slow, "redis": {"url": url, "prefix": prefix}}
+        redis = RedisClient(url, prefix, PATIENCE)
         store = _shared(redis)
         limiter = Limiter(store, Rules.of(to_config(shared).rate_limiting), lambda: 0.0, Metrics())
         async with AdminServer(shared, limiter=limiter) as plane:
-            (requests, _) = limiter.rules.client(None).requests
+            (requests,) = limiter.rules.client(None).requests
             verdict = store.take([Cost(requests, "key:a", 4.0)], 1)
             assert not hasattr(verdict, "admitted")
             await verdict
