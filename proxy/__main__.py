@@ -5,6 +5,7 @@ Imports wait until the command is known, so that its first output comes within a
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,8 +13,19 @@ from proxy.commands.parser import health_parser, parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit status: 0, or 1 for a configuration with mistakes."""
-    given = sys.argv[1:] if argv is None else list(argv)
+    """Run one command. Returns its exit status: 0, or 1 for a configuration with mistakes or a closed output."""
+    try:
+        status = _run(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()  # here, where a closed pipe can be handled
+        return status
+    except BrokenPipeError:
+        # The reader of the output has ended, as `head` does. Python's flush at exit must not fail as well:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(given: list[str]) -> int:
     if given[:1] == ["health"]:
         from proxy.commands.health import main as health
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,27 +12,16 @@ import pytest
 from proxy.__main__ import main
 from proxy.config.known_providers import NONE_USABLE
 from tests.support import until
+from tests.support.command_line import Sluice, sluice_in
 from tests.support.gateway import GatewayProcess
-from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "sk-aVeryWellKeptSecret"
 
-Sluice = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture
 def sluice(tmp_path: Path) -> Sluice:
-    """Runs ``python -m proxy`` in an empty folder, with no environment but what is given."""
-
-    def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "proxy", *args]
-        return subprocess.run(
-            command, cwd=tmp_path, env=path | environ, capture_output=True, text=True, timeout=4 * PATIENCE, check=False
-        )
-
-    return run
+    return sluice_in(tmp_path)
 
 
 CONFIG = """\
@@ -280,3 +268,16 @@ def test_a_created_key_prints_the_hash_for_the_configuration(sluice: Sluice, tmp
     assert secret not in made.split("auth.keys")[1]
     (tmp_path / "c.yaml").write_text("auth:\n  mode: keys\n  keys:\n" + made.split("auth.keys:\n\n")[1])
     assert "clients: API keys (1 in the configuration" in sluice("check", "--config", "c.yaml").stdout
+
+
+def test_a_closed_output_is_no_traceback(tmp_path: Path) -> None:
+    """``sluice check | head -1``"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "proxy", "check"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environ, stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PASSWORD = "a-well-kept-password"
+from tests.support.command_line import Sluice, sluice_in
 
-Sluice = Callable[..., subprocess.CompletedProcess[str]]
+PASSWORD = "a-well-kept-password"
 
 
 @pytest.fixture
 def sluice(tmp_path: Path) -> Sluice:
-    """Runs ``python -m proxy`` in an empty folder, with no environment but what is given."""
-
-    def run(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "proxy", *args]
-        return subprocess.run(
-            command, cwd=tmp_path, env=path | environ, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    return run
+    return sluice_in(tmp_path)
 
 
 def test_a_backup_is_restored_to_a_new_database(sluice: Sluice, tmp_path: Path) -> None:
