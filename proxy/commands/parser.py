@@ -115,7 +115,7 @@ def _add_database(commands: Commands, options: argparse.ArgumentParser) -> None:
         parents=[options],
         help="copy the SQLite file, also while a gateway writes to it",
         description="Write a consistent, checked copy of the SQLite database to a new file with mode 0600. Gateways go "
-        "on meanwhile. For PostgreSQL use `sluice db run pg_dump`, or deploy/scripts/backup.sh for both.",
+        "on meanwhile. For PostgreSQL use `sluice db run pg_dump`.",
     )
     backup.add_argument("file", type=Path, metavar="FILE", help="a file that does not exist yet")
     restore = steps.add_parser(

@@ -51,9 +51,7 @@ def table(results: list[Result]) -> str:
 
 
 def _chosen() -> list[Stage]:
-    parser = argparse.ArgumentParser(
-        prog="scripts/test-deploy", description="Test the container image and the other files of deploy/, in stages."
-    )
+    parser = argparse.ArgumentParser(prog="scripts/test-deploy", description="Test the files of deploy/, in stages.")
     names = [stage.name for stage in STAGES]
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"only these of {', '.join(names)}")
     wanted = parser.parse_args().stages
