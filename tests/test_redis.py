@@ -6,6 +6,7 @@ import pytest
 
 from proxy.errors import ConfigError
 from proxy.redis import RedisClient
+from tests.support.patience import PATIENCE
 from tests.support.services import OwnRedis
 
 pytest.importorskip("redis.asyncio")
@@ -13,7 +14,7 @@ pytest.importorskip("redis.asyncio")
 
 async def test_connections_are_opened_when_needed_and_closed_together() -> None:
     async with OwnRedis() as own:
-        client = RedisClient(own.url, "sluice", 1.0)
+        client = RedisClient(own.url, "sluice", PATIENCE)
         assert await client.commands.ping()
         connection = await client.pool.get_connection()
         assert connection.is_connected

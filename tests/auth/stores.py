@@ -10,6 +10,7 @@ from proxy.config.schema import Database
 from proxy.database.health import DatabaseState
 from proxy.database.keys import KeyTable
 from proxy.database.opening import LazyEngine
+from tests.support.patience import PATIENCE
 
 
 def _ignore(_: str) -> None:
@@ -21,7 +22,9 @@ class OwnStore(DatabaseKeys):
 
     def __init__(self, url: str = "", *, folder: Path | str = "", log: Callable[[str], object] = _ignore) -> None:
         self.database = LazyEngine(Database(url=url), folder, log, log)
-        super().__init__(KeyTable(self.database.get()), log)
+        engine = self.database.get()
+        engine._time_limit = PATIENCE
+        super().__init__(KeyTable(engine), log)
 
     @property
     def state(self) -> DatabaseState:

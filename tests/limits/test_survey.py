@@ -13,6 +13,7 @@ from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from proxy.limits.survey import Found, survey
 from proxy.redis import RedisClient
+from tests.support.patience import PATIENCE
 from tests.support.services import redis_prefix, redis_url
 
 MINUTE = Limit("client", "requestsPerMinute", "client:requestsPerMinute", 60.0, 1.0)
@@ -35,7 +36,7 @@ class Place(NamedTuple):
 async def place() -> AsyncIterator[Place]:
     url = redis_url()
     async with redis_prefix(url) as prefix:
-        redis = RedisClient(url, prefix, 2.0)
+        redis = RedisClient(url, prefix, PATIENCE)
         store = RedisStore(redis)
         try:
             yield Place(redis, store)
