@@ -141,7 +141,7 @@ class Application:
         self._open_control()
         self._observe_exchanges()
         await self._listen()
-        self._shutdown.push("running requests", self._drain, lambda: self.config.server.drain_secs + DRAIN_END_SECS)
+        self._shutdown.push("running requests", self._drain, lambda: _drain_limit(self.config.server))
         if self.running.follow is not None:
             following = asyncio.create_task(self.running.follow.run(), name="configuration files")
             self._shutdown.push("configuration files", lambda: _cancel(following))
@@ -302,8 +302,17 @@ class Application:
     # -- stopping -----------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
-        """Let running requests finish, then cancel them. Event streams of dashboards end last."""
-        await self.serving.drain(self.config.server.drain_secs)
+        """Let running requests finish, then cancel them. Event streams of dashboards end last.
+
+        During a shutdown delay requests are served as before, so that balancers can react to /ready. Then the sockets
+        are closed: a balancer without health checks goes to another gateway, as its connection is refused.
+        """
+        server = self.config.server
+        if server.shutdown_delay_secs:
+            self.serving.announce_stop()
+            await asyncio.sleep(server.shutdown_delay_secs)
+            await self.listeners.api.stop_accepting()
+        await self.serving.drain(server.drain_secs)
         self.observers.flush()  # before the dashboards' streams end
         self.plane.close()
 
@@ -340,6 +349,10 @@ def _states(**parts: Stateful | None) -> dict[str, ComponentState]:
     """The state of each part that is reached over a network and in use, by name."""
     found = {name: part.state for name, part in parts.items() if part is not None}
     return {name: state for name, state in found.items() if state is not None}
+
+
+def _drain_limit(server: ServerSettings) -> float:
+    return server.shutdown_delay_secs + server.drain_secs + DRAIN_END_SECS
 
 
 def _close_log(log: Log) -> None:

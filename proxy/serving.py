@@ -104,7 +104,8 @@ class Serving:
         self._report = report
         self._running: dict[object, Request] = {}  # by the state that their handlers made
         self._idle = asyncio.Event()  # set once nothing runs during a stop
-        self.stopping = False
+        self._serves_on = False  # while stopping, before the drain
+        self.stopping = False  # /ready says so
 
     def __repr__(self) -> str:
         return f"<Serving running={len(self._running)}{' stopping' if self.stopping else ''}>"
@@ -147,7 +148,7 @@ class Serving:
                         return
             if handler.bounded:
                 if self.stopping or len(self._running) >= self._max_in_flight:
-                    raise self._turned_away(request)
+                    self._turn_away(request)
                 self._running[work] = request
             await handler.answer(work)
             if request.writing_paused and not request.gone:
@@ -187,11 +188,14 @@ class Serving:
         if self._pseudonym and any(self._pseudonym in value for value in request.headers.getall(_VIA)):
             raise LoopDetected
 
-    def _turned_away(self, request: Request) -> Overloaded:
+    def _turn_away(self, request: Request) -> None:
+        """Raises Overloaded, except in the shutdown delay: then only the connection ends with the answer."""
         if self.stopping:
             request.reply.keep_alive = False
-            return Overloaded("The gateway is shutting down.", code="shutting_down")
-        return Overloaded(f"Too many concurrent requests (limit {self._max_in_flight}).")
+            if not self._serves_on:
+                raise Overloaded("The gateway is shutting down.", code="shutting_down")
+        if len(self._running) >= self._max_in_flight:
+            raise Overloaded(f"Too many concurrent requests (limit {self._max_in_flight}).")
 
     def _refuse(self, handler: Handler[Any], work: object, request: Request, fault: GatewayError) -> None:
         try:
@@ -217,9 +221,14 @@ class Serving:
 
     # -- stopping ---------------------------------------------------------------------------------
 
+    def announce_stop(self) -> None:
+        """Let health checks fail, and serve requests until ``drain``."""
+        self.stopping = self._serves_on = True
+
     async def drain(self, seconds: float) -> None:
         """Let running requests finish for ``seconds``, then end each. From now on new requests get a 503."""
-        self.stopping = True
+        self.stopping, self._serves_on = True, False
+        self._idle.clear()
         if await self._idle_within(seconds):
             return
         for request in list(self._running.values()):

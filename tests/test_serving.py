@@ -365,6 +365,55 @@ async def test_a_drain_finishes_running_requests_and_rejects_new_ones() -> None:
     assert first.status == 200
 
 
+async def test_until_the_drain_a_stop_serves_requests_and_only_ends_their_connections() -> None:
+    fixture = Fixture(Simple("/page", bounded=False), Simple(), most=1)
+    fixture.serving.announce_stop()
+    assert fixture.serving.stopping
+    served = await fixture.handle(FakeRequest())
+    assert (served.status, served.reply.keep_alive) == (200, False)
+    await within(fixture.serving.drain(60), "the drain to end")
+    refused = await fixture.handle(FakeRequest())
+    assert (refused.status, refused.error["code"]) == (503, "shutting_down")
+
+
+async def test_in_the_shutdown_delay_the_number_of_requests_is_still_limited() -> None:
+    go = asyncio.Event()
+
+    async def wait(request: FakeRequest) -> None:
+        await go.wait()
+
+    fixture = Fixture(Simple(act=wait), most=1)
+    running = fixture.start(FakeRequest())
+    await until(lambda: fixture.serving.running == 1, "the first to run")
+    fixture.serving.announce_stop()
+    refused = await fixture.handle(FakeRequest())
+    assert (refused.status, refused.error["message"]) == (503, "Too many concurrent requests (limit 1).")
+    go.set()
+    await running
+    assert fixture.serving.running == 0
+
+
+async def test_a_drain_waits_for_requests_that_began_in_the_shutdown_delay() -> None:
+    go = asyncio.Event()
+
+    async def wait(request: FakeRequest) -> None:
+        await go.wait()
+
+    fixture = Fixture(Simple("/page"), Simple(act=wait))
+    fixture.serving.announce_stop()
+    await fixture.handle(FakeRequest("/page"))  # after it nothing runs
+    request = FakeRequest()
+    running = fixture.start(request)
+    await until(lambda: fixture.serving.running == 1, "the request to run")
+    drained = asyncio.ensure_future(fixture.serving.drain(60))
+    await asyncio.sleep(0)
+    assert not drained.done()
+    go.set()
+    await within(drained, "the drain to end")
+    await running
+    assert request.status == 200
+
+
 async def test_after_the_drain_requests_are_interrupted() -> None:
     async def wait(request: FakeRequest) -> None:
         await asyncio.Event().wait()

@@ -105,6 +105,25 @@ async def test_a_drain_rejects_new_requests_and_finishes_running_ones() -> None:
         assert len(up.requests) == 2
 
 
+async def test_with_a_shutdown_delay_requests_are_served_while_health_checks_fail() -> None:
+    async with Upstream() as up, GatewayProcess(one_provider(up, server={"shutdownDelaySecs": 3})) as gw:
+        up.on(lambda request: json_answer(completion()))
+        kept, idle = await gw.client(), await gw.client()
+        assert (await idle.fetch("GET", "/ready")).status == 200
+        await stopping(gw, kept)
+        answer = await (await gw.client()).fetch("POST", CHAT, json=CALL)
+        assert (answer.status, answer.header("connection")) == (200, "close")
+
+        async def connect() -> None:
+            while True:
+                async with RawClient(gw.port):
+                    await asyncio.sleep(0.01)
+
+        with pytest.raises(ConnectionRefusedError):
+            await within(connect(), "new connections to be refused")
+        assert await gw.wait() == 0
+
+
 async def test_requests_that_outlast_the_drain_are_interrupted_cleanly() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 0.3})) as gw:
         streaming, plain, early, piped, uploading = [await gw.client() for _ in range(5)]

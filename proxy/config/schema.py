@@ -237,6 +237,7 @@ class ServerSettings(Section, frozen=True):
     keep_alive_secs: Seconds = 75.0
     ping_after: Seconds = 15.0
     drain_secs: Seconds = 10.0
+    shutdown_delay_secs: Seconds = 0.0  # serve on while /ready is 503, before the drain
     tls: ListenTls | None = None
     max_connections: PositiveInt = 20_000
     max_connections_per_address: Count = 0  # 0: no bound

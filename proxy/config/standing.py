@@ -17,7 +17,8 @@ STANDING_KEYS = (
     ("rate_limiting", "max_clients"),
     ("circuit_breaker", "shared"),
 )
-_SWAPPED = frozenset({"server.drainSecs"})
+# Read when the process stops.
+_SWAPPED = frozenset({"server.drainSecs", "server.shutdownDelaySecs"})
 
 
 def differences(running: Config, wanted: Config) -> list[str]:
@@ -53,7 +54,11 @@ def standing(running: Config, wanted: Config) -> Config:
     for section, name in STANDING_KEYS:
         changed = kept.get(section, getattr(wanted, section))
         kept[section] = replace(changed, **{name: getattr(getattr(running, section), name)})
-    kept["server"] = replace(running.server, drain_secs=wanted.server.drain_secs)
+    kept["server"] = replace(
+        running.server,
+        drain_secs=wanted.server.drain_secs,
+        shutdown_delay_secs=wanted.server.shutdown_delay_secs,
+    )
     if _jwt_waits(running.auth, wanted.auth):
         kept["auth"] = replace(kept["auth"], jwt=running.auth.jwt)
     return replace(wanted, **kept)

@@ -30,6 +30,7 @@ class Listener:
         self._settings = settings
         self._tls_listener: TlsListener | None = None
         self._accepting: list[asyncio.AbstractServer] = []  # one for each socket
+        self._refuses = False
 
     def __repr__(self) -> str:
         return f"<Listener {self._settings.unix_socket or self.port} {self.server.limiter!r}>"
@@ -64,15 +65,23 @@ class Listener:
         if self._tls_listener is not None:
             self._tls_listener.reload()
 
-    async def stop(self) -> None:
-        """Refuse new connections, then close the open ones."""
-        if not self._accepting:
+    async def stop_accepting(self) -> None:
+        """Refuse new connections; open ones stay. May be called again."""
+        if self._refuses:
             return
+        await asyncio.sleep(0)  # connections that wait in the kernel are accepted: closing its socket would reset them
+        self._refuses = True
         if self._settings.unix_socket:  # while this process still owns it
             _remove(self._settings.unix_socket)
         for accepting in self._accepting:
             accepting.close()
         await asyncio.sleep(0)  # connections that were just accepted get their callback
+
+    async def stop(self) -> None:
+        """Refuse new connections, then close the open ones."""
+        if not self._accepting:
+            return
+        await self.stop_accepting()
         if self._tls_listener is not None:
             self._tls_listener.dismiss()
         self.server.limiter.dismiss()

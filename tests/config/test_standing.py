@@ -44,10 +44,14 @@ def test_settings_that_need_a_restart_are_named() -> None:
 def test_all_other_settings_are_applied() -> None:
     running = Config(server=ServerSettings(port=1), pool=PoolSettings(idle_secs=1))
     wanted = Config(
-        server=ServerSettings(port=2, drain_secs=3), logging=Logging("debug"), hooks=["a:b"], default_provider="p"
+        server=ServerSettings(port=2, drain_secs=3, shutdown_delay_secs=4),
+        logging=Logging("debug"),
+        hooks=["a:b"],
+        default_provider="p",
     )
     taken = standing(running, wanted)
     assert (taken.server.port, taken.server.drain_secs, taken.pool.idle_secs, taken.hooks) == (1, 3, 1, [])
+    assert taken.server.shutdown_delay_secs == 4
     assert (taken.logging.level, taken.default_provider) == ("debug", "p")
 
 

@@ -181,6 +181,26 @@ async def test_after_a_stop_nobody_listens() -> None:
             await front.client()
 
 
+async def test_open_connections_are_served_after_new_ones_are_refused() -> None:
+    async with Front() as front:
+        client = await front.client()
+        assert (await client.fetch("GET", "/")).status == 200
+        await front.listener.stop_accepting()
+        await front.listener.stop_accepting()
+        with pytest.raises(ConnectionRefusedError):
+            await front.client()
+        assert (await client.fetch("GET", "/again")).body == b"/again"
+
+
+async def test_a_socket_file_of_a_successor_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    async with Front(unix_socket=str(path)) as front:
+        await front.listener.stop_accepting()
+        assert not path.exists()
+        path.touch()
+    assert path.exists()
+
+
 async def test_what_runs_is_cut_off_by_a_stop_in_the_end(
     tls: ListenTls, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
