@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from random import Random
 from secrets import token_hex
@@ -37,6 +36,7 @@ from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
 from proxy.observe.log import Log
+from proxy.observe.log import opened as open_log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
 from proxy.observe.sentry import Sentry
@@ -94,7 +94,7 @@ class Application:
         self._environ = environ
         self._clock = clock
         self._chance = chance
-        self.log = log or Log(sys.stderr.buffer, config.logging.level, readable=sys.stderr.isatty())
+        self.log = log or open_log(config.observe.log_file, config.logging.level)
         self.metrics = Metrics(version=__version__)
         self.observers = Observers()
         self._dialer = Dialer(environ)

@@ -90,10 +90,15 @@ def _on_signal(stop: asyncio.Event, log: Log) -> None:
 
 
 def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool) -> None:
-    """Load the configuration again, or stop if the terminal was closed: no Ctrl-C could stop the process later."""
+    """Open the log file and load the configuration again.
+
+    Stop instead if the terminal was closed: no Ctrl-C could stop the process later.
+    """
     if on_terminal and not sys.stderr.isatty():
         stop.set()
-    elif application.running.follow is not None:
+        return
+    application.log.reopen()
+    if application.running.follow is not None:
         application.running.follow.wake()
 
 

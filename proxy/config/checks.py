@@ -6,6 +6,7 @@ texts that may contain a secret.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -258,6 +259,14 @@ def working_folder(text: str) -> str:
     return text
 
 
+def log_path(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not contain control characters")
+    if os.path.isdir(text):
+        raise ValueError(f"is a folder, not a file: {text}")
+    return text
+
+
 # Kinds of text that are secret.
 SECRET: Final[dict[str, type[Secret]]] = {
     "key": Secret,
@@ -302,6 +311,7 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "hook": hook,
         "file": file,
         "folder": working_folder,
+        "log path": log_path,
         "redis url": redis_url,
         "redis prefix": redis_prefix,
         "database url": database_url,

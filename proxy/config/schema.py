@@ -28,6 +28,7 @@ from proxy.config.types import (
     KnownProvider,
     ListenAddress,
     ListenHost,
+    LogPath,
     Megabytes,
     Minutes,
     Moment,
@@ -278,6 +279,7 @@ class Observe(Section, frozen=True):
     probes: ProbeSettings = field(default_factory=ProbeSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
     sentry: SentrySettings = field(default_factory=SentrySettings)
+    log_file: LogPath = ""  # "": standard error
 
 
 class Logging(Section, frozen=True):

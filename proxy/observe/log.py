@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
@@ -16,7 +17,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from proxy.dialects.usage import Usage
+from proxy.errors import ConfigError
 from proxy.exchange import Exchange
+from proxy.observe.logfile import LogFile
 from proxy.observe.mask import Mask
 from proxy.observe.sink import LogSink
 from proxy.observe.truncate import NAME, truncate
@@ -35,6 +38,18 @@ LONGEST_CALLBACK = 60.0
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Three times as fast as formatting.
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
+
+
+def opened(path: str, level: Level) -> Log:
+    """The log of the process: in the file ``path``, or on standard error if it is ``""``. Raises ConfigError."""
+    errors = Log(sys.stderr.buffer, level, readable=sys.stderr.isatty())
+    if not path:
+        return errors
+    try:
+        return Log(LogFile(path, errors.error), level, readable=False)
+    except OSError as error:
+        why = f"{error.strerror or error}; its folder must exist, and the gateway's user must be able to write there"
+        raise ConfigError([f"observe.logFile: cannot open {path}: {why}"]) from None
 
 
 class Line(msgspec.Struct, gc=False):
@@ -178,7 +193,7 @@ class Log:
         """Write a message. Values of ``fields`` that JSON does not support become text."""
         if RANKS[level] >= self._rank:
             self.catch_up()
-            plain = {key: self._plain(value) for key, value in fields.items()}
+            plain = {key: _plain(value, self._text) for key, value in fields.items()}
             self._sink.put(self._line(level, self._text(message), plain))
 
     def flush(self, timeout: float = 0.0) -> None:
@@ -186,8 +201,13 @@ class Log:
         self.catch_up()
         self._sink.flush(timeout)
 
+    def reopen(self) -> None:
+        """Open the file of ``observe.logFile`` again, after a rotation; nothing for any other stream."""
+        self.catch_up()
+        self._sink.reopen()
+
     def _notice(self, dropped: int) -> bytes:
-        return self._line("warning", "Log lines were lost because the output was blocked.", {"lines": dropped})
+        return self._line("warning", "Log lines were lost because the output was blocked or full.", {"lines": dropped})
 
     def _line(self, level: Level, message: str, fields: dict[str, object]) -> bytes:
         stamp = self._stamp(self._now())
@@ -217,16 +237,18 @@ class Log:
         masked = self._mask(text[: 2 * TEXT])
         return truncate(masked, TEXT)
 
-    def _plain(self, value: object) -> object:
-        if value is None or isinstance(value, (bool, float)):
-            return value
-        if isinstance(value, int) and -(2**63) <= value < 2**63:
-            return value
-        if isinstance(value, dict):
-            return {self._text(str(key)): self._plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [self._plain(item) for item in value]
-        return self._text(str(value))
+
+def _plain(value: object, text: Callable[[str], str]) -> object:
+    """``value`` as JSON supports it; its texts pass ``text``."""
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return value
+    if isinstance(value, dict):
+        return {text(str(key)): _plain(item, text) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item, text) for item in value]
+    return text(str(value))
 
 
 def _level(exchange: Exchange) -> Level:

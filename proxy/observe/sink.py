@@ -1,4 +1,4 @@
-"""Writing log lines to standard output, which may be slow, blocked or closed, without delaying requests."""
+"""Writing log lines to standard error or a file, which may be slow, blocked or full, without delaying requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
+from proxy.observe.logfile import LogFile
+
 # About 2,000 lines, two seconds of a busy gateway with a blocked output.
 LIMIT = 1 << 20
 # A writable pipe or terminal accepts this much without blocking, and atomically even if several processes share it
 # (POSIX, write(2)).
 PIECE = select.PIPE_BUF
+NEWLINE = 10
 # Seconds that lines are batched: on some machines one write costs as much as formatting the line.
 GATHER = 0.02
 
@@ -24,7 +27,8 @@ class LogSink:
     """Batches lines and writes them every ``GATHER`` seconds; at once if no loop is attached.
 
     Never waits and never raises. Lines beyond ``LIMIT`` while the stream is blocked, and lines that cannot be written,
-    are counted. ``notice(count)`` is written as soon as the stream accepts bytes again.
+    are counted. ``notice(count)`` is written as soon as the stream accepts bytes again. The first error of a series is
+    passed to ``LogFile.failed``.
     """
 
     def __init__(self, stream: BinaryIO, notice: Callable[[int], bytes]) -> None:
@@ -33,6 +37,8 @@ class LogSink:
         self._pending = bytearray()
         self._dropped = 0
         self._noticed = 0  # lost lines that a queued notice reports
+        self._cut = False  # a write to a file ended within a line, whose rest is queued first
+        self._failing = False  # since the last write that was complete
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -87,16 +93,41 @@ class LogSink:
                     self._pending += self._notice(self._dropped)
                     self._noticed, self._dropped = self._dropped, 0
                 try:
-                    del self._pending[: self._write()]
+                    written = self._write()
                 except BlockingIOError:
                     return
-                except (OSError, ValueError):  # the reader is gone, the disk is full, or the stream is closed
-                    self._dropped += self._pending.count(b"\n") + max(0, self._noticed - 1)
-                    self._noticed = 0
-                    self._pending.clear()
+                except (OSError, ValueError) as error:  # the reader is gone, the disk is full, or the stream is closed
+                    self._lose(error)
                     return
-                if not self._pending:
+                if written == len(self._pending):
+                    self._pending.clear()
                     self._noticed = 0
+                    self._cut = self._failing = False
+                else:
+                    self._cut = self._poll is None and self._pending[written - 1] != NEWLINE
+                    del self._pending[:written]
+
+    def reopen(self) -> None:
+        """Continue in a new file after a rotation, if the stream is a ``LogFile``. Queued lines go to the old file."""
+        if isinstance(self._stream, LogFile):
+            with self._lock:
+                self.flush()
+                if self._stream.reopen() and self._cut:  # the rest of a line is of no use in another file
+                    del self._pending[: self._pending.index(NEWLINE) + 1]
+                    self._dropped += 1
+                    self._cut = False
+
+    def _lose(self, error: Exception) -> None:
+        """Drop and count what is queued, except the rest of a line of which a part is in the file."""
+        kept = self._pending.index(NEWLINE) + 1 if self._cut else 0
+        self._dropped += self._pending.count(NEWLINE, kept)
+        if not kept:
+            self._dropped += max(0, self._noticed - 1)
+            self._noticed = 0
+        del self._pending[kept:]
+        if not self._failing and isinstance(self._stream, LogFile):
+            self._stream.failed(error)
+        self._failing = True
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled:

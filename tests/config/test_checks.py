@@ -347,6 +347,14 @@ def test_a_working_folder_may_be_missing_but_not_a_file(tmp_path: Path) -> None:
             checks.working_folder(text)
 
 
+def test_a_log_path_may_be_missing_but_not_a_folder(tmp_path: Path) -> None:
+    for text in ("", str(tmp_path / "new" / "sluice.log"), "sluice.log"):
+        assert checks.log_path(text) == text
+    for text in (str(tmp_path), "a\nb"):
+        with pytest.raises(ValueError):
+            checks.log_path(text)
+
+
 def test_every_kind_of_text_has_a_check() -> None:
     types = (Path(checks.__file__).parent / "types.py").read_text()
     assert set(re.findall(r'"kind": "([^"]+)"', types)) == set(checks.kinds(Path(), None))

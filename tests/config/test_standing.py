@@ -13,6 +13,7 @@ from proxy.config.schema import (
     Jwt,
     Limits,
     Logging,
+    Observe,
     RateLimiting,
     Redis,
     ServerSettings,
@@ -78,6 +79,12 @@ def test_changes_of_stores_and_authentication_mode_need_a_restart() -> None:
     ]
     assert standing(running, wanted) == running
     assert differences(running, standing(running, wanted)) == []
+
+
+def test_another_log_file_needs_a_restart() -> None:
+    wanted = Config(observe=Observe(log_file="other.log"))
+    assert differences(Config(), wanted) == ["observe.logFile"]
+    assert standing(Config(), wanted).observe.log_file == ""
 
 
 def test_limits_and_keys_apply_at_once() -> None:
