@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.commands.loading import load, source_of
@@ -16,7 +17,8 @@ def main(arguments: argparse.Namespace) -> int:
     from proxy.config.any_model import any_model, fallback_only
     from proxy.limits.overview import overview
 
-    loaded = load(source_of(arguments))
+    source = source_of(arguments)
+    loaded = load(source)
     if loaded is None:
         return 1
     from proxy.config.exposure import refusal
@@ -48,7 +50,12 @@ def main(arguments: argparse.Namespace) -> int:
         *([f"serve refuses this: {refused}"] if refused else []),
     ]:
         print(f"notice: {notice}")
-    return 1 if refused else 0
+    works = True
+    if arguments.live:
+        from proxy.commands.live.run import run
+
+        works = run(config, source.environment, partial(print, flush=True))
+    return 1 if refused or not works else 0
 
 
 def _no_provider(config: Config) -> str:

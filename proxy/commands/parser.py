@@ -23,6 +23,7 @@ examples:
   sluice serve --config my.yaml --port 9000
   sluice serve --unix-socket /run/sluice.sock
   sluice check --config my.yaml                 every mistake at once, or what would run
+  sluice check --live                           also whether providers, keys, Redis and the database work
   sluice health --ready                         exit status 0 if the gateway answers
   sluice demo --port 9100                       the built-in provider alone, to try clients against
   sluice key new --name alice                   a new API key, and its entry for auth.keys
@@ -65,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         help="run the gateway",
         description="Run the gateway until SIGTERM or SIGINT; running answers get server.drainSecs to end.",
     )
-    commands.add_parser(
+    check = commands.add_parser(
         "check",
         parents=[gateway],
         formatter_class=shape,
@@ -73,6 +74,12 @@ def parser() -> argparse.ArgumentParser:
         description="Validate the configuration and print what `serve` with the same options would run. "
         "All mistakes are printed at once, one on a line. Mistakes, and an address that `serve` refuses, end in "
         "exit status 1.",
+    )
+    check.add_argument(
+        "--live",
+        action="store_true",
+        help="also try everything that it names: addresses, certificates, database, Redis, each provider with its key;"
+        " exit status 1 if one fails",
     )
     commands.add_parser(
         "health",

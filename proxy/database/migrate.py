@@ -53,6 +53,16 @@ async def upgrade(address: Address) -> Revisions:
         await engine.dispose()
 
 
+async def compare(address: Address, time_limit: float) -> Revisions:
+    """The revision, and the one after ``upgrade``. Raises as ``upgrade`` does."""
+    engine = drivers.open_single(address, time_limit)
+    try:
+        async with engine.begin() as connection:
+            return Revisions(await connection.run_sync(_revision), _head())
+    finally:
+        await engine.dispose()
+
+
 async def _take_lock(connection: AsyncConnection) -> None:
     """Take a lock until the end of the transaction. In SQLite the transaction itself is exclusive."""
     if connection.dialect.name == "postgresql":

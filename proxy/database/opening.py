@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,24 @@ class LazyEngine:
         """Close its connections. Nothing may be queried afterwards."""
         if self._engine is not None:
             await self._engine.close()
+
+
+async def compare(settings: Database, data_dir: str | Path, time_limit: float) -> Revisions | None:
+    """The revision of the database and the one that the start would bring it to. Changes and makes nothing.
+
+    ``None``: its SQLite file does not exist. ``time_limit`` (seconds) bounds the wait for a connection.
+    Raises ConfigError, also where the database cannot be reached.
+    """
+    address = address_of(settings, data_dir)
+    require(address)
+    if address.kind == "sqlite" and not await asyncio.to_thread(Path(address.target).exists):
+        return None
+    from proxy.database import drivers, migrate
+
+    try:
+        return await migrate.compare(address, time_limit)
+    except drivers.failures(address) as error:
+        raise ConfigError([f"database: {address} cannot be used: {drivers.reason(error)}"]) from None
 
 
 async def upgrade(settings: Database, data_dir: str | Path) -> Revisions:

@@ -1,0 +1,141 @@
+"""Each provider: a connection to each address, its list of models with each key, and configured models it lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from proxy import __version__
+from proxy.client.dial import Dialer
+from proxy.client.get_models import ModelsRequest
+from proxy.commands.live.finding import Finding, Live, failed, ok, warning
+from proxy.commands.live.reach import reach, reason, through
+from proxy.config.loader import bare
+from proxy.config.proxies import Proxies
+from proxy.config.remote import FetchFailed, bounded
+from proxy.config.schema import Config
+from proxy.dispatch.list_fetcher import MOST_BYTES, MOST_NAMES, names_in
+from proxy.errors import GatewayError
+from proxy.providers import refusal
+from proxy.providers.keys import Key
+from proxy.providers.provider import Provider, Site
+from proxy.providers.state import state_of
+
+if TYPE_CHECKING:
+    from proxy.commands.live.run import Check
+
+ANSWER_SECS: Final = 8.0  # of the list; less than the limit of a check, so that the finding names the address
+SHOWN: Final = 5  # models in a finding
+
+_REFUSED: Final = {
+    "auth": "The provider refused the gateway's credential",
+    "out_of_quota": "The provider's account has no credit left",
+    "payment_required": "The provider's account has no credit left",
+    "forbidden": "The provider does not allow this key, account or address",
+}
+
+
+def checks(live: Live) -> Iterator[Check]:
+    dialer = Dialer(live.environ)
+    for name, settings in live.config.providers.items():
+        provider = Provider(name, settings, state_of(settings), version=__version__, any_model=False)
+        for site, key in _pairs(provider):
+            label = _label(site, key)
+            yield label, partial(_site, live, dialer, label, site, key)
+
+
+def _pairs(provider: Provider) -> Iterator[tuple[Site, Key]]:
+    """Each address with the first key, then the other keys at the first address."""
+    keys = [key for _ in range(len(provider.keys)) if (key := provider.keys.take(0.0)) is not None]
+    yield from ((site, keys[0]) for site in provider.sites)
+    yield from ((provider.sites[0], key) for key in keys[1:])
+
+
+def _label(site: Site, key: Key) -> str:
+    provider = site.provider
+    label = f"providers.{provider.name}"
+    if len(provider.sites) > 1:
+        label += f" {bare(site.base_url)}"
+    return f"{label} key {key.number + 1}" if len(provider.keys) > 1 else label
+
+
+async def _site(live: Live, dialer: Dialer, label: str, site: Site, key: Key) -> Sequence[Finding]:
+    tls = site.provider.settings.tls
+    way = through(Proxies(live.environ), site.base_url)
+    where = f"{bare(site.base_url)}{way}"
+    try:
+        await reach(dialer, site.base_url, tls)
+    except GatewayError as error:
+        return [failed(label, f"{where}: {reason(error)}; check baseUrl, network and proxy")]
+    except OSError as error:  # of the files of `tls`
+        return [failed(label, f"its tls settings cannot be used: {error.strerror or error}")]
+    began = time.perf_counter()
+    status, headers, body, why = await _list(live, dialer, site, key)
+    if why:
+        return [failed(label, f"{where}: GET /models {why}; check the provider")]
+    seconds = time.perf_counter() - began
+    if status != 200:
+        return [_refused(label, where, status, headers, body)]
+    return _listed(live.config, label, f"{where} answers in {seconds * 1000:.0f} ms", site.provider, body)
+
+
+async def _list(
+    live: Live, dialer: Dialer, site: Site, key: Key
+) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes, str]:
+    """Status, headers and body of ``GET /models``, and why there is none."""
+    from aiohttp import ClientError
+
+    request = ModelsRequest(dialer.context, live.environ)
+    try:
+        async with request.session(ANSWER_SECS) as session, request.send(session, site, key) as response:
+            if response.status == 200:
+                return 200, (), await bounded(response, MOST_BYTES), ""
+            body = await response.content.read(64 * 1024)
+            return response.status, response.raw_headers, body, ""
+    except TimeoutError:
+        return 0, (), b"", f"got no answer within {ANSWER_SECS:g} s"
+    except FetchFailed as error:
+        return 0, (), b"", str(error)
+    except (ClientError, OSError, ValueError) as error:  # its text may contain the address with its query
+        return 0, (), b"", f"failed: {type(error).__name__}"
+
+
+def _refused(label: str, where: str, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Finding:
+    """What an error status means, as requests of clients would be judged."""
+    if 300 <= status < 400:
+        return failed(label, f"{where} redirects (status {status}), which is not followed; correct baseUrl")
+    kind = refusal.read(status, headers, body, time.time()).kind
+    if kind in _REFUSED:
+        return failed(label, f"{where}: {_REFUSED[kind]} (status {status}); check the key and the account")
+    if kind == "server_error" or status >= 500:
+        return failed(label, f"{where}: the provider fails (status {status}); try again later")
+    if kind == "rate_limited":
+        return warning(label, f"{where}: the provider limits the rate of this key (status {status})")
+    # A provider need not have such a list. Other paths may still work.
+    return warning(label, f"{where} has no list of models (status {status}); is the path in baseUrl right?")
+
+
+def _listed(config: Config, label: str, text: str, provider: Provider, body: bytes) -> Sequence[Finding]:
+    try:
+        names = names_in(body)
+    except FetchFailed as error:
+        return [warning(label, f"{text}, but GET /models {error}; is the path in baseUrl right?")]
+    text += f", {len(names)} model{'' if len(names) == 1 else 's'}"
+    # Azure lists base models, not deployments; a list at the bound may be cut.
+    if provider.settings.kind_name == "azure" or len(names) >= MOST_NAMES:
+        return [ok(label, text)]
+    missing = absent(config, provider.name, names)
+    if not missing:
+        return [ok(label, text)]
+    shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+    return [warning(label, f"{text}, but not these of the configuration: {shown}; correct their names in models")]
+
+
+def absent(config: Config, provider: str, names: Collection[str]) -> list[str]:
+    """Upstream names of the provider's configured models that its list does not have."""
+    # Gemini lists "models/gemini-2.5-flash" and accepts both; Ollama adds ":latest".
+    known = {name.removeprefix("models/").removesuffix(":latest") for name in names}
+    wanted = dict.fromkeys(m.upstream_model for m in config.models if m.provider == provider and m.available)
+    return [name for name in wanted if name.removeprefix("models/").removesuffix(":latest") not in known]

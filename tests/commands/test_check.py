@@ -1,0 +1,46 @@
+"""``sluice check --live`` as a user meets it; the rest of ``check`` is in ``tests/test_main.py``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "sk-aVeryWellKeptSecret"
+
+
+def check(folder: Path, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "proxy", "check", "--config", "c.yaml", *options],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_prints_the_lines_after_its_own_and_fails_with_a_part(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "server: {port: 0}\nproviders: {up: {baseUrl: http://127.0.0.1:1/v1, apiKey: '${UP_KEY}'}}\n"
+    )
+    assert check(tmp_path, UP_KEY=SECRET).returncode == 0
+    done = check(tmp_path, "--live", UP_KEY=SECRET)
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    start = lines.index("live:")
+    assert "providers:" in lines[:start]
+    assert any(line.startswith("  FAILED   providers.up: http://127.0.0.1:1/v1: ") for line in lines[start:])
+    assert lines[-1].endswith("1 failed")
+    assert SECRET not in done.stdout
+
+
+def test_the_command_succeeds_where_nothing_failed(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("server: {port: 0}\n")
+    done = check(tmp_path, "--live")
+    assert done.returncode == 0
+    assert "ok       dataDir: data will be made" in done.stdout
+    assert not (tmp_path / "data").exists()
