@@ -27,4 +27,6 @@ STAGES: Final = (
         "compose",
         ("docker-compose", "nginx", "postgresql-client", "prometheus", "prometheus-alertmanager", "redis-server"),
     ),
+    # the scripts: start, stop, backup and restore, certificates, firewall
+    Stage("backup", ("dash", "nftables", "iproute2", "openssl", "curl", "postgresql-client")),
 )
