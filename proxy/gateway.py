@@ -21,8 +21,8 @@ from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
-from proxy.dialects.openai_call import check as check_call
-from proxy.dialects.openai_call import read as read_call
+from proxy.dialects.openai.call import check as check_call
+from proxy.dialects.openai.call import read as read_call
 from proxy.dispatch.choice import dispatch_call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_call import read
+from proxy.dialects.openai.call import read
 from proxy.errors import ClientFault
 from tests.support import Answer, Blackhole, Stall, Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects.call import Call
-from proxy.dialects.openai_call import read as read_call
+from proxy.dialects.openai.call import read as read_call
 from proxy.errors import ClientFault, ConfigError, GatewayError
 from proxy.exchange import Exchange
 from proxy.hooks import HookReply, Outlet, OutletWrapper, load

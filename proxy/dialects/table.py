@@ -7,10 +7,10 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.dialects.base import Reader, Writer
-from proxy.dialects.openai_chat_reader import ChatReader
-from proxy.dialects.openai_other_reader import OtherReader
-from proxy.dialects.openai_responses_reader import ResponsesReader
-from proxy.dialects.openai_writer import OpenAIWriter, ResponsesWriter
+from proxy.dialects.openai.chat_reader import ChatReader
+from proxy.dialects.openai.other_reader import OtherReader
+from proxy.dialects.openai.responses_reader import ResponsesReader
+from proxy.dialects.openai.writer import OpenAIWriter, ResponsesWriter
 
 
 class Dialect(Struct, frozen=True, eq=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from proxy.dialects.call import Call
-from proxy.dialects.openai_transcript import Transcript
+from proxy.dialects.openai.transcript import Transcript
 from proxy.dispatch import outcome
 from proxy.dispatch.attempt import AttemptRun
 from proxy.dispatch.dispatch import Dispatch, RunAttempt, conclude_exchange

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from proxy.dialects.openai_call import with_usage
+from proxy.dialects.openai.call import with_usage
 from proxy.net.headers import provider_verdicts, serialize
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from proxy.config.schema import TokenEstimate
 from proxy.dialects.call import Call
-from proxy.dialects.openai_estimate import output_tokens, prompt_tokens
+from proxy.dialects.openai.estimate import output_tokens, prompt_tokens
 from proxy.errors import RateLimited
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_writer import OpenAIWriter
+from proxy.dialects.openai.writer import OpenAIWriter
 from proxy.dialects.provider_error import MESSAGE_LIMIT, ProviderError, fault_of, find, refused
 from proxy.errors import ErrorInStream
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.dialects.openai_chat_reader import ChatReader
-from proxy.dialects.openai_other_reader import OtherReader
-from proxy.dialects.openai_responses_reader import ResponsesReader
+from proxy.dialects.openai.chat_reader import ChatReader
+from proxy.dialects.openai.other_reader import OtherReader
+from proxy.dialects.openai.responses_reader import ResponsesReader
 from proxy.dialects.table import DIALECTS
 from proxy.errors import StreamTruncated
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from proxy.dialects.openai_call import read as read_call
+from proxy.dialects.openai.call import read as read_call
 from proxy.dispatch import outcome, verdict
 from proxy.dispatch.attempt import AttemptRun
 from proxy.dispatch.dispatch import Dispatch

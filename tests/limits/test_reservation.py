@@ -9,7 +9,7 @@ import pytest
 
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
 from proxy.config.schema import Config, Limits, RateLimiting
-from proxy.dialects.openai_call import read
+from proxy.dialects.openai.call import read
 from proxy.errors import RateLimited
 from proxy.exchange import Exchange
 from proxy.identity import Client

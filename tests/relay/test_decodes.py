@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.openai_chat_reader import ChatReader
-from proxy.dialects.openai_responses_reader import ResponsesReader
+from proxy.dialects.openai.chat_reader import ChatReader
+from proxy.dialects.openai.responses_reader import ResponsesReader
 from proxy.wire import document
 from tests.support.answers import DONE, chat_events, sse
 from tests.support.pump import Pump

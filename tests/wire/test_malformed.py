@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_call import read
+from proxy.dialects.openai.call import read
 from proxy.errors import ClientFault
 from proxy.wire.malformed import LOOKED_AT, explain
 

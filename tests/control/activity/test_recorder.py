@@ -13,7 +13,7 @@ from proxy.breakers.breaker import Permit
 from proxy.control.activity.history import SecondStats
 from proxy.control.activity.record import TEXT, record_of
 from proxy.control.activity.recorder import MAX_PROMPT, Recorder
-from proxy.dialects.openai_call import read
+from proxy.dialects.openai.call import read
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 from proxy.observe.facts import generated

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.dialects.openai_call import read
+from proxy.dialects.openai.call import read
 from proxy.identity import Client
 from tests.control.admin import SECRET, TWO, AdminServer
 from tests.support.clock import MIDNIGHT

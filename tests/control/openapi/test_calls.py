@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.control.openapi.calls import FIELDS, request_body
-from proxy.dialects.openai_call import READ
+from proxy.dialects.openai.call import READ
 from proxy.routing.endpoints import ENDPOINTS
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from proxy.dialects.openai_usage import find
+from proxy.dialects.openai.usage import find
 from proxy.dialects.usage import Usage, UsageDetails
 
 

@@ -22,7 +22,7 @@ from proxy.wire.patch import DuplicateMember, Members, NotAnObject, NotJSON, Too
 READ: Final = (
     FIELDS
     | {"model", "stream", "messages", "stream_options", "n", "prompt", "store"}
-    | {"input", "instructions", "tools", "functions"}  # for openai_estimate.py, as the next ones
+    | {"input", "instructions", "tools", "functions"}  # for estimate.py, as the next ones
     | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_transcript import MAX_TEXT, Transcript
+from proxy.dialects.openai.transcript import MAX_TEXT, Transcript
 from tests.support.answers import DONE, chat_events, sse
 
 

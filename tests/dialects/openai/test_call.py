@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.dialects.call import Call
-from proxy.dialects.openai_call import READ, read, with_usage
+from proxy.dialects.openai.call import READ, read, with_usage
 from proxy.errors import ClientFault
 from proxy.wire.criteria import NONE, Criteria
 

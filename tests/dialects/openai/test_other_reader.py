@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects.base import EventKind
-from proxy.dialects.openai_other_reader import OtherReader
+from proxy.dialects.openai.other_reader import OtherReader
 from proxy.dialects.usage import Usage, UsageDetails
 from tests.support.answers import sse
 

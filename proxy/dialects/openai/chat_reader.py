@@ -11,9 +11,9 @@ import msgspec
 
 from proxy.dialects import provider_error
 from proxy.dialects.base import EventKind
-from proxy.dialects.openai_reader import OpenAIReader
-from proxy.dialects.openai_schema import WireUsage, decode_chunk
-from proxy.dialects.openai_usage import find_wire, usage_of
+from proxy.dialects.openai.reader import OpenAIReader
+from proxy.dialects.openai.schema import WireUsage, decode_chunk
+from proxy.dialects.openai.usage import find_wire, usage_of
 from proxy.dialects.provider_error import ProviderError
 from proxy.dialects.usage import Usage
 from proxy.wire.document import is_utf8

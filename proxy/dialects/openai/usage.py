@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.dialects.openai_schema import InputDetails, OutputDetails, WireUsage
+from proxy.dialects.openai.schema import InputDetails, OutputDetails, WireUsage
 from proxy.dialects.usage import Usage, UsageDetails
 
 _NO_INPUT: Final = InputDetails()

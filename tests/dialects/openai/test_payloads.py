@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_payloads import SHORTEST, payloads
+from proxy.dialects.openai.payloads import SHORTEST, payloads
 
 LONG = "QUJD" * (SHORTEST // 4)
 

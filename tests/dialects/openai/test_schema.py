@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, ValidationError
 
-from proxy.dialects.openai_schema import (
+from proxy.dialects.openai.schema import (
     NO_ERROR,
     NULL,
     Chunk,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.dialects import openai_usage, provider_error
+from proxy.dialects import provider_error
 from proxy.dialects.base import AnswerInfo
 from proxy.dialects.json_events import JsonEventReader
-from proxy.dialects.openai_schema import NULL, decode_answer
+from proxy.dialects.openai import usage as openai_usage
+from proxy.dialects.openai.schema import NULL, decode_answer
 from proxy.errors import BrokenAnswer
 from proxy.wire import document
 from proxy.wire.document import is_utf8

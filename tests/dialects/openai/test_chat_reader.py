@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.base import EventKind
-from proxy.dialects.openai_chat_reader import ChatReader
+from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.usage import Usage
 from tests.support.answers import chat_events, compact, sse
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.dialects.openai_writer import TYPES, OpenAIWriter, ResponsesWriter
+from proxy.dialects.openai.writer import TYPES, OpenAIWriter, ResponsesWriter
 from proxy.dialects.provider_error import refused
 from proxy.errors import (
     BrokenAnswer,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.dialects.openai_call import (
+from proxy.dialects.openai.call import (
     MOST_MODEL,
     MOST_NAMES,
     MOST_OF_OPTIONS,
@@ -19,7 +19,7 @@ from proxy.dialects.openai_call import (
     read,
     with_usage,
 )
-from proxy.dialects.openai_estimate import output_tokens, prompt_tokens
+from proxy.dialects.openai.estimate import output_tokens, prompt_tokens
 from proxy.errors import ClientFault
 from proxy.wire.criteria import MOST_TAGS
 from proxy.wire.patch import MAX_MEMBERS, MAX_NAMES, TooManyMembers, parse

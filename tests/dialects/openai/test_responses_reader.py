@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.base import EventKind
-from proxy.dialects.openai_responses_reader import PRELIMINARY, TERMINAL, ResponsesReader
+from proxy.dialects.openai.responses_reader import PRELIMINARY, TERMINAL, ResponsesReader
 from proxy.dialects.table import RESPONSES
 from proxy.dialects.usage import Usage
 from proxy.errors import ClockExpired

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.dialects import openai_usage, provider_error
+from proxy.dialects import provider_error
 from proxy.dialects.base import EventKind
-from proxy.dialects.openai_reader import OpenAIReader
-from proxy.dialects.openai_schema import decode_event
+from proxy.dialects.openai import usage as openai_usage
+from proxy.dialects.openai.reader import OpenAIReader
+from proxy.dialects.openai.schema import decode_event
 from proxy.dialects.provider_error import ProviderError
 from proxy.wire.document import is_utf8
 from proxy.wire.sse import CR

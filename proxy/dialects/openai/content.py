@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from proxy.dialects.openai_schema import Node, decode_nodes
+from proxy.dialects.openai.schema import Node, decode_nodes
 
 # The content that each ``type`` stands for. A node without a type is a message, or a function of a tool.
 _TEXTS: Final = frozenset(

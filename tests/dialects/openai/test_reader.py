@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects.base import AnswerInfo
-from proxy.dialects.openai_other_reader import OtherReader
+from proxy.dialects.openai.other_reader import OtherReader
 from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer, ErrorInStream
 from tests.support.answers import completion

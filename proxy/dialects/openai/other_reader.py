@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.dialects import openai_usage, provider_error
+from proxy.dialects import provider_error
 from proxy.dialects.base import EventKind
-from proxy.dialects.openai_reader import OpenAIReader
+from proxy.dialects.openai import usage as openai_usage
+from proxy.dialects.openai.reader import OpenAIReader
 
 
 class OtherReader(OpenAIReader):

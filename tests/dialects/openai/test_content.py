@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.openai_content import Content, Unknown, of_list, size
+from proxy.dialects.openai.content import Content, Unknown, of_list, size
 
 
 def counted(*items: Any) -> tuple[int, int, int]:

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from proxy.dialects import openai_content as content
 from proxy.dialects.call import Call
-from proxy.dialects.openai_content import Content
-from proxy.dialects.openai_payloads import payloads
+from proxy.dialects.openai import content
+from proxy.dialects.openai.content import Content
+from proxy.dialects.openai.payloads import payloads
 from proxy.wire.patch import Members
 
 BYTES_PER_TOKEN: Final = 4
