@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from proxy.config.listening import address, browser_address
 from proxy.config.schema import Config, ServerSettings
 from proxy.control.own_listener import own_settings
@@ -11,6 +13,7 @@ from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.server.flush import Flushing
 from proxy.server.listener import Listener
+from proxy.server.peer_faults import PeerFaults
 from proxy.server.server import Server
 from proxy.serving import Serving
 
@@ -28,11 +31,13 @@ class Listeners:
         self._metrics = metrics
         self._outbox = outbox
         self._flushing = flushing
+        self._faults = PeerFaults(log.warning, time.monotonic)
 
     def make(self, settings: ServerSettings, serving: Serving) -> Listener:
         """A listener that has ``serving`` answer its requests. It still has to be started."""
         refuse, reject = serving.refuse_bytes, self._metrics.reject
-        return Listener(Server(serving.handle, settings, refuse, reject, self._outbox, self._flushing), settings)
+        server = Server(serving.handle, settings, refuse, reject, self._outbox, self._flushing, self._faults)
+        return Listener(server, settings)
 
     @property
     def address(self) -> str:

@@ -24,6 +24,7 @@ class Target(NamedTuple):
     """Where to ask. ``path``: of the unix socket, then host and port are unused. ``prefix``: of the request's path.
 
     ``verify``: whether the certificate must be valid. That of our own listener names other hosts than loopback.
+    ``proxies``: of ``server.trustedProxies``, if connections from there need a PROXY protocol header.
     """
 
     host: str = ""
@@ -32,6 +33,7 @@ class Target(NamedTuple):
     prefix: str = ""
     tls: bool = False
     verify: bool = False
+    proxies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.path:
@@ -72,11 +74,12 @@ def target_at(server: ServerSettings) -> Target:
     from proxy.config.listening import reachable_host
     from proxy.errors import ConfigError
 
+    proxies = tuple(server.trusted_proxies) if server.proxy_protocol else ()
     if server.unix_socket:
-        return Target(path=server.unix_socket)
+        return Target(path=server.unix_socket, proxies=proxies)
     if not server.port:
         raise ConfigError(["server.port: 0 is any free port; name the address with --url"])
-    return Target(reachable_host(server), server.port, tls=server.tls is not None)
+    return Target(reachable_host(server), server.port, tls=server.tls is not None, proxies=proxies)
 
 
 def target_of(url: str) -> Target:
@@ -111,17 +114,37 @@ def probe(target: Target, path: str, timeout: float = TIMEOUT_SECS) -> str:
 
 
 def _connected(target: Target, timeout: float) -> socket.socket:
-    if target.path:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(timeout)
-        try:
-            connection.connect(target.path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-    connection = socket.create_connection((target.host, target.port), timeout)
-    return _secured(connection, target) if target.tls else connection
+    connection = _opened(target, timeout)
+    try:
+        if target.proxies:
+            _introduce(connection, target.proxies)
+        return _secured(connection, target) if target.tls else connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _opened(target: Target, timeout: float) -> socket.socket:
+    if not target.path:
+        return socket.create_connection((target.host, target.port), timeout)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(target.path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _introduce(connection: socket.socket, proxies: tuple[str, ...]) -> None:
+    """Send the PROXY protocol header of a health check, if the gateway expects one from this address."""
+    from proxy.net.address import TrustedProxies
+    from proxy.server.proxy_protocol import HEALTH_CHECK
+
+    own = connection.getsockname()
+    if TrustedProxies(proxies).trusts(str(own[0]) if isinstance(own, tuple) else ""):
+        connection.sendall(HEALTH_CHECK)
 
 
 def _secured(connection: socket.socket, target: Target) -> socket.socket:
@@ -131,11 +154,7 @@ def _secured(connection: socket.socket, target: Target) -> socket.socket:
     if not target.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    try:
-        return context.wrap_socket(connection, server_hostname=target.host)
-    except BaseException:
-        connection.close()
-        raise
+    return context.wrap_socket(connection, server_hostname=target.host)
 
 
 def _read(connection: socket.socket) -> bytes:

@@ -244,6 +244,7 @@ class ServerSettings(Section, frozen=True):
     max_connections_per_address: Count = 0  # 0: no bound
     max_handshakes: PositiveInt = 200  # TLS handshakes at once
     trusted_proxies: list[Network] = []  # whose X-Forwarded-For is believed
+    proxy_protocol: bool = False  # connections from trusted_proxies begin with its header
 
 
 class ProbeSettings(Section, frozen=True):

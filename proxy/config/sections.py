@@ -15,7 +15,7 @@ from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
 from proxy.config.provider_schema import ProviderSettings, Tls
-from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, RateLimiting
+from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, RateLimiting, ServerSettings
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -153,6 +153,23 @@ def _admin(admin: Admin) -> Iterator[Complaint]:
         yield Complaint("token", f"must have at least {SHORTEST_TOKEN} characters")
 
 
+def _server(server: ServerSettings) -> Iterator[Complaint]:
+    if not server.proxy_protocol:
+        return
+    reads = ("proxyProtocol", "trustedProxies", "unixSocket")
+    unix = "unix" in server.trusted_proxies
+    if not server.trusted_proxies:
+        text = "is missing: proxyProtocol needs the addresses of the proxies that send its header"
+        yield Complaint("trustedProxies", text, reads)
+    elif server.unix_socket and not unix:
+        yield Complaint(
+            "trustedProxies", "must contain unix: proxyProtocol is set, and the listener is a unix socket", reads
+        )
+    elif not server.unix_socket and server.trusted_proxies == ["unix"]:
+        text = "must contain an address or network: proxyProtocol is set, and the listener is no unix socket"
+        yield Complaint("trustedProxies", text, reads)
+
+
 _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     Tls: _tls,
     Fallback: _fallback,
@@ -160,4 +177,5 @@ _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     Auth: _auth,
     Jwt: _jwt,
     Admin: _admin,
+    ServerSettings: _server,
 }

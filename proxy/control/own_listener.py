@@ -18,14 +18,18 @@ _HEALTH: Final = ("/health", "/health/live", "/ready")
 
 
 class ElsewhereHandler(Handler[Request]):
-    """Responds 404 to paths that are served at the other address."""
+    """Responds 404 to paths that are served at the other address.
+
+    ``router`` answers ``OPTIONS /``, the default check of HAProxy.
+    """
 
     bounded = False
     cross_origin = False
 
-    def __init__(self, takes: Callable[[str], bool], message: str) -> None:
+    def __init__(self, takes: Callable[[str], bool], message: str, router: Router | None = None) -> None:
         self._takes = takes
         self._message = message
+        self._router = router
 
     def takes(self, path: str) -> bool:
         return self._takes(path)
@@ -34,6 +38,9 @@ class ElsewhereHandler(Handler[Request]):
         return request
 
     async def answer(self, request: Request) -> None:
+        if self._router is not None and request.method == "OPTIONS" and request.path == "/":
+            await self._router.answer(request)
+            return
         raise ClientFault(self._message, status=404, code="unknown_path")
 
     def refuse(self, request: Request, fault: GatewayError) -> None:
@@ -44,7 +51,11 @@ class ElsewhereHandler(Handler[Request]):
 
 
 def own_settings(admin: Admin, server: ServerSettings) -> ServerSettings:
-    """Settings of the control plane's listener: those of the API, with another address."""
+    """Settings of the control plane's listener: those of the API, with another address and no PROXY protocol.
+
+    Operators and scrapers connect to it directly, often from the machine of the proxy.
+    """
+    server = replace(server, proxy_protocol=False)
     if admin.listen.startswith("unix:"):
         return replace(server, unix_socket=admin.listen.removeprefix("unix:"), tls=None)
     host, _, port = admin.listen.rpartition(":")
@@ -57,6 +68,7 @@ def handlers_at_api(router: Router, base_path: str) -> tuple[Handler[Any], ...]:
     elsewhere = ElsewhereHandler(
         lambda path: router.takes(path) and path.removesuffix("/") not in health,
         "The control plane has an address of its own.",
+        router,
     )
     return elsewhere, router
 

@@ -40,7 +40,8 @@ _parse = RequestHandler.data_received  # `super()` makes an object for every rea
 class Connection(RequestHandler):
     """One client connection. Its requests are answered one after the other.
 
-    ``secure``: over TLS; the TLS layer has admitted it, and will note its end. ``request`` is the one that runs.
+    ``remote``: the client's address, if the peer is a proxy that named it. ``secure``: over TLS; the TLS layer has
+    admitted it, and will note its end. ``request`` is the one that runs.
     """
 
     __slots__ = (
@@ -54,7 +55,9 @@ class Connection(RequestHandler):
         "secure",
     )
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings, *, secure: bool) -> None:
+    def __init__(
+        self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings, remote: str = "", *, secure: bool
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -70,14 +73,15 @@ class Connection(RequestHandler):
         self._departure = DepartureWatch(loop)
         self._closing: asyncio.TimerHandle | None = None
         self.request: Request | None = None
-        self.remote = ""
+        self.remote = remote
         self.secure = secure
         self.reply_type: type[Reply] = SecureReply if secure else Reply
 
     # -- callbacks of asyncio and aiohttp ---------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.remote = address_of(transport)  # read now; the peer's name is gone after a disconnect
+        if not self.remote:  # else a proxy has named it
+            self.remote = address_of(transport)  # now; the peer's name is gone after a disconnect
         if not self.secure:
             server = cast("Server", self._manager)
             refusal = server.limiter.admit(self.remote)

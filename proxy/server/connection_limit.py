@@ -32,7 +32,7 @@ class ConnectionLimiter:
         self._on_fault = on_fault
         self._most = settings.max_connections
         self._most_of_address = settings.max_connections_per_address
-        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self._of_address: dict[str, int] = {}
         self._lingering: set[LingeringClose] = set()
 
@@ -87,7 +87,7 @@ class ConnectionLimiter:
 
     def _counted_as(self, address: str) -> str:
         """The key under which connections of ``address`` add up; ``""`` for a trusted proxy, which has no limit."""
-        return "" if self._proxies.trusts(address) else key_of(address)
+        return "" if self.proxies.trusts(address) else key_of(address)
 
 
 class LingeringClose(asyncio.Protocol):

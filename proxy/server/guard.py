@@ -23,7 +23,7 @@ from proxy.server.security import NOSNIFF
 REMEMBERED = 1000
 
 # Kubernetes, load balancers and container runtimes request these by any name or address.
-PROBES = frozenset(("/health/live", "/ready"))
+PROBES = frozenset(("/health", "/health/live", "/ready"))
 
 # RFC 9110 7.2 and RFC 3986 3.2.2: a literal in brackets or a name, and a port.
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?").fullmatch

@@ -1,4 +1,4 @@
-"""A listener: one TCP address or unix socket, with or without TLS."""
+"""A listener: one TCP address or unix socket, with or without TLS and the PROXY protocol."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import errno
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from proxy.config.listening import address
 from proxy.config.schema import ServerSettings as Settings
 from proxy.runtime.listening import listen
+from proxy.server.proxy_header import ProxyHeaderListener
 from proxy.server.server import Server
-from proxy.server.tls_listener import TlsListener
+from proxy.server.tls_listener import HANDSHAKE_SECS, TlsListener
 
 BACKLOG = 2048
 CLEANUP_SECS = 2.0  # for aiohttp, after the drain has ended every exchange
@@ -29,6 +31,7 @@ class Listener:
         self.server = server
         self._settings = settings
         self._tls_listener: TlsListener | None = None
+        self._header_listener: ProxyHeaderListener | None = None
         self._accepting: list[asyncio.AbstractServer] = []  # one for each socket
         self._refuses = False
 
@@ -50,7 +53,12 @@ class Listener:
         settings, loop = self._settings, asyncio.get_running_loop()
         if settings.tls is not None:
             self._tls_listener = TlsListener(self.server, settings.tls, settings.max_handshakes)
-        factory = self._tls_listener or self.server
+        factory: Callable[[], asyncio.BaseProtocol] = self._tls_listener or self.server
+        if settings.proxy_protocol:
+            seconds = settings.header_timeout_secs or HANDSHAKE_SECS
+            factory = self._header_listener = ProxyHeaderListener(
+                self.server, self._tls_listener or self.server, seconds
+            )
         if settings.unix_socket:
             _remove_stale(settings.unix_socket)
             self._accepting.append(await loop.create_unix_server(factory, settings.unix_socket, backlog=BACKLOG))
@@ -82,6 +90,8 @@ class Listener:
         if not self._accepting:
             return
         await self.stop_accepting()
+        if self._header_listener is not None:
+            self._header_listener.dismiss()
         if self._tls_listener is not None:
             self._tls_listener.dismiss()
         self.server.limiter.dismiss()

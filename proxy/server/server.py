@@ -14,6 +14,7 @@ from proxy.server import aiohttp_internals
 from proxy.server.connection import Connection
 from proxy.server.connection_limit import ConnectionLimiter
 from proxy.server.flush import Flushing
+from proxy.server.peer_faults import PeerFaults
 from proxy.server.reply import Reply
 from proxy.server.request import Request
 
@@ -22,7 +23,8 @@ class Server(web.Server):
     """Makes a ``Connection`` for each client.
 
     ``on_fault`` answers bytes that are no request with an error, and counts it. ``rejected`` counts, by the error's
-    code, clients that get no answer. Replies go through ``outbox``; ``flushing`` waits for slow clients.
+    code, clients that get no answer; ``faults`` logs some of them. Replies go through ``outbox``; ``flushing`` waits
+    for slow clients.
     Raises ConfigError if aiohttp's version does not fit.
     """
 
@@ -34,6 +36,7 @@ class Server(web.Server):
         rejected: Callable[[str], None],
         outbox: Outbox,
         flushing: Flushing,
+        faults: PeerFaults,
     ) -> None:
         aiohttp_internals.check()
         super().__init__(handler)  # type: ignore[arg-type]  # our handler takes our Request
@@ -41,11 +44,13 @@ class Server(web.Server):
         self.on_fault = on_fault
         self.outbox = outbox
         self.flushing = flushing
+        self.faults = faults
         self.limiter = ConnectionLimiter(settings, on_fault, rejected)
 
-    def __call__(self) -> Connection:
-        return Connection(self, asyncio.get_running_loop(), self._settings, secure=False)
+    def __call__(self, remote: str = "") -> Connection:
+        """A connection over plain TCP or a unix socket. ``remote``: the client's address; ``""``: the peer's."""
+        return Connection(self, asyncio.get_running_loop(), self._settings, remote, secure=False)
 
-    def over_tls(self) -> Connection:
+    def over_tls(self, remote: str) -> Connection:
         """A connection over TLS, for a client that was admitted already."""
-        return Connection(self, asyncio.get_running_loop(), self._settings, secure=True)
+        return Connection(self, asyncio.get_running_loop(), self._settings, remote, secure=True)

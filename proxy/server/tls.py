@@ -42,7 +42,7 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
 
     _wire: asyncio.Transport
 
-    def __init__(self, tls_listener: TlsListener) -> None:
+    def __init__(self, tls_listener: TlsListener, address: str = "") -> None:
         super().__init__()
         self._tls_listener = tls_listener
         self._tls: ssl.SSLObject | None = None  # created for the first bytes, so that a silent socket costs little
@@ -50,7 +50,7 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         self._outgoing = ssl.MemoryBIO()
         self._connection: Connection | None = None
         self._clock: asyncio.TimerHandle | None = None
-        self._address = ""
+        self._address = address
         self._admitted = False
         self._reading = True
         self._over = False  # close_notify was sent, or the socket is gone
@@ -63,7 +63,8 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = wire = cast("asyncio.Transport", transport)
-        self._address = address_of(wire)
+        if not self._address:  # else a proxy has named it
+            self._address = address_of(wire)
         limiter = self._tls_listener.limiter
         refusal = limiter.admit(self._address)
         if refusal is not None:  # an error response would need the handshake
@@ -182,7 +183,7 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
             return
         self._send()
         self._end_handshake()
-        self._connection = self._tls_listener.server.over_tls()
+        self._connection = self._tls_listener.server.over_tls(self._address)
         self._connection.connection_made(self)
         self._read()
 

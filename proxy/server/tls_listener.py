@@ -30,8 +30,9 @@ class TlsListener:
         self._tls = tls
         self._most = most
 
-    def __call__(self) -> ServerTls:
-        return ServerTls(self)
+    def __call__(self, address: str = "") -> ServerTls:
+        """A connection. ``address``: the client's; ``""``: the peer's."""
+        return ServerTls(self, address)
 
     def reload(self) -> None:
         """Read the certificate's files again, for later handshakes. Raises ConfigError; then nothing has changed.

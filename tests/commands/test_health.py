@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from proxy.__main__ import main
 from proxy.commands.health import Target, probe, target_at, target_of
@@ -179,3 +180,24 @@ def test_a_check_imports_neither_the_gateway_nor_an_event_loop(silent: Target) -
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert done.stdout == "\n", done.stderr
+
+
+@pytest.mark.parametrize("proxies", [["127.0.0.1"], ["127.0.0.9"]])
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_listener_with_the_proxy_protocol_gets_its_header(
+    proxies: list[str], secure: bool, up: Upstream, authority: Authority, tmp_path: Path
+) -> None:
+    """From a trusted address only: from any other, a header would be no HTTP."""
+    chain, key = authority.server_files(tmp_path)
+    tls = {"tls": {"certFile": str(chain), "keyFile": str(key)}} if secure else {}
+    server = {"proxyProtocol": True, "trustedProxies": proxies} | tls
+    async with Gateway(one_provider(up, server=server)) as gw:
+        target = target_at(replace(gw.config.server, port=gw.port))
+        assert await asyncio.to_thread(probe, target, "/ready") == ""
+        assert not [line for line in gw.log_lines if "PROXY protocol" in line]
+
+
+async def test_a_unix_socket_with_the_proxy_protocol_gets_its_header(up: Upstream, tmp_path: Path) -> None:
+    server = {"proxyProtocol": True, "trustedProxies": ["unix"], "unixSocket": str(tmp_path / "s")}
+    async with Gateway(one_provider(up, server=server)) as gw:
+        assert await asyncio.to_thread(probe, target_at(gw.config.server), "/ready") == ""

@@ -229,3 +229,33 @@ def test_secrets_of_admission_are_not_in_a_repr(path: Path) -> None:
     }
     path.write_text(yaml.safe_dump(config))
     assert SECRET not in repr(load(path, {}).config)
+
+
+# -- the listener -------------------------------------------------------------------------------------
+
+ADDRESSES = "server.trustedProxies: is missing: proxyProtocol needs the addresses of the proxies that send its header"
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ({"proxyProtocol": True}, [ADDRESSES]),
+        ({"proxyProtocol": False}, []),
+        ({"proxyProtocol": True, "trustedProxies": ["10.0.0.0/8"]}, []),
+        ({"proxyProtocol": True, "trustedProxies": ["unix", "::1"]}, []),
+        ({"proxyProtocol": True, "trustedProxies": ["unix"], "unixSocket": "/run/s"}, []),
+        (
+            {"proxyProtocol": True, "trustedProxies": ["::1"], "unixSocket": "/run/s"},
+            ["server.trustedProxies: must contain unix: proxyProtocol is set, and the listener is a unix socket"],
+        ),
+        (
+            {"proxyProtocol": True, "trustedProxies": ["unix"]},
+            [
+                "server.trustedProxies: must contain an address or network: proxyProtocol is set,"
+                " and the listener is no unix socket"
+            ],
+        ),
+    ],
+)
+def test_the_proxy_protocol_needs_trusted_proxies(server: dict[str, Any], expected: list[str], path: Path) -> None:
+    assert mistakes(path, {"server": server}) == expected

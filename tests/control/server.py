@@ -21,6 +21,7 @@ from proxy.net.outbox import Outbox
 from proxy.responder import refuse
 from proxy.server.flush import Flushing
 from proxy.server.listener import Listener
+from proxy.server.peer_faults import PeerFaults
 from proxy.server.request import Request
 from proxy.server.server import Server
 from tests.support import Answer, RawClient, within
@@ -65,7 +66,8 @@ class ControlServer:
     async def __aenter__(self) -> ControlServer:
         loop = asyncio.get_running_loop()
         flushing = Flushing(loop, Ticker(loop), self.budget)
-        server = Server(self._handle, self._settings, refuse, lambda reason: None, Outbox(loop), flushing)
+        faults = PeerFaults(self.warning, loop.time)
+        server = Server(self._handle, self._settings, refuse, lambda reason: None, Outbox(loop), flushing, faults)
         self._listener = Listener(server, self._settings)
         await self._listener.start()
         self.port = self._listener.port

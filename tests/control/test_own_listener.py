@@ -29,6 +29,7 @@ async def test_health_is_served_at_both_addresses(up: Upstream, tmp_path: Path) 
             for path in ("/health", "/health/live", "/ready"):
                 assert (await api.fetch("GET", path)).status == 200
                 assert (await admin.fetch("GET", path)).status == 200
+            assert (await api.fetch("OPTIONS", "/")).json == {"status": "ready"}
             for path in ("/", "/admin/state", "/auth/api-keys", "/metrics", "/health/detailed"):
                 assert (await api.fetch("GET", path, headers=BEARER)).status == 404, path
                 assert (await admin.fetch("GET", path, headers=BEARER)).status == 200, path

@@ -35,6 +35,10 @@ GET    /v1/health                         open
 GET    /api/v1/health                     open
 GET    /health/live                       open
 GET    /ready                             open
+OPTIONS /                                 open
+OPTIONS /health                           open
+OPTIONS /health/live                      open
+OPTIONS /ready                            open
 GET    /health/detailed                   admin
 GET    /health/circuit-breakers           admin
 GET    /health/system                     admin

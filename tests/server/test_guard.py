@@ -111,7 +111,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-@pytest.mark.parametrize("target", ["/v1/chat/completions", "/health", "/metrics"])
+@pytest.mark.parametrize("target", ["/v1/chat/completions", "/v1/health", "/metrics"])
 async def test_every_other_host_is_refused_wherever_it_asks(host: str, target: str, up: Upstream, gw: Gateway) -> None:
     answer = await post(gw, host, target=target)
     assert (answer.status, answer.json["error"]["code"]) == (421, "host_not_allowed")
@@ -155,7 +155,8 @@ ABSOLUTE = {
     "https://gateway.example/v1/models?x=/y": 200,
     "http://[::1]:80/v1/models": 200,
     "http://evil.example/v1/models": 421,
-    "http://evil.example:80/health": 421,
+    "http://evil.example:80/v1/health": 421,
+    "http://evil.example:80/health": 200,
     "http://127.0.0.1/v1/../models": 400,
     "http://127.0.0.1": 200,  # the dashboard
     "http://127.0.0.1?x": 200,
@@ -197,14 +198,50 @@ async def test_an_absolute_target_reaches_the_provider_as_a_path(up: Upstream, g
     assert "gateway.example" not in str(request.headers)
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/ready"])
-async def test_probes_are_answered_for_any_host(path: str, gw: Gateway) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/ready"])
+async def test_probes_are_answered_for_any_host(path: str, method: str, gw: Gateway) -> None:
     client = await gw.client()
-    assert (await client.fetch("GET", path, headers=[("Host", "pod-7.evil.example")])).status == 200
-    assert (await client.fetch("GET", path, headers=[("Host", "")])).status == 200
-    await client.send(b"GET %b HTTP/1.0\r\n\r\n" % path.encode())
-    assert (await client.read_answer()).status == 200
+    assert (await client.fetch(method, path, headers=[("Host", "pod-7.evil.example")])).status == 200
+    assert (await client.fetch(method, path, headers=[("Host", "")])).status == 200
     assert (await post(gw, "pod-7.evil.example")).status == 421
+
+
+# HAProxy's default check, its usual forms, and those of Kubernetes, Envoy, Traefik and AWS.
+PROBE_BYTES = [
+    b"OPTIONS / HTTP/1.0\r\n\r\n",
+    *(
+        b"%b %b HTTP/1.0\r\n%b\r\n" % (method, path, headers)
+        for method in (b"GET", b"HEAD", b"OPTIONS")
+        for path in (b"/health", b"/health/live", b"/ready")
+        for headers in (b"", b"Host: www\r\n", b"Connection: close\r\n")
+    ),
+    b"GET /ready HTTP/1.1\r\nHost: 10.1.2.3:8080\r\nUser-Agent: kube-probe/1.31\r\nConnection: close\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: 10.1.2.3\r\nUser-Agent: ELB-HealthChecker/2.0\r\nConnection: close\r\n\r\n",
+    b"GET /ready HTTP/1.1\r\nHost: cluster_gateway\r\nUser-Agent: Envoy/HC\r\nConnection: close\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("probe", PROBE_BYTES)
+async def test_the_probe_of_a_balancer_is_answered_and_its_connection_closed(probe: bytes, gw: Gateway) -> None:
+    client = await gw.client()
+    await client.send(probe)
+    while await client._receive("the end of the connection"):
+        pass
+    head, _, body = bytes(client.received).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close" in head
+    assert bool(body) is not probe.startswith(b"HEAD")
+
+
+async def test_the_method_of_a_probe_opens_no_other_path(gw: Gateway) -> None:
+    for probe in (b"OPTIONS / HTTP/1.0\r\nHost: evil.example\r\n\r\n", b"GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n"):
+        client = await gw.client()
+        await client.send(probe)
+        assert (await client.read_answer()).status == 421
+    client = await gw.client()
+    for path, status in (("/v1/models", 405), ("/metrics", 405), ("/admin/state", 401), ("/health/detailed", 401)):
+        assert (await client.fetch("OPTIONS", path)).status == status, path
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from proxy.responder import refuse
 from proxy.server.connection_limit import ConnectionLimiter
 from proxy.server.flush import Flushing
 from proxy.server.listener import Listener
+from proxy.server.peer_faults import PeerFaults
 from proxy.server.reply import Reply
 from proxy.server.request import Request
 from proxy.server.server import Server
@@ -37,6 +38,7 @@ class Front:
     def __init__(self, *, tls: ListenTls | None = None, **settings: Any) -> None:
         self.settings = Settings(**{"port": 0, "tls": tls} | settings)
         self.rejected: list[str] = []
+        self.lines: list[tuple[str, dict[str, object]]] = []  # of the log
         self.hold: asyncio.Event | None = None  # requests wait for it
         self.problems: list[str] = []  # messages to the event loop's exception handler
         self._clients: list[RawClient | socket.socket] = []
@@ -45,7 +47,10 @@ class Front:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.problems.append(repr(context)))
         loop = asyncio.get_running_loop()
         flushing = Flushing(loop, Ticker(loop), Budget(1024 * 1024 * 1024))
-        self.server = Server(self._answer, self.settings, self._on_fault, self.rejected.append, Outbox(loop), flushing)
+        faults = PeerFaults(lambda message, /, **fields: self.lines.append((message, fields)), loop.time)
+        self.server = Server(
+            self._answer, self.settings, self._on_fault, self.rejected.append, Outbox(loop), flushing, faults
+        )
         self.listener = Listener(self.server, self.settings)
         await self.listener.start()
         return self

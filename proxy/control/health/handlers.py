@@ -93,6 +93,11 @@ class HealthHandlers:
             *(ControlRoute("GET", path, "open", self.health) for path in aliases),
             ControlRoute("GET", "/health/live", "open", self.live, live),
             ControlRoute("GET", "/ready", "open", self.ready, ready),
+            # HAProxy's default check is "OPTIONS /". Balancers with a path of their own may use the method, too.
+            ControlRoute("OPTIONS", "/", "open", self.ready),
+            ControlRoute("OPTIONS", "/health", "open", self.health),
+            ControlRoute("OPTIONS", "/health/live", "open", self.live),
+            ControlRoute("OPTIONS", "/ready", "open", self.ready),
             *for_operator,
             *(replace(route, path=f"/admin{route.path}") for route in for_operator),
         )

@@ -57,6 +57,12 @@ async def test_ready_is_a_503_while_the_gateway_stops(plane: HealthServer) -> No
     assert (answer.status, answer.json) == (503, {"status": "stopping"})
 
 
+async def test_options_of_a_probe_answers_as_get_does(plane: HealthServer) -> None:
+    plane.rig.stopping = True
+    for path, status in (("/", 503), ("/ready", 503), ("/health", 200), ("/health/live", 200)):
+        assert (await plane.fetch("OPTIONS", path)).status == status, path
+
+
 @pytest.mark.parametrize("path", OPERATORS)
 async def test_pages_for_the_operator_require_the_credential(path: str, plane: HealthServer) -> None:
     assert (await plane.fetch("GET", path)).status == 401
