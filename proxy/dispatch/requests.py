@@ -109,7 +109,8 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
 
 
 def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: bytes, *, opaque: bool) -> bytes:
-    request, site, trace = responder.request, attempt.deployment.site, responder.exchange.trace
+    exchange, request = responder.exchange, responder.request
+    site, trace = attempt.deployment.sites[exchange.endpoint.path], exchange.trace
     provider = site.provider
     query = forwarded(request.query) if request.query else ""
     head = site.head(request.method, path, attempt.key, query, attempt.deployment.upstream_model)
@@ -117,7 +118,7 @@ def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: byt
     lines = serialize(request.raw_headers, verdicts)
     if trace is not None:
         lines += _traced(trace, attempt)
-    name = responder.exchange.request_id.encode()
+    name = exchange.request_id.encode()
     return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, provider.via, name, framing)
 
 
