@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from proxy.dialects.openai.call import with_usage
 from proxy.net.headers import provider_verdicts, serialize
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE
@@ -41,7 +40,7 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         changes["stream"] = b"true"
     if call.stream and _adds_usage(run, call):
         attempt.asks_usage = True
-        changes["stream_options"] = with_usage(call)
+        changes["stream_options"] = endpoint.dialect.requests.with_usage(call)
     for field in call.router_fields:
         changes[field] = None
     body: Segments = (call.body,)
