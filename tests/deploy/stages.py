@@ -29,4 +29,5 @@ STAGES: Final = (
     ),
     # the scripts: start, stop, backup and restore, certificates, firewall
     Stage("backup", ("dash", "nftables", "iproute2", "openssl", "curl", "postgresql-client")),
+    Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
 )

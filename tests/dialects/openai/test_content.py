@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.json_estimate import Content, Unknown, size
-from proxy.dialects.openai.content import of_list
+from proxy.dialects.openai.content import Content, Unknown, of_list, size
 
 
 def counted(*items: Any) -> tuple[int, int, int]:
