@@ -141,7 +141,7 @@ class Application:
         self._open_control()
         self._observe_exchanges()
         await self._listen()
-        self._shutdown.push("running requests", self._drain, lambda: _drain_limit(self.config.server))
+        self._shutdown.push("running requests", self._drain, lambda: drain_limit(self.config.server))
         if self.running.follow is not None:
             following = asyncio.create_task(self.running.follow.run(), name="configuration files")
             self._shutdown.push("configuration files", lambda: _cancel(following))
@@ -351,7 +351,8 @@ def _states(**parts: Stateful | None) -> dict[str, ComponentState]:
     return {name: state for name, state in found.items() if state is not None}
 
 
-def _drain_limit(server: ServerSettings) -> float:
+def drain_limit(server: ServerSettings) -> float:
+    """The longest that running requests can delay the stop, in seconds."""
     return server.shutdown_delay_secs + server.drain_secs + DRAIN_END_SECS
 
 

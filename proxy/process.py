@@ -13,7 +13,7 @@ from collections.abc import Callable
 import uvloop
 
 from proxy import __version__
-from proxy.app import Application
+from proxy.app import Application, drain_limit
 from proxy.config.exposure import is_open, refusal
 from proxy.config.known_providers import NONE_USABLE
 from proxy.config.listening import host_and_port
@@ -24,7 +24,10 @@ from proxy.observe.bridge import install
 from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
 from proxy.runtime.namesake import installed_beside
+from proxy.runtime.notify import ServiceManager
+from proxy.runtime.notify import opened as open_manager
 
+CLOSE_SECS = 30.0  # to close everything after the drain; most steps take no time, each at most 5 s
 CREDENTIALS = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
 
 
@@ -46,17 +49,24 @@ async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     for notice in filter(None, (installed_beside(), *loaded.notices)):
         application.log.warning(notice)
+    manager = open_manager(os.environ, application.log.warning)
+    stop = asyncio.Event()
+    _handle_hangup(stop, application, manager)
     await application.start()
     _tune_collector()
-    stop = _handle_signals(application)
+    _handle_stop(stop, application.log)
     announce(start_line(application))
     if is_open(loaded.config.server, loaded.config.auth):
         where = host_and_port(loaded.config.server, application.port)
         announce(f"INSECURE: anybody who can reach {where} can use your provider keys.")
     if line := loaded.variables.line():
         announce(f"Environment: {line}.")
+    manager.ready(f"Listens on {application.listeners.address}.")
+    manager.watch(asyncio.get_running_loop())
     await stop.wait()
     application.log.info("Stopping: running requests may finish.", seconds=application.config.server.drain_secs)
+    stop_limit = drain_limit(application.config.server) + CLOSE_SECS
+    manager.stopping("Stopping: running requests may finish.", stop_limit)
     await application.stop()
 
 
@@ -71,14 +81,18 @@ def _tune_collector() -> None:
     gc.set_threshold(5_000, 200, 100)
 
 
-def _handle_signals(application: Application) -> asyncio.Event:
-    """Handle signals from now on. The event is set when the process has to stop."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+def _handle_hangup(stop: asyncio.Event, application: Application, manager: ServiceManager) -> None:
+    """Handle SIGHUP from now on, which is before the start: a rotation of logs may send it at any time."""
+    arguments = (stop, application, manager, sys.stderr.isatty())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _on_hangup, *arguments)
+    if application.running.follow is not None:
+        application.running.follow.reloaded = manager.reloaded
+
+
+def _handle_stop(stop: asyncio.Event, log: Log) -> None:
+    """Set ``stop`` at SIGTERM and SIGINT from now on."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop, application.log)
-    loop.add_signal_handler(signal.SIGHUP, _on_hangup, stop, application, sys.stderr.isatty())
-    return stop
+        asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop, log)
 
 
 def _on_signal(stop: asyncio.Event, log: Log) -> None:
@@ -89,7 +103,7 @@ def _on_signal(stop: asyncio.Event, log: Log) -> None:
     stop.set()
 
 
-def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool) -> None:
+def _on_hangup(stop: asyncio.Event, application: Application, manager: ServiceManager, on_terminal: bool) -> None:
     """Open the log file and load the configuration again.
 
     Stop instead if the terminal was closed: no Ctrl-C could stop the process later.
@@ -99,6 +113,7 @@ def _on_hangup(stop: asyncio.Event, application: Application, on_terminal: bool)
         return
     application.log.reopen()
     if application.running.follow is not None:
+        manager.reloading()
         application.running.follow.wake()
 
 

@@ -70,11 +70,12 @@ def test_the_first_signal_stops_and_the_second_exits_with_what_was_logged(monkey
 def test_a_closed_terminal_stops_the_process_and_any_other_sighup_reloads(on_terminal: bool, stops: bool) -> None:
     happened: list[str] = []
     follow = SimpleNamespace(wake=lambda: happened.append("woken"))
+    manager: Any = SimpleNamespace(reloading=lambda: happened.append("reported"))
     log = SimpleNamespace(reopen=lambda: happened.append("opened"))
     application: Any = SimpleNamespace(running=SimpleNamespace(follow=follow), log=log)
     stop = asyncio.Event()
-    process._on_hangup(stop, application, on_terminal)  # standard error is no terminal here
-    assert (stop.is_set(), happened) == (stops, [] if stops else ["opened", "woken"])
+    process._on_hangup(stop, application, manager, on_terminal)  # standard error is no terminal here
+    assert (stop.is_set(), happened) == (stops, [] if stops else ["opened", "reported", "woken"])
 
 
 def test_the_garbage_collector_ignores_startup_objects() -> None:

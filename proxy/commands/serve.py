@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from proxy.commands.loading import load, source_of
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if not sys.stderr.isatty():  # otherwise it says that the terminal was closed, and ends the process
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop handles it: the files have yet to be read
     source = source_of(arguments)
     loaded = load(source)
     if loaded is None:

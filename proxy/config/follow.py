@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from proxy.config.checks import is_url
@@ -47,6 +47,7 @@ class Follow:
         self._turn = asyncio.Lock()
         self._watch = FileWatch()
         self._refresh_at = 0.0
+        self.reloaded: Callable[[], None] = _nothing  # called after the reload that was woken last, or its failure
 
     def wake(self) -> None:
         """Reload soon, even if nothing has changed."""
@@ -65,6 +66,8 @@ class Follow:
             if self._woken.is_set():
                 self._woken.clear()
                 await self.reload("asked to")
+                if not self._woken.is_set():
+                    self.reloaded()
             elif changed := self._watch.changed(self._source.stamps):
                 await self.reload(f"changed: {', '.join(map(str, changed))}")
             elif time() >= self._refresh_at:
@@ -123,3 +126,7 @@ class Follow:
         config = self._config
         every = config.models_refresh_secs if is_url(config.models_file) else 0.0
         self._refresh_at = asyncio.get_running_loop().time() + every if every else math.inf
+
+
+def _nothing() -> None:
+    pass

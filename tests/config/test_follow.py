@@ -142,6 +142,23 @@ async def test_a_wake_up_reloads_at_once_even_without_a_change() -> None:
     assert scripted.done == [("take", "", "asked to")]
 
 
+async def test_the_end_of_the_last_of_several_wake_ups_is_reported_whatever_its_result() -> None:
+    scripted = Scripted(FetchFailed("is down"), ConfigError(["a"]))
+    own = follow(scripted)
+    load, reported = scripted.load, []
+
+    async def wake_once_more() -> Result:
+        if len(scripted.results) == 2:
+            own.wake()
+        return await load()
+
+    scripted.load = wake_once_more  # type: ignore[method-assign]
+    own.reloaded = lambda: reported.append(len(scripted.results))
+    own.wake()
+    await running(own, scripted, lambda: reported)
+    assert reported == [0]
+
+
 async def test_a_changed_file_is_named_as_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.config.follow.POLL_SECS", 0.001)
     path = tmp_path / "config.yaml"
