@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deploy.tools import tool
 from tests.support.machine import debian_program
@@ -16,10 +17,15 @@ SHELLS = ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash", "#!/usr/bin/env sh"
 DOCKERFILES = sorted(ROOT.glob("deploy/**/*Dockerfile*"))
 COMPOSE = sorted(ROOT.glob("deploy/compose*.yaml"))
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.y*ml"))
+DEPENDABOT = ROOT / ".github" / "dependabot.yml"
+ZIZMOR = ROOT / ".github" / "zizmor.yml"
 
 # A mistake of each format, which its linter has to find: else it reads nothing.
 BROKEN_COMPOSE = "services:\n  gateway:\n    image: sluice\n    restrat: always\n"
 BROKEN_WORKFLOW = "on: push\njobs:\n  test:\n    runs_on: ubuntu-latest\n    steps: []\n"
+INSECURE_WORKFLOW = (
+    "on: push\njobs: {test: {runs-on: ubuntu-latest, steps: [{run: 'echo ${{ github.event.head_commit.message }}'}]}}\n"
+)
 BROKEN_DOCKERFILE = "FROM python:latest\nRUN cd /tmp && sudo apt-get install gcc\n"
 BROKEN_SCRIPT = '#!/bin/sh\nrm -r "$1"/*.tmp $2\n'
 
@@ -53,6 +59,17 @@ def schema(name: str, *files: Path) -> tuple[int, str]:
     return lint(tool("check-jsonschema"), "--builtin-schema", name, *files)
 
 
+def zizmor(*files: Path) -> tuple[int, str]:
+    """Security of workflows: permissions, injection, pins, credentials. Offline, so nothing is fetched."""
+    return lint(tool("zizmor"), "--offline", "--no-progress", "--quiet", "--color=never", f"--config={ZIZMOR}", *files)
+
+
+def commands(workflow: Path) -> list[str]:
+    """The shell scripts in a workflow."""
+    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+    return [step["run"] for job in jobs for step in job.get("steps", ()) if "run" in step]
+
+
 def test_shell_scripts_pass_shellcheck() -> None:
     found = scripts()
     assert {"scripts/setup", "scripts/test-deploy", ".ci/run"} <= {relative(path) for path in found}
@@ -76,6 +93,26 @@ def test_a_workflow_follows_the_schema_of_github(file: Path) -> None:
     assert status == 0, output
 
 
+def test_the_updates_of_actions_follow_the_schema_of_github() -> None:
+    status, output = schema("vendor.dependabot", DEPENDABOT)
+    assert status == 0, output
+
+
+def test_workflows_pass_zizmor() -> None:
+    assert WORKFLOWS
+    status, output = zizmor(*WORKFLOWS, DEPENDABOT)
+    assert status == 0, output
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=relative)
+def test_the_commands_of_a_workflow_pass_shellcheck(file: Path, tmp_path: Path) -> None:
+    scripts = []
+    for number, text in enumerate(commands(file)):
+        scripts.append(tmp_path / f"{file.stem}-{number}.sh")
+        scripts[-1].write_text(f"#!/bin/bash\nset -eo pipefail\n{text}")
+    assert not scripts or shellcheck(*scripts) == (0, "")
+
+
 def test_each_linter_finds_a_mistake(tmp_path: Path) -> None:
     compose, workflow = tmp_path / "compose.yaml", tmp_path / "workflow.yaml"
     dockerfile, script = tmp_path / "Dockerfile", tmp_path / "script.sh"
@@ -85,5 +122,7 @@ def test_each_linter_finds_a_mistake(tmp_path: Path) -> None:
     script.write_text(BROKEN_SCRIPT)
     assert "restrat" in schema("vendor.compose-spec", compose)[1]
     assert "runs-on" in schema("vendor.github-workflows", workflow)[1]
+    workflow.write_text(INSECURE_WORKFLOW)
+    assert "template-injection" in zizmor(workflow)[1]
     assert "DL3004" in hadolint(dockerfile)[1]
     assert "SC2086" in shellcheck(script)[1]
