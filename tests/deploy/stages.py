@@ -22,6 +22,12 @@ class Stage(NamedTuple):
 
 STAGES: Final = (
     Stage("lint", ("shellcheck",)),  # the files themselves
+    # the container image: built, run and used
+    Stage(
+        "image",
+        ("buildah", "podman", "conmon", "runc", "mmdebstrap", "debian-archive-keyring", "curl", "ca-certificates"),
+        as_root=True,
+    ),
     # what the compose files configure: nginx, gateways, Redis, Prometheus, Alertmanager
     Stage(
         "compose",
