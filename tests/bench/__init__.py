@@ -6,6 +6,7 @@
 required values · ``table`` the result as Markdown · ``peers/`` configuration and start of each proxy · ``upstream``
 the mock provider (a process) · ``load`` the clients (a process) with ``client``, ``verify`` and ``upload`` · ``traffic``
 the bytes on the wire · ``measure`` CPU and memory of a process tree · ``child`` child processes that end with the benchmark ·
-``awake`` keeps the proxies' core from idling · ``ab`` two variants of this gateway against each other. Linux only:
+``awake`` keeps the proxies' core from idling · ``ab`` two variants of this gateway against each other · ``figures`` reads RESULTS.md ·
+``capacity`` cores, memory and money for a number of streams. Linux only, except the last two:
 it reads CPU time from /proc.
 """

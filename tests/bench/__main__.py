@@ -6,15 +6,15 @@ import argparse
 import signal
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 
+from tests.bench import capacity
 from tests.bench.child import apart
+from tests.bench.figures import RESULTS
 from tests.bench.peers import FULL
 from tests.bench.run import Plan, bench
 from tests.bench.table import report
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
 LIMIT = 300  # s, quick
 FULL_LIMIT = 3600
 
@@ -24,7 +24,9 @@ def arguments() -> argparse.Namespace:
         prog="scripts/bench", description="Measure the cost of a token and a request, here and in other proxies."
     )
     parser.add_argument("--full", action="store_true", help="more peers, TLS upstreams, 2,000 streams, a 50 MB body")
-    parser.add_argument("--save", action="store_true", help="write tests/bench/RESULTS.md")
+    parser.add_argument(
+        "--save", action="store_true", help="write tests/bench/RESULTS.md and the tables of deploy/CAPACITY.md"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (4; with --full 7)")
     parser.add_argument(
         "--peers", default="", metavar="A,B", help=f"only these peers: {', '.join(kind.name for kind in FULL)}"
@@ -58,6 +60,10 @@ def main() -> int:
     print(f"bench: took {time.monotonic() - began:.0f} s", file=sys.stderr)
     if chosen.save:
         RESULTS.write_text(page)
+        try:
+            capacity.write()
+        except ValueError as error:
+            print(f"bench: deploy/CAPACITY.md stays as it is: {error}", file=sys.stderr)
     return 1 if any(column.void for column in result.plain + result.tls) else 0
 
 

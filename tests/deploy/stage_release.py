@@ -75,7 +75,7 @@ def test_the_wheel_has_every_file_of_the_package_and_no_other(release: Release) 
     assert f"\nVersion: {__version__}\n" in metadata
 
 
-def test_the_sdist_has_what_is_needed_to_test_and_run_and_nothing_that_git_ignores(release: Release) -> None:
+def test_the_sdist_has_what_is_needed_to_build_and_run_and_nothing_that_git_ignores(release: Release) -> None:
     with tarfile.open(release.dist / f"{NAME}.tar.gz") as sdist:
         names = {name.removeprefix(f"{NAME}/") for name in sdist.getnames()}
     folders = ("proxy/", "config/", "deploy/", "scripts/", "tests/")
