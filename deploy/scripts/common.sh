@@ -12,11 +12,11 @@ say() { [ -n "$quiet" ] || printf '%s: %s\n' "$script" "$*"; }
 warn() { printf '%s: %s\n' "$script" "$*" >&2; }
 fail() {
     warn "$@"
-    exit 1
+    exit "${failure:-1}"
 }
 wrong_usage() {
     warn "$* (--help explains the options)"
-    exit 2
+    exit "${failure:-2}"
 }
 
 # has_value OPTION [VALUE]: called with the remaining arguments.

@@ -39,6 +39,7 @@ def lines(loaded: Loaded, env_file: Path | None) -> Iterator[str]:
     yield f"database_at={Path(address.target).absolute() if address.kind == 'sqlite' else address}"
     yield f"address={browser_address(server, server.port)}"
     yield f"port={0 if server.unix_socket else server.port}"
+    yield f"admin_port={_port_of(config.admin.listen)}"
     yield f"certificate={_absolute(Path(server.tls.cert_file) if server.tls else None)}"
     yield f"drain_secs={server.drain_secs:g}"
     yield from (f"file={each}" for each in _files(loaded, env_file))
@@ -68,6 +69,11 @@ def _named(kind: Any, value: Any) -> Iterator[Path]:
     elif isinstance(kind, inspect.ListType) and isinstance(value, list):
         for each in value:
             yield from _named(kind.item_type, each)
+
+
+def _port_of(listen: str) -> int:
+    """Of ``admin.listen``; 0 if it is not set or a unix socket."""
+    return 0 if not listen or listen.startswith("unix:") else int(listen.rpartition(":")[2])
 
 
 def _absolute(path: Path | None) -> str:

@@ -77,6 +77,7 @@ class Site:
         self.data = folder / "my data"
         self.database = self.data / "sluice.db"
         self.pid_file = self.data / "sluice.pid"
+        self.prefix: tuple[str, ...] = ()  # of every command, such as ``ip netns exec NAME``
         self._shell = shell
         self._running: list[RunningScript] = []
         self.config.parent.mkdir()
@@ -96,7 +97,7 @@ class Site:
         options = ["--dir", str(self.folder), "--config", str(self.config)]
         if given.pop("options", "") == "no" or script == "ssl-setup.sh":
             options = []
-        command = [self._shell, str(self.scripts / script), *map(str, args), *options]
+        command = [*self.prefix, self._shell, str(self.scripts / script), *map(str, args), *options]
         running = RunningScript(command, self.folder, {name: value for name, value in given.items() if value})
         self._running.append(running)
         return running

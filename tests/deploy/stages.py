@@ -33,7 +33,9 @@ STAGES: Final = (
         "compose",
         ("docker-compose", "nginx", "postgresql-client", "prometheus", "prometheus-alertmanager", "redis-server"),
     ),
-    # the scripts: start, stop, backup and restore, certificates, firewall
-    Stage("backup", ("dash", "nftables", "iproute2", "openssl", "curl", "postgresql-client")),
+    # deploy/scripts: what all scripts have in common, start and stop
+    Stage("scripts", ("dash",)),
+    Stage("backup", ("dash", "postgresql-client")),
+    Stage("firewall", ("dash", "iproute2", "nftables"), as_root=True),
     Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
 )
