@@ -14,12 +14,13 @@ from proxy.client.dial import Dialer
 from proxy.client.get_models import ModelsRequest
 from proxy.client.pool import ConnectionPool
 from proxy.config.left_out import LeftOutModel
+from proxy.config.listening import own_settings
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
 from proxy.control.clock import WallClock
 from proxy.control.health.components import ComponentState
-from proxy.control.own_listener import handlers_at_api, handlers_at_own, own_settings
+from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
 from proxy.database.opening import LazyEngine
 from proxy.dispatch.dispatcher import Clock, Dispatcher

@@ -99,6 +99,13 @@ class Unauthorized(GatewayError):
         super().__init__(self.text, detail=detail)
 
 
+class CertificateRequired(Unauthorized):
+    """The client has no certificate that ``auth.certificates`` lists, and nothing else is accepted."""
+
+    code = "client_certificate_required"
+    text = "The connection has no client certificate that auth.certificates of the gateway lists."
+
+
 class RateLimited(GatewayError):
     """A configured limit is exceeded. ``limit`` is its level (``client``), ``unit`` what it counts.
 

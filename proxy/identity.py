@@ -9,7 +9,7 @@ from proxy.routing.access import ALL, Access
 
 
 class Client(Struct, frozen=True, cache_hash=True):
-    """A client. ``id`` is unique across kinds: ``key:…``, ``jwt:…``, ``client:…@address`` (from a header),
+    """A client. ``id`` is unique across kinds: ``key:…``, ``jwt:…``, ``cert:…``, ``client:…@address`` (from a header),
     ``address:…``.
 
     Members of ``limits`` replace the configured level ``perClient``. ``passthrough``: the client may use paths that are

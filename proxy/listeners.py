@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from proxy.config.listening import address, browser_address
+from proxy.config.listening import address, browser_address, own_settings
 from proxy.config.schema import Config, ServerSettings
-from proxy.control.own_listener import own_settings
 from proxy.errors import ConfigError
 from proxy.net.outbox import Outbox
 from proxy.observe.log import Log

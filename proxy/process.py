@@ -14,10 +14,11 @@ import uvloop
 
 from proxy import __version__
 from proxy.app import Application, drain_limit
-from proxy.config.exposure import is_open, refusal
+from proxy.config.exposure import is_open, refusal, requires_certificate
 from proxy.config.known_providers import NONE_USABLE
 from proxy.config.listening import host_and_port
 from proxy.config.loader import Loaded
+from proxy.config.schema import Config
 from proxy.config.source import Source
 from proxy.errors import ConfigError
 from proxy.observe.bridge import install
@@ -28,7 +29,13 @@ from proxy.runtime.notify import ServiceManager
 from proxy.runtime.notify import opened as open_manager
 
 CLOSE_SECS = 30.0  # to close everything after the drain; most steps take no time, each at most 5 s
-CREDENTIALS = {"none": "no key asked", "keys": "API keys", "jwt": "JWTs", "any": "API keys or JWTs"}
+CREDENTIALS = {
+    "none": "no key asked",
+    "keys": "API keys",
+    "jwt": "JWTs",
+    "certificates": "client certificates",
+    "any": "API keys or JWTs",
+}
 
 
 def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, insecure: bool = False) -> None:
@@ -125,8 +132,15 @@ def start_line(application: Application) -> str:
     served = f"Providers: {', '.join(config.providers)}. Models: {shown or 'as the providers name them'}."
     if not config.providers:
         served = f"NOT READY: {NONE_USABLE}"
-    where, credentials = application.listeners.address, CREDENTIALS[config.auth.mode]
-    return f"Sluice {__version__} listens on {where} ({credentials}). {served}{_admin_link(application)}"
+    where = application.listeners.address
+    return f"Sluice {__version__} listens on {where} ({_credentials(config)}). {served}{_admin_link(application)}"
+
+
+def _credentials(config: Config) -> str:
+    """What clients need."""
+    mode = "certificates" if config.auth.mode == "none" and requires_certificate(config.server) else config.auth.mode
+    more = " or client certificates" if config.auth.certificates and mode not in ("none", "certificates") else ""
+    return f"{CREDENTIALS[mode]}{more}"
 
 
 def _admin_link(application: Application) -> str:

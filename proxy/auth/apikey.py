@@ -82,7 +82,7 @@ def unused(mode: str) -> str:
     """What to change so that keys are used, for a value of ``auth.mode``; ``""``: nothing."""
     if mode in ("keys", "any"):
         return ""
-    wanted = "keys" if mode == "none" else "any"
+    wanted = "any" if mode == "jwt" else "keys"
     return f"auth.mode is {mode}: API keys are not used; set auth.mode to {wanted} and restart"
 
 

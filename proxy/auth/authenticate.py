@@ -11,9 +11,10 @@ from multidict import istr
 
 from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
+from proxy.auth.certificates import CertificateClients
 from proxy.auth.jwt import Verifier
 from proxy.auth.presented import all_presented, presented
-from proxy.errors import GatewayError, Unauthorized
+from proxy.errors import CertificateRequired, GatewayError, Unauthorized
 from proxy.identity import Client
 from proxy.net.address import TrustedProxies, key_of, peer_of
 from proxy.responder import Responder
@@ -32,6 +33,7 @@ class Authenticator:
     """Makes the middleware (``wrap``). ``keys`` and ``verifier`` are set if ``auth.mode`` uses them.
 
     ``find`` looks up a key that is not cached, by its digest (``apikey.digest_of``). ``wall`` returns Unix seconds.
+    ``certificates``: set if the listener verifies client certificates; ``nothing_else``: no other credential counts.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Authenticator:
         find: Find,
         trusted: TrustedProxies,
         wall: Callable[[], float],
+        certificates: CertificateClients | None = None,
+        nothing_else: bool = False,
     ) -> None:
         self._keys = keys
         self._find = find
@@ -48,6 +52,8 @@ class Authenticator:
         self._direct = not trusted  # there are no trusted proxies
         self._wall = wall
         self.verifier: Verifier | None = None
+        self.certificates = certificates
+        self._nothing_else = nothing_else
 
     def wrap(self, handler: Handler) -> Handler:
         # Not a coroutine function, since cached credentials need no waiting.
@@ -67,7 +73,24 @@ class Authenticator:
             exchange.caller = client
             return handler(responder)
 
-        return authenticated
+        return authenticated if self.certificates is None else self._wrap_certified(handler, authenticated)
+
+    def _wrap_certified(self, handler: Handler, otherwise: Handler) -> Handler:
+        """A separate middleware, so that requests cost the same where no client has a certificate."""
+
+        def certified(responder: Responder) -> Awaitable[None]:
+            exchange, request = responder.exchange, responder.request
+            name, clients = request.certificate_name, self.certificates
+            client = clients[name] if name and clients is not None else None
+            if client is None and not self._nothing_else:
+                return otherwise(responder)
+            exchange.client = request.remote if self._direct else self.address(request)
+            if client is None:
+                raise CertificateRequired(detail=f"{_short(name)} is not listed" if name else "no certificate")
+            exchange.caller = client
+            return handler(responder)
+
+        return certified
 
     def address(self, request: Request) -> str:
         """The client's address, ``""`` on a Unix socket. Only trusted proxies are believed."""

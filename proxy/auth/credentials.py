@@ -1,4 +1,6 @@
-"""The credentials that the configuration accepts: its own API keys, those in the database, and JSON Web Tokens."""
+"""The credentials that the configuration accepts: its own API keys, those in the database, JSON Web Tokens, and client
+certificates.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from proxy.auth import jwks
 from proxy.auth.apikey import ApiKey, digest_from, hash_from, of_configuration
 from proxy.auth.authenticate import Authenticator
 from proxy.auth.cache import KeyCache
+from proxy.auth.certificates import clients_of
 from proxy.auth.follower import Follower
 from proxy.auth.jwt import Verifier
 from proxy.auth.keystore import DatabaseDown, DatabaseKeys, open_store
@@ -35,11 +38,16 @@ class Credentials:
         self._following: asyncio.Task[None] | None = None
         self._jwks: jwks.Jwks | None = None
         self.cache = KeyCache(time.time)
+        tls = config.server.tls  # the listener keeps it until the process ends
+        only = config.auth.mode == "certificates"  # then no request may pass unchecked
+        self._verifies_clients = only or (tls is not None and tls.client_ca != "")
         self.authenticator = Authenticator(
             keys=self.cache if config.auth.mode in ("keys", "any") else None,
             find=self._find,
             trusted=TrustedProxies(config.server.trusted_proxies),
             wall=time.time,
+            certificates=clients_of(config.auth) if self._verifies_clients else None,
+            nothing_else=only,
         )
         self._configure(config.auth)
 
@@ -86,6 +94,8 @@ class Credentials:
         tokens = settings.jwt if settings.mode in ("jwt", "any") else None
         self.authenticator.verifier = self._verifier(tokens) if tokens is not None else None
         self.cache.configure(of_configuration(settings.keys))
+        if self._verifies_clients:
+            self.authenticator.certificates = clients_of(settings)
 
     def _verifier(self, settings: Jwt) -> Verifier:
         """The current one where its settings are the same: it has verified tokens, and keys that were fetched."""

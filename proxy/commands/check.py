@@ -67,13 +67,19 @@ def _no_provider(config: Config) -> str:
 def _clients(config: Config) -> str:
     auth = config.auth
     if auth.mode == "none":
-        return "anybody who can reach the address"
+        from proxy.config.exposure import requires_certificate
+
+        held = " and has a certificate of server.tls.clientCa" if requires_certificate(config.server) else ""
+        return f"anybody who can reach the address{held}"
     kinds = []
     if auth.mode in ("keys", "any"):
         kept = " and those in the database" if config.database.enabled else ""
         kinds.append(f"API keys ({len(auth.keys)} in the configuration{kept})")
     if auth.mode in ("jwt", "any"):
         kinds.append("JSON Web Tokens")
+    if auth.certificates:
+        names = len(auth.certificates)
+        kinds.append(f"client certificates ({names} name{'s' if names > 1 else ''} in auth.certificates)")
     return " or ".join(kinds)
 
 

@@ -24,7 +24,8 @@ class Target(NamedTuple):
     """Where to ask. ``path``: of the unix socket, then host and port are unused. ``prefix``: of the request's path.
 
     ``verify``: whether the certificate must be valid. That of our own listener names other hosts than loopback.
-    ``proxies``: of ``server.trustedProxies``, if connections from there need a PROXY protocol header.
+    ``proxies``: of ``server.trustedProxies``, if connections from there need a PROXY protocol header. ``certificate``
+    and ``key``: files of our own certificate; ``""``: none, or a key in the same file.
     """
 
     host: str = ""
@@ -34,6 +35,8 @@ class Target(NamedTuple):
     tls: bool = False
     verify: bool = False
     proxies: tuple[str, ...] = ()
+    certificate: str = ""
+    key: str = ""
 
     def __str__(self) -> str:
         if self.path:
@@ -48,6 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     try:
         target = target_of(arguments.url) if arguments.url else configured(arguments)
+        target = with_certificate(target, arguments.cert, arguments.key)
     except ConfigError as error:
         print("\n".join(error.mistakes), file=sys.stderr)
         return 1
@@ -58,15 +62,46 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def configured(arguments: argparse.Namespace) -> Target:
-    """The listener that ``serve`` with the same options has. Raises ConfigError."""
+    """The listener that ``serve`` with the same options has; ``admin.listen`` if we lack the certificate for the API's.
+
+    Raises ConfigError.
+    """
     import os
 
     from proxy.commands.loading import listening
     from proxy.config.environment import ENV_FILE
-    from proxy.config.loader import listener
+    from proxy.config.exposure import requires_certificate
+    from proxy.config.listening import own_settings
+    from proxy.config.loader import control_plane, listener
+    from proxy.errors import ConfigError
 
     env_file = arguments.env_file or (ENV_FILE if ENV_FILE.exists() else None)
-    return target_at(listening(arguments, listener(arguments.config, os.environ, env_file)))
+    server = listening(arguments, listener(arguments.config, os.environ, env_file))
+    if requires_certificate(server) and not arguments.cert:
+        admin = control_plane(arguments.config, os.environ, env_file)
+        if not admin.listen:
+            text = "a health check needs a client certificate: name it with --cert and --key, or set admin.listen"
+            raise ConfigError([f"server.tls.clientCa: {text}"])
+        server = own_settings(admin, server)
+    return target_at(server)
+
+
+def with_certificate(target: Target, certificate: str | None, key: str | None) -> Target:
+    """``target`` with the files of ``--cert`` and ``--key``. Raises ConfigError if they cannot be used."""
+    from proxy.errors import ConfigError
+
+    if not certificate:
+        if key:
+            raise ConfigError(["--key: needs --cert, the file of the certificate"])
+        return target
+    import ssl
+
+    try:
+        # Without a password callback OpenSSL would prompt at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"--cert: {certificate} cannot be used: {error}"]) from None
+    return target._replace(certificate=certificate, key=key or "")
 
 
 def target_at(server: ServerSettings) -> Target:
@@ -109,6 +144,8 @@ def probe(target: Target, path: str, timeout: float = TIMEOUT_SECS) -> str:
     except TimeoutError:
         return f"{target} did not answer {path} within {timeout:g} s."
     except OSError as error:
+        if "CERTIFICATE_REQUIRED" in str(getattr(error, "reason", "")):  # of ssl.SSLError
+            return f"{target} requires a client certificate: name it with --cert and --key."
         return f"{target} cannot be reached: {error.strerror or error}."
     return _verdict(answer, f"{target}{'' if target.path else path}")
 
@@ -154,6 +191,8 @@ def _secured(connection: socket.socket, target: Target) -> socket.socket:
     if not target.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if target.certificate:
+        context.load_cert_chain(target.certificate, target.key or None, password=lambda: "")
     return context.wrap_socket(connection, server_hostname=target.host)
 
 

@@ -200,6 +200,8 @@ def _health_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False, parents=[_gateway_options()])
     options.add_argument("--ready", action="store_true", help="ask /ready (a provider is usable), not /health/live")
     options.add_argument("--url", metavar="URL", help="the gateway's address instead: http://HOST:PORT or unix:/PATH")
+    options.add_argument("--cert", metavar="FILE", help="a client certificate, where server.tls.clientCa requires one")
+    options.add_argument("--key", metavar="FILE", help="its key, if it is in another file")
     return options
 
 

@@ -18,9 +18,14 @@ def is_local(server: ServerSettings) -> bool:
         return False
 
 
+def requires_certificate(server: ServerSettings) -> bool:
+    """Whether TLS refuses clients without a certificate of ``server.tls.clientCa``."""
+    return server.tls is not None and bool(server.tls.client_ca) and server.tls.client_auth == "require"
+
+
 def is_open(server: ServerSettings, auth: Auth) -> bool:
     """Whether other machines can reach the listener without a credential."""
-    return auth.mode == "none" and not is_local(server)
+    return auth.mode == "none" and not is_local(server) and not requires_certificate(server)
 
 
 def refusal(config: Config, *, insecure: bool) -> str:

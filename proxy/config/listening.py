@@ -1,10 +1,26 @@
-"""The URL of a listener."""
+"""The listeners' settings and URLs."""
 
 from __future__ import annotations
 
-from proxy.config.schema import ServerSettings
+from msgspec.structs import replace
+
+from proxy.config.schema import Admin, ServerSettings
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # wildcard addresses, and what to connect to on this machine
+
+
+def own_settings(admin: Admin, server: ServerSettings) -> ServerSettings:
+    """The listener of ``admin.listen``: as the API's, with another address.
+
+    It reads no PROXY protocol and asks for no client certificate. Operators, scrapers and health checks connect to it
+    directly, often from the machine of the proxy, and the admin token protects it.
+    """
+    tls = server.tls and replace(server.tls, client_ca="", client_auth="require")
+    server = replace(server, proxy_protocol=False, tls=tls)
+    if admin.listen.startswith("unix:"):
+        return replace(server, unix_socket=admin.listen.removeprefix("unix:"), tls=None)
+    host, _, port = admin.listen.rpartition(":")
+    return replace(server, unix_socket="", host=host, port=int(port))
 
 
 def host_and_port(server: ServerSettings, port: int) -> str:

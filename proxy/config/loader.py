@@ -21,7 +21,7 @@ from proxy.config.mistakes import Mistakes, join, near, quoted
 from proxy.config.provider_schema import ModelsFile
 from proxy.config.proxies import unusable
 from proxy.config.reader import BROKEN, ConfigReader, type_at
-from proxy.config.schema import Config, ServerSettings
+from proxy.config.schema import Admin, Config, ServerSettings
 from proxy.config.sections import between, idle
 from proxy.config.variables import BY_NAME
 from proxy.errors import ConfigError
@@ -116,19 +116,30 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
 
 def listener(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> ServerSettings:
     """The section ``server`` of what ``load`` loads, without checking the rest. Raises ``ConfigError``."""
+    server: ServerSettings = _section("server", path, environ, env_file)
+    return server
+
+
+def control_plane(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Admin:
+    """The section ``admin``, like ``listener``."""
+    admin: Admin = _section("admin", path, environ, env_file)
+    return admin
+
+
+def _section(name: str, path: Path | None, environ: Mapping[str, str], env_file: Path | None) -> Any:
     draft = read(path, environ, env_file)
     mistakes = Mistakes(draft.mistakes)
     variables = _with_variables(draft.raw, draft.environment, mistakes)
     label, folder = str(draft.path or ""), draft.path.parent if draft.path is not None else Path()
     reader = ConfigReader(label, mistakes, draft.environment, kinds(folder, None), origins=variables.origins)
-    server: ServerSettings = reader.read(type_at(_CONFIG, "server"), variables.raw.get("server") or {}, "server")
+    found = reader.read(type_at(_CONFIG, name), variables.raw.get(name) or {}, name)
     if mistakes:
         raise ConfigError(mistakes)
     for place, value in variables.over.items():
         section, _, rest = place.partition(".")
-        if section == "server":
-            server = _replaced(server, rest.split("."), value)
-    return server
+        if section == name:
+            found = _replaced(found, rest.split("."), value)
+    return found
 
 
 def _urls(config: Config) -> Iterator[str]:

@@ -173,6 +173,16 @@ class ConfiguredKey(Section, frozen=True):
     limits: Limits | None = None
 
 
+class ConfiguredCertificate(Section, frozen=True):
+    """Clients by the name in their certificate; ``*`` matches any text. No models or providers: all of them."""
+
+    name: Name
+    models: list[Name] = []
+    providers: list[KnownProvider] = []
+    scopes: list[Literal["passthrough"]] = []
+    limits: Limits | None = None
+
+
 class JwtClaims(Section, frozen=True):
     """Names of the claims; dots separate nested members."""
 
@@ -198,8 +208,11 @@ class Jwt(Section, frozen=True):
 
 
 class Auth(Section, frozen=True):
-    mode: Literal["none", "keys", "jwt", "any"] = "none"
+    """``certificates``: clients that need no other credential, in every mode but ``none``; the first match applies."""
+
+    mode: Literal["none", "keys", "jwt", "certificates", "any"] = "none"
     keys: list[ConfiguredKey] = []
+    certificates: list[ConfiguredCertificate] = []
     jwt: Jwt | None = None
 
 
@@ -212,10 +225,12 @@ class Admin(Section, frozen=True):
 
 
 class ListenTls(Section, frozen=True):
-    """The listener's certificate; both files are read again at SIGHUP."""
+    """The listener's certificate, and the CA of client certificates; all files are read again at SIGHUP."""
 
     cert_file: File
     key_file: File = ""  # "": the same file
+    client_ca: File = ""  # one or more certificates; "": clients need none
+    client_auth: Literal["require", "optional"] = "require"  # optional: an invalid certificate is still refused
 
 
 class ServerSettings(Section, frozen=True):

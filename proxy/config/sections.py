@@ -15,7 +15,7 @@ from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
 from proxy.config.provider_schema import ProviderSettings, Tls
-from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, RateLimiting, ServerSettings
+from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, ListenTls, RateLimiting, ServerSettings
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -53,11 +53,17 @@ def between(config: Config) -> Iterator[Complaint]:
     if config.auth.mode == "keys" and not config.auth.keys and not config.database.enabled:
         text = "is missing: without the database (database.enabled) there can be no other key"
         yield Complaint("auth.keys", text, ("auth.keys", "database"))
+    tls = config.server.tls
+    if config.auth.certificates and config.auth.mode != "none" and not (tls is not None and tls.client_ca):
+        text = "is missing: auth.certificates needs the CA of these certificates"
+        yield Complaint("server.tls.clientCa", text, ("server.tls",))
 
 
 def idle(config: Config) -> Iterator[Complaint]:
     """Valid settings without effect; keys are whole paths."""
     auth = config.auth
+    if auth.certificates and auth.mode == "none":
+        yield Complaint("auth.certificates", "has no effect: auth.mode is none")
     if auth.keys and auth.mode not in ("keys", "any"):
         yield Complaint("auth.keys", f"has no effect: auth.mode is {auth.mode}")
     if auth.jwt is not None and auth.mode not in ("jwt", "any"):
@@ -112,6 +118,12 @@ def _boundless(limits: Limits) -> str:
 def _auth(auth: Auth) -> Iterator[Complaint]:
     if auth.jwt is None and auth.mode in ("jwt", "any"):
         yield Complaint("jwt", f"is missing: mode {auth.mode} needs it", ("jwt",))
+    if auth.mode == "certificates" and not auth.certificates:
+        text = 'is missing: mode certificates needs it (name: "*" is every certificate of server.tls.clientCa)'
+        yield Complaint("certificates", text, ("certificates",))
+    for name, number in Counter(each.name for each in auth.certificates).items():
+        if number > 1:
+            yield Complaint("certificates", f"{number} entries have the name {quoted(name)}")
     # By name: broken entries are not in the list, so positions would be wrong.
     for name, number in Counter(key.name for key in auth.keys).items():
         if number > 1:
@@ -153,6 +165,11 @@ def _admin(admin: Admin) -> Iterator[Complaint]:
         yield Complaint("token", f"must have at least {SHORTEST_TOKEN} characters")
 
 
+def _listen_tls(tls: ListenTls) -> Iterator[Complaint]:
+    if tls.client_auth == "optional" and not tls.client_ca:
+        yield Complaint("clientCa", "is missing: clientAuth needs it", ("clientCa",))
+
+
 def _server(server: ServerSettings) -> Iterator[Complaint]:
     if not server.proxy_protocol:
         return
@@ -177,5 +194,6 @@ _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     Auth: _auth,
     Jwt: _jwt,
     Admin: _admin,
+    ListenTls: _listen_tls,
     ServerSettings: _server,
 }

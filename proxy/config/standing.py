@@ -33,6 +33,8 @@ def differences(running: Config, wanted: Config) -> list[str]:
             found.append(f"{keys[section]}.{name}")
     if _jwt_waits(running.auth, wanted.auth):
         found.append("auth.jwt")
+    if _certificates_wait(running.auth, wanted.auth):
+        found.append("auth.certificates")
     return [key for key in found if key not in _SWAPPED]
 
 
@@ -61,9 +63,16 @@ def standing(running: Config, wanted: Config) -> Config:
     )
     if _jwt_waits(running.auth, wanted.auth):
         kept["auth"] = replace(kept["auth"], jwt=running.auth.jwt)
+    if _certificates_wait(running.auth, wanted.auth):
+        kept["auth"] = replace(kept["auth"], certificates=running.auth.certificates)
     return replace(wanted, **kept)
 
 
 def _jwt_waits(running: Auth, wanted: Auth) -> bool:
     """Whether ``auth.jwt`` was removed while the running mode still needs it."""
     return wanted.jwt is None and running.mode in ("jwt", "any") and running.jwt is not None
+
+
+def _certificates_wait(running: Auth, wanted: Auth) -> bool:
+    """Whether ``auth.certificates`` were removed while the running mode accepts nothing else."""
+    return not wanted.certificates and running.mode == "certificates"

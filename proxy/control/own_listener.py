@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec.structs import replace
-
-from proxy.config.schema import Admin, ServerSettings
 from proxy.control.http.responses import send_error
 from proxy.control.http.router import Router
 from proxy.errors import ClientFault, GatewayError
@@ -48,18 +45,6 @@ class ElsewhereHandler(Handler[Request]):
 
     def log_fields(self, request: Request) -> dict[str, str]:
         return {"path": request.path}
-
-
-def own_settings(admin: Admin, server: ServerSettings) -> ServerSettings:
-    """Settings of the control plane's listener: those of the API, with another address and no PROXY protocol.
-
-    Operators and scrapers connect to it directly, often from the machine of the proxy.
-    """
-    server = replace(server, proxy_protocol=False)
-    if admin.listen.startswith("unix:"):
-        return replace(server, unix_socket=admin.listen.removeprefix("unix:"), tls=None)
-    host, _, port = admin.listen.rpartition(":")
-    return replace(server, unix_socket="", host=host, port=int(port))
 
 
 def handlers_at_api(router: Router, base_path: str) -> tuple[Handler[Any], ...]:

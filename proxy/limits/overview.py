@@ -30,11 +30,13 @@ def _levels(config: Config, rules: Rules) -> Iterator[str]:
 
 
 def _keys(config: Config, rules: Rules) -> Iterator[str]:
-    if config.auth.mode not in ("keys", "any"):
+    if config.auth.mode == "none":
         return
-    for key in config.auth.keys:
-        if key.limits is not None:
-            yield f"key {key.name}  {_text(rules.client(key.limits)) or 'not limited'}"
+    keys = config.auth.keys if config.auth.mode in ("keys", "any") else []
+    for kind, clients in (("key", keys), ("certificate", config.auth.certificates)):
+        for client in clients:
+            if client.limits is not None:
+                yield f"{kind} {client.name}  {_text(rules.client(client.limits)) or 'not limited'}"
 
 
 def _text(bounds: Bounds) -> str:

@@ -20,15 +20,15 @@ class Access(Struct, frozen=True):
     providers: tuple[str, ...] = ()
 
     def allows_provider(self, provider: Provider) -> bool:
-        return not self.providers or _matches(self.providers, provider.name)
+        return not self.providers or matches(self.providers, provider.name)
 
     def allows(self, deployment: Deployment) -> bool:
         return self.allows_name(deployment.provider.name, deployment.name)
 
     def allows_name(self, provider: str, name: str) -> bool:
-        if self.providers and not _matches(self.providers, provider):
+        if self.providers and not matches(self.providers, provider):
             return False
-        return not self.models or _matches(self.models, name) or _matches(self.models, f"{provider}/{name}")
+        return not self.models or matches(self.models, name) or matches(self.models, f"{provider}/{name}")
 
 
 ALL: Final = Access()  # unrestricted; compared with ``is``
@@ -65,7 +65,8 @@ def forbidden_member(name: str) -> ClientFault:
     )
 
 
-def _matches(patterns: tuple[str, ...], name: str) -> bool:
+def matches(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether one of ``patterns`` matches the whole name; ``*`` matches any text."""
     return any(re.fullmatch(_expression(pattern), name, re.DOTALL) for pattern in patterns)
 
 

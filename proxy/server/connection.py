@@ -40,14 +40,16 @@ _parse = RequestHandler.data_received  # `super()` makes an object for every rea
 class Connection(RequestHandler):
     """One client connection. Its requests are answered one after the other.
 
-    ``remote``: the client's address, if the peer is a proxy that named it. ``secure``: over TLS; the TLS layer has
-    admitted it, and will note its end. ``request`` is the one that runs.
+    ``remote``: the client's address, if the peer is a proxy that named it. ``certificate_name``: the name in the
+    certificate that the client has proved to own. ``secure``: over TLS; the TLS layer has admitted it, and will note
+    its end. ``request`` is the one that runs.
     """
 
     __slots__ = (
         "_closing",
         "_departure",
         "_head_timeout",
+        "certificate_name",
         "head_clock",
         "remote",
         "reply_type",
@@ -56,7 +58,14 @@ class Connection(RequestHandler):
     )
 
     def __init__(
-        self, server: Server, loop: asyncio.AbstractEventLoop, settings: Settings, remote: str = "", *, secure: bool
+        self,
+        server: Server,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        remote: str = "",
+        certificate_name: str = "",
+        *,
+        secure: bool,
     ) -> None:
         super().__init__(
             server,
@@ -74,6 +83,7 @@ class Connection(RequestHandler):
         self._closing: asyncio.TimerHandle | None = None
         self.request: Request | None = None
         self.remote = remote
+        self.certificate_name = certificate_name
         self.secure = secure
         self.reply_type: type[Reply] = SecureReply if secure else Reply
 

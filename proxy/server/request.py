@@ -68,6 +68,11 @@ class Request(Struct, eq=False):
         return self._connection.secure
 
     @property
+    def certificate_name(self) -> str:
+        """The name in the client's verified certificate; ``""``: it has none."""
+        return self._connection.certificate_name
+
+    @property
     def unsent(self) -> int:
         """Bytes of the reply that the kernel did not take yet."""
         transport = self._connection.transport

@@ -51,6 +51,7 @@ class Server(web.Server):
         """A connection over plain TCP or a unix socket. ``remote``: the client's address; ``""``: the peer's."""
         return Connection(self, asyncio.get_running_loop(), self._settings, remote, secure=False)
 
-    def over_tls(self, remote: str) -> Connection:
+    def over_tls(self, remote: str, certificate_name: str = "") -> Connection:
         """A connection over TLS, for a client that was admitted already."""
-        return Connection(self, asyncio.get_running_loop(), self._settings, remote, secure=True)
+        loop = asyncio.get_running_loop()
+        return Connection(self, loop, self._settings, remote, certificate_name, secure=True)

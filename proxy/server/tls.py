@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from proxy.errors import ClientFault
 from proxy.server.connection_limit import address_of
+from proxy.server.peer_certificate import PeerCertificateError
 
 if TYPE_CHECKING:
     from proxy.server.connection import Connection
@@ -176,14 +177,20 @@ class ServerTls(asyncio.BufferedProtocol, asyncio.Transport):
         except ssl.SSLWantReadError:
             self._send()
             return
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             self._send()  # the alert with the reason
-            self._tls_listener.limiter.rejected("tls_handshake_failed")
+            self._tls_listener.handshake_failed(error, self._address)
             self.close()
             return
         self._send()
+        try:
+            name = self._tls_listener.name_in(tls)
+        except PeerCertificateError as error:
+            self._tls_listener.certificate_refused(error, self._address)
+            self.abort()
+            return
         self._end_handshake()
-        self._connection = self._tls_listener.server.over_tls(self._address)
+        self._connection = self._tls_listener.server.over_tls(self._address, name)
         self._connection.connection_made(self)
         self._read()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.auth.apikey import ApiKey, digest_from, digest_of, hash_from, hash_of, new_key, of_configuration
+from proxy.auth.apikey import ApiKey, digest_from, digest_of, hash_from, hash_of, new_key, of_configuration, unused
 from proxy.config.schema import ConfiguredKey, Limits
 from proxy.routing.access import ALL, Access
 
@@ -113,3 +113,9 @@ def test_a_configured_key_without_expiry_never_expires_and_can_be_disabled() -> 
     (key,) = of_configuration([ConfiguredKey(name="a", hash=NEW, enabled=False)])
     assert key.expires_at is None
     assert not key.enabled
+
+
+@pytest.mark.parametrize(("mode", "wanted"), [("none", "keys"), ("certificates", "keys"), ("jwt", "any")])
+def test_keys_that_are_not_used_are_reported(mode: str, wanted: str) -> None:
+    assert unused(mode) == f"auth.mode is {mode}: API keys are not used; set auth.mode to {wanted} and restart"
+    assert unused(wanted) == ""

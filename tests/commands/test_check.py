@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from proxy.commands.check import _clients
+from proxy.config.schema import Auth, Config, ConfiguredCertificate, ListenTls, ServerSettings
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-aVeryWellKeptSecret"
 
@@ -44,3 +49,27 @@ def test_the_command_succeeds_where_nothing_failed(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "ok       dataDir: data will be made" in done.stdout
     assert not (tmp_path / "data").exists()
+
+
+CA = ServerSettings(tls=ListenTls("c.pem", client_ca="ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("server", "auth", "expected"),
+    [
+        (ServerSettings(), Auth(), "anybody who can reach the address"),
+        (CA, Auth(), "anybody who can reach the address and has a certificate of server.tls.clientCa"),
+        (
+            CA,
+            Auth(mode="certificates", certificates=[ConfiguredCertificate("a")]),
+            "client certificates (1 name in auth.certificates)",
+        ),
+        (
+            CA,
+            Auth(mode="jwt", certificates=[ConfiguredCertificate("a"), ConfiguredCertificate("b")]),
+            "JSON Web Tokens or client certificates (2 names in auth.certificates)",
+        ),
+    ],
+)
+def test_the_credentials_of_clients_are_named(server: ServerSettings, auth: Auth, expected: str) -> None:
+    assert _clients(Config(server=server, auth=auth)) == expected

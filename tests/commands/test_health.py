@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +20,7 @@ from proxy.__main__ import main
 from proxy.commands.health import Target, probe, target_at, target_of
 from proxy.config.schema import ServerSettings
 from proxy.errors import ConfigError
-from tests.support.gateway import Gateway, Process, one_provider
+from tests.support.gateway import ADMIN, Gateway, Process, one_provider
 from tests.support.tls import Authority
 from tests.support.upstream import Upstream
 
@@ -201,3 +203,45 @@ async def test_a_unix_socket_with_the_proxy_protocol_gets_its_header(up: Upstrea
     server = {"proxyProtocol": True, "trustedProxies": ["unix"], "unixSocket": str(tmp_path / "s")}
     async with Gateway(one_provider(up, server=server)) as gw:
         assert await asyncio.to_thread(probe, target_at(gw.config.server), "/ready") == ""
+
+
+# -- client certificates ------------------------------------------------------------------------------
+
+
+def write_config(path: Path, server: dict[str, Any], **sections: Any) -> None:
+    path.write_text(json.dumps({"server": server} | sections))
+
+
+async def test_a_listener_that_requires_a_certificate_is_asked_with_one(
+    up: Upstream, authority: Authority, tmp_path: Path
+) -> None:
+    chain, key = authority.server_files(tmp_path)
+    tls = {"certFile": str(chain), "keyFile": str(key), "clientCa": str(authority.ca_file(tmp_path))}
+    mine = [str(each) for each in authority.issued(tmp_path, common_names=["probe"])]
+    async with Gateway(one_provider(up, server={"tls": tls})) as gw:
+        config, where = tmp_path / "c.yaml", f"https://127.0.0.1:{gw.port}"
+        write_config(config, {"port": gw.port, "tls": tls})
+        args = ["--config", str(config)]
+        assert await health(*args, "--cert", mine[0], "--key", mine[1]) == (0, "")
+        status, text = await health(*args)
+        assert (status, text.split(":")[0]) == (1, "server.tls.clientCa")
+        assert "--cert and --key, or set admin.listen" in text
+        write_config(config, {"port": gw.port, "tls": tls | {"clientAuth": "optional"}})  # not what it runs with
+        expected = f"{where} requires a client certificate: name it with --cert and --key.\n"
+        assert await health(*args) == (1, expected)
+        status, text = await health(*args, "--cert", str(chain), "--key", mine[1])
+        assert (status, text.startswith(f"--cert: {chain} cannot be used: ")) == (1, True)
+        assert await health(*args, "--key", mine[1]) == (1, "--key: needs --cert, the file of the certificate\n")
+
+
+@pytest.mark.parametrize("proxies", [{}, {"proxyProtocol": True, "trustedProxies": ["127.0.0.1"]}])
+async def test_without_a_certificate_admin_listen_is_asked(
+    proxies: dict[str, Any], up: Upstream, authority: Authority, tmp_path: Path
+) -> None:
+    chain, key = authority.server_files(tmp_path)
+    tls = {"certFile": str(chain), "keyFile": str(key), "clientCa": str(authority.ca_file(tmp_path))}
+    server, admin = {"tls": tls} | proxies, {"listen": "127.0.0.1:0"}
+    async with Gateway(one_provider(up, server=server, admin=admin)) as gw:
+        address = gw.app.listeners.admin_address.removeprefix("https://").rstrip("/")
+        write_config(tmp_path / "c.yaml", server | {"port": gw.port}, admin={"listen": address, "token": ADMIN})
+        assert await health("--config", str(tmp_path / "c.yaml"), "--ready") == (0, "")

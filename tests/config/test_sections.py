@@ -259,3 +259,50 @@ ADDRESSES = "server.trustedProxies: is missing: proxyProtocol needs the addresse
 )
 def test_the_proxy_protocol_needs_trusted_proxies(server: dict[str, Any], expected: list[str], path: Path) -> None:
     assert mistakes(path, {"server": server}) == expected
+
+
+# -- client certificates ------------------------------------------------------------------------------
+
+FILES = {"certFile": "key.pem"}
+SECURE = {"server": {"tls": FILES | {"clientCa": "key.pem"}}}
+LISTED = {"certificates": [{"name": "spiffe://a/*"}]}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (SECURE, []),
+        (SECURE | {"auth": {"mode": "certificates"} | LISTED}, []),
+        (SECURE | {"auth": {"mode": "keys", "keys": [key()]} | LISTED}, []),
+        (
+            SECURE | {"auth": {"mode": "certificates"}},
+            [
+                'auth.certificates: is missing: mode certificates needs it (name: "*" is every certificate of'
+                " server.tls.clientCa)"
+            ],
+        ),
+        (
+            SECURE | {"auth": {"mode": "certificates", "certificates": [{"name": "a"}] * 2}},
+            ['auth.certificates: 2 entries have the name "a"'],
+        ),
+        (
+            {"auth": {"mode": "certificates"} | LISTED},
+            ["server.tls.clientCa: is missing: auth.certificates needs the CA of these certificates"],
+        ),
+        (
+            {"server": {"tls": FILES}, "auth": {"mode": "keys", "keys": [key()]} | LISTED},
+            ["server.tls.clientCa: is missing: auth.certificates needs the CA of these certificates"],
+        ),
+        (
+            {"server": {"tls": FILES | {"clientAuth": "optional"}}},
+            ["server.tls.clientCa: is missing: clientAuth needs it"],
+        ),
+        ({"server": {"tls": FILES | {"clientCa": "none.pem"}}}, ["server.tls.clientCa: no such file: none.pem"]),
+    ],
+)
+def test_client_certificates_need_their_ca(config: dict[str, Any], expected: list[str], path: Path) -> None:
+    assert mistakes(path, config) == expected
+
+
+def test_certificates_without_authentication_have_no_effect(path: Path) -> None:
+    assert notices(path, SECURE | {"auth": LISTED}) == ["auth.certificates: has no effect: auth.mode is none"]

@@ -8,6 +8,7 @@ from proxy.config.schema import (
     Auth,
     CircuitBreaker,
     Config,
+    ConfiguredCertificate,
     ConfiguredKey,
     Database,
     Jwt,
@@ -106,3 +107,14 @@ def test_a_removed_key_stops_even_if_the_mode_needs_a_restart() -> None:
     assert differences(running, wanted) == ["auth.mode", "auth.jwt"]
     other = Jwt(secret="o" * 32)
     assert standing(running, Config(auth=Auth(mode="any", jwt=other))).auth.jwt == other
+
+
+def test_a_mode_that_waits_keeps_its_certificates() -> None:
+    """Otherwise every client would be refused until the restart."""
+    listed = [ConfiguredCertificate("a")]
+    running = Config(auth=Auth(mode="certificates", certificates=listed))
+    assert differences(running, Config()) == ["auth.mode", "auth.certificates"]
+    assert standing(running, Config()).auth == running.auth
+    wanted = Config(auth=Auth(mode="certificates", certificates=[ConfiguredCertificate("b")]))
+    assert differences(running, wanted) == []
+    assert standing(running, wanted).auth == wanted.auth

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxy.config.schema import Auth, Config, ConfiguredCertificate, Limits
 from proxy.errors import RateLimited
 from proxy.limits.overview import overview
 from tests.support.gateway import to_config
@@ -61,6 +62,13 @@ LEVELS: dict[str, Any] = {
 )
 def test_the_overview_lists_all_active_limits(source: dict[str, Any], expected: list[str]) -> None:
     assert overview(to_config(source)) == expected
+
+
+@pytest.mark.parametrize(("mode", "shown"), [("certificates", True), ("keys", True), ("none", False)])
+def test_limits_of_certificates_are_listed(mode: Any, shown: bool) -> None:
+    entry = ConfiguredCertificate("spiffe://a/*", limits=Limits(requests_per_minute=100))
+    found = overview(Config(auth=Auth(mode=mode, certificates=[entry])))
+    assert ("certificate spiffe://a/*  100 requests per minute" in found) is shown
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The certificate of the listener: whether its files can be used together, and for how long.
+"""The certificate of the listener and the CA of client certificates: whether they can be used, and for how long.
 
 The standard library reads the fields of a certificate only after a handshake. So a client in memory, which trusts this
 one certificate, shakes hands with a server that has it.
@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from proxy.commands.live.finding import Finding, failed, ok, warning
 from proxy.config.schema import ListenTls
 from proxy.errors import ConfigError
@@ -19,11 +21,31 @@ from proxy.server.tls_listener import context
 SOON_DAYS: Final = 14
 _MOST_STEPS: Final = 10
 _NAME: Final = "server.tls"
+_CLIENT_CA: Final = "server.tls.clientCa"
+
+
+async def client_ca(tls: ListenTls) -> Sequence[Finding]:
+    """The bundle; one of its certificates may have expired while a new one is introduced."""
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        trusted.load_verify_locations(tls.client_ca)
+    except OSError as error:
+        reason = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        return [failed(_CLIENT_CA, f"{tls.client_ca} cannot be used: {reason}; correct server.tls.clientCa")]
+    ends = [ssl.cert_time_to_seconds(str(each["notAfter"])) for each in trusted.get_ca_certs()]
+    valid = [end for end in ends if end > time.time()]
+    if not valid:
+        return [failed(_CLIENT_CA, f"{tls.client_ca} has no valid CA certificate, so no client can connect; renew it")]
+    days = int((max(valid) - time.time()) // 86_400)
+    text = f"{tls.client_ca}: {len(valid)} of {len(ends)} CA certificates are valid, for {_days(days)}"
+    if days < SOON_DAYS or len(valid) < len(ends):
+        return [warning(_CLIENT_CA, f"{text}; renew them, and send SIGHUP")]
+    return [ok(_CLIENT_CA, text)]
 
 
 async def certificate(tls: ListenTls) -> Sequence[Finding]:
     try:
-        context(tls)
+        context(replace(tls, client_ca=""))
         found = _fields(tls)
     except ConfigError as error:
         return [failed(_NAME, "; ".join(each.removeprefix("server.tls: ") for each in error.mistakes))]
@@ -37,10 +59,14 @@ async def certificate(tls: ListenTls) -> Sequence[Finding]:
 def _judged(file: str, found: dict[str, Any], now: float) -> Finding:
     names = ", ".join(str(name) for _, name in found.get("subjectAltName", ())) or "no host name"
     days = int((ssl.cert_time_to_seconds(found["notAfter"]) - now) // 86_400)
-    text = f"{file} and its key match, for {names}, valid for {days} more day{'' if days == 1 else 's'}"
+    text = f"{file} and its key match, for {names}, valid for {_days(days)}"
     if days < SOON_DAYS:
         return warning(_NAME, f"{text}; renew it, and send SIGHUP")
     return ok(_NAME, text)
+
+
+def _days(days: int) -> str:
+    return f"{days} more day{'' if days == 1 else 's'}"
 
 
 def _fields(tls: ListenTls) -> dict[str, Any]:

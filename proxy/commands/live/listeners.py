@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.commands.health import probe, target_at
-from proxy.commands.live.certificate import certificate
-from proxy.commands.live.finding import Finding, Live, failed, ok
-from proxy.config.listening import address
+from proxy.commands.live.certificate import certificate, client_ca
+from proxy.commands.live.finding import Finding, Live, failed, ok, warning
+from proxy.config.exposure import requires_certificate
+from proxy.config.listening import address, own_settings
 from proxy.config.schema import ServerSettings
-from proxy.control.own_listener import own_settings
 from proxy.runtime.listening import listen
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def checks(live: Live) -> Iterator[Check]:
         yield "admin.listen", partial(_listener, "admin.listen", own_settings(admin, server))
     if server.tls is not None:
         yield "server.tls", partial(certificate, server.tls)
+        if server.tls.client_ca:
+            yield "server.tls.clientCa", partial(client_ca, server.tls)
 
 
 async def _listener(name: str, server: ServerSettings) -> Sequence[Finding]:
@@ -50,7 +52,9 @@ async def _listener(name: str, server: ServerSettings) -> Sequence[Finding]:
 
 
 async def _used(name: str, where: str, server: ServerSettings) -> Finding:
-    """A running gateway answers ``/health/live`` at every listener."""
+    """A running gateway answers ``/health/live`` at every listener, but only clients that may connect."""
+    if requires_certificate(server):
+        return warning(name, f"{where} is used; whether by a gateway is not known, as server.tls.clientAuth is require")
     if await asyncio.to_thread(probe, target_at(server), "/health/live"):
         return failed(name, f"{where} is used by another program; stop that, or choose another address")
     return ok(name, f"{where} is used by a running gateway")

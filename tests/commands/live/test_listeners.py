@@ -11,6 +11,7 @@ from pathlib import Path
 from proxy.commands.live.listeners import _refused
 from tests.commands.live.rig import finding, findings
 from tests.support.gateway import GatewayProcess, one_provider
+from tests.support.tls import Authority
 from tests.support.upstream import Upstream
 
 
@@ -30,6 +31,16 @@ async def test_a_running_gateway_at_the_address_is_ok(tmp_path: Path) -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up)) as gw:
         found = await finding("server", f"server: {{port: {gw.port}}}", tmp_path)
         assert (found.level, found.text) == ("ok", f"http://127.0.0.1:{gw.port} is used by a running gateway")
+
+
+async def test_a_listener_that_requires_certificates_is_not_judged(authority: Authority, tmp_path: Path) -> None:
+    chain, key = authority.server_files(tmp_path)
+    tls = f"tls: {{certFile: {chain}, keyFile: {key}, clientCa: {authority.ca_file(tmp_path)}}}"
+    with closing(socket.create_server(("127.0.0.1", 0))) as used:
+        found = await findings(f"server: {{port: {used.getsockname()[1]}, {tls}}}", tmp_path)
+    assert found["server"].level == "warning"
+    assert "is used; whether by a gateway is not known" in found["server"].text
+    assert found["server.tls.clientCa"].level == "ok"
 
 
 async def test_another_program_at_the_address_fails(tmp_path: Path) -> None:
