@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from proxy.commands.loading import load, source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.config.provider_schema import ProviderSettings
     from proxy.config.schema import Config
 
@@ -26,6 +28,9 @@ def main(arguments: argparse.Namespace) -> int:
     from proxy.config.listening import address
 
     config = loaded.config
+    refused = refusal(config, insecure=arguments.insecure)
+    if arguments.json:
+        return _json(config, source.environment, refused)
     print(f"configuration: {loaded.path or 'built-in defaults'}")
     print(f"address: {address(config.server, config.server.port)}")
     print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
@@ -43,19 +48,33 @@ def main(arguments: argparse.Namespace) -> int:
     print("limits: " + "\n  ".join(overview(config)))
     if line := loaded.variables.line():
         print(f"environment: {line}")
-    refused = refusal(config, insecure=arguments.insecure)
     for notice in [
         *loaded.notices,
         *summary(loaded.left_out),
         *([f"serve refuses this: {refused}"] if refused else []),
     ]:
         print(f"notice: {notice}")
-    works = True
+    passed = True
     if arguments.live:
-        from proxy.commands.live.run import run
+        from proxy.commands.live.run import run, show, works
 
-        works = run(config, source.environment, partial(print, flush=True))
-    return 1 if refused or not works else 0
+        findings = run(config, source.environment)
+        show(findings, partial(print, flush=True))
+        passed = works(findings)
+    return 1 if refused or not passed else 0
+
+
+def _json(config: Config, environ: Mapping[str, str], refused: str) -> int:
+    """Findings as ``[{"level": "ok", "name": ..., "text": ...}]``, first why ``serve`` refuses the configuration."""
+    from msgspec import json
+
+    from proxy.commands.live.finding import failed
+    from proxy.commands.live.run import run, works
+
+    findings = [failed("serve", refused)] if refused else []
+    findings += run(config, environ)
+    print(json.encode(findings).decode(), flush=True)
+    return 0 if works(findings) else 1
 
 
 def _no_provider(config: Config) -> str:

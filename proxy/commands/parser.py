@@ -81,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
         help="also try everything that it names: addresses, certificates, database, Redis, each provider with its key;"
         " exit status 1 if one fails",
     )
+    check.add_argument(
+        "--json", action="store_true", help="print only the findings of --live, as one JSON array (implies --live)"
+    )
     commands.add_parser(
         "health",
         parents=[_health_options()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -49,6 +50,24 @@ def test_the_command_succeeds_where_nothing_failed(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "ok       dataDir: data will be made" in done.stdout
     assert not (tmp_path / "data").exists()
+
+
+def test_json_has_the_findings_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("server: {port: 0}\n")
+    done = check(tmp_path, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert [each["name"] for each in found] == ["python", "open files", "dataDir", "server"]
+    assert all(set(each) == {"level", "name", "text"} for each in found)
+    assert found[2]["text"].startswith("data will be made")
+    (tmp_path / "c.yaml").write_text(
+        "server: {port: 0, host: 0.0.0.0}\nproviders: {up: {baseUrl: http://127.0.0.1:1/v1, apiKey: '${UP_KEY}'}}\n"
+    )
+    done = check(tmp_path, "--live", "--json", UP_KEY=SECRET)
+    assert (done.returncode, done.stderr) == (1, "")
+    failures = [each["name"] for each in json.loads(done.stdout) if each["level"] == "FAILED"]
+    assert failures == ["serve", "providers.up"]
+    assert SECRET not in done.stdout
 
 
 CA = ServerSettings(tls=ListenTls("c.pem", client_ca="ca.pem"))

@@ -1,4 +1,4 @@
-"""Runs all checks at once, each within a time limit, and prints their findings in the order of the table."""
+"""Runs all checks at once, each within a time limit. Their findings are in the order of the table."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ MOST = 16  # checks at once
 Check = tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]
 
 
-def run(config: Config, environ: Mapping[str, str], out: Callable[[str], None]) -> bool:
-    """Print a line for each part, and a summary. Returns whether none failed."""
-    findings = uvloop.run(findings_of(Live(config, environ)), loop_factory=Loop)
+def run(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    return uvloop.run(findings_of(Live(config, environ)), loop_factory=Loop)
+
+
+def show(findings: Sequence[Finding], out: Callable[[str], None]) -> None:
+    """A line for each part, and a summary."""
     out("live:")
     for finding in findings:
         out(f"  {finding}")
     out(f"  {summary(findings)}")
+
+
+def works(findings: Sequence[Finding]) -> bool:
+    """Whether none failed."""
     return all(finding.level != "FAILED" for finding in findings)
 
 
