@@ -21,8 +21,6 @@ from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
-from proxy.dialects.openai.call import check as check_call
-from proxy.dialects.openai.call import read as read_call
 from proxy.dispatch.choice import dispatch_call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
@@ -218,13 +216,14 @@ class Gateway(Handler[Responder]):
         request, route = responder.request, responder.route
         assert route is not None
         reader = responder.body = BodyReader(request, self._max_body, self._body_timeout, self._context.budget)
-        if route.endpoint.body == "json":
+        endpoint = route.endpoint
+        if endpoint.body == "json":
             body = reader.read_now()
             if body is None or len(body) > BIG_BODY or self._on_request is not None:
                 return self._serve_slowly(responder, route, reader, body)
-            return self._dispatch(responder, route, read_call(body))  # the usual case
+            return self._dispatch(responder, route, endpoint.dialect.requests.read(body))  # the usual case
         responder.wrap_outlet()
-        if route.endpoint.body == "multipart":
+        if endpoint.body == "multipart":
             return dispatch_form(self._dispatcher, self._lists, responder, route, reader)
         return dispatch_opaque(self._dispatcher, responder, route, reader)
 
@@ -255,12 +254,12 @@ class Gateway(Handler[Responder]):
         if body is None:
             reader.admit()
             body = await reader.read_all()
-        big = len(body) > BIG_BODY
+        big, requests = len(body) > BIG_BODY, route.endpoint.dialect.requests
         if big:  # each step takes milliseconds; other requests run between them
             await asyncio.sleep(0)
-            for _ in check_call(body):
+            for _ in requests.check(body):
                 await asyncio.sleep(0)
-        call = read_call(body, checked=big)
+        call = requests.read(body, checked=big)
         del body  # the call owns it, and releases it
         if self._on_request is not None:
             changed = await self._hooked(self._on_request, responder, route, call)

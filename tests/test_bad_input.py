@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.dialects.openai.call import read
+from proxy.dialects.openai.call import REQUESTS
 from proxy.errors import ClientFault
 from tests.support import Answer, Blackhole, Stall, Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
@@ -173,7 +173,7 @@ async def test_unread_fields_are_left_to_the_provider(up: Upstream, gw: Gateway)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_body_crashes_the_reader(body: bytes) -> None:
     try:
-        call = read(body)
+        call = REQUESTS.read(body)
     except ClientFault:
         return
     assert isinstance(json.loads(body), dict)

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from proxy.dialects.call import Call
-from proxy.dialects.openai.call import read as read_call
 from proxy.errors import ClientFault, ConfigError, GatewayError
 from proxy.exchange import Exchange
 from proxy.hooks import HookReply, Outlet, OutletWrapper, load
@@ -143,7 +142,9 @@ async def test_a_request_hook_gets_the_decoded_call_and_can_accept_it(install: I
 
 async def test_a_request_hook_can_change_the_call(install: Install) -> None:
     def redact(exchange: Exchange, call: Call) -> Call:
-        return read_call(call.body.replace(b"secret", b"******").replace(b'"other"', b'"m"'))
+        return exchange.endpoint.dialect.requests.read(
+            call.body.replace(b"secret", b"******").replace(b'"other"', b'"m"')
+        )
 
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=OnRequest(redact)))) as gw:
         up.queue(json_answer(completion("Hello")))
@@ -156,7 +157,7 @@ async def test_a_request_hook_can_change_the_call(install: Install) -> None:
 
 
 async def test_a_changed_call_still_streams_on_the_streaming_path(install: Install) -> None:
-    hook = OnRequest(lambda exchange, call: read_call(call.body))
+    hook = OnRequest(lambda exchange, call: exchange.endpoint.dialect.requests.read(call.body))
     async with Upstream() as up, Gateway(one_provider(up, hooks=install(hook=hook), timeouts={"total": 0})) as gw:
         up.queue(sse_answer(*EVENTS))
         answer = await (await gw.client()).fetch("POST", CHAT + "/stream", json=CALL)

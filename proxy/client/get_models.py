@@ -43,7 +43,7 @@ class ModelsRequest:
         settings = site.provider.settings
         async with session.get(
             url,
-            headers=_headers(settings.headers, key.line, site.provider.via),
+            headers=_headers(settings.headers, site.key_line(key), site.provider.via),
             ssl=self._context(settings.tls) if url.scheme == "https" else True,
             proxy=proxy_url(str(url), self._environ),
             allow_redirects=False,

@@ -11,7 +11,7 @@ from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, KnownProvider
 from proxy.config.schema import Config, ServerSettings
 
 # Paths that the gateway appends to a base URL.
-_ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses)$")
+_ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses|messages)$")
 _REFERENCE = re.compile(
     r"\$\{?(?P<shell>[A-Za-z_]\w*)\}?|%(?P<batch>[A-Za-z_]\w*)%|(os\.environ/|process\.env\.|env[./:])(?P<other>\w+)"
 )

@@ -60,8 +60,32 @@ class PoolSettings(Section, frozen=True):
     max_age_secs: Seconds = 600.0
 
 
-ProviderKind = Literal["openai", "azure"]
+ProviderKindName = Literal["openai", "azure", "anthropic", "gemini"]
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+
+# What a provider may speak. ``chat`` stands for all of OpenAI's endpoints except ``responses``.
+WireDialect = Literal["chat", "responses", "messages", "gemini"]
+CredentialName = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key"]
+
+
+class DialectSettings(Section, frozen=True):
+    """How a provider speaks one dialect.
+
+    Unset: its own base URL, and the credential that is usual for the dialect. ``enabled: false``: not at all.
+    """
+
+    base_url: OptionalBaseUrl = ""
+    credential: CredentialName | UnsetType = UNSET
+    enabled: bool = True
+
+
+class Dialects(Section, frozen=True):
+    """The dialects of a provider that differ from what is usual for its kind."""
+
+    chat: DialectSettings | UnsetType = UNSET
+    responses: DialectSettings | UnsetType = UNSET
+    messages: DialectSettings | UnsetType = UNSET
+    gemini: DialectSettings | UnsetType = UNSET
 
 
 class ProviderSettings(Section, frozen=True):
@@ -69,7 +93,8 @@ class ProviderSettings(Section, frozen=True):
 
     Several addresses share the load. Of several keys, those that are refused or rate-limited get a cooldown. Without a
     key setting, none is sent; if all keys are empty, the provider is not used.
-    ``kind``: how its API is addressed; unset: ``azure`` for hosts of Azure, else ``openai``.
+    ``kind``: how its API is addressed; unset: that of the host (Azure's, Anthropic's, Google's), else ``openai``.
+    ``dialects``: what it speaks beside or instead of the dialects of its kind.
     ``quota_group``: a 429 for one of its models starts a cooldown for all. ``passthrough``: entries ``METHOD /prefix``.
     ``any_model``: whether it accepts names that are not configured; unset: if it has no configured models and is not
     only the fallback.
@@ -77,7 +102,8 @@ class ProviderSettings(Section, frozen=True):
 
     base_url: OptionalBaseUrl = ""
     base_urls: list[BaseUrl] = []
-    kind: ProviderKind | UnsetType = UNSET
+    kind: ProviderKindName | UnsetType = UNSET
+    dialects: Dialects = field(default_factory=Dialects)
     enabled: bool = True
     api_key: Key | UnsetType = UNSET
     api_keys: list[Key] | UnsetType = UNSET
@@ -98,12 +124,9 @@ class ProviderSettings(Section, frozen=True):
         return tuple(dict.fromkeys(filter(None, (self.base_url, *self.base_urls))))
 
     @property
-    def kind_name(self) -> ProviderKind:
+    def kind_name(self) -> ProviderKindName:
         """``kind``, or the kind suggested by the first address."""
-        if self.kind is not UNSET:
-            return self.kind
-        host = urlsplit(next(iter(self.addresses), "")).hostname or ""
-        return "azure" if host.endswith(AZURE_HOSTS) else "openai"
+        return _kind_at(next(iter(self.addresses), "")) if self.kind is UNSET else self.kind
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -116,6 +139,18 @@ class ProviderSettings(Section, frozen=True):
     def keyless(self) -> bool:
         """Whether no key is configured, as for a server on this machine."""
         return self.api_key is UNSET and self.api_keys is UNSET
+
+
+def _kind_at(address: str) -> ProviderKindName:
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if host.endswith(AZURE_HOSTS):  # Foundry serves Claude at https://RESOURCE.services.ai.azure.com/anthropic/v1
+        return "anthropic" if parts.path.startswith("/anthropic") else "azure"
+    if host == "api.anthropic.com":
+        return "anthropic"
+    if host == "generativelanguage.googleapis.com" and not parts.path.rstrip("/").endswith("/openai"):
+        return "gemini"
+    return "openai"
 
 
 # A path below the base path, or the first segment of several; ``chat`` is chat/completions.

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import UNSET, Struct
 
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
-from proxy.config.provider_schema import ProviderSettings, Tls
+from proxy.config.provider_schema import DialectSettings, ProviderSettings, Tls, WireDialect
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, ListenTls, RateLimiting, ServerSettings
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
@@ -78,10 +78,21 @@ def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
         yield Complaint(key, text, ("baseUrl", "baseUrls"))
     for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", provider.base_urls)):
         yield from (Complaint(key, text) for address in addresses if (text := address_mistake(address)))
+    for wire in get_args(WireDialect):
+        entry = getattr(provider.dialects, wire)
+        if entry is not UNSET and entry.base_url:
+            yield from (Complaint(f"dialects.{wire}.baseUrl", text) for text in _dialect_mistakes(provider, entry))
     one = [] if provider.api_key is UNSET else [provider.api_key]
     more = [] if provider.api_keys is UNSET else provider.api_keys
     for key, keys in (("apiKey", one), ("apiKeys", more)):
         yield from (Complaint(key, text) for each in keys if (text := key_mistake(each)))
+
+
+def _dialect_mistakes(provider: ProviderSettings, entry: DialectSettings) -> Iterator[str]:
+    if text := address_mistake(entry.base_url):
+        yield text
+    if len(provider.addresses) > 1:
+        yield f"is one address, but the provider has {len(provider.addresses)}; write one provider for each address"
 
 
 def _fallback(fallback: Fallback) -> Iterator[Complaint]:

@@ -1,15 +1,17 @@
-"""The face of a dialect: a reader of what providers send, and a writer of what the gateway sends to clients."""
+"""The face of a dialect: readers of what clients and providers send, and a writer of what the gateway itself sends."""
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import ClassVar, Final
 
 from msgspec import Struct
 
 from proxy.dialects import provider_error
+from proxy.dialects.call import Call
 from proxy.dialects.provider_error import ProviderError
 from proxy.dialects.usage import Usage
 from proxy.errors import GatewayError
@@ -111,6 +113,32 @@ class Reader(ABC):
     def read_error(body: bytes) -> ProviderError | None:
         """The error of an answer with an error status, ``None`` where there is none to read."""
         return provider_error.refused(body)
+
+
+class RequestReader(ABC):
+    """Reads the JSON bodies of requests. Stateless."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read(self, body: bytes, checked: bool = False) -> Call:
+        """Read a body. ``checked``: ``check`` has run. Raises ClientFault with the member that is wrong."""
+
+    @abstractmethod
+    def check(self, body: bytes) -> Iterator[None]:
+        """The checks of ``read`` that can run in steps, for a large body. Raises ClientFault."""
+
+    def with_usage(self, call: Call) -> bytes:
+        """The call's ``stream_options`` with a request for the usage, as JSON. For a dialect with ``usage_option``."""
+        return b'{"include_usage":true}'
+
+    @abstractmethod
+    def prompt_tokens(self, call: Call, per_image: int, per_audio: int) -> int:
+        """Estimate the tokens of the input, with a fixed number for each image and audio part. Never raises."""
+
+    @abstractmethod
+    def output_tokens(self, call: Call, model_max: int, default: int) -> int:
+        """Most tokens of a generated answer: the call's limit, else ``model_max`` (0: unknown), else ``default``."""
 
 
 class Writer(ABC):

@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from proxy.dialects.base import Reader, Writer
+from proxy.dialects.base import Reader, RequestReader, Writer
+from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.other_reader import OtherReader
 from proxy.dialects.openai.responses_reader import ResponsesReader
@@ -23,6 +24,7 @@ class Dialect(Struct, frozen=True, eq=False):
     name: str
     reader: type[Reader]
     writer: Writer
+    requests: RequestReader
     generates: bool = False
     usage_option: bool = False
 
@@ -32,10 +34,10 @@ class Dialect(Struct, frozen=True, eq=False):
 
 _OPENAI: Final = OpenAIWriter()
 
-CHAT: Final = Dialect("openai.chat", ChatReader, _OPENAI, generates=True, usage_option=True)
-COMPLETIONS: Final = Dialect("openai.completions", ChatReader, _OPENAI, generates=True, usage_option=True)
-RESPONSES: Final = Dialect("openai.responses", ResponsesReader, ResponsesWriter(), generates=True)
-OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI)
-OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI)  # relayed without being read
+CHAT: Final = Dialect("openai.chat", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
+COMPLETIONS: Final = Dialect("openai.completions", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
+RESPONSES: Final = Dialect("openai.responses", ResponsesReader, ResponsesWriter(), REQUESTS, generates=True)
+OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI, REQUESTS)
+OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI, REQUESTS)  # relayed without being read
 
 DIALECTS: Final = {each.name: each for each in (CHAT, COMPLETIONS, RESPONSES, OTHER, OPAQUE)}

@@ -100,7 +100,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         dispatcher.context,
         request,
         exchange,
-        dispatcher.origins[deployment.site],
+        dispatcher.origins[deployment.sites[exchange.endpoint.path]],
         dispatch.make_request(run),
         run.outlet,
     )

@@ -63,7 +63,10 @@ class Dispatcher:
     def adopt(self, catalog: Catalog) -> None:
         """Use the sites of this catalog from now on."""
         self.origins = Origins(
-            (site, _origin(site)) for provider in catalog.providers.values() for site in provider.sites
+            (site, _origin(site))
+            for provider in catalog.providers.values()
+            for main in provider.sites
+            for site in (main, *main.speaking.values())
         )
 
     def open_connections(self) -> dict[str, int]:

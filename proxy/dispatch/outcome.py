@@ -39,7 +39,8 @@ def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
         attempt.failure, attempt.reason = FailureKind.OPTIONS, "the provider does not support stream_options"
         return AttemptFailure(attempt, FailureKind.OPTIONS, answer=answer)
     provider = attempt.deployment.provider
-    found = provider.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
+    site = attempt.deployment.sites[exchange.endpoint.path]
+    found = site.kind.read_refusal(answer.status, answer.headers, answer.body, run.dispatch.dispatcher.wall())
     kind = rules.kind_of_refusal(found)
     error = attempt.deployment.dialects[exchange.endpoint.path].reader.read_error(answer.body)
     if error is not None:
@@ -47,7 +48,7 @@ def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
     exchange.error_detail = detail = error.message if error is not None else ""
     if kind is FailureKind.NOT_FOUND:
         # Usually a wrong baseUrl. Only the log may name it.
-        url = attempt.deployment.site.url(exchange.endpoint.path)
+        url = site.url(exchange.endpoint.path)
         exchange.error_detail = f"{detail or 'status 404'} (requested at {url}: check providers.{provider.name})"
     if kind is FailureKind.AUTH:
         error = None  # it concerns the gateway's credential: for the log only

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from proxy.dialects.openai.call import with_usage
 from proxy.net.headers import provider_verdicts, serialize
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE
@@ -41,7 +40,7 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         changes["stream"] = b"true"
     if call.stream and _adds_usage(run, call):
         attempt.asks_usage = True
-        changes["stream_options"] = with_usage(call)
+        changes["stream_options"] = endpoint.dialect.requests.with_usage(call)
     for field in call.router_fields:
         changes[field] = None
     body: Segments = (call.body,)
@@ -109,7 +108,8 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
 
 
 def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: bytes, *, opaque: bool) -> bytes:
-    request, site, trace = responder.request, attempt.deployment.site, responder.exchange.trace
+    exchange, request = responder.exchange, responder.request
+    site, trace = attempt.deployment.sites[exchange.endpoint.path], exchange.trace
     provider = site.provider
     query = forwarded(request.query) if request.query else ""
     head = site.head(request.method, path, attempt.key, query, attempt.deployment.upstream_model)
@@ -117,7 +117,7 @@ def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: byt
     lines = serialize(request.raw_headers, verdicts)
     if trace is not None:
         lines += _traced(trace, attempt)
-    name = responder.exchange.request_id.encode()
+    name = exchange.request_id.encode()
     return b"%b%b%bx-request-id: %b\r\n%b\r\n" % (head, lines, provider.via, name, framing)
 
 

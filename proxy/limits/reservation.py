@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from proxy.config.schema import TokenEstimate
 from proxy.dialects.call import Call
-from proxy.dialects.openai.estimate import output_tokens, prompt_tokens
 from proxy.errors import RateLimited
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
@@ -151,15 +150,15 @@ class Reservation(Struct, eq=False):
         return found
 
     def _estimate(self, deployment: Deployment, endpoint: Endpoint, call: Call | None) -> int:
-        estimate = self._snapshot.rules.estimates
+        estimate, requests = self._snapshot.rules.estimates, endpoint.dialect.requests
         if self._prompt is None and call is not None:
-            self._prompt = prompt_tokens(call, estimate.per_image, estimate.per_audio)
+            self._prompt = requests.prompt_tokens(call, estimate.per_image, estimate.per_audio)
         elif self._prompt is None:
             self._prompt = _unread(estimate, endpoint.path)
         if call is None or not endpoint.dialect.generates:
             return self._prompt
         most = deployment.model.max_output_tokens if deployment.model is not None else 0
-        return self._prompt + output_tokens(call, most, estimate.output)
+        return self._prompt + requests.output_tokens(call, most, estimate.output)
 
     # -- settlement -------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def of_exchange(exchange: Exchange, operation: str) -> Attributes:
 
 def of_attempt(exchange: Exchange, attempt: Attempt, operation: str, model: str) -> Attributes:
     """Attributes of an attempt's span; ``model`` is the upstream model."""
-    host, port = _address(attempt.deployment.site.base_url)
+    host, port = _address(attempt.deployment.sites[exchange.endpoint.path].base_url)
     attributes: Attributes = {"server.address": host, "server.port": port}
     _generation(attributes, exchange, operation, attempt.deployment.provider.name, model)
     if not attempt.failure:

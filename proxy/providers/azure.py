@@ -12,11 +12,10 @@ https://learn.microsoft.com/azure/ai-services/openai/reference
 
 from __future__ import annotations
 
-import re
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-from proxy.providers.base import ProviderKind
+from proxy.providers.base import ProviderKind, safe_in_path
 
 # Endpoints of the versioned API that stand below a deployment, as in openai-python's ``lib/azure.py``.
 _BELOW_DEPLOYMENT: Final = frozenset(
@@ -28,10 +27,8 @@ _BELOW_DEPLOYMENT: Final = frozenset(
 class Azure(ProviderKind):
     """Azure calls a deployment what the configuration calls the provider's model."""
 
-    credential_header = "api-key"
-
-    def credential_line(self, key: str) -> bytes:
-        return f"api-key: {key}\r\n".encode("latin-1")
+    credential = "api-key"
+    wires = frozenset({"chat", "responses"})
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         if base not in ("", "/openai"):
@@ -48,6 +45,4 @@ class Azure(ProviderKind):
         return frozenset({"api-version"} if "/openai/v1/" in self.target(base, query, "models", None) else ())
 
     def accepts_name(self, model: str) -> bool:
-        # It goes into the path. Some servers decode %2F, and then resolve dot segments: another deployment than the
-        # one that was checked. Twice, as they may decode it again.
-        return {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(unquote(model))))
+        return safe_in_path(model)

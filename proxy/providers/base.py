@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import ClassVar
+from urllib.parse import unquote
 
+from proxy.config.provider_schema import CredentialName, WireDialect
 from proxy.providers import refusal
 from proxy.providers.refusal import Refusal
 
@@ -12,14 +16,11 @@ from proxy.providers.refusal import Refusal
 class ProviderKind(ABC):
     """Stateless. One object serves all providers of the kind.
 
-    ``credential_header`` is the header of the credential, in lower case.
+    ``credential``: how it takes a key. ``wires``: the dialects that it speaks at its base URL.
     """
 
-    credential_header: str
-
-    @abstractmethod
-    def credential_line(self, key: str) -> bytes:
-        """The header line that carries ``key``, with its CR LF."""
+    credential: ClassVar[CredentialName]
+    wires: ClassVar[frozenset[WireDialect]]
 
     @abstractmethod
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
@@ -28,6 +29,10 @@ class ProviderKind(ABC):
         ``base`` is the base URL's path without a slash at its end, ``query`` the base URL's query. ``model`` is the
         provider's name of the model, ``None`` where only the body names it.
         """
+
+    def parameters(self, path: str) -> str:
+        """The query that every request to this endpoint needs, ``""`` for none."""
+        return ""
 
     def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
         """Names, in lower case, of clients' query parameters that the provider must not get.
@@ -45,3 +50,12 @@ class ProviderKind(ABC):
     ) -> Refusal:
         """The meaning of an answer with an error status; ``wall_time`` in Unix seconds."""
         return refusal.read(status, headers, body, wall_time)
+
+
+def safe_in_path(model: str) -> bool:
+    """Whether a client's name of a model may go into a request path.
+
+    Some servers decode %2F, and then resolve dot segments: another model than the one that was checked. Twice, as they
+    may decode it again.
+    """
+    return {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(unquote(model))))

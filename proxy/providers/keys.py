@@ -6,31 +6,26 @@ works again, and the deployment's breaker limits their number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-
-def bearer(key: str) -> bytes:
-    """The header line of a bearer token (RFC 6750 section 2.1)."""
-    return f"Authorization: Bearer {key}\r\n".encode("latin-1")
+from collections.abc import Sequence
 
 
 class Key:
     """One credential.
 
-    ``line``: its header line, ``b""`` to send none. ``number``: its place in the configuration, from 0.
+    ``secret``: the key itself, ``""`` to send none. ``number``: its place in the configuration, from 0.
     It is not used before ``cooldown_until`` (monotonic seconds). ``limited``: the cooldown is for a rate limit, not
     for a refusal.
     """
 
-    __slots__ = ("cooldown_until", "limited", "line", "number")
+    __slots__ = ("cooldown_until", "limited", "number", "secret")
 
-    def __init__(self, number: int, line: bytes) -> None:
+    def __init__(self, number: int, secret: str) -> None:
         self.number = number
-        self.line = line
+        self.secret = secret
         self.cooldown_until = 0.0
         self.limited = False
 
-    def __repr__(self) -> str:  # without the line, which is secret
+    def __repr__(self) -> str:  # without the secret
         return f"<Key {self.number}>"
 
 
@@ -44,13 +39,9 @@ class KeyRing:
 
     _keys: tuple[Key, ...]
 
-    def __init__(
-        self, keys: Sequence[str], before: KeyRing | None = None, line_of: Callable[[str], bytes] = bearer
-    ) -> None:
-        """``line_of`` makes the header line of a key."""
-        lines = [line_of(key) for key in keys] or [b""]
-        known = {} if before is None else {key.line: key for key in before._keys}
-        self._keys = tuple(_kept(Key(number, line), known.get(line)) for number, line in enumerate(lines))
+    def __init__(self, keys: Sequence[str], before: KeyRing | None = None) -> None:
+        known = {} if before is None else {key.secret: key for key in before._keys}
+        self._keys = tuple(_kept(Key(number, key), known.get(key)) for number, key in enumerate(keys or ("",)))
         self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
         if all(key.cooldown_until and not key.limited for key in self._keys):

@@ -10,6 +10,8 @@ from proxy.providers.base import ProviderKind
 _KINDS: Final = {
     "openai": "proxy.providers.openai:OpenAI",
     "azure": "proxy.providers.azure:Azure",
+    "anthropic": "proxy.providers.anthropic:Anthropic",
+    "gemini": "proxy.providers.gemini:Gemini",
 }
 
 

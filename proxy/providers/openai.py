@@ -6,16 +6,13 @@ Source: https://platform.openai.com/docs/api-reference/authentication
 from __future__ import annotations
 
 from proxy.providers.base import ProviderKind
-from proxy.providers.keys import bearer
 
 
 class OpenAI(ProviderKind):
     """Paths are appended to the base URL; the body names the model."""
 
-    credential_header = "authorization"
-
-    def credential_line(self, key: str) -> bytes:
-        return bearer(key)
+    credential = "bearer"
+    wires = frozenset({"chat", "responses"})
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         return f"{base}/{path}"

@@ -6,19 +6,35 @@ Compiled once from the configuration. What differs between kinds of providers is
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Final, get_args
 from urllib.parse import unquote_plus
 
+from msgspec import UNSET
 from yarl import URL
 
+from proxy.config.provider_schema import CredentialName, ProviderKindName, WireDialect
 from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.dialects.table import DIALECTS, Dialect
 from proxy.errors import ConfigError
+from proxy.providers.base import ProviderKind
+from proxy.providers.credential import CREDENTIALS
 from proxy.providers.keys import Key
 from proxy.providers.kinds import kind_of
 from proxy.providers.state import ProviderState
 from proxy.wire.redaction import Redactor
 
 _JSON = b"Content-Type: application/json\r\n"
+WIRES: Final[tuple[WireDialect, ...]] = get_args(WireDialect)
+
+# For a dialect that a provider speaks beside those of its kind: the kind of API, and the usual credential. What is
+# compatible with Anthropic's API takes a bearer token; some (Fireworks) take nothing else.
+_BESIDE: Final[Mapping[WireDialect, tuple[ProviderKindName, CredentialName]]] = {
+    "chat": ("openai", "bearer"),
+    "responses": ("openai", "bearer"),
+    "messages": ("anthropic", "bearer"),
+    "gemini": ("gemini", "x-goog-api-key"),
+}
 _is_credential = re.compile("auth|key|token|secret|passw|cookie", re.IGNORECASE).search
 
 
@@ -71,7 +87,7 @@ class Provider:
         # Removes our credentials from what the provider sends.
         headers = (_bare(value) for name, value in settings.headers.items() if _is_credential(name))
         self.redact = Redactor((*settings.keys, *headers))
-        self.sites = tuple(Site(self, address, version) for address in settings.addresses)
+        self.sites = tuple(self._site(address, version) for address in settings.addresses)
 
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
@@ -83,19 +99,49 @@ class Provider:
             for allowed, prefix in self.passthrough
         )
 
+    def _site(self, address: str, version: str) -> Site:
+        """The site at ``address``, with the others that speak further dialects."""
+        own = self.kind
+        main = Site(self, address, version, own, own.credential)
+        main.speaking = dict(self._speaking(main, version))
+        return main
+
+    def _speaking(self, main: Site, version: str) -> Iterator[tuple[WireDialect, Site]]:
+        for wire in WIRES:
+            entry = getattr(self.settings.dialects, wire)
+            if wire not in self.kind.wires and entry is UNSET:
+                continue
+            if entry is UNSET:
+                yield wire, main
+            elif entry.enabled:
+                beside, usual = _BESIDE[wire]
+                kind = self.kind if wire in self.kind.wires else kind_of(beside)
+                usual = kind.credential if kind is self.kind else usual
+                credential = usual if entry.credential is UNSET else entry.credential
+                yield wire, Site(self, entry.base_url or main.base_url, version, kind, credential)
+
 
 class Site:
-    """One base URL of a provider, with the request heads for it."""
+    """One base URL of a provider, with the request heads for it.
 
-    __slots__ = ("_dropped", "_lines", "_path", "_query", "base_url", "provider")
+    ``kind`` is that of the API there. ``speaking``: the site to use for each dialect; only those in
+    ``Provider.sites`` have any.
+    """
 
-    def __init__(self, provider: Provider, base_url: str, version: str) -> None:
+    __slots__ = ("_credential", "_dropped", "_lines", "_path", "_query", "base_url", "kind", "provider", "speaking")
+
+    def __init__(
+        self, provider: Provider, base_url: str, version: str, kind: ProviderKind, credential: CredentialName
+    ) -> None:
         self.provider = provider
         self.base_url = base_url
+        self.kind = kind
+        self.speaking: Mapping[WireDialect, Site] = {}
+        self._credential = CREDENTIALS[credential]
         url = URL(base_url)
         self._path = url.raw_path.rstrip("/")
         self._query = url.raw_query_string
-        self._dropped = provider.kind.dropped_parameters(self._path, self._query)
+        self._dropped = kind.dropped_parameters(self._path, self._query)
         if self._query:
             self._dropped |= frozenset(map(_name, self._query.split("&")))
         self._lines = _own_lines(url.host_port_subcomponent or "", version, provider.settings)
@@ -108,10 +154,11 @@ class Site:
 
         A parameter of the base URL replaces the client's parameter of the same name.
         """
-        kind, own = self.provider.kind, self._query
+        kind, own = self.kind, self._query
         if query:
             query = _without(query, self._dropped)
-        target, query = kind.target(self._path, own, path, model), "&".join(filter(None, (own, query)))
+        target = kind.target(self._path, own, path, model)
+        query = "&".join(filter(None, (own, kind.parameters(path), query)))
         return f"{target}?{query}" if query else target
 
     def url(self, path: str) -> str:
@@ -121,7 +168,11 @@ class Site:
     def head(self, method: str, path: str, key: Key, query: str = "", model: str | None = None) -> bytes:
         """The request line and our header lines. The client's, the framing and the blank line follow."""
         target = self.target(path, model, query)
-        return b"%b %b HTTP/1.1\r\n%b%b" % (method.encode(), target.encode("ascii"), self._lines, key.line)
+        return b"%b %b HTTP/1.1\r\n%b%b" % (method.encode(), target.encode("ascii"), self._lines, self.key_line(key))
+
+    def key_line(self, key: Key) -> bytes:
+        """The header line that carries the key, with its CR LF; ``b""`` for a null key."""
+        return self._credential.line(key.secret)
 
     def call_head(self, path: str, key: Key, query: str = "", model: str | None = None) -> bytes:
         """The same for a JSON call."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from proxy.config.provider_schema import ProviderSettings as Settings
+from proxy.providers.credential import CREDENTIALS
 from proxy.providers.keys import KeyRing
 from proxy.providers.kinds import kind_of
 
@@ -36,8 +37,9 @@ def state_of(settings: Settings, before: ProviderState | None = None) -> Provide
     """The state of a provider with these ``settings``; ``before`` is its state before a reload."""
     kind = kind_of(settings.kind_name)
     # A configured credential header replaces the keys.
-    own = any(name.lower() in ("authorization", kind.credential_header) for name in settings.headers)
-    keys = KeyRing(() if own else settings.keys, None if before is None else before.keys, kind.credential_line)
+    header = CREDENTIALS[kind.credential].header.lower()
+    own = any(name.lower() in ("authorization", header) for name in settings.headers)
+    keys = KeyRing(() if own else settings.keys, None if before is None else before.keys)
     about = settings.addresses, settings.usage_in_stream
     if before is not None and before.about == about:
         return ProviderState(keys, before.learnt, about)

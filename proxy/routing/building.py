@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from proxy.config.provider_schema import ModelSettings, Timeouts
@@ -9,6 +10,7 @@ from proxy.config.schema import Config
 from proxy.config.timeouts import Clocks, resolve
 from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
+from proxy.routing.endpoints import sites as sites_of
 from proxy.routing.live import Registry
 
 # For plain responses and streams, then the same for media endpoints.
@@ -22,6 +24,7 @@ class DeploymentBuilder:
         self._config = config
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
+        self._sites: dict[Site, Mapping[str, Site]] = {}
 
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
         """The deployment for one configured model at one address."""
@@ -38,8 +41,12 @@ class DeploymentBuilder:
         quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
         if len(provider.sites) > 1:
             label = f"{label}#{provider.sites.index(site) + 1}"
+        sites = self._sites.get(site)
+        if sites is None:
+            sites = self._sites[site] = sites_of(site)
         return Deployment(
             site,
+            sites,
             self._registry.live(key, quota, unlisted=unlisted),
             self._clocks_of(provider, model),
             name=name,

@@ -160,7 +160,7 @@ class Catalog:
             elif unlisted := (
                 names.unlisted(name, now, waited=spec.waited) if pinned is None else names.unlisted_at(pinned, name)
             ):
-                found.named += unlisted
+                self._serve(found, name, unlisted, spec.endpoint, remember=False)
             elif pinned is None and not spec.waited and (unsure := names.unsure(name, now)):
                 raise ListsPending(unsure)
             else:
@@ -184,7 +184,7 @@ class Catalog:
         else:
             candidates = [deployment for deployment in self.deployments if deployment.provider is pinned]
             own = self._by_auto_endpoint.apply(self._auto_at[pinned.name], endpoint)
-            found.auto = own if candidates else (self._passthrough[pinned.name],)
+            found.auto = own if candidates else self._by_endpoint.apply((self._passthrough[pinned.name],), endpoint)
         if not found.auto:
             found.unavailable += [each for each in candidates if not available(each) and each.serves_auto(endpoint)]
 

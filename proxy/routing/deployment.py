@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from proxy.config.provider_schema import ModelSettings
@@ -20,7 +22,8 @@ class Deployment:
     ``upstream_model``: the model's name at the provider; ``None``: the name in the body is sent unchanged.
     ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
     ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
-    ``dialects``: of its answers, by the path of the endpoint.
+    ``dialects``: of its answers, by the path of the endpoint; ``sites``: where its requests go, without the paths that
+    the provider cannot serve.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class Deployment:
         "router_lines",
         "router_member",
         "site",
+        "sites",
         "stream_clocks",
         "upstream_model",
         "weight",
@@ -50,6 +54,7 @@ class Deployment:
     def __init__(
         self,
         site: Site,
+        sites: Mapping[str, Site],
         live: LiveState,
         clocks: tuple[Clocks, Clocks, Clocks, Clocks],
         *,
@@ -60,6 +65,7 @@ class Deployment:
     ) -> None:
         self.name = name
         self.site = site
+        self.sites = sites
         self.provider = site.provider
         self.dialects = dialects(site.provider.dialect)
         self.live = live
@@ -80,11 +86,11 @@ class Deployment:
 
     def serves(self, endpoint: str) -> bool:
         """Whether a request that names the model may use it for this path."""
-        return self.endpoints is None or endpoint in self.endpoints
+        return endpoint in self.sites and (self.endpoints is None or endpoint in self.endpoints)
 
     def serves_auto(self, endpoint: str) -> bool:
         """Whether ``auto`` may choose it for this path."""
-        return endpoint in (TEXT if self.endpoints is None else self.endpoints)
+        return endpoint in self.sites and endpoint in (TEXT if self.endpoints is None else self.endpoints)
 
     def call_head(self, path: str, key: Key, query: str = "") -> bytes:
         """The head of a JSON call to the endpoint ``path`` up to the client's header lines.
@@ -92,10 +98,10 @@ class Deployment:
         Without a query it is made once per endpoint and key.
         """
         if query:
-            return self.site.call_head(path, key, query, self.upstream_model)
+            return self.sites[path].call_head(path, key, query, self.upstream_model)
         head = self._heads.get((path, key.number))
         if head is None:
-            head = self._heads[path, key.number] = self.site.call_head(path, key, model=self.upstream_model)
+            head = self._heads[path, key.number] = self.sites[path].call_head(path, key, model=self.upstream_model)
         return head
 
     @property

@@ -14,9 +14,10 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Struct
 
-from proxy.config.provider_schema import EndpointName, ModelSettings
+from proxy.config.provider_schema import EndpointName, ModelSettings, WireDialect
 from proxy.dialects import table
 from proxy.dialects.table import CHAT, COMPLETIONS, OTHER, RESPONSES, Dialect
+from proxy.providers.provider import Site
 
 Kind = Literal["call", "models", "passthrough", "unrouted"]
 
@@ -24,7 +25,7 @@ Kind = Literal["call", "models", "passthrough", "unrouted"]
 class Endpoint(Struct, frozen=True):
     """One endpoint. ``path`` follows both our base path and a provider's base URL. ``dialect`` is the client's.
 
-    ``kind``: label of its requests in metrics.
+    ``wire``: what a provider must speak to serve it. ``kind``: label of its requests in metrics.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Endpoint(Struct, frozen=True):
     answer: Literal["json", "any"]
     force_stream: bool = False
     alias: str = ""  # path for clients, if not ``path``
+    wire: WireDialect = "chat"
     kind: Kind = "call"
     media: bool = False  # images, audio and unknown content: ``routing.timeoutSecs`` does not apply
 
@@ -45,7 +47,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("chat/completions",     CHAT,        True,   True,   "json",      "json",
              force_stream=True, alias="chat/completions/stream"),
     Endpoint("completions",          COMPLETIONS, True,   True,   "json",      "json"),
-    Endpoint("responses",            RESPONSES,   True,   False,  "json",      "json"),
+    Endpoint("responses",            RESPONSES,   True,   False,  "json",      "json", wire="responses"),
     Endpoint("embeddings",           OTHER,       False,  True,   "json",      "json"),
     Endpoint("moderations",          OTHER,       False,  True,   "json",      "json"),
     Endpoint("images/generations",   OTHER,       True,   False,  "json",      "json", media=True),
@@ -87,6 +89,12 @@ OPAQUE = Endpoint("*", table.OPAQUE, True, False, "opaque", "any", kind="passthr
 # The list of models, and requests with an unknown path.
 MODELS = Endpoint("models", OTHER, False, True, "opaque", "json", kind="models")
 UNROUTED = Endpoint("-", table.OPAQUE, False, False, "opaque", "any", kind="unrouted")
+
+
+def sites(main: Site) -> Mapping[str, Site]:
+    """The sites of a provider at one of its addresses, by the paths of endpoints. Those that it cannot serve lack."""
+    found = {each.path: site for each in ENDPOINTS if (site := main.speaking.get(each.wire)) is not None}
+    return found | {OPAQUE.path: main}
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from proxy.config.known_providers import NONE_USABLE
 from proxy.errors import ClientFault, GatewayError
@@ -10,11 +10,10 @@ from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import PATHS
 
 
-def not_served(name: str, deployments: Iterable[Deployment], endpoint: str) -> ClientFault:
-    """The 400 for a named model that is not configured for the endpoint."""
-    served = {path for deployment in deployments for path in deployment.endpoints or ()}
-    *others, last = [path for path in PATHS if path in served]
-    which = f"{', '.join(others)} and {last}" if others else last
+def not_served(name: str, deployments: Sequence[Deployment], endpoint: str) -> ClientFault:
+    """The 400 for a named model that does not serve the endpoint, or whose provider does not speak its dialect."""
+    served = [path for path in PATHS if any(deployment.serves(path) for deployment in deployments)]
+    which = f"{', '.join(served[:-1])} and {served[-1]}" if len(served) > 1 else "".join(served) or "no endpoint"
     return ClientFault(
         f"The model {name[:200]!r} does not serve {endpoint}. It serves {which}.",
         param="model",

@@ -17,6 +17,8 @@ from tests.config.texts import loaded, mistakes
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [
     "openai",
+    "anthropic",
+    "gemini",
     "openrouter",
     "deepseek",
     "groq",
@@ -30,10 +32,12 @@ NAMES = [
     "deepinfra",
     "sambanova",
     "moonshot",
+    "minimax",
     "zai",
     "dashscope",
     "ollama",
     "vllm",
+    "sglang",
     "lmstudio",
     "llamacpp",
 ]
@@ -99,8 +103,57 @@ def test_the_known_name_is_suggested_for_a_misspelled_provider(tmp_path: Path, t
 
 @pytest.mark.parametrize("text", ["{apiKey: k}", "{}", ""])
 def test_the_error_for_an_unknown_provider_lists_the_known_ones(tmp_path: Path, text: str) -> None:
-    (line,) = mistakes(tmp_path, f"providers: {{mine: {text}}}")
-    assert line == f"config.yaml: providers.mine.baseUrl: is missing (known without it: {', '.join(NAMES)})"
+    (line,) = mistakes(tmp_path, f"providers: {{house: {text}}}")
+    assert line == f"config.yaml: providers.house.baseUrl: is missing (known without it: {', '.join(NAMES)})"
+
+
+# -- dialects of known providers -------------------------------------------------------------------------
+
+
+def spoken(tmp_path: Path, name: str, section: str) -> dict[str, str]:
+    """Dialects beyond those of the kind, with their addresses; ``off`` for one that is not spoken."""
+    dialects = loaded(tmp_path, f"providers: {{{name}: {section}}}").config.providers[name].dialects
+    entries = {wire: getattr(dialects, wire) for wire in ("chat", "responses", "messages", "gemini")}
+    return {wire: e.base_url if e.enabled else "off" for wire, e in entries.items() if e is not UNSET}
+
+
+def test_a_known_provider_brings_its_dialects(tmp_path: Path) -> None:
+    assert spoken(tmp_path, "deepseek", "{apiKey: k}") == {"messages": "https://api.deepseek.com/anthropic/v1"}
+    assert spoken(tmp_path, "openrouter", "{apiKey: k}") == {"messages": ""}
+    assert spoken(tmp_path, "mistral", "{apiKey: k}") == {"responses": "off"}
+    assert spoken(tmp_path, "groq", "{apiKey: k}") == {}
+
+
+def test_a_configured_dialect_replaces_the_known_one(tmp_path: Path) -> None:
+    section = "{apiKey: k, dialects: {messages: {baseUrl: 'http://mine/v1'}}}"
+    assert spoken(tmp_path, "zai", section) == {"messages": "http://mine/v1", "responses": "off"}
+    assert spoken(tmp_path, "openrouter", "{apiKey: k, dialects: {messages: {enabled: false}}}") == {"messages": "off"}
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "found"),
+    [
+        ("zai", "https://api.z.ai/api/paas/v4", ["messages", "responses"]),
+        ("zai", "https://api.z.ai/api/v1", ["messages"]),  # the coding plan has responses
+        ("zai", "https://proxy.example/v1", []),  # what stands there is not known
+        ("openrouter", "https://openrouter.ai/elsewhere", []),
+        ("ollama", "http://gpu:11434/v1", ["messages"]),
+    ],
+)
+def test_another_address_has_only_the_dialects_that_are_known_there(
+    tmp_path: Path, name: str, address: str, found: list[str]
+) -> None:
+    assert sorted(spoken(tmp_path, name, f"{{apiKey: k, baseUrl: '{address}'}}")) == found
+
+
+def test_a_dialects_address_is_for_a_provider_with_one_address(tmp_path: Path) -> None:
+    section = "{apiKey: k, baseUrls: [http://a/v1, http://b/v1], dialects: {messages: {baseUrl: http://c/v1/messages}}}"
+    assert mistakes(tmp_path, f"providers: {{mine: {section}}}") == [
+        "config.yaml: providers.mine.dialects.messages.baseUrl: ends with /messages, which the gateway appends; write"
+        " http://c/v1",
+        "config.yaml: providers.mine.dialects.messages.baseUrl: is one address, but the provider has 2; write one"
+        " provider for each address",
+    ]
 
 
 # -- models of known providers that are not configured ---------------------------------------------------

@@ -27,7 +27,7 @@ OVER = sse({"over": True, "by": "their-model", "tokens": TOKENS})
 
 @pytest.fixture(autouse=True)
 def _table_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DIALECTS, "made.up", Dialect("made.up", MadeUpReader, CHAT.writer))
+    monkeypatch.setitem(DIALECTS, "made.up", Dialect("made.up", MadeUpReader, CHAT.writer, CHAT.requests))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from proxy.dialects.openai.call import read as read_call
+from proxy.dialects.openai.call import REQUESTS
 from proxy.dispatch import outcome, verdict
 from proxy.dispatch.attempt import AttemptRun
 from proxy.dispatch.dispatch import Dispatch
@@ -97,7 +97,7 @@ class Rig:
         request.transport = transport
         responder = Responder(exchange, cast(Any, request), request.reply)
         responder.route = Route(endpoint, path)
-        responder.call = read_call(compact({"model": names[0], "messages": []}))
+        responder.call = REQUESTS.read(compact({"model": names[0], "messages": []}))
         exchange.model = names[0]
         routing = self.catalog.config.routing
         return Dispatch(

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
 from proxy.config.schema import Config, Limits, RateLimiting
-from proxy.dialects.openai.call import read
+from proxy.dialects.openai.call import REQUESTS
 from proxy.errors import RateLimited
 from proxy.exchange import Exchange
 from proxy.identity import Client
@@ -26,7 +26,7 @@ from proxy.routing.live import Registry
 from tests.limits.contract import resolved
 
 ANN = Client("key:ann")
-CALL = read(b'{"model": "m", "max_tokens": 60, "messages": []}')
+CALL = REQUESTS.read(b'{"model": "m", "max_tokens": 60, "messages": []}')
 
 
 class Waiting:

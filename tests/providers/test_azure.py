@@ -71,7 +71,7 @@ def test_the_key_is_sent_in_the_header_of_azure() -> None:
 @pytest.mark.parametrize("name", ["api-key", "Authorization"])
 def test_a_configured_credential_header_replaces_the_key(name: str) -> None:
     [key] = provider(RESOURCE, headers={name: "own"}).keys._keys
-    assert key.line == b""
+    assert key.secret == ""
 
 
 def test_an_api_version_is_sent_to_azure_only() -> None:

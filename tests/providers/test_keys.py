@@ -10,12 +10,7 @@ from proxy.providers.keys import KeyRing
 def test_keys_rotate() -> None:
     ring = KeyRing(["a", "b", "c"])
     taken = [ring.take(0.0) for _ in range(4)]
-    assert [key.line for key in taken if key] == [
-        b"Authorization: Bearer a\r\n",
-        b"Authorization: Bearer b\r\n",
-        b"Authorization: Bearer c\r\n",
-        b"Authorization: Bearer a\r\n",
-    ]
+    assert [key.secret for key in taken if key] == ["a", "b", "c", "a"]
     assert [key.number for key in taken if key] == [0, 1, 2, 0]
 
 
@@ -23,7 +18,7 @@ def test_a_provider_without_keys_has_a_null_key() -> None:
     ring = KeyRing([])
     key = ring.take(0.0)
     assert key is not None
-    assert (key.number, key.line, len(ring)) == (0, b"", 1)
+    assert (key.number, key.secret, len(ring)) == (0, "", 1)
 
 
 def test_a_cooling_key_is_skipped_until_its_cooldown_ends() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.config.provider_schema import Dialects, DialectSettings
 from proxy.errors import ConfigError
 from proxy.providers.provider import Provider
 from proxy.providers.state import state_of
@@ -156,6 +157,56 @@ def test_a_header_that_is_no_credential_is_not_removed() -> None:
 def test_an_unknown_dialect_is_a_mistake_that_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"providers\.p\.dialect: 'morse' is not a known dialect\. Use one of .+\."):
         provider(dialect="morse")
+
+
+# -- dialects -------------------------------------------------------------------------------------
+
+
+def spoken(compiled: Provider) -> dict[str, str]:
+    return {wire: site.base_url for wire, site in compiled.sites[0].speaking.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "wires"),
+    [
+        ("openai", ["chat", "responses"]),
+        ("azure", ["chat", "responses"]),
+        ("anthropic", ["messages"]),
+        ("gemini", ["gemini"]),
+    ],
+)
+def test_a_provider_speaks_the_dialects_of_its_kind_at_its_base_url(kind: str, wires: list[str]) -> None:
+    compiled = provider(kind=kind)
+    assert compiled.sites[0].speaking == dict.fromkeys(wires, compiled.sites[0])
+
+
+def test_a_configured_dialect_may_have_an_address_of_its_own() -> None:
+    dialects = Dialects(messages=DialectSettings(base_url="https://other.example/anthropic/v1"))
+    compiled = provider("https://host.example/v1", dialects=dialects)
+    assert spoken(compiled) == {
+        "chat": "https://host.example/v1",
+        "responses": "https://host.example/v1",
+        "messages": "https://other.example/anthropic/v1",
+    }
+    head = compiled.sites[0].speaking["messages"].call_head("messages", key_of(compiled))
+    assert head.startswith(b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: other.example\r\n")
+    assert b"\r\nAuthorization: Bearer secret-key\r\n" in head  # what is compatible takes a bearer token
+
+
+def test_a_dialect_may_take_the_key_in_another_header() -> None:
+    compiled = provider(dialects=Dialects(messages=DialectSettings(credential="x-api-key")))
+    assert compiled.sites[0].speaking["messages"].key_line(key_of(compiled)) == b"x-api-key: secret-key\r\n"
+    assert compiled.sites[0].key_line(key_of(compiled)) == b"Authorization: Bearer secret-key\r\n"
+
+
+def test_a_dialect_may_be_switched_off() -> None:
+    compiled = provider(dialects=Dialects(responses=DialectSettings(enabled=False)))
+    assert list(compiled.sites[0].speaking) == ["chat"]
+
+
+def test_each_address_speaks_a_dialect_without_an_address_of_its_own() -> None:
+    compiled = provider("", base_urls=["http://a/v1", "http://b/v1"], dialects=Dialects(messages=DialectSettings()))
+    assert [site.speaking["messages"].base_url for site in compiled.sites] == ["http://a/v1", "http://b/v1"]
 
 
 def test_a_repr_shows_no_key() -> None:

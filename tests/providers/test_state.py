@@ -30,7 +30,7 @@ def test_a_key_keeps_its_cooldown_at_any_position() -> None:
     assert (moved.keys.free_at(), moved.keys.limited) == (20.0, True)
     key = moved.keys.take(20.0)
     assert key is not None
-    assert (key.number, key.line) == (0, b"Authorization: Bearer b\r\n")
+    assert (key.number, key.secret) == (0, "b")
 
 
 def test_a_new_key_has_no_cooldown() -> None:
@@ -50,7 +50,7 @@ def test_an_attempt_from_before_a_reload_cools_down_the_key_after_it() -> None:
 def test_a_configured_credential_replaces_all_keys() -> None:
     key = state_of(settings("a", headers={"authorization": "Basic x"})).keys.take(0.0)
     assert key is not None
-    assert key.line == b""
+    assert key.secret == ""
 
 
 def test_learned_facts_are_kept_for_the_same_address_and_settings() -> None:

@@ -33,6 +33,13 @@ def test_a_model_without_a_type_serves_any_endpoint_but_auto_uses_it_for_text_on
     assert (found.serves(endpoint), found.serves_auto(endpoint)) == (named, auto)
 
 
+def test_a_deployment_serves_no_endpoint_whose_dialect_its_provider_does_not_speak() -> None:
+    settings = {"p": KEYS["p"] | {"dialects": {"responses": {"enabled": False}}}}
+    [found] = build([{"name": "m", "provider": "p"}], settings).deployments
+    assert (found.serves("chat/completions"), found.serves("responses")) == (True, False)
+    assert (found.serves_auto("chat/completions"), found.serves_auto("responses")) == (True, False)
+
+
 def test_the_name_at_the_provider_is_ready_as_json() -> None:
     assert deployment(model='a"b').model_json == b'"a\\"b"'
     assert deployment().model_json == b'"m"'

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai.call import read
+from proxy.dialects.openai.call import REQUESTS
 from proxy.errors import ClientFault
 from proxy.wire.malformed import LOOKED_AT, explain
 
 
 def sentence(body: bytes) -> str:
     with pytest.raises(ClientFault) as caught:
-        read(body)
+        REQUESTS.read(body)
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
     return caught.value.message
 

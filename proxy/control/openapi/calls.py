@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxy.control.openapi.headers import CRITERIA
-from proxy.dialects.openai.call import MOST_NAMES
+from proxy.dialects.json_call import MOST_NAMES
 from proxy.routing.endpoints import Endpoint
 
 _TEXT_OR_LIST: Final = {"type": ["string", "array"]}

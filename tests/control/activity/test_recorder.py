@@ -13,7 +13,7 @@ from proxy.breakers.breaker import Permit
 from proxy.control.activity.history import SecondStats
 from proxy.control.activity.record import TEXT, record_of
 from proxy.control.activity.recorder import MAX_PROMPT, Recorder
-from proxy.dialects.openai.call import read
+from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
 from proxy.observe.facts import generated
@@ -148,8 +148,8 @@ async def test_tokens_are_reported_by_the_provider_or_estimated_from_events() ->
 async def test_a_captured_prompt_is_kept_with_its_exchange_and_truncated() -> None:
     recorder = made()
     first, second = settled(request_id="same"), settled(request_id="same")
-    recorder.capture(first, read(b'{"model":"m","messages":[{"role":"user","content":"\xc3\xa9"}]}'))
-    recorder.capture(second, read(b'{"input":"%b"}' % (b"x" * 100_000)))
+    recorder.capture(first, REQUESTS.read(b'{"model":"m","messages":[{"role":"user","content":"\xc3\xa9"}]}'))
+    recorder.capture(second, REQUESTS.read(b'{"input":"%b"}' % (b"x" * 100_000)))
     recorder.settle([second])
     recorder.settle([first])
     newest, older = recorder.latest()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.dialects.openai.call import read
+from proxy.dialects.openai.call import REQUESTS
 from proxy.identity import Client
 from tests.control.admin import SECRET, TWO, AdminServer
 from tests.support.clock import MIDNIGHT
@@ -144,7 +144,9 @@ async def test_a_request_is_shown_with_its_attempts(plane: AdminServer) -> None:
 
 async def test_secrets_are_masked_in_text_of_providers(plane: AdminServer) -> None:
     exchange = plane.settle(error_detail=f"Incorrect API key provided: {SECRET}")
-    plane.activity.recorder.capture(exchange, read(b'{"messages":[{"role":"user","content":"%b"}]}' % SECRET.encode()))
+    plane.activity.recorder.capture(
+        exchange, REQUESTS.read(b'{"messages":[{"role":"user","content":"%b"}]}' % SECRET.encode())
+    )
     plane.observers.put(exchange)
     answer = await plane.ask("GET", "/admin/requests/req-1")
     assert answer.json["errorDetail"] == "Incorrect API key provided: ***"

@@ -8,9 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.dialects.call import Call
-from proxy.dialects.openai.call import READ, read, with_usage
+from proxy.dialects.openai.call import READ, REQUESTS
 from proxy.errors import ClientFault
 from proxy.wire.criteria import NONE, Criteria
+
+read, with_usage = REQUESTS.read, REQUESTS.with_usage
 
 
 def call(**members: Any) -> Call:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.openai.content import Content, Unknown, of_list, size
+from proxy.dialects.json_estimate import Content, Unknown, size
+from proxy.dialects.openai.content import of_list
 
 
 def counted(*items: Any) -> tuple[int, int, int]:

@@ -9,8 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.dialects.call import Call
-from proxy.dialects.openai.call import read
-from proxy.dialects.openai.estimate import MOST_BYTES, MOST_PIECES, MOST_TOKENS, output_tokens, prompt_tokens
+from proxy.dialects.json_estimate import MOST_BYTES, MOST_PIECES, MOST_TOKENS
+from proxy.dialects.openai.call import REQUESTS
+
+read = REQUESTS.read
+prompt_tokens, output_tokens = REQUESTS.prompt_tokens, REQUESTS.output_tokens
 
 IMAGE, AUDIO = 1000, 300
 PAYLOAD = "QUJD" * 2000

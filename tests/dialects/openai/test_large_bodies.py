@@ -9,20 +9,14 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.dialects.openai.call import (
-    MOST_MODEL,
-    MOST_NAMES,
-    MOST_OF_OPTIONS,
-    MOST_OPTIONS,
-    MOST_PROMPTS,
-    check,
-    read,
-    with_usage,
-)
-from proxy.dialects.openai.estimate import output_tokens, prompt_tokens
+from proxy.dialects.json_call import MOST_MODEL, MOST_NAMES
+from proxy.dialects.openai.call import MOST_OF_OPTIONS, MOST_OPTIONS, MOST_PROMPTS, REQUESTS
 from proxy.errors import ClientFault
 from proxy.wire.criteria import MOST_TAGS
 from proxy.wire.patch import MAX_MEMBERS, MAX_NAMES, TooManyMembers, parse
+
+read, check, with_usage = REQUESTS.read, REQUESTS.check, REQUESTS.with_usage
+prompt_tokens, output_tokens = REQUESTS.prompt_tokens, REQUESTS.output_tokens
 
 SIZE = 2 * 1024 * 1024
 HELLO = b'{"model":"m","messages":[{"role":"user","content":"hi"}]'

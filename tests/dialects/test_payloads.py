@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai.payloads import SHORTEST, payloads
+from proxy.dialects.openai.estimate import PAYLOADS
+from proxy.dialects.payloads import SHORTEST, payloads
 
 LONG = "QUJD" * (SHORTEST // 4)
 
 
 def found(document: Any, **dumps: Any) -> list[tuple[str, int]]:
     body = json.dumps(document, **dumps).encode()
-    return list(payloads(body, 0, len(body)))
+    return list(payloads(body, 0, len(body), PAYLOADS))
 
 
 @pytest.mark.parametrize(
@@ -57,10 +58,10 @@ def test_short_strings_and_those_of_other_keys_are_text(document: Any) -> None:
 def test_only_the_given_range_is_searched() -> None:
     body = json.dumps({"url": LONG}).encode()
     begin = body.index(b"QUJD")
-    assert list(payloads(body, begin, len(body))) == []
-    assert list(payloads(body, 0, begin)) == []
-    assert list(payloads(body, 0, len(body) - 2)) == []  # no quote ends it
-    assert list(payloads(body, 0, 0)) == []
+    assert list(payloads(body, begin, len(body), PAYLOADS)) == []
+    assert list(payloads(body, 0, begin, PAYLOADS)) == []
+    assert list(payloads(body, 0, len(body) - 2, PAYLOADS)) == []  # no quote ends it
+    assert list(payloads(body, 0, 0, PAYLOADS)) == []
 
 
 pieces = st.one_of(
