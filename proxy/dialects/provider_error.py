@@ -128,7 +128,8 @@ def _status(value: object) -> int:
 def _status_of(words: str) -> int:
     """The status that goes with an error's type or code where the provider gives no number."""
     for word, status in (("rate_limit", 429), ("insufficient_quota", 429), ("overloaded", 529), ("server_error", 500),
-                         ("authentication", 401), ("invalid_request", 400), ("not_found", 404)):  # fmt: skip
+                         ("authentication", 401), ("invalid_request", 400), ("not_found", 404), ("billing_error", 402),
+                         ("permission_error", 403), ("request_too_large", 413), ("timeout_error", 504)):  # fmt: skip
         if word in words:
             return status
     return 0

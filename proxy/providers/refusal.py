@@ -81,6 +81,7 @@ _MODEL_FORBIDDEN = _first(wordings.MODEL_FORBIDDEN)
 _WRONG_KEY = _first(wordings.WRONG_KEY)
 _MISSING_SCOPE = _first(wordings.MISSING_SCOPE)
 _OUT_OF_QUOTA = _first(wordings.OUT_OF_QUOTA)
+_OUT_OF_CREDIT = _first(wordings.OUT_OF_CREDIT)
 _MISSING_IN_400 = _first(wordings.MODEL_MISSING_IN_400)
 _ITEM_MISSING = _first(wordings.ITEM_MISSING)
 
@@ -88,6 +89,7 @@ _ITEM_MISSING = _first(wordings.ITEM_MISSING)
 _MESSAGE_MEMBERS = (
     *("error", "message", "type", "code", "status", "detail", "msg", "error_type", "innererror", "metadata", "raw"),
     *("details", "reason"),  # google.rpc.ErrorInfo
+    "error_code",  # of Anthropic's details
 )
 _DEEPEST = 5
 _RETRY_SOON = (408, 425)
@@ -150,6 +152,8 @@ def _meaning(status: int, sentences: list[str]) -> Meaning:
         return "too_large"
     if status == 400 and any(map(_WRONG_KEY.match, sentences)):
         return "auth"
+    if status == 400 and any(map(_OUT_OF_CREDIT.match, sentences)):
+        return "out_of_quota"
     if status == 400 and any(map(_MISSING_IN_400.match, sentences)):
         return "model_missing"
     return "other"

@@ -116,6 +116,8 @@ WRONG_KEY: Final = (
     r"api key not valid",  # Gemini, "API key not valid. Please pass a valid API key."
     r"api key expired",  # Gemini, "API key expired. Please renew the API key."
     r"incorrect api key provided",  # xAI answers a wrong key with a 400
+    r"this organization has been disabled",  # Anthropic: anthropics/claude-code#19028
+    r"organization_on_hold$",  # Anthropic's error_code: the class OrganizationOnHoldError of anthropic 2.14
 )
 
 # A 401 about the path: the key lacks a permission, but works for other requests.
@@ -129,6 +131,13 @@ OUT_OF_QUOTA: Final = (
     r"insufficient_quota$",  # OpenAI, Azure, DashScope
     r"exceeded_current_quota_error$",  # Moonshot: platform.moonshot.ai/docs/api/errors
     r"billing_hard_limit_reached$",  # OpenAI
+    r"(?:contract|enforced)_spend_limit_reached$",  # Anthropic's error_code: ContractSpendLimitReachedError
+)
+
+# A 400 about the account's credit, at the beginning of a sentence.
+OUT_OF_CREDIT: Final = (
+    r"your credit balance is too low",  # Anthropic, "... to access the Anthropic API.": anthropics/claude-code#4684
+    r"you have reached your specified api usage limits",  # Anthropic, until a date: anthropics/claude-code#2127
 )
 
 TOO_LARGE: Final = (
