@@ -92,6 +92,7 @@ class Unauthorized(GatewayError):
     status = 401
     kind: ErrorKind = "unauthorized"
     code = "invalid_api_key"
+    should_retry = False  # else Claude Code repeats the request for minutes
     realm = "sluice"
     text = "The credential is missing or not valid. Send your key as `Authorization: Bearer sk-...`."
 

@@ -101,6 +101,7 @@ async def test_the_openai_package_streams_with_a_key_and_gets_its_own_errors_wit
                 await client.chat.completions.create(**ASK)
             assert refused.value.code == "invalid_api_key"
             assert refused.value.response.headers["www-authenticate"] == 'Bearer realm="sluice"'
+            assert refused.value.response.headers["x-should-retry"] == "false"
         async with sdk(gw) as client:
             text = [
                 chunk.choices[0].delta.content or ""
