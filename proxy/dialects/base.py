@@ -31,7 +31,7 @@ class EventKind(Enum):
     USAGE = auto()  # the usage event that the gateway asked for and the client did not
     ERROR = auto()  # the provider reports a failure
     UNFRAMED_ERROR = auto()  # an error object outside of any event: event-stream parsers skip it
-    DONE = auto()  # [DONE]
+    DONE = auto()  # [DONE], or the terminal event of the dialect
 
 
 class AnswerInfo(Struct, frozen=True, gc=False):
@@ -144,11 +144,13 @@ class RequestReader(ABC):
 class Writer(ABC):
     """Makes what the gateway itself sends to a client. Stateless.
 
-    ``terminal`` is the event that ends a stream, ``b""`` where the last event of the content does. ``ping`` is sent
-    while the client waits.
+    ``terminal`` is the event that ends a stream, ``b""`` where the last event of the content does. It is added to a
+    complete stream that broke before it; with ``ends_always`` also to one that ended without it. ``ping`` is sent while
+    the client waits: a comment, or an event.
     """
 
     terminal: ClassVar[bytes] = b""
+    ends_always: ClassVar[bool] = False
     ping: ClassVar[bytes] = b": ping\n\n"
 
     @abstractmethod

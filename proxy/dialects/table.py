@@ -6,6 +6,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from proxy.dialects.anthropic.call import COUNTS
+from proxy.dialects.anthropic.call import REQUESTS as MESSAGES_REQUESTS
+from proxy.dialects.anthropic.reader import MessagesReader
+from proxy.dialects.anthropic.writer import AnthropicWriter
 from proxy.dialects.base import Reader, RequestReader, Writer
 from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.openai.chat_reader import ChatReader
@@ -33,11 +37,14 @@ class Dialect(Struct, frozen=True, eq=False):
 
 
 _OPENAI: Final = OpenAIWriter()
+_ANTHROPIC: Final = AnthropicWriter()
 
 CHAT: Final = Dialect("openai.chat", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
 COMPLETIONS: Final = Dialect("openai.completions", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
 RESPONSES: Final = Dialect("openai.responses", ResponsesReader, ResponsesWriter(), REQUESTS, generates=True)
 OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI, REQUESTS)
+MESSAGES: Final = Dialect("anthropic.messages", MessagesReader, _ANTHROPIC, MESSAGES_REQUESTS, generates=True)
+COUNT_TOKENS: Final = Dialect("anthropic.other", MessagesReader, _ANTHROPIC, COUNTS)
 OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI, REQUESTS)  # relayed without being read
 
-DIALECTS: Final = {each.name: each for each in (CHAT, COMPLETIONS, RESPONSES, OTHER, OPAQUE)}
+DIALECTS: Final = {each.name: each for each in (CHAT, COMPLETIONS, RESPONSES, OTHER, MESSAGES, COUNT_TOKENS, OPAQUE)}

@@ -171,10 +171,12 @@ class EventRelay:
             if self._filter.silent:
                 raise StreamTruncated("The provider's answer was cut off before its first content.")
             raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
-        reader = self.reader
+        reader, writer = self.reader, self._exchange.endpoint.dialect.writer
         whole = reader.complete or reader.open_ended
-        if reader.error is not None or reader.ended or (whole and not self._filter.cut):
+        if reader.error is not None or reader.ended:
             self._conclude(last)
+        elif whole and not self._filter.cut:
+            self._conclude(last, writer.terminal if writer.ends_always else b"")
         else:
             self.broken(StreamTruncated("The provider's answer was cut off before its end."), last)
 

@@ -19,8 +19,11 @@ def has_id(block: bytes) -> bool:
 
 
 def comment(block: bytes, *, numbered: bool) -> bytes:
-    """The comment block to send; ``b""`` for a lone blank line. ``numbered``: the client got an ``id``."""
-    if not numbered:
+    """The comment block to send; ``b""`` for a lone blank line. ``numbered``: the client got an ``id``.
+
+    A ping that is an event needs its blank line.
+    """
+    if not numbered or block.startswith(b"event:"):
         return block
     text = block.rstrip(b"\r\n")
     return text + b"\n" if text else b""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.dialects.anthropic.reader import MessagesReader
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.other_reader import OtherReader
 from proxy.dialects.openai.responses_reader import ResponsesReader
@@ -16,6 +17,8 @@ from proxy.errors import StreamTruncated
         ("openai.completions", ChatReader, b"data: {", False),
         ("openai.responses", ResponsesReader, b"event: error\n", False),
         ("openai.other", OtherReader, b"data: {", True),
+        ("anthropic.messages", MessagesReader, b"event: error\n", False),
+        ("anthropic.other", MessagesReader, b"event: error\n", False),
         ("opaque", OtherReader, b"data: {", True),
     ],
 )

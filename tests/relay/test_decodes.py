@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from proxy.dialects.anthropic.reader import MessagesReader
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.responses_reader import ResponsesReader
 from proxy.wire import document
+from tests.support import messages
 from tests.support.answers import DONE, chat_events, sse
 from tests.support.pump import Pump
 
@@ -33,6 +35,16 @@ RESPONSES = [
         ["response.created", "response.output_text.delta", "response.output_text.done", "response.completed"]
     )
 ]
+MESSAGES = [
+    messages.START,
+    messages.begin(type="text", text=""),
+    messages.HELLO,
+    messages.event("ping"),
+    messages.HELLO,
+    messages.HELLO.replace(b"data: ", b"data:"),
+    messages.stop("end_turn", output_tokens=2),
+    messages.STOP,
+]
 
 
 class Decodes:
@@ -41,7 +53,7 @@ class Decodes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.plain: Counter[bytes] = Counter()
         self.full = 0
-        for reader in (ChatReader, ResponsesReader):
+        for reader in (ChatReader, ResponsesReader, MessagesReader):
             monkeypatch.setattr(reader, "plain", self._counted(reader.plain))
         monkeypatch.setattr(document, "_decode", self._counted_decode(document._decode))
         monkeypatch.setattr(document, "_loads", self._counted_decode(document._loads))
@@ -62,7 +74,9 @@ class Decodes:
 
 
 @pytest.mark.parametrize("framed", [False, True])
-@pytest.mark.parametrize(("dialect", "events"), [("openai.chat", CHAT), ("openai.responses", RESPONSES)])
+@pytest.mark.parametrize(
+    ("dialect", "events"), [("openai.chat", CHAT), ("openai.responses", RESPONSES), ("anthropic.messages", MESSAGES)]
+)
 def test_an_event_is_decoded_once_by_plain_and_once_in_full_at_most(
     monkeypatch: pytest.MonkeyPatch, dialect: str, events: list[bytes], framed: bool
 ) -> None:

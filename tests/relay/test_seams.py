@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.table import CHAT
+from proxy.dialects.table import CHAT, MESSAGES
 from proxy.relay.seams import Seams, comment, has_id
 from proxy.wire.sse import BOM, parse
 
@@ -27,6 +27,10 @@ def test_an_id_is_found_where_a_parser_finds_it(lines: list[bytes], end: bytes, 
 def test_after_an_id_a_comment_loses_its_blank_line_and_a_blank_line_itself(block: bytes, kept: bytes) -> None:
     assert comment(block, numbered=True) == kept
     assert comment(block, numbered=False) == block
+
+
+def test_a_ping_that_is_an_event_keeps_its_blank_line() -> None:
+    assert comment(MESSAGES.writer.ping, numbered=True) == MESSAGES.writer.ping
 
 
 def test_a_late_lf_goes_with_its_cr_and_only_once() -> None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from proxy.dialects.base import EventKind
+from proxy.dialects.table import DIALECTS
 from proxy.dialects.usage import Usage
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
 from proxy.relay.event_filter import EventFilter, EventHook
 from proxy.relay.events import EventRelay
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import ENDPOINTS
+from proxy.routing.endpoints import ENDPOINTS, Endpoint
 from proxy.server.reply import Reply
 
 
@@ -71,7 +72,8 @@ class Pump:
         self.framed = framed
         # An HTTP/1.0 reply has no chunk framing between the bytes.
         self.reply = Reply(self.outlet, http10=not framed, head_only=False, keep_alive=False)
-        endpoint = next(each for each in ENDPOINTS if each.dialect.name == dialect)
+        own = Endpoint(dialect, DIALECTS[dialect], True, True, "json", "json")  # for a dialect without endpoints
+        endpoint = next((each for each in ENDPOINTS if each.dialect.name == dialect), own)
         self._exchange = Exchange(endpoint, cast(Catalog, None), "id", 0.0)
         self.reader = endpoint.dialect.reader(choices, swallow, wants_usage)
         self.closing_comment = b""

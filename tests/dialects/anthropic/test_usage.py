@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.dialects.anthropic.schema import MessageUsage
+from proxy.dialects.anthropic.usage import find, find_wire, merged, usage_of
+from proxy.dialects.usage import Usage, UsageDetails
+
+
+def wire(**members: Any) -> MessageUsage:
+    return msgspec.convert(members, MessageUsage)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"input_tokens": 9, "output_tokens": 2}, Usage(9, None, 2, None)),
+        ({"input_tokens": 9, "cache_read_input_tokens": 5, "output_tokens": 2}, Usage(9, 5, 2, None)),
+        ({"input_tokens": 9, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}, Usage(9, 0, None, None)),
+        (
+            {"input_tokens": 9, "output_tokens": 5, "output_tokens_details": {"thinking_tokens": 3}},
+            Usage(9, None, 2, 3),
+        ),
+        (
+            {"input_tokens": 9, "output_tokens": 5, "output_tokens_details": {"thinking_tokens": 6}},
+            Usage(9, None, 5, 6),
+        ),
+        ({"output_tokens": 5}, Usage(None, None, 5, None)),
+        (
+            {"input_tokens": 9, "cache_creation_input_tokens": 7, "output_tokens": 2},
+            Usage(9, None, 2, None, UsageDetails(cache_write=7)),
+        ),
+        (
+            {"input_tokens": 1, "cache_creation_input_tokens": 7, "cache_creation": {"ephemeral_1h_input_tokens": 3}},
+            Usage(1, None, None, None, UsageDetails(cache_write=4, cache_write_1h=3)),
+        ),
+        (
+            {"input_tokens": 1, "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 3}},
+            Usage(1, None, None, None, UsageDetails(cache_write=4, cache_write_1h=3)),
+        ),
+        (
+            {"input_tokens": 1, "cache_creation_input_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 3}},
+            Usage(1, None, None, None, UsageDetails(cache_write=2)),
+        ),
+        ({}, None),
+        ({"cache_read_input_tokens": 5}, None),
+    ],
+)
+def test_the_classes_are_disjoint(members: dict[str, Any], expected: Usage | None) -> None:
+    assert usage_of(wire(**members)) == expected
+
+
+def test_the_last_event_counts_all_that_was_used() -> None:
+    split = {"ephemeral_5m_input_tokens": 3068, "ephemeral_1h_input_tokens": 10}
+    start = wire(input_tokens=2, cache_creation_input_tokens=3078, cache_creation=split, output_tokens=69)
+    last = wire(input_tokens=6, cache_creation_input_tokens=3347, cache_read_input_tokens=6289, output_tokens=198)
+    found = usage_of(merged(start, last))
+    assert found == Usage(6, 6289, 198, None, UsageDetails(cache_write=3337, cache_write_1h=10))
+    assert (found.total_input, found.total_output) == (6 + 6289 + 3347, 198)
+
+
+def test_an_event_without_input_counts_keeps_those_of_the_start() -> None:
+    start = wire(input_tokens=25, cache_read_input_tokens=7, output_tokens=1)
+    assert usage_of(merged(start, wire(output_tokens=27))) == Usage(25, 7, 27, None)
+    assert usage_of(merged(start, wire(input_tokens=0, cache_read_input_tokens=0, output_tokens=27))) == Usage(
+        25, 7, 27, None
+    )
+    assert usage_of(merged(None, start)) == Usage(25, 7, 1, None)
+    assert usage_of(merged(wire(output_tokens=1), wire(input_tokens=0, output_tokens=0))) == Usage(0, None, 0, None)
+
+
+@pytest.mark.parametrize("holder", [None, [], {}, {"usage": None}, {"usage": []}, {"usage": {"input_tokens": "9"}}])
+def test_no_usage_is_found_in_other_shapes(holder: Any) -> None:
+    assert (find(holder), find_wire(holder)) == (None, None)
+
+
+counts = st.none() | st.integers(0, 1000)
+
+
+@given(counts, counts, counts, st.none() | st.fixed_dictionaries({"ephemeral_1h_input_tokens": counts}), counts, counts)
+def test_no_token_is_lost_or_counted_twice(
+    input_: int | None,
+    read: int | None,
+    written: int | None,
+    split: dict[str, Any] | None,
+    output: int | None,
+    thinking: int | None,
+) -> None:
+    members = {"input_tokens": input_, "cache_read_input_tokens": read, "cache_creation_input_tokens": written}
+    details = None if thinking is None else {"thinking_tokens": thinking}
+    found = find(
+        {"usage": members | {"cache_creation": split, "output_tokens": output, "output_tokens_details": details}}
+    )
+    if found is None:
+        assert (input_, output) == (None, None)
+        return
+    if input_ is not None and (written is not None or split is None):
+        assert found.total_input == input_ + (read or 0) + (written or 0)
+    if output is not None and (thinking or 0) <= output:
+        assert found.total_output == output

@@ -1,0 +1,30 @@
+"""Events of a stream of messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.answers import compact
+
+USAGE = {"input_tokens": 9, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 1}
+
+
+def event(kind: str, **members: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"type": kind} | members))
+
+
+def delta(**part: Any) -> bytes:
+    return event("content_block_delta", index=0, delta=part)
+
+
+def begin(**block: Any) -> bytes:
+    return event("content_block_start", index=0, content_block=block)
+
+
+def stop(reason: str | None, **usage: Any) -> bytes:
+    return event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=usage)
+
+
+START = event("message_start", message={"model": "claude-x", "content": [], "usage": USAGE})
+HELLO = delta(type="text_delta", text="Hello")
+STOP = event("message_stop")
