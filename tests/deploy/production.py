@@ -93,7 +93,12 @@ async def fleet(folder: Path) -> AsyncIterator[Fleet]:
         names = NameServer({"api": addresses, "sluice-gateway-1": addresses[:1]})
         await stack.enter_async_context(names)
         authority = Authority()
-        rendered = nginx_config(folder, authority, ports, names.port, api=api, admin=admin)
+        certs = folder / "certs"
+        certs.mkdir()
+        chain, key = authority.server_files(certs)
+        chain.rename(certs / "fullchain.pem")
+        key.rename(certs / "privkey.pem")
+        rendered = nginx_config(folder, certs, ports, names.port, api=api, admin=admin)
         program = debian_program("nginx", "nginx")
         command = (program, "-e", "stderr", "-c", str(rendered), "-g", "daemon off;")
         await succeeds(*command, "-t", folder=folder)
@@ -116,15 +121,8 @@ def production_config(folder: Path, upstream: Upstream, admin: str) -> Path:
     return folder / "config.yaml"
 
 
-def nginx_config(
-    folder: Path, authority: Authority, ports: dict[int, int], names: int, *, api: int, admin: int
-) -> Path:
-    """nginx.conf with the test's certificate, ports, DNS server and user; everything else is as it is mounted."""
-    certs = folder / "certs"
-    certs.mkdir()
-    chain, key = authority.server_files(certs)
-    chain.rename(certs / "fullchain.pem")
-    key.rename(certs / "privkey.pem")
+def nginx_config(folder: Path, certs: Path, ports: dict[int, int], names: int, *, api: int, admin: int) -> Path:
+    """nginx.conf with the test's certificates, ports, DNS server and user; everything else is as it is mounted."""
     text = (DEPLOY / "compose" / "nginx.conf").read_text()
     for port, chosen in ports.items():
         text, count = re.subn(rf"listen {port}\b", f"listen 127.0.0.1:{chosen}", text)
