@@ -16,7 +16,7 @@ def overview(config: Config) -> list[str]:
     if rules.inactive or not (rules.credentials or found):
         return ["none"]
     where = f"kept in {settings.store}"
-    return [where if found else f"only those of keys and tokens, {where}", *found]
+    return [where if found else f"only those of credentials, {where}", *found]
 
 
 def _levels(config: Config, rules: Rules) -> Iterator[str]:

@@ -37,8 +37,8 @@ LEVELS: dict[str, Any] = {
         ({}, ["none"]),
         ({"rateLimiting": LEVELS}, ["none"]),
         ({"rateLimiting": {"enabled": True}}, ["none"]),
-        (KEYS, ["only those of keys and tokens, kept in memory"]),
-        (KEYS | {"rateLimiting": LEVELS}, ["only those of keys and tokens, kept in memory"]),
+        (KEYS, ["only those of credentials, kept in memory"]),
+        (KEYS | {"rateLimiting": LEVELS}, ["only those of credentials, kept in memory"]),
         (OWN | {"auth": OWN["auth"] | {"mode": "none"}}, ["none"]),
         (
             OWN,
