@@ -39,4 +39,6 @@ STAGES: Final = (
     Stage("certificates", ("certbot", "dash", "nginx", "openssl", "pebble")),
     Stage("firewall", ("dash", "iproute2", "nftables"), as_root=True),
     Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
+    # the unit and the logrotate file, with a systemd that is booted in namespaces
+    Stage("systemd", ("systemd", "logrotate", "util-linux")),
 )
