@@ -85,7 +85,7 @@ def _apply(
     told = len(mistakes)
     values = _values(variable, text, environment, config, reader)
     if values is None:
-        if not variable.wins:
+        if not (variable.wins or variable.strict):
             del mistakes[told:]  # another program's variable may have this name, so it is only reported
             report.not_understood.append(variable.name)
         return
@@ -115,12 +115,15 @@ def _values(
     except (ValueError, OverflowError) as error:
         reader.refuse(variable.name, str(error))
         return None
-    values = {path: reader.override(type_at(config, path), each, variable.name) for path, each in found.items()}
+    values = {
+        path: reader.override(type_at(config, path), each, variable.name) if isinstance(each, str) else each
+        for path, each in found.items()
+    }
     return None if any(value is BROKEN for value in values.values()) else values
 
 
 def _is_overridden(variable: Variable, values: Mapping[str, Any], settings: Settings) -> bool:
-    if any(_at(settings.raw, path) is not _ABSENT for path in variable.blocked_by):
+    if any(path in settings.over or _at(settings.raw, path) is not _ABSENT for path in variable.blocked_by):
         return True
     for path, value in values.items():
         said = _at(settings.raw, path)

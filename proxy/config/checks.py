@@ -259,6 +259,12 @@ def working_folder(text: str) -> str:
     return text
 
 
+def socket_mode(text: str) -> str:
+    if text and not re.fullmatch("0?[0-7]{3}", text):
+        raise ValueError('expected permissions in octal digits, such as "0666"')
+    return text
+
+
 def log_path(text: str) -> str:
     if not text.isprintable():
         raise ValueError("must not contain control characters")
@@ -312,6 +318,7 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "file": file,
         "folder": working_folder,
         "log path": log_path,
+        "socket mode": socket_mode,
         "redis url": redis_url,
         "redis prefix": redis_prefix,
         "database url": database_url,

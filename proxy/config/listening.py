@@ -18,7 +18,7 @@ def own_settings(admin: Admin, server: ServerSettings) -> ServerSettings:
     tls = server.tls and replace(server.tls, client_ca="", client_auth="require")
     server = replace(server, proxy_protocol=False, tls=tls)
     if admin.listen.startswith("unix:"):
-        return replace(server, unix_socket=admin.listen.removeprefix("unix:"), tls=None)
+        return replace(server, unix_socket=admin.listen.removeprefix("unix:"), unix_socket_mode="", tls=None)
     host, _, port = admin.listen.rpartition(":")
     return replace(server, unix_socket="", host=host, port=int(port))
 

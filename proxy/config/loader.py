@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,7 +108,7 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     for path, value in variables.over.items():
         config = _replaced(config, path.split("."), value)
     report = _reported(draft, variables, absent, used)
-    config = without(config, absent, notices)
+    config = _without_database(without(config, absent, notices), draft.raw, notices)
     if broken := unusable(_urls(config), draft.environment):
         raise ConfigError(broken)
     notices += [*doubtful_addresses(config), *open_to_pages(config)]
@@ -271,6 +272,18 @@ def _admission(config: Config, raw: dict[Any, Any]) -> list[str]:
             f"admin.token is empty{what_to_set([('token', admin['token'])])}: one is generated at the first start"
         )
     return found
+
+
+def _without_database(config: Config, raw: dict[Any, Any], notices: list[str]) -> Config:
+    """``config`` without the database that it did not ask for, if its packages are missing and there are other keys."""
+    asked = config.database.url or (raw.get("database") or {}).get("enabled") is not None
+    if asked or not config.auth.keys or config.auth.mode not in ("keys", "any") or find_spec("sqlalchemy"):
+        return config
+    notices.append(
+        "database: SQLAlchemy is not installed, so only the configured keys are valid;"
+        " sluice-gateway[database] has it, and database.enabled: false hides this line"
+    )
+    return replace(config, database=replace(config.database, enabled=False))
 
 
 def _check_strategies(

@@ -45,6 +45,7 @@ from proxy.config.types import (
     RedisUrl,
     Seconds,
     Section,
+    SocketMode,
 )
 
 
@@ -239,6 +240,7 @@ class ServerSettings(Section, frozen=True):
     host: ListenHost = "127.0.0.1"
     port: Port = 8080
     unix_socket: str = ""
+    unix_socket_mode: SocketMode = ""  # octal; "": as the umask has it
     base_path: BasePath = "/api/v1"  # /v1 is always there
     reuse_port: bool = False
     insecure: bool = False  # listen beyond loopback without authentication

@@ -43,6 +43,7 @@ ListenAddress = Annotated[str, Meta(max_length=1000, extra={"kind": "listen addr
 Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
 Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
 Folder = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "folder"})]
+SocketMode = Annotated[str, Meta(max_length=4, extra={"kind": "socket mode"})]
 LogPath = Annotated[str, Meta(max_length=4000, extra={"kind": "log path"})]  # relative to the working directory
 FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
 

@@ -14,17 +14,21 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.config.known_providers import HOSTED
-from proxy.config.texts import flag, listed
+from proxy.config.texts import flag, is_placeholder, listed
 
-Values = Mapping[str, str]  # text by setting, the setting as a dotted path of keys
+# By setting, which is a dotted path of keys: its text, or a list of mappings as the file would have it.
+Values = Mapping[str, str | list[dict[str, str]]]
+
+SHORTEST_KEY: Final = 20  # characters, as for `sluice key hash`
 
 
 class Variable(Struct, frozen=True):
     """One variable. ``text`` explains it in a line; ``example`` is its value in ``.env.example``.
 
     ``values``: settings from the text and the whole environment; ``None``: it is no setting. ``wins``: it overrides the
-    file; otherwise the file overrides it. ``blocked_by``: further settings in the file that override it. ``needs``: a
-    setting, and its values (none: any) with which the variable has an effect.
+    file; otherwise the file overrides it. ``blocked_by``: further settings that override it. ``needs``: a setting, and
+    its values (none: any) with which the variable has an effect. ``strict``: a text that is not accepted is a mistake,
+    as it is with ``wins``; otherwise it is reported.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Variable(Struct, frozen=True):
     example: str = ""
     values: Callable[[str, Mapping[str, str]], Values] | None = None
     wins: bool = False
+    strict: bool = False
     blocked_by: tuple[str, ...] = ()
     needs: tuple[str, tuple[str, ...]] = ("", ())
     unused: bool = False
@@ -107,6 +112,28 @@ def _jwt_secret(text: str, environment: Mapping[str, str]) -> Values:
     return {"auth.mode": "jwt", "auth.jwt.secret": text}
 
 
+def _api_keys(text: str, environment: Mapping[str, str]) -> Values:
+    import hashlib
+
+    # Messages do not repeat keys. Names follow from the keys, so that they do not change with the order.
+    keys = list(dict.fromkeys(listed(text)))
+    if not keys:
+        raise ValueError("has no key; unset it, or name one or more, separated by commas")
+    for number, key in enumerate(keys, start=1):
+        if is_placeholder(key):
+            raise ValueError(f"key {number} is a placeholder; make keys with `sluice key new`")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError(f"key {number} must be printable ASCII text without spaces")
+        if len(key) < SHORTEST_KEY:
+            text = f"key {number} must have at least {SHORTEST_KEY} characters"
+            raise ValueError(f"{text}; make one with `sluice key new`")
+    hashes = [hashlib.sha256(key.encode()).hexdigest() for key in keys]
+    return {
+        "auth.mode": "keys",
+        "auth.keys": [{"name": f"key-{each[-8:]}", "hash": f"sha256:{each}"} for each in hashes],
+    }
+
+
 def _retry_enabled(text: str, environment: Mapping[str, str]) -> Values:
     return {} if flag(text) else {"routing.maxRetries": "0", "routing.rateLimitRetries": "0"}
 
@@ -142,6 +169,20 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable("ROUTER_CONFIG_PATH", "the configuration file", "config/config.yaml"),
     Variable("LISTEN_HOST", "address to listen on (server.host)", "127.0.0.1", _to("server.host"), wins=True),
     Variable("LISTEN_PORT", "port to listen on (server.port)", "8080", _to("server.port"), wins=True),
+    Variable(
+        "LISTEN_UNIX_SOCKET",
+        "path of a unix socket to listen on instead (server.unixSocket)",
+        "/run/sluice/api.sock",
+        _to("server.unixSocket"),
+        wins=True,
+    ),
+    Variable(
+        "LISTEN_UNIX_SOCKET_MODE",
+        "permissions of that socket; 0666: for every user (server.unixSocketMode)",
+        "0600",
+        _to("server.unixSocketMode"),
+        wins=True,
+    ),
     Variable(
         "LISTEN_INSECURE",
         "true: an address beyond this machine needs no authentication (server.insecure)",
@@ -180,6 +221,13 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         "switches limits on: per client (rateLimiting.perClient.requestsPerHour)",
         "1000",
         _per_client("requestsPerHour"),
+    ),
+    Variable(
+        "SLUICE_API_KEYS",
+        "keys of clients, which then need one: a JSON list or commas (auth.mode keys, auth.keys)",
+        "your_key_here",
+        _api_keys,
+        strict=True,
     ),
     Variable(
         "JWT_SECRET_KEY",

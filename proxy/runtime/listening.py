@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from typing import Any
 
@@ -37,6 +38,27 @@ async def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False
             sock.close()
         raise
     return sockets
+
+
+def listen_unix(path: str, mode: str, backlog: int) -> socket.socket:
+    """A unix socket at ``path``, which must be free. ``mode``: permissions in octal digits; ``""``: by the umask.
+
+    They hold before the first connection. Raises OSError, with nothing left.
+    """
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(path)
+        try:
+            if mode:
+                os.chmod(path, int(mode, 8))
+            sock.listen(backlog)
+        except OSError:
+            os.unlink(path)
+            raise
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _listening(family: int, address: tuple[Any, ...], backlog: int, reuse_port: bool) -> socket.socket:

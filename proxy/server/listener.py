@@ -11,7 +11,7 @@ from pathlib import Path
 
 from proxy.config.listening import address
 from proxy.config.schema import ServerSettings as Settings
-from proxy.runtime.listening import listen
+from proxy.runtime.listening import listen, listen_unix
 from proxy.server.proxy_header import ProxyHeaderListener
 from proxy.server.server import Server
 from proxy.server.tls_listener import HANDSHAKE_SECS, TlsListener
@@ -61,7 +61,8 @@ class Listener:
             )
         if settings.unix_socket:
             _remove_stale(settings.unix_socket)
-            self._accepting.append(await loop.create_unix_server(factory, settings.unix_socket, backlog=BACKLOG))
+            bound = listen_unix(settings.unix_socket, settings.unix_socket_mode, BACKLOG)
+            self._accepting.append(await loop.create_unix_server(factory, sock=bound, backlog=BACKLOG))
             return
         sockets = await listen(settings.host, settings.port, BACKLOG, reuse_port=settings.reuse_port)
         self.port = sockets[0].getsockname()[1]

@@ -28,6 +28,8 @@ from tests.config.texts import SECRET, loaded, mistakes
         ("rateLimiting: {enabled: false}", {"RATE_LIMIT_REQUESTS_PER_MINUTE": "9"}),
         ("rateLimiting: {enabled: true, perClient: {requestsPerMinute: 3}}", {"RATE_LIMIT_REQUESTS_PER_MINUTE": "9"}),
         ("auth: {mode: none}", {"JWT_SECRET_KEY": SECRET}),
+        ("auth: {mode: none}", {"SLUICE_API_KEYS": "sk-the-first-key-of-a-test"}),
+        (f"auth: {{keys: [{{name: a, hash: 'sha256:{'0' * 64}'}}], mode: keys}}", {"SLUICE_API_KEYS": SECRET}),
         ("auth: {jwt: {jwksUrl: 'http://a/b'}, mode: jwt}", {"JWT_SECRET_KEY": SECRET}),
         ("routing: {maxRetries: 3}", {"RETRY_ENABLED": "false", "RETRY_MAX_ATTEMPTS": "5"}),
         ("circuitBreaker: {failureThreshold: 3}", {"CIRCUIT_BREAKER_FAILURE_THRESHOLD": "5"}),
@@ -163,7 +165,7 @@ def test_any_environment_loads_or_has_mistakes_that_name_a_variable(tmp_path: Pa
         found, lines = Loaded(Config(), []), error.mistakes
     assert all(line.startswith("environment: ") and line.isprintable() for line in lines)
     strict_names = ("_API_KEY", "_PROXY", "JWT_SECRET_KEY", "JWT_ALGORITHM")
-    strict = {v.name for v in VARIABLES if v.wins or v.name.endswith(strict_names)}
+    strict = {v.name for v in VARIABLES if v.wins or v.strict or v.name.endswith(strict_names)}
     assert {line.split(": ")[1] for line in lines} <= strict
     report = found.variables
     reported = [*report.in_force, *report.overridden, *report.not_understood, *report.placeholders]

@@ -358,3 +358,14 @@ def test_a_log_path_may_be_missing_but_not_a_folder(tmp_path: Path) -> None:
 def test_every_kind_of_text_has_a_check() -> None:
     types = (Path(checks.__file__).parent / "types.py").read_text()
     assert set(re.findall(r'"kind": "([^"]+)"', types)) == set(checks.kinds(Path(), None))
+
+
+@pytest.mark.parametrize("text", ["", "666", "0666", "0600"])
+def test_the_mode_of_a_socket_is_octal(text: str) -> None:
+    assert checks.socket_mode(text) == text
+
+
+@pytest.mark.parametrize("text", ["66", "0888", "u+rw", "0o666", "1777", "-666"])
+def test_rejected_modes_of_a_socket(text: str) -> None:
+    with pytest.raises(ValueError, match="octal"):
+        checks.socket_mode(text)

@@ -390,3 +390,30 @@ def test_any_file_loads_or_has_one_line_mistakes(files: Files, tree: dict[str, o
     assert bool(lines) is (config is None)
     assert all(line and line.isprintable() and SECRET not in line for line in lines)
     assert config is None or all(isinstance(provider, ProviderSettings) for provider in config.providers.values())
+
+
+ONE_KEY = f"auth: {{mode: keys, keys: [{{name: a, hash: 'sha256:{'0' * 64}'}}]}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "enabled"),
+    [
+        (ONE_KEY, False),
+        (f"{ONE_KEY}\ndatabase: {{enabled: true}}", True),
+        (f"{ONE_KEY}\ndatabase: {{url: 'sqlite:///x.db'}}", True),
+        (f"{ONE_KEY}\ndatabase:", False),
+        ("auth: {mode: keys}", True),
+        ("{}", True),
+    ],
+)
+def test_configured_keys_do_without_a_database_whose_packages_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, enabled: bool
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert load(path, {}).config.database.enabled
+    monkeypatch.setattr("proxy.config.loader.find_spec", lambda name: None)
+    found = load(path, {})
+    assert found.config.database.enabled is enabled
+    told = [line for line in found.notices if line.startswith("database: SQLAlchemy is not installed")]
+    assert len(told) == (not enabled)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proxy.auth.apikey import hash_of
 from proxy.config.aliases import Report
 from proxy.config.loader import load
 from proxy.config.schema import Config
 from proxy.config.variables import BY_NAME, VARIABLES
-from tests.config.texts import SECRET, loaded
+from tests.config.texts import SECRET, loaded, mistakes
 
 GATEWAY_ENV = f"""\
 # An environment file of a FastAPI gateway, placeholders filled in.
@@ -108,6 +110,8 @@ def test_log_levels_of_other_loggers_are_understood(tmp_path: Path, text: str, l
     [
         ("LISTEN_INSECURE", "true", "server.insecure", True),
         ("SLUICE_INSECURE", "1", "server.insecure", True),
+        ("LISTEN_UNIX_SOCKET", "/run/s", "server.unix_socket", "/run/s"),
+        ("LISTEN_UNIX_SOCKET_MODE", "0660", "server.unix_socket_mode", "0660"),
         ("DATA_DIR", "/data", "data_dir", "/data"),
         ("HOST", "0.0.0.0", "server.host", "0.0.0.0"),
         ("HOST", "::1", "server.host", "::1"),
@@ -168,3 +172,52 @@ def test_unknown_values_are_reported_as_notices(tmp_path: Path, name: str, text:
 def test_every_variable_is_documented_once() -> None:
     assert len(BY_NAME) == len(VARIABLES)
     assert all(variable.text and variable.example for variable in VARIABLES)
+
+
+KEYS = ["sk-the-first-key-of-a-test", "sk-the-second-key-of-a-test"]
+
+
+@pytest.mark.parametrize(
+    "text", [",".join(KEYS), f" {KEYS[0]} , {KEYS[1]},", json.dumps(KEYS), ",".join([*KEYS, KEYS[0]])]
+)
+def test_keys_of_clients(tmp_path: Path, text: str) -> None:
+    found = loaded(tmp_path, SLUICE_API_KEYS=text)
+    auth = found.config.auth
+    assert (auth.mode, [key.hash for key in auth.keys]) == ("keys", [hash_of(key) for key in KEYS])
+    assert [key.name for key in auth.keys] == [f"key-{key.hash[-8:]}" for key in auth.keys]
+    assert found.variables == Report(in_force=["SLUICE_API_KEYS"])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (" ,", "has no key; unset it, or name one or more, separated by commas"),
+        (f"{KEYS[0]},short", "key 2 must have at least 20 characters; make one with `sluice key new`"),
+        (f"{KEYS[0]},your_long_secret_key_here", "key 2 is a placeholder; make keys with `sluice key new`"),
+        ("sk-a-key-with spaces-in-it", "key 1 must be printable ASCII text without spaces"),
+        ("sk-a-key-with-\u00e9-in-its-text", "key 1 must be printable ASCII text without spaces"),
+        ('["sk-a-key-of-a-test-in-a-list"', "is no valid JSON list"),
+    ],
+)
+def test_a_key_that_cannot_be_used_stops_the_start(tmp_path: Path, text: str, complaint: str) -> None:
+    """Ignoring it would leave the gateway open."""
+    assert mistakes(tmp_path, SLUICE_API_KEYS=text) == [f"environment: SLUICE_API_KEYS: {complaint}"]
+    assert mistakes(tmp_path, "auth: {mode: keys}", SLUICE_API_KEYS=text)
+
+
+@pytest.mark.parametrize("text", ["auth: {mode: keys}", "auth: {mode: any, jwt: {secret: '" + SECRET + "'}}"])
+def test_a_file_with_the_mode_leaves_the_keys_to_the_variable(tmp_path: Path, text: str) -> None:
+    found = loaded(tmp_path, text, SLUICE_API_KEYS=KEYS[0])
+    assert [key.hash for key in found.config.auth.keys] == [hash_of(KEYS[0])]
+    assert found.config.auth.mode in text
+
+
+def test_the_first_of_two_credentials_applies(tmp_path: Path) -> None:
+    found = loaded(tmp_path, SLUICE_API_KEYS=KEYS[0], JWT_SECRET_KEY=SECRET)
+    assert (found.config.auth.mode, found.variables.overridden) == ("keys", ["JWT_SECRET_KEY"])
+
+
+def test_a_unix_socket_of_the_gateways_own_variable_overrides_the_address(tmp_path: Path) -> None:
+    found = loaded(tmp_path, LISTEN_UNIX_SOCKET="/run/s", HOST="0.0.0.0", PORT="1")
+    assert found.config.server.unix_socket == "/run/s"
+    assert found.variables == Report(in_force=["LISTEN_UNIX_SOCKET"], overridden=["HOST", "PORT"])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.config.listening import own_settings
+from proxy.config.schema import Admin, ServerSettings
 from tests.support import RawClient, Upstream, completion, json_answer
 from tests.support.gateway import ADMIN, Gateway, one_provider
 
@@ -50,3 +52,9 @@ async def test_the_control_plane_listens_on_a_unix_socket(up: Upstream, tmp_path
         assert gw.app.listeners.admin_address == f"unix:{socket}"
         async with RawClient(socket) as admin:
             assert (await admin.fetch("GET", "/admin/state", headers=BEARER)).status == 200
+
+
+def test_its_unix_socket_does_not_have_the_mode_of_the_apis() -> None:
+    api = ServerSettings(unix_socket="/run/api", unix_socket_mode="0666")
+    own = own_settings(Admin(listen="unix:/run/admin"), api)
+    assert (own.unix_socket, own.unix_socket_mode) == ("/run/admin", "")

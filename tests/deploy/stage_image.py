@@ -26,7 +26,12 @@ from tests.support.machine import missing
 pytestmark = pytest.mark.xdist_group("image")  # else each worker would build the images
 
 PLAIN, FULL = "localhost/sluice:plain", "localhost/sluice:all"
-LABELS = {"VERSION": "1.2.3", "REVISION": "0123abc", "CREATED": "2026-01-02T03:04:05Z"}
+LABELS = {
+    "VERSION": "1.2.3",
+    "REVISION": "0123abc",
+    "CREATED": "2026-01-02T03:04:05Z",
+    "SOURCE": "https://example.org/x",
+}
 MOST_BYTES = 130_000_000  # over the base
 USER = "10001"
 CHAT = "/v1/chat/completions"
@@ -129,7 +134,7 @@ def test_its_settings_and_labels(store: Engine, plain: str) -> None:
     assert image["Healthcheck"]["Test"] == ["CMD", "sluice", "health"]
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in config["Labels"].items()}
     assert {"title", "description", "licenses"} <= set(labels)
-    assert {name.upper(): labels[name] for name in ("version", "revision", "created")} == LABELS
+    assert {name.upper(): labels[name] for name in ("version", "revision", "created", "source")} == LABELS
 
 
 def test_its_sbom_is_what_is_installed(store: Engine, plain: str) -> None:
@@ -145,6 +150,12 @@ def test_it_has_nothing_that_a_configuration_does_not_need(store: Engine, plain:
     output = store.once(plain, "-c", script, options=("--entrypoint", "sh")).text.split()
     assert {"sluice", "config.yaml", "models.yaml", "/data"} <= set(output)
     assert not {"pip", "cyclonedx-py", "flit", "/build", "/root/.cache", ".env"} & set(output)
+
+
+def test_an_unknown_extra_is_refused(store: Engine) -> None:
+    built = store.build("localhost/sluice:broken", EXTRAS="redis, postgers")
+    assert built.status != 0
+    assert "EXTRAS: there is no extra postgers (there are all,database,jwt," in built.text
 
 
 # -- a container without a network: a sidecar ---------------------------------------------------------
@@ -233,12 +244,25 @@ async def test_it_is_unhealthy_if_it_does_not_answer(store: Engine, plain: str) 
 async def test_a_sidecar_serves_on_a_unix_socket_of_a_shared_volume(store: Engine, plain: str, shared: Path) -> None:
     volume = ("--volume", f"{shared}:/run/sluice")
     path = "/run/sluice/api.sock"
-    async with store.container(plain, "serve", "--unix-socket", path, options=volume):
-        client = store.once(plain, "-c", CLIENT, path, options=(*volume, "--entrypoint", "python3"))
+    options = (*volume, "--entrypoint", "python3")
+    other = (*options, "--user", "10002:10002")  # the application's
+    command = store.image(plain)["Healthcheck"]["Test"][1:]
+    given = {"LISTEN_UNIX_SOCKET": path}
+    async with store.container(plain, environ=given, options=volume) as gateway:
+        client = store.once(plain, "-c", CLIENT, path, options=options)
         assert client.text.startswith("200 data: "), client.text
         assert client.text.rstrip().endswith("data: [DONE]")
-        async with RawClient(str(shared / "api.sock")) as client_of_machine:
-            assert (await client_of_machine.fetch("GET", "/health/live")).status == 200
+        # By the umask, only the gateway's own user can connect.
+        assert "PermissionError" in store.once(plain, "-c", CLIENT, path, options=other).text
+        assert gateway.execute(*command) == (0, "")
+        gateway.signal("TERM")
+        assert gateway.wait() == 0
+    assert os.listdir(shared) == []
+    given["LISTEN_UNIX_SOCKET_MODE"] = "0666"
+    async with store.container(plain, environ=given, options=volume):
+        client = store.once(plain, "-c", CLIENT, path, options=other)
+        assert client.text.startswith("200 data: "), client.text
+        assert client.text.rstrip().endswith("data: [DONE]")
 
 
 # -- streams ------------------------------------------------------------------------------------------
@@ -321,6 +345,29 @@ async def test_every_address_is_served_with_sluice_insecure(store: Engine, plain
     ):
         answer = await client.fetch("POST", CHAT, json=ASK)
         assert answer.status == 200, answer.body
+
+
+async def test_every_address_is_served_with_a_key(store: Engine, plain: str) -> None:
+    """By variables alone, and without the packages of the database."""
+    keys = ["sk-the-first-key-of-a-test", "sk-the-second-key-of-a-test"]
+    given = {"LISTEN_HOST": "0.0.0.0", "SLUICE_API_KEYS": ",".join(keys), "LISTEN_PORT": "0"}
+    async with (
+        store.container(plain, environ=given, network="host") as gateway,
+        RawClient(("127.0.0.2", gateway.port)) as client,
+    ):
+        for value in ("", "Bearer sk-another-key-of-a-test"):
+            refused = await client.fetch("POST", CHAT, headers=[("Authorization", value)], json=ASK)
+            assert refused.status == 401, refused.body
+        for key in keys:
+            answer = await client.fetch("POST", CHAT, headers=[("Authorization", f"Bearer {key}")], json=ASK)
+            assert answer.status == 200, answer.body
+        assert not [key for key in keys if key in gateway.log()]
+
+
+def test_a_short_key_is_refused(store: Engine, plain: str) -> None:
+    status, text = store.once(plain, options=("--env", "SLUICE_API_KEYS=short"))
+    assert (status, text.count("\n")) == (1, 1)
+    assert "SLUICE_API_KEYS: key 1 must have at least 20 characters" in text
 
 
 def test_a_missing_extra_is_one_sentence(store: Engine, plain: str) -> None:

@@ -70,6 +70,12 @@ def commands(workflow: Path) -> list[str]:
     return [step["run"] for job in jobs for step in job.get("steps", ()) if "run" in step]
 
 
+def test_the_files_of_every_format_are_there() -> None:
+    assert relative(DOCKERFILES[0]) == "deploy/Dockerfile"
+    assert {"deploy/compose.yaml", "deploy/compose.prod.yaml"} <= {relative(path) for path in COMPOSE}
+    assert WORKFLOWS
+
+
 def test_shell_scripts_pass_shellcheck() -> None:
     found = scripts()
     assert {"scripts/setup", "scripts/test-deploy", ".ci/run"} <= {relative(path) for path in found}

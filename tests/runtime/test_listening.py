@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import os
 import socket
+import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.runtime.listening import listen
+from proxy.runtime.listening import listen, listen_unix
 
 
 def has_ipv6() -> bool:
@@ -101,3 +104,31 @@ async def test_an_address_of_another_machine_alone_is_an_error() -> None:
 async def test_a_name_without_an_address_is_an_error() -> None:
     with pytest.raises(socket.gaierror):
         await listen("no-such-name.invalid", 0, 5)
+
+
+@pytest.mark.parametrize(("mode", "wanted"), [("", 0o755), ("0666", 0o666), ("600", 0o600)])
+def test_a_unix_socket_has_its_mode(tmp_path: Path, mode: str, wanted: int) -> None:
+    path = str(tmp_path / "s")
+    before = os.umask(0o022)
+    try:
+        with listen_unix(path, mode, 5), socket.socket(socket.AF_UNIX) as client:
+            assert stat.S_IMODE(os.stat(path).st_mode) == wanted
+            client.connect(path)
+    finally:
+        os.umask(before)
+
+
+def test_a_unix_socket_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError):
+        listen_unix(str(tmp_path / "missing" / "s"), "", 5)
+    with pytest.raises(OSError):
+        listen_unix(str(tmp_path / ("s" * 200)), "", 5)
+
+    def refuse(path: str, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("proxy.runtime.listening.os.chmod", refuse)
+    with pytest.raises(PermissionError):
+        listen_unix(str(tmp_path / "s"), "0666", 5)
+    assert list(tmp_path.iterdir()) == []
+    gc.collect()

@@ -69,6 +69,13 @@ async def test_a_unix_socket_goes_with_its_listener(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+async def test_a_unix_socket_has_the_configured_mode(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with Front(unix_socket=str(path), unix_socket_mode="0666"), RawClient(str(path)) as client:
+        assert path.stat().st_mode & 0o777 == 0o666
+        assert (await client.fetch("GET", "/hello")).body == b"/hello"
+
+
 async def test_the_socket_of_a_process_that_died_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as left:
