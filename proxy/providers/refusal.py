@@ -79,6 +79,8 @@ def _first(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 _MODEL_FORBIDDEN = _first(wordings.MODEL_FORBIDDEN)
 _WRONG_KEY = _first(wordings.WRONG_KEY)
+_KEY_FORBIDDEN = _first(wordings.KEY_FORBIDDEN)
+_UNAVAILABLE_HERE = _first(wordings.UNAVAILABLE_HERE)
 _MISSING_SCOPE = _first(wordings.MISSING_SCOPE)
 _OUT_OF_QUOTA = _first(wordings.OUT_OF_QUOTA)
 _OUT_OF_CREDIT = _first(wordings.OUT_OF_CREDIT)
@@ -88,11 +90,12 @@ _ITEM_MISSING = _first(wordings.ITEM_MISSING)
 # Members with the provider's own sentences. `raw` is the error of another provider inside OpenRouter's.
 _MESSAGE_MEMBERS = (
     *("error", "message", "type", "code", "status", "detail", "msg", "error_type", "innererror", "metadata", "raw"),
-    *("details", "reason"),  # google.rpc.ErrorInfo
     "error_code",  # of Anthropic's details
+    *("details", "reason", "violations", "quotaId"),  # google.rpc.ErrorInfo and QuotaFailure
 )
-_DEEPEST = 5
+_DEEPEST = 7  # Gemini: list, document, error, details, detail, violations, violation
 _RETRY_SOON = (408, 425)
+_RETRY_INFO = (429, 503)
 _NOT_FOUND = (404, 410)
 _TOO_LONG = (400, 413, 422)
 _SAME_IN_ANSWER = (401, 402, 403, 413, 429)  # these mean the same as a status and inside a 200
@@ -110,7 +113,10 @@ def read(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, wall:
             kind = "item_missing"
         elif kind == "model_missing" and _names_something_else(error):
             kind = "not_found"
-    return Refusal(kind, _retry_after(headers, wall))
+    retry_after = _retry_after(headers, wall)
+    if retry_after is None and status in _RETRY_INFO:
+        retry_after = _retry_info(body)
+    return Refusal(kind, retry_after)
 
 
 def of_error(error: ProviderError | None) -> Refusal:
@@ -154,6 +160,8 @@ def _meaning(status: int, sentences: list[str]) -> Meaning:
         return "auth"
     if status == 400 and any(map(_OUT_OF_CREDIT.match, sentences)):
         return "out_of_quota"
+    if status == 400 and any(map(_UNAVAILABLE_HERE.match, sentences)):
+        return "forbidden"
     if status == 400 and any(map(_MISSING_IN_400.match, sentences)):
         return "model_missing"
     return "other"
@@ -170,6 +178,8 @@ def _payment_required(text: str, sentences: list[str]) -> Meaning:
 def _forbidden(text: str, sentences: list[str]) -> Meaning:
     if _FILTER.search(text):
         return "content_filter"
+    if any(map(_KEY_FORBIDDEN.match, sentences)):
+        return "auth"
     return "model_missing" if any(map(_MODEL_FORBIDDEN.match, sentences)) else "forbidden"
 
 
@@ -253,6 +263,24 @@ def _retry_after(headers: Iterable[tuple[bytes, bytes]], wall: float) -> float |
     if seconds is None and milliseconds is not None:
         seconds = milliseconds / 1000
     return None if seconds is None else min(max(seconds, 0.0), LONGEST)
+
+
+def _retry_info(body: bytes) -> float | None:
+    """The ``retryDelay`` of a ``google.rpc.RetryInfo``, such as ``48s``: Gemini sends no header."""
+    try:
+        found = document.decode(body)
+    except ValueError:
+        return None
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    error = found.get("error") if isinstance(found, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details[:SENTENCES] if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and delay.endswith("s"):
+            seconds = _number(delay[:-1].encode("utf-8", "replace"))
+            return None if seconds is None else min(seconds, LONGEST)
+    return None
 
 
 _is_number = re.compile(rb"\d{1,12}(?:\.\d{1,9})?").fullmatch  # the RFC has no fractions, but providers send them

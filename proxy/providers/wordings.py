@@ -23,6 +23,7 @@ CONTEXT_LENGTH: Final = (
     r"too many tokens: ",  # Cohere, "total number of tokens in the prompt": docs.cohere.com/reference/errors
     r"reduce the length of the (?:messages|prompt|input)",  # Groq: thepersonalaicompany/amurex-backend#51
     r"input token count.{0,40} exceeds the maximum",  # Gemini: badlogic/pi-mono packages/ai/src/utils/overflow.ts
+    r"input token count is \d+ but model only supports",  # Vertex: google-gemini/gemini-cli#19727
     r"too large for model with \d+ maximum context",  # Mistral: BerriAI/litellm#21647
     r"maximum prompt length is \d",  # xAI: badlogic/pi-mono overflow.ts
     r"exceeds the available context size",  # llama.cpp: badlogic/pi-mono overflow.ts
@@ -115,9 +116,25 @@ WRONG_KEY: Final = (
     r"api_key_invalid$",  # Gemini, reason of its error details
     r"api key not valid",  # Gemini, "API key not valid. Please pass a valid API key."
     r"api key expired",  # Gemini, "API key expired. Please renew the API key."
+    r"api key not found",  # Gemini, "API Key not found. Please pass a valid API key.": Wei-Shaw/sub2api#1709
     r"incorrect api key provided",  # xAI answers a wrong key with a 400
     r"this organization has been disabled",  # Anthropic: anthropics/claude-code#19028
     r"organization_on_hold$",  # Anthropic's error_code: the class OrganizationOnHoldError of anthropic 2.14
+)
+
+# A 403 about the key or its project, at the beginning of a sentence.
+KEY_FORBIDDEN: Final = (
+    r"consumer_suspended$",  # Gemini, reason of its error details: google/generative-ai-docs#356
+    r"service_disabled$",  # Gemini, the same: google-gemini/deprecated-generative-ai-python#10
+    r"api_key_service_blocked$",  # Gemini, the same: continuedev/continue#12781
+    r"your api key was reported as leaked",  # Gemini: continuedev/continue#11541
+    r"your project has been denied access",  # Gemini: poenl/gemini-api#8
+)
+
+# A 400 about the account or the place of the gateway, not about the request, at the beginning of a sentence.
+UNAVAILABLE_HERE: Final = (
+    r"user location is not supported",  # Gemini, FAILED_PRECONDITION: google-gemini/gemini-cli#24641
+    r"gemini api free tier is not available",  # Gemini, "... in your country. Enable billing": u14app/neo-chat#45
 )
 
 # A 401 about the path: the key lacks a permission, but works for other requests.
@@ -132,6 +149,11 @@ OUT_OF_QUOTA: Final = (
     r"exceeded_current_quota_error$",  # Moonshot: platform.moonshot.ai/docs/api/errors
     r"billing_hard_limit_reached$",  # OpenAI
     r"(?:contract|enforced)_spend_limit_reached$",  # Anthropic's error_code: ContractSpendLimitReachedError
+    # Gemini's quotaId of a day, "GenerateRequestsPerDayPerProjectPerModel-FreeTier". The RetryInfo beside it says less
+    # than a minute, and is wrong: UKGovernmentBEIS/inspect_ai#5526.
+    r"\w*PerDay\w*(?:-\w+)?$",
+    # Gemini, a model that the account may not use: UKGovernmentBEIS/inspect_ai#3215
+    r"you exceeded your current quota[\s\S]*\blimit: 0\b",
 )
 
 # A 400 about the account's credit, at the beginning of a sentence.

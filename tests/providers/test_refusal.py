@@ -64,6 +64,7 @@ CONTEXT: list[tuple[str, int, object]] = [
     ("OpenAI chat", 400, says("This model's maximum context length is 128000 tokens. However, your messages resulted in 204308 tokens. Please reduce the length of the messages.", type="invalid_request_error", param="messages", code="context_length_exceeded")),
     ("a code without a sentence", 400, says("Too long.", code="context_length_exceeded")),
     ("Anthropic with max_tokens", 400, says("input length and `max_tokens` exceed context limit: 199211 + 8192 > 200000, decrease input length or `max_tokens` and try again", type="invalid_request_error")),
+    ("Vertex", 400, [says("Unable to submit request because the input token count is 1251952 but model only supports up to 1048576. Reduce the input token count and try again.", code=400, status="INVALID_ARGUMENT")]),
     ("Gemini", 400, [says("The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).", code=400, status="INVALID_ARGUMENT")]),
     ("Mistral", 400, {"object": "error", "message": "Prompt contains 65673 tokens and 0 draft tokens, too large for model with 32768 maximum context length", "type": "invalid_request_prompt", "code": "3051"}),
     ("Groq", 400, says("Please reduce the length of the messages or completion.", type="invalid_request_error", param="messages", code="context_length_exceeded")),
@@ -242,6 +243,19 @@ BLAME: list[tuple[str, int, object, str]] = [
     ("Gemini, a wrong key", 400, [says("API key not valid. Please pass a valid API key.", code=400, status="INVALID_ARGUMENT", details=[{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}])], "auth"),
     ("Gemini, by its reason alone", 400, says("Bad.", code=400, details=[{"reason": "API_KEY_INVALID"}]), "auth"),
     ("Gemini, an old key", 400, says("API key expired. Please renew the API key.", code=400, status="INVALID_ARGUMENT"), "auth"),
+    ("Gemini, an unknown key", 400, says("API Key not found. Please pass a valid API key.", code=400, status="INVALID_ARGUMENT"), "auth"),
+    ("Gemini, a suspended key", 403, says("Permission denied: Consumer 'api_key:AIza' has been suspended.", code=403, status="PERMISSION_DENIED", details=[{"reason": "CONSUMER_SUSPENDED"}]), "auth"),
+    ("Gemini, a project without the API", 403, says("Generative Language API has not been used in project 1 before or it is disabled.", code=403, details=[{"reason": "SERVICE_DISABLED"}]), "auth"),
+    ("Gemini, a key for other APIs", 403, says("Requests to this API are blocked.", code=403, details=[{"reason": "API_KEY_SERVICE_BLOCKED"}]), "auth"),
+    ("Gemini, a leaked key", 403, says("Your API key was reported as leaked. Please use another API key.", code=403, status="PERMISSION_DENIED"), "auth"),
+    ("Gemini, a banned project", 403, says("Your project has been denied access. Please contact support.", code=403, status="PERMISSION_DENIED"), "auth"),
+    ("Gemini, something else forbidden", 403, says("You do not have permission to access the File x or it may not exist.", code=403, status="PERMISSION_DENIED"), "forbidden"),
+    ("Gemini, a place that is not served", 400, [says("User location is not supported for the API use.", code=400, status="FAILED_PRECONDITION")], "forbidden"),
+    ("Gemini, a place without a free tier", 400, says("Gemini API free tier is not available in your country. Please enable billing on your project in Google AI Studio.", code=400, status="FAILED_PRECONDITION"), "forbidden"),
+    ("Gemini, another failed precondition", 400, says("The File x is not in an ACTIVE state and usage is not allowed.", code=400, status="FAILED_PRECONDITION"), "other"),
+    ("Gemini, overloaded", 503, says("The model is overloaded. Please try again later.", code=503, status="UNAVAILABLE"), "server_error"),
+    ("Gemini, a limit of a day", 429, says("You exceeded your current quota, please check your plan and billing details. Please retry in 33.6s.", code=429, status="RESOURCE_EXHAUSTED", details=[{"violations": [{"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier"}, {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}]), "out_of_quota"),
+    ("Gemini, no quota at all", 429, says("You exceeded your current quota, please check your plan and billing details.\n* Quota exceeded for metric: x/generate_content_free_tier_requests, limit: 0, model: gemini-3-pro\nPlease retry in 3s.", code=429, status="RESOURCE_EXHAUSTED"), "out_of_quota"),
     ("xAI, a wrong key", 400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***yz. You can obtain an API key from https://console.x.ai."}, "auth"),
     ("OpenAI, a model that the project may not use", 403, says("Project `proj_JMo3Q9spNIEWhSxusokLegJY` does not have access to model `gpt-4.1`", type="invalid_request_error", code="model_not_found"), "model_missing"),
     ("OpenAI, without its code", 403, says("Project `proj_JMo3Q9spNIEWhSxusokLegJY` does not have access to model `gpt-4.1`"), "model_missing"),
@@ -335,6 +349,31 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(headers: dict[str, str], s
     assert read(503, **headers).retry_after == seconds
 
 
+def retry_info(delay: object) -> dict[str, Any]:
+    return says("Wait.", code=429, details=[{"@type": "type.googleapis.com/google.rpc.Help"}, {"retryDelay": delay}])
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [("48s", 48.0), ("34.4s", 34.4), ("21599.960323804s", 21599.960323804), ("0s", 0.0), ("999999s", LONGEST)]
+    + [(each, None) for each in ("48", "-1s", "s", "1e9s", "soon", "\u0664s", None, 48, {"seconds": 48})],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_without_a_header_the_retry_info_of_google_counts(delay: object, seconds: float | None, status: int) -> None:
+    assert read(status, retry_info(delay)).retry_after == seconds
+    assert read(status, [retry_info(delay)]).retry_after == seconds
+    assert read(status, retry_info(delay), retry_after="3").retry_after == 3.0
+
+
+def test_only_a_refusal_that_waiting_helps_has_a_retry_info() -> None:
+    assert read(400, retry_info("48s")).retry_after is None
+
+
+@pytest.mark.parametrize("details", [None, {}, "48s", [None], ["48s"], [{}], [{"retryDelay": "x"}] * 3])
+def test_details_of_another_shape_are_no_retry_info(details: object) -> None:
+    assert read(429, says("Wait.", details=details)).retry_after is None
+
+
 # Errors that came with a 200
 
 
@@ -387,7 +426,7 @@ RECORDED = {
     "anthropic/messages-error-400-context": Refusal("context_length"),
     "azure/chat-error-429-retry-after": Refusal("rate_limited", 1.0),
     "deepseek/chat-error-400-context": Refusal("context_length"),
-    "gemini/json-429-quota": Refusal("rate_limited"),
+    "gemini/json-429-quota": Refusal("rate_limited", 48.0),
     "openai/chat-error-400": Refusal("other"),
     "openai/chat-error-404-model": Refusal("model_missing"),
     "openai/responses-json-error-401": Refusal("auth"),
