@@ -187,7 +187,9 @@ class Responder(Struct, eq=False):
         if self.request.gone or outlet.ended:
             return  # in this turn of the loop; the timer of the pings is stopped in the next
         if outlet.begun:
-            outlet.write(comment(ping, numbered=outlet.numbered))
+            ping = comment(ping, numbered=outlet.numbered)
+            if ping:
+                outlet.write(ping)
         else:
             self.exchange.early_status = True
             outlet.begin(200, self.header_lines(b"text/event-stream", EVENT_STREAM), ping)

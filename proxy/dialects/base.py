@@ -69,8 +69,6 @@ class Reader(ABC):
         "sequence",
     )
 
-    open_ended: ClassVar[bool] = False  # no terminal event is known: the stream is whole where HTTP framing ends it
-
     def __init__(self, choices: int = 1, hide_usage: bool = False, wants_usage: bool = False) -> None:
         self._choices = choices
         self._hide_usage = hide_usage
@@ -93,6 +91,11 @@ class Reader(ABC):
     @abstractmethod
     def read(self, block: bytes, *, first: bool = False) -> EventKind:
         """Read an event that is not ``plain``. ``first`` is the start of the stream, where a BOM may stand."""
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the stream is whole where HTTP framing ends it, even if it is not ``complete``."""
+        return False
 
     @property
     def usage(self) -> Usage | None:

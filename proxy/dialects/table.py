@@ -11,6 +11,9 @@ from proxy.dialects.anthropic.call import REQUESTS as MESSAGES_REQUESTS
 from proxy.dialects.anthropic.reader import MessagesReader
 from proxy.dialects.anthropic.writer import AnthropicWriter
 from proxy.dialects.base import Reader, RequestReader, Writer
+from proxy.dialects.gemini.call import GEMINI_OTHER_REQUESTS, GEMINI_REQUESTS
+from proxy.dialects.gemini.reader import GeminiReader
+from proxy.dialects.gemini.writer import GeminiWriter
 from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.other_reader import OtherReader
@@ -38,6 +41,7 @@ class Dialect(Struct, frozen=True, eq=False):
 
 _OPENAI: Final = OpenAIWriter()
 _ANTHROPIC: Final = AnthropicWriter()
+_GEMINI: Final = GeminiWriter()
 
 CHAT: Final = Dialect("openai.chat", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
 COMPLETIONS: Final = Dialect("openai.completions", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
@@ -45,6 +49,11 @@ RESPONSES: Final = Dialect("openai.responses", ResponsesReader, ResponsesWriter(
 OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI, REQUESTS)
 MESSAGES: Final = Dialect("anthropic.messages", MessagesReader, _ANTHROPIC, MESSAGES_REQUESTS, generates=True)
 COUNT_TOKENS: Final = Dialect("anthropic.other", MessagesReader, _ANTHROPIC, COUNTS)
+GEMINI: Final = Dialect("gemini.generate", GeminiReader, _GEMINI, GEMINI_REQUESTS, generates=True)
+GEMINI_OTHER: Final = Dialect("gemini.other", GeminiReader, _GEMINI, GEMINI_OTHER_REQUESTS)
 OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI, REQUESTS)  # relayed without being read
 
-DIALECTS: Final = {each.name: each for each in (CHAT, COMPLETIONS, RESPONSES, OTHER, MESSAGES, COUNT_TOKENS, OPAQUE)}
+DIALECTS: Final = {
+    each.name: each
+    for each in (CHAT, COMPLETIONS, RESPONSES, OTHER, MESSAGES, COUNT_TOKENS, GEMINI, GEMINI_OTHER, OPAQUE)
+}

@@ -156,7 +156,9 @@ class EventRelay:
     def ping(self) -> None:
         """Write a comment. It stands between two events, as only whole blocks are written."""
         if self.committed and not self._outlet.ended:
-            self._outlet.write(self._filter.ping())
+            ping = self._filter.ping()
+            if ping:  # after an event with an ``id``, nothing is left of a ping that is a blank line
+                self._outlet.write(ping)
 
     # -- endings ----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.dialects.anthropic.reader import MessagesReader
+from proxy.dialects.gemini.reader import GeminiReader
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.other_reader import OtherReader
 from proxy.dialects.openai.responses_reader import ResponsesReader
@@ -19,6 +20,8 @@ from proxy.errors import StreamTruncated
         ("openai.other", OtherReader, b"data: {", True),
         ("anthropic.messages", MessagesReader, b"event: error\n", False),
         ("anthropic.other", MessagesReader, b"event: error\n", False),
+        ("gemini.generate", GeminiReader, b"data: {", False),
+        ("gemini.other", GeminiReader, b"data: {", False),
         ("opaque", OtherReader, b"data: {", True),
     ],
 )
@@ -26,5 +29,5 @@ def test_each_dialect_has_its_reader_and_its_writer(name: str, reader: type, err
     dialect = DIALECTS[name]
     assert dialect.name == name
     assert dialect.reader is reader
-    assert dialect.reader.open_ended is open_ended
+    assert dialect.reader().open_ended is open_ended
     assert dialect.writer.error_event(StreamTruncated("Cut."), -1).startswith(error)

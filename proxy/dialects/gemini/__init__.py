@@ -1,0 +1,1 @@
+"""The dialect of the Gemini API: generateContent and the endpoints beside it."""

@@ -1,0 +1,89 @@
+"""Gemini's answers: made up ones, recorded ones, and Google's own SDK to read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from google import genai
+from google.genai.types import GenerateContentResponse
+
+from tests.support.answers import compact
+from tests.support.recorded import SHARED, cases
+
+USAGE = {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11}
+MODEL = "gemini-up"
+FIXTURES = SHARED / "translate" / "vercel-ai" / "packages" / "google" / "src" / "__fixtures__"
+# Recordings of streams in this dialect, by name.
+WIRE = [case for case in cases("gemini") if case.streamed and "anthropic" not in case.name]
+CHUNKS = sorted(FIXTURES.glob("*.chunks.txt"))
+
+
+def candidate(*parts: Any, finish: str | None = None, index: int | None = None) -> dict[str, Any]:
+    """A candidate whose parts are dicts, or texts."""
+    made: dict[str, Any] = {}
+    if parts:
+        made["content"] = {
+            "parts": [{"text": part} if isinstance(part, str) else part for part in parts],
+            "role": "model",
+        }
+    if finish is not None:
+        made["finishReason"] = finish
+    return made if index is None else made | {"index": index}
+
+
+def document(*candidates: dict[str, Any], usage: dict[str, Any] | None = USAGE, **members: Any) -> dict[str, Any]:
+    """A whole answer, or the data of an event."""
+    made: dict[str, Any] = {"candidates": list(candidates)} if candidates else {}
+    if usage is not None:
+        made["usageMetadata"] = usage
+    return made | {"modelVersion": MODEL, "responseId": "r"} | members
+
+
+def event(data: Any, end: bytes = b"\r\n") -> bytes:
+    """An event, with the line ends that Google sends."""
+    return b"data: " + compact(data) + end + end
+
+
+def events(*texts: str, finish: str | None = "STOP", end: bytes = b"\r\n") -> list[bytes]:
+    """A stream as one ``bytes`` per event; the last one has the finish reason."""
+    last = len(texts) - 1
+    made = [candidate(text, finish=finish if place == last else None) for place, text in enumerate(texts)]
+    return [event(document(each), end) for each in made]
+
+
+def framed(path: Path, end: bytes = b"\r\n") -> bytes:
+    """A recording of one JSON document a line, framed again as events."""
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    return b"".join(b"data: " + line + end + end for line in lines)
+
+
+def recordings() -> dict[str, bytes]:
+    """Recorded streams by name."""
+    return {case.name: case.response for case in WIRE} | {path.name: framed(path) for path in CHUNKS}
+
+
+def data_of(stream: bytes) -> list[Any]:
+    """The documents of a stream, by the rules of the specification for one line of data."""
+    return [json.loads(line[6:]) for line in stream.splitlines() if line.startswith(b"data: ")]
+
+
+def client(answer: httpx2.Response) -> genai.Client:
+    """The SDK, to which every request is answered so."""
+    transport = httpx2.MockTransport(lambda request: answer)
+    options: Any = {"base_url": "http://gateway.test", "httpx_client": httpx2.Client(transport=transport)}
+    return genai.Client(api_key="k", http_options=options)
+
+
+def stream_of(pieces: Iterable[bytes]) -> Iterator[GenerateContentResponse]:
+    """What the SDK reads of a stream that arrives in these pieces."""
+    answer = httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, content=iter(pieces))
+    with client(answer) as sdk:
+        yield from sdk.models.generate_content_stream(model=MODEL, contents="Hi")
+
+
+needs_recordings = pytest.mark.skipif(not WIRE, reason=f"no recorded traffic at {SHARED} (set SLUICE_SHARED)")
