@@ -56,6 +56,11 @@ class RunningScript:
         self.close()
         return Ran(self._process.returncode, output)
 
+    @property
+    def command_line(self) -> str:
+        """As every user of the machine sees it."""
+        return Path(f"/proc/{self._process.pid}/cmdline").read_text()
+
     def terminate(self) -> None:
         self._process.terminate()
 

@@ -36,6 +36,7 @@ STAGES: Final = (
     # deploy/scripts: what all scripts have in common, start and stop
     Stage("scripts", ("dash",)),
     Stage("backup", ("dash", "postgresql-client")),
+    Stage("monitor", ("curl", "dash", "openssl")),
     Stage("certificates", ("certbot", "dash", "nginx", "openssl", "pebble")),
     Stage("firewall", ("dash", "iproute2", "nftables"), as_root=True),
     Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
