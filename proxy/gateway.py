@@ -35,7 +35,7 @@ from proxy.observe.log import Log
 from proxy.observe.observers import Observers
 from proxy.responder import BIG_BODY, Responder
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import MODELS, UNROUTED
+from proxy.routing.endpoints import UNROUTED
 from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
 from proxy.server.body import BodyReader
@@ -48,6 +48,7 @@ Answer = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Answer], Answer]
 
 _REQUEST_ID = istr("x-request-id")  # caches its lower case, which halves the cost of a lookup
+_VERSION = istr("anthropic-version")
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _NO_STREAM = (
     "A hook answered a streaming call without an event stream. If call.stream is true, on_request must return the"
@@ -153,6 +154,8 @@ class Gateway(Handler[Responder]):
             raise
 
     def refuse(self, responder: Responder, fault: GatewayError) -> None:
+        if responder.exchange.endpoint is UNROUTED:  # refused before its route was found, or without one
+            self._find_endpoint(responder)
         responder.refuse(fault)
 
     def abandon(self, responder: Responder, outcome: Literal["client_gone", "cancelled"]) -> None:
@@ -179,8 +182,8 @@ class Gateway(Handler[Responder]):
             exchange.client = request.remote
         if not exchange.outcome:
             exchange.outcome = "ok" if reply.status < 400 else "error"
-        if exchange.endpoint is UNROUTED:  # refused before its route was found, or without one
-            exchange.endpoint = self._routes.endpoint_of(request.method, request.path, exchange.catalog)
+        if exchange.endpoint is UNROUTED:  # canceled before its route was found
+            self._find_endpoint(responder)
         observers = self._observers
         if observers.exact:
             observers.offer(exchange)
@@ -205,11 +208,20 @@ class Gateway(Handler[Responder]):
 
         def routed(responder: Responder) -> Awaitable[None]:
             exchange, request = responder.exchange, responder.request
-            responder.route = route = self._routes.find(request.method, request.path, exchange.catalog)
-            exchange.endpoint = route.endpoint
-            return self._serve_models(responder, route) if route.endpoint is MODELS else answer(responder)
+            anthropic = _VERSION in request.headers
+            route = self._routes.find(request.method, request.path, exchange.catalog, anthropic=anthropic)
+            responder.route, exchange.endpoint = route, route.endpoint
+            return self._serve_models(responder, route) if route.endpoint.kind == "models" else answer(responder)
 
         return routed
+
+    def _find_endpoint(self, responder: Responder) -> None:
+        """Find the endpoint for an exchange without a route: its errors are in the client's dialect."""
+        exchange, request = responder.exchange, responder.request
+        anthropic = _VERSION in request.headers
+        exchange.endpoint = self._routes.endpoint_of(
+            request.method, request.path, exchange.catalog, anthropic=anthropic
+        )
 
     def _serve(self, responder: Responder) -> Awaitable[None]:
         """Read the body if it is complete, and dispatch the call. Raises ClientFault."""

@@ -209,10 +209,10 @@ class Responder(Struct, eq=False):
         return router_metadata.comment(self.exchange, self._deployment) if self._deployment is not None else b""
 
     async def send_models(self, catalog: Catalog, name: str) -> None:
-        """Answer GET models and models/{id}. Raises ClientFault (404), ClientGone."""
-        access = self.exchange.access
+        """Answer GET models and models/{id}. Raises ClientFault (400, 404), ClientGone."""
+        access, endpoint = self.exchange.access, self.exchange.endpoint
         pages = catalog.pages
-        body = pages.find(name, access) if name else pages.listed(access)
+        body = pages.object(endpoint, access, name) if name else pages.page(endpoint, access, self.request.query)
         if body is None:
             raise pages.unknown(name, access)
         self.wrap_outlet()

@@ -13,7 +13,7 @@ from proxy.auth.apikey import ApiKey, digest_of, hash_from
 from proxy.auth.cache import KeyCache
 from proxy.auth.certificates import CertificateClients
 from proxy.auth.jwt import Verifier
-from proxy.auth.presented import all_presented, presented
+from proxy.auth.presented import all_presented, in_query, presented
 from proxy.errors import CertificateRequired, GatewayError, Unauthorized
 from proxy.identity import Client
 from proxy.net.address import TrustedProxies, key_of, peer_of
@@ -66,10 +66,12 @@ class Authenticator:
                 return handler(responder)
             secret = presented(request.headers)
             if secret is None:
-                raise Unauthorized(detail="no credential")
+                secret = in_query(request.query) if request.query else None
+                if secret is None:
+                    raise Unauthorized(detail="no credential")
             client = self._known(secret)
             if client is None:
-                return self._authenticate(responder, handler, all_presented(request.headers))
+                return self._authenticate(responder, handler, all_presented(request.headers) or (secret,))
             exchange.caller = client
             return handler(responder)
 

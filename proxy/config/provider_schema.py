@@ -153,11 +153,14 @@ def _kind_at(address: str) -> ProviderKindName:
     return "openai"
 
 
-# A path below the base path, or the first segment of several; ``chat`` is chat/completions.
+# A path below the base path, or the first segment of several; ``chat`` is chat/completions, ``gemini`` are the methods
+# of Google's API that generate or count.
 EndpointName = Literal[
     "chat",
     "completions",
     "responses",
+    "messages",
+    "gemini",
     "embeddings",
     "moderations",
     "images",

@@ -34,10 +34,11 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
     assert call is not None
     endpoint, provider = exchange.endpoint, deployment.provider
     changes = {} if run.changes is None else {**run.changes}
-    if not call.verbatim or call.model != deployment.upstream_model:
-        changes["model"] = deployment.model_json or None
-    if endpoint.force_stream:
-        changes["stream"] = b"true"
+    if not endpoint.in_path:
+        if not call.verbatim or call.model != deployment.upstream_model:
+            changes["model"] = deployment.model_json or None
+        if endpoint.force_stream:
+            changes["stream"] = b"true"
     if call.stream and _adds_usage(run, call):
         attempt.asks_usage = True
         changes["stream_options"] = endpoint.dialect.requests.with_usage(call)

@@ -24,7 +24,7 @@ class DeploymentBuilder:
         self._config = config
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
-        self._sites: dict[Site, Mapping[str, Site]] = {}
+        self._sites: dict[tuple[Site, bool], Mapping[str, Site]] = {}
 
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
         """The deployment for one configured model at one address."""
@@ -41,9 +41,9 @@ class DeploymentBuilder:
         quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
         if len(provider.sites) > 1:
             label = f"{label}#{provider.sites.index(site) + 1}"
-        sites = self._sites.get(site)
+        sites = self._sites.get((site, upstream is None))
         if sites is None:
-            sites = self._sites[site] = sites_of(site)
+            sites = self._sites[site, upstream is None] = sites_of(site, names_model=upstream is not None)
         return Deployment(
             site,
             sites,

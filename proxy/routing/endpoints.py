@@ -1,9 +1,10 @@
-"""Table of the endpoints under the base paths (``/v1``, ``/api/v1``).
+"""Table of the endpoints: OpenAI's and Anthropic's under the base paths (``/v1``, ``/api/v1``), and Google's methods.
 
 ``replayable``: the request may be sent again after it was sent once; running it twice only costs tokens.
 ``streams``: the response may be an event stream. ``answer``: what else it may be; ``json`` responses are collected and
 checked before they are sent.
-Source: https://platform.openai.com/docs/api-reference
+Sources: https://platform.openai.com/docs/api-reference, https://docs.claude.com/en/api/messages,
+https://ai.google.dev/api/generate-content
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from msgspec import UNSET, Struct
 
 from proxy.config.provider_schema import EndpointName, ModelSettings, WireDialect
 from proxy.dialects import table
-from proxy.dialects.table import CHAT, COMPLETIONS, OTHER, RESPONSES, Dialect
+from proxy.dialects.table import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    GEMINI,
+    GEMINI_OTHER,
+    MESSAGES,
+    OTHER,
+    RESPONSES,
+    Dialect,
+)
 from proxy.providers.provider import Site
 
 Kind = Literal["call", "models", "passthrough", "unrouted"]
@@ -25,7 +36,8 @@ Kind = Literal["call", "models", "passthrough", "unrouted"]
 class Endpoint(Struct, frozen=True):
     """One endpoint. ``path`` follows both our base path and a provider's base URL. ``dialect`` is the client's.
 
-    ``wire``: what a provider must speak to serve it. ``kind``: label of its requests in metrics.
+    ``wire``: what a provider must speak to serve it. ``in_path``: the path names the model and says whether the answer
+    is a stream, so the body has neither. ``kind``: label of its requests in metrics.
     """
 
     path: str
@@ -37,6 +49,7 @@ class Endpoint(Struct, frozen=True):
     force_stream: bool = False
     alias: str = ""  # path for clients, if not ``path``
     wire: WireDialect = "chat"
+    in_path: bool = False
     kind: Kind = "call"
     media: bool = False  # images, audio and unknown content: ``routing.timeoutSecs`` does not apply
 
@@ -55,6 +68,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("audio/transcriptions", OTHER,       True,   False,  "multipart", "any", media=True),
     Endpoint("audio/translations",   OTHER,       False,  False,  "multipart", "any", media=True),
     Endpoint("images/edits",         OTHER,       True,   False,  "multipart", "json", media=True),
+    Endpoint("messages",             MESSAGES,    True,   True,   "json",      "json", wire="messages"),
+    Endpoint("messages/count_tokens", COUNT_TOKENS, False, True,  "json",      "json", wire="messages"),
+    Endpoint("generateContent",      GEMINI,      False,  True,   "json",      "json", wire="gemini", in_path=True),
+    Endpoint("streamGenerateContent", GEMINI,     True,   True,   "json",      "json", wire="gemini", in_path=True,
+             force_stream=True),
+    Endpoint("countTokens",          GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
+    Endpoint("embedContent",         GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
+    Endpoint("batchEmbedContents",   GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
 )  # fmt: skip
 
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
@@ -66,11 +87,17 @@ _OF_TYPE: Final[dict[str, tuple[EndpointName, ...]]] = {
     "image": ("images",),
     "audio": ("audio",),
 }
-_TEXT: Final[tuple[EndpointName, ...]] = ("chat", "completions", "responses")
+_TEXT: Final[tuple[EndpointName, ...]] = ("chat", "completions", "responses", "messages", "gemini")
+# Google's methods, by the names that they have in the configuration.
+_METHODS: Final[Mapping[EndpointName, tuple[str, ...]]] = {
+    "gemini": ("generateContent", "streamGenerateContent", "countTokens"),
+    "embeddings": ("embedContent", "batchEmbedContents"),
+}
 
 
 def _paths(names: Iterable[EndpointName]) -> frozenset[str]:
-    return frozenset(path for path in PATHS for name in names if path == name or path.startswith(f"{name}/"))
+    found = {path for path in PATHS for name in names if path == name or path.startswith(f"{name}/")}
+    return frozenset(found.union(*(_METHODS.get(name, ()) for name in names)))
 
 
 TEXT: Final = _paths(_TEXT)
@@ -86,14 +113,31 @@ def served(model: ModelSettings | None) -> frozenset[str] | None:
 # Passthrough to one provider: never decoded, never sent twice.
 OPAQUE = Endpoint("*", table.OPAQUE, True, False, "opaque", "any", kind="passthrough", media=True)
 
-# The list of models, and requests with an unknown path.
+# Lists of models, and requests with an unknown path, by the API that the client speaks.
 MODELS = Endpoint("models", OTHER, False, True, "opaque", "json", kind="models")
+ANTHROPIC_MODELS = Endpoint("models", COUNT_TOKENS, False, True, "opaque", "json", kind="models")
+GEMINI_MODELS = Endpoint("models", GEMINI_OTHER, False, True, "opaque", "json", kind="models")
 UNROUTED = Endpoint("-", table.OPAQUE, False, False, "opaque", "any", kind="unrouted")
+ANTHROPIC_UNROUTED = Endpoint("-", COUNT_TOKENS, False, False, "opaque", "any", kind="unrouted")
+GEMINI_UNROUTED = Endpoint("-", GEMINI_OTHER, False, False, "opaque", "any", kind="unrouted")
 
 
-def sites(main: Site) -> Mapping[str, Site]:
-    """The sites of a provider at one of its addresses, by the paths of endpoints. Those that it cannot serve lack."""
-    found = {each.path: site for each in ENDPOINTS if (site := main.speaking.get(each.wire)) is not None}
+@cache
+def paths_of(wire: WireDialect) -> frozenset[str]:
+    """The paths of the endpoints that need this dialect."""
+    return frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.wire == wire)
+
+
+def sites(main: Site, *, names_model: bool = True) -> Mapping[str, Site]:
+    """The sites of a provider at one of its addresses, by the paths of endpoints. Those that it cannot serve lack.
+
+    ``names_model``: for a deployment with a model's name, as a path needs that has it.
+    """
+    found = {
+        each.path: site
+        for each in ENDPOINTS
+        if (site := main.speaking.get(each.wire)) is not None and (names_model or not each.in_path)
+    }
     return found | {OPAQUE.path: main}
 
 
@@ -104,7 +148,7 @@ def dialects(own: Dialect | None) -> Mapping[str, Dialect]:
     ``own`` is what it speaks where it generates text; ``None``: the dialect of each endpoint.
     """
     return {
-        endpoint.path: endpoint.dialect if own is None or endpoint.path not in TEXT else own
+        endpoint.path: endpoint.dialect if own is None or not endpoint.dialect.generates else own
         for endpoint in (*ENDPOINTS, OPAQUE, MODELS, UNROUTED)
     }
 

@@ -1,16 +1,22 @@
-"""Models as clients see them: GET models, GET models/{id}, and the 404 for an unknown name."""
+"""Models as clients see them: GET models, GET models/{id}, and the 404 for an unknown name.
+
+Clients of Anthropic and Google get lists in their own shape, of the models that they can call.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from proxy.caches import LruCache
+from proxy.config.provider_schema import WireDialect
 from proxy.errors import ClientFault
 from proxy.routing import listing
 from proxy.routing.access import ALL, Access
 from proxy.routing.deployment import Deployment
+from proxy.routing.endpoints import ANTHROPIC_MODELS, GEMINI_MODELS, Endpoint, paths_of
 from proxy.routing.lists import ModelLists
 from proxy.routing.names import Names
+from proxy.routing.native_listing import ListedModel, anthropic_model, anthropic_page, gemini_model, gemini_page
 
 MOST_LISTINGS = 100
 
@@ -25,8 +31,41 @@ class ModelPages:
         self._created = created
         self._listings: LruCache[tuple[Access, int], bytes] = LruCache(MOST_LISTINGS)
 
+    def page(self, endpoint: Endpoint, access: Access, query: str) -> bytes:
+        """The body of GET models in the dialect of ``endpoint``. Raises ClientFault (400) for a wrong query."""
+        if endpoint is ANTHROPIC_MODELS:
+            return anthropic_page(self._native(access, "messages"), self._created, query)
+        if endpoint is GEMINI_MODELS:
+            return gemini_page(self._native(access, "gemini"), query)
+        return self.listed(access)
+
+    def object(self, endpoint: Endpoint, access: Access, name: str) -> bytes | None:
+        """The body of GET models/{id} in the dialect of ``endpoint``; ``None`` if the client has no such model."""
+        if endpoint not in (ANTHROPIC_MODELS, GEMINI_MODELS):
+            return self.find(name, access)
+        wire: WireDialect = "messages" if endpoint is ANTHROPIC_MODELS else "gemini"
+        found = next((model for model in self._native(access, wire) if model.name == name), None)
+        if found is None:
+            return None
+        return anthropic_model(found, self._created) if endpoint is ANTHROPIC_MODELS else gemini_model(found)
+
+    def _native(self, access: Access, wire: WireDialect) -> list[ListedModel]:
+        """The models of providers that speak this dialect, without duplicates."""
+        found: dict[str, ListedModel] = {}
+        for deployment in filter(listing.available, self._deployments):
+            endpoints = frozenset(path for path in paths_of(wire) if deployment.serves(path))
+            if endpoints and access.allows(deployment):
+                most = 0 if deployment.model is None else deployment.model.max_output_tokens
+                listed = ListedModel(deployment.name, endpoints, deployment.context_size, most)
+                found.setdefault(deployment.name, listed)
+        for provider, name, ours in self._names.listed():
+            speaks = any(wire in site.speaking for site in provider.sites)
+            if speaks and access.allows_name(provider.name, name) and not self._names.is_configured(ours):
+                found.setdefault(ours, ListedModel(ours, paths_of(wire)))
+        return list(found.values())
+
     def listed(self, access: Access) -> bytes:
-        """The body of GET models for clients with this access."""
+        """The body of OpenAI's GET models for clients with this access."""
         key = access, self._lists.version
         found = self._listings.get(key)
         if found is None:

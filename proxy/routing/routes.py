@@ -7,13 +7,18 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.errors import ClientFault
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import (
+    ANTHROPIC_MODELS,
+    ANTHROPIC_UNROUTED,
     ENDPOINTS,
     FORBIDDEN,
+    GEMINI_MODELS,
+    GEMINI_UNROUTED,
     MODELS,
     OPAQUE,
     STATEFUL,
@@ -31,12 +36,20 @@ DECODINGS = 4
 # https://learn.microsoft.com/azure/ai-services/openai/reference
 AZURE_BASES = ("/openai/v1", "/openai")
 AZURE_DEPLOYMENTS = "/openai/deployments/"
+# The base path of clients made for Claude in Microsoft Foundry.
+FOUNDRY_BASE = "/anthropic/v1"
+# The base paths of Google's API beside ours, and its resources: https://ai.google.dev/api
+GEMINI_BASES = ("/v1beta/", "/v1alpha/")
+_resource = re.compile(r"(models|tunedModels)/(.+):([A-Za-z]+)").fullmatch
+
+
+_GEMINI_METHODS = {endpoint.path: endpoint for endpoint in ENDPOINTS if endpoint.in_path}
 
 
 class Route(Struct, frozen=True):
     """``path`` is what follows the provider's base URL; for ``models`` the id or ``""``.
 
-    ``model`` is the name in the path of a client made for Azure, ``""`` elsewhere.
+    ``model`` is the name in the path of a client made for Azure or Google, ``""`` elsewhere.
     """
 
     endpoint: Endpoint
@@ -49,9 +62,9 @@ class Routes:
     """Finds the route for a request. ``posted`` holds those of POST requests by their exact path."""
 
     def __init__(self, base_paths: tuple[str, ...]) -> None:
-        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES)))
+        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES, FOUNDRY_BASE)))
         # The longest first: "chat/completions" ends with another endpoint's name.
-        names = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS}
+        names = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS if not endpoint.in_path}
         self._by_name = dict(sorted(names.items(), key=lambda item: -len(item[0])))
         self.posted = {
             base + name: Route(endpoint, endpoint.path)
@@ -59,8 +72,11 @@ class Routes:
             for name, endpoint in self._by_name.items()
         }
 
-    def find(self, method: str, path: str, catalog: Catalog) -> Route:
-        """The route for a request. Raises ClientFault: 400, 403, 404, or 405 with ``allow``."""
+    def find(self, method: str, path: str, catalog: Catalog, *, anthropic: bool = False) -> Route:
+        """The route for a request; ``anthropic``: of a client that sent ``anthropic-version``.
+
+        Raises ClientFault: 400, 403, 404, or 405 with ``allow``.
+        """
         route = self.posted.get(path)
         if route is not None and method == "POST":
             return route
@@ -69,6 +85,8 @@ class Routes:
             return self._pinned(method, path[len("/proxy/") :], catalog)
         if path.startswith(AZURE_DEPLOYMENTS):
             return self._azure(method, path[len(AZURE_DEPLOYMENTS) :])
+        if path.startswith(GEMINI_BASES):
+            return self._gemini(method, path.split("/", 2)[2])
         if path.endswith("/"):  # some clients and proxies append it; all checks still apply
             path = path[:-1]
             route = self.posted.get(path)
@@ -78,7 +96,9 @@ class Routes:
             if path.startswith(base):
                 if route is None:
                     self._check_appended(base, path[len(base) :])
-                return self._below(method, path[len(base) :], route, catalog)
+                return self._below(
+                    method, path[len(base) :], route, catalog, MODELS if not anthropic else ANTHROPIC_MODELS
+                )
             if f"{path}/" == base:
                 raise ClientFault(
                     f"This is the base path of the API. Append an endpoint, for example {base}chat/completions.",
@@ -91,17 +111,43 @@ class Routes:
             code="unknown_path",
         )
 
-    def endpoint_of(self, method: str, path: str, catalog: Catalog) -> Endpoint:
-        """The endpoint that a refused request was for; ``UNROUTED`` if the path has none."""
+    def endpoint_of(self, method: str, path: str, catalog: Catalog, *, anthropic: bool = False) -> Endpoint:
+        """The endpoint that a refused request was for; one of kind ``unrouted`` if the path has none."""
         try:
-            return self.find(method, path, catalog).endpoint
+            return self.find(method, path, catalog, anthropic=anthropic).endpoint
         except ClientFault:
-            return UNROUTED
+            if path.startswith(GEMINI_BASES):
+                return GEMINI_UNROUTED
+            messages = path.startswith(tuple(f"{base}messages" for base in self._bases))
+            return ANTHROPIC_UNROUTED if anthropic or messages else UNROUTED
 
-    def _below(self, method: str, path: str, known: Route | None, catalog: Catalog) -> Route:
+    def _gemini(self, method: str, path: str) -> Route:
+        """The route for Google's API; ``path`` is what follows its base path."""
+        path = path.removesuffix("/")
+        if (found := _resource(path)) is not None and found[3] in _GEMINI_METHODS:
+            if method != "POST":
+                raise _not_allowed("POST")
+            endpoint = _GEMINI_METHODS[found[3]]
+            collection = "" if found[1] == "models" else f"{found[1]}/"
+            return Route(endpoint, endpoint.path, model=collection + unquote(found[2]))
+        if path == "models" or (path.startswith("models/") and found is None):
+            if method not in ("GET", "HEAD"):
+                raise _not_allowed("GET, HEAD")
+            return Route(GEMINI_MODELS, unquote(path[len("models/") :]))
+        raise ClientFault(
+            f"The gateway has no such path of Google's API. It serves models, and {', '.join(_GEMINI_METHODS)} of a"
+            " model.",
+            status=404,
+            code="unknown_path",
+        )
+
+    def _below(self, method: str, path: str, known: Route | None, catalog: Catalog, models: Endpoint) -> Route:
+        """The route below one of our base paths; ``models``: the client's kind of list."""
+        if method == "POST" and path.startswith(("models/", "tunedModels/")) and _resource(path) is not None:
+            return self._gemini(method, path)
         if path == "models" or path.startswith("models/"):
             if method in ("GET", "HEAD"):
-                return Route(MODELS, unquote(path[len("models/") :]))
+                return Route(models, unquote(path[len("models/") :]))
             if path == "models":
                 raise _not_allowed("GET, HEAD")
         first = path.partition("/")[0]
@@ -178,6 +224,8 @@ class Routes:
         endpoint = self._by_name.get(rest.removesuffix("/"))
         if endpoint is not None and method == "POST":
             return Route(endpoint, endpoint.path, provider)
+        if method == "POST" and (found := _resource(rest)) is not None and found[3] in _GEMINI_METHODS:
+            return replace(self._gemini(method, rest), pinned=provider)
         if provider.allows(method, rest):
             return Route(OPAQUE, rest, provider)
         if endpoint is not None:

@@ -16,7 +16,7 @@ from proxy.config.schema import CircuitBreaker
 from proxy.errors import ClientFault
 from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import PATHS
+from proxy.routing.endpoints import PATHS, paths_of
 from proxy.routing.live import Registry
 from proxy.routing.spec import Spec
 from tests.routing.samples import ANY, CHAT, MODELS, PROVIDERS, R1, REASONER, catalog, pairs, planned
@@ -152,7 +152,9 @@ def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
         model = {"name": "m", "provider": "deepseek", "endpoints": [name]}
         [deployment] = build([model], {"deepseek": PROVIDERS["deepseek"]}).deployments
         assert deployment.endpoints
-    assert set(PATHS) <= {*get_args(EndpointName), "chat/completions"}
+    model = {"name": "m", "provider": "deepseek", "endpoints": [*get_args(EndpointName)]}
+    [deployment] = build([model], {"deepseek": PROVIDERS["deepseek"]}).deployments
+    assert deployment.endpoints == set(PATHS)
 
 
 @pytest.mark.parametrize("pinned", [None, "deepseek"])
@@ -180,7 +182,7 @@ def test_a_model_that_does_not_serve_the_endpoint_is_a_400_that_lists_its_endpoi
 
 def test_a_model_without_type_serves_any_endpoint_by_name() -> None:
     known = build(SERVING, PROVIDERS)
-    for endpoint in PATHS:
+    for endpoint in paths_of("chat") | paths_of("responses"):
         assert [each.name for each in every(plan_for(known, "plain", endpoint=endpoint))] == ["plain"]
         assert planned(known, "openrouter/new") == [("openrouter", "new")]
 

@@ -11,13 +11,23 @@ from hypothesis import strategies as st
 
 from proxy.errors import ClientFault
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import ENDPOINTS, OPAQUE
+from proxy.routing.endpoints import (
+    ANTHROPIC_MODELS,
+    ANTHROPIC_UNROUTED,
+    ENDPOINTS,
+    GEMINI_MODELS,
+    GEMINI_UNROUTED,
+    OPAQUE,
+    UNROUTED,
+    Endpoint,
+)
 from proxy.routing.live import Registry
 from proxy.routing.routes import MODELS, Route, Routes, check_path
 from tests.support.gateway import to_config
 
 ROUTES = Routes(("/v1", "/api/v1"))
-CLIENT_PATHS = [endpoint.alias or endpoint.path for endpoint in ENDPOINTS]
+CLIENT_PATHS = [endpoint.alias or endpoint.path for endpoint in ENDPOINTS if not endpoint.in_path]
+METHODS = [endpoint.path for endpoint in ENDPOINTS if endpoint.in_path]
 
 
 def catalog(passthrough: list[str] | None = None, **sections: Any) -> Catalog:
@@ -35,6 +45,76 @@ def refusal(method: str, path: str, known: Catalog = PLAIN, routes: Routes = ROU
     with pytest.raises(ClientFault) as caught:
         routes.find(method, path, known)
     return caught.value.status, caught.value.code
+
+
+# -- Google's API -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["/v1beta/", "/v1alpha/", "/v1/", "/api/v1/"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_of_a_model_is_found_with_the_models_name(base: str, method: str) -> None:
+    route = ROUTES.find("POST", f"{base}models/gemini-2.5-flash:{method}", PLAIN)
+    assert (route.endpoint.path, route.path, route.model, route.pinned) == (method, method, "gemini-2.5-flash", None)
+    assert route.endpoint.force_stream == method.startswith("stream")
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("models/up/some-model:countTokens", "up/some-model"),
+        ("models/up%2Fsome%3Amodel:countTokens", "up/some:model"),
+        ("models/with:colon:countTokens", "with:colon"),
+        ("tunedModels/mine:countTokens", "tunedModels/mine"),
+        ("models/auto:countTokens/", "auto"),
+    ],
+)
+def test_the_name_in_the_path_may_be_any_name(path: str, model: str) -> None:
+    assert ROUTES.find("POST", f"/v1beta/{path}", PLAIN).model == model
+
+
+def test_a_method_of_a_model_is_found_with_its_provider_pinned() -> None:
+    route = ROUTES.find("POST", "/proxy/up/models/m:generateContent", PLAIN)
+    assert (route.endpoint.path, route.model, route.pinned) == ("generateContent", "m", PLAIN.providers["up"])
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_googles_list_of_models_is_found(method: str) -> None:
+    assert ROUTES.find(method, "/v1beta/models", PLAIN) == Route(GEMINI_MODELS, "")
+    assert ROUTES.find(method, "/v1beta/models/a%2Fb", PLAIN) == Route(GEMINI_MODELS, "a/b")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("GET", "/v1beta/models/m:generateContent", (405, "method_not_allowed")),
+        ("POST", "/v1beta/models", (405, "method_not_allowed")),
+        ("POST", "/v1beta/models/m:batchGenerateContent", (404, "unknown_path")),
+        ("POST", "/v1beta/interactions", (404, "unknown_path")),
+        ("GET", "/v1beta/files", (404, "unknown_path")),
+        ("POST", "/v1beta/models/../x:generateContent", (400, "bad_path")),
+    ],
+)
+def test_another_path_of_googles_api_is_refused(method: str, path: str, found: tuple[int, str | None]) -> None:
+    assert refusal(method, path) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "anthropic", "found"),
+    [
+        ("/v1beta/interactions", False, GEMINI_UNROUTED),
+        ("/v1/messages/batches", False, ANTHROPIC_UNROUTED),
+        ("/v1/nothing", True, ANTHROPIC_UNROUTED),
+        ("/v1/nothing", False, UNROUTED),
+        ("/v1/models", True, ANTHROPIC_MODELS),
+        ("/v1/models", False, MODELS),
+    ],
+)
+def test_a_refused_request_gets_the_dialect_of_its_client(path: str, anthropic: bool, found: Endpoint) -> None:
+    assert ROUTES.endpoint_of("GET", path, PLAIN, anthropic=anthropic) is found
+
+
+def test_claude_in_foundry_has_its_own_base_path() -> None:
+    assert ROUTES.find("POST", "/anthropic/v1/messages", PLAIN).endpoint.path == "messages"
 
 
 # -- the table ------------------------------------------------------------------------------------

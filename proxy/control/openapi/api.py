@@ -14,6 +14,7 @@ from proxy.router_metadata import RouterMetadata
 from proxy.routing.endpoints import ENDPOINTS, Endpoint
 
 BASE: Final = "/v1/"
+GEMINI_BASE: Final = "/v1beta/models/{model}:"
 TAG: Final = "api"
 SECURITY: Final[list[dict[str, list[str]]]] = [{"apiKey": []}, {"apiKeyHeader": []}, {}]
 
@@ -30,6 +31,13 @@ _SUMMARIES: Final = {
     "audio/speech": "Convert text to speech",
     "audio/transcriptions": "Transcribe speech",
     "audio/translations": "Translate speech into English text",
+    "messages": "Create a message",
+    "messages/count_tokens": "Count the tokens of a message",
+    "generateContent": "Generate content",
+    "streamGenerateContent": "Generate content as a stream",
+    "countTokens": "Count the tokens of contents",
+    "embedContent": "Create an embedding",
+    "batchEmbedContents": "Create several embeddings",
 }
 _ANSWER: Final = {
     "type": "object",
@@ -70,16 +78,23 @@ class ModelListView(Struct):
 TYPES: Final = (ModelObject, ModelListView, RouterMetadata)
 
 
+_MODEL_IN_PATH: Final = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
 def api_paths() -> dict[str, Any]:
-    return {BASE + (each.alias or each.path): {"post": _call(each)} for each in ENDPOINTS} | {
+    return {_path(each): {"post": _call(each)} for each in ENDPOINTS} | {
         BASE + "models": {"get": _models("listModels", "List the models", "ModelListView")},
         BASE + "models/{model}": {
             "get": {
                 **_models("retrieveModel", "Show a model", "ModelObject"),
-                "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "parameters": [_MODEL_IN_PATH],
             }
         },
     }
+
+
+def _path(endpoint: Endpoint) -> str:
+    return (GEMINI_BASE if endpoint.in_path else BASE) + (endpoint.alias or endpoint.path)
 
 
 def _call(endpoint: Endpoint) -> dict[str, Any]:
@@ -89,7 +104,7 @@ def _call(endpoint: Endpoint) -> dict[str, Any]:
         "operationId": "api_" + name.replace("/", "_"),
         "summary": _SUMMARIES[name],
         "security": SECURITY,
-        "parameters": parameter_references(),
+        "parameters": [*parameter_references(), *([_MODEL_IN_PATH] if endpoint.in_path else ())],
         "requestBody": request_body(endpoint),
         "responses": {
             "200": {"description": "Success.", "headers": header_references(), "content": _content(endpoint)},

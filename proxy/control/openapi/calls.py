@@ -27,6 +27,9 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "properties": {"include_usage": {"type": ["boolean", "null"]}},
         "description": "`include_usage`: the last event has the token usage.",
     },
+    "system": {"type": ["string", "array"], "description": "Counted as input tokens."},
+    "contents": {"type": ["array", "object", "string"], "description": "The conversation so far."},
+    "generationConfig": {"type": ["object", "null"], "description": "`candidateCount` and `maxOutputTokens` are read."},
     "messages": {"type": "array", "items": {"type": "object"}, "description": "The conversation so far."},
     "prompt": {**_TEXT_OR_LIST, "description": "The text to continue, or the picture to draw."},
     "input": {**_TEXT_OR_LIST, "description": "The input of the model."},
@@ -41,8 +44,6 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     **CRITERIA,
 }
 
-_COMMON: Final = ("model", *CRITERIA)
-_STREAMED: Final = ("stream", "stream_options")
 _FIELD_NAMES: Final = {
     "chat/completions": ("messages", "tools", "functions", "n", "max_tokens", "max_completion_tokens", "store"),
     "completions": ("prompt", "n", "max_tokens"),
@@ -51,6 +52,13 @@ _FIELD_NAMES: Final = {
     "moderations": ("input",),
     "images/generations": ("prompt", "n"),
     "audio/speech": ("input", "instructions"),
+    "messages": ("messages", "system", "tools", "max_tokens"),
+    "messages/count_tokens": ("messages", "system", "tools"),
+    "generateContent": ("contents", "tools", "generationConfig"),
+    "streamGenerateContent": ("contents", "tools", "generationConfig"),
+    "countTokens": ("contents",),
+    "embedContent": (),
+    "batchEmbedContents": (),
 }
 _REQUIRED: Final = {
     "chat/completions": ["messages"],
@@ -59,9 +67,13 @@ _REQUIRED: Final = {
     "moderations": ["input"],
     "images/generations": ["prompt"],
     "audio/speech": ["input"],
+    "messages": ["messages", "max_tokens"],
+    "messages/count_tokens": ["messages"],
 }
-# Complete bodies to try, with OpenAI's model names.
-_CHAT: Final = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello!"}]}
+# Complete bodies to try, with model names of the API's own provider.
+_HELLO: Final = [{"role": "user", "content": "Hello!"}]
+_CHAT: Final = {"model": "gpt-4.1-mini", "messages": _HELLO}
+_CONTENTS: Final = {"contents": [{"role": "user", "parts": [{"text": "Hello!"}]}]}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "chat/completions": {**_CHAT, "stream": True},
     "chat/completions/stream": _CHAT,
@@ -71,6 +83,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "moderations": {"model": "omni-moderation-latest", "input": "Hello!"},
     "images/generations": {"model": "gpt-image-1", "prompt": "A sluice at dusk"},
     "audio/speech": {"model": "gpt-4o-mini-tts", "input": "Hello!", "voice": "alloy"},
+    "messages": {"model": "claude-sonnet-4-5", "max_tokens": 1024, "messages": _HELLO},
+    "messages/count_tokens": {"model": "claude-sonnet-4-5", "messages": _HELLO},
+    "generateContent": _CONTENTS,
+    "streamGenerateContent": _CONTENTS,
+    "countTokens": _CONTENTS,
+    "embedContent": {"content": {"parts": [{"text": "Hello!"}]}},
+    "batchEmbedContents": {
+        "requests": [{"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "Hello!"}]}}]
+    },
 }
 _FORM_MODELS: Final = {
     "audio/transcriptions": "gpt-4o-transcribe",
@@ -88,9 +109,17 @@ def request_body(endpoint: Endpoint) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": _json_schema(endpoint), "example": example}}}
 
 
+def _common(endpoint: Endpoint) -> tuple[str, ...]:
+    if endpoint.in_path:
+        return ()
+    return ("model",) if endpoint.wire == "messages" else ("model", *CRITERIA)
+
+
 def _json_schema(endpoint: Endpoint) -> dict[str, Any]:
-    streamed = _STREAMED if endpoint.streams and not endpoint.force_stream else ()
-    names = (*_COMMON, *streamed, *_FIELD_NAMES[endpoint.path])
+    streamed: tuple[str, ...] = ()
+    if endpoint.streams and not endpoint.force_stream:
+        streamed = ("stream",) if endpoint.wire == "messages" else ("stream", "stream_options")
+    names = (*_common(endpoint), *streamed, *_FIELD_NAMES[endpoint.path])
     required = _REQUIRED.get(endpoint.path)
     return {
         "type": "object",

@@ -9,7 +9,10 @@ from proxy.routing.endpoints import ENDPOINTS
 def test_every_endpoint_is_described() -> None:
     paths = api_paths()
     for endpoint in ENDPOINTS:
-        operation = paths[f"/v1/{endpoint.alias or endpoint.path}"]["post"]
+        base = "/v1beta/models/{model}:" if endpoint.in_path else "/v1/"
+        operation = paths[f"{base}{endpoint.alias or endpoint.path}"]["post"]
+        in_path = [each["name"] for each in operation["parameters"] if each.get("in") == "path"]
+        assert in_path == (["model"] if endpoint.in_path else [])
         assert ("text/event-stream" in operation["responses"]["200"]["content"]) == endpoint.streams
         (content,) = operation["requestBody"]["content"]
         assert content == ("multipart/form-data" if endpoint.body == "multipart" else "application/json")
