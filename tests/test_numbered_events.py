@@ -7,21 +7,15 @@ of its own then is an event without data to it, and it raises.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import PIPE
-from typing import Any
 
 import pytest
 
-from tests.support import Chunk, Headers, LastChunk, Upstream, Wait, chat_events, until, within
+from tests.support import Chunk, Headers, LastChunk, Upstream, Wait, chat_events, until
 from tests.support.answers import DONE, SSE_HEADERS
 from tests.support.gateway import Gateway, one_provider
-from tests.support.packages import openai_1
+from tests.support.packages import Package, openai_1
 from tests.support.steps import Step
 
 pytestmark = pytest.mark.xdist_group("openai packages")  # importing one takes a second
@@ -44,45 +38,11 @@ def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.app.PING_EVERY", 0.05)
 
 
-class Package:
-    """A process that reads streams with one version of the openai package."""
-
-    def __init__(self, version: str, path: str) -> None:
-        """``path`` is the package's folder, ``""`` if it stands in the environment."""
-        self.version = version
-        environment = dict(os.environ) | ({"PYTHONPATH": path} if path else {})
-        self._process = subprocess.Popen([sys.executable, str(READER)], stdin=PIPE, stdout=PIPE, env=environment)
-
-    async def read(self, url: str, **headers: str) -> dict[str, Any]:
-        """What the package makes of the stream."""
-        result = await within(asyncio.to_thread(self._read, json.dumps([url, headers])), "the reader to answer")
-        assert result.pop("version").partition(".")[0] == self.version
-        return result
-
-    def _read(self, request: str) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(request.encode() + b"\n")
-        self._process.stdin.flush()
-        result: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return result
-
-    def close(self) -> None:
-        """End the process, and wait for it."""
-        self._process.communicate()
-
-
 @pytest.fixture(params=["1", "3"], scope="module")
 def package(request: pytest.FixtureRequest) -> Iterator[Package]:
-    package = Package(request.param, str(openai_1()) if request.param == "1" else "")
+    package = Package(request.param, READER, openai_1() if request.param == "1" else None)
     yield package
     package.close()
-
-
-def sent(gw: Gateway) -> int:
-    """Bytes that the only request's client was sent."""
-    assert gw.app.serving is not None
-    return sum(request.reply.bytes_out for request in gw.app.serving._running.values())
 
 
 SCRIPTS: dict[str, tuple[list[bytes], list[bytes]]] = {  # before and after some pings
@@ -107,7 +67,7 @@ async def test_the_package_reads_a_stream_with_pings_whether_or_not_its_events_h
         steps: list[Step | bytes] = [Headers(200, SSE_HEADERS), *map(Chunk, before), Wait(go), *map(Chunk, after)]
         up.queue([*steps, LastChunk()])
         reading = asyncio.create_task(package.read(f"{gw.url}/v1", **{"x-router-metadata": "true"}))
-        await until(lambda: sent(gw) > len(b"".join(before)) + 20, "some pings to be sent")
+        await until(lambda: gw.bytes_sent > len(b"".join(before)) + 20, "some pings to be sent")
         go.set()
         assert await reading == WHOLE
         assert (await gw.settled())["outcome"] == "ok"

@@ -104,6 +104,12 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of answers that the clients of running requests were sent."""
+        assert self.app.serving is not None
+        return sum(request.reply.bytes_out for request in self.app.serving._running.values())
+
     async def client(self, **options: Any) -> RawClient:
         """A new connected client; it is closed at the end of the block."""
         client = await RawClient(self.port, **options).connect()

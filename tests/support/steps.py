@@ -13,6 +13,8 @@ from http import HTTPStatus
 
 HeaderList = list[tuple[str, str]]
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
 
 @dataclass(frozen=True)
 class Send:
@@ -32,7 +34,7 @@ class Headers:
 
     @property
     def data(self) -> bytes:
-        reason = HTTPStatus(self.status).phrase if self.reason is None else self.reason
+        reason = _PHRASES.get(self.status, "") if self.reason is None else self.reason
         lines = [
             f"{self.version} {self.status} {reason}",
             *(f"{name}: {value}" for name, value in self.headers),
