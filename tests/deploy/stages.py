@@ -37,7 +37,7 @@ STAGES: Final = (
     Stage("scripts", ("dash",)),
     Stage("backup", ("dash", "postgresql-client")),
     Stage("monitor", ("curl", "dash", "openssl")),
-    Stage("certificates", ("certbot", "dash", "nginx", "openssl", "pebble")),
+    Stage("tls", ("certbot", "dash", "nginx", "openssl", "pebble")),
     Stage("firewall", ("dash", "iproute2", "nftables"), as_root=True),
     Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
     # the unit and the logrotate file, with a systemd that is booted in namespaces

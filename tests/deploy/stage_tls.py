@@ -310,7 +310,7 @@ async def test_certbot_gets_and_renews_a_certificate_through_the_nginx_of_compos
         await comes_to_serve(ports[8443], certificate)
         folders = [f"--{name}-dir={site.folder / 'certbot' / name}" for name in ("config", "work", "logs")]
         order = ("acme", DOMAIN, "--out", certs, "--webroot", certs / "webroot", "--reload", f"kill -HUP {pid} # it's")
-        options = ("--", "--server", environ.pop("SERVER"), *folders)
+        options = ("--", "--email", "me@example.org", "--server", environ.pop("SERVER"), *folders)
         shown = await site.succeeds("ssl-setup.sh", *order, *options, **environ)
         assert f"wrote {certificate}" in shown
         assert (mode(certificate), mode(key)) == (0o644, 0o600)
