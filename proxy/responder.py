@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from multidict import istr
 
@@ -33,6 +34,7 @@ from proxy.wire.document import is_json
 
 _DECISION = istr("x-router-decision")
 _JSON = b"Content-Type: application/json\r\n"
+_encode = msgspec.json.Encoder().encode
 _FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
 _NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 _SANDBOX = b"Content-Security-Policy: sandbox\r\n"
@@ -173,7 +175,10 @@ class Responder(Struct, eq=False):
         if info.strict:
             usual = len(exchange.attempts) == 1 and not exchange.fallback_used and not exchange.skipped
             member = (usual and deployment.router_member) or router_metadata.member(exchange, deployment)
-            body = exchange.endpoint.dialect.writer.with_metadata(body, member)
+            writer = exchange.endpoint.dialect.writer
+            if self.call is not None and self.call.aliased:
+                body = writer.with_model(body, _encode(exchange.model))
+            body = writer.with_metadata(body, member)
         else:
             exchange.lenient_events = 1
         self.outlet.send(answer.status, self.header_lines(answer.kind, answer.lines), body)

@@ -56,6 +56,8 @@ class ConfigReader:
         match expected:
             case inspect.Metadata(extra={"kind": kind}):
                 return self._text_of_kind(kind, expected.type, value, path)
+            case inspect.Metadata(extra={"one_or_more": True}):
+                return self.read(expected.type, [value] if isinstance(value, str) else value, path)
             case inspect.UnionType():
                 return self.read(_only(expected), value, path)
             case inspect.StructType():

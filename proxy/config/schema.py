@@ -31,6 +31,7 @@ from proxy.config.types import (
     LogPath,
     Megabytes,
     Minutes,
+    ModelNames,
     Moment,
     Name,
     Network,
@@ -327,3 +328,4 @@ class Config(Section, frozen=True):
     database: Database = field(default_factory=Database)
     data_dir: Folder = "data"  # of the working directory
     models: list[ModelSettings] = []
+    aliases: dict[Name, ModelNames] = {}  # `*` in an alias matches any text

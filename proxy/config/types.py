@@ -18,6 +18,8 @@ Megabytes = Annotated[float, Meta(gt=0, le=1_000_000)]
 Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "name"})]
+# A model specification of one or more names; a single one may be written as text.
+ModelNames = Annotated[list[Name], Meta(min_length=1, extra={"one_or_more": True})]
 NewProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "new provider"})]
 KnownProvider = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "known provider"})]
 OptionalProvider = Annotated[str, Meta(max_length=200, extra={"kind": "optional provider"})]

@@ -15,6 +15,7 @@ from proxy.dialects.call import Call
 from proxy.dialects.provider_error import ProviderError
 from proxy.dialects.usage import Usage
 from proxy.errors import GatewayError
+from proxy.wire.renaming import renamed, renamed_event
 
 _is_object: Final = re.compile(rb"[ \t\r\n]*\{").match
 _is_empty: Final = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*\}").match
@@ -155,6 +156,7 @@ class Writer(ABC):
     terminal: ClassVar[bytes] = b""
     ends_always: ClassVar[bool] = False
     ping: ClassVar[bytes] = b": ping\n\n"
+    model_places: ClassVar[tuple[tuple[str, ...], ...]] = (("model",),)  # where answers and events name the model
 
     @abstractmethod
     def error_body(self, fault: GatewayError) -> bytes:
@@ -179,6 +181,14 @@ class Writer(ABC):
             return body
         view, end = memoryview(body), body.rindex(b"}")
         return b"".join((view[:end], b"" if _is_empty(body) else b",", member, view[end:]))
+
+    def with_model(self, body: bytes, name: bytes) -> bytes:
+        """An answer that names this model (a JSON string) instead of its own. All other bytes stay."""
+        return renamed(body, self.model_places, name)
+
+    def with_model_in_event(self, block: bytes, name: bytes) -> bytes:
+        """The same for an event of a stream."""
+        return renamed_event(block, self.model_places, name)
 
     def metadata_comment(self, document: bytes) -> bytes:
         """The router metadata within a stream; ``b""`` where clients cannot take comments."""

@@ -23,7 +23,7 @@ class Call(Struct, eq=False, gc=False):
     from the body or one name; a list and ``auto`` must not reach a provider. ``criteria`` come from the members
     ``router_fields``, which are for the gateway only. ``choices`` is the number of finish reasons in a stream of the
     answer. ``stateless``: the provider is asked to store nothing. ``other_models`` is the member by which the provider
-    may answer with another model, ``""`` if there is none.
+    may answer with another model, ``""`` if there is none. ``aliased``: an alias was named; the answer names it too.
     """
 
     body: bytes
@@ -39,6 +39,7 @@ class Call(Struct, eq=False, gc=False):
     choices: int = 1
     wants_usage: bool = False
     other_models: str = ""
+    aliased: bool = False
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""

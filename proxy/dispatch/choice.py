@@ -8,6 +8,7 @@ from typing import get_args
 from proxy.config.schema import Recovery
 from proxy.dialects.call import Call
 from proxy.dialects.table import CHAT
+from proxy.dispatch.aliased import Aliased
 from proxy.dispatch.attempt import run_attempt
 from proxy.dispatch.continuation import Continuation
 from proxy.dispatch.dispatch import Dispatch, RunAttempt
@@ -39,14 +40,14 @@ def dispatch_call(dispatcher: Dispatcher, responder: Responder, plan: Plan, call
         call.stream,
     )
     recovery = _recovery(responder, routing.stream_recovery) if call.stream else "fail"
-    if recovery == "fail" and not routing.hedge_after_ms:
+    if recovery == "fail" and not (routing.hedge_after_ms or call.aliased):
         return dispatch.run(run_attempt)  # the usual case
     return _with_options(dispatch, call, recovery)
 
 
 def _with_options(dispatch: Dispatch, call: Call, recovery: str) -> Awaitable[None]:
     endpoint, hold, conclude = dispatch.exchange.endpoint, None, None
-    attempt: RunAttempt = run_attempt
+    attempt: RunAttempt = Aliased(run_attempt, call.model or "").run_attempt if call.aliased else run_attempt
     if recovery == "hold" and endpoint.streams and endpoint.answer == "json":
         hold = Hold(dispatch, attempt)
         attempt = hold.run_attempt

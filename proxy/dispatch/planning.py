@@ -40,9 +40,13 @@ def plan_call(
         plan = catalog.cached_plan(names[0], exchange.endpoint.path, affinity, dispatcher.random)
         if plan is not None:
             return plan
+    auto = call.auto
+    if catalog.aliases:
+        names, auto = catalog.aliases.expand(names, auto)
+        call.aliased = (names, auto) != (call.names, call.auto)
     if call.other_models and exchange.access is not ALL:
         raise forbidden_member(call.other_models)
-    spec = Spec(names, call.auto, criteria, exchange.endpoint.path, affinity, exchange.access, waited)
+    spec = Spec(names, auto, criteria, exchange.endpoint.path, affinity, exchange.access, waited)
     return catalog.plan(spec, pinned, dispatcher.now(), dispatcher.random)
 
 

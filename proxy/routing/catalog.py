@@ -18,6 +18,7 @@ from proxy.errors import GatewayError
 from proxy.providers.provider import Provider
 from proxy.routing import faults
 from proxy.routing.access import ALL, Access, forbidden, forbidden_provider
+from proxy.routing.aliases import Aliases
 from proxy.routing.building import DeploymentBuilder
 from proxy.routing.criteria_filter import CriteriaFilter, no_match, nothing_left
 from proxy.routing.deployment import Deployment
@@ -74,7 +75,8 @@ class Catalog:
             if model.provider in self.providers
             for site in self.providers[model.provider].sites
         )
-        self._names = Names(config.routing, self.providers, self.deployments, builder, lists, left_out)
+        self._names = names = Names(config.routing, self.providers, self.deployments, builder, lists, left_out)
+        self.aliases = Aliases(config.aliases, names.is_configured)
         self._passthrough = {
             name: RoundRobin([builder.build(provider.sites[0], "", None)]) for name, provider in self.providers.items()
         }
@@ -99,7 +101,7 @@ class Catalog:
         self._cached: dict[str, tuple[dict[str, Tiers], Tier | None]] = {
             path: ({}, self._fallback_tier[path]) for path in PATHS
         }
-        self.pages = ModelPages(self.deployments, self._names, lists, created)
+        self.pages = ModelPages(self.deployments, self._names, self.aliases, lists, created)
 
     # -- once per request -------------------------------------------------------------------------
 
@@ -173,7 +175,7 @@ class Catalog:
         found.named += served
         if not served:
             found.unserved[name] = [deployment for tier in tiers for deployment in tier.deployments]
-        elif remember and endpoint in self._cached:
+        elif remember and endpoint in self._cached and name not in self.aliases.exact:
             self._cached[endpoint][0][name] = served
 
     def _find_auto(self, found: _Resolution, endpoint: str, pinned: Provider | None) -> None:

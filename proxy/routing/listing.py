@@ -20,10 +20,13 @@ NEAR = 0.6  # least similarity (difflib's ratio) of a suggestion
 SPREAD = 0.1  # how much less similar than the best suggestion another one may be
 
 
-def listing(deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]], created: int) -> bytes:
+def listing(
+    deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]], created: int, *, details: bool = True
+) -> bytes:
     """The body of GET models: ``data`` with OpenAI's object for each name, and ``models`` with each configured model.
 
-    ``fetched``: names that providers list, each with its provider's name.
+    ``fetched``: names that providers list, and aliases, each with its provider's name. Without ``details`` ``models``
+    is empty.
     """
     owners: dict[str, str] = {}
     for deployment in filter(available, deployments):
@@ -31,7 +34,7 @@ def listing(deployments: Sequence[Deployment], fetched: Iterable[tuple[str, str]
     for name, provider in fetched:
         owners.setdefault(name, provider)
     objects = [_object(name, owner, created) for name, owner in owners.items()]
-    return _encode({"object": "list", "data": objects, "models": _rows(deployments)})
+    return _encode({"object": "list", "data": objects, "models": _rows(deployments) if details else []})
 
 
 def model_object(name: str, owner: str, created: int) -> bytes:

@@ -5,13 +5,15 @@ Clients of Anthropic and Google get lists in their own shape, of the models that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from proxy.caches import LruCache
 from proxy.config.provider_schema import WireDialect
+from proxy.dialects.call import AUTO
 from proxy.errors import ClientFault
 from proxy.routing import listing
 from proxy.routing.access import ALL, Access
+from proxy.routing.aliases import Aliases
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ANTHROPIC_MODELS, GEMINI_MODELS, Endpoint, paths_of
 from proxy.routing.lists import ModelLists
@@ -24,12 +26,15 @@ MOST_LISTINGS = 100
 class ModelPages:
     """Lists configured models first, then those that providers list. ``created`` is the same for all (Unix seconds)."""
 
-    def __init__(self, deployments: Sequence[Deployment], names: Names, lists: ModelLists, created: int) -> None:
+    def __init__(
+        self, deployments: Sequence[Deployment], names: Names, aliases: Aliases, lists: ModelLists, created: int
+    ) -> None:
         self._deployments = deployments
         self._names = names
+        self._aliases = aliases
         self._lists = lists
         self._created = created
-        self._listings: LruCache[tuple[Access, int], bytes] = LruCache(MOST_LISTINGS)
+        self._listings: LruCache[tuple[Access, int, bool], bytes] = LruCache(MOST_LISTINGS)
 
     def page(self, endpoint: Endpoint, access: Access, query: str) -> bytes:
         """The body of GET models in the dialect of ``endpoint``. Raises ClientFault (400) for a wrong query."""
@@ -37,7 +42,7 @@ class ModelPages:
             return anthropic_page(self._native(access, "messages"), self._created, query)
         if endpoint is GEMINI_MODELS:
             return gemini_page(self._native(access, "gemini"), query)
-        return self.listed(access)
+        return self.listed(access, codex="client_version=" in query)
 
     def object(self, endpoint: Endpoint, access: Access, name: str) -> bytes | None:
         """The body of GET models/{id} in the dialect of ``endpoint``; ``None`` if the client has no such model."""
@@ -58,29 +63,50 @@ class ModelPages:
                 most = 0 if deployment.model is None else deployment.model.max_output_tokens
                 listed = ListedModel(deployment.name, endpoints, deployment.context_size, most)
                 found.setdefault(deployment.name, listed)
+        for alias, deployments in self._aliased(access):
+            served = frozenset(path for path in paths_of(wire) if any(each.serves(path) for each in deployments))
+            if served:
+                found.setdefault(alias, ListedModel(alias, served))
         for provider, name, ours in self._names.listed():
             speaks = any(wire in site.speaking for site in provider.sites)
             if speaks and access.allows_name(provider.name, name) and not self._names.is_configured(ours):
                 found.setdefault(ours, ListedModel(ours, paths_of(wire)))
         return list(found.values())
 
-    def listed(self, access: Access) -> bytes:
-        """The body of OpenAI's GET models for clients with this access."""
-        key = access, self._lists.version
+    def listed(self, access: Access, *, codex: bool = False) -> bytes:
+        """The body of OpenAI's GET models for clients with this access.
+
+        ``codex``: for Codex, which expects descriptions of its own as ``models``, and gets none.
+        """
+        key = access, self._lists.version, codex
         found = self._listings.get(key)
         if found is None:
             own = [each for each in self._deployments if access.allows(each)]
-            fetched = [
+            fetched = [(alias, deployments[0].provider.name) for alias, deployments in self._aliased(access)]
+            fetched += [
                 (ours, provider.name)
                 for provider, name, ours in self._names.listed()
                 if access.allows_name(provider.name, name) and not self._names.is_configured(ours)
             ]
-            found = listing.listing(own, fetched, self._created)
+            found = listing.listing(own, fetched, self._created, details=not codex)
             self._listings.put(key, found)
         return found
 
+    def _aliased(self, access: Access) -> Iterator[tuple[str, list[Deployment]]]:
+        """Aliases without a pattern, with the available deployments that they stand for and this access allows."""
+        for alias, targets in self._aliases.exact.items():
+            tiers = [tier for name in targets for tier in self._names.configured(name)]
+            candidates = [deployment for tier in tiers for deployment in tier.deployments]
+            if AUTO in targets:
+                candidates += filter(listing.available, self._deployments)
+            if found := [deployment for deployment in candidates if access.allows(deployment)]:
+                yield alias, found
+
     def find(self, name: str, access: Access = ALL) -> bytes | None:
         """The OpenAI model object for GET models/{id}, as JSON; ``None`` if the client has no such model."""
+        for alias, deployments in self._aliased(access):
+            if alias == name:
+                return listing.model_object(name, deployments[0].provider.name, self._created)
         for tier in self._names.configured(name):
             for deployment in tier.deployments:
                 if access.allows(deployment):

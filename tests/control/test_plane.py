@@ -35,6 +35,7 @@ GET    /v1/health                         open
 GET    /api/v1/health                     open
 GET    /health/live                       open
 GET    /ready                             open
+GET    /api/hello                        open
 OPTIONS /                                 open
 OPTIONS /health                           open
 OPTIONS /health/live                      open

@@ -12,7 +12,9 @@ from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import ANTHROPIC_MODELS, GEMINI_MODELS, MODELS, Endpoint
 from proxy.routing.lists import ModelLists
+from proxy.routing.live import Registry
 from tests.support.catalogs import build
+from tests.support.gateway import to_config
 
 PROVIDERS: dict[str, Any] = {
     "open": {"baseUrl": "http://127.0.0.1:1/v1"},
@@ -78,6 +80,28 @@ def test_models_that_a_provider_lists_itself_are_shown() -> None:
         lists.end(provider, 0.0, [f"of-{name}"])
     assert names(known, ANTHROPIC_MODELS) == ["of-both"]
     assert names(known, MODELS) == ["of-both", "of-open"]
+
+
+def test_codex_gets_no_rows_that_it_cannot_read(known: Catalog) -> None:
+    found = json.loads(known.pages.page(MODELS, ALL, "client_version=0.171.0"))
+    assert [model["id"] for model in found["data"]] == names(known, MODELS)
+    assert found["models"] == []
+    assert json.loads(known.pages.page(MODELS, ALL, ""))["models"]
+
+
+def test_an_alias_is_shown_to_the_clients_that_can_call_one_of_its_models() -> None:
+    config = to_config(
+        {
+            "providers": PROVIDERS,
+            "models": CONFIGURED,
+            "aliases": {"claude-x": ["chat", "sonnet"], "any": "auto", "p-*": "chat", "lost": "nothing"},
+        }
+    )
+    known = Catalog(config, Registry.of(config.circuit_breaker), version="1", created=0)
+    assert names(known, ANTHROPIC_MODELS) == ["sonnet", "shared", "claude-x", "any"]
+    assert names(known, GEMINI_MODELS) == ["models/flash", "models/vectors", "models/any"]
+    assert names(known, MODELS)[-2:] == ["claude-x", "any"]
+    assert names(known, MODELS, ("flash",)) == ["flash", "any"]
 
 
 def test_a_wrong_query_is_refused(known: Catalog) -> None:

@@ -76,6 +76,7 @@ class HealthHandlers:
         """
         health = Operation("health", "Whether requests are served", HealthView, answers={503: HealthView})
         live = Operation("health", "Whether the process responds", StatusView)
+        hello = Operation("health", "Whether the gateway can be reached, for Claude Code", StatusView)
         ready = Operation("health", "Whether new requests are accepted", StatusView, answers={503: StatusView})
         detailed = Operation("health", "Every component and provider", DetailedView, answers={503: DetailedView})
         breakers = Operation("health", "Every circuit breaker", BreakersView)
@@ -93,6 +94,8 @@ class HealthHandlers:
             *(ControlRoute("GET", path, "open", self.health) for path in aliases),
             ControlRoute("GET", "/health/live", "open", self.live, live),
             ControlRoute("GET", "/ready", "open", self.ready, ready),
+            # Claude Code asks this before its first request.
+            ControlRoute("GET", "/api/hello", "open", self.live, hello),
             # HAProxy's default check is "OPTIONS /". Balancers with a path of their own may use the method, too.
             ControlRoute("OPTIONS", "/", "open", self.ready),
             ControlRoute("OPTIONS", "/health", "open", self.health),

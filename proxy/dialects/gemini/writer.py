@@ -29,6 +29,7 @@ class GeminiWriter(Writer):
     """``{"error": {"code", "message", "status", "details"}}``; ``code`` is the HTTP status."""
 
     ping = b"\n"  # a blank line: the only thing that clients ignore
+    model_places = (("modelVersion",),)
 
     def error_body(self, fault: GatewayError) -> bytes:
         return _error(fault)

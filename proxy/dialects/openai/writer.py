@@ -61,6 +61,7 @@ class ResponsesWriter(OpenAIWriter):
     """The same, but for events: they have names and numbers."""
 
     terminal = b""
+    model_places = (("model",), ("response", "model"))
 
     def error_event(self, fault: GatewayError, sequence: int) -> bytes:
         event = {
