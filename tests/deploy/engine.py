@@ -102,8 +102,7 @@ class Engine:
         options: Sequence[str] = (),
     ) -> AsyncIterator[Container]:
         """A running gateway, once it listens; it is removed at the end of the block."""
-        variables = [part for name, value in (environ or {}).items() for part in ("--env", f"{name}={value}")]
-        given = ("--network", network, *run_options(), *variables, *options, image, *command)
+        given = ("--network", network, *run_options(), *_variables(environ), *options, image, *command)
         name = (await asyncio.to_thread(self.podman, "run", "--detach", *given)).strip()
         running = Container(self, name)
         try:
@@ -111,6 +110,16 @@ class Engine:
             yield running
         finally:
             await asyncio.to_thread(self.podman, "rm", "--force", "--time", "0", "--volumes", name)
+
+    @contextmanager
+    def idle(self, image: str, *, options: Sequence[str] = ()) -> Iterator[Container]:
+        """A container without a gateway, in which commands run one after the other."""
+        given = ("--network", "none", *run_options(), *options, "--entrypoint", "sleep", image, "infinity")
+        name = self.podman("run", "--detach", *given).strip()
+        try:
+            yield Container(self, name)
+        finally:
+            self.podman("rm", "--force", "--time", "0", "--volumes", name)
 
     def once(self, image: str, *command: str, options: Sequence[str] = (), network: str = "none") -> Output:
         """Run a container to its end."""
@@ -168,9 +177,10 @@ class Container:
     def log(self) -> str:
         return self._engine.attempt("logs", self.name).text
 
-    def execute(self, *command: str) -> Output:
-        """A program in the container, as its user."""
-        return self._engine.attempt("exec", self.name, *command)
+    def execute(self, *command: str, environ: Mapping[str, str] | None = None, user: str = "") -> Output:
+        """A program in the container, as its user unless another one is named."""
+        chosen = ("--user", user) if user else ()
+        return self._engine.attempt("exec", *_variables(environ), *chosen, self.name, *command)
 
     def signal(self, name: str) -> None:
         self._engine.podman("kill", "--signal", name, self.name)
@@ -206,6 +216,10 @@ class Container:
         return run(entered, {"PATH": os.environ["PATH"]})  # without proxies
 
 
+def _variables(environ: Mapping[str, str] | None) -> list[str]:
+    return [part for name, value in (environ or {}).items() for part in ("--env", f"{name}={value}")]
+
+
 def run_options() -> tuple[str, ...]:
     """The options of deploy/README.md, and what podman needs where neither systemd nor cgroups can be used."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -238,7 +252,7 @@ def engine(folder: Path) -> Iterator[Engine]:
         try:
             found.make_base(base_tar())
         except AssertionError as error:
-            missing(f"this machine can neither build nor run containers: {error}")
+            missing(f"this machine cannot build and run containers: {str(error).splitlines()[0][-300:]}")
         yield found
     finally:
         left = found.remove()
@@ -299,7 +313,10 @@ def mounts_below(folder: Path) -> list[str]:
 
 
 def processes_below(folder: Path) -> list[tuple[int, str]]:
-    """Processes, with their command lines, that name the folder. Those that are about to end get time for it."""
+    """Processes, with their command lines, that name the folder there or in their environment.
+
+    Those that are about to end get time for it, such as the ``podman`` that cleans up after a container.
+    """
     end = time.monotonic() + PATIENCE
     while found := list(_processes_naming(str(folder))):
         if time.monotonic() > end:
@@ -311,9 +328,10 @@ def processes_below(folder: Path) -> list[tuple[int, str]]:
 def _processes_naming(text: str) -> Iterator[tuple[int, str]]:
     for entry in Path("/proc").iterdir():
         try:
-            line = (entry / "cmdline").read_bytes() if entry.name.isdecimal() else b""
-        except OSError:
+            if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+                continue
+            line, environ = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:  # it has ended
             continue
-        shown = line.decode(errors="replace").replace("\0", " ").strip()
-        if text in shown and int(entry.name) != os.getpid():
-            yield int(entry.name), shown
+        if text.encode() in line + environ:
+            yield int(entry.name), line.decode(errors="replace").replace("\0", " ").strip()

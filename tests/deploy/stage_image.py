@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.engine import BASE, ROOT, Container, Engine, engine
+from tests.deploy.engine import BASE, Container, Engine, engine
+from tests.deploy.inside import ASK, CHAT, CLIENT, LIST, installed, is_streamed, readme_curl
 from tests.support import Chunk, Headers, LastChunk, RawClient, Upstream, Wait, chat_events, within
 from tests.support.answers import DONE, SSE_HEADERS
 from tests.support.gateway import ADMIN
@@ -34,21 +34,6 @@ LABELS = {
 }
 MOST_BYTES = 130_000_000  # over the base
 USER = "10001"
-CHAT = "/v1/chat/completions"
-ASK: dict[str, Any] = {"model": "demo", "messages": [{"role": "user", "content": "Hello there"}]}
-
-# A client in the image's Python: prints the body of a streamed answer. The first argument is a unix socket, or "".
-CLIENT = f"""
-import http.client, json, socket, sys
-connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
-if sys.argv[1]:
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(sys.argv[1])
-body = json.dumps({ASK | {"stream": True}!r})
-connection.request("POST", "{CHAT}", body, {{"Content-Type": "application/json"}})
-answer = connection.getresponse()
-print(answer.status, answer.read().decode())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +53,13 @@ def plain(store: Engine) -> str:
 
 
 @pytest.fixture(scope="module")
+def shell(store: Engine, plain: str) -> Iterator[Container]:
+    """A container with the user, the rights and the read-only root of the others, for commands that end."""
+    with store.idle(plain) as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
 def full(store: Engine) -> str:
     built = store.build(FULL, EXTRAS="all")
     assert built.status == 0, built.text
@@ -83,13 +75,6 @@ def shared() -> Iterator[Path]:
         yield Path(folder)
 
 
-def readme_curl() -> str:
-    """The first example of the README."""
-    found = re.search(r"```sh\n(curl -N .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
 def configured(shared: Path, upstream: Upstream) -> tuple[str, ...]:
     """Options that mount a configuration with model ``m`` of the provider."""
     provider = {"baseUrl": upstream.url, "apiKey": "secret-key"}
@@ -102,18 +87,6 @@ def configured(shared: Path, upstream: Upstream) -> tuple[str, ...]:
     }
     (shared / "config.yaml").write_text(json.dumps(config))
     return ("--volume", f"{shared / 'config.yaml'}:/etc/sluice/config.yaml:ro")
-
-
-def installed(sbom: str) -> dict[str, str]:
-    """Versions by name of the components of a CycloneDX document."""
-    components = json.loads(sbom)["components"]
-    return {re.sub(r"[-_.]+", "-", each["name"]).lower(): each["version"] for each in components}
-
-
-LIST = (
-    "import importlib.metadata as m, json, re;"
-    "print(json.dumps({re.sub('[-_.]+', '-', d.name).lower(): d.version for d in m.distributions()}))"
-)
 
 
 # -- the image ----------------------------------------------------------------------------------------
@@ -137,18 +110,18 @@ def test_its_settings_and_labels(store: Engine, plain: str) -> None:
     assert {name.upper(): labels[name] for name in ("version", "revision", "created", "source")} == LABELS
 
 
-def test_its_sbom_is_what_is_installed(store: Engine, plain: str) -> None:
-    python = store.once(plain, "-c", LIST, options=("--entrypoint", "/opt/sluice/bin/python"))
-    sbom = store.once(plain, "/opt/sluice/sbom.cdx.json", options=("--entrypoint", "cat"))
+def test_its_sbom_is_what_is_installed(shell: Container) -> None:
+    python = shell.execute("/opt/sluice/bin/python", "-c", LIST)
+    sbom = shell.execute("cat", "/opt/sluice/sbom.cdx.json")
     assert installed(sbom.text) == json.loads(python.text)
     assert "sluice-gateway" in installed(sbom.text)
 
 
-def test_it_has_nothing_that_a_configuration_does_not_need(store: Engine, plain: str) -> None:
+def test_it_has_nothing_that_a_configuration_does_not_need(shell: Container) -> None:
     """No tools, no cache, nothing of the checkout but the program, its configuration and the license."""
-    script = "ls /opt/sluice/bin; find / -xdev -user 10001; ls /etc/sluice; ls -d /build /root/.cache 2>/dev/null; true"
-    output = store.once(plain, "-c", script, options=("--entrypoint", "sh")).text.split()
-    assert {"sluice", "config.yaml", "models.yaml", "/data"} <= set(output)
+    script = "ls /opt/sluice/bin /etc/sluice; ls -d /build /root/.cache /opt/sluice/.env 2>/dev/null; true"
+    output = shell.execute("sh", "-c", script).text.split()
+    assert {"sluice", "config.yaml", "models.yaml"} <= set(output)
     assert not {"pip", "cyclonedx-py", "flit", "/build", "/root/.cache", ".env"} & set(output)
 
 
@@ -169,7 +142,7 @@ async def test_a_sidecar_serves_without_rights_on_a_read_only_root(store: Engine
         listens_on_loopback_only(gateway)
         answers_the_curl_of_the_readme(gateway)
         answers_another_container_of_its_network(store, gateway)
-        is_healthy(store, gateway)
+        is_healthy_while_it_answers(store, gateway)
         gateway.signal("TERM")
         assert gateway.wait() == 0, gateway.log()
 
@@ -215,54 +188,52 @@ def answers_another_container_of_its_network(store: Engine, gateway: Container) 
     client = store.once(
         PLAIN, "-c", CLIENT, "", options=("--entrypoint", "python3"), network=f"container:{gateway.name}"
     )
-    assert client.text.startswith("200 data: "), client.text
-    assert client.text.rstrip().endswith("data: [DONE]")
+    is_streamed(client)
 
 
-def is_healthy(store: Engine, gateway: Container) -> None:
-    """The command of HEALTHCHECK, as a container runtime runs it."""
-    command = store.image(PLAIN)["Healthcheck"]["Test"][1:]
+def health_check(store: Engine) -> list[str]:
+    """The command of HEALTHCHECK."""
+    command: list[str] = store.image(PLAIN)["Healthcheck"]["Test"][1:]
+    return command
+
+
+def is_healthy_while_it_answers(store: Engine, gateway: Container) -> None:
+    command = health_check(store)
     assert gateway.execute(*command) == (0, "")
     assert gateway.execute(*command, "--ready") == (0, "")
+    gateway.signal("STOP")
+    status, text = gateway.execute(*command)
+    gateway.signal("CONT")
+    assert (status, text.count("\n")) == (1, 1), text
+    assert "did not answer" in text
+    assert gateway.execute(*command) == (0, "")
 
 
-async def test_it_is_unhealthy_if_it_does_not_answer(store: Engine, plain: str) -> None:
-    command = store.image(plain)["Healthcheck"]["Test"][1:]
-    async with store.container(plain) as gateway:
-        gateway.signal("STOP")
-        status, text = gateway.execute(*command)
-        assert (status, text.count("\n")) == (1, 1)
-        assert "did not answer" in text
-        gateway.signal("CONT")
-        assert gateway.execute(*command) == (0, "")
-    # Where nothing listens.
-    status, text = store.once(plain, *command[1:])
-    assert (status, text.count("\n")) == (1, 1)
+def test_it_is_unhealthy_where_nothing_listens(store: Engine, shell: Container) -> None:
+    status, text = shell.execute(*health_check(store))
+    assert (status, text.count("\n")) == (1, 1), text
     assert "cannot be reached" in text
 
 
 async def test_a_sidecar_serves_on_a_unix_socket_of_a_shared_volume(store: Engine, plain: str, shared: Path) -> None:
+    """Applications are in another container."""
     volume = ("--volume", f"{shared}:/run/sluice")
     path = "/run/sluice/api.sock"
-    options = (*volume, "--entrypoint", "python3")
-    other = (*options, "--user", "10002:10002")  # the application's
-    command = store.image(plain)["Healthcheck"]["Test"][1:]
+    ask = ("python3", "-c", CLIENT, path)
+    other = "10002:10002"
     given = {"LISTEN_UNIX_SOCKET": path}
-    async with store.container(plain, environ=given, options=volume) as gateway:
-        client = store.once(plain, "-c", CLIENT, path, options=options)
-        assert client.text.startswith("200 data: "), client.text
-        assert client.text.rstrip().endswith("data: [DONE]")
-        # By the umask, only the gateway's own user can connect.
-        assert "PermissionError" in store.once(plain, "-c", CLIENT, path, options=other).text
-        assert gateway.execute(*command) == (0, "")
-        gateway.signal("TERM")
-        assert gateway.wait() == 0
-    assert os.listdir(shared) == []
-    given["LISTEN_UNIX_SOCKET_MODE"] = "0666"
-    async with store.container(plain, environ=given, options=volume):
-        client = store.once(plain, "-c", CLIENT, path, options=other)
-        assert client.text.startswith("200 data: "), client.text
-        assert client.text.rstrip().endswith("data: [DONE]")
+    with store.idle(plain, options=volume) as application:
+        async with store.container(plain, environ=given, options=volume) as gateway:
+            is_streamed(application.execute(*ask))
+            # By the umask, only the gateway's own user can connect.
+            assert "PermissionError" in application.execute(*ask, user=other).text
+            assert gateway.execute(*health_check(store)) == (0, "")
+            gateway.signal("TERM")
+            assert gateway.wait() == 0
+        assert os.listdir(shared) == []
+        given["LISTEN_UNIX_SOCKET_MODE"] = "0666"
+        async with store.container(plain, environ=given, options=volume):
+            is_streamed(application.execute(*ask, user=other))
 
 
 # -- streams ------------------------------------------------------------------------------------------
@@ -331,9 +302,9 @@ async def terminate(gateway: Container) -> None:
 # -- variables ----------------------------------------------------------------------------------------
 
 
-def test_every_address_is_refused_without_a_key(store: Engine, plain: str) -> None:
-    status, text = store.once(plain, options=("--env", "LISTEN_HOST=0.0.0.0"))
-    assert (status, text.count("\n")) == (1, 1)
+def test_every_address_is_refused_without_a_key(shell: Container) -> None:
+    status, text = shell.execute("sluice", "serve", environ={"LISTEN_HOST": "0.0.0.0"})
+    assert (status, text.count("\n")) == (1, 1), text
     assert "0.0.0.0 is reachable from other machines, and authentication is off" in text
 
 
@@ -364,14 +335,14 @@ async def test_every_address_is_served_with_a_key(store: Engine, plain: str) -> 
         assert not [key for key in keys if key in gateway.log()]
 
 
-def test_a_short_key_is_refused(store: Engine, plain: str) -> None:
-    status, text = store.once(plain, options=("--env", "SLUICE_API_KEYS=short"))
-    assert (status, text.count("\n")) == (1, 1)
+def test_a_short_key_is_refused(shell: Container) -> None:
+    status, text = shell.execute("sluice", "serve", environ={"SLUICE_API_KEYS": "short"})
+    assert (status, text.count("\n")) == (1, 1), text
     assert "SLUICE_API_KEYS: key 1 must have at least 20 characters" in text
 
 
-def test_a_missing_extra_is_one_sentence(store: Engine, plain: str) -> None:
-    status, text = store.once(plain, options=("--env", "RATE_LIMIT_STORAGE=redis"))
+def test_a_missing_extra_is_one_sentence(shell: Container) -> None:
+    status, text = shell.execute("sluice", "serve", environ={"RATE_LIMIT_STORAGE": "redis"})
     lines = [line for line in text.splitlines() if not line.startswith("{")]  # without the log
     assert (status, len(lines)) == (1, 1), text
     assert "sluice-gateway[redis]" in lines[0]
