@@ -55,6 +55,7 @@ from proxy.server.listener import CLEANUP_SECS
 from proxy.serving import Serving
 
 MEGABYTE = 1024 * 1024
+LAST_REQUESTS_SECS = 2.0  # after shutdownDelaySecs, for requests on connections that were accepted last
 DRAIN_END_SECS = 10.0  # after drainSecs, for requests that end only when they are canceled
 
 
@@ -306,13 +307,15 @@ class Application:
         """Let running requests finish, then cancel them. Event streams of dashboards end last.
 
         During a shutdown delay requests are served as before, so that balancers can react to /ready. Then the sockets
-        are closed: a balancer without health checks goes to another gateway, as its connection is refused.
+        are closed: a balancer without health checks goes to another gateway, as its connection is refused. On open
+        connections requests are still served for a moment, as a balancer cannot repeat what it has sent.
         """
         server = self.config.server
         if server.shutdown_delay_secs:
             self.serving.announce_stop()
             await asyncio.sleep(server.shutdown_delay_secs)
             await self.listeners.api.stop_accepting()
+            await asyncio.sleep(LAST_REQUESTS_SECS)
         await self.serving.drain(server.drain_secs)
         self.observers.flush()  # before the dashboards' streams end
         self.plane.close()
@@ -354,7 +357,7 @@ def _states(**parts: Stateful | None) -> dict[str, ComponentState]:
 
 def drain_limit(server: ServerSettings) -> float:
     """The longest that running requests can delay the stop, in seconds."""
-    return server.shutdown_delay_secs + server.drain_secs + DRAIN_END_SECS
+    return server.shutdown_delay_secs + LAST_REQUESTS_SECS + server.drain_secs + DRAIN_END_SECS
 
 
 def _close_log(log: Log) -> None:

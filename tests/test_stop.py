@@ -121,6 +121,8 @@ async def test_with_a_shutdown_delay_requests_are_served_while_health_checks_fai
 
         with pytest.raises(ConnectionRefusedError):
             await within(connect(), "new connections to be refused")
+        answer = await idle.fetch("POST", CHAT, json=CALL)  # on a connection that was open by then
+        assert (answer.status, answer.header("connection")) == (200, "close")
         assert await gw.wait() == 0
 
 
