@@ -83,7 +83,7 @@ def _unavailable(stage: Stage) -> str:
 
 def _pytest(stage: Stage, report: Path) -> bool:
     """Whether all tests of the stage passed. The child cleans up at SIGINT, so it is always waited for."""
-    options = ("-q", "-rs", "-n", "0", "--durations=5", f"--junitxml={report}")
+    options = ("-q", "-rs", "-n", str(stage.workers), "--durations=5", f"--junitxml={report}")
     command = [sys.executable, "-m", "pytest", *options, str(stage.file.relative_to(ROOT))]
     # A session of its own: a Ctrl-C reaches it only from here, once.
     child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)

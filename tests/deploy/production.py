@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, NamedTuple
 
 from tests.deploy.compose import DEPLOY, PRODUCTION, VALUES, environment
@@ -177,7 +178,11 @@ async def program_running(
     finally:
         if process.returncode is None:
             process.terminate()
-        await within(process.wait(), f"{command[0]} to end", lambda: text_of(log))
+        try:
+            await within(process.wait(), f"{command[0]} to end", lambda: text_of(log))
+        except BaseException:
+            process.kill()
+            raise
 
 
 async def succeeds(*command: str, folder: Path, environ: dict[str, str] | None = None) -> None:
@@ -213,14 +218,14 @@ async def listening(host: str, port: int) -> None:
 
 
 def free_port() -> int:
-    """A port that is free at each of the loopback addresses of the test."""
+    """A port that is free at each of the loopback addresses of the test, and that no outgoing connection takes."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.2", port))
-                third.bind(("127.0.0.3", port))
-            except OSError:
-                continue
-            return port
+        port = SystemRandom().randrange(10000, lowest)
+        try:
+            for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+                with socket.socket() as trying:
+                    trying.bind((host, port))
+        except OSError:
+            continue
+        return port

@@ -9,11 +9,12 @@ FOLDER: Final = Path(__file__).parent
 
 
 class Stage(NamedTuple):
-    """``as_root``: it can only run as root, for example because it makes containers."""
+    """``as_root``: it can only run as root, for example because it makes containers. ``workers``: tests at a time."""
 
     name: str
     packages: tuple[str, ...] = ()
     as_root: bool = False
+    workers: int = 0  # 0: in one process, one test after the other
 
     @property
     def file(self) -> Path:
@@ -22,6 +23,8 @@ class Stage(NamedTuple):
 
 STAGES: Final = (
     Stage("lint", ("shellcheck",)),  # the files themselves
+    # balancers in front of gateways; workers, as the tests wait for health checks and timeouts
+    Stage("balancers", ("curl", "haproxy", "libnginx-mod-stream", "nginx"), workers=4),
     # the container image: built, run and used
     Stage(
         "image",

@@ -34,6 +34,12 @@ def tool(name: str) -> Path:
     return path
 
 
+def site_packages() -> Path:
+    """Where the lock's Python packages are; for ``sys.path``, as the environment has this Python."""
+    (folder,) = _environment().glob("lib/python*/site-packages")
+    return folder
+
+
 @cache
 def _environment() -> Path:
     wanted = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]

@@ -56,11 +56,14 @@ class Answer:
 
 
 class RawClient:
-    """``address`` is a port of 127.0.0.1, a (host, port) pair or the path of a Unix socket."""
+    """``address`` is a port of 127.0.0.1, a (host, port) pair or the path of a Unix socket. ``source``: its own address."""
 
-    def __init__(self, address: int | tuple[str, int] | str, *, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, address: int | tuple[str, int] | str, *, receive_buffer: int = 0, source: str | None = None
+    ) -> None:
         self.address = ("127.0.0.1", address) if isinstance(address, int) else address
         self.received = bytearray()  # all bytes read from the socket
+        self._source = source
         self._receive_buffer = receive_buffer  # bytes of SO_RCVBUF; 0: the system's choice
         self._unread = bytearray()
         self._decoded = bytearray()  # body bytes without framing that read_event has not given out
@@ -82,6 +85,8 @@ class RawClient:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         if family != socket.AF_UNIX:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._source is not None:
+            self._socket.bind((self._source, 0))
         loop = asyncio.get_running_loop()
         try:
             await within(loop.sock_connect(self._socket, self.address), f"a connection to {self.address}")

@@ -11,12 +11,22 @@ from tests.support.patience import within
 
 
 class SecureClient(RawClient):
-    """Sends and reads as a ``RawClient`` does; ``tls`` has the negotiated parameters. ``received`` holds plain text."""
+    """Sends and reads as a ``RawClient`` does; ``tls`` has the negotiated parameters. ``received`` holds plain text.
 
-    def __init__(self, address: int | tuple[str, int] | str, context: ssl.SSLContext, **options: Any) -> None:
+    The server's certificate must be one for ``name``.
+    """
+
+    def __init__(
+        self,
+        address: int | tuple[str, int] | str,
+        context: ssl.SSLContext,
+        *,
+        name: str = "localhost",
+        **options: Any,
+    ) -> None:
         super().__init__(address, **options)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
 
     async def connect(self) -> SecureClient:
         await super().connect()
