@@ -39,6 +39,7 @@ from proxy.routing.endpoints import UNROUTED
 from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
 from proxy.server.body import BodyReader
+from proxy.server.event_array import EventArray, wants_events
 from proxy.server.flush import Flush
 from proxy.server.outlet import Outlet
 from proxy.server.request import Request
@@ -211,6 +212,8 @@ class Gateway(Handler[Responder]):
             anthropic = _VERSION in request.headers
             route = self._routes.find(request.method, request.path, exchange.catalog, anthropic=anthropic)
             responder.route, exchange.endpoint = route, route.endpoint
+            if route.endpoint.in_path and route.endpoint.force_stream and not wants_events(request.query):
+                responder.outlet = EventArray(responder.outlet)
             return self._serve_models(responder, route) if route.endpoint.kind == "models" else answer(responder)
 
         return routed

@@ -136,6 +136,10 @@ class RequestReader(ABC):
         """The call's ``stream_options`` with a request for the usage, as JSON. For a dialect with ``usage_option``."""
         return b'{"include_usage":true}'
 
+    def model_changes(self, call: Call, model: str) -> dict[str, bytes | None]:
+        """The changes to a body that names its model although the path does, for a provider that calls it ``model``."""
+        return {}
+
     @abstractmethod
     def prompt_tokens(self, call: Call, per_image: int, per_audio: int) -> int:
         """Estimate the tokens of the input, with a fixed number for each image and audio part. Never raises."""

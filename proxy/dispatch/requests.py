@@ -39,6 +39,8 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
             changes["model"] = deployment.model_json or None
         if endpoint.force_stream:
             changes["stream"] = b"true"
+    elif deployment.upstream_model is not None:
+        changes |= endpoint.dialect.requests.model_changes(call, deployment.upstream_model)
     if call.stream and _adds_usage(run, call):
         attempt.asks_usage = True
         changes["stream_options"] = endpoint.dialect.requests.with_usage(call)

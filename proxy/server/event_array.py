@@ -17,6 +17,7 @@ from proxy.wire.sse import Framer, payload
 
 _content_type: Final = re.compile(rb"^content-type:[ \t]*([^;\r\n]*)[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
 _JSON: Final = b"Content-Type: application/json; charset=UTF-8\r\n"
+_events: Final = re.compile(r"(?:^|[&;])(?:\$|%24)?alt=sse(?:[&;]|$)", re.IGNORECASE).search
 _SPACE: Final = b"\n"  # between elements: keeps the connection open
 
 
@@ -78,6 +79,11 @@ class EventArray(OutletWrapper):
     def _closing(self) -> bytes:
         """The end of the array. An event without its blank line is none."""
         return b"]" if self._elements else b"[]"
+
+
+def wants_events(query: str) -> bool:
+    """Whether the query of a request to Google's API asks for an event stream instead of an array."""
+    return _events(query) is not None
 
 
 def _kind(header_lines: bytes) -> bytes:

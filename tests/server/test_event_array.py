@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.dialects.gemini.writer import GeminiWriter
 from proxy.errors import StreamTruncated
-from proxy.server.event_array import EventArray
+from proxy.server.event_array import EventArray, wants_events
 from proxy.server.reply import Reply
 from tests.support.gemini import WIRE, data_of, events, needs_recordings, recordings
 from tests.support.pump import contents, split
@@ -273,3 +273,12 @@ def test_everything_else_passes(lines: bytes) -> None:
     client.outlet.begin(200, lines, FIRST)
     client.outlet.break_off(FAULT, SECOND)
     assert client.body == FIRST + SECOND
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [("alt=sse", True), ("key=k&alt=sse", True), ("alt=sse&key=k", True), ("$alt=sse", True), ("%24alt=SSE", True), ("", False),
+     ("alt=json", False), ("alt=", False), ("default=sse", False), ("alt=sse2", False), ("x=alt=sse", False)],
+)  # fmt: skip
+def test_the_query_says_whether_events_are_wanted(query: str, wanted: bool) -> None:
+    assert wants_events(query) is wanted

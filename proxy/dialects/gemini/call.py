@@ -8,6 +8,7 @@ Source: https://ai.google.dev/api/generate-content
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import is_not
 from typing import Final
 
 import msgspec
@@ -16,15 +17,17 @@ from proxy.dialects import json_call
 from proxy.dialects.base import RequestReader
 from proxy.dialects.call import Call
 from proxy.dialects.gemini import estimate
-from proxy.dialects.json_call import members_of, wrong
-from proxy.wire.patch import Members, parse
+from proxy.dialects.json_call import members_of
+from proxy.wire.patch import parse
 
 READ: Final = estimate.READ | {"model", "generationConfig", "generation_config"}
 
 # Members with a request inside, which names the model again.
 _NESTED: Final = ("generateContentRequest", "generate_content_request")  # of countTokens
 _BATCH: Final = "requests"  # of batchEmbedContents
-MOST_IN_BATCH: Final = 10_000  # far above Google's 100
+MOST_IN_BATCH: Final = 1000  # Google takes 100
+
+_COLLECTIONS: Final = ("models/", "tunedModels/")
 
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -47,6 +50,24 @@ class GeminiRequests(RequestReader):
         members = members_of(body, READ, checked)
         return Call(body, members, None, (), True, True, False, choices=estimate.candidates(members))
 
+    def model_changes(self, call: Call, model: str) -> dict[str, bytes | None]:
+        """Google requires the names in the path and in the body to agree. A body of unknown shape is left alone."""
+        members = call.members
+        changes: dict[str, bytes | None] = {}
+        name = _encode(model if model.startswith(_COLLECTIONS) else f"models/{model}")
+        if "model" in members and members.raw("model") != name:
+            changes["model"] = name
+        for nested in _NESTED:
+            if members.first_byte(nested) == b"{":
+                raw = members.raw(nested) or b""
+                if (body := _with_model(raw, name)) is not raw:
+                    changes[nested] = body
+        if members.first_byte(_BATCH) == b"[":
+            batch = _renamed_batch(members.raw(_BATCH) or b"", name)
+            if batch is not None:
+                changes[_BATCH] = batch
+        return changes
+
 
 class GeminiOtherRequests(GeminiRequests):
     """Reads calls of ``countTokens``, which takes no tokens from any limit, and of the embeddings."""
@@ -60,45 +81,18 @@ GEMINI_REQUESTS: Final = GeminiRequests()
 GEMINI_OTHER_REQUESTS: Final = GeminiOtherRequests()
 
 
-def renamed(call: Call, resource: str) -> dict[str, bytes | None]:
-    """The changes to a body that names its model as well as the path does, as Google requires both to agree.
-
-    ``resource`` is the provider's name, such as ``models/gemini-2.5-flash``. Empty where nothing has to change. Raises
-    ClientFault for ``requests`` that are no list of objects.
-    """
-    members, name = call.members, _encode(resource)
-    changes: dict[str, bytes | None] = {}
-    if "model" in members and members.raw("model") != name:
-        changes["model"] = name
-    for nested in _NESTED:
-        if members.first_byte(nested) == b"{":
-            raw = members.raw(nested) or b""
-            if (body := _with_model(raw, name)) is not raw:
-                changes[nested] = body
-    if _BATCH in members:
-        raw = members.raw(_BATCH) or b""
-        items = _requests(raw)
-        bodies = [_with_model(item, name) for item in items]
-        if any(body is not item for body, item in zip(bodies, items, strict=True)):
-            changes[_BATCH] = b"[%b]" % b",".join(bodies)
-    return changes
-
-
-def _requests(raw: bytes) -> list[bytes]:
-    try:
-        items = [bytes(item) for item in _items(raw)]
-    except msgspec.ValidationError:
-        raise wrong(_BATCH, "an array of objects") from None
-    if len(items) > MOST_IN_BATCH:
-        raise wrong(_BATCH, f"an array of at most {MOST_IN_BATCH} objects", "invalid_value")
-    if not all(item.startswith(b"{") for item in items):
-        raise wrong(_BATCH, "an array of objects")
-    return items
+def _renamed_batch(raw: bytes, name: bytes) -> bytes | None:
+    """The requests of a batch with this name; ``None`` if nothing changes, or they are no list of objects."""
+    items = [bytes(item) for item in _items(raw)]
+    if len(items) > MOST_IN_BATCH or not all(item.startswith(b"{") for item in items):
+        return None
+    bodies = [_with_model(item, name) for item in items]
+    return b"[%b]" % b",".join(bodies) if any(map(is_not, bodies, items)) else None
 
 
 def _with_model(body: bytes, name: bytes) -> bytes:
     """The object with the name in its member ``model``; the same object where it has none, or this one."""
-    members: Members = parse(body, is_text=True)
+    members = parse(body, is_text=True)
     if "model" not in members or members.raw("model") == name:
         return body
     return b"".join(members.splice({"model": name}))

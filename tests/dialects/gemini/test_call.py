@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects.call import Call
-from proxy.dialects.gemini.call import GEMINI_REQUESTS, MOST_IN_BATCH, renamed
+from proxy.dialects.gemini.call import GEMINI_OTHER_REQUESTS, GEMINI_REQUESTS, MOST_IN_BATCH
 from proxy.errors import ClientFault
 from tests.support.gemini import WIRE
 
@@ -66,7 +66,7 @@ def test_a_large_body_is_checked_in_steps() -> None:
 @pytest.mark.parametrize("case", WIRE, ids=str)
 def test_recorded_requests_are_read(case: Any) -> None:
     call = read(case.request)
-    assert (call.choices, renamed(call, "models/other")) == (1, {})
+    assert (call.choices, GEMINI_REQUESTS.model_changes(call, "other")) == (1, {})
     assert GEMINI_REQUESTS.prompt_tokens(call, 1000, 1000) < len(case.request) // 4 + 1
     assert GEMINI_REQUESTS.output_tokens(call, 0, 7) in (7, 100, 65536)
 
@@ -74,9 +74,9 @@ def test_recorded_requests_are_read(case: Any) -> None:
 # The model within the body
 
 
-def changed(body: Any, resource: str = "models/new") -> Any:
+def changed(body: Any, model: str = "new") -> Any:
     call = read(body)
-    changes = renamed(call, resource)
+    changes = GEMINI_OTHER_REQUESTS.model_changes(call, model)
     return json.loads(b"".join(call.segments(changes))) if changes else None
 
 
@@ -106,10 +106,15 @@ def test_a_body_that_names_the_providers_model_keeps_its_bytes() -> None:
     assert changed(body) is None
 
 
+def test_a_name_may_have_its_collection() -> None:
+    assert changed({"model": "models/old"}, "models/new") == {"model": "models/new"}
+    assert changed({"model": "models/old"}, "tunedModels/mine") == {"model": "tunedModels/mine"}
+
+
 @pytest.mark.parametrize(
-    "requests", [{}, "x", 5, [5], [[]], [None], [{}] * (MOST_IN_BATCH + 1)], ids=lambda value: str(value)[:20]
+    "requests",
+    [{}, "x", 5, [5], [[]], [None], None, [{"model": "x"}] * (MOST_IN_BATCH + 1)],
+    ids=lambda value: str(value)[:20],
 )
-def test_requests_that_are_no_list_of_objects_are_refused(requests: Any) -> None:
-    with pytest.raises(ClientFault) as raised:
-        changed({"requests": requests})
-    assert raised.value.param == "requests"
+def test_requests_that_are_no_list_of_objects_are_left_alone(requests: Any) -> None:
+    assert changed({"requests": requests, "generateContentRequest": requests}) is None
