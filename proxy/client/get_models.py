@@ -1,21 +1,38 @@
-"""GET /models of a provider: off the hot path, by aiohttp's client, with the provider's key, headers and TLS."""
+"""The list of models of a provider: off the hot path, by aiohttp's client, with the provider's key, headers and TLS."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 
 from proxy.config.provider_schema import Tls
 from proxy.config.proxies import proxy_url
+from proxy.config.remote import FetchFailed, bounded
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
+from proxy.routing.names import LONGEST_UNLISTED
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
+
+MOST_BYTES: Final = 4 * 1024 * 1024  # of a page; OpenRouter's whole list has 500 KB
+MOST_NAMES: Final = 5_000
+MOST_PAGES: Final = 20
+_MOST_OF_ERROR: Final = 64 * 1024  # bytes
+
+
+class ListRefused(FetchFailed):
+    """The provider answered with another status than 200; the first 64 KB of ``body``."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        super().__init__(f"answers with status {status}")
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class ModelsRequest:
@@ -31,19 +48,44 @@ class ModelsRequest:
 
         return ClientSession(timeout=ClientTimeout(total=seconds), cookie_jar=DummyCookieJar())
 
-    @asynccontextmanager
-    async def send(self, session: ClientSession, site: Site, key: Key) -> AsyncIterator[ClientResponse]:
-        """The response of any status. Redirects are not followed: they could lead the key anywhere.
+    async def names(self, session: ClientSession, site: Site, key: Key) -> list[str]:
+        """All names in the list that a request can have, at most ``MOST_NAMES``.
 
-        Raises what aiohttp raises, and TimeoutError, OSError, ValueError. Their messages may contain the address.
+        Raises FetchFailed, NotAList, and what ``send`` raises.
+        """
+        found: list[str] = []
+        query = ""
+        for _ in range(MOST_PAGES):
+            async with self.send(session, site, key, query) as response:
+                if response.status != 200:
+                    body = await response.content.read(_MOST_OF_ERROR)
+                    raise ListRefused(response.status, response.raw_headers, body)
+                content = await bounded(response, MOST_BYTES)
+            page = site.listing.kind.model_list.read(content)
+            found += filter(_is_name, page.names)
+            if not page.following or page.following == query or len(found) >= MOST_NAMES:
+                break
+            query = page.following
+        return found[:MOST_NAMES]
+
+    @asynccontextmanager
+    async def send(
+        self, session: ClientSession, site: Site, key: Key, query: str = ""
+    ) -> AsyncIterator[ClientResponse]:
+        """The response of any status to the request of one page; ``query``: of a page that is not the first.
+
+        Redirects are not followed: they could lead the key anywhere. Raises what aiohttp raises, and TimeoutError,
+        OSError, ValueError. Their messages may contain the address.
         """
         from yarl import URL
 
-        url = URL(site.url("models"), encoded=True)
+        site = site.listing
+        found = site.kind.model_list
+        url = URL(site.url(found.path, query or found.query), encoded=True)
         settings = site.provider.settings
         async with session.get(
             url,
-            headers=_headers(settings.headers, site.key_line(key), site.provider.via),
+            headers=_headers(found.headers, settings.headers, site.key_line(key), site.provider.via),
             ssl=self._context(settings.tls) if url.scheme == "https" else True,
             proxy=proxy_url(str(url), self._environ),
             allow_redirects=False,
@@ -51,8 +93,12 @@ class ModelsRequest:
             yield response
 
 
-def _headers(configured: Mapping[str, str], *lines: bytes) -> CIMultiDict[str]:
-    headers = CIMultiDict({"User-Agent": "sluice"})
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_UNLISTED and text.isprintable() and text == text.strip()
+
+
+def _headers(required: Mapping[str, str], configured: Mapping[str, str], *lines: bytes) -> CIMultiDict[str]:
+    headers = CIMultiDict({"User-Agent": "sluice", **required})
     headers.update(configured)
     for line in filter(None, lines):
         name, _, value = line.decode("latin-1").partition(": ")

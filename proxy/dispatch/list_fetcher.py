@@ -6,19 +6,14 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-import msgspec
-from msgspec import Struct
-
 from proxy.client.get_models import ModelsRequest
-from proxy.config.remote import FetchFailed, bounded
+from proxy.config.remote import FetchFailed
+from proxy.providers.model_list import NotAList
 from proxy.providers.provider import Provider, Site
 from proxy.routing.lists import ModelLists
-from proxy.routing.names import LONGEST_UNLISTED
 
 WAIT_SECS: Final = 2.0  # how long a request waits for a list
 TIMEOUT: Final = 10.0  # seconds; for one address of a provider
-MOST_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list has 500 KB
-MOST_NAMES: Final = 5_000
 
 
 class Warn(Protocol):
@@ -83,50 +78,23 @@ class ListFetcher:
         failure = FetchFailed("has no address")
         for site in provider.sites:
             try:
-                return names_in(await self._body(site))
+                return await self._names(site)
             except FetchFailed as failed:
                 failure = failed
         raise failure
 
-    async def _body(self, site: Site) -> bytes:
+    async def _names(self, site: Site) -> list[str]:
         from aiohttp import ClientError
 
         key = site.provider.keys.take(self.now())
         if key is None:
             raise FetchFailed("every key is in cooldown")
         try:
-            async with self._request.session(TIMEOUT) as session, self._request.send(session, site, key) as response:
-                return await bounded(response, MOST_BYTES)
+            async with asyncio.timeout(TIMEOUT), self._request.session(TIMEOUT) as session:
+                return await self._request.names(session, site, key)
+        except NotAList as error:
+            raise FetchFailed(str(error)) from None
         except TimeoutError:
             raise FetchFailed(f"does not answer within {TIMEOUT:g} s") from None
         except (ClientError, OSError, ValueError) as error:  # its text may contain the address
             raise FetchFailed(f"cannot be reached: {type(error).__name__}") from None
-
-
-class _Entry(Struct):
-    id: str = ""
-
-
-class _Page(Struct):
-    data: list[_Entry]
-
-
-# Together sends the array itself: https://docs.together.ai/reference/models-1
-_decode = msgspec.json.Decoder(_Page | list[_Entry]).decode
-
-
-def names_in(body: bytes) -> list[str]:
-    """The ids in a list of models: at most ``MOST_NAMES``, and only those that a request can name.
-
-    Raises FetchFailed.
-    """
-    try:
-        found = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise FetchFailed("answers with no list of models") from None
-    entries = found.data if isinstance(found, _Page) else found
-    return [entry.id for entry in entries if _is_name(entry.id)][:MOST_NAMES]
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_UNLISTED and text.isprintable() and text == text.strip()

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from proxy.providers.base import ProviderKind, safe_in_path
+from proxy.providers.model_list import ModelList
 
 # Endpoints of the versioned API that stand below a deployment, as in openai-python's ``lib/azure.py``.
 _BELOW_DEPLOYMENT: Final = frozenset(
@@ -24,11 +25,18 @@ _BELOW_DEPLOYMENT: Final = frozenset(
 )
 
 
+class AzureModels(ModelList):
+    """The base models of the resource, which are no names of deployments."""
+
+    complete = False
+
+
 class Azure(ProviderKind):
     """Azure calls a deployment what the configuration calls the provider's model."""
 
     credential = "api-key"
     wires = frozenset({"chat", "responses"})
+    model_list = AzureModels()
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         if base not in ("", "/openai"):

@@ -10,17 +10,21 @@ from urllib.parse import unquote
 
 from proxy.config.provider_schema import CredentialName, WireDialect
 from proxy.providers import refusal
+from proxy.providers.model_list import ModelList
 from proxy.providers.refusal import Refusal
 
 
 class ProviderKind(ABC):
     """Stateless. One object serves all providers of the kind.
 
-    ``credential``: how it takes a key. ``wires``: the dialects that it speaks at its base URL.
+    ``credential``: how it takes a key. ``wires``: the dialects that it speaks at its base URL. ``own``: the one of
+    them whose address has the list of models. ``model_list``: that list.
     """
 
     credential: ClassVar[CredentialName]
     wires: ClassVar[frozenset[WireDialect]]
+    own: ClassVar[WireDialect] = "chat"
+    model_list: ClassVar[ModelList] = ModelList()
 
     @abstractmethod
     def target(self, base: str, query: str, path: str, model: str | None) -> str:

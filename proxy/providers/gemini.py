@@ -1,13 +1,37 @@
 """Google's Gemini API: the path names the model and the method.
 
-Source: https://ai.google.dev/api
+Sources: https://ai.google.dev/api and https://ai.google.dev/api/models
 """
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
 
+import msgspec
+from msgspec import Struct, field
+
 from proxy.providers.base import ProviderKind, safe_in_path
+from proxy.providers.model_list import ModelList, ModelPage, decoded
+
+# Others have methods that the gateway does not serve: ``predict``, ``bidiGenerateContent``, ...
+_SERVED: Final = frozenset({"generateContent", "countTokens", "embedContent", "batchEmbedContents"})
+
+
+class GeminiModels(ModelList):
+    """In pages of at most 1000; names begin with ``models/``."""
+
+    query = "pageSize=1000"
+
+    def read(self, body: bytes) -> ModelPage:
+        page = decoded(_decode, body)
+        names = [
+            entry.name.removeprefix("models/")
+            for entry in page.models
+            if entry.methods is None or not _SERVED.isdisjoint(entry.methods)
+        ]
+        token = page.token
+        return ModelPage(names, f"{self.query}&pageToken={quote(token, safe='')}" if token else "")
 
 
 class Gemini(ProviderKind):
@@ -15,6 +39,8 @@ class Gemini(ProviderKind):
 
     credential = "x-goog-api-key"
     wires = frozenset({"gemini"})
+    own = "gemini"
+    model_list = GeminiModels()
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         return f"{base}/{path}" if model is None else f"{base}/{_resource(model)}:{path}"
@@ -36,3 +62,16 @@ def _resource(model: str) -> str:
     if slash and collection in ("models", "tunedModels"):
         return f"{collection}/{quote(name, safe='')}"
     return f"models/{quote(model, safe='')}"
+
+
+class _GeminiModel(Struct):
+    name: str = ""
+    methods: list[str] | None = field(name="supportedGenerationMethods", default=None)
+
+
+class _GeminiPage(Struct):
+    models: list[_GeminiModel]
+    token: str = field(name="nextPageToken", default="")
+
+
+_decode: Final = msgspec.json.Decoder(_GeminiPage)

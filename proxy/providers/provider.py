@@ -161,9 +161,14 @@ class Site:
         query = "&".join(filter(None, (own, kind.parameters(path), query)))
         return f"{target}?{query}" if query else target
 
-    def url(self, path: str) -> str:
+    def url(self, path: str, query: str = "") -> str:
         """The absolute URL of the endpoint ``path``."""
-        return str(URL(self.base_url).origin()) + self.target(path)
+        return str(URL(self.base_url).origin()) + self.target(path, query=query)
+
+    @property
+    def listing(self) -> Site:
+        """Where the list of models is: the address of the dialect that belongs to the kind."""
+        return self.speaking.get(self.kind.own, self)
 
     def head(self, method: str, path: str, key: Key, query: str = "", model: str | None = None) -> bytes:
         """The request line and our header lines. The client's, the framing and the blank line follow."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from proxy.client.get_models import ModelsRequest
-from proxy.config.remote import FetchFailed
-from proxy.dispatch.list_fetcher import MOST_BYTES, MOST_NAMES, ListFetcher, names_in
+from proxy.client.get_models import MOST_BYTES, ModelsRequest
+from proxy.dispatch import list_fetcher
+from proxy.dispatch.list_fetcher import ListFetcher
 from proxy.providers.provider import Provider
 from proxy.routing.lists import ModelLists
-from proxy.routing.names import LONGEST_UNLISTED
 from tests.control.health.rig import no_tls
 from tests.support import Chunk, Headers, LastChunk, Reset, Signal, Stall, Upstream, Wait, json_answer, within
 from tests.support.catalogs import build
@@ -153,28 +149,14 @@ async def test_nothing_is_requested_while_every_key_is_in_cooldown() -> None:
     assert fetching.logged == [{"provider": "p", "why": "every key is in cooldown"}]
 
 
-def test_a_list_that_is_nested_without_end_is_none() -> None:
-    with pytest.raises(FetchFailed):
-        names_in(b'{"data":[{"id":"x","y":' + b"[" * 1_000_000)
-
-
-def test_a_list_is_bounded() -> None:
-    many = json.dumps(listed(*[f"m{number}" for number in range(MOST_NAMES + 1)], "x" * (LONGEST_UNLISTED + 1)))
-    assert len(names_in(many.encode())) == MOST_NAMES
-    assert names_in(json.dumps(listed("x" * (LONGEST_UNLISTED + 1))).encode()) == []
-
-
-@given(
-    st.binary(max_size=200)
-    | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(
-        lambda value: json.dumps({"data": value}).encode()
-    )
-)
-def test_any_answer_at_all_is_a_list_of_names_or_none(body: bytes) -> None:
-    try:
-        assert all(isinstance(name, str) for name in names_in(body))
-    except FetchFailed:
-        pass
+async def test_the_time_for_all_pages_of_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(list_fetcher, "TIMEOUT", 0.2)
+    async with Upstream() as up:
+        up.queue(json_answer({"data": [{"id": "a"}], "has_more": True, "last_id": "a"}), [Stall()])
+        fetching = Fetching()
+        assert await fetching.names(provider(baseUrl=up.url, kind="anthropic")) == []
+        assert fetching.logged == [{"provider": "p", "why": "does not answer within 0.2 s"}]
+        assert len(up.requests) == 2
 
 
 def test_a_request_waits_for_a_list_for_two_seconds_at_most() -> None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from proxy import __version__
 from proxy.client.dial import Dialer
-from proxy.client.get_models import ModelsRequest
+from proxy.client.get_models import MOST_NAMES, ListRefused, ModelsRequest
 from proxy.commands.live.finding import Finding, Live, failed, ok, warning
 from proxy.commands.live.reach import reach, reason, through
 from proxy.config.loader import bare
 from proxy.config.proxies import Proxies
-from proxy.config.remote import FetchFailed, bounded
+from proxy.config.remote import FetchFailed
 from proxy.config.schema import Config
-from proxy.dispatch.list_fetcher import MOST_BYTES, MOST_NAMES, names_in
 from proxy.errors import GatewayError
-from proxy.providers import refusal
 from proxy.providers.keys import Key
+from proxy.providers.model_list import NotAList
 from proxy.providers.provider import Provider, Site
 from proxy.providers.state import state_of
 
@@ -62,51 +62,51 @@ def _label(site: Site, key: Key) -> str:
 
 
 async def _site(live: Live, dialer: Dialer, label: str, site: Site, key: Key) -> Sequence[Finding]:
-    tls = site.provider.settings.tls
-    way = through(Proxies(live.environ), site.base_url)
-    where = f"{bare(site.base_url)}{way}"
+    tls, there = site.provider.settings.tls, site.listing.base_url
+    where = f"{bare(there)}{through(Proxies(live.environ), there)}"
     try:
-        await reach(dialer, site.base_url, tls)
+        await reach(dialer, there, tls)
     except GatewayError as error:
         return [failed(label, f"{where}: {reason(error)}; check baseUrl, network and proxy")]
     except OSError as error:  # of the files of `tls`
         return [failed(label, f"its tls settings cannot be used: {error.strerror or error}")]
     began = time.perf_counter()
-    status, headers, body, why = await _list(live, dialer, site, key)
-    if why:
-        return [failed(label, f"{where}: GET /models {why}; check the provider")]
-    seconds = time.perf_counter() - began
-    if status != 200:
-        return [_refused(label, where, status, headers, body)]
-    return _listed(live.config, label, f"{where} answers in {seconds * 1000:.0f} ms", site.provider, body)
+    names, why = await _names(live, dialer, site, key)
+    text = f"{where} answers in {(time.perf_counter() - began) * 1000:.0f} ms"
+    match why:
+        case None:
+            return [_listed(live.config, label, text, site, names)]
+        case ListRefused():
+            return [_refused(label, where, site, why)]
+        case NotAList():
+            return [warning(label, f"{text}, but GET /models {why}; is the path in baseUrl right?")]
+    return [failed(label, f"{where}: GET /models {why}; check the provider")]
 
 
-async def _list(
+async def _names(
     live: Live, dialer: Dialer, site: Site, key: Key
-) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes, str]:
-    """Status, headers and body of ``GET /models``, and why there is none."""
+) -> tuple[Sequence[str], FetchFailed | NotAList | None]:
+    """The list of models, and why there is none."""
     from aiohttp import ClientError
 
     request = ModelsRequest(dialer.context, live.environ)
     try:
-        async with request.session(ANSWER_SECS) as session, request.send(session, site, key) as response:
-            if response.status == 200:
-                return 200, (), await bounded(response, MOST_BYTES), ""
-            body = await response.content.read(64 * 1024)
-            return response.status, response.raw_headers, body, ""
+        async with asyncio.timeout(ANSWER_SECS), request.session(ANSWER_SECS) as session:
+            return await request.names(session, site, key), None
     except TimeoutError:
-        return 0, (), b"", f"got no answer within {ANSWER_SECS:g} s"
-    except FetchFailed as error:
-        return 0, (), b"", str(error)
+        return (), FetchFailed(f"got no answer within {ANSWER_SECS:g} s")
+    except (FetchFailed, NotAList) as error:
+        return (), error
     except (ClientError, OSError, ValueError) as error:  # its text may contain the address with its query
-        return 0, (), b"", f"failed: {type(error).__name__}"
+        return (), FetchFailed(f"failed: {type(error).__name__}")
 
 
-def _refused(label: str, where: str, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Finding:
+def _refused(label: str, where: str, site: Site, refused: ListRefused) -> Finding:
     """What an error status means, as requests of clients would be judged."""
+    status = refused.status
     if 300 <= status < 400:
         return failed(label, f"{where} redirects (status {status}), which is not followed; correct baseUrl")
-    kind = refusal.read(status, headers, body, time.time()).kind
+    kind = site.listing.kind.read_refusal(status, refused.headers, refused.body, time.time()).kind
     if kind in _REFUSED:
         return failed(label, f"{where}: {_REFUSED[kind]} (status {status}); check the key and the account")
     if kind == "server_error" or status >= 500:
@@ -117,20 +117,15 @@ def _refused(label: str, where: str, status: int, headers: Iterable[tuple[bytes,
     return warning(label, f"{where} has no list of models (status {status}); is the path in baseUrl right?")
 
 
-def _listed(config: Config, label: str, text: str, provider: Provider, body: bytes) -> Sequence[Finding]:
-    try:
-        names = names_in(body)
-    except FetchFailed as error:
-        return [warning(label, f"{text}, but GET /models {error}; is the path in baseUrl right?")]
+def _listed(config: Config, label: str, text: str, site: Site, names: Sequence[str]) -> Finding:
     text += f", {len(names)} model{'' if len(names) == 1 else 's'}"
-    # Azure lists base models, not deployments; a list at the bound may be cut.
-    if provider.settings.kind_name == "azure" or len(names) >= MOST_NAMES:
-        return [ok(label, text)]
-    missing = absent(config, provider.name, names)
+    # A list at the bound may be cut.
+    complete = site.listing.kind.model_list.complete and len(names) < MOST_NAMES
+    missing = absent(config, site.provider.name, names) if complete else []
     if not missing:
-        return [ok(label, text)]
+        return ok(label, text)
     shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
-    return [warning(label, f"{text}, but not these of the configuration: {shown}; correct their names in models")]
+    return warning(label, f"{text}, but not these of the configuration: {shown}; correct their names in models")
 
 
 def absent(config: Config, provider: str, names: Collection[str]) -> list[str]:

@@ -71,6 +71,33 @@ async def test_what_each_status_means(status: int, body: bytes, level: str, word
     assert words in found.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "body"),
+    [
+        ("anthropic", "/v1/models?limit=1000", b'{"data": [{"id": "a"}], "has_more": false}'),
+        ("gemini", "/v1/models?pageSize=1000", b'{"models": [{"name": "models/a"}]}'),
+    ],
+)
+async def test_the_list_of_another_kind_is_requested_and_read_in_its_way(
+    kind: str, target: str, body: bytes, tmp_path: Path
+) -> None:
+    async with Upstream() as up:
+        up.on(lambda request: raw_answer(body, 200))
+        text = configured(up.url, f", kind: {kind}") + "models: [{name: a, provider: up}, {name: b, provider: up}]"
+        found = await finding("providers.up", text, tmp_path)
+        assert (await up.request(0)).target == target
+    assert found.level == "warning"
+    assert ", 1 model, but not these of the configuration: b;" in found.text
+
+
+async def test_the_list_of_azure_has_no_deployments_to_compare(tmp_path: Path) -> None:
+    async with Upstream() as up:
+        up.on(lambda request: raw_answer(models("gpt"), 200))
+        text = configured(up.url, ", kind: azure") + "models: [{name: mine, provider: up}]"
+        found = await finding("providers.up", text, tmp_path)
+    assert (found.level, found.text[-9:]) == ("ok", ", 1 model")
+
+
 async def test_every_address_and_every_key_has_a_line(tmp_path: Path) -> None:
     async with Upstream() as up, Upstream() as other:
         up.on(lambda request: raw_answer(models("a"), 401 if "bad" in (request.header("authorization") or "") else 200))
