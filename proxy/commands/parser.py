@@ -103,8 +103,7 @@ def parser() -> argparse.ArgumentParser:
         help="run the demo provider alone",
         epilog=_demo_models(),
         formatter_class=shape,
-        description="Run the built-in OpenAI-compatible demo provider alone. It accepts any API key. Some of its "
-        "models fail on purpose.",
+        description="Run the built-in demo provider alone. It accepts any API key. Some of its models fail on purpose.",
     )
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")

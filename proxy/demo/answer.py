@@ -12,7 +12,7 @@ Kind = Literal[
     "word",  # paced: one per tick of the model's rate
     "finish",  # the words that tell the end, e.g. the chunk with a finish_reason
     "usage",
-    "done",  # data: [DONE]
+    "done",  # the last event: data: [DONE], message_stop
 ]
 
 
@@ -67,41 +67,23 @@ def error_object(message: str, kind: str = "server_error", *, code: str | None =
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-BROKEN = error_object("The demo broke on purpose while it was answering.", code="demo_broken")
+BROKEN_MESSAGE = "The demo broke on purpose while it was answering."
+BROKEN = error_object(BROKEN_MESSAGE, code="demo_broken")
 
 
-def json_answer(value: Any, *, before: float = 0.0) -> DemoAnswer:
-    """A JSON response in four pieces, so that faults have a middle and an end to work with."""
+def json_answer(value: Any, *, before: float = 0.0, broken: Any = BROKEN) -> DemoAnswer:
+    """A JSON response in four pieces, so that faults have a middle and an end to work with.
+
+    ``broken`` is the dialect's error, OpenAI's by default.
+    """
     body = encode(value)
     edge = len(body) // 4 + 1
     pieces = [body[at : at + edge] for at in range(0, len(body), edge)]
     frames: list[Part] = [*map(Frame, pieces[:-1]), Frame(pieces[-1], "finish")]
-    return DemoAnswer("application/json", frames, before=before, error=encode(BROKEN))
+    return DemoAnswer("application/json", frames, before=before, error=encode(broken))
 
 
 def event_stream(frames: list[Frame], rate: float, error: Frame | None = None) -> DemoAnswer:
     """An event stream; ``error`` is the dialect's error event, OpenAI's bare object by default."""
     told = error or event(BROKEN)
     return DemoAnswer("text/event-stream; charset=utf-8", list(frames), rate=rate, error=told.data, sse=True)
-
-
-class DemoRefusal(Exception):
-    """The request ends with an error status; ``answer`` is the whole response."""
-
-    def __init__(self, answer: DemoAnswer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
-
-
-def refusal(
-    status: int,
-    message: str,
-    kind: str = "invalid_request_error",
-    *,
-    code: str | None = None,
-    param: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> DemoAnswer:
-    """An error status with its error object."""
-    body = encode(error_object(message, kind, code=code, param=param))
-    return DemoAnswer("application/json", [Frame(body)], status=status, headers=headers or {})

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from proxy.demo import words
-from proxy.demo.answer import DONE, DemoAnswer, DemoRefusal, Frame, Kind, event, event_stream, json_answer, refusal
+from proxy.demo.answer import DONE, DemoAnswer, Frame, Kind, event, event_stream, json_answer
 from proxy.demo.models import DemoModel
-from proxy.demo.reply import Ask, DemoReply, reply, seconds
+from proxy.demo.refusal import DemoRefusal
+from proxy.demo.reply import Ask, DemoReply, reply, seconds, spoken
 from proxy.demo.tools import Tool
 
 Limit = Annotated[int, Meta(ge=1)]
@@ -184,7 +185,7 @@ def _chat_ask(call: ChatCall) -> Ask:
     last, wanted = call.messages[-1], call.response_format
     asked = [message.text for message in call.messages if message.role == "user"]
     return Ask(
-        prompt=asked[-1] if asked else last.text,
+        prompt=spoken(asked) or last.text,
         text=" ".join(message.text for message in call.messages),
         tools=[offer.function for offer in call.tools or [] if offer.function],
         tool_choice=call.tool_choice,
@@ -201,4 +202,4 @@ def _plain(prompt: str | list[str | int | list[int]]) -> str:
 
 def _only_one(n: int | None) -> None:
     if n is not None and n != 1:
-        raise DemoRefusal(refusal(400, "The demo gives one choice: 'n' must be 1.", param="n"))
+        raise DemoRefusal(400, "The demo gives one choice: 'n' must be 1.", param="n")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from proxy.config.provider_schema import Dialects, DialectSettings, ProviderSettings
 from proxy.config.provider_schema import ModelSettings as Deployment
-from proxy.config.provider_schema import ProviderSettings
 from proxy.config.schema import Config
 from proxy.demo.models import MODELS, DemoModel
 from proxy.demo.server import Demo
@@ -40,7 +40,8 @@ class DemoProvider:
 
 def demo_config(config: Config, port: int) -> Config:
     """``config`` with the demo provider, which listens on ``port``, as the only provider."""
-    provider = ProviderSettings(base_url=f"http://127.0.0.1:{port}/v1")
+    base = f"http://127.0.0.1:{port}/v1"
+    provider = ProviderSettings(base_url=base, dialects=Dialects(messages=DialectSettings()))
     return replace(config, providers={PROVIDER: provider}, models=deployments())
 
 

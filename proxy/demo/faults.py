@@ -1,6 +1,7 @@
 """Faults of a broken provider: each turns a valid response into a broken one.
 
-``number`` is the figure in the model's name (``demo-slow-start-3``), or the model's default.
+``number`` is the figure in the model's name (``demo-slow-start-3``), or the model's default. A fault may raise
+``DemoRefusal``. None depends on the dialect.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from proxy.demo.answer import Cut, DemoAnswer, Frame, Part, Pause, refusal
+from proxy.demo.answer import Cut, DemoAnswer, Frame, Part, Pause
+from proxy.demo.refusal import DemoRefusal
 
 Fault = Callable[[DemoAnswer, float], DemoAnswer]
 
@@ -19,14 +21,17 @@ FEW = 5  # frames that come through before a stall
 
 def status(code: int, message: str, kind: str, name: str | None, param: str | None = None) -> Fault:
     """An error status instead of a response."""
-    return lambda answer, number: refusal(code, message, kind, code=name, param=param)
+
+    def refuse(answer: DemoAnswer, number: float) -> DemoAnswer:
+        raise DemoRefusal(code, message, kind, code=name, param=param)
+
+    return refuse
 
 
 def rate_limited(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """429 with a ``Retry-After`` of ``number`` seconds."""
-    headers = {"Retry-After": f"{number:.0f}", "x-ratelimit-remaining-requests": "0"}
+    """429, to be tried again after ``number`` seconds."""
     message = f"Rate limit reached for the demo. Please try again in {number:g}s."
-    return refusal(429, message, "requests", code="rate_limit_exceeded", headers=headers)
+    raise DemoRefusal(429, message, "requests", code="rate_limit_exceeded", retry_after=number)
 
 
 def cut(answer: DemoAnswer, number: float) -> DemoAnswer:
@@ -41,7 +46,7 @@ def truncated(answer: DemoAnswer, number: float) -> DemoAnswer:
 
 
 def no_done(answer: DemoAnswer, number: float) -> DemoAnswer:
-    """Send the finish reason, but not the final ``[DONE]``."""
+    """Send the finish reason, but not the last event."""
     return replace(answer, frames=[frame for frame in answer.frames if not _is(frame, "done")])
 
 

@@ -11,10 +11,11 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct
 
-from proxy.demo.answer import DemoAnswer, DemoRefusal, refusal
+from proxy.demo.answer import DemoAnswer
 from proxy.demo.audio import Upload, transcription
 from proxy.demo.images import ImageCall, images
 from proxy.demo.models import DemoModel
+from proxy.demo.refusal import DemoRefusal
 
 MAX_FIELD = 64 * 1024  # bytes of a form's text
 
@@ -40,9 +41,9 @@ async def read_form(request: web.BaseRequest) -> DemoForm:
                 raise ValueError("a multipart body within the multipart body")
             await _take_part(form, part)
     except (ValueError, AssertionError, UnicodeDecodeError, HttpProcessingError, web.RequestPayloadError):
-        raise DemoRefusal(refusal(400, "Could not parse the multipart form of your request.")) from None
+        raise DemoRefusal(400, "Could not parse the multipart form of your request.") from None
     if not form.filename and not form.size:
-        raise DemoRefusal(refusal(400, "The form holds no file.", param="file"))
+        raise DemoRefusal(400, "The form holds no file.", param="file")
     return form
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -12,6 +12,8 @@ from proxy.demo.answer import encode
 from proxy.demo.models import DemoModel
 from proxy.demo.schema import fitting
 from proxy.demo.tools import Tool
+
+_REMINDER: Final = ("<system-reminder>", "</system-reminder>")  # of Claude Code
 
 
 class Ask(Struct, frozen=True):
@@ -55,6 +57,17 @@ def reply(model: DemoModel, ask: Ask) -> DemoReply:
     text = _text(model, ask)
     shorter = _limited(text, ask.limit)
     return DemoReply(shorter, reasoning, cut_short=shorter != text, input_words=counted)
+
+
+def spoken(texts: list[str]) -> str:
+    """The last text of a user that is not empty, without the reminders that coding agents put into it."""
+    return next(filter(None, map(_without_reminders, reversed(texts))), "")
+
+
+def _without_reminders(text: str) -> str:
+    begin, end = _REMINDER
+    *reminded, rest = text.split(end)
+    return " ".join([*(part.partition(begin)[0] for part in reminded), rest]).strip()
 
 
 def seconds(model: DemoModel, answer: DemoReply) -> float:

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from proxy.demo import words
 from proxy.demo.answer import DemoAnswer, Frame, Kind, event, event_stream, json_answer
 from proxy.demo.models import DemoModel
-from proxy.demo.reply import Ask, DemoReply, reply, seconds
+from proxy.demo.reply import Ask, DemoReply, reply, seconds, spoken
 from proxy.demo.tools import Tool
 
 
@@ -176,7 +176,7 @@ def _ask(call: ResponsesCall) -> Ask:
     asked = [_text(item) for item in items if item.get("role") == "user"]
     offered = [tool for tool in call.tools or [] if tool.get("type") == "function"]
     return Ask(
-        prompt=asked[-1] if asked else "",
+        prompt=spoken(asked),
         text=" ".join([call.instructions or "", *(_text(item) for item in items)]),
         tools=[Tool(str(tool.get("name")), tool.get("parameters") or {}) for tool in offered],
         tool_choice=call.tool_choice,

@@ -1,4 +1,4 @@
-"""The demo's endpoints under ``/v1``.
+"""The demo's server.
 
 ``GET /stats`` counts what was served and how many clients left before the end.
 """
@@ -22,16 +22,13 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from msgspec.structs import replace
 
-from proxy.demo.answer import DemoAnswer, DemoRefusal, json_answer, refusal
-from proxy.demo.audio import SpeechCall, speech
-from proxy.demo.chat import ChatCall, CompletionCall, chat, completion
-from proxy.demo.embeddings import EmbeddingCall, embeddings
+from proxy.demo.answer import DemoAnswer, json_answer
+from proxy.demo.api import DemoApi
+from proxy.demo.endpoints import FoundEndpoint, api_of, find_endpoint, listed_model
 from proxy.demo.forms import FORM_ENDPOINTS, read_form
-from proxy.demo.images import ImageCall, images
 from proxy.demo.models import MODELS, ChosenModel, DemoModel, find
-from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.player import play
-from proxy.demo.responses import ResponsesCall, responses
+from proxy.demo.refusal import DemoRefusal
 from proxy.demo.schema import BadSchema
 from proxy.runtime.listening import listen
 from proxy.runtime.loop import Loop
@@ -42,16 +39,6 @@ MAX_BODY = 64 * 1024 * 1024  # of a form
 MAX_JSON = 4 * 1024 * 1024  # every value in it becomes an object, in the process of the gateway
 BACKLOG = 128
 STOP_SECS = 0.05  # what a running answer gets when the demo stops
-
-JSON_ENDPOINTS: dict[str, tuple[Any, Callable[[Any, DemoModel], DemoAnswer]]] = {
-    "/v1/chat/completions": (ChatCall, chat),
-    "/v1/completions": (CompletionCall, completion),
-    "/v1/embeddings": (EmbeddingCall, embeddings),
-    "/v1/responses": (ResponsesCall, responses),
-    "/v1/moderations": (ModerationCall, moderations),
-    "/v1/images/generations": (ImageCall, images),
-    "/v1/audio/speech": (SpeechCall, speech),
-}
 
 
 class Demo:
@@ -107,38 +94,33 @@ class Demo:
             self.running -= 1
 
     async def _answer(self, request: web.BaseRequest) -> DemoAnswer:
+        api = api_of(request.path, request.headers)
         try:
-            return await self._route(request)
-        except DemoRefusal as refused:
-            return refused.answer
+            return await self._route(request, api)
+        except DemoRefusal as refusal:
+            return api.refused(refusal)
         except BadSchema as error:
-            return refusal(400, str(error), code="invalid_json_schema")
+            return api.refused(DemoRefusal(400, str(error), code="invalid_json_schema"))
         except web.HTTPRequestEntityTooLarge:
-            return refusal(413, f"The demo takes at most {_most(request.path)} bytes.")
+            return api.refused(DemoRefusal(413, f"The demo takes at most {_most(request.path)} bytes."))
 
-    async def _route(self, request: web.BaseRequest) -> DemoAnswer:
+    async def _route(self, request: web.BaseRequest, api: DemoApi) -> DemoAnswer:
         path = request.path
-        if path in JSON_ENDPOINTS:
-            _need(request, "POST")
-            shape, build = JSON_ENDPOINTS[path]
-            call = _decoded(await request.read(), shape)
-            return self._behaving(call.model, lambda model: build(call, model))
         if path in FORM_ENDPOINTS:
             _need(request, "POST")
             form = await read_form(request)
             return self._behaving(form.model, lambda model: FORM_ENDPOINTS[path](form, model))
-        if path in ("/v1/models", "/stats") or path.startswith("/v1/models/"):
-            _need(request, "GET")
-            return json_answer(self._read(path))
-        raise DemoRefusal(refusal(404, f"Unknown request URL: {request.method} {path}.", code="unknown_url"))
-
-    def _read(self, path: str) -> Any:
+        if (found := find_endpoint(path, request.query_string)) is not None:
+            _need(request, "POST")
+            call = _decoded(await request.read(), found)
+            return self._behaving(call.model, lambda model: found.endpoint.build(call, model))
         if path == "/stats":
-            return {"served": self.served, "left": self.left, "running": self.running - 1}
-        if path == "/v1/models":
-            return {"object": "list", "data": [_listed(model, model.name) for model in MODELS]}
-        name = path.removeprefix("/v1/models/")
-        return _listed(_found(name)[0], name)
+            _need(request, "GET")
+            return json_answer({"served": self.served, "left": self.left, "running": self.running - 1})
+        if (name := listed_model(path)) is not None:
+            _need(request, "GET")
+            return json_answer(api.listed(_found(name)[0], name) if name else api.models(MODELS))
+        raise DemoRefusal(404, f"Unknown request URL: {request.method} {path}.", code="unknown_url")
 
     def _behaving(self, name: str, build: Callable[[DemoModel], DemoAnswer]) -> DemoAnswer:
         """The model's response with the model's fault."""
@@ -168,7 +150,7 @@ def _request(
 
 
 def _most(target: str) -> int:
-    return MAX_JSON if target.partition("?")[0] in JSON_ENDPOINTS else MAX_BODY
+    return MAX_BODY if target.partition("?")[0] in FORM_ENDPOINTS else MAX_JSON
 
 
 # requests
@@ -177,37 +159,26 @@ def _most(target: str) -> int:
 def _need(request: web.BaseRequest, method: str) -> None:
     if request.method != method:
         message = f"Not allowed to {request.method} on {request.path}."
-        raise DemoRefusal(refusal(405, message, code="method_not_supported", headers={"Allow": method}))
+        raise DemoRefusal(405, message, code="method_not_supported", allow=method)
 
 
-def _decoded(body: bytes, shape: Any) -> Any:
-    """The body as ``shape``. Raises ``DemoRefusal`` with the name of an invalid member."""
+def _decoded(body: bytes, found: FoundEndpoint) -> Any:
+    """The body in the shape of the endpoint. Raises ``DemoRefusal`` with the name of an invalid member."""
     try:
-        return msgspec.json.decode(body, type=shape)
+        return found.decode(body)
     except msgspec.ValidationError as error:
         member = re.search(r"at `\$\.(\w+)", str(error)) or re.search(r"field `(\w+)`", str(error))
-        raise DemoRefusal(refusal(400, f"{error}.", param=member[1] if member else None)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise DemoRefusal(refusal(400, "We could not parse the JSON body of your request.")) from None
+        raise DemoRefusal(400, f"{error}.", param=member[1] if member else None) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise DemoRefusal(400, "We could not parse the JSON body of your request.") from None
 
 
 def _found(name: str) -> ChosenModel:
     choice = find(name)
     if choice is None:
         message = f"The model `{name}` does not exist. GET /v1/models lists those that do."
-        raise DemoRefusal(refusal(404, message, code="model_not_found", param="model"))
+        raise DemoRefusal(404, message, code="model_not_found", param="model")
     return choice
-
-
-def _listed(model: DemoModel, name: str) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": 1_700_000_000,
-        "owned_by": "demo",
-        "type": model.type,
-        "description": model.description,
-    }
 
 
 # alone

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.demo.answer import DONE, DemoAnswer, DemoRefusal, Frame, event, event_stream, json_answer, refusal
+from proxy.demo.answer import DONE, DemoAnswer, Frame, event, event_stream, json_answer
 
 
 def frames(answer: DemoAnswer) -> list[Frame]:
@@ -45,12 +45,3 @@ def test_an_event_stream_uses_the_error_event_of_its_dialect() -> None:
     stream = event_stream([DONE], 30.0, event({"type": "error"}, name="error"))
     assert stream.error == b'event: error\ndata: {"type":"error"}\n\n'
     assert (stream.frames, stream.rate, stream.sse) == ([DONE], 30.0, True)
-
-
-def test_a_refusal_is_a_status_with_openais_error_object() -> None:
-    answer = refusal(429, "Slow down.", "rate_limit_error", code="slow", param="model", headers={"Retry-After": "2"})
-    assert (answer.status, answer.headers) == (429, {"Retry-After": "2"})
-    assert json.loads(body(answer)) == {
-        "error": {"message": "Slow down.", "type": "rate_limit_error", "param": "model", "code": "slow"}
-    }
-    assert DemoRefusal(answer).answer is answer

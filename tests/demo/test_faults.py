@@ -6,6 +6,7 @@ import pytest
 
 from proxy.demo import faults
 from proxy.demo.answer import DONE, Cut, DemoAnswer, Frame, Pause, event, event_stream, json_answer
+from proxy.demo.refusal import DemoRefusal
 
 WORDS = [event(index, "word") for index in range(6)]
 STREAM = event_stream([event("role"), *WORDS, event("stop", "finish"), event("count", "usage"), DONE], 30.0)
@@ -77,9 +78,15 @@ def test_an_html_page_is_not_an_event_stream() -> None:
     assert faults.empty(PLAIN, 0).frames == []
 
 
-def test_a_status_replaces_everything() -> None:
-    answer = faults.status(418, "No coffee.", "teapot", "short_and_stout", "cup")(STREAM, 0)
-    assert (answer.status, answer.sse, answer.before) == (418, False, 0)
-    assert json.loads(body(answer))["error"] == {
-        "message": "No coffee.", "type": "teapot", "param": "cup", "code": "short_and_stout",
-    }  # fmt: skip
+def test_a_status_is_a_refusal_in_no_dialect() -> None:
+    with pytest.raises(DemoRefusal) as refused:
+        faults.status(418, "No coffee.", "teapot", "short_and_stout", "cup")(STREAM, 0)
+    found = refused.value
+    assert (found.status, found.message, found.kind) == (418, "No coffee.", "teapot")
+    assert (found.code, found.param, found.retry_after) == ("short_and_stout", "cup", None)
+
+
+def test_a_rate_limit_names_the_time_to_wait() -> None:
+    with pytest.raises(DemoRefusal) as refused:
+        faults.rate_limited(PLAIN, 7)
+    assert (refused.value.status, refused.value.retry_after) == (429, 7)

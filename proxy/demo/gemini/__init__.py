@@ -1,0 +1,1 @@
+"""Google's Gemini API, as the demo answers it."""
