@@ -57,7 +57,11 @@ def _chosen() -> list[Stage]:
     wanted = parser.parse_args().stages
     if unknown := set(wanted) - set(names):
         parser.error(f"no such stage: {', '.join(sorted(unknown))} (there are {', '.join(names)})")
-    return [stage for stage in STAGES if not wanted or stage.name in wanted]
+    return [stage for stage in STAGES if (stage.name in wanted if wanted else _by_default(stage))]
+
+
+def _by_default(stage: Stage) -> bool:
+    return not stage.opt_in or os.environ.get(stage.opt_in) == "1"
 
 
 def _run(stage: Stage) -> Result:

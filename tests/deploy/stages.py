@@ -9,12 +9,16 @@ FOLDER: Final = Path(__file__).parent
 
 
 class Stage(NamedTuple):
-    """``as_root``: it can only run as root, for example because it makes containers. ``workers``: tests at a time."""
+    """``as_root``: it can only run as root, for example because it makes containers. ``workers``: tests at a time.
+
+    With an ``opt_in`` it runs only if it is named, or if the environment variable of that name is 1.
+    """
 
     name: str
     packages: tuple[str, ...] = ()
     as_root: bool = False
     workers: int = 0  # 0: in one process, one test after the other
+    opt_in: str = ""
 
     @property
     def file(self) -> Path:
@@ -45,4 +49,6 @@ STAGES: Final = (
     Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
     # the unit and the logrotate file, with a systemd that is booted in namespaces
     Stage("systemd", ("systemd", "logrotate", "util-linux")),
+    # Claude Code, Codex and Gemini CLI, 1 GB of npm packages (tests/clients)
+    Stage("clients", opt_in="SLUICE_CLI_TESTS"),
 )

@@ -28,6 +28,18 @@ def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str], monkeyp
     assert "no such stage: lintt" in capsys.readouterr().err
 
 
+def test_a_stage_can_be_opt_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(*stages: str) -> set[str]:
+        monkeypatch.setattr(sys, "argv", ["test-deploy", *stages])
+        return {stage.name for stage in runner._chosen()}
+
+    monkeypatch.delenv("SLUICE_CLI_TESTS", raising=False)
+    assert "clients" not in chosen()
+    assert chosen("clients") == {"clients"}
+    monkeypatch.setenv("SLUICE_CLI_TESTS", "1")
+    assert chosen() == {stage.name for stage in STAGES}
+
+
 @pytest.mark.parametrize(("ci", "outcome"), [("", "skipped"), ("true", "failed")])
 def test_a_stage_that_cannot_run_is_skipped_and_fails_in_ci(
     ci: str, outcome: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,106 @@
+"""Command lines of coding assistants, run once without a terminal in an empty home folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.clients.installed import program, search_path
+
+PROMPT = "What does note.txt say?"
+RUN_SECS = 120.0  # on a loaded machine; a run takes 1 to 4 s
+
+CODEX = """
+model = "{model}"
+model_provider = "sluice"
+[model_providers.sluice]
+name = "Sluice"
+base_url = "{url}/v1"
+env_key = "SLUICE_KEY"
+wire_api = "responses"
+"""
+GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
+
+
+class Desk(NamedTuple):
+    """A home folder. ``url`` is the gateway's, ``outside`` a proxy for every other address."""
+
+    home: Path
+    url: str
+    outside: str
+    key: str  # for the gateway
+
+    @property
+    def note(self) -> Path:
+        """The file that the assistant is asked about."""
+        return self.home / "work" / "note.txt"
+
+
+class Run(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+async def run(desk: Desk, command: list[str], environ: dict[str, str]) -> Run:
+    """Run a command in the folder of the note. Its environment is only what is given, and the proxy's address."""
+    proxy = {"HTTP_PROXY": desk.outside, "HTTPS_PROXY": desk.outside, "NO_PROXY": "127.0.0.1"}
+    base = {"PATH": search_path(), "HOME": str(desk.home), "LANG": "C.UTF-8"}
+    process = await asyncio.create_subprocess_exec(
+        str(program(command[0])),
+        *command[1:],
+        cwd=desk.note.parent,
+        env=base | proxy | environ,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(RUN_SECS):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Run(process.returncode, out.decode(), err.decode())
+
+
+async def claude(desk: Desk, model: str, *options: str, **environ: str) -> Run:
+    own = {"ANTHROPIC_BASE_URL": desk.url, "ANTHROPIC_API_KEY": desk.key}
+    quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+    return await run(desk, ["claude", "-p", PROMPT, "--model", model, *options], own | quiet | environ)
+
+
+async def codex(desk: Desk, model: str, *options: str, **environ: str) -> Run:
+    folder = desk.home / ".codex"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(CODEX.format(model=model, url=desk.url))
+    command = ["codex", "exec", "--skip-git-repo-check", "--sandbox", "read-only", *options, PROMPT]
+    return await run(desk, command, {"SLUICE_KEY": desk.key} | environ)
+
+
+async def gemini(desk: Desk, model: str, *options: str, **environ: str) -> Run:
+    folder = desk.home / ".gemini"
+    folder.mkdir(exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(GEMINI))
+    own = {"GEMINI_API_KEY": desk.key, "GOOGLE_GEMINI_BASE_URL": desk.url}
+    return await run(desk, ["gemini", "-p", PROMPT, "-m", model, "--skip-trust", *options], own | environ)
+
+
+class Assistant(NamedTuple):
+    """``calls`` are the arguments with which its tools read a file, by their names."""
+
+    run: Callable[..., Any]
+    calls: Callable[[Path], dict[str, dict[str, Any]]]
+
+
+ASSISTANTS = {
+    "claude": Assistant(claude, lambda path: {"Read": {"file_path": str(path)}}),
+    "codex": Assistant(codex, lambda path: {"exec_command": {"cmd": f"cat '{path}'"}}),
+    "gemini": Assistant(gemini, lambda path: {"read_file": {"file_path": str(path)}}),
+}

@@ -1,0 +1,111 @@
+"""A provider of three APIs that calls a tool of the client, and repeats what the tool found.
+
+    async with Upstream() as up:
+        up.on(Provider("the-key", {"/messages": MessagesApi()}, tools={"Read": {"file_path": "/a/file"}}))
+
+The first answer calls the first of ``tools`` that the request declares. The answer to the tool's result says the
+``SECRET`` that stands in it, so a client that prints the secret has sent the result back. It refuses what the real ones
+refuse: a wrong key, and a reasoning block that does not come back as it was sent.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tests.support.answers import json_answer, sse_answer
+from tests.support.steps import Script
+from tests.support.upstream import Request
+
+SECRET = re.compile(r"secret-[0-9a-f]{16}")
+# The opaque parts of an answer, which the client has to send back unchanged with the tool's result. Base64, as Google's.
+SIGNATURE = "c2lnbmF0dXJlK29mL3RoZStwcm92aWRlci8="
+PIECES = 4  # of a text in a stream
+
+
+@dataclass
+class Asked:
+    """What a request asks for."""
+
+    model: str
+    streamed: bool
+    tools: tuple[str, ...]
+    results: str  # of tools, after the last answer; ``""`` if there are none
+    signed: bool  # whether the answer before the results has its SIGNATURE
+    reasons: bool  # whether the client wants reasoning
+
+
+class Api(ABC):
+    """Requests and answers of one API. ``usage`` is that of each answer, as the gateway counts it."""
+
+    usage: ClassVar[dict[str, int | None]]
+
+    @abstractmethod
+    def key(self, request: Request) -> str | None:
+        """The credential in the request."""
+
+    @abstractmethod
+    def read(self, request: Request) -> Asked: ...
+
+    @abstractmethod
+    def calls(self, asked: Asked, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A whole answer that calls a tool, after some signed reasoning if the client wants that."""
+
+    @abstractmethod
+    def says(self, asked: Asked, text: str) -> dict[str, Any]:
+        """A whole answer of text."""
+
+    @abstractmethod
+    def events(self, answer: dict[str, Any]) -> list[bytes]:
+        """A whole answer as a stream."""
+
+    @abstractmethod
+    def error(self, status: int, message: str) -> dict[str, Any]: ...
+
+
+@dataclass
+class Provider:
+    """Answers requests by their path."""
+
+    credential: str
+    apis: dict[str, Api]  # by the end of the path, without a query
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Script:
+        path = request.target.partition("?")[0]
+        api = next((api for end, api in self.apis.items() if path.endswith(end)), None)
+        if api is None:
+            self.refused.append(f"{request.method} {path}: unknown path")
+            return json_answer({"error": {"message": "Unknown path"}}, 404)
+        if api.key(request) != self.credential:
+            return self._refuse(api, 401, f"{path}: the credential is {api.key(request)}")
+        asked = api.read(request)
+        self.asked.append(asked)
+        if asked.results and not asked.signed:
+            return self._refuse(api, 400, "the reasoning before the tool's result is not what was sent")
+        answer = self._answer(api, asked)
+        return sse_answer(*api.events(answer)) if asked.streamed else json_answer(answer)
+
+    def _answer(self, api: Api, asked: Asked) -> dict[str, Any]:
+        if asked.results:
+            found = SECRET.search(asked.results)
+            return api.says(asked, f"It says {found[0]} in there." if found else f"No secret: {asked.results}")
+        for name, arguments in self.tools.items():
+            if name in asked.tools:
+                return api.calls(asked, name, arguments)
+        return api.says(asked, "No tool of the request is known.")
+
+    def _refuse(self, api: Api, status: int, reason: str) -> Script:
+        self.refused.append(reason)
+        return json_answer(api.error(status, reason), status)
+
+
+def pieces(text: str) -> Iterable[str]:
+    """The text in at most PIECES pieces."""
+    size = -(-len(text) // PIECES)
+    return (text[at : at + size] for at in range(0, len(text), size))

@@ -1,0 +1,122 @@
+"""Clients of npm against the gateway and providers that speak their APIs: Claude Code, Codex, Gemini CLI."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.auth.apikey import digest_of, hash_from
+from tests.clients.gemini_api import GeminiApi
+from tests.clients.headless import ASSISTANTS, Desk
+from tests.clients.messages_api import MessagesApi
+from tests.clients.native import Api, Provider
+from tests.clients.responses_api import ResponsesApi
+from tests.support import Upstream, error_json, json_answer, until
+from tests.support.gateway import GatewayProcess
+
+OURS = "the-providers-key"
+KEY = "sk-sluice-" + "c" * 40
+
+# Model, its name at the provider, endpoint, provider.
+CALLS = {
+    "claude": ("claude-mine", "claude-up", "messages", "claude"),
+    "codex": ("gpt-mine", "up", "responses", "open"),
+    "gemini": ("gemini-mine", "gemini-up", "streamGenerateContent", "google"),
+}
+
+
+def config(origin: str) -> dict[str, Any]:
+    return {
+        "auth": {"mode": "keys", "keys": [{"name": "one", "hash": hash_from(digest_of(KEY))}]},
+        "providers": {
+            "claude": {"kind": "anthropic", "baseUrl": f"{origin}/anthropic/v1", "apiKey": OURS},
+            "google": {"kind": "gemini", "baseUrl": f"{origin}/v1beta", "apiKey": OURS},
+            "open": {"baseUrl": f"{origin}/openai/v1", "apiKey": OURS},
+        },
+        "models": [{"name": name, "provider": provider, "model": model} for name, model, _, provider in CALLS.values()],
+    }
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Upstream]:
+    async with Upstream() as up:
+        yield up
+
+
+@pytest.fixture
+async def provider(up: Upstream) -> Provider:
+    gemini = GeminiApi()
+    apis: dict[str, Api] = {":streamGenerateContent": gemini, ":generateContent": gemini}
+    made = Provider(OURS, apis | {"/messages": MessagesApi(), "/responses": ResponsesApi()})
+    up.on(made)
+    return made
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Upstream]:
+    """The proxy of the clients, which refuses every address: no byte leaves this machine."""
+    async with Upstream() as up:
+        up.on_head(lambda request: json_answer(error_json("No such address"), 403))
+        yield up
+
+
+@pytest.fixture
+async def gateway(up: Upstream) -> AsyncIterator[GatewayProcess]:
+    async with GatewayProcess(config(up.origin)) as gw:
+        yield gw
+
+
+@pytest.fixture
+def desk(gateway: GatewayProcess, outside: Upstream, tmp_path: Path) -> Desk:
+    (tmp_path / "work").mkdir()
+    return Desk(tmp_path, gateway.url, outside.origin, KEY)
+
+
+async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]:
+    """What the gateway logged of that many exchanges."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in gateway.lines if line.startswith("{")]
+        return [line for line in lines if line["event"] == "exchange"]
+
+    await until(lambda: len(found()) >= count, f"{count} exchanges in the log")
+    return found()
+
+
+@pytest.mark.parametrize("name", ASSISTANTS)
+async def test_an_assistant_reads_a_file(
+    name: str, desk: Desk, up: Upstream, provider: Provider, gateway: GatewayProcess
+) -> None:
+    secret = f"secret-{secrets.token_hex(8)}"
+    desk.note.write_text(f"{secret}\n")
+    assistant = ASSISTANTS[name]
+    model, upstream_model, endpoint, providers_name = CALLS[name]
+    provider.tools = assistant.calls(desk.note)
+
+    ran = await assistant.run(desk, model)
+    assert ran.status == 0, ran
+    assert f"It says {secret} in there." in ran.out
+
+    # A call of the tool, then its result; nothing else was sent, and nothing twice.
+    assert provider.refused == []
+    assert [(asked.model, asked.streamed, secret in asked.results) for asked in provider.asked] == [
+        (upstream_model, True, False),
+        (upstream_model, True, True),
+    ]
+    assert len(up.requests) == 2
+    assert not any(KEY.encode() in request.raw_head for request in up.requests)
+
+    api = next(api for end, api in provider.apis.items() if up.requests[0].target.partition("?")[0].endswith(end))
+    lines = await exchanges(gateway, 2)
+    for line, request in zip(lines, up.requests, strict=True):
+        assert (line["endpoint"], line["provider"], line["model"]) == (endpoint, providers_name, model)
+        assert (line["outcome"], line["error"], line["attempts"], line["stream"]) == ("ok", "", 1, True)
+        assert line["tokens"] == api.usage
+        # The body went on as it came, but for the name of the model.
+        renamed = 0 if name == "gemini" else len(upstream_model) - len(model)
+        assert len(request.body) == line["bytes_in"] + renamed
