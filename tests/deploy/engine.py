@@ -148,6 +148,7 @@ class Engine:
     def remove(self) -> list[str]:
         """Delete everything. Returns what was still mounted or running, which it ends, too."""
         self.attempt("rm", "--all", "--force", "--time", "0", "--volumes")
+        end_pauses(self.folder)
         left = []
         for pid, line in processes_below(self.folder):
             left.append(line)
@@ -310,6 +311,16 @@ def mounts_below(folder: Path) -> list[str]:
     """The deepest first."""
     places = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
     return sorted((place for place in places if place.startswith(f"{folder}/")), key=len, reverse=True)
+
+
+def end_pauses(folder: Path) -> None:
+    """End what podman leaves running on purpose where it lacks rights: a process that keeps its namespaces."""
+    for pid, _ in _processes_naming(str(folder)):
+        try:
+            if Path(f"/proc/{pid}/comm").read_text() == "podman pause\n":
+                os.kill(pid, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 def processes_below(folder: Path) -> list[tuple[int, str]]:
