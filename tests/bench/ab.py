@@ -2,6 +2,7 @@
 
     python -m tests.bench.ab --b '{"rateLimiting": {"enabled": false}}'      A is the shipped configuration
     python -m tests.bench.ab --a-tree ../before --metric request64_us        another checkout as A
+    python -m tests.bench.ab --b-dialect messages                            Anthropic's API against chat
 
 The variants alternate, and the first one changes with each round. The output is the geometric mean of the ratios B/A
 with its one-sided upper 95 % bound (Student's t over the logarithms; the samples are rounds, not tokens).
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.child import ROOT, apart
+from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.peers import Missing
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import INTERVAL, Column, awake, play, say, start, upstream
@@ -64,6 +66,10 @@ def main() -> None:
             f"--{name}", type=json.loads, default={}, metavar="JSON", help="merged into the configuration"
         )
         parser.add_argument(f"--{name}-tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
+        parser.add_argument(f"--{name}-dialect", choices=list(DIALECTS), help="of client and provider (chat)")
+    parser.add_argument(
+        "--dialect", choices=list(DIALECTS), default=CHAT.name, help="of both, where nothing else is given"
+    )
     parser.add_argument("--metric", action="append", choices=list(PHASES), help="may be repeated (default: all)")
     parser.add_argument("--rounds", type=int, default=8, metavar="N")
     chosen = parser.parse_args()
@@ -78,9 +84,13 @@ def main() -> None:
     ):
         variants = []
         try:
-            for title, changes, tree in (("A", chosen.a, chosen.a_tree), ("B", chosen.b, chosen.b_tree)):
+            for title, changes, tree, dialect in (
+                ("A", chosen.a, chosen.a_tree, chosen.a_dialect),
+                ("B", chosen.b, chosen.b_tree, chosen.b_dialect),
+            ):
                 (Path(name) / title).mkdir()
-                peer = Sluice(provider, Path(name) / title, changes=changes, tree=tree.resolve())
+                traffic = DIALECTS[dialect or chosen.dialect]
+                peer = Sluice(provider, Path(name) / title, changes=changes, tree=tree.resolve(), traffic=traffic)
                 variants.append(Column(title, peer))
                 start(variants[-1])
             compare(variants, chosen.metric or list(PHASES), max(2, chosen.rounds))

@@ -1,6 +1,6 @@
 """The path of a request: the Python functions that run for it, in order and by file.
 
-    python -m tests.bench.calls [--tree FOLDER] [--stream] [--tree-of-calls]
+    python -m tests.bench.calls [--tree FOLDER] [--dialect NAME] [--stream] [--tree-of-calls]
 
 The gateway runs as in the benchmark. After a warm-up over one connection, a profile function records every Python call
 until the client has the complete response. Timer callbacks are excluded: they serve several requests at once. Resuming
@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.child import ROOT, cores
+from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.peers.base import Provider
 from tests.bench.peers.sluice import Sluice
 from tests.bench.recorder import OUT
 from tests.bench.run import upstream
-from tests.bench.traffic import plain_request, stream_request
+from tests.bench.traffic import Traffic
 
 LIMIT = 120  # s
 WARM_UP = 300  # requests
@@ -89,14 +90,14 @@ def _exchange(connection: socket.socket, request: bytes) -> None:
         body += connection.recv(65536)
 
 
-def record(provider: Provider, folder: Path, tree: Path, request: bytes) -> list[Step]:
+def record(provider: Provider, folder: Path, tree: Path, traffic: Traffic, request: bytes) -> list[Step]:
     """Return the calls for ``request`` without those of timers."""
-    peer = Traced(provider, folder, tree=tree)
+    peer = Traced(provider, folder, tree=tree, traffic=traffic)
     try:
         peer.start(cores()[0])
         with _connected(peer.port) as connection:
             for number in range(WARM_UP):
-                _exchange(connection, plain_request(peer.path, peer.model, number))
+                _exchange(connection, traffic.plain_request(peer.path, peer.model, number))
             _exchange(connection, request)
             peer.switch(signal.SIGUSR1)
             time.sleep(0.3)  # what the requests before left behind is reported meanwhile
@@ -174,14 +175,16 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
     parser.add_argument("--stream", action="store_true", help=f"a stream of {EVENTS} events instead of a JSON response")
     parser.add_argument("--tree-of-calls", action="store_true", help="print every call, indented by its depth")
+    parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
     chosen = parser.parse_args()
+    traffic = DIALECTS[chosen.dialect]
     signal.alarm(LIMIT)
     if chosen.stream:
-        request = stream_request(Sluice.path, Sluice.model, EVENTS, INTERVAL)
+        request = traffic.stream_request(traffic.path, Sluice.model, EVENTS, INTERVAL)
     else:
-        request = plain_request(Sluice.path, Sluice.model, 1)
+        request = traffic.plain_request(traffic.path, Sluice.model, 1)
     with tempfile.TemporaryDirectory(prefix="sluice-calls-") as name, upstream(Path(name)) as provider:
-        steps = record(provider, Path(name), chosen.tree.resolve(), request)
+        steps = record(provider, Path(name), chosen.tree.resolve(), traffic, request)
     if chosen.tree_of_calls:
         print("\n".join(f"{'  ' * step.depth}{step.name}  ({step.file})" for step in steps))
     else:

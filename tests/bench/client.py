@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic_ns
 
-from tests.bench.traffic import plain_request
+from tests.bench.traffic import Traffic
 from tests.bench.verify import Broken, Stream
 
 
@@ -124,8 +124,8 @@ class StreamClient(asyncio.Protocol):
 class Caller(asyncio.Protocol):
     """Request JSON responses in a closed loop until stopped, and count them."""
 
-    def __init__(self, path: str, model: str, failed: Callable[[str], None]) -> None:
-        self.request = plain_request(path, model, 0)
+    def __init__(self, traffic: Traffic, path: str, model: str, failed: Callable[[str], None]) -> None:
+        self.request = traffic.plain_request(path, model, 0)
         self.at = self.request.index(b"bench|n|") + 8
         self.failed = failed
         self.number = 0

@@ -2,6 +2,7 @@
 
     python -m tests.bench.instructions [--tree FOLDER]      needs valgrind
     python -m tests.bench.instructions --tokens             per event of a stream instead
+    python -m tests.bench.instructions --dialect messages   Anthropic's API, on both sides
 
 The gateway runs under callgrind with the shipped configuration (limits raised), with 16 connections.
 It counts user code after a warm-up, and misses of first-level caches of 32 KB each for code and data, where an
@@ -24,10 +25,11 @@ import time
 from pathlib import Path
 
 from tests.bench.child import ROOT, cores
+from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.peers.base import Provider
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import upstream
-from tests.bench.traffic import plain_request, stream_request
+from tests.bench.traffic import Traffic
 
 LIMIT = 600  # s
 CONNECTIONS = 16
@@ -84,8 +86,10 @@ async def _load(port: int, requests: list[bytes]) -> None:
     await asyncio.gather(*(_ask(port, requests[number::CONNECTIONS]) for number in range(CONNECTIONS)))
 
 
-def count(provider: Provider, folder: Path, tree: Path, warm: list[bytes], requests: list[bytes]) -> list[int]:
-    peer = Counted(provider, folder, tree=tree)
+def count(
+    provider: Provider, folder: Path, tree: Path, traffic: Traffic, warm: list[bytes], requests: list[bytes]
+) -> list[int]:
+    peer = Counted(provider, folder, tree=tree, traffic=traffic)
     try:
         peer.start(cores()[0])
         deadline = time.monotonic() + peer.patience
@@ -120,25 +124,27 @@ def main() -> None:
     parser.add_argument(
         "--tokens", action="store_true", help="count per event of a stream, including its share of the request"
     )
+    parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is missing (Debian: apt-get install valgrind)")
     signal.alarm(LIMIT)
-    path, model = Sluice.path, Sluice.model
+    traffic = DIALECTS[chosen.dialect]
+    path, model = traffic.path, Sluice.model
     if chosen.tokens:
-        requests = [stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS
+        requests = [traffic.stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS
         number, what = EVENTS * len(requests), "token"
     else:
-        requests = [plain_request(path, model, each) for each in range(chosen.requests)]
+        requests = [traffic.plain_request(path, model, each) for each in range(chosen.requests)]
         number, what = len(requests), "request"
-    warm = [plain_request(path, model, each) for each in range(WARM_UP)]
+    warm = [traffic.plain_request(path, model, each) for each in range(WARM_UP)]
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
-        warm += [stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS if chosen.tokens else []
-        totals = count(provider, Path(name), chosen.tree.resolve(), warm, requests)
+        warm += [traffic.stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS if chosen.tokens else []
+        totals = count(provider, Path(name), chosen.tree.resolve(), traffic, warm, requests)
         if chosen.keep:
             shutil.copy(Path(name) / Counted.name / "callgrind", chosen.keep)
-    print(f"per {what}: {per_unit(totals, number)}")
+    print(f"{traffic.name}, per {what}: {per_unit(totals, number)}")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ import uvloop
 from msgspec import Struct, convert
 
 from tests.bench.client import Caller, StreamClient
+from tests.bench.dialects import DIALECTS
 from tests.bench.measure import busy_ns, cpu_ns, memory
-from tests.bench.traffic import stream_request
+from tests.bench.traffic import Traffic
 from tests.bench.verify import Samples, Stream
 
 Metrics = dict[str, float]
@@ -36,14 +37,19 @@ class FellBehind(Void):
 
 
 class Target(Struct):
-    """Where to send the load. ``pid`` 0: there is no proxy, only the upstream."""
+    """Where to send the load. ``path`` is a template (``Traffic``). ``pid`` 0: there is no proxy, only the upstream."""
 
     port: int
+    dialect: str
     path: str
     model: str
     verbatim: bool
     pid: int
     core: int
+
+    @property
+    def traffic(self) -> Traffic:
+        return DIALECTS[self.dialect]
 
 
 class Window:
@@ -73,7 +79,8 @@ class Crowd:
     def __init__(self, target: Target, events: int, interval: float) -> None:
         self.target = target
         self.events = events
-        self.request = stream_request(target.path, target.model, events, interval)
+        self.traffic = target.traffic
+        self.request = self.traffic.stream_request(target.path, target.model, events, interval)
         self.samples = Samples()
         self.running = 0
         self.idle: list[StreamClient] = []
@@ -95,7 +102,7 @@ class Crowd:
                 self.running -= 1
                 self.errors.append(f"no connection: {error}")
                 return
-        client.ask(self.request, Stream(self.events, self.target.verbatim, self.samples))
+        client.ask(self.request, Stream(self.traffic, self.events, self.target.verbatim, self.samples))
 
     async def ramp(self, streams: int, within: float) -> None:
         """Starts them evenly over that time."""
@@ -186,7 +193,7 @@ async def requests(target: Target, connections: int, window: float) -> Metrics:
     errors: list[str] = []
     callers = []
     for _ in range(connections):
-        caller = Caller(target.path, target.model, errors.append)
+        caller = Caller(target.traffic, target.path, target.model, errors.append)
         await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", target.port)  # type: ignore[misc]
         callers.append(caller)
     await asyncio.sleep(0.25)

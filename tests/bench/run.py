@@ -19,7 +19,6 @@ from msgspec import Struct, field
 
 from tests.bench.child import Child, cores
 from tests.bench.peers import FULL, OVER_TLS, QUICK, Missing, Peer, Provider
-from tests.bench.traffic import plain_request
 
 STREAMS = 400
 INTERVAL = 0.02  # s between two tokens of a stream
@@ -198,7 +197,7 @@ def answers(peer: Peer) -> bool:
         return False
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            connection.sendall(plain_request(peer.path, peer.model, 1))
+            connection.sendall(peer.traffic.plain_request(peer.path, peer.model, 1))
             answer = b""
             while data := connection.recv(65_536):
                 answer += data
@@ -239,11 +238,13 @@ def play(
     peer = column.peer
     if peer is None:
         assert provider is not None
-        target = {"port": provider.plain, "path": Peer.path, "model": Peer.model, "verbatim": True, "pid": 0}
+        target: dict[str, Any] = {"port": provider.plain, "verbatim": True, "pid": 0}
+        spoken: Peer | type[Peer] = Peer
     else:
         assert peer.child is not None
-        target = {"port": peer.port, "path": peer.path, "model": peer.model, "verbatim": peer.verbatim}
-        target["pid"] = peer.child.pid
+        target = {"port": peer.port, "verbatim": peer.verbatim, "pid": peer.child.pid}
+        spoken = peer
+    target |= {"dialect": spoken.traffic.name, "path": spoken.path, "model": spoken.model}
     # What is void stays void: the row needs all rounds.
     phases = [phase for phase in phases if not column.void.keys() & measured(phase[0], phase[2])]
     order = {"target": {**target, "core": cores()[0]}, "phases": [(name, options) for name, options, _ in phases]}

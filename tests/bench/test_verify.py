@@ -7,33 +7,41 @@ from zlib import crc32
 import pytest
 
 from tests.bench.client import Chunks
-from tests.bench.traffic import DONE, FINISH, PREFIX, SUFFIX, USAGE, frame
+from tests.bench.dialects import CHAT, DIALECTS, MESSAGES
+from tests.bench.traffic import Traffic, frame
 from tests.bench.verify import Broken, Samples, Stream
 
+each_dialect = pytest.mark.parametrize("traffic", DIALECTS.values(), ids=list(DIALECTS))
 
-def events(count: int) -> list[bytes]:
-    """A stream as the mock upstream sends it: token n was sent at n * 1000 ns, the first was held for 400 ns."""
+
+def events(count: int, traffic: Traffic = CHAT) -> list[bytes]:
+    """A stream as the mock upstream sends it: token n was sent at n * 1000 ns, the first was held for 400 ns.
+
+    What follows the last token is two items, of which the last is the terminal event. The first may be empty.
+    """
     crc, made = 0, []
     for number in range(1, count + 1):
         token = b"@%06d %016x %08x " % (number, number * 1000, 400 if number == 1 else 0)
         crc = crc32(token, crc)
-        made.append(PREFIX + token + b"%08x;" % crc + SUFFIX)
-    return [*made, FINISH, DONE]
+        made.append(traffic.prefix + token + b"%08x;" % crc + traffic.suffix)
+    made[0] = traffic.before + made[0]
+    return [*made, traffic.after[: -len(traffic.terminal)], traffic.terminal]
 
 
-def check(pieces: list[bytes], count: int, verbatim: bool = True) -> Samples:
+def check(pieces: list[bytes], count: int, verbatim: bool = True, traffic: Traffic = CHAT) -> Samples:
     samples = Samples()
-    stream = Stream(count, verbatim, samples)
+    stream = Stream(traffic, count, verbatim, samples)
     for piece in pieces:
         stream.feed(piece, 0)
     stream.end()
     return samples
 
 
+@each_dialect
 @pytest.mark.parametrize("size", [1, 7, 100, 1000, 100_000])
-def test_a_complete_stream_passes_under_every_split(size: int) -> None:
-    body = b"".join(events(20))
-    assert check([body[at : at + size] for at in range(0, len(body), size)], 20).tokens == 20
+def test_a_complete_stream_passes_under_every_split(size: int, traffic: Traffic) -> None:
+    body = b"".join(events(20, traffic))
+    assert check([body[at : at + size] for at in range(0, len(body), size)], 20, traffic=traffic).tokens == 20
 
 
 @pytest.mark.parametrize(
@@ -47,8 +55,8 @@ def test_a_complete_stream_passes_under_every_split(size: int) -> None:
         ("the end is missing", lambda made: made[:-1]),
         ("the finish reason is missing", lambda made: [*made[:-2], made[-1]]),
         ("the last token is missing", lambda made: [*made[:-3], *made[-2:]]),
-        ("an event was added in between", lambda made: [*made[:3], USAGE, *made[3:]]),
-        ("an event was added at the end", lambda made: [*made[:-1], USAGE, made[-1]]),
+        ("an event was added in between", lambda made: [*made[:3], CHAT.usage, *made[3:]]),
+        ("an event was added at the end", lambda made: [*made[:-1], CHAT.usage, made[-1]]),
         ("a comment was added", lambda made: [*made[:3], b": ping\n\n", *made[3:]]),
         ("bytes follow", lambda made: [*made, b"data"]),
     ],
@@ -59,6 +67,30 @@ def test_a_corrupted_stream_is_broken(name: str, spoil: object) -> None:
     assert spoiled != events(10), name
     with pytest.raises(Broken):
         check(spoiled, 10)
+
+
+@each_dialect
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("the end is missing", lambda made: made[:-1]),
+        ("a token is missing", lambda made: made[:3] + made[4:]),
+        ("a byte beside the token was changed", lambda made: [*made[:3], made[3].replace(b"index", b"INDEX"), *made[4:]]),
+        ("the end came twice", lambda made: [*made, made[-1]]),
+    ],
+)  # fmt: skip
+def test_a_corrupted_stream_is_broken_in_every_dialect(name: str, spoil: object, traffic: Traffic) -> None:
+    assert callable(spoil)
+    with pytest.raises(Broken):
+        check(spoil(events(10, traffic)), 10, traffic=traffic)
+
+
+def test_events_before_the_first_token_are_verified() -> None:
+    made = events(10, MESSAGES)
+    begin = MESSAGES.before
+    for first in (made[0][len(begin) :], begin + made[0], made[0].replace(b'"output_tokens":1', b'"output_tokens":2')):
+        with pytest.raises(Broken):
+            check([first, *made[1:]], 10, traffic=MESSAGES)
 
 
 def test_a_rewriting_proxy_may_change_everything_but_the_tokens() -> None:
@@ -75,7 +107,7 @@ def test_a_rewriting_proxy_may_change_everything_but_the_tokens() -> None:
 def test_added_latency_excludes_the_upstream_time() -> None:
     samples = Samples()
     samples.recording = True
-    stream = Stream(3, True, samples)
+    stream = Stream(CHAT, 3, True, samples)
     stream.requested_at = 100
     made = events(3)
     stream.feed(made[0], 1200)  # sent at 1000, held 400 before: 1200 - 100 - 400 are on us

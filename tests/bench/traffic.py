@@ -1,9 +1,9 @@
-"""The bytes that the mock upstream sends and the load client expects.
+"""The bytes that the mock upstream sends and the load client expects, in one dialect: ``dialects`` has them all.
 
 The message's content selects the behavior, as every proxy forwards it:
 ``bench|s|<events>|<interval in us>|`` requests a stream, ``bench|n|<number>|`` a JSON response with the number.
 
-Every event carries a token of fixed width in ``delta.content``::
+Every event carries a token of fixed width in its text::
 
     @<sequence> <sent> <held> <hash>;
 
@@ -15,25 +15,13 @@ only; ``hash`` is the CRC-32 (hex) of the token so far, continued from the token
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 MARK = b"bench|"
 TOKEN_SIZE = 1 + 6 + 1 + 16 + 1 + 8 + 1 + 8 + 1
-
-
-def _chunk(delta: dict[str, str], finish_reason: str | None) -> dict[str, object]:
-    return {
-        "id": "chatcmpl-BvT5kQ2xW8nR4mY",
-        "object": "chat.completion.chunk",
-        "created": 1750000000,
-        "model": "gpt-4o-mini-2024-07-18",
-        "system_fingerprint": "fp_34a54ae93c",
-        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
-        "usage": None,
-    }
-
-
-def _event(value: object) -> bytes:
-    return b"data: %s\n\n" % json.dumps(value, separators=(",", ":")).encode()
+EVENT_SIZE = 305  # bytes of an event, in every dialect
+RECEIVED = 987654321  # in ``answer``: where the size of the request's body is reported
 
 
 def frame(body: bytes) -> bytes:
@@ -41,87 +29,94 @@ def frame(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
-PREFIX, SUFFIX = _event(_chunk({"content": "?"}, None)).split(b"?")
-EVENT_SIZE = len(PREFIX) + TOKEN_SIZE + len(SUFFIX)
-TOKEN_AT = len(PREFIX)
-TOKEN_END = TOKEN_AT + TOKEN_SIZE
+class Traffic:
+    """Requests, streams and answers of one dialect.
 
-FINISH = _event(_chunk({}, "stop"))
-USAGE = _event(
-    {
-        **_chunk({}, None),
-        "choices": [],
-        "usage": {"prompt_tokens": 25, "completion_tokens": 250, "total_tokens": 275},
-    }
-)
-DONE = b"data: [DONE]\n\n"
-TAIL = FINISH + DONE
+    ``path`` is a template of the path for clients, with places for ``model`` and ``method``; ``methods`` are those of a
+    plain answer and of a stream. ``served`` is a part of every path that only this dialect has.
+    ``body`` makes the members of a request from a model, the message's content, and whether the answer is a stream.
 
-ANSWER = json.dumps(
-    {
-        "id": "chatcmpl-BvT5kQ2xW8nR4mY",
-        "object": "chat.completion",
-        "created": 1750000000,
-        "model": "gpt-4o-mini-2024-07-18",
-        "choices": [
-            {
-                "index": 0,
-                "message": {
-                    "role": "assistant",
-                    "content": "@?; A sluice is a gate that lets water through, as much as is wanted and no more, and holds the rest.",
-                    "refusal": None,
-                },
-                "logprobs": None,
-                "finish_reason": "stop",
-            }
-        ],
-        "usage": {"prompt_tokens": -1, "completion_tokens": 9, "total_tokens": 34},
-        "service_tier": "default",
-        "system_fingerprint": "fp_34a54ae93c",
-    },
-    separators=(",", ":"),
-).encode()
+    A stream is ``before`` the first token, the tokens in ``event``, where ``?`` stands for each, and ``after`` the last.
+    ``usage`` comes before the last event, where the request asks for it. In ``answer``, ``?`` stands for the number and
+    RECEIVED for the size of the request's body. ``end`` ends every event.
+    """
 
+    def __init__(
+        self,
+        name: str,
+        *,
+        path: str,
+        served: bytes,
+        body: Callable[[str, str, bool], Mapping[str, Any]],
+        client_lines: Sequence[str],
+        provider_lines: bytes,
+        event: bytes,
+        after: Sequence[bytes],
+        answer: bytes,
+        before: Sequence[bytes] = (),
+        usage: bytes = b"",
+        methods: tuple[str, str] = ("", ""),
+        end: bytes = b"\n\n",
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.served = served
+        self.end = end
+        self.before = b"".join(before)
+        self.after = b"".join(after)
+        self.terminal = after[-1]
+        self.usage = usage
+        self.prefix, self.suffix = event.split(b"?")
+        self.token_at = len(self.prefix)
+        self.token_end = self.token_at + TOKEN_SIZE
+        assert self.token_end + len(self.suffix) == EVENT_SIZE, f"{name}: {self.token_end + len(self.suffix)}"
+        self._body = body
+        self._methods = methods
+        self._client_lines = client_lines
+        self._answer = answer.replace(b"%d" % RECEIVED, b"?").split(b"?")
 
-def answer(number: bytes, received: int) -> bytes:
-    """The non-streaming answer; ``received`` is the size of the request's body, returned as ``prompt_tokens``."""
-    return ANSWER.replace(b"@?", b"@" + number, 1).replace(b'_tokens":-1', b'_tokens":%d' % received, 1)
+        # As the upstream writes it, with the framing.
+        self.stream_head = (
+            b"HTTP/1.1 200 OK\r\nDate: Mon, 05 Jan 2026 12:00:00 GMT\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+            b"Transfer-Encoding: chunked\r\nCache-Control: no-cache\r\n%b\r\n"
+        ) % provider_lines + b"".join(map(frame, before))  # fmt: skip
+        self.answer_head = (
+            b"HTTP/1.1 200 OK\r\nDate: Mon, 05 Jan 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n"
+            b"%bContent-Length: %%d\r\n\r\n"
+        ) % provider_lines
+        self.opening = b"%x\r\n" % EVENT_SIZE + self.prefix
+        self.closing = self.suffix + b"\r\n"
+        self.last = b"".join(map(frame, after)) + b"0\r\n\r\n"
+        with_usage = (*after[:-1], usage, after[-1]) if usage else after
+        self.last_with_usage = b"".join(map(frame, with_usage)) + b"0\r\n\r\n"
 
+    def __repr__(self) -> str:
+        return f"<Traffic {self.name}>"
 
-def ask(path: str, model: str, content: str, stream: bool) -> bytes:
-    """A whole chat request as the client sends it."""
-    body = json.dumps(
-        {
-            "model": model,
-            "messages": [
-                {"role": "system", "content": "You are a helpful assistant that counts."},
-                {"role": "user", "content": content},
-            ],
-            "temperature": 0.7,
-            "max_tokens": 1000,
-            "stream": stream,
-        }
-    ).encode()
-    return head(path, len(body)) + body
+    def answer(self, number: bytes, received: int) -> bytes:
+        """The body of a plain answer; ``received`` is the size of the request's body."""
+        begin, middle, end = self._answer
+        return b"%b%b%b%d%b" % (begin, number, middle, received, end)
 
+    def stream_request(self, path: str, model: str, events: int, interval: float) -> bytes:
+        """``path`` is a template as above; ``interval`` in seconds."""
+        return self._request(path, model, f"bench|s|{events}|{round(interval * 1e6)}| Please count.", True)
 
-def head(path: str, length: int) -> bytes:
-    lines = (
-        f"POST {path} HTTP/1.1",
-        "Host: 127.0.0.1",
-        "Accept: application/json",
-        "Content-Type: application/json",
-        "Authorization: Bearer sk-bench-0123456789abcdef",
-        "User-Agent: OpenAI/Python 2.8.1",
-        f"Content-Length: {length}",
-    )
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+    def plain_request(self, path: str, model: str, number: int) -> bytes:
+        return self._request(path, model, f"bench|n|{number:08d}| Please count.", False)
 
+    def head(self, path: str, length: int) -> bytes:
+        """The head of a request as the client sends it."""
+        lines = (
+            f"POST {path} HTTP/1.1",
+            "Host: 127.0.0.1",
+            "Accept: application/json",
+            "Content-Type: application/json",
+            *self._client_lines,
+            f"Content-Length: {length}",
+        )
+        return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
-def stream_request(path: str, model: str, events: int, interval: float) -> bytes:
-    """``interval`` in seconds."""
-    return ask(path, model, f"bench|s|{events}|{round(interval * 1e6)}| Please count.", True)
-
-
-def plain_request(path: str, model: str, number: int) -> bytes:
-    return ask(path, model, f"bench|n|{number:08d}| Please count.", False)
+    def _request(self, path: str, model: str, content: str, stream: bool) -> bytes:
+        body = json.dumps(self._body(model, content, stream)).encode()
+        return self.head(path.format(model=model, method=self._methods[stream]), len(body)) + body

@@ -7,7 +7,7 @@ import socket
 import sys
 from time import monotonic
 
-from tests.bench.traffic import head
+from tests.bench.dialects import CHAT
 
 PIECE = 262_144
 
@@ -27,7 +27,7 @@ def body(model: str, size: int) -> bytes:
 
 def upload(port: int, path: str, model: str, size: int) -> float:
     """Seconds from the first byte to the complete response; raises OSError or ValueError otherwise."""
-    request = head(path, size) + body(model, size)
+    request = CHAT.head(path, size) + body(model, size)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         began = monotonic()
         for at in range(0, len(request), PIECE):

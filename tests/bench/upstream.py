@@ -1,5 +1,7 @@
 """The mock provider: one uvloop process that serves the requests of `traffic` with little CPU.
 
+The path of a request decides on the dialect of its answer.
+
 Prints one JSON line with its ports and serves until its standard input ends.
 """
 
@@ -17,36 +19,23 @@ from zlib import crc32
 
 import uvloop
 
-from tests.bench.traffic import DONE, EVENT_SIZE, FINISH, MARK, PREFIX, SUFFIX, USAGE, answer, frame
+from tests.bench.dialects import CHAT, dialect_of
+from tests.bench.traffic import MARK, Traffic
 
 TICK = 1_000_000  # ns between two turns of a wheel
 KEPT = 65_536  # bytes of a large body in which the mark is searched
-
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\nDate: Mon, 05 Jan 2026 12:00:00 GMT\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-    b"Transfer-Encoding: chunked\r\nCache-Control: no-cache\r\nopenai-version: 2020-10-01\r\n"
-    b"openai-processing-ms: 120\r\nx-request-id: req_5f2c6f3e8b1d4a7c9e0f1a2b3c4d5e6f\r\n\r\n"
-)
-ANSWER_HEAD = (
-    b"HTTP/1.1 200 OK\r\nDate: Mon, 05 Jan 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n"
-    b"openai-version: 2020-10-01\r\nopenai-processing-ms: 120\r\n"
-    b"x-request-id: req_5f2c6f3e8b1d4a7c9e0f1a2b3c4d5e6f\r\nContent-Length: %d\r\n\r\n%s"
-)
-OPENING = b"%x\r\n" % EVENT_SIZE + PREFIX
-CLOSING = SUFFIX + b"\r\n"
-END = frame(FINISH) + frame(DONE) + b"0\r\n\r\n"
-END_WITH_USAGE = frame(FINISH) + frame(USAGE) + frame(DONE) + b"0\r\n\r\n"
 
 
 class Stream:
     """One running answer; ``fire`` sends its next event."""
 
-    __slots__ = ("arrived", "connection", "crc", "end", "events", "gone", "sequence")
+    __slots__ = ("arrived", "connection", "crc", "end", "events", "gone", "sequence", "traffic")
 
-    def __init__(self, connection: Connection, events: int, usage: bool) -> None:
+    def __init__(self, connection: Connection, traffic: Traffic, events: int, usage: bool) -> None:
         self.connection = connection
+        self.traffic = traffic
         self.events = events
-        self.end = END_WITH_USAGE if usage else END
+        self.end = traffic.last_with_usage if usage else traffic.last
         self.sequence = 0
         self.crc = 0
         self.gone = False
@@ -61,7 +50,9 @@ class Stream:
         first = self.sequence == 1
         token = b"@%06d %016x %08x " % (self.sequence, now, now - self.arrived if first else 0)
         self.crc = crc32(token, self.crc)
-        parts = b"".join((STREAM_HEAD if first else b"", OPENING, token, b"%08x;" % self.crc, CLOSING))
+        traffic = self.traffic
+        head = traffic.stream_head if first else b""
+        parts = b"".join((head, traffic.opening, token, b"%08x;" % self.crc, traffic.closing))
         if self.sequence < self.events:
             self.connection.send(parts)
             return True
@@ -110,6 +101,7 @@ class Connection(asyncio.Protocol):
         self.wheels = wheels
         self.loop = loop
         self.stream: Stream | None = None
+        self.traffic = CHAT  # of the request that is read
         self.buffer = b""
         self.body = b""
         self.length = 0
@@ -151,6 +143,7 @@ class Connection(asyncio.Protocol):
             end = self.buffer.find(b"\r\n\r\n") + 4
             if end < 4:
                 return
+            self.traffic = dialect_of(self.buffer[: self.buffer.index(b"\r")])
             head = self.buffer[:end].lower()
             data = self.buffer[end:]
             self.buffer = b""
@@ -178,7 +171,7 @@ class Connection(asyncio.Protocol):
         at = self.body.find(MARK)
         fields = self.body[at : at + 64].split(b"|") if at >= 0 else [b""]
         if len(fields) > 4 and fields[1] == b"s":
-            self.stream = Stream(self, int(fields[2]), b'"include_usage"' in self.body)
+            self.stream = Stream(self, self.traffic, int(fields[2]), b'"include_usage"' in self.body)
             if self.stream.fire():
                 interval = int(fields[3]) * 1000
                 wheel = self.wheels.get(interval)
@@ -186,8 +179,8 @@ class Connection(asyncio.Protocol):
                     wheel = self.wheels[interval] = Wheel(interval, self.loop)
                 wheel.add(self.stream)
         elif len(fields) > 3 and fields[1] == b"n":
-            body = answer(fields[2], self.length)
-            self.send(ANSWER_HEAD % (len(body), body))
+            body = self.traffic.answer(fields[2], self.length)
+            self.send(self.traffic.answer_head % len(body) + body)
         else:
             # A health check or similar.
             self.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from zlib import crc32
 
-from tests.bench.traffic import EVENT_SIZE, PREFIX, SUFFIX, TAIL, TOKEN_AT, TOKEN_END, TOKEN_SIZE
+from tests.bench.traffic import EVENT_SIZE, TOKEN_SIZE, Traffic
 
 
 class Broken(Exception):
@@ -28,16 +28,20 @@ class Samples:
 class Stream:
     """Checks one event stream. ``verbatim``: the proxy promises every byte, else only the tokens are compared."""
 
-    __slots__ = ("at", "crc", "events", "lag", "pending", "requested_at", "samples", "sequence", "tail", "verbatim")
+    __slots__ = (
+        *("at", "crc", "events", "lag", "pending", "requested_at", "samples", "sequence", "tail", "traffic"),
+        "verbatim",
+    )
 
-    def __init__(self, events: int, verbatim: bool, samples: Samples) -> None:
+    def __init__(self, traffic: Traffic, events: int, verbatim: bool, samples: Samples) -> None:
+        self.traffic = traffic
         self.events = events
         self.verbatim = verbatim
         self.samples = samples
         self.sequence = 0
         self.crc = 0
         self.pending = b""
-        self.tail = b""
+        self.tail = b""  # events without a token, since the last one with
         self.requested_at = 0  # when the request was sent
         self.at = 0  # arrival of the last token
         self.lag = 0  # its time in transit
@@ -45,8 +49,10 @@ class Stream:
     def feed(self, body: bytes, now: int) -> None:
         if self.pending:
             body = self.pending + body
+        blank = self.traffic.end
         start = 0
-        while (end := body.find(b"\n\n", start) + 2) > 1:
+        while (found := body.find(blank, start)) >= 0:
+            end = found + len(blank)
             self._event(body[start:end], now)
             start = end
         self.pending = body[start:]
@@ -56,14 +62,15 @@ class Stream:
         if self.sequence != self.events:
             raise Broken(f"ended after {self.sequence} of {self.events} tokens")
         if self.verbatim:
-            if self.tail + self.pending != TAIL:
+            if self.tail + self.pending != self.traffic.after:
                 raise Broken(f"unexpected end {(self.tail + self.pending)[-200:]!r}")
-        elif not self.tail.endswith(b"data: [DONE]\n\n") or b'"stop"' not in self.tail:
-            raise Broken(f"no finish_reason or no [DONE]: {self.tail[-200:]!r}")
+        elif not self.tail.endswith(self.traffic.terminal) or b'"stop"' not in self.tail:
+            raise Broken(f"no finish reason or no terminal event: {self.tail[-200:]!r}")
 
     def _event(self, event: bytes, now: int) -> None:
-        if len(event) == EVENT_SIZE and event.startswith(PREFIX) and event.endswith(SUFFIX):
-            token = event[TOKEN_AT:TOKEN_END]
+        traffic = self.traffic
+        if len(event) == EVENT_SIZE and event.startswith(traffic.prefix) and event.endswith(traffic.suffix):
+            token = event[traffic.token_at : traffic.token_end]
         elif self.verbatim or (at := event.find(b"@")) < 0:
             self.tail += event
             if len(self.tail) > 10_000:
@@ -80,8 +87,9 @@ class Stream:
         self.crc = crc32(token[:34], self.crc)
         if crc != b"%08x" % self.crc:
             raise Broken(f"wrong hash at token {sequence}")
-        if self.verbatim and self.tail:
-            raise Broken(f"unexpected event before token {sequence}: {self.tail[:200]!r}")
+        if self.verbatim and self.tail != (b"" if self.sequence else traffic.before):
+            raise Broken(f"unexpected events before token {sequence}: {self.tail[:200]!r}")
+        self.tail = b""
         self.sequence = sequence
         samples = self.samples
         samples.tokens += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tests.bench.child import ROOT, Child
+from tests.bench.dialects import CHAT
 
 CACHE = ROOT / ".bench"  # environments of the peers whose pins are too heavy for ours
 
@@ -34,12 +35,15 @@ class Provider(Struct, frozen=True):
 class Peer(ABC):
     """One proxy, one worker. Subclasses configure it; no process runs before ``start``.
 
+    ``path`` is a template of the path for clients (``Traffic``).
+
     ``verbatim``: an event leaves it byte for byte as it came. ``streams``: how many at 20 ms it is measured with;
     ``many``: how many open ones for its memory, ``None`` as many as planned. ``patience``: seconds until its first answer.
     """
 
     name = ""
-    path = "/v1/chat/completions"
+    traffic = CHAT
+    path = CHAT.path
     model = "bench"
     verbatim = True
     streams = 400

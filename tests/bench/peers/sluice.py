@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 
 from tests.bench.child import ROOT
+from tests.bench.dialects import CHAT
 from tests.bench.peers.base import Peer, Provider
+from tests.bench.traffic import Traffic
 
 PLENTY = 1_000_000_000
 # The limits are off as shipped. On, they belong to the cost of a request: every level counts, none of them refuses.
@@ -21,6 +23,12 @@ LIMITS = {
     "global": {"requestsPerMinute": PLENTY},
     "perClient": {"enabled": True, "requestsPerMinute": PLENTY, "burstSize": PLENTY},
     "perModel": {"enabled": True, "requestsPerMinute": PLENTY},
+}
+# The mock provider's entry, by dialect. Versions before the other dialects know no kind.
+SPEAKING: dict[str, dict[str, str]] = {
+    "chat": {"baseUrl": "{origin}/v1"},
+    "messages": {"baseUrl": "{origin}/v1", "kind": "anthropic"},
+    "gemini": {"baseUrl": "{origin}/v1beta", "kind": "gemini"},
 }
 
 
@@ -34,7 +42,10 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Sluice(Peer):
-    """``changes``: configuration to lay over the shipped one. ``tree``: another checkout to run."""
+    """``changes``: configuration to lay over the shipped one. ``tree``: another checkout to run.
+
+    ``traffic``: the dialect of its clients and its provider.
+    """
 
     name = "sluice"
 
@@ -45,8 +56,11 @@ class Sluice(Peer):
         tls: bool = False,
         changes: Mapping[str, Any] | None = None,
         tree: Path = ROOT,
+        traffic: Traffic = CHAT,
     ) -> None:
         super().__init__(provider, folder, tls)
+        self.traffic = traffic
+        self.path = traffic.path
         self.changes = changes or {}
         self.tree = tree
 
@@ -58,8 +72,8 @@ class Sluice(Peer):
         shipped = self.tree / "config" / "config.yaml"
         config = yaml.safe_load(shipped.read_text()) if shipped.exists() else {}
         config["rateLimiting"] = merged(config.get("rateLimiting") or {}, LIMITS)
-        provider = {"baseUrl": f"{self.origin}/v1", "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}
-        config["providers"] = {"mock": provider}
+        spoken = {name: value.format(origin=self.origin) for name, value in SPEAKING[self.traffic.name].items()}
+        config["providers"] = {"mock": {**spoken, "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}}
         config["modelsFile"] = "models.yaml"
         (config.get("routing") or {}).pop("fallback", None)  # it may name a provider of the shipped file
         config = merged(config, self.changes)
