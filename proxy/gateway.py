@@ -35,7 +35,7 @@ from proxy.observe.log import Log
 from proxy.observe.observers import Observers
 from proxy.responder import BIG_BODY, Responder
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import UNROUTED
+from proxy.routing.endpoints import GEMINI_MODELS, MODELS, UNROUTED
 from proxy.routing.lists import ListsPending
 from proxy.routing.routes import Route, Routes
 from proxy.server.body import BodyReader
@@ -50,6 +50,7 @@ Middleware = Callable[[Answer], Answer]
 
 _REQUEST_ID = istr("x-request-id")  # caches its lower case, which halves the cost of a lookup
 _VERSION = istr("anthropic-version")
+_GOOGLE_KEY = istr("x-goog-api-key")
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _NO_STREAM = (
     "A hook answered a streaming call without an event stream. If call.stream is true, on_request must return the"
@@ -309,5 +310,7 @@ class Gateway(Handler[Responder]):
 
     async def _serve_models(self, responder: Responder, route: Route) -> None:
         catalog = responder.exchange.catalog
+        if route.endpoint is MODELS and _GOOGLE_KEY in responder.request.headers:
+            responder.exchange.endpoint = GEMINI_MODELS  # google-genai 3.6 uses /v1 by default
         await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
         await responder.send_models(catalog, route.path)

@@ -163,6 +163,12 @@ async def test_each_client_gets_the_list_of_its_api(up: Upstream) -> None:
         assert [model["name"] for model in found.json["models"]] == ["models/flash"]
         found = await ask(gw, "GET", "/v1beta/models/flash")
         assert found.json["name"] == "models/flash"
+        found = await ask(gw, "GET", "/v1/models", headers=[("x-goog-api-key", "any")])
+        assert [model["name"] for model in found.json["models"]] == ["models/flash"]
+        found = await ask(gw, "GET", "/v1/models/flash", headers=[("x-goog-api-key", "any")])
+        assert found.json["name"] == "models/flash"
+        found = await ask(gw, "GET", "/v1/models/missing", headers=[("x-goog-api-key", "any")])
+        assert (found.status, found.json["error"]["status"]) == (404, "NOT_FOUND")
         found = await ask(gw, "GET", "/v1/models")
         assert found.json["object"] == "list"
 
