@@ -1,4 +1,4 @@
-"""A small server without a model, for a first run and for trying faults. It speaks OpenAI's and Anthropic's API.
+"""A small server without a model, for a first run and for trying faults. It speaks three APIs.
 
 models     the table: names, descriptions, behavior
 faults     how a broken provider changes a response

@@ -41,7 +41,8 @@ class DemoProvider:
 def demo_config(config: Config, port: int) -> Config:
     """``config`` with the demo provider, which listens on ``port``, as the only provider."""
     base = f"http://127.0.0.1:{port}/v1"
-    provider = ProviderSettings(base_url=base, dialects=Dialects(messages=DialectSettings()))
+    dialects = Dialects(messages=DialectSettings(), gemini=DialectSettings(base_url=f"{base}beta"))
+    provider = ProviderSettings(base_url=base, dialects=dialects)
     return replace(config, providers={PROVIDER: provider}, models=deployments())
 
 

@@ -30,7 +30,7 @@ class EmbeddingCall(Struct):
 def embeddings(call: EmbeddingCall, model: DemoModel) -> DemoAnswer:
     """One vector for each input, as numbers or as base64 of little-endian 32-bit floats."""
     texts = _texts(call.input)
-    vectors = [_vector(text, call.dimensions or DIMENSIONS) for text in texts]
+    vectors = [vector(text, call.dimensions or DIMENSIONS) for text in texts]
     packed = call.encoding_format == "base64"
     spent = sum(words.count(text) for text in texts)
     return json_answer(
@@ -54,7 +54,8 @@ def _texts(given: str | list[str | int | list[int]]) -> list[str]:
     return [" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in given]
 
 
-def _vector(text: str, dimensions: int) -> list[float]:
+def vector(text: str, dimensions: int) -> list[float]:
+    """A unit vector that depends on the text alone."""
     chance = random.Random(text)
     raw = [chance.gauss(0.0, 1.0) for _ in range(dimensions)]
     length = math.hypot(*raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +21,16 @@ from proxy.demo.api import DemoApi
 from proxy.demo.audio import SpeechCall, speech
 from proxy.demo.chat import ChatCall, CompletionCall, chat, completion
 from proxy.demo.embeddings import EmbeddingCall, embeddings
+from proxy.demo.gemini import call as gemini_call
+from proxy.demo.gemini.api import GeminiApi
+from proxy.demo.gemini.call import GeminiCountCall, GenerateCall
+from proxy.demo.gemini.embed import EmbedBatchCall, EmbedCall, embed, embed_batch
+from proxy.demo.gemini.generate import gemini_count, generate, stream
 from proxy.demo.images import ImageCall, images
 from proxy.demo.models import DemoModel
 from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.openai_api import OpenAIApi
+from proxy.demo.refusal import DemoRefusal
 from proxy.demo.responses import ResponsesCall, responses
 
 
@@ -35,15 +42,20 @@ class DemoEndpoint(Struct, frozen=True):
 
 
 class FoundEndpoint(Struct, frozen=True):
+    """An endpoint, and the model in its path, if it has one."""
+
     endpoint: DemoEndpoint
+    model: str = ""
 
     def decode(self, body: bytes) -> Any:
-        """Raises msgspec's errors."""
-        return msgspec.json.decode(body, type=self.endpoint.shape)
+        """The call, which has a ``model``. Raises msgspec's errors."""
+        shape = self.endpoint.shape
+        return gemini_call.decode(body, shape, self.model) if self.model else msgspec.json.decode(body, type=shape)
 
 
 OPENAI: Final = OpenAIApi()
 ANTHROPIC: Final = AnthropicApi()
+GEMINI: Final = GeminiApi()
 
 ENDPOINTS: Final[Mapping[str, DemoEndpoint]] = {
     "/v1/chat/completions": DemoEndpoint(ChatCall, chat),
@@ -57,17 +69,36 @@ ENDPOINTS: Final[Mapping[str, DemoEndpoint]] = {
     "/v1/messages/count_tokens": DemoEndpoint(CountCall, count_tokens),
 }
 
-_list_of_models = re.compile(r"/v1/models(?:/(.+))?").fullmatch
+# Google's methods. The path before them names the model.
+METHODS: Final[Mapping[str, DemoEndpoint]] = {
+    "generateContent": DemoEndpoint(GenerateCall, generate),
+    "streamGenerateContent": DemoEndpoint(GenerateCall, stream),
+    "countTokens": DemoEndpoint(GeminiCountCall, gemini_count),
+    "embedContent": DemoEndpoint(EmbedCall, embed),
+    "batchEmbedContents": DemoEndpoint(EmbedBatchCall, embed_batch),
+}
+
+_method = re.compile(r"/v1(?:beta|alpha)?/models/(.+):([A-Za-z]+)").fullmatch
+_list_of_models = re.compile(r"/v1(?:beta|alpha)?/models(?:/(.+))?").fullmatch
 
 
 def api_of(path: str, headers: Mapping[str, str]) -> DemoApi:
-    """The API that a client speaks. Lists of models have the same path in two of them."""
+    """The API that a client speaks. Lists of models may have the same path in all of them."""
+    if path.startswith(("/v1beta/", "/v1alpha/")) or "x-goog-api-key" in headers or _method(path) is not None:
+        return GEMINI
     return ANTHROPIC if path.startswith("/v1/messages") or "anthropic-version" in headers else OPENAI
 
 
 def find_endpoint(path: str, query: str) -> FoundEndpoint | None:
-    endpoint = ENDPOINTS.get(path)
-    return None if endpoint is None else FoundEndpoint(endpoint)
+    """The endpoint of a path; ``None`` for others. Raises DemoRefusal for a stream in another form than events."""
+    if (endpoint := ENDPOINTS.get(path)) is not None:
+        return FoundEndpoint(endpoint)
+    found = _method(path)
+    if found is None or found[2] not in METHODS:
+        return None
+    if found[2] == "streamGenerateContent" and ("alt", "sse") not in parse_qsl(query):
+        raise DemoRefusal(400, "The demo streams only events. Append ?alt=sse to the path.", param="alt")
+    return FoundEndpoint(METHODS[found[2]], found[1])
 
 
 def listed_model(path: str) -> str | None:

@@ -128,7 +128,7 @@ def _type(schema: dict[str, Any]) -> str:
     if isinstance(kind, list):
         kind = next((each for each in kind if each != "null"), "null")
     if isinstance(kind, str):
-        return kind
+        return kind.lower()  # Google's types are in capitals
     return "object" if "properties" in schema else "array" if "items" in schema else ""
 
 

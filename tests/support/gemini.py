@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from google import genai
+from google.genai.client import AsyncClient
 from google.genai.types import GenerateContentResponse
 
 from tests.support.answers import compact
@@ -77,6 +79,18 @@ def client(answer: httpx2.Response) -> genai.Client:
     transport = httpx2.MockTransport(lambda request: answer)
     options: Any = {"base_url": "http://gateway.test", "httpx_client": httpx2.Client(transport=transport)}
     return genai.Client(api_key="k", http_options=options)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AsyncClient]:
+    """The SDK, connected to the server at ``url``.
+
+    It gets a transport, as its own is a subclass of ``aiohttp.ClientSession``, of which aiohttp warns.
+    """
+    async with httpx2.AsyncClient(timeout=10.0) as transport:
+        options: Any = {"base_url": url, "httpx_async_client": transport}
+        async with genai.Client(api_key="any", vertexai=False, http_options=options).aio as client:
+            yield client
 
 
 def stream_of(pieces: Iterable[bytes]) -> Iterator[GenerateContentResponse]:
