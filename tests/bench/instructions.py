@@ -2,6 +2,7 @@
 
     python -m tests.bench.instructions [--tree FOLDER]      needs valgrind
     python -m tests.bench.instructions --tokens             per event of a stream instead
+    python -m tests.bench.instructions --streams            per stream of two events
     python -m tests.bench.instructions --dialect messages   Anthropic's API, on both sides
 
 The gateway runs under callgrind with the shipped configuration (limits raised), with 16 connections.
@@ -36,6 +37,7 @@ CONNECTIONS = 16
 WARM_UP = 640  # requests, so that first-time compilation and caching is not counted
 EVENTS = 150  # of a stream, when tokens are counted
 INTERVAL = 0.1  # s between them: under callgrind all is 50 times slower, and no read shall hold two of them
+SHORT_INTERVAL = 0.02  # s, of streams that are counted as a whole
 
 
 class Counted(Sluice):
@@ -121,9 +123,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.instructions", description=__doc__.split("\n")[0])
     parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
     parser.add_argument("--requests", type=int, default=1600, metavar="N")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--tokens", action="store_true", help="count per event of a stream, including its share of the request"
     )
+    what.add_argument("--streams", action="store_true", help="count per stream of two events")
     parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
@@ -132,19 +136,23 @@ def main() -> None:
     signal.alarm(LIMIT)
     traffic = DIALECTS[chosen.dialect]
     path, model = traffic.path, Sluice.model
+    warm = [traffic.plain_request(path, model, each) for each in range(WARM_UP)]
     if chosen.tokens:
         requests = [traffic.stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS
-        number, what = EVENTS * len(requests), "token"
+        number, unit = EVENTS * len(requests), "token"
+        warm += requests
+    elif chosen.streams:
+        requests = [traffic.stream_request(path, model, 2, SHORT_INTERVAL)] * chosen.requests
+        number, unit = len(requests), "stream"
+        warm += requests[:WARM_UP]
     else:
         requests = [traffic.plain_request(path, model, each) for each in range(chosen.requests)]
-        number, what = len(requests), "request"
-    warm = [traffic.plain_request(path, model, each) for each in range(WARM_UP)]
+        number, unit = len(requests), "request"
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
-        warm += [traffic.stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS if chosen.tokens else []
         totals = count(provider, Path(name), chosen.tree.resolve(), traffic, warm, requests)
         if chosen.keep:
             shutil.copy(Path(name) / Counted.name / "callgrind", chosen.keep)
-    print(f"{traffic.name}, per {what}: {per_unit(totals, number)}")
+    print(f"{traffic.name}, per {unit}: {per_unit(totals, number)}")
 
 
 if __name__ == "__main__":
