@@ -22,7 +22,7 @@ from proxy.routing.endpoints import (
     Endpoint,
 )
 from proxy.routing.live import Registry
-from proxy.routing.routes import MODELS, Route, Routes, check_path
+from proxy.routing.routes import LONGEST_KEPT, MODELS, MOST_KEPT, Route, Routes, check_path
 from tests.support.gateway import to_config
 
 ROUTES = Routes(("/v1", "/api/v1"))
@@ -115,6 +115,42 @@ def test_a_refused_request_gets_the_dialect_of_its_client(path: str, anthropic: 
 
 def test_claude_in_foundry_has_its_own_base_path() -> None:
     assert ROUTES.find("POST", "/anthropic/v1/messages", PLAIN).endpoint.path == "messages"
+
+
+# -- routes that are kept -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1beta/models/m:generateContent", "/openai/deployments/m/chat/completions"])
+def test_a_route_with_a_models_name_is_kept(path: str) -> None:
+    routes = Routes(("/v1",))
+    route = routes.find("POST", path, PLAIN)
+    assert routes.find("POST", path, DEFAULT) is route
+    assert routes.find("POST", path.replace("/m:", "/n:").replace("/m/", "/n/"), PLAIN).model == "n"
+    assert refusal("GET", path, PLAIN, routes) == (405, "method_not_allowed")
+
+
+def test_a_pinned_route_is_found_in_the_catalog_of_each_request() -> None:
+    newer = catalog()
+    path = "/proxy/up/models/m:generateContent"
+    for known in (PLAIN, newer, PLAIN):
+        assert ROUTES.find("POST", path, known).pinned is known.providers["up"]
+
+
+def test_few_routes_are_kept_and_none_with_a_long_path() -> None:
+    routes = Routes(("/v1",))
+    first = routes.find("POST", "/v1beta/models/first:countTokens", PLAIN)
+    for number in range(MOST_KEPT):
+        routes.find("POST", f"/v1beta/models/m{number}:countTokens", PLAIN)
+    again = routes.find("POST", "/v1beta/models/first:countTokens", PLAIN)
+    assert again == first
+    assert again is not first
+    path = f"/v1beta/models/{'m' * LONGEST_KEPT}:countTokens"
+    assert routes.find("POST", path, PLAIN) is not routes.find("POST", path, PLAIN)
+
+
+def test_a_refused_path_is_refused_again() -> None:
+    for _ in range(2):
+        assert refusal("POST", "/v1beta/models/../x:generateContent") == (400, "bad_path")
 
 
 # -- the table ------------------------------------------------------------------------------------
