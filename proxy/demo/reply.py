@@ -13,7 +13,8 @@ from proxy.demo.models import DemoModel
 from proxy.demo.schema import fitting
 from proxy.demo.tools import Tool
 
-_REMINDER: Final = ("<system-reminder>", "</system-reminder>")  # of Claude Code
+# What coding agents put into a prompt: Claude Code, and Gemini CLI.
+_ADDED: Final = ("system-reminder", "session_context")
 
 
 class Ask(Struct, frozen=True):
@@ -60,14 +61,15 @@ def reply(model: DemoModel, ask: Ask) -> DemoReply:
 
 
 def spoken(texts: list[str]) -> str:
-    """The last text of a user that is not empty, without the reminders that coding agents put into it."""
-    return next(filter(None, map(_without_reminders, reversed(texts))), "")
+    """The last text of a user that is not empty, without what coding agents add."""
+    return next(filter(None, map(_without_added, reversed(texts))), "")
 
 
-def _without_reminders(text: str) -> str:
-    begin, end = _REMINDER
-    *reminded, rest = text.split(end)
-    return " ".join([*(part.partition(begin)[0] for part in reminded), rest]).strip()
+def _without_added(text: str) -> str:
+    for name in _ADDED:
+        *added, rest = text.split(f"</{name}>")
+        text = " ".join([*(part.partition(f"<{name}>")[0] for part in added), rest])
+    return text.strip()
 
 
 def seconds(model: DemoModel, answer: DemoReply) -> float:

@@ -163,7 +163,9 @@ def _text(schema: dict[str, Any], prompt: str) -> str:
 
 
 def _subject(prompt: str) -> str:
-    """The last name in the prompt ("weather in Paris?" -> "Paris"), or its last word."""
+    """What the prompt has between backticks, else the last name in it ("weather in Paris?" -> "Paris") or word."""
+    if quoted := re.search(r"`([^`\n]+)`", prompt):
+        return quoted[1]
     words: list[str] = re.findall(r"\w+", prompt) or ["demo"]
     names = [word for word in words[1:] if word[0].isupper()]
     return names[-1] if names else words[-1]

@@ -14,11 +14,13 @@ from proxy.demo.reply import spoken
         (["<system-reminder>use a tool</system-reminder> one"], "one"),
         (["a <system-reminder>x</system-reminder> b <system-reminder>y</system-reminder> c"], "a   b   c"),
         (["one", "<system-reminder>only that</system-reminder>"], "one"),
+        (["<session_context>\nThe directory</session_context> one"], "one"),
+        (["<session_context>x</session_context><system-reminder>y</system-reminder> one"], "one"),
         (["an <system-reminder> that is open"], "an <system-reminder> that is open"),
         (["a stray </system-reminder> end"], "a stray   end"),
     ],
 )
-def test_the_prompt_is_the_last_text_without_reminders(texts: list[str], expected: str) -> None:
+def test_the_prompt_is_the_last_text_without_what_agents_add(texts: list[str], expected: str) -> None:
     assert spoken(texts) == expected
 
 

@@ -117,3 +117,13 @@ def test_an_invalid_schema_is_rejected(schema: Any) -> None:
 def test_text_and_numbers_come_from_the_prompt() -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
     assert valid(schema) == {"city": "Paris", "days": 300}
+
+
+def test_a_text_between_backticks_is_taken_whole() -> None:
+    assert valid({"type": "string"}, "Use Read on `/tmp/notes.txt` and `more`") == "/tmp/notes.txt"
+    assert valid({"type": "string"}, "A lone ` and\n another ` in Paris") == "Paris"
+
+
+def test_types_may_be_in_capitals_as_googles_are() -> None:
+    schema = {"type": "OBJECT", "properties": {"days": {"type": "INTEGER"}, "go": {"type": "BOOLEAN"}}}
+    assert fitting(schema, "3 days") == {"days": 3, "go": True}
