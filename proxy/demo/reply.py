@@ -13,6 +13,7 @@ from proxy.demo.models import DemoModel
 from proxy.demo.schema import fitting
 from proxy.demo.tools import Tool
 
+_QUOTED: Final = 40  # words of a tool's result: Codex puts the output after a dozen of its own
 # What coding agents put into a prompt: Claude Code, and Gemini CLI.
 _ADDED: Final = ("system-reminder", "session_context")
 
@@ -79,7 +80,7 @@ def seconds(model: DemoModel, answer: DemoReply) -> float:
 
 def _text(model: DemoModel, ask: Ask) -> str:
     if ask.tool_result is not None:
-        return f"The tool says “{words.shortened(ask.tool_result)}”, and the demo has nothing to add to that."
+        return f"The tool says “{words.shortened(ask.tool_result, _QUOTED)}”, and the demo has nothing to add to that."
     if ask.schema is not None:
         return json.dumps(fitting(ask.schema, ask.prompt), ensure_ascii=False)
     text = words.prose(ask.prompt, model.sentences)

@@ -41,9 +41,10 @@ def thoughts(prompt: str) -> str:
     return " ".join(_THOUGHTS).replace("{prompt}", shortened(prompt))
 
 
-def shortened(prompt: str) -> str:
+def shortened(prompt: str, most: int = _QUOTED) -> str:
+    """The first ``most`` words."""
     words = prompt.split()
-    return " ".join(words[:_QUOTED]) + (" …" if len(words) > _QUOTED else "") if words else "nothing"
+    return " ".join(words[:most]) + (" …" if len(words) > most else "") if words else "nothing"
 
 
 def pieces(text: str) -> list[str]:

@@ -70,26 +70,26 @@ async def run(desk: Desk, command: list[str], environ: dict[str, str]) -> Run:
     return Run(process.returncode, out.decode(), err.decode())
 
 
-async def claude(desk: Desk, model: str, *options: str, **environ: str) -> Run:
+async def claude(desk: Desk, model: str, *options: str, prompt: str = PROMPT, **environ: str) -> Run:
     own = {"ANTHROPIC_BASE_URL": desk.url, "ANTHROPIC_API_KEY": desk.key}
     quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
-    return await run(desk, ["claude", "-p", PROMPT, "--model", model, *options], own | quiet | environ)
+    return await run(desk, ["claude", "-p", prompt, "--model", model, *options], own | quiet | environ)
 
 
-async def codex(desk: Desk, model: str, *options: str, **environ: str) -> Run:
+async def codex(desk: Desk, model: str, *options: str, prompt: str = PROMPT, **environ: str) -> Run:
     folder = desk.home / ".codex"
     folder.mkdir(exist_ok=True)
     (folder / "config.toml").write_text(CODEX.format(model=model, url=desk.url))
-    command = ["codex", "exec", "--skip-git-repo-check", "--sandbox", "read-only", *options, PROMPT]
+    command = ["codex", "exec", "--skip-git-repo-check", "--sandbox", "read-only", *options, prompt]
     return await run(desk, command, {"SLUICE_KEY": desk.key} | environ)
 
 
-async def gemini(desk: Desk, model: str, *options: str, **environ: str) -> Run:
+async def gemini(desk: Desk, model: str, *options: str, prompt: str = PROMPT, **environ: str) -> Run:
     folder = desk.home / ".gemini"
     folder.mkdir(exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(GEMINI))
     own = {"GEMINI_API_KEY": desk.key, "GOOGLE_GEMINI_BASE_URL": desk.url}
-    return await run(desk, ["gemini", "-p", PROMPT, "-m", model, "--skip-trust", *options], own | environ)
+    return await run(desk, ["gemini", "-p", prompt, "-m", model, "--skip-trust", *options], own | environ)
 
 
 class Assistant(NamedTuple):

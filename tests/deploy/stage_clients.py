@@ -28,6 +28,12 @@ CALLS = {
     "codex": ("gpt-mine", "up", "responses", "open"),
     "gemini": ("gemini-mine", "gemini-up", "streamGenerateContent", "google"),
 }
+# Prompts that let the demo call a tool: it names the tool, and what stands between backticks is the argument.
+DEMO_PROMPTS = {
+    "claude": "Use Read on `{note}`.",
+    "codex": "Use exec_command on `cat '{note}'`.",
+    "gemini": "Use read_file on `{note}`.",
+}
 
 
 def config(origin: str) -> dict[str, Any]:
@@ -120,3 +126,18 @@ async def test_an_assistant_reads_a_file(
         # The body went on as it came, but for the name of the model.
         renamed = 0 if name == "gemini" else len(upstream_model) - len(model)
         assert len(request.body) == line["bytes_in"] + renamed
+
+
+@pytest.mark.parametrize("name", ASSISTANTS)
+async def test_an_assistant_reads_a_file_for_the_demo(name: str, outside: Upstream, tmp_path: Path) -> None:
+    async with GatewayProcess({"demo": "auto"}) as gateway:
+        desk = Desk(tmp_path, gateway.url, outside.origin, "any")
+        desk.note.parent.mkdir()
+        secret = f"secret-{secrets.token_hex(8)}"
+        desk.note.write_text(f"{secret}\n")
+        ran = await ASSISTANTS[name].run(desk, "demo-instant", prompt=DEMO_PROMPTS[name].format(note=desk.note))
+        assert ran.status == 0, ran
+        assert "The tool says" in ran.out
+        assert secret in ran.out
+        lines = await exchanges(gateway, 2)
+        assert [(line["provider"], line["outcome"]) for line in lines] == [("demo", "ok")] * 2
