@@ -375,6 +375,58 @@ async def test_a_complete_response_has_code_snippets(page: Page) -> None:
     await expect(page.locator(".router")).to_contain_text("Attempts")
 
 
+@pytest.mark.parametrize(
+    ("api", "model", "stream", "endpoint", "code"),
+    [
+        ("Anthropic", "demo-reasoning", True, "messages \u00b7 Anthropic", "client.messages.stream("),
+        ("Anthropic", "demo-instant", False, "messages \u00b7 Anthropic", "client.messages.create("),
+        ("Google", "demo-instant", True, "streamGenerateContent \u00b7 Google", "generate_content_stream("),
+        ("Google", "demo-reasoning", False, "generateContent \u00b7 Google", "client.models.generate_content("),
+    ],
+)
+async def test_a_prompt_can_be_sent_with_each_api(
+    browser: Browser, api: str, model: str, stream: bool, endpoint: str, code: str
+) -> None:
+    source = {"demo": "auto", "admin": {"token": TOKEN}}
+    async with Gateway(source) as gw, await browser.new_context() as context:
+        page = await context.new_page()
+        errors, strayed = watched(page, gw.url)
+        await page.goto(f"{gw.url}/admin/login?token={TOKEN}")
+        await expect(page.locator("#link-words")).to_have_text("Live")
+        await go(page, "try")
+        await page.get_by_label("API").select_option(api)
+        await page.get_by_label("Model").fill(model)
+        await page.get_by_label("Stream", exact=True).set_checked(stream)
+        await page.get_by_label("Prompt", exact=True).fill("blue elephants")
+        await page.get_by_role("button", name="Python").click()
+        await expect(page.locator(".snippets code")).to_contain_text(code)
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.locator(".try-answer .pill")).to_have_text("Done")
+        await expect(page.locator(".answer")).to_contain_text("blue elephants")
+        if api == "Anthropic" and model == "demo-reasoning":
+            await expect(page.locator(".thoughts")).to_contain_text("blue elephants")
+        await expect(page.locator(".figures-row")).to_contain_text("2 in, ")
+        await expect(page.locator(".router")).to_contain_text(model)
+        await page.get_by_role("link", name="Show the waterfall").click()
+        await expect(page.get_by_role("dialog")).to_contain_text(endpoint)
+        assert (errors, strayed) == ([], [])
+
+
+async def test_criteria_are_headers_where_the_body_has_none(page: Page) -> None:
+    await go(page, "try")
+    code = page.locator(".snippets code")
+    await page.get_by_text("Filters").click()
+    await page.get_by_label("Tags").fill("quick, code")
+    await expect(code).to_contain_text('"tags": [')
+    await page.get_by_label("API").select_option("Google")
+    await expect(code).to_contain_text("x-router-tags: quick,code")
+    await expect(code).to_contain_text("/v1beta/models/auto:streamGenerateContent?alt=sse")
+    await page.get_by_label("API").select_option("Anthropic")
+    await expect(code).to_contain_text("anthropic-version: 2023-06-01")
+    await page.get_by_role("button", name="Python").click()
+    await expect(code).to_contain_text('extra_headers={"x-router-tags": "quick,code"}')
+
+
 # -- the frame ----------------------------------------------------------------------------------------
 
 

@@ -26,13 +26,14 @@ class Tokens(Struct):
 
 
 class RequestSummary(Struct, rename="camel"):
-    """``at``: when the request arrived. ``client``: its id (``key:…``, ``address:…``), never a secret. ``status`` 0: no
-    response was sent."""
+    """``at``: when the request arrived. ``dialect``: the client's, such as ``openai.chat``. ``client``: its id
+    (``key:…``, ``address:…``), never a secret. ``status`` 0: no response was sent."""
 
     sequence: int
     id: str
     at: float
     endpoint: str
+    dialect: str
     model: str
     provider: str
     response_model: str
@@ -97,6 +98,7 @@ def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
         id=record.request_id,
         at=clock.unix(record.began),
         endpoint=record.endpoint.alias or record.endpoint.path,
+        dialect=record.endpoint.dialect.name,
         model=record.model,
         provider=record.provider,
         response_model=record.response_model,

@@ -1,6 +1,7 @@
 // One request in detail, in a sheet beside the page that opened it.
 
 import { get } from "./api.js";
+import { apiName } from "./apis.js";
 import { sheet } from "./dialog.js";
 import { h } from "./dom.js";
 import { NONE, bytes, count, exactly, moment, ms } from "./format.js";
@@ -24,7 +25,7 @@ export function requestLine(request) {
 
 const FACTS = [
   ["Time", (r) => moment(r.at)],
-  ["Endpoint", (r) => r.endpoint],
+  ["Endpoint", (r) => [r.endpoint, apiName(r.dialect)].filter(Boolean).join(" \u00b7 ")],
   ["Requested model", (r) => r.model && requestedModel(r)],
   ["Answered by", (r) => [r.provider, r.responseModel].filter(Boolean).join(" \u00b7 ")],
   ["Client", clientOf],

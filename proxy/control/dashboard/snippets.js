@@ -4,12 +4,20 @@ const KEY = "YOUR_API_KEY";
 
 const quoted = (words) => `'${words.replaceAll("'", "'\\''")}'`;
 
-export function curl(body, origin) {
+/** The URL and the header lines of a request, by its API. */
+const CALLS = {
+  chat: ({ path }) => [`/v1/${path}`, `Authorization: Bearer ${KEY}`],
+  messages: ({ path }) => [`/v1/${path}`, `x-api-key: ${KEY}`, "anthropic-version: 2023-06-01"],
+  gemini: ({ path, stream }) => [`/v1beta/${path}${stream ? "?alt=sse" : ""}`, `x-goog-api-key: ${KEY}`],
+};
+
+export function curl(request, origin) {
+  const [path, ...own] = CALLS[request.api](request);
+  const lines = [...own, "Content-Type: application/json", ...Object.entries(request.headers).map(([name, value]) => `${name}: ${value}`)];
   return [
-    `curl ${body.stream ? "-N " : ""}${origin}/v1/chat/completions \\`,
-    `  -H 'Authorization: Bearer ${KEY}' \\`,
-    `  -H 'Content-Type: application/json' \\`,
-    `  -d ${quoted(JSON.stringify(body, null, 2))}`,
+    `curl ${request.stream ? "-N " : ""}${quoted(origin + path)} \\`,
+    ...lines.map((line) => `  -H ${quoted(line)} \\`),
+    `  -d ${quoted(JSON.stringify(request.body, null, 2))}`,
   ].join("\n");
 }
 
@@ -27,7 +35,10 @@ function python(value, indent = "    ") {
 
 const KNOWN = ["model", "messages", "temperature", "max_tokens", "stream", "stream_options"];
 
-export function openai(body, origin) {
+/** The request as a Python program with the package of its API. */
+export const program = (request, origin) => PROGRAMS[request.api](request, origin);
+
+function openai({ body }, origin) {
   const model = Array.isArray(body.model) ? body.model[0] : body.model;
   const extra = Object.fromEntries(Object.entries(body).filter(([name]) => !KNOWN.includes(name)));
   if (model !== body.model) extra.model = body.model;
@@ -39,3 +50,26 @@ export function openai(body, origin) {
     : ["print(answer.choices[0].message.content)"];
   return ["from openai import OpenAI", "", `client = OpenAI(base_url="${origin}/v1", api_key="${KEY}")`, "answer = client.chat.completions.create(", ...lines, ")", ...rest].join("\n");
 }
+
+function anthropic({ body, headers, stream }, origin) {
+  const { stream: _, ...members } = body;
+  const lines = Object.entries(members).map(([name, value]) => `    ${name}=${python(value)},`);
+  if (Object.keys(headers).length) lines.push(`    extra_headers=${python(headers)},`);
+  const call = stream
+    ? ["with client.messages.stream(", ...lines, ") as stream:", "    for text in stream.text_stream:", '        print(text, end="", flush=True)']
+    : ["answer = client.messages.create(", ...lines, ")", 'print("".join(block.text for block in answer.content if block.type == "text"))'];
+  return ["from anthropic import Anthropic", "", `client = Anthropic(base_url="${origin}", api_key="${KEY}")`, ...call].join("\n");
+}
+
+function google({ path, body, headers, stream }, origin) {
+  const options = { base_url: origin, ...(Object.keys(headers).length ? { headers } : {}) };
+  const config = { ...(body.systemInstruction ? { system_instruction: body.systemInstruction.parts[0].text } : {}), ...body.generationConfig };
+  const lines = [`    model=${python(path.slice("models/".length, path.lastIndexOf(":")))},`, `    contents=${python(body.contents[0].parts[0].text)},`];
+  if (Object.keys(config).length) lines.push(`    config=${python(config)},`);
+  const call = stream
+    ? ["for chunk in client.models.generate_content_stream(", ...lines, "):", '    print(chunk.text or "", end="", flush=True)']
+    : ["answer = client.models.generate_content(", ...lines, ")", "print(answer.text)"];
+  return ["from google import genai", "", `client = genai.Client(api_key="${KEY}", http_options=${python(options)})`, ...call].join("\n");
+}
+
+const PROGRAMS = { chat: openai, messages: anthropic, gemini: google };

@@ -1,11 +1,12 @@
 // Send a prompt through the gateway and show the answer token by token, its provider, and its speed.
 
 import { failure, get } from "./api.js";
+import { APIS } from "./apis.js";
 import { h, text } from "./dom.js";
 import { NONE, count, ms, rate } from "./format.js";
 import { icon } from "./icons.js";
-import { copyButton, field, heading, pill } from "./parts.js";
-import { curl, openai } from "./snippets.js";
+import { copyButton, field, heading, pill, select } from "./parts.js";
+import { curl, program } from "./snippets.js";
 import { events } from "./sse.js";
 import { plain } from "./words.js";
 
@@ -23,6 +24,7 @@ const list = (words) => words.split(",").map((each) => each.trim()).filter(Boole
 class Form {
   constructor(changed) {
     const input = (attributes) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
+    this.api = select("API", Object.entries(APIS).map(([value, api]) => [value, api.name]));
     this.model = input({ id: "try-model", list: "try-models", placeholder: "auto" });
     this.tags = input({ placeholder: "code, german" });
     this.type = input({ list: "try-types", placeholder: "any" });
@@ -39,7 +41,7 @@ class Form {
     this.stop = h("button", { class: "button", type: "button", hidden: true }, icon("close"), "Stop");
     this.element = h("form", { class: "card try-form", "aria-label": "Request", oninput: changed },
       this.names, this.types,
-      field("Model", this.model, "A name, several separated by commas, or auto"),
+      h("div", { class: "fields" }, field("Model", this.model, "A name, several separated by commas, or auto"), field("API", this.api)),
       h("details", { class: "filters" }, h("summary", {}, "Filters"),
         h("div", { class: "fields" }, field("Tags", this.tags), field("Type", this.type), field("Minimum context", this.context),
           h("label", { class: "check" }, this.fast, "Prefer a short time to the first token"))),
@@ -60,29 +62,31 @@ class Form {
     this.types.replaceChildren(...[...types].map((value) => h("option", { value })));
   }
 
-  get body() {
+  /** The request: `path` below /v1/, `body`, `headers`, and the name of its `api`. */
+  get request() {
     const number = (control) => (control.value === "" || Number.isNaN(control.valueAsNumber) ? undefined : control.valueAsNumber);
-    const messages = [["system", this.system.value.trim()], ["user", this.user.value]].filter(([role, content]) => content || role === "user");
     const tags = list(this.tags.value);
-    const body = {
+    const values = {
       model: spec(this.model.value),
-      messages: messages.map(([role, content]) => ({ role, content })),
+      system: this.system.value.trim(),
+      user: this.user.value,
       temperature: number(this.temperature),
-      max_tokens: number(this.most),
-      stream: this.stream.checked || undefined,
-      stream_options: this.stream.checked ? { include_usage: true } : undefined,
-      tags: tags.length ? tags : undefined,
-      type: this.type.value.trim() || undefined,
-      min_context_size: number(this.context),
-      prefer_fast: this.fast.checked || undefined,
+      most: number(this.most),
+      stream: this.stream.checked,
+      criteria: {
+        tags: tags.length ? tags : undefined,
+        type: this.type.value.trim() || undefined,
+        min_context_size: number(this.context),
+        prefer_fast: this.fast.checked || undefined,
+      },
     };
-    return JSON.parse(JSON.stringify(body)); // without undefined members
+    return { api: this.api.value, stream: values.stream, ...APIS[this.api.value].request(values) };
   }
 
   remember() {
     try {
-      const { model, system, user } = this;
-      sessionStorage.setItem(REMEMBERED, JSON.stringify([model.value, system.value, user.value]));
+      const { model, system, user, api } = this;
+      sessionStorage.setItem(REMEMBERED, JSON.stringify([model.value, system.value, user.value, api.value]));
     } catch {
       // Storage may be disabled: then nothing is stored.
     }
@@ -96,6 +100,7 @@ class Form {
       // See above.
     }
     [this.model.value, this.system.value, this.user.value] = kept ?? ["", "", "Explain in three sentences how a sluice works."];
+    this.api.value = kept?.[3] in APIS ? kept[3] : "chat";
   }
 }
 
@@ -113,15 +118,20 @@ class Meter {
     this.first ??= performance.now();
   }
 
+  /** Add counts of tokens: an API may report those of input and output apart. */
+  count(usage) {
+    if (usage && Object.keys(usage).length) this.usage = { ...this.usage, ...usage };
+  }
+
   figures(ended) {
-    const tokens = this.usage?.completion_tokens ?? null;
+    const tokens = this.usage?.output ?? null;
     const seconds = (ended - (this.first ?? ended)) / 1000;
     const speed = (tokens ?? this.pieces) / seconds;
     return [
       ["Time to first token", this.first === null ? NONE : ms(this.first - this.begun)],
       ["Tokens per second", this.pieces > 1 && seconds > 0 ? `${tokens === null ? "about " : ""}${rate(speed)}` : NONE],
       ["Duration", ms(ended - this.begun)],
-      ["Tokens", this.usage ? `${count(this.usage.prompt_tokens)} in, ${count(tokens)} out` : NONE],
+      ["Tokens", this.usage ? `${count(this.usage.input)} in, ${count(tokens)} out` : NONE],
     ];
   }
 }
@@ -161,12 +171,12 @@ class Answer {
     this.figures.replaceChildren(...figures.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
   }
 
-  add(delta) {
-    if (delta.reasoning_content) {
+  add({ content, reasoning }) {
+    if (reasoning) {
       this.thinking.hidden = false;
-      this.thoughts.append(delta.reasoning_content);
+      this.thoughts.append(reasoning);
     }
-    if (delta.content) this.words.append(delta.content);
+    if (content) this.words.append(content);
   }
 
   fail(words) {
@@ -197,43 +207,44 @@ function routerFromHeaders(answer) {
 }
 
 /** Read the answer into `shown` and `meter`. Throws an error with a message for the user. */
-async function read(answer, shown, meter) {
-  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return readComplete(await answer.json(), shown, meter);
+async function read(answer, api, shown, meter) {
+  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return readComplete(await answer.json(), api, shown, meter);
   let router = null;
   for await (const event of events(answer.body)) {
     if (event.comment?.startsWith("_router ")) router = JSON.parse(event.comment.slice(8));
     if (event.data === undefined || event.data === "[DONE]") continue;
     const chunk = JSON.parse(event.data);
     if (chunk.error) throw new Error(chunk.error.message);
-    meter.usage = chunk.usage ?? meter.usage;
-    const delta = chunk.choices?.[0]?.delta;
-    if (delta?.content || delta?.reasoning_content) {
+    const said = api.read(chunk);
+    meter.count(said.usage);
+    if (said.content || said.reasoning) {
       meter.piece();
       shown.setState("Streaming", "warn");
-      shown.add(delta);
+      shown.add(said);
       shown.showFigures(meter, performance.now());
     }
   }
   return router;
 }
 
-function readComplete(body, shown, meter) {
-  meter.usage = body.usage ?? null;
-  shown.add(body.choices?.[0]?.message ?? { content: JSON.stringify(body, null, 2) });
+function readComplete(body, api, shown, meter) {
+  const said = api.read(body);
+  meter.count(said.usage);
+  shown.add(said.content || said.reasoning ? said : { content: JSON.stringify(body, null, 2) });
   return body._router ?? null;
 }
 
-async function run(body, shown, signal) {
+async function run({ api, path, body, headers }, shown, signal) {
   const meter = new Meter();
   shown.begin();
   let [words, tone, router, id, fromHeaders] = ["Done", "ok", null, null, null];
   try {
-    const request = { path: "chat/completions", body, headers: HEADERS };
+    const request = { path, body, headers: { ...HEADERS, ...headers } };
     const answer = await fetch("/admin/try", { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
     id = answer.headers.get("x-request-id");
     fromHeaders = routerFromHeaders(answer);
     if (!answer.ok) throw await failure(answer, "/admin/try");
-    router = await read(answer, shown, meter);
+    router = await read(answer, APIS[api], shown, meter);
   } catch (error) {
     [words, tone] = error.name === "AbortError" ? ["Stopped", "idle"] : ["Failed", "bad"];
     if (tone === "bad") shown.fail(error instanceof TypeError ? "The gateway does not respond. Is it running?" : error.message);
@@ -244,14 +255,14 @@ async function run(body, shown, signal) {
   if (router ?? (fromHeaders?.attempts && fromHeaders)) shown.route(router ?? fromHeaders, id);
 }
 
-const LANGUAGES = [["curl", curl], ["Python", openai]];
+const LANGUAGES = [["curl", curl], ["Python", program]];
 
-function snippets(body) {
+function snippets(request) {
   let write = curl;
   const code = h("code");
   const draw = () => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.write === write));
-    text(code, write(body(), location.origin));
+    text(code, write(request(), location.origin));
   };
   const buttons = LANGUAGES.map(([words, of]) => Object.assign(h("button", { class: "chip", type: "button", onclick: () => ((write = of), draw()) }, words), { write: of }));
   const element = h("section", { class: "card snippets", "aria-labelledby": "try-code" },
@@ -266,7 +277,7 @@ export function show(root, { signal }) {
   let running = null;
   const form = new Form(() => (form.remember(), code.draw()));
   const shown = new Answer();
-  const code = snippets(() => form.body);
+  const code = snippets(() => form.request);
   const head = heading(title);
   head.note("Runs through the gateway like any request, but without rate limits.");
   root.append(head.element, h("div", { class: "try" }, form.element, h("div", { class: "column" }, shown.element, code.element)));
@@ -278,7 +289,7 @@ export function show(root, { signal }) {
     const started = running;
     form.send.disabled = true;
     form.stop.hidden = false;
-    await run(form.body, shown, AbortSignal.any([running.signal, signal]));
+    await run(form.request, shown, AbortSignal.any([running.signal, signal]));
     if (running === started) running = null;
     form.send.disabled = false;
     form.stop.hidden = true;

@@ -33,9 +33,11 @@ BeginAs = Callable[[Client, Request], tuple[Handler[Any], object]]
 ADMIN: Final = Client("admin:try", "Try it")
 PREFIX: Final = "/v1/"
 _HEADER_LINES: Final = b"Content-Security-Policy: sandbox\r\n" + NO_STORE
-_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*").fullmatch
+# Colons and commas stand in paths of Google's API: models/a,b:generateContent.
+_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:,-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._:,-]*)*").fullmatch
 _HEADER = re.compile(r"x-router-[a-z0-9-]+", re.IGNORECASE).fullmatch
 _VALUE = re.compile(r"[\t\x20-\x7e]*").fullmatch  # RFC 9110 5.5, without obsolete bytes
+_ANTHROPIC: Final = {"anthropic-version": "2023-06-01"}  # what its clients always send
 _KEPT: Final = ("Host", "User-Agent", "Accept", "x-request-id", "traceparent", "tracestate")
 
 
@@ -71,7 +73,9 @@ class TryItHandler:
         """POST /admin/try: the response of the API, streamed token by token if it streams."""
         call = await self._bodies.decode(request, TryItRequest)
         _check(call)
-        rewrite(request, PREFIX + call.path, call.headers, bytes(call.body))
+        headers = call.headers | (_ANTHROPIC if call.path.startswith("messages") else {})
+        query = "alt=sse" if call.path.endswith(":streamGenerateContent") else ""
+        rewrite(request, PREFIX + call.path, headers, bytes(call.body), query)
         request.response_lines = _HEADER_LINES
         await self._serving.handle(request, self._begin_as(ADMIN, request))
 
@@ -91,11 +95,11 @@ def _check(call: TryItRequest) -> None:
             )
 
 
-def rewrite(request: Request, path: str, headers: Mapping[str, str], body: bytes) -> None:
+def rewrite(request: Request, path: str, headers: Mapping[str, str], body: bytes, query: str = "") -> None:
     """Turn a request whose body has been read into another POST request, in place: its connection refers to it."""
     kept = [(name, value) for name in _KEPT if (value := request.headers.get(name)) is not None]
     lines = [*kept, ("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers.items()]
-    request.path, request.query = path, ""
+    request.path, request.query = path, query
     request.headers = CIMultiDictProxy(CIMultiDict(lines))
     request.raw_headers = tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in lines)
     request.rare = True

@@ -18,6 +18,7 @@ def test_times_are_unix_seconds_and_durations_milliseconds() -> None:
     view = request_summary(record_of(settled(began=100.0, first_content=100.25, ended=103.0), 7), CLOCK)
     assert (view.sequence, view.at) == (7, 1_700_000_100.0)
     assert (view.duration_ms, view.time_to_first_token_ms) == (3000.0, 250.0)
+    assert (view.endpoint, view.dialect) == ("chat/completions", "openai.chat")
 
 
 def test_secrets_are_masked_in_reasons_and_details() -> None:

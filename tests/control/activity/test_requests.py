@@ -32,6 +32,7 @@ async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
         "sequence": 1,
         "id": "req-1",
         "endpoint": "chat/completions",
+        "dialect": "openai.chat",
         "model": "m",
         "provider": "openrouter",
         "responseModel": "up-model-1",

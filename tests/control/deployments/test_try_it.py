@@ -63,6 +63,22 @@ async def test_the_connection_is_kept_alive(plane: AdminServer) -> None:
         assert (await client.fetch("POST", "/admin/try", headers=bearer, json=TRYING)).body == b"tried"
 
 
+async def test_a_message_has_the_version_that_anthropics_api_requires(plane: AdminServer) -> None:
+    await plane.ask("POST", "/admin/try", json=TRYING | {"path": "messages"})
+    ((request, _, _),) = plane.tried
+    assert (request.path, request.headers["anthropic-version"]) == ("/v1/messages", "2023-06-01")
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("models/a,b/c:8b:streamGenerateContent", "alt=sse"), ("models/m:generateContent", "")],
+)
+async def test_a_stream_of_googles_api_is_one_of_events(plane: AdminServer, path: str, query: str) -> None:
+    await plane.ask("POST", "/admin/try", json=TRYING | {"path": path})
+    ((request, _, _),) = plane.tried
+    assert (request.path, request.query) == (f"/v1/{path}", query)
+
+
 @pytest.mark.parametrize(
     ("wrong", "param"),
     [
