@@ -242,7 +242,10 @@ class Responder(Struct, eq=False):
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:
             self.request.reply.keep_alive = False
-        refuse(outlet, fault, self.header_lines(b"application/json"), writer)
+        lines = self.header_lines(b"application/json")
+        if writer.id_header:
+            lines += b"%b: %b\r\n" % (writer.id_header, exchange.request_id.encode())
+        refuse(outlet, fault, lines, writer)
 
     def relay_error(self, answer: CollectedAnswer) -> None:
         """Send a provider's error that is the client's fault, without credentials and account names."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from proxy.auth.apikey import digest_of, hash_from
 from tests.support import Answer, Upstream, json_answer
 from tests.support.gateway import Gateway
 from tests.support.upstream import Request
@@ -187,11 +188,48 @@ KEY = "sk-sluice-" + "a" * 40
     ],
 )
 async def test_a_key_may_come_in_the_way_of_each_api(up: Upstream, headers: list[tuple[str, str]], query: str) -> None:
-    from proxy.auth.apikey import digest_of, hash_from
-
     auth = {"mode": "keys", "keys": [{"name": "one", "hash": hash_from(digest_of(KEY))}]}
     async with Gateway(config(up, auth=auth)) as gw:
         found = await ask(gw, "POST", f"/v1beta/models/flash:generateContent{query}", CONTENTS, headers)
         assert found.status == 200, found.body
         found = await ask(gw, "POST", "/v1beta/models/flash:generateContent", CONTENTS)
         assert found.status == 401
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+async def test_an_error_has_the_form_of_anthropics_api(up: Upstream) -> None:
+    async with Gateway(config(up)) as gw:
+        found = await ask(gw, "POST", "/v1/messages", QUESTION.replace(b"sonnet", b"nothing"), [VERSION])
+        assert (found.status, found.json["type"], found.json["error"]["type"]) == (404, "error", "not_found_error")
+        assert found.header("request-id") == found.header("x-request-id")
+
+
+async def test_an_error_has_the_form_of_googles_api(up: Upstream) -> None:
+    async with Gateway(config(up)) as gw:
+        found = await ask(gw, "POST", "/v1beta/models/nothing:generateContent", CONTENTS)
+        assert (found.status, found.json["error"]["code"], found.json["error"]["status"]) == (404, 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "member"),
+    [
+        ("GET", "/v1/models", [VERSION], "type"),
+        ("GET", "/v1/messages/batches", [], "type"),
+        ("POST", "/v1/messages", [], "type"),
+        ("GET", "/v1beta/models", [], "error"),
+        ("POST", "/v1beta/interactions", [], "error"),
+    ],
+)
+async def test_a_missing_key_is_told_in_the_clients_form(
+    up: Upstream, method: str, target: str, headers: list[tuple[str, str]], member: str
+) -> None:
+    auth = {"mode": "keys", "keys": [{"name": "one", "hash": hash_from(digest_of(KEY))}]}
+    async with Gateway(config(up, auth=auth)) as gw:
+        found = await ask(gw, method, target, b"{}" if method == "POST" else b"", headers)
+        assert found.status == 401
+        assert found.header("x-should-retry") == "false"
+        assert ("type" in found.json) == (member == "type")
+        if member == "error":
+            assert found.json["error"]["status"] == "UNAUTHENTICATED"

@@ -160,6 +160,7 @@ class Writer(ABC):
     terminal: ClassVar[bytes] = b""
     ends_always: ClassVar[bool] = False
     ping: ClassVar[bytes] = b": ping\n\n"
+    id_header: ClassVar[bytes] = b""  # where clients look for the id of a request, if not in x-request-id
     model_places: ClassVar[tuple[tuple[str, ...], ...]] = (("model",),)  # where answers and events name the model
 
     @abstractmethod

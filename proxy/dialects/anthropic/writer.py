@@ -41,6 +41,7 @@ class AnthropicWriter(Writer):
     terminal = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     ends_always = True
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+    id_header = b"request-id"
     model_places = (("model",), ("message", "model"))
 
     def error_body(self, fault: GatewayError) -> bytes:
