@@ -35,9 +35,9 @@ from proxy.observe.log import Log
 from proxy.observe.observers import Observers
 from proxy.responder import BIG_BODY, Responder
 from proxy.routing.catalog import Catalog
-from proxy.routing.endpoints import GEMINI_MODELS, MODELS, UNROUTED
+from proxy.routing.endpoints import UNROUTED
 from proxy.routing.lists import ListsPending
-from proxy.routing.routes import Route, Routes
+from proxy.routing.routes import Route, Routes, client_of
 from proxy.server.body import BodyReader
 from proxy.server.event_array import EventArray, wants_events
 from proxy.server.flush import Flush
@@ -49,8 +49,6 @@ Answer = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Answer], Answer]
 
 _REQUEST_ID = istr("x-request-id")  # caches its lower case, which halves the cost of a lookup
-_VERSION = istr("anthropic-version")
-_GOOGLE_KEY = istr("x-goog-api-key")
 _request_id = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _NO_STREAM = (
     "A hook answered a streaming call without an event stream. If call.stream is true, on_request must return the"
@@ -210,8 +208,8 @@ class Gateway(Handler[Responder]):
 
         def routed(responder: Responder) -> Awaitable[None]:
             exchange, request = responder.exchange, responder.request
-            anthropic = _VERSION in request.headers
-            route = self._routes.find(request.method, request.path, exchange.catalog, anthropic=anthropic)
+            client = client_of(request.headers)
+            route = self._routes.find(request.method, request.path, exchange.catalog, client)
             responder.route, exchange.endpoint = route, route.endpoint
             if route.endpoint.in_path and route.endpoint.force_stream and not wants_events(request.query):
                 responder.outlet = EventArray(responder.outlet)
@@ -222,10 +220,8 @@ class Gateway(Handler[Responder]):
     def _find_endpoint(self, responder: Responder) -> None:
         """Find the endpoint for an exchange without a route: its errors are in the client's dialect."""
         exchange, request = responder.exchange, responder.request
-        anthropic = _VERSION in request.headers
-        exchange.endpoint = self._routes.endpoint_of(
-            request.method, request.path, exchange.catalog, anthropic=anthropic
-        )
+        client = client_of(request.headers)
+        exchange.endpoint = self._routes.endpoint_of(request.method, request.path, exchange.catalog, client)
 
     def _serve(self, responder: Responder) -> Awaitable[None]:
         """Read the body if it is complete, and dispatch the call. Raises ClientFault."""
@@ -310,7 +306,5 @@ class Gateway(Handler[Responder]):
 
     async def _serve_models(self, responder: Responder, route: Route) -> None:
         catalog = responder.exchange.catalog
-        if route.endpoint is MODELS and _GOOGLE_KEY in responder.request.headers:
-            responder.exchange.endpoint = GEMINI_MODELS  # google-genai 3.6 uses /v1 by default
         await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
         await responder.send_models(catalog, route.path)

@@ -34,6 +34,7 @@ def config(up: Upstream, **sections: Any) -> dict[str, Any]:
     origin = up.url.removesuffix("/v1")
     return {
         "routing": {"maxRetries": 0, "rateLimitRetries": 0},
+        "database": {"enabled": False},
         "providers": {
             "claude": {"kind": "anthropic", "baseUrl": f"{origin}/anthropic/v1", "apiKey": "claude-key"},
             "google": {"kind": "gemini", "baseUrl": f"{origin}/v1beta", "apiKey": "google-key"},

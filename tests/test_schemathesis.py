@@ -41,6 +41,9 @@ MODELS = {
     "gpt-4o-mini-tts": "demo-speech",
     "gpt-4o-transcribe": "demo-transcribe",
     "whisper-1": "demo-transcribe",
+    "claude-sonnet-4-5": "demo-instant",
+    "gemini-2.5-flash": "demo-instant",
+    "gemini-embedding-001": "demo-embedding",
 }
 
 
@@ -55,7 +58,12 @@ async def gateway(folder: Path) -> AsyncIterator[Process]:
             "observe": {"keepRequests": 10_000},
             "rateLimiting": LIMITS,
             "modelsFile": "models.yaml",
-            "providers": {"demo": {"baseUrl": f"{demo.url}/v1"}},
+            "providers": {
+                "demo": {
+                    "baseUrl": f"{demo.url}/v1",
+                    "dialects": {"messages": {}, "gemini": {"baseUrl": f"{demo.url}/v1beta"}},
+                }
+            },
         }
         path.write_bytes(msgspec.yaml.encode(settings))
         models = [{"name": name, "provider": "demo", "model": model} for name, model in MODELS.items()]
@@ -97,9 +105,14 @@ async def schemathesis(gateway: Process, folder: Path, *options: str) -> None:
 async def answered(gateway: Process) -> set[str]:
     """The endpoints that gave an answer which is no error: where a model is unknown, not much is proven."""
     client = await gateway.client()
-    target = "/admin/requests?outcome=ok&limit=1000"
-    listed = await client.fetch("GET", target, headers=[("Authorization", f"Bearer {ADMIN}")])
-    return {request["endpoint"] for request in listed.json["requests"]} - {"models"}
+    found: set[str] = set()
+    following: int | None = 0
+    while following is not None:
+        target = f"/admin/requests?outcome=ok&limit=1000&before={following}"
+        page = (await client.fetch("GET", target, headers=[("Authorization", f"Bearer {ADMIN}")])).json
+        found |= {request["endpoint"] for request in page["requests"]}
+        following = page["next"]
+    return found - {"models"}
 
 
 async def test_every_endpoint_matches_the_description(tmp_path: Path) -> None:

@@ -28,6 +28,13 @@ OPERATIONS: Final = {
     "audio/speech": "speech",
     "audio/transcriptions": "transcription",
     "audio/translations": "translation",
+    "messages": "chat",
+    "messages/count_tokens": "count_tokens",
+    "generateContent": "generate_content",
+    "streamGenerateContent": "generate_content",
+    "countTokens": "count_tokens",
+    "embedContent": "embeddings",
+    "batchEmbedContents": "embeddings",
     "models": "list_models",
     "*": "passthrough",
 }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Final
 from unicodedata import normalize
 from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
+from multidict import istr
 
 from proxy.caches import LruCache
+from proxy.config.provider_schema import WireDialect
 from proxy.errors import ClientFault
 from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
@@ -42,12 +46,17 @@ FOUNDRY_BASE = "/anthropic/v1"
 # The base paths of Google's API beside ours, and its resources: https://ai.google.dev/api
 GEMINI_BASES = ("/v1beta/", "/v1alpha/")
 _resource = re.compile(r"(models|tunedModels)/(.+):([A-Za-z]+)").fullmatch
+_ANTHROPIC: Final = istr("anthropic-version")
+_GOOGLE_CLIENT: Final = istr("x-goog-api-client")
+_GOOGLE_KEY: Final = istr("x-goog-api-key")
 # How many routes of paths that name a model are kept, and the longest such path. Without them, finding the route is an
 # eighth of a request's instructions.
 MOST_KEPT = 1024
 LONGEST_KEPT = 256
 
 
+_LISTS: Final[Mapping[WireDialect, Endpoint]] = {"messages": ANTHROPIC_MODELS, "gemini": GEMINI_MODELS}
+_REFUSALS: Final[Mapping[WireDialect, Endpoint]] = {"messages": ANTHROPIC_UNROUTED, "gemini": GEMINI_UNROUTED}
 _GEMINI_METHODS = {endpoint.path: endpoint for endpoint in ENDPOINTS if endpoint.in_path}
 
 
@@ -78,21 +87,21 @@ class Routes:
         }
         self._named: LruCache[str, Route] = LruCache(MOST_KEPT)  # of POST requests; they depend on no catalog
 
-    def find(self, method: str, path: str, catalog: Catalog, *, anthropic: bool = False) -> Route:
-        """The route for a request; ``anthropic``: of a client that sent ``anthropic-version``.
+    def find(self, method: str, path: str, catalog: Catalog, client: WireDialect = "chat") -> Route:
+        """The route for a request; ``client``: the API that the client speaks where the path does not say it.
 
         Raises ClientFault: 400, 403, 404, or 405 with ``allow``.
         """
         if method != "POST":
-            return self._find(method, path, catalog, anthropic)
+            return self._find(method, path, catalog, client)
         route = self.posted.get(path) or self._named.get(path)
         if route is None:
-            route = self._find(method, path, catalog, anthropic)
+            route = self._find(method, path, catalog, client)
             if route.model and route.pinned is None and len(path) <= LONGEST_KEPT:
                 self._named.put(path, route)
         return route
 
-    def _find(self, method: str, path: str, catalog: Catalog, anthropic: bool) -> Route:
+    def _find(self, method: str, path: str, catalog: Catalog, client: WireDialect) -> Route:
         route = self.posted.get(path)
         check_path(path)
         if path.startswith("/proxy/"):
@@ -110,9 +119,7 @@ class Routes:
             if path.startswith(base):
                 if route is None:
                     self._check_appended(base, path[len(base) :])
-                return self._below(
-                    method, path[len(base) :], route, catalog, MODELS if not anthropic else ANTHROPIC_MODELS
-                )
+                return self._below(method, path[len(base) :], route, catalog, _LISTS.get(client, MODELS))
             if f"{path}/" == base:
                 raise ClientFault(
                     f"This is the base path of the API. Append an endpoint, for example {base}chat/completions.",
@@ -125,15 +132,16 @@ class Routes:
             code="unknown_path",
         )
 
-    def endpoint_of(self, method: str, path: str, catalog: Catalog, *, anthropic: bool = False) -> Endpoint:
+    def endpoint_of(self, method: str, path: str, catalog: Catalog, client: WireDialect = "chat") -> Endpoint:
         """The endpoint that a refused request was for; one of kind ``unrouted`` if the path has none."""
         try:
-            return self.find(method, path, catalog, anthropic=anthropic).endpoint
+            return self.find(method, path, catalog, client).endpoint
         except ClientFault:
             if path.startswith(GEMINI_BASES):
-                return GEMINI_UNROUTED
-            messages = path.startswith(tuple(f"{base}messages" for base in self._bases))
-            return ANTHROPIC_UNROUTED if anthropic or messages else UNROUTED
+                client = "gemini"
+            elif path.startswith(tuple(f"{base}messages" for base in self._bases)):
+                client = "messages"
+            return _REFUSALS.get(client, UNROUTED)
 
     def _gemini(self, method: str, path: str) -> Route:
         """The route for Google's API; ``path`` is what follows its base path."""
@@ -236,11 +244,12 @@ class Routes:
         if provider is None:
             raise ClientFault("Unknown provider.", status=404, code="unknown_provider")
         endpoint = self._by_name.get(rest.removesuffix("/"))
-        if endpoint is not None and method == "POST":
+        listed = provider.allows(method, rest)
+        if endpoint is not None and method == "POST" and (_speaks(provider, endpoint) or not listed):
             return Route(endpoint, endpoint.path, provider)
         if method == "POST" and (found := _resource(rest)) is not None and found[3] in _GEMINI_METHODS:
             return replace(self._gemini(method, rest), pinned=provider)
-        if provider.allows(method, rest):
+        if listed:
             return Route(OPAQUE, rest, provider)
         if endpoint is not None:
             raise _not_allowed("POST")
@@ -249,6 +258,17 @@ class Routes:
             status=404,
             code="unknown_path",
         )
+
+
+def _speaks(provider: Provider, endpoint: Endpoint) -> bool:
+    return any(endpoint.wire in site.speaking for site in provider.sites)
+
+
+def client_of(headers: Mapping[str, str]) -> WireDialect:
+    """The API that a client speaks by its headers, for paths that several APIs have."""
+    if _ANTHROPIC in headers:
+        return "messages"
+    return "gemini" if _GOOGLE_CLIENT in headers or _GOOGLE_KEY in headers else "chat"
 
 
 def check_path(path: str) -> None:

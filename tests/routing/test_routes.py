@@ -8,7 +8,9 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
+from proxy.config.provider_schema import WireDialect
 from proxy.errors import ClientFault
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import (
@@ -22,7 +24,7 @@ from proxy.routing.endpoints import (
     Endpoint,
 )
 from proxy.routing.live import Registry
-from proxy.routing.routes import LONGEST_KEPT, MODELS, MOST_KEPT, Route, Routes, check_path
+from proxy.routing.routes import LONGEST_KEPT, MODELS, MOST_KEPT, Route, Routes, check_path, client_of
 from tests.support.gateway import to_config
 
 ROUTES = Routes(("/v1", "/api/v1"))
@@ -99,18 +101,20 @@ def test_another_path_of_googles_api_is_refused(method: str, path: str, found: t
 
 
 @pytest.mark.parametrize(
-    ("path", "anthropic", "found"),
+    ("path", "client", "found"),
     [
-        ("/v1beta/interactions", False, GEMINI_UNROUTED),
-        ("/v1/messages/batches", False, ANTHROPIC_UNROUTED),
-        ("/v1/nothing", True, ANTHROPIC_UNROUTED),
-        ("/v1/nothing", False, UNROUTED),
-        ("/v1/models", True, ANTHROPIC_MODELS),
-        ("/v1/models", False, MODELS),
+        ("/v1beta/interactions", "chat", GEMINI_UNROUTED),
+        ("/v1/messages/batches", "chat", ANTHROPIC_UNROUTED),
+        ("/v1/nothing", "messages", ANTHROPIC_UNROUTED),
+        ("/v1/nothing", "chat", UNROUTED),
+        ("/v1/models", "messages", ANTHROPIC_MODELS),
+        ("/v1/models", "chat", MODELS),
+        ("/v1/models", "gemini", GEMINI_MODELS),
+        ("/v1/nothing", "gemini", GEMINI_UNROUTED),
     ],
 )
-def test_a_refused_request_gets_the_dialect_of_its_client(path: str, anthropic: bool, found: Endpoint) -> None:
-    assert ROUTES.endpoint_of("GET", path, PLAIN, anthropic=anthropic) is found
+def test_a_refused_request_gets_the_dialect_of_its_client(path: str, client: WireDialect, found: Endpoint) -> None:
+    assert ROUTES.endpoint_of("GET", path, PLAIN, client) is found
 
 
 def test_claude_in_foundry_has_its_own_base_path() -> None:
@@ -151,6 +155,26 @@ def test_few_routes_are_kept_and_none_with_a_long_path() -> None:
 def test_a_refused_path_is_refused_again() -> None:
     for _ in range(2):
         assert refusal("POST", "/v1beta/models/../x:generateContent") == (400, "bad_path")
+
+
+@pytest.mark.parametrize(
+    ("headers", "client"),
+    [
+        ({"anthropic-version": "2023-06-01"}, "messages"),
+        ({"x-goog-api-client": "google-genai-sdk/3.6"}, "gemini"),
+        ({"x-goog-api-key": "k"}, "gemini"),
+        ({"x-api-key": "k"}, "chat"),
+        ({}, "chat"),
+    ],
+)
+def test_the_headers_of_a_client_tell_its_api(headers: dict[str, str], client: WireDialect) -> None:
+    assert client_of(CIMultiDict(headers)) == client
+
+
+def test_a_passthrough_wins_over_an_endpoint_that_its_provider_does_not_speak() -> None:
+    known = catalog(["POST /messages", "POST /chat"])
+    assert ROUTES.find("POST", "/proxy/up/messages", known).endpoint is OPAQUE
+    assert ROUTES.find("POST", "/proxy/up/chat/completions", known).endpoint in ENDPOINTS
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -301,6 +325,8 @@ def test_a_trailing_slash_does_not_bypass_checks(name: str) -> None:
     """The default provider may serve it with any model in the body."""
     for known in (PLAIN, DEFAULT, EVERYTHING):
         for start in ("/v1/", "/api/v1/", "/proxy/up/"):
+            if known is EVERYTHING and start == "/proxy/up/" and name.startswith("messages"):
+                continue  # the provider does not speak it: a passthrough, whose path is untouched
             assert ROUTES.find("POST", f"{start}{name}/", known) == ROUTES.find("POST", f"{start}{name}", known)
         assert ROUTES.find("POST", f"/v1/{name}/", known).endpoint in ENDPOINTS
 

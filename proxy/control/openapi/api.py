@@ -93,6 +93,13 @@ def api_paths() -> dict[str, Any]:
     }
 
 
+def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    if not endpoint.in_path:
+        return []
+    model = "gemini-embedding-001" if "mbed" in endpoint.path else "gemini-2.5-flash"
+    return [{**_MODEL_IN_PATH, "example": model}]
+
+
 def _path(endpoint: Endpoint) -> str:
     return (GEMINI_BASE if endpoint.in_path else BASE) + (endpoint.alias or endpoint.path)
 
@@ -104,17 +111,19 @@ def _call(endpoint: Endpoint) -> dict[str, Any]:
         "operationId": "api_" + name.replace("/", "_"),
         "summary": _SUMMARIES[name],
         "security": SECURITY,
-        "parameters": [*parameter_references(), *([_MODEL_IN_PATH] if endpoint.in_path else ())],
+        "parameters": [*parameter_references(), *_path_parameters(endpoint)],
         "requestBody": request_body(endpoint),
         "responses": {
             "200": {"description": "Success.", "headers": header_references(), "content": _content(endpoint)},
-            **error_references(API_ERRORS),
+            **error_references(API_ERRORS, endpoint.wire),
         },
     }
 
 
 def _content(endpoint: Endpoint) -> dict[str, Any]:
     events: dict[str, Any] = {EVENT_STREAM: {}} if endpoint.streams else {}
+    if endpoint.in_path and endpoint.streams:
+        return {JSON: {}, **events}  # without alt=sse one array
     if endpoint.force_stream:
         return events
     other: dict[str, Any] = {"*/*": {}} if endpoint.answer == "any" else {}

@@ -10,8 +10,7 @@ from msgspec import json
 
 from proxy.control.access.credential import COOKIE
 from proxy.control.http.router import ControlRoute
-from proxy.control.openapi import api, headers
-from proxy.control.openapi.errors import Error, error_components
+from proxy.control.openapi import api, errors, headers
 from proxy.control.openapi.paths import control_paths
 from proxy.control.openapi.schemas import Schemas
 from proxy.server.flush import send
@@ -19,14 +18,14 @@ from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 
 _HEADER_LINES: Final = b"Content-Type: application/json\r\n" + NOSNIFF + b"Cache-Control: no-cache\r\n"
-_TEXT: Final = """A gateway for language models with OpenAI's API.
+_TEXT: Final = """A gateway for language models with the APIs of OpenAI, Anthropic and Google.
 
 The API is below `/v1` and the configured base path. `/proxy/{provider}/...` relays any request to one provider.
 The fields of a request that the gateway reads are described here; all others are passed on unchanged.
-All errors have OpenAI's shape."""
+Errors have the shape of the API that the path belongs to."""
 _LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 _TAGS: Final = {
-    api.TAG: "The API, as OpenAI defines it: https://platform.openai.com/docs/api-reference",
+    api.TAG: "The API, as OpenAI, Anthropic and Google define it: https://platform.openai.com/docs/api-reference",
     "health": "Health checks for machines, and details for people.",
     "operator": "What the gateway does now, and how to change it.",
     "keys": "API keys.",
@@ -69,7 +68,7 @@ class OpenApiHandler:
 def document(routes: Sequence[ControlRoute], version: str) -> dict[str, Any]:
     """The OpenAPI Object."""
     types = [kind for route in routes if route.operation is not None for kind in route.operation.types]
-    schemas = Schemas([Error, *api.TYPES, *types])
+    schemas = Schemas([*errors.TYPES, *api.TYPES, *types])
     return {
         "openapi": "3.1.1",
         "info": {"title": "Sluice", "version": version, "description": _TEXT, "license": _LICENSE},
@@ -78,7 +77,7 @@ def document(routes: Sequence[ControlRoute], version: str) -> dict[str, Any]:
         "paths": api.api_paths() | control_paths(routes, schemas),
         "components": {
             "schemas": schemas.components,
-            "responses": error_components(),
+            "responses": errors.error_components(),
             "parameters": headers.parameter_components(),
             "headers": headers.header_components(),
             "securitySchemes": _SCHEMES,

@@ -1,11 +1,13 @@
-"""Error responses: their common shape, which is OpenAI's, and what each status means."""
+"""Error responses: their shape, which is that of the client's API, and what each status means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
+
+from proxy.config.provider_schema import WireDialect
 
 
 class ErrorObject(Struct):
@@ -25,7 +27,36 @@ class Error(Struct):
     error: ErrorObject
 
 
-_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+class AnthropicErrorObject(Struct):
+    """The kind of an error, and what went wrong."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(Struct):
+    """The body of an error of Anthropic's API; ``type`` is ``error``."""
+
+    type: str
+    error: AnthropicErrorObject
+
+
+class GeminiErrorObject(Struct):
+    """google.rpc.Status: ``code`` is the HTTP status, ``status`` its name."""
+
+    code: int
+    message: str
+    status: str
+
+
+class GeminiError(Struct):
+    """The body of an error of Google's API."""
+
+    error: GeminiErrorObject
+
+
+TYPES: Final = (Error, AnthropicError, GeminiError)
+_SCHEMAS: Final[Mapping[WireDialect, str]] = {"messages": "AnthropicError", "gemini": "GeminiError"}
 _RETRY_AFTER: Final = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
 _MEANING: Final = {
     "400": "The request is invalid; `param` names the field, if it is one.",
@@ -50,16 +81,22 @@ API_ERRORS: Final = (400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504, "4XX
 
 
 def error_components() -> dict[str, Any]:
-    """The ``responses`` components."""
-    return {f"Error{status}": _response(status) for status in _MEANING}
+    """The ``responses`` components, by shape and status."""
+    found = {f"Error{status}": _response("Error", status) for status in _MEANING}
+    for schema in _SCHEMAS.values():
+        found |= {f"{schema}{status}": _response(schema, str(status)) for status in API_ERRORS}
+    return found
 
 
-def error_references(statuses: Iterable[int | str]) -> dict[str, Any]:
-    """A Responses Object that refers to the components of these statuses."""
-    names = sorted({str(status) for status in statuses})
-    return {name: {"$ref": f"#/components/responses/Error{name}"} for name in names}
+def error_references(statuses: Iterable[int | str], wire: WireDialect = "chat") -> dict[str, Any]:
+    """A Responses Object that refers to the components of these statuses; ``wire``: of the client's API."""
+    names, schema = sorted({str(status) for status in statuses}), _SCHEMAS.get(wire, "Error")
+    return {name: {"$ref": f"#/components/responses/{schema}{name}"} for name in names}
 
 
-def _response(status: str) -> dict[str, Any]:
+def _response(schema: str, status: str) -> dict[str, Any]:
     headers = {"headers": _RETRY_AFTER} if status in _WITH_RETRY_AFTER else {}
-    return {"description": _MEANING[status], **headers, "content": _CONTENT}
+    body: dict[str, Any] = {"$ref": f"#/components/schemas/{schema}"}
+    if schema == "GeminiError":  # of a stream without alt=sse, whose answer is an array
+        body = {"anyOf": [body, {"type": "array", "items": body}]}
+    return {"description": _MEANING[status], **headers, "content": {"application/json": {"schema": body}}}
