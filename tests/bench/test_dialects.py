@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.bench.client import Caller, StreamClient
 from tests.bench.dialects import ANSWER_SIZE, CHAT, DIALECTS, GEMINI, MESSAGES, dialect_of
 from tests.bench.run import upstream
 from tests.bench.traffic import EVENT_SIZE, TOKEN_SIZE, Traffic
+from tests.bench.upstream import scattered
 from tests.bench.verify import Samples, Stream
 
 NAMES = {"chat": "openai.chat", "messages": "anthropic.messages", "gemini": "gemini.generate"}
@@ -99,3 +101,11 @@ async def test_the_upstream_serves_streams_and_answers(traffic: Traffic, tmp_pat
     assert samples.tokens == 5
     assert caller.answers == 1
     assert failures == []
+
+
+@pytest.mark.parametrize(("count", "few", "apart"), [(100, 16, 4), (20, 4, 4), (1000, 100, 4)])
+def test_few_streams_of_the_upstream_are_far_apart(count: int, few: int, apart: int) -> None:
+    order = scattered(count)
+    assert sorted(order) == list(range(count))
+    first = sorted(order[:few])
+    assert min(after - before for before, after in pairwise(first)) >= apart

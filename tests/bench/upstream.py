@@ -61,14 +61,23 @@ class Stream:
         return False
 
 
+def scattered(count: int) -> list[int]:
+    """The numbers below ``count`` by their bits in reverse: the first ones, however many, are far apart."""
+    bits = count.bit_length()
+    return sorted(range(count), key=lambda number: int(f"{number:0{bits}b}"[::-1], 2))
+
+
 class Wheel:
     """Streams of one interval, spread over its slots; one timer turns them all.
 
-    A new stream joins the emptiest slot, so events are spread evenly over the interval.
+    A new stream joins the emptiest slot, so events are spread evenly over the interval. Of several empty ones it joins
+    the one farthest from the others: events of few streams must not follow each other within a few milliseconds, as a
+    proxy under valgrind would take several in one turn of its loop.
     """
 
     def __init__(self, interval: int, loop: asyncio.AbstractEventLoop) -> None:
         self.slots: list[list[Stream]] = [[] for _ in range(max(1, interval // TICK))]
+        self.scattered = [self.slots[number] for number in scattered(len(self.slots))]
         self.turn = 0
         self.began = monotonic_ns()
         self.streams = 0
@@ -76,7 +85,7 @@ class Wheel:
         self.timer: asyncio.TimerHandle | None = None
 
     def add(self, stream: Stream) -> None:
-        min(self.slots, key=len).append(stream)
+        min(self.scattered, key=len).append(stream)
         self.streams += 1
         if self.timer is None:
             self.began = monotonic_ns() - self.turn * TICK
