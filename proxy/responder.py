@@ -237,7 +237,10 @@ class Responder(Struct, eq=False):
             return
         if outlet.begun:
             exchange.outcome = "broken"
-            outlet.break_off(fault, writer.error_event(fault, -1))
+            event, tail = writer.error_event(fault, -1), writer.error_tail(fault)
+            if tail:
+                outlet.write(event)
+            outlet.break_off(fault, tail or event)
             return
         exchange.outcome = "cancelled" if isinstance(fault, ShuttingDown) else "error"
         if fault.status in _GIVEN_UP or self.request.body_withheld:

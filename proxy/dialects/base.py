@@ -171,6 +171,10 @@ class Writer(ABC):
     def error_event(self, fault: GatewayError, sequence: int) -> bytes:
         """The event, or events, that report a failure within a stream, after the event with number ``sequence``."""
 
+    def error_tail(self, fault: GatewayError) -> bytes:
+        """What follows the error that ends a stream, in a write of its own; ``b""`` for nothing."""
+        return b""
+
     @abstractmethod
     def relayed_error(self, error: ProviderError, body: bytes, status: int) -> bytes:
         """The body of a provider's error response, of which ``error`` was read."""

@@ -198,16 +198,22 @@ class EventRelay:
         note_broken(self._exchange, fault)
         if last:
             self._write(last)
-        self._outlet.break_off(fault, self._filter.error_epilogue() + writer.error_event(fault, reader.sequence))
-        self._owner.delivered()
+        self._break_off(fault, self._filter.error_epilogue() + writer.error_event(fault, reader.sequence))
 
     def _conclude(self, last: bytes, terminal: bytes = b"") -> None:
         """End the answer. ``terminal``: the terminal event to add, if the provider sent none."""
         fault = self.note_outcome()
         if fault is None:
             self._outlet.end(last + self._filter.epilogue() + terminal)
+            self._owner.delivered()
         else:
-            self._outlet.break_off(fault, last + self._filter.error_epilogue())
+            self._break_off(fault, last + self._filter.error_epilogue())
+
+    def _break_off(self, fault: GatewayError, last: bytes) -> None:
+        tail = self._exchange.endpoint.dialect.writer.error_tail(fault)
+        if tail and last:
+            self._write(last)
+        self._outlet.break_off(fault, tail or last)
         self._owner.delivered()
 
     @property

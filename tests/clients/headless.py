@@ -22,6 +22,8 @@ name = "Sluice"
 base_url = "{url}/v1"
 env_key = "SLUICE_KEY"
 wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 1
 """
 GEMINI = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
 
@@ -84,12 +86,27 @@ async def codex(desk: Desk, model: str, *options: str, prompt: str = PROMPT, **e
     return await run(desk, command, {"SLUICE_KEY": desk.key} | environ)
 
 
+async def codex_of_openai(desk: Desk, model: str) -> Run:
+    """With the provider that Codex knows itself, at another address. It asks for a WebSocket first."""
+    folder = desk.home / ".codex"
+    folder.mkdir()
+    (folder / "config.toml").write_text(f'model = "{model}"\nopenai_base_url = "{desk.url}/v1"\n')
+    command = ["codex", "exec", "--skip-git-repo-check", "--sandbox", "read-only", PROMPT]
+    return await run(desk, command, {"CODEX_API_KEY": desk.key})
+
+
 async def gemini(desk: Desk, model: str, *options: str, prompt: str = PROMPT, **environ: str) -> Run:
     folder = desk.home / ".gemini"
     folder.mkdir(exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(GEMINI))
     own = {"GEMINI_API_KEY": desk.key, "GOOGLE_GEMINI_BASE_URL": desk.url}
     return await run(desk, ["gemini", "-p", prompt, "-m", model, "--skip-trust", *options], own | environ)
+
+
+def codex_calls(path: Path) -> dict[str, dict[str, Any]]:
+    """The tool of most models, and that of some newer ones, which takes a program."""
+    cat = {"cmd": f"cat '{path}'"}
+    return {"exec_command": cat, "exec": {"input": f"text(await tools.exec_command({json.dumps(cat)}))"}}
 
 
 class Assistant(NamedTuple):
@@ -101,6 +118,6 @@ class Assistant(NamedTuple):
 
 ASSISTANTS = {
     "claude": Assistant(claude, lambda path: {"Read": {"file_path": str(path)}}),
-    "codex": Assistant(codex, lambda path: {"exec_command": {"cmd": f"cat '{path}'"}}),
+    "codex": Assistant(codex, codex_calls),
     "gemini": Assistant(gemini, lambda path: {"read_file": {"file_path": str(path)}}),
 }

@@ -6,6 +6,8 @@
 The first answer calls the first of ``tools`` that the request declares. The answer to the tool's result says the
 ``SECRET`` that stands in it, so a client that prints the secret has sent the result back. It refuses what the real ones
 refuse: a wrong key, and a reasoning block that does not come back as it was sent.
+
+``cuts`` and ``faults`` are what goes wrong first: that many texts are cut in the middle, and requests get these statuses.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tests.support.answers import json_answer, sse_answer
-from tests.support.steps import Script
+from tests.support.steps import Close, Script
 from tests.support.upstream import Request
 
 SECRET = re.compile(r"secret-[0-9a-f]{16}")
 # The opaque parts of an answer, which the client has to send back unchanged with the tool's result. Base64, as Google's.
 SIGNATURE = "c2lnbmF0dXJlK29mL3RoZStwcm92aWRlci8="
 PIECES = 4  # of a text in a stream
+TEXT = "It says "  # within the first of them
 
 
 @dataclass
@@ -75,6 +78,8 @@ class Provider:
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    cuts: int = 0
+    faults: list[int] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Script:
         path = request.target.partition("?")[0]
@@ -84,17 +89,26 @@ class Provider:
             return json_answer({"error": {"message": "Unknown path"}}, 404)
         if api.key(request) != self.credential:
             return self._refuse(api, 401, f"{path}: the credential is {api.key(request)}")
+        if self.faults:
+            status = self.faults.pop(0)
+            return json_answer(api.error(status, "Broken on purpose"), status)
         asked = api.read(request)
         self.asked.append(asked)
         if asked.results and not asked.signed:
             return self._refuse(api, 400, "the reasoning before the tool's result is not what was sent")
         answer = self._answer(api, asked)
-        return sse_answer(*api.events(answer)) if asked.streamed else json_answer(answer)
+        if not asked.streamed:
+            return json_answer(answer)
+        events = api.events(answer)
+        if self.cuts and asked.results:
+            self.cuts -= 1
+            return _cut(events)
+        return sse_answer(*events)
 
     def _answer(self, api: Api, asked: Asked) -> dict[str, Any]:
         if asked.results:
             found = SECRET.search(asked.results)
-            return api.says(asked, f"It says {found[0]} in there." if found else f"No secret: {asked.results}")
+            return api.says(asked, f"{TEXT}{found[0]} in there." if found else f"No secret: {asked.results}")
         for name, arguments in self.tools.items():
             if name in asked.tools:
                 return api.calls(asked, name, arguments)
@@ -103,6 +117,12 @@ class Provider:
     def _refuse(self, api: Api, status: int, reason: str) -> Script:
         self.refused.append(reason)
         return json_answer(api.error(status, reason), status)
+
+
+def _cut(events: list[bytes]) -> Script:
+    """A stream that ends after the first piece of its text."""
+    first = next(at for at, event in enumerate(events) if TEXT.encode() in event)
+    return [*sse_answer(*events[: first + 1])[:-1], Close()]
 
 
 def pieces(text: str) -> Iterable[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from tests.clients.native import SIGNATURE, Api, Asked, pieces
 from tests.support.messages import event
 from tests.support.upstream import Request
 
+CUSTOM = ("exec",)  # tools that take a text instead of an object
 USAGE = {
     "input_tokens": 140,
     "input_tokens_details": {"cached_tokens": 20},
@@ -31,13 +33,13 @@ class ResponsesApi(Api):
             items = [{"type": "message", "role": "user", "content": items}]
         asked = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=0)
         since = items[asked:]
-        found = [item["output"] for item in since if item["type"] == "function_call_output"]
+        found = [item["output"] for item in since if item["type"].endswith("_call_output")]
         sealed = [item["encrypted_content"] for item in since if item["type"] == "reasoning"]
         reasons = "reasoning.encrypted_content" in (body.get("include") or ())
         return Asked(
             model=body["model"],
             streamed=body.get("stream", False),
-            tools=tuple(tool["name"] for tool in body.get("tools", ()) if tool["type"] == "function"),
+            tools=_names(body.get("tools", ()), items),
             results=json.dumps(found) if found else "",
             signed=not reasons or sealed == [SIGNATURE],
             reasons=reasons,
@@ -45,14 +47,11 @@ class ResponsesApi(Api):
 
     def calls(self, asked: Asked, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SIGNATURE}
-        call = {
-            "type": "function_call",
-            "id": "fc_1",
-            "call_id": "call_1",
-            "name": name,
-            "arguments": json.dumps(arguments),
-            "status": "completed",
-        }
+        if name in CUSTOM:
+            call = {"type": "custom_tool_call", "id": "ctc_1", "input": arguments["input"]}
+        else:
+            call = {"type": "function_call", "id": "fc_1", "arguments": json.dumps(arguments)}
+        call |= {"call_id": "call_1", "name": name, "status": "completed"}
         return self._response(asked, [thought, call] if asked.reasons else [call])
 
     def says(self, asked: Asked, text: str) -> dict[str, Any]:
@@ -96,6 +95,11 @@ class ResponsesApi(Api):
                 name = "response.function_call_arguments"
                 inner = [(f"{name}.delta", about | {"delta": piece}) for piece in pieces(item["arguments"])]
                 inner.append((f"{name}.done", about | {"arguments": item["arguments"], "name": item["name"]}))
+            case "custom_tool_call":
+                started = item | {"input": "", "status": "in_progress"}
+                name = "response.custom_tool_call_input"
+                inner = [(f"{name}.delta", about | {"delta": piece}) for piece in pieces(item["input"])]
+                inner.append((f"{name}.done", about | {"input": item["input"]}))
             case "message":
                 part = item["content"][0]
                 started = item | {"content": [], "status": "in_progress"}
@@ -119,3 +123,12 @@ class ResponsesApi(Api):
 
     def error(self, status: int, message: str) -> dict[str, Any]:
         return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+
+
+def _names(tools: Iterable[dict[str, Any]], items: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """Of functions and custom tools, also of those within namespaces, and of those that are an item of the input."""
+    found = list(tools)
+    for item in items:
+        found += item["tools"] if item["type"] == "additional_tools" else []
+    inner = [within for tool in found if tool["type"] == "namespace" for within in tool["tools"]]
+    return tuple(tool["name"] for tool in (*found, *inner) if tool["type"] in ("function", "custom"))

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.auth.apikey import digest_of, hash_from
 from tests.clients.gemini_api import GeminiApi
-from tests.clients.headless import ASSISTANTS, Desk
+from tests.clients.headless import ASSISTANTS, Desk, codex, codex_of_openai
 from tests.clients.messages_api import MessagesApi
 from tests.clients.native import Api, Provider
 from tests.clients.responses_api import ResponsesApi
@@ -34,9 +34,12 @@ DEMO_PROMPTS = {
     "codex": "Use exec_command on `cat '{note}'`.",
     "gemini": "Use read_file on `{note}`.",
 }
+# Models for which Codex sends other tools: a custom one beside functions; all in namespaces, within the input.
+CODEX_TOOLS = {"gpt-5.5": {"exec_command", "apply_patch"}, "gpt-6.1-sol": {"exec", "spawn_agent"}}
 
 
 def config(origin: str) -> dict[str, Any]:
+    calls = [{"name": name, "provider": provider, "model": model} for name, model, _, provider in CALLS.values()]
     return {
         "auth": {"mode": "keys", "keys": [{"name": "one", "hash": hash_from(digest_of(KEY))}]},
         "providers": {
@@ -44,7 +47,7 @@ def config(origin: str) -> dict[str, Any]:
             "google": {"kind": "gemini", "baseUrl": f"{origin}/v1beta", "apiKey": OURS},
             "open": {"baseUrl": f"{origin}/openai/v1", "apiKey": OURS},
         },
-        "models": [{"name": name, "provider": provider, "model": model} for name, model, _, provider in CALLS.values()],
+        "models": [*calls, *({"name": name, "provider": "open"} for name in CODEX_TOOLS)],
     }
 
 
@@ -83,6 +86,16 @@ def desk(gateway: GatewayProcess, outside: Upstream, tmp_path: Path) -> Desk:
     return Desk(tmp_path, gateway.url, outside.origin, KEY)
 
 
+@pytest.fixture
+def secret(desk: Desk, provider: Provider) -> str:
+    """What the note says. The provider calls the tool that reads it."""
+    said = f"secret-{secrets.token_hex(8)}"
+    desk.note.write_text(f"{said}\n")
+    for assistant in ASSISTANTS.values():
+        provider.tools |= assistant.calls(desk.note)
+    return said
+
+
 async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]:
     """What the gateway logged of that many exchanges."""
 
@@ -96,15 +109,10 @@ async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]
 
 @pytest.mark.parametrize("name", ASSISTANTS)
 async def test_an_assistant_reads_a_file(
-    name: str, desk: Desk, up: Upstream, provider: Provider, gateway: GatewayProcess
+    name: str, secret: str, desk: Desk, up: Upstream, provider: Provider, gateway: GatewayProcess
 ) -> None:
-    secret = f"secret-{secrets.token_hex(8)}"
-    desk.note.write_text(f"{secret}\n")
-    assistant = ASSISTANTS[name]
     model, upstream_model, endpoint, providers_name = CALLS[name]
-    provider.tools = assistant.calls(desk.note)
-
-    ran = await assistant.run(desk, model)
+    ran = await ASSISTANTS[name].run(desk, model)
     assert ran.status == 0, ran
     assert f"It says {secret} in there." in ran.out
 
@@ -141,3 +149,60 @@ async def test_an_assistant_reads_a_file_for_the_demo(name: str, outside: Upstre
         assert secret in ran.out
         lines = await exchanges(gateway, 2)
         assert [(line["provider"], line["outcome"]) for line in lines] == [("demo", "ok")] * 2
+
+
+@pytest.mark.parametrize("model", CODEX_TOOLS)
+async def test_codex_sends_the_tools_of_each_model(model: str, secret: str, desk: Desk, provider: Provider) -> None:
+    ran = await codex(desk, model)
+    assert (ran.status, provider.refused) == (0, []), ran
+    assert f"It says {secret} in there." in ran.out
+    assert all(set(asked.tools) >= CODEX_TOOLS[model] for asked in provider.asked)
+
+
+async def test_codex_falls_back_from_a_websocket_with_its_own_provider(
+    secret: str, desk: Desk, gateway: GatewayProcess
+) -> None:
+    ran = await codex_of_openai(desk, "gpt-mine")
+    assert ran.status == 0, ran
+    assert f"It says {secret} in there." in ran.out
+    assert [(line["status"], line["error"]) for line in await exchanges(gateway, 3)] == [
+        (426, "no_websocket"),
+        (200, ""),
+        (200, ""),
+    ]
+
+
+@pytest.mark.parametrize("name", ASSISTANTS)
+async def test_an_assistant_does_not_take_a_cut_answer_for_a_whole_one(
+    name: str, secret: str, desk: Desk, provider: Provider, gateway: GatewayProcess
+) -> None:
+    """Each repeats the request, Claude Code without streaming."""
+    provider.cuts = 1
+    ran = await ASSISTANTS[name].run(desk, CALLS[name][0])
+    assert ran.status == 0, ran
+    assert f"It says {secret} in there." in ran.out
+    assert [line["outcome"] for line in await exchanges(gateway, 3)] == ["ok", "broken", "ok"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("claude", 529), ("codex", 503), ("gemini", 503)])
+async def test_an_assistant_does_not_notice_an_overloaded_provider(
+    name: str, status: int, secret: str, desk: Desk, provider: Provider, gateway: GatewayProcess
+) -> None:
+    provider.faults = [status]
+    ran = await ASSISTANTS[name].run(desk, CALLS[name][0])
+    assert ran.status == 0, ran
+    assert f"It says {secret} in there." in ran.out
+    assert [(line["outcome"], line["attempts"]) for line in await exchanges(gateway, 2)] == [("ok", 2), ("ok", 1)]
+
+
+@pytest.mark.parametrize("name", ASSISTANTS)
+async def test_an_assistant_ends_at_once_if_its_key_is_wrong(
+    name: str, desk: Desk, up: Upstream, gateway: GatewayProcess
+) -> None:
+    desk.note.write_text("nothing")
+    ran = await ASSISTANTS[name].run(desk._replace(key="sk-sluice-" + "d" * 40), CALLS[name][0])
+    assert ran.status != 0
+    assert "The credential is missing or not valid." in ran.out + ran.err
+    # Codex repeats a 401, as often as stream_max_retries says.
+    assert {line["status"] for line in await exchanges(gateway, 2 if name == "codex" else 1)} == {401}
+    assert not up.requests

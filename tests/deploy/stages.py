@@ -50,5 +50,5 @@ STAGES: Final = (
     # the unit and the logrotate file, with a systemd that is booted in namespaces
     Stage("systemd", ("systemd", "logrotate", "util-linux")),
     # Claude Code, Codex and Gemini CLI, 1 GB of npm packages (tests/clients)
-    Stage("clients", opt_in="SLUICE_CLI_TESTS"),
+    Stage("clients", workers=2, opt_in="SLUICE_CLI_TESTS"),
 )

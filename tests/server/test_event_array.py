@@ -144,6 +144,12 @@ def test_a_providers_error_that_was_written_before_the_end_is_the_last_element()
     assert [next(iter(element)) for element in client.array] == ["candidates", "error"]
 
 
+def test_an_error_without_framing_is_no_element() -> None:
+    client = Client().begin(FIRST).write(ERROR)
+    client.outlet.break_off(FAULT, WRITER.error_tail(FAULT))
+    assert [next(iter(element)) for element in client.array] == ["candidates", "error"]
+
+
 def test_an_abort_leaves_the_array_open() -> None:
     client = Client().begin(FIRST)
     client.outlet.abort()

@@ -1,8 +1,10 @@
 """What the gateway itself sends to clients of the Gemini API.
 
 Google's SDKs raise on comments, on ``event:`` lines and on ``[DONE]``, so a stream has only ``data:`` lines and blank
-lines. They recognize an error by its first member, ``error``.
-Sources: https://google.aip.dev/193, and google-genai 3.6: ``_api_client.py``, ``errors.py``
+lines. They recognize an error by its first member, ``error``. Google's own errors within a stream are no events, and
+older versions of the JavaScript SDK (1.30 is in Gemini CLI 0.61) raise on those only, so a stream ends with both forms.
+Sources: https://google.aip.dev/193, google-genai 3.6 (``_api_client.py``, ``errors.py``), @google/genai 1.30 and 3.3
+(``processStreamResponse``)
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ class GeminiWriter(Writer):
 
     def error_event(self, fault: GatewayError, sequence: int) -> bytes:
         return b"data: %b\n\n" % _error(fault)
+
+    def error_tail(self, fault: GatewayError) -> bytes:
+        """The error without framing. No blank line: after one, SDKs that get it together with an event drop it."""
+        return _error(fault) + b"\n"
 
     def relayed_error(self, error: ProviderError, body: bytes, status_: int) -> bytes:
         """A provider's error body as clients expect it; the same bytes where it is that already."""

@@ -67,6 +67,10 @@ def test_googles_sdk_raises_the_right_exception_within_a_stream(
     with pytest.raises(raised) as caught:
         next(chunks)
     assert (caught.value.code, caught.value.status, caught.value.message) == (http, word, fault.message)
+    chunks = stream_of([first, WRITER.error_tail(fault)])
+    assert next(chunks).text == "Hello"
+    with pytest.raises(raised):
+        next(chunks)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
@@ -84,6 +88,7 @@ def test_nothing_is_written_but_data_and_blank_lines() -> None:
         assert block.startswith(b"data: {")
         assert block.endswith(b"}\n\n")
         assert block.count(b"\n") == 2
+        assert b"data: %b\n" % WRITER.error_tail(fault) == block
     assert (WRITER.ping.strip(), WRITER.terminal, WRITER.metadata_comment(b"{}")) == (b"", b"", b"")
 
 
