@@ -80,3 +80,6 @@ class GeminiApi(Api):
 
     def error(self, status: int, message: str) -> dict[str, Any]:
         return {"error": {"code": status, "message": message, "status": STATUSES.get(status, "INTERNAL")}}
+
+    def error_event(self, message: str) -> bytes:
+        return json.dumps(self.error(503, message), indent=2).encode() + b"\n"  # no event

@@ -98,3 +98,6 @@ class MessagesApi(Api):
     def error(self, status: int, message: str) -> dict[str, Any]:
         kinds = {400: "invalid_request_error", 401: "authentication_error", 529: "overloaded_error"}
         return {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": message}}
+
+    def error_event(self, message: str) -> bytes:
+        return event("error", error={"type": "overloaded_error", "message": message})

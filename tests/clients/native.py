@@ -7,11 +7,14 @@ The first answer calls the first of ``tools`` that the request declares. The ans
 ``SECRET`` that stands in it, so a client that prints the secret has sent the result back. It refuses what the real ones
 refuse: a wrong key, and a reasoning block that does not come back as it was sent.
 
-``cuts`` and ``faults`` are what goes wrong first: that many texts are cut in the middle, and requests get these statuses.
+What goes wrong first: requests get the statuses ``faults``, and after the first piece of a text the stream ends (``cuts``
+times), or there is an error in it (``breaks`` times). With ``pauses`` a stream waits for these events: before its
+head, and after the first piece of its text.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -19,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tests.support.answers import json_answer, sse_answer
-from tests.support.steps import Close, Script
+from tests.support.steps import Close, Script, Signal, Wait
 from tests.support.upstream import Request
 
 SECRET = re.compile(r"secret-[0-9a-f]{16}")
@@ -27,6 +30,8 @@ SECRET = re.compile(r"secret-[0-9a-f]{16}")
 SIGNATURE = "c2lnbmF0dXJlK29mL3RoZStwcm92aWRlci8="
 PIECES = 4  # of a text in a stream
 TEXT = "It says "  # within the first of them
+NOTHING = f"{TEXT}nothing, as no tool can read it."
+BROKEN = "Broken on purpose."
 
 
 @dataclass
@@ -66,7 +71,12 @@ class Api(ABC):
         """A whole answer as a stream."""
 
     @abstractmethod
-    def error(self, status: int, message: str) -> dict[str, Any]: ...
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        """The body of an error response."""
+
+    @abstractmethod
+    def error_event(self, message: str) -> bytes:
+        """An error of the provider within a stream."""
 
 
 @dataclass
@@ -78,8 +88,11 @@ class Provider:
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    cuts: int = 0
     faults: list[int] = field(default_factory=list)
+    cuts: int = 0
+    breaks: int = 0
+    pauses: tuple[asyncio.Event, asyncio.Event] | None = None
+    paused: asyncio.Event = field(default_factory=asyncio.Event)  # set at the second pause
 
     def __call__(self, request: Request) -> Script:
         path = request.target.partition("?")[0]
@@ -91,7 +104,7 @@ class Provider:
             return self._refuse(api, 401, f"{path}: the credential is {api.key(request)}")
         if self.faults:
             status = self.faults.pop(0)
-            return json_answer(api.error(status, "Broken on purpose"), status)
+            return json_answer(api.error(status, BROKEN), status)
         asked = api.read(request)
         self.asked.append(asked)
         if asked.results and not asked.signed:
@@ -99,10 +112,22 @@ class Provider:
         answer = self._answer(api, asked)
         if not asked.streamed:
             return json_answer(answer)
-        events = api.events(answer)
-        if self.cuts and asked.results:
+        return self._stream(api, api.events(answer))
+
+    def _stream(self, api: Api, events: list[bytes]) -> Script:
+        first = next((at for at, event in enumerate(events) if TEXT.encode() in event), None)
+        if first is None:
+            return sse_answer(*events)
+        begun, rest = events[: first + 1], events[first + 1 :]
+        if self.cuts:
             self.cuts -= 1
-            return _cut(events)
+            return [*sse_answer(*begun)[:-1], Close()]
+        if self.breaks:
+            self.breaks -= 1
+            return sse_answer(*begun, api.error_event(BROKEN))
+        if self.pauses:
+            start, middle = (Wait(event) for event in self.pauses)
+            return [start, *sse_answer(*begun)[:-1], Signal(self.paused), middle, *sse_answer(*rest)[1:]]
         return sse_answer(*events)
 
     def _answer(self, api: Api, asked: Asked) -> dict[str, Any]:
@@ -112,20 +137,14 @@ class Provider:
         for name, arguments in self.tools.items():
             if name in asked.tools:
                 return api.calls(asked, name, arguments)
-        return api.says(asked, "No tool of the request is known.")
+        return api.says(asked, NOTHING)
 
     def _refuse(self, api: Api, status: int, reason: str) -> Script:
         self.refused.append(reason)
         return json_answer(api.error(status, reason), status)
 
 
-def _cut(events: list[bytes]) -> Script:
-    """A stream that ends after the first piece of its text."""
-    first = next(at for at, event in enumerate(events) if TEXT.encode() in event)
-    return [*sse_answer(*events[: first + 1])[:-1], Close()]
-
-
 def pieces(text: str) -> Iterable[str]:
     """The text in at most PIECES pieces."""
-    size = -(-len(text) // PIECES)
+    size = max(-(-len(text) // PIECES), 1)
     return (text[at : at + size] for at in range(0, len(text), size))

@@ -124,6 +124,9 @@ class ResponsesApi(Api):
     def error(self, status: int, message: str) -> dict[str, Any]:
         return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
 
+    def error_event(self, message: str) -> bytes:
+        return event("error", code="server_error", message=message, param=None, sequence_number=9)
+
 
 def _names(tools: Iterable[dict[str, Any]], items: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     """Of functions and custom tools, also of those within namespaces, and of those that are an item of the input."""

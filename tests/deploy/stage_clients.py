@@ -1,23 +1,29 @@
-"""Clients of npm against the gateway and providers that speak their APIs: Claude Code, Codex, Gemini CLI."""
+"""Clients of npm against the gateway and providers that speak their APIs.
+
+Claude Code, Codex and Gemini CLI run as a user starts them. The SDKs are those of Anthropic, Google and OpenAI.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.auth.apikey import digest_of, hash_from
+from tests.clients.chat_api import ChatApi
 from tests.clients.gemini_api import GeminiApi
 from tests.clients.headless import ASSISTANTS, Desk, codex, codex_of_openai
 from tests.clients.messages_api import MessagesApi
-from tests.clients.native import Api, Provider
+from tests.clients.native import BROKEN, NOTHING, Api, Provider
 from tests.clients.responses_api import ResponsesApi
+from tests.clients.sdks import Sdks
 from tests.support import Upstream, error_json, json_answer, until
-from tests.support.gateway import GatewayProcess
+from tests.support.gateway import Gateway, GatewayProcess
 
 OURS = "the-providers-key"
 KEY = "sk-sluice-" + "c" * 40
@@ -61,7 +67,8 @@ async def up() -> AsyncIterator[Upstream]:
 async def provider(up: Upstream) -> Provider:
     gemini = GeminiApi()
     apis: dict[str, Api] = {":streamGenerateContent": gemini, ":generateContent": gemini}
-    made = Provider(OURS, apis | {"/messages": MessagesApi(), "/responses": ResponsesApi()})
+    apis |= {"/messages": MessagesApi(), "/responses": ResponsesApi(), "/chat/completions": ChatApi()}
+    made = Provider(OURS, apis)
     up.on(made)
     return made
 
@@ -206,3 +213,110 @@ async def test_an_assistant_ends_at_once_if_its_key_is_wrong(
     # Codex repeats a 401, as often as stream_max_retries says.
     assert {line["status"] for line in await exchanges(gateway, 2 if name == "codex" else 1)} == {401}
     assert not up.requests
+
+
+# -- SDKs
+
+# Model, path, how a text ends, tokens of one answer as the SDK counts them: input, output.
+SDKS = {
+    "anthropic": ("claude-mine", "/messages", "end_turn", [100, 30]),
+    "google": ("gemini-mine", ":streamGenerateContent", "STOP", [160, 50]),
+    "responses": ("gpt-mine", "/responses", "completed", [140, 40]),
+    "chat": ("gpt-mine", "/chat/completions", "stop", [90, 30]),
+}
+
+
+@pytest.fixture(scope="module")
+def sdks() -> Iterator[Sdks]:
+    with Sdks() as made:
+        yield made
+
+
+@pytest.fixture
+async def gw(up: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """A gateway in this process, without keys and retries, that pings often."""
+    monkeypatch.setattr("proxy.app.PING_EVERY", 0.1)
+    routing = {"maxRetries": 0, "rateLimitRetries": 0}
+    sections = {"auth": {"mode": "none"}, "routing": routing, "server": {"pingAfter": 0.1}}
+    async with Gateway(config(up.origin) | sections) as made:
+        yield made
+
+
+def members(gw: Gateway, sdk: str, *, streamed: bool = True, **more: Any) -> dict[str, Any]:
+    return {"url": gw.url, "key": KEY, "model": SDKS[sdk][0], "streamed": streamed} | more
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+async def test_a_text_is_the_same_whole_and_streamed(sdk: str, sdks: Sdks, gw: Gateway) -> None:
+    _, _, finish, usage = SDKS[sdk]
+    whole = await sdks.call(sdk, **members(gw, sdk, streamed=False))
+    streamed = await sdks.call(sdk, **members(gw, sdk))
+    assert whole == {"text": NOTHING, "finish": finish, "usage": [usage], "pieces": [], "calls": [], "error": None}
+    assert streamed | {"pieces": []} == whole
+    assert len(streamed["pieces"]) > 1
+    assert "".join(streamed["pieces"]) == NOTHING
+    await gw.settled(2)
+    assert [(line["stream"], line["outcome"]) for line in gw.exchanges] == [(False, "ok"), (True, "ok")]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("sdk", SDKS)
+async def test_a_tool_is_called_and_its_result_goes_back(
+    sdk: str, streamed: bool, sdks: Sdks, gw: Gateway, provider: Provider
+) -> None:
+    _, path, _, usage = SDKS[sdk]
+    provider.tools = {"read_note": {"path": "note.txt"}}
+    secret = f"secret-{secrets.token_hex(8)}"
+    found = await sdks.call(sdk, **members(gw, sdk, streamed=streamed, tool="read_note", result=secret))
+    assert found["error"] is None
+    assert found["calls"] == [["read_note", {"path": "note.txt"}]]
+    assert found["text"] == f"It says {secret} in there."
+    assert found["usage"] == [usage, usage]
+    assert provider.refused == []
+    await gw.settled(2)
+    assert all(line["tokens"] == provider.apis[path].usage for line in gw.exchanges)
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+async def test_an_error_before_the_first_token_has_its_status(
+    sdk: str, sdks: Sdks, gw: Gateway, provider: Provider
+) -> None:
+    for status, relayed in ((400, 400), (503, 502)):
+        provider.faults = [status]
+        error = (await sdks.call(sdk, **members(gw, sdk)))["error"]
+        assert error["status"] == relayed
+        assert BROKEN in error["message"]
+
+
+@pytest.mark.parametrize("wrong", ["cuts", "breaks"])
+@pytest.mark.parametrize("sdk", SDKS)
+async def test_a_stream_that_breaks_raises_after_its_first_token(
+    sdk: str, wrong: str, sdks: Sdks, gw: Gateway, provider: Provider
+) -> None:
+    setattr(provider, wrong, 1)
+    found = await sdks.call(sdk, **members(gw, sdk))
+    assert found["text"] is None
+    assert NOTHING.startswith(found["pieces"][0])
+    said = BROKEN if wrong == "breaks" else "The provider closed the connection early."
+    assert said in found["error"]["message"]
+    assert (await gw.settled())["outcome"] == "broken"
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+async def test_silence_is_filled_with_pings(sdk: str, sdks: Sdks, gw: Gateway, provider: Provider) -> None:
+    before, within = provider.pauses = asyncio.Event(), asyncio.Event()
+
+    async def pings() -> None:
+        for _ in range(3):
+            seen = gw.bytes_sent
+            await until(lambda: gw.bytes_sent > seen, "a ping")  # noqa: B023
+
+    call = asyncio.ensure_future(sdks.call(sdk, **members(gw, sdk)))
+    await pings()
+    before.set()
+    await provider.paused.wait()
+    await pings()
+    within.set()
+    found = await call
+    assert (found["text"], found["finish"], found["error"]) == (NOTHING, SDKS[sdk][2], None)
+    assert "".join(found["pieces"]) == NOTHING
