@@ -10,6 +10,7 @@ from typing import Protocol
 
 from proxy import __version__
 from proxy.auth.credentials import Credentials
+from proxy.client.credentials.refresher import CredentialRefresher
 from proxy.client.dial import Dialer
 from proxy.client.get_models import ModelsRequest
 from proxy.client.pool import ConnectionPool
@@ -199,10 +200,12 @@ class Application:
             ping_after=config.server.ping_after,
             ping_every=PING_EVERY,
         )
-        self._dispatcher = dispatcher = Dispatcher(context, self._clock, self._chance, self.log.warning)
+        credentials = CredentialRefresher(self._environ, warn=self.log.warning)
+        self._shutdown.push("issued credentials", credentials.close)
+        self._dispatcher = dispatcher = Dispatcher(context, self._clock, self._chance, self.log.warning, credentials)
         self.metrics.upstream_connections = dispatcher.open_connections
         self._flushing = Flushing(loop, context.ticker, context.budget, own_client_stall(config))
-        self._models_request = ModelsRequest(self._dialer.context, self._environ)
+        self._models_request = ModelsRequest(self._dialer.context, self._environ, credentials)
         self._fetcher = ListFetcher(self.running.lists, self._models_request, dispatcher.now, self.log.warning)
         self._shutdown.push("providers' lists of models", self._fetcher.close)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 
+from proxy.client.credentials.base import UnsignedRequest
+from proxy.client.credentials.refresher import CredentialRefresher
 from proxy.config.provider_schema import Tls
 from proxy.config.proxies import proxy_url
 from proxy.config.remote import FetchFailed, bounded
@@ -36,11 +38,20 @@ class ListRefused(FetchFailed):
 
 
 class ModelsRequest:
-    """``context`` makes a provider's TLS context, ``environ`` names the forward proxy."""
+    """``context`` makes a provider's TLS context, ``environ`` names the forward proxy.
 
-    def __init__(self, context: Callable[[Tls], ssl.SSLContext], environ: Mapping[str, str]) -> None:
+    ``credentials``: those that clouds issue.
+    """
+
+    def __init__(
+        self,
+        context: Callable[[Tls], ssl.SSLContext],
+        environ: Mapping[str, str],
+        credentials: CredentialRefresher | None = None,
+    ) -> None:
         self._context = context
         self._environ = environ
+        self._credentials = credentials or CredentialRefresher(environ)
 
     def session(self, seconds: float) -> ClientSession:
         """A session with this time limit for each request."""
@@ -75,7 +86,7 @@ class ModelsRequest:
         """The response of any status to the request of one page; ``query``: of a page that is not the first.
 
         Redirects are not followed: they could lead the key anywhere. Raises what aiohttp raises, and TimeoutError,
-        OSError, ValueError. Their messages may contain the address.
+        OSError, ValueError. Their messages may contain the address. Raises UpstreamAuthFailed without a credential.
         """
         from yarl import URL
 
@@ -83,9 +94,14 @@ class ModelsRequest:
         found = site.kind.model_list
         url = URL(site.url(found.path, query or found.query), encoded=True)
         settings = site.provider.settings
+        headers = _headers(found.headers, settings.headers, site.key_line(key), site.provider.via)
+        if key.source is not None:
+            headers.setdefault("Host", url.host_port_subcomponent or "")
+            unsigned = UnsignedRequest("GET", url.raw_path_qs, [*headers.items()])
+            _add_lines(headers, await self._credentials.lines(key.source, unsigned))
         async with session.get(
             url,
-            headers=_headers(found.headers, settings.headers, site.key_line(key), site.provider.via),
+            headers=headers,
             ssl=self._context(settings.tls) if url.scheme == "https" else True,
             proxy=proxy_url(str(url), self._environ),
             allow_redirects=False,
@@ -100,7 +116,13 @@ def _is_name(text: str) -> bool:
 def _headers(required: Mapping[str, str], configured: Mapping[str, str], *lines: bytes) -> CIMultiDict[str]:
     headers = CIMultiDict({"User-Agent": "sluice", **required})
     headers.update(configured)
-    for line in filter(None, lines):
-        name, _, value = line.decode("latin-1").partition(": ")
-        headers[name] = value.rstrip()
+    for line in lines:
+        _add_lines(headers, line)
     return headers
+
+
+def _add_lines(headers: CIMultiDict[str], lines: bytes) -> None:
+    for line in lines.decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(": ")
+        if name:
+            headers[name] = value

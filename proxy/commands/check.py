@@ -103,6 +103,8 @@ def _clients(config: Config) -> str:
 
 
 def _key(provider: ProviderSettings) -> str:
+    from proxy.config.provider_schema import CLOUD_KINDS
+
     if provider.keyless:
-        return "no key"
+        return "a credential of its cloud" if provider.kind_name in CLOUD_KINDS else "no key"
     return "key ********" if len(provider.keys) == 1 else f"{len(provider.keys)} keys ********"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, UnsetType, field
@@ -60,7 +61,8 @@ class PoolSettings(Section, frozen=True):
     max_age_secs: Seconds = 600.0
 
 
-ProviderKindName = Literal["openai", "azure", "anthropic", "gemini"]
+ProviderKindName = Literal["openai", "azure", "anthropic", "gemini", "vertex", "bedrock"]
+CLOUD_KINDS: Final = ("vertex", "bedrock")  # their clouds issue credentials for a time
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 # What a provider may speak. ``chat`` stands for all of OpenAI's endpoints except ``responses``.
@@ -88,12 +90,30 @@ class Dialects(Section, frozen=True):
     gemini: DialectSettings | UnsetType = UNSET
 
 
+class CloudSettings(Section, frozen=True):
+    """The credential of a provider whose cloud issues one for a time. Unset: what the cloud's own tools would use.
+
+    ``credentials_file``: Google's JSON file, or AWS's shared credentials. ``profile``: its section, for AWS. The next
+    three are AWS's keys. ``region``, ``service``: of AWS's signature, where the base URL's host does not name them.
+    """
+
+    credentials_file: File = ""
+    profile: OptionalName = ""
+    access_key_id: Key = ""
+    secret_access_key: Key = ""
+    session_token: Key = ""
+    region: OptionalName = ""
+    service: Literal["bedrock", "bedrock-mantle"] | UnsetType = UNSET
+
+
 class ProviderSettings(Section, frozen=True):
     """A provider: addresses and credentials.
 
     Several addresses share the load. Of several keys, those that are refused or rate-limited get a cooldown. Without a
     key setting, none is sent; if all keys are empty, the provider is not used.
-    ``kind``: how its API is addressed; unset: that of the host (Azure's, Anthropic's, Google's), else ``openai``.
+    ``kind``: how its API is addressed; unset: that of the host (Azure's, Anthropic's, Google's or AWS's), else
+    ``openai``.
+    ``cloud``: without a key, for the kinds ``vertex`` and ``bedrock``.
     ``dialects``: what it speaks beside or instead of the dialects of its kind.
     ``quota_group``: a 429 for one of its models starts a cooldown for all. ``passthrough``: entries ``METHOD /prefix``.
     ``any_model``: whether it accepts names that are not configured; unset: if it has no configured models and is not
@@ -107,6 +127,7 @@ class ProviderSettings(Section, frozen=True):
     enabled: bool = True
     api_key: Key | UnsetType = UNSET
     api_keys: list[Key] | UnsetType = UNSET
+    cloud: CloudSettings = field(default_factory=CloudSettings)
     quota_group: OptionalName = ""
     timeouts: Timeouts = field(default_factory=Timeouts)
     headers: dict[Header, HeaderValue] = {}
@@ -141,15 +162,23 @@ class ProviderSettings(Section, frozen=True):
         return self.api_key is UNSET and self.api_keys is UNSET
 
 
+_is_vertex_host = re.compile(r"(?:[a-z0-9-]+-)?aiplatform(?:\.[a-z]+\.rep)?\.googleapis\.com").fullmatch
+_is_bedrock_host = re.compile(r"(?:.+\.)?bedrock-(?:runtime|mantle)(?:-fips)?\..+").fullmatch
+
+
 def _kind_at(address: str) -> ProviderKindName:
     parts = urlsplit(address)
-    host = parts.hostname or ""
+    host, path = parts.hostname or "", parts.path.rstrip("/")
     if host.endswith(AZURE_HOSTS):  # Foundry serves Claude at https://RESOURCE.services.ai.azure.com/anthropic/v1
-        return "anthropic" if parts.path.startswith("/anthropic") else "azure"
+        return "anthropic" if path.startswith("/anthropic") else "azure"
     if host == "api.anthropic.com":
         return "anthropic"
-    if host == "generativelanguage.googleapis.com" and not parts.path.rstrip("/").endswith("/openai"):
+    if host == "generativelanguage.googleapis.com" and not path.endswith("/openai"):
         return "gemini"
+    if _is_vertex_host(host) and not path.endswith("/openapi"):  # there it speaks OpenAI's chat
+        return "vertex"
+    if _is_bedrock_host(host):
+        return "bedrock"
     return "openai"
 
 

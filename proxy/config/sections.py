@@ -14,7 +14,14 @@ from msgspec import UNSET, Struct
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
-from proxy.config.provider_schema import DialectSettings, ProviderSettings, Tls, WireDialect
+from proxy.config.provider_schema import (
+    CLOUD_KINDS,
+    CloudSettings,
+    DialectSettings,
+    ProviderSettings,
+    Tls,
+    WireDialect,
+)
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, ListenTls, RateLimiting, ServerSettings
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
@@ -82,10 +89,28 @@ def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
         entry = getattr(provider.dialects, wire)
         if entry is not UNSET and entry.base_url:
             yield from (Complaint(f"dialects.{wire}.baseUrl", text) for text in _dialect_mistakes(provider, entry))
+    yield from _cloud(provider)
     one = [] if provider.api_key is UNSET else [provider.api_key]
     more = [] if provider.api_keys is UNSET else provider.api_keys
     for key, keys in (("apiKey", one), ("apiKeys", more)):
         yield from (Complaint(key, text) for each in keys if (text := key_mistake(each)))
+
+
+def _cloud(provider: ProviderSettings) -> Iterator[Complaint]:
+    cloud = provider.cloud
+    if cloud == CloudSettings():
+        return
+    if provider.kind_name not in CLOUD_KINDS:
+        yield Complaint(
+            "cloud", f"has no effect: only the kinds {' and '.join(CLOUD_KINDS)} use it", ("kind", "baseUrl")
+        )
+    elif not provider.keyless:
+        yield Complaint("cloud", "cannot be used together with apiKey: remove one of them", ("apiKey", "apiKeys"))
+    if bool(cloud.access_key_id) != bool(cloud.secret_access_key):
+        missing = "secretAccessKey" if cloud.access_key_id else "accessKeyId"
+        yield Complaint(f"cloud.{missing}", "is missing or empty: accessKeyId and secretAccessKey belong together")
+    elif cloud.access_key_id and cloud.profile:
+        yield Complaint("cloud.profile", "cannot be used together with accessKeyId: remove one of them")
 
 
 def _dialect_mistakes(provider: ProviderSettings, entry: DialectSettings) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.dispatch import outcome, verdict
+from proxy.dispatch.cloud import run_in_cloud
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.race import Lost, Race
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
@@ -108,7 +109,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
     request.flow = upstream_call if race is None else race.enter(attempt, upstream_call)
     try:
         try:
-            answer = await upstream_call.run()
+            answer = await (run_in_cloud(run, upstream_call) if deployment.cloud else upstream_call.run())
         finally:
             upstream_call.finish()
         if answer is None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.client.credentials.refresher import CredentialRefresher
 from proxy.client.dial import Origin
 from proxy.providers.provider import Site
 from proxy.relay.context import TransportContext
@@ -42,7 +43,11 @@ class Origins(dict[Site, Origin]):
 
 
 class Dispatcher:
-    """Shared state of all exchanges. ``warn`` writes to the log; ``clock`` is the loop's unless a test sets one."""
+    """Shared state of all exchanges.
+
+    ``warn`` writes to the log; ``clock`` is the loop's unless a test sets one. ``credentials`` are those that clouds
+    issue.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Dispatcher:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         warn: Callable[..., None] | None = None,
+        credentials: CredentialRefresher | None = None,
     ) -> None:
         clock = clock or LoopClock(context.loop)
         self.context = context
@@ -59,6 +65,7 @@ class Dispatcher:
         self.wall = clock.wall
         self._sleep = clock.sleep
         self.origins = Origins()
+        self.credentials = credentials or CredentialRefresher({})
 
     def adopt(self, catalog: Catalog) -> None:
         """Use the sites of this catalog from now on."""

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from proxy.client.get_models import ModelsRequest
 from proxy.config.remote import FetchFailed
+from proxy.errors import UpstreamAuthFailed
 from proxy.providers.model_list import NotAList
 from proxy.providers.provider import Provider, Site
 from proxy.routing.lists import ModelLists
@@ -94,6 +95,8 @@ class ListFetcher:
                 return await self._request.names(session, site, key)
         except NotAList as error:
             raise FetchFailed(str(error)) from None
+        except UpstreamAuthFailed as error:
+            raise FetchFailed(error.detail) from None
         except TimeoutError:
             raise FetchFailed(f"does not answer within {TIMEOUT:g} s") from None
         except (ClientError, OSError, ValueError) as error:  # its text may contain the address

@@ -74,6 +74,8 @@ def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFa
     attempt.failure, attempt.reason = kind.value, reason
     key_replaced = False
     if rules.RULES[kind].breaker == "key":
+        if attempt.key.source is not None and kind is FailureKind.AUTH:
+            dispatcher.credentials.refused(attempt.key.source)
         key_replaced = cooldowns.cool_key(dispatcher, failure, now)
     elif kind is FailureKind.RATE_LIMITED:
         attempts = attempts_at(dispatch, attempt.deployment)

@@ -33,7 +33,7 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
     call, exchange, deployment = responder.call, responder.exchange, attempt.deployment
     assert call is not None
     endpoint, provider = exchange.endpoint, deployment.provider
-    changes = {} if run.changes is None else {**run.changes}
+    changes: dict[str, bytes | None] = {}
     if not endpoint.in_path:
         if not call.verbatim or call.model != deployment.upstream_model:
             changes["model"] = deployment.model_json or None
@@ -46,6 +46,8 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         changes["stream_options"] = endpoint.dialect.requests.with_usage(call)
     for field in call.router_fields:
         changes[field] = None
+    if run.changes is not None:
+        changes.update(run.changes)
     body: Segments = (call.body,)
     length = len(call.body)
     if changes:

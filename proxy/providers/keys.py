@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from proxy.providers.credential_source import CredentialSource
+
 
 class Key:
     """One credential.
 
-    ``secret``: the key itself, ``""`` to send none. ``number``: its place in the configuration, from 0.
+    ``secret``: the key itself, ``""`` to send none. ``source``: where a credential comes from that is issued for a
+    time, instead of a secret. ``number``: its place in the configuration, from 0.
     It is not used before ``cooldown_until`` (monotonic seconds). ``limited``: the cooldown is for a rate limit, not
     for a refusal.
     """
 
-    __slots__ = ("cooldown_until", "limited", "number", "secret")
+    __slots__ = ("cooldown_until", "limited", "number", "secret", "source")
 
-    def __init__(self, number: int, secret: str) -> None:
+    def __init__(self, number: int, secret: str, source: CredentialSource | None = None) -> None:
         self.number = number
         self.secret = secret
+        self.source = source
         self.cooldown_until = 0.0
         self.limited = False
 
@@ -32,16 +36,19 @@ class Key:
 class KeyRing:
     """The keys in turn. A provider without keys gets a null ``Key``, so callers need no special case.
 
-    Keys that were in the ring ``before`` keep their cooldowns.
+    Keys that were in the ring ``before`` keep their cooldowns. ``source``: of the credential without ``keys``.
     """
 
     __slots__ = ("_keys", "_only", "_turn")
 
     _keys: tuple[Key, ...]
 
-    def __init__(self, keys: Sequence[str], before: KeyRing | None = None) -> None:
-        known = {} if before is None else {key.secret: key for key in before._keys}
-        self._keys = tuple(_kept(Key(number, key), known.get(key)) for number, key in enumerate(keys or ("",)))
+    def __init__(
+        self, keys: Sequence[str], before: KeyRing | None = None, source: CredentialSource | None = None
+    ) -> None:
+        known = {} if before is None else {(key.secret, key.source): key for key in before._keys}
+        made = [Key(number, secret) for number, secret in enumerate(keys)] or [Key(0, "", source)]
+        self._keys = tuple(_kept(key, known.get((key.secret, key.source))) for key in made)
         self._only = self._keys[0] if len(self._keys) == 1 else None
         self._turn = 0
         if all(key.cooldown_until and not key.limited for key in self._keys):
@@ -85,6 +92,11 @@ class KeyRing:
     def cooling(self, now: float) -> int:
         """Number of keys in a cooldown."""
         return sum(key.cooldown_until > now for key in self._keys)
+
+    @property
+    def source(self) -> CredentialSource | None:
+        """Where the credential comes from, if it is issued for a time."""
+        return self._keys[0].source
 
     @property
     def limited(self) -> bool:

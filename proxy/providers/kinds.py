@@ -12,6 +12,8 @@ _KINDS: Final = {
     "azure": "proxy.providers.azure:Azure",
     "anthropic": "proxy.providers.anthropic:Anthropic",
     "gemini": "proxy.providers.gemini:Gemini",
+    "vertex": "proxy.providers.vertex:Vertex",
+    "bedrock": "proxy.providers.bedrock:Bedrock",
 }
 
 

@@ -19,6 +19,7 @@ from proxy.dialects.table import DIALECTS, Dialect
 from proxy.errors import ConfigError
 from proxy.providers.base import ProviderKind
 from proxy.providers.credential import CREDENTIALS
+from proxy.providers.credential_source import CredentialSource
 from proxy.providers.keys import Key
 from proxy.providers.kinds import kind_of
 from proxy.providers.state import ProviderState
@@ -83,6 +84,8 @@ class Provider:
         self.before_id = self.via + b"x-request-id: "
         self.configured_json = self.configured | {b"content-type"}
         self.keys = state.keys
+        if self.keys.source is not None:
+            _check_source(name, self.kind, settings, self.keys.source)
         self.learnt = state.learnt
         # Removes our credentials from what the provider sends.
         headers = (_bare(value) for name, value in settings.headers.items() if _is_credential(name))
@@ -111,14 +114,17 @@ class Provider:
             entry = getattr(self.settings.dialects, wire)
             if wire not in self.kind.wires and entry is UNSET:
                 continue
-            if entry is UNSET:
+            own = self.kind.address(main.base_url, wire) if wire in self.kind.wires else main.base_url
+            if entry is UNSET and own == main.base_url:
                 yield wire, main
+            elif entry is UNSET:
+                yield wire, Site(self, own, version, self.kind, self.kind.credential)
             elif entry.enabled:
                 beside, usual = _BESIDE[wire]
                 kind = self.kind if wire in self.kind.wires else kind_of(beside)
                 usual = kind.credential if kind is self.kind else usual
                 credential = usual if entry.credential is UNSET else entry.credential
-                yield wire, Site(self, entry.base_url or main.base_url, version, kind, credential)
+                yield wire, Site(self, entry.base_url or own, version, kind, credential)
 
 
 class Site:
@@ -183,6 +189,15 @@ class Site:
         """The same for a JSON call."""
         head = self.head("POST", path, key, query, model)
         return head if b"content-type" in self.provider.configured else head + _JSON
+
+
+def _check_source(name: str, kind: ProviderKind, settings: Settings, source: CredentialSource) -> None:
+    """Raises ConfigError if the credential of a provider cannot be had."""
+    mistake = kind.mistake(settings)
+    if not mistake and (missing := source.missing_package()):
+        mistake = f": without apiKey it {missing}"
+    if mistake:
+        raise ConfigError([f"providers.{name}{mistake}"])
 
 
 def _without(query: str, names: frozenset[str]) -> str:

@@ -39,7 +39,8 @@ def state_of(settings: Settings, before: ProviderState | None = None) -> Provide
     # A configured credential header replaces the keys.
     header = CREDENTIALS[kind.credential].header.lower()
     own = any(name.lower() in ("authorization", header) for name in settings.headers)
-    keys = KeyRing(() if own else settings.keys, None if before is None else before.keys)
+    source = None if own or not settings.keyless else kind.source(settings)
+    keys = KeyRing(() if own else settings.keys, None if before is None else before.keys, source)
     about = settings.addresses, settings.usage_in_stream
     if before is not None and before.about == about:
         return ProviderState(keys, before.learnt, about)

@@ -71,6 +71,7 @@ MODEL_MISSING: Final = (
     r"\bmodel\b.{0,120}?\b(?:does not exist|not exist|not found)\b",
     r"^model: \S+",  # Anthropic, the whole message, type not_found_error
     r"\bmodels/\S+ is not found",  # Gemini: wwardaww/gnome-gemini-ai#21
+    r"publisher model \S+ was not found",  # Vertex: genkit-ai/genkit#4688
     r"deployment for this resource does not exist",  # Azure: Azure-Samples/azure-search-openai-demo#391
     # OpenRouter: vyancharuk/nodejs-api-boilerplate#16, infiniflow/ragflow#2359; not "... that support tool use"
     r"no endpoints found for (?:this model|\S+/\S+)",
@@ -129,6 +130,11 @@ KEY_FORBIDDEN: Final = (
     r"api_key_service_blocked$",  # Gemini, the same: continuedev/continue#12781
     r"your api key was reported as leaked",  # Gemini: continuedev/continue#11541
     r"your project has been denied access",  # Gemini: poenl/gemini-api#8
+    # AWS: docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html. They quote the signed headers.
+    r"the request signature we calculated does not match",
+    r"signature expired: ",  # the same page, for a clock that is wrong
+    r"credential should be scoped to ",  # the same page, "... a valid region."
+    r"the security token included in the request is (?:invalid|expired)",  # AWS: anthropics/claude-code#2260
 )
 
 # A 400 about the account or the place of the gateway, not about the request, at the beginning of a sentence.

@@ -23,12 +23,13 @@ class Deployment:
     ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
     ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
     ``dialects``: of its answers, by the path of the endpoint; ``sites``: where its requests go, without the paths that
-    the provider cannot serve.
+    the provider cannot serve. ``cloud``: its requests need what ``dispatch/cloud.py`` does.
     """
 
     __slots__ = (
         "_heads",
         "clocks",
+        "cloud",
         "context_size",
         "dialects",
         "endpoints",
@@ -67,6 +68,7 @@ class Deployment:
         self.site = site
         self.sites = sites
         self.provider = site.provider
+        self.cloud = site.provider.kind.cloud
         self.dialects = dialects(site.provider.dialect)
         self.live = live
         self.key = live.key

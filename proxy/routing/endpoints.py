@@ -131,12 +131,17 @@ def paths_of(wire: WireDialect) -> frozenset[str]:
 def sites(main: Site, *, names_model: bool = True) -> Mapping[str, Site]:
     """The sites of a provider at one of its addresses, by the paths of endpoints. Those that it cannot serve lack.
 
-    ``names_model``: for a deployment with a model's name, as a path needs that has it.
+    ``names_model``: for a deployment with a model's name, as a path needs that has it. A body that streams through
+    cannot be signed.
     """
+    source = main.provider.keys.source
+    signs = source is not None and source.signs
     found = {
         each.path: site
         for each in ENDPOINTS
-        if (site := main.speaking.get(each.wire)) is not None and (names_model or not each.in_path)
+        if (site := main.speaking.get(each.wire)) is not None
+        and (names_model or not (each.in_path or site.kind.in_path))
+        and not (signs and each.body != "json")
     }
     return found | {OPAQUE.path: main}
 

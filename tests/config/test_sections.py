@@ -306,3 +306,47 @@ def test_client_certificates_need_their_ca(config: dict[str, Any], expected: lis
 
 def test_certificates_without_authentication_have_no_effect(path: Path) -> None:
     assert notices(path, SECURE | {"auth": LISTED}) == ["auth.certificates: has no effect: auth.mode is none"]
+
+
+# -- credentials of clouds ----------------------------------------------------------------------------
+
+KEYS = {"accessKeyId": "AKIDEXAMPLE", "secretAccessKey": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ({"kind": "bedrock", "cloud": KEYS | {"region": "eu-west-1"}}, []),
+        ({"kind": "vertex", "cloud": {"credentialsFile": "key.pem"}}, []),
+        (
+            {"kind": "vertex", "cloud": {"credentialsFile": "none.json"}},
+            ["providers.p.cloud.credentialsFile: no such file: none.json"],
+        ),
+        ({"cloud": KEYS}, ["providers.p.cloud: has no effect: only the kinds vertex and bedrock use it"]),
+        (
+            {"kind": "bedrock", "cloud": KEYS, "apiKey": "key"},
+            ["providers.p.cloud: cannot be used together with apiKey: remove one of them"],
+        ),
+        (
+            {"kind": "bedrock", "cloud": {"accessKeyId": "AKIDEXAMPLE"}},
+            ["providers.p.cloud.secretAccessKey: is missing or empty: accessKeyId and secretAccessKey belong together"],
+        ),
+        (
+            {"kind": "bedrock", "cloud": KEYS | {"accessKeyId": "${NONE}"}},
+            ["providers.p.cloud.accessKeyId: is missing or empty: accessKeyId and secretAccessKey belong together"],
+        ),
+        (
+            {"kind": "bedrock", "cloud": KEYS | {"profile": "work"}},
+            ["providers.p.cloud.profile: cannot be used together with accessKeyId: remove one of them"],
+        ),
+    ],
+)
+def test_credentials_of_clouds(provider: dict[str, Any], expected: list[str], path: Path) -> None:
+    assert mistakes(path, {"providers": {"p": {"baseUrl": "https://host.example/v1"} | provider}}) == expected
+
+
+def test_keys_of_clouds_are_not_in_a_repr(path: Path) -> None:
+    path.write_text(
+        yaml.safe_dump({"providers": {"p": {"baseUrl": "https://h.example", "kind": "bedrock", "cloud": KEYS}}})
+    )
+    assert "AKIDEXAMPLE" not in repr(load(path, {}).config)

@@ -17,7 +17,7 @@ from proxy.config.loader import bare
 from proxy.config.proxies import Proxies
 from proxy.config.remote import FetchFailed
 from proxy.config.schema import Config
-from proxy.errors import GatewayError
+from proxy.errors import GatewayError, UpstreamAuthFailed
 from proxy.providers.keys import Key
 from proxy.providers.model_list import NotAList
 from proxy.providers.provider import Provider, Site
@@ -39,11 +39,12 @@ _REFUSED: Final = {
 
 def checks(live: Live) -> Iterator[Check]:
     dialer = Dialer(live.environ)
+    request = ModelsRequest(dialer.context, live.environ)
     for name, settings in live.config.providers.items():
         provider = Provider(name, settings, state_of(settings), version=__version__, any_model=False)
         for site, key in _pairs(provider):
             label = _label(site, key)
-            yield label, partial(_site, live, dialer, label, site, key)
+            yield label, partial(_site, live, dialer, request, label, site, key)
 
 
 def _pairs(provider: Provider) -> Iterator[tuple[Site, Key]]:
@@ -61,7 +62,9 @@ def _label(site: Site, key: Key) -> str:
     return f"{label} key {key.number + 1}" if len(provider.keys) > 1 else label
 
 
-async def _site(live: Live, dialer: Dialer, label: str, site: Site, key: Key) -> Sequence[Finding]:
+async def _site(
+    live: Live, dialer: Dialer, request: ModelsRequest, label: str, site: Site, key: Key
+) -> Sequence[Finding]:
     tls, there = site.provider.settings.tls, site.listing.base_url
     where = f"{bare(there)}{through(Proxies(live.environ), there)}"
     try:
@@ -71,31 +74,32 @@ async def _site(live: Live, dialer: Dialer, label: str, site: Site, key: Key) ->
     except OSError as error:  # of the files of `tls`
         return [failed(label, f"its tls settings cannot be used: {error.strerror or error}")]
     began = time.perf_counter()
-    names, why = await _names(live, dialer, site, key)
+    names, why = await _names(request, site, key)
     text = f"{where} answers in {(time.perf_counter() - began) * 1000:.0f} ms"
     match why:
         case None:
             return [_listed(live.config, label, text, site, names)]
         case ListRefused():
             return [_refused(label, where, site, why)]
+        case UpstreamAuthFailed():
+            return [failed(label, f"{where}: no credential was issued: {why.detail}")]
         case NotAList():
             return [warning(label, f"{text}, but GET /models {why}; is the path in baseUrl right?")]
     return [failed(label, f"{where}: GET /models {why}; check the provider")]
 
 
 async def _names(
-    live: Live, dialer: Dialer, site: Site, key: Key
-) -> tuple[Sequence[str], FetchFailed | NotAList | None]:
+    request: ModelsRequest, site: Site, key: Key
+) -> tuple[Sequence[str], FetchFailed | NotAList | UpstreamAuthFailed | None]:
     """The list of models, and why there is none."""
     from aiohttp import ClientError
 
-    request = ModelsRequest(dialer.context, live.environ)
     try:
         async with asyncio.timeout(ANSWER_SECS), request.session(ANSWER_SECS) as session:
             return await request.names(session, site, key), None
     except TimeoutError:
         return (), FetchFailed(f"got no answer within {ANSWER_SECS:g} s")
-    except (FetchFailed, NotAList) as error:
+    except (FetchFailed, NotAList, UpstreamAuthFailed) as error:
         return (), error
     except (ClientError, OSError, ValueError) as error:  # its text may contain the address with its query
         return (), FetchFailed(f"failed: {type(error).__name__}")

@@ -14,6 +14,7 @@ from proxy.config.schema import ProbeSettings
 from proxy.control.clock import WallClock, milliseconds
 from proxy.control.health.views import ProbeView
 from proxy.control.live import LiveConfig
+from proxy.errors import UpstreamAuthFailed
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
 
@@ -105,6 +106,8 @@ class ProviderProbes:
         try:
             async with self._request.send(session, site, key) as response:
                 return _judge(response.status)
+        except UpstreamAuthFailed as error:
+            return error.detail
         except TimeoutError:
             return f"no answer within {self._settings.timeout_secs:g} s"
         except (ClientError, OSError, ValueError) as error:  # the message may contain the address

@@ -10,6 +10,7 @@ import pytest
 from proxy.commands.live import providers
 from proxy.commands.live.finding import Finding
 from tests.commands.live.rig import finding, findings, raw_answer
+from tests.support.clouds import PROJECT, TokenServer, VertexServer, service_account
 from tests.support.steps import Stall
 from tests.support.tls import Authority
 from tests.support.upstream import Upstream
@@ -96,6 +97,22 @@ async def test_the_list_of_azure_has_no_deployments_to_compare(tmp_path: Path) -
         text = configured(up.url, ", kind: azure") + "models: [{name: mine, provider: up}]"
         found = await finding("providers.up", text, tmp_path)
     assert (found.level, found.text[-9:]) == ("ok", ", 1 model")
+
+
+async def test_a_cloud_is_asked_with_an_issued_token(tmp_path: Path) -> None:
+    async with Upstream() as up, Upstream() as issuer:
+        tokens = TokenServer(issuer)
+        VertexServer(up, "token-1")
+        file = service_account(tmp_path, issuer)
+        text = (
+            f"providers: {{up: {{kind: vertex, baseUrl: '{up.origin}{PROJECT}', cloud: {{credentialsFile: {file}}}}}}}"
+        )
+        found = await finding("providers.up", text, tmp_path)
+        assert (found.level, found.text[-9:]) == ("ok", ", 1 model")
+        tokens.refuses = True
+        found = await finding("providers.up", text, tmp_path)
+        assert found.level == "FAILED"
+        assert f"no credential was issued: Google: {file}: no token was issued: invalid_grant" in found.text
 
 
 async def test_every_address_and_every_key_has_a_line(tmp_path: Path) -> None:
