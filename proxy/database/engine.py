@@ -18,6 +18,9 @@ from proxy.errors import ConfigError
 
 T = TypeVar("T")
 
+# Seconds in which a query of a canceled caller may end by itself. SQLAlchemy closes the connection of a canceled query
+# in a task of its own, which never ends if aiosqlite's thread has stopped before: the process could not stop.
+GRACE = 0.25
 TIME_LIMIT = 2.0  # seconds, for a transaction from the wait for a connection to its commit
 
 
@@ -62,11 +65,14 @@ class Engine:
         return await self._run(self._writing, work)
 
     async def close(self) -> None:
-        """Cancel what runs, and close every connection. Nothing may be run afterwards."""
+        """Let what runs end, but not for long; close every connection. Nothing may be run afterwards."""
+        running = set(self._running)
         if self._upgrade is not None and not self._upgrade.done():
-            self._abandon(self._upgrade)
-        for task in tuple(self._running):
-            self._abandon(task)
+            running.add(self._upgrade)
+        if running:
+            _, late = await asyncio.wait(running, timeout=GRACE)
+            for task in late:
+                self._abandon(task)
         while self._canceled:
             await asyncio.wait(self._canceled)
         await self._reading.dispose()
@@ -94,9 +100,12 @@ class Engine:
         task.add_done_callback(self._running.discard)
         try:
             await asyncio.wait((task,), timeout=self._time_limit)
-        finally:
-            if not task.done():
-                self._abandon(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_retrieve)
+            asyncio.get_running_loop().call_later(GRACE, self._abandon_late, task)
+            raise
+        if not task.done():
+            self._abandon(task)
         if task in self._canceled:
             raise TimeoutError(f"no answer within {self._time_limit:g} s")
         return task.result()
@@ -118,6 +127,10 @@ class Engine:
         task.add_done_callback(self._canceled.discard)
         task.add_done_callback(_retrieve)
         task.cancel()
+
+    def _abandon_late(self, task: asyncio.Task[Any]) -> None:
+        if not task.done():
+            self._abandon(task)
 
     def _failed(self, error: Exception) -> Unreachable:
         why = drivers.reason(error)

@@ -135,6 +135,20 @@ async def test_closing_does_not_wait_for_what_is_stuck(url: str) -> None:
     assert not engine._running
 
 
+async def test_a_call_that_is_canceled_as_the_engine_closes_leaves_no_task(url: str) -> None:
+    """A task that never ends would keep the process from stopping."""
+    for turns in range(40):  # of the loop, so that the cancellation meets every step of the query
+        engine = Engine(address(url), DatabaseHealth(), time_limit=PATIENCE)
+        await engine.read(one)
+        asking = asyncio.create_task(engine.read(one))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await within(engine.close(), "the end of all connections")
+        left = asyncio.all_tasks() - {asyncio.current_task(), asking}
+        assert not [task for task in left if "aiosqlite" in repr(task) or "Engine" in repr(task)]
+
+
 async def test_a_database_that_was_down_at_the_start_is_migrated_when_it_answers(
     tmp_path: Path, opened: Opener
 ) -> None:
