@@ -18,6 +18,7 @@ from tests.support.gateway import Gateway, to_config
 QUESTION = b'{"model":"claude", "max_tokens":16,"x_new":{"a" : 1},"messages":[{"role":"user","content":"Hi"}]}'
 CONTENTS = b'{"contents" : [{"role":"user","parts":[{"text":"Hi"}]}]}'
 VERSION = ("anthropic-version", "2023-06-01")
+RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
 NO_RETRIES = {"maxRetries": 0, "rateLimitRetries": 0}
 
 
@@ -191,6 +192,21 @@ async def test_the_list_of_googles_models_is_fetched_with_the_token(
         assert up.requests[0].target == "/v1beta1/publishers/google/models?pageSize=100"
 
 
+@pytest.mark.parametrize(("method", "body"), [("GET", b""), ("POST", b'{"instances": [1]}')])
+async def test_a_request_that_passes_through_has_the_token(
+    up: Upstream, issuer: Upstream, account: dict[str, Any], method: str, body: bytes
+) -> None:
+    TokenServer(issuer)
+    VertexServer(up, "token-1")
+    path = "publishers/google/models/imagen:predict"
+    async with Gateway(vertex(up, **account, passthrough=[f"{method} /publishers"])) as gw:
+        found = await ask(gw, f"/proxy/vertex/{path}", body, method=method)
+        assert found.status == 200, found.body
+        request = await up.request()
+        assert (request.target, request.body) == (f"{PROJECT}/{path}", body)
+        assert request.header("authorization") == "Bearer token-1"
+
+
 async def test_a_token_survives_a_reload(up: Upstream, issuer: Upstream, account: dict[str, Any]) -> None:
     tokens = TokenServer(issuer)
     VertexServer(up, "token-1")
@@ -308,7 +324,8 @@ async def test_azures_v1_api_and_foundrys_claude(up: Upstream) -> None:
     def azure(request: Any) -> Any:
         v1 = request.target in ("/openai/v1/chat/completions", "/openai/v1/responses")
         if v1 and request.header("api-key") == "key" and request.json["model"] == "my-deployment":
-            return json_answer({"object": "chat.completion", "choices": []})
+            chat = request.target.endswith("/completions")
+            return json_answer({"object": "chat.completion", "choices": []} if chat else RESPONSE)
         claude = request.target == "/anthropic/v1/messages"
         if claude and request.header("x-api-key") == "key" and request.header("anthropic-version"):
             return json_answer({"type": "message", "content": []})
@@ -330,6 +347,8 @@ async def test_azures_v1_api_and_foundrys_claude(up: Upstream) -> None:
         # The SDK for Azure always sends the version of the other API, which this one refuses.
         found = await ask(gw, "/v1/chat/completions?api-version=2024-10-21", chat())
         assert found.status == 200, found.body
+        found = await ask(gw, "/v1/responses", b'{"model":"gpt","input":"Hi"}')
+        assert found.status == 200, found.body
         found = await ask(gw, "/v1/messages", QUESTION, [VERSION])
         assert found.status == 200, found.body
-        assert len(up.requests) == 2
+        assert len(up.requests) == 3
