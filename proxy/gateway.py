@@ -21,6 +21,7 @@ from multidict import CIMultiDictProxy, istr
 
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
+from proxy.dialects.patches.base import prepare
 from proxy.dispatch.choice import dispatch_call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
@@ -280,6 +281,8 @@ class Gateway(Handler[Responder]):
             call = changed
         if big:
             await asyncio.sleep(0)
+            for _ in prepare(call, responder.exchange.catalog.patches.get(route.endpoint.path, ())):
+                await asyncio.sleep(0)
         await self._dispatch(responder, route, call)
 
     async def _hooked(self, on_request: RequestHook, responder: Responder, route: Route, call: Call) -> Call | None:

@@ -61,8 +61,9 @@ _own_lines: Final = _OwnLines().__getitem__
 class Responder(Struct, eq=False):
     """One exchange with the client's request. Every answer to it is sent here, through ``outlet``.
 
-    ``body`` reads the request's body, once that began; ``call`` is the decoded body of a JSON call. ``decision`` is the
-    header line that explains the choice of the deployment, if the client asked for it.
+    ``body`` reads the request's body, once that began; ``call`` is the decoded body of a JSON call. ``attempt_lines``
+    are header lines about the present attempt: why its deployment was chosen, if the client asked for it, and the
+    patches of its request.
     """
 
     exchange: Exchange
@@ -73,7 +74,7 @@ class Responder(Struct, eq=False):
     _deployment: Deployment | None = None
     body: BodyReader | None = None
     call: Call | None = None
-    decision: bytes = b""
+    attempt_lines: bytes = b""
 
     def release_request(self) -> None:
         """Release the body and the call. No attempt may follow."""
@@ -115,7 +116,7 @@ class Responder(Struct, eq=False):
                 b"\r\n",
                 router_lines,
                 b"" if exchange.reservation is None else exchange.reservation.header_lines(),
-                self.decision,
+                self.attempt_lines,
                 self.request.response_lines,
             )
         )

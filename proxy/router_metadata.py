@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from proxy.exchange import Exchange
+from proxy.exchange import Attempt, Exchange
 from proxy.net.headers import ascii_value
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
@@ -96,6 +96,13 @@ def comment(exchange: Exchange, deployment: Deployment) -> bytes:
 def decision(explained: dict[str, object]) -> bytes:
     """The header line ``x-router-decision`` for the explanation of a plan."""
     return b"x-router-decision: %b\r\n" % ascii_value(_encode(explained).decode(), MAX_DECISION)
+
+
+def attempt_lines(attempt: Attempt) -> bytes:
+    """Header lines about one attempt: the explanation of its choice, and the patches that changed its request."""
+    if not attempt.patches:
+        return attempt.decision
+    return b"%bx-router-patched: %b\r\n" % (attempt.decision, ", ".join(attempt.patches).encode())
 
 
 def _document(exchange: Exchange, deployment: Deployment) -> bytes:

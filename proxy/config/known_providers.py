@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from proxy.config.patches import PatchName
+
 
 class KnownProvider(Struct, frozen=True):
     """``key_variable`` is ``""`` for local servers without keys. ``source``: documentation page.
@@ -30,8 +32,15 @@ def _at(base_url: str) -> dict[str, object]:
     return {"baseUrl": base_url}
 
 
+def _patched(*names: PatchName) -> dict[str, object]:
+    return {"patches": list(names)}
+
+
 _HERE: Final[Mapping[str, object]] = {}  # at the provider's own base URL
 _NOT: Final[Mapping[str, object]] = {"enabled": False}
+
+# The comments name the reports of refusals that the patches avoid.
+_NO_DEVELOPER: Final[Mapping[str, object]] = _patched("developer-as-system")
 
 
 KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
@@ -59,11 +68,24 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         "DEEPSEEK_API_KEY",
         "https://api-docs.deepseek.com/",
         ("/v1", "/beta"),
-        {"messages": _at("https://api.deepseek.com/anthropic/v1")},
+        {
+            "messages": _at("https://api.deepseek.com/anthropic/v1"),
+            "chat": _NO_DEVELOPER,  # https://github.com/earendil-works/pi/issues/1048
+            "responses": _NO_DEVELOPER,  # https://github.com/EKKOLearnAI/hermes-studio/issues/1926
+        },
     ),
     "groq": KnownProvider("https://api.groq.com/openai/v1", "GROQ_API_KEY", "https://console.groq.com/docs/openai"),
+    # Refuses every member and role that it does not know: https://github.com/editor-code-assistant/eca/issues/231 (its
+    # limit), https://github.com/avante-corp/avante.nvim/issues/2347 (stream options), and ids of another form:
+    # https://github.com/langchain-ai/langchain/pull/24668. Its SDK has its roles, and ``random_seed``.
     "mistral": KnownProvider(
-        "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "https://docs.mistral.ai/api/", dialects={"responses": _NOT}
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        "https://docs.mistral.ai/api/",
+        dialects={
+            "responses": _NOT,
+            "chat": _patched("developer-as-system", "max-tokens", "no-stream-options", "random-seed", "short-tool-ids"),
+        },
     ),
     "together": KnownProvider(
         "https://api.together.xyz/v1",
@@ -93,7 +115,10 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY", "https://docs.api.nvidia.com/nim/reference/llm-apis"
     ),
     "deepinfra": KnownProvider(
-        "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY", "https://deepinfra.com/docs/openai_api"
+        "https://api.deepinfra.com/v1/openai",
+        "DEEPINFRA_API_KEY",
+        "https://deepinfra.com/docs/openai_api",
+        dialects={"chat": _NO_DEVELOPER},  # https://github.com/earendil-works/pi/pull/1578
     ),
     "sambanova": KnownProvider(
         "https://api.sambanova.ai/v1",
@@ -104,13 +129,19 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         "https://api.moonshot.ai/v1",
         "MOONSHOT_API_KEY",
         "https://platform.moonshot.ai/docs/api/chat",
-        dialects={"messages": _at("https://api.moonshot.ai/anthropic/v1")},
+        dialects={
+            "messages": _at("https://api.moonshot.ai/anthropic/v1"),
+            "chat": _NO_DEVELOPER,  # https://github.com/openclaw/openclaw/issues/8579
+        },
     ),
     "minimax": KnownProvider(
         "https://api.minimax.io/v1",
         "MINIMAX_API_KEY",
         "https://platform.minimax.io/docs/api-reference/text-openai-api",
-        dialects={"messages": _at("https://api.minimax.io/anthropic/v1")},
+        dialects={
+            "messages": _at("https://api.minimax.io/anthropic/v1"),
+            "chat": _NO_DEVELOPER,  # https://github.com/openclaw/openclaw/issues/3022
+        },
     ),
     # The coding plan has a path of its own on the same host.
     "zai": KnownProvider(
@@ -118,7 +149,11 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         "ZAI_API_KEY",
         "https://docs.z.ai/guides/develop/openai/python",
         ("/api/coding/paas/v4", "/api/v1"),
-        {"messages": _at("https://api.z.ai/api/anthropic/v1"), "responses": _NOT},
+        {
+            "messages": _at("https://api.z.ai/api/anthropic/v1"),
+            "responses": _NOT,
+            "chat": _NO_DEVELOPER,  # https://github.com/openclaw/openclaw/issues/23115
+        },
     ),
     # The international region; mainland China is dashscope.aliyuncs.com with the same path.
     "dashscope": KnownProvider(
@@ -128,6 +163,7 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         dialects={
             "messages": _at("https://dashscope-intl.aliyuncs.com/apps/anthropic/v1"),
             "responses": _at("https://dashscope-intl.aliyuncs.com/api/v2/apps/protocols/compatible-mode/v1"),
+            "chat": _NO_DEVELOPER,  # https://github.com/proma-ai/Proma/issues/1496
         },
     ),
     "ollama": KnownProvider(
@@ -157,7 +193,8 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         "",
         "https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md",
         ("",),
-        {"messages": _HERE},
+        # Builds until 2026 refuse other tools: https://github.com/ggml-org/llama.cpp/issues/20156
+        {"messages": _HERE, "responses": _patched("function-tools-only")},
     ),
 }
 
@@ -201,7 +238,8 @@ def _completed(known: KnownProvider | None, provider: Any) -> Any:
 def _dialects_at(known: KnownProvider, given: Mapping[Any, Any]) -> Mapping[str, Mapping[str, object]]:
     """The known dialects that the configured address has as well.
 
-    A local server has them at any address. A hosted provider has those with an address of their own at all its paths.
+    A local server has them at any address. A hosted provider has those with an address of their own at all its paths,
+    and needs the patches there.
     """
     if not known.key_variable:
         return known.dialects
@@ -210,7 +248,7 @@ def _dialects_at(known: KnownProvider, given: Mapping[Any, Any]) -> Mapping[str,
         return known.dialects
     if not isinstance(address, str) or _host(address) != _host(known.base_url):
         return {}
-    return {name: entry for name, entry in known.dialects.items() if "baseUrl" in entry}
+    return {name: entry for name, entry in known.dialects.items() if "baseUrl" in entry or "patches" in entry}
 
 
 def _with_dialects(given: Any, known: Mapping[str, Mapping[str, object]]) -> Any:

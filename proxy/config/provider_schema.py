@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from proxy.config.patches import PatchName
 from proxy.config.types import (
     BaseUrl,
     Count,
@@ -73,11 +74,13 @@ CredentialName = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key"]
 class DialectSettings(Section, frozen=True):
     """How a provider speaks one dialect.
 
-    Unset: its own base URL, and the credential that is usual for the dialect. ``enabled: false``: not at all.
+    Unset: its own base URL, and the credential and patches that are usual for the dialect. ``enabled: false``: not at
+    all.
     """
 
     base_url: OptionalBaseUrl = ""
     credential: CredentialName | UnsetType = UNSET
+    patches: list[PatchName] | UnsetType = UNSET
     enabled: bool = True
 
 
@@ -205,7 +208,8 @@ EndpointName = Literal[
 class ModelSettings(Section, frozen=True):
     """One model of a provider: ``name`` for clients, ``model`` at the provider.
 
-    ``endpoints`` unset: those of the ``type``. If both are unset, the endpoints are unknown.
+    ``endpoints`` unset: those of the ``type``. If both are unset, the endpoints are unknown. ``patches`` replace those
+    of the provider, for all its dialects.
     """
 
     name: Name
@@ -226,6 +230,7 @@ class ModelSettings(Section, frozen=True):
     prefill: bool = False  # it continues from an assistant message at the end
     quota_group: OptionalName = ""
     timeouts: Timeouts = field(default_factory=Timeouts)
+    patches: list[PatchName] | UnsetType = UNSET
 
     @property
     def upstream_model(self) -> str:

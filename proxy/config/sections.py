@@ -6,7 +6,7 @@ A complaint names the key within the section. Complaints do not repeat secrets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 from msgspec import UNSET, Struct
@@ -14,10 +14,12 @@ from msgspec import UNSET, Struct
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
+from proxy.config.patches import PATCHES, PatchName
 from proxy.config.provider_schema import (
     CLOUD_KINDS,
     CloudSettings,
     DialectSettings,
+    ModelSettings,
     ProviderSettings,
     Tls,
     WireDialect,
@@ -87,8 +89,12 @@ def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
         yield from (Complaint(key, text) for address in addresses if (text := address_mistake(address)))
     for wire in get_args(WireDialect):
         entry = getattr(provider.dialects, wire)
-        if entry is not UNSET and entry.base_url:
+        if entry is UNSET:
+            continue
+        if entry.base_url:
             yield from (Complaint(f"dialects.{wire}.baseUrl", text) for text in _dialect_mistakes(provider, entry))
+        if entry.patches is not UNSET:
+            yield from (Complaint(f"dialects.{wire}.patches", text) for text in _patch_mistakes(entry.patches, wire))
     yield from _cloud(provider)
     one = [] if provider.api_key is UNSET else [provider.api_key]
     more = [] if provider.api_keys is UNSET else provider.api_keys
@@ -118,6 +124,21 @@ def _dialect_mistakes(provider: ProviderSettings, entry: DialectSettings) -> Ite
         yield text
     if len(provider.addresses) > 1:
         yield f"is one address, but the provider has {len(provider.addresses)}; write one provider for each address"
+
+
+def _model(model: ModelSettings) -> Iterator[Complaint]:
+    if model.patches is not UNSET:
+        yield from (Complaint("patches", text) for text in _patch_mistakes(model.patches, *PATCHES))
+
+
+def _patch_mistakes(names: Sequence[PatchName], *dialects: str) -> Iterator[str]:
+    """``dialects`` are those that the patches are for."""
+    known = [name for dialect in dialects for name in PATCHES[dialect]]
+    for name in names:
+        if name not in known:
+            yield f"{quoted(name)} is no patch of this dialect; it has {', '.join(known) or 'none'}"
+    if {"max-tokens", "max-completion-tokens"}.issubset(names):
+        yield "max-tokens and max-completion-tokens are opposites; keep the one that the provider needs"
 
 
 def _fallback(fallback: Fallback) -> Iterator[Complaint]:
@@ -224,6 +245,7 @@ def _server(server: ServerSettings) -> Iterator[Complaint]:
 
 
 _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
+    ModelSettings: _model,
     Tls: _tls,
     Fallback: _fallback,
     RateLimiting: _rate_limiting,

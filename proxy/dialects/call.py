@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from proxy.wire.criteria import NONE, Criteria
 from proxy.wire.patch import Members, parse
+
+if TYPE_CHECKING:
+    from proxy.dialects.patches.base import BodyChange, Patch
 
 AUTO: Final = "auto"  # in place of a model's name: the gateway chooses
 
@@ -24,6 +27,7 @@ class Call(Struct, eq=False, gc=False):
     ``router_fields``, which are for the gateway only. ``choices`` is the number of finish reasons in a stream of the
     answer. ``stateless``: the provider is asked to store nothing. ``other_models`` is the member by which the provider
     may answer with another model, ``""`` if there is none. ``aliased``: an alias was named; the answer names it too.
+    ``changes`` are those of patches, if they were found before the first attempt, as for a large body.
     """
 
     body: bytes
@@ -40,6 +44,7 @@ class Call(Struct, eq=False, gc=False):
     wants_usage: bool = False
     other_models: str = ""
     aliased: bool = False
+    changes: dict[Patch, BodyChange | None] | None = None
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""

@@ -92,6 +92,8 @@ class Dispatch(Struct, eq=False):
             if failure is None:
                 return
             deployment = await next_after(self, failure)
+            if deployment is not None:
+                self.responder.attempt_lines = b""
             now = current_time()
         (conclude or conclude_exchange)(self, failure)
 
@@ -129,7 +131,7 @@ class Dispatch(Struct, eq=False):
             exchange.skipped = self._skipped()
         responder.set_deployment(deployment)
         if responder.request.rare and responder.wants_decision:
-            responder.decision = attempt.decision = router_metadata.decision(plan.explain())
+            responder.attempt_lines = attempt.decision = router_metadata.decision(plan.explain())
         # By position: a Struct made by keywords costs twice as much.
         return AttemptRun(self, attempt, responder, responder.outlet, self.deadline, self.pings)
 
@@ -153,7 +155,7 @@ def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> Non
             raise refusal
     if failure is None or failure.kind not in rules.RETURNS_ERROR:
         if responder.wants_decision:
-            responder.decision = router_metadata.decision(dispatch.plan.explain())
+            responder.attempt_lines = router_metadata.decision(dispatch.plan.explain())
         raise exhausted(exchange, dispatch.plan, failure, dispatch.dispatcher.now(), dispatch.keyless, dispatch.limited)
     if failure.answer is not None:
         responder.relay_error(failure.answer)

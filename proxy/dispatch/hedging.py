@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from proxy import router_metadata
 from proxy.dispatch.attempt import AttemptRun
 from proxy.dispatch.dispatch import Dispatch, RunAttempt
 from proxy.dispatch.failure import AttemptFailure
@@ -101,4 +102,4 @@ class Hedging:
 def _name_winner(responder: Responder, attempt: Attempt) -> None:
     """Set the winner's headers: the attempt that began last may have lost."""
     responder.set_deployment(attempt.deployment)
-    responder.decision = attempt.decision
+    responder.attempt_lines = router_metadata.attempt_lines(attempt)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from proxy import router_metadata
+from proxy.dialects.patches.base import EDITED, change_of
 from proxy.net.headers import provider_verdicts, serialize
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE
 from proxy.server.form import chunked
 from proxy.server.query import forwarded
-from proxy.wire.patch import size
+from proxy.wire.patch import Edit, parse, size
 
 if TYPE_CHECKING:
+    from proxy.config.patches import PatchName
     from proxy.dialects.call import Call
+    from proxy.dialects.patches.base import Patch
     from proxy.dispatch.attempt import AttemptRun
     from proxy.exchange import Attempt
     from proxy.responder import Responder
@@ -50,7 +54,10 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         changes.update(run.changes)
     body: Segments = (call.body,)
     length = len(call.body)
-    if changes:
+    if deployment.patches and (patches := deployment.patches.get(endpoint.path)):
+        body = _patched(run, call, patches, changes)
+        length = size(body)
+    elif changes:
         body = call.segments(changes)
         length = size(body)
     request, trace = responder.request, exchange.trace
@@ -110,6 +117,32 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
         and run.attempt.deployment.provider.learnt.asks_usage
         and run.attempt.deployment.dialects[run.dispatch.exchange.endpoint.path].usage_option
     )
+
+
+def _patched(run: AttemptRun, call: Call, patches: Iterable[Patch], changes: dict[str, bytes | None]) -> Segments:
+    """The body with ``changes`` and those of the patches. Notes which patches changed it."""
+    members, attempt, exchange = call.members, run.attempt, run.responder.exchange
+    known = call.changes or {}
+    edits: list[Edit] = []
+    names: list[PatchName] = []
+    if run.changes is not None and not EDITED.isdisjoint(run.changes):  # patches apply to the new values
+        members, known = parse(b"".join(call.segments(run.changes)), is_text=True), {}
+        for name in run.changes:
+            del changes[name]
+    for patch in patches:
+        change = known[patch] if patch in known else change_of(patch, members)
+        if patch.excludes in changes:
+            del changes[patch.excludes]
+            attempt.asks_usage = False
+        if change is not None:
+            changes.update(change.members)
+            edits += change.edits
+            names.append(patch.name)
+    if names:
+        attempt.patches = tuple(names)
+        exchange.patches = tuple(dict.fromkeys((*exchange.patches, *names)))
+        run.responder.attempt_lines = router_metadata.attempt_lines(attempt)
+    return members.splice(changes, edits) if changes or edits else (members.body,)
 
 
 def _upload_head(responder: Responder, attempt: Attempt, path: str, framing: bytes, *, opaque: bool) -> bytes:

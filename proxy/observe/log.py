@@ -70,6 +70,7 @@ class Line(msgspec.Struct, gc=False):
     attempts: int
     failures: list[str] | UnsetType
     fallback: bool | UnsetType
+    patches: tuple[str, ...] | UnsetType
     stream: bool
     ttft_ms: float | None
     duration_ms: float | None
@@ -141,7 +142,7 @@ class Log:
         if len(model) + len(upstream) > NAME:
             model, upstream = truncate(model), truncate(upstream)
         usual = outcome == "ok" and len(exchange.attempts) < 2
-        # By position, since 22 keyword arguments would double the cost.
+        # By position, since 23 keyword arguments would double the cost.
         return Line(
             stamp,
             "info" if usual else _level(exchange),
@@ -158,6 +159,7 @@ class Log:
             len(exchange.attempts),
             UNSET if usual else _failures(exchange),
             exchange.fallback_used or UNSET,
+            exchange.patches or UNSET,
             exchange.stream,
             round((first - began) * 1e6) / 1e3 if first is not None else None,
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
@@ -289,6 +291,8 @@ def _readable_exchange(line: Line) -> bytes:
         words.append(f"{line.duration_ms:.0f} ms")
     if line.tokens is not None:
         words.append(f"{_known(line.tokens.total_input)} + {_known(line.tokens.total_output)} tokens")
+    if line.patches:
+        words.append(f"patched: {', '.join(line.patches)}")
     words.append(line.request_id)
     words += filter(None, (line.error, line.detail))
     return _readable(line.time, line.level, "  ".join(words))

@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from msgspec import UNSET
 from yarl import URL
 
-from proxy.config.provider_schema import CredentialName, ProviderKindName, WireDialect
+from proxy.config.provider_schema import CredentialName, DialectSettings, ProviderKindName, WireDialect
 from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.dialects.table import DIALECTS, Dialect
 from proxy.errors import ConfigError
@@ -36,6 +36,7 @@ _BESIDE: Final[Mapping[WireDialect, tuple[ProviderKindName, CredentialName]]] = 
     "messages": ("anthropic", "bearer"),
     "gemini": ("gemini", "x-goog-api-key"),
 }
+_USUAL: Final = DialectSettings()
 _is_credential = re.compile("auth|key|token|secret|passw|cookie", re.IGNORECASE).search
 
 
@@ -115,16 +116,17 @@ class Provider:
             if wire not in self.kind.wires and entry is UNSET:
                 continue
             own = self.kind.address(main.base_url, wire) if wire in self.kind.wires else main.base_url
-            if entry is UNSET and own == main.base_url:
-                yield wire, main
-            elif entry is UNSET:
-                yield wire, Site(self, own, version, self.kind, self.kind.credential)
-            elif entry.enabled:
-                beside, usual = _BESIDE[wire]
-                kind = self.kind if wire in self.kind.wires else kind_of(beside)
-                usual = kind.credential if kind is self.kind else usual
-                credential = usual if entry.credential is UNSET else entry.credential
-                yield wire, Site(self, entry.base_url or own, version, kind, credential)
+            if entry is UNSET:
+                entry = _USUAL
+            if not entry.enabled:
+                continue
+            beside, usual = _BESIDE[wire]
+            kind = self.kind if wire in self.kind.wires else kind_of(beside)
+            usual = kind.credential if kind is self.kind else usual
+            credential = usual if entry.credential is UNSET else entry.credential
+            address = entry.base_url or own
+            same = (kind, address, credential) == (main.kind, main.base_url, main.kind.credential)
+            yield wire, main if same else Site(self, address, version, kind, credential)
 
 
 class Site:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from msgspec import UNSET
+
 from proxy.config.provider_schema import ModelSettings, Timeouts
 from proxy.config.schema import Config
 from proxy.config.timeouts import Clocks, resolve
@@ -12,6 +14,7 @@ from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import sites as sites_of
 from proxy.routing.live import Registry
+from proxy.routing.patching import Patches, patches_of
 
 # For plain responses and streams, then the same for media endpoints.
 AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
@@ -25,6 +28,7 @@ class DeploymentBuilder:
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
         self._sites: dict[tuple[Site, bool], Mapping[str, Site]] = {}
+        self._patches: dict[Site, Patches] = {}
 
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
         """The deployment for one configured model at one address."""
@@ -53,7 +57,17 @@ class DeploymentBuilder:
             upstream_model=upstream,
             model=model,
             label=label,
+            patches=self.patches(site, model),
         )
+
+    def patches(self, site: Site, model: ModelSettings | None = None) -> Patches:
+        """The patches for a model, cached: most models use those of the provider."""
+        if model is not None and model.patches is not UNSET:
+            return patches_of(site, model)
+        found = self._patches.get(site)
+        if found is None:
+            found = self._patches[site] = patches_of(site, None)
+        return found
 
     def _clocks_of(self, provider: Provider, model: ModelSettings | None) -> AllClocks:
         """Clocks, cached: most models of a provider share them."""

@@ -28,6 +28,7 @@ from proxy.routing.lists import ListsPending, ModelLists
 from proxy.routing.live import Registry
 from proxy.routing.model_pages import ModelPages
 from proxy.routing.names import Names
+from proxy.routing.patching import united
 from proxy.routing.plan import Plan
 from proxy.routing.spec import Spec
 from proxy.routing.strategies import RoundRobin, Tier
@@ -74,6 +75,12 @@ class Catalog:
             for model in config.models
             if model.provider in self.providers
             for site in self.providers[model.provider].sites
+        )
+        self.patches = united(  # of bodies that any provider may get
+            [
+                *(deployment.patches for deployment in self.deployments),
+                *(builder.patches(site) for provider in self.providers.values() for site in provider.sites),
+            ]
         )
         self._names = names = Names(config.routing, self.providers, self.deployments, builder, lists, left_out)
         self.aliases = Aliases(config.aliases, names.is_configured)

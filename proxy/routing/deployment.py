@@ -12,6 +12,7 @@ from proxy.providers.keys import Key
 from proxy.providers.provider import Site
 from proxy.routing.endpoints import TEXT, dialects, served
 from proxy.routing.live import LiveState
+from proxy.routing.patching import Patches
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,7 +24,8 @@ class Deployment:
     ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
     ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
     ``dialects``: of its answers, by the path of the endpoint; ``sites``: where its requests go, without the paths that
-    the provider cannot serve. ``cloud``: its requests need what ``dispatch/cloud.py`` does.
+    the provider cannot serve. ``patches``: what its requests need changed, only for paths with any. ``cloud``: its
+    requests need what ``dispatch/cloud.py`` does.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class Deployment:
         "model",
         "model_json",
         "name",
+        "patches",
         "provider",
         "router_lines",
         "router_member",
@@ -63,6 +66,7 @@ class Deployment:
         upstream_model: str | None,
         model: ModelSettings | None,
         label: str,
+        patches: Patches,
     ) -> None:
         self.name = name
         self.site = site
@@ -76,6 +80,7 @@ class Deployment:
         self.upstream_model = upstream_model
         self.model_json = _encode(upstream_model) if upstream_model is not None else b""
         self.model = model
+        self.patches = patches
         self.weight = 1.0 if model is None else model.weight
         self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound

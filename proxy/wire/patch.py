@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +21,8 @@ MAX_NAMES: Final = 256 * 1024  # characters of all names together
 # A smaller body cannot hold so many members that they must be counted while decoding.
 _SMALL: Final = 64 * 1024
 _PIECE: Final = 64 * 1024
+
+Edit = tuple[int, int, bytes]  # begin and end in the body, and the bytes that replace what is between
 
 _QUOTE: Final = 0x22
 _COLON: Final = 0x3A
@@ -143,18 +145,18 @@ class Members(msgspec.Struct, eq=False, gc=False):
         *_, found = [(value, end) for key, _, value, end in self._spans or self._walk() if key == name]
         return found
 
-    def splice(self, changes: Mapping[str, bytes | None]) -> list[bytes | memoryview]:
+    def splice(self, changes: Mapping[str, bytes | None], edits: Sequence[Edit] = ()) -> list[bytes | memoryview]:
         """The body as segments, with new values (JSON bytes) for the members named in ``changes``.
 
-        New members are appended; a change of ``None`` removes the member and one comma. All other bytes stay, as
-        views of the body.
+        New members are appended; a change of ``None`` removes the member and one comma. ``edits`` replace bytes within
+        the values of other members. All other bytes stay, as views of the body.
         """
-        if len(changes) == 1 and self.pairs is None:
+        if len(changes) == 1 and self.pairs is None and not edits:
             (name, new), *_ = changes.items()
             if new is not None and name in self.values:
                 return self._replaced(name, new)
         spans = self._located()
-        cuts: list[tuple[int, int, bytes]] = []  # begin, end, replacement
+        cuts: list[Edit] = []
         kept = False
         for index, (name, begin, value, end) in enumerate(spans):
             if name not in changes:
@@ -176,7 +178,7 @@ class Members(msgspec.Struct, eq=False, gc=False):
         if added:
             at = spans[-1][3] if spans else self.body.index(b"{") + 1
             cuts.append((at, at, (b"," if kept else b"") + b",".join(added)))
-        return self._cut(cuts)
+        return self._cut(sorted((*cuts, *edits), key=_begin) if edits else cuts)
 
     def _replaced(self, name: str, new: bytes) -> list[bytes | memoryview]:
         """The usual change: a new value for one existing member; later members need not be located."""
@@ -186,7 +188,7 @@ class Members(msgspec.Struct, eq=False, gc=False):
                 return [view[:value], new, view[end:]]
         raise KeyError(name)
 
-    def _cut(self, cuts: list[tuple[int, int, bytes]]) -> list[bytes | memoryview]:
+    def _cut(self, cuts: list[Edit]) -> list[bytes | memoryview]:
         if not cuts:
             return [self.body]
         view = memoryview(self.body)
@@ -233,6 +235,10 @@ class Members(msgspec.Struct, eq=False, gc=False):
                     value = _end_of_space(body, value)
             end = value + len(raw)
             yield name, begin, value, end
+
+
+def _begin(edit: Edit) -> int:
+    return edit[0]
 
 
 def size(segments: Iterable[bytes | memoryview]) -> int:

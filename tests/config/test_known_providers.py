@@ -118,23 +118,24 @@ def spoken(tmp_path: Path, name: str, section: str) -> dict[str, str]:
 
 
 def test_a_known_provider_brings_its_dialects(tmp_path: Path) -> None:
-    assert spoken(tmp_path, "deepseek", "{apiKey: k}") == {"messages": "https://api.deepseek.com/anthropic/v1"}
+    found = {"chat": "", "responses": "", "messages": "https://api.deepseek.com/anthropic/v1"}
+    assert spoken(tmp_path, "deepseek", "{apiKey: k}") == found
     assert spoken(tmp_path, "openrouter", "{apiKey: k}") == {"messages": ""}
-    assert spoken(tmp_path, "mistral", "{apiKey: k}") == {"responses": "off"}
+    assert spoken(tmp_path, "mistral", "{apiKey: k}") == {"chat": "", "responses": "off"}
     assert spoken(tmp_path, "groq", "{apiKey: k}") == {}
 
 
 def test_a_configured_dialect_replaces_the_known_one(tmp_path: Path) -> None:
     section = "{apiKey: k, dialects: {messages: {baseUrl: 'http://mine/v1'}}}"
-    assert spoken(tmp_path, "zai", section) == {"messages": "http://mine/v1", "responses": "off"}
+    assert spoken(tmp_path, "zai", section) == {"chat": "", "messages": "http://mine/v1", "responses": "off"}
     assert spoken(tmp_path, "openrouter", "{apiKey: k, dialects: {messages: {enabled: false}}}") == {"messages": "off"}
 
 
 @pytest.mark.parametrize(
     ("name", "address", "found"),
     [
-        ("zai", "https://api.z.ai/api/paas/v4", ["messages", "responses"]),
-        ("zai", "https://api.z.ai/api/v1", ["messages"]),  # the coding plan has responses
+        ("zai", "https://api.z.ai/api/paas/v4", ["chat", "messages", "responses"]),
+        ("zai", "https://api.z.ai/api/v1", ["chat", "messages"]),  # the coding plan has responses
         ("zai", "https://proxy.example/v1", []),  # what stands there is not known
         ("openrouter", "https://openrouter.ai/elsewhere", []),
         ("ollama", "http://gpu:11434/v1", ["messages"]),
@@ -144,6 +145,26 @@ def test_another_address_has_only_the_dialects_that_are_known_there(
     tmp_path: Path, name: str, address: str, found: list[str]
 ) -> None:
     assert sorted(spoken(tmp_path, name, f"{{apiKey: k, baseUrl: '{address}'}}")) == found
+
+
+def patched(tmp_path: Path, name: str, section: str) -> dict[str, list[str]]:
+    dialects = loaded(tmp_path, f"providers: {{{name}: {section}}}").config.providers[name].dialects
+    entries = {wire: getattr(dialects, wire) for wire in ("chat", "responses", "messages", "gemini")}
+    return {wire: e.patches for wire, e in entries.items() if e is not UNSET and e.patches is not UNSET}
+
+
+def test_a_known_provider_brings_its_patches(tmp_path: Path) -> None:
+    developer = ["developer-as-system"]
+    assert patched(tmp_path, "deepseek", "{apiKey: k}") == {"chat": developer, "responses": developer}
+    assert patched(tmp_path, "openai", "{apiKey: k}") == {}
+    beta = "{apiKey: k, baseUrl: 'https://api.deepseek.com/beta'}"
+    assert patched(tmp_path, "deepseek", beta) == {"chat": developer, "responses": developer}
+    assert patched(tmp_path, "deepseek", "{apiKey: k, baseUrl: 'https://proxy.example/v1'}") == {}
+
+
+def test_configured_patches_replace_the_known_ones(tmp_path: Path) -> None:
+    section = "{apiKey: k, dialects: {chat: {patches: [max-tokens]}, responses: {patches: []}}}"
+    assert patched(tmp_path, "deepseek", section) == {"chat": ["max-tokens"], "responses": []}
 
 
 def test_a_dialects_address_is_for_a_provider_with_one_address(tmp_path: Path) -> None:

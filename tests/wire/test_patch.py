@@ -402,3 +402,31 @@ def test_a_damaged_body_is_refused_or_still_json(body: bytes, seed: int) -> None
             case _:
                 damaged[at : at + 1] = bytes([random_.randrange(256)])
     agrees_with_json(bytes(damaged))
+
+
+# -- edits within values --------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(["a", "bc", "def"]), min_size=1, max_size=5), st.sets(st.integers(0, 4)), st.booleans())
+def test_edits_replace_bytes_within_the_values_of_other_members(
+    words: list[str], chosen: set[int], removed: bool
+) -> None:
+    body = json.dumps({"model": "a", "words": words, "x": 1, "n": 2}, indent=1).encode()
+    members = parse(body)
+    begin, _ = members.span("words")
+    edits = []
+    for number, word in enumerate(words):
+        at = body.index(f'"{word}"'.encode(), begin)
+        begin = at + len(word) + 2
+        if number in chosen:
+            edits.append((at, begin, b'"changed"'))
+    changes: Change = {"model": b'"other"', "x": None, "new": b"[]"} if removed else {}
+    found = json.loads(joined(members.splice(changes, edits[::-1])))
+    assert found["words"] == ["changed" if number in chosen else word for number, word in enumerate(words)]
+    del found["words"]
+    assert found == ({"model": "other", "n": 2, "new": []} if removed else {"model": "a", "x": 1, "n": 2})
+
+
+def test_all_bytes_around_an_edit_stay() -> None:
+    body = b' { "a" : [ 1 , 2 ] , "b" : 3 } '
+    assert joined(parse(body).splice({}, [(11, 12, b"9"), (15, 16, b"")])) == b' { "a" : [ 9 ,  ] , "b" : 3 } '
