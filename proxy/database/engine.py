@@ -123,6 +123,9 @@ class Engine:
         self._current = True
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the task, once: it closes its connection then, and aiosqlite does not end if canceled meanwhile."""
+        if task in self._canceled:
+            return
         self._canceled.add(task)
         task.add_done_callback(self._canceled.discard)
         task.add_done_callback(_retrieve)

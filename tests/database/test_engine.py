@@ -149,6 +149,16 @@ async def test_a_call_that_is_canceled_as_the_engine_closes_leaves_no_task(url: 
         assert not [task for task in left if "aiosqlite" in repr(task) or "Engine" in repr(task)]
 
 
+async def test_work_over_its_time_limit_is_canceled_once(opened: Opener, tmp_path: Path) -> None:
+    engine = opened(f"sqlite:///{tmp_path}/a.db")
+    task = asyncio.create_task(asyncio.Event().wait())
+    engine._abandon(task)
+    engine._abandon(task)  # by closing, while the task still closes its connection
+    assert task.cancelling() == 1
+    await asyncio.wait((task,))
+    assert not engine._canceled
+
+
 async def test_a_database_that_was_down_at_the_start_is_migrated_when_it_answers(
     tmp_path: Path, opened: Opener
 ) -> None:
