@@ -27,6 +27,7 @@ from tests.support.gateway import Gateway, GatewayProcess
 
 OURS = "the-providers-key"
 KEY = "sk-sluice-" + "c" * 40
+BILLING = b"x-anthropic-billing-header:"  # the beginning of a text that defeats the prompt caches of other providers
 
 # Model, its name at the provider, endpoint, provider.
 CALLS = {
@@ -46,14 +47,17 @@ CODEX_TOOLS = {"gpt-5.5": {"exec_command", "apply_patch"}, "gpt-6.1-sol": {"exec
 
 def config(origin: str) -> dict[str, Any]:
     calls = [{"name": name, "provider": provider, "model": model} for name, model, _, provider in CALLS.values()]
+    claude = {"baseUrl": f"{origin}/anthropic/v1", "apiKey": OURS}
+    itself = {"name": "claude-itself", "provider": "itself", "model": "claude-up"}
     return {
         "auth": {"mode": "keys", "keys": [{"name": "one", "hash": hash_from(digest_of(KEY))}]},
         "providers": {
-            "claude": {"kind": "anthropic", "baseUrl": f"{origin}/anthropic/v1", "apiKey": OURS},
+            "claude": {"kind": "anthropic"} | claude,
+            "itself": {"kind": "anthropic", "dialects": {"messages": {"patches": []}}} | claude,
             "google": {"kind": "gemini", "baseUrl": f"{origin}/v1beta", "apiKey": OURS},
             "open": {"baseUrl": f"{origin}/openai/v1", "apiKey": OURS},
         },
-        "models": [*calls, *({"name": name, "provider": "open"} for name in CODEX_TOOLS)],
+        "models": [*calls, itself, *({"name": name, "provider": "open"} for name in CODEX_TOOLS)],
     }
 
 
@@ -138,9 +142,22 @@ async def test_an_assistant_reads_a_file(
         assert (line["endpoint"], line["provider"], line["model"]) == (endpoint, providers_name, model)
         assert (line["outcome"], line["error"], line["attempts"], line["stream"]) == ("ok", "", 1, True)
         assert line["tokens"] == api.usage
-        # The body went on as it came, but for the name of the model.
-        renamed = 0 if name == "gemini" else len(upstream_model) - len(model)
-        assert len(request.body) == line["bytes_in"] + renamed
+        # The body went on as it came, but for the name of the model, and Claude Code's billing header.
+        assert BILLING not in request.body
+        if name != "claude":
+            renamed = 0 if name == "gemini" else len(upstream_model) - len(model)
+            assert len(request.body) == line["bytes_in"] + renamed
+
+
+async def test_anthropic_itself_gets_claude_codes_request_as_it_came(
+    secret: str, desk: Desk, up: Upstream, provider: Provider, gateway: GatewayProcess
+) -> None:
+    """A provider without patches, as Anthropic's is by its address."""
+    ran = await ASSISTANTS["claude"].run(desk, "claude-itself")
+    assert (ran.status, provider.refused) == (0, []), ran
+    for line, request in zip(await exchanges(gateway, 2), up.requests, strict=True):
+        assert BILLING in request.body
+        assert len(request.body) == line["bytes_in"] + len("claude-up") - len("claude-itself")
 
 
 @pytest.mark.parametrize("name", ASSISTANTS)
