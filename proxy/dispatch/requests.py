@@ -122,16 +122,16 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
 def _patched(run: AttemptRun, call: Call, patches: Iterable[Patch], changes: dict[str, bytes | None]) -> Segments:
     """The body with ``changes`` and those of the patches. Notes which patches changed it."""
     members, attempt, exchange = call.members, run.attempt, run.responder.exchange
-    known = call.changes or {}
+    known = call.changes
     edits: list[Edit] = []
     names: list[PatchName] = []
     if run.changes is not None and not EDITED.isdisjoint(run.changes):  # patches apply to the new values
-        members, known = parse(b"".join(call.segments(run.changes)), is_text=True), {}
+        members, known = parse(b"".join(call.segments(run.changes)), is_text=True), None
         for name in run.changes:
             del changes[name]
     for patch in patches:
-        change = known[patch] if patch in known else change_of(patch, members)
-        if patch.excludes in changes:
+        change = change_of(patch, members) if known is None or patch not in known else known[patch]
+        if patch.excludes and patch.excludes in changes:
             del changes[patch.excludes]
             attempt.asks_usage = False
         if change is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from proxy.dialects.call import Call
 
 EDITED: Final = frozenset({"messages", "input", "system", "tools"})  # members within whose values patches edit
+BEGINNING: Final = 128  # bytes of a value in which a mark is searched
+_beginning: Final = struct.Struct(f"{BEGINNING}s").unpack_from  # a memoryview would cost twice as much
 _PIECE: Final = 1024 * 1024  # bytes that are searched in one step
 _OFTEN: Final = 256  # elements that are looked at in one step
 
@@ -33,12 +36,15 @@ Steps: TypeAlias = Generator[None, None, BodyChange | None]
 class Patch(Struct, frozen=True, eq=False):
     """A named patch of one endpoint's bodies. ``find`` never raises: what it cannot read is left to the provider.
 
+    ``member``: a body without it needs no change, nor one whose member has no ``mark`` in its first bytes.
     ``excludes``: the member that the provider refuses, which the gateway must not add either.
     """
 
     name: PatchName
+    member: str
     find: Callable[[Members], Steps]
     excludes: str = ""
+    mark: bytes = b""
 
     def __repr__(self) -> str:
         return f"<Patch {self.name}>"
@@ -56,6 +62,13 @@ def at_once(find: Callable[[Members], BodyChange | None]) -> Callable[[Members],
 
 def change_of(patch: Patch, members: Members) -> BodyChange | None:
     """The change of a patch, all steps at once. For a body of usual size."""
+    value = members.values.get(patch.member)
+    if value is None:
+        return None
+    if patch.mark:  # a generator and its end would cost four times as much
+        beginning = bytes(value) if len(value) < BEGINNING else _beginning(value)[0]
+        if patch.mark not in beginning:
+            return None
     steps = patch.find(members)
     while True:
         try:

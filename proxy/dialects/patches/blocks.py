@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Final
 
-from proxy.dialects.patches.base import BodyChange, Steps
+from proxy.dialects.patches.base import BEGINNING, BodyChange, Steps
 from proxy.wire.elements import Span, elements, members_at
 from proxy.wire.patch import Edit, Members
 
 _FUNCTION: Final = b'"function"'
 _FREE: Final = (b'"auto"', b'"none"')  # choices that demand no tool
-_BILLING: Final = b'"x-anthropic-billing-header:'
-_BEGINNING: Final = 256  # bytes of ``system`` in which the billing header stands
+BILLING: Final = b'"x-anthropic-billing-header:'
 
 
 def functions_only(members: Members) -> Steps:
@@ -36,11 +35,11 @@ def functions_only(members: Members) -> Steps:
 
 def no_billing_header(members: Members) -> Steps:
     """``Patch.find`` for ``system``: leave out a first block with the billing header."""
-    if _BILLING not in members.beginning("system", _BEGINNING):
+    if BILLING not in members.beginning("system", BEGINNING):
         return None
     spans = yield from _elements(members, "system")
     first = members_at(members.body, spans[0]) if spans else None
-    if first is None or first.beginning("text", len(_BILLING)) != _BILLING:
+    if first is None or first.beginning("text", len(BILLING)) != BILLING:
         return None
     if len(spans) == 1:
         return BodyChange({"system": None})
