@@ -27,6 +27,7 @@ STEPS = [
     "credentials",
     "limiter",
     "connections to providers",
+    "issued credentials",
     "providers' lists of models",
     "shared breakers",
     "control plane",

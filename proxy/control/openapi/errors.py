@@ -57,6 +57,8 @@ class GeminiError(Struct):
 
 TYPES: Final = (Error, AnthropicError, GeminiError)
 _SCHEMAS: Final[Mapping[WireDialect, str]] = {"messages": "AnthropicError", "gemini": "GeminiError"}
+# Redoc's sampler cannot make one from alternatives.
+_GEMINI_EXAMPLE: Final = {"error": {"code": 400, "message": "'contents' is wrong.", "status": "INVALID_ARGUMENT"}}
 _RETRY_AFTER: Final = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
 _MEANING: Final = {
     "400": "The request is invalid; `param` names the field, if it is one.",
@@ -99,4 +101,7 @@ def _response(schema: str, status: str) -> dict[str, Any]:
     body: dict[str, Any] = {"$ref": f"#/components/schemas/{schema}"}
     if schema == "GeminiError":  # of a stream without alt=sse, whose answer is an array
         body = {"anyOf": [body, {"type": "array", "items": body}]}
-    return {"description": _MEANING[status], **headers, "content": {"application/json": {"schema": body}}}
+        content: dict[str, Any] = {"schema": body, "example": _GEMINI_EXAMPLE}
+    else:
+        content = {"schema": body}
+    return {"description": _MEANING[status], **headers, "content": {"application/json": content}}

@@ -38,7 +38,7 @@ FULL: dict[str, Any] = {
 def test_only_secrets_are_masked() -> None:
     config = to_config(FULL)
     found = masked(config)
-    assert "secret" not in json.dumps(found).replace('"secret":', "")
+    assert "secret" not in json.dumps(found).replace('"secret":', "").replace('"secretAccessKey":', "")
     assert found["providers"]["up"]["apiKeys"] == [MASKED, MASKED]
     assert found["providers"]["up"]["headers"] == {"X-Token": MASKED}
     assert found["providers"]["up"]["baseUrl"] == "https://example.com/v1"
