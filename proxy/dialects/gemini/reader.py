@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.dialects import provider_error
+from proxy.dialects import json_answer
 from proxy.dialects.base import AnswerInfo, EventKind
 from proxy.dialects.gemini import status
 from proxy.dialects.gemini import usage as gemini_usage
@@ -18,8 +18,6 @@ from proxy.dialects.gemini.usage import find_wire, usage_of
 from proxy.dialects.json_events import JsonEventReader
 from proxy.dialects.provider_error import ProviderError
 from proxy.dialects.usage import Usage
-from proxy.errors import BrokenAnswer
-from proxy.wire import document
 from proxy.wire.document import is_utf8
 from proxy.wire.sse import CR, LF
 
@@ -178,16 +176,4 @@ def _has_content(content: object) -> bool:
 
 
 def _unusual(body: bytes) -> AnswerInfo:
-    """Read an answer that is empty, an error, lenient JSON, or a list of chunks; the client may understand it."""
-    if not body.strip():
-        raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
-    try:
-        answer, strict = document.read(body)
-    except ValueError:
-        raise BrokenAnswer("The provider's answer is not JSON.") from None
-    error = status.find(answer)
-    if error is not None:
-        raise provider_error.fault_of(error)
-    last = answer[-1] if isinstance(answer, list) and answer else answer
-    model = last.get("modelVersion") if isinstance(last, dict) else None
-    return AnswerInfo(model if isinstance(model, str) else "", gemini_usage.find(last), strict)
+    return json_answer.read(body, gemini_usage.find, status.find, named="modelVersion")
