@@ -63,6 +63,12 @@ class ClientFault(GatewayError):
     code = None
 
 
+class Untranslatable(ClientFault):
+    """The request has content that cannot be translated for a provider. Another one may take it as it is."""
+
+    code = "untranslatable"
+
+
 class UpgradeRequired(ClientFault):
     """The endpoint has no WebSocket; the response has the header ``Upgrade`` (RFC 9110 15.5.22)."""
 

@@ -1,0 +1,60 @@
+"""The translation of one event stream: a provider's events in, a client's events out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy.dialects.translation.base import AnswerDecoder, StreamEncoder
+from proxy.dialects.translation.calls import CallParts
+from proxy.dialects.translation.parts import AnswerPart, Dropped, ReasoningDelta, TextDelta
+from proxy.errors import GatewayError
+
+_TEXT = (TextDelta, ReasoningDelta)
+
+
+class StreamTranslation:
+    """``dropped``: what of the answer no other dialect has."""
+
+    __slots__ = ("_calls", "_decoder", "_encode", "_encoder", "_finished", "dropped")
+
+    def __init__(self, decoder: AnswerDecoder, encoder: StreamEncoder, calls: CallParts) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._encode = encoder.encode
+        self._calls = calls
+        self._finished = False
+        self.dropped: dict[str, None] = {}
+
+    def plain(self, block: bytes) -> bytes | None:
+        """The events for a block of plain content; ``None``: use ``translate``. Called once per token."""
+        part = self._decoder.plain(block)
+        if part is None:
+            return None
+        return self._encode(part) if type(part) in _TEXT and self._calls.idle else self._encoded((part,))
+
+    def translate(self, block: bytes) -> bytes:
+        """The events for any other block. Raises BrokenAnswer if too much would have to be kept back."""
+        return self._encoded(self._decoder.decode(block))
+
+    def finish(self) -> bytes:
+        """The last events of a complete answer, once."""
+        if self._finished:
+            return b""
+        self._finished = True
+        last = self._encoded(self._decoder.end())
+        last += b"".join(map(self._encode, self._calls.end()))
+        return last + self._encoder.finish()
+
+    def failed(self, fault: GatewayError) -> bytes:
+        """The last events of an answer that broke."""
+        self._finished = True
+        return self._encoder.failed(fault)
+
+    def _encoded(self, parts: Iterable[AnswerPart]) -> bytes:
+        encode, found = self._encode, list[bytes]()
+        for part in parts:
+            if isinstance(part, Dropped):
+                self.dropped[part.name] = None
+                continue
+            found += map(encode, self._calls.pass_on(part))
+        return b"".join(found)

@@ -1,0 +1,87 @@
+"""Tool calls on their way from a provider's answer to a client."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.dialects.translation.calls import MOST_BUFFERED, CallParts
+from proxy.dialects.translation.conversation import ToolDefinition
+from proxy.dialects.translation.gathered import CallBlock, gather
+from proxy.dialects.translation.parts import AnswerPart, CallDelta, CallEnd, CallStart, Finish, TextDelta
+from proxy.dialects.translation.tool_names import ToolNames
+from proxy.errors import BrokenAnswer
+
+
+def passed(parts: list[AnswerPart], *, sequential: bool = True, names: ToolNames | None = None) -> list[AnswerPart]:
+    calls = CallParts(names or ToolNames(), "call_", sequential=sequential)
+    found = [each for part in parts for each in calls.pass_on(part)]
+    return found + list(calls.end())
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=3)), max_size=20))
+def test_sequential_calls_never_interleave_and_lose_nothing(fragments: list[tuple[int, str]]) -> None:
+    parts: list[AnswerPart] = []
+    seen: set[int] = set()
+    for index, text in fragments:
+        if index not in seen:
+            seen.add(index)
+            parts.append(CallStart(index, f"id{index}", f"f{index}"))
+        parts.append(CallDelta(index, text))
+    parts.append(Finish("tool_calls"))
+    found = passed(parts)
+    open_call: int | None = None
+    for part in found:
+        if isinstance(part, CallStart):
+            assert open_call is None
+            open_call = part.index
+        elif isinstance(part, CallDelta):
+            assert part.index == open_call
+        elif isinstance(part, CallEnd):
+            assert part.index == open_call
+            open_call = None
+    assert open_call is None
+    assert gather(found).blocks == gather(parts).blocks
+    assert isinstance(found[-1], Finish)
+
+
+def test_calls_may_interleave_for_a_client_that_takes_it() -> None:
+    parts: list[AnswerPart] = [CallStart(0, "a", "f"), CallStart(1, "b", "g"), CallDelta(0, "1"), CallDelta(1, "2")]
+    assert passed(parts, sequential=False)[:4] == parts
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    found = passed([CallStart(0, "", "f"), CallStart(1, "", "f")])
+    assert [part.id for part in found if isinstance(part, CallStart)] == ["call_0", "call_1"]
+
+
+def test_a_call_has_the_client_s_name() -> None:
+    names = ToolNames()
+    sent = names.add(ToolDefinition("run", namespace="shell"))
+    found = passed([CallStart(0, "a", sent)], names=names)
+    assert isinstance(found[0], CallStart)
+    assert (found[0].namespace, found[0].name) == ("shell", "run")
+
+
+@pytest.mark.parametrize("arguments", ['{"input":"a\\"b"}', '{"input": "a\\"b"}'])
+def test_the_text_of_a_custom_tool_is_taken_out_of_the_function_s_arguments(arguments: str) -> None:
+    names = ToolNames()
+    names.add(ToolDefinition("patch", kind="custom"))
+    parts: list[AnswerPart] = [CallStart(0, "a", "patch"), *(CallDelta(0, each) for each in arguments)]
+    assert gather(passed(parts, names=names)).blocks == [CallBlock(0, "a", "patch", 'a"b', "custom")]
+
+
+def test_a_text_after_the_calls_ends_them_all() -> None:
+    found = passed([CallStart(0, "a", "f"), CallStart(1, "b", "g"), CallDelta(0, "1"), TextDelta("t")])
+    assert [type(part) for part in found] == [CallStart, CallDelta, CallEnd, CallStart, CallEnd, TextDelta]
+
+
+def test_arguments_that_wait_are_bounded() -> None:
+    calls = CallParts(ToolNames(), "call_", sequential=True)
+    list(calls.pass_on(CallStart(0, "a", "f")))
+    list(calls.pass_on(CallStart(1, "b", "g")))
+    list(calls.pass_on(CallDelta(0, "x" * 2 * MOST_BUFFERED)))  # these go on at once
+    list(calls.pass_on(CallDelta(1, "x" * MOST_BUFFERED)))
+    with pytest.raises(BrokenAnswer):
+        list(calls.pass_on(CallDelta(1, "x")))
