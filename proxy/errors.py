@@ -60,13 +60,40 @@ class ClientFault(GatewayError):
 
     status = 400
     kind: ErrorKind = "invalid_request"
-    code = None
+    code: str | None = None
 
 
 class Untranslatable(ClientFault):
-    """The request has content that cannot be translated for a provider. Another one may take it as it is."""
+    """The request's member ``path`` cannot be translated for a provider. Another one may take it as it is.
+
+    ``reason`` is a sentence. Readers of outer members add theirs to the path.
+    """
 
     code = "untranslatable"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path!r} cannot be translated to the API of this model's provider. {reason}", param=path)
+        self._path = path
+        self._reason = reason
+
+    def within(self, outer: str) -> Untranslatable:
+        """The same error, seen from the member ``outer``."""
+        return Untranslatable(f"{outer}.{self._path}", self._reason)
+
+
+class WrongMember(ClientFault):
+    """A member of the body has a wrong value: ``path`` must be ``expected``. Readers of outer members add theirs."""
+
+    code = "invalid_type"
+
+    def __init__(self, path: str, expected: str) -> None:
+        super().__init__(f"{path!r} must be {expected}.", param=path)
+        self._expected = expected
+        self._path = path
+
+    def within(self, outer: str) -> WrongMember:
+        """The same error, seen from the member ``outer``."""
+        return WrongMember(f"{outer}.{self._path}", self._expected)
 
 
 class UpgradeRequired(ClientFault):

@@ -1,8 +1,9 @@
-"""The rule of loss: what a translation cannot carry is told to the client, or the request is refused."""
+"""The rule of loss: what a translation cannot carry is told to the client, or the request is refused.
+
+Content and contracts are refused by whoever finds that they are lost: ``raise Untranslatable(path, reason)``.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from proxy.errors import Untranslatable
 
@@ -22,19 +23,9 @@ class Losses:
     def drop(self, *names: str) -> None:
         """Metadata or a setting that the dialect lacks. Raises Untranslatable if nothing may be lost."""
         if names and self._strict:
-            raise Untranslatable(
-                f"{names[0]!r} cannot be translated for this model's provider, and translate.onLoss is refuse.",
-                param=names[0],
-            )
+            raise Untranslatable(names[0], "It would be left out, and translate.onLoss is refuse.")
         self._names.update(dict.fromkeys(names))
-
-    def refuse(self, name: str, reason: str) -> Untranslatable:
-        """The error for content or a contract that the dialect lacks. ``reason`` is a sentence, without the name."""
-        return Untranslatable(f"{name!r} cannot be translated for this model's provider. {reason}", param=name)
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._names)
-
-    def add(self, names: Iterable[str]) -> None:
-        self.drop(*names)

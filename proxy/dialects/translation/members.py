@@ -1,0 +1,85 @@
+"""Reading decoded JSON objects of requests: each member with its type, and none overlooked.
+
+``null`` counts as absent. An error names the member from where the reader stands; whoever read the outer objects adds
+where that is, with ``within``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from proxy.errors import WrongMember
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+def text(holder: JsonObject, name: str) -> str:
+    """``""`` if it is absent."""
+    value = holder.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise WrongMember(name, "a string")
+    return value
+
+
+def flag(holder: JsonObject, name: str) -> bool | None:
+    value = holder.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise WrongMember(name, "true or false")
+    return value
+
+
+def integer(holder: JsonObject, name: str) -> int | None:
+    value = holder.get(name)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongMember(name, "a whole number")
+    return value
+
+
+def number(holder: JsonObject, name: str) -> float | None:
+    value = holder.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise WrongMember(name, "a number")
+    return value
+
+
+def mapping(holder: JsonObject, name: str) -> JsonObject | None:
+    value = holder.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise WrongMember(name, "an object")
+    return value
+
+
+def texts(holder: JsonObject, name: str) -> list[str]:
+    """A list of strings; empty if it is absent."""
+    value = holder.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise WrongMember(name, "an array of strings")
+    return value
+
+
+def objects(holder: JsonObject, name: str) -> list[JsonObject]:
+    """A list of objects; empty if it is absent."""
+    value = holder.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise WrongMember(name, "an array")
+    for index, each in enumerate(value):
+        if not isinstance(each, dict):
+            raise WrongMember(f"{name}[{index}]", "an object")
+    return value
+
+
+def unknown(holder: JsonObject, known: frozenset[str], path: str = "") -> Iterator[str]:
+    """The members that are not ``known``, as ``path`` and name: what a translation loses."""
+    if not holder.keys() <= known:
+        yield from (path + name for name, value in holder.items() if name not in known and value is not None)

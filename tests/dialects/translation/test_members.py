@@ -1,0 +1,54 @@
+"""Reading the members of decoded requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from proxy.dialects.translation import members
+from proxy.errors import WrongMember
+
+READERS: dict[Callable[[dict[str, Any], str], Any], tuple[Any, list[Any]]] = {
+    members.text: ("", [1, [], {}, True]),
+    members.flag: (None, [0, "true", []]),
+    members.integer: (None, [True, 1.5, "1"]),
+    members.number: (None, [True, "1", []]),
+    members.mapping: (None, [[], "x", 1]),
+    members.texts: ([], ["x", [1], {}]),
+    members.objects: ([], ["x", {}, [1]]),
+}
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_absent_and_null_are_the_same(reader: Callable[[dict[str, Any], str], Any]) -> None:
+    absent, _ = READERS[reader]
+    assert reader({}, "x") == reader({"x": None}, "x") == absent
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_another_type_is_refused_with_the_member_s_name(reader: Callable[[dict[str, Any], str], Any]) -> None:
+    _, wrong = READERS[reader]
+    for value in wrong:
+        with pytest.raises(WrongMember, match="'x") as caught:
+            reader({"x": value}, "x")
+        assert str(caught.value.param).startswith("x")
+
+
+def test_an_error_names_the_whole_path() -> None:
+    fault = WrongMember("text", "a string").within("content[1]").within("messages[0]")
+    assert (fault.message, fault.param) == (
+        "'messages[0].content[1].text' must be a string.",
+        "messages[0].content[1].text",
+    )
+
+
+def test_no_unknown_member_is_overlooked_but_null_ones() -> None:
+    holder = {"a": 1, "b": 2, "c": None, "d": False}
+    assert list(members.unknown(holder, frozenset("a"), "tools[].")) == ["tools[].b", "tools[].d"]
+    assert list(members.unknown(holder, frozenset("abcd"))) == []
+
+
+def test_a_whole_number_may_have_a_point() -> None:
+    assert members.integer({"x": 2.0}, "x") == 2
