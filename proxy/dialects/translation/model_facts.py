@@ -16,6 +16,12 @@ class ModelFacts(Struct, frozen=True):
     ``returned_reasoning`` (chat): what assistant messages must say of their reasoning: ``no``: the text is refused;
     ``calls``: needed beside tool calls; ``yes``: taken everywhere.
     ``limit_name`` (chat): the member that limits the answer.
+
+    Of a server for chat: ``openai``: it is OpenAI's own or Azure's, and takes all members that OpenAI documents.
+    ``takes``: members that it takes beyond those that all servers have, such as ``top_k``. ``refuses``: settings that
+    it refuses although others take them, such as ``user``. ``cache_marks``: what marks a breakpoint of its cache:
+    OpenAI's ``prompt_cache_breakpoint``, or Anthropic's ``cache_control``. ``reasoning_name``: the member of assistant
+    messages with the text of their reasoning. ``thought_signatures``: it is Google's, and needs one with each call.
     """
 
     output_tokens: int = 0
@@ -27,3 +33,9 @@ class ModelFacts(Struct, frozen=True):
     structured: bool = True
     returned_reasoning: Literal["no", "calls", "yes"] = "no"
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    openai: bool = False
+    takes: frozenset[str] = frozenset()
+    refuses: frozenset[str] = frozenset()
+    cache_marks: Literal["none", "breakpoint", "cache_control"] = "none"
+    reasoning_name: Literal["reasoning_content", "reasoning"] = "reasoning_content"
+    thought_signatures: bool = False
