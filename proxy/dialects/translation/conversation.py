@@ -218,7 +218,8 @@ class Conversation(Struct):
     ``output_tokens``: most tokens of the answer. ``choices``: answers. ``cache_key``: equal for requests with a common
     prefix; ``cache``: mark the end of the prompt. ``end_user``: who uses the client. ``tags``: the client's metadata.
     ``store``: the provider should keep the answer. ``wants_usage``: a stream must end with the usage. ``include``: more
-    that the answer should have, as the Responses API names it.
+    that the answer should have, as the Responses API names it. ``legacy_functions``: the client sent chat's old
+    ``functions``, so its answer has ``function_call``.
 
     ``dropped``: members that no other dialect has, by their path, such as ``context_management`` or
     ``messages[].name``: lost whatever the provider. ``told``: repairs and other changes to report.
@@ -246,3 +247,4 @@ class Conversation(Struct):
     wants_usage: bool = False
     dropped: list[str] = []
     include: frozenset[str] = frozenset()
+    legacy_functions: bool = False
