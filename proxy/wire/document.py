@@ -1,4 +1,4 @@
-"""Decoding JSON of providers (RFC 8259), as leniently as clients do."""
+"""Decoding JSON of providers (RFC 8259), as leniently as clients do, and encoding what was decoded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 _decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def decode(data: bytes) -> Any:
@@ -39,6 +40,17 @@ def read(data: bytes) -> tuple[Any, bool]:
         return decode(data), True
     except ValueError:
         return decode_leniently(data), False
+
+
+def encode(value: Any) -> bytes:
+    """Encode what ``decode`` returns, or a part of it.
+
+    msgspec refuses half a surrogate pair, which is escaped here, and integers above 64 bits.
+    """
+    try:
+        return _encode(value)
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def is_json(data: bytes) -> bool:

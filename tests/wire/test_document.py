@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.document import decode, is_json, is_utf8, read
+from proxy.wire.document import decode, encode, is_json, is_utf8, read
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -21,6 +21,14 @@ documents = st.recursive(
 def test_any_json_is_decoded(document: object) -> None:
     text = json.dumps(document)
     assert decode(text.encode()) == json.loads(text)
+
+
+@given(documents)
+@example("a\ud83d")
+@example({"\ude00": [10**30, "\ud83d\ude00"]})
+def test_what_was_decoded_is_encoded_as_the_same_json(document: object) -> None:
+    decoded = decode(json.dumps(document).encode())
+    assert json.loads(encode(decoded)) == decoded
 
 
 @pytest.mark.parametrize(
