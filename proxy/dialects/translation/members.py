@@ -1,17 +1,36 @@
 """Reading decoded JSON objects of requests: each member with its type, and none overlooked.
 
 ``null`` counts as absent. An error names the member from where the reader stands; whoever read the outer objects adds
-where that is, with ``within``.
+where that is, with ``Within``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any, TypeAlias
 
-from proxy.errors import WrongMember
+from proxy.errors import Untranslatable, WrongMember
 
 JsonObject: TypeAlias = dict[str, Any]
+
+
+class Within:
+    """Adds the name of an outer member to the path of an error that its reader raises: ``with Within("tools[1]")``."""
+
+    __slots__ = ("_outer",)
+
+    def __init__(self, outer: str) -> None:
+        self._outer = outer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(fault, Untranslatable | WrongMember):
+            raise fault.within(self._outer) from None
 
 
 def text(holder: JsonObject, name: str) -> str:
@@ -19,6 +38,13 @@ def text(holder: JsonObject, name: str) -> str:
     value = holder.get(name)
     if value is None:
         return ""
+    if not isinstance(value, str):
+        raise WrongMember(name, "a string")
+    return value
+
+
+def required_text(holder: JsonObject, name: str) -> str:
+    value = holder.get(name)
     if not isinstance(value, str):
         raise WrongMember(name, "a string")
     return value
@@ -52,6 +78,13 @@ def number(holder: JsonObject, name: str) -> float | None:
 def mapping(holder: JsonObject, name: str) -> JsonObject | None:
     value = holder.get(name)
     if value is not None and not isinstance(value, dict):
+        raise WrongMember(name, "an object")
+    return value
+
+
+def required_mapping(holder: JsonObject, name: str) -> JsonObject:
+    value = holder.get(name)
+    if not isinstance(value, dict):
         raise WrongMember(name, "an object")
     return value
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects.translation import members
-from proxy.errors import WrongMember
+from proxy.errors import Untranslatable, WrongMember
 
 READERS: dict[Callable[[dict[str, Any], str], Any], tuple[Any, list[Any]]] = {
     members.text: ("", [1, [], {}, True]),
@@ -42,6 +42,27 @@ def test_an_error_names_the_whole_path() -> None:
         "'messages[0].content[1].text' must be a string.",
         "messages[0].content[1].text",
     )
+
+
+@pytest.mark.parametrize("fault", [WrongMember("text", "a string"), Untranslatable("text", "Why.")])
+def test_readers_of_outer_members_add_theirs_to_the_path(fault: WrongMember | Untranslatable) -> None:
+    with (
+        pytest.raises(type(fault), match="'messages") as caught,
+        members.Within("messages[0]"),
+        members.Within("content[1]"),
+    ):
+        raise fault
+    assert caught.value.param == "messages[0].content[1].text"
+    with pytest.raises(KeyError), members.Within("messages[0]"):
+        raise KeyError
+
+
+@pytest.mark.parametrize(("reader", "value"), [(members.required_text, "x"), (members.required_mapping, {"a": 1})])
+def test_a_required_member_must_be_there(reader: Callable[[dict[str, Any], str], Any], value: object) -> None:
+    assert reader({"x": value}, "x") == value
+    for holder in ({}, {"x": None}, {"x": 1}):
+        with pytest.raises(WrongMember, match="'x'"):
+            reader(holder, "x")
 
 
 def test_no_unknown_member_is_overlooked_but_null_ones() -> None:
