@@ -1,0 +1,1 @@
+"""Recorded answers of all providers, their translation, and what the SDKs read in them."""

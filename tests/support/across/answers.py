@@ -1,0 +1,105 @@
+"""Answers that others recorded, of any provider whose dialect can be translated, wherever they lie.
+
+Which dialect an answer has is read from its first event, as the folders are sorted by provider.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from proxy.wire.sse import Framer, parse
+from tests.support.recorded import SHARED, cases
+
+AnswerDialect: TypeAlias = Literal["chat", "messages", "responses"]
+
+
+@dataclass(frozen=True)
+class RecordedAnswer:
+    """``body``: the bytes of the answer, of an event stream where ``streamed``."""
+
+    name: str
+    dialect: AnswerDialect
+    streamed: bool
+    body: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+    def events(self) -> list[Any]:
+        """The events that are JSON; a whole answer is the only one."""
+        if not self.streamed:
+            return [json.loads(self.body)]
+        framer = Framer()
+        data = [parse(block).data for block in [*framer.feed(self.body), framer.rest]]
+        return [found for each in data if each and (found := _json(each)) is not None]
+
+    @property
+    def broken(self) -> bool:
+        """Whether it reports an error."""
+        return any(
+            isinstance(each, dict) and (each.get("error") or each.get("type") == "error") for each in self.events()
+        )
+
+
+@cache
+def recorded_answers() -> list[RecordedAnswer]:
+    """All in a stable order; none where there is no recorded traffic."""
+    found = [(str(case), case.streamed, case.response) for case in cases() if case.status == 200]
+    found += list(_fixtures(SHARED / "translate"))
+    answers = (_answer(*each) for each in found)
+    return [each for each in answers if each is not None]
+
+
+def _fixtures(folder: Path) -> Iterator[tuple[str, bool, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.name.endswith(".chunks.txt"):
+            yield name, True, _framed(path.read_text())
+        elif path.suffix == ".sse" or (path.suffix == ".txt" and "stream-frames" in name):
+            yield name, True, path.read_bytes()
+        elif path.suffix == ".json" and "request" not in name:
+            yield name, False, path.read_bytes()
+
+
+def _framed(lines: str) -> bytes:
+    """Payloads, one a line, as the events that they were."""
+    events: list[str] = []
+    for line in lines.splitlines():
+        payload = _json(line.encode())
+        kind = payload.get("type") if isinstance(payload, dict) else None
+        named = f"event: {kind}\n" if isinstance(kind, str) else ""
+        events += [f"{named}data: {line}\n\n"] if line.strip() else []
+    return "".join(events).encode()
+
+
+def _answer(name: str, streamed: bool, body: bytes) -> RecordedAnswer | None:
+    unread = RecordedAnswer(name, "chat", streamed, body)
+    if not streamed and _json(body) is None:
+        return None
+    dialect = next((found for event in unread.events() if (found := _dialect(event))), None)
+    return RecordedAnswer(name, dialect, streamed, body) if dialect else None
+
+
+def _dialect(event: Any) -> AnswerDialect | None:
+    if not isinstance(event, dict):
+        return None
+    choices = event.get("choices")
+    if isinstance(choices, list) and any("delta" in each or "message" in each for each in choices):
+        return "chat"
+    if event.get("type") in ("message_start", "message"):
+        return "messages"
+    if event.get("object") == "response" or event.get("type") == "response.created":
+        return "responses"
+    return None
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -1,0 +1,91 @@
+"""Recorded answers on their way to a client of another dialect, as the relay translates them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.dialects.base import EventKind, Reader
+from proxy.dialects.translation.base import AnswerContext, AnswerDecoder, EncodeAnswer, StreamEncoder
+from proxy.dialects.translation.calls import CallParts
+from proxy.dialects.translation.conversation import Conversation
+from proxy.dialects.translation.parts import AnswerPart, Dropped
+from proxy.dialects.translation.stream import StreamTranslation
+from proxy.dialects.translation.tool_names import ToolNames
+from proxy.errors import ErrorInStream, GatewayError, StreamTruncated
+from proxy.wire.sse import Framer
+
+PREFIX: Final = "call_"
+
+
+@dataclass(frozen=True)
+class Translated:
+    """``dropped``: what the client is told of. ``fault``: why the stream ended early."""
+
+    body: bytes
+    dropped: tuple[str, ...]
+    fault: GatewayError | None = None
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Reads the answers of a dialect."""
+
+    decoder: type[AnswerDecoder]
+    reader: type[Reader]
+
+
+@dataclass(frozen=True)
+class Client:
+    """Gets answers in a dialect."""
+
+    name: str
+    encoder: type[StreamEncoder]
+    encode_answer: EncodeAnswer
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def context(self) -> AnswerContext:
+        request = Conversation(self.name, [], wants_usage=True)
+        return AnswerContext(request, "answer1", 1_700_000_000, input_tokens=7)
+
+
+def begun(provider: Provider, client: Client) -> StreamTranslation:
+    encoder = client.encoder(client.context)
+    return StreamTranslation(provider.decoder(), encoder, CallParts(ToolNames(), PREFIX, sequential=encoder.sequential))
+
+
+def translate_stream(provider: Provider, client: Client, chunks: Iterable[bytes], *, plain: bool = True) -> Translated:
+    """The client's stream of a provider's network chunks. Without ``plain`` nothing takes the hot path."""
+    translation, reader, framer = begun(provider, client), provider.reader(), Framer()
+    found: list[bytes] = []
+    for block in (block for chunk in chunks for block in framer.feed(chunk)):
+        events = translation.plain(block) if plain and reader.plain(block) else None
+        if events is None and reader.read(block) in (EventKind.ERROR, EventKind.UNFRAMED_ERROR):
+            return _failed(translation, found, ErrorInStream("The provider reported an error."))
+        found.append(translation.translate(block) if events is None else events)
+    if not (reader.complete or reader.open_ended):
+        return _failed(translation, found, StreamTruncated("The provider's answer is incomplete."))
+    found.append(translation.finish())
+    return Translated(b"".join(found), tuple(translation.dropped))
+
+
+def translate_answer(provider: Provider, client: Client, body: bytes) -> Translated:
+    """The client's answer of a provider's whole one."""
+    calls = CallParts(ToolNames(), PREFIX, sequential=client.encoder.sequential)
+    parts: list[AnswerPart] = []
+    dropped: dict[str, None] = {}
+    for part in provider.decoder().whole(body):
+        if isinstance(part, Dropped):
+            dropped[part.name] = None
+        else:
+            parts += calls.pass_on(part)
+    parts += calls.end()
+    return Translated(client.encode_answer(client.context, parts), tuple(dropped))
+
+
+def _failed(translation: StreamTranslation, found: list[bytes], fault: GatewayError) -> Translated:
+    return Translated(b"".join((*found, translation.failed(fault))), tuple(translation.dropped), fault)

@@ -1,0 +1,120 @@
+"""What a translation makes of a member of a request: carried, told, refused, or lost in silence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal, TypeAlias
+
+from proxy.dialects.translation.base import EncodingTarget, RequestDecoder, RequestEncoder
+from proxy.dialects.translation.loss import Losses
+from proxy.dialects.translation.tool_names import ToolNames
+from proxy.errors import ClientFault, WrongMember
+from tests.support.schemas.variants import ABSENT, Variant, marked
+
+# Values that say what a request without the member says.
+DEFAULTS: Final = ("auto", "default", "standard", "text", "none", "disabled")
+
+# ``refused``: the error names the member, or what contains it. ``obscured``: the error names another member, so that
+# the variant proves nothing. ``misread``: the error calls a value wrong that the schema allows.
+Verdict: TypeAlias = Literal["carried", "told", "refused", "obscured", "misread", "lost"]
+Run: TypeAlias = Callable[[Any], "Outcome"]
+
+_in_brackets = re.compile(r"\[([^]]*)\]")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``body``: what the provider gets, ``None`` for a refusal. ``told``: paths of lost members, in the client's words.
+
+    ``refused``: the member that the error names, ``""`` for none.
+    """
+
+    body: dict[str, Any] | None
+    told: Sequence[str] = ()
+    refused: str | None = None
+    error: ClientFault | None = None
+
+    @property
+    def carries_mark(self) -> bool:
+        return self.body is not None and marked(self.body)
+
+    @cached_property
+    def text(self) -> str:
+        """The body, or the error, for comparison."""
+        return json.dumps(self.body, sort_keys=True) if self.error is None else f"{self.refused}: {self.error}"
+
+    def names(self, path: str, request: Any) -> bool:
+        """Whether the client learns of the loss of the member ``path``: it, or what contains it, is named."""
+        return any(_covers(told, path, request) for told in (*self.told, *([self.refused] if self.refused else [])))
+
+
+def translate(decoder: RequestDecoder, encoder: RequestEncoder, request: Any, target: EncodingTarget) -> Outcome:
+    """Raises nothing but what no translation may raise."""
+    losses = Losses()
+    try:
+        conversation = decoder.decode(json.dumps(request).encode())
+        body = encoder.encode(conversation, target, losses, ToolNames())
+    except ClientFault as fault:
+        return Outcome(None, refused=fault.param or "", error=fault)
+    return Outcome(body, (*conversation.dropped, *losses.names))
+
+
+def verdicts(variant: Variant, request: Callable[[Any], Any], run: Run) -> dict[Any, Verdict]:
+    """The verdict for each value of a variant. ``request`` makes the whole request with a value."""
+    outcomes = [(value, run(request(value))) for value in variant.values]
+    if variant.leaf is not None and variant.leaf.kind in ("flag", "enumeration", "whole", "number"):
+        return _compared(variant, outcomes, request, run)
+    without = run(request(ABSENT)).text if variant.kind == "shape" else ""
+    return {
+        _key(value): _verdict(
+            variant, outcome, request(value), carried=outcome.text != without if without else outcome.carries_mark
+        )
+        for value, outcome in outcomes
+    }
+
+
+def _compared(
+    variant: Variant, outcomes: list[tuple[Any, Outcome]], request: Callable[[Any], Any], run: Run
+) -> dict[Any, Verdict]:
+    """Values without a mark are carried if they make a difference: to the request without them, or to each other."""
+    without = None if variant.required else run(request(ABSENT)).text
+    found: dict[Any, Verdict] = {}
+    for value, outcome in outcomes:
+        others = {other.text for each, other in outcomes if each is not value}
+        different = outcome.text != without if without is not None else bool(others - {outcome.text})
+        found[_key(value)] = _verdict(variant, outcome, request(value), carried=different)
+    default = {key for key in found if key in DEFAULTS or isinstance(key, bool)}
+    if default < found.keys() or any(found[key] != "lost" for key in default):
+        found.update((key, "carried") for key in default if found[key] == "lost")
+    return found
+
+
+def _verdict(variant: Variant, outcome: Outcome, request: Any, *, carried: bool) -> Verdict:
+    if isinstance(outcome.error, WrongMember):
+        return "misread"
+    named = outcome.names(variant.path, request)
+    if outcome.error is not None:
+        return "refused" if named else "obscured"
+    if named:
+        return "told"
+    return "carried" if carried else "lost"
+
+
+def _key(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else json.dumps(value)
+
+
+def _covers(told: str, path: str, request: Any) -> bool:
+    """``told`` may have indices, name a tool by its type, and end in the ``type`` of what is refused as a whole."""
+    hosted = [each for each in _in_brackets.findall(told) if each and not each.isdigit()]
+    if any(f'"{each}' not in json.dumps(request) for each in hosted):
+        return False
+    outer = _in_brackets.sub("[]", told)
+    return any(
+        path == each or path.startswith((f"{each}.", f"{each}["))
+        for each in (outer, outer.removesuffix(".type"), outer.removesuffix(".role"))
+    )

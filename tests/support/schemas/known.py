@@ -1,0 +1,85 @@
+"""The schemas of the APIs' requests: by the types of the SDKs, and by OpenAI's OpenAPI document where it is at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming as BetaMessagesRequest
+from anthropic.types.message_create_params import MessageCreateParamsStreaming as MessagesRequest
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming as ChatRequest
+from openai.types.responses.response_create_params import ResponseCreateParamsStreaming as ResponsesRequest
+
+from tests.support.recorded import SHARED
+from tests.support.schemas.openapi import OpenApi
+from tests.support.schemas.requests import RequestSchema
+from tests.support.schemas.surroundings import around_chat, around_messages, around_responses
+from tests.support.schemas.typed_dicts import shape_of
+
+OPENAPI: Final = SHARED / "openai" / "openapi.json"
+
+_USER: Final = {"role": "user", "content": "Hi"}
+_PARAMETERS: Final = {"type": "object", "properties": {}}
+_PDF: Final = "data:application/pdf;base64,eHh4"
+_CHAT_TOOLS: Final = {"tools": [{"type": "function", "function": {"name": "filler", "parameters": _PARAMETERS}}]}
+_RESPONSES_TOOLS: Final = {
+    "tools": [{"type": "function", "name": "filler", "parameters": _PARAMETERS, "strict": False}]
+}
+
+MESSAGES: Final = RequestSchema(
+    "messages",
+    shape_of(MessagesRequest),
+    base={"model": "m", "max_tokens": 9000, "messages": [_USER]},
+    history="messages",
+    surround=around_messages,
+    beside={"tool_choice": {"tools": [{"name": "filler", "input_schema": _PARAMETERS}]}},
+    # The SDK sends these as headers.
+    skipped=frozenset(("betas", "user_profile_id", "workspace_id")),
+)
+BETA_MESSAGES: Final = replace(MESSAGES, name="messages (beta)", shape=shape_of(BetaMessagesRequest))
+CHAT: Final = RequestSchema(
+    "chat",
+    shape_of(ChatRequest),
+    base={"model": "m", "messages": [_USER]},
+    history="messages",
+    surround=around_chat,
+    beside={
+        "tool_choice": _CHAT_TOOLS,
+        "parallel_tool_calls": _CHAT_TOOLS,
+        "top_logprobs": {"logprobs": True},
+        "function_call": {"functions": [{"name": "filler", "parameters": _PARAMETERS}]},
+        "stream_options": {"stream": True},
+        "audio": {"modalities": ["text", "audio"]},
+    },
+    companions={"FileFile": {"file_data": _PDF}},
+)
+RESPONSES: Final = RequestSchema(
+    "responses",
+    shape_of(ResponsesRequest),
+    base={"model": "m", "input": "Hi"},
+    history="input",
+    surround=around_responses,
+    beside={
+        "tool_choice": _RESPONSES_TOOLS,
+        "parallel_tool_calls": _RESPONSES_TOOLS,
+        "stream_options": {"stream": True},
+    },
+    companions={
+        "ResponseInputFileParam": {"file_data": _PDF},
+        "ResponseInputFileContentParam": {"file_data": _PDF},
+        "ResponseInputImageParam": {"image_url": "https://files.example/x.png"},
+        "ResponseInputImageContentParam": {"image_url": "https://files.example/x.png"},
+    },
+)
+SCHEMAS: Final = (MESSAGES, BETA_MESSAGES, CHAT, RESPONSES)
+
+
+def documented() -> Iterator[RequestSchema]:
+    """Those of OpenAI's OpenAPI document; none where it is not at hand."""
+    if OPENAPI.exists():
+        document: dict[str, Any] = json.loads(OPENAPI.read_bytes())
+        found = OpenApi(document)
+        yield replace(CHAT, name="chat (OpenAPI)", shape=found.shape("CreateChatCompletionRequest"))
+        yield replace(RESPONSES, name="responses (OpenAPI)", shape=found.shape("CreateResponse"))
