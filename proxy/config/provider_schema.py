@@ -205,6 +205,30 @@ EndpointName = Literal[
 ]
 
 
+EffortName = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ThinkingModes = Literal["none", "budget", "both", "adaptive"]
+ReturnedReasoning = Literal["no", "calls", "yes"]
+CacheMarks = Literal["none", "breakpoint", "cache_control"]
+
+
+class Capabilities(Section, frozen=True):
+    """What a model takes in requests that are translated for it. Unset: what is known of the model and its server.
+
+    ``like``: name of a known model that takes the same. The others are those of ``ModelFacts``
+    (``proxy/dialects/translation/model_facts.py``).
+    """
+
+    like: OptionalName = ""
+    efforts: list[EffortName] | UnsetType = UNSET
+    sampling: bool | UnsetType = UNSET
+    late_system: bool | UnsetType = UNSET
+    structured: bool | UnsetType = UNSET
+    forced_tools: bool | UnsetType = UNSET
+    thinking: ThinkingModes | UnsetType = UNSET
+    returned_reasoning: ReturnedReasoning | UnsetType = UNSET
+    cache_marks: CacheMarks | UnsetType = UNSET
+
+
 class ModelSettings(Section, frozen=True):
     """One model of a provider: ``name`` for clients, ``model`` at the provider.
 
@@ -231,6 +255,7 @@ class ModelSettings(Section, frozen=True):
     quota_group: OptionalName = ""
     timeouts: Timeouts = field(default_factory=Timeouts)
     patches: list[PatchName] | UnsetType = UNSET
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
     @property
     def upstream_model(self) -> str:

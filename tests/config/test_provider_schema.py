@@ -3,9 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
-from tests.config.files import Files, loaded
+from tests.config.files import Files, loaded, mistakes
 
 
 def test_a_provider_may_have_several_addresses(files: Files) -> None:
@@ -73,3 +74,38 @@ def test_the_name_at_the_provider_is_that_for_clients_unless_it_is_configured(mo
 @pytest.mark.parametrize(("settings", "kind"), [({}, "chat"), ({"type": "embedding"}, "embedding")])
 def test_a_model_without_a_type_is_for_chat(settings: dict[str, Any], kind: str) -> None:
     assert ModelSettings(name="gpt", provider="p", **settings).kind == kind
+
+
+def with_capabilities(text: str) -> str:
+    return f"providers: {{p: {{baseUrl: http://p}}}}\nmodels: [{{name: a, provider: p, capabilities: {text}}}]"
+
+
+def test_a_model_may_say_what_it_takes(files: Files) -> None:
+    text = "{like: gpt-4o, efforts: [low, high], lateSystem: false, cacheMarks: cache_control}"
+    (model,) = loaded(files(with_capabilities(text))).config.models
+    own = model.capabilities
+    assert (own.like, own.efforts, own.late_system, own.cache_marks) == (
+        "gpt-4o",
+        ["low", "high"],
+        False,
+        "cache_control",
+    )
+    assert (own.sampling, own.thinking) == (UNSET, UNSET)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "{efforts: [ultra]}",
+            '.efforts[0]: expected one of "high", "low", "max", "medium", "minimal", "none", "xhigh", got "ultra"',
+        ),
+        ("{efforts: high}", ".efforts: expected a list, got text"),
+        ("{sampling: 1}", ".sampling: expected true or false, got 1"),
+        ("{thinking: always}", '.thinking: expected one of "adaptive", "both", "budget", "none", got "always"'),
+        ("{late_system: true}", ': unknown key "late_system"; did you mean "lateSystem"?'),
+    ],
+)
+def test_a_wrong_capability_is_one_readable_line(files: Files, text: str, expected: str) -> None:
+    (line,) = mistakes(files(with_capabilities(text)))
+    assert line == f"config.yaml: models[0].capabilities{expected}"

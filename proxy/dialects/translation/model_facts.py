@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from msgspec import Struct
 
-ThinkingModes: TypeAlias = Literal["none", "budget", "both", "adaptive"]
-ThinkingOff: TypeAlias = Literal["yes", "to_high", "between_tools", "no"]
-ReturnedReasoning: TypeAlias = Literal["no", "calls", "yes"]
-CacheMarks: TypeAlias = Literal["none", "breakpoint", "cache_control"]
+from proxy.config.provider_schema import CacheMarks, ReturnedReasoning, ThinkingModes
 
 
 class ModelFacts(Struct, frozen=True):
@@ -61,7 +58,7 @@ class ModelFacts(Struct, frozen=True):
     structured: bool = True
     forced_tools: bool = True
     thinking: ThinkingModes = "adaptive"
-    thinking_off: ThinkingOff = "yes"
+    thinking_off: Literal["yes", "to_high", "between_tools", "no"] = "yes"
     effort_with_tools: Literal["any", "none", "no"] = "any"
     returned_reasoning: ReturnedReasoning = "no"
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
