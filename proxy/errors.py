@@ -71,14 +71,15 @@ class Untranslatable(ClientFault):
 
     code = "untranslatable"
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path!r} cannot be translated to the API of this model's provider. {reason}", param=path)
+    def __init__(self, path: str, reason: str, *, code: str | None = None) -> None:
+        message = f"{path!r} cannot be translated to the API of this model's provider. {reason}"
+        super().__init__(message, param=path, code=code)
         self._path = path
         self._reason = reason
 
     def within(self, outer: str) -> Untranslatable:
         """The same error, seen from the member ``outer``."""
-        return Untranslatable(f"{outer}.{self._path}", self._reason)
+        return Untranslatable(f"{outer}.{self._path}", self._reason, code=self.code)
 
 
 class WrongMember(ClientFault):

@@ -21,6 +21,7 @@ from proxy.errors import (
     ShuttingDown,
     StreamTruncated,
     Unauthorized,
+    Untranslatable,
     UpgradeRequired,
     UpstreamAuthFailed,
     UpstreamFault,
@@ -109,3 +110,9 @@ def test_a_rate_limit_error_says_whose_limit_it_is_and_when_to_try_again(level: 
     error = RateLimited(level, "tokensPerMinute", quota=900, retry_after=7)
     assert error.message == f"Rate limit exceeded: 900 tokens per minute for {where}. Try again in 7 s."
     assert (error.limit, error.unit, error.retry_after) == (level, "tokensPerMinute", 7)
+
+
+def test_an_error_of_an_inner_member_keeps_its_code() -> None:
+    fault = Untranslatable("id", "It is elsewhere.", code="unsupported_state").within("input[1]")
+    assert (fault.status, fault.code, fault.param) == (400, "unsupported_state", "input[1].id")
+    assert Untranslatable("id", "No.").within("input[1]").code == "untranslatable"

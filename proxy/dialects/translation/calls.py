@@ -8,7 +8,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from proxy.dialects.translation.parts import AnswerPart, CallDelta, CallEnd, CallStart, Finish
+from proxy.dialects.translation.parts import (
+    AnswerPart,
+    CallDelta,
+    CallEnd,
+    CallStart,
+    Dropped,
+    Finish,
+    Start,
+    UsagePart,
+)
 from proxy.dialects.translation.tool_names import ToolNames
 from proxy.errors import BrokenAnswer
 
@@ -60,6 +69,8 @@ class CallParts:
                 yield from self._end(index)
             case Finish():
                 yield from self.end()
+                yield part
+            case Start() | UsagePart() | Dropped():  # some providers report the usage so far with every chunk
                 yield part
             case _:
                 if self._sequential and self._calls:

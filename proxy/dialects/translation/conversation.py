@@ -150,7 +150,8 @@ class ToolDefinition(Struct):
     """A tool that the client runs.
 
     ``parameters``: JSON Schema of a function's arguments, ``None`` for none. ``grammar``: of a custom tool's text, as
-    ``{"syntax", "definition"}``; ``None``: any text. ``strict``: ``None`` is not said.
+    ``{"syntax", "definition"}``; ``None``: any text. ``strict``: ``None`` is not said. ``call_type``: of its calls in
+    the Responses API, where they have a type of their own, such as ``shell_call``.
     """
 
     name: str
@@ -161,6 +162,7 @@ class ToolDefinition(Struct):
     grammar: Any = None
     namespace: str = ""
     cache: CacheMark | None = None
+    call_type: str = ""
 
 
 class ToolChoice(Struct):
@@ -219,7 +221,8 @@ class Conversation(Struct):
     prefix; ``cache``: mark the end of the prompt. ``end_user``: who uses the client. ``tags``: the client's metadata.
     ``store``: the provider should keep the answer. ``wants_usage``: a stream must end with the usage. ``include``: more
     that the answer should have, as the Responses API names it. ``legacy_functions``: the client sent chat's old
-    ``functions``, so its answer has ``function_call``.
+    ``functions``, so its answer has ``function_call``. ``echo``: members of the request that an answer of the
+    Responses API repeats, as JSON without the braces.
 
     ``dropped``: members that no other dialect has, by their path, such as ``context_management`` or
     ``messages[].name``: lost whatever the provider. ``told``: repairs and other changes to report.
@@ -248,3 +251,4 @@ class Conversation(Struct):
     dropped: list[str] = []
     include: frozenset[str] = frozenset()
     legacy_functions: bool = False
+    echo: bytes = b""

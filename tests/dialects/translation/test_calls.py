@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from proxy.dialects.translation.calls import MOST_BUFFERED, CallParts
 from proxy.dialects.translation.conversation import ToolDefinition
 from proxy.dialects.translation.gathered import CallBlock, gather
-from proxy.dialects.translation.parts import AnswerPart, CallDelta, CallEnd, CallStart, Finish, TextDelta
+from proxy.dialects.translation.parts import AnswerPart, CallDelta, CallEnd, CallStart, Finish, TextDelta, UsagePart
 from proxy.dialects.translation.tool_names import ToolNames
+from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer
 
 
@@ -49,6 +50,12 @@ def test_sequential_calls_never_interleave_and_lose_nothing(fragments: list[tupl
 def test_calls_may_interleave_for_a_client_that_takes_it() -> None:
     parts: list[AnswerPart] = [CallStart(0, "a", "f"), CallStart(1, "b", "g"), CallDelta(0, "1"), CallDelta(1, "2")]
     assert passed(parts, sequential=False)[:4] == parts
+
+
+def test_usage_within_a_call_does_not_end_it() -> None:
+    start, usage = CallStart(0, "a", "f"), UsagePart(Usage(1, None, 1))
+    parts: list[AnswerPart] = [start, CallDelta(0, "{"), usage, CallDelta(0, "}"), usage]
+    assert passed(parts) == [*parts, CallEnd(0)]
 
 
 def test_a_call_without_an_id_gets_one() -> None:
