@@ -1,3 +1,5 @@
+"""Blobs as clients get them and send them back."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.dialects.translation.blobs import PREFIX, pack, unpack
+from proxy.dialects.translation.blobs import PREFIX, pack, pack_call, unpack, unpack_call
 from proxy.dialects.translation.conversation import Blob, Reasoning
 
 Kind = Literal["signature", "redacted", "encrypted"]
@@ -56,3 +58,15 @@ def test_what_a_hostile_client_sends_never_raises(rest: str, kind: Kind) -> None
 @pytest.mark.parametrize("broken", ["x.t_w.sdata", "x.té.sdata", "x.tA.sdata"])
 def test_a_text_that_cannot_be_read_is_left_out(broken: str) -> None:
     assert unpack(PREFIX + broken) == Reasoning(blob=Blob("data", "signature", "x"))
+
+
+@given(anything)
+def test_the_signature_of_a_call_is_that_of_no_reasoning(data: str) -> None:
+    packed = pack_call(Blob(data), ISSUER)
+    assert unpack_call(packed) == Blob(data, "signature", ISSUER)
+    assert unpack(packed) == Reasoning()
+
+
+@given(anything | st.builds(pack, blobs | st.none(), st.just(ISSUER), anything))
+def test_no_other_value_is_the_signature_of_a_call(value: str) -> None:
+    assert unpack_call(value) is None
