@@ -1,0 +1,86 @@
+"""A scripted provider of the Chat Completions API, whose answers are written whole and also sent as streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.clients.native import pieces
+from tests.support.answers import DONE, sse
+
+Json = dict[str, Any]
+
+USAGE = {
+    "prompt_tokens": 100,
+    "completion_tokens": 30,
+    "total_tokens": 130,
+    "prompt_tokens_details": {"cached_tokens": 20, "cache_write_tokens": 10},
+    "completion_tokens_details": {"reasoning_tokens": 5},
+}
+
+
+def answer(finish: str = "stop", logprobs: list[Json] | None = None, usage: Json = USAGE, **message: Any) -> Json:
+    """A whole answer. ``message`` are the members of its message."""
+    said = {"role": "assistant", "content": None, "refusal": None} | message
+    choice = {"index": 0, "message": said, "finish_reason": finish}
+    choice["logprobs"] = None if logprobs is None else {"content": logprobs, "refusal": None}
+    head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "up-model"}
+    return head | {"choices": [choice], "usage": usage}
+
+
+def call(call_id: str, name: str, arguments: str, **more: Any) -> Json:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}} | more
+
+
+def chunks(whole: Json, *, interleaved: bool = False) -> list[bytes]:
+    """The same answer as a stream. ``interleaved``: pieces of the calls' arguments take turns."""
+    (choice,) = whole["choices"]
+    head = whole | {"object": "chat.completion.chunk", "usage": None}
+    parts = [
+        {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": None}
+        for delta, logprobs in _deltas(choice, interleaved=interleaved)
+    ]
+    parts.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]})
+    usage = head | {"choices": [], "usage": whole["usage"]}
+    return [*(sse(head | {"choices": [part]}) for part in parts), sse(usage), DONE]
+
+
+def _deltas(choice: Json, *, interleaved: bool) -> Iterator[tuple[Json, Json | None]]:
+    message = choice["message"]
+    yield {"role": "assistant", "content": "", "refusal": None}, None
+    yield from (({"reasoning_content": piece}, None) for piece in pieces(message.get("reasoning_content") or ""))
+    for index, detail in enumerate(message.get("reasoning_details", ())):
+        yield {"reasoning_details": [{"index": index} | detail]}, None
+    yield from _text(message["content"] or "", choice["logprobs"])
+    yield from (({"refusal": piece}, None) for piece in pieces(message["refusal"] or ""))
+    if "annotations" in message:
+        yield {"annotations": message["annotations"]}, None
+    calls = [list(_call(index, each)) for index, each in enumerate(message.get("tool_calls", ()))]
+    if interleaved:
+        longest = max(map(len, calls), default=0)
+        calls = [[each[at]] for at in range(longest) for each in calls if at < len(each)]
+    yield from (({"tool_calls": [part]}, None) for each in calls for part in each)
+
+
+def _text(text: str, logprobs: Json | None) -> Iterator[tuple[Json, Json | None]]:
+    """One piece for each token if there are log probabilities."""
+    if logprobs is None:
+        yield from (({"content": piece}, None) for piece in pieces(text))
+        return
+    for token in logprobs["content"]:
+        yield {"content": token["token"]}, {"content": [token], "refusal": None}
+
+
+def _call(index: int, whole: Json) -> Iterator[Json]:
+    function = whole["function"]
+    yield whole | {"index": index, "function": function | {"arguments": ""}}
+    yield from ({"index": index, "function": {"arguments": piece}} for piece in pieces(function["arguments"]))
+
+
+def error(message: str, status: int) -> Json:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def error_event(message: str) -> bytes:
+    return sse(error(message, 500))
