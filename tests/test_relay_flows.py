@@ -82,7 +82,7 @@ async def fetch(client: RawClient, endpoint: str = "chat/completions", **members
 def last_error(body: bytes) -> dict[str, Any]:
     """The error in the last event, wherever the dialect puts it."""
     document: dict[str, Any] = json.loads(body.rstrip(b"\n").rpartition(b"data: ")[2])
-    error: dict[str, Any] = document.get("error") or document
+    error: dict[str, Any] = document["error"]
     return error
 
 
@@ -201,7 +201,7 @@ async def test_a_ping_commits_the_status_but_not_the_content(up: Upstream) -> No
         go.set()
         assert last_error(await client.read_body())["message"] == "Late."
         body = await other.read_body()
-        assert body.startswith(b"event: error\ndata: ")
+        assert body.startswith(b"event: response.failed\ndata: ")
         assert last_error(body)["message"] == "Late."
         assert (await gw.settled())["outcome"] == "broken"
 
@@ -280,7 +280,7 @@ async def test_a_broken_stream_ends_with_an_in_band_error(up: Upstream, endpoint
             begun.set()
         body = await client.read_body()
         event = body[body.rindex(b"\n\n", 0, -2) + 2 :] if body.count(b"\n\n") > 1 else body
-        assert event.startswith(b"event: error\ndata: {" if endpoint == "responses" else b'data: {"error":{')
+        assert event.startswith(b"event: response.failed\ndata: {" if endpoint == "responses" else b'data: {"error":{')
         assert last_error(body)["code"] == code
         assert b"[DONE]" not in client.received
         begun.set()

@@ -196,7 +196,7 @@ async def test_codex_falls_back_from_a_websocket_with_its_own_provider(
     ]
 
 
-@pytest.mark.parametrize("name", ASSISTANTS)
+@pytest.mark.parametrize("name", ["claude", "gemini"])
 async def test_an_assistant_does_not_take_a_cut_answer_for_a_whole_one(
     name: str, secret: str, desk: Desk, provider: Provider, gateway: GatewayProcess
 ) -> None:
@@ -206,6 +206,16 @@ async def test_an_assistant_does_not_take_a_cut_answer_for_a_whole_one(
     assert ran.status == 0, ran
     assert f"It says {secret} in there." in ran.out
     assert [line["outcome"] for line in await exchanges(gateway, 3)] == ["ok", "broken", "ok"]
+
+
+async def test_codex_shows_why_an_answer_was_cut_and_does_not_pay_for_it_again(
+    desk: Desk, provider: Provider, gateway: GatewayProcess
+) -> None:
+    provider.cuts = 1
+    ran = await codex(desk, CALLS["codex"][0])
+    assert ran.status == 1, ran
+    assert "The provider closed the connection early." in ran.err
+    assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "broken"]
 
 
 @pytest.mark.parametrize(("name", "status"), [("claude", 529), ("codex", 503), ("gemini", 503)])

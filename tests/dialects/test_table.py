@@ -16,7 +16,7 @@ from proxy.errors import StreamTruncated
     [
         ("openai.chat", ChatReader, b"data: {", False),
         ("openai.completions", ChatReader, b"data: {", False),
-        ("openai.responses", ResponsesReader, b"event: error\n", False),
+        ("openai.responses", ResponsesReader, b"event: response.failed\n", False),
         ("openai.other", OtherReader, b"data: {", True),
         ("anthropic.messages", MessagesReader, b"event: error\n", False),
         ("anthropic.other", MessagesReader, b"event: error\n", False),

@@ -1,31 +1,23 @@
 """What the gateway itself sends to clients of the OpenAI API.
 
-Sources: https://platform.openai.com/docs/guides/error-codes and
-https://platform.openai.com/docs/api-reference/responses-streaming/error
+Source: https://platform.openai.com/docs/guides/error-codes
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from proxy.dialects.base import Writer
+from proxy.dialects.openai.error_object import TYPES, error_object
+from proxy.dialects.openai.responses.failure import bare_response, failed_event, response_error
 from proxy.dialects.provider_error import ProviderError
-from proxy.errors import ErrorInStream, ErrorKind, GatewayError, RateLimited, ShuttingDown
+from proxy.errors import GatewayError, ShuttingDown
 from proxy.wire import document
 
 _encode: Final = msgspec.json.Encoder().encode
-
-TYPES: Final[dict[ErrorKind, str]] = {
-    "invalid_request": "invalid_request_error",
-    "unauthorized": "invalid_request_error",
-    "rate_limited": "rate_limit_error",
-    "overloaded": "overloaded_error",
-    "internal": "server_error",
-    "upstream": "upstream_error",
-}
 
 
 class OpenAIWriter(Writer):
@@ -58,38 +50,18 @@ class OpenAIWriter(Writer):
 
 
 class ResponsesWriter(OpenAIWriter):
-    """The same, but for events: they have names and numbers."""
+    """The same, but for events: they have names and numbers, and the last one holds a failed response."""
 
     terminal = b""
     model_places = (("model",), ("response", "model"))
 
     def error_event(self, fault: GatewayError, sequence: int) -> bytes:
-        event = {
-            "type": "error",
-            "code": fault.code,
-            "message": fault.message,
-            "param": fault.param,
-            "sequence_number": sequence + 1,
-        }
-        return b"event: error\ndata: %b\n\n" % _encode(event)
+        error = response_error(fault, begun=sequence >= 0)
+        return failed_event(fault, bare_response("", error), sequence + 1)
 
 
 def _error(fault: GatewayError) -> bytes:
-    error: dict[str, Any] = {
-        "message": fault.message,
-        "type": _type(fault),
-        "param": fault.param,
-        "code": fault.code,
-    }
-    if isinstance(fault, RateLimited):
-        error |= {"limit_type": fault.limit, "limit_unit": fault.unit}
-    return _encode({"error": error})
-
-
-def _type(fault: GatewayError) -> str:
-    if isinstance(fault, ErrorInStream) and fault.provider_type:
-        return fault.provider_type
-    return TYPES[fault.kind]
+    return _encode({"error": error_object(fault)})
 
 
 def _code(code: str | int | None, status: int) -> str | int:

@@ -120,15 +120,23 @@ def test_an_error_of_ours_continues_the_numbering() -> None:
     assert reader.plain(delta(4))
     assert reader.sequence == 4
     name, data = RESPONSES.writer.error_event(ClockExpired("idle", 5), reader.sequence).split(b"\n", 1)
-    assert name == b"event: error"
+    assert name == b"event: response.failed"
     assert data.endswith(b"\n\n")
-    assert json.loads(data.removeprefix(b"data: ")) == {
-        "type": "error",
-        "code": "timeout_idle",
+    found = json.loads(data.removeprefix(b"data: "))
+    assert found["sequence_number"] == 5
+    assert found["error"] == {
         "message": "The provider did not answer in time: the idle clock (5 s) ran out.",
+        "type": "upstream_error",
         "param": None,
-        "sequence_number": 5,
+        "code": "timeout_idle",
     }
+
+
+def test_an_error_of_ours_is_an_error_to_another_gateway() -> None:
+    reader = ResponsesReader()
+    assert reader.read(RESPONSES.writer.error_event(ClockExpired("idle", 5), 4)) is EventKind.ERROR
+    assert reader.error is not None
+    assert (reader.error.code, reader.complete) == ("timeout_idle", True)
 
 
 @pytest.mark.parametrize(

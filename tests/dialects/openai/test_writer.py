@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from proxy.dialects.openai.writer import TYPES, OpenAIWriter, ResponsesWriter
+from proxy.dialects.openai.error_object import TYPES
+from proxy.dialects.openai.writer import OpenAIWriter, ResponsesWriter
 from proxy.dialects.provider_error import refused
 from proxy.errors import (
     BrokenAnswer,
@@ -69,12 +70,12 @@ def test_a_chat_stream_reports_an_error_as_data() -> None:
     }
 
 
-def test_a_responses_stream_reports_an_error_under_the_next_number() -> None:
+def test_a_responses_stream_ends_with_a_failed_response_under_the_next_number() -> None:
     name, data = ResponsesWriter().error_event(ClockExpired("idle", 5), 4).split(b"\n", 1)
     event = json.loads(data.removeprefix(b"data: "))
-    assert (name, event["type"], event["code"], event["sequence_number"]) == (
-        b"event: error", "error", "timeout_idle", 5
-    )  # fmt: skip
+    assert (name, event["type"], event["sequence_number"]) == (b"event: response.failed", "response.failed", 5)
+    assert event["error"]["code"] == "timeout_idle"
+    assert event["response"]["error"] == {"code": "invalid_prompt", "message": event["error"]["message"]}
 
 
 # -- errors of providers -------------------------------------------------------------------------------
