@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from proxy.dialects.translation.parts import (
@@ -20,11 +19,10 @@ from proxy.dialects.translation.parts import (
 )
 from proxy.dialects.translation.tool_names import ToolNames
 from proxy.errors import BrokenAnswer
+from proxy.wire import document
 
 MOST_BUFFERED: Final = 1024 * 1024  # characters of arguments that are kept back in one stream
 CUSTOM_INPUT: Final = "input"  # the one argument of the function that stands for a custom tool
-
-_object: Final = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class _Call(Struct):
@@ -159,7 +157,8 @@ class CallParts:
 def _custom_input(arguments: str) -> str:
     """The text for a custom tool; the arguments themselves where the model did not keep to the function's schema."""
     try:
-        found = _object(arguments).get(CUSTOM_INPUT)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        found = document.decode(arguments.encode("utf-8", "surrogatepass"))
+    except ValueError:
         return arguments
-    return found if isinstance(found, str) else arguments
+    text = found.get(CUSTOM_INPUT) if isinstance(found, dict) else None
+    return text if isinstance(text, str) else arguments
