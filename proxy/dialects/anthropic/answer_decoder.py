@@ -60,7 +60,7 @@ _KINDS: Final[dict[type[Struct], BlockKind]] = {
     ThinkingFragment: "thinking",
     InputFragment: "call",
 }
-_SILENT: Final = frozenset({"ping", "message_stop", "error", ""})
+_SILENT: Final = frozenset({"ping", "error", ""})
 
 
 class _OpenBlock(Struct):
@@ -83,7 +83,7 @@ class MessagesAnswerDecoder(AnswerDecoder):
     The signature of a thinking block follows its text. Reasons that Anthropic may add later count as a normal end.
     """
 
-    __slots__ = ("_begun", "_blocks", "_calls", "_counts", "_finished")
+    __slots__ = ("_begun", "_blocks", "_calls", "_counts", "_finished", "_reason")
 
     def __init__(self) -> None:
         self._begun = False
@@ -91,6 +91,7 @@ class MessagesAnswerDecoder(AnswerDecoder):
         self._calls = 0
         self._counts: MessageUsage | None = None
         self._finished = False
+        self._reason = ""  # that the start has, where an answer was whole before it began
 
     # Once per token: as in ``MessagesReader.plain``.
     def plain(self, block: bytes) -> AnswerPart | None:
@@ -144,6 +145,8 @@ class MessagesAnswerDecoder(AnswerDecoder):
                 delta = _object(event, "delta")
                 yield from self._count(event)
                 yield from self._finish(_text(delta, "stop_reason"), delta)
+            case "message_stop":
+                yield from self._finish(self._reason, {})
             case _ if kind not in _SILENT:
                 yield _dropped(kind)
 
@@ -153,6 +156,7 @@ class MessagesAnswerDecoder(AnswerDecoder):
         if not self._begun:
             self._begun = True
             yield Start(_text(message, "id"), _text(message, "model"))
+        self._reason = _text(message, "stop_reason")
         yield from self._count(message)
         content = message.get("content")
         for index, block in enumerate(content if isinstance(content, list) else ()):

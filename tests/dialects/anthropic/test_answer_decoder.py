@@ -237,6 +237,18 @@ def test_a_second_start_ends_what_the_first_began() -> None:
     ]
 
 
+def test_the_start_of_a_whole_answer_may_have_its_stop_reason() -> None:
+    block = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    begin = event("message_start", message={"id": "msg_1", "content": [block], "stop_reason": "tool_use"})
+    assert parts(begin, STOP) == [
+        Start("msg_1"),
+        CallStart(0, "toolu_1", "f"),
+        CallDelta(0, "{}"),
+        CallEnd(0),
+        Finish("tool_calls"),
+    ]
+
+
 # Odd streams
 
 
