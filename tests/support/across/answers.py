@@ -59,21 +59,32 @@ def _fixtures(folder: Path) -> Iterator[tuple[str, bool, bytes]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.name.endswith(".chunks.txt"):
-            yield name, True, _framed(path.read_text())
-        elif path.suffix == ".sse" or (path.suffix == ".txt" and "stream-frames" in name):
+            streams = _streams(path.read_text())
+            yield from ((f"{name}#{at}" if at else name, True, _framed(lines)) for at, lines in enumerate(streams))
+        elif path.suffix == ".sse" or path.parent.name == "text-event-stream":
             yield name, True, path.read_bytes()
         elif path.suffix == ".json" and "request" not in name:
             yield name, False, path.read_bytes()
 
 
-def _framed(lines: str) -> bytes:
-    """Payloads, one a line, as the events that they were."""
+def _streams(text: str) -> list[list[str]]:
+    """The payloads, one a line, of each stream: some files have all answers of a conversation."""
+    found: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if found[-1] and found[-1][-1].startswith('{"type":"message_stop"'):
+            found.append([])
+        found[-1] += [line] if line.strip() else []
+    return [lines for lines in found if lines]
+
+
+def _framed(lines: list[str]) -> bytes:
+    """Payloads as the events that they were."""
     events: list[str] = []
-    for line in lines.splitlines():
+    for line in lines:
         payload = _json(line.encode())
         kind = payload.get("type") if isinstance(payload, dict) else None
         named = f"event: {kind}\n" if isinstance(kind, str) else ""
-        events += [f"{named}data: {line}\n\n"] if line.strip() else []
+        events.append(f"{named}data: {line}\n\n")
     return "".join(events).encode()
 
 

@@ -10,6 +10,7 @@ from proxy.dialects.base import EventKind, Reader
 from proxy.dialects.translation.base import AnswerContext, AnswerDecoder, EncodeAnswer, StreamEncoder
 from proxy.dialects.translation.calls import CallParts
 from proxy.dialects.translation.conversation import Conversation
+from proxy.dialects.translation.gathered import GatheredAnswer, Gathering
 from proxy.dialects.translation.parts import AnswerPart, Dropped
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
@@ -53,8 +54,9 @@ class Client:
         return AnswerContext(request, "answer1", 1_700_000_000, input_tokens=7)
 
 
-def begun(provider: Provider, client: Client) -> StreamTranslation:
-    encoder = client.encoder(client.context)
+def begun(provider: Provider, client: Client, context: AnswerContext | None = None) -> StreamTranslation:
+    """The translation of a stream, before the first block."""
+    encoder = client.encoder(context or client.context)
     return StreamTranslation(provider.decoder(), encoder, CallParts(ToolNames(), PREFIX, sequential=encoder.sequential))
 
 
@@ -71,6 +73,19 @@ def translate_stream(provider: Provider, client: Client, chunks: Iterable[bytes]
         return _failed(translation, found, StreamTruncated("The provider's answer is incomplete."))
     found.append(translation.finish())
     return Translated(b"".join(found), tuple(translation.dropped))
+
+
+def decoded(provider: Provider, body: bytes, *, streamed: bool) -> GatheredAnswer:
+    """The neutral parts of an answer."""
+    decoder, calls, gathering = provider.decoder(), CallParts(ToolNames(), PREFIX, sequential=False), Gathering()
+    blocks = Framer().feed(body) if streamed else ()
+    parts = [part for block in blocks for part in decoder.decode(block)] if streamed else decoder.whole(body)
+    for part in (*parts, *decoder.end()):
+        for each in calls.pass_on(part):
+            gathering.add(each)
+    for each in calls.end():
+        gathering.add(each)
+    return gathering.end()
 
 
 def translate_answer(provider: Provider, client: Client, body: bytes) -> Translated:

@@ -11,6 +11,8 @@ from openai import OpenAI, omit
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.lib.streaming.responses._responses import ResponseStreamState
 
+from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock
+from proxy.dialects.usage import Usage
 from tests.support import anthropic_sdk
 
 _FINISH: Final = {
@@ -28,6 +30,16 @@ _FINISH: Final = {
     "model_context_window_exceeded": "length",
     "compaction": "stop",
     "max_output_tokens": "length",
+}
+_NEUTRAL: Final = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "refusal": "content_filter",
+    "content_filter": "content_filter",
+    "pause": "stop",
+    "context": "length",
 }
 
 
@@ -66,7 +78,7 @@ def read_messages(body: bytes, streamed: bool) -> AnswerView:
     return AnswerView(
         "".join(each.text for each in blocks if each.type == "text"),
         "".join(each.thinking for each in blocks if each.type == "thinking"),
-        tuple(Call(each.id, each.name, each.input) for each in blocks if each.type == "tool_use"),
+        tuple(Call(each.id, each.name, each.input or {}) for each in blocks if each.type == "tool_use"),
         _finish(message.stop_reason),
         usage.input_tokens + (cached or 0) + (usage.cache_creation_input_tokens or 0),
         cached,
@@ -83,7 +95,8 @@ def read_chat(body: bytes, streamed: bool) -> AnswerView:
             for chunk in sdk.chat.completions.create(model="m", messages=[], stream=True):
                 for _ in state.handle_chunk(chunk):
                     pass
-            completion = state.get_final_completion()
+            # Not `get_final_completion`, which raises an error for an answer that its limit cut.
+            completion = state.current_completion_snapshot
         else:
             completion = sdk.chat.completions.create(model="m", messages=[])
     choice = completion.choices[0]
@@ -95,10 +108,11 @@ def read_chat(body: bytes, streamed: bool) -> AnswerView:
         tuple(
             Call(each.id, each.function.name, _arguments(each.function.arguments)) for each in message.tool_calls or ()
         ),
-        _finish(choice.finish_reason),
+        _finish(choice.finish_reason, refused=bool(message.refusal)),
         usage.prompt_tokens if usage else None,
         details.cached_tokens if details else None,
-        usage.completion_tokens if usage else None,
+        # xAI counts the reasoning apart, and in the total.
+        max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens) if usage else None,
     )
 
 
@@ -115,9 +129,11 @@ def read_responses(body: bytes, streamed: bool) -> AnswerView:
         else:
             response = sdk.responses.create(model="m", input="Hi")
     texts, thoughts, calls = list[str](), list[str](), list[Call]()
+    refused = False
     for item in response.output:
         if item.type == "message":
             texts += [each.text if each.type == "output_text" else each.refusal for each in item.content]
+            refused |= any(each.type == "refusal" for each in item.content)
         elif item.type == "reasoning":
             thoughts += [each.text for each in (*(item.summary or ()), *(item.content or ()))]
         elif item.type == "function_call":
@@ -130,7 +146,7 @@ def read_responses(body: bytes, streamed: bool) -> AnswerView:
         "".join(texts),
         "".join(thoughts),
         tuple(calls),
-        _finish(reason if response.status in ("completed", "incomplete") else None),
+        _finish(reason if response.status in ("completed", "incomplete") else None, refused=refused),
         usage.input_tokens if usage else None,
         usage.input_tokens_details.cached_tokens if usage else None,
         usage.output_tokens if usage else None,
@@ -150,8 +166,10 @@ def _client(body: bytes, streamed: bool) -> OpenAI:
     return OpenAI(api_key="k", base_url="http://up.example", max_retries=0, http_client=transport)
 
 
-def _finish(reason: str | None) -> str | None:
-    return None if reason is None else _FINISH[reason]
+def _finish(reason: str | None, *, refused: bool = False) -> str | None:
+    """``refused``: OpenAI stops after a refusal as after any text, and the others for a reason of its own."""
+    found = None if reason is None else _FINISH[reason]
+    return "content_filter" if refused and found == "stop" else found
 
 
 def _arguments(text: str) -> Any:
@@ -159,3 +177,20 @@ def _arguments(text: str) -> Any:
         return json.loads(text or "{}")
     except ValueError:
         return text
+
+
+def read_gathered(answer: GatheredAnswer) -> AnswerView:
+    """As neutral parts say it."""
+    texts = (each.text for each in answer.blocks if isinstance(each, TextBlock))
+    thoughts = (each.text for each in answer.blocks if isinstance(each, ReasoningBlock))
+    calls = (each for each in answer.blocks if isinstance(each, CallBlock))
+    usage = answer.usage or Usage()
+    return AnswerView(
+        "".join(texts),
+        "".join(thoughts),
+        tuple(Call(each.id, each.name, _arguments(each.arguments)) for each in calls),
+        _NEUTRAL[answer.finish.reason] if answer.finish else None,
+        usage.total_input,
+        usage.cache_read,
+        usage.total_output,
+    )

@@ -1,0 +1,152 @@
+"""Recorded answers of many providers, translated for each client, as the client's SDK reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+import pytest
+from anthropic import APIError as AnthropicError
+from hypothesis import given
+from hypothesis import strategies as st
+from openai import APIError as OpenAIError
+
+from tests.support.across.answers import RecordedAnswer, recorded_answers
+from tests.support.across.codecs import CLIENTS, PROVIDERS
+from tests.support.across.translated import Client, Translated, begun, decoded, translate_answer, translate_stream
+from tests.support.across.views import READERS, AnswerView, read_gathered
+from tests.support.state_size import state_size
+
+# Answers that the provider's own SDK cannot read, or reads wrongly: the text, and the arguments of the calls.
+UNREADABLE: Final[dict[str, tuple[str, list[Any]]]] = {
+    # A call without a function, and no message at all.
+    "null-function.json": ("", []),
+    "null-message.json": ("", []),
+    # An event with empty data.
+    "empty-sse-frames.sse": ("Hi", []),
+    # A finish reason of Hugging Face's own.
+    "huggingface/llm-v1-chat/responses/good.json": (
+        " The sum of 1 + 1 is 2. This is a basic arithmetic operation and the answer is always the same: adding one to one"
+        " results in having two in total.",
+        [],
+    ),
+    # Mistral's content is an array with the reasoning, and its calls lack an index.
+    "mistral/chat-stream-reasoning-list": ("144", []),
+    "mistral-reasoning.chunks.txt": ("2 + 2 = 4", []),
+    "mistral-reasoning.json": ("2 + 2 = 4", []),
+    "mistral-tool-call.chunks.txt": ("", [{"location": "San Francisco"}]),
+    # The server began again in the middle of a call.
+    "spliced-message-start.chunks.txt": ("", ['{"value":"Spark', {"value": "Sparkle Day"}]),
+}
+
+# Blocks of Anthropic's answers that have a counterpart elsewhere.
+TRANSLATED_BLOCKS: Final = {"text", "thinking", "redacted_thinking", "tool_use"}
+
+STATE: Final = 30_000  # bytes, of one stream
+
+DELTAS: Final = {
+    "chat": b'data: {"choices":[{"index":0,"delta":{"content":"Some words. "},"finish_reason":null}]}\n\n',
+    "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"text_delta","text":"Some words. "}}\n\n',
+}
+
+
+def pairs(*, streamed: bool, broken: bool = False) -> list[Any]:
+    return [
+        pytest.param(answer, client, id=f"{answer} to {client}")
+        for answer in recorded_answers()
+        for client in CLIENTS
+        if answer.streamed is streamed
+        and answer.broken is broken
+        and answer.dialect in PROVIDERS
+        and answer.dialect != client.name
+    ]
+
+
+@cache
+def streamed_to(answer: RecordedAnswer, client: Client) -> Translated:
+    return translate_stream(PROVIDERS[answer.dialect], client, [answer.body])
+
+
+def check(found: AnswerView, answer: RecordedAnswer) -> None:
+    """Compare with what the provider's own SDK reads."""
+    unreadable = [expected for name, expected in UNREADABLE.items() if answer.name.endswith(name)]
+    if unreadable:
+        assert [(found.text, [call.arguments for call in found.calls])] == unreadable
+        return
+    expected = READERS[answer.dialect](answer.body, answer.streamed)
+    usage = ("input", "cached", "output")
+    unknown = {name: getattr(found, name) for name in usage if getattr(expected, name) is None}
+    assert found.comparable == replace(expected, **unknown).comparable
+
+
+@pytest.mark.parametrize(
+    "answer", [each for each in recorded_answers() if each.dialect in PROVIDERS and not each.broken], ids=str
+)
+def test_the_parts_of_an_answer_are_what_the_providers_sdk_reads(answer: RecordedAnswer) -> None:
+    check(read_gathered(decoded(PROVIDERS[answer.dialect], answer.body, streamed=answer.streamed)), answer)
+
+
+@pytest.mark.parametrize(("answer", "client"), pairs(streamed=True))
+def test_a_stream_reads_as_the_original_does(answer: RecordedAnswer, client: Client) -> None:
+    translated = streamed_to(answer, client)
+    if translated.fault is None:
+        check(READERS[client.name](translated.body, streamed=True), answer)
+    else:
+        with pytest.raises((OpenAIError, AnthropicError)):
+            READERS[client.name](translated.body, streamed=True)
+
+
+@pytest.mark.parametrize(("answer", "client"), pairs(streamed=True, broken=True))
+def test_a_stream_with_an_error_raises_in_the_clients_sdk(answer: RecordedAnswer, client: Client) -> None:
+    assert streamed_to(answer, client).fault is not None
+    with pytest.raises((OpenAIError, AnthropicError)):
+        READERS[client.name](streamed_to(answer, client).body, streamed=True)
+
+
+@pytest.mark.parametrize(("answer", "client"), pairs(streamed=False))
+def test_a_whole_answer_reads_as_the_original_does(answer: RecordedAnswer, client: Client) -> None:
+    translated = translate_answer(PROVIDERS[answer.dialect], client, answer.body)
+    check(READERS[client.name](translated.body, streamed=False), answer)
+
+
+@pytest.mark.parametrize(("answer", "client"), pairs(streamed=True))
+def test_the_hot_path_makes_the_same_events(answer: RecordedAnswer, client: Client) -> None:
+    slow = translate_stream(PROVIDERS[answer.dialect], client, [answer.body], plain=False)
+    assert slow.body == streamed_to(answer, client).body
+
+
+@pytest.mark.parametrize(("answer", "client"), pairs(streamed=True))
+@given(data=st.data())
+def test_every_split_of_a_stream_makes_the_same_events(
+    answer: RecordedAnswer, client: Client, data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(answer.body) - 1), max_size=20)))
+    chunks = [answer.body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(answer.body)], strict=True)]
+    found = translate_stream(PROVIDERS[answer.dialect], client, chunks)
+    assert found.body == streamed_to(answer, client).body
+
+
+@pytest.mark.parametrize(("answer", "client"), pairs(streamed=True) + pairs(streamed=False))
+def test_a_block_that_only_anthropic_has_is_told(answer: RecordedAnswer, client: Client) -> None:
+    if answer.dialect != "messages":
+        return
+    events = answer.events()
+    blocks = [each["content_block"] for each in events if "content_block" in each]
+    blocks += [block for each in events if each.get("type") == "message" for block in each["content"]]
+    provider = PROVIDERS[answer.dialect]
+    translated = streamed_to(answer, client) if answer.streamed else translate_answer(provider, client, answer.body)
+    assert {each["type"] for each in blocks} - TRANSLATED_BLOCKS <= set(translated.dropped)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_state_of_a_stream_is_small(provider: str, client: Client) -> None:
+    # Twice what the text itself needs where the last events repeat it.
+    repeated = 2 * 12 * 10_000 if client.name == "responses" else 0
+    context = client.context
+    translation = begun(PROVIDERS[provider], client, context)
+    for _ in range(10_000):
+        assert translation.plain(DELTAS[provider]) is not None
+    assert state_size(translation, shared=[context, PROVIDERS, CLIENTS]) < STATE + repeated

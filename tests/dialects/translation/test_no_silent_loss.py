@@ -1,0 +1,96 @@
+"""No translation of a request loses a member in silence, whichever of those that a client's SDK can send."""
+
+from __future__ import annotations
+
+import json
+from functools import cache, partial
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import ClientFault
+from tests.support.schemas.combined import combined, marks
+from tests.support.schemas.judge import Verdict, verdicts
+from tests.support.schemas.known import CHAT, MESSAGES, RESPONSES, SCHEMAS, documented
+from tests.support.schemas.requests import RequestSchema
+from tests.support.schemas.translators import DECODERS, SERVERS, Server
+from tests.support.schemas.variants import Variant
+
+# Members without an effect, by the end of their path, and why their loss is none.
+MEANINGLESS: Final[dict[str, str]] = {}
+
+WRONG_VALUES: Final = (None, True, 7, 0.5, "text", [], {}, [7], [[]], [{}], {"type": 7}, {"a": {}})
+
+
+def dialect(schema: RequestSchema) -> str:
+    return schema.name.partition(" ")[0]
+
+
+def pairs(schemas: list[RequestSchema]) -> list[Any]:
+    return [
+        pytest.param(schema, server, id=f"{schema} to {server}")
+        for schema in schemas
+        for server in SERVERS
+        if dialect(schema) != server.dialect and DECODERS[dialect(schema)] and server.encoder
+    ]
+
+
+@cache
+def judged(schema: RequestSchema, server: Server) -> list[tuple[Variant, dict[Any, Verdict]]]:
+    run = cache_by_text(partial(server.run, dialect(schema)))
+    return [(each, verdicts(each, partial(schema.request, each), run)) for each in schema.variants()]
+
+
+def cache_by_text(run: Any) -> Any:
+    """Many variants compare with the same request."""
+    known = cache(lambda text: run(json.loads(text)))
+    return lambda request: known(json.dumps(request))
+
+
+@pytest.mark.parametrize(("schema", "server"), pairs([*SCHEMAS, *documented()]))
+def test_each_member_is_carried_told_or_refused(schema: RequestSchema, server: Server) -> None:
+    wrong = {
+        f"{variant} = {value!r}": verdict
+        for variant, found in judged(schema, server)
+        for value, verdict in found.items()
+        if verdict in ("lost", "obscured", "misread") and not variant.path.endswith(tuple(MEANINGLESS))
+    }
+    assert wrong == {}
+
+
+@cache
+def kept(schema: RequestSchema, server: Server) -> list[Variant]:
+    """The variants whose first value is not refused."""
+    return [variant for variant, found in judged(schema, server) if next(iter(found.values())) in ("carried", "told")]
+
+
+@pytest.mark.parametrize(("schema", "server"), pairs([MESSAGES, CHAT, RESPONSES]))
+@given(data=st.data())
+def test_members_that_come_together_are_not_lost_either(
+    schema: RequestSchema, server: Server, data: st.DataObject
+) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(kept(schema, server)), min_size=2, max_size=8))
+    request = combined(schema, chosen)
+    outcome = server.run(dialect(schema), request)
+    if outcome.error is None:
+        sent = json.dumps(outcome.body)
+        lost = [
+            path
+            for mark, path in marks(request, len(chosen))
+            if mark not in sent and not outcome.names(path, request) and not path.endswith(tuple(MEANINGLESS))
+        ]
+        assert lost == []
+
+
+@pytest.mark.parametrize(("schema", "server"), pairs([MESSAGES, CHAT, RESPONSES]))
+def test_a_value_of_any_type_is_the_clients_fault_at_most(schema: RequestSchema, server: Server) -> None:
+    for variant in schema.variants():
+        for value in WRONG_VALUES:
+            try:
+                request = schema.request(variant, value)
+            except (AttributeError, KeyError, TypeError):  # the request around it cannot be made
+                continue
+            error = server.run(dialect(schema), request).error
+            assert error is None or isinstance(error, ClientFault)
