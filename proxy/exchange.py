@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from proxy.breakers.breaker import Permit
-    from proxy.config.patches import PatchName
+    from proxy.config.patches import AnyPatchName
     from proxy.dialects.call import Call
     from proxy.dialects.usage import Usage
     from proxy.errors import GatewayError
@@ -48,7 +48,7 @@ class Attempt(Struct, eq=False):
     key: Key
     began: float
     decision: bytes = b""  # header line that explains the choice, if the client requested it
-    patches: tuple[PatchName, ...] = ()  # that changed the request
+    patches: tuple[AnyPatchName, ...] = ()  # that changed the request
     asks_usage: bool = False  # the gateway requested the stream's usage, not the client
     connected: float | None = None  # when the request was sent
     headers: float | None = None  # when the head of the response arrived
@@ -97,7 +97,7 @@ class Exchange(Struct, eq=False):
     stream: bool = False
     attempts: list[Attempt] = []
     skipped: tuple[tuple[str, str], ...] = ()  # labels of skipped deployments, and reasons
-    patches: tuple[PatchName, ...] = ()  # that changed the request of any attempt
+    patches: tuple[AnyPatchName, ...] = ()  # that changed the request of any attempt
     fallback_used: bool = False
     early_status: bool = False  # a ping sent status 200 before any provider answered
     status: int = 0  # HTTP status sent to the client; 0: none

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from proxy.providers.issuers import issuer_of
+from proxy.providers.keys import Key
+from tests.providers.compiled import provider
 from tests.support import (
     Answer,
     Chunk,
@@ -203,3 +206,52 @@ async def test_the_billing_header_passes_where_the_patches_say_so(up: Upstream) 
         answer = await ask(gw, BILLED, "/v1/messages", VERSION)
         assert bytes((await up.request()).body) == BILLED
         assert answer.header("x-router-patched") is None
+
+
+# -- reasoning of translated answers --------------------------------------------------------------
+
+
+def thought(issuer: str) -> bytes:
+    return b'{"type":"thinking","thinking":"Hm","signature":"sl1.%b.sRXFR"}' % issuer.encode()
+
+
+def thoughtful(issuer: str) -> bytes:
+    """A request whose conversation began with an answer of this issuer."""
+    said = b'{"role":"assistant","content":[%b,{"type":"text","text":"Hello"}]}' % thought(issuer)
+    return b'{"model":"m","max_tokens":5,"messages":[%b,{"role":"user","content":"Hi"}]}' % said
+
+
+KEY = "a-key-of-at-least-20-characters"
+
+
+def issuer(up: Upstream, key: str) -> str:
+    (site,) = provider(up.url, api_key=key).sites
+    return issuer_of(site, Key(0, key))
+
+
+async def test_reasoning_goes_back_to_its_own_provider(up: Upstream) -> None:
+    sections = config(up, patches=[[]])
+    sections["providers"]["p0"]["apiKey"] = KEY
+    async with Gateway(sections) as gw:
+        answer = await ask(gw, thoughtful(issuer(up, KEY)), "/v1/messages", VERSION)
+        (block, _) = (await up.request()).json["messages"][0]["content"]
+        assert block == {"type": "thinking", "thinking": "Hm", "signature": "RXFR"}
+        assert answer.header("x-router-patched") == "own-reasoning"
+        assert (await gw.settled())["patches"] == ["own-reasoning"]
+
+
+@pytest.mark.parametrize("size", [0, 3 * 1024 * 1024])
+async def test_reasoning_of_another_provider_is_left_out(up: Upstream, size: int) -> None:
+    async with Gateway(config(up, patches=[[]])) as gw:
+        body = thoughtful("0" * 12).replace(b"Hi", b"Hi" + b"x" * size)
+        await ask(gw, body, "/v1/messages", VERSION)
+        expected = body.replace(thought("0" * 12) + b",", b"").replace(b'"m"', b'"up"')
+        assert bytes((await up.request()).body) == expected
+
+
+async def test_each_attempt_gets_its_own_reasoning(up: Upstream) -> None:
+    async with Upstream() as first:
+        first.on(lambda request: [Reset()])
+        async with Gateway(config(first, up, patches=[[], []], routing={"rateLimitRetries": 0})) as gw:
+            await ask(gw, thoughtful(issuer(up, "k")), "/v1/messages", VERSION)
+            assert [len((await each.request()).json["messages"][0]["content"]) for each in (first, up)] == [1, 2]

@@ -20,6 +20,9 @@ PatchName = Literal[
     "short-tool-ids",  # ids of tool calls get 9 letters and digits
 ]
 
+# One is always applied, and not configured: reasoning that another provider signed, in a translation, is left out.
+AnyPatchName = PatchName | Literal["own-reasoning"]
+
 # By dialect, of those in ``WireDialect``.
 PATCHES: Final[Mapping[str, tuple[PatchName, ...]]] = {
     "chat": (

@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from proxy import router_metadata
 from proxy.dialects.patches.base import EDITED, change_of
+from proxy.dialects.patches.table import ALWAYS, always
 from proxy.net.headers import provider_verdicts, serialize
+from proxy.providers.issuers import issuers_of
 from proxy.relay.upstream_request import Segments, UpstreamRequest
 from proxy.routing.endpoints import OPAQUE
 from proxy.server.form import chunked
@@ -17,7 +19,7 @@ from proxy.server.query import forwarded
 from proxy.wire.patch import Edit, parse, size
 
 if TYPE_CHECKING:
-    from proxy.config.patches import PatchName
+    from proxy.config.patches import AnyPatchName
     from proxy.dialects.call import Call
     from proxy.dialects.patches.base import Patch
     from proxy.dispatch.attempt import AttemptRun
@@ -54,7 +56,10 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
         changes.update(run.changes)
     body: Segments = (call.body,)
     length = len(call.body)
-    if deployment.patches and (patches := deployment.patches.get(endpoint.path)):
+    patches = deployment.patches.get(endpoint.path, ()) if deployment.patches else ()
+    if endpoint.path in ALWAYS:
+        patches += always(call, endpoint.path)
+    if patches:
         body = _patched(run, call, patches, changes)
         length = size(body)
     elif changes:
@@ -124,7 +129,7 @@ def _patched(run: AttemptRun, call: Call, patches: Iterable[Patch], changes: dic
     members, attempt, exchange = call.members, run.attempt, run.responder.exchange
     known = call.changes
     edits: list[Edit] = []
-    names: list[PatchName] = []
+    names: list[AnyPatchName] = []
     if run.changes is not None and not EDITED.isdisjoint(run.changes):  # patches apply to the new values
         members, known = parse(b"".join(call.segments(run.changes)), is_text=True), None
         for name in run.changes:
@@ -134,6 +139,8 @@ def _patched(run: AttemptRun, call: Call, patches: Iterable[Patch], changes: dic
         if patch.excludes and patch.excludes in changes:
             del changes[patch.excludes]
             attempt.asks_usage = False
+        if change is not None and change.by_issuer is not None:
+            change = change.by_issuer(issuers_of(attempt.deployment.sites[exchange.endpoint.path]))
         if change is not None:
             changes.update(change.members)
             edits += change.edits

@@ -31,6 +31,11 @@ def issuer_of(site: Site, key: Key) -> str:
     return found.hexdigest()
 
 
+def issuers_of(site: Site) -> frozenset[str]:
+    """The issuers that a provider is at this address: one for each of its keys, which mostly belong to one account."""
+    return frozenset(issuer_of(site, key) for key in site.provider.keys)
+
+
 def _credentials(site: Site, key: Key) -> Iterable[str]:
     """The key, else what names the credential of a cloud, else the values of configured headers."""
     if key.secret:

@@ -6,7 +6,7 @@ works again, and the deployment's breaker limits their number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from proxy.providers.credential_source import CredentialSource
 
@@ -53,6 +53,9 @@ class KeyRing:
         self._turn = 0
         if all(key.cooldown_until and not key.limited for key in self._keys):
             self.reset()  # all were refused, and the other keys were removed
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
 
     def __len__(self) -> int:
         return len(self._keys)

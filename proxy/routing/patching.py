@@ -9,7 +9,7 @@ from msgspec import UNSET
 from proxy.config.patches import PatchName, usual_patches
 from proxy.config.provider_schema import ModelSettings, WireDialect
 from proxy.dialects.patches.base import Patch
-from proxy.dialects.patches.table import PATCHES
+from proxy.dialects.patches.table import ALWAYS, PATCHES
 from proxy.providers.provider import Site
 from proxy.routing.endpoints import ENDPOINTS
 
@@ -33,8 +33,8 @@ def patches_of(main: Site, model: ModelSettings | None) -> Patches:
 
 
 def united(all_patches: Iterable[Patches]) -> Patches:
-    """All patches that any deployment needs."""
-    found: dict[str, tuple[Patch, ...]] = {}
+    """All patches that any deployment needs, and those that are not configured."""
+    found: dict[str, tuple[Patch, ...]] = {path: (patch,) for path, patch in ALWAYS.items()}
     for patches in all_patches:
         for path, chosen in patches.items():
             found[path] = tuple(dict.fromkeys((*found.get(path, ()), *chosen)))

@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET
 
 from proxy.config.provider_schema import CloudSettings
-from proxy.providers.issuers import SHORTEST, issuer_of
+from proxy.providers.issuers import SHORTEST, issuer_of, issuers_of
 from tests.providers.compiled import key_of, provider
 
 KEY = "sk-0123456789abcdefghij"
@@ -41,6 +41,12 @@ def test_a_key_that_can_be_guessed_is_left_out() -> None:
     assert issuer(api_key=short) == issuer(api_key="") == issuer(api_key="another")
     assert issuer(api_key=short + "k") != issuer(api_key="")
     assert issuer(api_key="", headers={"Authorization": "Bearer x"}) == issuer(api_key="")
+
+
+def test_a_provider_is_an_issuer_for_each_of_its_keys() -> None:
+    compiled = provider(HOST, api_key=UNSET, api_keys=[KEY, KEY + "x"])
+    assert issuers_of(compiled.sites[0]) == {issuer(), issuer(api_key=KEY + "x")}
+    assert len(issuers_of(provider(HOST, api_key=UNSET).sites[0])) == 1
 
 
 def test_without_a_key_configured_headers_count() -> None:

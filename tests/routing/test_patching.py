@@ -51,7 +51,8 @@ def test_a_catalog_knows_all_patches_that_a_body_may_need() -> None:
         {"p": {"baseUrl": HOST}, "q": {"baseUrl": HOST, "dialects": {"chat": {"patches": ["max-tokens"]}}}},
     )
     names = {path: [patch.name for patch in patches] for path, patches in catalog.patches.items()}
-    assert names == {"chat/completions": ["random-seed", "max-tokens"], "completions": ["random-seed"]}
+    always = {path: ["own-reasoning"] for path in ("messages", "messages/count_tokens", "responses")}
+    assert names == {"chat/completions": ["random-seed", "max-tokens"], "completions": ["random-seed"]} | always
 
 
 def test_patches_alone_do_not_make_another_site() -> None:

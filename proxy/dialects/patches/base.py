@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
-from proxy.config.patches import PatchName
+from proxy.config.patches import AnyPatchName
 from proxy.wire.elements import Span, elements, members_at
 from proxy.wire.patch import Edit, Members
 
@@ -23,10 +23,14 @@ _OFTEN: Final = 256  # elements that are looked at in one step
 
 
 class BodyChange(Struct, frozen=True):
-    """Changes of a body: ``members`` as for ``Members.splice``, and ``edits`` within the values of other members."""
+    """Changes of a body: ``members`` as for ``Members.splice``, and ``edits`` within the values of other members.
+
+    ``by_issuer``: instead of both, for changes that depend on the issuers that the provider is (``issuers.py``).
+    """
 
     members: Mapping[str, bytes | None] = {}
     edits: Sequence[Edit] = ()
+    by_issuer: Callable[[Set[str]], BodyChange] | None = None
 
 
 # Yields between steps that take at most milliseconds. Returns ``None`` if there is nothing to change.
@@ -40,7 +44,7 @@ class Patch(Struct, frozen=True, eq=False):
     ``excludes``: the member that the provider refuses, which the gateway must not add either.
     """
 
-    name: PatchName
+    name: AnyPatchName
     member: str
     find: Callable[[Members], Steps]
     excludes: str = ""
@@ -93,7 +97,7 @@ def objects_with(members: Members, name: str, mark: bytes) -> Generator[None, No
     if members.first_byte(name) != b"[":
         return []
     body, (begin, end) = members.body, members.span(name)
-    if not (yield from _contains(body, begin, end, mark)):
+    if not (yield from contains(body, begin, end, mark)):
         return []  # the usual case
     spans = yield from elements(body, begin, end)
     found = []
@@ -112,7 +116,8 @@ def moved(span: Span, by: int) -> Span:
     return span[0] + by, span[1] + by
 
 
-def _contains(body: bytes, begin: int, end: int, mark: bytes) -> Generator[None, None, bool]:
+def contains(body: bytes, begin: int, end: int, mark: bytes) -> Generator[None, None, bool]:
+    """Whether ``mark`` is in that part of a body."""
     for at in range(begin, end, _PIECE):
         if body.find(mark, at, min(at + _PIECE + len(mark), end)) >= 0:
             return True

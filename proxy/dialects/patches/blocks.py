@@ -47,7 +47,9 @@ def no_billing_header(members: Members) -> Steps:
 
 
 def without(spans: Sequence[Span], kept: Sequence[bool]) -> list[Edit]:
-    """Edits that remove elements of an array, each with one comma. At least one of ``kept`` must be true."""
+    """Edits that remove elements of an array, each with one comma."""
+    if spans and not any(kept):
+        return [(spans[0][0], spans[-1][1], b"")]
     edits = []
     behind = False  # an element that is kept
     for number, (begin, end) in enumerate(spans):
