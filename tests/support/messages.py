@@ -1,9 +1,12 @@
-"""Events of a stream of messages."""
+"""Events of a stream of messages, and decoded requests."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from proxy.dialects.anthropic.request_decoder import MessagesRequestDecoder
+from proxy.dialects.translation.conversation import Conversation
 from tests.support.answers import compact
 
 USAGE = {"input_tokens": 9, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 1}
@@ -28,3 +31,10 @@ def stop(reason: str | None, **usage: Any) -> bytes:
 START = event("message_start", message={"model": "claude-x", "content": [], "usage": USAGE})
 HELLO = delta(type="text_delta", text="Hello")
 STOP = event("message_stop")
+
+
+def conversation(*messages: Any, **members: Any) -> Conversation:
+    """A request in neutral terms. A text stands for a message of the user."""
+    turns = [{"role": "user", "content": each} if isinstance(each, str) else each for each in messages or ("Hi",)]
+    body = {"model": "m", "max_tokens": 9, "messages": turns} | members
+    return MessagesRequestDecoder().decode(json.dumps(body).encode())

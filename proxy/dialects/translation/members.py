@@ -6,13 +6,14 @@ where that is, with ``Within``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from proxy.errors import Untranslatable, WrongMember
 
 JsonObject: TypeAlias = dict[str, Any]
+_T = TypeVar("_T")
 
 
 class Within:
@@ -110,6 +111,15 @@ def objects(holder: JsonObject, name: str) -> list[JsonObject]:
         if not isinstance(each, dict):
             raise WrongMember(f"{name}[{index}]", "an object")
     return value
+
+
+def each(holder: JsonObject, name: str, read: Callable[[JsonObject], _T]) -> Iterator[_T]:
+    """What ``read`` makes of each object of a list. Its errors get the path of the object."""
+    for index, item in enumerate(objects(holder, name)):
+        try:
+            yield read(item)
+        except (WrongMember, Untranslatable) as fault:
+            raise fault.within(f"{name}[{index}]") from None
 
 
 def unknown(holder: JsonObject, known: frozenset[str], path: str = "") -> Iterator[str]:

@@ -73,3 +73,16 @@ def test_no_unknown_member_is_overlooked_but_null_ones() -> None:
 
 def test_a_whole_number_may_have_a_point() -> None:
     assert members.integer({"x": 2.0}, "x") == 2
+
+
+def test_errors_of_each_object_have_its_path() -> None:
+    def refuse(holder: dict[str, Any]) -> str:
+        if "type" in holder:
+            raise Untranslatable("type", "It is unknown.")
+        return members.text(holder, "text")
+
+    assert list(members.each({"x": [{"text": "a"}, {}]}, "x", refuse)) == ["a", ""]
+    for wrong, param in (({"text": 1}, "x[1].text"), ({"type": "odd"}, "x[1].type"), (1, "x[1]")):
+        with pytest.raises((WrongMember, Untranslatable)) as caught:
+            list(members.each({"x": [{}, wrong]}, "x", refuse))
+        assert caught.value.param == param
