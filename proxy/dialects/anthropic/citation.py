@@ -1,4 +1,4 @@
-"""Sources of a text, as answers name them.
+"""Sources of a text, as answers name them and clients send them back.
 
 Source: ``TextCitation`` of the package anthropic 2.14
 """
@@ -21,6 +21,33 @@ def citation_of(location: Any) -> Citation | None:
     title = _text(location, "title") or _text(location, "document_title")
     citation = Citation(url, title, _text(location, "cited_text"), _text(location, "file_id"))
     return citation if citation != Citation() else None
+
+
+def location_of(citation: Citation) -> dict[str, Any]:
+    """The kind of location that has a place for what is known. SDKs need all members, so unknown positions are 0."""
+    if citation.url:
+        return {
+            "type": "web_search_result_location",
+            "url": citation.url,
+            "title": citation.title or None,
+            "cited_text": citation.quote,
+            "encrypted_index": "",
+        }
+    return {
+        "type": "char_location",
+        "cited_text": citation.quote,
+        "document_index": 0,
+        "document_title": citation.title or None,
+        "file_id": citation.file_id or None,
+        "start_char_index": 0,
+        "end_char_index": 0,
+    }
+
+
+def markdown_of(citation: Citation) -> str:
+    """A citation without a text that it belongs to."""
+    name = citation.title or citation.url or citation.file_id or citation.quote
+    return f"[{name}]({citation.url})" if citation.url else f"[{name}]"
 
 
 def _text(holder: dict[str, Any], name: str) -> str:

@@ -1,4 +1,4 @@
-"""``usage`` of messages and of their events.
+"""``usage`` of messages and of their events, read and written.
 
 ``input_tokens`` exclude what was read from a cache or written to one; ``output_tokens`` include thinking.
 Source: https://docs.claude.com/en/api/messages, and the ``usage`` types of the package anthropic 2.14
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from proxy.dialects.anthropic.schema import MessageUsage
 from proxy.dialects.usage import Usage, UsageDetails
@@ -61,6 +62,36 @@ def merged(before: MessageUsage | None, after: MessageUsage) -> MessageUsage:
         before.output_tokens if after.output_tokens is None else after.output_tokens,
         after.output_tokens_details or before.output_tokens_details,
     )
+
+
+def event_counts(usage: Usage | None) -> dict[str, Any]:
+    """``usage`` of the event ``message_delta``: the counts that are known, and ``output_tokens``, which SDKs need."""
+    if usage is None:
+        return {"output_tokens": 0}
+    found: dict[str, Any] = {}
+    details = usage.details or UsageDetails()
+    if usage.input is not None:
+        found["input_tokens"] = usage.input + (details.audio_input or 0) + (details.image_input or 0)
+        found["cache_creation_input_tokens"] = (details.cache_write or 0) + (details.cache_write_1h or 0)
+        found["cache_read_input_tokens"] = usage.cache_read or 0
+    found["output_tokens"] = usage.total_output or usage.reasoning or 0
+    if usage.reasoning is not None:
+        found["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return found
+
+
+def message_counts(usage: Usage | None, estimate: int) -> dict[str, Any]:
+    """``usage`` of a message. ``estimate``: tokens of the input, for where the provider reports none."""
+    found = {"input_tokens": estimate, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0} | event_counts(
+        usage
+    )
+    details = usage.details if usage is not None else UNSET
+    if details and (details.cache_write or details.cache_write_1h):
+        found["cache_creation"] = {
+            "ephemeral_5m_input_tokens": details.cache_write or 0,
+            "ephemeral_1h_input_tokens": details.cache_write_1h or 0,
+        }
+    return found
 
 
 def _later(before: int | None, after: int | None) -> int | None:

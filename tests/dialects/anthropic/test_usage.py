@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.anthropic.schema import MessageUsage
-from proxy.dialects.anthropic.usage import find, find_wire, merged, usage_of
+from proxy.dialects.anthropic.usage import event_counts, find, find_wire, merged, message_counts, usage_of
 from proxy.dialects.usage import Usage, UsageDetails
 
 
@@ -103,3 +103,32 @@ def test_no_token_is_lost_or_counted_twice(
         assert found.total_input == input_ + (read or 0) + (written or 0)
     if output is not None and (thinking or 0) <= output:
         assert found.total_output == output
+
+
+@given(counts, counts, counts, counts, counts, counts)
+def test_what_is_written_is_read_again(
+    input_: int | None, cached: int | None, output: int | None, thinking: int | None, written: int, hour: int
+) -> None:
+    details = UsageDetails(cache_write=written or None, cache_write_1h=hour or None)
+    found = find({"usage": message_counts(Usage(input_, cached, output, thinking, details), 7)})
+    known = Usage(7 if input_ is None else input_, None if input_ is None else cached, output or 0, thinking, details)
+    assert found is not None
+    assert found.total_output == known.total_output
+    if input_ is not None:
+        assert found.total_input == known.total_input
+
+
+def test_sound_and_images_are_input() -> None:
+    usage = Usage(1, 2, 3, 4, UsageDetails(cache_write=5, audio_input=6, image_input=7, audio_output=8))
+    assert event_counts(usage) == {
+        "input_tokens": 14,
+        "cache_creation_input_tokens": 5,
+        "cache_read_input_tokens": 2,
+        "output_tokens": 15,
+        "output_tokens_details": {"thinking_tokens": 4},
+    }
+
+
+def test_counts_that_are_not_known_are_left_out_but_for_the_output() -> None:
+    assert event_counts(None) == event_counts(Usage()) == {"output_tokens": 0}
+    assert message_counts(None, 7)["input_tokens"] == 7
