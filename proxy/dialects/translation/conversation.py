@@ -225,7 +225,8 @@ class Conversation(Struct):
     Responses API repeats, as JSON without the braces.
 
     ``dropped``: members that no other dialect has, by their path, such as ``context_management`` or
-    ``messages[].name``: lost whatever the provider. ``told``: repairs and other changes to report.
+    ``messages[].name``: lost whatever the provider. ``repaired``: what ``repairs.py`` had to repair, such as
+    ``missing_tool_result``.
     ``source``: name of the dialect that it was decoded from.
     """
 
@@ -252,3 +253,4 @@ class Conversation(Struct):
     include: frozenset[str] = frozenset()
     legacy_functions: bool = False
     echo: bytes = b""
+    repaired: list[str] = []
