@@ -70,7 +70,8 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         ("/v1", "/beta"),
         {
             "messages": _at("https://api.deepseek.com/anthropic/v1"),
-            "chat": _NO_DEVELOPER,  # https://github.com/earendil-works/pi/issues/1048
+            # https://github.com/earendil-works/pi/issues/1048, https://github.com/anomalyco/opencode/issues/24722
+            "chat": _patched("developer-as-system", "reasoning-with-calls"),
             "responses": _NO_DEVELOPER,  # https://github.com/EKKOLearnAI/hermes-studio/issues/1926
         },
     ),
@@ -131,7 +132,8 @@ KNOWN_PROVIDERS: Final[Mapping[str, KnownProvider]] = {
         "https://platform.moonshot.ai/docs/api/chat",
         dialects={
             "messages": _at("https://api.moonshot.ai/anthropic/v1"),
-            "chat": _NO_DEVELOPER,  # https://github.com/openclaw/openclaw/issues/8579
+            # https://github.com/openclaw/openclaw/issues/8579, https://github.com/anomalyco/opencode/issues/25758
+            "chat": _patched("developer-as-system", "reasoning-with-calls"),
         },
     ),
     "minimax": KnownProvider(

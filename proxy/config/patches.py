@@ -17,6 +17,7 @@ PatchName = Literal[
     "no-billing-header",  # Claude Code's first system block, which differs for each request, is left out
     "no-stream-options",  # ``stream_options`` is left out
     "random-seed",  # ``seed`` is renamed ``random_seed``
+    "reasoning-with-calls",  # ``reasoning_content`` is added beside tool calls
     "short-tool-ids",  # ids of tool calls get 9 letters and digits
 ]
 
@@ -31,6 +32,7 @@ PATCHES: Final[Mapping[str, tuple[PatchName, ...]]] = {
         "max-tokens",
         "no-stream-options",
         "random-seed",
+        "reasoning-with-calls",
         "short-tool-ids",
     ),
     "responses": ("developer-as-system", "function-tools-only"),

@@ -154,11 +154,11 @@ def patched(tmp_path: Path, name: str, section: str) -> dict[str, list[str]]:
 
 
 def test_a_known_provider_brings_its_patches(tmp_path: Path) -> None:
-    developer = ["developer-as-system"]
-    assert patched(tmp_path, "deepseek", "{apiKey: k}") == {"chat": developer, "responses": developer}
+    expected = {"chat": ["developer-as-system", "reasoning-with-calls"], "responses": ["developer-as-system"]}
+    assert patched(tmp_path, "deepseek", "{apiKey: k}") == expected
     assert patched(tmp_path, "openai", "{apiKey: k}") == {}
     beta = "{apiKey: k, baseUrl: 'https://api.deepseek.com/beta'}"
-    assert patched(tmp_path, "deepseek", beta) == {"chat": developer, "responses": developer}
+    assert patched(tmp_path, "deepseek", beta) == expected
     assert patched(tmp_path, "deepseek", "{apiKey: k, baseUrl: 'https://proxy.example/v1'}") == {}
 
 

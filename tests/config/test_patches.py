@@ -46,7 +46,8 @@ def test_patches_are_settings_of_a_dialect_and_of_a_model(tmp_path: Path) -> Non
         (
             "chat: {patches: [max-token]}",
             'chat.patches[0]: expected one of "developer-as-system", "function-tools-only", "max-completion-tokens",'
-            ' "max-tokens", "no-billing-header", "no-stream-options", "random-seed", "short-tool-ids", got "max-token"',
+            ' "max-tokens", "no-billing-header", "no-stream-options", "random-seed", "reasoning-with-calls", "short-tool-ids",'
+            ' got "max-token"',
         ),
         (
             "messages: {patches: [max-tokens]}",

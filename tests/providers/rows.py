@@ -29,6 +29,16 @@ def developer(body: dict[str, Any]) -> str:
     return "unknown variant `developer`, expected one of `system`, `user`, `assistant`, `tool`" * ("developer" in roles)
 
 
+def without_reasoning(body: dict[str, Any]) -> str:
+    """Thinking is on by default."""
+    for index, message in enumerate(body["messages"]):
+        if message.get("tool_calls") and message.get("reasoning_content") is None:
+            return (
+                f"thinking is enabled but reasoning_content is missing in assistant tool call message at index {index}"
+            )
+    return ""
+
+
 # https://github.com/mistralai/client-python, version 3.7: ChatCompletionStreamRequest
 MISTRALS: Final = frozenset(
     ["model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format", "tools", "tool_choice", "presence_penalty", "frequency_penalty", "min_tokens", "repetition_penalty", "top_k", "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs", "n", "prediction", "parallel_tool_calls", "reasoning_effort", "prompt_mode", "guardrails", "prompt_cache_key", "service_tier", "safe_prompt"]
@@ -96,6 +106,7 @@ def local(**more: Any) -> Row:
 
 
 DEVELOPER: Final = {"chat": (developer,)}
+THINKING: Final = {"chat": (developer, without_reasoning)}
 V1 = "/v1/chat/completions"
 ROWS: Final[Mapping[str, Row]] = {
     "openai": Row(V1, "/v1/responses"),
@@ -107,7 +118,7 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "openrouter": Row("/api/v1/chat/completions", "/api/v1/responses", "/api/v1/messages"),
     "deepseek": Row(
-        "/chat/completions", "/responses", "/anthropic/v1/messages", refuses=DEVELOPER | {"responses": (developer,)}
+        "/chat/completions", "/responses", "/anthropic/v1/messages", refuses=THINKING | {"responses": (developer,)}
     ),
     "groq": Row("/openai/v1/chat/completions", "/openai/v1/responses"),
     "mistral": Row(V1, refuses={"chat": (developer, mistrals_members, mistrals_ids)}),
@@ -119,7 +130,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "nvidia": Row(V1, UNKNOWN),
     "deepinfra": Row("/v1/openai/chat/completions", UNKNOWN, refuses=DEVELOPER),
     "sambanova": Row(V1, UNKNOWN),
-    "moonshot": Row(V1, "/v1/responses", "/anthropic/v1/messages", refuses=DEVELOPER),
+    "moonshot": Row(V1, "/v1/responses", "/anthropic/v1/messages", refuses=THINKING),
     "minimax": Row(V1, "/v1/responses", "/anthropic/v1/messages", refuses=DEVELOPER),
     "zai": Row("/api/paas/v4/chat/completions", messages="/api/anthropic/v1/messages", refuses=DEVELOPER),
     "dashscope": Row(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.dialects.patches.base import Patch
 from proxy.dialects.patches.blocks import BILLING, functions_only, no_billing_header
 from proxy.dialects.patches.own_reasoning import MARK, own_blocks, own_items
+from proxy.dialects.patches.reasoning import with_reasoning
 from proxy.dialects.patches.renames import left_out, renamed
 from proxy.dialects.patches.roles import system_messages
 from proxy.dialects.patches.tool_ids import short_ids
@@ -27,6 +28,7 @@ PATCHES: Final[Mapping[str, tuple[Patch, ...]]] = {
         Patch("max-tokens", "max_completion_tokens", renamed("max_completion_tokens", "max_tokens")),
         _STREAM_OPTIONS,
         _SEED,
+        Patch("reasoning-with-calls", "messages", with_reasoning),
         Patch("short-tool-ids", "messages", short_ids),
     ),
     "completions": (_STREAM_OPTIONS, _SEED),

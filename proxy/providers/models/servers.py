@@ -41,7 +41,7 @@ SERVERS: Final[Mapping[str, Mapping[str, Any]]] = {
     # https://www.alibabacloud.com/help/en/model-studio/deep-thinking, .../context-cache
     "dashscope": {"takes": _TOP_K, "toggle": "enable_thinking", "cache_marks": "cache_control"},
     # https://docs.mistral.ai/api (it refuses members that it does not list)
-    "mistral": {"refuses": frozenset({"user", "logit_bias", "logprobs"}), "returned_reasoning": "no"},
+    "mistral": {"takes": _TOP_K, "refuses": frozenset({"user", "logit_bias"}), "returned_reasoning": "no"},
     # https://console.groq.com/docs/openai (unsupported features); unknown members of messages are refused
     "groq": {"refuses": frozenset({"logit_bias", "logprobs"}), "returned_reasoning": "no"},
     # https://inference-docs.cerebras.ai/resources/openai
