@@ -30,3 +30,13 @@ def read_completion(body: bytes) -> ChatCompletion:
     with client(body) as sdk:
         completion: ChatCompletion = sdk.chat.completions.create(**CALL)
         return completion
+
+
+def read_stream(body: bytes) -> ChatCompletion:
+    """The completion that a stream adds up to. Raises what the package raises.
+
+    Not the package's final one: it raises for answers that were cut by a limit or a filter, and for custom tools.
+    """
+    with client(body, "text/event-stream") as sdk, sdk.chat.completions.stream(**CALL) as stream:
+        stream.until_done()
+        return stream.current_completion_snapshot

@@ -6,7 +6,7 @@ where that is, with ``Within``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
@@ -122,7 +122,8 @@ def each(holder: JsonObject, name: str, read: Callable[[JsonObject], _T]) -> Ite
             raise fault.within(f"{name}[{index}]") from None
 
 
-def unknown(holder: JsonObject, known: frozenset[str], path: str = "") -> Iterator[str]:
+def unknown(holder: JsonObject, known: frozenset[str], path: str = "") -> Sequence[str]:
     """The members that are not ``known``, as ``path`` and name: what a translation loses."""
-    if not holder.keys() <= known:
-        yield from (path + name for name, value in holder.items() if name not in known and value is not None)
+    if known.issuperset(holder):
+        return ()
+    return [path + name for name, value in holder.items() if name not in known and value is not None]

@@ -65,6 +65,18 @@ def test_a_required_member_must_be_there(reader: Callable[[dict[str, Any], str],
             reader(holder, "x")
 
 
+def test_a_list_of_objects_is_read_one_by_one() -> None:
+    def read(value: dict[str, Any]) -> str:
+        return members.required_text(value, "text")
+
+    assert list(members.each({"x": [{"text": "a"}, {"text": "b"}]}, "x", read)) == ["a", "b"]
+    assert list(members.each({}, "x", read)) == []
+    for wrong, path in (([{"text": "a"}, {}], "x[1].text"), ([{"text": "a"}, 1], "x[1]"), (1, "x")):
+        with pytest.raises(WrongMember) as caught:
+            list(members.each({"x": wrong}, "x", read))
+        assert caught.value.param == path
+
+
 def test_no_unknown_member_is_overlooked_but_null_ones() -> None:
     holder = {"a": 1, "b": 2, "c": None, "d": False}
     assert list(members.unknown(holder, frozenset("a"), "tools[].")) == ["tools[].b", "tools[].d"]

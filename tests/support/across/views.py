@@ -52,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True)
 class AnswerView:
-    """``text`` with refusals. ``input`` with the cached tokens. ``None``: not said."""
+    """``text`` with refusals, and the provider's reason for one. ``input`` with the cached tokens. ``None``: not said."""
 
     text: str = ""
     reasoning: str = ""
@@ -75,8 +75,9 @@ def read_messages(body: bytes, streamed: bool) -> AnswerView:
     blocks = message.content
     usage = message.usage
     cached = usage.cache_read_input_tokens
+    why = message.stop_details.explanation if message.stop_details else None
     return AnswerView(
-        "".join(each.text for each in blocks if each.type == "text"),
+        "".join(each.text for each in blocks if each.type == "text") + (why or ""),
         "".join(each.thinking for each in blocks if each.type == "thinking"),
         tuple(Call(each.id, each.name, each.input or {}) for each in blocks if each.type == "tool_use"),
         _finish(message.stop_reason),
@@ -186,7 +187,7 @@ def read_gathered(answer: GatheredAnswer) -> AnswerView:
     calls = (each for each in answer.blocks if isinstance(each, CallBlock))
     usage = answer.usage or Usage()
     return AnswerView(
-        "".join(texts),
+        "".join(texts) + (answer.finish.detail if answer.finish else ""),
         "".join(thoughts),
         tuple(Call(each.id, each.name, _arguments(each.arguments)) for each in calls),
         _NEUTRAL[answer.finish.reason] if answer.finish else None,

@@ -1,0 +1,50 @@
+"""The chunks of a chat stream.
+
+Source: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.dialects.openai.chat.completion_members import completion_id, usage_members
+from proxy.dialects.translation.base import AnswerContext
+from proxy.dialects.translation.members import JsonObject
+from proxy.dialects.usage import Usage
+from proxy.wire.document import encode
+
+_INDEX: Final = 0  # of the only choice
+
+
+class ChatChunks:
+    """Frames the chunks of one stream. What they have in common is encoded once.
+
+    A chunk of content is ``head``, its delta, and ``tail``. All but the one with the usage have ``"usage": null`` if
+    the client asked for that.
+    """
+
+    __slots__ = ("_begin", "_end", "head", "tail")
+
+    def __init__(self, context: AnswerContext, model: str) -> None:
+        same = {
+            "id": completion_id(context),
+            "object": "chat.completion.chunk",
+            "created": context.created,
+            "model": model,
+        }
+        self._begin = b"data: " + encode(same)[:-1] + b',"choices":['
+        self._end = b'],"usage":null}\n\n' if context.request.wants_usage else b"]}\n\n"
+        self.head = b'%b{"index":%d,"delta":' % (self._begin, _INDEX)
+        self.tail = b',"finish_reason":null}' + self._end
+
+    def delta(self, delta: JsonObject) -> bytes:
+        """A chunk of any content."""
+        return self.head + encode(delta) + self.tail
+
+    def choice(self, delta: JsonObject, others: JsonObject) -> bytes:
+        """A chunk with more than a delta, such as a finish reason."""
+        return self._begin + encode({"index": _INDEX, "delta": delta, "finish_reason": None} | others) + self._end
+
+    def usage(self, usage: Usage) -> bytes:
+        """The chunk without choices that reports the usage."""
+        return b'%b],"usage":%b}\n\n' % (self._begin, encode(usage_members(usage)))
