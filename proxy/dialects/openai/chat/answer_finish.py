@@ -19,12 +19,12 @@ _REASONS: Final[dict[str, FinishReason]] = {
     "tool_use": "tool_calls",
     "tool_call": "tool_calls",
     "max_tokens": "length",
-    "model_length": "context",  # https://docs.mistral.ai/api/
-    "sensitive": "content_filter",  # https://docs.z.ai/api-reference/llm/chat-completion
+    "model_length": "context",  # Mistral
+    "sensitive": "content_filter",  # Z.ai
     "safety": "content_filter",
     "refusal": "refusal",
     "pause_turn": "pause",
-    "insufficient_system_resource": "length",  # cut: https://api-docs.deepseek.com/api/create-chat-completion
+    "insufficient_system_resource": "length",  # DeepSeek: the answer was cut
     "end_turn": "stop",
     "eos": "stop",
     "stop_sequence": "stop",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from proxy.dialects.openai.chat.answer_members import list_at, objects_at, text_at
 from proxy.dialects.openai.chat.reasoning_blobs import THINKING, blob_of, is_summary, text_of
@@ -18,6 +18,8 @@ from proxy.dialects.translation.parts import (
     TextDelta,
 )
 
+_NONE: Final = object()
+
 
 class AnswerText:
     """Reads ``content`` and the members with reasoning.
@@ -31,7 +33,7 @@ class AnswerText:
         self.plain = False
         self.reasoned = False
         self._tags = ThinkTags()
-        self._detail: Any = None  # index of the entry of reasoning_details that is open
+        self._detail: Any = _NONE  # index of the entry of reasoning_details that is open
 
     def read(self, delta: JsonObject) -> Iterator[AnswerPart]:
         """The parts for a delta or a message."""
@@ -55,20 +57,21 @@ class AnswerText:
             if text:
                 yield from self._reasoned()
                 yield ReasoningDelta(text)
-        for entry in details:  # their text is the same once more
+        for number, entry in enumerate(details):  # their text is the same once more
             yield from self._reasoned()
-            yield from self._entry(entry)
+            yield from self._entry(entry, entry.get("index", number))
 
-    def _entry(self, entry: JsonObject) -> Iterator[AnswerPart]:
-        text, index = text_of(entry), entry.get("index")
+    def _entry(self, entry: JsonObject, index: Any) -> Iterator[AnswerPart]:
+        """``index``: fragments of the same entry have the same one."""
+        text = text_of(entry)
         if text:
-            if self._detail is not None and index is not None and self._detail != index:
+            if self._detail not in (_NONE, index):
                 yield BlockEnd()
             self._detail = index
             yield ReasoningDelta(text, summary=is_summary(entry))
         blob = blob_of(entry)
         if blob is not None:
-            self._detail = None
+            self._detail = _NONE
             yield ReasoningBlob(blob)
         elif not text and entry.get("type") == "reasoning.server_tool_call":
             yield Dropped("reasoning_details[reasoning.server_tool_call]")

@@ -1,0 +1,108 @@
+"""Messages of the assistant, as chat has them: text, refusals, tool calls and reasoning.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact
+from proxy.dialects.openai.chat.encoding import ChatEncoding
+from proxy.dialects.openai.chat.returned_reasoning import ReturnedReasoning
+from proxy.dialects.translation.conversation import Part, Reasoning, Refused, Text, ToolCall
+from proxy.dialects.translation.custom_tools import as_arguments
+from proxy.dialects.translation.members import JsonObject
+from proxy.dialects.translation.tool_ids import safe_id
+from proxy.errors import Untranslatable
+
+# Google's API takes this value in place of the signature of a call that it did not make itself:
+# https://ai.google.dev/gemini-api/docs/thought-signatures
+_NO_SIGNATURE: Final = "skip_thought_signature_validator"
+
+# Kimi reads its own ids, so they must come back unchanged: https://github.com/MoonshotAI/kimi-code/pull/2503
+_is_kimis: Final = re.compile(r"functions\.[a-zA-Z0-9_-]{1,48}:\d{1,4}").fullmatch
+
+
+def call_id(original: str) -> str:
+    """The id of a call as the provider takes it."""
+    return original if _is_kimis(original) else safe_id(original)
+
+
+class AssistantEncoder:
+    """Encodes the assistant's messages of one request."""
+
+    __slots__ = ("_content", "_encoding")
+
+    def __init__(self, encoding: ChatEncoding) -> None:
+        self._encoding = encoding
+        self._content = ChatContentEncoder(encoding)
+
+    def message(self, parts: list[Part], name: str = "") -> JsonObject | None:
+        """The message; ``None``: it would be empty. Raises Untranslatable."""
+        reasoning = ReturnedReasoning(self._encoding, (part for part in parts if isinstance(part, Reasoning)))
+        content = self._texts(parts)
+        calls = self._calls(part for part in parts if isinstance(part, ToolCall))
+        if not content and not calls:
+            reasoning.drop()
+            return None
+        message: JsonObject = {"role": "assistant"}
+        if name:
+            message["name"] = name
+        message["content"] = [*reasoning.chunks, *content] if reasoning.chunks else compact(content) or None
+        if calls:
+            message["tool_calls"] = calls
+        reasoning.add_to(message)
+        return message
+
+    def _texts(self, parts: list[Part]) -> list[JsonObject]:
+        """Texts and refusals. Texts that follow each other are one: Anthropic divides a text at its citations."""
+        found: list[JsonObject] = []
+        before: Part | None = None
+        for part in parts:
+            match part:
+                case Text():
+                    pieces = list(self._content.text(part))
+                    if pieces and found and isinstance(before, Text) and found[-1].keys() == {"type", "text"}:
+                        pieces[0]["text"] = found.pop()["text"] + pieces[0]["text"]
+                    found += pieces
+                case Refused(text) if text:
+                    found.append(self._refusal(text))
+                case Refused() | Reasoning() | ToolCall():
+                    pass
+                case _:
+                    raise Untranslatable(self._encoding.client.content, "An assistant's message can have text only.")
+            before = part
+        return found
+
+    def _refusal(self, text: str) -> JsonObject:
+        """OpenAI alone tells a refusal from a text."""
+        return {"type": "refusal", "refusal": text} if self._encoding.facts.openai else {"type": "text", "text": text}
+
+    def _calls(self, calls: Iterable[ToolCall]) -> list[JsonObject]:
+        found = []
+        for call in calls:
+            if call.cache is not None:
+                self._encoding.losses.drop(self._encoding.client.cache_call)
+            arguments = as_arguments(call.arguments) if call.kind == "custom" else call.arguments or "{}"
+            function = {"name": self._encoding.names.name(call.name, call.namespace), "arguments": arguments}
+            encoded: JsonObject = {"id": call_id(call.id), "type": "function", "function": function}
+            signature = self._signature(call)
+            if signature:
+                encoded["extra_content"] = {"google": {"thought_signature": signature}}
+            found.append(encoded)
+        if found and self._encoding.facts.thought_signatures and not any("extra_content" in each for each in found):
+            found[0]["extra_content"] = {"google": {"thought_signature": _NO_SIGNATURE}}
+        return found
+
+    def _signature(self, call: ToolCall) -> str:
+        """The signature of a call that the provider made; ``""``: there is none."""
+        blob = call.blob
+        if blob is None:
+            return ""
+        if blob.issuer == self._encoding.issuer != "":
+            return blob.data
+        self._encoding.losses.drop(self._encoding.client.call_signature)
+        return ""

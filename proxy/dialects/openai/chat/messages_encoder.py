@@ -1,0 +1,92 @@
+"""The messages of a conversation, as chat has them.
+
+Messages of the user that follow each other become one, as many chat templates refuse two of them in a row:
+https://github.com/vllm-project/vllm/issues/6862
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from proxy.dialects.openai.chat.assistant_encoder import AssistantEncoder
+from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact
+from proxy.dialects.openai.chat.encoding import ChatEncoding
+from proxy.dialects.openai.chat.message_order import in_order
+from proxy.dialects.openai.chat.results_encoder import ResultsEncoder
+from proxy.dialects.translation.conversation import ConversationMessage, Part, Text, ToolResult
+from proxy.dialects.translation.members import JsonObject
+from proxy.errors import Untranslatable
+
+
+class ChatMessagesEncoder:
+    """Encodes the messages of one request. The content of ``_messages`` is a list until it is compacted."""
+
+    __slots__ = ("_assistant", "_content", "_encoding", "_messages", "_results")
+
+    def __init__(self, encoding: ChatEncoding) -> None:
+        self._encoding = encoding
+        self._content = ChatContentEncoder(encoding)
+        self._assistant = AssistantEncoder(encoding)
+        self._results = ResultsEncoder(encoding)
+        self._messages: list[JsonObject] = []
+
+    def messages(self, conversation: Sequence[ConversationMessage]) -> list[JsonObject]:
+        """Raises Untranslatable for content that chat lacks."""
+        for message in in_order(conversation):
+            self._add(message)
+        for encoded in self._messages:
+            if isinstance(encoded.get("content"), list) and encoded["role"] != "assistant":
+                encoded["content"] = compact(encoded["content"])
+        return self._messages
+
+    def _add(self, message: ConversationMessage) -> None:
+        if message.phase:
+            self._encoding.losses.drop(self._encoding.client.phase)
+        match message.role:
+            case "system":
+                self._add_system(message)
+            case "user":
+                self._add_content("user", self._content.parts(message.content), message.name)
+            case "tool":
+                self._add_results(part for part in message.content if isinstance(part, ToolResult))
+            case "assistant":
+                encoded = self._assistant.message(message.content, message.name)
+                if encoded is not None:
+                    self._messages.append(encoded)
+
+    def _add_results(self, results: Iterable[ToolResult]) -> None:
+        """The results, and then what of them is no text."""
+        moved: list[JsonObject] = []
+        for result in results:
+            encoded = self._results.result(result)
+            self._messages.append(encoded.message)
+            moved += encoded.moved
+        self._add_content("user", moved)
+
+    def _add_system(self, message: ConversationMessage) -> None:
+        parts = [each for part in message.content for each in self._system_text(part)]
+        if self._encoding.facts.late_system:
+            self._add_content("system", parts, message.name, merged=False)
+        elif all(each["role"] == "system" for each in self._messages):
+            self._add_content("system", parts)
+        elif parts:  # the model's template refuses it
+            self._encoding.losses.drop(self._encoding.client.role)
+            for part in parts:
+                part["text"] = f"<system>\n{part['text']}\n</system>"
+            self._add_content("user", parts)
+
+    def _system_text(self, part: Part) -> Iterable[JsonObject]:
+        if not isinstance(part, Text):
+            raise Untranslatable(self._encoding.client.content, "A system message can have text only.")
+        return self._content.text(part, self._encoding.client.cache_system)
+
+    def _add_content(self, role: str, content: Iterable[JsonObject], name: str = "", *, merged: bool = True) -> None:
+        """A message, or more of the last one if it has the same role and author."""
+        parts = list(content)
+        if not parts:
+            return
+        last = self._messages[-1] if self._messages else {}
+        if merged and last.get("role") == role and last.get("name", "") == name:
+            last["content"] += parts
+            return
+        self._messages.append({"role": role, **({"name": name} if name else {}), "content": parts})

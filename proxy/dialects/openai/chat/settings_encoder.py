@@ -1,0 +1,141 @@
+"""The settings of a request, as chat has them.
+
+https://platform.openai.com/docs/api-reference/chat/create. Servers that are compatible with OpenAI's take the oldest of
+these members, and refuse some of them. Members that only some servers have go to those alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, Final
+
+from proxy.dialects.openai.chat.encoding import ChatEncoding
+from proxy.dialects.translation.conversation import Conversation, JsonFormat, SamplingSettings
+from proxy.dialects.translation.members import JsonObject
+from proxy.errors import Untranslatable
+
+MOST_STOPS: Final = 4
+_MOST_USER: Final = 64  # characters; 128 at OpenRouter and Z.ai: https://github.com/looplj/axonhub/issues/1669
+_MOST_TAGS: Final = 16
+_MOST_TAG: Final = 512  # characters
+
+# Members of OpenAI's own that servers which are only compatible refuse, or ignore.
+_OPENAIS: Final = frozenset({"verbosity", "service_tier", "prompt_cache_key", "store", "metadata"})
+_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+
+# Members that models refuse which do not take a temperature, and those that only OpenAI's refuse:
+# https://developers.openai.com/api/docs/guides/latest-model ("Parameter compatibility")
+_SAMPLING: Final = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty")
+_SAMPLING_AT_OPENAI: Final = ("logit_bias", "logprobs", "top_logprobs", "stop")
+
+_other: Final = re.compile(r"[^a-zA-Z0-9_-]").sub
+
+
+def encode_settings(conversation: Conversation, encoding: ChatEncoding, effort: str) -> JsonObject:
+    """All settings that the server and the model take; the others are lost. ``effort``: that of the request.
+
+    Raises Untranslatable for a form of the output that the model lacks.
+    """
+    facts = encoding.facts
+    found: JsonObject = {name: value for name, value in _wanted(conversation, encoding) if value not in (None, "")}
+    refused = set(facts.refuses)
+    if not facts.takes_sampling(effort):
+        refused.update(_SAMPLING, _SAMPLING_AT_OPENAI if facts.openai else ())
+    if not facts.openai:
+        refused |= _OPENAIS - facts.takes
+    if "top_k" not in facts.takes:
+        refused.add("top_k")
+    if "logprobs" in refused:
+        refused.add("top_logprobs")
+    for name in sorted(refused & found.keys()):
+        del found[name]
+        encoding.losses.drop(_client_name(name, encoding))
+    return found
+
+
+def output_format(wanted: JsonFormat, encoding: ChatEncoding) -> JsonObject:
+    """``response_format``. Raises Untranslatable where the model takes no schema."""
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    if not encoding.facts.structured:
+        raise Untranslatable(encoding.client.output_format, "The model does not keep to a schema.")
+    schema: JsonObject = {"name": _other("_", wanted.name)[:64] or "response", "schema": wanted.schema}
+    if wanted.description:
+        schema["description"] = wanted.description
+    if wanted.strict is not None:
+        schema["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _wanted(conversation: Conversation, encoding: ChatEncoding) -> Iterator[tuple[str, Any]]:
+    """All settings, by their names in chat; ``None`` and ``""`` for those that the client does not say."""
+    yield encoding.facts.limit_name, _limit(conversation, encoding)
+    yield from _sampling(conversation.sampling)
+    yield "stop", _stop(conversation.stop, encoding)
+    yield "n", conversation.choices if conversation.choices > 1 else None
+    yield "user", _user(conversation.end_user)
+    yield "verbosity", conversation.verbosity
+    yield "service_tier", _service_tier(conversation.service_tier, encoding)
+    yield "prompt_cache_key", conversation.cache_key
+    yield "store", conversation.store or None  # no server keeps an answer without being asked to
+    yield "metadata", _tags(conversation, encoding)
+
+
+def _sampling(sampling: SamplingSettings) -> Iterator[tuple[str, Any]]:
+    for name in ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias"):
+        yield name, getattr(sampling, name)
+    if sampling.logprobs or sampling.top_logprobs is not None:
+        yield "logprobs", True
+        yield "top_logprobs", sampling.top_logprobs
+
+
+def _limit(conversation: Conversation, encoding: ChatEncoding) -> int | None:
+    """The client's limit, or the model's if that is lower: OpenAI refuses more."""
+    wanted, most = conversation.output_tokens, encoding.facts.output_tokens
+    if wanted is None or not 0 < most < wanted:
+        return wanted
+    encoding.losses.drop(encoding.client.limit)
+    return most
+
+
+def _stop(stop: list[str], encoding: ChatEncoding) -> list[str] | None:
+    stop = list(filter(None, stop))
+    if len(stop) > MOST_STOPS:
+        encoding.losses.drop(encoding.client.stop)
+    return stop[:MOST_STOPS] or None
+
+
+def _user(end_user: str) -> str:
+    """Longer names are hashed: Claude Code sends 150 characters, and it is only told apart by them."""
+    return end_user if len(end_user) <= _MOST_USER else sha256(end_user.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _service_tier(tier: str, encoding: ChatEncoding) -> str:
+    if tier and tier not in _TIERS:
+        encoding.losses.drop("service_tier")
+        return ""
+    return "" if tier == "auto" and not encoding.facts.openai else tier
+
+
+def _tags(conversation: Conversation, encoding: ChatEncoding) -> JsonObject | None:
+    """OpenAI refuses them without ``store`` (https://github.com/tmc/langchaingo/issues/1484), and other values."""
+    tags = conversation.tags
+    if not tags:
+        return None
+    fit = len(tags) <= _MOST_TAGS and all(isinstance(each, str) and len(each) <= _MOST_TAG for each in tags.values())
+    if fit and conversation.store:
+        return tags
+    encoding.losses.drop("metadata")
+    return None
+
+
+def _client_name(name: str, encoding: ChatEncoding) -> str:
+    client = encoding.client
+    return {
+        "logprobs": client.logprobs,
+        "stop": client.stop,
+        "user": client.user,
+        "verbosity": client.verbosity,
+    }.get(name, name)

@@ -1,0 +1,36 @@
+"""Paths of members are those of the types that the SDKs have for requests."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from anthropic.types.message_create_params import MessageCreateParamsBase
+from msgspec.structs import asdict
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+from openai.types.responses.response_create_params import ResponseCreateParamsBase
+
+from proxy.dialects.openai.chat.client_names import member_names
+
+TYPES = {
+    "openai.chat": CompletionCreateParamsBase,
+    "openai.responses": ResponseCreateParamsBase,
+    "anthropic.messages": MessageCreateParamsBase,
+}
+# Of other servers that chat clients know.
+OTHERS = {"thinking"}
+
+
+@pytest.mark.parametrize("source", TYPES)
+def test_each_path_begins_with_a_member_of_the_clients_dialect(source: str) -> None:
+    names = asdict(member_names(source))
+    if source == "anthropic.messages":
+        del names["logprobs"], names["verbosity"]  # which its clients cannot say
+    if source == "openai.responses":
+        del names["stop"]
+    first = {re.split(r"[.\[]", name)[0] for name in names.values()}
+    assert first <= TYPES[source].__annotations__.keys() | OTHERS
+
+
+def test_an_unknown_dialect_has_the_names_of_chat() -> None:
+    assert member_names("gemini.generate") == member_names("openai.chat")
