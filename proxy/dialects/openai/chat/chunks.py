@@ -19,8 +19,8 @@ _INDEX: Final = 0  # of the only choice
 class ChatChunks:
     """Frames the chunks of one stream. What they have in common is encoded once.
 
-    A chunk of content is ``head``, its delta, and ``tail``. All but the one with the usage have ``"usage": null`` if
-    the client asked for that.
+    A chunk of content is ``head``, its delta, and ``tail``. If the client requested the usage, all chunks but the one
+    with it have ``"usage": null``.
     """
 
     __slots__ = ("_begin", "_end", "head", "tail")

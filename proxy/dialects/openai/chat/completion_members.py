@@ -22,7 +22,7 @@ _REASONS: Final = {
     "pause": "stop",
     "context": "length",
 }
-# Those that clients cannot tell by the finish reason.
+# Reasons that finish_reason cannot express.
 _NATIVE: Final = frozenset({"refusal", "pause", "context"})
 _NO_DETAILS: Final = UsageDetails()
 
@@ -70,9 +70,9 @@ def usage_members(usage: Usage) -> JsonObject:
 
 
 def annotation(citation: Citation, begin: int, end: int) -> JsonObject:
-    """A source. ``begin`` and ``end`` are characters of the answer: where the text is that the citation counts in.
+    """A source of a block of text. ``begin`` and ``end``: where the block stands, in characters of the answer's text.
 
-    A source without an address (a document of the request) has ``""``, since clients require one.
+    The address of a source without one (a document of the request) is ``""``, since clients require the member.
     """
     found: JsonObject = {
         "url": citation.url,
@@ -99,5 +99,5 @@ def call_members(context: AnswerContext, call: CallStart | CallBlock, arguments:
 
 
 def is_function_call(context: AnswerContext, index: int, call: CallStart | CallBlock) -> bool:
-    """Whether a call is the ``function_call`` of a client that knows only that. There can be one in an answer."""
+    """Whether a call is the ``function_call`` of a client that knows only that. An answer has one at most."""
     return context.request.legacy_functions and index == 0 and call.kind == "function"

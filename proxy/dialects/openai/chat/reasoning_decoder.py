@@ -92,7 +92,7 @@ def of_part(part: JsonObject, dropped: list[str]) -> Reasoning:
     dropped += members.unknown(part, _THINKING, "messages[].content[].")
     unpacked = blobs.unpack(members.text(part, "signature"))
     if isinstance(part.get("thinking"), list):
-        text = "".join(members.text(each, "text") for each in members.objects(part, "thinking"))
+        text = "".join(members.each(part, "thinking", lambda piece: members.text(piece, "text")))
     else:
         text = members.text(part, "thinking")
     return Reasoning(text or unpacked.text, unpacked.blob)

@@ -21,7 +21,7 @@ from proxy.wire.document import encode
 class ChatReasoningEncoder:
     """Encodes the reasoning of one stream.
 
-    The text that the client does not want to see is kept until its blob comes, and goes into that.
+    A text that must not be shown is kept until its blob comes, and is packed into that.
     """
 
     __slots__ = ("_chunks", "_context", "_count", "_head", "_hidden", "_kind", "_middle", "_tail")
@@ -77,7 +77,7 @@ class ChatReasoningEncoder:
 
 
 def hides_reasoning(context: AnswerContext) -> bool:
-    """Whether the client wants no text of the reasoning."""
+    """Whether the text of the reasoning must not be shown."""
     return context.request.thinking.shown == "omitted"
 
 

@@ -1,7 +1,7 @@
 """A chat request, decoded.
 
-Source: https://platform.openai.com/docs/api-reference/chat/create. Members that no other dialect has, and those of
-other servers that nobody here knows, are told as dropped.
+Source: https://platform.openai.com/docs/api-reference/chat/create. Members that no other dialect has, and unknown
+ones of other servers, are listed in ``dropped``.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class _StreamedCall(Struct):
 
 
 class ChatStreamEncoder(StreamEncoder):
-    """Makes a chunk for each part of content, then one with the usage if the client asked for it, and ``[DONE]``."""
+    """Makes a chunk for each part of content, then the usage if the client requested it, and ``[DONE]``."""
 
     __slots__ = (
         "_block",
@@ -102,7 +102,7 @@ class ChatStreamEncoder(StreamEncoder):
         self._text_head = chunks.head + b'{"content":'
         self._text_tail = b"}" + chunks.tail
 
-    # One method for each type of part, see _ENCODERS.
+    # One method for each type of part (see _ENCODERS).
 
     def _start(self, part: Start) -> bytes:
         if self._started:
@@ -156,7 +156,7 @@ class ChatStreamEncoder(StreamEncoder):
         return self._arguments(CallDelta(part.index, "{}")) if call is not None and call.empty else b""
 
     def _end_block(self, part: AnswerPart | None = None) -> bytes:
-        """The block's sources: where it ends was not known before."""
+        """The annotations of the block of text that ends here: its end was not known before."""
         self._reasoning.end()
         begin, self._block = self._block, self._written
         if not self._citations:

@@ -43,7 +43,7 @@ class ChatToolsDecoder:
         self._dropped = dropped
 
     def tools(self, body: JsonObject) -> list[ToolDefinition]:
-        """``tools`` and the old ``functions``. Raises Untranslatable for types that a client runs and nobody knows."""
+        """``tools`` and the old ``functions``. Raises Untranslatable for unknown types that are not hosted."""
         found = [tool for tool in members.each(body, "tools", self._tool) if tool is not None]
         return [*found, *members.each(body, "functions", self._legacy_function)]
 
