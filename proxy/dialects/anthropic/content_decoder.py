@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from proxy.dialects.anthropic.citation import citation_of
 from proxy.dialects.translation import members
-from proxy.dialects.translation.conversation import CacheMark, ContentSource, Document, Image, Text
+from proxy.dialects.translation.conversation import CacheMark, Citation, ContentSource, Document, Image, Text
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.members import JsonObject, Within
 from proxy.errors import Untranslatable
@@ -26,6 +26,14 @@ _DOCUMENT: Final = frozenset(("type", "source", "cache_control", "citations", "c
 _SEARCH_RESULT: Final = frozenset(("type", "content", "source", "title", "cache_control", "citations"))
 _TOOL_REFERENCE: Final = frozenset(("type", "tool_name", "cache_control"))
 _SOURCE: Final = frozenset(("type", "data", "media_type", "url", "file_id", "content"))
+_LOCATIONS: Final = (
+    "char_location",
+    "page_location",
+    "content_block_location",
+    "search_result_location",
+    "web_search_result_location",
+)
+_LOCATION: Final = frozenset(("type", "url", "source", "title", "document_title", "cited_text", "file_id"))
 _MARK: Final = frozenset(("type", "ttl"))
 
 
@@ -68,8 +76,21 @@ class ContentDecoder:
         self.note_unknown(block, _TEXT)
         found = Text(members.text(block, "text"), self.cache_mark(block))
         if block.get("citations"):
-            found.citations = tuple(filter(None, map(citation_of, members.objects(block, "citations"))))
+            found.citations = self._citations(block)
         return found
+
+    def _citations(self, block: JsonObject) -> tuple[Citation, ...]:
+        """The sources of a text. Which words of a source it was has no neutral term."""
+        found = []
+        for location in members.objects(block, "citations"):
+            citation = citation_of(location) if location.get("type") in _LOCATIONS else None
+            if citation is None:
+                self._losses.drop(self._path + "citations[]")
+            else:
+                said = {name: value for name, value in location.items() if value}  # 0 and "" are the gateway's own
+                self.note_unknown(said, _LOCATION, "citations[].")
+                found.append(citation)
+        return tuple(found)
 
     def cache_mark(self, holder: JsonObject) -> CacheMark | None:
         """The member ``cache_control``."""
@@ -139,9 +160,12 @@ class ContentDecoder:
 
     def _joined(self, texts: Sequence[Content], path: str) -> ContentSource:
         """One text of all; ``path`` is theirs within the block."""
-        if any(text.cache is not None for text in texts):
+        pieces = [text for text in texts if isinstance(text, Text)]
+        if any(piece.cache is not None for piece in pieces):
             self._losses.drop(f"{self._path}{path}cache_control")
-        text = "\n".join(text.text for text in texts if isinstance(text, Text))
+        if any(piece.citations for piece in pieces):
+            self._losses.drop(f"{self._path}{path}citations")
+        text = "\n".join(piece.text for piece in pieces)
         return ContentSource(text=text, media_type="text/plain")
 
     def _is_cited(self, block: JsonObject) -> bool:

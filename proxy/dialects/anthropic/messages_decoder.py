@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from proxy.dialects.anthropic.content_decoder import ContentDecoder, unknown_block
-from proxy.dialects.anthropic.tools_decoder import ToolsDecoder
+from proxy.dialects.anthropic.tools_decoder import CHANGES, ToolsDecoder
 from proxy.dialects.translation import blobs, members
 from proxy.dialects.translation.conversation import (
     Blob,
@@ -35,8 +35,9 @@ _SYSTEM: Final = _MESSAGE | {"clear_at", "output_config"}
 _THINKING: Final = frozenset(("type", "thinking", "signature"))
 _REDACTED: Final = frozenset(("type", "data"))
 _CALL: Final = frozenset(("type", "id", "name", "input", "cache_control", "caller"))
+_TYPE: Final = frozenset(("type",))
 _RESULT: Final = frozenset(("type", "tool_use_id", "content", "is_error", "cache_control"))
-_COMPACTION: Final = frozenset(("type", "content", "signature", "tool_changes", "cache_control"))
+_COMPACTION: Final = frozenset(("type", "content", "tool_changes", "cache_control"))
 
 # What tools at Anthropic did in earlier turns, beside blocks that end with ``_tool_result``. The text of these turns
 # says what the model made of it.
@@ -141,16 +142,19 @@ class TurnsDecoder:
         raise unknown_block(block)
 
     def _system(self, block: JsonObject) -> Sequence[Part]:
-        if self._tools.change(block):
+        kind = members.required_text(block, "type")
+        if kind in CHANGES:
+            self._tools.change(block, "messages[].content")
             return ()
-        if block.get("type") != "text":
+        if kind != "text":
             raise unknown_block(block)
         return self._blocks.content(block) or ()
 
     def _call(self, block: JsonObject) -> ToolCall:
         self._blocks.note_unknown(block, _CALL)
-        caller = members.mapping(block, "caller")
-        if caller is not None and caller.get("type") != "direct":
+        caller = members.mapping(block, "caller") or {}
+        self._blocks.note_unknown(caller, _TYPE, "caller.")
+        if caller.get("type") not in (None, "direct"):
             self._losses.drop(PATH + ".caller")
         arguments = document.encode(members.mapping(block, "input") or {}).decode()
         blob, self._call_blob = self._call_blob, None
@@ -189,13 +193,18 @@ class TurnsDecoder:
 
     def _compact(self, block: JsonObject) -> None:
         """A summary stands for all messages before it. Without one, the compaction failed, and nothing changes."""
-        self._blocks.note_unknown(block, _COMPACTION)
-        for _ in members.each(block, "tool_changes", self._tools.change):
-            pass
         summary = members.text(block, "content")
-        if summary:
-            self._parts.clear()
-            self.messages = [ConversationMessage("user", [Text(summary, self._blocks.cache_mark(block))])]
+        if not summary:
+            self._losses.drop("messages[].content[compaction]")
+            return
+        self._blocks.note_unknown(block, _COMPACTION)
+        for _ in members.each(block, "tool_changes", self._change_in_summary):
+            pass
+        self._parts.clear()
+        self.messages = [ConversationMessage("user", [Text(summary, self._blocks.cache_mark(block))])]
+
+    def _change_in_summary(self, block: JsonObject) -> None:
+        self._tools.change(block, PATH + ".tool_changes")
 
     def _note_settings(self, turn: JsonObject) -> None:
         """Settings that a system message makes."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from proxy.dialects.anthropic.content_decoder import ContentDecoder
+from proxy.dialects.anthropic.content_decoder import ContentDecoder, unknown_block
 from proxy.dialects.translation import members
 from proxy.dialects.translation.conversation import ToolChoice, ToolDefinition
 from proxy.dialects.translation.hosted_tools import is_hosted
@@ -23,17 +23,20 @@ _HOSTED: Final = frozenset(("advisor", "mcp_toolset"))  # beside those that seve
 _SCHEMALESS: Final = frozenset(("bash", "text_editor", "computer", "memory", "browser_toolset", "computer_toolset"))
 
 _TOOL: Final = frozenset(("type", "name", "description", "input_schema", "strict", "cache_control"))
+CHANGES: Final = frozenset(("tool_addition", "tool_removal"))  # types of blocks
+_CHANGE: Final = frozenset(("type", "tool"))
+_DEFINITION: Final = frozenset(("type", "definition"))
+_REFERENCE: Final = frozenset(("type", "name"))
 _CHOICE: Final = frozenset(("type", "name", "disable_parallel_tool_use"))
 
 
 class ToolsDecoder:
     """Collects the tools of a request: those of ``tools``, and the changes that ``messages`` make."""
 
-    __slots__ = ("_blocks", "_hosted", "_known", "_losses", "_removed")
+    __slots__ = ("_hosted", "_known", "_losses", "_removed")
 
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
-        self._blocks = ContentDecoder(losses, "tools[]")
         self._known: dict[str, ToolDefinition] = {}
         self._hosted: set[str] = set()  # names of those that were left out
         self._removed: set[str] = set()
@@ -45,72 +48,83 @@ class ToolsDecoder:
 
     def add_all(self, body: JsonObject) -> None:
         """The member ``tools``."""
-        for _ in members.each(body, "tools", self._add):
+        for _ in members.each(body, "tools", self._add_first):
             pass
 
-    def change(self, block: JsonObject) -> bool:
-        """A block that adds or removes a tool within the conversation; ``False`` for any other.
+    def change(self, block: JsonObject, holder: str) -> None:
+        """A block of the member ``holder`` that adds or removes a tool within the conversation.
 
         The next turn alone needs the tools, so they are those after the last change.
         """
-        kind = block.get("type")
-        if kind not in ("tool_addition", "tool_removal"):
-            return False
+        kind = members.required_text(block, "type")
+        if kind not in CHANGES:
+            raise unknown_block(block)
+        self._note_unknown(block, _CHANGE, f"{holder}[]")
         tool = members.required_mapping(block, "tool")
         with Within("tool"):
-            self._change(tool, removes=kind == "tool_removal")
-        return True
+            if not self._change(tool, f"{holder}[].tool", removes=kind == "tool_removal"):
+                self._losses.drop(f"{holder}[{kind}]")
 
     def choice(self, body: JsonObject) -> ToolChoice:
         """The member ``tool_choice``. Raises Untranslatable if it forces a call of a tool that was left out."""
         choice = members.mapping(body, "tool_choice")
         if choice is None:
             return ToolChoice()
-        self._losses.drop(*members.unknown(choice, _CHOICE, "tool_choice."))
+        self._note_unknown(choice, _CHOICE, "tool_choice")
         with Within("tool_choice"):
             return self._choice(choice)
 
-    def _add(self, tool: JsonObject, *, replaces: bool = False) -> None:
+    def _add_first(self, tool: JsonObject) -> None:
+        if members.text(tool, "name") in self._known:
+            raise WrongMember("name", "one that no other tool has")
+        hosted = self._add(tool, "tools[]")
+        if hosted:
+            self._losses.drop(f"tools[{hosted}]")
+
+    def _add(self, tool: JsonObject, path: str) -> str:
+        """Add a tool. A hosted one is left out, and its type returned."""
         kind = _undated("", members.text(tool, "type"))
         if kind in _HOSTED or is_hosted(kind):
-            self._losses.drop(f"tools[{kind}]")
             self._hosted.add(members.text(tool, "name") or members.text(tool, "mcp_server_name"))
-            return
+            return kind
         if kind in _SCHEMALESS:
             reason = f"Only Claude knows the schema of the tool {tool['type']!r}: use one with an input_schema instead."
             raise Untranslatable("type", reason)
         if kind not in ("", "custom"):
             raise Untranslatable("type", f"It has no tools of the type {tool['type']!r}.")
+        blocks = ContentDecoder(self._losses, path)
+        blocks.note_unknown(tool, _TOOL)
         name = members.required_text(tool, "name")
-        if name in self._known and not replaces:
-            raise WrongMember("name", "one that no other tool has")
         self._removed.discard(name)
-        self._known[name] = self._definition(name, tool)
-
-    def _definition(self, name: str, tool: JsonObject) -> ToolDefinition:
-        self._blocks.note_unknown(tool, _TOOL)
-        return ToolDefinition(
+        self._known[name] = ToolDefinition(
             name,
             members.text(tool, "description"),
             members.mapping(tool, "input_schema"),
             members.flag(tool, "strict"),
-            cache=self._blocks.cache_mark(tool),
+            cache=blocks.cache_mark(tool),
         )
+        return ""
 
-    def _change(self, tool: JsonObject, *, removes: bool) -> None:
+    def _change(self, tool: JsonObject, path: str, *, removes: bool) -> bool:
+        """``False``: the change is about a tool that is not there, such as a hosted one."""
         match tool.get("type"):
             case "tool_definition" if not removes:
+                self._note_unknown(tool, _DEFINITION, path)
                 definition = members.required_mapping(tool, "definition")
                 with Within("definition"):
-                    self._add(definition, replaces=True)
-            case "tool_reference" if removes:
-                self._removed.add(members.required_text(tool, "name"))
+                    return not self._add(definition, f"{path}.definition")
             case "tool_reference":
-                self._removed.discard(members.required_text(tool, "name"))
+                self._note_unknown(tool, _REFERENCE, path)
+                name = members.required_text(tool, "name")
+                change = self._removed.add if removes else self._removed.discard
+                change(name)
+                return name in self._known
             case "mcp_tool_reference" | "mcp_toolset_reference":
-                self._losses.drop("tools[mcp_toolset]")
-            case _:
-                raise Untranslatable("type", "It is not known.")
+                return False
+        raise Untranslatable("type", "It is not known.")
+
+    def _note_unknown(self, holder: JsonObject, known: frozenset[str], path: str) -> None:
+        self._losses.drop(*members.unknown(holder, known, path + "."))
 
     def _choice(self, choice: JsonObject) -> ToolChoice:
         parallel = False if members.flag(choice, "disable_parallel_tool_use") else None
@@ -131,4 +145,4 @@ class ToolsDecoder:
                 if name in self._hosted:
                     raise Untranslatable("name", f"The tool {name!r} runs at Anthropic.")
                 return ToolChoice("one", name, parallel=parallel)
-        raise WrongMember("type", "'auto', 'any', 'tool' or 'none'")
+        raise Untranslatable("type", f"It has no choice {members.required_text(choice, 'type')!r}.")

@@ -21,6 +21,7 @@ from tests.support.messages import conversation
 
 PNG = {"type": "base64", "media_type": "image/png", "data": "aGk="}
 IMAGE = {"type": "image", "source": PNG}
+QUOTED = {"type": "web_search_result_location", "url": "u", "document_index": 0}
 MARK = {"type": "ephemeral", "ttl": "5m"}
 
 
@@ -52,7 +53,7 @@ def test_texts_are_carried_with_their_cache_marks_but_for_empty_ones() -> None:
 @pytest.mark.parametrize(
     ("location", "citation"),
     [
-        ({"type": "web_search_result_location", "url": "u", "title": "t", "encrypted_index": "x"}, Citation("u", "t")),
+        ({"type": "web_search_result_location", "url": "u", "title": "t", "encrypted_index": ""}, Citation("u", "t")),
         ({"type": "search_result_location", "source": "u", "title": None, "cited_text": "q"}, Citation("u", "", "q")),
         ({"type": "page_location", "document_title": "t", "cited_text": "q"}, Citation("", "t", "q")),
         ({"type": "char_location", "file_id": "f", "cited_text": "q"}, Citation("", "", "q", "f")),
@@ -120,6 +121,12 @@ def test_a_found_tool_is_named() -> None:
     [
         (text("a", odd=1), "messages[].content[].odd"),
         (text("a", cache_control=MARK | {"scope": "global"}), "messages[].content[].cache_control.scope"),
+        (text("a", citations=[QUOTED | {"encrypted_index": "x"}]), "messages[].content[].citations[].encrypted_index"),
+        (text("a", citations=[{"type": "of_next_month", "url": "u"}]), "messages[].content[].citations[]"),
+        (
+            document(source={"type": "content", "content": [text("a", citations=[QUOTED])]}),
+            "messages[].content[].source.content[].citations",
+        ),
         (IMAGE | {"transformations": {"oversized_image": "error"}}, "messages[].content[].transformations"),
         (document(source={"type": "url", "url": "u", "odd": 1}), "messages[].content[].source.odd"),
         (document(source={"type": "url", "url": "u"}, citations={"odd": 1}), "messages[].content[].citations.odd"),

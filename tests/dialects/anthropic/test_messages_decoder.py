@@ -166,12 +166,13 @@ def test_a_summary_stands_for_all_before_it() -> None:
     assert [message.role for message in found.messages] == ["system", "user", "assistant", "user"]
     assert found.messages[1].content == [Text("They met.")]
     assert found.messages[2].content == [Text("a")]
-    assert found.dropped == ["messages[].content[].encrypted_content"]
+    assert found.dropped == ["messages[].content[].signature", "messages[].content[].encrypted_content"]
 
 
 def test_a_compaction_that_failed_changes_nothing() -> None:
     failed = {"type": "compaction", "content": None}
     assert turns("a", assistant(TEXT, failed), "b") == [("user", "a"), ("assistant", "a"), ("user", "b")]
+    assert conversation("a", assistant(failed)).dropped == ["messages[].content[compaction]"]
 
 
 def test_a_summary_changes_the_tools() -> None:

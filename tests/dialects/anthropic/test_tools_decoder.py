@@ -109,9 +109,21 @@ def test_a_later_definition_of_a_tool_replaces_the_first() -> None:
     assert conversation("Hi", other, tools=[TOOL]).tools == [ToolDefinition("f", "new", SCHEMA)]
 
 
-def test_changes_of_tools_at_anthropic_are_told() -> None:
-    removed = changed("tool_removal", type="mcp_toolset_reference", server_name="s")
-    assert conversation("Hi", removed).dropped == ["tools[mcp_toolset]"]
+@pytest.mark.parametrize(
+    ("change", "dropped"),
+    [
+        (changed("tool_removal", type="mcp_toolset_reference", server_name="s"), "messages[].content[tool_removal]"),
+        (changed("tool_addition", type="tool_definition", definition=SEARCH), "messages[].content[tool_addition]"),
+        (changed("tool_addition", type="tool_reference", name="g"), "messages[].content[tool_addition]"),
+        (changed("tool_removal", type="tool_reference", name="f", odd=1), "messages[].content[].tool.odd"),
+        (
+            changed("tool_addition", type="tool_definition", definition=TOOL | {"defer_loading": True}),
+            "messages[].content[].tool.definition.defer_loading",
+        ),
+    ],
+)
+def test_what_is_lost_of_a_change_is_told(change: Any, dropped: str) -> None:
+    assert conversation("Hi", change, tools=[TOOL]).dropped == [dropped]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +136,7 @@ def test_changes_of_tools_at_anthropic_are_told() -> None:
         ({"tools": {}}, "tools"),
         ({"tool_choice": "auto"}, "tool_choice"),
         ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
+        ({"tool_choice": {}}, "tool_choice.type"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"messages": [changed("tool_addition", type="tool_definition", definition={})]}, "messages[0].content[0].tool.definition.name"),
         ({"messages": [changed("tool_removal", type="odd")]}, "messages[0].content[0].tool.type"),
