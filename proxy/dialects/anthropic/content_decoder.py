@@ -103,7 +103,8 @@ class ContentDecoder:
 
     def note_unknown(self, holder: JsonObject, known: frozenset[str], path: str = "") -> None:
         """Tell the members that are not known. ``path`` is that of ``holder`` within the block."""
-        self._losses.drop(*members.unknown(holder, known, self._path + path))
+        if not holder.keys() <= known:  # the usual case is worth a comparison, as this runs for every block
+            self._losses.drop(*members.unknown(holder, known, self._path + path))
 
     def _known(self, block: JsonObject) -> list[Content]:
         found = self.content(block)

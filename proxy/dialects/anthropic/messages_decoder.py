@@ -23,7 +23,7 @@ from proxy.dialects.translation.conversation import (
 )
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.members import JsonObject, Within
-from proxy.errors import WrongMember
+from proxy.errors import Untranslatable, WrongMember
 from proxy.wire import document
 
 PATH: Final = "messages[].content[]"
@@ -68,8 +68,10 @@ class TurnsDecoder:
         last = max((number for number, turn in enumerate(turns) if turn.get("role") == "user"), default=-1)
         for number, turn in enumerate(turns):
             is_past = number < last and turn.get("clear_at") == _CLEARED
-            with Within(f"messages[{number}]"):
+            try:
                 self._add(turn, is_past=is_past)
+            except (WrongMember, Untranslatable) as fault:  # costs nothing without an error
+                raise fault.within(f"messages[{number}]") from None
 
     def _add(self, turn: JsonObject, *, is_past: bool) -> None:
         match turn.get("role"):
@@ -152,10 +154,11 @@ class TurnsDecoder:
 
     def _call(self, block: JsonObject) -> ToolCall:
         self._blocks.note_unknown(block, _CALL)
-        caller = members.mapping(block, "caller") or {}
-        self._blocks.note_unknown(caller, _TYPE, "caller.")
-        if caller.get("type") not in (None, "direct"):
-            self._losses.drop(PATH + ".caller")
+        caller = members.mapping(block, "caller")
+        if caller is not None:
+            self._blocks.note_unknown(caller, _TYPE, "caller.")
+            if caller.get("type") != "direct":
+                self._losses.drop(PATH + ".caller")
         arguments = document.encode(members.mapping(block, "input") or {}).decode()
         blob, self._call_blob = self._call_blob, None
         return ToolCall(
@@ -216,4 +219,5 @@ class TurnsDecoder:
             self.effort = members.text(settings, "effort") or self.effort
 
     def _note_unknown(self, turn: JsonObject, known: frozenset[str]) -> None:
-        self._losses.drop(*members.unknown(turn, known, "messages[]."))
+        if not turn.keys() <= known:
+            self._losses.drop(*members.unknown(turn, known, "messages[]."))
