@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,8 +29,7 @@ CUSTOM_INPUT: Final = "input"  # the one argument of the function that stands fo
 class _Call(Struct):
     start: CallStart
     unwrap: bool  # it stands for a custom tool
-    pieces: list[str] = []
-    begun: bool = False  # its start was passed on
+    pieces: list[str] = []  # of the arguments, kept back
     ended: bool = False
 
 
@@ -41,20 +41,21 @@ class CallParts:
     before it has ended. Raises BrokenAnswer if more than MOST_BUFFERED characters have to be kept back.
     """
 
-    __slots__ = ("_buffered", "_calls", "_names", "_open", "_prefix", "_sequential")
+    __slots__ = ("_buffered", "_count", "_names", "_open", "_prefix", "_queue", "_sequential")
 
     def __init__(self, names: ToolNames, prefix: str, *, sequential: bool) -> None:
         self._names = names
         self._prefix = prefix
         self._sequential = sequential
-        self._calls: dict[int, _Call] = {}
-        self._open: int | None = None  # index of the call that is passed on as it comes
+        self._count = 0
+        self._open: dict[int, _Call] = {}  # those that the provider has not ended, by its index
+        self._queue: deque[_Call] = deque()  # if sequential: the call that the client gets now, and those after it
         self._buffered = 0
 
     @property
     def idle(self) -> bool:
         """Whether no call is open."""
-        return not self._calls
+        return not (self._open or self._queue)
 
     def pass_on(self, part: AnswerPart) -> Iterator[AnswerPart]:
         """The parts to encode for a part of the provider's."""
@@ -71,78 +72,72 @@ class CallParts:
             case Start() | UsagePart() | Dropped():  # some providers report the usage so far with every chunk
                 yield part
             case _:
-                if self._sequential and self._calls:
+                if self._sequential:
                     yield from self.end()
                 yield part
 
     def end(self) -> Iterator[AnswerPart]:
         """What is kept back of calls that have begun: no more of them follows."""
-        for index in tuple(self._calls):
+        for index in tuple(self._open):
             yield from self._end(index)
-            if index in self._calls:  # an earlier one was open
-                self._calls[index].ended = True
-        yield from self._next()
 
     def _start(self, part: CallStart) -> Iterator[AnswerPart]:
-        if part.index in self._calls:
-            yield from self._end(part.index)
+        yield from self._end(part.index)  # some providers give all calls the same index
         original = self._names.original(part.name)
         unwrap = original.kind == "custom" and part.kind == "function"
         start = CallStart(
             part.index,
-            part.id or f"{self._prefix}{part.index}",
+            part.id or f"{self._prefix}{self._count}",
             original.name,
             original.kind if unwrap else part.kind,
             original.namespace or part.namespace,
             part.blob,
         )
-        self._calls[part.index] = call = _Call(start, unwrap)
-        if self._open is None or not self._sequential:
-            self._open = part.index
-            call.begun = True
+        self._count += 1
+        self._open[part.index] = call = _Call(start, unwrap)
+        if self._sequential:
+            self._queue.append(call)
+        if not self._waits(call):
             yield start
 
     def _delta(self, part: CallDelta) -> Iterator[AnswerPart]:
-        call = self._calls.get(part.index)
+        call = self._open.get(part.index)
         if call is None or not part.text:
             return
-        if call.begun and not call.unwrap:
+        if not (call.unwrap or self._waits(call)):
             yield part
             return
         self._buffered += len(part.text)
         if self._buffered > MOST_BUFFERED:
-            raise BrokenAnswer("The arguments of the model's parallel tool calls are too long to be put in order.")
+            raise BrokenAnswer("The arguments of the model's tool calls are too long to be put in order.")
         call.pieces.append(part.text)
 
     def _end(self, index: int) -> Iterator[AnswerPart]:
-        call = self._calls.get(index)
+        call = self._open.pop(index, None)
         if call is None:
             return
-        if not call.begun:
-            call.ended = True  # its turn comes
-            return
-        del self._calls[index]
-        yield from self._rest(call)
-        yield CallEnd(index)
-        if self._open == index:
-            self._open = None
-            yield from self._next()
+        call.ended = True
+        if not self._sequential:
+            yield from self._last(call)
+        while self._queue and self._queue[0].ended:
+            yield from self._last(self._queue.popleft())
+            if self._queue:
+                yield from self._first(self._queue[0])
 
-    def _next(self) -> Iterator[AnswerPart]:
-        """Begin the calls that had to wait, until one has not ended."""
-        for index, call in tuple(self._calls.items()):
-            if call.begun:
-                continue
-            call.begun = True
-            yield call.start
-            if not call.ended:
-                self._open = index
-                if not call.unwrap:
-                    yield from self._rest(call)
-                return
-            del self._calls[index]
+    def _waits(self, call: _Call) -> bool:
+        """Whether another call must end before this one begins."""
+        return self._sequential and call is not self._queue[0]
+
+    def _first(self, call: _Call) -> Iterator[AnswerPart]:
+        """The beginning of a call that had to wait."""
+        yield call.start
+        if not call.unwrap:
             yield from self._rest(call)
-            yield CallEnd(index)
+
+    def _last(self, call: _Call) -> Iterator[AnswerPart]:
+        """The end of a call that has begun."""
+        yield from self._rest(call)
+        yield CallEnd(call.start.index)
 
     def _rest(self, call: _Call) -> Iterator[AnswerPart]:
         text = "".join(call.pieces)

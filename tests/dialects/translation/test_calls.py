@@ -63,6 +63,33 @@ def test_a_call_without_an_id_gets_one() -> None:
     assert [part.id for part in found if isinstance(part, CallStart)] == ["call_0", "call_1"]
 
 
+@pytest.mark.parametrize("sequential", [False, True])
+def test_calls_with_the_same_index_stay_apart(sequential: bool) -> None:
+    """As of providers that give all calls the index 0, also while a call before them is open."""
+    parts: list[AnswerPart] = [CallStart(7, "first", "f")]
+    for number in range(3):
+        parts += [CallStart(0, "", f"f{number}"), CallDelta(0, str(number))]
+    found = gather(passed(parts, sequential=sequential)).blocks
+    assert [(block.name, block.arguments) for block in found if isinstance(block, CallBlock)] == [
+        ("f", ""),
+        ("f0", "0"),
+        ("f1", "1"),
+        ("f2", "2"),
+    ]
+    assert len({block.id for block in found if isinstance(block, CallBlock)}) == 4
+
+
+def test_a_call_that_waits_begins_as_soon_as_the_one_before_it_has_ended() -> None:
+    calls = CallParts(ToolNames(), "call_", sequential=True)
+    for part in (CallStart(0, "a", "f"), CallStart(1, "b", "g"), CallDelta(1, "1"), CallStart(2, "c", "h"), CallEnd(2)):
+        list(calls.pass_on(part))
+    assert list(calls.pass_on(CallEnd(0))) == [CallEnd(0), CallStart(1, "b", "g"), CallDelta(1, "1")]
+    assert list(calls.pass_on(CallDelta(1, "2"))) == [CallDelta(1, "2")]
+    assert not calls.idle
+    assert list(calls.pass_on(CallEnd(1))) == [CallEnd(1), CallStart(2, "c", "h"), CallEnd(2)]
+    assert calls.idle
+
+
 def test_a_call_has_the_client_s_name() -> None:
     names = ToolNames()
     sent = names.add(ToolDefinition("run", namespace="shell"))
