@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from proxy.dialects.translation.loss import Losses
+from proxy.errors import Untranslatable
+
+
+def test_what_is_lost_is_noted_once_and_in_order() -> None:
+    losses = Losses()
+    losses.drop("top_k", "messages[].name")
+    losses.drop("seed", "top_k")
+    losses.drop()
+    assert losses.names == ("top_k", "messages[].name", "seed")
+
+
+def test_where_nothing_may_be_lost_the_request_is_refused() -> None:
+    losses = Losses(strict=True)
+    losses.drop()
+    with pytest.raises(Untranslatable) as caught:
+        losses.drop("top_k", "seed")
+    assert (caught.value.status, caught.value.param) == (400, "top_k")
+    assert "translate.onLoss" in caught.value.message
+    assert losses.names == ()
