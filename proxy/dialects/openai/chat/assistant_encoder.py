@@ -38,7 +38,7 @@ class AssistantEncoder:
 
     def __init__(self, encoding: ChatEncoding) -> None:
         self._encoding = encoding
-        self._content = ChatContentEncoder(encoding)
+        self._content = ChatContentEncoder(encoding, encoding.client.content)
 
     def message(self, parts: list[Part], name: str = "") -> JsonObject | None:
         """The message; ``None``: it would be empty. Raises Untranslatable."""
@@ -73,7 +73,9 @@ class AssistantEncoder:
                 case Refused() | Reasoning() | ToolCall():
                     pass
                 case _:
-                    raise Untranslatable(self._encoding.client.content, "An assistant's message can have text only.")
+                    raise Untranslatable(
+                        self._encoding.client.message_content, "An assistant's message can have text only."
+                    )
             before = part
         return found
 

@@ -7,97 +7,139 @@ from typing import Final
 from msgspec import Struct
 
 
-class MemberNames(Struct, frozen=True):
-    """Paths of members by what they are for; here those of chat.
+class ContentNames(Struct, frozen=True):
+    """Paths within the content of messages in one place. ``..._file``: content that is named by the id of a file.
 
-    ``cache_...``: marks of breakpoints, by where they stand. ``file``: content that is named by its address or its id.
-    Settings that have the same name everywhere, such as ``top_k``, are not here.
+    ``cache``: the mark of a breakpoint. ``cited``: that the answer must cite a document.
     """
 
-    audio: str = "messages[].content[].input_audio"
+    audio: str
+    cache: str
+    citations: str
+    cited: str
+    document: str
+    document_file: str
+    image: str
+    image_file: str
+
+
+class MemberNames(Struct, frozen=True):
+    """Paths of members, by what they are for. Settings that have one name everywhere, such as ``top_k``, are not here.
+
+    ``cache_...``: marks of breakpoints that are not in content.
+    """
+
+    content: ContentNames
+    result: ContentNames
+    system: ContentNames
     blob: str = "messages[].reasoning_details"
     budget: str = "thinking.budget_tokens"
     cache_call: str = "messages[].tool_calls[].prompt_cache_breakpoint"
-    cache_content: str = "messages[].content[].prompt_cache_breakpoint"
     cache_end: str = "prompt_cache_options"
-    cache_result: str = "messages[].content[].prompt_cache_breakpoint"
-    cache_system: str = "messages[].content[].prompt_cache_breakpoint"
+    cache_result: str = "messages[].prompt_cache_breakpoint"
     cache_tool: str = "tools[].prompt_cache_breakpoint"
     call_signature: str = "messages[].tool_calls[].extra_content"
-    citations: str = "messages[].content[].annotations"
-    content: str = "messages[].content"
-    cited: str = "messages[].content[].file.citations"
-    document: str = "messages[].content[].file"
-    document_file: str = "messages[].content[].file.file_id"
     effort: str = "reasoning_effort"
     grammar: str = "tools[].custom.format"
-    image: str = "messages[].content[].image_url"
-    image_file: str = "messages[].content[].file.file_id"
     limit: str = "max_completion_tokens"
     logprobs: str = "logprobs"
+    message_content: str = "messages[].content"
     messages: str = "messages"
     output_format: str = "response_format"
     phase: str = "messages[].phase"
     reasoning: str = "messages[].reasoning_content"
+    redacted: str = "messages[].reasoning_details"
     role: str = "messages[].role"
     stop: str = "stop"
     thinking: str = "thinking"
+    tier_fast: str = "service_tier"
     user: str = "user"
     verbosity: str = "verbosity"
 
 
-_CHAT: Final = MemberNames()
+def _in_chat(path: str) -> ContentNames:
+    return ContentNames(
+        audio=f"{path}.input_audio",
+        cache=f"{path}.prompt_cache_breakpoint",
+        citations=f"{path}.annotations",
+        cited=f"{path}.file.citations",
+        document=f"{path}.file",
+        document_file=f"{path}.file.file_id",
+        image=f"{path}.image_url",
+        image_file=f"{path}.file.file_id",
+    )
+
+
+def _in_messages(path: str) -> ContentNames:
+    return ContentNames(
+        audio=path,
+        cache=f"{path}.cache_control",
+        citations=f"{path}.citations",
+        cited=f"{path}.citations",
+        document=f"{path}.source",
+        document_file=f"{path}.source",
+        image=f"{path}.source",
+        image_file=f"{path}.source",
+    )
+
+
+def _in_responses(path: str) -> ContentNames:
+    return ContentNames(
+        audio=f"{path}.input_audio",
+        cache=f"{path}.prompt_cache_breakpoint",
+        citations=f"{path}.annotations",
+        cited=path,
+        document=f"{path}.file_url",
+        document_file=f"{path}.file_id",
+        image=f"{path}.image_url",
+        image_file=f"{path}.file_id",
+    )
+
+
+_IN_CHAT: Final = _in_chat("messages[].content[]")
+_CHAT: Final = MemberNames(_IN_CHAT, _IN_CHAT, _IN_CHAT)
 _MESSAGES: Final = MemberNames(
-    audio="messages[].content[]",
+    content=_in_messages("messages[].content[]"),
+    result=_in_messages("messages[].content[].content[]"),
+    system=_in_messages("system[]"),
     blob="messages[].content[].signature",
     cache_call="messages[].content[].cache_control",
-    cache_content="messages[].content[].cache_control",
     cache_end="cache_control",
     cache_result="messages[].content[].cache_control",
-    cache_system="system[].cache_control",
     cache_tool="tools[].cache_control",
     call_signature="messages[].content[].signature",
-    citations="messages[].content[].citations",
-    cited="messages[].content[].citations",
-    document="messages[].content[].source",
-    document_file="messages[].content[].source",
     effort="output_config.effort",
     grammar="tools[]",
-    image="messages[].content[].source",
-    image_file="messages[].content[].source",
     limit="max_tokens",
     output_format="output_config.format",
     phase="messages[]",
     reasoning="messages[].content[].thinking",
+    redacted="messages[].content[].data",
     stop="stop_sequences",
     thinking="thinking.type",
+    tier_fast="speed",
     user="metadata.user_id",
 )
 _RESPONSES: Final = MemberNames(
-    audio="input[].content[].input_audio",
+    content=_in_responses("input[].content[]"),
+    result=_in_responses("input[].output[]"),
+    system=_in_responses("input[].content[]"),
     blob="input[].encrypted_content",
     budget="reasoning",
     cache_call="input[]",
-    cache_content="input[].content[].prompt_cache_breakpoint",
-    cache_result="input[].output[].prompt_cache_breakpoint",
-    cache_system="input[].content[].prompt_cache_breakpoint",
+    cache_result="input[]",
     cache_tool="tools[]",
     call_signature="input[].encrypted_content",
-    citations="input[].content[].annotations",
-    content="input[].content",
-    cited="input[].content[]",
-    document="input[].content[].file_url",
-    document_file="input[].content[].file_id",
     effort="reasoning.effort",
     grammar="tools[].format",
-    image="input[].content[].image_url",
-    image_file="input[].content[].file_id",
     limit="max_output_tokens",
     logprobs="top_logprobs",
+    message_content="input[].content",
     messages="input",
     output_format="text.format",
     phase="input[].phase",
     reasoning="input[].summary",
+    redacted="input[].encrypted_content",
     role="input[].role",
     thinking="reasoning.effort",
     verbosity="text.verbosity",

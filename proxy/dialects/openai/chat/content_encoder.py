@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.dialects.openai.chat import cache_breakpoints
+from proxy.dialects.openai.chat.client_names import ContentNames
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.translation.conversation import Audio, ContentSource, Document, Image, Part, Text
 from proxy.dialects.translation.members import JsonObject
@@ -24,12 +25,13 @@ _ANOTHER_ACCOUNT: Final = "The file belongs to an account at another provider. S
 
 
 class ChatContentEncoder:
-    """Encodes the content of one request."""
+    """Encodes content in one place of a request. ``names``: the client's there."""
 
-    __slots__ = ("_encoding",)
+    __slots__ = ("_encoding", "_names")
 
-    def __init__(self, encoding: ChatEncoding) -> None:
+    def __init__(self, encoding: ChatEncoding, names: ContentNames) -> None:
         self._encoding = encoding
+        self._names = names
 
     def parts(self, content: Iterable[Part]) -> Iterator[JsonObject]:
         """The parts of a user's message. Raises Untranslatable."""
@@ -45,24 +47,24 @@ class ChatContentEncoder:
                     yield self._audio(part)
                 case _:
                     raise Untranslatable(
-                        self._encoding.client.content, "A user's message has what only others can have."
+                        self._encoding.client.message_content, "A user's message has what only others can have."
                     )
 
-    def text(self, part: Text, cache_name: str = "") -> Iterator[JsonObject]:
-        """The part for a text; none if it is empty, which providers refuse. ``cache_name``: the client's for marks."""
+    def text(self, part: Text) -> Iterator[JsonObject]:
+        """The part for a text; none if it is empty, which providers refuse."""
         if part.citations:
-            self._encoding.losses.drop(self._encoding.client.citations)
+            self._encoding.losses.drop(self._names.citations)
         if part.text:
             found: JsonObject = {"type": "text", "text": part.text}
-            cache_breakpoints.mark(found, part.cache, self._encoding, cache_name or self._encoding.client.cache_content)
+            cache_breakpoints.mark(found, part.cache, self._encoding, self._names.cache)
             yield found
 
     def _image(self, part: Image) -> JsonObject:
         source = part.source
         if source.file_id is not None:
-            raise Untranslatable(self._encoding.client.image_file, _ANOTHER_ACCOUNT)
+            raise Untranslatable(self._names.image_file, _ANOTHER_ACCOUNT)
         if source.url is None and source.data is None:
-            raise Untranslatable(self._encoding.client.image, "An image must be data or have an address.")
+            raise Untranslatable(self._names.image, "An image must be data or have an address.")
         image = {"url": source.url if source.url is not None else _data_url(source, "image/png")}
         if part.detail:
             image["detail"] = part.detail
@@ -70,7 +72,7 @@ class ChatContentEncoder:
 
     def _document(self, part: Document) -> Iterator[JsonObject]:
         if part.cited:
-            self._encoding.losses.drop(self._encoding.client.cited)
+            self._encoding.losses.drop(self._names.cited)
         text = _text_of(part.source)
         if text is not None:
             yield self._marked({"type": "text", "text": _as_text(part, text)}, part)
@@ -83,21 +85,21 @@ class ChatContentEncoder:
         source = part.source
         if source.file_id is not None:
             if not (self._encoding.facts.openai and source.owner.startswith("openai.")):
-                raise Untranslatable(self._encoding.client.document_file, _ANOTHER_ACCOUNT)
+                raise Untranslatable(self._names.document_file, _ANOTHER_ACCOUNT)
             return {"file_id": source.file_id}
         if source.data is None:
-            raise Untranslatable(self._encoding.client.document, "A file must be sent whole, not by its address.")
+            raise Untranslatable(self._names.document, "A file must be sent whole, not by its address.")
         return {"filename": _name_of(part), "file_data": _data_url(source, _PDF)}
 
     def _audio(self, part: Audio) -> JsonObject:
         source = part.source
         if source.data is None:
-            raise Untranslatable(self._encoding.client.audio, "Sound must be sent whole, not by its address.")
+            raise Untranslatable(self._names.audio, "Sound must be sent whole, not by its address.")
         form = part.format or source.media_type.partition("/")[2] or "wav"
         return {"type": "input_audio", "input_audio": {"data": source.data, "format": form}}
 
     def _marked(self, found: JsonObject, part: Image | Document) -> JsonObject:
-        cache_breakpoints.mark(found, part.cache, self._encoding, self._encoding.client.cache_content)
+        cache_breakpoints.mark(found, part.cache, self._encoding, self._names.cache)
         return found
 
 

@@ -21,11 +21,12 @@ from proxy.errors import Untranslatable
 class ChatMessagesEncoder:
     """Encodes the messages of one request. The content of ``_messages`` is a list until it is compacted."""
 
-    __slots__ = ("_assistant", "_content", "_encoding", "_messages", "_results")
+    __slots__ = ("_assistant", "_content", "_encoding", "_first", "_messages", "_results")
 
     def __init__(self, encoding: ChatEncoding) -> None:
         self._encoding = encoding
-        self._content = ChatContentEncoder(encoding)
+        self._content = ChatContentEncoder(encoding, encoding.client.content)
+        self._first = ChatContentEncoder(encoding, encoding.client.system)  # before all other messages
         self._assistant = AssistantEncoder(encoding)
         self._results = ResultsEncoder(encoding)
         self._messages: list[JsonObject] = []
@@ -64,10 +65,12 @@ class ChatMessagesEncoder:
         self._add_content("user", moved)
 
     def _add_system(self, message: ConversationMessage) -> None:
-        parts = [each for part in message.content for each in self._system_text(part)]
+        is_first = all(each["role"] == "system" for each in self._messages)
+        encoder = self._first if is_first else self._content
+        parts = [each for part in message.content for each in encoder.text(self._as_text(part))]
         if self._encoding.facts.late_system:
             self._add_content("system", parts, message.name, merged=False)
-        elif all(each["role"] == "system" for each in self._messages):
+        elif is_first:
             self._add_content("system", parts)
         elif parts:  # the model's template refuses it
             self._encoding.losses.drop(self._encoding.client.role)
@@ -75,10 +78,10 @@ class ChatMessagesEncoder:
                 part["text"] = f"<system>\n{part['text']}\n</system>"
             self._add_content("user", parts)
 
-    def _system_text(self, part: Part) -> Iterable[JsonObject]:
+    def _as_text(self, part: Part) -> Text:
         if not isinstance(part, Text):
-            raise Untranslatable(self._encoding.client.content, "A system message can have text only.")
-        return self._content.text(part, self._encoding.client.cache_system)
+            raise Untranslatable(self._encoding.client.message_content, "A system message can have text only.")
+        return part
 
     def _add_content(self, role: str, content: Iterable[JsonObject], name: str = "", *, merged: bool = True) -> None:
         """A message, or more of the last one if it has the same role and author."""

@@ -35,7 +35,7 @@ class ResultsEncoder:
 
     def __init__(self, encoding: ChatEncoding) -> None:
         self._encoding = encoding
-        self._content = ChatContentEncoder(encoding)
+        self._content = ChatContentEncoder(encoding, encoding.client.result)
 
     def result(self, result: ToolResult) -> EncodedResult:
         """Raises Untranslatable for content that chat lacks."""
@@ -43,7 +43,7 @@ class ResultsEncoder:
         moved: list[JsonObject] = []
         for part in result.content:
             if isinstance(part, Text):
-                texts += self._content.text(part, self._encoding.client.cache_result)
+                texts += self._content.text(part)
             else:
                 for encoded in self._content.parts([part]):
                     (texts if encoded["type"] == "text" else moved).append(encoded)

@@ -50,7 +50,8 @@ class ReturnedReasoning:
         blob = reasoning.blob
         entry = self._own(blob) if blob is not None else None
         if blob is not None and entry is None:
-            self._encoding.losses.drop(self._encoding.client.blob)
+            client = self._encoding.client
+            self._encoding.losses.drop(client.blob if blob.kind == "signature" else client.redacted)
         if entry is None:
             if not reasoning.text:
                 return

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final
 
+from proxy.dialects.openai.chat.client_names import MemberNames
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.translation.conversation import Conversation, JsonFormat, SamplingSettings
 from proxy.dialects.translation.members import JsonObject
@@ -51,7 +52,7 @@ def encode_settings(conversation: Conversation, encoding: ChatEncoding, effort: 
         refused.add("top_logprobs")
     for name in sorted(refused & found.keys()):
         del found[name]
-        encoding.losses.drop(_client_name(name, encoding))
+        encoding.losses.drop(_client_name(name, encoding.client, conversation))
     return found
 
 
@@ -131,8 +132,9 @@ def _tags(conversation: Conversation, encoding: ChatEncoding) -> JsonObject | No
     return None
 
 
-def _client_name(name: str, encoding: ChatEncoding) -> str:
-    client = encoding.client
+def _client_name(name: str, client: MemberNames, conversation: Conversation) -> str:
+    if name == "service_tier" and conversation.service_tier == "fast":
+        return client.tier_fast
     return {
         "logprobs": client.logprobs,
         "stop": client.stop,

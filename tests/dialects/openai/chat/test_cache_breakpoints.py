@@ -49,11 +49,17 @@ def test_each_place_of_a_mark_has_its_name() -> None:
         message("system", Text("Be brief.", mark)),
         message("user", "Hi"),
         message("assistant", ToolCall("a", "f", cache=mark)),
-        message("tool", ToolResult("a", [Text("1")], cache=mark)),
+        message("tool", ToolResult("a", [Text("1", mark)])),
         tools=[ToolDefinition("f", cache=mark)],
         cache=mark,
     )
-    own = {"system[].cache_control", IN_CONTENT, "tools[].cache_control", "cache_control"}
+    own = {
+        "system[].cache_control",
+        IN_CONTENT,
+        "messages[].content[].content[].cache_control",
+        "tools[].cache_control",
+        "cache_control",
+    }
     assert set(encode(conversation).dropped) == own
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsBase
-from msgspec.structs import asdict
+from msgspec import to_builtins
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
@@ -23,12 +23,13 @@ OTHERS = {"thinking"}
 
 @pytest.mark.parametrize("source", TYPES)
 def test_each_path_begins_with_a_member_of_the_clients_dialect(source: str) -> None:
-    names = asdict(member_names(source))
+    names = to_builtins(member_names(source))
     if source == "anthropic.messages":
         del names["logprobs"], names["verbosity"]  # which its clients cannot say
     if source == "openai.responses":
         del names["stop"]
-    first = {re.split(r"[.\[]", name)[0] for name in names.values()}
+    paths = [path for name in names.values() for path in (name.values() if isinstance(name, dict) else [name])]
+    first = {re.split(r"[.\[]", path)[0] for path in paths}
     assert first <= TYPES[source].__annotations__.keys() | OTHERS
 
 

@@ -29,7 +29,7 @@ LINK = ContentSource(url="https://a.example/cat.png")
 def encoded(*parts: Part, facts: ModelFacts = FACTS, source: str = "anthropic.messages") -> tuple[Any, tuple[str, ...]]:
     """The parts, and what is told."""
     context = encoding(facts, source)
-    return list(ChatContentEncoder(context).parts(parts)), context.losses.names
+    return list(ChatContentEncoder(context, context.client.content).parts(parts)), context.losses.names
 
 
 def only(part: Part, **options: Any) -> Any:

@@ -60,6 +60,10 @@ def test_a_blob_of_another_provider_is_told(issuer: str) -> None:
     )  # fmt: skip
 
 
+def test_redacted_reasoning_of_another_provider_is_told() -> None:
+    assert encoded(Reasoning("", Blob("x", "redacted", "another")), YES_TEXT) == ({}, ("messages[].content[].data",))
+
+
 @pytest.mark.parametrize("data", ["c2ln", "{", "{}", '{"type":1}', '{"type":"\ud83d'])
 def test_a_blob_of_another_dialect_is_told(data: str) -> None:
     assert encoded(Reasoning("", Blob(data, issuer=ISSUER)), YES_TEXT) == ({}, ("messages[].content[].signature",))

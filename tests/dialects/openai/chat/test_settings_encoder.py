@@ -121,6 +121,7 @@ def test_a_server_may_have_some_of_them() -> None:
         (OPENAI, "auto", {"service_tier": "auto"}, ()),
         (FACTS, "auto", {}, ()),  # what a server without tiers does
         (FACTS, "flex", {}, ("service_tier",)),
+        (FACTS, "fast", {}, ("speed",)),
         (OPENAI, "of_another_kind", {}, ("service_tier",)),
     ],
 )
