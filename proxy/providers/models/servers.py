@@ -26,7 +26,7 @@ SERVERS: Final[Mapping[str, Mapping[str, Any]]] = {
     # https://openrouter.ai/docs/api-reference/parameters, .../use-cases/reasoning-tokens (preserving reasoning),
     # .../features/prompt-caching. It adapts an effort to the model, and leaves out what the model does not take.
     "openrouter": {
-        "takes": _TOP_K,
+        "takes": _TOP_K | {"verbosity"},
         "efforts": None,
         "returned_reasoning": "yes",
         "reasoning_name": "reasoning",
@@ -34,14 +34,18 @@ SERVERS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     # https://api-docs.deepseek.com/guides/thinking_mode, .../guides/json_mode (no schemas)
     "deepseek": {"returned_reasoning": "calls", "toggle": "thinking", "structured": False},
-    # https://github.com/anomalyco/opencode/issues/25758
-    "moonshot": {"returned_reasoning": "calls", "toggle": "thinking"},
+    # https://github.com/anomalyco/opencode/issues/25758, https://platform.moonshot.ai/docs/api/chat
+    "moonshot": {"takes": frozenset({"prompt_cache_key"}), "returned_reasoning": "calls", "toggle": "thinking"},
     # https://docs.z.ai/guides/capabilities/thinking-mode
     "zai": {"returned_reasoning": "yes", "toggle": "thinking"},
     # https://www.alibabacloud.com/help/en/model-studio/deep-thinking, .../context-cache
     "dashscope": {"takes": _TOP_K, "toggle": "enable_thinking", "cache_marks": "cache_control"},
-    # https://docs.mistral.ai/api (it refuses members that it does not list)
-    "mistral": {"takes": _TOP_K, "refuses": frozenset({"user", "logit_bias"}), "returned_reasoning": "no"},
+    # https://github.com/mistralai/client-python (it refuses members that are not in its SDK)
+    "mistral": {
+        "takes": _TOP_K | {"prompt_cache_key", "metadata"},
+        "refuses": frozenset({"user", "logit_bias"}),
+        "returned_reasoning": "no",
+    },
     # https://console.groq.com/docs/openai (unsupported features); unknown members of messages are refused
     "groq": {"refuses": frozenset({"logit_bias", "logprobs"}), "returned_reasoning": "no"},
     # https://inference-docs.cerebras.ai/resources/openai

@@ -5,6 +5,7 @@ import pytest
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.providers.models.servers import SERVERS, server_name
+from tests.providers.rows import MISTRALS
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,11 @@ def test_the_table_has_known_providers_and_clouds() -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_each_entry_has_fields_of_facts(name: str) -> None:
     assert ModelFacts(**SERVERS[name]) != ModelFacts()
+
+
+def test_mistral_gets_no_member_that_its_sdk_lacks() -> None:
+    """It refuses any other. ``seed`` is renamed by a patch."""
+    mistral = SERVERS["mistral"]
+    assert mistral["takes"] <= MISTRALS
+    settings = {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "user", "n"}
+    assert mistral["refuses"] == settings - MISTRALS
