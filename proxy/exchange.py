@@ -49,6 +49,7 @@ class Attempt(Struct, eq=False):
     began: float
     decision: bytes = b""  # header line that explains the choice, if the client requested it
     patches: tuple[AnyPatchName, ...] = ()  # that changed the request
+    dropped: tuple[str, ...] = ()  # what its translation lost, by path
     asks_usage: bool = False  # the gateway requested the stream's usage, not the client
     connected: float | None = None  # when the request was sent
     headers: float | None = None  # when the head of the response arrived
@@ -98,6 +99,7 @@ class Exchange(Struct, eq=False):
     attempts: list[Attempt] = []
     skipped: tuple[tuple[str, str], ...] = ()  # labels of skipped deployments, and reasons
     patches: tuple[AnyPatchName, ...] = ()  # that changed the request of any attempt
+    dropped: tuple[str, ...] = ()  # what the last attempt's translation lost, by path
     fallback_used: bool = False
     early_status: bool = False  # a ping sent status 200 before any provider answered
     status: int = 0  # HTTP status sent to the client; 0: none

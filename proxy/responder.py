@@ -174,7 +174,7 @@ class Responder(Struct, eq=False):
         assert deployment is not None
         body = answer.body
         if info.strict:
-            usual = len(exchange.attempts) == 1 and not exchange.fallback_used and not exchange.skipped
+            usual = len(exchange.attempts) == 1 and not (exchange.fallback_used or exchange.skipped or exchange.dropped)
             member = (usual and deployment.router_member) or router_metadata.member(exchange, deployment)
             writer = exchange.endpoint.dialect.writer
             if self.call is not None and self.call.aliased:
@@ -263,7 +263,8 @@ class Responder(Struct, eq=False):
         exchange.outcome = "error"
         exchange.error = f"upstream_{answer.status}"
         if error is not None:
-            body = writer.relayed_error(error, body, answer.status)
+            translated = deployment is not None and endpoint.path in deployment.translated
+            body = writer.relayed_error(error, b"{}" if translated else body, answer.status)
         elif not is_json(body):
             body = writer.error_body(
                 GatewayError(f"The provider answered with status {answer.status}.", code=f"upstream_{answer.status}")

@@ -15,6 +15,7 @@ from proxy.routing.deployment import Deployment
 
 MAX_ERRORS = 1024  # bytes of the header line that lists the failures
 MAX_DECISION = 1280
+MAX_DROPPED = 1024
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,7 +43,8 @@ class RouterMetadata(Struct):
     """The member ``_router`` of a JSON answer.
 
     ``model_name`` is the configuration's name of the deployment. ``lost_events``: events of a stream that were left
-    out because they are no JSON. ``skipped``: deployments that were not tried.
+    out because they are no JSON. ``skipped``: deployments that were not tried. ``dropped``: what a translation to
+    another dialect lost, by path.
     """
 
     provider: str
@@ -52,6 +54,7 @@ class RouterMetadata(Struct):
     errors: list[Failure]
     lost_events: int | UnsetType = UNSET
     skipped: list[Skipped] | UnsetType = UNSET
+    dropped: tuple[str, ...] | UnsetType = UNSET
 
 
 def failures(exchange: Exchange) -> list[Failure]:
@@ -81,7 +84,7 @@ def header_lines(exchange: Exchange, deployment: Deployment | None) -> bytes:
 
 def member(exchange: Exchange, deployment: Deployment) -> bytes:
     """``"_router": {...}`` as JSON bytes."""
-    if len(exchange.attempts) == 1 and not exchange.fallback_used and not exchange.skipped:
+    if len(exchange.attempts) == 1 and not (exchange.fallback_used or exchange.skipped or exchange.dropped):
         if not deployment.router_member:
             deployment.router_member = b'"_router":' + _document(exchange, deployment)
         return deployment.router_member
@@ -99,10 +102,13 @@ def decision(explained: dict[str, object]) -> bytes:
 
 
 def attempt_lines(attempt: Attempt) -> bytes:
-    """Header lines about one attempt: the explanation of its choice, and the patches that changed its request."""
-    if not attempt.patches:
-        return attempt.decision
-    return b"%bx-router-patched: %b\r\n" % (attempt.decision, ", ".join(attempt.patches).encode())
+    """Header lines about one attempt: the explanation of its choice, and what changed its request."""
+    lines = attempt.decision
+    if attempt.patches:
+        lines += b"x-router-patched: %b\r\n" % ", ".join(attempt.patches).encode()
+    if attempt.dropped:
+        lines += b"x-router-dropped: %b\r\n" % ascii_value(", ".join(attempt.dropped), MAX_DROPPED)
+    return lines
 
 
 def _document(exchange: Exchange, deployment: Deployment) -> bytes:
@@ -115,6 +121,7 @@ def _document(exchange: Exchange, deployment: Deployment) -> bytes:
             failures(exchange),
             exchange.lost_events or UNSET,
             [Skipped(*each) for each in exchange.skipped] or UNSET,
+            exchange.dropped or UNSET,
         )
     )
 

@@ -93,6 +93,19 @@ class Routing(Section, frozen=True):
     hedge_after_ms: Count = 0  # 0: never
 
 
+class Translate(Section, frozen=True):
+    """Requests whose dialect a provider does not speak.
+
+    ``on_loss``: a member that the provider's dialect lacks is left out and named in the answer's header
+    ``x-router-dropped``, or the request is refused. ``orphans``: results without their tool call, and calls without a
+    result, are repaired or refused.
+    """
+
+    enabled: bool = True
+    on_loss: Literal["tell", "refuse"] = "tell"
+    orphans: Literal["repair", "refuse"] = "repair"
+
+
 class CircuitBreaker(Section, frozen=True):
     """When a deployment is taken out of service, and when it is tried again.
 
@@ -319,6 +332,7 @@ class Config(Section, frozen=True):
     pool: PoolSettings = field(default_factory=PoolSettings)
     providers: dict[NewProvider, ProviderSettings] = {}
     routing: Routing = field(default_factory=Routing)
+    translate: Translate = field(default_factory=Translate)
     circuit_breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     rate_limiting: RateLimiting = field(default_factory=RateLimiting)
     auth: Auth = field(default_factory=Auth)

@@ -12,6 +12,7 @@ from proxy.wire.patch import Members, parse
 
 if TYPE_CHECKING:
     from proxy.dialects.patches.base import BodyChange, Patch
+    from proxy.dialects.translation.conversation import Conversation
 
 AUTO: Final = "auto"  # in place of a model's name: the gateway chooses
 
@@ -28,6 +29,7 @@ class Call(Struct, eq=False, gc=False):
     answer. ``stateless``: the provider is asked to store nothing. ``other_models`` is the member by which the provider
     may answer with another model, ``""`` if there is none. ``aliased``: an alias was named; the answer names it too.
     ``changes`` are those of patches, if they were found before the first attempt, as for a large body.
+    ``conversation``: the body in neutral terms, once an attempt had to translate it.
     """
 
     body: bytes
@@ -45,11 +47,13 @@ class Call(Struct, eq=False, gc=False):
     other_models: str = ""
     aliased: bool = False
     changes: dict[Patch, BodyChange | None] | None = None
+    conversation: Conversation | None = None
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""
         self.body = b"{}"
         self.members = _EMPTY
+        self.conversation = None
 
     def use_model(self, name: str) -> None:
         """Take the model from elsewhere: the body's own name is ignored and replaced."""

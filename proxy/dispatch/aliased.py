@@ -22,6 +22,8 @@ class Aliased:
         self._name = _encode(model)
 
     async def run_attempt(self, run: AttemptRun) -> AttemptFailure | None:
+        if run.responder.exchange.endpoint.path in run.attempt.deployment.translated:
+            return await self._run_attempt(run)  # the translation names it
         earlier, writer, name = run.event_hook, run.responder.exchange.endpoint.dialect.writer, self._name
 
         def rename(block: bytes, failed: bool) -> bytes:

@@ -15,7 +15,7 @@ from proxy.dispatch import outcome, verdict
 from proxy.dispatch.cloud import run_in_cloud
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.race import Lost, Race
-from proxy.errors import BrokenAnswer, ClientGone, GatewayError, UpstreamFault
+from proxy.errors import BrokenAnswer, ClientFault, ClientGone, GatewayError, UpstreamFault
 from proxy.relay.upstream_call import UpstreamCall
 from proxy.routing import rules
 from proxy.routing.rules import FailureKind
@@ -23,7 +23,9 @@ from proxy.routing.rules import FailureKind
 if TYPE_CHECKING:
     from proxy.config.timeouts import Clocks
     from proxy.dialects.base import AnswerInfo, Reader
+    from proxy.dialects.translation.stream import StreamTranslation
     from proxy.dispatch.dispatch import Dispatch
+    from proxy.dispatch.translate import TranslatedCall
     from proxy.exchange import Attempt
     from proxy.relay.body import CollectedAnswer
     from proxy.relay.event_filter import EventHook
@@ -51,6 +53,7 @@ class AttemptRun(Struct, eq=False):
     streams_only: bool = False  # an answer that is no event stream is a failure
     keeps_body: bool = False  # another attempt may follow the content commit
     lines: bytes = b""  # header lines of the answer, from the commit on
+    translated: TranslatedCall | None = None  # for a provider that does not speak the client's dialect
 
     @property
     def replayable(self) -> bool:
@@ -69,7 +72,12 @@ class AttemptRun(Struct, eq=False):
     def reader(self) -> Reader:
         call, attempt = self.responder.call, self.attempt
         reader = attempt.deployment.dialects[self.dispatch.exchange.endpoint.path].reader
+        if self.translated is not None:
+            return reader()  # the usage is for the translation
         return reader() if call is None else reader(call.choices, attempt.asks_usage, call.wants_usage)
+
+    def translation(self) -> StreamTranslation | None:
+        return None if self.translated is None else self.translated.stream()
 
     def ping(self) -> None:
         self.responder.ping()
@@ -79,7 +87,13 @@ class AttemptRun(Struct, eq=False):
         return lines
 
     def epilogue(self) -> bytes:
+        self.note_dropped()
         return self.responder.epilogue() if self.closing_comment is None else self.closing_comment()
+
+    def note_dropped(self) -> None:
+        """Note what the translation has lost so far of the request and the answer."""
+        if self.translated is not None:
+            self.attempt.dropped = self.dispatch.exchange.dropped = self.translated.all_dropped
 
     def committed(self) -> None:
         if self.race is not None:
@@ -97,12 +111,16 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
     dispatch, attempt, responder = run.dispatch, run.attempt, run.responder
     exchange, dispatcher, deployment = dispatch.exchange, dispatch.dispatcher, attempt.deployment
     request, live, race = responder.request, deployment.live, run.race
+    try:
+        upstream_request = dispatch.make_request(run)
+    except ClientFault as fault:  # of a translation
+        return outcome.untranslatable(run, fault)
     upstream_call = UpstreamCall(
         dispatcher.context,
         request,
         exchange,
         dispatcher.origins[deployment.sites[exchange.endpoint.path]],
-        dispatch.make_request(run),
+        upstream_request,
         run.outlet,
     )
     live.in_flight += 1
@@ -115,11 +133,15 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         if answer is None:
             if run.stream_ended is not None:
                 return run.stream_ended(run)
+            run.note_dropped()
             outcome.streamed(run)
             return None
         if answer.status >= 400:
             return outcome.refused(run, answer)
         info = responder.read_answer(answer) if race is None and not run.streams_only else _checked(run, answer)
+        if run.translated is not None:
+            answer.body = run.translated.answer(answer.body)
+            run.note_dropped()
         attempt.ended = now = dispatcher.now()
         verdict.succeed(attempt, exchange.endpoint.path, now, collected=True)
         responder.send_answer(answer, info)

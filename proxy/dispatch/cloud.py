@@ -48,12 +48,18 @@ def _adapt(run: AttemptRun, upstream_call: UpstreamCall) -> None:
     call, endpoint = run.responder.call, run.dispatch.exchange.endpoint
     if call is None:
         return
-    kind = run.attempt.deployment.sites[endpoint.path].kind
-    version = run.responder.request.headers.get("anthropic-version", "")
-    changes = kind.call_changes(endpoint.path, call, version)
+    kind, translated = run.attempt.deployment.sites[endpoint.path].kind, run.translated
+    if translated is None:
+        version = run.responder.request.headers.get("anthropic-version", "")
+        changes = kind.call_changes(endpoint.path, call, version)
+    else:
+        changes = kind.call_changes(translated.endpoint.path, translated.call, "")
     if changes is None:
         return
-    run.changes = {**(run.changes or {}), **changes.members}
+    if translated is None:
+        run.changes = {**(run.changes or {}), **changes.members}
+    else:
+        translated.changes = changes.members
     upstream_call.upstream_request = outgoing = run.dispatch.make_request(run)
     if changes.action:
         line, end, rest = outgoing.head.partition(b"\r\n")

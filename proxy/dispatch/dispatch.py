@@ -143,6 +143,12 @@ class Dispatch(Struct, eq=False):
         return tuple(found[:MOST_SKIPPED])
 
 
+def _hides_others(exchange: Exchange, failure: AttemptFailure) -> bool:
+    """Whether the last candidate could not take the request, but others could, and failed."""
+    untranslatable = rules.FailureKind.UNTRANSLATABLE
+    return failure.kind is untranslatable and any(each.failure != untranslatable for each in exchange.attempts)
+
+
 def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> None:
     """Answer with an error, as no candidate succeeded: the provider's own, or one with the reasons of all attempts.
 
@@ -153,7 +159,7 @@ def conclude_exchange(dispatch: Dispatch, failure: AttemptFailure | None) -> Non
         refusal = exchange.reservation.refusal()
         if refusal is not None:
             raise refusal
-    if failure is None or failure.kind not in rules.RETURNS_ERROR:
+    if failure is None or failure.kind not in rules.RETURNS_ERROR or _hides_others(exchange, failure):
         if responder.wants_decision:
             responder.attempt_lines = router_metadata.decision(dispatch.plan.explain())
         raise exhausted(exchange, dispatch.plan, failure, dispatch.dispatcher.now(), dispatch.keyless, dispatch.limited)

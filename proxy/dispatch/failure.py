@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from proxy.dialects.provider_error import ProviderError
-from proxy.errors import UpstreamFault
+from proxy.errors import ClientFault, UpstreamFault
 from proxy.exchange import Attempt
 from proxy.relay.body import CollectedAnswer
 from proxy.routing.rules import FailureKind
@@ -22,7 +22,7 @@ class AttemptFailure(Struct):
     kind: FailureKind
     retry_after: float | None = None
     answer: CollectedAnswer | None = None  # the provider's error response
-    fault: UpstreamFault | None = None
+    fault: UpstreamFault | ClientFault | None = None  # ClientFault: the request cannot be translated
     error: ProviderError | None = None
     final: bool = False  # the request cannot be sent again
     others_only: bool = False  # a retry on the same deployment cannot help

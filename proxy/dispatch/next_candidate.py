@@ -68,9 +68,16 @@ def switch(dispatch: Dispatch) -> Deployment | None:
 
 
 def has_budget(dispatch: Dispatch) -> bool:
-    """Whether ``maxRetries`` allows another deployment. It counts the first one, but not the fallback."""
+    """Whether ``maxRetries`` allows another deployment. It counts the first one, but not the fallback.
+
+    Nor does it count one that the request could not be translated for, as nothing was sent.
+    """
     attempts, fallback = dispatch.exchange.attempts, dispatch.fallback
-    tried = {attempt.deployment for attempt in attempts if attempt.deployment is not fallback}
+    tried = {
+        attempt.deployment
+        for attempt in attempts
+        if attempt.deployment is not fallback and attempt.failure != FailureKind.UNTRANSLATABLE
+    }
     return len(tried) < max(1, dispatch.routing.max_retries)
 
 

@@ -8,7 +8,7 @@ from proxy.dialects.provider_error import ProviderError
 from proxy.dispatch import cooldowns, verdict
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.next_candidate import attempts_at
-from proxy.errors import ErrorInStream, GatewayError, UpstreamFault
+from proxy.errors import ClientFault, ErrorInStream, GatewayError, UpstreamFault
 from proxy.routing import rules
 from proxy.routing.rules import FailureKind
 
@@ -64,6 +64,13 @@ def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:
         error = ProviderError(fault.message, code=fault.code)
     failure = AttemptFailure(run.attempt, rules.kind_of_fault(fault), fault=fault, error=error)
     return _account(run, failure, _reason(fault))
+
+
+def untranslatable(run: AttemptRun, fault: ClientFault) -> AttemptFailure:
+    """The failure of an attempt whose request cannot be made. Nothing was sent."""
+    verdict.release(run.attempt, run.dispatch.dispatcher.now())
+    run.attempt.failure, run.attempt.reason = FailureKind.UNTRANSLATABLE, fault.message
+    return AttemptFailure(run.attempt, FailureKind.UNTRANSLATABLE, fault=fault)
 
 
 def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFailure:

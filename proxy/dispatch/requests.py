@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from proxy import router_metadata
 from proxy.dialects.patches.base import EDITED, change_of
 from proxy.dialects.patches.table import ALWAYS, always
+from proxy.dispatch.translate import translate
 from proxy.net.headers import provider_verdicts, serialize
 from proxy.providers.issuers import issuers_of
 from proxy.relay.upstream_request import Segments, UpstreamRequest
@@ -34,11 +35,16 @@ UploadBody = Callable[["Attempt"], tuple[AsyncIterator[bytes], int | None]]
 
 
 def call_request(run: AttemptRun) -> UpstreamRequest:
-    """The upstream request of a JSON call. Its body is changed only where needed."""
+    """The upstream request of a JSON call. Its body is changed only where needed.
+
+    Raises ClientFault if it has to be translated, and cannot be.
+    """
     responder, attempt = run.responder, run.attempt
     call, exchange, deployment = responder.call, responder.exchange, attempt.deployment
     assert call is not None
     endpoint, provider = exchange.endpoint, deployment.provider
+    if endpoint.path in deployment.translated:
+        return _translated_request(run)
     changes: dict[str, bytes | None] = {}
     if not endpoint.in_path:
         if not call.verbatim or call.model != deployment.upstream_model:
@@ -60,7 +66,7 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
     if endpoint.path in ALWAYS:
         patches += always(call, endpoint.path)
     if patches:
-        body = _patched(run, call, patches, changes)
+        body = _patched(run, call, patches, changes, run.changes)
         length = size(body)
     elif changes:
         body = call.segments(changes)
@@ -75,6 +81,35 @@ def call_request(run: AttemptRun) -> UpstreamRequest:
     end = b"\r\nContent-Length: %d\r\n\r\n" % length
     head = b"".join((head, lines, provider.before_id, exchange.request_id.encode(), end))
     return UpstreamRequest(head, body, length, run)  # by position: keywords would double the cost
+
+
+def _translated_request(run: AttemptRun) -> UpstreamRequest:
+    """The upstream request of a JSON call in the provider's dialect."""
+    responder, attempt = run.responder, run.attempt
+    exchange, deployment = responder.exchange, attempt.deployment
+    translated, provider = run.translated, deployment.provider
+    if translated is None:
+        run.translated = translated = translate(run)
+        attempt.dropped = exchange.dropped = translated.dropped
+        responder.attempt_lines = router_metadata.attempt_lines(attempt)
+    path, changes = translated.endpoint.path, dict(translated.changes or {})
+    body: Segments = (translated.body,)
+    patches = deployment.patches.get(path, ())
+    if patches or changes:
+        body = _patched(run, translated.call, patches, changes, None)
+    trace, length = exchange.trace, size(body)
+    verdicts = provider_verdicts(
+        provider.forwarded, provider.configured_json, False, trace is not None, translated=True
+    )
+    lines = serialize(responder.request.raw_headers, verdicts)
+    if b"anthropic-version" not in provider.configured:
+        lines += translated.provider.header_lines
+    if trace is not None:
+        lines += _traced(trace, attempt)
+    head = deployment.call_head(path, attempt.key)
+    end = b"\r\nContent-Length: %d\r\n\r\n" % length
+    head = b"".join((head, lines, provider.before_id, exchange.request_id.encode(), end))
+    return UpstreamRequest(head, body, length, run)
 
 
 class UploadRequests(Struct, eq=False):
@@ -124,15 +159,24 @@ def _adds_usage(run: AttemptRun, call: Call) -> bool:
     )
 
 
-def _patched(run: AttemptRun, call: Call, patches: Iterable[Patch], changes: dict[str, bytes | None]) -> Segments:
-    """The body with ``changes`` and those of the patches. Notes which patches changed it."""
+def _patched(
+    run: AttemptRun,
+    call: Call,
+    patches: Iterable[Patch],
+    changes: dict[str, bytes | None],
+    edited: Mapping[str, bytes | None] | None,
+) -> Segments:
+    """The body with ``changes`` and those of the patches. Notes which patches changed it.
+
+    ``edited``: those of the changes that a wrapper of the attempt made.
+    """
     members, attempt, exchange = call.members, run.attempt, run.responder.exchange
     known = call.changes
     edits: list[Edit] = []
     names: list[AnyPatchName] = []
-    if run.changes is not None and not EDITED.isdisjoint(run.changes):  # patches apply to the new values
-        members, known = parse(b"".join(call.segments(run.changes)), is_text=True), None
-        for name in run.changes:
+    if edited is not None and not EDITED.isdisjoint(edited):  # patches apply to the new values
+        members, known = parse(b"".join(call.segments(edited)), is_text=True), None
+        for name in edited:
             del changes[name]
     for patch in patches:
         change = change_of(patch, members) if known is None or patch not in known else known[patch]

@@ -35,12 +35,16 @@ _TO_PROVIDER: Final = {
     "what the content is, and in which form an answer is wanted": (
         "content-type content-language accept accept-language"
     ),
-    "options of the dialects": "openai-* anthropic-*",
-    "the SDKs identify themselves to providers": "x-stainless-*",
     "OpenRouter's names for the calling application": "http-referer x-title",
     "the client's protection against running twice": "idempotency-key",
     "W3C Trace Context": "traceparent tracestate",
     "the gateways before this one, which find loops by it (RFC 9110 7.6.3)": "via",
+}
+
+# For a provider that gets the request in another dialect, they mean nothing, or what the client did not mean.
+_TO_PROVIDER_UNTRANSLATED: Final = {
+    "options of the dialects": "openai-* anthropic-*",
+    "the SDKs identify themselves to providers": "x-stainless-*",
 }
 
 _ONLY_IF_CONFIGURED: Final = {
@@ -154,16 +158,19 @@ def provider_verdicts(
     own: frozenset[bytes] = frozenset(),
     opaque: bool = False,
     traced: bool = False,
+    translated: bool = False,
 ) -> Verdicts:
     """Verdicts for the client's header lines, of which a provider may see few.
 
     An allow-list, extended by the provider's ``forwardHeaders`` (lower case) as ``forwarded``. These cannot add
     credentials, framing, or what the gateway writes itself. ``own``: names (lower case) that the configuration sets for
     this provider, so that none is sent twice. ``opaque`` (passthrough): the body is forwarded as it came, and so are
-    headers of files. ``traced``: the caller writes the lines of W3C Trace Context.
+    headers of files. ``traced``: the caller writes the lines of W3C Trace Context. ``translated``: the provider gets
+    the request in another dialect.
     """
     never = _Names(_NEVER_TO_PROVIDER, {} if opaque else _NEVER_UNLESS_OPAQUE, _NEVER_IF_TRACED if traced else {})
-    allowed = _Names(_TO_PROVIDER, _TO_PROVIDER_OPAQUE if opaque else {})
+    of_dialect = {} if translated else _TO_PROVIDER_UNTRANSLATED
+    allowed = _Names(_TO_PROVIDER, of_dialect, _TO_PROVIDER_OPAQUE if opaque else {})
     configured = _Names(_ONLY_IF_CONFIGURED)
 
     def judge(name: bytes) -> bool | None:

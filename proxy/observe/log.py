@@ -71,6 +71,7 @@ class Line(msgspec.Struct, gc=False):
     failures: list[str] | UnsetType
     fallback: bool | UnsetType
     patches: tuple[str, ...] | UnsetType
+    dropped: tuple[str, ...] | UnsetType
     stream: bool
     ttft_ms: float | None
     duration_ms: float | None
@@ -160,6 +161,7 @@ class Log:
             UNSET if usual else _failures(exchange),
             exchange.fallback_used or UNSET,
             exchange.patches or UNSET,
+            exchange.dropped or UNSET,
             exchange.stream,
             round((first - began) * 1e6) / 1e3 if first is not None else None,
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
@@ -293,6 +295,8 @@ def _readable_exchange(line: Line) -> bytes:
         words.append(f"{_known(line.tokens.total_input)} + {_known(line.tokens.total_output)} tokens")
     if line.patches:
         words.append(f"patched: {', '.join(line.patches)}")
+    if line.dropped:
+        words.append(f"dropped: {', '.join(line.dropped)}")
     words.append(line.request_id)
     words += filter(None, (line.error, line.detail))
     return _readable(line.time, line.level, "  ".join(words))

@@ -76,10 +76,18 @@ def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnecti
     """Make the relay of an event stream."""
     attempt_context = call.upstream_request.attempt_context
     outlet, exchange, reader = call.outlet, call.exchange, attempt_context.reader()
+    translation = attempt_context.translation()
     event_filter = EventFilter(
-        pump, outlet, exchange, reader, attempt_context.event_hook, _redact_of(call), attempt_context.epilogue
+        pump,
+        outlet,
+        exchange,
+        reader,
+        attempt_context.event_hook,
+        _redact_of(call),
+        attempt_context.epilogue,
+        translation,
     )
-    return EventRelay(pump, connection, outlet, exchange, event_filter)
+    return EventRelay(pump, connection, outlet, exchange, event_filter, translation)
 
 
 def _redact_of(call: UpstreamCall) -> Callable[[bytes], bytes]:

@@ -1,4 +1,4 @@
-"""Decides what the client gets of each event: the event itself, with the few exceptions in ``_judge``."""
+"""Decides what the client gets of each event: the event itself, with few exceptions, or its translation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Final, Protocol
 
 from proxy.dialects.base import EventKind, Reader
 from proxy.dialects.provider_error import fault_of
-from proxy.errors import BrokenAnswer
+from proxy.dialects.translation.stream import StreamTranslation
+from proxy.errors import BrokenAnswer, GatewayError
 from proxy.exchange import Exchange
 from proxy.relay.seams import Seams, comment, has_id
 from proxy.server.outlet import Outlet
+from proxy.wire.sse import events_of
 
 HELD_COMMENTS: Final = 16 * 1024  # bytes of comments that are kept before the first content
 HELD_EVENTS: Final = 256 * 1024  # bytes of events without content, after which they count as content
@@ -53,6 +55,7 @@ class EventFilter:
         "_outlet",
         "_owner",
         "_redact",
+        "_translation",
         "cut",
         "events",
         "meaningful",
@@ -72,6 +75,7 @@ class EventFilter:
         hook: EventHook | None,
         redact: Callable[[bytes], bytes],
         epilogue: Callable[[], bytes],
+        translation: StreamTranslation | None = None,
     ) -> None:
         self._owner = owner
         self._outlet = outlet
@@ -80,6 +84,7 @@ class EventFilter:
         self._hook = hook
         self._redact = redact  # removes the gateway's credentials from an error event
         self._epilogue: Callable[[], bytes] | None = epilogue  # the closing comment; None once it was written
+        self._translation = translation
         self._first = True
         self._ending = False  # the body ended: what is read now is the last, unfinished event
         self._held_comments = 0
@@ -128,12 +133,26 @@ class EventFilter:
         text = self._exchange.endpoint.dialect.writer.ping
         return self.seams.complete() + comment(text, numbered=self.numbered)
 
+    def terminal(self) -> bytes:
+        """What a complete stream lacks that ended without its terminal event."""
+        if self._translation is not None:
+            return self._translation.finish()
+        return b"" if self.reader.ended else self._exchange.endpoint.dialect.writer.terminal
+
+    def failed(self, fault: GatewayError) -> bytes:
+        """The events that end a broken stream."""
+        if self._translation is not None:
+            return self._translation.failed(fault)
+        return self._exchange.endpoint.dialect.writer.error_event(fault, self.reader.sequence)
+
     def _judge(self, block: bytes) -> bytes:
-        """The bytes to forward: the block itself, a hook's replacement, or ``b""`` for nothing.
+        """The bytes to forward: the block itself, its translation, a hook's replacement, or ``b""`` for nothing.
 
         After an event with an ``id``, a comment loses its blank line (``seams.comment``). An error outside of any event
         becomes an error event.
         """
+        if self._translation is not None:
+            return self._translated(self._translation, block)
         if self.meaningful and block != self.refused and self.reader.plain(block):
             self.events += 1
             return block if self._hook is None else self._hooked(block)
@@ -144,8 +163,7 @@ class EventFilter:
         if kind in _LEFT_OUT:
             return self._leave_out(kind)
         if kind is EventKind.UNFRAMED_ERROR:
-            fault, writer = fault_of(self.reader.error), self._exchange.endpoint.dialect.writer
-            block, kind = writer.error_event(fault, self.reader.sequence), EventKind.ERROR
+            block, kind = self.failed(fault_of(self.reader.error)), EventKind.ERROR
         if kind is EventKind.ERROR:
             block = self._redact(block)
         epilogue = b""
@@ -157,6 +175,35 @@ class EventFilter:
         self.events += 1
         block = self._hooked(block)
         return epilogue + block if epilogue else block
+
+    def _translated(self, translation: StreamTranslation, block: bytes) -> bytes:
+        """The client's events for a block. Each goes to the hook by itself."""
+        if self.meaningful and block != self.refused:
+            events = translation.plain(block)
+            if events is not None:
+                self.events += 1
+                return events if self._hook is None else self._each_hooked(events)
+        kind = self.reader.read(block, first=self._first)
+        self._first = False
+        if kind is EventKind.COMMENT:
+            return self._keep_comment(block)
+        if kind in _LEFT_OUT:
+            return self._leave_out(kind)
+        failed = self.reader.error is not None
+        if not self.meaningful:
+            self._look_for_content(EventKind.ERROR if failed else kind, block)
+        self.events += 1
+        if failed:
+            fault = fault_of(self.reader.error)
+            return self._each_hooked(self._redact(translation.failed(fault)))
+        events = translation.translate(block)
+        if not self.reader.ended:
+            return self._each_hooked(events)
+        self._owner.concluding()
+        return self._each_hooked(events) + self.epilogue() + self._each_hooked(translation.finish())
+
+    def _each_hooked(self, events: bytes) -> bytes:
+        return events if self._hook is None else b"".join(map(self._hooked, events_of(events)))
 
     def _hooked(self, block: bytes) -> bytes:
         """The hook's replacement of an event, or the event itself. Notes whether it has an ``id``."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from proxy.dialects.provider_error import fault_of
+from proxy.dialects.translation.stream import StreamTranslation
 from proxy.errors import BrokenAnswer, GatewayError, StreamTruncated
 from proxy.exchange import Exchange
 from proxy.relay.body import note_broken
@@ -44,6 +45,8 @@ class EventRelay:
         "_outlet",
         "_owner",
         "_plain",
+        "_translating",
+        "_translation",
         "_write",
         "committed",
         "reader",
@@ -56,6 +59,7 @@ class EventRelay:
         outlet: Outlet,
         exchange: Exchange,
         event_filter: EventFilter,
+        translation: StreamTranslation | None = None,
     ) -> None:
         self._owner = owner
         self._connection = connection
@@ -65,10 +69,12 @@ class EventRelay:
         self._filter = event_filter
         self.reader = event_filter.reader
         self._plain = event_filter.reader.plain
+        self._translation = translation
+        self._translating = False  # whether a read may be a plain event, which bypasses the filter
         self._framer = Framer()
         self._held: list[bytes] = []  # not written yet
         self.committed = False
-        self._flowing = False  # whether a read may be a plain event that bypasses the filter
+        self._flowing = False  # whether a read may be a plain event that is forwarded as it is
         self._forward: Callable[[bytes], None] | None = None  # writes chunks with their framing
         self._last = 0.0
         # Counted here and added to the exchange at the end: per token, a Struct's field costs several times as much.
@@ -111,7 +117,25 @@ class EventRelay:
 
     # -- everything else --------------------------------------------------------------------------
 
+    def _translate(self, chunk: bytes) -> bool:
+        """The same as ``feed`` for a translated stream, once per token. Returns whether it was one plain event."""
+        assert self._translation is not None
+        events = self._translation.plain(chunk)
+        if events is None:
+            self._filter.refused = chunk
+            return False
+        self._events += 1
+        now = self._connection.last_read
+        if now - self._last > self._longest_gap:
+            self._longest_gap = now - self._last
+        self._last = now
+        if events:
+            self._write(events)
+        return True
+
     def _feed_filter(self, chunk: bytes) -> None:
+        if self._translating and self._translate(chunk):
+            return
         found = self._filter
         try:
             self._take(self._framer.feed(chunk))
@@ -119,9 +143,13 @@ class EventRelay:
             self._take(exc.blocks)
             raise BrokenAnswer("The provider sent an event that is too large.") from None
         found.refused = None
-        self._flowing = self.committed and found.transparent and not self._framer.partial
+        plain = self.committed and found.transparent and not self._framer.partial
+        if self._translation is not None:
+            self._translating = plain
+            return
+        self._flowing = plain
         # Looked up each time: the client may have disconnected.
-        self._forward = self._outlet.for_frames() if self._flowing else None
+        self._forward = self._outlet.for_frames() if plain else None
         self._connection.on_frame = None if self._forward is None else self.frame
 
     def _take(self, blocks: list[bytes]) -> None:
@@ -178,7 +206,8 @@ class EventRelay:
         if reader.error is not None or reader.ended:
             self._conclude(last)
         elif whole and not self._filter.cut:
-            self._conclude(last, writer.terminal if writer.ends_always else b"")
+            ends = writer.ends_always or self._translation is not None
+            self._conclude(last, self._filter.terminal() if ends else b"")
         else:
             self.broken(StreamTruncated("The provider's answer was cut off before its end."), last)
 
@@ -187,18 +216,18 @@ class EventRelay:
 
         A stream that lost only its terminal event is complete: this method adds the event.
         """
-        reader, writer = self.reader, self._exchange.endpoint.dialect.writer
+        reader = self.reader
         if reader.error is not None:
             self._conclude(last)
             return
         whole = reader.ended or (reader.complete and not reader.lacks_usage)
         if whole and not self._held:  # otherwise a hook raised in ``write``
-            self._conclude(last, b"" if reader.ended else writer.terminal)
+            self._conclude(last, self._filter.terminal())
             return
         note_broken(self._exchange, fault)
         if last:
             self._write(last)
-        self._break_off(fault, self._filter.error_epilogue() + writer.error_event(fault, reader.sequence))
+        self._break_off(fault, self._filter.error_epilogue() + self._filter.failed(fault))
 
     def _conclude(self, last: bytes, terminal: bytes = b"") -> None:
         """End the answer. ``terminal``: the terminal event to add, if the provider sent none."""

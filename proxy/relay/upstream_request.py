@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from proxy.config.timeouts import Clocks
 from proxy.dialects.base import Reader
+from proxy.dialects.translation.stream import StreamTranslation
 from proxy.exchange import Attempt
 from proxy.relay.event_filter import EventHook
 
@@ -40,6 +41,9 @@ class AttemptContext(Protocol):
 
     def reader(self) -> Reader:
         """A new reader for the events of the answer."""
+
+    def translation(self) -> StreamTranslation | None:
+        """The translation of the events, ``None`` if they are in the client's dialect."""
 
     def header_lines(self, kind: bytes, provider_lines: bytes) -> bytes:
         """Header lines of an answer of this media type, including the provider's."""

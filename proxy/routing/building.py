@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeAlias
 
 from msgspec import UNSET
 
-from proxy.config.provider_schema import ModelSettings, Timeouts
+from proxy.config.provider_schema import ModelSettings, Timeouts, WireDialect
 from proxy.config.schema import Config
 from proxy.config.timeouts import Clocks, resolve
 from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
-from proxy.routing.endpoints import sites as sites_of
+from proxy.routing.endpoints import paths_of, served
 from proxy.routing.live import Registry
 from proxy.routing.patching import Patches, patches_of
+from proxy.routing.service import Service, service_of
 
 # For plain responses and streams, then the same for media endpoints.
 AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
@@ -27,12 +27,15 @@ class DeploymentBuilder:
         self._config = config
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
-        self._sites: dict[tuple[Site, bool], Mapping[str, Site]] = {}
+        self._services: dict[tuple[Site, bool, frozenset[str] | None], Service] = {}
         self._patches: dict[Site, Patches] = {}
 
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
-        """The deployment for one configured model at one address."""
-        return self.build(site, model.name, model.upstream_model, model)
+        """The deployment for one configured model at one address. Raises ConfigError for a wrong setting of it."""
+        found = self.build(site, model.name, model.upstream_model, model)
+        for endpoint in found.translated.values():
+            found.facts(endpoint.path)
+        return found
 
     def build(
         self, site: Site, name: str, upstream: str | None, model: ModelSettings | None = None, *, unlisted: bool = False
@@ -45,12 +48,9 @@ class DeploymentBuilder:
         quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
         if len(provider.sites) > 1:
             label = f"{label}#{provider.sites.index(site) + 1}"
-        sites = self._sites.get((site, upstream is None))
-        if sites is None:
-            sites = self._sites[site, upstream is None] = sites_of(site, names_model=upstream is not None)
         return Deployment(
             site,
-            sites,
+            self.service(site, model, names_model=upstream is not None),
             self._registry.live(key, quota, unlisted=unlisted),
             self._clocks_of(provider, model),
             name=name,
@@ -68,6 +68,21 @@ class DeploymentBuilder:
         if found is None:
             found = self._patches[site] = patches_of(site, None)
         return found
+
+    def service(self, site: Site, model: ModelSettings | None = None, *, names_model: bool = True) -> Service:
+        """What a provider serves at one address, cached: most of its models serve the same."""
+        paths = served(model)
+        found = self._services.get((site, names_model, paths))
+        if found is None:
+            translates = self._config.translate.enabled
+            found = service_of(site, names_model=names_model, served=paths, translates=translates)
+            self._services[site, names_model, paths] = found
+        return found
+
+    def paths(self, provider: Provider, wire: WireDialect) -> frozenset[str]:
+        """Paths of the dialect's endpoints that a provider serves for the names of its own list."""
+        services = [self.service(site) for site in provider.sites]
+        return frozenset(path for path in paths_of(wire) if any(path in service.sites for service in services))
 
     def _clocks_of(self, provider: Provider, model: ModelSettings | None) -> AllClocks:
         """Clocks, cached: most models of a provider share them."""

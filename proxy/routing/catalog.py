@@ -108,7 +108,7 @@ class Catalog:
         self._cached: dict[str, tuple[dict[str, Tiers], Tier | None]] = {
             path: ({}, self._fallback_tier[path]) for path in PATHS
         }
-        self.pages = ModelPages(self.deployments, self._names, self.aliases, lists, created)
+        self.pages = ModelPages(self.deployments, names, builder, self.aliases, lists, created)
 
     # -- once per request -------------------------------------------------------------------------
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from proxy.config.provider_schema import ModelSettings
 from proxy.config.timeouts import Clocks
+from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
-from proxy.routing.endpoints import TEXT, dialects, served
+from proxy.routing.endpoints import TEXT, WIRES, served
 from proxy.routing.live import LiveState
+from proxy.routing.model_facts import facts_of
 from proxy.routing.patching import Patches
+from proxy.routing.service import Service
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,11 +25,13 @@ class Deployment:
     ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
     ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
     ``dialects``: of its answers, by the path of the endpoint; ``sites``: where its requests go, without the paths that
-    the provider cannot serve. ``patches``: what its requests need changed, only for paths with any. ``cloud``: its
-    requests need what ``dispatch/cloud.py`` does.
+    the provider cannot serve. ``translated``: the provider's endpoint, by the paths of endpoints whose requests are
+    translated. ``patches``: what its requests need changed, only for paths with any. ``cloud``: its requests need what
+    ``dispatch/cloud.py`` does.
     """
 
     __slots__ = (
+        "_facts",
         "_heads",
         "clocks",
         "cloud",
@@ -51,6 +54,7 @@ class Deployment:
         "site",
         "sites",
         "stream_clocks",
+        "translated",
         "upstream_model",
         "weight",
     )
@@ -58,7 +62,7 @@ class Deployment:
     def __init__(
         self,
         site: Site,
-        sites: Mapping[str, Site],
+        service: Service,
         live: LiveState,
         clocks: tuple[Clocks, Clocks, Clocks, Clocks],
         *,
@@ -70,10 +74,11 @@ class Deployment:
     ) -> None:
         self.name = name
         self.site = site
-        self.sites = sites
+        self.sites = service.sites
+        self.dialects = service.dialects
+        self.translated = service.translated
         self.provider = site.provider
         self.cloud = site.provider.kind.cloud
-        self.dialects = dialects(site.provider.dialect)
         self.live = live
         self.key = live.key
         self.label = label
@@ -87,16 +92,21 @@ class Deployment:
         self.endpoints = served(model)
         self.clocks, self.stream_clocks, self.media_clocks, self.media_stream_clocks = clocks
         self._heads: dict[tuple[str, int], bytes] = {}
+        self._facts: dict[str, ModelFacts] = {}
         # Router metadata for the client, made at first use: header lines, and a member of the body.
         self.router_lines = b""
         self.router_member = b""
 
     def serves(self, endpoint: str) -> bool:
         """Whether a request that names the model may use it for this path."""
+        if endpoint in self.translated:
+            return True
         return endpoint in self.sites and (self.endpoints is None or endpoint in self.endpoints)
 
     def serves_auto(self, endpoint: str) -> bool:
         """Whether ``auto`` may choose it for this path."""
+        if endpoint in self.translated:
+            return True
         return endpoint in self.sites and endpoint in (TEXT if self.endpoints is None else self.endpoints)
 
     def call_head(self, path: str, key: Key, query: str = "") -> bytes:
@@ -111,10 +121,24 @@ class Deployment:
             head = self._heads[path, key.number] = self.sites[path].call_head(path, key, model=self.upstream_model)
         return head
 
+    def facts(self, path: str) -> ModelFacts:
+        """What its model takes in requests that are translated for the provider's endpoint ``path``.
+
+        Raises ConfigError for a wrong setting of the model.
+        """
+        found = self._facts.get(path)
+        if found is None:
+            upstream = self.upstream_model or self.name
+            found = self._facts[path] = facts_of(self.sites[path], WIRES[path], self.model, upstream)
+        return found
+
     @property
     def prefills(self) -> bool:
         """Whether its model continues the text of a final assistant message."""
-        return self.model is not None and self.model.prefill
+        if self.model is not None and self.model.prefill:
+            return True
+        translated = self.translated.get("chat/completions")
+        return translated is not None and self.facts(translated.path).prefill
 
     def __repr__(self) -> str:
         return f"<Deployment {self.label}>"

@@ -28,7 +28,6 @@ from proxy.dialects.table import (
     RESPONSES,
     Dialect,
 )
-from proxy.providers.provider import Site
 
 Kind = Literal["call", "models", "passthrough", "unrouted"]
 
@@ -79,6 +78,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )  # fmt: skip
 
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
+WIRES: Final[Mapping[str, WireDialect]] = {endpoint.path: endpoint.wire for endpoint in ENDPOINTS}
 
 # Endpoints by model type; any other type serves text.
 _OF_TYPE: Final[dict[str, tuple[EndpointName, ...]]] = {
@@ -126,36 +126,6 @@ GEMINI_UNROUTED = Endpoint("-", GEMINI_OTHER, False, False, "opaque", "any", kin
 def paths_of(wire: WireDialect) -> frozenset[str]:
     """The paths of the endpoints that need this dialect."""
     return frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.wire == wire)
-
-
-def sites(main: Site, *, names_model: bool = True) -> Mapping[str, Site]:
-    """The sites of a provider at one of its addresses, by the paths of endpoints. Those that it cannot serve lack.
-
-    ``names_model``: for a deployment with a model's name, as a path needs that has it. A body that streams through
-    cannot be signed.
-    """
-    source = main.provider.keys.source
-    signs = source is not None and source.signs
-    found = {
-        each.path: site
-        for each in ENDPOINTS
-        if (site := main.speaking.get(each.wire)) is not None
-        and (names_model or not (each.in_path or site.kind.in_path))
-        and not (signs and each.body != "json")
-    }
-    return found | {OPAQUE.path: main}
-
-
-@cache
-def dialects(own: Dialect | None) -> Mapping[str, Dialect]:
-    """The dialects of a provider's answers, by the paths of endpoints.
-
-    ``own`` is what it speaks where it generates text; ``None``: the dialect of each endpoint.
-    """
-    return {
-        endpoint.path: endpoint.dialect if own is None or not endpoint.dialect.generates else own
-        for endpoint in (*ENDPOINTS, OPAQUE, MODELS, UNROUTED)
-    }
 
 
 # Objects that OpenAI keeps between requests. Only the configured ``defaultProvider`` can serve these:

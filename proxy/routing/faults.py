@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from proxy.config.known_providers import NONE_USABLE
 from proxy.errors import ClientFault, GatewayError
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import PATHS
 
+COUNT: Final = "messages/count_tokens"
+
 
 def not_served(name: str, deployments: Sequence[Deployment], endpoint: str) -> ClientFault:
     """The 400 for a named model that does not serve the endpoint, or whose provider does not speak its dialect."""
+    if endpoint == COUNT and any(deployment.serves("messages") for deployment in deployments):
+        return _cannot_count(name)
     served = [path for path in PATHS if any(deployment.serves(path) for deployment in deployments)]
     which = f"{', '.join(served[:-1])} and {served[-1]}" if len(served) > 1 else "".join(served) or "no endpoint"
     return ClientFault(
@@ -19,6 +24,18 @@ def not_served(name: str, deployments: Sequence[Deployment], endpoint: str) -> C
         param="model",
         code="unsupported_endpoint",
     )
+
+
+def _cannot_count(name: str) -> ClientFault:
+    """The 501 for a model whose messages are translated: clients estimate the tokens then."""
+    fault = ClientFault(
+        f"The provider of the model {name[:200]!r} cannot count tokens. Estimate them.",
+        status=501,
+        param="model",
+        code="not_supported",
+    )
+    fault.should_retry = False
+    return fault
 
 
 def auto_not_served(endpoint: str) -> ClientFault:

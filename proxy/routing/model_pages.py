@@ -14,6 +14,7 @@ from proxy.errors import ClientFault
 from proxy.routing import listing
 from proxy.routing.access import ALL, Access
 from proxy.routing.aliases import Aliases
+from proxy.routing.building import DeploymentBuilder
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import ANTHROPIC_MODELS, GEMINI_MODELS, Endpoint, paths_of
 from proxy.routing.lists import ModelLists
@@ -27,10 +28,17 @@ class ModelPages:
     """Lists configured models first, then those that providers list. ``created`` is the same for all (Unix seconds)."""
 
     def __init__(
-        self, deployments: Sequence[Deployment], names: Names, aliases: Aliases, lists: ModelLists, created: int
+        self,
+        deployments: Sequence[Deployment],
+        names: Names,
+        builder: DeploymentBuilder,
+        aliases: Aliases,
+        lists: ModelLists,
+        created: int,
     ) -> None:
         self._deployments = deployments
         self._names = names
+        self._builder = builder
         self._aliases = aliases
         self._lists = lists
         self._created = created
@@ -55,7 +63,7 @@ class ModelPages:
         return anthropic_model(found, self._created) if endpoint is ANTHROPIC_MODELS else gemini_model(found)
 
     def _native(self, access: Access, wire: WireDialect) -> list[ListedModel]:
-        """The models of providers that speak this dialect, without duplicates."""
+        """The models that clients of this dialect can call, without duplicates."""
         found: dict[str, ListedModel] = {}
         for deployment in filter(listing.available, self._deployments):
             endpoints = frozenset(path for path in paths_of(wire) if deployment.serves(path))
@@ -68,9 +76,9 @@ class ModelPages:
             if served:
                 found.setdefault(alias, ListedModel(alias, served))
         for provider, name, ours in self._names.listed():
-            speaks = any(wire in site.speaking for site in provider.sites)
-            if speaks and access.allows_name(provider.name, name) and not self._names.is_configured(ours):
-                found.setdefault(ours, ListedModel(ours, paths_of(wire)))
+            served = self._builder.paths(provider, wire)
+            if served and access.allows_name(provider.name, name) and not self._names.is_configured(ours):
+                found.setdefault(ours, ListedModel(ours, served))
         return list(found.values())
 
     def listed(self, access: Access, *, codex: bool = False) -> bytes:

@@ -11,18 +11,16 @@ from proxy.config.provider_schema import ModelSettings, WireDialect
 from proxy.dialects.patches.base import Patch
 from proxy.dialects.patches.table import ALWAYS, PATCHES
 from proxy.providers.provider import Site
-from proxy.routing.endpoints import ENDPOINTS
+from proxy.routing.endpoints import WIRES
 
 Patches = Mapping[str, tuple[Patch, ...]]  # by the path of the endpoint; only paths with any
-
-_WIRES: Mapping[str, WireDialect] = {endpoint.path: endpoint.wire for endpoint in ENDPOINTS}
 
 
 def patches_of(main: Site, model: ModelSettings | None) -> Patches:
     """The patches for a model of a provider at one of its addresses. Those of the model replace the provider's."""
     found = {}
     for path, patches in PATCHES.items():
-        wire = _WIRES[path]
+        wire = WIRES[path]
         if wire not in main.speaking:
             continue
         own = UNSET if model is None else model.patches

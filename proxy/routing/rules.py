@@ -50,6 +50,7 @@ class FailureKind(StrEnum):
     OTHER = "other"  # any other 4xx
     AUTH = "auth"  # 401, or 400 about the key
     OPTIONS = "options"  # 400 about an option that the gateway added
+    UNTRANSLATABLE = "untranslatable"  # the provider's dialect has no place for a part of the request: nothing was sent
     BUSY = "busy"  # no free connection in the pool: nothing was sent
     SLOW = "slow"  # the client left after a long wait for an event
     CLIENT_GONE = "client_gone"  # closed, or stopped reading until the client stall timeout
@@ -110,6 +111,7 @@ RULES: Final[dict[FailureKind, Rule]] = {
     FailureKind.OTHER:             Rule(Next.RETURN_ERROR,    "nothing"),
     FailureKind.AUTH:              Rule(Next.KEY,             "key"),
     FailureKind.OPTIONS:           Rule(Next.SAME_NOW,        "nothing"),
+    FailureKind.UNTRANSLATABLE:    Rule(Next.OTHERS_OR_ERROR, "nothing"),
     FailureKind.BUSY:              Rule(Next.NEXT,            "nothing"),
     # If the deadline is shorter than the other timeouts, nothing else opens the breaker of a silent provider.
     FailureKind.DEADLINE:          Rule(Next.STOP,            "failure"),
@@ -211,7 +213,7 @@ def final_status(tried: Sequence[FailureKind], passed: Iterable[FailureKind] = (
     return 504 if tried[-1] in CLOCKS else 502
 
 
-_NOT_SENT: Final = frozenset((FailureKind.MODEL_MISSING, FailureKind.BUSY))
+_NOT_SENT: Final = frozenset((FailureKind.MODEL_MISSING, FailureKind.UNTRANSLATABLE, FailureKind.BUSY))
 _LIMITS: Final = frozenset((FailureKind.RATE_LIMITED, FailureKind.OUT_OF_QUOTA, FailureKind.MODEL_MISSING))
 
 

@@ -138,6 +138,11 @@ class Event(Struct, frozen=True, gc=False):
     retry: int | None = None  # milliseconds
 
 
+def events_of(data: bytes) -> list[bytes]:
+    """The blocks of whole events that the gateway itself made: their lines end with LF, and no line is empty."""
+    return [block + b"\n\n" for block in data.split(b"\n\n") if block]
+
+
 def parse(block: bytes, *, first: bool = False) -> Event:
     """Read one block; ``first`` is the start of the stream, where a BOM is allowed.
 

@@ -7,7 +7,7 @@ from proxy.config.provider_schema import CloudSettings, Dialects, DialectSetting
 from proxy.errors import ConfigError
 from proxy.providers.bedrock import Bedrock, scope_of
 from proxy.providers.credential_source import CredentialSource
-from proxy.routing.endpoints import sites
+from proxy.routing.service import service_of
 from tests.providers.compiled import key_of, provider
 
 RUNTIME = "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1"
@@ -65,10 +65,10 @@ def test_the_host_names_service_and_region(host: str, scope: tuple[str, str] | N
 def test_without_a_key_requests_are_signed_and_uploads_cannot_be() -> None:
     compiled = provider(RUNTIME, api_key=UNSET)
     assert key_of(compiled).source == CredentialSource("aws", CloudSettings())
-    served = sites(compiled.sites[0])
+    served = service_of(compiled.sites[0]).sites
     assert "audio/transcriptions" not in served
     assert {"chat/completions", "responses", "messages", "embeddings"} <= served.keys()
-    assert "audio/transcriptions" in sites(provider(RUNTIME).sites[0])
+    assert "audio/transcriptions" in service_of(provider(RUNTIME).sites[0]).sites
 
 
 def test_a_signature_needs_a_region() -> None:

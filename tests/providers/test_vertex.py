@@ -9,7 +9,7 @@ from proxy.errors import ConfigError
 from proxy.providers.base import CallChanges
 from proxy.providers.credential_source import CredentialSource
 from proxy.providers.vertex import Vertex
-from proxy.routing.endpoints import sites
+from proxy.routing.service import service_of
 from tests.providers.compiled import key_of, provider
 
 BASE = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4"
@@ -93,7 +93,7 @@ def test_requests_of_gemini_stay_as_they_are() -> None:
 
 
 def test_no_request_goes_to_it_without_a_models_name() -> None:
-    assert sites(provider(BASE).sites[0], names_model=False).keys() == {"*"}
+    assert service_of(provider(BASE).sites[0], names_model=False).sites.keys() == {"*"}
 
 
 def settings(base_url: str = BASE, **more: object) -> ProviderSettings:

@@ -143,6 +143,7 @@ class CallRig:
             header_lines=lambda kind, lines: lines,
             committed=self._committed,
             epilogue=lambda: b"",
+            translation=lambda: None,
         )
         context = TransportContext(
             loop, self.ticker, cast(Any, self.pool), self.budget, cast(Any, self.counters), 1000, 0.0, 0.0

@@ -163,8 +163,8 @@ def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
     [
         ("vector", "chat/completions", "embeddings"),
         ("deepseek/vector", "responses", "embeddings"),
-        ("talk", "embeddings", "chat/completions, completions and responses"),
-        ("both", "completions", "chat/completions and embeddings"),
+        ("talk", "embeddings", "chat/completions, completions, responses and messages"),
+        ("both", "completions", "chat/completions, embeddings and messages"),
         ("hear", "audio/speech", "audio/transcriptions"),
     ],
 )

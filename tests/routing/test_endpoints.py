@@ -1,30 +1,24 @@
+"""The table of endpoints."""
+
 from __future__ import annotations
 
-import pytest
-
-from proxy.dialects.table import CHAT, OTHER, RESPONSES
-from proxy.routing.endpoints import ENDPOINTS, MODELS, OPAQUE, UNROUTED, dialects
+from proxy.config.provider_schema import ModelSettings
+from proxy.routing.endpoints import ENDPOINTS, PATHS, TEXT, WIRES, paths_of, served
 
 
-@pytest.mark.parametrize("endpoint", [*ENDPOINTS, OPAQUE, MODELS, UNROUTED])
-def test_a_provider_speaks_the_dialect_of_each_endpoint(endpoint: object) -> None:
-    assert dialects(None)[endpoint.path] is endpoint.dialect  # type: ignore[attr-defined]
+def test_all_endpoints_of_a_path_need_the_same_dialect_of_a_provider() -> None:
+    assert all(WIRES[endpoint.path] == endpoint.wire for endpoint in ENDPOINTS)
+    assert set(WIRES) == set(PATHS)
 
 
-@pytest.mark.parametrize(
-    ("path", "dialect"),
-    [
-        ("chat/completions", RESPONSES),
-        ("completions", RESPONSES),
-        ("responses", RESPONSES),
-        ("embeddings", OTHER),
-        ("images/generations", OTHER),
-        ("models", OTHER),
-    ],
-)
-def test_a_separate_dialect_is_for_text_endpoints(path: str, dialect: object) -> None:
-    assert dialects(RESPONSES)[path] is dialect
+def test_the_paths_of_a_dialect() -> None:
+    assert paths_of("responses") == {"responses"}
+    assert paths_of("messages") == {"messages", "messages/count_tokens"}
 
 
-def test_deployments_share_one_table_of_dialects() -> None:
-    assert dialects(CHAT) is dialects(CHAT)
+def test_what_a_model_serves_follows_from_its_type_and_its_endpoints() -> None:
+    assert served(None) is None
+    assert served(ModelSettings("m", "p")) is None
+    assert served(ModelSettings("m", "p", type="chat")) == TEXT
+    assert served(ModelSettings("m", "p", type="chat", endpoints=["chat"])) == {"chat/completions"}
+    assert served(ModelSettings("m", "p", type="embedding")) == {"embeddings", "embedContent", "batchEmbedContents"}

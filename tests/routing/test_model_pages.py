@@ -45,13 +45,13 @@ def names(known: Catalog, endpoint: Endpoint, allowed: tuple[str, ...] = ()) -> 
 
 
 def test_each_client_sees_the_models_that_it_can_call(known: Catalog) -> None:
-    assert names(known, ANTHROPIC_MODELS) == ["sonnet", "shared"]
+    assert names(known, ANTHROPIC_MODELS) == ["chat", "sonnet", "shared", "chat-only"]
     assert names(known, GEMINI_MODELS) == ["models/flash", "models/vectors"]
     assert names(known, MODELS) == ["chat", "sonnet", "shared", "chat-only", "flash", "vectors"]
 
 
 def test_a_restricted_credential_sees_its_models(known: Catalog) -> None:
-    assert names(known, ANTHROPIC_MODELS, ("sonnet", "chat")) == ["sonnet"]
+    assert names(known, ANTHROPIC_MODELS, ("sonnet", "flash")) == ["sonnet"]
 
 
 def test_googles_list_has_the_methods_of_a_model(known: Catalog) -> None:
@@ -66,7 +66,8 @@ def test_a_model_is_shown_to_the_clients_that_can_call_it(known: Catalog) -> Non
     found = known.pages.object(ANTHROPIC_MODELS, ALL, "sonnet")
     assert found is not None
     assert json.loads(found)["max_input_tokens"] == 200_000
-    assert known.pages.object(ANTHROPIC_MODELS, ALL, "chat") is None
+    assert known.pages.object(ANTHROPIC_MODELS, ALL, "chat") is not None
+    assert known.pages.object(ANTHROPIC_MODELS, ALL, "vectors") is None
     assert known.pages.object(MODELS, ALL, "chat") is not None
     assert known.pages.object(GEMINI_MODELS, access(("chat",), ()), "flash") is None
 
@@ -78,7 +79,7 @@ def test_models_that_a_provider_lists_itself_are_shown() -> None:
         provider = known.providers[name]
         lists.begin(provider)
         lists.end(provider, 0.0, [f"of-{name}"])
-    assert names(known, ANTHROPIC_MODELS) == ["of-both"]
+    assert names(known, ANTHROPIC_MODELS) == ["of-both", "of-open"]
     assert names(known, MODELS) == ["of-both", "of-open"]
 
 
@@ -98,7 +99,7 @@ def test_an_alias_is_shown_to_the_clients_that_can_call_one_of_its_models() -> N
         }
     )
     known = Catalog(config, Registry.of(config.circuit_breaker), version="1", created=0)
-    assert names(known, ANTHROPIC_MODELS) == ["sonnet", "shared", "claude-x", "any"]
+    assert names(known, ANTHROPIC_MODELS) == ["chat", "sonnet", "shared", "chat-only", "claude-x", "any"]
     assert names(known, GEMINI_MODELS) == ["models/flash", "models/vectors", "models/any"]
     assert names(known, MODELS)[-2:] == ["claude-x", "any"]
     assert names(known, MODELS, ("flash",)) == ["flash", "any"]

@@ -121,11 +121,25 @@ class StreamEncoder(ABC):
 EncodeAnswer = Callable[[AnswerContext, Iterable[AnswerPart]], bytes]
 
 
-class Translation(Struct, frozen=True):
-    """What a dialect needs to take part in translations, as that of a client and as that of a provider."""
+class ClientSide(Struct, frozen=True):
+    """A dialect as that of a client whose calls are translated.
+
+    ``starts_with_usage``: streams begin with the usage of the input, so it must be estimated.
+    """
 
     decode_request: RequestDecoder
-    encode_request: RequestEncoder
-    decode_answer: type[AnswerDecoder]
     encode_stream: type[StreamEncoder]
     encode_answer: EncodeAnswer
+    starts_with_usage: bool = False
+
+
+class ProviderSide(Struct, frozen=True):
+    """A dialect as that of a provider that calls are translated for.
+
+    ``name_limit``: most characters of a tool's name. ``header_lines``: what requests need beside the body.
+    """
+
+    encode_request: RequestEncoder
+    decode_answer: type[AnswerDecoder]
+    name_limit: int = 64
+    header_lines: bytes = b""

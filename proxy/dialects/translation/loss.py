@@ -26,6 +26,10 @@ class Losses:
             raise Untranslatable(names[0], "It would be left out, and translate.onLoss is refuse.")
         self._names.update(dict.fromkeys(names))
 
+    def tell(self, *names: str) -> None:
+        """A repair, or another change that loses nothing of what was meant."""
+        self._names.update(dict.fromkeys(names))
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._names)

@@ -34,6 +34,8 @@ class StreamTranslation:
 
     def translate(self, block: bytes) -> bytes:
         """The events for any other block. Raises BrokenAnswer if too much would have to be kept back."""
+        if self._finished:
+            return b""
         return self._encoded(self._decoder.decode(block))
 
     def finish(self) -> bytes:
@@ -46,7 +48,9 @@ class StreamTranslation:
         return last + self._encoder.finish()
 
     def failed(self, fault: GatewayError) -> bytes:
-        """The last events of an answer that broke."""
+        """The last events of an answer that broke, once."""
+        if self._finished:
+            return b""
         self._finished = True
         return self._encoder.failed(fault)
 

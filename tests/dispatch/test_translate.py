@@ -1,0 +1,111 @@
+"""Calls whose provider does not speak the client's dialect, among other candidates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.support import Answer, Upstream, chat_events, completion, error_json, json_answer, sse_answer
+from tests.support.gateway import Gateway
+
+AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude",
+    "content": [{"type": "text", "text": "from Claude"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 1, "output_tokens": 2},
+}
+
+
+def ask(*content: Any, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": list(content) or "hi"}]} | more
+
+
+@asynccontextmanager
+async def gateway(*kinds: str, **sections: Any) -> AsyncIterator[tuple[Gateway, list[Upstream]]]:
+    """One model at providers of these kinds, which are tried in order."""
+    async with AsyncExitStack() as stack:
+        ups = [await stack.enter_async_context(Upstream()) for _ in kinds]
+        providers = {
+            f"p{n}": {"kind": kind, "baseUrl": up.url, "apiKey": "secret-key"}
+            for n, (kind, up) in enumerate(zip(kinds, ups, strict=True))
+        }
+        models = [{"name": "m", "provider": name, "model": f"up-{name}"} for name in providers]
+        routing = {"retryDelay": 0, "maxRetries": 3, "rateLimitRetries": 0} | sections.pop("routing", {})
+        config = {"providers": providers, "models": models, "routing": routing}
+        yield await stack.enter_async_context(Gateway(config | sections)), ups
+
+
+async def post(gw: Gateway, path: str, body: Any, **request: Any) -> Answer:
+    client = await gw.client()
+    return await client.fetch("POST", path, json=body, **request)
+
+
+async def test_a_wrong_member_is_refused_in_the_client_s_own_format() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        answer = await post(gw, "/v1/messages", ask({"type": "text", "text": 5}))
+        assert answer.status == 400
+        assert answer.json["type"] == "error"
+        assert "messages[0].content[0].text" in answer.json["error"]["message"]
+        assert not list(gpt)
+
+
+async def test_refused_stream_options_are_left_out_the_second_time() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.queue(json_answer(error_json("unknown member stream_options"), 400), sse_answer(*chat_events("a")))
+        await post(gw, "/v1/messages", ask(stream=True))
+        first, second = await gpt.request(0), await gpt.request(1)
+        assert first.json["stream_options"] == {"include_usage": True}
+        assert "stream_options" not in second.json
+
+
+async def test_the_client_s_options_of_its_own_api_are_not_sent() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.queue(json_answer(completion()))
+        headers = [("anthropic-version", "2023-06-01"), ("anthropic-beta", "x"), ("x-stainless-lang", "python")]
+        await post(gw, "/v1/messages?beta=true", ask(), headers=headers)
+        request = await gpt.request()
+        names = {name.lower() for name, _ in request.headers}
+        assert request.target == "/v1/chat/completions"
+        assert not names & {"anthropic-version", "anthropic-beta", "x-stainless-lang"}
+
+
+@pytest.mark.parametrize("recovery", ["fail", "hold"])
+async def test_a_stream_is_translated_with_and_without_hold(recovery: str) -> None:
+    async with gateway("openai", routing={"streamRecovery": recovery}) as (gw, (gpt,)):
+        gpt.queue(sse_answer(*chat_events("Hello", " there")))
+        answer = await post(gw, "/v1/messages", ask(stream=True))
+        assert answer.body.count(b"event: message_start") == answer.body.count(b"event: message_stop") == 1
+        assert b'"Hello"' in answer.body
+        assert (await gw.settled())["outcome"] == "ok"
+
+
+async def test_a_stream_that_breaks_ends_with_the_client_s_own_error() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.queue(sse_answer(*chat_events("Hello", " there")[:2]))
+        answer = await post(gw, "/v1/messages", ask(stream=True))
+        assert answer.body.endswith(b"}\n\n")
+        assert answer.body.count(b"event: error") == 1
+        assert b"message_stop" not in answer.body
+        assert (await gw.settled())["outcome"] == "broken"
+
+
+async def test_a_count_of_tokens_is_refused_so_that_the_client_estimates() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        answer = await post(gw, "/v1/messages/count_tokens", ask())
+        assert (answer.status, answer.json["error"]["type"]) == (501, "not_supported")
+        assert answer.header("x-should-retry") == "false"
+        assert not list(gpt)
+
+
+async def test_without_translation_the_endpoint_is_not_supported() -> None:
+    async with gateway("openai", translate={"enabled": False}) as (gw, _):
+        answer = await post(gw, "/v1/messages", ask())
+        assert answer.status == 400
+        assert "does not serve messages" in answer.json["error"]["message"]

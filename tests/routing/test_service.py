@@ -1,0 +1,67 @@
+"""What a provider serves: natively, and by translation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.dialects import table
+from proxy.dialects.table import OTHER, RESPONSES
+from proxy.routing.endpoints import ENDPOINTS
+from proxy.routing.service import Service, service_of
+from tests.support.catalogs import build
+
+
+def service(served: frozenset[str] | None = None, *, translates: bool = True, **settings: Any) -> Service:
+    known = build([], {"p": {"baseUrl": "http://127.0.0.1:1/v1"} | settings})
+    return service_of(known.providers["p"].sites[0], served=served, translates=translates)
+
+
+def pairs(found: Service) -> dict[str, str]:
+    return {path: endpoint.path for path, endpoint in found.translated.items()}
+
+
+@pytest.mark.parametrize("endpoint", [each for each in ENDPOINTS if each.wire in ("chat", "responses")])
+def test_a_provider_answers_in_the_dialect_of_each_endpoint_that_it_speaks(endpoint: Any) -> None:
+    assert service().dialects[endpoint.path] is endpoint.dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [("chat/completions", RESPONSES), ("completions", RESPONSES), ("responses", RESPONSES), ("embeddings", OTHER)],
+)
+def test_a_separate_dialect_is_for_text_endpoints(path: str, dialect: object) -> None:
+    assert service(dialect=table.RESPONSES.name).dialects[path] is dialect
+
+
+def test_what_the_provider_speaks_is_not_translated() -> None:
+    everything = {name: {"baseUrl": "http://127.0.0.1:1/v1"} for name in ("chat", "responses", "messages")}
+    assert not {"chat/completions", "responses", "messages"} & pairs(service(dialects=everything)).keys()
+
+
+def test_a_chat_provider_serves_the_other_dialects_by_translation() -> None:
+    found = service(dialects={"responses": {"enabled": False}})
+    assert pairs(found).items() >= {("messages", "chat/completions")}
+    assert found.sites["messages"] is found.sites["chat/completions"]
+    assert found.dialects["messages"] is table.CHAT
+
+
+def test_an_endpoint_that_the_model_does_not_serve_is_translated_to_one_that_it_does() -> None:
+    found = service(frozenset({"chat/completions"}), dialects={"messages": {}})
+    assert pairs(found)["messages"] == "chat/completions"
+
+
+def test_a_model_without_any_text_endpoint_is_never_translated_to() -> None:
+    assert service(frozenset({"embeddings"})).translated == {}
+
+
+def test_translation_can_be_switched_off() -> None:
+    found = service(translates=False)
+    assert found.translated == {}
+    assert "messages" not in found.sites
+
+
+def test_counting_and_legacy_completions_are_not_translated() -> None:
+    assert {"messages/count_tokens", "embeddings"}.isdisjoint(service(kind="anthropic").translated)
+    assert "completions" not in service(kind="anthropic").sites
