@@ -28,7 +28,8 @@ _is_kimis: Final = re.compile(r"functions\.[a-zA-Z0-9_-]{1,48}:\d{1,4}").fullmat
 
 def call_id(original: str) -> str:
     """The id of a call as the provider takes it."""
-    return original if _is_kimis(original) else safe_id(original)
+    safe = safe_id(original)
+    return original if safe != original and _is_kimis(original) else safe
 
 
 class AssistantEncoder:
