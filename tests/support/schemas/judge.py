@@ -16,25 +16,33 @@ from proxy.errors import ClientFault, WrongMember
 from tests.support.schemas.variants import ABSENT, Variant, marked
 
 # Values that say what a request without the member says.
-DEFAULTS: Final = ("auto", "default", "standard", "text", "none", "disabled")
+DEFAULTS: Final = ("auto", "default", "standard", "text", "none", "never", "disabled", "5m", "30m", "explicit")
 
 # ``refused``: the error names the member, or what contains it. ``obscured``: the error names another member, so that
 # the variant proves nothing. ``misread``: the error calls a value wrong that the schema allows.
 Verdict: TypeAlias = Literal["carried", "told", "refused", "obscured", "misread", "lost"]
 Run: TypeAlias = Callable[[Any], "Outcome"]
 
-_in_brackets = re.compile(r"\[([^]]*)\]")
+# Encoders do not know where tools and content stood: tools in a namespace, or in a message, are named as those of the
+# body, and content within content as that of a message.
+_tools: Final = re.compile(r"^.*\.(tool\.definition|tools\[\])").sub
+_content: Final = re.compile(
+    r"^(system\[\]|messages\[\]\.content\[\]|input\[\]\.(content|output)\[\])((\.source)?\.content\[\])*"
+).sub
+_in_brackets: Final = re.compile(r"\[([^]]*)\]")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """``body``: what the provider gets, ``None`` for a refusal. ``told``: paths of lost members, in the client's words.
 
-    ``refused``: the member that the error names, ``""`` for none.
+    ``answer``: what the request says about the form of its answer. ``refused``: the member that the error names, ``""``
+    for none.
     """
 
     body: dict[str, Any] | None
     told: Sequence[str] = ()
+    answer: Sequence[Any] = ()
     refused: str | None = None
     error: ClientFault | None = None
 
@@ -45,11 +53,21 @@ class Outcome:
     @cached_property
     def text(self) -> str:
         """The body, or the error, for comparison."""
-        return json.dumps(self.body, sort_keys=True) if self.error is None else f"{self.refused}: {self.error}"
+        return (
+            json.dumps([self.body, *self.answer], sort_keys=True)
+            if self.error is None
+            else f"{self.refused}: {self.error}"
+        )
 
-    def names(self, path: str, request: Any) -> bool:
-        """Whether the client learns of the loss of the member ``path``: it, or what contains it, is named."""
-        return any(_covers(told, path, request) for told in (*self.told, *([self.refused] if self.refused else [])))
+    def names(self, path: str, request: Any, *, with_inner: bool = False) -> bool:
+        """Whether the client learns of the loss of the member ``path``: it, or what contains it, is named.
+
+        ``with_inner``: or what it contains.
+        """
+        named = (*self.told, *([self.refused] if self.refused else []))
+        return any(_covers(told, path, request) for told in named) or (
+            with_inner and any(_covers(path, told, request) for told in named)
+        )
 
 
 def translate(decoder: RequestDecoder, encoder: RequestEncoder, request: Any, target: EncodingTarget) -> Outcome:
@@ -60,7 +78,8 @@ def translate(decoder: RequestDecoder, encoder: RequestEncoder, request: Any, ta
         body = encoder.encode(conversation, target, losses, ToolNames())
     except ClientFault as fault:
         return Outcome(None, refused=fault.param or "", error=fault)
-    return Outcome(body, (*conversation.dropped, *losses.names))
+    answer = (conversation.thinking.shown, conversation.wants_usage)
+    return Outcome(body, (*conversation.dropped, *losses.names), answer)
 
 
 def verdicts(variant: Variant, request: Callable[[Any], Any], run: Run) -> dict[Any, Verdict]:
@@ -94,9 +113,9 @@ def _compared(
 
 
 def _verdict(variant: Variant, outcome: Outcome, request: Any, *, carried: bool) -> Verdict:
-    if isinstance(outcome.error, WrongMember):
+    if isinstance(outcome.error, WrongMember) and variant.kind in ("member", "shape"):
         return "misread"
-    named = outcome.names(variant.path, request)
+    named = outcome.names(variant.path, request, with_inner=variant.kind == "shape")
     if outcome.error is not None:
         return "refused" if named else "obscured"
     if named:
@@ -109,12 +128,18 @@ def _key(value: Any) -> Any:
 
 
 def _covers(told: str, path: str, request: Any) -> bool:
-    """``told`` may have indices, name a tool by its type, and end in the ``type`` of what is refused as a whole."""
+    """``told`` may have indices, name a hosted tool by its type, and end in the ``type`` of what is refused whole."""
     hosted = [each for each in _in_brackets.findall(told) if each and not each.isdigit()]
     if any(f'"{each}' not in json.dumps(request) for each in hosted):
         return False
     outer = _in_brackets.sub("[]", told)
-    return any(
-        path == each or path.startswith((f"{each}.", f"{each}["))
-        for each in (outer, outer.removesuffix(".type"), outer.removesuffix(".role"))
-    )
+    return _holds(outer, path) or _holds(_anywhere(outer), _anywhere(path))
+
+
+def _holds(outer: str, path: str) -> bool:
+    begins = (outer, outer.removesuffix(".type"), outer.removesuffix(".role"))
+    return any(path == begin or path.startswith((f"{begin}.", f"{begin}[")) for begin in begins)
+
+
+def _anywhere(path: str) -> str:
+    return _content("content[]", _tools("tools[]", path))

@@ -23,7 +23,10 @@ OPENAPI: Final = SHARED / "openai" / "openapi.json"
 _USER: Final = {"role": "user", "content": "Hi"}
 _PARAMETERS: Final = {"type": "object", "properties": {}}
 _PDF: Final = "data:application/pdf;base64,eHh4"
+_CHOSEN: Final = frozenset(("model",))  # by the gateway, for each provider
+_ADDED: Final = {"name": "added", "input_schema": _PARAMETERS}
 _CHAT_TOOLS: Final = {"tools": [{"type": "function", "function": {"name": "filler", "parameters": _PARAMETERS}}]}
+_ALLOWED: Final = {"tools": [{"type": "function", "function": {"name": "filler"}}]}
 _RESPONSES_TOOLS: Final = {
     "tools": [{"type": "function", "name": "filler", "parameters": _PARAMETERS, "strict": False}]
 }
@@ -34,9 +37,17 @@ MESSAGES: Final = RequestSchema(
     base={"model": "m", "max_tokens": 9000, "messages": [_USER]},
     history="messages",
     surround=around_messages,
-    beside={"tool_choice": {"tools": [{"name": "filler", "input_schema": _PARAMETERS}]}},
+    beside={
+        "tool_choice": {"tools": [{"name": "filler", "input_schema": _PARAMETERS}]},
+        "messages": {"tools": [{"name": "filler00", "input_schema": _PARAMETERS}]},
+    },
+    companions={
+        "BetaSystemMessageParam": {"content": [{"type": "text", "text": "Filler."}]},
+        "BetaCompactionBlockParam": {"content": "Filler."},
+        "BetaRequestToolAdditionBlockParam": {"tool": {"type": "tool_definition", "definition": _ADDED}},
+    },
     # The SDK sends these as headers.
-    skipped=frozenset(("betas", "user_profile_id", "workspace_id")),
+    skipped=_CHOSEN | {"betas", "user_profile_id", "workspace_id"},
 )
 BETA_MESSAGES: Final = replace(MESSAGES, name="messages (beta)", shape=shape_of(BetaMessagesRequest))
 CHAT: Final = RequestSchema(
@@ -51,9 +62,14 @@ CHAT: Final = RequestSchema(
         "top_logprobs": {"logprobs": True},
         "function_call": {"functions": [{"name": "filler", "parameters": _PARAMETERS}]},
         "stream_options": {"stream": True},
-        "audio": {"modalities": ["text", "audio"]},
     },
-    companions={"FileFile": {"file_data": _PDF}},
+    companions={
+        "FileFile": {"file_data": _PDF},
+        "file": {"file_data": _PDF},
+        "ChatCompletionAllowedToolsParam": _ALLOWED,
+        "ChatCompletionAllowedTools": _ALLOWED,
+    },
+    skipped=_CHOSEN,
 )
 RESPONSES: Final = RequestSchema(
     "responses",
@@ -72,6 +88,7 @@ RESPONSES: Final = RequestSchema(
         "ResponseInputImageParam": {"image_url": "https://files.example/x.png"},
         "ResponseInputImageContentParam": {"image_url": "https://files.example/x.png"},
     },
+    skipped=_CHOSEN,
 )
 SCHEMAS: Final = (MESSAGES, BETA_MESSAGES, CHAT, RESPONSES)
 

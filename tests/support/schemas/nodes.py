@@ -41,7 +41,7 @@ class Member:
     required: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Shape:
     """An object. ``name`` is that of the schema, unique in its tree. ``load`` reads the members when they are needed."""
 

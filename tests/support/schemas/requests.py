@@ -12,7 +12,7 @@ from tests.support.schemas.variants import ABSENT, Variant, Variants
 Item = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RequestSchema:
     """The requests of one dialect by one schema.
 

@@ -20,7 +20,7 @@ def around_messages(messages: list[Item]) -> list[Item]:
         *([{"role": "assistant", "content": before}] if before else []),
         *messages,
         *([{"role": "user", "content": after}] if after else []),
-        _USER,
+        *(() if messages and messages[-1].get("role") == "system" else (_USER,)),  # it is for the turn before it
     ]
 
 

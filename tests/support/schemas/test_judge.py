@@ -210,8 +210,21 @@ def test_a_valid_value_that_is_called_wrong_is_misread() -> None:
         ("messages[3].content[0].source", "messages[].content[].source.data", True),
         ("messages[3].content[0].type", "messages[].content[].source.data", True),
         ("tools[web_search]", "tools[].max_uses", True),
+        ("tools[web_search]", "input[].tools[].max_uses", True),
+        ("tools[web_search]", "input[].othertools[].max_uses", False),
+        ("messages[].content[].source", "messages[].content[].content[].source.file_id", True),
+        ("messages[].content[].cache_control", "system[].cache_control", True),
+        ("messages[].content[].content", "messages[].content[].text", False),
+        ("messages[1].content", "messages[].content[].text", True),
+        ("tools[].strict", "messages[].content[].tool.definition.strict", True),
         ("tools[code_execution]", "tools[].max_uses", False),
     ],
 )
 def test_a_member_is_named_by_its_path_or_by_what_contains_it(told: str, path: str, covered: bool) -> None:
     assert Outcome({}, (told,)).names(path, {"tools": [{"type": "web_search_20260209"}]}) is covered
+
+
+def test_a_shape_is_named_by_what_it_contains_too() -> None:
+    outcome = Outcome({}, ("messages[].content[].thinking",))
+    assert outcome.names("messages[].content[]", {}, with_inner=True)
+    assert not outcome.names("messages[].content[]", {})

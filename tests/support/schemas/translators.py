@@ -6,8 +6,13 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from proxy.dialects.translation.base import EncodingTarget, RequestDecoder, RequestEncoder
+from proxy.dialects.translation.conversation import Conversation
+from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.model_facts import ModelFacts
+from proxy.dialects.translation.tool_names import ToolNames
 from tests.support.schemas.judge import Outcome, translate
 
 
@@ -23,13 +28,26 @@ DECODERS: Final[dict[str, RequestDecoder]] = {
     "chat": _made("openai.chat.request_decoder", "ChatRequestDecoder"),
     "responses": _made("openai.responses.request_decoder", "ResponsesRequestDecoder"),
 }
+
+
+class NeutralEncoder(RequestEncoder):
+    """Sends all that a decoder found, so that what is lost was lost by the decoder."""
+
+    def encode(
+        self, conversation: Conversation, target: EncodingTarget, losses: Losses, names: ToolNames
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(conversation)
+        del found["dropped"]
+        return found
+
+
 _CHAT: Final[RequestEncoder] = _made("openai.chat.request_encoder", "ChatRequestEncoder")
 _MESSAGES: Final[RequestEncoder] = _made("anthropic.request_encoder", "MessagesRequestEncoder")
 
 DEFAULT: Final = ModelFacts()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Server:
     """``dialect``: its API."""
 
@@ -47,6 +65,7 @@ class Server:
 
 
 SERVERS: Final = (
+    Server("neutral terms", "", NeutralEncoder()),
     Server("chat", "chat", _CHAT),
     Server(
         "OpenAI",

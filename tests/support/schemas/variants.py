@@ -34,7 +34,15 @@ TEXTS: Final = {
     "url": "https://files.example/{}",
 }
 # Numbers that are not any.
-NUMBERS: Final = {"n": (2, 3), "top_logprobs": (2, 3), "top_k": (20, 40), "logprobs": (2, 3)}
+NUMBERS: Final = {
+    "budget_tokens": (2000, 8500),
+    "n": (2, 3),
+    "top_logprobs": (2, 3),
+    "top_k": (20, 40),
+    "logprobs": (2, 3),
+}
+# Objects that say what their absence says.
+_MEANINGLESS: Final = ({}, *({"type": kind} for kind in ("adaptive", "auto", "direct", "object", "text")))
 _SCHEMAS: Final = frozenset(("parameters", "input_schema", "schema", "output_schema"))
 
 
@@ -125,7 +133,7 @@ class Variants:
             case Either():
                 yield from self._alternatives(node, seen)
             case Shape() if node.name not in seen:
-                if seen:
+                if seen and self.smallest(node) not in _MEANINGLESS:
                     yield Variant("", "shape", partial(self._whole, node), shape=node.name)
                 yield from self._members(node, seen)
 
