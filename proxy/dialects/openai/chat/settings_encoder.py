@@ -123,8 +123,8 @@ def _service_tier(tier: str, encoding: ChatEncoding) -> str:
 def _tags(conversation: Conversation, encoding: ChatEncoding) -> JsonObject | None:
     """OpenAI refuses them without ``store`` (https://github.com/tmc/langchaingo/issues/1484), and other values."""
     tags = conversation.tags
-    if not tags:
-        return None
+    if not tags or not encoding.facts.openai:
+        return tags or None
     fit = len(tags) <= _MOST_TAGS and all(isinstance(each, str) and len(each) <= _MOST_TAG for each in tags.values())
     if fit and conversation.store:
         return tags

@@ -139,6 +139,10 @@ def test_metadata_that_openai_would_refuse_is_told(tags: dict[str, Any], store: 
     assert dropped == ("metadata",)
 
 
+def test_other_servers_that_take_metadata_take_any() -> None:
+    assert encoded(ModelFacts(takes=frozenset({"metadata"})), tags={"a": 1}) == ({"metadata": {"a": 1}}, ())
+
+
 def test_what_must_not_be_stored_needs_no_word() -> None:
     assert encoded(OPENAI, store=False) == ({}, ())
 
