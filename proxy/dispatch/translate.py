@@ -21,7 +21,6 @@ from proxy.dialects.translation.repairs import repair
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
 from proxy.errors import BrokenAnswer
-from proxy.providers.issuers import issuer_of
 
 if TYPE_CHECKING:
     from proxy.dialects.call import Call
@@ -98,7 +97,7 @@ def translate(run: AttemptRun) -> TranslatedCall:
     losses.tell(*conversation.repaired)
     names = ToolNames(provider.name_limit)
     model = deployment.upstream_model or exchange.model
-    issuer = issuer_of(deployment.sites[endpoint.path], run.attempt.key)
+    issuer = deployment.issuer(endpoint.path)
     target = EncodingTarget(model, deployment.facts(endpoint.path), issuer)
     members = provider.encode_request.encode(conversation, target, losses, names)
     if conversation.stream and endpoint.dialect.usage_option:

@@ -31,6 +31,14 @@ def issuer_of(site: Site, key: Key) -> str:
     return found.hexdigest()
 
 
+def main_issuer(site: Site) -> str:
+    """The issuer of blobs from a translated answer: that of the first key, whichever key the request had.
+
+    Otherwise reasoning would be lost whenever the next request takes another key.
+    """
+    return issuer_of(site, next(iter(site.provider.keys)))
+
+
 def issuers_of(site: Site) -> frozenset[str]:
     """The issuers that a provider is at this address: one for each of its keys, which mostly belong to one account."""
     return frozenset(issuer_of(site, key) for key in site.provider.keys)

@@ -7,6 +7,7 @@ import msgspec
 from proxy.config.provider_schema import ModelSettings
 from proxy.config.timeouts import Clocks
 from proxy.dialects.translation.model_facts import ModelFacts
+from proxy.providers.issuers import main_issuer
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
 from proxy.routing.endpoints import TEXT, WIRES, served
@@ -33,6 +34,7 @@ class Deployment:
     __slots__ = (
         "_facts",
         "_heads",
+        "_issuers",
         "clocks",
         "cloud",
         "context_size",
@@ -93,6 +95,7 @@ class Deployment:
         self.clocks, self.stream_clocks, self.media_clocks, self.media_stream_clocks = clocks
         self._heads: dict[tuple[str, int], bytes] = {}
         self._facts: dict[str, ModelFacts] = {}
+        self._issuers: dict[str, str] = {}
         # Router metadata for the client, made at first use: header lines, and a member of the body.
         self.router_lines = b""
         self.router_member = b""
@@ -130,6 +133,13 @@ class Deployment:
         if found is None:
             upstream = self.upstream_model or self.name
             found = self._facts[path] = facts_of(self.sites[path], WIRES[path], self.model, upstream)
+        return found
+
+    def issuer(self, path: str) -> str:
+        """The issuer of blobs in translated answers of the provider's endpoint ``path``."""
+        found = self._issuers.get(path)
+        if found is None:
+            found = self._issuers[path] = main_issuer(self.sites[path])
         return found
 
     @property

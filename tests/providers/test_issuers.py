@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET
 
 from proxy.config.provider_schema import CloudSettings
-from proxy.providers.issuers import SHORTEST, issuer_of, issuers_of
+from proxy.providers.issuers import SHORTEST, issuer_of, issuers_of, main_issuer
 from tests.providers.compiled import key_of, provider
 
 KEY = "sk-0123456789abcdefghij"
@@ -47,6 +47,10 @@ def test_a_provider_is_an_issuer_for_each_of_its_keys() -> None:
     compiled = provider(HOST, api_key=UNSET, api_keys=[KEY, KEY + "x"])
     assert issuers_of(compiled.sites[0]) == {issuer(), issuer(api_key=KEY + "x")}
     assert len(issuers_of(provider(HOST, api_key=UNSET).sites[0])) == 1
+
+
+def test_blobs_of_translated_answers_have_one_issuer_whichever_key_is_used() -> None:
+    assert main_issuer(provider(HOST, api_key=UNSET, api_keys=[KEY, KEY + "x"]).sites[0]) == issuer()
 
 
 def test_without_a_key_configured_headers_count() -> None:

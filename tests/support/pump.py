@@ -12,6 +12,11 @@ from typing import cast
 
 from proxy.dialects.base import EventKind
 from proxy.dialects.table import DIALECTS
+from proxy.dialects.translation.base import AnswerContext
+from proxy.dialects.translation.calls import CallParts
+from proxy.dialects.translation.conversation import Conversation
+from proxy.dialects.translation.stream import StreamTranslation
+from proxy.dialects.translation.tool_names import ToolNames
 from proxy.dialects.usage import Usage
 from proxy.errors import GatewayError, UpstreamFault
 from proxy.exchange import Exchange
@@ -53,7 +58,8 @@ class Outlet(asyncio.Transport):
 class Pump:
     """One relay with both its neighbours; also its owner and the connection that it reads the time from.
 
-    ``framed``: on both sides the body is chunked, and what is fed comes as one chunk in one read.
+    ``framed``: on both sides the body is chunked, and what is fed comes as one chunk in one read. ``client``: the
+    client's dialect, if the stream is translated.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Pump:
         wants_usage: bool = False,
         hook: EventHook | None = None,
         framed: bool = False,
+        client: str = "",
     ) -> None:
         self.last_read = 0.0
         self.on_frame: Callable[[bytes, bytes], bool] | None = None
@@ -72,15 +79,25 @@ class Pump:
         self.framed = framed
         # An HTTP/1.0 reply has no chunk framing between the bytes.
         self.reply = Reply(self.outlet, http10=not framed, head_only=False, keep_alive=False)
+        reads = DIALECTS[dialect].reader
+        translation = translated(dialect, client) if client else None
+        dialect = client or dialect
         own = Endpoint(dialect, DIALECTS[dialect], True, True, "json", "json")  # for a dialect without endpoints
         endpoint = next((each for each in ENDPOINTS if each.dialect.name == dialect), own)
         self._exchange = Exchange(endpoint, cast(Catalog, None), "id", 0.0)
-        self.reader = endpoint.dialect.reader(choices, swallow, wants_usage)
+        self.reader = reads(choices, swallow, wants_usage)
         self.closing_comment = b""
         event_filter = EventFilter(
-            self, self.reply, self._exchange, self.reader, hook, lambda block: block, lambda: self.closing_comment
+            self,
+            self.reply,
+            self._exchange,
+            self.reader,
+            hook,
+            lambda block: block,
+            lambda: self.closing_comment,
+            translation,
         )
-        self.relay = EventRelay(self, self, self.reply, self._exchange, event_filter)
+        self.relay = EventRelay(self, self, self.reply, self._exchange, event_filter, translation)
         self.dropped_marks: list[EventKind] = []
         self.commits = self.conclusions = self.deliveries = 0
         self.fault: UpstreamFault | None = None
@@ -154,6 +171,17 @@ class Pump:
             lenient=self.reader.lenient,
             concluding=bool(self.conclusions),
         )
+
+
+def translated(provider: str, client: str) -> StreamTranslation:
+    """A translation of a stream for a client that asked for the usage."""
+    sides = DIALECTS[client].client, DIALECTS[provider].provider
+    assert sides[0] is not None
+    assert sides[1] is not None
+    request = Conversation(client, [], stream=True, wants_usage=True)
+    encoder = sides[0].encode_stream(AnswerContext(request, "id", 1_700_000_000))
+    calls = CallParts(ToolNames(), "call_", sequential=encoder.sequential)
+    return StreamTranslation(sides[1].decode_answer(), encoder, calls)
 
 
 def contents(chunked: bytes) -> Iterator[bytes]:

@@ -15,10 +15,11 @@ _TEXT = (TextDelta, ReasoningDelta)
 class StreamTranslation:
     """``dropped``: what of the answer no other dialect has."""
 
-    __slots__ = ("_calls", "_decoder", "_encode", "_encoder", "_finished", "dropped")
+    __slots__ = ("_calls", "_decoder", "_encode", "_encoder", "_finished", "_plain", "dropped")
 
     def __init__(self, decoder: AnswerDecoder, encoder: StreamEncoder, calls: CallParts) -> None:
         self._decoder = decoder
+        self._plain = decoder.plain
         self._encoder = encoder
         self._encode = encoder.encode
         self._calls = calls
@@ -27,7 +28,7 @@ class StreamTranslation:
 
     def plain(self, block: bytes) -> bytes | None:
         """The events for a block of plain content; ``None``: use ``translate``. Called once per token."""
-        part = self._decoder.plain(block)
+        part = self._plain(block)
         if part is None:
             return None
         return self._encode(part) if type(part) in _TEXT and self._calls.idle else self._encoded((part,))
@@ -42,7 +43,7 @@ class StreamTranslation:
         """The last events of a complete answer, once."""
         if self._finished:
             return b""
-        self._finished = True
+        self._end()
         last = self._encoded(self._decoder.end())
         last += b"".join(map(self._encode, self._calls.end()))
         return last + self._encoder.finish()
@@ -51,8 +52,12 @@ class StreamTranslation:
         """The last events of an answer that broke, once."""
         if self._finished:
             return b""
-        self._finished = True
+        self._end()
         return self._encoder.failed(fault)
+
+    def _end(self) -> None:
+        self._finished = True
+        self._plain = _nothing_plain
 
     def _encoded(self, parts: Iterable[AnswerPart]) -> bytes:
         encode, found = self._encode, list[bytes]()
@@ -62,3 +67,7 @@ class StreamTranslation:
                 continue
             found += map(encode, self._calls.pass_on(part))
         return b"".join(found)
+
+
+def _nothing_plain(block: bytes) -> None:
+    """Claim no block: the answer has ended."""
