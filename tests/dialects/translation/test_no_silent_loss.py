@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any, Final
 
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from proxy.errors import ClientFault
 from tests.support.schemas.combined import combined, marks
 from tests.support.schemas.judge import Verdict, verdicts
-from tests.support.schemas.known import CHAT, MESSAGES, RESPONSES, SCHEMAS, documented
+from tests.support.schemas.known import BETA_MESSAGES, CHAT, MESSAGES, RESPONSES, documented
 from tests.support.schemas.requests import RequestSchema
-from tests.support.schemas.translators import DECODERS, SERVERS, Server
+from tests.support.schemas.translators import DECODERS, PLAIN_SERVERS, SERVERS, Server
 from tests.support.schemas.variants import Variant
 
 # Members without an effect, by their path, and why their loss is none.
@@ -30,11 +31,11 @@ def dialect(schema: RequestSchema) -> str:
     return schema.name.partition(" ")[0]
 
 
-def pairs(schemas: list[RequestSchema]) -> list[Any]:
+def pairs(schemas: list[RequestSchema], servers: Sequence[Server] = SERVERS) -> list[Any]:
     return [
         pytest.param(schema, server, id=f"{schema} to {server}")
         for schema in schemas
-        for server in SERVERS[:1]
+        for server in servers
         if server.dialect != dialect(schema) and DECODERS[dialect(schema)] and server.encoder
     ]
 
@@ -42,7 +43,7 @@ def pairs(schemas: list[RequestSchema]) -> list[Any]:
 @cache
 def judged(schema: RequestSchema, server: Server) -> list[tuple[Variant, dict[Any, Verdict]]]:
     run = cache_by_text(partial(server.run, dialect(schema)))
-    return [(each, verdicts(each, partial(schema.request, each), run)) for each in schema.variants()]
+    return [(each, verdicts(each, partial(schema.request, each), run)) for each in schema.variants]
 
 
 def cache_by_text(run: Any) -> Any:
@@ -51,7 +52,9 @@ def cache_by_text(run: Any) -> Any:
     return lambda request: known(json.dumps(request))
 
 
-@pytest.mark.parametrize(("schema", "server"), pairs([*SCHEMAS, *documented()]))
+@pytest.mark.parametrize(
+    ("schema", "server"), [*pairs([MESSAGES, CHAT, RESPONSES]), *pairs([BETA_MESSAGES, *documented()], PLAIN_SERVERS)]
+)
 def test_each_member_is_carried_told_or_refused(schema: RequestSchema, server: Server) -> None:
     wrong = {
         f"{variant} = {value!r}": verdict
@@ -86,9 +89,9 @@ def test_members_that_come_together_are_not_lost_either(
         assert lost == []
 
 
-@pytest.mark.parametrize(("schema", "server"), pairs([MESSAGES, CHAT, RESPONSES]))
+@pytest.mark.parametrize(("schema", "server"), pairs([MESSAGES, CHAT, RESPONSES], PLAIN_SERVERS))
 def test_a_value_of_any_type_is_the_clients_fault_at_most(schema: RequestSchema, server: Server) -> None:
-    for variant in schema.variants():
+    for variant in schema.variants:
         for value in WRONG_VALUES:
             try:
                 request = schema.request(variant, value)

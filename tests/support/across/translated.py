@@ -19,6 +19,8 @@ from proxy.wire.sse import Framer
 
 PREFIX: Final = "call_"
 
+_SOURCES: Final = {"messages": "anthropic.messages", "chat": "openai.chat", "responses": "openai.responses"}
+
 
 @dataclass(frozen=True)
 class Translated:
@@ -50,7 +52,7 @@ class Client:
 
     @property
     def context(self) -> AnswerContext:
-        request = Conversation(self.name, [], wants_usage=True)
+        request = Conversation(_SOURCES[self.name], [], wants_usage=True)
         return AnswerContext(request, "answer1", 1_700_000_000, input_tokens=7)
 
 

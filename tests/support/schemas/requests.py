@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tests.support.schemas.nodes import Shape
@@ -30,6 +31,7 @@ class RequestSchema:
     companions: dict[str, Item] = field(default_factory=dict)
     skipped: frozenset[str] = frozenset()
 
+    @cached_property
     def variants(self) -> list[Variant]:
         return [each for each in Variants(self.companions).of(self.shape) if self._top(each) not in self.skipped]
 

@@ -9,7 +9,7 @@ from tests.support.schemas.known import MESSAGES
 def test_each_member_has_a_mark_of_its_own() -> None:
     chosen = [
         each
-        for each in MESSAGES.variants()
+        for each in MESSAGES.variants
         if str(each)
         in ("system (member of MessageCreateParamsStreaming)", "metadata.user_id (member of MetadataParam)")
     ]

@@ -87,7 +87,7 @@ class Encoder(RequestEncoder):
 def judge(decoder: RequestDecoder) -> dict[tuple[str, Any], Verdict]:
     target = EncodingTarget("m", ModelFacts())
     found: dict[tuple[str, Any], Verdict] = {}
-    for variant in SCHEMA.variants():
+    for variant in SCHEMA.variants:
         outcome = verdicts(
             variant,
             lambda value, each=variant: SCHEMA.request(each, value),

@@ -99,3 +99,4 @@ SERVERS: Final = (
     ),
     Server("small Claude", "messages", _MESSAGES, ModelFacts(output_tokens=4096, thinking="none", structured=False)),
 )
+PLAIN_SERVERS: Final = [each for each in SERVERS if each.facts is DEFAULT]

@@ -90,13 +90,14 @@ class Variants:
 
     def __init__(self, companions: dict[str, dict[str, Any]]) -> None:
         self._companions = companions
+        self._smallest: dict[Shape, dict[str, Any]] = {}
 
     def of(self, shape: Shape) -> Iterator[Variant]:
         """All variants of a request, each schema at most once on the way to a member."""
         yield from self._of(shape, ())
 
     def smallest(self, node: Node, name: str = "", seen: tuple[str, ...] = ()) -> Any:
-        """The smallest value."""
+        """The smallest value, which must not be changed."""
         match node:
             case Items():
                 return [self.smallest(node.node, name, seen)]
@@ -105,13 +106,9 @@ class Variants:
                 return self.smallest(min(node.nodes, key=lambda each: not isinstance(each, Leaf)), name, seen)
             case Shape():
                 assert node.name not in seen, f"{node.name} needs itself"
-                inner = (*seen, node.name)
-                needed = {
-                    name: self.smallest(member.node, name, inner)
-                    for name, member in node.members.items()
-                    if member.required
-                }
-                return needed | node.constants() | self._beside(node)
+                if node not in self._smallest:
+                    self._smallest[node] = self._smallest_of(node, (*seen, node.name))
+                return self._smallest[node]
             case Leaf(kind="enumeration", values=values):
                 return values[0]
             case Leaf(kind="flag"):
@@ -119,9 +116,11 @@ class Variants:
             case Leaf():
                 return next(iter(_values(node, name, "filler00")))
 
-    def _beside(self, shape: Shape) -> dict[str, Any]:
-        # A copy: the caller's request is its own.
-        return json.loads(json.dumps(self._companions.get(shape.name.rpartition(".")[2], {})))  # type: ignore[no-any-return]
+    def _smallest_of(self, shape: Shape, seen: tuple[str, ...]) -> dict[str, Any]:
+        needed = {
+            name: self.smallest(member.node, name, seen) for name, member in shape.members.items() if member.required
+        }
+        return needed | shape.constants() | self._companions.get(shape.name.rpartition(".")[2], {})
 
     def _of(self, node: Node, seen: tuple[str, ...]) -> Iterator[Variant]:
         match node:
@@ -159,11 +158,8 @@ class Variants:
         return value if value is ABSENT else self.smallest(shape)
 
     def _with(self, shape: Shape, name: str, value: Any) -> Any:
-        found = self.smallest(shape)
-        if value is ABSENT:
-            found.pop(name, None)
-            return found
-        return found | {name: value}
+        others = {each: member for each, member in self.smallest(shape).items() if each != name}
+        return others if value is ABSENT else others | {name: value}
 
 
 def _in_array(value: Any) -> list[Any]:
