@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from proxy.dialects.openai.chat.answer_members import list_at, objects_at, text_at
+from proxy.dialects.openai.chat.answer_members import objects_at, text_at
 from proxy.dialects.openai.chat.reasoning_blobs import THINKING, blob_of, is_summary, text_of
 from proxy.dialects.openai.chat.think_tags import ThinkTags
 from proxy.dialects.translation.members import JsonObject
@@ -99,7 +99,7 @@ class AnswerText:
     def _chunk(self, chunk: JsonObject) -> Iterator[AnswerPart]:
         """The parts of one object in a list of content: https://docs.mistral.ai/capabilities/reasoning/"""
         kind = text_at(chunk, "type")
-        if kind in ("text", "output_text"):
+        if kind in ("text", "output_text", ""):
             yield from self._content(text_at(chunk, "text"))
         elif kind == THINKING:
             yield from self._reasoned()
@@ -110,5 +110,5 @@ class AnswerText:
             blob = blob_of(chunk)
             if blob is not None:
                 yield ReasoningBlob(blob)
-        elif list_at(chunk, "references") or kind:
+        else:
             yield Dropped(f"content[{kind}]")

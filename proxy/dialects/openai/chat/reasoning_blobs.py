@@ -18,6 +18,7 @@ _TEXT: Final = "reasoning.text"
 _SUMMARY: Final = "reasoning.summary"
 _ENCRYPTED: Final = "reasoning.encrypted"
 _TEXT_MEMBERS: Final = {_TEXT: "text", _SUMMARY: "summary", THINKING: "thinking"}
+_OF_OPENAI: Final = "openai-"  # formats
 _OPAQUE: Final = ("signature", "data")
 
 
@@ -63,7 +64,9 @@ def details_of(reasoning: Reasoning, entry: JsonObject) -> list[JsonObject]:
     if not text:
         return [entry]
     shared = {name: entry[name] for name in ("format", "index") if name in entry}
-    return [plain_detail(reasoning) | shared, entry]
+    # OpenAI's models give nothing but summaries, and clients of other dialects do not say so.
+    is_summarized = reasoning.summary or str(shared.get("format")).startswith(_OF_OPENAI)
+    return [plain_detail(Reasoning(text, summary=is_summarized)) | shared, entry]
 
 
 def plain_detail(reasoning: Reasoning) -> JsonObject:

@@ -35,10 +35,7 @@ _other: Final = re.compile(r"[^a-zA-Z0-9_-]").sub
 
 
 def encode_settings(conversation: Conversation, encoding: ChatEncoding, effort: str) -> JsonObject:
-    """All settings that the server and the model take; the others are lost. ``effort``: that of the request.
-
-    Raises Untranslatable for a form of the output that the model lacks.
-    """
+    """All settings that the server and the model take; the others are lost. ``effort``: that of the request."""
     facts = encoding.facts
     found: JsonObject = {name: value for name, value in _wanted(conversation, encoding) if value not in (None, "")}
     refused = set(facts.refuses)

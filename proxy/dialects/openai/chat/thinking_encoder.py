@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.translation.conversation import ThinkingSettings
 from proxy.dialects.translation.effort import effort_of, nearest
 from proxy.dialects.translation.members import JsonObject
 
-NONE = "none"
+NONE: Final = "none"
 
 
 def encode_thinking(settings: ThinkingSettings, encoding: ChatEncoding, *, with_tools: bool) -> JsonObject:

@@ -65,6 +65,10 @@ def test_a_content_of_mistral_is_a_list() -> None:
     assert found == [*thoughts, TextDelta("a"), Dropped("content[reference]"), TextDelta("b")]
 
 
+def test_an_object_without_a_type_is_text() -> None:
+    assert read({"content": [{"text": "a"}, {}, 1, "b"]}) == [TextDelta("a"), TextDelta("b")]
+
+
 def test_a_signature_of_mistral_is_a_blob() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}], "signature": "sig"}
     assert read({"content": [thinking]}) == [

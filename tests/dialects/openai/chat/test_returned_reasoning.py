@@ -114,6 +114,11 @@ def test_details_come_back_unchanged(details: list[Any]) -> None:
     assert sent_back(details) == details
 
 
+def test_a_summary_of_openai_stays_one_whatever_the_client_says() -> None:
+    blob = Blob(document.encode(SEALED).decode(), "encrypted", ISSUER)
+    assert encoded(Reasoning("Hm.", blob), CALL)[0] == {"reasoning_details": [SUMMARY, SEALED]}
+
+
 def test_details_need_no_text_beside_them() -> None:
     assert encoded(Reasoning("Hm.", Blob('{"type":"reasoning.text","signature":"s"}', issuer=ISSUER)), CALL, facts=CALLS) == (
         {"reasoning_details": [{"type": "reasoning.text", "signature": "s", "text": "Hm."}]}, (),
