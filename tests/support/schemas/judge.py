@@ -18,14 +18,15 @@ from tests.support.schemas.variants import ABSENT, Variant, marked
 # Values that say what a request without the member says.
 DEFAULTS: Final = ("auto", "default", "standard", "text", "none", "never", "disabled", "5m", "30m", "explicit")
 
-# ``refused``: the error names the member, or what contains it. ``obscured``: the error names another member, so that
-# the variant proves nothing. ``misread``: the error calls a value wrong that the schema allows.
+# ``refused``: the error names the member, or what contains it, or is the same without the member. ``obscured``: the
+# error names another member. ``misread``: the error calls a value wrong that the schema allows.
 Verdict: TypeAlias = Literal["carried", "told", "refused", "obscured", "misread", "lost"]
 Run: TypeAlias = Callable[[Any], "Outcome"]
 
 # Encoders do not know where tools and content stood: tools in a namespace, or in a message, are named as those of the
 # body, and content within content as that of a message.
 _tools: Final = re.compile(r"^.*\.(tool\.definition|tools\[\])").sub
+_legacy_choice: Final = re.compile("^function_call").sub
 _content: Final = re.compile(
     r"^(system\[\]|messages\[\]\.content\[\]|input\[\]\.(content|output)\[\])((\.source)?\.content\[\])*"
 ).sub
@@ -85,39 +86,35 @@ def translate(decoder: RequestDecoder, encoder: RequestEncoder, request: Any, ta
 def verdicts(variant: Variant, request: Callable[[Any], Any], run: Run) -> dict[Any, Verdict]:
     """The verdict for each value of a variant. ``request`` makes the whole request with a value."""
     outcomes = [(value, run(request(value))) for value in variant.values]
-    if variant.leaf is not None and variant.leaf.kind in ("flag", "enumeration", "whole", "number"):
-        return _compared(variant, outcomes, request, run)
-    without = run(request(ABSENT)).text if variant.kind == "shape" else ""
-    return {
-        _key(value): _verdict(
-            variant, outcome, request(value), carried=outcome.text != without if without else outcome.carries_mark
-        )
-        for value, outcome in outcomes
-    }
-
-
-def _compared(
-    variant: Variant, outcomes: list[tuple[Any, Outcome]], request: Callable[[Any], Any], run: Run
-) -> dict[Any, Verdict]:
-    """Values without a mark are carried if they make a difference: to the request without them, or to each other."""
-    without = None if variant.required else run(request(ABSENT)).text
+    without = None if variant.required else run(request(ABSENT))
     found: dict[Any, Verdict] = {}
     for value, outcome in outcomes:
-        others = {other.text for each, other in outcomes if each is not value}
-        different = outcome.text != without if without is not None else bool(others - {outcome.text})
-        found[_key(value)] = _verdict(variant, outcome, request(value), carried=different)
+        if not _is_compared(variant):
+            carried = outcome.carries_mark
+        elif without is not None:
+            carried = outcome.text != without.text
+        else:
+            carried = any(other.text != outcome.text for _, other in outcomes)
+        found[_key(value)] = _verdict(variant, outcome, without, request(value), carried=carried)
     default = {key for key in found if key in DEFAULTS or isinstance(key, bool)}
     if default < found.keys() or any(found[key] != "lost" for key in default):
         found.update((key, "carried") for key in default if found[key] == "lost")
     return found
 
 
-def _verdict(variant: Variant, outcome: Outcome, request: Any, *, carried: bool) -> Verdict:
+def _is_compared(variant: Variant) -> bool:
+    """Whether its values have no mark, and are carried if they make a difference."""
+    leaf = variant.leaf
+    return variant.kind == "shape" or (leaf is not None and leaf.kind in ("flag", "enumeration", "whole", "number"))
+
+
+def _verdict(variant: Variant, outcome: Outcome, without: Outcome | None, request: Any, *, carried: bool) -> Verdict:
     if isinstance(outcome.error, WrongMember) and variant.kind in ("member", "shape"):
         return "misread"
     named = outcome.names(variant.path, request, with_inner=variant.kind == "shape")
     if outcome.error is not None:
-        return "refused" if named else "obscured"
+        is_cause = without is None or without.text != outcome.text
+        return "obscured" if is_cause and not named else "refused"
     if named:
         return "told"
     return "carried" if carried else "lost"
@@ -132,8 +129,8 @@ def _covers(told: str, path: str, request: Any) -> bool:
     hosted = [each for each in _in_brackets.findall(told) if each and not each.isdigit()]
     if any(f'"{each}' not in json.dumps(request) for each in hosted):
         return False
-    outer = _in_brackets.sub("[]", told)
-    return _holds(outer, path) or _holds(_anywhere(outer), _anywhere(path))
+    outer, inner = _in_brackets.sub("[]", told), _in_brackets.sub("[]", path)
+    return _holds(outer, inner) or _holds(_anywhere(outer), _anywhere(inner))
 
 
 def _holds(outer: str, path: str) -> bool:
@@ -142,4 +139,4 @@ def _holds(outer: str, path: str) -> bool:
 
 
 def _anywhere(path: str) -> str:
-    return _content("content[]", _tools("tools[]", path))
+    return _content("content[]", _tools("tools[]", _legacy_choice("tool_choice", path)))

@@ -17,6 +17,7 @@ from tests.support.schemas.openapi import OpenApi
 from tests.support.schemas.requests import RequestSchema
 from tests.support.schemas.surroundings import around_chat, around_messages, around_responses
 from tests.support.schemas.typed_dicts import shape_of
+from tests.support.schemas.variants import FILLER
 
 OPENAPI: Final = SHARED / "openai" / "openapi.json"
 
@@ -25,11 +26,12 @@ _PARAMETERS: Final = {"type": "object", "properties": {}}
 _PDF: Final = "data:application/pdf;base64,eHh4"
 _CHOSEN: Final = frozenset(("model",))  # by the gateway, for each provider
 _ADDED: Final = {"name": "added", "input_schema": _PARAMETERS}
-_CHAT_TOOLS: Final = {"tools": [{"type": "function", "function": {"name": "filler", "parameters": _PARAMETERS}}]}
-_ALLOWED: Final = {"tools": [{"type": "function", "function": {"name": "filler"}}]}
-_RESPONSES_TOOLS: Final = {
-    "tools": [{"type": "function", "name": "filler", "parameters": _PARAMETERS, "strict": False}]
-}
+_FUNCTIONS: Final = [{"name": name, "parameters": _PARAMETERS} for name in (FILLER, "other")]
+_CHAT_TOOLS: Final = {"tools": [{"type": "function", "function": each} for each in _FUNCTIONS]}
+_ALLOWED: Final = {"tools": [{"type": "function", "function": {"name": FILLER}}]}
+_RESPONSES_TOOLS: Final = {"tools": [{"type": "function", "strict": False} | each for each in _FUNCTIONS]}
+_RESPONSES_ALLOWED: Final = {"tools": [{"type": "function", "name": FILLER}]}
+_TOOLS: Final = {"tools": [{"name": each["name"], "input_schema": _PARAMETERS} for each in _FUNCTIONS]}
 
 MESSAGES: Final = RequestSchema(
     "messages",
@@ -37,10 +39,7 @@ MESSAGES: Final = RequestSchema(
     base={"model": "m", "max_tokens": 9000, "messages": [_USER]},
     history="messages",
     surround=around_messages,
-    beside={
-        "tool_choice": {"tools": [{"name": "filler", "input_schema": _PARAMETERS}]},
-        "messages": {"tools": [{"name": "filler00", "input_schema": _PARAMETERS}]},
-    },
+    beside={"tool_choice": _TOOLS, "messages": _TOOLS},
     companions={
         "BetaSystemMessageParam": {"content": [{"type": "text", "text": "Filler."}]},
         "BetaCompactionBlockParam": {"content": "Filler."},
@@ -60,7 +59,7 @@ CHAT: Final = RequestSchema(
         "tool_choice": _CHAT_TOOLS,
         "parallel_tool_calls": _CHAT_TOOLS,
         "top_logprobs": {"logprobs": True},
-        "function_call": {"functions": [{"name": "filler", "parameters": _PARAMETERS}]},
+        "function_call": {"functions": _FUNCTIONS},
         "stream_options": {"stream": True},
     },
     companions={
@@ -68,6 +67,8 @@ CHAT: Final = RequestSchema(
         "file": {"file_data": _PDF},
         "ChatCompletionAllowedToolsParam": _ALLOWED,
         "ChatCompletionAllowedTools": _ALLOWED,
+        "ChatCompletionAssistantMessageParam": {"content": "Filler."},
+        "ChatCompletionRequestAssistantMessage": {"content": "Filler."},
     },
     skipped=_CHOSEN,
 )
@@ -87,6 +88,8 @@ RESPONSES: Final = RequestSchema(
         "ResponseInputFileContentParam": {"file_data": _PDF},
         "ResponseInputImageParam": {"image_url": "https://files.example/x.png"},
         "ResponseInputImageContentParam": {"image_url": "https://files.example/x.png"},
+        "ToolChoiceAllowedParam": _RESPONSES_ALLOWED,
+        "ToolChoiceAllowed": _RESPONSES_ALLOWED,
     },
     skipped=_CHOSEN,
 )

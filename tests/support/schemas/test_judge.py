@@ -193,6 +193,14 @@ def test_a_refusal_that_names_another_member_proves_nothing() -> None:
     assert wrong(Decoder(refuse)) == {"messages[].name (member of Message)": "obscured"}
 
 
+def test_a_refusal_that_is_none_of_the_members_is_one_of_what_is_around_it() -> None:
+    def refuse(request: dict[str, Any], found: Conversation) -> None:
+        if request["messages"][0]["content"] != SCHEMA.base["messages"][0]["content"]:
+            raise Untranslatable("messages[0].content", "It is not that of the base.")
+
+    assert wrong(Decoder(refuse)) == {}
+
+
 def test_a_valid_value_that_is_called_wrong_is_misread() -> None:
     def refuse(request: dict[str, Any], found: Conversation) -> None:
         if "tier" in request:

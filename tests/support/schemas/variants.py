@@ -15,6 +15,7 @@ from tests.support.schemas.nodes import Either, Items, Leaf, Node, Shape
 
 # A text that no request has by itself: letters and digits, and as base64 whole bytes.
 MARK: Final = "Markedvalue01234"
+FILLER: Final = "filler00"  # any other text
 UNKNOWN_MEMBER: Final = "member_of_the_future"
 UNKNOWN_TYPE: Final = "type_of_the_future"
 
@@ -114,7 +115,7 @@ class Variants:
             case Leaf(kind="flag"):
                 return True
             case Leaf():
-                return next(iter(_values(node, name, "filler00")))
+                return next(iter(_values(node, name, FILLER)))
 
     def _smallest_of(self, shape: Shape, seen: tuple[str, ...]) -> dict[str, Any]:
         needed = {
