@@ -35,7 +35,7 @@ class Rules(NamedTuple):
 
 
 MODELS = {
-    "claude-opus-4-8": Rules(("adaptive",), 128_000),
+    "claude-opus-4-8": Rules(("adaptive", "disabled"), 128_000),
     "claude-haiku-4-5": Rules(("enabled", "disabled"), 64_000, sampling=True, prefill=True, late_system=False),
 }
 

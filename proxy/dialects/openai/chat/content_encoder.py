@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.dialects.openai.chat import cache_breakpoints
-from proxy.dialects.openai.chat.client_names import ContentNames
 from proxy.dialects.openai.chat.encoding import ChatEncoding
+from proxy.dialects.translation.client_names import ContentNames
 from proxy.dialects.translation.conversation import Audio, ContentSource, Document, Image, Part, Text
 from proxy.dialects.translation.members import JsonObject
 from proxy.errors import Untranslatable

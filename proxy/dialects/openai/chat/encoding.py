@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.dialects.openai.chat.client_names import MemberNames
+from proxy.dialects.translation.client_names import MemberNames
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.dialects.translation.tool_names import ToolNames

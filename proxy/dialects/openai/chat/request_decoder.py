@@ -64,6 +64,7 @@ class ChatRequestDecoder(RequestDecoder):
             stream=bool(members.flag(request, "stream")),
             wants_usage=settings.wants_usage(),
             legacy_functions=bool(request.get("functions")),
+            limit_name=settings.limit_name(),
         )
         conversation.dropped = list(dict.fromkeys(dropped))
         return conversation

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxy.dialects.openai.chat import cache_breakpoints
-from proxy.dialects.openai.chat.client_names import member_names
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.openai.chat.messages_encoder import ChatMessagesEncoder
 from proxy.dialects.openai.chat.settings_encoder import encode_settings, output_format
 from proxy.dialects.openai.chat.thinking_encoder import encode_thinking
 from proxy.dialects.openai.chat.tools_encoder import encode_tools
 from proxy.dialects.translation.base import EncodingTarget, RequestEncoder
+from proxy.dialects.translation.client_names import member_names
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.tool_names import ToolNames

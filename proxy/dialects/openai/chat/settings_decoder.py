@@ -115,6 +115,11 @@ class ChatSettingsDecoder:
             self._dropped.append("max_tokens")
         return new
 
+    def limit_name(self) -> str:
+        """``max_tokens`` where it is the limit."""
+        old, new = self._body.get("max_tokens"), self._body.get("max_completion_tokens")
+        return "max_tokens" if old is not None and new is None else ""
+
     def stop(self) -> list[str]:
         stop = self._body.get("stop")
         if isinstance(stop, str):

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, Final
 
-from proxy.dialects.openai.chat.client_names import MemberNames
 from proxy.dialects.openai.chat.encoding import ChatEncoding
+from proxy.dialects.translation.client_names import MemberNames
 from proxy.dialects.translation.conversation import Conversation, JsonFormat, SamplingSettings
 from proxy.dialects.translation.members import JsonObject
 from proxy.errors import Untranslatable

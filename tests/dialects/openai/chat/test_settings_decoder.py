@@ -117,6 +117,7 @@ def test_one_limit_replaces_the_other() -> None:
     both = decoded(max_tokens=5, max_completion_tokens=6)
     assert (both.output_tokens, both.dropped) == (6, ["max_tokens"])
     assert decoded(max_tokens=5, max_completion_tokens=5).dropped == []
+    assert (decoded(max_tokens=5).limit_name, both.limit_name, decoded().limit_name) == ("max_tokens", "", "")
 
 
 def test_one_name_of_the_user_replaces_the_other() -> None:

@@ -1,4 +1,4 @@
-"""What clients call the members that a chat provider may lack, for errors and for what is lost."""
+"""What clients call the members that a provider may lack, for errors and for what is lost."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from msgspec import Struct
 
 
 class ContentNames(Struct, frozen=True):
-    """Paths within the content of messages in one place. ``..._file``: content that is named by the id of a file.
+    """Paths within the content of messages in one ``place``. ``..._file``: content that is named by the id of a file.
 
-    ``cache``: the mark of a breakpoint. ``cited``: that the answer must cite a document.
+    ``cache``: the mark of a breakpoint. ``cited``: that the answer must cite a document. ``detail``: of an image.
     """
 
     audio: str
     cache: str
     citations: str
     cited: str
+    detail: str
     document: str
     document_file: str
     image: str
     image_file: str
+    place: str
 
 
 class MemberNames(Struct, frozen=True):
     """Paths of members, by what they are for. Settings that have one name everywhere, such as ``top_k``, are not here.
 
-    ``cache_...``: marks of breakpoints that are not in content.
+    ``arguments``: of a call. ``cache_...``: marks of breakpoints that are not in content. ``name``: of an author.
+    ``parameters``: the schema of a tool. ``shown``: what the client gets of the model's thoughts.
     """
 
     content: ContentNames
     result: ContentNames
     system: ContentNames
+    arguments: str = "messages[].tool_calls[].function.arguments"
     blob: str = "messages[].reasoning_details"
     budget: str = "thinking.budget_tokens"
     cache_call: str = "messages[].tool_calls[].prompt_cache_breakpoint"
@@ -45,12 +49,17 @@ class MemberNames(Struct, frozen=True):
     logprobs: str = "logprobs"
     message_content: str = "messages[].content"
     messages: str = "messages"
+    name: str = "messages[].name"
     output_format: str = "response_format"
+    output_schema: str = "response_format.json_schema.schema"
+    parameters: str = "tools[].function.parameters"
     phase: str = "messages[].phase"
     reasoning: str = "messages[].reasoning_content"
     redacted: str = "messages[].reasoning_details"
     role: str = "messages[].role"
+    shown: str = "reasoning.exclude"
     stop: str = "stop"
+    strict: str = "tools[].function.strict"
     thinking: str = "thinking"
     tier_fast: str = "service_tier"
     user: str = "user"
@@ -63,10 +72,12 @@ def _in_chat(path: str) -> ContentNames:
         cache=f"{path}.prompt_cache_breakpoint",
         citations=f"{path}.annotations",
         cited=f"{path}.file.citations",
+        detail=f"{path}.image_url.detail",
         document=f"{path}.file",
         document_file=f"{path}.file.file_id",
         image=f"{path}.image_url",
         image_file=f"{path}.file.file_id",
+        place=path,
     )
 
 
@@ -76,10 +87,12 @@ def _in_messages(path: str) -> ContentNames:
         cache=f"{path}.cache_control",
         citations=f"{path}.citations",
         cited=f"{path}.citations",
+        detail=path,
         document=f"{path}.source",
         document_file=f"{path}.source",
         image=f"{path}.source",
         image_file=f"{path}.source",
+        place=path,
     )
 
 
@@ -89,10 +102,12 @@ def _in_responses(path: str) -> ContentNames:
         cache=f"{path}.prompt_cache_breakpoint",
         citations=f"{path}.annotations",
         cited=path,
+        detail=f"{path}.detail",
         document=f"{path}.file_url",
         document_file=f"{path}.file_id",
         image=f"{path}.image_url",
         image_file=f"{path}.file_id",
+        place=path,
     )
 
 
@@ -102,6 +117,7 @@ _MESSAGES: Final = MemberNames(
     content=_in_messages("messages[].content[]"),
     result=_in_messages("messages[].content[].content[]"),
     system=_in_messages("system[]"),
+    arguments="messages[].content[].input",
     blob="messages[].content[].signature",
     cache_call="messages[].content[].cache_control",
     cache_end="cache_control",
@@ -111,11 +127,16 @@ _MESSAGES: Final = MemberNames(
     effort="output_config.effort",
     grammar="tools[]",
     limit="max_tokens",
+    name="messages[]",
     output_format="output_config.format",
+    output_schema="output_config.format.schema",
+    parameters="tools[].input_schema",
     phase="messages[]",
     reasoning="messages[].content[].thinking",
     redacted="messages[].content[].data",
+    shown="thinking.display",
     stop="stop_sequences",
+    strict="tools[].strict",
     thinking="thinking.type",
     tier_fast="speed",
     user="metadata.user_id",
@@ -124,6 +145,7 @@ _RESPONSES: Final = MemberNames(
     content=_in_responses("input[].content[]"),
     result=_in_responses("input[].output[]"),
     system=_in_responses("input[].content[]"),
+    arguments="input[].arguments",
     blob="input[].encrypted_content",
     budget="reasoning",
     cache_call="input[]",
@@ -136,11 +158,16 @@ _RESPONSES: Final = MemberNames(
     logprobs="top_logprobs",
     message_content="input[].content",
     messages="input",
+    name="input[]",
     output_format="text.format",
+    output_schema="text.format.schema",
+    parameters="tools[].parameters",
     phase="input[].phase",
     reasoning="input[].summary",
     redacted="input[].encrypted_content",
     role="input[].role",
+    shown="reasoning.summary",
+    strict="tools[].strict",
     thinking="reasoning.effort",
     verbosity="text.verbosity",
 )

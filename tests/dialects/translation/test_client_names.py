@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
-from proxy.dialects.openai.chat.client_names import member_names
+from proxy.dialects.translation.client_names import member_names
 
 TYPES = {
     "openai.chat": CompletionCreateParamsBase,
@@ -18,7 +18,7 @@ TYPES = {
     "anthropic.messages": MessageCreateParamsBase,
 }
 # Of other servers that chat clients know.
-OTHERS = {"thinking"}
+OTHERS = {"reasoning", "thinking"}
 
 
 @pytest.mark.parametrize("source", TYPES)

@@ -1,0 +1,164 @@
+"""Content that a model is given, as content blocks: texts, images and documents.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/vision, .../pdf-support, and the types of the package
+anthropic 2.14
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.dialects.anthropic import cache_marks
+from proxy.dialects.anthropic.cache_marks import Block
+from proxy.dialects.translation.client_names import ContentNames
+from proxy.dialects.translation.conversation import Audio, ContentSource, Document, Image, Part, Text, ToolResult
+from proxy.dialects.translation.loss import Losses
+from proxy.errors import Untranslatable
+
+_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_PDF: Final = "application/pdf"
+# The beginnings of base64. Clients may name another type, which OpenAI tolerates and Anthropic refuses.
+_BEGINNINGS: Final = {
+    "/9j/": "image/jpeg",
+    "iVBORw0KGgo": "image/png",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+    "JVBERi": _PDF,
+}
+_TEXTS: Final = frozenset(
+    {"application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml"}
+    | {"application/javascript", "application/x-javascript", "application/typescript", "application/sql"}
+    | {"application/x-sh", "application/x-python", "application/csv", "application/x-ndjson"}
+)
+_TEXT_NAMES: Final = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".toml")
+_FAILED: Final = "The tool failed without a message."
+
+
+class BlockEncoder:
+    """Encodes content in one place of a request. ``names``: the client's there, for errors and ``losses``."""
+
+    __slots__ = ("_losses", "_names")
+
+    def __init__(self, losses: Losses, names: ContentNames) -> None:
+        self._losses = losses
+        self._names = names
+
+    def blocks(self, parts: Iterable[Part]) -> list[Block]:
+        """The blocks of parts. Raises Untranslatable for those that the API lacks."""
+        return [block for part in parts if (block := self._block(part)) is not None]
+
+    def text(self, part: Text) -> Block | None:
+        """``None``: there is nothing but white space, which the API refuses."""
+        if not part.text or part.text.isspace():
+            if part.cache is not None:
+                self._losses.drop(self._names.cache)
+            return None
+        block: Block = {"type": "text", "text": part.text}
+        cache_marks.add(block, part.cache)
+        return block
+
+    def result(self, part: ToolResult, call_id: str) -> Block:
+        block: Block = {"type": "tool_result", "tool_use_id": call_id}
+        content = self.blocks(part.content)
+        cache_marks.move(content, block)
+        if not content and part.is_error:  # refused: the content must not be empty then
+            content = [{"type": "text", "text": _FAILED}]
+        if content:
+            block["content"] = compact(content)
+        if part.is_error:
+            block["is_error"] = True
+        cache_marks.add(block, part.cache)
+        return block
+
+    def _block(self, part: Part) -> Block | None:
+        match part:
+            case Text():
+                return self.text(part)
+            case Image():
+                return self._image(part)
+            case Document():
+                return self._document(part)
+            case Audio():
+                raise Untranslatable(self._names.place, "The provider's models take no sound.")
+        raise Untranslatable(self._names.place, "A message of this role cannot have such content.")
+
+    def _image(self, part: Image) -> Block:
+        if part.detail not in ("", "auto"):
+            self._losses.drop(self._names.detail)
+        source = part.source
+        block: Block = {
+            "type": "image",
+            "source": _by_address(source, self._names.image_file) or self._image_data(source),
+        }
+        cache_marks.add(block, part.cache)
+        return block
+
+    def _image_data(self, source: ContentSource) -> Block:
+        data = source.data or ""
+        media_type = _media_type(source)
+        if media_type not in _IMAGES:
+            raise Untranslatable(self._names.image, "An image must be a JPEG, PNG, GIF or WebP file.")
+        return {"type": "base64", "media_type": media_type, "data": data}
+
+    def _document(self, part: Document) -> Block:
+        block: Block = {
+            "type": "document",
+            "source": _by_address(part.source, self._names.document_file) or self._file(part),
+        }
+        if part.name:
+            block["title"] = part.name
+        if part.context:
+            block["context"] = part.context
+        if part.cited:
+            block["citations"] = {"enabled": True}
+        cache_marks.add(block, part.cache)
+        return block
+
+    def _file(self, part: Document) -> Block:
+        source = part.source
+        if source.text is not None:
+            return _plain(source.text)
+        media_type = _media_type(source)
+        if media_type == _PDF:
+            return {"type": "base64", "media_type": _PDF, "data": source.data or ""}
+        if media_type.startswith("text/") or media_type in _TEXTS or part.name.lower().endswith(_TEXT_NAMES):
+            text = _decoded(source.data or "")
+            if text is not None:
+                return _plain(text)
+        raise Untranslatable(self._names.document, "A file must be a PDF or a text in UTF-8.")
+
+
+def _by_address(source: ContentSource, file: str) -> Block | None:
+    """A source that the provider fetches; ``None``: the content is here. ``file``: the client's name for its id."""
+    if source.file_id is not None:
+        raise Untranslatable(file, "The file belongs to an account at another provider. Send its content.")
+    return None if source.url is None else {"type": "url", "url": source.url}
+
+
+def compact(blocks: list[Block]) -> str | list[Block]:
+    """Content as a string where it is only a text."""
+    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+        text: str = blocks[0]["text"]
+        return text
+    return blocks
+
+
+def _plain(text: str) -> Block:
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _media_type(source: ContentSource) -> str:
+    data = source.data or ""
+    found = next((kind for beginning, kind in _BEGINNINGS.items() if data.startswith(beginning)), "")
+    named = source.media_type.partition(";")[0].strip().lower()
+    return found or ("image/jpeg" if named == "image/jpg" else named)
+
+
+def _decoded(data: str) -> str | None:
+    """The text of a file; ``None``: it is none."""
+    try:
+        return base64.b64decode(data + "=" * (-len(data) % 4)).decode()
+    except ValueError:
+        return None
