@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import APIError as OpenAIError
 
+from proxy.wire.sse import Framer
 from tests.support.across.answers import RecordedAnswer, recorded_answers
 from tests.support.across.codecs import CLIENTS, PROVIDERS
 from tests.support.across.translated import Client, Translated, begun, decoded, translate_answer, translate_stream
@@ -135,6 +137,53 @@ def test_every_split_of_a_stream_makes_the_same_events(
     chunks = [answer.body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(answer.body)], strict=True)]
     found = translate_stream(PROVIDERS[answer.dialect], client, chunks)
     assert found.body == streamed_to(answer, client).body
+
+
+def damaged(blocks: list[bytes], edits: list[tuple[str, int, int]]) -> list[bytes]:
+    """Events lost, repeated, exchanged, and of another index."""
+    found = list(blocks)
+    for edit, first, second in edits:
+        here, there = first % len(found), second % len(found)
+        match edit:
+            case "lose" if len(found) > 1:
+                del found[here]
+            case "repeat":
+                found.insert(there, found[here])
+            case "exchange":
+                found[here], found[there] = found[there], found[here]
+            case "renumber":
+                found[here] = found[here].replace(b'"index":0', b'"index":1')
+    return found
+
+
+EDITS: Final = st.tuples(
+    st.sampled_from(("lose", "repeat", "exchange", "renumber")), st.integers(0, 999), st.integers(0, 999)
+)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "client"),
+    [pytest.param(name, each, id=f"{name} to {each}") for name in PROVIDERS for each in CLIENTS if name != each.name],
+)
+@given(data=st.data())
+def test_a_damaged_stream_is_a_well_formed_one_for_the_client(
+    dialect: str, client: Client, data: st.DataObject, shared: Path
+) -> None:
+    small = [
+        each for each in recorded_answers() if each.dialect == dialect and each.streamed and len(each.body) < 9_000
+    ]
+    answer = data.draw(st.sampled_from(small))
+    blocks = damaged(Framer().feed(answer.body), data.draw(st.lists(EDITS, min_size=1, max_size=4)))
+    translated = translate_stream(PROVIDERS[dialect], client, blocks)
+    try:
+        READERS[client.name](translated.body, streamed=True)
+    except (OpenAIError, AnthropicError):
+        assert translated.fault is not None
+    except ValueError as error:
+        if "Unable to parse tool parameter JSON" not in str(error):  # the arguments of a call lost a piece
+            raise
+    else:
+        assert translated.fault is None
 
 
 @pytest.mark.parametrize(("answer", "client"), pairs(streamed=True) + pairs(streamed=False))

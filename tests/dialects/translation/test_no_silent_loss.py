@@ -15,6 +15,7 @@ from proxy.errors import ClientFault
 from tests.support.schemas.combined import combined, marks
 from tests.support.schemas.judge import Verdict, verdicts
 from tests.support.schemas.known import BETA_MESSAGES, CHAT, MESSAGES, RESPONSES, documented
+from tests.support.schemas.real_requests import RealRequest, real_requests
 from tests.support.schemas.requests import RequestSchema
 from tests.support.schemas.translators import DECODERS, PLAIN_SERVERS, SERVERS, Server
 from tests.support.schemas.variants import Variant
@@ -99,3 +100,22 @@ def test_a_value_of_any_type_is_the_clients_fault_at_most(schema: RequestSchema,
                 continue
             error = server.run(dialect(schema), request).error
             assert error is None or isinstance(error, ClientFault)
+
+
+@pytest.mark.parametrize(
+    ("real", "server"),
+    [
+        pytest.param(real, server, id=f"{real} to {server}")
+        for real in real_requests()
+        for server in SERVERS
+        if real.dialect != server.dialect and DECODERS[real.dialect] and server.encoder
+    ],
+)
+def test_no_text_of_a_request_that_a_client_sent_is_lost(real: RealRequest, server: Server) -> None:
+    outcomes = [(path, request, server.run(real.dialect, request)) for path, request in real.marked()]
+    lost = [
+        path
+        for path, request, outcome in outcomes
+        if not (outcome.error or outcome.carries_mark or outcome.names(path, request))
+    ]
+    assert lost == []
