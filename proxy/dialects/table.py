@@ -6,11 +6,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from proxy.dialects.anthropic.answer_decoder import MessagesAnswerDecoder
 from proxy.dialects.anthropic.answer_encoder import encode_message
 from proxy.dialects.anthropic.call import COUNTS
 from proxy.dialects.anthropic.call import REQUESTS as MESSAGES_REQUESTS
 from proxy.dialects.anthropic.reader import MessagesReader
 from proxy.dialects.anthropic.request_decoder import MessagesRequestDecoder
+from proxy.dialects.anthropic.request_encoder import MessagesRequestEncoder
 from proxy.dialects.anthropic.stream_encoder import MessagesStreamEncoder
 from proxy.dialects.anthropic.writer import AnthropicWriter
 from proxy.dialects.base import Reader, RequestReader, Writer
@@ -50,6 +52,9 @@ class Dialect(Struct, frozen=True, eq=False):
         return f"<Dialect {self.name}>"
 
 
+# The version that takes every setting of older models. Newer models refuse the same settings under any version.
+_VERSION: Final = b"anthropic-version: 2023-06-01\r\n"
+
 _OPENAI: Final = OpenAIWriter()
 _ANTHROPIC: Final = AnthropicWriter()
 _GEMINI: Final = GeminiWriter()
@@ -74,6 +79,7 @@ MESSAGES: Final = Dialect(
     MESSAGES_REQUESTS,
     generates=True,
     client=ClientSide(MessagesRequestDecoder(), MessagesStreamEncoder, encode_message, starts_with_usage=True),
+    provider=ProviderSide(MessagesRequestEncoder(), MessagesAnswerDecoder, name_limit=128, header_lines=_VERSION),
 )
 COUNT_TOKENS: Final = Dialect("anthropic.other", MessagesReader, _ANTHROPIC, COUNTS)
 GEMINI: Final = Dialect("gemini.generate", GeminiReader, _GEMINI, GEMINI_REQUESTS, generates=True)

@@ -47,6 +47,24 @@ async def post(gw: Gateway, path: str, body: Any, **request: Any) -> Answer:
     return await client.fetch("POST", path, json=body, **request)
 
 
+async def test_an_audio_goes_to_the_candidate_that_takes_it() -> None:
+    async with gateway("anthropic", "openai") as (gw, (claude, gpt)):
+        gpt.queue(json_answer(completion("heard")))
+        answer = await post(gw, "/v1/chat/completions", ask(AUDIO))
+        assert answer.json["choices"][0]["message"]["content"] == "heard"
+        assert not list(claude)
+        assert answer.json["_router"]["errors"][0]["error"] == "untranslatable"
+
+
+async def test_what_no_candidate_takes_is_refused_with_the_member_s_name() -> None:
+    async with gateway("anthropic") as (gw, (claude,)):
+        answer = await post(gw, "/v1/chat/completions", ask(AUDIO))
+        assert answer.status == 400
+        assert answer.json["error"]["code"] == "untranslatable"
+        assert answer.json["error"]["param"].startswith("messages[].content[]")
+        assert not list(claude)
+
+
 async def test_a_wrong_member_is_refused_in_the_client_s_own_format() -> None:
     async with gateway("openai") as (gw, (gpt,)):
         answer = await post(gw, "/v1/messages", ask({"type": "text", "text": 5}))
@@ -54,6 +72,24 @@ async def test_a_wrong_member_is_refused_in_the_client_s_own_format() -> None:
         assert answer.json["type"] == "error"
         assert "messages[0].content[0].text" in answer.json["error"]["message"]
         assert not list(gpt)
+
+
+async def test_an_outage_counts_more_than_a_candidate_that_cannot_take_the_request() -> None:
+    async with gateway("openai", "anthropic") as (gw, (gpt, _)):
+        gpt.queue(*[json_answer(error_json("broken"), 500)] * 3)
+        answer = await post(gw, "/v1/chat/completions", ask(AUDIO))
+        assert answer.status == 502
+
+
+async def test_a_provider_s_error_has_the_client_s_form() -> None:
+    async with gateway("anthropic") as (gw, (claude,)):
+        claude.queue(
+            json_answer({"type": "error", "error": {"type": "invalid_request_error", "message": "too long"}}, 400)
+        )
+        answer = await post(gw, "/v1/chat/completions", ask())
+        assert answer.status == 400
+        assert answer.json["error"]["message"] == "too long"
+        assert "type" not in answer.json
 
 
 async def test_refused_stream_options_are_left_out_the_second_time() -> None:
@@ -74,6 +110,40 @@ async def test_the_client_s_options_of_its_own_api_are_not_sent() -> None:
         names = {name.lower() for name, _ in request.headers}
         assert request.target == "/v1/chat/completions"
         assert not names & {"anthropic-version", "anthropic-beta", "x-stainless-lang"}
+
+
+async def test_a_messages_provider_gets_a_version() -> None:
+    async with gateway("anthropic") as (gw, (claude,)):
+        claude.queue(json_answer(MESSAGE))
+        answer = await post(gw, "/v1/chat/completions", ask())
+        request = await claude.request()
+        assert request.target == "/v1/messages"
+        assert request.header("anthropic-version") == "2023-06-01"
+        assert request.header("x-api-key") == "secret-key"
+        assert answer.json["choices"][0]["message"]["content"] == "from Claude"
+
+
+async def test_what_is_dropped_is_told_in_the_header_the_answer_and_the_log() -> None:
+    async with gateway("anthropic") as (gw, (claude,)):
+        claude.queue(json_answer(MESSAGE))
+        answer = await post(gw, "/v1/chat/completions", ask(logit_bias={"1": 1}, brand_new=True))
+        assert answer.header("x-router-dropped") == "brand_new, logit_bias"
+        assert answer.json["_router"]["dropped"] == ["brand_new", "logit_bias"]
+        assert (await gw.settled())["dropped"] == ["brand_new", "logit_bias"]
+
+
+async def test_nothing_is_dropped_with_on_loss_refuse() -> None:
+    async with gateway("anthropic", translate={"onLoss": "refuse"}) as (gw, (claude,)):
+        answer = await post(gw, "/v1/chat/completions", ask(logit_bias={"1": 1}))
+        assert (answer.status, answer.json["error"]["param"]) == (400, "logit_bias")
+        assert not list(claude)
+
+
+async def test_an_alias_names_the_translated_answer() -> None:
+    async with gateway("anthropic", aliases={"best": "m"}) as (gw, (claude,)):
+        claude.queue(json_answer(MESSAGE))
+        answer = await post(gw, "/v1/chat/completions", ask(model="best"))
+        assert answer.json["model"] == "best"
 
 
 @pytest.mark.parametrize("recovery", ["fail", "hold"])
