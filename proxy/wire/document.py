@@ -53,6 +53,11 @@ def encode(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+def without_halves(text: str) -> str:
+    """A text that JSON can hold: halves of a surrogate pair that stand together are joined, others are replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def is_json(data: bytes) -> bool:
     try:
         decode(data)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.document import decode, encode, is_json, is_utf8, read
+from proxy.wire.document import decode, encode, is_json, is_utf8, read, without_halves
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -21,6 +21,14 @@ documents = st.recursive(
 def test_any_json_is_decoded(document: object) -> None:
     text = json.dumps(document)
     assert decode(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a", "a"), ("\ud83d\ude00", "😀"), ("a\ud83db", "a\ufffdb"), ("\ude00\ud83d", "\ufffd\ufffd"), ("😀", "😀")],
+)
+def test_halves_of_surrogate_pairs_are_joined_or_replaced(text: str, expected: str) -> None:
+    assert without_halves(text) == expected
 
 
 @given(documents)

@@ -50,7 +50,9 @@ class BlockEncoder:
         return [block for part in parts if (block := self._block(part)) is not None]
 
     def text(self, part: Text) -> Block | None:
-        """``None``: there is nothing but white space, which the API refuses."""
+        """``None``: there is nothing but white space, which the API refuses. It takes no citations of other APIs."""
+        if part.citations:
+            self._losses.drop(self._names.citations)
         if not part.text or part.text.isspace():
             if part.cache is not None:
                 self._losses.drop(self._names.cache)

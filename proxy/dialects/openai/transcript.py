@@ -34,7 +34,7 @@ class Transcript:
         Halves of a pair that came in two events are joined, others replaced.
         """
         text = "".join(self._pieces)
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text if text.isascii() else document.without_halves(text)
 
     @property
     def continuable(self) -> bool:

@@ -12,6 +12,7 @@ from proxy.dialects.translation.client_names import member_names
 from proxy.dialects.translation.conversation import (
     Audio,
     CacheMark,
+    Citation,
     ContentSource,
     Document,
     Image,
@@ -52,6 +53,11 @@ def test_text_keeps_its_mark() -> None:
 def test_white_space_is_left_out(text: str) -> None:
     assert blocks(Text(text)) == ([], ())
     assert blocks(Text(text, CacheMark())) == ([], ("input[].content[].prompt_cache_breakpoint",))
+
+
+def test_citations_of_another_api_are_told() -> None:
+    found = blocks(Text("a", citations=(Citation("u"),)))
+    assert found == ([{"type": "text", "text": "a"}], ("input[].content[].annotations",))
 
 
 # Images

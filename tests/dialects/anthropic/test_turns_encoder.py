@@ -333,14 +333,14 @@ def test_the_signature_of_a_call_is_lost() -> None:
 # Other parts
 
 
-def test_a_refusal_is_text_and_sources_are_left_out() -> None:
+def test_a_refusal_is_text_and_sources_are_told() -> None:
     messages = [
         user("Hi"),
         assistant(Text("Yes", citations=(Citation("https://a.example"),)), Refused("No.")),
         user("So?"),
     ]
     assert encoded(*messages)[1]["content"] == [said("Yes"), said("No.")]
-    assert lost(*messages) == ()
+    assert lost(*messages) == ("messages[].content[].annotations",)
 
 
 def test_names_and_phases_are_lost() -> None:

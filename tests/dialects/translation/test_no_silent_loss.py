@@ -23,6 +23,30 @@ from tests.support.schemas.variants import Variant
 # Members without an effect, by their path, and why their loss is none.
 MEANINGLESS: Final[dict[str, str]] = {
     "messages[].clear_at": "How long a message stands: clients send the whole conversation each time.",
+    "input[].id": "For items that OpenAI keeps.",
+    "input[].status": "What a client sends back is complete to it.",
+    "include[]": "reasoning.encrypted_content, which is always there; others are told.",
+    "tools[].allowed_callers[]": "direct, as with everybody else; programmatic is told.",
+    "tools[].tools[].allowed_callers[]": "The same.",
+    "input[].tools[].allowed_callers[]": "The same.",
+    "input[].tools[].tools[].allowed_callers[]": "The same.",
+    "tools[].environment": "local, as with everybody else; a container is told.",
+    "input[].tools[].environment": "The same.",
+    "input[].environment": "The same.",
+    "input[].name": "Of a result: its call has it. Of a message it is told.",
+    "input[].namespace": "The same.",
+    "input[].execution": "client, for a search that the client ran; server is told.",
+    "input[].text": "text, the usual format; others are carried.",
+    "input[].text.format": "An error names the setting that it changes, text.format.",
+    "input[].text.format.name": "The same.",
+    "input[].text.format.schema": "The same.",
+    "input[].text.format.description": "The same.",
+    "input[].text.format.strict": "The same.",
+    "input[].reasoning.effort": "Told as the setting that it changes, reasoning.effort.",
+    "input[].role": "user, as what another role becomes where that is told.",
+    "text.format.name": "A label: the schema itself is carried or told.",
+    "text.format.strict": "What a provider can enforce, it always enforces.",
+    "safety_identifier": "Told as user, which it replaces.",
 }
 
 WRONG_VALUES: Final = (None, True, 7, 0.5, "text", [], {}, [7], [[]], [{}], {"type": 7}, {"a": {}})

@@ -11,6 +11,7 @@ from openai import OpenAI, omit
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.lib.streaming.responses._responses import ResponseStreamState
 
+from proxy.dialects.openai.responses.items import REFUSED
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock
 from proxy.dialects.usage import Usage
 from tests.support import anthropic_sdk
@@ -133,7 +134,8 @@ def read_responses(body: bytes, streamed: bool) -> AnswerView:
     refused = False
     for item in response.output:
         if item.type == "message":
-            texts += [each.text if each.type == "output_text" else each.refusal for each in item.content]
+            said = [each.text if each.type == "output_text" else each.refusal for each in item.content]
+            texts += [each for each in said if each != REFUSED]  # for a refusal without words
             refused |= any(each.type == "refusal" for each in item.content)
         elif item.type == "reasoning":
             thoughts += [each.text for each in (*(item.summary or ()), *(item.content or ()))]

@@ -32,6 +32,9 @@ _ALLOWED: Final = {"tools": [{"type": "function", "function": {"name": FILLER}}]
 _RESPONSES_TOOLS: Final = {"tools": [{"type": "function", "strict": False} | each for each in _FUNCTIONS]}
 _RESPONSES_ALLOWED: Final = {"tools": [{"type": "function", "name": FILLER}]}
 _TOOLS: Final = {"tools": [{"name": each["name"], "input_schema": _PARAMETERS} for each in _FUNCTIONS]}
+_FILE: Final = {"file_data": _PDF}
+_IMAGE: Final = {"image_url": "https://files.example/x.png"}
+_CALLED: Final = {"call_id": FILLER}  # without it a result has no call
 
 MESSAGES: Final = RequestSchema(
     "messages",
@@ -84,10 +87,18 @@ RESPONSES: Final = RequestSchema(
         "stream_options": {"stream": True},
     },
     companions={
-        "ResponseInputFileParam": {"file_data": _PDF},
-        "ResponseInputFileContentParam": {"file_data": _PDF},
-        "ResponseInputImageParam": {"image_url": "https://files.example/x.png"},
-        "ResponseInputImageContentParam": {"image_url": "https://files.example/x.png"},
+        "ResponseInputFileParam": _FILE,
+        "ResponseInputFileContentParam": _FILE,
+        "InputFileContent": _FILE,
+        "InputFileContentParam": _FILE,
+        "ResponseInputImageParam": _IMAGE,
+        "ResponseInputImageContentParam": _IMAGE,
+        "InputImageContent": _IMAGE,
+        "InputImageContentParamAutoParam": _IMAGE,
+        "FunctionCallOutput": _CALLED,
+        "FunctionCallOutputItemParam": _CALLED,
+        "ToolSearchCall": _CALLED,
+        "ToolSearchCallItemParam": _CALLED,
         "ToolChoiceAllowedParam": _RESPONSES_ALLOWED,
         "ToolChoiceAllowed": _RESPONSES_ALLOWED,
     },

@@ -37,7 +37,7 @@ class NeutralEncoder(RequestEncoder):
         self, conversation: Conversation, target: EncodingTarget, losses: Losses, names: ToolNames
     ) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.to_builtins(conversation)
-        del found["dropped"]
+        del found["dropped"], found["echo"]  # what an answer repeats is not sent
         return found
 
 

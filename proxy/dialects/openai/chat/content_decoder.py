@@ -6,12 +6,11 @@ LiteLLM's. Content of type ``thinking`` is Mistral's.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Final, TypeAlias
-from urllib.parse import unquote_to_bytes
 
 from proxy.dialects.openai.chat import reasoning_decoder
+from proxy.dialects.openai.content_source import file_source, source_of
 from proxy.dialects.translation import members
 from proxy.dialects.translation.conversation import (
     Audio,
@@ -47,7 +46,6 @@ _FILE_FILE: Final = frozenset({"file_data", "file_id", "filename"})
 _REFUSAL: Final = frozenset({"type", "refusal"})
 
 _MEDIA_TYPES: Final = {"mp3": "audio/mpeg"}  # of audio formats that are not their own media type
-_PDF: Final = "JVBERi"  # base64 of "%PDF"
 
 
 class ChatContentDecoder:
@@ -138,7 +136,7 @@ class ChatContentDecoder:
         if data:
             if file_id:
                 self._dropped.append(_PART + "file.file_id")
-            return Document(_file_source(data), name, cache=mark)
+            return Document(file_source(data), name, cache=mark)
         if not file_id:
             raise Untranslatable("file", "It has neither file_data nor file_id.")
         return Document(ContentSource(file_id=file_id, owner=SOURCE), name, cache=mark)
@@ -161,21 +159,3 @@ _ANSWER: Final[dict[str, Callable[[ChatContentDecoder, JsonObject], Part]]] = {
     "refusal": ChatContentDecoder._refusal,
     "thinking": ChatContentDecoder._thinking,
 }
-
-
-def source_of(url: str) -> ContentSource:
-    """Content by its address, which may be a data URL (RFC 2397)."""
-    if url[:5].lower() != "data:":
-        return ContentSource(url=url)
-    head, _, data = url[5:].partition(",")
-    media_type, *parameters = head.split(";")
-    if "base64" not in (each.strip().lower() for each in parameters):
-        data = base64.b64encode(unquote_to_bytes(data)).decode()
-    return ContentSource(data=data, media_type=media_type.strip().lower())
-
-
-def _file_source(data: str) -> ContentSource:
-    """``file_data`` is a data URL, plain base64, or (at OpenRouter) an address."""
-    if data[:5].lower() == "data:" or data.startswith(("http://", "https://")):
-        return source_of(data)
-    return ContentSource(data=data, media_type="application/pdf" if data.startswith(_PDF) else "")

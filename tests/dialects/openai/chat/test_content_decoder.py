@@ -6,10 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from proxy.dialects.openai.chat.content_decoder import source_of
 from proxy.dialects.translation.conversation import (
     Audio,
     CacheMark,
@@ -56,26 +53,6 @@ def test_an_image_has_its_address_or_its_data() -> None:
     inline = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     assert part(inline) == Image(ContentSource(data="AAAA", media_type="image/png"))
     assert part({"type": "image_url", "image_url": "data:image/png;base64,AAAA"}) == part(inline)
-
-
-@pytest.mark.parametrize(
-    ("url", "data", "media_type"),
-    [
-        ("data:image/png;base64,AAAA", "AAAA", "image/png"),
-        ("DATA:Image/PNG;charset=x;BASE64,AAAA", "AAAA", "image/png"),
-        ("data:,a%20b", base64.b64encode(b"a b").decode(), ""),
-        ("data:image/svg+xml,%3Csvg/%3E", base64.b64encode(b"<svg/>").decode(), "image/svg+xml"),
-        ("data:image/png;base64", "", "image/png"),
-    ],
-)
-def test_data_urls_of_all_shapes_are_read(url: str, data: str, media_type: str) -> None:
-    assert source_of(url) == ContentSource(data=data, media_type=media_type)
-
-
-@given(st.binary(max_size=50))
-def test_the_data_of_a_data_url_is_kept(data: bytes) -> None:
-    encoded = base64.b64encode(data).decode()
-    assert source_of(f"data:a/b;base64,{encoded}").data == encoded
 
 
 def test_audio_has_a_format_and_a_media_type() -> None:
