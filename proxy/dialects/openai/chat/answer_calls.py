@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from proxy.dialects.openai.chat.answer_members import number_at, object_at, objects_at, text_at
+from proxy.dialects.translation.answer_members import number_at, object_at, objects_at, text_at
 from proxy.dialects.translation.conversation import Blob, ToolKind
 from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.parts import AnswerPart, CallDelta, CallStart, Dropped

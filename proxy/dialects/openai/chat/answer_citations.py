@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.dialects.openai.chat.answer_members import number_at, object_at, objects_at, text_at
+from proxy.dialects.translation.answer_members import number_at, object_at, objects_at, text_at
 from proxy.dialects.translation.conversation import Citation
 from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.parts import CitationPart, Dropped

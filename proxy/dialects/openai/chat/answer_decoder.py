@@ -15,11 +15,11 @@ from proxy.dialects.json_events import read_payload
 from proxy.dialects.openai.chat.answer_calls import AnswerCalls
 from proxy.dialects.openai.chat.answer_citations import read_annotations, read_sources
 from proxy.dialects.openai.chat.answer_finish import AnswerFinish
-from proxy.dialects.openai.chat.answer_members import list_at, object_at, objects_at, text_at
 from proxy.dialects.openai.chat.answer_text import AnswerText
 from proxy.dialects.openai.chat.chunk_schema import PlainDelta, decode_plain
 from proxy.dialects.openai.schema import WireUsage
 from proxy.dialects.openai.usage import find_wire, usage_of
+from proxy.dialects.translation.answer_members import list_at, object_at, objects_at, text_at
 from proxy.dialects.translation.base import AnswerDecoder
 from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.parts import (

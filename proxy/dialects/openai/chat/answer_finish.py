@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.dialects.openai.chat.answer_members import text_at
+from proxy.dialects.translation.answer_members import text_at
 from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.parts import Finish, FinishReason
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from proxy.dialects.openai.chat.answer_members import objects_at, text_at
 from proxy.dialects.openai.chat.reasoning_blobs import THINKING, blob_of, is_summary, text_of
 from proxy.dialects.openai.chat.think_tags import ThinkTags
+from proxy.dialects.translation.answer_members import objects_at, text_at
 from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.parts import (
     AnswerPart,
