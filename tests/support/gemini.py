@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from google import genai
 from google.genai.client import AsyncClient
-from google.genai.types import GenerateContentResponse
+from google.genai.types import GenerateContentResponse, Part, PartialArg
 
 from tests.support.answers import compact
 from tests.support.recorded import SHARED, cases
@@ -98,6 +98,45 @@ def stream_of(pieces: Iterable[bytes]) -> Iterator[GenerateContentResponse]:
     answer = httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, content=iter(pieces))
     with client(answer) as sdk:
         yield from sdk.models.generate_content_stream(model=MODEL, contents="Hi")
+
+
+def answer_of(body: bytes) -> GenerateContentResponse:
+    """What the SDK reads of a whole answer."""
+    with client(httpx2.Response(200, headers={"Content-Type": "application/json"}, content=body)) as sdk:
+        return sdk.models.generate_content(model=MODEL, contents="Hi")
+
+
+def calls_of(parts: Iterable[Part]) -> list[tuple[str, str, Any]]:
+    """The calls of an answer, each with its name, id and arguments. The SDK does not join those that come in pieces."""
+    found: list[tuple[str, str, Any]] = []
+    for part in parts:
+        call = part.function_call
+        if call is None:
+            continue
+        if call.name:
+            found.append((call.name, call.id or "", call.args or {}))
+        for piece in call.partial_args or ():
+            _place(found[-1][2], piece)
+    return [(name, given, _listed(arguments)) for name, given, arguments in found]
+
+
+def _place(holder: Any, piece: PartialArg) -> None:
+    """Paths have one form in the recordings."""
+    *outer, last = (piece.json_path or "").removeprefix("$.").replace("[", ".").replace("]", "").split(".")
+    for name in outer:
+        holder = holder.setdefault(name, {})
+    if piece.string_value is not None:
+        holder[last] = holder.get(last, "") + piece.string_value
+    else:
+        holder[last] = piece.number_value if piece.number_value is not None else piece.bool_value
+
+
+def _listed(value: Any) -> Any:
+    """Arguments whose arrays are still objects of numbers."""
+    if not isinstance(value, dict):
+        return value
+    members = {name: _listed(each) for name, each in value.items()}
+    return list(members.values()) if members and all(name.isdigit() for name in members) else members
 
 
 needs_recordings = pytest.mark.skipif(not WIRE, reason=f"no recorded traffic at {SHARED} (set SLUICE_SHARED)")

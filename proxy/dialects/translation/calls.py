@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.dialects.translation.parts import (
+    AnswerFailed,
     AnswerPart,
     CallDelta,
     CallEnd,
@@ -19,7 +20,7 @@ from proxy.dialects.translation.parts import (
     UsagePart,
 )
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import BrokenAnswer
+from proxy.errors import BrokenAnswer, ErrorInStream
 from proxy.wire import document
 
 MOST_BUFFERED: Final = 1024 * 1024  # characters of arguments that are kept back in one stream
@@ -38,7 +39,8 @@ class CallParts:
 
     The calls get the client's names, and an id where they have none: ``prefix`` and a number. The text of a custom
     tool is taken out of the function's arguments when these are complete. ``sequential``: a call begins when the one
-    before it has ended. Raises BrokenAnswer if more than MOST_BUFFERED characters have to be kept back.
+    before it has ended. Raises BrokenAnswer if more than MOST_BUFFERED characters have to be kept back, and
+    ErrorInStream for an answer that the provider gave up.
     """
 
     __slots__ = ("_buffered", "_count", "_names", "_open", "_prefix", "_queue", "_sequential")
@@ -69,6 +71,8 @@ class CallParts:
             case Finish():
                 yield from self.end()
                 yield part
+            case AnswerFailed(message):
+                raise ErrorInStream(message)
             case Start() | UsagePart() | Dropped():  # some providers report the usage so far with every chunk
                 yield part
             case _:

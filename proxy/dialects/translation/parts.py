@@ -99,6 +99,12 @@ class Finish(Struct, gc=False):
     detail: str = ""
 
 
+class AnswerFailed(Struct, gc=False):
+    """The provider gave the answer up for a reason that no ``Finish`` has. ``message``: a sentence for the client."""
+
+    message: str
+
+
 class Dropped(Struct, gc=False):
     """The answer had something that no other dialect has, such as ``web_search_tool_result``."""
 
@@ -119,5 +125,6 @@ AnswerPart: TypeAlias = (
     | LogprobsPart
     | UsagePart
     | Finish
+    | AnswerFailed
     | Dropped
 )

@@ -54,11 +54,13 @@ STARTS: Final = {
         b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
         b'"content_block":{"type":"text","text":""}}\n\n',
     ],
+    "gemini": [b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"}}]}\r\n\r\n'],
 }
 DELTAS: Final = {
     "chat": b'data: {"choices":[{"index":0,"delta":{"content":"Some words. "},"finish_reason":null}]}\n\n',
     "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
     b'"delta":{"type":"text_delta","text":"Some words. "}}\n\n',
+    "gemini": b'data: {"candidates":[{"content":{"parts":[{"text":"Some words. "}],"role":"model"}}]}\r\n\r\n',
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from proxy.wire.sse import Framer, parse
 from tests.support.recorded import SHARED, cases
 
-AnswerDialect: TypeAlias = Literal["chat", "messages", "responses"]
+AnswerDialect: TypeAlias = Literal["chat", "messages", "responses", "gemini"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ def _dialect(event: Any) -> AnswerDialect | None:
     choices = event.get("choices")
     if isinstance(choices, list) and any("delta" in each or "message" in each for each in choices):
         return "chat"
+    if isinstance(event.get("candidates"), list):
+        return "gemini"
     if event.get("type") in ("message_start", "message"):
         return "messages"
     if event.get("object") == "response" or event.get("type") == "response.created":

@@ -6,6 +6,7 @@ import importlib
 from typing import Any, Final
 
 from proxy.dialects.anthropic.reader import MessagesReader
+from proxy.dialects.gemini.reader import GeminiReader
 from proxy.dialects.openai.chat_reader import ChatReader
 from tests.support.across.translated import Client, Provider
 
@@ -21,6 +22,7 @@ def _providers() -> dict[str, Provider]:
     found = {
         "chat": Provider(_found("openai.chat.answer_decoder", "ChatAnswerDecoder"), ChatReader),
         "messages": Provider(_found("anthropic.answer_decoder", "MessagesAnswerDecoder"), MessagesReader),
+        "gemini": Provider(_found("gemini.answer_decoder", "GeminiAnswerDecoder"), GeminiReader),
     }
     return {name: each for name, each in found.items() if each.decoder}
 

@@ -14,7 +14,8 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from proxy.dialects.openai.responses.items import REFUSED
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock
 from proxy.dialects.usage import Usage
-from tests.support import anthropic_sdk
+from tests.support import anthropic_sdk, gemini
+from tests.support.across.translated import PREFIX
 
 _FINISH: Final = {
     "stop": "stop",
@@ -31,6 +32,9 @@ _FINISH: Final = {
     "model_context_window_exceeded": "length",
     "compaction": "stop",
     "max_output_tokens": "length",
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
 }
 _NEUTRAL: Final = {
     "stop": "stop",
@@ -156,7 +160,35 @@ def read_responses(body: bytes, streamed: bool) -> AnswerView:
     )
 
 
-READERS: Final = {"messages": read_messages, "chat": read_chat, "responses": read_responses}
+def read_gemini(body: bytes, streamed: bool) -> AnswerView:
+    """As Google's package reads it: the first candidate. Calls without an id get the gateway's."""
+    chunks = list(gemini.stream_of([body])) if streamed else [gemini.answer_of(body)]
+    candidates = [chunk.candidates[0] for chunk in chunks if chunk.candidates]
+    parts = [part for each in candidates if each.content for part in each.content.parts or ()]
+    calls = tuple(
+        Call(given or f"{PREFIX}{at}", name, arguments)
+        for at, (name, given, arguments) in enumerate(gemini.calls_of(parts))
+    )
+    reasons = [each.finish_reason.value for each in candidates if each.finish_reason]
+    counts = [each.usage_metadata for each in chunks if each.usage_metadata and each.usage_metadata.total_token_count]
+    usage = counts[-1] if counts else None
+    return AnswerView(
+        "".join(part.text or "" for part in parts if not part.thought),
+        "".join(part.text or "" for part in parts if part.thought),
+        calls,
+        _FINISH[reasons[-1]] if reasons else None,
+        (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0) if usage else None,
+        usage.cached_content_token_count if usage else None,
+        (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0) or None if usage else None,
+    )
+
+
+READERS: Final = {
+    "messages": read_messages,
+    "chat": read_chat,
+    "responses": read_responses,
+    "gemini": read_gemini,
+}
 
 
 def _client(body: bytes, streamed: bool) -> OpenAI:
