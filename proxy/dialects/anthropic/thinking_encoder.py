@@ -37,7 +37,7 @@ class EncodedThinking(Struct):
 
 
 class ThinkingEncoder:
-    """Encodes the thinking of one request. What is lost is told by the ``client``'s names."""
+    """Encodes the thinking of one request. ``client``: the names for what is lost."""
 
     __slots__ = ("_client", "_facts", "_losses")
 

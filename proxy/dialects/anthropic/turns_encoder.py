@@ -36,7 +36,7 @@ from proxy.dialects.translation.tool_names import ToolNames
 from proxy.errors import Untranslatable
 
 THINKING: Final = frozenset({"thinking", "redacted_thinking"})
-_BEGINNING: Block = {"type": "text", "text": "."}  # of a conversation that an assistant begins
+_BEGINNING: Final[Block] = {"type": "text", "text": "."}  # of a conversation that an assistant begins
 
 
 class EncodedTurn(Struct):
@@ -126,19 +126,9 @@ class TurnsEncoder:
         """Raises Untranslatable for what has no counterpart, such as a conversation without a word."""
         for message in conversation.messages:
             self._add(message)
-        turns = _merged(self._turns)
+        turns = self._settled() or self._system_alone()
         for turn in turns:
-            if turn.role == "assistant":
-                self._settle(turn)
-        turns = _merged(turns)
-        if not turns and self._system:
-            turns.append(EncodedTurn("user", blocks=self._system))
-            self._losses.drop(self._client.role)
-            self._system = []
-        if not turns:
-            raise Untranslatable(self._client.messages, "It has no text.")
-        for turn in turns:
-            if not (turn.results or turn.blocks):  # of an assistant before system text
+            if not (turn.results or turn.blocks):  # system text that no turn of the user precedes
                 self._losses.drop(self._client.role)
                 turn.blocks, turn.late = turn.late, []
         if turns[0].role == "assistant":
@@ -146,6 +136,23 @@ class TurnsEncoder:
         if turns[-1].role == "assistant":
             self._check_prefill(turns)
         return EncodedTurns(self._system, turns)
+
+    def _settled(self) -> list[EncodedTurn]:
+        """The turns with their blocks in order, without empty ones."""
+        turns = _merged(self._turns)
+        for turn in turns:
+            if turn.role == "assistant":
+                self._put_in_order(turn)
+        return _merged(turns)
+
+    def _system_alone(self) -> list[EncodedTurn]:
+        """The system text as that of the user, where there is no other: the API needs a message."""
+        if not self._system:
+            raise Untranslatable(self._client.messages, "It has no text.")
+        self._losses.drop(self._client.role)
+        turn = EncodedTurn("user", blocks=self._system)
+        self._system = []
+        return [turn]
 
     def _add(self, message: ConversationMessage) -> None:
         if message.name:
@@ -226,7 +233,7 @@ class TurnsEncoder:
         cache_marks.add(block, part.cache)
         return block
 
-    def _settle(self, turn: EncodedTurn) -> None:
+    def _put_in_order(self, turn: EncodedTurn) -> None:
         """Put the calls of an assistant last, and leave out thinking at the end."""
         blocks = [block for block in turn.blocks if block["type"] != "tool_use"]
         calls = [block for block in turn.blocks if block["type"] == "tool_use"]

@@ -81,7 +81,7 @@ def test_what_is_shown_of_it(facts: ModelFacts, shown: Any, display: str | None)
     assert found.member.get("display") == display
 
 
-def test_a_wish_for_a_summary_turns_thinking_on() -> None:
+def test_a_summary_needs_thinking() -> None:
     assert encoded(ThinkingSettings(shown="summary"))[0].is_on
 
 
