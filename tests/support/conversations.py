@@ -174,6 +174,6 @@ def _words(draw: st.DrawFn, said: Said) -> list[Any]:
 
 
 def _text(draw: st.DrawFn, said: Said) -> Text:
-    text = f"text {len(said.texts)}{draw(st.sampled_from(['', ' ', 'é']))}"
+    text = f"text {len(said.texts)}.{draw(st.sampled_from(['', ' ', 'é']))}"
     said.texts.append(text)
     return Text(text, draw(MARKS))

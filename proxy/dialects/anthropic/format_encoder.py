@@ -38,8 +38,8 @@ class FormatEncoder:
             return
         self.schema = strict_schema(form.schema) if facts.structured else None
         if self.schema is None and form.strict:
-            reason = "It has what the provider cannot enforce." if facts.structured else "The model enforces no schema."
-            raise Untranslatable(client.output_schema, reason)
+            reason = "Its schema cannot be enforced there." if facts.structured else "The model enforces no schema."
+            raise Untranslatable(client.output_format, reason)
 
     def instruction(self) -> list[Block]:
         """System text for a format that is not enforced."""
@@ -59,7 +59,5 @@ class FormatEncoder:
             return {}
         if not found.exact:
             self._losses.drop(self._client.output_schema)
-        schema = found.schema
-        if form.description and "description" not in schema:
-            schema = schema | {"description": form.description}
-        return {"format": {"type": "json_schema", "schema": schema}}
+        words = {name: text for name, text in (("title", form.name), ("description", form.description)) if text}
+        return {"format": {"type": "json_schema", "schema": words | found.schema}}

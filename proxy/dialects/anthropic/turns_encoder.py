@@ -129,8 +129,7 @@ class TurnsEncoder:
         turns = self._settled() or self._system_alone()
         for turn in turns:
             if not (turn.results or turn.blocks):  # system text that no turn of the user precedes
-                self._losses.drop(self._client.role)
-                turn.blocks, turn.late = turn.late, []
+                turn.blocks, turn.late = self._as_user(turn.late), []
         if turns[0].role == "assistant":
             turns.insert(0, EncodedTurn("user", blocks=[dict(_BEGINNING)]))
         if turns[-1].role == "assistant":
@@ -186,11 +185,15 @@ class TurnsEncoder:
         elif self._target.facts.late_system:
             self._turn("user").late += blocks
         elif blocks:
-            self._losses.drop(self._client.role)
-            self._turn("user").blocks += blocks
+            self._turn("user").blocks += self._as_user(blocks)
+
+    def _as_user(self, blocks: list[Block]) -> list[Block]:
+        """System text where only a user can speak."""
+        self._losses.drop(self._client.role)
+        return [block | {"text": f"<system>\n{block['text']}\n</system>"} for block in blocks]
 
     def _answer(self, parts: Sequence[Part]) -> list[Block]:
-        """The blocks of an assistant message. Sources of its text are not sent back."""
+        """The blocks of an assistant message."""
         blocks: list[Block] = []
         for part in parts:
             match part:

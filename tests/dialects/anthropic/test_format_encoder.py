@@ -27,12 +27,13 @@ def test_text_needs_no_format() -> None:
 
 
 def test_a_schema_is_enforced() -> None:
-    assert encoded(JsonFormat(SCHEMA, "answer", strict=True)) == ({"type": "json_schema", "schema": SCHEMA}, "", ())
+    assert encoded(JsonFormat(SCHEMA, strict=True)) == ({"type": "json_schema", "schema": SCHEMA}, "", ())
 
 
-def test_the_description_goes_into_the_schema() -> None:
+def test_name_and_description_go_into_the_schema() -> None:
     found, _, told = encoded(JsonFormat(SCHEMA, "answer", "The answer."))
-    assert (found["schema"]["description"], told) == ("The answer.", ())
+    assert (found["schema"], told) == (SCHEMA | {"title": "answer", "description": "The answer."}, ())
+    assert encoded(JsonFormat(SCHEMA | {"title": "Own"}, "answer"))[0]["schema"]["title"] == "Own"
 
 
 def test_a_constraint_that_is_not_enforced_is_told() -> None:
@@ -59,4 +60,4 @@ def test_what_openai_does_not_enforce_is_an_instruction(form: JsonFormat, facts:
 def test_a_strict_schema_that_cannot_be_enforced_is_refused(schema: Any, facts: dict[str, Any]) -> None:
     with pytest.raises(Untranslatable) as caught:
         encoded(JsonFormat(schema, strict=True), **facts)
-    assert caught.value.param == "response_format.json_schema.schema"
+    assert caught.value.param == "response_format"

@@ -116,7 +116,8 @@ def test_late_system_text_waits_for_the_results_of_calls() -> None:
 
 def test_late_system_text_is_the_user_s_where_the_model_takes_no_other() -> None:
     messages = [user("Hi"), system("a"), user("you")]
-    assert encoded(*messages, late_system=False) == [{"role": "user", "content": [said("Hi"), said("a"), said("you")]}]
+    content = [said("Hi"), said("<system>\na\n</system>"), said("you")]
+    assert encoded(*messages, late_system=False) == [{"role": "user", "content": content}]
     assert lost(*messages, late_system=False) == ("messages[].role",)
 
 
@@ -124,7 +125,7 @@ def test_system_text_between_assistants_is_the_user_s() -> None:
     messages = [user("Hi"), assistant("a"), system("x"), assistant("b"), user("So?")]
     assert encoded(*messages)[1:4] == [
         {"role": "assistant", "content": "a"},
-        {"role": "user", "content": "x"},
+        {"role": "user", "content": "<system>\nx\n</system>"},
         {"role": "assistant", "content": "b"},
     ]
     assert lost(*messages) == ("messages[].role",)
