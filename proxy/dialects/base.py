@@ -53,8 +53,9 @@ class Reader(ABC):
     ``wants_usage``: the client did.
 
     ``error`` is the last one that the provider reported. ``lenient`` counts events whose JSON only lenient parsers
-    read. ``sequence`` is the number of the last event, -1 where events have none. ``complete``: all content came,
-    whatever ends the stream now. ``ended``: the terminal event itself came.
+    read. ``sequence`` is the number of the last event, -1 where events have none. ``answer_id``: of the answer, where
+    errors name it. ``complete``: all content came, whatever ends the stream now. ``ended``: the terminal event itself
+    came.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Reader(ABC):
         "_hide_usage",
         "_usage",
         "_wants_usage",
+        "answer_id",
         "complete",
         "ended",
         "error",
@@ -75,7 +77,7 @@ class Reader(ABC):
         self._hide_usage = hide_usage
         self._wants_usage = wants_usage
         self._usage: Usage | None = None
-        self.response_model = ""
+        self.response_model = self.answer_id = ""
         self.error: ProviderError | None = None
         self.lenient = 0
         self.sequence = -1
@@ -168,8 +170,11 @@ class Writer(ABC):
         """The body of an error response."""
 
     @abstractmethod
-    def error_event(self, fault: GatewayError, sequence: int) -> bytes:
-        """The event, or events, that report a failure within a stream, after the event with number ``sequence``."""
+    def error_event(self, fault: GatewayError, sequence: int, answer_id: str = "") -> bytes:
+        """The event, or events, that report a failure within a stream, after the event with number ``sequence``.
+
+        ``answer_id``: of the answer that broke, ``""`` if it is not known.
+        """
 
     def error_tail(self, fault: GatewayError) -> bytes:
         """What follows the error that ends a stream, in a write of its own; ``b""`` for nothing."""

@@ -143,7 +143,8 @@ class EventFilter:
         """The events that end a broken stream."""
         if self._translation is not None:
             return self._translation.failed(fault)
-        return self._exchange.endpoint.dialect.writer.error_event(fault, self.reader.sequence)
+        reader = self.reader
+        return self._exchange.endpoint.dialect.writer.error_event(fault, reader.sequence, reader.answer_id)
 
     def _judge(self, block: bytes) -> bytes:
         """The bytes to forward: the block itself, its translation, a hook's replacement, or ``b""`` for nothing.

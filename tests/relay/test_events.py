@@ -30,7 +30,7 @@ def response(kind: str, **members: Any) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact({"type": kind} | members))
 
 
-CREATED = response("response.created", response={"model": "up-model"}, sequence_number=0)
+CREATED = response("response.created", response={"id": "resp_1", "model": "up-model"}, sequence_number=0)
 DELTA = response("response.output_text.delta", delta="Hello", sequence_number=1)
 COMPLETED = response("response.completed", response={"model": "up-model"}, sequence_number=2)
 
@@ -347,6 +347,7 @@ def test_a_cut_stream_of_responses_ends_with_a_failed_response() -> None:
     assert result.body.startswith(CREATED + DELTA + b"event: response.failed\ndata: ")
     assert in_band_error(result.body)["error"]["code"] == "upstream_stream_truncated"
     assert in_band_error(result.body)["sequence_number"] == 2
+    assert in_band_error(result.body)["response"]["id"] == "resp_1"
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])

@@ -48,7 +48,7 @@ class AnthropicWriter(Writer):
     def error_body(self, fault: GatewayError) -> bytes:
         return _error(_type_of(fault), fault.message)
 
-    def error_event(self, fault: GatewayError, sequence: int) -> bytes:
+    def error_event(self, fault: GatewayError, sequence: int, answer_id: str = "") -> bytes:
         return b"event: error\ndata: %b\n\n" % self.error_body(fault)
 
     def relayed_error(self, error: ProviderError, body: bytes, status: int) -> bytes:

@@ -36,7 +36,7 @@ class GeminiWriter(Writer):
     def error_body(self, fault: GatewayError) -> bytes:
         return _error(fault)
 
-    def error_event(self, fault: GatewayError, sequence: int) -> bytes:
+    def error_event(self, fault: GatewayError, sequence: int, answer_id: str = "") -> bytes:
         return b"data: %b\n\n" % _error(fault)
 
     def error_tail(self, fault: GatewayError) -> bytes:

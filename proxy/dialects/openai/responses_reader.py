@@ -62,9 +62,11 @@ class ResponsesReader(OpenAIReader):
             self.sequence = number
         response = event.get("response")
         if isinstance(response, dict):
-            model = response.get("model")
+            model, answer_id = response.get("model"), response.get("id")
             if isinstance(model, str):
                 self.response_model = model
+            if isinstance(answer_id, str):
+                self.answer_id = answer_id
             self._usage = openai_usage.find(response) or self._usage
         if kind in TERMINAL:
             self.complete = self.ended = True

@@ -30,7 +30,7 @@ class OpenAIWriter(Writer):
             return _encode({"statusCode": 503, "message": fault.message, "error": "Service Unavailable"})
         return _error(fault)
 
-    def error_event(self, fault: GatewayError, sequence: int) -> bytes:
+    def error_event(self, fault: GatewayError, sequence: int, answer_id: str = "") -> bytes:
         return b"data: %b\n\n" % _error(fault)
 
     def relayed_error(self, error: ProviderError, body: bytes, status: int) -> bytes:
@@ -55,9 +55,9 @@ class ResponsesWriter(OpenAIWriter):
     terminal = b""
     model_places = (("model",), ("response", "model"))
 
-    def error_event(self, fault: GatewayError, sequence: int) -> bytes:
-        error = response_error(fault, begun=sequence >= 0)
-        return failed_event(fault, bare_response("", error), sequence + 1)
+    def error_event(self, fault: GatewayError, sequence: int, answer_id: str = "") -> bytes:
+        error = response_error(fault, begun=bool(answer_id) or sequence >= 0)
+        return failed_event(fault, bare_response(answer_id, error), sequence + 1)
 
 
 def _error(fault: GatewayError) -> bytes:

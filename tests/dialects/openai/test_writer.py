@@ -57,6 +57,14 @@ def test_the_type_of_an_error_in_a_stream_is_the_providers_own() -> None:
     assert json.loads(body(fault))["error"]["type"] == "overloaded_error"
 
 
+def test_a_responses_stream_that_broke_after_its_content_is_not_repeated() -> None:
+    """Some providers give their events no numbers, and some no id to their responses."""
+    for sequence, answer_id, code in ((-1, "", "server_error"), (-1, "r", "invalid_prompt"), (0, "", "invalid_prompt")):
+        event = ResponsesWriter().error_event(StreamTruncated("Cut."), sequence, answer_id)
+        response = json.loads(event.partition(b"data: ")[2])["response"]
+        assert (response["id"], response["error"]["code"]) == (answer_id, code)
+
+
 def test_a_shutdown_has_a_body_of_its_own() -> None:
     assert json.loads(body(ShuttingDown("Stopping."))) == {
         "statusCode": 503, "message": "Stopping.", "error": "Service Unavailable"
