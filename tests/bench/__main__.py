@@ -11,12 +11,13 @@ from types import FrameType
 from tests.bench import capacity
 from tests.bench.child import apart
 from tests.bench.figures import RESULTS
-from tests.bench.peers import FULL
+from tests.bench.peers import FULL, TRANSLATED
 from tests.bench.run import Plan, bench
 from tests.bench.table import report
 
 LIMIT = 300  # s, quick
 FULL_LIMIT = 3600
+NAMES = tuple(kind.name for kind in (*FULL, *TRANSLATED))
 
 
 def arguments() -> argparse.Namespace:
@@ -28,12 +29,10 @@ def arguments() -> argparse.Namespace:
         "--save", action="store_true", help="write tests/bench/RESULTS.md and the tables of deploy/CAPACITY.md"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (4; with --full 7)")
-    parser.add_argument(
-        "--peers", default="", metavar="A,B", help=f"only these peers: {', '.join(kind.name for kind in FULL)}"
-    )
+    parser.add_argument("--peers", default="", metavar="A,B", help=f"only these peers: {', '.join(NAMES)}")
     chosen = parser.parse_args()
     names = tuple(filter(None, chosen.peers.split(",")))
-    if unknown := set(names) - {kind.name for kind in FULL}:
+    if unknown := set(names) - {*NAMES}:
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     chosen.names = names
     return chosen
@@ -64,7 +63,7 @@ def main() -> int:
             capacity.write()
         except ValueError as error:
             print(f"bench: deploy/CAPACITY.md stays as it is: {error}", file=sys.stderr)
-    return 1 if any(column.void for column in result.plain + result.tls) else 0
+    return 1 if any(column.void for column in result.columns) else 0
 
 
 if __name__ == "__main__":

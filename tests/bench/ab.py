@@ -3,6 +3,7 @@
     python -m tests.bench.ab --b '{"rateLimiting": {"enabled": false}}'      A is the shipped configuration
     python -m tests.bench.ab --a-tree ../before --metric request64_us        another checkout as A
     python -m tests.bench.ab --b-dialect messages                            Anthropic's API against chat
+    python -m tests.bench.ab --dialect messages --b-provider-dialect chat    translated against passed
 
 The variants alternate, and the first one changes with each round. The output is the geometric mean of the ratios B/A
 with its one-sided upper 95 % bound (Student's t over the logarithms; the samples are rounds, not tokens).
@@ -26,14 +27,24 @@ from tests.bench.peers import Missing
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import INTERVAL, Column, awake, play, say, start, upstream
 
-LIMIT = 900  # s
+LIMIT = 1800  # s
 # One-sided 95 % quantiles of Student's t by degrees of freedom; 1.645 and a little beyond the table.
 STUDENT = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753)
+STREAMS = {"streams": 400, "interval": INTERVAL, "window": 2.0, "probes": 0.5}
 PHASES = {
-    "token_us": ("steady", {"streams": 400, "interval": INTERVAL, "window": 2.0, "probes": 0.5}, {}),
+    "token_us": ("steady", STREAMS, {}),
+    "call_us": ("steady", STREAMS | {"calls": True}, {"token_us": "call_us"}),
     "request16_us": ("requests", {"connections": 16, "window": 1.5}, {"request_us": "request16_us"}),
     "request64_us": ("requests", {"connections": 64, "window": 1.5}, {"request_us": "request64_us"}),
+    "request4k_us": ("requests", {"connections": 16, "window": 1.5, "size": 4_000}, {"request_us": "request4k_us"}),
+    "request400k_us": (
+        *("requests", {"connections": 4, "window": 1.5, "size": 400_000}),
+        {"request_us": "request400k_us"},
+    ),
 }
+
+
+USUAL = ("token_us", "request16_us", "request64_us")
 
 
 def ratio_with_bound(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
@@ -67,10 +78,18 @@ def main() -> None:
         )
         parser.add_argument(f"--{name}-tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
         parser.add_argument(f"--{name}-dialect", choices=list(DIALECTS), help="of client and provider (chat)")
+        parser.add_argument(
+            f"--{name}-provider-dialect", choices=list(DIALECTS), help="if the provider speaks another one"
+        )
     parser.add_argument(
         "--dialect", choices=list(DIALECTS), default=CHAT.name, help="of both, where nothing else is given"
     )
-    parser.add_argument("--metric", action="append", choices=list(PHASES), help="may be repeated (default: all)")
+    parser.add_argument(
+        *("--metric", "-m"),
+        action="append",
+        choices=list(PHASES),
+        help=f"may be repeated (default: {', '.join(USUAL)})",
+    )
     parser.add_argument("--rounds", type=int, default=8, metavar="N")
     chosen = parser.parse_args()
     apart()
@@ -84,16 +103,18 @@ def main() -> None:
     ):
         variants = []
         try:
-            for title, changes, tree, dialect in (
-                ("A", chosen.a, chosen.a_tree, chosen.a_dialect),
-                ("B", chosen.b, chosen.b_tree, chosen.b_dialect),
+            for title, changes, tree, dialect, spoken in (
+                ("A", chosen.a, chosen.a_tree, chosen.a_dialect, chosen.a_provider_dialect),
+                ("B", chosen.b, chosen.b_tree, chosen.b_dialect, chosen.b_provider_dialect),
             ):
-                (Path(name) / title).mkdir()
+                folder = Path(name) / title
+                folder.mkdir()
                 traffic = DIALECTS[dialect or chosen.dialect]
-                peer = Sluice(provider, Path(name) / title, changes=changes, tree=tree.resolve(), traffic=traffic)
+                provided = DIALECTS[spoken] if spoken else None
+                peer = Sluice(provider, folder, changes=changes, tree=tree.resolve(), traffic=traffic, spoken=provided)
                 variants.append(Column(title, peer))
                 start(variants[-1])
-            compare(variants, chosen.metric or list(PHASES), max(2, chosen.rounds))
+            compare(variants, chosen.metric or USUAL, max(2, chosen.rounds))
         except Missing as why:
             raise SystemExit(str(why)) from None
         finally:

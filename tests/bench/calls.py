@@ -1,6 +1,7 @@
 """The path of a request: the Python functions that run for it, in order and by file.
 
-    python -m tests.bench.calls [--tree FOLDER] [--dialect NAME] [--stream] [--tree-of-calls]
+    python -m tests.bench.calls [--tree FOLDER] [--dialect NAME] [--provider-dialect NAME]
+        [--size BYTES] [--stream] [--tree-of-calls]
 
 The gateway runs as in the benchmark. After a warm-up over one connection, a profile function records every Python call
 until the client has the complete response. Timer callbacks are excluded: they serve several requests at once. Resuming
@@ -25,11 +26,9 @@ from typing import NamedTuple
 
 from tests.bench.child import ROOT, cores
 from tests.bench.dialects import CHAT, DIALECTS
-from tests.bench.peers.base import Provider
 from tests.bench.peers.sluice import Sluice
 from tests.bench.recorder import OUT
 from tests.bench.run import upstream
-from tests.bench.traffic import Traffic
 
 LIMIT = 120  # s
 WARM_UP = 300  # requests
@@ -90,9 +89,9 @@ def _exchange(connection: socket.socket, request: bytes) -> None:
         body += connection.recv(65536)
 
 
-def record(provider: Provider, folder: Path, tree: Path, traffic: Traffic, request: bytes) -> list[Step]:
+def record(peer: Traced, request: bytes) -> list[Step]:
     """Return the calls for ``request`` without those of timers."""
-    peer = Traced(provider, folder, tree=tree, traffic=traffic)
+    traffic = peer.traffic
     try:
         peer.start(cores()[0])
         with _connected(peer.port) as connection:
@@ -176,15 +175,18 @@ def main() -> None:
     parser.add_argument("--stream", action="store_true", help=f"a stream of {EVENTS} events instead of a JSON response")
     parser.add_argument("--tree-of-calls", action="store_true", help="print every call, indented by its depth")
     parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
+    parser.add_argument("--provider-dialect", choices=list(DIALECTS), help="if the provider speaks another one")
+    parser.add_argument("--size", type=int, default=0, metavar="BYTES", help="about so many in the body of a request")
     chosen = parser.parse_args()
-    traffic = DIALECTS[chosen.dialect]
+    traffic, spoken = DIALECTS[chosen.dialect], DIALECTS[chosen.provider_dialect or chosen.dialect]
     signal.alarm(LIMIT)
     if chosen.stream:
         request = traffic.stream_request(traffic.path, Sluice.model, EVENTS, INTERVAL)
     else:
-        request = traffic.plain_request(traffic.path, Sluice.model, 1)
+        request = traffic.plain_request(traffic.path, Sluice.model, 1, chosen.size)
     with tempfile.TemporaryDirectory(prefix="sluice-calls-") as name, upstream(Path(name)) as provider:
-        steps = record(provider, Path(name), chosen.tree.resolve(), traffic, request)
+        peer = Traced(provider, Path(name), tree=chosen.tree.resolve(), traffic=traffic, spoken=spoken)
+        steps = record(peer, request)
     if chosen.tree_of_calls:
         print("\n".join(f"{'  ' * step.depth}{step.name}  ({step.file})" for step in steps))
     else:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from time import monotonic_ns
+from typing import Final
 
 from tests.bench.traffic import Traffic
 from tests.bench.verify import Broken, Stream
+
+LEAST: Final = 0.7  # of a large request's size: it must arrive at the provider with all its turns
+_received: Final = re.compile(rb'"(?:prompt_tokens|input_tokens|promptTokenCount)": ?(\d+)').search
 
 
 def read_head(data: bytes) -> tuple[int, int | None, int]:
@@ -122,11 +127,12 @@ class StreamClient(asyncio.Protocol):
 
 
 class Caller(asyncio.Protocol):
-    """Request JSON responses in a closed loop until stopped, and count them."""
+    """Request JSON responses in a closed loop until stopped, and count them. ``size``: see ``plain_request``."""
 
-    def __init__(self, traffic: Traffic, path: str, model: str, failed: Callable[[str], None]) -> None:
-        self.request = traffic.plain_request(path, model, 0)
+    def __init__(self, traffic: Traffic, path: str, model: str, failed: Callable[[str], None], size: int = 0) -> None:
+        self.request = traffic.plain_request(path, model, 0, size)
         self.at = self.request.index(b"bench|n|") + 8
+        self.least = LEAST * size  # bytes that arrive at the provider
         self.failed = failed
         self.number = 0
         self.answers = 0
@@ -170,6 +176,8 @@ class Caller(asyncio.Protocol):
                 return
             if self.mark not in buffer:
                 raise Broken(f"the answer of another request: {buffer[:900]!r}")
+            if self.least and ((received := _received(buffer)) is None or int(received[1]) < self.least):
+                raise Broken(f"less than {self.least:.0f} bytes arrived: {buffer[:900]!r}")
         except Broken as broken:
             self.failed(str(broken))
             self.stopping = True

@@ -3,7 +3,10 @@
     python -m tests.bench.instructions [--tree FOLDER]      needs valgrind
     python -m tests.bench.instructions --tokens             per event of a stream instead
     python -m tests.bench.instructions --streams            per stream of two events
+    python -m tests.bench.instructions --calls              per event of a tool call's arguments
     python -m tests.bench.instructions --dialect messages   Anthropic's API, on both sides
+    python -m tests.bench.instructions --dialect messages --provider-dialect chat    translated
+    python -m tests.bench.instructions --size 4000          requests with tools and earlier turns
 
 The gateway runs under callgrind with the shipped configuration (limits raised), with 16 connections.
 It counts user code after a warm-up, and misses of first-level caches of 32 KB each for code and data, where an
@@ -27,7 +30,6 @@ from pathlib import Path
 
 from tests.bench.child import ROOT, cores
 from tests.bench.dialects import CHAT, DIALECTS
-from tests.bench.peers.base import Provider
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import upstream
 from tests.bench.traffic import Traffic
@@ -88,10 +90,7 @@ async def _load(port: int, requests: list[bytes]) -> None:
     await asyncio.gather(*(_ask(port, requests[number::CONNECTIONS]) for number in range(CONNECTIONS)))
 
 
-def count(
-    provider: Provider, folder: Path, tree: Path, traffic: Traffic, warm: list[bytes], requests: list[bytes]
-) -> list[int]:
-    peer = Counted(provider, folder, tree=tree, traffic=traffic)
+def count(peer: Counted, warm: list[bytes], requests: list[bytes]) -> list[int]:
     try:
         peer.start(cores()[0])
         deadline = time.monotonic() + peer.patience
@@ -123,36 +122,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.instructions", description=__doc__.split("\n")[0])
     parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
     parser.add_argument("--requests", type=int, default=1600, metavar="N")
+    parser.add_argument("--size", type=int, default=0, metavar="BYTES", help="about so many in the body of a request")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--tokens", action="store_true", help="count per event of a stream, including its share of the request"
     )
+    what.add_argument("--calls", action="store_true", help="the same for a stream of a tool call's arguments")
     what.add_argument("--streams", action="store_true", help="count per stream of two events")
     parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
+    parser.add_argument("--provider-dialect", choices=list(DIALECTS), help="if the provider speaks another one")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is missing (Debian: apt-get install valgrind)")
     signal.alarm(LIMIT)
-    traffic = DIALECTS[chosen.dialect]
+    traffic, spoken = DIALECTS[chosen.dialect], DIALECTS[chosen.provider_dialect or chosen.dialect]
+    warm, requests, number, unit = load_of(chosen, traffic)
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
+        peer = Counted(provider, Path(name), tree=chosen.tree.resolve(), traffic=traffic, spoken=spoken)
+        totals = count(peer, warm, requests)
+        if chosen.keep:
+            shutil.copy(peer.found, chosen.keep)
+    route = traffic.name if traffic is spoken else f"{traffic.name} over {spoken.name}"
+    print(f"{route}, per {unit}: {per_unit(totals, number)}")
+
+
+def load_of(chosen: argparse.Namespace, traffic: Traffic) -> tuple[list[bytes], list[bytes], int, str]:
+    """The requests before those that count, those, and the number and the name of what they are counted by."""
     path, model = traffic.path, Sluice.model
     warm = [traffic.plain_request(path, model, each) for each in range(WARM_UP)]
-    if chosen.tokens:
-        requests = [traffic.stream_request(path, model, EVENTS, INTERVAL)] * CONNECTIONS
-        number, unit = EVENTS * len(requests), "token"
-        warm += requests
-    elif chosen.streams:
+    if chosen.tokens or chosen.calls:
+        requests = [traffic.stream_request(path, model, EVENTS, INTERVAL, calls=chosen.calls)] * CONNECTIONS
+        unit = "piece of a call's arguments" if chosen.calls else "token"
+        return warm + requests, requests, EVENTS * len(requests), unit
+    if chosen.streams:
         requests = [traffic.stream_request(path, model, 2, SHORT_INTERVAL)] * chosen.requests
-        number, unit = len(requests), "stream"
-        warm += requests[:WARM_UP]
-    else:
-        requests = [traffic.plain_request(path, model, each) for each in range(chosen.requests)]
-        number, unit = len(requests), "request"
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
-        totals = count(provider, Path(name), chosen.tree.resolve(), traffic, warm, requests)
-        if chosen.keep:
-            shutil.copy(Path(name) / Counted.name / "callgrind", chosen.keep)
-    print(f"{traffic.name}, per {unit}: {per_unit(totals, number)}")
+        return warm + requests[:WARM_UP], requests, len(requests), "stream"
+    requests = [traffic.plain_request(path, model, each, chosen.size) for each in range(chosen.requests)]
+    unit = f"request of {chosen.size:,} bytes" if chosen.size else "request"
+    return warm + requests[: WARM_UP // 10], requests, len(requests), unit
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from msgspec import Struct, convert
 from tests.bench.client import Caller, StreamClient
 from tests.bench.dialects import DIALECTS
 from tests.bench.measure import busy_ns, cpu_ns, memory
-from tests.bench.traffic import Traffic
+from tests.bench.traffic import Events, Traffic
 from tests.bench.verify import Samples, Stream
 
 Metrics = dict[str, float]
@@ -37,19 +37,26 @@ class FellBehind(Void):
 
 
 class Target(Struct):
-    """Where to send the load. ``path`` is a template (``Traffic``). ``pid`` 0: there is no proxy, only the upstream."""
+    """Where to send the load. ``path`` is a template (``Traffic``). ``pid`` 0: there is no proxy, only the upstream.
+
+    ``rewrites``: the provider's dialect, for a proxy that writes events of its own; ``""``: they pass as they are.
+    """
 
     port: int
     dialect: str
     path: str
     model: str
-    verbatim: bool
+    rewrites: str
     pid: int
     core: int
 
     @property
     def traffic(self) -> Traffic:
         return DIALECTS[self.dialect]
+
+    def sent(self, *, calls: bool) -> Events | None:
+        """What the upstream sends, where the client gets something else."""
+        return DIALECTS[self.rewrites].events(calls=calls) if self.rewrites else None
 
 
 class Window:
@@ -74,13 +81,14 @@ class Window:
 
 
 class Crowd:
-    """Streams of one kind against the target, and whether all were complete."""
+    """Streams of one kind against the target, and whether all were complete. ``calls``: of a tool's arguments."""
 
-    def __init__(self, target: Target, events: int, interval: float) -> None:
+    def __init__(self, target: Target, events: int, interval: float, *, calls: bool = False) -> None:
         self.target = target
         self.events = events
-        self.traffic = target.traffic
-        self.request = self.traffic.stream_request(target.path, target.model, events, interval)
+        self.expected = target.traffic.events(calls=calls)
+        self.sent = target.sent(calls=calls)
+        self.request = target.traffic.stream_request(target.path, target.model, events, interval, calls=calls)
         self.samples = Samples()
         self.running = 0
         self.idle: list[StreamClient] = []
@@ -102,7 +110,7 @@ class Crowd:
                 self.running -= 1
                 self.errors.append(f"no connection: {error}")
                 return
-        client.ask(self.request, Stream(self.traffic, self.events, self.target.verbatim, self.samples))
+        client.ask(self.request, Stream(self.expected, self.events, self.samples, self.sent))
 
     async def ramp(self, streams: int, within: float) -> None:
         """Starts them evenly over that time."""
@@ -154,13 +162,15 @@ def quantile(values: array[int], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] / 1e6
 
 
-async def steady(target: Target, streams: int, interval: float, window: float, probes: float) -> Metrics:
+async def steady(
+    target: Target, streams: int, interval: float, window: float, probes: float, *, calls: bool = False
+) -> Metrics:
     """CPU per token and added gaps of running streams; then the time to first token of new ones beside them.
 
     ``probes``: seconds in which short streams start, 400 a second (fewer where there are few streams).
     """
     ramp, settle = 0.5, 0.3
-    crowd = Crowd(target, round((ramp + settle + window + probes + 0.4) / interval), interval)
+    crowd = Crowd(target, round((ramp + settle + window + probes + 0.4) / interval), interval, calls=calls)
     await crowd.ramp(streams, ramp)
     await crowd.all_started(streams)
     await asyncio.sleep(settle)
@@ -187,13 +197,13 @@ async def steady(target: Target, streams: int, interval: float, window: float, p
     }
 
 
-async def requests(target: Target, connections: int, window: float) -> Metrics:
-    """CPU per JSON answer and answers per second of a closed loop."""
+async def requests(target: Target, connections: int, window: float, size: int = 0) -> Metrics:
+    """CPU per JSON answer and answers per second of a closed loop. ``size``: of the requests' bodies, 0: small."""
     loop = asyncio.get_running_loop()
     errors: list[str] = []
     callers = []
     for _ in range(connections):
-        caller = Caller(target.traffic, target.path, target.model, errors.append)
+        caller = Caller(target.traffic, target.path, target.model, errors.append, size)
         await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", target.port)  # type: ignore[misc]
         callers.append(caller)
     await asyncio.sleep(0.25)

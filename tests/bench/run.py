@@ -18,7 +18,7 @@ import trustme
 from msgspec import Struct, field
 
 from tests.bench.child import Child, cores
-from tests.bench.peers import FULL, OVER_TLS, QUICK, Missing, Peer, Provider
+from tests.bench.peers import FULL, OVER_TLS, QUICK, TRANSLATED, TRANSLATED_QUICK, Missing, Peer, Provider
 
 STREAMS = 400
 INTERVAL = 0.02  # s between two tokens of a stream
@@ -63,16 +63,27 @@ class Result(Struct):
     plan: Plan
     plain: list[Column] = field(default_factory=list)
     tls: list[Column] = field(default_factory=list)
+    translated: list[Column] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def columns(self) -> list[Column]:
+        return self.plain + self.tls + self.translated
+
     def column(self, title: str) -> Column | None:
-        return next((each for each in self.plain + self.tls if each.title == title), None)
+        return next((each for each in self.columns if each.title == title), None)
 
 
 # What a phase measures is kept under a name of its own where two phases measure the same.
 ROUND: tuple[tuple[str, dict[str, Any], dict[str, str]], ...] = (
     ("requests", {"connections": 16, "window": 0.8}, {"request_us": "request16_us", "rps": "rps16"}),
     ("requests", {"connections": 64, "window": 0.8}, {"request_us": "request64_us", "rps": "rps64"}),
+)
+# Beside a steady load of text.
+TRANSLATED_ROUND: tuple[tuple[str, dict[str, Any], dict[str, str]], ...] = (
+    ROUND[0],
+    ("requests", {"connections": 16, "window": 0.8, "size": 4_000}, {"request_us": "request4k_us"}),
+    ("requests", {"connections": 4, "window": 0.8, "size": 400_000}, {"request_us": "request400k_us"}),
 )
 
 
@@ -94,9 +105,11 @@ def bench(plan: Plan) -> Result:
             result.plain = begin(FULL if plan.full else QUICK, plan, provider, folder, False, result.missing)
             if plan.full:
                 result.tls = begin(OVER_TLS, plan, provider, folder, True, result.missing)
+            kinds = TRANSLATED if plan.full else TRANSLATED_QUICK
+            result.translated = begin(kinds, plan, provider, folder, False, result.missing)
             result.plain.append(direct)
             for number in range(plan.rounds):
-                for column in result.plain + result.tls:
+                for column in result.columns:
                     if column is direct and number and not plan.full:
                         continue  # a reference: one round is enough in the quick form
                     say(f"round {number + 1} of {plan.rounds}: {column.title}")
@@ -107,7 +120,7 @@ def bench(plan: Plan) -> Result:
                         say(f"endurance and large body: {column.title}")
                         play_long(column, provider)
         finally:
-            for column in result.plain + result.tls:
+            for column in result.columns:
                 if column.peer is not None:
                     column.peer.stop()
     return result
@@ -213,7 +226,11 @@ def answers(peer: Peer) -> bool:
 def play_round(column: Column, plan: Plan, provider: Provider) -> None:
     streams = column.peer.streams if column.peer else STREAMS
     steady = {"streams": streams, "interval": INTERVAL, "window": plan.window, "probes": plan.probes}
-    play(column, [("steady", steady, {}), *ROUND], provider)
+    if column.peer is None or type(column.peer) not in TRANSLATED:
+        play(column, [("steady", steady, {}), *ROUND], provider)
+        return
+    calls = ("steady", steady | {"calls": True}, {"token_us": "call_us"})
+    play(column, [("steady", steady, {}), calls, *TRANSLATED_ROUND], provider)
 
 
 def play_long(column: Column, provider: Provider) -> None:
@@ -238,11 +255,11 @@ def play(
     peer = column.peer
     if peer is None:
         assert provider is not None
-        target: dict[str, Any] = {"port": provider.plain, "verbatim": True, "pid": 0}
+        target: dict[str, Any] = {"port": provider.plain, "rewrites": "", "pid": 0}
         spoken: Peer | type[Peer] = Peer
     else:
         assert peer.child is not None
-        target = {"port": peer.port, "verbatim": peer.verbatim, "pid": peer.child.pid}
+        target = {"port": peer.port, "rewrites": peer.rewrites, "pid": peer.child.pid}
         spoken = peer
     target |= {"dialect": spoken.traffic.name, "path": spoken.path, "model": spoken.model}
     # What is void stays void: the row needs all rounds.
@@ -260,7 +277,7 @@ def play(
                 column.foreign = max(column.foreign, value)
             elif metric == "retried":
                 column.retried += 1
-            else:
+            elif metric in renamed or not renamed:
                 column.add(renamed.get(metric, metric), value)
 
 
@@ -272,7 +289,7 @@ MEASURED = {
 
 
 def measured(phase: str, renamed: dict[str, str]) -> Sequence[str]:
-    return MEASURED.get(phase) or tuple(renamed.values())
+    return tuple(renamed.values()) or MEASURED[phase]
 
 
 def run_load(order: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,22 @@ LONG_ROWS = (
     ("body_calm",     "the same without the body, ms",                             1, False),
     ("body_upload_s", "the 50 MB body until its answer, s",                        2, False),
 )  # fmt: skip
+TRANSLATED_ROWS = (
+    ("token_us",       "CPU per token, us",                             1, True),
+    ("call_us",        "CPU per piece of a call's arguments, us",       1, True),
+    ("request16_us",   "CPU per request, 16 connections, us",           1, True),
+    ("request4k_us",   "CPU per request of 4 KB, 16 connections, us",   1, True),
+    ("request400k_us", "CPU per request of 400 KB, 4 connections, us",  1, True),
+    ("ttft_p50",       "added time to first token p50, ms",             2, True),
+    ("gap_p99",        "added gap p99, ms",                             2, True),
+    ("stream_kb",      "memory per open stream, KB",                    1, True),
+)  # fmt: skip
+TRANSLATED = (
+    "Clients of Anthropic's API, before a provider with the same API (*passed*), and before one with OpenAI's chat "
+    "completions (*translated*). Every text, every call's arguments and every finish reason is verified in the client's "
+    "API. Requests of 4 KB have 2 tools and a few earlier turns with calls and results, those of 400 KB have 20 tools "
+    "and many turns."
+)
 Rows = Sequence[tuple[str, str, int, bool]]
 
 
@@ -50,24 +66,33 @@ def report(result: Result, command: str) -> str:
         "Added times exclude the upstream's time. They include both sockets and the clients' delay, "
         "which the column *direct* shows alone. "
         "Tokens: 400 streams, each with an event of 300 bytes every 20 ms. MB and KB are decimal, resident memory.",
-        table(result.plain, ROWS),
+        table(result.plain, ROWS, *against_the_fastest(result.plain)),
     ]
     if result.tls:
-        parts += ["## Over TLS to the upstream", table(result.tls, ROWS[:8])]
+        parts += ["## Over TLS to the upstream", table(result.tls, ROWS[:8], *against_the_fastest(result.tls))]
     if plan.full:
         long = [
             column
             for column in result.plain
             if any(row[0] in column.values or row[0] in column.void for row in LONG_ROWS)
         ]
-        parts += ["## Long and large", table(long, LONG_ROWS)]
+        parts += ["## Long and large", table(long, LONG_ROWS, *against_the_fastest(long))]
+    if result.translated:
+        ours = next((column for column in result.translated if column.title == "sluice (translated)"), None)
+        parts += ["## Translated", TRANSLATED, table(result.translated, TRANSLATED_ROWS, ours, result.translated)]
     parts += ["## Must reach", targets(result), "## Notes", notes(result)]
     return "\n\n".join(parts) + "\n"
 
 
-def table(columns: Sequence[Column], rows: Rows) -> str:
+def against_the_fastest(columns: Sequence[Column]) -> tuple[Column | None, Sequence[Column]]:
+    """Our column, and those that it is compared with."""
     ours = next((column for column in columns if column.title.startswith("sluice")), None)
-    others = [column for column in columns if column.title.split()[0] in ("nginx", "envoy")] if ours else []
+    return ours, [column for column in columns if column.title.split()[0] in ("nginx", "envoy")]
+
+
+def table(columns: Sequence[Column], rows: Rows, ours: Column | None, compared: Sequence[Column]) -> str:
+    """A row for each metric. The last columns are the ratios of ``ours`` to those ``compared``."""
+    others = [column for column in compared if column is not ours] if ours else []
     lines = [["", *(column.title for column in columns), *(f"sluice / {other.title}" for other in others)]]
     for metric, label, digits, with_ratio in rows:
         cells = [cell(column, metric, digits) for column in columns]
@@ -100,13 +125,13 @@ def notes(result: Result) -> str:
     for metric in ("token_us", "request16_us", "request64_us"):
         spread = [
             f"{column.title} {min(values):.1f} - {max(values):.1f}"
-            for column in result.plain + result.tls
+            for column in result.columns
             if metric not in column.void and (values := column.values.get(metric))
         ]
         if spread and result.plan.rounds > 1:
             notes.append(f"{metric} over the rounds: {', '.join(spread)}.")
     notes += [f"Left out: {each}" for each in result.missing]
-    for column in result.plain + result.tls:
+    for column in result.columns:
         notes += [f"Void: {column.title}, {why}" for why in dict.fromkeys(column.void.values())]
         if column.peer and column.peer.streams != 400:
             notes.append(

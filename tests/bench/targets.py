@@ -57,6 +57,7 @@ def quotient(ours: Column | None, theirs: Column | None, metric: str) -> float |
     return above / below if above is not None and below else None
 
 
+BOTH = ("sluice (translated)", "sluice (passed)")
 TARGETS = (
     Target("CPU per token, against nginx", 1.3, "x", ratio("token_us", "sluice", "nginx")),
     Target("CPU per token, against Envoy", 1.0, "x", ratio("token_us", "sluice", "envoy")),
@@ -68,5 +69,10 @@ TARGETS = (
     Target("idle memory", 60.0, "MB", of("sluice", "idle_mb")),
     Target("start to first answer", 1.0, "s", of("sluice", "start_s")),
     Target("2,000 streams at 20 events/s: every stream whole, longest gap", 1.0, "s", of("sluice", "long_longest")),
+    Target("CPU per token, translated against passed", 1.4, "x", ratio("token_us", *BOTH)),
+    Target("CPU per piece of a call's arguments, translated against passed", 2.0, "x", ratio("call_us", *BOTH)),
+    Target("CPU per request of 4 KB, translated against passed", 2.5, "x", ratio("request4k_us", *BOTH)),
+    Target("CPU per request of 400 KB, translated against passed", 2.5, "x", ratio("request400k_us", *BOTH)),
+    Target("memory per open translated stream", 30.0, "KB", of("sluice (translated)", "stream_kb")),
     Target("added gap of other streams during a 50 MB body", 60.0, "ms", of("sluice", "body_gap")),
 )

@@ -8,13 +8,17 @@ import pytest
 
 from tests.bench.client import Chunks
 from tests.bench.dialects import CHAT, DIALECTS, MESSAGES
-from tests.bench.traffic import Traffic, frame
+from tests.bench.traffic import Events, frame
 from tests.bench.verify import Broken, Samples, Stream
 
-each_dialect = pytest.mark.parametrize("traffic", DIALECTS.values(), ids=list(DIALECTS))
+STREAMS = {
+    **{name: traffic.text for name, traffic in DIALECTS.items()},
+    **{f"{name} calls": traffic.calls for name, traffic in DIALECTS.items() if traffic.calls is not None},
+}
+each_stream = pytest.mark.parametrize("kind", STREAMS.values(), ids=list(STREAMS))
 
 
-def events(count: int, traffic: Traffic = CHAT) -> list[bytes]:
+def events(count: int, kind: Events = CHAT.text) -> list[bytes]:
     """A stream as the mock upstream sends it: token n was sent at n * 1000 ns, the first was held for 400 ns.
 
     What follows the last token is two items, of which the last is the terminal event. The first may be empty.
@@ -23,25 +27,25 @@ def events(count: int, traffic: Traffic = CHAT) -> list[bytes]:
     for number in range(1, count + 1):
         token = b"@%06d %016x %08x " % (number, number * 1000, 400 if number == 1 else 0)
         crc = crc32(token, crc)
-        made.append(traffic.prefix + token + b"%08x;" % crc + traffic.suffix)
-    made[0] = traffic.before + made[0]
-    return [*made, traffic.after[: -len(traffic.terminal)], traffic.terminal]
+        made.append(kind.prefix + token + b"%08x;" % crc + kind.suffix)
+    made[0] = kind.before + made[0]
+    return [*made, kind.after[: -len(kind.terminal)], kind.terminal]
 
 
-def check(pieces: list[bytes], count: int, verbatim: bool = True, traffic: Traffic = CHAT) -> Samples:
+def check(pieces: list[bytes], count: int, kind: Events = CHAT.text, sent: Events | None = None) -> Samples:
     samples = Samples()
-    stream = Stream(traffic, count, verbatim, samples)
+    stream = Stream(kind, count, samples, sent)
     for piece in pieces:
         stream.feed(piece, 0)
     stream.end()
     return samples
 
 
-@each_dialect
+@each_stream
 @pytest.mark.parametrize("size", [1, 7, 100, 1000, 100_000])
-def test_a_complete_stream_passes_under_every_split(size: int, traffic: Traffic) -> None:
-    body = b"".join(events(20, traffic))
-    assert check([body[at : at + size] for at in range(0, len(body), size)], 20, traffic=traffic).tokens == 20
+def test_a_complete_stream_passes_under_every_split(size: int, kind: Events) -> None:
+    body = b"".join(events(20, kind))
+    assert check([body[at : at + size] for at in range(0, len(body), size)], 20, kind).tokens == 20
 
 
 @pytest.mark.parametrize(
@@ -55,8 +59,8 @@ def test_a_complete_stream_passes_under_every_split(size: int, traffic: Traffic)
         ("the end is missing", lambda made: made[:-1]),
         ("the finish reason is missing", lambda made: [*made[:-2], made[-1]]),
         ("the last token is missing", lambda made: [*made[:-3], *made[-2:]]),
-        ("an event was added in between", lambda made: [*made[:3], CHAT.usage, *made[3:]]),
-        ("an event was added at the end", lambda made: [*made[:-1], CHAT.usage, made[-1]]),
+        ("an event was added in between", lambda made: [*made[:3], CHAT.text.usage, *made[3:]]),
+        ("an event was added at the end", lambda made: [*made[:-1], CHAT.text.usage, made[-1]]),
         ("a comment was added", lambda made: [*made[:3], b": ping\n\n", *made[3:]]),
         ("bytes follow", lambda made: [*made, b"data"]),
     ],
@@ -69,7 +73,7 @@ def test_a_corrupted_stream_is_broken(name: str, spoil: object) -> None:
         check(spoiled, 10)
 
 
-@each_dialect
+@each_stream
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
@@ -79,35 +83,57 @@ def test_a_corrupted_stream_is_broken(name: str, spoil: object) -> None:
         ("the end came twice", lambda made: [*made, made[-1]]),
     ],
 )  # fmt: skip
-def test_a_corrupted_stream_is_broken_in_every_dialect(name: str, spoil: object, traffic: Traffic) -> None:
+def test_a_corrupted_stream_is_broken_in_every_dialect(name: str, spoil: object, kind: Events) -> None:
     assert callable(spoil)
     with pytest.raises(Broken):
-        check(spoil(events(10, traffic)), 10, traffic=traffic)
+        check(spoil(events(10, kind)), 10, kind)
 
 
 def test_events_before_the_first_token_are_verified() -> None:
-    made = events(10, MESSAGES)
-    begin = MESSAGES.before
+    made = events(10, MESSAGES.text)
+    begin = MESSAGES.text.before
     for first in (made[0][len(begin) :], begin + made[0], made[0].replace(b'"output_tokens":1', b'"output_tokens":2')):
         with pytest.raises(Broken):
-            check([first, *made[1:]], 10, traffic=MESSAGES)
+            check([first, *made[1:]], 10, MESSAGES.text)
 
 
-def test_a_rewriting_proxy_may_change_everything_but_the_tokens() -> None:
-    rewritten = [event.replace(b'"usage":null', b'"usage": null, "x": 1') for event in events(10)]
-    assert check(rewritten, 10, verbatim=False).tokens == 10
+@each_stream
+@pytest.mark.parametrize("size", [1, 7, 100, 1000, 100_000])
+def test_a_rewriting_proxy_may_change_everything_but_the_text(size: int, kind: Events) -> None:
+    body = b"".join(events(20, kind)).replace(b'{"', b'{ "').replace(b'"index":', b'"x": 1, "index": ')
+    assert check([body[at : at + size] for at in range(0, len(body), size)], 20, kind, kind).tokens == 20
     with pytest.raises(Broken):
-        check(rewritten, 10, verbatim=True)
+        check([body], 20, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("a token is missing", lambda made: made[:3] + made[4:]),
+        ("a token was changed", lambda made: [*made[:3], made[3].replace(b"00fa0", b"00fa1"), *made[4:]]),
+        ("text was added to a token", lambda made: [*made[:3], made[3].replace(b'"}}', b'x"}}'), *made[4:]]),
+        ("the first text is missing", lambda made: [made[0].replace(b'{\\"path\\":\\"', b""), *made[1:]]),
+        ("the last text is missing", lambda made: [*made[:-2], made[-2].replace(b'\\"}"', b'"'), made[-1]]),
+        ("the finish reason is another", lambda made: [*made[:-2], made[-2].replace(b"tool_use", b"end_turn"), made[-1]]),
+        ("the end is missing", lambda made: made[:-1]),
+        ("an event is not JSON", lambda made: [*made[:3], made[3].replace(b"}}", b"}"), *made[4:]]),
+        ("bytes follow", lambda made: [*made, b"data"]),
+    ],
+)  # fmt: skip
+def test_a_rewritten_stream_that_says_something_else_is_broken(name: str, spoil: object) -> None:
+    assert callable(spoil)
+    kind = MESSAGES.calls
+    assert kind is not None
+    made = events(10, kind)
+    assert spoil(made) != made, name
     with pytest.raises(Broken):
-        check(rewritten[1:], 10, verbatim=False)
-    with pytest.raises(Broken):
-        check(rewritten[:-1], 10, verbatim=False)
+        check(spoil(made), 10, kind, kind)
 
 
 def test_added_latency_excludes_the_upstream_time() -> None:
     samples = Samples()
     samples.recording = True
-    stream = Stream(CHAT, 3, True, samples)
+    stream = Stream(CHAT.text, 3, samples)
     stream.requested_at = 100
     made = events(3)
     stream.feed(made[0], 1200)  # sent at 1000, held 400 before: 1200 - 100 - 400 are on us

@@ -20,22 +20,23 @@ from zlib import crc32
 import uvloop
 
 from tests.bench.dialects import CHAT, dialect_of
-from tests.bench.traffic import MARK, Traffic
+from tests.bench.traffic import MARK, Events
 
 TICK = 1_000_000  # ns between two turns of a wheel
-KEPT = 65_536  # bytes of a large body in which the mark is searched
+KEPT = 131_072  # bytes of a large body in which the mark is searched
 
 
 class Stream:
     """One running answer; ``fire`` sends its next event."""
 
-    __slots__ = ("arrived", "connection", "crc", "end", "events", "gone", "sequence", "traffic")
+    __slots__ = ("arrived", "connection", "count", "crc", "end", "events", "gone", "head", "sequence")
 
-    def __init__(self, connection: Connection, traffic: Traffic, events: int, usage: bool) -> None:
+    def __init__(self, connection: Connection, head: bytes, events: Events, count: int, usage: bool) -> None:
         self.connection = connection
-        self.traffic = traffic
+        self.head = head
         self.events = events
-        self.end = traffic.last_with_usage if usage else traffic.last
+        self.count = count
+        self.end = events.last_with_usage if usage else events.last
         self.sequence = 0
         self.crc = 0
         self.gone = False
@@ -50,10 +51,10 @@ class Stream:
         first = self.sequence == 1
         token = b"@%06d %016x %08x " % (self.sequence, now, now - self.arrived if first else 0)
         self.crc = crc32(token, self.crc)
-        traffic = self.traffic
-        head = traffic.stream_head if first else b""
-        parts = b"".join((head, traffic.opening, token, b"%08x;" % self.crc, traffic.closing))
-        if self.sequence < self.events:
+        events = self.events
+        head = self.head + events.first if first else b""
+        parts = b"".join((head, events.opening, token, b"%08x;" % self.crc, events.closing))
+        if self.sequence < self.count:
             self.connection.send(parts)
             return True
         self.connection.send(parts + self.end)
@@ -179,8 +180,11 @@ class Connection(asyncio.Protocol):
     def respond(self) -> None:
         at = self.body.find(MARK)
         fields = self.body[at : at + 64].split(b"|") if at >= 0 else [b""]
-        if len(fields) > 4 and fields[1] == b"s":
-            self.stream = Stream(self, self.traffic, int(fields[2]), b'"include_usage"' in self.body)
+        if len(fields) > 4 and fields[1] in (b"s", b"c"):
+            traffic = self.traffic
+            events = traffic.events(calls=fields[1] == b"c")
+            usage = b'"include_usage"' in self.body
+            self.stream = Stream(self, traffic.stream_head, events, int(fields[2]), usage)
             if self.stream.fire():
                 interval = int(fields[3]) * 1000
                 wheel = self.wheels.get(interval)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from typing import Final
 from zlib import crc32
 
-from tests.bench.traffic import EVENT_SIZE, TOKEN_SIZE, Traffic
+import msgspec
+
+from tests.bench.traffic import TOKEN_SIZE, Events, data_of
+
+_decode: Final = msgspec.json.Decoder().decode
 
 
 class Broken(Exception):
@@ -26,22 +31,29 @@ class Samples:
 
 
 class Stream:
-    """Checks one event stream. ``verbatim``: the proxy promises every byte, else only the tokens are compared."""
+    """Checks one event stream: ``count`` tokens in ``expected``.
+
+    ``sent``: what the upstream sends, for a proxy that writes events of its own. These must add up to the same text.
+    Else every byte must be as it was sent.
+    """
 
     __slots__ = (
-        *("at", "crc", "events", "lag", "pending", "requested_at", "samples", "sequence", "tail", "traffic"),
-        "verbatim",
+        *("at", "count", "crc", "expected", "lag", "last", "others", "pending", "reason", "requested_at", "samples"),
+        *("sent", "sequence", "tail"),
     )
 
-    def __init__(self, traffic: Traffic, events: int, verbatim: bool, samples: Samples) -> None:
-        self.traffic = traffic
-        self.events = events
-        self.verbatim = verbatim
+    def __init__(self, expected: Events, count: int, samples: Samples, sent: Events | None = None) -> None:
+        self.expected = expected
+        self.count = count
         self.samples = samples
+        self.sent = sent
         self.sequence = 0
         self.crc = 0
         self.pending = b""
         self.tail = b""  # events without a token, since the last one with
+        self.others: list[str] = []  # text outside of the tokens
+        self.reason = ""
+        self.last = b""  # event
         self.requested_at = 0  # when the request was sent
         self.at = 0  # arrival of the last token
         self.lag = 0  # its time in transit
@@ -49,35 +61,64 @@ class Stream:
     def feed(self, body: bytes, now: int) -> None:
         if self.pending:
             body = self.pending + body
-        blank = self.traffic.end
+        blank = self.expected.end
         start = 0
         while (found := body.find(blank, start)) >= 0:
             end = found + len(blank)
-            self._event(body[start:end], now)
+            event = body[start:end]
+            token = self._verbatim(event) if self.sent is None else self._rewritten(event, self.sent)
+            if token:
+                self._check(token, now)
             start = end
         self.pending = body[start:]
 
     def end(self) -> None:
         """The body is over: raises Broken unless the stream was complete."""
-        if self.sequence != self.events:
-            raise Broken(f"ended after {self.sequence} of {self.events} tokens")
-        if self.verbatim:
-            if self.tail + self.pending != self.traffic.after:
+        expected, sent = self.expected, self.sent
+        if self.sequence != self.count:
+            raise Broken(f"ended after {self.sequence} of {self.count} tokens")
+        if sent is None:
+            if self.tail + self.pending != expected.after:
                 raise Broken(f"unexpected end {(self.tail + self.pending)[-200:]!r}")
-        elif not self.tail.endswith(self.traffic.terminal) or b'"stop"' not in self.tail:
-            raise Broken(f"no finish reason or no terminal event: {self.tail[-200:]!r}")
+            return
+        if "".join(self.others) != sent.others:
+            raise Broken(f"beside the tokens {''.join(self.others)[:200]!r} instead of {sent.others!r}")
+        if self.reason != expected.reason or expected.close not in self.last or self.pending.strip():
+            raise Broken(f"no finish reason or no terminal event: {self.reason!r}, {self.last[-200:]!r}")
 
-    def _event(self, event: bytes, now: int) -> None:
-        traffic = self.traffic
-        if len(event) == EVENT_SIZE and event.startswith(traffic.prefix) and event.endswith(traffic.suffix):
-            token = event[traffic.token_at : traffic.token_end]
-        elif self.verbatim or (at := event.find(b"@")) < 0:
+    def _verbatim(self, event: bytes) -> bytes:
+        """The token of an event, ``b""`` if it has none."""
+        expected = self.expected
+        if len(event) != expected.size or not (event.startswith(expected.prefix) and event.endswith(expected.suffix)):
             self.tail += event
             if len(self.tail) > 10_000:
                 raise Broken(f"unexpected event {event[:200]!r}")
-            return
-        else:
-            token = event[at : at + TOKEN_SIZE]
+            return b""
+        if self.tail != (b"" if self.sequence else expected.before):
+            raise Broken(f"unexpected events before token {self.sequence + 1}: {self.tail[:200]!r}")
+        self.tail = b""
+        return event[expected.token_at : expected.token_end]
+
+    def _rewritten(self, event: bytes, sent: Events) -> bytes:
+        """The same of an event that the proxy has written."""
+        self.last = event
+        data = data_of(event)
+        if not data.startswith(b"{"):
+            return b""
+        try:
+            piece, reason = self.expected.read(_decode(data))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise Broken(f"unreadable event {event[:200]!r}: {error!r}") from None
+        if reason:
+            self.reason = reason
+        if piece[:1] != "@":
+            self.others.append(piece)
+            return b""
+        if piece[TOKEN_SIZE:] != sent.filler or self.reason:
+            raise Broken(f"unexpected text {piece[:400]!r}")
+        return piece[:TOKEN_SIZE].encode()
+
+    def _check(self, token: bytes, now: int) -> None:
         try:
             sequence, sent, held, crc = int(token[1:7]), int(token[8:24], 16), int(token[25:33], 16), token[34:42]
         except ValueError:
@@ -87,9 +128,6 @@ class Stream:
         self.crc = crc32(token[:34], self.crc)
         if crc != b"%08x" % self.crc:
             raise Broken(f"wrong hash at token {sequence}")
-        if self.verbatim and self.tail != (b"" if self.sequence else traffic.before):
-            raise Broken(f"unexpected events before token {sequence}: {self.tail[:200]!r}")
-        self.tail = b""
         self.sequence = sequence
         samples = self.samples
         samples.tokens += 1

@@ -35,17 +35,20 @@ class Provider(Struct, frozen=True):
 class Peer(ABC):
     """One proxy, one worker. Subclasses configure it; no process runs before ``start``.
 
+    ``title`` heads its column; ``""``: the name.
     ``path`` is a template of the path for clients (``Traffic``).
 
-    ``verbatim``: an event leaves it byte for byte as it came. ``streams``: how many at 20 ms it is measured with;
+    ``rewrites``: the provider's dialect, of a proxy that writes events of its own; ``""``: they leave it byte for byte as
+    they came. ``streams``: how many at 20 ms it is measured with;
     ``many``: how many open ones for its memory, ``None`` as many as planned. ``patience``: seconds until its first answer.
     """
 
     name = ""
+    title = ""
     traffic = CHAT
     path = CHAT.path
     model = "bench"
-    verbatim = True
+    rewrites = ""
     streams = 400
     many: int | None = None
     patience = 15.0
@@ -54,7 +57,7 @@ class Peer(ABC):
     def __init__(self, provider: Provider, folder: Path, tls: bool = False) -> None:
         self.provider = provider
         self.tls = tls
-        self.title = f"{self.name} (TLS)" if tls else self.name
+        self.title = f"{self.title or self.name}{' (TLS)' if tls else ''}"
         self.folder = folder / f"{self.name}{'-tls' if tls else ''}"
         self.folder.mkdir()
         self.port = 0

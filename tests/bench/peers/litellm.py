@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.bench.dialects import CHAT
 from tests.bench.peers.base import Peer, own_environment, version_in
 
 REQUIREMENT = "litellm[proxy]==1.106.2"  # never 1.82.7 or 1.82.8
@@ -13,7 +14,7 @@ REQUIREMENT = "litellm[proxy]==1.106.2"  # never 1.82.7 or 1.82.8
 
 class LiteLlm(Peer):
     name = "litellm"
-    verbatim = False
+    rewrites = CHAT.name
     streams = 20
     many = 50
     patience = 90.0
@@ -36,6 +37,7 @@ class LiteLlm(Peer):
         # Nothing of ours leaves the machine: the price list comes from the package.
         return {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_USE_CHAT_COMPLETIONS_URL_FOR_ANTHROPIC_MESSAGES": "True",  # chat, as here; else it uses responses
             "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # no keys: the others check none either
             "DO_NOT_TRACK": "1",
         }

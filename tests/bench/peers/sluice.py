@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from tests.bench.child import ROOT
-from tests.bench.dialects import CHAT
 from tests.bench.peers.base import Peer, Provider
 from tests.bench.traffic import Traffic
 
+# A provider of OpenAI's kind speaks both. Translation needs one that lacks the other.
+BOTH = {"chat": "responses", "responses": "chat"}
 PLENTY = 1_000_000_000
 # The limits are off as shipped. On, they belong to the cost of a request: every level counts, none of them refuses.
 LIMITS = {
@@ -28,6 +29,7 @@ LIMITS = {
 SPEAKING: dict[str, dict[str, str]] = {
     "chat": {"baseUrl": "{origin}/v1"},
     "messages": {"baseUrl": "{origin}/v1", "kind": "anthropic"},
+    "responses": {"baseUrl": "{origin}/v1"},
     "gemini": {"baseUrl": "{origin}/v1beta", "kind": "gemini"},
 }
 
@@ -44,10 +46,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 class Sluice(Peer):
     """``changes``: configuration to lay over the shipped one. ``tree``: another checkout to run.
 
-    ``traffic``: the dialect of its clients and its provider.
+    ``traffic``: the dialect of its clients, ``spoken``: of its provider, if that is another.
     """
 
     name = "sluice"
+    spoken: Traffic | None = None
 
     def __init__(
         self,
@@ -56,11 +59,14 @@ class Sluice(Peer):
         tls: bool = False,
         changes: Mapping[str, Any] | None = None,
         tree: Path = ROOT,
-        traffic: Traffic = CHAT,
+        traffic: Traffic | None = None,
+        spoken: Traffic | None = None,
     ) -> None:
         super().__init__(provider, folder, tls)
-        self.traffic = traffic
-        self.path = traffic.path
+        self.traffic = traffic or self.traffic
+        self.path = self.traffic.path
+        self.spoken = spoken or self.spoken or self.traffic
+        self.rewrites = "" if self.spoken is self.traffic else self.spoken.name
         self.changes = changes or {}
         self.tree = tree
 
@@ -68,12 +74,19 @@ class Sluice(Peer):
         found = re.search(r'^__version__ = "(.+)"', (self.tree / "proxy" / "__init__.py").read_text(), re.MULTILINE)
         return found[1] if found else ""
 
+    def speaking(self) -> dict[str, Any]:
+        """The provider's address and dialect."""
+        spoken = (self.spoken or self.traffic).name
+        members: dict[str, Any] = {name: value.format(origin=self.origin) for name, value in SPEAKING[spoken].items()}
+        return members | ({"dialects": {BOTH[spoken]: {"enabled": False}}} if self.rewrites in BOTH else {})
+
     def command(self) -> list[str]:
         shipped = self.tree / "config" / "config.yaml"
         config = yaml.safe_load(shipped.read_text()) if shipped.exists() else {}
         config["rateLimiting"] = merged(config.get("rateLimiting") or {}, LIMITS)
-        spoken = {name: value.format(origin=self.origin) for name, value in SPEAKING[self.traffic.name].items()}
-        config["providers"] = {"mock": {**spoken, "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}}
+        config["providers"] = {
+            "mock": {**self.speaking(), "apiKey": "sk-bench", "tls": {"caFile": str(self.provider.ca)}}
+        }
         config["modelsFile"] = "models.yaml"
         (config.get("routing") or {}).pop("fallback", None)  # it may name a provider of the shipped file
         config = merged(config, self.changes)

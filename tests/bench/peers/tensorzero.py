@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tests.bench.child import Child
+from tests.bench.dialects import CHAT
 from tests.bench.peers.base import Peer, own_environment, version_in
 
 REQUIREMENT = "tensorzero==2026.6.0"
@@ -28,7 +29,7 @@ class TensorZero(Peer):
     name = "tensorzero"
     path = "/openai/v1/chat/completions"
     model = "tensorzero::model_name::bench"
-    verbatim = False  # it decodes every event and writes its own
+    rewrites = CHAT.name  # it decodes every event and writes its own
 
     def python(self) -> Path:
         return own_environment("tensorzero", REQUIREMENT)
