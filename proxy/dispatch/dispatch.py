@@ -93,7 +93,7 @@ class Dispatch(Struct, eq=False):
                 return
             deployment = await next_after(self, failure)
             if deployment is not None:
-                self.responder.attempt_lines = b""
+                self.responder.attempt_lines, exchange.dropped = b"", ()
             now = current_time()
         (conclude or conclude_exchange)(self, failure)
 

@@ -100,6 +100,7 @@ class Hedging:
 
 
 def _name_winner(responder: Responder, attempt: Attempt) -> None:
-    """Set the winner's headers: the attempt that began last may have lost."""
+    """Set what the client is told of the winner: the attempt that began last may have lost."""
     responder.set_deployment(attempt.deployment)
     responder.attempt_lines = router_metadata.attempt_lines(attempt)
+    responder.exchange.dropped = attempt.dropped

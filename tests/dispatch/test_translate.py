@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Answer, Upstream, chat_events, completion, error_json, json_answer, sse_answer
+from tests.support import Answer, Stall, Upstream, chat_events, completion, error_json, json_answer, sse_answer
 from tests.support.gateway import Gateway
 
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
@@ -130,6 +130,24 @@ async def test_what_is_dropped_is_told_in_the_header_the_answer_and_the_log() ->
         assert answer.header("x-router-dropped") == "brand_new, logit_bias"
         assert answer.json["_router"]["dropped"] == ["brand_new", "logit_bias"]
         assert (await gw.settled())["dropped"] == ["brand_new", "logit_bias"]
+
+
+async def test_what_a_failed_translation_lost_is_not_told_of_another_candidate_s_answer() -> None:
+    async with gateway("anthropic", "openai") as (gw, (claude, gpt)):
+        claude.queue(*[json_answer(error_json("broken"), 500)] * 2)
+        gpt.queue(json_answer(completion()))
+        answer = await post(gw, "/v1/chat/completions", ask(logit_bias={"1": 1}))
+        assert answer.status == 200
+        assert answer.header("x-router-dropped") is None
+        assert "dropped" not in answer.json["_router"]
+
+
+async def test_a_hedged_answer_tells_what_its_own_translation_lost() -> None:
+    async with gateway("openai", "anthropic", routing={"hedgeAfterMs": 1}) as (gw, (gpt, claude)):
+        gpt.queue([Stall()])
+        claude.queue(json_answer(MESSAGE))
+        answer = await post(gw, "/v1/chat/completions", ask(logit_bias={"1": 1}))
+        assert answer.json["_router"]["dropped"] == ["logit_bias"]
 
 
 async def test_nothing_is_dropped_with_on_loss_refuse() -> None:
