@@ -27,6 +27,9 @@ from proxy.dialects.openai.chat.request_encoder import ChatRequestEncoder
 from proxy.dialects.openai.chat.stream_encoder import ChatStreamEncoder
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.other_reader import OtherReader
+from proxy.dialects.openai.responses.answer_encoder import encode_response
+from proxy.dialects.openai.responses.request_decoder import ResponsesRequestDecoder
+from proxy.dialects.openai.responses.stream_encoder import ResponsesStreamEncoder
 from proxy.dialects.openai.responses_reader import ResponsesReader
 from proxy.dialects.openai.writer import OpenAIWriter, ResponsesWriter
 from proxy.dialects.translation.base import ClientSide, ProviderSide
@@ -70,7 +73,14 @@ CHAT: Final = Dialect(
     provider=ProviderSide(ChatRequestEncoder(), ChatAnswerDecoder),
 )
 COMPLETIONS: Final = Dialect("openai.completions", ChatReader, _OPENAI, REQUESTS, generates=True, usage_option=True)
-RESPONSES: Final = Dialect("openai.responses", ResponsesReader, ResponsesWriter(), REQUESTS, generates=True)
+RESPONSES: Final = Dialect(
+    "openai.responses",
+    ResponsesReader,
+    ResponsesWriter(),
+    REQUESTS,
+    generates=True,
+    client=ClientSide(ResponsesRequestDecoder(), ResponsesStreamEncoder, encode_response),
+)
 OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI, REQUESTS)
 MESSAGES: Final = Dialect(
     "anthropic.messages",

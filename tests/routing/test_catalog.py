@@ -129,7 +129,7 @@ TALKERS = {"plain", "talk", "think", "odd"}
     [
         ("chat/completions", TALKERS | {"both"}),
         ("completions", TALKERS),
-        ("responses", TALKERS),
+        ("responses", TALKERS | {"both"}),
         ("embeddings", {"vector", "both"}),
         ("moderations", {"judge"}),
         ("images/generations", {"paint"}),
@@ -164,7 +164,7 @@ def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
         ("vector", "chat/completions", "embeddings"),
         ("deepseek/vector", "responses", "embeddings"),
         ("talk", "embeddings", "chat/completions, completions, responses and messages"),
-        ("both", "completions", "chat/completions, embeddings and messages"),
+        ("both", "completions", "chat/completions, responses, embeddings and messages"),
         ("hear", "audio/speech", "audio/transcriptions"),
     ],
 )

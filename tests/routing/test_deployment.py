@@ -23,7 +23,8 @@ def deployment(**model: Any) -> Deployment:
         ({"type": "embedding"}, "embeddings", True, True),
         ({"type": "embedding"}, "chat/completions", False, False),
         ({"endpoints": ["chat", "embeddings"]}, "embeddings", True, True),
-        ({"endpoints": ["chat", "embeddings"]}, "responses", False, False),
+        ({"endpoints": ["chat", "embeddings"]}, "responses", True, True),  # translated to chat
+        ({"endpoints": ["chat", "embeddings"]}, "completions", False, False),
     ],
 )
 def test_a_model_without_a_type_serves_any_endpoint_but_auto_uses_it_for_text_only(
@@ -34,10 +35,10 @@ def test_a_model_without_a_type_serves_any_endpoint_but_auto_uses_it_for_text_on
 
 
 def test_a_deployment_serves_no_endpoint_whose_dialect_its_provider_does_not_speak() -> None:
-    settings = {"p": KEYS["p"] | {"dialects": {"responses": {"enabled": False}}}}
+    settings = {"p": KEYS["p"] | {"dialects": {"chat": {"enabled": False}}}}
     [found] = build([{"name": "m", "provider": "p"}], settings).deployments
-    assert (found.serves("chat/completions"), found.serves("responses")) == (True, False)
-    assert (found.serves_auto("chat/completions"), found.serves_auto("responses")) == (True, False)
+    assert (found.serves("responses"), found.serves("completions")) == (True, False)
+    assert (found.serves_auto("responses"), found.serves_auto("completions")) == (True, False)
 
 
 def test_the_name_at_the_provider_is_ready_as_json() -> None:

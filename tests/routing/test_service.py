@@ -42,9 +42,14 @@ def test_what_the_provider_speaks_is_not_translated() -> None:
 
 def test_a_chat_provider_serves_the_other_dialects_by_translation() -> None:
     found = service(dialects={"responses": {"enabled": False}})
-    assert pairs(found).items() >= {("messages", "chat/completions")}
+    assert pairs(found).items() >= {("messages", "chat/completions"), ("responses", "chat/completions")}
     assert found.sites["messages"] is found.sites["chat/completions"]
     assert found.dialects["messages"] is table.CHAT
+
+
+def test_the_dialect_of_the_provider_s_own_kind_is_preferred() -> None:
+    found = service(kind="anthropic", dialects={"chat": {"baseUrl": "http://127.0.0.1:1/v1"}})
+    assert pairs(found)["responses"] == "messages"
 
 
 def test_an_endpoint_that_the_model_does_not_serve_is_translated_to_one_that_it_does() -> None:
