@@ -12,12 +12,13 @@ from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.errors import ConfigError
 from proxy.providers.models.claude import CLAUDE
 from proxy.providers.models.families import FAMILIES, OTHERS, UNKNOWN
+from proxy.providers.models.gemini import GEMINI, UNKNOWN_AT_GOOGLE
 from proxy.providers.models.gpt import GPT, UNKNOWN_AT_OPENAI, WITH_BREAKPOINTS
 from proxy.providers.models.names import looked_up, short_name
 from proxy.providers.models.servers import SERVERS, server_name
 from proxy.providers.provider import Site
 
-_KNOWN: Final[Mapping[str, ModelFacts]] = {**CLAUDE, **GPT, **OTHERS}
+_KNOWN: Final[Mapping[str, ModelFacts]] = {**CLAUDE, **GPT, **GEMINI, **OTHERS}
 _SETTINGS: Final = tuple(name for name in Capabilities.__struct_fields__ if name != "like")
 
 
@@ -36,14 +37,29 @@ def facts_of(site: Site, wire: WireDialect, model: ModelSettings | None, upstrea
     if facts is None:
         facts = next((each for beginning, each in FAMILIES.items() if name.startswith(beginning)), None)
     if facts is None:
-        facts = UNKNOWN_AT_OPENAI if server in ("openai", "azure") else UNKNOWN
-    facts = structs.replace(facts, **(_of_chat(facts, server, name) if wire == "chat" else _of_others(wire, name)))
+        facts = _unknown(server, wire)
+    facts = structs.replace(facts, **_of_wire(facts, server, wire, name))
     return facts if model is None else structs.replace(facts, **_set(model))
+
+
+def _unknown(server: str, wire: WireDialect) -> ModelFacts:
+    if wire == "gemini":
+        return UNKNOWN_AT_GOOGLE
+    return UNKNOWN_AT_OPENAI if server in ("openai", "azure") else UNKNOWN
+
+
+def _of_wire(facts: ModelFacts, server: str, wire: WireDialect, name: str) -> Mapping[str, Any]:
+    """What differs for a model at a server for this dialect."""
+    if wire == "chat":
+        return _of_chat(facts, server, name)
+    if wire == "gemini" and server == "vertex" and name.startswith("gemini-2."):
+        return {"refuses": facts.refuses - {"logprobs"}}
+    return _of_others(wire, name)
 
 
 def _of_chat(facts: ModelFacts, server: str, name: str) -> Mapping[str, Any]:
     """What differs for a model at a server for chat."""
-    found = dict(SERVERS.get(server, {}))
+    found = {"thought_signatures": False} | dict(SERVERS.get(server, {}))
     if not found.get("openai"):
         return found | {"effort_with_tools": "any"}  # others serve the same models in their own ways
     if facts.efforts is not None:  # the Responses API takes ``max``: https://github.com/livekit/agents/pull/7169

@@ -104,3 +104,32 @@ def test_a_model_that_nobody_knows_cannot_be_an_example() -> None:
 def test_a_model_without_settings_has_facts_too() -> None:
     (site,) = build([], {"p": {"baseUrl": OPENAI}}).providers["p"].sites
     assert facts_of(site, "chat", None, "gpt-4o").output_tokens == 16_384
+
+
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta"
+VERTEX = "https://europe-west1-aiplatform.googleapis.com/v1/projects/p/locations/europe-west1"
+
+
+def test_gemini_has_the_facts_of_its_version_at_its_own_api() -> None:
+    old, new = (facts(name, GOOGLE, "gemini") for name in ("gemini-2.5-pro", "gemini-3.8-flash"))
+    assert (old.thinking, old.budgets, old.thought_signatures) == ("budget", (128, 32_768), False)
+    assert (new.thinking, new.efforts, new.thought_signatures) == ("adaptive", ("low", "medium", "high"), True)
+    assert facts("gemini-9-radon", GOOGLE, "gemini").thinking == "adaptive"
+    assert facts("gemini-2.5-flash", GOOGLE, "gemini", capabilities={"like": "gemini-2.0-flash"}).thinking == "none"
+
+
+def test_a_model_of_no_known_name_at_googles_api_gets_no_thinking() -> None:
+    for name in ("gemma-3-27b-it", "tunedModels/mine", "endpoints/123"):
+        assert facts(name, GOOGLE, "gemini").thinking == "none"
+
+
+def test_log_probabilities_are_for_older_models_on_vertex() -> None:
+    assert "logprobs" in facts("gemini-2.5-flash", GOOGLE, "gemini").refuses
+    assert "logprobs" not in facts("gemini-2.5-flash", VERTEX, "gemini").refuses
+    assert "presence_penalty" in facts("gemini-2.5-flash", VERTEX, "gemini").refuses
+    assert "logprobs" in facts("gemini-3.5-flash", VERTEX, "gemini").refuses
+
+
+def test_only_googles_own_chat_wants_signatures() -> None:
+    assert facts("google/gemini-3.8-flash", f"{GOOGLE}/openai").thought_signatures
+    assert not facts("google/gemini-3.8-flash", OPENROUTER).thought_signatures

@@ -21,9 +21,10 @@ class ModelFacts(Struct, frozen=True):
     ``prefill``: it continues a final assistant message. ``late_system``: it takes system messages after others.
     ``structured``: it takes JSON schemas for the output. ``forced_tools``: it takes a choice of tools that demands one.
 
-    Of a model for messages:
+    Of a model for messages, or of Gemini:
 
-    ``thinking``: ``none``, ``budget`` (with a budget only), ``both``, ``adaptive`` (without a budget only).
+    ``thinking``: ``none``, ``budget`` (with a budget only), ``both``, ``adaptive`` (without a budget only, at Gemini by
+    level).
     ``thinking_off``: whether ``disabled`` is taken; ``to_high``: with an effort of ``high`` at most; ``between_tools``:
     that is the type to send instead, with an effort of ``high`` at most; ``no``: it always thinks.
 
@@ -46,6 +47,13 @@ class ModelFacts(Struct, frozen=True):
     ``toggle``: the member that turns thinking off: ``thinking`` (``{"type": "disabled"}``), ``enable_thinking``
     (``false``); ``""``: none is known.
     ``thought_signatures``: it is Google's, and needs one with each call.
+
+    Of Gemini in Google's own API, where a model may need ``thought_signatures`` and refuse settings as well:
+
+    ``budgets``: the least and the most tokens for thinking, if not none.
+    ``json_schemas``: it takes JSON Schema; else only the schemas of OpenAPI 3.0, without references.
+    ``format_with_tools``: it takes a form of the output beside tools.
+    ``fetches``: it takes addresses of images and files. ``media_in_results``: results of tools may have them.
     """
 
     output_tokens: int = 0
@@ -69,6 +77,11 @@ class ModelFacts(Struct, frozen=True):
     reasoning_name: Literal["reasoning_content", "reasoning"] = "reasoning_content"
     toggle: Literal["", "thinking", "enable_thinking"] = ""
     thought_signatures: bool = False
+    budgets: tuple[int, int] = (1, 65_536)
+    json_schemas: bool = True
+    format_with_tools: bool = True
+    fetches: bool = True
+    media_in_results: bool = True
 
     def takes_sampling(self, effort: str) -> bool:
         """Whether it takes temperature, top_p, top_k in a request with this effort, ``""``: none is said."""

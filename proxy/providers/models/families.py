@@ -3,7 +3,7 @@
 A family is no version: what it says holds for all of its models, or cannot be refused by any. Sources:
 https://api-docs.deepseek.com/guides/thinking_mode, https://platform.moonshot.ai/docs (a guide for each model),
 https://docs.z.ai/guides/capabilities/thinking-mode, https://platform.minimax.io/docs/guides/text-m2-function-call,
-https://ai.google.dev/gemini-api/docs/openai (efforts), https://docs.x.ai/docs/guides/reasoning, as of November 2026.
+https://docs.x.ai/docs/guides/reasoning, as of November 2026.
 Late system messages: the chat templates of the models, in their repositories at https://huggingface.co.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from proxy.dialects.translation.model_facts import ModelFacts
-from proxy.providers.models import claude
+from proxy.providers.models import claude, gemini
 
 # Any other model: no setting that some servers refuse. Servers that are compatible with Anthropic's API know thinking
 # with a budget, and may not know ``adaptive``.
@@ -49,6 +49,6 @@ FAMILIES: Final[Mapping[str, ModelFacts]] = {
     "kimi-": _REASONING,
     "glm-": _REASONING,
     "minimax-": replace(_REASONING, late_system=False),
-    "gemini-": replace(UNKNOWN, efforts=("minimal", "low", "medium", "high")),
+    **gemini.GENERATIONS,
     "grok-": replace(UNKNOWN, late_system=True),
 }

@@ -20,6 +20,8 @@ _BEDROCK: Final = re.compile(
 _BEDROCK_VERSION: Final = re.compile(r"-v\d+(?::\d+)?$")
 _AFTER: Final = re.compile(r"(?:[@:].*|\[\w+\])$")  # Vertex's date; OpenRouter's variant, Ollama's tag; ``[1m]``
 _DATE: Final = re.compile(r"-(?:20\d{6}|20\d\d-\d\d-\d\d)$")
+# Google's: ``-001``, ``-preview``, ``-preview-05-20``, ``-preview-09-2025``.
+_GOOGLE: Final = re.compile(r"-00\d$|-(?:preview|exp)(?:-\d\d-(?:\d\d|20\d\d))?$")
 _VERSION_DOT: Final = re.compile(r"(?<=\d)\.(?=\d)")
 
 
@@ -51,4 +53,6 @@ def _names(name: str) -> Iterator[str]:
         found = _VERSION_DOT.sub("-", found)
     yield found
     found = _DATE.sub("", found).removesuffix("-latest")
+    if found.startswith("gemini-"):
+        found = _GOOGLE.sub("", found)
     yield found

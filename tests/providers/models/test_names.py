@@ -37,6 +37,19 @@ SPELLINGS = {
     "gpt-4o-mini": ["gpt-4o-mini-2024-07-18", "ft:gpt-4o-mini-2024-07-18:my-org::abc123"],
     "gpt-5-chat": ["gpt-5-chat-latest"],
     "gpt-oss": ["gpt-oss:20b", "gpt-oss:latest"],
+    "gemini-3.1-pro": [
+        "gemini-3.1-pro-preview",
+        "models/gemini-3.1-pro-preview",
+        "google/gemini-3.1-pro-preview",
+        "publishers/google/models/gemini-3.1-pro",
+    ],
+    "gemini-2.5-flash": [
+        "gemini-2.5-flash-001",
+        "gemini-2.5-flash-preview-05-20",
+        "gemini-2.5-flash-preview-09-2025",
+        "gemini-2.5-flash-latest",
+        "google.gemini-2.5-flash",
+    ],
     "kimi-k2-thinking": ["moonshotai/Kimi-K2-Thinking", "accounts/fireworks/models/kimi-k2-thinking"],
     "deepseek-r1": ["deepseek/deepseek-r1:free", "deepseek-r1:14b"],
 }
