@@ -83,7 +83,7 @@ class MessagesAnswerDecoder(AnswerDecoder):
     The signature of a thinking block follows its text. Reasons that Anthropic may add later count as a normal end.
     """
 
-    __slots__ = ("_begun", "_blocks", "_calls", "_counts", "_finished", "_reason")
+    __slots__ = ("_begun", "_blocks", "_calls", "_counts", "_finished", "_id", "_reason")
 
     def __init__(self) -> None:
         self._begun = False
@@ -91,6 +91,7 @@ class MessagesAnswerDecoder(AnswerDecoder):
         self._calls = 0
         self._counts: MessageUsage | None = None
         self._finished = False
+        self._id = ""
         self._reason = ""  # that the start has, where an answer was whole before it began
 
     # Once per token: as in ``MessagesReader.plain``.
@@ -151,11 +152,17 @@ class MessagesAnswerDecoder(AnswerDecoder):
                 yield _dropped(kind)
 
     def _start(self, message: JsonObject) -> Iterator[AnswerPart]:
-        """Begin the answer, which may have content already. Some servers begin a second time after a retry."""
+        """Begin the answer, which may have content already. Some servers begin a second time after a retry, or send
+        the same start twice.
+        """
+        own = _text(message, "id")
+        if own and own == self._id:
+            return
         yield from self._close_all()
         if not self._begun:
             self._begun = True
-            yield Start(_text(message, "id"), _text(message, "model"))
+            yield Start(own, _text(message, "model"))
+        self._id = own
         self._reason = _text(message, "stop_reason")
         yield from self._count(message)
         content = message.get("content")

@@ -249,6 +249,12 @@ def test_the_start_of_a_whole_answer_may_have_its_stop_reason() -> None:
     ]
 
 
+def test_the_same_start_again_says_nothing() -> None:
+    begin = event("message_start", message={"id": "msg_1", "content": [{"type": "text", "text": "a"}]})
+    assert parts(begin, begin) == [Start("msg_1"), TextDelta("a"), BlockEnd()]
+    assert parts(begin, TEXT, begin, delta(type="text_delta", text="b"), end())[3:] == [TextDelta("b"), BlockEnd()]
+
+
 # Odd streams
 
 
