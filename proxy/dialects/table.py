@@ -27,8 +27,10 @@ from proxy.dialects.openai.chat.request_encoder import ChatRequestEncoder
 from proxy.dialects.openai.chat.stream_encoder import ChatStreamEncoder
 from proxy.dialects.openai.chat_reader import ChatReader
 from proxy.dialects.openai.other_reader import OtherReader
+from proxy.dialects.openai.responses.answer_decoder import ResponsesAnswerDecoder
 from proxy.dialects.openai.responses.answer_encoder import encode_response
 from proxy.dialects.openai.responses.request_decoder import ResponsesRequestDecoder
+from proxy.dialects.openai.responses.request_encoder import ResponsesRequestEncoder
 from proxy.dialects.openai.responses.stream_encoder import ResponsesStreamEncoder
 from proxy.dialects.openai.responses_reader import ResponsesReader
 from proxy.dialects.openai.writer import OpenAIWriter, ResponsesWriter
@@ -80,6 +82,7 @@ RESPONSES: Final = Dialect(
     REQUESTS,
     generates=True,
     client=ClientSide(ResponsesRequestDecoder(), ResponsesStreamEncoder, encode_response),
+    provider=ProviderSide(ResponsesRequestEncoder(), ResponsesAnswerDecoder),
 )
 OTHER: Final = Dialect("openai.other", OtherReader, _OPENAI, REQUESTS)
 MESSAGES: Final = Dialect(

@@ -13,6 +13,7 @@ from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import paths_of, served
 from proxy.routing.live import Registry
+from proxy.routing.model_facts import prefers_responses
 from proxy.routing.patching import Patches, patches_of
 from proxy.routing.service import Service, service_of
 
@@ -27,7 +28,7 @@ class DeploymentBuilder:
         self._config = config
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
-        self._services: dict[tuple[Site, bool, frozenset[str] | None], Service] = {}
+        self._services: dict[tuple[Site, bool, bool, frozenset[str] | None], Service] = {}
         self._patches: dict[Site, Patches] = {}
 
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
@@ -50,7 +51,7 @@ class DeploymentBuilder:
             label = f"{label}#{provider.sites.index(site) + 1}"
         return Deployment(
             site,
-            self.service(site, model, names_model=upstream is not None),
+            self.service(site, model, upstream or name, names_model=upstream is not None),
             self._registry.live(key, quota, unlisted=unlisted),
             self._clocks_of(provider, model),
             name=name,
@@ -69,14 +70,25 @@ class DeploymentBuilder:
             found = self._patches[site] = patches_of(site, None)
         return found
 
-    def service(self, site: Site, model: ModelSettings | None = None, *, names_model: bool = True) -> Service:
-        """What a provider serves at one address, cached: most of its models serve the same."""
-        paths = served(model)
-        found = self._services.get((site, names_model, paths))
+    def service(
+        self, site: Site, model: ModelSettings | None = None, upstream: str = "", *, names_model: bool = True
+    ) -> Service:
+        """What a provider serves at one address, cached: most of its models serve the same.
+
+        ``upstream``: the provider's name of the model, ``""`` where no model is meant.
+        """
+        paths, translates = served(model), self._config.translate.enabled
+        responses_first = translates and bool(upstream) and prefers_responses(site, model, upstream)
+        key = site, names_model, responses_first, paths
+        found = self._services.get(key)
         if found is None:
-            translates = self._config.translate.enabled
-            found = service_of(site, names_model=names_model, served=paths, translates=translates)
-            self._services[site, names_model, paths] = found
+            found = self._services[key] = service_of(
+                site,
+                names_model=names_model,
+                served=paths,
+                translates=translates,
+                responses_first=responses_first,
+            )
         return found
 
     def paths(self, provider: Provider, wire: WireDialect) -> frozenset[str]:

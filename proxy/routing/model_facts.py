@@ -42,6 +42,12 @@ def facts_of(site: Site, wire: WireDialect, model: ModelSettings | None, upstrea
     return facts if model is None else structs.replace(facts, **_set(model))
 
 
+def prefers_responses(site: Site, model: ModelSettings | None, upstream: str) -> bool:
+    """Whether the model takes tools beside reasoning in the Responses API only, and not in chat."""
+    chat = site.speaking.get("chat")
+    return chat is not None and facts_of(chat, "chat", model, upstream).effort_with_tools != "any"
+
+
 def _unknown(server: str, wire: WireDialect) -> ModelFacts:
     if wire == "gemini":
         return UNKNOWN_AT_GOOGLE
@@ -54,7 +60,7 @@ def _of_wire(facts: ModelFacts, server: str, wire: WireDialect, name: str) -> Ma
         return _of_chat(facts, server, name)
     if wire == "gemini" and server == "vertex" and name.startswith("gemini-2."):
         return {"refuses": facts.refuses - {"logprobs"}}
-    return _of_others(wire, name)
+    return _of_responses(server, name) if wire == "responses" else _of_others(wire, name)
 
 
 def _of_chat(facts: ModelFacts, server: str, name: str) -> Mapping[str, Any]:
@@ -66,6 +72,16 @@ def _of_chat(facts: ModelFacts, server: str, name: str) -> Mapping[str, Any]:
         found["efforts"] = tuple(effort for effort in facts.efforts if effort != "max")
     if name in WITH_BREAKPOINTS:
         found["cache_marks"] = "breakpoint"
+    return found
+
+
+def _of_responses(server: str, name: str) -> Mapping[str, Any]:
+    """What differs for a model at a server for the Responses API."""
+    found: dict[str, Any] = {"effort_with_tools": "any"}
+    if server in ("openai", "azure"):
+        found["openai"] = True
+        if name in WITH_BREAKPOINTS:
+            found["cache_marks"] = "breakpoint"
     return found
 
 

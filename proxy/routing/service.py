@@ -12,7 +12,8 @@ from proxy.dialects.table import CHAT, MESSAGES, RESPONSES, Dialect
 from proxy.providers.provider import Site
 from proxy.routing.endpoints import ENDPOINTS, MODELS, OPAQUE, UNROUTED, Endpoint
 
-# Dialects to translate to, the most complete first. That of the provider's own kind goes before them.
+# Dialects to translate to, the most complete first. That of the provider's own kind goes before them, and the Responses
+# API before all for models that think beside tools only there.
 _PREFERRED: Final[tuple[WireDialect, ...]] = ("chat", "messages", "responses", "gemini")
 _TRANSLATED_TO: Final[Mapping[WireDialect, Dialect]] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
 _ENDPOINT_OF: Final[Mapping[WireDialect, Endpoint]] = {
@@ -35,12 +36,18 @@ class Service(Struct, frozen=True, eq=False):
 
 
 def service_of(
-    main: Site, *, names_model: bool = True, served: Set[str] | None = None, translates: bool = True
+    main: Site,
+    *,
+    names_model: bool = True,
+    served: Set[str] | None = None,
+    translates: bool = True,
+    responses_first: bool = False,
 ) -> Service:
     """The service of a provider at one of its addresses.
 
     ``names_model``: for a deployment with a model's name, as a path needs that has it. ``served``: paths that the model
-    serves, ``None`` for all. ``translates``: whether requests may be translated.
+    serves, ``None`` for all. ``translates``: whether requests may be translated. ``responses_first``: to the Responses
+    API rather than to another dialect.
     """
     own = main.provider.dialect
     native = dict(_native(main, names_model))
@@ -51,7 +58,7 @@ def service_of(
     translated = {}
     if translates:
         usable = {path for path in native if served is None or path in served}
-        translated = dict(_translated(main, usable))
+        translated = dict(_translated(main, usable, responses_first=responses_first))
     sites = native | {path: native[endpoint.path] for path, endpoint in translated.items()}
     dialects |= {path: dialects[endpoint.path] for path, endpoint in translated.items()}
     return Service(sites | {OPAQUE.path: main}, dialects, translated)
@@ -71,12 +78,13 @@ def _native(main: Site, names_model: bool) -> Iterator[tuple[str, Site]]:
             yield endpoint.path, site
 
 
-def _translated(main: Site, usable: Set[str]) -> Iterator[tuple[str, Endpoint]]:
+def _translated(main: Site, usable: Set[str], *, responses_first: bool) -> Iterator[tuple[str, Endpoint]]:
     """The endpoints that can only be served by translation, each with the provider's endpoint."""
+    first: tuple[WireDialect, ...] = ("responses",) if responses_first else ()
     for endpoint in ENDPOINTS:
         if endpoint.path in usable or endpoint.dialect.client is None:
             continue
-        for wire in (main.kind.own, *_PREFERRED):
+        for wire in (*first, main.kind.own, *_PREFERRED):
             found = _ENDPOINT_OF.get(wire)
             if found is not None and found.path in usable and found.dialect.provider is not None:
                 yield endpoint.path, found

@@ -7,7 +7,7 @@ import pytest
 from proxy.config.provider_schema import WireDialect
 from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.errors import ConfigError
-from proxy.routing.model_facts import facts_of
+from proxy.routing.model_facts import facts_of, prefers_responses
 from tests.support.catalogs import build
 
 OPENAI = "https://api.openai.com/v1"
@@ -133,3 +133,29 @@ def test_log_probabilities_are_for_older_models_on_vertex() -> None:
 def test_only_googles_own_chat_wants_signatures() -> None:
     assert facts("google/gemini-3.8-flash", f"{GOOGLE}/openai").thought_signatures
     assert not facts("google/gemini-3.8-flash", OPENROUTER).thought_signatures
+
+
+@pytest.mark.parametrize("address", ["https://api.openai.com/v1", "https://x.openai.azure.com/openai/v1"])
+def test_openais_servers_take_all_of_openais_members_in_responses(address: str) -> None:
+    found = facts("gpt-5.6", address, "responses")
+    assert (found.openai, found.cache_marks, found.effort_with_tools) == (True, "breakpoint", "any")
+    assert "max" in (found.efforts or ())
+    assert not facts("gpt-5.6", ELSEWHERE, "responses").openai
+    assert facts("gpt-4o", address, "responses").cache_marks == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "expected"),
+    [
+        ("gpt-5.4", "https://api.openai.com/v1", True),
+        ("gpt-6.1-sol", "https://x.openai.azure.com/openai/v1", True),
+        ("gpt-4o", "https://api.openai.com/v1", False),
+        ("unheard-of", "https://api.openai.com/v1", False),
+        ("gpt-5.4", "https://example.com/v1", False),
+    ],
+)
+def test_models_that_think_beside_tools_only_there_prefer_the_responses_api(
+    name: str, address: str, expected: bool
+) -> None:
+    known = build([], {"p": {"baseUrl": address}})
+    assert prefers_responses(known.providers["p"].sites[0], None, name) is expected

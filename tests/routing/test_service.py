@@ -70,3 +70,12 @@ def test_translation_can_be_switched_off() -> None:
 def test_counting_and_legacy_completions_are_not_translated() -> None:
     assert {"messages/count_tokens", "embeddings"}.isdisjoint(service(kind="anthropic").translated)
     assert "completions" not in service(kind="anthropic").sites
+
+
+def test_the_responses_api_comes_first_for_models_that_think_beside_tools_only_there() -> None:
+    known = build([], {"p": {"baseUrl": "http://127.0.0.1:1/v1"}})
+    site = known.providers["p"].sites[0]
+    assert pairs(service_of(site))["messages"] == "chat/completions"
+    assert pairs(service_of(site, responses_first=True))["messages"] == "responses"
+    only_chat = frozenset({"chat/completions"})
+    assert pairs(service_of(site, served=only_chat, responses_first=True))["messages"] == "chat/completions"

@@ -38,6 +38,19 @@ UNREADABLE: Final[dict[str, tuple[str, list[Any]]]] = {
     "mistral-reasoning.chunks.txt": ("2 + 2 = 4", []),
     "mistral-reasoning.json": ("2 + 2 = 4", []),
     "mistral-tool-call.chunks.txt": ("", [{"location": "San Francisco"}]),
+    # Ids of items that change from event to event.
+    "github-copilot-id-rotation.1.chunks.txt": (
+        "There are **3** letter **\u201cr\u201d**s in **\u201cstrawberry.\u201d**\n\nBreakdown: **s t r a w b e r r y**  \n"
+        "You can see **r** at positions **3, 8, and 9**.",
+        [],
+    ),
+    "openai-client-tool-search.1.chunks.txt": ("", []),
+    # The deltas of a text are another one than the complete text.
+    "openai-shell-container.1.chunks.txt": (
+        "The command ran successfully.in the container. Here's the output:\n\n- The echo command printed: "
+        '"Hello from container!"\n- The system is running Linux (kernel 6.1.0) on an x86_64 architecture.',
+        [],
+    ),
     # The server began again in the middle of a call.
     "spliced-message-start.chunks.txt": ("", ['{"value":"Spark', {"value": "Sparkle Day"}]),
 }
@@ -55,12 +68,19 @@ STARTS: Final = {
         b'"content_block":{"type":"text","text":""}}\n\n',
     ],
     "gemini": [b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"}}]}\r\n\r\n'],
+    "responses": [
+        b'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_1","output":[]}}\n\n',
+        b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","output_index":0,'
+        b'"content_index":0,"delta":"First. ","logprobs":[]}\n\n',
+    ],
 }
 DELTAS: Final = {
     "chat": b'data: {"choices":[{"index":0,"delta":{"content":"Some words. "},"finish_reason":null}]}\n\n',
     "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
     b'"delta":{"type":"text_delta","text":"Some words. "}}\n\n',
     "gemini": b'data: {"candidates":[{"content":{"parts":[{"text":"Some words. "}],"role":"model"}}]}\r\n\r\n',
+    "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","output_index":0,'
+    b'"content_index":0,"delta":"Some words. ","logprobs":[]}\n\n',
 }
 
 

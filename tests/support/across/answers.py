@@ -71,7 +71,7 @@ def _streams(text: str) -> list[list[str]]:
     """The payloads, one a line, of each stream: some files have all answers of a conversation."""
     found: list[list[str]] = [[]]
     for line in text.splitlines():
-        if found[-1] and found[-1][-1].startswith('{"type":"message_stop"'):
+        if found[-1] and found[-1][-1].startswith(('{"type":"message_stop"', '{"type":"response.completed"')):
             found.append([])
         found[-1] += [line] if line.strip() else []
     return [lines for lines in found if lines]

@@ -8,6 +8,7 @@ from typing import Any, Final
 from proxy.dialects.anthropic.reader import MessagesReader
 from proxy.dialects.gemini.reader import GeminiReader
 from proxy.dialects.openai.chat_reader import ChatReader
+from proxy.dialects.openai.responses_reader import ResponsesReader
 from tests.support.across.translated import Client, Provider
 
 
@@ -23,6 +24,7 @@ def _providers() -> dict[str, Provider]:
         "chat": Provider(_found("openai.chat.answer_decoder", "ChatAnswerDecoder"), ChatReader),
         "messages": Provider(_found("anthropic.answer_decoder", "MessagesAnswerDecoder"), MessagesReader),
         "gemini": Provider(_found("gemini.answer_decoder", "GeminiAnswerDecoder"), GeminiReader),
+        "responses": Provider(_found("openai.responses.answer_decoder", "ResponsesAnswerDecoder"), ResponsesReader),
     }
     return {name: each for name, each in found.items() if each.decoder}
 

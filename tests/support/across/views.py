@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -111,9 +112,7 @@ def read_chat(body: bytes, streamed: bool) -> AnswerView:
     return AnswerView(
         (message.content or "") + (message.refusal or ""),
         getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None) or "",
-        tuple(
-            Call(each.id, each.function.name, _arguments(each.function.arguments)) for each in message.tool_calls or ()
-        ),
+        tuple(_chat_call(each.model_dump()) for each in message.tool_calls or ()),
         _finish(choice.finish_reason, refused=bool(message.refusal)),
         usage.prompt_tokens if usage else None,
         details.cached_tokens if details else None,
@@ -125,7 +124,8 @@ def read_chat(body: bytes, streamed: bool) -> AnswerView:
 def read_responses(body: bytes, streamed: bool) -> AnswerView:
     """As the openai package reads it."""
     response: Any = None
-    with _client(body, streamed) as sdk:
+    with _client(body, streamed) as sdk, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of tools that the request repeats and the package does not know
         if streamed:
             state: ResponseStreamState[None] = ResponseStreamState(input_tools=omit, text_format=omit)
             for event in sdk.responses.create(model="m", input="Hi", stream=True):
@@ -146,7 +146,7 @@ def read_responses(body: bytes, streamed: bool) -> AnswerView:
         elif item.type == "function_call":
             calls.append(Call(item.call_id, item.name, _arguments(item.arguments)))
         elif item.type == "custom_tool_call":
-            calls.append(Call(item.call_id, item.name, item.input))
+            calls.append(Call(item.call_id, item.name, {"input": item.input}))
     reason = response.incomplete_details.reason if response.status == "incomplete" else "stop"
     usage = response.usage
     return AnswerView(
@@ -155,7 +155,7 @@ def read_responses(body: bytes, streamed: bool) -> AnswerView:
         tuple(calls),
         _finish(reason if response.status in ("completed", "incomplete") else None, refused=refused),
         usage.input_tokens if usage else None,
-        usage.input_tokens_details.cached_tokens if usage else None,
+        usage.input_tokens_details.cached_tokens if usage and usage.input_tokens_details else None,
         usage.output_tokens if usage else None,
     )
 
@@ -207,6 +207,13 @@ def _finish(reason: str | None, *, refused: bool = False) -> str | None:
     return "content_filter" if refused and found == "stop" else found
 
 
+def _chat_call(call: dict[str, Any]) -> Call:
+    """A call of a custom tool counts as one of the function that may stand for it."""
+    if call["type"] == "custom":
+        return Call(call["id"], call["custom"]["name"], {"input": call["custom"]["input"]})
+    return Call(call["id"], call["function"]["name"], _arguments(call["function"]["arguments"]))
+
+
 def _arguments(text: str) -> Any:
     try:
         return json.loads(text or "{}")
@@ -223,7 +230,10 @@ def read_gathered(answer: GatheredAnswer) -> AnswerView:
     return AnswerView(
         "".join(texts) + (answer.finish.detail if answer.finish else ""),
         "".join(thoughts),
-        tuple(Call(each.id, each.name, _arguments(each.arguments)) for each in calls),
+        tuple(
+            Call(each.id, each.name, {"input": each.arguments} if each.kind == "custom" else _arguments(each.arguments))
+            for each in calls
+        ),
         _NEUTRAL[answer.finish.reason] if answer.finish else None,
         usage.total_input,
         usage.cache_read,

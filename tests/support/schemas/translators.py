@@ -43,6 +43,7 @@ class NeutralEncoder(RequestEncoder):
 
 _CHAT: Final[RequestEncoder] = _made("openai.chat.request_encoder", "ChatRequestEncoder")
 _MESSAGES: Final[RequestEncoder] = _made("anthropic.request_encoder", "MessagesRequestEncoder")
+_RESPONSES: Final[RequestEncoder] = _made("openai.responses.request_encoder", "ResponsesRequestEncoder")
 
 DEFAULT: Final = ModelFacts()
 
@@ -91,6 +92,19 @@ SERVERS: Final = (
             cache_marks="cache_control",
             reasoning_name="reasoning",
         ),
+    ),
+    Server("responses", "responses", _RESPONSES),
+    Server(
+        "OpenAI's responses",
+        "responses",
+        _RESPONSES,
+        ModelFacts(openai=True, cache_marks="breakpoint", efforts=("none", "low", "high")),
+    ),
+    Server(
+        "responses with little",
+        "responses",
+        _RESPONSES,
+        ModelFacts(sampling=False, efforts=(), structured=False, late_system=False),
     ),
     Server("messages", "messages", _MESSAGES),
     Server("old Claude", "messages", _MESSAGES, ModelFacts(thinking="budget", prefill=True, late_system=False)),

@@ -5,22 +5,19 @@ https://platform.openai.com/docs/api-reference/chat/create, and the types of the
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.dialects.openai.chat import cache_breakpoints
 from proxy.dialects.openai.chat.encoding import ChatEncoding
+from proxy.dialects.openai.file_content import PDF, as_text, data_url, name_of, text_of
 from proxy.dialects.translation.client_names import ContentNames
-from proxy.dialects.translation.conversation import Audio, ContentSource, Document, Image, Part, Text
+from proxy.dialects.translation.conversation import Audio, Document, Image, Part, Text
 from proxy.dialects.translation.members import JsonObject
 from proxy.errors import Untranslatable
 
 SEPARATOR: Final = "\n\n"  # between texts that become one string
 
-_PDF: Final = "application/pdf"
-_TEXTS: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
-_ENDINGS: Final = {_PDF: ".pdf"}
 _ANOTHER_ACCOUNT: Final = "The file belongs to an account at another provider. Send its content."
 
 
@@ -65,7 +62,7 @@ class ChatContentEncoder:
             raise Untranslatable(self._names.image_file, _ANOTHER_ACCOUNT)
         if source.url is None and source.data is None:
             raise Untranslatable(self._names.image, "An image must be data or have an address.")
-        image = {"url": source.url if source.url is not None else _data_url(source, "image/png")}
+        image = {"url": source.url if source.url is not None else data_url(source, "image/png")}
         if part.detail:
             image["detail"] = part.detail
         return self._marked({"type": "image_url", "image_url": image}, part)
@@ -73,12 +70,12 @@ class ChatContentEncoder:
     def _document(self, part: Document) -> Iterator[JsonObject]:
         if part.cited:
             self._encoding.losses.drop(self._names.cited)
-        text = _text_of(part.source)
+        text = text_of(part.source)
         if text is not None:
-            yield self._marked({"type": "text", "text": _as_text(part, text)}, part)
+            yield self._marked({"type": "text", "text": as_text(part, text)}, part)
             return
         if part.context:
-            yield {"type": "text", "text": f"About the file {_name_of(part)}: {part.context}"}
+            yield {"type": "text", "text": f"About the file {name_of(part)}: {part.context}"}
         yield self._marked({"type": "file", "file": self._file(part)}, part)
 
     def _file(self, part: Document) -> JsonObject:
@@ -89,7 +86,7 @@ class ChatContentEncoder:
             return {"file_id": source.file_id}
         if source.data is None:
             raise Untranslatable(self._names.document, "A file must be sent whole, not by its address.")
-        return {"filename": _name_of(part), "file_data": _data_url(source, _PDF)}
+        return {"filename": name_of(part), "file_data": data_url(source, PDF)}
 
     def _audio(self, part: Audio) -> JsonObject:
         source = part.source
@@ -111,34 +108,3 @@ def compact(parts: list[JsonObject]) -> str | list[JsonObject]:
     if all(part.keys() == {"type", "text"} for part in parts):
         return SEPARATOR.join(part["text"] for part in parts)
     return parts
-
-
-def _as_text(part: Document, text: str) -> str:
-    """A text file as text for the model, with its name and what the client says of it."""
-    name = f' name="{part.name}"' if part.name else ""
-    context = f"{part.context}\n\n" if part.context else ""
-    return f"<document{name}>\n{context}{text}\n</document>"
-
-
-def _text_of(source: ContentSource) -> str | None:
-    """The text of a text file; ``None``: it is another file, or not here."""
-    if source.text is not None:
-        return source.text
-    kind = source.media_type.partition(";")[0].strip().lower()
-    if source.data is None or not (kind.startswith("text/") or kind in _TEXTS):
-        return None
-    try:
-        return base64.b64decode(source.data + "=" * (-len(source.data) % 4)).decode()
-    except ValueError:
-        return None
-
-
-def _name_of(part: Document) -> str:
-    """A name with the ending that OpenAI knows the type of the file by."""
-    ending = _ENDINGS.get(part.source.media_type or _PDF, "")
-    name = part.name or "document"
-    return name if name.lower().endswith(ending) else name + ending
-
-
-def _data_url(source: ContentSource, usual: str) -> str:
-    return f"data:{source.media_type or usual};base64,{source.data}"

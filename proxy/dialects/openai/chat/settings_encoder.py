@@ -24,7 +24,7 @@ _MOST_TAG: Final = 512  # characters
 
 # Members of OpenAI's own that servers which are only compatible refuse, or ignore.
 _OPENAIS: Final = frozenset({"verbosity", "service_tier", "prompt_cache_key", "store", "metadata"})
-_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 # Members that models refuse which do not take a temperature, and those that only OpenAI's refuse:
 # https://developers.openai.com/api/docs/guides/latest-model ("Parameter compatibility")
@@ -73,7 +73,7 @@ def _wanted(conversation: Conversation, encoding: ChatEncoding) -> Iterator[tupl
     yield from _sampling(conversation.sampling)
     yield "stop", _stop(conversation.stop, encoding)
     yield "n", conversation.choices if conversation.choices > 1 else None
-    yield "user", _user(conversation.end_user)
+    yield "user", short_user(conversation.end_user)
     yield "verbosity", conversation.verbosity
     yield "service_tier", _service_tier(conversation.service_tier, encoding)
     yield "prompt_cache_key", conversation.cache_key
@@ -105,13 +105,13 @@ def _stop(stop: list[str], encoding: ChatEncoding) -> list[str] | None:
     return stop[:MOST_STOPS] or None
 
 
-def _user(end_user: str) -> str:
+def short_user(end_user: str) -> str:
     """Longer names are hashed: Claude Code sends 150 characters, and it is only told apart by them."""
     return end_user if len(end_user) <= _MOST_USER else sha256(end_user.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _service_tier(tier: str, encoding: ChatEncoding) -> str:
-    if tier and tier not in _TIERS:
+    if tier and tier not in TIERS:
         encoding.losses.drop("service_tier")
         return ""
     return "" if tier == "auto" and not encoding.facts.openai else tier
@@ -122,11 +122,15 @@ def _tags(conversation: Conversation, encoding: ChatEncoding) -> JsonObject | No
     tags = conversation.tags
     if not tags or not encoding.facts.openai:
         return tags or None
-    fit = len(tags) <= _MOST_TAGS and all(isinstance(each, str) and len(each) <= _MOST_TAG for each in tags.values())
-    if fit and conversation.store:
+    if tags_fit(tags) and conversation.store:
         return tags
     encoding.losses.drop("metadata")
     return None
+
+
+def tags_fit(tags: JsonObject) -> bool:
+    """Whether OpenAI takes these metadata."""
+    return len(tags) <= _MOST_TAGS and all(isinstance(each, str) and len(each) <= _MOST_TAG for each in tags.values())
 
 
 def _client_name(name: str, client: MemberNames, conversation: Conversation) -> str:

@@ -26,7 +26,7 @@ def encode_tools(conversation: Conversation, encoding: ChatEncoding) -> JsonObje
     if choice.mode in ("any", "one") and not encoding.facts.forced_tools:
         raise Untranslatable("tool_choice", "The model cannot be made to call a tool.")
     if choice.allowed is not None and not encoding.facts.openai:
-        tools = [(each, tool) for each, tool in tools if _is_allowed(each, choice.allowed)]
+        tools = [(each, tool) for each, tool in tools if is_allowed(each, choice.allowed)]
     if not tools:
         if choice.mode in ("any", "one"):
             raise Untranslatable("tool_choice", "None of the tools that it demands can be sent.")
@@ -51,13 +51,13 @@ def _tool(tool: ToolDefinition, encoding: ChatEncoding) -> JsonObject:
     function: JsonObject = {"name": name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = _parameters(tool.parameters)
+    function["parameters"] = parameters_of(tool.parameters)
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
 
-def _parameters(schema: Any) -> Any:
+def parameters_of(schema: Any) -> Any:
     """The schema of a function's arguments, which must be an object.
 
     OpenAI and others refuse one without ``properties``, although MCP servers leave them out:
@@ -80,7 +80,7 @@ def _choice(choice: ToolChoice, tools: Sequence[ToolDefinition], encoding: ChatE
     if choice.allowed is None or not encoding.facts.openai:
         return mode
     allowed = [
-        _by_name(encoding.names.name(each.name, each.namespace)) for each in tools if _is_allowed(each, choice.allowed)
+        _by_name(encoding.names.name(each.name, each.namespace)) for each in tools if is_allowed(each, choice.allowed)
     ]
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode or "auto", "tools": allowed}}
 
@@ -89,5 +89,6 @@ def _by_name(name: str) -> JsonObject:
     return {"type": "function", "function": {"name": name}}
 
 
-def _is_allowed(tool: ToolDefinition, allowed: Sequence[str]) -> bool:
+def is_allowed(tool: ToolDefinition, allowed: Sequence[str]) -> bool:
+    """Whether a choice of tools names this one, with or without its namespace."""
     return tool.name in allowed or f"{tool.namespace}__{tool.name}" in allowed

@@ -1,1 +1,1 @@
-"""OpenAI's Responses API as the dialect of clients whose providers speak another: requests in, answers out."""
+"""OpenAI's Responses API in translations: as the dialect of clients, and as that of providers."""
