@@ -37,19 +37,20 @@ class _Call(Struct):
 class CallParts:
     """Passes the parts of one answer on, with its calls as the client's dialect needs them.
 
-    The calls get the client's names, and an id where they have none: ``prefix`` and a number. The text of a custom
-    tool is taken out of the function's arguments when these are complete. ``sequential``: a call begins when the one
-    before it has ended. Raises BrokenAnswer if more than MOST_BUFFERED characters have to be kept back, and
-    ErrorInStream for an answer that the provider gave up.
+    The calls get the client's names, and an id, ``prefix`` and a number, where they have none or that of another call:
+    SDKs and providers refuse that. The text of a custom tool is taken out of the function's arguments when these are
+    complete. ``sequential``: a call begins when the one before it has ended. Raises BrokenAnswer if more than
+    MOST_BUFFERED characters have to be kept back, and ErrorInStream for an answer that the provider gave up.
     """
 
-    __slots__ = ("_buffered", "_count", "_names", "_open", "_prefix", "_queue", "_sequential")
+    __slots__ = ("_buffered", "_count", "_ids", "_names", "_open", "_prefix", "_queue", "_sequential")
 
     def __init__(self, names: ToolNames, prefix: str, *, sequential: bool) -> None:
         self._names = names
         self._prefix = prefix
         self._sequential = sequential
         self._count = 0
+        self._ids: set[str] = set()
         self._open: dict[int, _Call] = {}  # those that the provider has not ended, by its index
         self._queue: deque[_Call] = deque()  # if sequential: the call that the client gets now, and those after it
         self._buffered = 0
@@ -89,9 +90,11 @@ class CallParts:
         yield from self._end(part.index)  # some providers give all calls the same index
         original = self._names.original(part.name)
         unwrap = original.kind == "custom" and part.kind == "function"
+        is_new = part.id and part.id not in self._ids
+        self._ids.add(part.id)
         start = CallStart(
             part.index,
-            part.id or f"{self._prefix}{self._count}",
+            part.id if is_new else f"{self._prefix}{self._count}",
             original.name,
             original.kind if unwrap else part.kind,
             original.namespace or part.namespace,

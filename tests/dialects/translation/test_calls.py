@@ -72,6 +72,12 @@ def test_a_call_without_an_id_gets_one() -> None:
     assert [part.id for part in found if isinstance(part, CallStart)] == ["call_0", "call_1"]
 
 
+def test_calls_with_the_same_id_get_different_ones() -> None:
+    parts: list[AnswerPart] = [CallStart(0, "call", "f"), CallStart(1, "call", "f"), CallStart(2, "call", "f")]
+    ids = [part.id for part in passed(parts) if isinstance(part, CallStart)]
+    assert ids == ["call", "call_1", "call_2"]
+
+
 @pytest.mark.parametrize("sequential", [False, True])
 def test_calls_with_the_same_index_stay_apart(sequential: bool) -> None:
     """As of providers that give all calls the index 0, also while a call before them is open."""
