@@ -69,10 +69,10 @@ class ResponseObject:
 
 
 def usage_object(usage: Usage) -> dict[str, Any] | None:
-    """``None`` where the provider did not report both sides: clients need numbers, and 0 would be wrong."""
-    read, written = usage.total_input, usage.total_output
-    if read is None or written is None:
+    """``None`` where the provider reported nothing. Other missing counts are 0, as clients require all."""
+    if usage.total_input is None and usage.total_output is None:
         return None
+    read, written = usage.total_input or 0, usage.total_output or 0
     details = usage.details or None
     stored = 0 if details is None else (details.cache_write or 0) + (details.cache_write_1h or 0)
     return {
