@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from msgspec import Struct, structs
 
 from proxy.dialects.translation.base import AnswerContext, ClientSide, EncodingTarget, ProviderSide
@@ -21,6 +20,7 @@ from proxy.dialects.translation.repairs import repair
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
 from proxy.errors import BrokenAnswer
+from proxy.wire import document
 
 if TYPE_CHECKING:
     from proxy.dialects.call import Call
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from proxy.routing.endpoints import Endpoint
 
 MOST_DROPPED: Final = 64  # names of lost members that are kept
-_encode: Final = msgspec.json.Encoder().encode
 _other: Final = re.compile(r"[^A-Za-z0-9_-]").sub
 
 
@@ -107,7 +106,7 @@ def translate(run: AttemptRun) -> TranslatedCall:
             members.pop("stream_options", None)
     return TranslatedCall(
         endpoint,
-        _encode(members),
+        document.encode_for_parsers(members),
         client,
         provider,
         _context(run, call, conversation, issuer),

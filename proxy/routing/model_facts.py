@@ -39,6 +39,8 @@ def facts_of(site: Site, wire: WireDialect, model: ModelSettings | None, upstrea
     if facts is None:
         facts = _unknown(server, wire)
     facts = structs.replace(facts, **_of_wire(facts, server, wire, name))
+    if wire == "messages" and (site.kind.cloud or server == "azure"):
+        facts = structs.replace(facts, late_system=False)  # documented for Anthropic's own API only
     return facts if model is None else structs.replace(facts, **_set(model))
 
 

@@ -53,6 +53,14 @@ def encode(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+def encode_for_parsers(value: Any) -> bytes:
+    """The same for readers that refuse half a surrogate pair, which is replaced."""
+    try:
+        return _encode(value)
+    except (UnicodeEncodeError, OverflowError):
+        return without_halves(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+
+
 def without_halves(text: str) -> str:
     """A text that JSON can hold: halves of a surrogate pair that stand together are joined, others are replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

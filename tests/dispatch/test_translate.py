@@ -157,6 +157,19 @@ async def test_nothing_is_dropped_with_on_loss_refuse() -> None:
         assert not list(claude)
 
 
+async def test_half_a_surrogate_pair_in_arguments_is_replaced() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": r'{"a":"\ud83d"}'}}
+    body = ask(tools=[{"type": "function", "function": {"name": "f"}}])
+    body["messages"] += [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+    ]
+    async with gateway("anthropic") as (gw, (claude,)):
+        claude.queue(json_answer(MESSAGE))
+        assert (await post(gw, "/v1/chat/completions", body)).status == 200
+        assert (await claude.request()).json["messages"][1]["content"][0]["input"] == {"a": "\ufffd"}
+
+
 async def test_an_alias_names_the_translated_answer() -> None:
     async with gateway("anthropic", aliases={"best": "m"}) as (gw, (claude,)):
         claude.queue(json_answer(MESSAGE))

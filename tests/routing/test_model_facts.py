@@ -32,6 +32,11 @@ def test_a_known_model_has_the_facts_of_its_version_wherever_it_runs() -> None:
     assert facts("anthropic/claude-opus-4.5", OPENROUTER).prefill
 
 
+def test_clouds_take_no_late_system_messages() -> None:
+    assert facts("claude-opus-4-8", ANTHROPIC, "messages").late_system
+    assert not facts("claude-opus-4-8", "https://res.services.ai.azure.com/anthropic/v1", "messages").late_system
+
+
 @pytest.mark.parametrize("address", [OPENAI, AZURE])
 def test_openais_servers_have_their_own_limit_and_efforts(address: str) -> None:
     found = facts("gpt-5.6", address)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.document import decode, encode, is_json, is_utf8, read, without_halves
+from proxy.wire.document import decode, encode, encode_for_parsers, is_json, is_utf8, read, without_halves
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -96,3 +96,8 @@ def test_documents_equal_those_of_json_loads(data: bytes) -> None:
             read(data)
     else:
         assert json.dumps(read(data)[0]) == json.dumps(expected)
+
+
+def test_halves_of_surrogate_pairs_are_replaced_for_parsers_that_refuse_them() -> None:
+    assert encode_for_parsers({"a": "x\ud83d", "n": 2**70}) == b'{"a":"x\xef\xbf\xbd","n":%d}' % 2**70
+    assert encode_for_parsers(["\ud83d\ude00"]) == '["😀"]'.encode()
