@@ -48,12 +48,21 @@ def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
     exchange.error_detail = detail = error.message if error is not None else ""
     if kind is FailureKind.NOT_FOUND:
         # Usually a wrong baseUrl. Only the log may name it.
-        url = site.url(exchange.endpoint.path)
-        exchange.error_detail = f"{detail or 'status 404'} (requested at {url}: check providers.{provider.name})"
+        url = site.url(exchange.endpoint.path if run.translated is None else run.translated.endpoint.path)
+        exchange.error_detail = f"{detail or 'status 404'} (requested at {url}: check {_settings_of(run)})"
     if kind is FailureKind.AUTH:
         error = None  # it concerns the gateway's credential: for the log only
     failure = AttemptFailure(attempt, kind, found.retry_after, answer, error=error)
     return _account(run, failure, f"status {answer.status}")
+
+
+def _settings_of(run: AttemptRun) -> str:
+    """Where the configuration says at which address, and whether at all, the provider has the endpoint."""
+    endpoint, name = run.dispatch.exchange.endpoint, run.attempt.deployment.provider.name
+    if endpoint.wire == "chat" or endpoint.path in run.attempt.deployment.translated:
+        return f"providers.{name}"
+    hint = "if it has no such endpoint, enabled: false there lets requests be translated"
+    return f"providers.{name}.dialects.{endpoint.wire}; {hint}"
 
 
 def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:

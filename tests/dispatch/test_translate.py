@@ -92,6 +92,20 @@ async def test_a_provider_s_error_has_the_client_s_form() -> None:
         assert "type" not in answer.json
 
 
+async def test_the_log_says_how_to_translate_for_a_provider_that_lacks_the_endpoint() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.queue(json_answer(error_json("Not Found"), 404))
+        await post(gw, "/v1/responses", {"model": "m", "input": "hi"})
+        assert "providers.p0.dialects.responses; if it has no such endpoint" in (await gw.settled())["detail"]
+
+
+async def test_the_log_names_the_address_that_a_translated_request_went_to() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.queue(json_answer(error_json("Not Found"), 404))
+        await post(gw, "/v1/messages", ask())
+        assert f"{gpt.url}/chat/completions: check providers.p0)" in (await gw.settled())["detail"]
+
+
 async def test_refused_stream_options_are_left_out_the_second_time() -> None:
     async with gateway("openai") as (gw, (gpt,)):
         gpt.queue(json_answer(error_json("unknown member stream_options"), 400), sse_answer(*chat_events("a")))
