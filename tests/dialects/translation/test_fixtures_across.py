@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from anthropic import APIError as AnthropicError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import APIError as OpenAIError
 
@@ -152,6 +152,7 @@ def test_the_hot_path_makes_the_same_events(answer: RecordedAnswer, client: Clie
 
 
 @pytest.mark.parametrize(("answer", "client"), pairs(streamed=True))
+@settings(max_examples=8)  # of each of some hundred streams
 @given(data=st.data())
 def test_every_split_of_a_stream_makes_the_same_events(
     answer: RecordedAnswer, client: Client, data: st.DataObject
