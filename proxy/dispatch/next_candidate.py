@@ -109,8 +109,12 @@ def _outrun(dispatch: Dispatch) -> Deployment | None:
 
 
 def _repeatable(dispatch: Dispatch, failure: AttemptFailure) -> bool:
-    """Whether another attempt is safe: the provider cannot have run the request, or a second run does no harm."""
-    return not failure.final and (dispatch.repeatable or not rules.may_have_run(failure.kind, failure.fault))
+    """Whether another attempt is safe: the provider cannot have run the request, or a second run does no harm.
+
+    A provider that got the request translated has stored nothing.
+    """
+    stateless = dispatch.repeatable or dispatch.exchange.endpoint.path in failure.attempt.deployment.translated
+    return not failure.final and (stateless or not rules.may_have_run(failure.kind, failure.fault))
 
 
 async def _after_rate_limit(dispatch: Dispatch, deployment: Deployment) -> Deployment | None:
