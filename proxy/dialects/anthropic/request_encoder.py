@@ -59,7 +59,7 @@ class MessagesRequestEncoder(RequestEncoder):
             "messages": turns.messages(),
             "thinking": thinking.member,
             "output_config": thinking.effort_member() | form.member() or None,
-            **encode_sampling(conversation.sampling, losses, taken=sampled),
+            **encode_sampling(conversation.sampling, losses, client, taken=sampled),
             **encode_settings(conversation, losses, client),
         }
         return {name: value for name, value in members.items() if value is not None}

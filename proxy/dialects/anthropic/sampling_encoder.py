@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from proxy.dialects.translation.client_names import MemberNames
 from proxy.dialects.translation.conversation import SamplingSettings
 from proxy.dialects.translation.loss import Losses
 
@@ -15,9 +16,9 @@ _USUAL: Final = 1  # the temperature and top_p of a request that says nothing
 _HIGHEST: Final = 1  # temperature; OpenAI takes 2
 
 
-def encode_sampling(sampling: SamplingSettings, losses: Losses, *, taken: bool) -> dict[str, Any]:
+def encode_sampling(sampling: SamplingSettings, losses: Losses, client: MemberNames, *, taken: bool) -> dict[str, Any]:
     """The members. ``taken``: the model takes them in this request. Values that mean the usual are no loss."""
-    _drop_others(sampling, losses)
+    _drop_others(sampling, losses, client)
     settings = {
         "temperature": None if sampling.temperature == _USUAL else sampling.temperature,
         "top_p": None if sampling.top_p == _USUAL else sampling.top_p,
@@ -35,14 +36,14 @@ def encode_sampling(sampling: SamplingSettings, losses: Losses, *, taken: bool) 
     return found
 
 
-def _drop_others(sampling: SamplingSettings, losses: Losses) -> None:
+def _drop_others(sampling: SamplingSettings, losses: Losses, client: MemberNames) -> None:
     """What the API lacks."""
     for name, value in (
         ("seed", sampling.seed is not None),
         ("presence_penalty", sampling.presence_penalty),
         ("frequency_penalty", sampling.frequency_penalty),
         ("logit_bias", sampling.logit_bias),
-        ("logprobs", sampling.logprobs),
+        (client.logprobs, sampling.logprobs),
         ("top_logprobs", sampling.top_logprobs),
     ):
         if value:

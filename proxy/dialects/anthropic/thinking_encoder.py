@@ -64,6 +64,7 @@ class ThinkingEncoder:
         depth = effort or (effort_of(settings.budget) if settings.budget and not by_budget else "")
         budget = self._budget(settings.budget, effort, room) if by_budget else 0
         found = EncodedThinking(effort=self._effort(depth))
+        self._lose_other_effort(settings, found.effort)
         if barred or (by_budget and (barred_budget or not budget)):
             self._lose(settings)
             return found
@@ -81,7 +82,9 @@ class ThinkingEncoder:
             return EncodedThinking(effort=self._effort("low"))
         effort = "high" if settings.effort in ("xhigh", "max") and facts.thinking_off != "yes" else settings.effort
         kind = "between_tools" if facts.thinking_off == "between_tools" else "disabled"
-        return EncodedThinking({"type": kind}, self._effort("" if effort == "none" else effort))
+        found = EncodedThinking({"type": kind}, self._effort("" if effort == "none" else effort))
+        self._lose_other_effort(settings, found.effort)
+        return found
 
     def _budget(self, wanted: int | None, effort: str, room: int) -> int:
         """Tokens for thinking; 0: there is no room. The answer gets a quarter, unless the client chose the budget."""
@@ -99,6 +102,11 @@ class ThinkingEncoder:
         return nearest(
             effort, _EFFORTS if facts.efforts is None else [each for each in _EFFORTS if each in facts.efforts]
         )
+
+    def _lose_other_effort(self, settings: ThinkingSettings, found: str) -> None:
+        """Tell that the model does not take the effort but another one. A budget for it is no loss."""
+        if found and found != settings.effort != "":
+            self._losses.drop(self._client.effort)
 
     def _lose(self, settings: ThinkingSettings) -> None:
         client = self._client

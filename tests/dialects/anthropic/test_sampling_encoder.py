@@ -5,13 +5,16 @@ from typing import Any
 import pytest
 
 from proxy.dialects.anthropic.sampling_encoder import encode_sampling
+from proxy.dialects.translation.client_names import member_names
 from proxy.dialects.translation.conversation import SamplingSettings
 from proxy.dialects.translation.loss import Losses
 
 
-def encoded(sampling: SamplingSettings, *, taken: bool = True) -> tuple[dict[str, Any], tuple[str, ...]]:
+def encoded(
+    sampling: SamplingSettings, source: str = "openai.chat", *, taken: bool = True
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     losses = Losses()
-    return encode_sampling(sampling, losses, taken=taken), losses.names
+    return encode_sampling(sampling, losses, member_names(source), taken=taken), losses.names
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,8 @@ def test_what_the_api_lacks_is_lost_unless_it_changes_nothing() -> None:
     others = SamplingSettings(None, None, None, 0, 0.1, 0.1, {"1": 2}, True, 3)
     assert encoded(others) == ({}, names)
     assert encoded(SamplingSettings(presence_penalty=0, frequency_penalty=0, logit_bias={}, top_logprobs=0)) == ({}, ())
+
+
+def test_log_probabilities_have_the_name_that_the_client_uses() -> None:
+    wanted = SamplingSettings(logprobs=True)
+    assert encoded(wanted, "openai.responses") == ({}, ("top_logprobs",))

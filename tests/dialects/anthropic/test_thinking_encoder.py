@@ -42,8 +42,6 @@ def test_nothing_said_is_nothing_sent(facts: ModelFacts) -> None:
     ("settings", "facts", "member", "effort"),
     [
         (ThinkingSettings(effort="high"), ADAPTIVE, {"type": "adaptive"}, "high"),
-        (ThinkingSettings(effort="minimal"), ADAPTIVE, {"type": "adaptive"}, "low"),
-        (ThinkingSettings(effort="xhigh"), BOTH, {"type": "adaptive"}, "high"),
         (ThinkingSettings("adaptive"), ADAPTIVE, {"type": "adaptive"}, ""),
         (ThinkingSettings("on"), BOTH, {"type": "adaptive"}, ""),
         (ThinkingSettings("on", 10_000), ADAPTIVE, {"type": "adaptive"}, "high"),
@@ -64,6 +62,20 @@ def test_thinking_is_said_as_the_model_takes_it(
     settings: ThinkingSettings, facts: ModelFacts, member: Any, effort: str
 ) -> None:
     assert encoded(settings, facts) == (EncodedThinking(member, effort), ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts", "found"),
+    [
+        (ThinkingSettings(effort="minimal"), ADAPTIVE, EncodedThinking({"type": "adaptive"}, "low")),
+        (ThinkingSettings(effort="xhigh"), BOTH, EncodedThinking({"type": "adaptive"}, "high")),
+        (ThinkingSettings("off", effort="xhigh"), BOTH, EncodedThinking({"type": "disabled"}, "high")),
+    ],
+)
+def test_another_effort_than_the_clients_is_told(
+    settings: ThinkingSettings, facts: ModelFacts, found: EncodedThinking
+) -> None:
+    assert encoded(settings, facts) == (found, ("reasoning.effort",))
 
 
 @pytest.mark.parametrize(
