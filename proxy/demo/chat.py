@@ -189,11 +189,22 @@ def _chat_ask(call: ChatCall) -> Ask:
         text=" ".join(message.text for message in call.messages),
         tools=[offer.function for offer in call.tools or [] if offer.function],
         tool_choice=call.tool_choice,
-        tool_result=last.text if last.role == "tool" else None,
+        tool_result=_result(call.messages),
         limit=call.max_completion_tokens or call.max_tokens,
         json=bool(wanted and wanted.type.startswith("json")),
         schema=wanted.json_schema.schema if wanted and wanted.json_schema else None,
     )
+
+
+def _result(messages: list[Message]) -> str | None:
+    """What the tools gave back since the last answer; ``None`` without a result. Clients may write text after it."""
+    found: list[str] = []
+    for message in reversed(messages):
+        if message.role == "assistant":
+            break
+        if message.role == "tool":
+            found.insert(0, message.text)
+    return " ".join(found) if found else None
 
 
 def _plain(prompt: str | list[str | int | list[int]]) -> str:

@@ -95,6 +95,21 @@ async def test_a_tool_is_called_when_the_prompt_asks_for_it(sdk: AsyncOpenAI) ->
     assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Paris", "unit": "C"})
 
 
+async def test_results_of_tools_end_the_turn_even_if_a_text_follows(sdk: AsyncOpenAI) -> None:
+    """A gateway that translates Anthropic's API writes what stands beside a result after it."""
+    question = {"role": "user", "content": "How is the weather in Oslo?"}
+    call = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    called = {"role": "assistant", "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "c", "content": "21 degrees"}
+    beside = {"role": "user", "content": "Mind the weather."}
+    turn = [question, called, result, beside]
+    answer = await sdk.chat.completions.create(**ask(messages=turn, tools=[WEATHER]))
+    assert "21 degrees" in answer.choices[0].message.content
+    later = [*turn, {"role": "assistant", "content": "Fine."}, question]
+    answer = await sdk.chat.completions.create(**ask(messages=later, tools=[WEATHER]))
+    assert answer.choices[0].finish_reason == "tool_calls"
+
+
 async def test_streamed_tool_arguments_join_to_the_same_json(sdk: AsyncOpenAI) -> None:
     stream = await sdk.chat.completions.create(**ask("weather in Oslo", tools=[WEATHER], stream=True))
     calls = [chunk.choices[0].delta.tool_calls[0] async for chunk in stream if chunk.choices[0].delta.tool_calls]
