@@ -5,7 +5,6 @@ The types are those of the openai package, with the members for reasoning that o
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +24,12 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 PARTS = {"user": {"text", "image_url", "input_audio", "file"}, "assistant": {"text", "refusal"}}
 DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]+=*")
-OF_REASONING = ("reasoning_content", "reasoning_details")  # members of assistant messages
+OF_REASONING = {"reasoning_content", "reasoning", "reasoning_details", "extra_content"}  # of assistant messages
+TAKES = {
+    "openrouter": {"cache_control"},
+    "together": {"top_k"},
+    "deepseek": {"thinking"},
+}  # members that some servers take
 
 
 def of_head(request: Request) -> Iterator[str]:
@@ -39,10 +43,10 @@ def of_head(request: Request) -> Iterator[str]:
             yield f"header of another API: {name}"
 
 
-def of_body(body: Json) -> Iterator[str]:
-    """Reasons to refuse a body."""
+def of_body(body: Json, server: str = "") -> Iterator[str]:
+    """Reasons to refuse a body. ``server``: name of a known one."""
     params = CompletionCreateParamsStreaming if body.get("stream") else CompletionCreateParamsNonStreaming
-    yield from misfits(_standard(body), params)
+    yield from misfits(_without(body, OF_REASONING | TAKES.get(server, set())), params)
     yield from _settings(body)
     yield from _tools(body)
     yield from _order(body["messages"])
@@ -50,16 +54,11 @@ def of_body(body: Json) -> Iterator[str]:
         yield from (f"messages[{index}]: {reason}" for reason in _message(message))
 
 
-def _standard(body: Json) -> Json:
-    """The body without members that the package does not know but other providers do."""
-    body = copy.deepcopy(body)
-    for message in body["messages"]:
-        if message["role"] == "assistant":
-            for name in OF_REASONING:
-                message.pop(name, None)
-            for call in message.get("tool_calls") or ():
-                call.pop("extra_content", None)
-    return body
+def _without(value: Any, names: set[str]) -> Any:
+    """The same without members that the package does not know but the server does."""
+    if isinstance(value, dict):
+        return {name: _without(each, names) for name, each in value.items() if name not in names}
+    return [_without(each, names) for each in value] if isinstance(value, list) else value
 
 
 def _settings(body: Json) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from tests.clients.native import pieces
+from tests.support.answers import compact
 from tests.support.messages import event
 
 Json = dict[str, Any]
@@ -74,7 +74,7 @@ def _deltas(block: Json) -> Iterator[Json]:
             yield from ({"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"]))
             yield {"type": "signature_delta", "signature": block["signature"]}
         case "tool_use" | "server_tool_use":
-            whole = ["", *pieces(json.dumps(block["input"]))] if block["input"] else [""]
+            whole = ["", *pieces(compact(block["input"]).decode())] if block["input"] else [""]
             yield from ({"type": "input_json_delta", "partial_json": piece} for piece in whole)
 
 

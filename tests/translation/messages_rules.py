@@ -92,6 +92,8 @@ def _settings(body: Json, rules: Rules) -> Iterator[str]:
         yield from (f"{name}: this model has none" for name in SAMPLING if name in body)
     if not 0 <= body.get("temperature", 0) <= 1:
         yield "temperature: from 0 to 1"
+    if "temperature" in body and "top_p" in body:
+        yield "temperature and top_p cannot both be specified"
     if not all(map(str.strip, body.get("stop_sequences", ()))):
         yield "stop_sequences: must not be white space"
     if isinstance(system := body.get("system"), list) and not all(block["text"].strip() for block in system):

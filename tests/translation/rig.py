@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest import mock
 
 from tests.support import Upstream, json_answer, sse_answer
 from tests.support.gateway import Gateway
@@ -25,11 +26,12 @@ class StrictProvider:
     """Answers as it is told, but refuses what a real provider does. ``asked``: the bodies that it took.
 
     ``scripts`` are used up before ``answers``, and ``answers`` before the usual one. ``signatures``: of its own.
-    ``heads``: whether it judges the head of a request, as well, which may have nothing of another API.
+    ``server``: name of the known one that it is. ``heads``: whether it judges the head of a request, as well, which may have nothing of another API.
     """
 
-    def __init__(self, api: str, signatures: Collection[str] = (), *, heads: bool = True) -> None:
+    def __init__(self, api: str, signatures: Collection[str] = (), *, server: str = "", heads: bool = True) -> None:
         self.api = api
+        self._server = server
         self.heads = heads
         self.refused: list[str] = []
         self.asked: list[Json] = []
@@ -57,7 +59,7 @@ class StrictProvider:
     def _reasons(self, request: Request) -> Iterator[str]:
         if self.api == "chat":
             yield from chat_rules.of_head(request) if self.heads else ()
-            yield from chat_rules.of_body(request.json)
+            yield from chat_rules.of_body(request.json, self._server)
         else:
             yield from messages_rules.of_head(request) if self.heads else ()
             yield from messages_rules.of_body(request.json, self._signatures)
@@ -70,15 +72,15 @@ def events_of(api: str, answer: Json) -> list[bytes]:
     return messages_provider.events(answer)
 
 
-def config(up: Upstream, api: str, *, model: str = "", server: str = "", **sections: Any) -> Json:
-    """A provider that speaks only ``chat`` or ``messages``. ``server``: name of a known one that it is."""
+def config(up: Upstream, api: str, *, model: str = "", at: str = "", **sections: Any) -> Json:
+    """A provider that speaks only ``chat`` or ``messages``. ``at``: name of a known one that it is."""
     provider: Json = {"baseUrl": up.url}
     if api == "chat":
         provider |= {"apiKey": chat_rules.KEY, "dialects": {"responses": {"enabled": False}}}
     else:
         provider |= {"apiKey": messages_rules.KEY, "kind": "anthropic"}
     usual = CHAT_MODEL if api == "chat" else CLAUDE
-    name = server or "up"
+    name = at or "up"
     return {
         "routing": {"maxRetries": 0, "rateLimitRetries": 0},
         "providers": {name: provider},
@@ -88,8 +90,16 @@ def config(up: Upstream, api: str, *, model: str = "", server: str = "", **secti
 
 @asynccontextmanager
 async def served(provider: StrictProvider, **options: Any) -> AsyncIterator[Gateway]:
-    """A gateway before the provider; ``options`` are those of ``config``."""
+    """A gateway before the provider; ``options`` are those of ``config``.
+
+    Known servers are told apart by their host. Here, where all have the same, by the provider's name.
+    """
     async with Upstream() as up:
         up.on(provider)
-        async with Gateway(config(up, provider.api, **options)) as gw:
-            yield gw
+        with mock.patch("proxy.routing.model_facts.server_name", lambda name, base_url: name):
+            gateway = Gateway(config(up, provider.api, **options))
+            await gateway.__aenter__()
+        try:
+            yield gateway
+        finally:
+            await gateway.__aexit__(None, None, None)

@@ -100,7 +100,7 @@ def _completion(events: list[Any], dicts: list[Json]) -> Json:
     state: Any = ChatCompletionStreamState()
     for event in events:
         state.handle_chunk(event)
-    found: Json = state.get_final_completion().to_dict()
+    found: Json = state.current_completion_snapshot.to_dict()
     return found
 
 

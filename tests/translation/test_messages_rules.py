@@ -38,6 +38,7 @@ def test_a_round_trip_of_a_tool_is_taken() -> None:
         ({"max_tokens": 128_001}, "max_tokens: from 1 to 128000"),
         ({"temperature": 1}, "temperature: this model has none"),
         (OLD | {"temperature": 1.5}, "temperature: from 0 to 1"),
+        (OLD | {"temperature": 1, "top_p": 1}, "temperature and top_p cannot both be specified"),
         ({"stop_sequences": ["\n"]}, "stop_sequences: must not be white space"),
         ({"system": [{"type": "text", "text": ""}]}, "system: an empty text"),
         ({"system": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}] * 5}, "cache_control: at most 4"),
