@@ -17,6 +17,7 @@ from proxy.config.provider_schema import ProviderSettings
 from tests.providers.rows import CLIENTS_KEY, KEY, ROWS, UNKNOWN, Row, server
 from tests.support import Answer, Upstream
 from tests.support.gateway import Gateway
+from tests.translation import chat_rules, messages_rules
 
 DIALECTS = ("chat", "responses", "messages", "gemini")
 CASES = [(name, dialect) for name, row in ROWS.items() for dialect in DIALECTS if row.path(dialect) != UNKNOWN]
@@ -95,9 +96,10 @@ def moved(address: str, origin: str) -> str:
     return origin + urlsplit(address).path
 
 
-def gateway(name: str, up: Upstream, **model: Any) -> Gateway:
+def gateway(name: str, up: Upstream, *, translated: bool = True, **model: Any) -> Gateway:
     return Gateway(
         {
+            "translate": {"enabled": translated},
             "providers": {name: entry(name, up.origin)},
             "models": [{"name": "m", "provider": name, "model": "up"} | model],
             "routing": {"maxRetries": 0, "rateLimitRetries": 0},
@@ -199,9 +201,29 @@ async def test_the_provider_refuses_its_key_in_another_header(name: str, dialect
 
 
 @pytest.mark.parametrize(("name", "dialect"), LACKING)
-async def test_a_dialect_that_the_provider_lacks_is_refused_here(name: str, dialect: str) -> None:
-    async with Upstream() as up, gateway(name, up) as gw:
+async def test_a_dialect_that_the_provider_lacks_is_refused_without_translation(name: str, dialect: str) -> None:
+    async with Upstream() as up, gateway(name, up, translated=False) as gw:
         answer = await ask(gw, dialect)
         assert answer.status == 400
         assert answer.json["error"]["message"].startswith("The model 'm' does not serve ")
         assert not up.requests
+
+
+@pytest.mark.parametrize(("name", "dialect"), [case for case in LACKING if case[1] != "gemini"])
+async def test_a_dialect_that_the_provider_lacks_is_translated(
+    name: str, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider refuses nothing of the translated request. It is known by its name, as its host is another."""
+    monkeypatch.setattr("proxy.routing.model_facts.server_name", lambda provider, base_url: provider)
+    row = ROWS[name]
+    own = "chat" if row.chat else "messages"
+    async with Upstream() as up:
+        up.on(server(row))
+        async with gateway(name, up, model="glm-5.3" if own == "chat" else "claude-opus-4-8") as gw:
+            answer = await ask(gw, dialect)
+            assert answer.status == 200, answer.body
+            assert b'"Hi"' in answer.body
+            request = await up.request()
+            assert request.target == row.path(own)
+            reasons = chat_rules.of_body(request.json, name) if own == "chat" else messages_rules.of_body(request.json)
+            assert list(reasons) == []
