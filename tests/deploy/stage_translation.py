@@ -1,0 +1,141 @@
+"""Claude Code and Codex over providers that speak only the Chat Completions API."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.demo.server import Demo
+from tests.clients.chat_api import ChatApi
+from tests.clients.headless import ASSISTANTS, Desk, Run, claude, codex, codex_calls
+from tests.clients.native import Provider
+from tests.support import Upstream, error_json, json_answer, until
+from tests.support.gateway import GatewayProcess
+from tests.support.steps import Script
+from tests.support.upstream import Request
+from tests.translation.chat_rules import KEY, of_body, of_head
+
+MODEL = "glm-5.3"  # of the provider
+# Codex has three shapes of requests: functions and a namespace; also a custom tool; and all tools within the input.
+CODEX = ("mine", "gpt-5.5", "gpt-6.1-sol")
+# Client and the name of the model that it is told.
+RUNS = [("claude", "claude-mine"), *(("codex", name) for name in CODEX)]
+EACH_RUN = pytest.mark.parametrize(("client", "model"), RUNS)
+NAMES = sorted({model for _, model in RUNS})
+
+
+class StrictChat(Provider):
+    """Refuses what any of the known providers of this API does."""
+
+    def __call__(self, request: Request) -> Script:
+        reasons = [*of_head(request), *of_body(request.json)]
+        if reasons:
+            self.refused += reasons
+            return json_answer(error_json(reasons[0], kind="invalid_request_error"), 400)
+        return super().__call__(request)
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Upstream]:
+    """The proxy of the clients, which refuses every address: no byte leaves this machine."""
+    async with Upstream() as up:
+        up.on_head(lambda request: json_answer(error_json("No such address"), 403))
+        yield up
+
+
+def config(base_url: str, **models: Any) -> dict[str, Any]:
+    provider = {"baseUrl": base_url, "apiKey": KEY, "dialects": {"responses": {"enabled": False}}}
+    return {
+        "providers": {"chat": provider},
+        "models": [{"name": name, "provider": "chat", **models} for name in NAMES],
+    }
+
+
+def desk_of(gateway: GatewayProcess, outside: Upstream, home: Path) -> tuple[Desk, str]:
+    """A home folder with a note, and the secret in the note."""
+    desk = Desk(home, gateway.url, outside.origin, "any")
+    desk.note.parent.mkdir()
+    secret = f"secret-{secrets.token_hex(8)}"
+    desk.note.write_text(f"{secret}\n")
+    return desk, secret
+
+
+async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]:
+    """What the gateway logged of that many exchanges."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in gateway.lines if line.startswith("{")]
+        return [line for line in lines if line["event"] == "exchange"]
+
+    await until(lambda: len(found()) >= count, f"{count} exchanges in the log")
+    return found()
+
+
+async def run(client: str, desk: Desk, model: str, **options: Any) -> Run:
+    found: Run = await ASSISTANTS[client].run(desk, model, **options)
+    return found
+
+
+@EACH_RUN
+async def test_an_assistant_reads_a_file(client: str, model: str, outside: Upstream, tmp_path: Path) -> None:
+    async with Upstream() as up, GatewayProcess(config(up.url, model=MODEL)) as gateway:
+        desk, secret = desk_of(gateway, outside, tmp_path)
+        up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, ASSISTANTS[client].calls(desk.note)))
+        ran = await run(client, desk, model)
+        assert provider.refused == []
+        assert (ran.status, f"It says {secret} in there." in ran.out) == (0, True), ran
+        # A call of the tool, then its result; nothing was sent twice.
+        assert [(asked.model, asked.streamed, secret in asked.results) for asked in provider.asked] == [
+            (MODEL, True, False),
+            (MODEL, True, True),
+        ]
+        for line in await exchanges(gateway, 2):
+            assert (line["outcome"], line["error"], line["attempts"], line["stream"]) == ("ok", "", 1, True)
+            assert line["tokens"] == ChatApi.usage
+        assert b"x-anthropic-billing-header" not in b"".join(request.body for request in up)
+
+
+@EACH_RUN
+async def test_an_assistant_reads_a_file_for_the_demo(
+    client: str, model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    """The demo calls the tool that the prompt names, with what stands between backticks as its argument."""
+    demo = Demo()
+    port = await demo.start("127.0.0.1", 0)
+    try:
+        # Claude Code's system message in the middle would be a user's text, which the demo takes for the prompt.
+        models = {"model": "demo-instant", "capabilities": {"lateSystem": True}}
+        async with GatewayProcess(config(f"http://127.0.0.1:{port}/v1", **models)) as gateway:
+            desk, secret = desk_of(gateway, outside, tmp_path)
+            if client == "claude":
+                ran = await claude(desk, model, prompt=f"Use Read on `{desk.note}`.")
+            elif model == "gpt-6.1-sol":
+                program = codex_calls(desk.note)["exec"]["input"]
+                ran = await codex(desk, model, prompt=f"Use exec on `{program}`.")
+            else:
+                ran = await codex(desk, model, prompt=f"Use exec_command on `cat '{desk.note}'`.")
+            assert ran.status == 0, ran
+            assert "The tool says" in ran.out
+            assert secret in ran.out
+            assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "ok"]
+    finally:
+        await demo.stop()
+
+
+@EACH_RUN
+async def test_an_assistant_does_not_take_a_cut_answer_for_a_whole_one(
+    client: str, model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    async with Upstream() as up, GatewayProcess(config(up.url, model=MODEL)) as gateway:
+        desk, secret = desk_of(gateway, outside, tmp_path)
+        tools = ASSISTANTS[client].calls(desk.note)
+        up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, tools, cuts=1))
+        ran = await run(client, desk, model)
+        assert (ran.status, provider.refused) == (0, []), ran
+        assert f"It says {secret} in there." in ran.out
+        assert [line["outcome"] for line in await exchanges(gateway, 3)] == ["ok", "broken", "ok"]
